@@ -18,13 +18,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from bench.model import Goal, Interval, Result, Table
-from ranker.diversity import Policy, Shelf, arrange
+from ranker.domain.arrays import Doubles, Floats, Ints
+from ranker.domain.events import EventType, Interaction
+from ranker.domain.log import log_of
 from ranker.evaluation import baselines, metrics
 from ranker.evaluation.bootstrap import Intervals, intervals
 from ranker.evaluation.metrics import CUTOFFS, LISTED, Lists
 from ranker.evaluation.splits import Task, split_tails, tasks
-from ranker.log import log_of
-from ranker.model import Doubles, EventType, Floats, Interaction, Ints
+from ranker.ranking.diversity import Policy, Shelf, arrange
 
 WINDOW = 100
 SHARE = 0.2

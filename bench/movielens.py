@@ -11,10 +11,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ranker.log import Log, log_of
-from ranker.model import EventType, Interaction, Product
-from ranker.recipe import Recipe
-from ranker.signals import Signals
+from ranker.domain.events import EventType, Interaction
+from ranker.domain.features import Product
+from ranker.domain.log import Log, log_of
+from ranker.domain.recipe import Recipe
+from ranker.domain.signals import Signals
 
 FOLDER = "ml100k"
 SIGNALS = Signals(liked_rating=0.0, rating_power=0.0)

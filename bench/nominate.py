@@ -19,10 +19,11 @@ from pymilvus import MilvusClient
 from bench.engines import ENGINES, LITE, SERVER
 from bench.model import Interval, Result, Table
 from bench.statistics import percentile
-from ranker import nominate, parts
-from ranker.fold_in import FoldIn
-from ranker.model import Floats, Model
+from ranker.domain.arrays import Floats
+from ranker.domain.model import Model
 from ranker.models.publish import EXACT_UP_TO, item_vectors, query_vector
+from ranker.ranking import generate, parts
+from ranker.ranking.fold_in import FoldIn
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.domain.collections import shaped
 from retriever.domain.generation import IndexKind, IndexParameters, Metric
@@ -129,7 +130,7 @@ def _out_of_memory(queries: Floats, model: Model) -> tuple[list[float], list[set
     seconds, nominees = [], []
     for query in queries:
         began = time.perf_counter()
-        found = nominate.by_behaviour(FoldIn(query), model, TOP_K, frozenset())
+        found = generate.by_behaviour(FoldIn(query), model, TOP_K, frozenset())
         seconds.append(time.perf_counter() - began)
         nominees.append(set(found.product_ids))
     return seconds, nominees

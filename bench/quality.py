@@ -17,18 +17,21 @@ from bench import movielens
 from bench.model import Goal, Interval, Result, Table
 from bench.movielens import NEW_FILMS as NEW_FILMS_RECIPE
 from bench.movielens import RECIPE, SIGNALS, MovieLens
+from ranker.domain.arrays import Doubles
+from ranker.domain.model import Model
+from ranker.domain.recipe import Recipe
+from ranker.domain.report import Protocol
 from ranker.evaluation import baselines, metrics, systems
 from ranker.evaluation.baselines import Scorer
 from ranker.evaluation.bootstrap import intervals
 from ranker.evaluation.evaluate import features_of
 from ranker.evaluation.histories import Histories, histories_of
 from ranker.evaluation.metrics import Lists
-from ranker.evaluation.splits import Protocol, Split, Task, Tasks, split, tasks
-from ranker.model import Doubles, Model
-from ranker.parts import POPULARITY
-from ranker.recipe import Recipe
-from ranker.training import Given, fit
+from ranker.evaluation.splits import Split, Task, Tasks, split, tasks
+from ranker.ranking.parts import POPULARITY
 from ranker.training.blend import choose
+from ranker.training.fitting import fitted
+from ranker.training.subject import Given
 from ranker.training.validation import Validation
 
 SHARE = 0.2
@@ -102,13 +105,15 @@ def _chosen(data: MovieLens, made: Split, found: Found) -> Recipe:
     asked = _tasks(data, inner)
     task = asked.ongoing if made.protocol is Protocol.GLOBAL else asked.regulars
     measured = Validation(Given(inner.before, data.products), task)
-    model = fit(inner.before, data.products, RECIPE)
+    model = fitted(Given(inner.before, data.products), RECIPE).model
     blend = choose(measured.cases(model), RECIPE.blend)
     recipe = replace(RECIPE, blend=blend)
     found.blends[made.protocol] = blend.weights
     nobody = replace(recipe, user_ids=False)
     found.ablations[made.protocol] = _ablation(
-        measured, replace(model, blend=blend.weights), fit(inner.before, data.products, nobody)
+        measured,
+        replace(model, blend=blend.weights),
+        fitted(Given(inner.before, data.products), nobody).model,
     )
     return recipe
 
@@ -136,7 +141,7 @@ def _test(data: MovieLens, made: Split, recipe: Recipe, found: Found) -> None:
     """Our model and the baselines on what was held out."""
     asked, count = _tasks(data, made), len(data.products)
     classics = baselines.fit_all(asked.training, count)
-    model = fit(made.before, data.products, recipe)
+    model = fitted(Given(made.before, data.products), recipe).model
     scorers = (_served(data, model, classics), *classics)
     named = {"regulars": asked.regulars}
     if made.protocol is Protocol.GLOBAL:
@@ -157,7 +162,7 @@ def _newcomers(data: MovieLens, made: Split, recipe: Recipe, found: Found) -> No
         inside = made.before.part(seen)
         training = histories_of(inside, _rows(data), SIGNALS)
         classics = baselines.fit_all(training, len(data.products))
-        model = fit(inside, data.products, replace(recipe, seed=seed))
+        model = fitted(Given(inside, data.products), replace(recipe, seed=seed)).model
         strangers = set(actors[out].tolist())
         known = asked.regulars.known.where_actor(strangers)
         wanted = asked.regulars.wanted.where_actor(strangers)
@@ -191,7 +196,7 @@ def _new_films(data: MovieLens, found: Found) -> None:
         asked = {*known.actors} & {*wanted.actors}
         later = replace(known.where_actor(asked), asked_micros=int(data.log.time[-1]) + LATER)
         task = Task(later, wanted.where_actor(asked), new)
-        model = fit(inside, data.products, NEW_FILMS_RECIPE)
+        model = fitted(Given(inside, data.products), NEW_FILMS_RECIPE).model
         ours = _served(data, model, baselines.fit_all(known, len(new)))
         each.append(_measured(data, ours, task, known))
     found.tests["new films"] = {OURS: _joined(each)}

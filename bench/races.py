@@ -18,10 +18,12 @@ from threadpoolctl import threadpool_limits
 from bench import shelves
 from bench.model import Interval, Table
 from bench.statistics import median_ratio, percentile
-from ranker import fold_in, nominate, parts, rank
-from ranker.features import feature_names
-from ranker.fold_in import FoldIn
-from ranker.model import Floats, History, Ints, Model, Product
+from ranker.domain.arrays import Floats, Ints
+from ranker.domain.events import History
+from ranker.domain.features import Product, feature_names
+from ranker.domain.model import Model
+from ranker.ranking import fold_in, generate, parts, rank
+from ranker.ranking.fold_in import FoldIn
 from servicekit.memory import keep_memory
 
 CANDIDATES = 500
@@ -164,11 +166,11 @@ def _round(race: Race, fitted: Fitted, tasks: Sequence[Task], *, counts: bool) -
 
 def _score(fitted: Fitted, task: Task) -> Ints:
     scores = parts.blended(fitted.model, task.by_taste, {parts.TASTE: 1.0}, task.rows)
-    return nominate.best(scores, TOP_K)
+    return generate.best(scores, TOP_K)
 
 
 def _nominate(fitted: Fitted, task: Task) -> Sequence[str]:
-    return nominate.by_behaviour(task.by_taste, fitted.model, TOP_K, frozenset()).product_ids
+    return generate.by_behaviour(task.by_taste, fitted.model, TOP_K, frozenset()).product_ids
 
 
 def _rank(fitted: Fitted, task: Task) -> None:
@@ -177,7 +179,7 @@ def _rank(fitted: Fitted, task: Task) -> None:
 
 
 def _nominate_all(fitted: Fitted, task: Task) -> None:
-    nominate.by_behaviour(task.by_all, fitted.model, TOP_K, frozenset())
+    generate.by_behaviour(task.by_all, fitted.model, TOP_K, frozenset())
 
 
 def _best(scores: Floats) -> Ints:

@@ -17,17 +17,18 @@ import numpy as np
 
 from bench import shelves
 from ranker.__main__ import calculate_alone
+from ranker.domain.arrays import Doubles
+from ranker.domain.events import Event, EventType, History, Identity, Shopper
+from ranker.domain.model import Model
+from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import append
-from ranker.model import Doubles, Event, EventType, History, Identity, Model, Shopper
-from ranker.pseudonyms import Pseudonyms
 from ranker.record.events import EventRecord
 from ranker.record.tables import MIGRATIONS
 from ranker.servicer.ranking import RankingServicer
-from ranker.servicer.requests import Context
 from servicekit import telemetry
 from servicekit.config import ServerSettings
 from servicekit.memory import keep_objects
-from servicekit.server import Binding, RunningServer, run, start
+from servicekit.server import Binding, Context, RunningServer, run, start
 from servicekit.sql import Database
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc

@@ -21,7 +21,7 @@ from bench import hop, races, shelves
 from bench.model import Goal, Interval, Result, Table
 from bench.races import CANDIDATES, Say, micros
 from bench.statistics import median_ratio
-from ranker.model import Product
+from ranker.domain.features import Product
 from servicekit.memory import keep_objects
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc

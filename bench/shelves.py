@@ -5,7 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ranker.model import EventType, Floats, Interaction, Model, Money, Neighbours, Product
+from ranker.domain.arrays import Floats, Neighbours
+from ranker.domain.events import EventType, Interaction
+from ranker.domain.features import Money, Product
+from ranker.domain.model import Model
 from sightline.common.v1 import candidate_pb2, event_pb2, product_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 

@@ -21,9 +21,9 @@ from sqlalchemy import Connection
 
 from bench.model import Goal, Interval, Result, Table
 from bench.statistics import percentile, ratio
+from ranker.domain.events import Event, EventType, Identity, Shopper, StoredEvent, Written
+from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events import intake as taking
-from ranker.model import Event, EventType, Identity, Shopper, StoredEvent, Written
-from ranker.pseudonyms import Pseudonyms
 from ranker.record.events import EventRecord, kind_of
 from ranker.record.tables import CHECKPOINT_PAGES, EVENTS, MIGRATIONS
 from servicekit.jobs import now_micros

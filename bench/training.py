@@ -18,13 +18,13 @@ import numpy as np
 
 from bench.model import Goal, Interval, Result, Table
 from bench.statistics import median_ratio
-from ranker.log import TYPES, UNKNOWN, Log
-from ranker.model import EventType, Money, Product
-from ranker.recipe import ItemItem, Recipe
-from ranker.training import Given
+from ranker.adapters.lightfm import Learned, learn
+from ranker.domain.events import EventType
+from ranker.domain.features import Money, Product
+from ranker.domain.log import TYPES, UNKNOWN, Log
+from ranker.domain.recipe import ItemItem, Recipe
 from ranker.training.fitting import assembled
-from ranker.training.lightfm_door import Learned, learn
-from ranker.training.subject import Subject, subject_of
+from ranker.training.subject import Given, Subject, subject_of
 
 MOST_RATIO = 1.15
 RECIPE = Recipe(epochs=5, item_item=ItemItem.OFF)
@@ -108,7 +108,7 @@ def _ours(subject: Subject) -> Learned:
         subject.shoppers.matrix,
         RECIPE,
         epochs=RECIPE.epochs,
-        told=done.append,
+        progress=done.append,
     )
 
 
@@ -192,7 +192,7 @@ def _train(size: int) -> Size:
         subject.shoppers.matrix,
         recipe,
         epochs=1,
-        told=lambda _: None,
+        progress=lambda _: None,
     )
     marks.append(time.perf_counter())
     assembled(subject, learned)

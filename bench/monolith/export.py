@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from local_suite.suite import Suite
-from ranker import pseudonyms
-from ranker.model import Identity, Model, Shopper
-from ranker.models.artifact import MANIFEST, ModelStore
+from ranker.adapters.model_store import MANIFEST, ModelStore
+from ranker.domain import pseudonyms
+from ranker.domain.events import Identity, Shopper
+from ranker.domain.model import Model
 
 CATALOG = "default"
 BUYABLE = ("IN_STOCK", "PREORDER", "BACKORDER", "")

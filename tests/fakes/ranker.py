@@ -8,24 +8,22 @@ from contextlib import asynccontextmanager
 import grpc
 import numpy as np
 
-from ranker.events.intake import _stored as to_stored
-from ranker.model import (
-    Doubles,
+from ranker.domain.arrays import Doubles
+from ranker.domain.events import (
     Event,
     EventType,
     History,
     Identity,
     Interaction,
-    Model,
-    ModelRecord,
-    Money,
-    Product,
     Shopper,
     StoredEvent,
     Written,
 )
-from ranker.pseudonyms import Pseudonyms
-from ranker.rank import Candidates
+from ranker.domain.features import Money, Product
+from ranker.domain.model import Model, ModelRecord
+from ranker.domain.pseudonyms import Pseudonyms
+from ranker.events.intake import _stored as to_stored
+from ranker.ranking.rank import Candidates
 from sightline.common.v1 import answer_pb2, candidate_pb2
 from sightline.retriever.v1 import (
     product_service_pb2,

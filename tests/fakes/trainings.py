@@ -5,8 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from examples.wines import catalogue
-from ranker.model import EventType, Interaction, Money, Product, Vectors
-from ranker.recipe import Recipe
+from ranker.domain.events import EventType, Interaction
+from ranker.domain.features import Money, Product, Vectors
+from ranker.domain.log import Log
+from ranker.domain.model import Model
+from ranker.domain.recipe import Recipe
+from ranker.training.fitting import fitted
+from ranker.training.subject import Given
 from tests.fakes.ranker import did, product
 
 RECIPE = Recipe(dimension=8, epochs=4)
@@ -61,3 +66,13 @@ def drawn_vectors(products: Sequence[Product], dimension: int = 12) -> Vectors:
     centres = {kind: rng.standard_normal(dimension) for kind in sorted({*kinds.values()})}
     rows = [centres[kinds[item]] + 0.1 * rng.standard_normal(dimension) for item in ids]
     return Vectors(tuple(ids), np.array(rows, np.float32), "v1")
+
+
+def fit(
+    log: Log, products: Sequence[Product], recipe: Recipe, *, attributes=None, **given: object
+) -> Model:
+    """The model alone that a training finds of these."""
+    progress = given.pop("progress", None)
+    return fitted(
+        Given(log, products, attributes=attributes or {}, **given), recipe, progress
+    ).model

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from ranker.models.artifact import ModelStore
+from ranker.adapters.model_store import ModelStore
 from ranker.settings import WorkerSettings
-from ranker.watching import Watch
+from ranker.workers.health import Watch
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2
 from sightline.ranker.v1 import answer_service_pb2, event_service_pb2

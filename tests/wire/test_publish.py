@@ -35,8 +35,9 @@ from gateway.state.run import Dependencies, Peers
 from gateway.state.scenes import SceneFiles
 from ranker.__main__ import bindings as ranker_bindings
 from ranker.__main__ import open_key
-from ranker.model import Floats, Model
-from ranker.models.artifact import ModelStore
+from ranker.adapters.model_store import ModelStore
+from ranker.domain.arrays import Floats
+from ranker.domain.model import Model
 from ranker.models.live import LiveModels
 from ranker.models.publish import PUBLISH, query_vector
 from ranker.record.models import ModelRegistry

@@ -17,17 +17,16 @@ import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ranker.__main__ import bindings, open_key
-from ranker.catalogue import Catalogue
-from ranker.models.artifact import ModelStore
+from ranker.adapters.model_store import ModelStore
+from ranker.adapters.retriever import Catalog
 from ranker.models.live import LiveModels
-from ranker.record.answers import Answer, AnswerLog
+from ranker.record.answers import Answer, AnswerLog, AnswerQueue
 from ranker.record.models import ModelRegistry
-from ranker.record.queued import AnswerQueue
 from ranker.record.tables import EVENTS, JOBS, METADATA, MIGRATIONS
 from ranker.settings import RankerSettings, TrainSettings, WorkerSettings
 from ranker.training.job import Workshop
 from ranker.training.job import run as run_training
-from ranker.worker import train_command, work
+from ranker.workers.jobs import train_command, work
 from servicekit.channel import connect
 from servicekit.errors import ServiceError
 from servicekit.jobs import Jobs, now_micros
@@ -115,10 +114,10 @@ class Suite:
         settings = TrainSettings()
         channel = connect(settings.retriever_target)
         store = ModelStore(settings.model_store)
-        workshop = Workshop(self.database, Catalogue(channel), store)
+        workshop = Workshop(self.database, Catalog(channel), store)
         job = await workshop.jobs.create("train", "default", {"seed": seed})
         try:
-            return await run_training(job.id, settings, workshop, lambda done, total: None)
+            return await run_training(job.id, settings.training, workshop, lambda done, total: None)
         finally:
             await channel.close(None)
 

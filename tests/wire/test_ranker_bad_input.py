@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 
-from ranker.model import DataInsufficient, TrainingDiverged
+from ranker.domain.errors import DataInsufficient, TrainingDiverged
 from ranker.record.tables import EVENTS
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import event_service_pb2

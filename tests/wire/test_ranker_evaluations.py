@@ -4,13 +4,12 @@ import asyncio
 
 import pytest
 
-from ranker.catalogue import Catalogue
-from ranker.models.artifact import ModelStore
+from ranker.adapters.model_store import ModelStore
+from ranker.adapters.retriever import Catalog
 from ranker.record.tables import JOBS
 from ranker.settings import TrainSettings, WorkerSettings
-from ranker.training import evaluating
-from ranker.training.job import Workshop
-from ranker.worker import train_command, work
+from ranker.training.job import Workshop, evaluate_again
+from ranker.workers.jobs import train_command, work
 from servicekit.channel import connect
 from servicekit.jobs import Jobs
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2
@@ -43,10 +42,10 @@ async def evaluate(suite: Suite, version: str) -> dict[str, str]:
     """Evaluate without a process of its own, which is quicker."""
     settings = TrainSettings()
     channel = connect(settings.retriever_target)
-    workshop = Workshop(suite.database, Catalogue(channel), ModelStore(settings.model_store))
+    workshop = Workshop(suite.database, Catalog(channel), ModelStore(settings.model_store))
     job = await workshop.jobs.create("evaluate", "default", {"model_version": version})
     try:
-        return await evaluating.run(job.id, workshop, lambda done, total: None)
+        return await evaluate_again(job.id, workshop, lambda done, total: None)
     finally:
         await channel.close(None)
 

@@ -7,10 +7,10 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ranker.events import purge
-from ranker.record.purges import PurgeRecord
+from ranker.record.selections import SelectionRecord
 from ranker.record.tables import JOBS
 from ranker.settings import WorkerSettings
-from ranker.worker import train_command, work
+from ranker.workers.jobs import train_command, work
 from servicekit.jobs import Jobs, now_micros
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2
 from sightline.ranker.v1 import event_service_pb2 as pb
@@ -29,7 +29,7 @@ async def purging(suite: Suite) -> AsyncIterator[Suite]:
     stop, jobs = asyncio.Event(), Jobs(suite.database, JOBS)
     settings = WorkerSettings(poll_seconds=0.02)
     task = asyncio.create_task(
-        work(jobs, train_command, settings, stop, PurgeRecord(suite.database))
+        work(jobs, train_command, settings, stop, SelectionRecord(suite.database))
     )
     yield suite
     stop.set()
@@ -189,7 +189,7 @@ async def test_a_cancelled_purge_leaves_the_rest_and_says_how_far_it_came(
     await suite.append(*(event(event_id=f"e{n}", ago=n) for n in range(500)))
     answer = await suite.events.PurgeEvents(pb.PurgeEventsRequest(shopper=ANN, force=True))
     stop, jobs = asyncio.Event(), Jobs(suite.database, JOBS)
-    purger = PurgeRecord(suite.database)
+    purger = SelectionRecord(suite.database)
     task = asyncio.create_task(work(jobs, train_command, WorkerSettings(), stop, purger))
     get = job_service_pb2.GetJobRequest(job_id=answer.job.job_id)
     while (await suite.jobs.GetJob(get)).done == 0:  # noqa: ASYNC110
@@ -208,7 +208,7 @@ async def test_events_that_come_in_after_the_count_stay(suite: Suite) -> None:
     answer = await suite.events.PurgeEvents(pb.PurgeEventsRequest(shopper=ANN, force=True))
     await suite.append(event(event_id="after", ago=HOUR))
     stop = asyncio.Event()
-    purger = PurgeRecord(suite.database)
+    purger = SelectionRecord(suite.database)
     task = asyncio.create_task(
         work(Jobs(suite.database, JOBS), train_command, WorkerSettings(), stop, purger)
     )

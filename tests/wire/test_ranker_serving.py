@@ -6,10 +6,12 @@ import grpc
 import numpy as np
 import pytest
 
-from ranker import pseudonyms
-from ranker.features import shopper_feature_names
-from ranker.model import Calibration, EventType, Identity, Model, Neighbours, Shopper
-from ranker.models.artifact import ModelStore
+from ranker.adapters.model_store import ModelStore
+from ranker.domain import pseudonyms
+from ranker.domain.arrays import Neighbours
+from ranker.domain.events import EventType, Identity, Shopper
+from ranker.domain.features import shopper_feature_names
+from ranker.domain.model import Calibration, Model
 from ranker.record.models import ModelRegistry
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import profile_service_pb2, profile_service_pb2_grpc

@@ -15,14 +15,14 @@ import grpc
 import pytest
 
 from ranker.__main__ import bindings, open_key
-from ranker.events.export_store import ExportStore
-from ranker.models.artifact import ModelStore
+from ranker.adapters.export_store import ExportStore
+from ranker.adapters.model_store import ModelStore
 from ranker.models.live import LiveModels
-from ranker.record.exports import ExportRecord
 from ranker.record.models import ModelRegistry
+from ranker.record.selections import SelectionRecord
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.settings import RankerSettings, WorkerSettings
-from ranker.worker import Exporter, train_command, work
+from ranker.workers.jobs import Exporter, train_command, work
 from servicekit.jobs import Jobs
 from servicekit.server import start
 from servicekit.sql import Database
@@ -244,7 +244,7 @@ async def test_an_export_is_a_job_that_can_be_asked_for_twice(suite: Suite) -> N
     await suite.append(event(event_id="later"))
     assert (await suite.events.ExportEvents(request)).job_id == first.job_id
     stop = asyncio.Event()
-    exporter = Exporter(ExportRecord(suite.database), ExportStore(str(suite.folder / "exports")))
+    exporter = Exporter(SelectionRecord(suite.database), ExportStore(str(suite.folder / "exports")))
     jobs, settings = Jobs(suite.database, JOBS), WorkerSettings(poll_seconds=0.02)
     worker = asyncio.create_task(work(jobs, train_command, settings, stop, exporter=exporter))
     watch = job_service_pb2.WatchJobRequest(job_id=first.job_id)
@@ -271,7 +271,7 @@ async def test_an_export_that_can_not_be_written_ends_with_its_reason(suite: Sui
     (suite.folder / "file").write_text("no folder")
     asked = await suite.events.ExportEvents(pb.ExportEventsRequest())
     stop = asyncio.Event()
-    exporter = Exporter(ExportRecord(suite.database), ExportStore(str(suite.folder / "file")))
+    exporter = Exporter(SelectionRecord(suite.database), ExportStore(str(suite.folder / "file")))
     jobs, settings = Jobs(suite.database, JOBS), WorkerSettings(poll_seconds=0.02)
     worker = asyncio.create_task(work(jobs, train_command, settings, stop, exporter=exporter))
     watch = job_service_pb2.WatchJobRequest(job_id=asked.job_id)

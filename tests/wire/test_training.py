@@ -5,8 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+from ranker.domain.events import EventType, Identity, Shopper
 from ranker.events.intake import _stored as to_stored
-from ranker.model import EventType, Identity, Shopper
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import MIGRATIONS

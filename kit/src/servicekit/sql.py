@@ -73,7 +73,7 @@ class Database:
         """Open lazily; nothing is read yet.
 
         `url` is a SQLAlchemy URL (`sqlite:////dir/file.db`, `postgresql+psycopg://…`).
-        `migrations` names the package with `env.py` and `versions/`, e.g. `ranker.migrations`.
+        `migrations` names the package with `env.py` and `versions/`, e.g. `a.record.migrations`.
         `threads` read side by side, one more writes. More than `max_waiting` calls at once are
         answered StoreBusy. SQLite's log gathers `checkpoint_pages` of 4 KiB before they are moved
         into the file: a store that is written to all over moves each page less often when more

@@ -9,7 +9,7 @@ import pytest
 from bench import movielens, quality
 from bench.model import Verdict
 from bench.quality import Measured
-from ranker.model import EventType
+from ranker.domain.events import EventType
 
 ITEMS = """1|Toy Story (1995)|01-Jan-1995||http://x|0|0|0|1|1|1|0|0|0|0|0|0|0|0|0|0|0|0|0
 2|Café (1931)|01-Jan-1931||http://x|0|0|0|0|0|0|0|0|1|0|0|0|0|0|1|0|0|0|0
@@ -44,7 +44,7 @@ def test_films_are_products_and_ratings_are_events(data: Path) -> None:
 
 
 def test_every_rating_is_a_liking_of_the_same_weight(data: Path) -> None:
-    from ranker.signals import interests
+    from ranker.domain.signals import interests
 
     found = interests(movielens.load(data).log, movielens.SIGNALS)
     assert found.weight.tolist() == pytest.approx([1.0, 1.0], abs=1e-6)

@@ -4,7 +4,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from ranker.__main__ import calculate_alone, open_key
-from ranker.model import KeyUnusable
+from ranker.domain.errors import KeyUnusable
 from ranker.settings import RankerSettings
 from servicekit.sql import Database
 

@@ -3,7 +3,8 @@
 from importlib.metadata import entry_points
 
 from ranker import offline
-from ranker.model import EventType, Money
+from ranker.domain.events import EventType
+from ranker.domain.features import Money
 from sightline.common.v1 import event_pb2, product_pb2
 from sightline.ranker.v1 import evaluation_pb2 as pb
 

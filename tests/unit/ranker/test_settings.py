@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ranker.domain.signals import Signals
 from ranker.settings import RankerSettings, TrainSettings, WorkerSettings
-from ranker.signals import Signals
 from servicekit.config import load
 
 

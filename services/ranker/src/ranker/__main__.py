@@ -5,23 +5,18 @@ import sys
 
 from threadpoolctl import threadpool_limits
 
-from ranker import pseudonyms
-from ranker.model import DAY_MICROS, KeyUnusable
-from ranker.models.artifact import ModelStore
+from ranker.adapters.model_store import ModelStore
+from ranker.domain import pseudonyms
+from ranker.domain.errors import KeyUnusable
+from ranker.domain.events import DAY_MICROS
+from ranker.domain.pseudonyms import Pseudonyms
 from ranker.models.live import LiveModels
-from ranker.pseudonyms import Pseudonyms
-from ranker.record import keys
-from ranker.record.activity import ActivityRecord
-from ranker.record.aliases import ShopperRecord
-from ranker.record.answers import AnswerLog
-from ranker.record.attributes import AttributeRecord
-from ranker.record.evaluations import EvaluationRecord
+from ranker.record.answers import AnswerLog, AnswerQueue
 from ranker.record.events import EventRecord
-from ranker.record.exports import ExportRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
-from ranker.record.purges import PurgeRecord
-from ranker.record.queued import AnswerQueue
+from ranker.record.selections import SelectionRecord
+from ranker.record.shoppers import ShopperRecord, check_key, has_key
 from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
@@ -43,9 +38,9 @@ CLOSE_SECONDS = 5.0
 async def open_key(database: Database, settings: RankerSettings) -> Pseudonyms:
     """The key that the store is bound to; KeyUnusable. A store that was written with some key
     never gets a new one by itself."""
-    create = settings.create_key and not await keys.has_key(database)
+    create = settings.create_key and not await has_key(database)
     found = pseudonyms.load(settings.key_file, create=create)
-    await keys.check(database, found)
+    await check_key(database, found)
     return found
 
 
@@ -60,64 +55,22 @@ def bindings(
 ) -> list[Binding]:
     """All services of the ranker; `answers` is for whoever closes it."""
     answers = answers or AnswerQueue(AnswerLog(database), now_micros)
-    catalogs, events, jobs = (
-        settings.catalogs,
-        EventRecord(database, settings.signals),
+    catalogs, signals = settings.catalogs, settings.signals
+    events = EventRecord(database, signals)
+    registry, shoppers, jobs = (
+        ModelRegistry(database),
+        ShopperRecord(database),
         Jobs(database, JOBS),
     )
-    registry = ModelRegistry(database)
-    keep = int(settings.answer_days * DAY_MICROS)
+    selections, online = SelectionRecord(database, signals), OnlineRecord(database)
+    in_memory, keep = settings.nominate_in_memory_items, int(settings.answer_days * DAY_MICROS)
+    share = settings.impression_share
     return [
-        Binding.of(
-            RankingServicer(
-                catalogs,
-                key,
-                events,
-                live,
-                settings.nominate_in_memory_items,
-                signals=settings.signals,
-                answers=answers,
-                keep_micros=keep,
-            )
-        ),
-        Binding.of(
-            EventServicer(
-                catalogs,
-                key,
-                events,
-                now=now_micros,
-                shoppers=ShopperRecord(database),
-                purges=PurgeRecord(database, settings.signals),
-                jobs=jobs,
-                exports=ExportRecord(database),
-                impression_share=settings.impression_share,
-            )
-        ),
-        Binding.of(AnswerServicer(catalogs, key, answers, now_micros, keep)),
-        Binding.of(
-            ModelServicer(
-                catalogs,
-                jobs=jobs,
-                registry=registry,
-                evaluations=EvaluationRecord(database),
-                load=store.read,
-                online=OnlineRecord(database),
-                activity=ActivityRecord(database),
-                refresh=live.refresh,
-                now=now_micros,
-            )
-        ),
-        Binding.of(
-            ProfileServicer(
-                catalogs,
-                key,
-                events,
-                live,
-                attributes=AttributeRecord(database),
-                signals=settings.signals,
-                now=now_micros,
-            )
-        ),
+        Binding.of(RankingServicer(catalogs, key, events, live, in_memory, signals, answers, keep)),
+        Binding.of(EventServicer(catalogs, key, events, shoppers, selections, jobs, share)),
+        Binding.of(AnswerServicer(catalogs, key, answers, keep)),
+        Binding.of(ModelServicer(catalogs, jobs, registry, store, online, live.refresh)),
+        Binding.of(ProfileServicer(catalogs, key, events, live, shoppers, signals)),
         Binding.of(JobServicer(OWNER, catalogs, jobs)),
     ]
 

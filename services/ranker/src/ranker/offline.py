@@ -5,12 +5,14 @@ The client finds it by the entry point group ``sightline.evaluate``; needs the e
 
 from collections.abc import Callable, Sequence
 
+from ranker.domain.events import EventType, Interaction
+from ranker.domain.features import Money, Product
+from ranker.domain.log import Log, log_of
+from ranker.domain.model import Model
+from ranker.domain.recipe import Recipe
+from ranker.domain.report import Protocol
 from ranker.evaluation import evaluate as evaluation
 from ranker.evaluation.evaluate import Options
-from ranker.evaluation.splits import Protocol
-from ranker.log import Log, log_of
-from ranker.model import EventType, Interaction, Model, Money, Product
-from ranker.recipe import Recipe
 from ranker.servicer.messages import message_of
 from ranker.training.fitting import fitted
 from ranker.training.subject import Given
@@ -47,13 +49,7 @@ def evaluate(
         given.products,
         fit,
         None,
-        Options(
-            protocols=tuple(map(Protocol, protocols)),
-            share=share,
-            signals=recipe.signals,
-            attribute_keys=recipe.attribute_keys,
-            seed=seed,
-        ),
+        Options(protocols=tuple(map(Protocol, protocols)), share=share, recipe=recipe),
         progress=progress,
         now_micros=now_micros(),
     )

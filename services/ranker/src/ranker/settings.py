@@ -8,8 +8,8 @@ import fsspec
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
-from ranker.recipe import RANGES, ItemItem, Loss, Recipe
-from ranker.signals import DEFAULTS, MOST_STARS, Signals
+from ranker.domain.recipe import RANGES, ItemItem, Loss, Recipe
+from ranker.domain.signals import DEFAULTS, MOST_STARS, Signals
 from servicekit.config import Catalogs, ServerSettings, Settings
 from servicekit.sql import check_url
 
@@ -110,7 +110,7 @@ class RankerSettings(ServerSettings, StoreSettings, SignalSettings):
     the same key, and a key that appears by itself is a key that nobody has a copy of."""
 
     nominate_in_memory_items: int = Field(default=200_000, ge=0)
-    """Products of a model up to which they are nominated out of memory; of a larger one the gateway
+    """Products of a model up to which candidates come out of memory; of a larger one the gateway
     searches the index, where the worker published them (RANKER_PUBLISH)."""
 
     answer_days: float = Field(default=30.0, gt=0, le=3650)
@@ -262,8 +262,19 @@ class TrainSettings(WorkerSettings):
     up to five more fits."""
 
     @property
+    def training(self) -> dict[str, Any]:
+        """What a training goes by as far as its job does not say otherwise, in the words of its
+        parameters."""
+        return {
+            "recipe": self.recipe.json(),
+            "search_trials": self.train_search_trials,
+            "search_seconds": self.train_search_seconds,
+            "ablation": self.train_ablation,
+        }
+
+    @property
     def recipe(self) -> Recipe:
-        """The recipe that these say."""
+        """The recipe that these give."""
         return Recipe(
             **{name: getattr(self, f"train_{name}") for name in RANGES},
             loss=self.train_loss,

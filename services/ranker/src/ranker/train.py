@@ -21,20 +21,15 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ranker.catalogue import IDEMPOTENT, Catalogue
-from ranker.models.artifact import ModelStore
-from ranker.models.collaborative import CollaborativeIndex
-from ranker.record.models import ModelRegistry
-from ranker.record.tables import JOBS, MIGRATIONS
+from ranker.adapters.retriever import Catalog
+from ranker.domain.model import EVALUATE, TRAIN
 from ranker.settings import TrainSettings
-from ranker.training import evaluating
-from ranker.training.job import Workshop, run
-from ranker.worker import EVALUATE, MAX_ATTEMPTS, TRAIN, tidying, train_command, work
+from ranker.training.job import Workshop, evaluate_again, run
+from ranker.wiring import backend, stop_on_signals
+from ranker.workers.jobs import train_command, work
 from servicekit import config, telemetry
-from servicekit.channel import connect
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs, JobState
-from servicekit.sql import Database
 
 PR_SET_PDEATHSIG = 1
 """https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
@@ -43,28 +38,25 @@ ENDED = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
 async def do(job_id: str) -> int:
-    """Run the job and tell on standard output how it goes; the exit status."""
+    """Run the job and report on standard output how it goes; the exit status."""
     settings = config.load(TrainSettings)
     telemetry.configure_logging("ranker-train", settings.log_level)
-    database = Database(settings.database_url, migrations=MIGRATIONS)
-    channel = connect(settings.retriever_target, service_configs=IDEMPOTENT)
-    workshop = Workshop(database, Catalogue(channel), ModelStore(settings.model_store))
 
-    def told(done: int, total: int) -> None:
-        _tell({"done": done, "total": total})
+    def progress(done: int, total: int) -> None:
+        _print({"done": done, "total": total})
 
-    try:
-        if (await workshop.jobs.get(job_id)).kind == EVALUATE:
-            result = await evaluating.run(job_id, workshop, told)
-        else:
-            result = {"model_version": await run(job_id, settings, workshop, told)}
-    except ServiceError as error:
-        _tell({"error": {"reason": error.reason, "message": error.message}})
-        return 1
-    finally:
-        await channel.close(None)
-        database.close()
-    _tell({"result": result})
+    async with backend(settings) as made:
+        workshop = Workshop(made.database, Catalog(made.channel), made.store)
+        try:
+            if (await made.jobs.get(job_id)).kind == EVALUATE:
+                result = await evaluate_again(job_id, workshop, progress)
+            else:
+                version = await run(job_id, settings.training, workshop, progress)
+                result = {"model_version": version}
+        except ServiceError as error:
+            _print({"error": {"reason": error.reason, "message": error.message}})
+            return 1
+    _print({"result": result})
     return 0
 
 
@@ -74,25 +66,15 @@ async def ask(catalog_id: str, *, incremental: bool) -> int:
     telemetry.configure_logging("ranker-train", settings.log_level)
     if catalog_id not in settings.catalogs:
         sys.exit(f"catalog {catalog_id} is none of RANKER_CATALOGS")
-    database = Database(settings.database_url, migrations=MIGRATIONS, threads=2)
-    channel = connect(settings.retriever_target)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    try:
-        await asyncio.to_thread(database.migrate)
-        jobs = Jobs(database, JOBS, max_attempts=MAX_ATTEMPTS)
+    stop = stop_on_signals()
+    async with backend(settings) as made:
+        await asyncio.to_thread(made.database.migrate)
         params = {"seed": 0} | ({"incremental": True} if incremental else {})
-        job = await jobs.create(TRAIN, catalog_id, params)
-        store, index = ModelStore(settings.model_store), CollaborativeIndex(channel)
-        tidy = tidying(ModelRegistry(database), store, index, settings.keep_models)
+        job = await made.jobs.create(TRAIN, catalog_id, params)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(work(jobs, train_command, settings, stop, tidy=tidy))
-            ended = await _end(jobs, job, settings.poll_seconds, stop)
+            tasks.create_task(work(made.jobs, train_command, settings, stop, tidy=made.prune))
+            ended = await _end(made.jobs, job, settings.poll_seconds, stop)
             stop.set()
-    finally:
-        await channel.close(None)
-        database.close()
     return 0 if ended is JobState.SUCCEEDED else 1
 
 
@@ -117,7 +99,7 @@ def end_with(parent: int) -> None:
         sys.exit(f"process {parent}, which asked for this training, is gone")
 
 
-def _tell(line: Mapping[str, Any]) -> None:
+def _print(line: Mapping[str, Any]) -> None:
     print(json.dumps(line), flush=True)
 
 

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.sparse as sp
 
+from ranker.domain.arrays import Doubles, Floats
 from ranker.evaluation.histories import Histories
-from ranker.model import Doubles, Floats
 
 EASE_PENALTY = 350.0
 """λ; .1972 at 350 on MovieLens-100k."""

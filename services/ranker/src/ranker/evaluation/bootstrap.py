@@ -10,7 +10,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ranker.model import Doubles
+from ranker.domain.arrays import Doubles
 
 REPLICATES = 2000
 CONFIDENCE = 0.95

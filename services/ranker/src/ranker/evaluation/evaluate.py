@@ -1,30 +1,35 @@
 """Measures a way of making models on events that it did not see, beside all that it has to beat."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
 
-from ranker.evaluation import baselines, bootstrap, metrics, systems, verdict
-from ranker.evaluation.baselines import Scorer
-from ranker.evaluation.metrics import Lists
-from ranker.evaluation.report import (
+from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.errors import DataInsufficient
+from ranker.domain.features import ID_KIND, Product, feature_names
+from ranker.domain.log import Log
+from ranker.domain.model import Model
+from ranker.domain.recipe import Recipe
+from ranker.domain.report import (
     Comparison,
     Exposure,
     Figure,
     Kind,
     ProductionAs,
+    Protocol,
     Report,
     Slice,
     System,
     Trial,
 )
-from ranker.evaluation.splits import Protocol, Split, Task, Tasks, split, tasks
-from ranker.features import ID_KIND, feature_names
-from ranker.log import Log
-from ranker.model import DataInsufficient, Doubles, Ints, Model, Product
-from ranker.signals import DEFAULTS, Signals
+from ranker.evaluation import baselines, bootstrap, metrics, systems, verdict
+from ranker.evaluation.baselines import Scorer
+from ranker.evaluation.metrics import Lists
+from ranker.evaluation.splits import Split, Task, Tasks, split, tasks
+
+RECIPE = Recipe(attribute_keys=())
 
 Fit = Callable[[Log], Model]
 """Learns a model of the same products from these events alone; DataInsufficient."""
@@ -62,12 +67,9 @@ class Options:
     """Of the events that are held out."""
     margin: float = verdict.MARGIN
     """Of production's figure: how much less is no worse."""
-    signals: Signals = DEFAULTS
-    """What counts as a liking."""
-    attribute_keys: tuple[str, ...] = ()
-    """Attributes that count for how alike products are."""
-    seed: int = 0
-    """Of the resampling, and of drawing shoppers where there are too many."""
+    recipe: Recipe = RECIPE
+    """Says what counts as a liking, which attributes count for how alike products are, and the seed
+    of the resampling and of drawing shoppers where there are too many."""
 
 
 def evaluate(
@@ -126,9 +128,9 @@ class _Bench:
         self.split = made
         self._products = products
         self._options = options
-        asked = tasks(made, [product.product_id for product in products], options.signals)
-        self._tasks = _bounded(asked, len(products), options.seed)
-        self._features = features_of(products, options.attribute_keys)
+        asked = tasks(made, [product.product_id for product in products], options.recipe.signals)
+        self._tasks = _bounded(asked, len(products), options.recipe.seed)
+        self._features = features_of(products, options.recipe.attribute_keys)
 
     def run(self, fit: Fit, rival: Fit | None, progress: Progress, place: tuple[int, int]) -> Trial:
         """Measure everything; `place`: which split this is, and of how many."""
@@ -181,7 +183,7 @@ class _Bench:
                 values,
                 margin=self._options.margin if name == PRODUCTION else 0.0,
                 decides=decisive and name in (PRODUCTION, baselines.POPULARITY),
-                seed=self._options.seed,
+                seed=self._options.recipe.seed,
             )
             for name, values in figures.items()
             if name != CANDIDATE
@@ -204,7 +206,9 @@ class _Bench:
                 regulars, deciding = lists, found[verdict.METRIC]
             lift = metrics.popularity_lift(lists, task.known, self._tasks.training)
             whole = metrics.of_all_lists(lists, task.candidates) | {LIFT: lift}
-            slices.append(Slice(name, _figures(found, whole, len(task.known), self._options.seed)))
+            slices.append(
+                Slice(name, _figures(found, whole, len(task.known), self._options.recipe.seed))
+            )
         exposures = () if regulars is None else self._exposures(regulars)
         return System(scorer.name, kind, tuple(slices), exposures), deciding
 
@@ -267,12 +271,12 @@ def _bounded(asked: Tasks, items: int, seed: int) -> Tasks:
         rows = np.sort(generator.choice(len(task.known), most, replace=False))
         return Task(task.known.take(rows), task.wanted.take(rows), task.candidates)
 
-    return Tasks(
-        asked.training,
-        some(asked.regulars),
-        some(asked.newcomers),
-        some(asked.new_items),
-        some(asked.ongoing),
+    return replace(
+        asked,
+        regulars=some(asked.regulars),
+        newcomers=some(asked.newcomers),
+        new_items=some(asked.new_items),
+        ongoing=some(asked.ongoing),
     )
 
 

@@ -4,14 +4,11 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from ranker.fold_in import BASKET
-from ranker.log import UNKNOWN, Log
-from ranker.model import Ints
-from ranker.signals import DEFAULTS, Signals, interests
-
-Bools = npt.NDArray[np.bool_]
+from ranker.domain.arrays import Flags, Ints
+from ranker.domain.log import UNKNOWN, Log
+from ranker.domain.signals import DEFAULTS, Signals, interests
+from ranker.ranking.fold_in import BASKET
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,7 @@ class Histories:
     """(actors + 1,)"""
     items: Ints
     """(interests,) rows of products"""
-    bought: Bools
+    bought: Flags
     """(interests,) whether it was bought or put into the cart"""
     times: Ints
     """(interests,) when, microseconds since 1970 (UTC)"""
@@ -88,7 +85,7 @@ class Histories:
         """The newer half of each shopper's products, and one more where they are odd."""
         return self._where(self.ages < np.repeat((self.lengths + 1) // 2, self.lengths))
 
-    def only(self, items: Bools) -> "Histories":
+    def only(self, items: Flags) -> "Histories":
         """Only products of which `items`, (products,), is true."""
         return self._where(items[self.items])
 
@@ -101,12 +98,12 @@ class Histories:
         theirs = other.rows * width + other.items
         return self._where(~np.isin(known[self.rows] * width + self.items, theirs))
 
-    def _where(self, keep: Bools) -> "Histories":
+    def _where(self, keep: Flags) -> "Histories":
         lengths = np.bincount(self.rows[keep], minlength=len(self))
         left = np.flatnonzero(lengths)
         return self._with(left, np.concatenate(([0], np.cumsum(lengths[left]))), keep)
 
-    def _with(self, actors: Ints, starts: Ints, interests: Ints | Bools) -> "Histories":
+    def _with(self, actors: Ints, starts: Ints, interests: Ints | Flags) -> "Histories":
         """These shoppers and these of the interests."""
         return replace(
             self,

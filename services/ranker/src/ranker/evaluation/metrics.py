@@ -32,8 +32,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from ranker.evaluation.histories import Bools, Histories
-from ranker.model import Doubles, Floats, Ints
+from ranker.domain.arrays import Doubles, Flags, Floats, Ints
+from ranker.evaluation.histories import Histories
 
 CUTOFFS = (5, 10, 20)
 LISTED = 10
@@ -48,7 +48,7 @@ class Lists:
 
     first: Ints
     """(shoppers, largest cut-off) rows of products, best first; NOBODY = there are no more"""
-    hits: Bools
+    hits: Flags
     """The same shape: whether each is wanted."""
     wanted: Ints
     """(shoppers,) how many products are wanted"""
@@ -57,7 +57,7 @@ class Lists:
 
 
 def order(
-    scores: Floats | Doubles, known: Histories, wanted: Histories, candidates: Bools
+    scores: Floats | Doubles, known: Histories, wanted: Histories, candidates: Flags
 ) -> Lists:
     """Lists by `scores`, (shoppers, items); ties by row. What is known does not compete."""
     shape = (len(known), max(CUTOFFS))
@@ -73,16 +73,6 @@ def order(
         hits[row, : len(best)] = asked[best]
         auc[row] = _auc(scores[row][asked], scores[row][competes & ~asked])
     return Lists(first, hits, wanted.lengths, auc)
-
-
-def joined(parts: list[Lists]) -> Lists:
-    """Lists of several blocks of shoppers as one; at least one block."""
-    return Lists(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("first", "hits", "wanted", "auc")
-        )
-    )
 
 
 def by_shopper(lists: Lists, training: Histories, features: sp.csr_matrix) -> dict[str, Doubles]:
@@ -107,7 +97,7 @@ def by_shopper(lists: Lists, training: Histories, features: sp.csr_matrix) -> di
     return found
 
 
-def of_all_lists(lists: Lists, candidates: Bools) -> dict[str, float]:
+def of_all_lists(lists: Lists, candidates: Flags) -> dict[str, float]:
     """Coverage and Gini's coefficient."""
     first = lists.first[:, :LISTED]
     counts = np.bincount(first[first != NOBODY], minlength=len(candidates))[candidates]

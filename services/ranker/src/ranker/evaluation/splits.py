@@ -13,20 +13,14 @@ functions; the later part is looked at once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 import numpy as np
 
-from ranker.evaluation.histories import Bools, Histories, histories_of, joined
-from ranker.log import Log
-from ranker.signals import DEFAULTS, Signals
-
-
-class Protocol(StrEnum):
-    """How events are split."""
-
-    GLOBAL = "global"
-    PER_USER_TAIL = "per-user-tail"
+from ranker.domain.arrays import Flags
+from ranker.domain.log import Log
+from ranker.domain.report import Protocol
+from ranker.domain.signals import DEFAULTS, Signals
+from ranker.evaluation.histories import Histories, histories_of, joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +73,7 @@ class Task:
 
     known: Histories
     wanted: Histories
-    candidates: Bools
+    candidates: Flags
     """(items,) which products compete, less those that a shopper is known to like."""
 
 
@@ -110,9 +104,9 @@ def tasks(made: Split, items: Sequence[str], signals: Signals = DEFAULTS) -> Tas
     before, after = (histories_of(part, rows, signals) for part in (made.before, made.after))
     wanted = after.without(before)
     regulars = _paired(before, wanted)
-    strangers = after.where_actor(set(after.actors).difference(before.actors))
-    first = strangers.oldest(NEWCOMER_EVENTS)
-    newcomers = _paired(first, strangers.without(first))
+    unseen = after.where_actor(set(after.actors).difference(before.actors))
+    first = unseen.oldest(NEWCOMER_EVENTS)
+    newcomers = _paired(first, unseen.without(first))
     cold = np.bincount(before.items, minlength=len(items)) == 0
     everything = np.ones(len(items), dtype=bool)
     new = _paired(before, wanted.only(cold))

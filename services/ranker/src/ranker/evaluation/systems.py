@@ -5,16 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranker import fold_in, parts
+from ranker.domain.arrays import Doubles, Ints, stacked
+from ranker.domain.features import Product
+from ranker.domain.model import Model
 from ranker.evaluation import metrics
 from ranker.evaluation.baselines import Popularity, Scorer
 from ranker.evaluation.histories import Histories
 from ranker.evaluation.metrics import Lists
 from ranker.evaluation.splits import Task
-from ranker.fold_in import FoldIn
-from ranker.model import Doubles, Ints, Model, Product
-from ranker.parts import Items
-from ranker.rank import Candidates, represent
+from ranker.ranking import fold_in, parts
+from ranker.ranking.fold_in import FoldIn
+from ranker.ranking.parts import Items
+from ranker.ranking.rank import Candidates, represent
 
 _BLOCK = 2**23
 """Scores held at once: 64 MB."""
@@ -75,4 +77,4 @@ def lists(scorer: Scorer, task: Task) -> Lists:
         rows = np.arange(start, min(start + block, len(task.known)))
         known, wanted = task.known.take(rows), task.wanted.take(rows)
         blocks.append(metrics.order(scorer.scores(known), known, wanted, task.candidates))
-    return metrics.joined(blocks)
+    return stacked(*blocks)

@@ -17,9 +17,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ranker.domain.arrays import Doubles
+from ranker.domain.model import Verdict
+from ranker.domain.report import Comparison
 from ranker.evaluation import bootstrap
-from ranker.evaluation.report import Comparison
-from ranker.model import Doubles, Verdict
 
 METRIC = "ndcg@10"
 """What decides."""

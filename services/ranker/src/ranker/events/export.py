@@ -12,13 +12,13 @@ import asyncio
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from enum import StrEnum
-from typing import Any, Protocol
+from dataclasses import asdict
+from typing import Any
 
-from ranker.events.export_store import ExportFolder, Part
-from ranker.events.selection import params, selection_of
-from ranker.model import Interrupted, Selection
+from ranker.adapters.export_store import ExportFolder, Part
+from ranker.domain.errors import Interrupted
+from ranker.domain.selection import COLUMNS, Selection, params, selection_of
+from ranker.record.selections import SelectionRecord
 from servicekit.jobs import Job, Jobs
 
 EXPORT = "export_events"
@@ -30,63 +30,8 @@ MANIFEST = "manifest.json"
 _PART = re.compile(r"events-([0-9]{19})\.parquet")
 
 
-class Kind(StrEnum):
-    """What a column holds."""
-
-    TEXT = "text"
-    NUMBER = "int64"
-    REAL = "float64"
-    TIME = "timestamp[us, UTC]"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of the files. What was not given is null, or empty in a text."""
-
-    name: str
-    stored: str
-    """Its name in the record."""
-    kind: Kind
-    says: str
-    nullable: bool = False
-
-
-COLUMNS = (
-    Column("sequence", "sequence", Kind.NUMBER, "order in which events were taken in; rising"),
-    Column("event_id", "event_id", Kind.TEXT, "the caller's own id"),
-    Column("actor", "actor", Kind.TEXT, "pseudonym of the shopper"),
-    Column("session", "session", Kind.TEXT, "pseudonym of the visit; empty = unknown"),
-    Column("key_id", "key_id", Kind.TEXT, "which key made the pseudonyms"),
-    Column("type", "type", Kind.TEXT, "what the shopper did, as EventType without its prefix"),
-    Column("product_id", "product_id", Kind.TEXT, "with which product; empty for some searches"),
-    Column("event_time", "time_micros", Kind.TIME, "when, by the caller's clock"),
-    Column("receive_time", "received_micros", Kind.TIME, "when it was taken in"),
-    Column("value", "value", Kind.REAL, "stars of a RATING; else the caller's strength", True),
-    Column("quantity", "quantity", Kind.NUMBER, "pieces; 0 = not said"),
-    Column("unit_price_micros", "unit_price_micros", Kind.NUMBER, "millionths of a unit", True),
-    Column("currency", "unit_price_currency", Kind.TEXT, "ISO 4217; empty without a price"),
-    Column("order_id", "order_id", Kind.TEXT, "the order; empty = unknown"),
-    Column("position", "position", Kind.NUMBER, "place in the list, 1 = first; 0 = not said"),
-    Column("scene", "scene", Kind.TEXT, "scene of the answer; empty = unknown"),
-    Column("answer_id", "answer_id", Kind.TEXT, "the answer that led here; empty = unknown"),
-    Column("query", "query", Kind.TEXT, "what was typed in a SEARCH"),
-    Column("sample_share", "sample_share", Kind.REAL, "the event stands for 1 / sample_share"),
-)
-"""The schema of format 1."""
-
-
-class Rows(Protocol):
-    """Where events come from."""
-
-    async def count(self, extent: Selection) -> int:
-        """How many events there are to export."""
-
-    async def rows(self, extent: Selection, after: int, limit: int) -> Sequence[Sequence[Any]]:
-        """The next events after this place in the record's order, as values of `COLUMNS`."""
-
-
 async def run(
-    job: Job, rows: Rows, files: ExportFolder, jobs: Jobs, stop: asyncio.Event
+    job: Job, rows: SelectionRecord, files: ExportFolder, jobs: Jobs, stop: asyncio.Event
 ) -> dict[str, str]:
     """Do the job; its result. Raises what `jobs.progress` does, ExportUnwritable, and Interrupted
     on `stop`."""
@@ -94,7 +39,7 @@ async def run(
     whole = sorted(name for name in await files.names() if _PART.fullmatch(name))
     parts = [await files.describe(name) for name in whole]
     place = _last(whole[-1]) if whole else 0
-    total = max(await rows.count(extent), 0)
+    total = (await rows.count(extent)).event_count
     while True:
         done = sum(part.row_count for part in parts)
         await jobs.progress(job.id, min(done, total), total)
@@ -110,7 +55,7 @@ async def run(
 
 
 async def _file(
-    extent: Selection, place: int, rows: Rows, files: ExportFolder, stop: asyncio.Event
+    extent: Selection, place: int, rows: SelectionRecord, files: ExportFolder, stop: asyncio.Event
 ) -> str:
     """Write the next file; its name. Empty = there is nothing more to write."""
     group = await rows.rows(extent, place, GROUP_ROWS)

@@ -7,17 +7,9 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ranker.events.sampling import sampled
-from ranker.model import (
-    Event,
-    EventConflict,
-    EventInvalid,
-    EventTimeInvalid,
-    EventType,
-    StoredEvent,
-    Written,
-)
-from ranker.pseudonyms import Pseudonyms
+from ranker.domain.errors import EventConflict, EventInvalid, EventTimeInvalid
+from ranker.domain.events import Event, EventType, StoredEvent, Written
+from ranker.domain.pseudonyms import Pseudonyms
 from servicekit.errors import FieldViolation, ServiceError
 from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
 
@@ -54,7 +46,7 @@ async def append(
     `write` is.
 
     An entry that could not even be read comes as its error and stays one. Of the answers only
-    `impression_share` have their impressions stored; the others' count as written (sampling.py).
+    `impression_share` have their impressions stored; the others' count as written (`sampled`).
     """
     now = now_micros()
     checked = [event if isinstance(event, ServiceError) else check(event, now) for event in events]
@@ -66,8 +58,8 @@ async def append(
     kept = [sampled(one, impression_share) for one in stored]
     fresh = [one for one in kept if one is not None]
     written = iter(await write(fresh) if fresh else ())
-    told = iter([Written.NEW if one is None else next(written) for one in kept])
-    outcomes = [next(told) if error is None else None for error in checked]
+    results = iter([Written.NEW if one is None else next(written) for one in kept])
+    outcomes = [next(results) if error is None else None for error in checked]
     return Appended(
         errors=tuple(
             EventConflict() if outcome is Written.CONFLICT else error
@@ -205,3 +197,20 @@ def digest(event: Event, actor: str, session: str) -> bytes:
         event.query,
     ]
     return hashlib.sha256(json.dumps(content).encode()).digest()
+
+
+def sampled(stored: StoredEvent, share: float) -> StoredEvent | None:
+    """The event with the share that it stands for; None = it is left out. `share`: above 0, at
+    most 1. Only impressions are ever left out."""
+    if stored.event.type is not EventType.IMPRESSION or share >= 1:
+        return stored
+    return replace(stored, sample_share=share) if _draw(stored) < share else None
+
+
+def _draw(stored: StoredEvent) -> float:
+    """Between 0 and 1, the same for all impressions of an answer; where none is named, for all of
+    a shopper's visit."""
+    event = stored.event
+    answer = event.answer_id or event.attribution_token or f"{stored.actor} {stored.session}"
+    digest = hashlib.sha256(f"{stored.catalog_id} {answer}".encode()).digest()
+    return float(int.from_bytes(digest[:8]) / 2**64)

@@ -11,8 +11,10 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from ranker.events import selection as selected
-from ranker.model import Interrupted, PurgeCount, PurgePlace, Purger, Selection
+from ranker.domain import selection as selected
+from ranker.domain.errors import Interrupted
+from ranker.domain.selection import PurgeCount, PurgePlace, Selection
+from ranker.record.selections import SelectionRecord
 from servicekit.errors import Unavailable
 from servicekit.jobs import Job, Jobs
 
@@ -29,7 +31,7 @@ def params(selection: Selection, counted: PurgeCount) -> dict[str, Any]:
     return selected.params(selection) | {"event_count": counted.event_count}
 
 
-async def run(job: Job, purger: Purger, jobs: Jobs, stop: asyncio.Event) -> dict[str, str]:
+async def run(job: Job, purger: SelectionRecord, jobs: Jobs, stop: asyncio.Event) -> dict[str, str]:
     """Do the job; its result. Raises what `jobs.progress` does, and Interrupted on `stop`."""
     selection = selected.selection_of(job.catalog_id, job.params)
     left = (await purger.count(selection)).event_count

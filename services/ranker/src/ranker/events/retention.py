@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter
 
-from ranker.model import DAY_MICROS, EventType
+from ranker.domain.events import DAY_MICROS, EventType
 from servicekit import telemetry
 from servicekit.errors import ServiceError
 
@@ -53,7 +53,7 @@ class Sweeper:
 
     async def work(self, every_seconds: float, stop: asyncio.Event) -> None:
         """Sweep at once and then `every_seconds`, until `stop` is set. A store that is away or
-        busy is told of in the log, and tried again the next time."""
+        busy is logged, and tried again the next time."""
         while not stop.is_set():
             try:
                 await self.sweep(stop)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranker.model import Doubles, Ints
+from ranker.domain.arrays import Doubles, Ints
 
 PLACES = (*range(1, 11), 11, 21, 51)
 """First places of the groups that share a θ: 1 to 10 have their own."""

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranker.model import Doubles
+from ranker.domain.arrays import Doubles
+from ranker.domain.online import Sample
 
 PSI_MATTERS = 0.25
 Z_CHANCE = 4.0
@@ -55,28 +56,6 @@ class Drift:
     """In words; "NOT MEASURED: …" where too little is known."""
     reference_count: int = 0
     count: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A number of values by their moments."""
-
-    count: int
-    total: float
-    squares: float
-    """Sum of the squares."""
-
-    @property
-    def mean(self) -> float:
-        """0 without values."""
-        return self.total / self.count if self.count else 0.0
-
-    @property
-    def variance(self) -> float:
-        """Unbiased; 0 of fewer than two values."""
-        if self.count < 2:
-            return 0.0
-        return max(self.squares - self.total * self.mean, 0.0) / (self.count - 1)
 
 
 def mix(

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ranker.model import Doubles, Ints
+from ranker.domain.arrays import Doubles, Ints
 
 CLIP = 20.0
 """Largest weight. What is cut off biases towards 0; `clipped_share` says how much it concerns."""

@@ -12,12 +12,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from pydantic import TypeAdapter
 
+from ranker.domain.arrays import Doubles
+from ranker.domain.events import DAY_MICROS
+from ranker.domain.feedback import Feedback
+from ranker.domain.model import Model
+from ranker.domain.online import Activity, Joined, Window
 from ranker.feedback import drift
-from ranker.feedback.answers import Feedback
-from ranker.feedback.drift import Drift, Sample
-from ranker.feedback.online import Joined
+from ranker.feedback.drift import Drift
 from ranker.feedback.policies import Policy
-from ranker.model import DAY_MICROS, Doubles, Model
 
 TOP = 10
 """Places whose scores are compared: those that most people see."""
@@ -28,19 +30,6 @@ VOLUME_MATTERS = 0.3
 RATING_MATTERS = 0.25
 """Stars."""
 SHARE_MATTERS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """From a midnight (UTC) on until before another; microseconds since 1970."""
-
-    start_micros: int
-    end_micros: int
-
-    @property
-    def days(self) -> range:
-        """Whole days since 1970."""
-        return range(self.start_micros // DAY_MICROS, self.end_micros // DAY_MICROS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +45,6 @@ class Windows:
         """As long as the present, and just before it: for what grows with a window's length."""
         start, end = self.present.start_micros, self.present.end_micros
         return Window(2 * start - end, start)
-
-
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """What people did in a window."""
-
-    types: Mapping[tuple[int, str], int]
-    """Events by day since 1970 and type."""
-    shoppers: int
-    """People who did something."""
-    new_shoppers: int
-    """Of whom nothing was known before the window."""
-    ratings: Sample
-    products: Mapping[str, int]
-    """People who showed interest in each product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +80,14 @@ def drifts(
 ) -> tuple[Drift, ...]:
     """What is watched, one after another. `model` serves; `scores`: of its answers' first places,
     before and now."""
-    people = (reference.shoppers, present.shoppers)
+    people, days = (reference.shoppers, present.shoppers), compared.reference.days
+    # The reference begins with the first day of which anything is known.
+    known = range(min((day for day, _ in reference.types), default=days.stop), days.stop)
     return (
         drift.mix("event_types", _by_type(reference), _by_type(present), sizes=people),
         drift.volume(
             "events_per_day",
-            _by_day(reference, _open_days(reference, compared.reference)),
+            _by_day(reference, known),
             _by_day(present, compared.present.days),
             least=VOLUME_MATTERS,
         ),
@@ -178,12 +154,6 @@ def _by_day(activity: Activity, days: range) -> list[int]:
     return [counts[day] for day in days]
 
 
-def _open_days(activity: Activity, window: Window) -> range:
-    """The window's days from the first one on of which anything is known."""
-    known = [day for day, _ in activity.types]
-    return range(min(known, default=window.days.stop), window.days.stop)
-
-
 def _unknown(activity: Activity, model: Model) -> tuple[int, int]:
     total = sum(activity.products.values())
     known = sum(count for item, count in activity.products.items() if item in model.item_rows)
@@ -194,14 +164,16 @@ def _features(activity: Activity, model: Model, kind: str) -> Mapping[str, float
     """Interests by value of this kind of feature; of nested values, such as categories, the
     deepest counts."""
     counts: Counter[str] = Counter()
-    told = model.product_features
-    if told is None:
+    described = model.product_features
+    if described is None:
         return counts
     for item, count in activity.products.items():
         row = model.item_rows.get(item)
         if row is not None:
-            of = told.features[told.starts[row] : told.starts[row + 1]].tolist()
-            values = [told.names[one] for one in of if told.names[one].startswith(f"{kind}=")]
+            of = described.features[described.starts[row] : described.starts[row + 1]].tolist()
+            values = [
+                described.names[one] for one in of if described.names[one].startswith(f"{kind}=")
+            ]
             if values:
                 counts[max(values, key=len).removeprefix(f"{kind}=")] += count
     return counts

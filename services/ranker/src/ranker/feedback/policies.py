@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.feedback import Feedback
 from ranker.feedback import clicks
-from ranker.feedback.answers import Feedback
 from ranker.feedback.estimators import Estimates, Logged, estimate
-from ranker.model import Doubles, Ints
-from ranker.parts import OWN_PARTS
+from ranker.ranking.parts import OWN_PARTS
 
 SERVED, RAW_SCORE = "served", "raw_score"
 LEAST_FITTED = 1_000

@@ -5,13 +5,14 @@ that can't be loaded leaves the one before it serving.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 from prometheus_client import Gauge
 
-from ranker.model import ROBOTS_METRIC, Model, ModelCorrupt, ModelRecord
-from ranker.parts import by_columns
+from ranker.domain.errors import ModelCorrupt
+from ranker.domain.model import ROBOTS_METRIC, Model, ModelRecord
+from ranker.ranking.parts import by_columns
+from ranker.record.models import ModelRegistry
 from servicekit.telemetry import get_logger
 
 INTERVAL_SECONDS = 0.5
@@ -24,16 +25,6 @@ ROBOTS = Gauge(
 )
 MOST_CATALOG_LABELS = 20
 """Where catalogs are more, the metric is left out: each label is a series that is kept for ever."""
-
-
-class Promotions(Protocol):
-    """Says which models are promoted."""
-
-    async def promoted(self, catalogs: Sequence[str]) -> Mapping[str, ModelRecord]:
-        """The promoted model of each catalog that has one."""
-
-    async def former(self, catalog_id: str, version: str) -> ModelRecord | None:
-        """The model that served last before this one; None = none did."""
 
 
 COLUMNS_FROM = 5_000
@@ -51,7 +42,7 @@ class LiveModels:
     def __init__(
         self,
         catalogs: Sequence[str],
-        promotions: Promotions,
+        promotions: ModelRegistry,
         load: LoadModel,
         in_memory_items: int,
     ) -> None:
@@ -98,9 +89,7 @@ class LiveModels:
 
     async def _swap(self, catalog_id: str, record: ModelRecord) -> None:
         try:
-            model = await asyncio.to_thread(
-                self._load, catalog_id, record.version, record.manifest_sha256
-            )
+            model = await self._loaded(record)
         except ModelCorrupt as error:
             if self._refused.get(catalog_id) != record.version:
                 get_logger().error(
@@ -134,14 +123,16 @@ class LiveModels:
             if known is not None and known.version == record.version:
                 return known
         try:
-            return await asyncio.to_thread(
-                self._load, catalog_id, record.version, record.manifest_sha256
-            )
+            return await self._loaded(record)
         except ModelCorrupt as error:
             get_logger().warning(
                 "former model not kept", model_version=record.version, problem=error.message
             )
             return None
+
+    async def _loaded(self, record: ModelRecord) -> Model:
+        key = (record.catalog_id, record.version, record.manifest_sha256)
+        return await asyncio.to_thread(self._load, *key)
 
     async def start(self) -> None:
         """Look once, then keep looking until `stop`. A failed look is logged and repeated."""

@@ -1,6 +1,20 @@
-"""Which model may serve: one that evidence speaks for, or one that somebody forces."""
+"""Which model may serve, and the files of which are kept.
 
-from ranker.model import ModelRecord, ModelUnproven, Verdict
+A model serves that evidence speaks for, or that somebody forces. Files are kept of the newest
+models, the serving one and those that rollbacks lead to, and those whose products are in the index.
+The rows of the others stay, as what the log of promotions names.
+"""
+
+import asyncio
+
+from ranker.adapters.model_store import ModelStore
+from ranker.adapters.retriever import CollaborativeIndex
+from ranker.domain.errors import ModelUnproven
+from ranker.domain.model import ModelRecord, Verdict
+from ranker.record.models import ModelRegistry
+from servicekit.errors import ServiceError
+from servicekit.jobs import now_micros
+from servicekit.telemetry import get_logger
 
 FORCE = "promote it with force if you know better"
 
@@ -21,3 +35,22 @@ def require_proof(model: ModelRecord, serving: ModelRecord | None) -> None:
             f"this model passed against {compared}, and {serves or 'no model'} serves now:"
             f" evaluate it anew, or {FORCE}"
         )
+
+
+async def prune(
+    registry: ModelRegistry,
+    store: ModelStore,
+    index: CollaborativeIndex,
+    keep: int,
+    catalog_id: str,
+) -> None:
+    """Delete what is not needed, however often this is cut short. While nobody can say what is
+    published everything stays, until after the next training."""
+    log = get_logger().bind(catalog_id=catalog_id)
+    try:
+        published = {one.version for one in await index.generations(catalog_id) if one.live}
+        for version in await registry.prune(catalog_id, keep, published, now_micros()):
+            if await asyncio.to_thread(store.delete, catalog_id, version):
+                log.info("model pruned", model_version=version)
+    except (ServiceError, OSError) as error:
+        log.warning("models not pruned", problem=str(error))

@@ -15,12 +15,16 @@ that does not answer is waited for.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from ranker.model import Floats, Interrupted, Model, PublishIncomplete
-from ranker.models.collaborative import SPACE, CollaborativeIndex, Published
+from ranker.adapters.model_store import ModelStore
+from ranker.adapters.retriever import SPACE, CollaborativeIndex, Published
+from ranker.domain.arrays import Floats
+from ranker.domain.errors import Interrupted, PublishIncomplete
+from ranker.domain.model import Model
+from ranker.record.models import ModelRegistry
 from servicekit.errors import AlreadyExists, DeadlineExceeded, Unavailable
 from servicekit.jobs import Job, Jobs
 from servicekit.telemetry import get_logger
@@ -37,19 +41,28 @@ KEEP = 4
 RETRY_SECONDS = 1.0
 LOOK_SECONDS = 0.5
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 log = get_logger()
 
 
-class ModelSource(Protocol):
-    """The models that can be published."""
+class PublishedModels:
+    """What can be published: the registry's models, and which of them serves."""
+
+    def __init__(self, registry: ModelRegistry, store: ModelStore) -> None:
+        self._registry = registry
+        self._store = store
 
     async def load(self, catalog_id: str, version: str) -> Model:
         """The model; ModelNotFound, ModelCorrupt."""
+        found = await self._registry.get(catalog_id, version)
+        return await asyncio.to_thread(self._store.read, catalog_id, version, found.manifest_sha256)
 
     async def serving(self, catalog_id: str) -> str:
         """The version that serves; empty = none does."""
+        found = (await self._registry.promoted((catalog_id,))).get(catalog_id)
+        return found.version if found else ""
 
 
 def params(version: str, *, rewrite: bool = False) -> dict[str, Any]:
@@ -73,7 +86,7 @@ class Publication:
     """A job under way."""
 
     job: Job
-    models: ModelSource
+    models: PublishedModels
     index: CollaborativeIndex
     jobs: Jobs
     stop: asyncio.Event
@@ -104,35 +117,29 @@ class Publication:
 
     async def _find(self, version: str) -> Published | None:
         """The newest live generation of a version."""
-        known = await self._ask(lambda: self.index.generations(self.job.catalog_id))
+        known = await self._ask(self.index.generations)
         live = [one for one in known if one.live and one.version == version]
         return live[-1] if live else None
 
     async def _generation(self, model: Model) -> Published:
         """The generation of the model's version, created if there is none."""
         dimension, graph = model.item_vectors.shape[1] + 1, len(model.item_ids) > EXACT_UP_TO
-        catalog_id = self.job.catalog_id
         while (found := await self._find(model.version)) is None:
-            known = await self._ask(lambda: self.index.generations(catalog_id))
+            known = await self._ask(self.index.generations)
             # Names of dropped ones are taken too.
             number = 1 + sum(one.version == model.version for one in known)
             name = f"{SPACE}-{model.version}-{number}"
-
-            async def create(name: str = name) -> None:
-                try:
-                    await self.index.create(catalog_id, name, model.version, dimension, graph=graph)
-                except AlreadyExists:  # an earlier try, or another worker, was quicker
-                    log.info("generation is there already", generation=name)
-
-            await self._ask(create)
+            try:
+                await self._ask(self.index.create, name, model.version, dimension, graph=graph)
+            except AlreadyExists:  # an earlier try, or another worker, was quicker
+                log.info("generation is there already", generation=name)
         return found
 
     async def _fill(self, model: Model, name: str) -> None:
         """Write all vectors until the counts agree; verified when this returns, or it raises."""
-        catalog_id = self.job.catalog_id
         for _ in range(PASSES):
             expected = await self._write(model)
-            await self._await_job(lambda: self.index.settle(catalog_id, name))
+            await self._await_job(await self._ask(self.index.settle, name))
             found = await self._find(model.version)
             held = found.vector_count if found else 0
             if held == expected:
@@ -142,9 +149,9 @@ class Publication:
         else:
             raise PublishIncomplete(
                 f"the retriever holds {held:,} vectors of {expected:,} products of the model; "
-                "the catalogue changes too fast: publish it again later"
+                "the catalog changes too fast: publish it again later"
             )
-        await self._await_job(lambda: self.index.verify(catalog_id, name))
+        await self._await_job(await self._ask(self.index.verify, name))
         found = await self._find(model.version)
         if found is None or not found.verified:
             why = found.finding if found else "it was dropped"
@@ -161,20 +168,15 @@ class Publication:
         for start in range(first, len(rows), BATCH):
             some = rows[start : start + BATCH]
             ids = [model.item_ids[row] for row in some]
-            missing += await self._ask(
-                lambda ids=ids, some=some: self.index.write(  # type: ignore[misc]
-                    self.job.catalog_id, model.version, ids, vectors[some]
-                )
-            )
+            missing += await self._ask(self.index.write, model.version, ids, vectors[some])
             self.done = int(some[-1]) + 1
             await self._progress()
         self.done = self.total
         return len(rows) - missing
 
-    async def _await_job(self, begin: Callable[[], Awaitable[str]]) -> None:
-        """Have the retriever do a job, to its end."""
-        job_id = await self._ask(begin)
-        while not await self._ask(lambda: self.index.ended(self.job.catalog_id, job_id)):
+    async def _await_job(self, job_id: str) -> None:
+        """Wait until the retriever has done a job."""
+        while not await self._ask(self.index.ended, job_id):
             await self._progress()
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -189,16 +191,14 @@ class Publication:
             found = await self._find(serving)
             if found is None or not found.verified:
                 return False  # another model's, whose own publication will
-            name = found.name
-            await self._ask(lambda name=name: self.index.activate(catalog_id, name))  # type: ignore[misc]
+            await self._ask(self.index.activate, found.name)
             if await self.models.serving(catalog_id) == serving:
                 return serving == version
 
     async def _tidy_up(self, version: str) -> None:
         """Drop the oldest generations that nobody needs; they can be published again."""
-        catalog_id = self.job.catalog_id
-        serving = await self.models.serving(catalog_id)
-        known = await self._ask(lambda: self.index.generations(catalog_id))
+        serving = await self.models.serving(self.job.catalog_id)
+        known = await self._ask(self.index.generations)
         live = [one for one in known if one.live]
         free = [
             one
@@ -206,15 +206,17 @@ class Publication:
             if not (one.active or one.previous or one.version in (version, serving))
         ]
         for one in free[: max(0, len(live) - KEEP)]:
-            await self._ask(lambda name=one.name: self.index.drop(catalog_id, name))  # type: ignore[misc]
+            await self._ask(self.index.drop, one.name)
 
-    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The answer of the retriever, which is asked again until it answers."""
+    async def _ask(
+        self, call: Callable[Concatenate[str, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The retriever's answer on this catalog; it is asked again until it answers."""
         while True:
             if self.stop.is_set():
                 raise Interrupted
             try:
-                return await call()
+                return await call(self.job.catalog_id, *args, **kwargs)
             except (Unavailable, DeadlineExceeded) as error:
                 log.warning("publication waits", job_id=self.job.id, reason=error.reason)
                 await self._progress()

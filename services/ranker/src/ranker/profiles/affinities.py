@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranker.model import Doubles, Ints, ProductFeatures
+from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.model import ProductFeatures
 
 DOUBT = 2.0
 """Certain likings after which half of what they say is believed."""
@@ -30,16 +31,16 @@ class Likings:
     """(names,) 0 to 1"""
 
 
-def likings(told: ProductFeatures, rows: Ints, weights: Doubles) -> Likings:
+def likings(described: ProductFeatures, rows: Ints, weights: Doubles) -> Likings:
     """Of who likes the products in these rows by these weights (above 0)."""
     total = weights.sum()
     if not total:
-        nothing = np.zeros(len(told.names))
+        nothing = np.zeros(len(described.names))
         return Likings(nothing, nothing)
-    places, counts = _spread(told, rows)
+    places, counts = _spread(described, rows)
     each = np.repeat(weights, counts)
-    summed = np.bincount(told.features[places], each, len(told.names)).astype(np.float64)
-    return of_sums(summed, total, told.shares.astype(np.float64))
+    summed = np.bincount(described.features[places], each, len(described.names)).astype(np.float64)
+    return of_sums(summed, total, described.shares.astype(np.float64))
 
 
 def of_sums(summed: Doubles, total: Doubles | float, usual: Doubles) -> Likings:
@@ -49,16 +50,16 @@ def of_sums(summed: Doubles, total: Doubles | float, usual: Doubles) -> Likings:
     return Likings(shares, np.clip(beyond, 0.0, 1.0) * (summed / (summed + DOUBT)))
 
 
-def with_feature(told: ProductFeatures, rows: Ints, feature: int) -> Ints:
+def with_feature(described: ProductFeatures, rows: Ints, feature: int) -> Ints:
     """Places in `rows` of the products that have the feature, rising."""
-    places, counts = _spread(told, rows)
-    found: Ints = np.repeat(np.arange(len(rows)), counts)[told.features[places] == feature]
+    places, counts = _spread(described, rows)
+    found: Ints = np.repeat(np.arange(len(rows)), counts)[described.features[places] == feature]
     return found
 
 
-def _spread(told: ProductFeatures, rows: Ints) -> tuple[Ints, Ints]:
+def _spread(described: ProductFeatures, rows: Ints) -> tuple[Ints, Ints]:
     """Where the features of these products stand, one product after the other, and how many each
     has."""
-    firsts, counts = told.starts[rows], told.starts[rows + 1] - told.starts[rows]
+    firsts, counts = described.starts[rows], described.starts[rows + 1] - described.starts[rows]
     ends = np.cumsum(counts)
     return np.arange(counts.sum()) + np.repeat(firsts - (ends - counts), counts), counts

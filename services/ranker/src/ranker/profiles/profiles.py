@@ -1,7 +1,7 @@
 """What is known of a shopper or a product, and what it was inferred from. NumPy only.
 
 A profile is computed when it is asked for: from the shopper's events as they are now, and from what
-the serving model can tell of products. Nothing of it is kept.
+the serving model knows of products. Nothing of it is kept.
 """
 
 from collections import Counter
@@ -10,32 +10,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ranker.features import ATTRIBUTE_KIND, BRAND_KIND, CATEGORY_KIND, PRICE_KIND, TAG_KIND
-from ranker.log import Log, log_of
-from ranker.model import (
-    DAY_MICROS,
-    Doubles,
-    EventType,
-    Floats,
-    History,
-    HistoryReader,
-    Ints,
-    Model,
-    ProductFeatures,
-    ProductUnknown,
-    Segments,
-)
+from ranker.domain.arrays import Doubles, Floats, Ints
+from ranker.domain.errors import ProductUnknown
+from ranker.domain.events import DAY_MICROS, EventType, History
+from ranker.domain.features import ATTRIBUTE_KIND, BRAND_KIND, CATEGORY_KIND, PRICE_KIND, TAG_KIND
+from ranker.domain.log import Log, log_of
+from ranker.domain.model import Model, ProductFeatures, Segments
+from ranker.domain.signals import Signals, interests, robots, sessions
+from ranker.ports import HistoryReader
 from ranker.profiles.affinities import likings, with_feature
 from ranker.profiles.texts import Kind, Words
-from ranker.signals import Interests, Signals, interests, robots, sessions
 
 LEAST_EVENTS, MOST_EVENTS = 1_000, 10_000
-"""How many of the newest events a profile reads: enough to tell a robot, within these bounds."""
+"""How many of the newest events a profile reads: enough to find a robot, within these bounds."""
 MOST_OF_A_KIND = 5
 MOST_PRODUCTS = 10
 MOST_DISLIKED = 50
 LEAST_STRENGTH = 0.05
-"""Weaker affinities are not told."""
+"""Weaker affinities are not described."""
 SEGMENT_FEATURES = 3
 SIMILAR_STYLES = 5
 NOTABLE_TREND = 0.5
@@ -138,17 +130,18 @@ def of_shopper(
     known = [] if model is None else [pair for pair in liked if pair[0] in model.item_rows]
     rows = np.array([model.item_rows[item] for item, _ in known] if model else [], np.int64)
     weights = np.array([weight for _, weight in known])
-    told = None if model is None else model.product_features
+    described = None if model is None else model.product_features
     affinities: tuple[Affinity, ...] = ()
-    if told is not None and len(rows):
+    if described is not None and len(rows):
         counts = Counter(event.product_id for event in history.recent)
         ids = tuple(item for item, _ in known)
         evidence = _Evidence(ids, rows, weights, np.array([counts[item] for item in ids]))
-        affinities = tuple(_affinities(told, evidence, words))
+        affinities = tuple(_affinities(described, evidence, words))
+    low = {found.items[item] for item in found.disliked_item.tolist()}
     return ShopperProfile(
         attributes=history.attributes,
         affinities=affinities,
-        disliked_product_ids=_disliked(found, history),
+        disliked_product_ids=tuple(sorted(low | history.hidden))[:MOST_DISLIKED],
         activity=_activity(log, signals, words, now_micros),
         segment=_segment_of(model, rows, weights, words),
         robot=bool(robots(log, signals).any()),
@@ -171,12 +164,12 @@ def of_product(
 ) -> ProductProfile:
     """The profile of a product; `popularity` is its share of the most popular one's, now.
     ProductUnknown."""
-    told = None if model is None else model.product_features
+    described = None if model is None else model.product_features
     row = None if model is None else model.item_rows.get(product_id)
-    if model is None or told is None or row is None:
+    if model is None or described is None or row is None:
         raise ProductUnknown(serving=model is not None)
-    places = told.features[told.starts[row] : told.starts[row + 1]]
-    named = [told.names[place].partition("=") for place in places.tolist()]
+    places = described.features[described.starts[row] : described.starts[row + 1]]
+    named = [described.names[place].partition("=") for place in places.tolist()]
     values = {kind: [value for one, _, value in named if one == kind] for kind, _, _ in named}
     style, similar = _style(model, row)
     profile = ProductProfile(
@@ -211,18 +204,20 @@ class _Evidence:
     """Of the shopper with each."""
 
 
-def _affinities(told: ProductFeatures, evidence: _Evidence, words: Words) -> Iterator[Affinity]:
+def _affinities(
+    described: ProductFeatures, evidence: _Evidence, words: Words
+) -> Iterator[Affinity]:
     """The strongest first, few of a kind."""
-    found = likings(told, evidence.rows, evidence.weights)
+    found = likings(described, evidence.rows, evidence.weights)
     taken: Counter[Kind] = Counter()
     for feature in _strongest(found.strengths):
-        kind, _, _ = words.feature(told.names[feature])
+        kind, _, _ = words.feature(described.names[feature])
         if taken[kind] < MOST_OF_A_KIND:
             taken[kind] += 1
-            places = with_feature(told, evidence.rows, feature)
+            places = with_feature(described, evidence.rows, feature)
             by_weight = places[np.argsort(-evidence.weights[places], kind="stable")]
             yield _affinity(
-                told,
+                described,
                 feature,
                 words,
                 strength=float(found.strengths[feature]),
@@ -233,13 +228,13 @@ def _affinities(told: ProductFeatures, evidence: _Evidence, words: Words) -> Ite
 
 
 def _strongest(strengths: Doubles | Floats) -> list[int]:
-    """Features worth telling, the strongest first."""
+    """Features worth showing, the strongest first."""
     order = np.argsort(-strengths, kind="stable")
     return [int(feature) for feature in order[strengths[order] >= LEAST_STRENGTH]]
 
 
 def _affinity(
-    told: ProductFeatures,
+    described: ProductFeatures,
     feature: int,
     words: Words,
     *,
@@ -248,23 +243,18 @@ def _affinity(
     event_count: int = 0,
     product_ids: tuple[str, ...] = (),
 ) -> Affinity:
-    kind, key, value = words.feature(told.names[feature])
+    kind, key, value = words.feature(described.names[feature])
     return Affinity(
         kind=kind,
         key=key,
         value=value,
         strength=strength,
         share=share,
-        usual_share=float(told.shares[feature]),
+        usual_share=float(described.shares[feature]),
         event_count=event_count,
         product_ids=product_ids,
         text=words.say(kind.value, key=key, value=value),
     )
-
-
-def _disliked(found: Interests, history: History) -> tuple[str, ...]:
-    low = {found.items[item] for item in found.disliked_item.tolist()}
-    return tuple(sorted(low | history.hidden))[:MOST_DISLIKED]
 
 
 def _activity(log: Log, signals: Signals, words: Words, now_micros: int) -> Activity | None:
@@ -274,7 +264,7 @@ def _activity(log: Log, signals: Signals, words: Words, now_micros: int) -> Acti
     visits = int(sessions(log, signals.session_gap_minutes).max()) + 1
     days = max(now_micros - last, 0) / DAY_MICROS
     rate = visits / max((now_micros - first) / (7 * DAY_MICROS), 1.0)
-    told = {"ago": words.ago(days), "visits": words.visits(visits), "rate": f"{rate:.2g}"}
+    given = {"ago": words.ago(days), "visits": words.visits(visits), "rate": f"{rate:.2g}"}
     return Activity(
         first_event_micros=first,
         last_event_micros=last,
@@ -282,7 +272,7 @@ def _activity(log: Log, signals: Signals, words: Words, now_micros: int) -> Acti
         visit_count=visits,
         visits_a_week=rate,
         purchase_count=int(log.is_type(EventType.PURCHASE).sum()),
-        text=words.say("ACTIVITY", **told),
+        text=words.say("ACTIVITY", **given),
     )
 
 
@@ -298,13 +288,13 @@ def _segment_of(model: Model | None, rows: Ints, weights: Doubles, words: Words)
 
 
 def _segment(model: Model, segments: Segments, place: int, words: Words) -> Segment:
-    told = model.product_features
+    described = model.product_features
     strengths = segments.strengths[place]
     found = (
         ()
-        if told is None
+        if described is None
         else tuple(
-            _affinity(told, feature, words, strength=float(strengths[feature]))
+            _affinity(described, feature, words, strength=float(strengths[feature]))
             for feature in _strongest(strengths)[:SEGMENT_FEATURES]
         )
     )

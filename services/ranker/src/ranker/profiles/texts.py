@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-from ranker.features import (
+from ranker.domain.features import (
     ATTRIBUTE_KIND,
     BRAND_KIND,
     CATEGORY_KIND,
     LOOK_KIND,
     PRICE_KIND,
     TAG_KIND,
+    Money,
     price_range,
 )
-from ranker.model import Money
 
 
 class Kind(StrEnum):
@@ -33,7 +33,7 @@ KINDS: Mapping[str, Kind] = {
     TAG_KIND: Kind.TAG,
     LOOK_KIND: Kind.STYLE,
 }
-"""By the kind of a feature's name; attributes are told by their prefix."""
+"""By the kind of a feature's name; attributes have a prefix."""
 
 TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {

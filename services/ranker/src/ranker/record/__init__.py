@@ -2,7 +2,7 @@
 
 events     what people did
 popularity how popular products are
-attributes what shoppers told of themselves
+attributes what shoppers gave of themselves
 aliases    which visitors are users
 purges     what is deleted
 answers    what was answered

@@ -10,23 +10,16 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.model import (
-    Doubles,
-    Event,
-    EventType,
-    History,
-    Interaction,
-    Money,
-    StoredEvent,
-    Written,
-)
+from ranker.domain.arrays import Doubles
+from ranker.domain.events import Event, EventType, History, Interaction, StoredEvent, Written
+from ranker.domain.features import Money
+from ranker.domain.signals import DEFAULTS, INTEREST, Signals
 from ranker.record import popularity
-from ranker.record.aliases import gate, owner, owners
 from ranker.record.histories import INTERACTION, history, interaction_of
 from ranker.record.joined import Joined
 from ranker.record.popularity import Said
+from ranker.record.shoppers import gate, owner, owners
 from ranker.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_VISIBILITY
-from ranker.signals import DEFAULTS, INTEREST, Signals
 from servicekit.sql import Database, StoreBusy
 
 MOST_JOINED = 4000

@@ -9,11 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.feedback.answers import Outcome
-from ranker.feedback.online import Period
-from ranker.model import EventType
+from ranker.domain.events import EventType
+from ranker.domain.feedback import Outcome
+from ranker.domain.online import Period
+from ranker.record.rows import Record
 from ranker.record.tables import ANSWERS, EVENTS
-from servicekit.sql import Database
 
 BATCH = 100
 """Answers that are read at once: of 2,000 candidates each, some 50 MB."""
@@ -33,11 +33,8 @@ class KeptAnswer:
     """By product."""
 
 
-class FeedbackRecord:
+class FeedbackRecord(Record):
     """Answers of all catalogs."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
 
     async def answers(
         self, catalog_id: str, period: Period, limit: int
@@ -92,8 +89,8 @@ def _read(
 
 
 def _outcomes(catalog_id: str, period: Period, ids: Sequence[str]) -> sa.Select[Any]:
-    """By answer and product: the impression's weight, the first place that was told, whether it was
-    clicked, and whether it was bought in time."""
+    """By answer and product: the impression's weight, the first place that was reported, whether it
+    was clicked, and whether it was bought in time."""
     e = EVENTS.c
 
     def first(event_type: EventType) -> sa.ColumnElement[int]:

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.model import EventType, History, Interaction
+from ranker.domain.events import EventType, History, Interaction
 from ranker.record.rows import Rows
 from ranker.record.tables import ALIASES, ATTRIBUTES, EVENTS, KIND_INTEREST, KIND_VISIBILITY
 
@@ -100,7 +100,7 @@ def _whose() -> sa.ColumnElement[str]:
     return sa.func.coalesce(alias, _ACTOR)
 
 
-def _told(name: str, **columns: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
+def _other_rows(name: str, **columns: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
     """Rows that are no events, in some of the columns of those that are."""
     nothing = {one.name: sa.cast(sa.null(), one.type) for one in _COLUMNS}
     return sa.select(
@@ -116,13 +116,13 @@ _HISTORY = Rows(
     sa.union_all(
         sa.select(_RECENT.subquery()),
         sa.select(_VISIBILITY.subquery()),
-        _told("owner", actor=ALIASES.c.actor).where(*_MERGED),
-        _told("attribute", event_id=ATTRIBUTES.c.key, product_id=ATTRIBUTES.c.value).where(
+        _other_rows("owner", actor=ALIASES.c.actor).where(*_MERGED),
+        _other_rows("attribute", event_id=ATTRIBUTES.c.key, product_id=ATTRIBUTES.c.value).where(
             ATTRIBUTES.c.catalog_id == _CATALOG, ATTRIBUTES.c.actor == _whose()
         ),
     )
 )
-"""Rows of all that a history needs, told apart by `part`; `history` says what is where."""
+"""Rows of all that a history needs, distinguished by `part`; `history` says what is where."""
 
 _SEEN = _newest(KIND_INTEREST, EVENTS.c.product_id).limit(MOST_SEEN)
 """Apart, for those who ask for it: a thousand rows of many columns take two milliseconds. Without

@@ -21,7 +21,7 @@ Outcome = TypeVar("Outcome")
 
 @dataclass(frozen=True, slots=True)
 class _Batch(Generic[Item, Outcome]):
-    """What one caller wrote, and what tells them the end of it."""
+    """What one caller wrote, and how they learn the outcome."""
 
     items: Sequence[Item]
     done: asyncio.Future[tuple[Outcome, ...]]
@@ -40,7 +40,7 @@ class Joined(Generic[Item, Outcome]):
         write: Callable[[Connection, Sequence[Item]], Sequence[Outcome]],
         most: int,
     ) -> None:
-        """`write` is handed the items of one or several batches and tells one outcome for each.
+        """`write` is handed the items of one or several batches and returns one outcome for each.
         Up to `most` items go into a transaction, or one batch if that alone is larger."""
         self._db = database
         self._function = write

@@ -1,7 +1,8 @@
-"""Models and promotions in SQL: one row says which model serves, so a promotion is atomic.
+"""Models, their promotions and their newest evaluations in SQL.
 
-Beside it is a log of all promotions. A rollback takes the newest one that stands back; so the model
-before it serves again, and the next rollback goes one further. Nothing in the log is ever deleted.
+One row says which model serves, so a promotion is atomic. Beside it is a log of all promotions. A
+rollback takes the newest one that stands back; so the model before it serves again, and the next
+rollback goes one further. Nothing in the log is ever deleted.
 """
 
 import json
@@ -12,19 +13,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.model import Metric, ModelNotFound, ModelRecord, PromotionConflict, Verdict
-from ranker.record.rows import upsert
+from ranker.domain.errors import EvaluationMissing, ModelNotFound, PromotionConflict
+from ranker.domain.model import Metric, ModelRecord, Verdict
+from ranker.domain.report import Report, report_of
+from ranker.record.rows import Record, upsert
 from ranker.record.tables import EVALUATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
-from servicekit.sql import Database
 
 HOUR_MICROS = 3_600 * 1_000_000
 
 
-class ModelRegistry:
+class ModelRegistry(Record):
     """Models of all catalogs."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
 
     async def add(self, model: ModelRecord) -> None:
         """Keep a model. Trained again from the same data, it is the same model: its files, and so
@@ -75,8 +74,8 @@ class ModelRegistry:
 
         def write(connection: Connection) -> None:
             _serve(connection, catalog_id, version, now_micros)
-            standing = _standing(connection, catalog_id)
-            if not standing or standing[0].version != version:
+            promotions = _promotions(connection, catalog_id)
+            if not promotions or promotions[0].version != version:
                 row = {
                     "catalog_id": catalog_id,
                     "version": version,
@@ -93,21 +92,21 @@ class ModelRegistry:
     async def before(self, catalog_id: str) -> tuple[ModelRecord, int]:
         """The model that served before the present one, and the promotion that took its place;
         ModelNotFound when there was none."""
-        standing = await self._db.read(lambda connection: _standing(connection, catalog_id))
-        if len(standing) < 2:
+        promotions = await self._db.read(lambda connection: _promotions(connection, catalog_id))
+        if len(promotions) < 2:
             raise ModelNotFound("no model served before the present one")
-        found = await self.get(catalog_id, standing[1].version)
+        found = await self.get(catalog_id, promotions[1].version)
         if found.pruned_micros is not None:
             raise ModelNotFound("the files of the model before were pruned: promote another one")
-        return found, standing[0].sequence
+        return found, promotions[0].sequence
 
     async def roll_back(self, catalog_id: str, promotion: int, now_micros: int) -> None:
         """Take this promotion back, which `before` named. PromotionConflict when it is no longer
         the newest one that stands: of two rollbacks at once only one is done."""
 
         def write(connection: Connection) -> None:
-            standing = _standing(connection, catalog_id)
-            if len(standing) < 2 or standing[0].sequence != promotion:
+            promotions = _promotions(connection, catalog_id)
+            if len(promotions) < 2 or promotions[0].sequence != promotion:
                 raise PromotionConflict
             undone = (
                 sa.update(PROMOTION_LOG)
@@ -118,7 +117,7 @@ class ModelRegistry:
             )
             if not connection.execute(undone).rowcount:  # PostgreSQL: another one was quicker
                 raise PromotionConflict
-            _serve(connection, catalog_id, standing[1].version, now_micros)
+            _serve(connection, catalog_id, promotions[1].version, now_micros)
 
         await self._db.write(write)
 
@@ -137,12 +136,12 @@ class ModelRegistry:
                 ).rowcount
             ):
                 raise ModelNotFound("no model serves")
-            standing = (
+            promotions = (
                 PROMOTION_LOG.c.catalog_id == catalog_id,
                 PROMOTION_LOG.c.undone_micros.is_(None),
             )
             connection.execute(
-                sa.update(PROMOTION_LOG).where(*standing).values(undone_micros=now_micros)
+                sa.update(PROMOTION_LOG).where(*promotions).values(undone_micros=now_micros)
             )
             return str(version)
 
@@ -188,8 +187,8 @@ class ModelRegistry:
                 .order_by(t.trained_micros.desc(), t.version.desc())
                 .limit(keep)
             )
-            standing = (row.version for row in _standing(connection, catalog_id, keep))
-            kept = {*connection.execute(newest).scalars(), *standing, *spared}
+            promotions = (row.version for row in _promotions(connection, catalog_id, keep))
+            kept = {*connection.execute(newest).scalars(), *promotions, *spared}
             old = (
                 t.catalog_id == catalog_id,
                 t.pruned_micros.is_(None),
@@ -203,6 +202,28 @@ class ModelRegistry:
             return tuple(connection.execute(gone.order_by(t.version)).scalars())
 
         return await self._db.write(write)
+
+    async def keep_report(self, catalog_id: str, version: str, report: Report) -> None:
+        """Keep what was found of a model that the registry has, in the place of what was before."""
+        row = {
+            "catalog_id": catalog_id,
+            "version": version,
+            "verdict": report.verdict,
+            "summary": report.summary,
+            "production": report.production,
+            "content": json.dumps(report.json()),
+            "evaluated_micros": report.evaluated_micros,
+        }
+        await self._db.write(lambda connection: upsert(connection, EVALUATIONS, [row]))
+
+    async def report(self, catalog_id: str, version: str) -> Report:
+        """What was found of a model; EvaluationMissing."""
+        t = EVALUATIONS.c
+        statement = sa.select(t.content).where(t.catalog_id == catalog_id, t.version == version)
+        content = await self._db.read(lambda connection: connection.execute(statement).scalar())
+        if content is None:
+            raise EvaluationMissing
+        return report_of(json.loads(content))
 
 
 _SELECT = (
@@ -239,7 +260,7 @@ def _serve(connection: Connection, catalog_id: str, version: str, now_micros: in
     upsert(connection, PROMOTIONS, [{"catalog_id": catalog_id, "version": version}])
 
 
-def _standing(
+def _promotions(
     connection: Connection, catalog_id: str, count: int = 2
 ) -> Sequence[sa.Row[int, str]]:
     """The newest promotions that no rollback took back, the serving model's first."""

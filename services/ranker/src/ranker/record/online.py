@@ -1,4 +1,7 @@
-"""What answers led to, counted in SQL: no record of an answer is read for it."""
+"""What people did and what answers led to, counted in SQL, and what was computed of it last.
+
+No record of an answer is read for it.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -6,19 +9,29 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.feedback.online import Joined, Online, Period, Sums, Tally, by_arm
-from ranker.model import EventType
-from ranker.record.tables import ANSWERS, EVENTS
-from servicekit.sql import Database
+from ranker.domain.events import DAY_MICROS, EventType
+from ranker.domain.online import (
+    Activity,
+    Joined,
+    Online,
+    Period,
+    Sample,
+    Sums,
+    Tally,
+    Window,
+    by_arm,
+)
+from ranker.record.rows import Record, upsert
+from ranker.record.tables import ANSWERS, EVENTS, HEALTH, KIND_INTEREST
 
 _COUNTED = (EventType.IMPRESSION, EventType.CLICK, EventType.PURCHASE, EventType.HIDE)
 
+MOST_PRODUCTS = 20_000
+"""Products of a window that are counted by themselves: those that most people meant."""
 
-class OnlineRecord:
+
+class OnlineRecord(Record):
     """Counts of all catalogs."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
 
     async def counts(self, catalog_id: str, period: Period) -> Online:
         """What the period's answers led to, and how many of its events found their answer."""
@@ -27,6 +40,22 @@ class OnlineRecord:
     async def joined(self, catalog_id: str, period: Period) -> Joined:
         """How many of the period's events found their answer."""
         return await self._db.read(lambda connection: _join(connection, catalog_id, period))
+
+    async def activity(self, catalog_id: str, window: Window) -> Activity:
+        """What people did in the window."""
+        return await self._db.read(lambda connection: _activity(connection, catalog_id, window))
+
+    async def keep(self, catalog_id: str, computed_micros: int, content: str) -> None:
+        """Keep what was computed, in the place of what was before."""
+        row = {"catalog_id": catalog_id, "computed_micros": computed_micros, "content": content}
+        await self._db.write(lambda connection: upsert(connection, HEALTH, [row]))
+
+    async def kept(self, catalog_id: str) -> tuple[int, str] | None:
+        """When it was computed last (microseconds since 1970, UTC) and what; None = never."""
+        t = HEALTH.c
+        statement = sa.select(t.computed_micros, t.content).where(t.catalog_id == catalog_id)
+        row = await self._db.read(lambda connection: connection.execute(statement).first())
+        return None if row is None else (row.computed_micros, row.content)
 
 
 def _counts(connection: Connection, catalog_id: str, period: Period) -> Online:
@@ -170,3 +199,75 @@ def _served(catalog_id: str, period: Period) -> tuple[sa.ColumnElement[bool], ..
     a = ANSWERS.c
     served = (a.answer_micros >= period.start_micros, a.answer_micros < period.end_micros)
     return (a.catalog_id == catalog_id, *served)
+
+
+def _activity(connection: Connection, catalog_id: str, window: Window) -> Activity:
+    happened = _happened(catalog_id, window)
+    people, ratings = _people(connection, happened)
+    return Activity(
+        types=_types(connection, happened),
+        shoppers=people,
+        new_shoppers=_new_shoppers(connection, catalog_id, window),
+        ratings=ratings,
+        products=_interesting(connection, happened),
+    )
+
+
+def _happened(catalog_id: str, window: Window) -> tuple[sa.ColumnElement[bool], ...]:
+    e = EVENTS.c
+    return (
+        e.catalog_id == catalog_id,
+        e.type.in_(EventType),  # all of them: an index by type and time is there
+        e.time_micros >= window.start_micros,
+        e.time_micros < window.end_micros,
+    )
+
+
+def _types(
+    connection: Connection, happened: tuple[sa.ColumnElement[bool], ...]
+) -> dict[tuple[int, str], int]:
+    e = EVENTS.c
+    day = e.time_micros // DAY_MICROS
+    statement = sa.select(day, e.type, sa.func.count()).where(*happened).group_by(day, e.type)
+    return {(at, kind): count for at, kind, count in connection.execute(statement)}
+
+
+def _new_shoppers(connection: Connection, catalog_id: str, window: Window) -> int:
+    """Those who did something in the window and nothing before it."""
+    e, before = EVENTS.c, EVENTS.alias().c
+    earlier = sa.exists().where(
+        before.catalog_id == catalog_id,
+        before.actor == e.actor,
+        before.time_micros < window.start_micros,
+    )
+    statement = sa.select(sa.func.count(sa.distinct(e.actor))).where(
+        *_happened(catalog_id, window), ~earlier
+    )
+    return connection.execute(statement).scalar() or 0
+
+
+def _people(
+    connection: Connection, happened: tuple[sa.ColumnElement[bool], ...]
+) -> tuple[int, Sample]:
+    """How many did something, and what they rated."""
+    e = EVENTS.c
+    rated = sa.case((e.type == EventType.RATING, e.value))
+    sums = (sa.func.count(rated), sa.func.sum(rated), sa.func.sum(rated * rated))
+    statement = sa.select(sa.func.count(sa.distinct(e.actor)), *sums).where(*happened)
+    people, count, total, squares = connection.execute(statement).one()
+    return people, Sample(count, total or 0.0, squares or 0.0)
+
+
+def _interesting(
+    connection: Connection, happened: tuple[sa.ColumnElement[bool], ...]
+) -> dict[str, int]:
+    e = EVENTS.c
+    people = sa.func.count(sa.distinct(e.actor))
+    statement = (
+        sa.select(e.product_id, people)
+        .where(*happened, e.kind == KIND_INTEREST)
+        .group_by(e.product_id)
+        .order_by(people.desc(), e.product_id)
+        .limit(MOST_PRODUCTS)
+    )
+    return {row.product_id: int(row[1]) for row in connection.execute(statement)}

@@ -18,11 +18,12 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.log import TYPES
-from ranker.model import DAY_MICROS, Doubles, EventType
+from ranker.domain.arrays import Doubles
+from ranker.domain.events import DAY_MICROS, EventType
+from ranker.domain.log import TYPES
+from ranker.domain.signals import INTEREST, Signals, event_weights
 from ranker.record.rows import Rows, upsert
 from ranker.record.tables import EVENTS, POPULARITY
-from ranker.signals import INTEREST, Signals, event_weights
 
 HALF_LIFE_MICROS = 365 * DAY_MICROS
 ORIGIN_MICROS = 1_577_836_800_000_000
@@ -59,23 +60,23 @@ def add(connection: Connection, catalog_id: str, said: Sequence[Said], signals: 
     for day, strongest in after.items():
         if strongest > (earlier := before.get(day, -math.inf)):
             gains[day[0]].append(strongest + math.log2(1 - 2.0 ** (earlier - strongest)))
-    keep_log_counts(connection, catalog_id, _summed(gains))
+    keep_log_counts(connection, catalog_id, summed(gains))
 
 
 def by_day(said: Iterable[Said], signals: Signals) -> dict[Day, float]:
     """Base-2 logarithms of what counts: for each product, shopper and day the strongest event.
     Those that say nothing for a product are left out."""
-    told = [one for one in said if one.type in INTEREST]
-    if not told:
+    counted = [one for one in said if one.type in INTEREST]
+    if not counted:
         return {}
     weights = event_weights(
-        np.array([TYPES.index(one.type) for one in told]),
-        np.array([math.nan if one.value is None else one.value for one in told]),
-        np.array([max(one.quantity, 1) for one in told]),
+        np.array([TYPES.index(one.type) for one in counted]),
+        np.array([math.nan if one.value is None else one.value for one in counted]),
+        np.array([max(one.quantity, 1) for one in counted]),
         signals,
     )
     found: dict[Day, float] = {}
-    for one, weight in zip(told, weights.tolist(), strict=True):
+    for one, weight in zip(counted, weights.tolist(), strict=True):
         if weight > 0:
             day = (one.product_id, one.actor, one.time_micros // DAY_MICROS)
             gain = math.log2(weight) + (one.time_micros - ORIGIN_MICROS) / HALF_LIFE_MICROS
@@ -88,7 +89,7 @@ def sums(said: Iterable[Said], signals: Signals) -> dict[str, float]:
     gains: dict[str, list[float]] = {}
     for (product, _, _), gain in by_day(said, signals).items():
         gains.setdefault(product, []).append(gain)
-    return _summed(gains)
+    return summed(gains)
 
 
 def said_of(row: Sequence[Any]) -> Said:
@@ -130,8 +131,8 @@ def shares(connection: Connection, catalog_id: str, product_ids: Sequence[str]) 
     found: Any = _COUNTS[dialect].of(connection, given | {"ids": asked})
     known: dict[str, float] = dict(found)
     logs = np.array([known.get(item, -np.inf) for item in product_ids])
-    told: Doubles = np.exp2(logs - most)
-    return told
+    found_shares: Doubles = np.exp2(logs - most)
+    return found_shares
 
 
 def most_popular(
@@ -200,5 +201,6 @@ _COUNTS = {
 """As one value instead of hundreds, which took SQLAlchemy a millisecond."""
 
 
-def _summed(gains: Mapping[str, Sequence[float]]) -> dict[str, float]:
+def summed(gains: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """By product the sum of these, all as base-2 logarithms."""
     return {product: float(np.logaddexp2.reduce(each)) for product, each in gains.items()}

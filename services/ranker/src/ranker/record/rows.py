@@ -11,6 +11,8 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
+from servicekit.sql import Database
+
 
 def upsert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write these columns of rows, all the same, in the place of what has the same primary key."""
@@ -21,6 +23,13 @@ def upsert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, 
     connection.execute(
         statement.on_conflict_do_update(index_elements=keys, set_=changed), list(rows)
     )
+
+
+class Record:
+    """Some tables, of all catalogs."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
 
 
 class Rows:

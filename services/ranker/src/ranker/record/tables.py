@@ -5,14 +5,14 @@ import sqlalchemy as sa
 from servicekit.jobs import jobs_table
 from servicekit.schema import keys, numbers, texts
 
-MIGRATIONS = "ranker.migrations"
+MIGRATIONS = "ranker.record.migrations"
 CHECKPOINT_PAGES = 16_384
 """64 MiB: a batch of 1,000 events touches 20 MiB of pages in six indexes. With a million events
 stored, 7,000 a second were written instead of 5,100 with SQLite's own 4 MiB (2026-11)."""
 METADATA = sa.MetaData()
 
 KIND_INTEREST, KIND_VISIBILITY, KIND_OTHER = "INTEREST", "VISIBILITY", "OTHER"
-"""What `kind` tells apart: for or against a product; hide and unhide; the rest."""
+"""What `kind` distinguishes: for or against a product; hide and unhide; the rest."""
 
 _SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
@@ -92,7 +92,7 @@ ATTRIBUTES = sa.Table(
     METADATA,
     *keys("catalog_id", "actor", "key"),
     *texts("value", "key_id"),
-    # When the shopper's consent was told with it.
+    # When the shopper's consent came with it.
     *numbers("consent_micros"),
 )
 

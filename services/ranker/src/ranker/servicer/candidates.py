@@ -10,14 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ranker import parts, rank
-from ranker.collapsing import Likeness
-from ranker.columns import check_lengths, products_of
-from ranker.model import Doubles
-from ranker.servicer.packed import of_floats
-from ranker.servicer.requests import check_range
-from servicekit.errors import FieldViolation
-from servicekit.requests import RequestInvalid
+from ranker.domain.arrays import Doubles
+from ranker.domain.columns import check_lengths, products_of
+from ranker.ranking import parts, rank
+from ranker.ranking.order import Likeness
+from ranker.servicer.messages import of_floats
+from ranker.servicer.requests import check_range, refuse
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline_rules.categories import MAX_LEVEL_CHARACTERS, MAX_LEVELS, SEPARATOR
 from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
@@ -29,6 +27,7 @@ MOST_EXPLAINED = 200
 MOST_PAIRED = 20_000
 MOST_WEIGHT = 1000.0
 MOST_NAME = 64
+BAD_NAME = f"is empty, longer than {MOST_NAME} characters or named twice"
 MOST_DIMENSION = 4096
 MOST_PATH = MAX_LEVELS * MAX_LEVEL_CHARACTERS + (MAX_LEVELS - 1) * len(SEPARATOR)
 
@@ -41,15 +40,15 @@ def candidates_of(request: pb.RankRequest) -> rank.Candidates:
     products = products_of(columns, "candidates")
     similarities = [of_floats(branch.similarities) for branch in request.branches]
     fused = of_floats(request.fused) if request.fused else np.zeros(len(ids))
-    problems = [
-        *_id_problems(ids),
-        *_path_problems(columns.category_paths),
-        *_branch_problems(request.branches, similarities, len(ids)),
-        *_fused_problems(fused, len(ids)),
-        *_photo_problems(request, len(ids)),
-    ]
-    if problems:
-        raise RequestInvalid(*(FieldViolation(*problem) for problem in problems))
+    refuse(
+        [
+            *_id_problems(ids),
+            *_path_problems(columns.category_paths),
+            *_branch_problems(request.branches, similarities, len(ids)),
+            *_fused_problems(fused, len(ids)),
+            *_photo_problems(request, len(ids)),
+        ]
+    )
     names = [branch.branch for branch in request.branches]
     explores = request.diversity.exploration_places and columns.create_time_micros
     return rank.Candidates(
@@ -77,8 +76,7 @@ def explained_of(
     ]
     if max(request.explored_places, default=0) >= len(ids):
         problems.append(("explored_places", "holds a place beyond the candidates"))
-    if problems:
-        raise RequestInvalid(*(FieldViolation(*problem) for problem in problems))
+    refuse(problems)
     products = products_of(columns, "candidates")
     return rank.Candidates(ids, products, {}, np.zeros(len(ids))), found
 
@@ -89,8 +87,7 @@ def _part_problems(given: Sequence[pb.PartColumn], count: int) -> Iterable[tuple
     names = Counter(part.name for part in given)
     for place, part in enumerate(given):
         if not 0 < len(part.name) <= MOST_NAME or names[part.name] > 1:
-            problem = f"is empty, longer than {MOST_NAME} characters or named twice"
-            yield f"parts[{place}].name", problem
+            yield f"parts[{place}].name", BAD_NAME
         if len(part.values) != count:
             problem = f"has {len(part.values)} entries for {count} products"
             yield f"parts[{place}].values", problem
@@ -107,8 +104,7 @@ def likeness_of(request: pb.RankRequest) -> Likeness:
     check_lengths(own, "query_products")
     same = np.array(pairs, np.int64)
     if len(same) % 2 or same.max(initial=-1) >= count:
-        problem = "is not a list of pairs of places in `candidates`"
-        raise RequestInvalid(FieldViolation("same_pictures", problem))
+        refuse([("same_pictures", "is not a list of pairs of places in `candidates`")])
     families, hashes = list[str](), list[int]()
     for each in (own, columns):
         ids = each.product_ids
@@ -124,13 +120,11 @@ def weights_of(given: Sequence[pb.PartWeight]) -> dict[str, float]:
     """Weight of each part; RequestInvalid."""
     names = Counter(weight.part for weight in given)
     for place, weight in enumerate(given):
-        path = f"weights[{place}]"
+        path = f"weights[{place}]."
         if not 0 < len(weight.part) <= MOST_NAME or names[weight.part] > 1:
-            problem = f"is empty, longer than {MOST_NAME} characters or named twice"
-            raise RequestInvalid(FieldViolation(f"{path}.part", problem))
+            refuse([("part", BAD_NAME)], path)
         if not (math.isfinite(weight.weight) and 0 <= weight.weight <= MOST_WEIGHT):
-            problem = f"is not within 0 and {MOST_WEIGHT:g}"
-            raise RequestInvalid(FieldViolation(f"{path}.weight", problem))
+            refuse([("weight", f"is not within 0 and {MOST_WEIGHT:g}")], path)
     return {weight.part: weight.weight for weight in given}
 
 
@@ -169,7 +163,7 @@ def _branch_problems(
     for place, (branch, values) in enumerate(zip(branches, similarities, strict=True)):
         path = f"branches[{place}]"
         if not 0 < len(branch.branch) <= MOST_NAME or names[branch.branch] > 1:
-            yield f"{path}.branch", f"is empty, longer than {MOST_NAME} characters or named twice"
+            yield f"{path}.branch", BAD_NAME
         elif branch.branch in parts.OWN_PARTS:
             yield f"{path}.branch", "is the name of a part that the ranker computes"
         if len(values) != count:

@@ -1,6 +1,6 @@
 """EventService on the wire."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,31 +8,23 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 from google.type import money_pb2
 
+from ranker.domain.errors import EventInvalid, EventTimeInvalid
+from ranker.domain.events import Event, EventType, Identity, StoredEvent
+from ranker.domain.features import Money
+from ranker.domain.pseudonyms import Pseudonyms
+from ranker.domain.selection import Selection, params, request_key
 from ranker.events import export, purge
 from ranker.events.intake import append
-from ranker.events.selection import params, request_key
-from ranker.model import (
-    Event,
-    EventInvalid,
-    EventTimeInvalid,
-    EventType,
-    Identity,
-    Money,
-    Selection,
-    StoredEvent,
-)
-from ranker.pseudonyms import Pseudonyms
-from ranker.record.aliases import ShopperRecord
 from ranker.record.events import EventRecord
-from ranker.record.exports import ExportRecord
-from ranker.record.purges import PurgeRecord
+from ranker.record.selections import SelectionRecord
+from ranker.record.shoppers import ShopperRecord
 from ranker.servicer.jobs import job_message
 from ranker.servicer.messages import message_of
 from ranker.servicer.requests import (
     DEFAULT_PAGE,
     LARGEST_PAGE,
-    Context,
     actor,
+    check_product_id,
     check_range,
     check_request_id,
     check_shopper,
@@ -40,13 +32,13 @@ from ranker.servicer.requests import (
     timestamp,
 )
 from servicekit.errors import FieldViolation, ServiceError
-from servicekit.jobs import Jobs
+from servicekit.jobs import Jobs, now_micros
 from servicekit.requests import RequestInvalid, enter, page_place, page_size, page_token
+from servicekit.server import Context
 from servicekit.status import to_status
 from sightline.common.v1 import event_pb2, job_pb2
 from sightline.ranker.v1 import event_service_pb2 as pb
 from sightline.ranker.v1 import event_service_pb2_grpc
-from sightline_rules.ids import IdInvalidError, check_id
 
 MOST_EVENTS = 1000
 MOST_UNITS = 10**12
@@ -64,19 +56,14 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     catalogs: Sequence[str]
     pseudonyms: Pseudonyms
     record: EventRecord
-    now: Callable[[], int]
-    """Microseconds since 1970 (UTC)."""
     shoppers: ShopperRecord
-    purges: PurgeRecord
+    selections: SelectionRecord
     jobs: Jobs
-    exports: ExportRecord
     impression_share: float = 1.0
     """Of how many answers impressions are stored, above 0, at most 1."""
 
     async def AppendEvents(
-        self,
-        request: pb.AppendEventsRequest,
-        context: Context,
+        self, request: pb.AppendEventsRequest, context: Context
     ) -> pb.AppendEventsResponse:
         """Write events, each with a status of its own."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
@@ -87,7 +74,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             events,
             self.pseudonyms,
             self.record.append,
-            self.now,
+            now_micros,
             impression_share=self.impression_share,
         )
         return pb.AppendEventsResponse(
@@ -120,9 +107,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         return pb.GetEventsResponse(events=map(_message, page), next_page_token=token)
 
     async def MergeShopper(
-        self,
-        request: pb.MergeShopperRequest,
-        context: Context,
+        self, request: pb.MergeShopperRequest, context: Context
     ) -> pb.MergeShopperResponse:
         """Make a visitor a user."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
@@ -130,20 +115,18 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         visitor = self._named(catalog_id, "from", getattr(request, "from"), Identity.VISITOR)
         user = self._named(catalog_id, "to", request.to, Identity.USER)
         moved = await self.shoppers.merge(
-            catalog_id, visitor, user, key_id=self.pseudonyms.key_id, now_micros=self.now()
+            catalog_id, visitor, user, key_id=self.pseudonyms.key_id, now_micros=now_micros()
         )
         return pb.MergeShopperResponse(moved_count=moved)
 
     async def PurgeEvents(
-        self,
-        request: pb.PurgeEventsRequest,
-        context: Context,
+        self, request: pb.PurgeEventsRequest, context: Context
     ) -> pb.PurgeEventsResponse:
-        """Count the events that fit and, if told so, start the job that deletes them."""
+        """Count the events that fit and, if asked to, start the job that deletes them."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
         selection = await self._selection(catalog_id, request)
-        counted = await self.purges.count(selection)
+        counted = await self.selections.count(selection)
         answer = pb.PurgeEventsResponse(event_count=counted.event_count)
         if counted.first_micros is not None and counted.last_micros is not None:
             answer.first_event_time.CopyFrom(timestamp(counted.first_micros))
@@ -158,11 +141,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             answer.job.CopyFrom(job_message(job))
         return answer
 
-    async def ExportEvents(
-        self,
-        request: pb.ExportEventsRequest,
-        context: Context,
-    ) -> job_pb2.Job:
+    async def ExportEvents(self, request: pb.ExportEventsRequest, context: Context) -> job_pb2.Job:
         """Start the job that writes events to Parquet files."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
@@ -171,7 +150,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             from_micros=_time(request, "from_time"),
             before_micros=_time(request, "before_time"),
             types=_types(request),
-            last_sequence=await self.exports.last_sequence(catalog_id),
+            last_sequence=await self.selections.last_sequence(catalog_id),
         )
         key = request_key(request.request_id, extent)
         job = await self.jobs.create(export.EXPORT, catalog_id, params(extent), key)
@@ -193,15 +172,17 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             conditions = ("before_time", "types", "product_id", "shopper")
             problem = "give at least one of " + ", ".join(conditions)
             raise RequestInvalid(*(FieldViolation(path, problem) for path in conditions))
+        if request.product_id:
+            check_product_id(request.product_id)
         who = ""
         if request.HasField("shopper"):
             who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
-            who = await self.purges.owner(catalog_id, who)
+            who = await self.selections.owner(catalog_id, who)
         return Selection(
             catalog_id=catalog_id,
             before_micros=_time(request, "before_time"),
             types=_types(request),
-            product_id=_product_id(request),
+            product_id=request.product_id,
             actor=who,
         )
 
@@ -225,15 +206,6 @@ def _types(request: pb.PurgeEventsRequest | pb.ExportEventsRequest) -> tuple[Eve
         if number not in TYPES:
             raise RequestInvalid(FieldViolation(f"types[{place}]", "is no type of event"))
     return tuple(sorted({TYPES[number] for number in request.types}))
-
-
-def _product_id(request: pb.PurgeEventsRequest) -> str:
-    if request.product_id:
-        try:
-            check_id(request.product_id)
-        except IdInvalidError as error:
-            raise RequestInvalid(FieldViolation("product_id", str(error))) from error
-    return request.product_id
 
 
 def _event(message: event_pb2.Event) -> Event | ServiceError:

@@ -1,4 +1,4 @@
-"""Values as messages, field by field.
+"""Values as messages, field by field; and columns of numbers as they stand on the wire.
 
 A field takes the attribute of its name, or that of `NAMES`. Enums are matched by their names, times
 are microseconds since 1970 (UTC; ``start_time`` takes ``start_micros``), a value within a value is
@@ -6,17 +6,21 @@ a message within the message, and a plain tuple in the place of a message has it
 order. None = not set.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
+import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import money_pb2
 
-from ranker.model import Money
+from ranker.domain.arrays import Doubles
+from ranker.domain.features import Money
 from ranker.servicer.requests import timestamp
+from sightline.ranker.v1 import ranking_service_pb2 as pb
 
 M = TypeVar("M", bound=Message)
 
@@ -90,3 +94,39 @@ def _converted(field: FieldDescriptor, value: Any) -> Any:
         names = [one.name for one in field.message_type.fields]
         value = dict(zip(names, value, strict=False))
     return message_of(kind, value)
+
+
+# A packed repeated field is its tag, its length in bytes and the numbers side by side, low bytes
+# first (https://protobuf.dev/programming-guides/encoding/#packed): what NumPy has in memory.
+# Merged as bytes, 500 doubles are in a message after 0.5 µs; handed over as a list, which makes an
+# object of each, after 10 µs. A request to rank has a few such columns, an answer eight.
+_LENGTH_DELIMITED = 2
+_MORE = 0x80
+
+
+def doubles(field_number: int, values: Doubles) -> bytes:
+    """A `repeated double` field of a message, to be given to its `MergeFromString`."""
+    return _head(field_number, 8 * len(values)) + values.astype("<f8", copy=False).tobytes()
+
+
+def of_floats(column: Sequence[float]) -> Doubles:
+    """The numbers of a message's `repeated float` field."""
+    alone = pb.BranchSignal()
+    alone.similarities.MergeFrom(column)
+    data = alone.SerializeToString()
+    return np.frombuffer(data, "<f4", len(column), len(data) - 4 * len(column)).astype(np.float64)
+
+
+@lru_cache
+def _head(field_number: int, size: int) -> bytes:
+    return _varint(field_number << 3 | _LENGTH_DELIMITED) + _varint(size)
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first; all but the last have the highest bit set."""
+    found = bytearray()
+    while value >= _MORE:
+        found.append(value % _MORE | _MORE)
+        value //= _MORE
+    found.append(value)
+    return bytes(found)

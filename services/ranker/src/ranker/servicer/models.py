@@ -4,34 +4,25 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from ranker.adapters.model_store import ModelStore
+from ranker.domain.errors import ModelNotFound, ModelUnproven
+from ranker.domain.model import EVALUATE, TRAIN, ModelRecord
 from ranker.feedback import health
-from ranker.model import Model, ModelNotFound, ModelRecord, ModelUnproven
 from ranker.models import publish
 from ranker.models.promotion import require_proof
-from ranker.record.activity import ActivityRecord
-from ranker.record.evaluations import EvaluationRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
-from ranker.servicer import online, trainings
 from ranker.servicer.jobs import job_message
 from ranker.servicer.messages import message_of
-from ranker.servicer.requests import (
-    DEFAULT_PAGE,
-    LARGEST_PAGE,
-    Context,
-    check_request_id,
-)
-from servicekit.jobs import Jobs
+from ranker.servicer.model_messages import describe, params_of, period, report_message
+from ranker.servicer.requests import DEFAULT_PAGE, LARGEST_PAGE, check_request_id
+from servicekit.jobs import Jobs, now_micros
 from servicekit.requests import enter, page_place, page_size, page_token
+from servicekit.server import Context
 from servicekit.telemetry import get_logger
 from sightline.common.v1 import job_pb2
 from sightline.ranker.v1 import evaluation_pb2, model_service_pb2_grpc, online_report_pb2
 from sightline.ranker.v1 import model_service_pb2 as pb
-
-TRAIN, EVALUATE = "train", "evaluate"
-
-LoadModel = Callable[[str, str, str], Model]
-"""(catalog, version, SHA-256 of the manifest) to model, blocking; ModelCorrupt when it is bad."""
 
 
 @dataclass(eq=False)
@@ -41,24 +32,16 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     catalogs: Sequence[str]
     jobs: Jobs
     registry: ModelRegistry
-    evaluations: EvaluationRecord
-    load: LoadModel
+    store: ModelStore
     online: OnlineRecord
-    activity: ActivityRecord
     refresh: Callable[[], Awaitable[None]]
     """Makes this process serve what is promoted; the others notice by themselves."""
-    now: Callable[[], int]
-    """Microseconds since 1970 (UTC)."""
 
-    async def TrainModel(
-        self,
-        request: pb.TrainModelRequest,
-        context: Context,
-    ) -> job_pb2.Job:
+    async def TrainModel(self, request: pb.TrainModelRequest, context: Context) -> job_pb2.Job:
         """Start a training job, or find the one that this request started."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
-        params = trainings.params_of(request)
+        params = params_of(request)
         return job_message(await self.jobs.create(TRAIN, catalog_id, params, request.request_id))
 
     async def ListModels(
@@ -79,9 +62,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         return pb.ListModelsResponse(models=map(_message, page), next_page_token=token)
 
     async def EvaluateModel(
-        self,
-        request: pb.EvaluateModelRequest,
-        context: Context,
+        self, request: pb.EvaluateModelRequest, context: Context
     ) -> job_pb2.Job:
         """Start a job that measures a model, or find the one that this request started."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
@@ -91,21 +72,15 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         return job_message(await self.jobs.create(EVALUATE, catalog_id, params, request.request_id))
 
     async def GetEvaluation(
-        self,
-        request: pb.GetEvaluationRequest,
-        context: Context,
+        self, request: pb.GetEvaluationRequest, context: Context
     ) -> evaluation_pb2.Evaluation:
         """What the newest evaluation of a model found."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         version = (await self._named(catalog_id, request.model_version)).version
-        report = await self.evaluations.get(catalog_id, version)
+        report = await self.registry.report(catalog_id, version)
         return message_of(evaluation_pb2.Evaluation, report, model_version=version)
 
-    async def PromoteModel(
-        self,
-        request: pb.PromoteModelRequest,
-        context: Context,
-    ) -> pb.Model:
+    async def PromoteModel(self, request: pb.PromoteModelRequest, context: Context) -> pb.Model:
         """Look for proof and check the model's files, then make it the serving one."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         model = await self.registry.get(catalog_id, request.model_version)
@@ -119,7 +94,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
             forced = True
         await self._check(catalog_id, model)
         await self.registry.promote(
-            catalog_id, model.version, self.now(), forced=forced, verdict=model.verdict
+            catalog_id, model.version, now_micros(), forced=forced, verdict=model.verdict
         )
         get_logger().info(
             "model promoted",
@@ -131,36 +106,24 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         await self.refresh()
         return _message(await self.registry.get(catalog_id, model.version))
 
-    async def RollbackModel(
-        self,
-        request: pb.RollbackModelRequest,
-        context: Context,
-    ) -> pb.Model:
+    async def RollbackModel(self, request: pb.RollbackModelRequest, context: Context) -> pb.Model:
         """Check the files of the model before, then make it the serving one again."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         model, promotion = await self.registry.before(catalog_id)
         await self._check(catalog_id, model)
-        await self.registry.roll_back(catalog_id, promotion, self.now())
+        await self.registry.roll_back(catalog_id, promotion, now_micros())
         await self.refresh()
         return _message(await self.registry.get(catalog_id, model.version))
 
-    async def DemoteModel(
-        self,
-        request: pb.DemoteModelRequest,
-        context: Context,
-    ) -> pb.Model:
+    async def DemoteModel(self, request: pb.DemoteModelRequest, context: Context) -> pb.Model:
         """Take the serving model out of service."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
-        version = await self.registry.demote(catalog_id, self.now())
+        version = await self.registry.demote(catalog_id, now_micros())
         get_logger().info("model demoted", catalog_id=catalog_id, model_version=version)
         await self.refresh()
         return _message(await self.registry.get(catalog_id, version))
 
-    async def PublishModel(
-        self,
-        request: pb.PublishModelRequest,
-        context: Context,
-    ) -> job_pb2.Job:
+    async def PublishModel(self, request: pb.PublishModelRequest, context: Context) -> job_pb2.Job:
         """Start a job that publishes a model, or find the one that this request started."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
@@ -188,19 +151,17 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         """ModelCorrupt, or ModelNotFound when the files were pruned."""
         if model.pruned_micros is not None:
             raise ModelNotFound("the files of this model were pruned: train anew")
-        await asyncio.to_thread(self.load, catalog_id, model.version, model.manifest_sha256)
+        await asyncio.to_thread(self.store.read, catalog_id, model.version, model.manifest_sha256)
 
     async def GetOnlineReport(
-        self,
-        request: online_report_pb2.GetOnlineReportRequest,
-        context: Context,
+        self, request: online_report_pb2.GetOnlineReportRequest, context: Context
     ) -> online_report_pb2.OnlineReport:
         """How answers fared with shoppers."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
-        asked = online.period(request, self.now())
-        kept = await self.activity.kept(catalog_id)
+        asked = period(request, now_micros())
+        kept = await self.online.kept(catalog_id)
         looked = None if kept is None else health.from_json(kept[1])
-        return online.report(asked, await self.online.counts(catalog_id, asked), looked)
+        return report_message(asked, await self.online.counts(catalog_id, asked), looked)
 
 
 def _state(model: ModelRecord) -> pb.Model.State.ValueType:
@@ -211,5 +172,5 @@ def _state(model: ModelRecord) -> pb.Model.State.ValueType:
 
 def _message(model: ModelRecord) -> pb.Model:
     message = message_of(pb.Model, model, state=_state(model))
-    trainings.tell(message, model)
+    describe(message, model)
     return message

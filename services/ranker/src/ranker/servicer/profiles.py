@@ -2,23 +2,24 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ranker.features import price_range
-from ranker.model import ConsentRequired, HistoryReader, Models
+from ranker.domain.errors import ConsentRequired
+from ranker.domain.features import price_range
+from ranker.domain.pseudonyms import Pseudonyms
+from ranker.domain.signals import Signals
+from ranker.ports import HistoryReader, Models
 from ranker.profiles import profiles
 from ranker.profiles.texts import Words
-from ranker.pseudonyms import Pseudonyms
-from ranker.record.attributes import AttributeRecord
+from ranker.record.shoppers import ShopperRecord
 from ranker.servicer.messages import message_of
-from ranker.servicer.requests import Context, actor
-from ranker.signals import Signals
-from servicekit.errors import FieldViolation
-from servicekit.requests import RequestInvalid, enter
+from ranker.servicer.requests import actor, check_product_id, refuse
+from servicekit.jobs import now_micros
+from servicekit.requests import enter
+from servicekit.server import Context
 from sightline.ranker.v1 import profile_service_pb2 as pb
 from sightline.ranker.v1 import profile_service_pb2_grpc
-from sightline_rules.ids import IdInvalidError, check_id
 
 MOST_ATTRIBUTES = 20
 KEY = re.compile(r"[a-z0-9_.-]{1,64}")
@@ -27,16 +28,14 @@ MOST_TEXT_BYTES = 128
 
 @dataclass(eq=False)
 class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
-    """Tells what is known of shoppers and products."""
+    """Shows what is known of shoppers and products."""
 
     catalogs: Sequence[str]
     pseudonyms: Pseudonyms
     reader: HistoryReader
     models: Models
-    attributes: AttributeRecord
+    shoppers: ShopperRecord
     signals: Signals
-    now: Callable[[], int]
-    """Microseconds since 1970 (UTC)."""
 
     async def GetShopperProfile(
         self, request: pb.GetShopperProfileRequest, context: Context
@@ -49,7 +48,7 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
         words = Words(request.language_code)
         # In a thread: thousands of events take tens of milliseconds, which others would wait for.
         found = await asyncio.to_thread(
-            profiles.of_shopper, history, model, self.signals, words, self.now()
+            profiles.of_shopper, history, model, self.signals, words, now_micros()
         )
         return message_of(
             pb.ShopperProfile, found, model_version="" if model is None else model.version
@@ -60,10 +59,7 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
     ) -> pb.ProductProfile:
         """What is known of a product."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
-        try:
-            check_id(request.product_id)
-        except IdInvalidError as error:
-            raise RequestInvalid(FieldViolation("product_id", str(error))) from error
+        check_product_id(request.product_id)
         model = self.models.serving(catalog_id)
         (share,) = await self.reader.popularity(catalog_id, (request.product_id,))
         words = Words(request.language_code)
@@ -82,14 +78,14 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
     async def SetShopperAttributes(
         self, request: pb.SetShopperAttributesRequest, context: Context
     ) -> pb.SetShopperAttributesResponse:
-        """Keep what a shopper told, or delete it."""
+        """Keep what a shopper gave, or delete it."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
         given = _given(request.attributes)
         if given and not request.consent:
             raise ConsentRequired
-        former = await self.attributes.replace(
-            catalog_id, who, given, key_id=self.pseudonyms.key_id, now_micros=self.now()
+        former = await self.shoppers.set_attributes(
+            catalog_id, who, given, key_id=self.pseudonyms.key_id, now_micros=now_micros()
         )
         return pb.SetShopperAttributesResponse(kept_count=len(given), former_count=former)
 
@@ -113,20 +109,19 @@ def _given(messages: Sequence[pb.ShopperAttribute]) -> dict[str, str]:
     """The attributes by key; RequestInvalid, which never repeats a text."""
     problems = []
     if len(messages) > MOST_ATTRIBUTES:
-        problems.append(FieldViolation("attributes", f"has more than {MOST_ATTRIBUTES} entries"))
+        problems.append(("attributes", f"has more than {MOST_ATTRIBUTES} entries"))
     found: dict[str, str] = {}
     for place, message in enumerate(messages):
         path = f"attributes[{place}]"
         if not KEY.fullmatch(message.key):
             problem = "is not 1 to 64 characters of [a-z0-9_.-]"
-            problems.append(FieldViolation(f"{path}.key", problem))
+            problems.append((f"{path}.key", problem))
         elif message.key in found:
-            problems.append(FieldViolation(f"{path}.key", "is there twice"))
+            problems.append((f"{path}.key", "is there twice"))
         length = len(message.text.encode())
         if not 0 < length <= MOST_TEXT_BYTES or not message.text.isprintable():
             problem = f"is not 1 to {MOST_TEXT_BYTES} bytes without control characters"
-            problems.append(FieldViolation(f"{path}.text", problem))
+            problems.append((f"{path}.text", problem))
         found[message.key] = message.text
-    if problems:
-        raise RequestInvalid(*problems)
+    refuse(problems)
     return found

@@ -1,20 +1,23 @@
 """RankingService on the wire."""
 
-import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from ranker import breakdown, diversity, nominate, parts, rank
-from ranker.breakdown import Evidence, again
-from ranker.explain import explain
-from ranker.exploration import seed_of
-from ranker.fold_in import FoldIn
-from ranker.model import HistoryReader, Model, Models
-from ranker.models.collaborative import SPACE
+from ranker.adapters.retriever import SPACE
+from ranker.domain.model import Model
+from ranker.domain.pseudonyms import Pseudonyms
+from ranker.domain.signals import DEFAULTS, Signals
 from ranker.models.publish import query_vector
-from ranker.order import order_of
-from ranker.pseudonyms import Pseudonyms
-from ranker.record.queued import AnswerQueue
-from ranker.servicer.arranging import DEFAULT, policy_of
+from ranker.ports import HistoryReader, Models
+from ranker.ranking import breakdown, diversity, generate, parts, rank
+from ranker.ranking.breakdown import Evidence, again
+from ranker.ranking.explain import explain
+from ranker.ranking.exploration import seed_of
+from ranker.ranking.fold_in import FoldIn
+from ranker.ranking.order import order_of
+from ranker.ranking.shoppers import Shoppers
+from ranker.record.answers import AnswerQueue
+from ranker.servicer.answers import MOST_MICROS, check_draft, record_of, stored
 from ranker.servicer.candidates import (
     MOST_CANDIDATES,
     candidates_of,
@@ -22,64 +25,52 @@ from ranker.servicer.candidates import (
     likeness_of,
     weights_of,
 )
-from ranker.servicer.records import MOST_MICROS, check_draft, record_of, stored
-from ranker.servicer.replies import add_parts, add_reasons, model_not_ready, ranked, timings
-from ranker.servicer.requests import Context, actor, check_range
-from ranker.shoppers import Shoppers
-from ranker.signals import DEFAULTS, Signals
+from ranker.servicer.replies import DEFAULT, add_parts, add_reasons, policy_of, ranked, timings
+from ranker.servicer.requests import actor, check_range
+from servicekit.jobs import now_micros
 from servicekit.requests import enter
+from servicekit.server import Context
 from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2, vector_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc
 from sightline.ranker.v1.answer_service_pb2 import AnswerRecord
 
-MOST_NOMINEES = 1000
-DEFAULT_NOMINEES = 100
+MOST_GENERATED = 1000
+DEFAULT_GENERATED = 100
 
 BASES = {
-    nominate.Basis.NOTHING: pb.NominateResponse.BASIS_UNSPECIFIED,
-    nominate.Basis.LONG_TERM: pb.NominateResponse.BASIS_LONG_TERM,
-    nominate.Basis.SESSION: pb.NominateResponse.BASIS_SESSION,
-    nominate.Basis.POPULARITY: pb.NominateResponse.BASIS_POPULARITY,
+    generate.Basis.NOTHING: pb.NominateResponse.BASIS_UNSPECIFIED,
+    generate.Basis.LONG_TERM: pb.NominateResponse.BASIS_LONG_TERM,
+    generate.Basis.SESSION: pb.NominateResponse.BASIS_SESSION,
+    generate.Basis.POPULARITY: pb.NominateResponse.BASIS_POPULARITY,
 }
 
 
+@dataclass(eq=False)
 class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
     """Orders and names candidates."""
 
-    def __init__(
-        self,
-        catalogs: Sequence[str],
-        pseudonyms: Pseudonyms,
-        reader: HistoryReader,
-        models: Models,
-        in_memory_items: int,
-        *,
-        signals: Signals = DEFAULTS,
-        answers: AnswerQueue | None = None,
-        keep_micros: int = 0,
-    ) -> None:
-        """`in_memory_items`: products of a model up to which callers get them out of memory, even
-        those that could search the index; `signals`: how events are read; `answers`: where their
-        records go, for `keep_micros` unless they say so themselves; None = nowhere."""
-        self._answers = answers
-        self._keep_micros = keep_micros
-        self._shoppers = Shoppers(reader, signals)
-        self._in_memory_items = in_memory_items
-        self._catalogs = catalogs
-        self._pseudonyms = pseudonyms
-        self._reader = reader
-        self._models = models
+    catalogs: Sequence[str]
+    pseudonyms: Pseudonyms
+    reader: HistoryReader
+    models: Models
+    in_memory_items: int
+    """Products of a model up to which callers get them out of memory, even those that could search
+    the index."""
+    signals: Signals = DEFAULTS
+    answers: AnswerQueue | None = None
+    """Where records of answers go; None = nowhere."""
+    keep_micros: int = 0
+    """How long a record is kept that does not say so itself."""
 
-    async def Rank(
-        self,
-        request: pb.RankRequest,
-        context: Context,
-    ) -> pb.RankResponse:
+    def __post_init__(self) -> None:
+        self._shoppers = Shoppers(self.reader, self.signals)
+
+    async def Rank(self, request: pb.RankRequest, context: Context) -> pb.RankResponse:
         """Score and order candidates."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
-        who = actor(request.shopper, catalog_id, self._pseudonyms)
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        who = actor(request.shopper, catalog_id, self.pseudonyms)
         candidates, weights = candidates_of(request), weights_of(request.weights)
         check_range("top_k", request.top_k, 0, MOST_CANDIDATES)
         check_range("reason_top_k", request.reason_top_k, 0, MOST_CANDIDATES)
@@ -88,8 +79,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         likeness = likeness_of(request) if request.collapse else None
         if request.HasField("record"):
             check_draft(request.record, len(candidates.ids))
-        now = request.time_micros or time.time_ns() // 1000
-        model = self._models.serving(catalog_id)
+        now = request.time_micros or now_micros()
+        model = self.models.serving(catalog_id)
         stages = Stages()
         with stages.measure("history"):
             known = await self._shoppers.read(
@@ -103,7 +94,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             history, shopper = known.history, known.shopper
             popularity = None
             if policy.popularity or rank.needs_popularity(weights, shopper):
-                popularity = await self._reader.popularity(catalog_id, candidates.ids)
+                popularity = await self.reader.popularity(catalog_id, candidates.ids)
         with stages.measure("score"):
             ranking = rank.rank(
                 candidates,
@@ -124,8 +115,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 now_micros=now,
             )
             order = order_of(ranking, arrangement, likeness, model)
-            told = request.reason_top_k if request.HasField("reason_top_k") else None
-            explained = order.first(request.top_k).ranking.take(slice(told))
+            most = request.reason_top_k if request.HasField("reason_top_k") else None
+            explained = order.first(request.top_k).ranking.take(slice(most))
             factors = parts.factors(model, weights) if model else {}
             answer = ranked(
                 request, Evidence(candidates, explained, shopper, model, factors), order
@@ -139,17 +130,15 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         return answer
 
     async def GiveReasons(
-        self,
-        request: pb.GiveReasonsRequest,
-        context: Context,
+        self, request: pb.GiveReasonsRequest, context: Context
     ) -> pb.GiveReasonsResponse:
         """Reasons of products that were ranked before."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
-        who = actor(request.shopper, catalog_id, self._pseudonyms)
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        who = actor(request.shopper, catalog_id, self.pseudonyms)
         products, parts_given = explained_of(request)
         weights = weights_of(request.weights)
-        model = self._models.serving(catalog_id)
-        now = time.time_ns() // 1000
+        model = self.models.serving(catalog_id)
+        now = now_micros()
         known = await self._shoppers.read(catalog_id, who, model, now_micros=now)
         evidence = again(products, parts_given, weights, known.shopper, model)
         explored = frozenset(request.explored_places)
@@ -163,62 +152,60 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
     def _degradations(self, catalog_id: str, stage: str) -> list[answer_pb2.Degradation]:
         """What is lost as the promoted model can't be loaded. Before the first promotion nothing
         is: similarity and popularity are all that there is to go by."""
-        if self._models.serving(catalog_id) or not self._models.refused(catalog_id):
+        if self.models.serving(catalog_id) or not self.models.refused(catalog_id):
             return []
-        return [model_not_ready(stage)]
+        cause = answer_pb2.Degradation.CAUSE_MODEL_NOT_READY
+        substitute = "similarity and popularity"
+        return [answer_pb2.Degradation(stage=stage, cause=cause, substitute=substitute)]
 
     def _keep(self, record: AnswerRecord, catalog_id: str, who: str | None) -> bool:
         """Whether the record was taken into the queue."""
-        return self._answers is not None and self._answers.offer(
+        return self.answers is not None and self.answers.offer(
             stored(
                 record,
                 catalog_id,
                 who,
-                self._pseudonyms.key_id,
-                now_micros=time.time_ns() // 1000,
-                keep_micros=self._keep_micros,
+                self.pseudonyms.key_id,
+                now_micros=now_micros(),
+                keep_micros=self.keep_micros,
             )
         )
 
-    async def Nominate(
-        self,
-        request: pb.NominateRequest,
-        context: Context,
-    ) -> pb.NominateResponse:
+    async def Nominate(self, request: pb.NominateRequest, context: Context) -> pb.NominateResponse:
         """Name candidates by behaviour."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
-        who = actor(request.shopper, catalog_id, self._pseudonyms)
-        check_range("top_k", request.top_k, 0, MOST_NOMINEES)
-        check_range("exclude_product_ids", len(request.exclude_product_ids), 0, MOST_NOMINEES)
-        model = self._models.serving(catalog_id)
-        now = time.time_ns() // 1000
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        who = actor(request.shopper, catalog_id, self.pseudonyms)
+        check_range("top_k", request.top_k, 0, MOST_GENERATED)
+        check_range("exclude_product_ids", len(request.exclude_product_ids), 0, MOST_GENERATED)
+        model = self.models.serving(catalog_id)
+        now = now_micros()
         known = await self._shoppers.read(catalog_id, who, model, now_micros=now)
         history, shopper = known.history, known.shopper
         token = self._shoppers.remember(catalog_id, who, known)
-        top_k = request.top_k or DEFAULT_NOMINEES
+        top_k = request.top_k or DEFAULT_GENERATED
         excluded = frozenset(request.exclude_product_ids)
-        large = model is not None and len(model.item_ids) > self._in_memory_items
+        large = model is not None and len(model.item_ids) > self.in_memory_items
         if model is not None and large and request.accepts_vectors and shopper.personal:
-            former = self._models.former(catalog_id)
+            former = self.models.former(catalog_id)
             before = self._shoppers.by(former, who, history, now)
             both = [(model, shopper), (former, before)]
             hidden = sorted(history.hidden.difference(excluded))
-            beside = nominate.by_neighbours(shopper, model, top_k, history.hidden | excluded)
+            beside = generate.by_neighbours(shopper, model, top_k, history.hidden | excluded)
             return pb.NominateResponse(
                 product_ids=beside.product_ids,
                 scores=beside.scores,
                 vectors=[_vector(each, found) for each, found in both if each and found.personal],
-                exclude_product_ids=[*request.exclude_product_ids, *hidden][:MOST_NOMINEES],
+                exclude_product_ids=[*request.exclude_product_ids, *hidden][:MOST_GENERATED],
                 basis=BASES[beside.basis],
                 model_version=model.version,
                 history_token=token,
             )
-        found = await nominate.nominate(
+        found = await generate.generate(
             catalog_id,
             shopper,
             model,
             history,
-            self._reader,
+            self.reader,
             top_k=top_k,
             exclude=excluded,
         )

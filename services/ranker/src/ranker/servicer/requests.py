@@ -1,17 +1,15 @@
 """What several services read from requests, and how they refuse it."""
 
-from typing import Any
+from collections.abc import Iterable
 
-import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ranker.model import Identity, Shopper
-from ranker.pseudonyms import Pseudonyms
+from ranker.domain.events import Identity, Shopper
+from ranker.domain.pseudonyms import Pseudonyms
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import event_pb2
-
-Context = grpc.aio.ServicerContext[Any, Any]
+from sightline_rules.ids import IdInvalidError, check_id
 
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 1000
@@ -47,6 +45,21 @@ def check_shopper(path: str, who: Shopper) -> None:
     if not 0 < len(who.id.encode()) <= MOST_ID_BYTES:
         problem = f"is not 1 to {MOST_ID_BYTES} bytes long"
         raise RequestInvalid(FieldViolation(f"{path}.{who.kind}_id", problem))
+
+
+def refuse(problems: Iterable[tuple[str, str]], path: str = "") -> None:
+    """RequestInvalid when there are any: (field, problem); `path` goes before the fields."""
+    found = [FieldViolation(path + field, problem) for field, problem in problems]
+    if found:
+        raise RequestInvalid(*found)
+
+
+def check_product_id(product_id: str) -> None:
+    """RequestInvalid unless it may be the id of a product."""
+    try:
+        check_id(product_id)
+    except IdInvalidError as error:
+        raise RequestInvalid(FieldViolation("product_id", str(error))) from error
 
 
 def check_range(path: str, given: int, least: int, most: int) -> None:

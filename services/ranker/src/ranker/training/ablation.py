@@ -8,13 +8,15 @@ are paired by shopper, with intervals.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
+from ranker.domain.arrays import Doubles
+from ranker.domain.model import Model
+from ranker.domain.recipe import ItemItem, Recipe
 from ranker.evaluation.bootstrap import intervals
-from ranker.model import Doubles, Model
-from ranker.parts import OWN_PARTS, POPULARITY
-from ranker.recipe import ItemItem, Recipe
+from ranker.ranking.parts import OWN_PARTS, POPULARITY
 from ranker.training.blend import LEAST_SHOPPERS
 from ranker.training.search import Trial
 from ranker.training.subject import Given
@@ -32,7 +34,7 @@ class Verdict(StrEnum):
     NOTHING = "nothing"
     """It does not: the part is off."""
     TOO_FEW = "too_few"
-    """There are too few shoppers to tell: it stays as it was."""
+    """There are too few shoppers to know: it stays as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,42 +74,32 @@ def ablate(measured: Validation, recipe: Recipe, model: Model, refitted: Refitte
     attributes = bool(measured.given.attributes)
     gains = measured.gains(model)
     additions = []
-    for part in _features(measured.given, recipe):
-        less = _less(recipe, part)
+    for part, changes in _features(measured.given, recipe).items():
+        less = replace(recipe, **changes)
         kept = attributes and part != SHOPPER_ATTRIBUTES
         other = refitted(less, kept)
         others = measured.gains(other)
         additions.append(_addition(part, gains, others))
         if additions[-1].verdict is Verdict.NOTHING:
             recipe, attributes, model, gains = less, kept, other, others
-    blend, told = _parts(measured, model, gains)
-    return Chosen(_blended(recipe, blend), attributes, additions=(*additions, *told))
+    blend, found_parts = _parts(measured, model, gains)
+    return Chosen(_blended(recipe, blend), attributes, additions=(*additions, *found_parts))
 
 
 USER_IDS, SHOPPER_ATTRIBUTES = "user_ids", "shopper_attributes"
 PRODUCT_ATTRIBUTES, STYLE = "product_attributes", "style"
 
 
-def _features(given: Given, recipe: Recipe) -> tuple[str, ...]:
-    """What features there are that may add nothing."""
-    there = {
-        STYLE: given.vectors is not None and recipe.style_dimension > 0,
-        PRODUCT_ATTRIBUTES: bool(recipe.attribute_keys),
-        SHOPPER_ATTRIBUTES: bool(given.attributes),
-        USER_IDS: recipe.user_ids,
-    }
-    return tuple(name for name, found in there.items() if found)
-
-
-def _less(recipe: Recipe, part: str) -> Recipe:
-    """The recipe without these features; what shoppers gave is no matter of the recipe."""
-    changes = {
-        STYLE: {"style_dimension": 0},
-        PRODUCT_ATTRIBUTES: {"attribute_keys": ()},
-        USER_IDS: {"user_ids": False},
-        SHOPPER_ATTRIBUTES: {},
-    }
-    return replace(recipe, **changes[part])  # type: ignore[arg-type]
+def _features(given: Given, recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """The features there are that may add nothing, with what a recipe without them has; what
+    shoppers gave is no matter of the recipe."""
+    known: tuple[tuple[str, bool, dict[str, Any]], ...] = (
+        (STYLE, given.vectors is not None and recipe.style_dimension > 0, {"style_dimension": 0}),
+        (PRODUCT_ATTRIBUTES, bool(recipe.attribute_keys), {"attribute_keys": ()}),
+        (SHOPPER_ATTRIBUTES, bool(given.attributes), {}),
+        (USER_IDS, recipe.user_ids, {"user_ids": False}),
+    )
+    return {name: changes for name, there, changes in known if there}
 
 
 def _parts(
@@ -119,17 +111,17 @@ def _parts(
     same would otherwise both go. Popularity stays: it is there for those of whom nothing is known.
     """
     weights = dict(model.blend)
-    told: dict[str, Addition] = {}
+    found_parts: dict[str, Addition] = {}
     while True:
         present = [part for part in OWN_PARTS if weights.get(part, 0) > 0 and part != POPULARITY]
         others = {
             part: measured.gains(replace(model, blend=weights | {part: 0.0})) for part in present
         }
         found = [_addition(part, gains, others[part]) for part in present]
-        told |= {one.part: one for one in found}
+        found_parts |= {one.part: one for one in found}
         idle = [one for one in found if one.verdict is Verdict.NOTHING]
         if not idle or len(present) == 1:
-            return weights, tuple(told.values())
+            return weights, tuple(found_parts.values())
         least = min(idle, key=lambda one: one.addition).part
         weights[least], gains = 0.0, others[least]
 

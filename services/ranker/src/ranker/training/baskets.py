@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from ranker.fold_in import BASKET
-from ranker.log import UNKNOWN, Log
-from ranker.model import DAY_MICROS, EventType, Ints, Neighbours
-from ranker.recipe import Recipe
+from ranker.domain.arrays import Ints, Neighbours
+from ranker.domain.events import DAY_MICROS, EventType
+from ranker.domain.log import UNKNOWN, Log
+from ranker.domain.recipe import Recipe
+from ranker.ranking.fold_in import BASKET
 from ranker.training.neighbours import blocks, gathered, places, sparse_rows
 
 MOST_IN_BASKET = 100

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ranker.model import Doubles, Ints
-from ranker.parts import OWN_PARTS, POPULARITY
-from ranker.recipe import Blend
+from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.recipe import Blend
+from ranker.ranking.parts import OWN_PARTS, POPULARITY
 
 TOP = 10
 POOL = 100
@@ -74,7 +74,7 @@ _DISCOUNTS: Doubles = 1 / np.log2(np.arange(2, TOP + 2))
 
 def gathered(shoppers: Iterable[Case]) -> Cases:
     """Cases of those shoppers who want something. The memory is that of the pools, not of the
-    catalogue's."""
+    catalog's."""
     cases = [(case, _pool(case)) for case in shoppers if case.wanted.any()]
     names = sorted({name for case, _ in cases for name in case.parts})
     width = max([TOP, *(len(pool) for _, pool in cases)])

@@ -10,24 +10,25 @@
 All choices are made inside what the evaluation may see; what it asks for is looked at once.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from ranker.domain.errors import DataInsufficient
+from ranker.domain.log import Log
+from ranker.domain.model import Metric, Model
+from ranker.domain.recipe import Recipe
+from ranker.domain.report import Protocol, Report
 from ranker.evaluation.evaluate import CANDIDATE, REGULARS, Options, Production, evaluate
-from ranker.evaluation.report import Report
-from ranker.evaluation.splits import Protocol, split_globally
-from ranker.log import Log
-from ranker.model import DataInsufficient, Metric, Model
-from ranker.recipe import Recipe
-from ranker.training.ablation import Addition, Chosen, ablate
+from ranker.evaluation.splits import split_globally
+from ranker.training.ablation import Chosen, ablate
 from ranker.training.blend import choose
+from ranker.training.describing import described
 from ranker.training.fitting import Fitted, Progress, fitted
 from ranker.training.learning import Learned
 from ranker.training.refit import State, refitted
-from ranker.training.search import Budget, Trial, search
+from ranker.training.search import Budget, search
 from ranker.training.subject import Given, check
-from ranker.training.telling import told
 from ranker.training.validation import SHARE, Validation, validation
 
 NO_SEARCH = Budget(0, 0.0)
@@ -48,19 +49,11 @@ class Order:
     """Go on from this state; None = begin anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A trained model and what is known of it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained(Chosen):
+    """A trained model and what is known of it, of its recipe among others as it was chosen."""
 
     fitted: Fitted
-    recipe: Recipe
-    """As it was chosen."""
-    attributes: bool
-    """Whether what shoppers gave took part."""
-    trials: tuple[Trial, ...]
-    """What the search tried; empty = nothing was searched."""
-    additions: tuple[Addition, ...]
-    """What each part adds; empty = nobody could be asked, or it was not wanted."""
     learned: Learned | None
     """What impressions said of the blend; None = there was no record of answers."""
     report: Report
@@ -90,18 +83,17 @@ def train(
         given.products,
         lambda log: _served(fit(log, steps.fit()), _learned(given, log, chosen.recipe)).model,
         production,
-        _options(chosen.recipe, share),
-        progress=_untold,
+        Options(protocols=(Protocol.GLOBAL,), share=share, recipe=chosen.recipe),
+        progress=lambda *_: None,  # measuring takes little beside fitting
         now_micros=now_micros,
     )
     learned = _learned(given, given.log, chosen.recipe)
     made = _served(fit(given.log, steps.last()), learned)
-    model = told(made.model, given.products, made.interests, chosen.recipe.seed)
+    model = described(made.model, given.products, made.interests, chosen.recipe.seed)
     made = replace(made, model=model)
     recipe = chosen.recipe if learned is None else replace(chosen.recipe, blend=learned.blend)
-    return Trained(
-        made, recipe, chosen.attributes, chosen.trials, chosen.additions, learned, report
-    )
+    known = {one.name: getattr(chosen, one.name) for one in fields(chosen)} | {"recipe": recipe}
+    return Trained(**known, fitted=made, learned=learned, report=report)
 
 
 def _learned(given: Given, log: Log, recipe: Recipe) -> Learned | None:
@@ -162,16 +154,6 @@ def _chosen(measured: Validation, order: Order, steps: "_Steps") -> Chosen:
     return replace(ablate(measured, replace(found, blend=blend), best, fit), trials=trials)
 
 
-def _options(recipe: Recipe, share: float) -> Options:
-    return Options(
-        protocols=(Protocol.GLOBAL,),
-        share=share,
-        signals=recipe.signals,
-        attribute_keys=recipe.attribute_keys,
-        seed=recipe.seed,
-    )
-
-
 def metrics_of(report: Report) -> tuple[Metric, ...]:
     """The figures that a list of models shows: of regular shoppers, and popularity's beside."""
     found = []
@@ -188,10 +170,6 @@ def metrics_of(report: Report) -> tuple[Metric, ...]:
     return tuple(found)
 
 
-def _untold(done: int, total: int) -> None:
-    """Measuring takes little beside fitting."""
-
-
 SHOWN = ("hit@10", "ndcg@10", "auc", "coverage@10")
 
 FITS_OF_ABLATION = 6
@@ -199,7 +177,7 @@ FITS_OF_ABLATION = 6
 
 
 class _Steps:
-    """Tells how far a training is, in epochs of about as many fits as it will take."""
+    """Reports how far a training is, in epochs of about as many fits as it will take."""
 
     def __init__(self, progress: Progress, order: Order) -> None:
         self._progress = progress
@@ -221,7 +199,7 @@ class _Steps:
         return self._from(self._total - self._epochs)
 
     def _from(self, begun: int) -> Progress:
-        def told(done: int, total: int) -> None:
+        def heard(done: int, total: int) -> None:
             self._progress(begun + round(self._epochs * done / total), self._total)
 
-        return told
+        return heard

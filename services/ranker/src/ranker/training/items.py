@@ -15,7 +15,7 @@ v_t is the interest's weight. EASE is the same with all of a shopper's likings i
 (Steck 2019, arXiv 1905.03375): it knows no order. Both need memory and time that grow with the
 square and the cube of the products. KNN does not: it is the cosine of what came before with what
 comes next, C[j, i] / √(A[j, j] · B[i, i]) with B = Σ v_t n_tᵀ n_t, shrunk where little is known; a
-catalogue that is too large for the other two gets it in their place.
+catalog that is too large for the other two gets it in their place.
 
 What was tried, and how it was chosen, is in docs/quality.md.
 """
@@ -26,10 +26,10 @@ from typing import Any
 
 import numpy as np
 
-from ranker.fold_in import WINDOWS, Window
-from ranker.model import Doubles, Ints, Neighbours
-from ranker.recipe import ItemItem, Recipe
-from ranker.signals import Interests
+from ranker.domain.arrays import Doubles, Ints, Neighbours
+from ranker.domain.recipe import ItemItem, Recipe
+from ranker.domain.signals import Interests
+from ranker.ranking.fold_in import WINDOWS, Window
 from ranker.training.neighbours import blocks, dense_rows, gathered, places, sparse_rows
 
 NEXT = Window(5, 0.7)

@@ -1,4 +1,4 @@
-"""A training as a job: brings the data, trains, keeps the model, its row and what was found of it.
+"""Trainings and evaluations as jobs: bring the data, train, keep models and what was found of them.
 
 The job's parameters are those of TrainModel; what they leave open is as the settings say.
 """
@@ -8,20 +8,19 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
-from ranker.catalogue import Catalogue
-from ranker.evaluation.evaluate import Production
-from ranker.log import Log, log_of
-from ranker.model import ROBOTS_METRIC, BaseUnusable, Metric, ModelCorrupt, ModelRecord
-from ranker.models import artifact
-from ranker.models.artifact import ModelStore
-from ranker.recipe import Recipe, recipe_of
-from ranker.record.attributes import AttributeRecord
-from ranker.record.evaluations import EvaluationRecord
+from ranker.adapters import model_store as artifact
+from ranker.adapters.model_store import ModelStore
+from ranker.adapters.retriever import Catalog
+from ranker.domain.errors import BaseUnusable, DataInsufficient, ModelCorrupt
+from ranker.domain.log import Log, log_of
+from ranker.domain.model import ROBOTS_METRIC, Metric, ModelRecord
+from ranker.domain.recipe import Recipe, recipe_of
+from ranker.evaluation.evaluate import Fit, Options, Production, evaluate
 from ranker.record.events import EventRecord
 from ranker.record.feedback import FeedbackRecord
 from ranker.record.models import ModelRegistry
+from ranker.record.shoppers import ShopperRecord
 from ranker.record.tables import JOBS
-from ranker.settings import TrainSettings
 from ranker.training import shown
 from ranker.training.course import Order, Trained, metrics_of, train
 from ranker.training.fitting import Progress, fitted
@@ -38,21 +37,20 @@ LIBRARIES = ("rectools-lightfm", "numpy", "scipy", "optuna")
 class Workshop:
     """Where trainings and evaluations get what they work on, and leave what they made."""
 
-    def __init__(self, database: Database, catalogue: Catalogue, store: ModelStore) -> None:
+    def __init__(self, database: Database, catalog: Catalog, store: ModelStore) -> None:
         self.jobs = Jobs(database, JOBS)
         self.registry = ModelRegistry(database)
-        self.evaluations = EvaluationRecord(database)
         self.store = store
         self._events = EventRecord(database)
-        self._attributes = AttributeRecord(database)
+        self._shoppers = ShopperRecord(database)
         self._answers = FeedbackRecord(database)
-        self._catalogue = catalogue
+        self._catalog = catalog
 
     async def given(self, catalog_id: str) -> Given:
         """Everything that there is to learn from now."""
-        products = await self._catalogue.products(catalog_id)
-        vectors = await self._catalogue.vectors(catalog_id)
-        attributes = await self._attributes.read_all(catalog_id)
+        products = await self._catalog.products(catalog_id)
+        vectors = await self._catalog.vectors(catalog_id)
+        attributes = await self._shoppers.attributes(catalog_id)
         log = log_of(await self._events.interactions(catalog_id))
         answers = await shown.read(
             catalog_id,
@@ -69,19 +67,13 @@ class Workshop:
         if record is None:
             return None
         try:
-            manifest = self._manifest(record)
-            model = self.store.read(catalog_id, record.version, record.manifest_sha256)
+            key = (catalog_id, record.version, record.manifest_sha256)
+            manifest, model = self.store.manifest(*key), self.store.read(*key)
         except ModelCorrupt as error:
             get_logger().warning("production not compared with", problem=error.message)
             return None
-        recipe, used = recipe_in(manifest), attributes_used(manifest)
-        subject = given if used else replace(given, attributes={})
-        return Production(
-            version=record.version,
-            model=model,
-            last_event_micros=record.last_event_micros,
-            fit=lambda log: fitted(subject.at(log), recipe).model,
-        )
+        fit = refitting(given, manifest)
+        return Production(record.version, model, record.last_event_micros, fit)
 
     async def base(self, catalog_id: str) -> tuple[str, State, bool]:
         """The model that serves as a state to go on from: its version, and whether it knows what
@@ -114,21 +106,18 @@ class Workshop:
                 **_data(given.log, made),
             )
         )
-        await self.evaluations.put(catalog_id, model.version, made.report)
+        await self.registry.keep_report(catalog_id, model.version, made.report)
         return model.version
 
     async def _serving(self, catalog_id: str) -> ModelRecord | None:
         return (await self.registry.promoted((catalog_id,))).get(catalog_id)
 
-    def _manifest(self, record: ModelRecord) -> Mapping[str, Any]:
-        return self.store.manifest(record.catalog_id, record.version, record.manifest_sha256)
 
-
-async def run(job_id: str, settings: TrainSettings, workshop: Workshop, progress: Progress) -> str:
-    """Train for the job, keep the model, and return its version."""
+async def run(job_id: str, usual: Mapping[str, Any], workshop: Workshop, progress: Progress) -> str:
+    """Train for the job, keep the model, and return its version. `usual`: see `order_of`."""
     job = await workshop.jobs.get(job_id)
     given = await workshop.given(job.catalog_id)
-    order, base = order_of(job.params, settings), ""
+    order, base = order_of(job.params, usual), ""
     if job.params.get("incremental"):
         base, state, attributes = await workshop.base(job.catalog_id)
         order = replace(order, recipe=state.recipe, base=state, attributes=attributes)
@@ -139,22 +128,57 @@ async def run(job_id: str, settings: TrainSettings, workshop: Workshop, progress
     return await workshop.keep(job.catalog_id, given, made, base)
 
 
-def order_of(params: Mapping[str, Any], settings: TrainSettings) -> Order:
-    """What the job asks for."""
-    recipe = recipe_of(settings.recipe.json() | params.get("recipe", {}))
+async def evaluate_again(job_id: str, workshop: Workshop, progress: Progress) -> dict[str, str]:
+    """Measure a model's recipe for the job on what happened until now, and keep what was found; the
+    model's version and the verdict.
+
+    Unlike in a training, where it rests on the global split alone, there are per-user tails beside
+    it, and the model is compared with the one that serves now. ModelNotFound, ModelCorrupt,
+    DataInsufficient when there is no event at all.
+    """
+    job = await workshop.jobs.get(job_id)
+    model = await workshop.registry.get(job.catalog_id, str(job.params["model_version"]))
+    manifest = workshop.store.manifest(job.catalog_id, model.version, model.manifest_sha256)
+    given = await workshop.given(job.catalog_id)
+    if not len(given.log):
+        raise DataInsufficient("there are no events to measure by")
+    production = await workshop.production(job.catalog_id, given)
+    if production is not None and production.version == model.version:
+        production = None  # nothing is learned from comparing it with itself
+    report = evaluate(
+        given.log,
+        given.products,
+        refitting(given, manifest),
+        production,
+        Options(recipe=recipe_in(manifest)),
+        progress=progress,
+        now_micros=now_micros(),
+    )
+    await workshop.registry.keep_report(job.catalog_id, model.version, report)
+    return {"model_version": model.version, "verdict": report.verdict.value}
+
+
+def order_of(params: Mapping[str, Any], usual: Mapping[str, Any]) -> Order:
+    """What the job asks for; what its parameters leave open is as in `usual`."""
+    recipe = recipe_of(usual["recipe"] | params.get("recipe", {}))
+    given = {**usual, **params}
     return Order(
         recipe=replace(recipe, seed=int(params.get("seed", 0))),
-        budget=Budget(
-            int(params.get("search_trials", settings.train_search_trials)),
-            float(params.get("search_seconds", settings.train_search_seconds)),
-        ),
-        ablation=bool(params.get("ablation", settings.train_ablation)),
+        budget=Budget(int(given["search_trials"]), float(given["search_seconds"])),
+        ablation=bool(given["ablation"]),
     )
 
 
 def recipe_in(manifest: Mapping[str, Any]) -> Recipe:
     """The recipe that a manifest names; an older release wrote a part of it as parameters."""
     return recipe_of(manifest.get("recipe") or manifest.get("parameters", {}))
+
+
+def refitting(given: Given, manifest: Mapping[str, Any]) -> Fit:
+    """Learns from some of the given events by the recipe of the manifest."""
+    recipe = recipe_in(manifest)
+    subject = given if attributes_used(manifest) else replace(given, attributes={})
+    return lambda log: fitted(subject.at(log), recipe).model
 
 
 def attributes_used(manifest: Mapping[str, Any]) -> bool:

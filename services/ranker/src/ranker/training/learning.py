@@ -8,17 +8,20 @@ as the first place is.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import isotonic_regression
+from scipy.stats import rankdata
 
+from ranker.domain.arrays import Doubles, Flags, Ints, part
+from ranker.domain.events import EventType
+from ranker.domain.feedback import Feedback
+from ranker.domain.model import Calibration
+from ranker.domain.recipe import Blend
 from ranker.feedback import clicks
-from ranker.feedback.answers import Feedback, Flags
 from ranker.feedback.clicks import ClickModel
-from ranker.model import Calibration, Doubles, EventType, Ints
-from ranker.parts import OWN_PARTS, POPULARITY
-from ranker.recipe import Blend
+from ranker.ranking.parts import OWN_PARTS, POPULARITY
 
 LEAST_IMPRESSIONS = 5_000
 """Of the slice that weights are learned on."""
@@ -73,7 +76,7 @@ class Learned:
     blend: Blend
     """The learned one, or the default."""
     calibration: Calibration | None
-    told: tuple[str, ...]
+    decisions: tuple[str, ...]
     """What was decided and why, a sentence each."""
     impression_count: int
     event_count: int
@@ -99,11 +102,6 @@ class _Shown:
     chosen: Doubles
     weight: Doubles
 
-    def rows(self, which: Flags) -> "_Shown":
-        """Only these rows."""
-        columns = ("parts", "answer", "place", "chosen", "weight")
-        return replace(self, **{name: getattr(self, name)[which] for name in columns})
-
 
 def learn(
     feedback: Feedback,
@@ -124,20 +122,20 @@ def learn(
     shown = _shown(feedback, usable, event)
     count, events = len(shown.chosen), int(shown.chosen.sum())
     first, second, third = _slices(shown)
-    fitting = shown.rows(first)
+    fitting = part(shown, first)
     events_there = int(fitting.chosen.sum())
     if len(fitting.chosen) < LEAST_IMPRESSIONS or events_there < LEAST_EVENTS:
-        told = (
+        decisions = (
             f"blend: {default.learned_from}; impressions to learn from: {len(fitting.chosen):,}"
             f" with {events_there:,} of {event}, at least {LEAST_IMPRESSIONS:,} with"
             f" {LEAST_EVENTS:,}",
             "calibration: none, for the same reason",
         )
-        return Learned(default, None, told, count, events)
+        return Learned(default, None, decisions, count, events)
     model = clicks.fit(fitting.parts, fitting.place, fitting.chosen, fitting.weight)
-    blend, gain, why = _choose(shown.rows(second), fitting, model, default, seed)
+    blend, gain, why = _choose(part(shown, second), fitting, model, default, seed)
     scores = _columns(shown, blend.weights).sum(axis=1)
-    calibration, reliability, said = _calibrate(shown.rows(third), scores[third], model, event)
+    calibration, reliability, said = _calibrate(part(shown, third), scores[third], model, event)
     return Learned(
         blend,
         calibration,
@@ -197,12 +195,12 @@ def _choose(
         why = f"{choices} answers to compare on, at least {LEAST_COMPARED}"
         return default, None, f"blend: {default.learned_from}; {why}"
     gain = _gain(held_out, model, weights, default.weights, seed)
-    told = f"{gain.value:+.4f} ({gain.lower:+.4f} to {gain.upper:+.4f})"
+    gained = f"{gain.value:+.4f} ({gain.lower:+.4f} to {gain.upper:+.4f})"
     if gain.lower <= 0:
-        why = f"the learned one is not surely better: {told}"
+        why = f"the learned one is not surely better: {gained}"
         return default, gain, f"blend: {default.learned_from}; {why}"
     blend = Blend({**default.weights, **weights}, "impressions", len(fitting.chosen))
-    return blend, gain, f"blend: learned from impressions; choices stand higher by {told}"
+    return blend, gain, f"blend: learned from impressions; choices stand higher by {gained}"
 
 
 def _weights(fitting: _Shown, model: ClickModel, default: Blend) -> dict[str, float]:
@@ -251,13 +249,8 @@ def _gain(
 def _ranks(answer: Ints, scores: Doubles) -> Doubles:
     """(rows,) the place of each row within its answer by score, from 1; ties share their mean
     place, so that no order gains by how they are broken."""
-    order = np.lexsort((-scores, answer))
-    starts = np.searchsorted(answer[order], answer[order])
-    places = np.arange(len(order)) - starts + 1.0
-    _, ties = np.unique(np.stack([answer[order], scores[order]]), axis=1, return_inverse=True)
-    mean = np.bincount(ties.ravel(), places) / np.bincount(ties.ravel())
-    ranks = np.empty(len(order))
-    ranks[order] = mean[ties.ravel()]
+    _, codes = np.unique(np.stack([answer, -scores]), axis=1, return_inverse=True)
+    ranks: Doubles = rankdata(codes.ravel()) - np.searchsorted(np.sort(answer), answer)
     return ranks
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranker.model import Floats, Ints, Neighbours
+from ranker.domain.arrays import Floats, Ints, Neighbours
 
 Row = tuple[Ints, Floats]
 """Products and what the row's product says of each."""

@@ -3,7 +3,7 @@
 LightFM's part is not learned anew: features keep their vectors and Adagrad's sums, new ones begin
 as in a training, and a few passes go over the newer likings and a sample of the older ones
 (rehearsal against forgetting: Robins 1995). The other parts of a model are computed from all
-events, which is cheap. It pays where trainings take long and much of the catalogue and of the
+events, which is cheap. It pays where trainings take long and much of the catalog and of the
 shoppers stay; what changed in the recipe, and what old events say by now, only a full training
 learns.
 """
@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranker.features import STYLE_KIND, split
-from ranker.model import BaseUnusable, Ints, Model
-from ranker.models.packing import pack_texts, unpack_texts
-from ranker.recipe import Recipe
+from ranker.adapters.lightfm import Learned, Side, fresh, learn
+from ranker.adapters.packing import pack_texts, unpack_texts
+from ranker.domain.arrays import Ints, part
+from ranker.domain.errors import BaseUnusable
+from ranker.domain.features import STYLE_KIND, split
+from ranker.domain.model import Model
+from ranker.domain.recipe import Recipe
 from ranker.training.fitting import Fitted, Progress, assembled
-from ranker.training.lightfm_door import Learned, Liked, Side, fresh, learn
+from ranker.training.matrices import Style
 from ranker.training.neighbours import places
-from ranker.training.style import Style
 from ranker.training.subject import Given, subject_of
 
 EPOCHS_SHARE = 0.25
@@ -60,14 +62,14 @@ def refitted(given: Given, base: State, progress: Progress | None = None) -> Fit
     rows = _to_learn(subject.times, base.last_event_micros, rng)
     epochs = max(1, round(recipe.epochs * EPOCHS_SHARE)) if len(rows) else 0
     learned = learn(
-        _taken(subject.liked, rows),
+        part(subject.liked, rows),
         subject.items.matrix[subject.warm],
         subject.shoppers.matrix,
         recipe,
         epochs=epochs,
         start=start,
         known=subject.liked,
-        told=lambda done: progress(done, epochs) if progress else None,
+        progress=lambda done: progress(done, epochs) if progress else None,
     )
     return assembled(subject, learned if epochs else start)
 
@@ -101,11 +103,7 @@ def _to_learn(times: Ints, last: int, rng: np.random.Generator) -> npt.NDArray[n
     return np.sort(np.concatenate([newer, drawn]))
 
 
-def _taken(liked: Liked, rows: npt.NDArray[np.int64]) -> Liked:
-    return Liked(**{one.name: getattr(liked, one.name)[rows] for one in fields(Liked)})
-
-
-# In the artefact
+# In the files
 
 
 def state_arrays(found: Fitted) -> dict[str, npt.NDArray[Any]]:

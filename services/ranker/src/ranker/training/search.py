@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ranker.model import TrainingDiverged
-from ranker.recipe import Loss, Recipe
+from ranker.domain.errors import TrainingDiverged
+from ranker.domain.recipe import Loss, Recipe
 
 Score = Callable[[Recipe], float]
 """How good a recipe is; higher is better. TrainingDiverged where it can't be fitted."""
@@ -56,7 +56,7 @@ def search(score: Score, recipe: Recipe, budget: Budget) -> tuple[Recipe, tuple[
         else:
             one, tried = None, recipe
         value = _score(score, tried)
-        trials.append(Trial(_searched(tried), value))
+        trials.append(Trial({name: getattr(tried, name) for name in SEARCHED}, value))
         if one is not None:
             study.tell(one, value, state=optuna.trial.TrialState.FAIL if value is None else None)
     best = max(trials, key=lambda trial: -math.inf if trial.score is None else trial.score)
@@ -85,7 +85,3 @@ def _suggested(trial: Any, recipe: Recipe) -> dict[str, Any]:
 
 
 SEARCHED = ("dimension", "epochs", "learning_rate", "item_alpha", "user_alpha", "max_sampled")
-
-
-def _searched(recipe: Recipe) -> dict[str, Any]:
-    return {name: getattr(recipe, name) for name in SEARCHED}

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ranker import answered
-from ranker.feedback.answers import Feedback
+from ranker.adapters.model_store import ModelStore
+from ranker.domain.events import DAY_MICROS, EventType
+from ranker.domain.feedback import Feedback
+from ranker.domain.online import Period
+from ranker.domain.recipe import Blend
+from ranker.feedback import answered
 from ranker.feedback.clicks import PLACES
-from ranker.feedback.online import Period
-from ranker.model import DAY_MICROS, EventType
-from ranker.models.artifact import ModelStore
-from ranker.recipe import Blend
 from ranker.record.feedback import FeedbackRecord
 from ranker.record.models import ModelRegistry
 from ranker.training.learning import Learned, learn
@@ -55,7 +55,7 @@ async def read(
 def about(found: Learned) -> dict[str, Any]:
     """For the manifest: what was decided, on what, and how reliable scores are."""
     return {
-        "told": list(found.told),
+        "told": list(found.decisions),
         "impressions": found.impression_count,
         "events": found.event_count,
         "gain": None if found.gain is None else asdict(found.gain),

@@ -5,16 +5,23 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ranker.log import Log
-from ranker.model import DataInsufficient, Floats, Ints, Product, Vectors
-from ranker.recipe import Recipe
-from ranker.signals import Interests, interests
-from ranker.training import style as styles
-from ranker.training.lightfm_door import Liked, takes_dislikes
-from ranker.training.matrices import Features, of_products, of_shoppers
+from ranker.adapters.lightfm import Liked
+from ranker.domain.arrays import Floats, Ints, stacked
+from ranker.domain.errors import DataInsufficient
+from ranker.domain.features import Product, Vectors
+from ranker.domain.log import Log
+from ranker.domain.recipe import Loss, Recipe
+from ranker.domain.signals import Interests, interests
+from ranker.training.matrices import (
+    Features,
+    Style,
+    learn_style,
+    of_products,
+    of_shoppers,
+    styles_of,
+)
 from ranker.training.neighbours import places
 from ranker.training.shown import Shown
-from ranker.training.style import Style
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ def check(given: Given, recipe: Recipe) -> None:
     found = interests(given.log, recipe.signals)
     liked = {found.items[item] for item in np.unique(found.item).tolist()}
     if not liked.intersection(product.product_id for product in given.products):
-        raise DataInsufficient("nobody likes any product of this catalogue yet")
+        raise DataInsufficient("nobody likes any product of this catalog yet")
 
 
 def subject_of(given: Given, recipe: Recipe, style: Style | None = None) -> Subject:
@@ -80,10 +87,10 @@ def subject_of(given: Given, recipe: Recipe, style: Style | None = None) -> Subj
     rows = row_of[found.item]
     known = rows >= 0
     if not known.any():
-        raise DataInsufficient("nobody likes any product of this catalogue yet")
+        raise DataInsufficient("nobody likes any product of this catalog yet")
     vectors = given.vectors
-    style = style or styles.learn(vectors, recipe.style_dimension, recipe.style_scale)
-    of_items = None if style is None or vectors is None else styles.styles_of(style, vectors, ids)
+    style = style or learn_style(vectors, recipe.style_dimension, recipe.style_scale)
+    of_items = None if style is None or vectors is None else styles_of(style, vectors, ids)
     warm, item = np.unique(rows[known], return_inverse=True)
     people, shopper = np.unique(found.actor[known], return_inverse=True)
     actors = tuple(found.actors[one] for one in people.tolist())
@@ -94,10 +101,11 @@ def subject_of(given: Given, recipe: Recipe, style: Style | None = None) -> Subj
         found.weight[known].astype(np.float32),
     )
     times = found.time[known]
-    if takes_dislikes(recipe.loss):
+    # WARP and BPR draw themselves what is not liked, and would never draw what is disliked.
+    if recipe.loss is Loss.LOGISTIC:
         wrong = _wrong_answers(found, row_of, (people, warm), liked, recipe.seed)
         times = np.concatenate([times, np.zeros(len(wrong.item), np.int64)])
-        liked = _joined(liked, wrong)
+        liked = stacked(liked, wrong)
     return Subject(
         recipe=recipe,
         item_ids=ids,
@@ -127,11 +135,11 @@ def _wrong_answers(
         place_in(people, found.disliked_actor),
         place_in(warm, row_of[found.disliked_item]),
     )
-    told = (shopper >= 0) & (item >= 0)
+    known = (shopper >= 0) & (item >= 0)
     rng = np.random.default_rng(seed)
     drawn = rng.integers(0, len(warm), len(liked.item))
     pairs = np.concatenate(
-        [shopper[told] * len(warm) + item[told], liked.shopper * np.int64(len(warm)) + drawn]
+        [shopper[known] * len(warm) + item[known], liked.shopper * np.int64(len(warm)) + drawn]
     )
     pairs = np.setdiff1d(pairs, liked.shopper * np.int64(len(warm)) + liked.item)
     shoppers, items = np.divmod(pairs, len(warm))
@@ -144,12 +152,3 @@ def place_in(codes: Ints, wanted: Ints) -> Ints:
     """(wanted,) the place of each in `codes`, which rise; -1 = it is not there."""
     found = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
     return np.where(codes[found] == wanted, found, -1)
-
-
-def _joined(one: Liked, other: Liked) -> Liked:
-    return Liked(
-        *(
-            np.concatenate([getattr(one, name), getattr(other, name)])
-            for name in ("shopper", "item", "sign", "weight")
-        )
-    )

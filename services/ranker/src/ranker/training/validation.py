@@ -4,17 +4,19 @@ The split is by time and lies inside what a training may see: what a promotion i
 after all of it, and is looked at once, by evaluation.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ranker import parts
+from ranker.domain.arrays import Doubles
+from ranker.domain.errors import DataInsufficient
+from ranker.domain.model import Model
+from ranker.domain.recipe import Recipe
 from ranker.evaluation import metrics, systems
 from ranker.evaluation.baselines import popularity
 from ranker.evaluation.splits import Task, split_globally, tasks
-from ranker.model import DataInsufficient, Doubles, Model
-from ranker.recipe import Recipe
+from ranker.ranking import parts
 from ranker.training.blend import Case, Cases, gathered
 from ranker.training.fitting import Progress, fitted
 from ranker.training.subject import Given
@@ -88,9 +90,6 @@ def validation(given: Given, recipe: Recipe) -> Validation:
         raise DataInsufficient(
             "nobody liked something after the split in time and something else before that"
         )
-    step = -(-len(task.known) // MOST_SHOPPERS)
-    return Validation(replace(given, log=made.before), _some(task, range(0, len(task.known), step)))
-
-
-def _some(task: Task, rows: Sequence[int]) -> Task:
-    return replace(task, known=task.known.take(rows), wanted=task.wanted.take(rows))
+    rows = range(0, len(task.known), -(-len(task.known) // MOST_SHOPPERS))
+    some = replace(task, known=task.known.take(rows), wanted=task.wanted.take(rows))
+    return Validation(replace(given, log=made.before), some)

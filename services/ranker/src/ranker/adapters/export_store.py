@@ -1,0 +1,173 @@
+"""Where exports lie: <store>/<catalog>/<job>/, in a folder or bucket (fsspec).
+
+A file is written under another name, which no reader takes for a part, and gets its own once it is
+whole and durable.
+"""
+
+import asyncio
+import contextlib
+import functools
+import hashlib
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, ParamSpec, TypeVar
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from ranker.domain.errors import ExportUnwritable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+UNFINISHED = "unfinished.part"
+CHUNK_BYTES = 2**20
+
+
+def apart(work: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """The same beside the event loop; ExportUnwritable."""
+
+    @functools.wraps(work)
+    async def done(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await asyncio.to_thread(work, *args, **kwargs)
+        except ImportError as error:
+            raise ExportUnwritable("the worker lacks pyarrow, of its extra `export`") from error
+        except OSError as error:
+            raise ExportUnwritable(error.strerror or "the store does not answer") from error
+
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A whole file."""
+
+    name: str
+    row_count: int
+    byte_count: int
+    sha256: str
+
+
+class ExportStore:
+    """All exports."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is a folder or any URL that fsspec knows, such as s3://bucket/exports."""
+        self._files, self._root = fsspec.core.url_to_fs(url)
+
+    def folder(self, catalog_id: str, job_id: str) -> "ExportFolder":
+        """The folder of one export."""
+        return ExportFolder(self._files, f"{self._root}/{catalog_id}/{job_id}")
+
+
+class ExportFolder:
+    """The folder of one export. All that is awaited raises ExportUnwritable."""
+
+    def __init__(self, files: Any, path: str) -> None:
+        self._files = files
+        self._path = path
+        self._local = isinstance(files, LocalFileSystem)
+        self.url: str = files.unstrip_protocol(path)
+        """For people: where the files are."""
+
+    @apart
+    def names(self) -> Sequence[str]:
+        """Of the files that are whole."""
+        self._files.invalidate_cache(self._path)
+        try:
+            found = self._files.ls(self._path, detail=False)
+        except FileNotFoundError:
+            return ()
+        return [str(path).rpartition("/")[2] for path in found]
+
+    @apart
+    def begin(self) -> "ExportFile":
+        """A new file; what a killed attempt left unfinished is gone."""
+        return ExportFile(self, self._open())
+
+    @apart
+    def describe(self, name: str) -> Part:
+        """The file as it lies there."""
+        from ranker.adapters.parquet import row_count
+
+        digest = hashlib.sha256()
+        with self._files.open(self._at(name), "rb") as file:
+            rows = row_count(file)
+            file.seek(0)
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+            return Part(name, rows, int(file.tell()), digest.hexdigest())
+
+    @apart
+    def put(self, name: str, content: bytes) -> None:
+        """A small file, whole and durable."""
+        with self._open() as file:
+            file.write(content)
+            self.publish(file, name)
+
+    def publish(self, file: IO[bytes], name: str) -> None:
+        """Close the file and give it its name. Blocking."""
+        if self._local:
+            file.flush()
+            os.fsync(file.fileno())
+        file.close()
+        if not self._local:
+            self._files.mv(self._at(UNFINISHED), self._at(name))
+            return
+        Path(self._at(UNFINISHED)).replace(self._at(name))
+        folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def forget(self, file: IO[bytes]) -> None:
+        """Close the file and delete it. Blocking."""
+        with contextlib.suppress(OSError):  # a full disk refuses what was not written yet
+            file.close()
+        with contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(self._at(UNFINISHED))
+
+    def _open(self) -> IO[bytes]:
+        self._files.makedirs(self._path, exist_ok=True)
+        if self._local:
+            return Path(self._at(UNFINISHED)).open("wb")
+        made: IO[bytes] = self._files.open(self._at(UNFINISHED), "wb")
+        return made
+
+    def _at(self, name: str) -> str:
+        return f"{self._path}/{name}"
+
+
+class ExportFile:
+    """A file that is being written, under a name that nobody reads. All that is awaited raises
+    ExportUnwritable."""
+
+    def __init__(self, folder: ExportFolder, file: IO[bytes]) -> None:
+        # Where nothing is exported, pyarrow need not be there.
+        from ranker.adapters.parquet import Writer
+
+        self._folder = folder
+        self._file = file
+        self._writer = Writer(file)
+
+    @apart
+    def add(self, rows: Sequence[Sequence[Any]]) -> None:
+        """One more row group."""
+        self._writer.add(rows)
+
+    @apart
+    def commit(self, name: str) -> None:
+        """Make it whole and durable under this name."""
+        self._writer.close()
+        self._folder.publish(self._file, name)
+
+    @apart
+    def abort(self) -> None:
+        """Forget it."""
+        with contextlib.suppress(OSError):  # or it would write its end when it is collected
+            self._writer.close()
+        self._folder.forget(self._file)

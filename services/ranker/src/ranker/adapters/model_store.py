@@ -1,0 +1,187 @@
+"""A model as files: npz files of arrays and a JSON manifest, in a folder or bucket (fsspec).
+
+Nothing is ever unpickled. The manifest holds the SHA-256 of each npz; the record in SQL holds the
+SHA-256 of the manifest, so that a changed file of either kind is refused. packing.py knows the
+arrays.
+
+Files: ``<store>/<catalog>/<version>/model.npz``, what a training can go on from in ``state.npz``,
+which is never served, and ``manifest.json``.
+"""
+
+import hashlib
+import io
+import json
+import posixpath
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import fsspec
+import numpy as np
+
+from ranker.adapters.packing import arrays_of, model_of, words_of
+from ranker.domain.arrays import AnyArray
+from ranker.domain.errors import ModelCorrupt, StoreUnwritable
+from ranker.domain.model import Model
+
+FORMAT = 2
+READABLE = (1, FORMAT)
+"""A model of format 1 has vectors alone, and none of the parts that came with format 2."""
+ARRAYS, STATE, MANIFEST = "model.npz", "state.npz", "manifest.json"
+
+
+class ModelStore:
+    """Reads and writes models. Blocking: call it from an executor."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is a folder or any URL that fsspec knows, such as s3://bucket/models."""
+        self._files, self._root = fsspec.core.url_to_fs(url)
+
+    def write(
+        self,
+        catalog_id: str,
+        model: Model,
+        about: Mapping[str, Any],
+        state: Mapping[str, AnyArray] | None = None,
+    ) -> str:
+        """Write the model, last of all its manifest; returns the manifest's SHA-256 (hex).
+
+        `about` goes into the manifest as it is: data range, recipe, metrics. `state`: what an
+        incremental training goes on from. Written again, the same model is replaced by the same
+        bytes. StoreUnwritable when the disk is full or the store is away: nothing is half there.
+        """
+        blobs = {ARRAYS: dump_arrays(arrays_of(model))}
+        if state is not None:
+            blobs[STATE] = dump_arrays(state)
+        manifest = json.dumps(
+            {
+                "format": FORMAT,
+                "catalog_id": catalog_id,
+                "model_version": model.version,
+                "files": {name: hashlib.sha256(blob).hexdigest() for name, blob in blobs.items()},
+                **words_of(model),
+                **about,
+            },
+            indent=2,
+            sort_keys=True,
+            ensure_ascii=False,
+        ).encode()
+        folder = self._folder(catalog_id, model.version)
+        try:
+            self._files.makedirs(folder, exist_ok=True)
+            for name, blob in (*blobs.items(), (MANIFEST, manifest)):
+                self._put(posixpath.join(folder, name), blob)
+        except OSError as error:
+            raise StoreUnwritable(error.strerror or "the store does not answer") from error
+        return hashlib.sha256(manifest).hexdigest()
+
+    def read(self, catalog_id: str, version: str, manifest_sha256: str) -> Model:
+        """The model, after its hashes were found right; ModelCorrupt otherwise."""
+        manifest, arrays = self._opened(catalog_id, version, manifest_sha256, ARRAYS)
+        with _well_formed(version):
+            return model_of(arrays, manifest, version)
+
+    def manifest(self, catalog_id: str, version: str, manifest_sha256: str) -> Mapping[str, Any]:
+        """What is said of the model; ModelCorrupt."""
+        content = self._get(posixpath.join(self._folder(catalog_id, version), MANIFEST))
+        if hashlib.sha256(content).hexdigest() != manifest_sha256:
+            raise ModelCorrupt(f"the manifest of model {version} is not the one that was recorded")
+        with _well_formed(version):
+            manifest: Mapping[str, Any] = json.loads(content)
+            known = manifest["format"] in READABLE
+        if not known:
+            raise ModelCorrupt(
+                f"model {version} has a format that this release can't read: train anew"
+            )
+        return manifest
+
+    def read_state(
+        self, catalog_id: str, version: str, manifest_sha256: str
+    ) -> tuple[Mapping[str, Any], Mapping[str, AnyArray]]:
+        """The manifest, and what a training can go on from; ModelCorrupt, also when the model has
+        no state."""
+        return self._opened(catalog_id, version, manifest_sha256, STATE)
+
+    def _opened(
+        self, catalog_id: str, version: str, manifest_sha256: str, name: str
+    ) -> tuple[Mapping[str, Any], Mapping[str, AnyArray]]:
+        """The manifest and the arrays of a file that it names."""
+        manifest = self.manifest(catalog_id, version, manifest_sha256)
+        with _well_formed(version):
+            recorded = manifest["files"].get(name)
+        if recorded is None:
+            raise ModelCorrupt(f"model {version} has no {name}")
+        folder = self._folder(catalog_id, version)
+        blob = self._get(posixpath.join(folder, name))
+        if hashlib.sha256(blob).hexdigest() != recorded:
+            raise ModelCorrupt(f"{name} of model {version} has another hash than recorded")
+        with _well_formed(version):
+            return manifest, load_arrays(blob)
+
+    def delete(self, catalog_id: str, version: str) -> bool:
+        """Delete the model's files; whether there were any."""
+        try:
+            self._files.rm(self._folder(catalog_id, version), recursive=True)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _folder(self, catalog_id: str, version: str) -> str:
+        return posixpath.join(self._root, catalog_id, version)
+
+    def _put(self, path: str, content: bytes) -> None:
+        """Write to a name of its own and move it, so that no reader sees half a file.
+
+        Two trainings whose claims changed hands may write the same model at once.
+        """
+        draft = f"{path}.{uuid.uuid4().hex[:16]}.tmp"
+        try:
+            self._files.pipe_file(draft, content)
+            self._files.mv(draft, path)
+        except OSError:
+            with suppress(OSError):  # half a draft on a full disk is in everybody's way
+                self._files.rm_file(draft)
+            raise
+
+    def _get(self, path: str) -> bytes:
+        try:
+            content: bytes = self._files.cat_file(path)
+        except OSError as error:
+            raise ModelCorrupt(f"{posixpath.basename(path)} can't be read") from error
+        return content
+
+
+@contextmanager
+def _well_formed(version: str) -> Iterator[None]:
+    """ModelCorrupt for whatever is raised: JSON, zip and npy have many ways to be wrong."""
+    try:
+        yield
+    except Exception as error:
+        raise ModelCorrupt(f"model {version} is malformed") from error
+
+
+def version_of(model: Model, about: Mapping[str, Any]) -> str:
+    """A name that follows from the arrays and from all that the manifest says (`about`).
+
+    So the files of a version never change: one that serves is not replaced under its name.
+    """
+    digest = hashlib.sha256(dump_arrays(arrays_of(model)))
+    digest.update(json.dumps([words_of(model), about], sort_keys=True).encode())
+    return f"lfm-{digest.hexdigest()[:16]}"
+
+
+def dump_arrays(arrays: Mapping[str, AnyArray]) -> bytes:
+    """An npz; the same arrays give the same bytes."""
+    out = io.BytesIO()
+    np.savez(out, **dict(arrays))
+    return out.getvalue()
+
+
+def load_arrays(blob: bytes) -> dict[str, AnyArray]:
+    """The arrays of an npz; ValueError when it is none or holds pickled objects."""
+    try:
+        with np.load(io.BytesIO(blob), allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, EOFError) as error:
+        raise ValueError("not an npz") from error

@@ -1,0 +1,258 @@
+"""A model as named arrays and as what a manifest says of it, and back.
+
+What a field needs stands in one of the tables below; a new field of `Model` is a line there. Fields
+that a model lacks have no array, so that a model of an older release reads as one without them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ranker.domain.arrays import AnyArray, Neighbours
+from ranker.domain.events import EventType
+from ranker.domain.model import Calibration, Model, ProductFeatures, Segments
+
+TEXTS = ("item_ids", "actors", "feature_names", "shopper_feature_names")
+"""Stored as one UTF-8 blob and the offsets into it."""
+
+ARRAYS: Mapping[str, tuple[str, ...]] = {
+    "item_vectors": ("items", "dimension"),
+    "item_biases": ("items",),
+    "actor_vectors": ("actors", "dimension"),
+    "feature_vectors": ("features", "dimension"),
+    "feature_biases": ("features",),
+    "shopper_feature_vectors": ("shopper_features", "dimension"),
+    "popularity": ("items",),
+    "trend": ("items",),
+    "styles": ("items", "style_dimension"),
+    "style_mean": ("photo_dimension",),
+    "style_axes": ("style_dimension", "photo_dimension"),
+}
+"""Arrays of float32 with the names of their sizes; the same name is the same size everywhere."""
+
+NEIGHBOURS: Mapping[str, tuple[str, str]] = {
+    "item_item": ("items", "items"),
+    "bought_together": ("items", "items"),
+    "item_features": ("items", "features"),
+}
+"""Sparse matrices with the names of their sizes."""
+
+REQUIRED = frozenset(
+    {"item_vectors", "item_biases", "actor_vectors", "feature_vectors", "feature_biases"}
+)
+MAY_BE_NAN = frozenset({"styles"})
+
+
+def arrays_of(model: Model) -> dict[str, AnyArray]:
+    """All arrays of a model by name."""
+    actors = sorted(model.actor_rows, key=lambda actor: model.actor_rows[actor])
+    texts = {name: actors if name == "actors" else getattr(model, name) for name in TEXTS}
+    found = {name: getattr(model, name) for name in ARRAYS if getattr(model, name) is not None}
+    for name in (*NEIGHBOURS, "calibration", "product_features", "segments"):
+        nested = getattr(model, name)
+        for one in fields(nested) if nested is not None else ():
+            value = getattr(nested, one.name)
+            if isinstance(value, np.ndarray):
+                found[f"{name}_{one.name}"] = value
+            elif isinstance(value, tuple):
+                texts[f"{name}_{one.name}"] = value
+    for name, values in texts.items():
+        found |= pack_texts(name, values)
+    return found
+
+
+_SEGMENT_ARRAYS: Mapping[str, tuple[str, ...]] = {
+    "mean": ("dimension",),
+    "centroids": ("segments", "dimension"),
+    "shares": ("segments",),
+    "strengths": ("segments", "described_features"),
+}
+_PARTS = fields(Neighbours)
+
+
+def words_of(model: Model) -> dict[str, Any]:
+    """What the manifest says of a model beside its arrays; JSON."""
+    words: dict[str, Any] = {
+        "attribute_keys": list(model.attribute_keys),
+        "score_scale": model.score_scale,
+        "style_space": model.style_space,
+        "part_scales": dict(model.part_scales),
+        "blend": dict(model.blend),
+    }
+    if model.calibration is not None:
+        words["calibration"] = {
+            "event": model.calibration.event.value,
+            "sample_count": model.calibration.sample_count,
+        }
+    if model.segments is not None:
+        words["segment_silhouette"] = model.segments.silhouette
+    return words
+
+
+def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: str) -> Model:
+    """The model of these arrays; ValueError or KeyError when they do not fit together."""
+    texts = {name: unpack_texts(name, arrays) for name in TEXTS if name in arrays}
+    sizes = {
+        "items": len(texts["item_ids"]),
+        "actors": len(texts["actors"]),
+        "features": len(texts["feature_names"]),
+        "shopper_features": len(texts.get("shopper_feature_names", ())),
+    }
+    found: dict[str, Any] = {
+        name: _array(name, arrays[name], of, sizes)
+        for name, of in ARRAYS.items()
+        if name in REQUIRED or name in arrays
+    }
+    found |= {
+        name: _neighbours(name, arrays, sizes[rows], sizes[columns])
+        for name, (rows, columns) in NEIGHBOURS.items()
+        if f"{name}_starts" in arrays
+    }
+    return Model(
+        version=version,
+        item_ids=texts["item_ids"],
+        item_rows=_rows(texts["item_ids"]),
+        actor_rows=_rows(texts["actors"]),
+        feature_names=texts["feature_names"],
+        feature_rows=_rows(texts["feature_names"]),
+        shopper_feature_names=texts.get("shopper_feature_names", ()),
+        shopper_feature_rows=_rows(texts.get("shopper_feature_names", ())),
+        score_scale=_positive(words["score_scale"]),
+        attribute_keys=tuple(words["attribute_keys"]),
+        style_space=str(words.get("style_space", "")),
+        part_scales={part: _positive(one) for part, one in words.get("part_scales", {}).items()},
+        blend={part: _finite(one) for part, one in words.get("blend", {}).items()},
+        calibration=_calibration(arrays, words.get("calibration")),
+        product_features=_product_features(arrays, sizes),
+        segments=_segments(arrays, words.get("segment_silhouette"), sizes),
+        **found,
+    )
+
+
+def _array(name: str, array: AnyArray, of: Sequence[str], sizes: dict[str, int]) -> AnyArray:
+    """The array, if it is of these sizes, of which those that are not known yet are learned."""
+    if array.dtype != np.float32 or array.ndim != len(of):
+        raise ValueError(f"{name} is not float32 of {len(of)} dimensions")
+    for size, length in zip(of, array.shape, strict=True):
+        if sizes.setdefault(size, length) != length:
+            raise ValueError(f"{name} is {length} and not {sizes[size]} {size} long")
+    rows = array
+    if name in MAY_BE_NAN:  # a row that is not known is NaN from end to end
+        rows = array[~np.isnan(array).all(axis=1)]
+    if not np.isfinite(rows).all():
+        raise ValueError(f"{name} holds values that are not finite")
+    return _frozen(array)
+
+
+def _product_features(
+    arrays: Mapping[str, AnyArray], sizes: dict[str, int]
+) -> ProductFeatures | None:
+    if "product_features_starts" not in arrays:
+        return None
+    names = unpack_texts("product_features_names", arrays)
+    starts, features = arrays["product_features_starts"], arrays["product_features_features"]
+    _check_rows("product_features", starts, features, sizes["items"], len(names))
+    sizes["described_features"] = len(names)
+    shares = _array(
+        "product_features_shares", arrays["product_features_shares"], ("described_features",), sizes
+    )
+    return ProductFeatures(names, _frozen(starts), _frozen(features), shares)
+
+
+def _segments(
+    arrays: Mapping[str, AnyArray], silhouette: float | None, sizes: dict[str, int]
+) -> Segments | None:
+    if silhouette is None:
+        return None
+    found = {
+        name: _array(f"segments_{name}", arrays[f"segments_{name}"], of, sizes)
+        for name, of in _SEGMENT_ARRAYS.items()
+    }
+    return Segments(**found, silhouette=_finite(silhouette))
+
+
+def _neighbours(name: str, arrays: Mapping[str, AnyArray], rows: int, columns: int) -> Neighbours:
+    starts, items, weights = (arrays[f"{name}_{one.name}"] for one in _PARTS)
+    _check_rows(name, starts, items, rows, columns)
+    weights = _array(f"{name}_weights", weights, ("entries",), {"entries": len(items)})
+    return Neighbours(_frozen(starts), _frozen(items), weights)
+
+
+def _check_rows(name: str, starts: AnyArray, items: AnyArray, rows: int, columns: int) -> None:
+    """ValueError unless these are the rows of a sparse matrix of that size."""
+    if starts.dtype != np.int64 or items.dtype != np.int32:
+        raise ValueError(f"{name} is of other types")
+    if starts.shape != (rows + 1,) or items.ndim != 1:
+        raise ValueError(f"{name} has other sizes")
+    if starts[0] != 0 or starts[-1] != len(items) or (np.diff(starts) < 0).any():
+        raise ValueError(f"the rows of {name} do not fit")
+    if len(items) and (items.min() < 0 or items.max() >= columns):
+        raise ValueError(f"{name} points beyond its columns")
+
+
+def _calibration(
+    arrays: Mapping[str, AnyArray], words: Mapping[str, Any] | None
+) -> Calibration | None:
+    if words is None:
+        return None
+    raw, chances = arrays["calibration_raw_scores"], arrays["calibration_chances"]
+    if raw.dtype != np.float64 or chances.dtype != np.float64 or raw.shape != chances.shape:
+        raise ValueError("the calibration is not two columns of float64")
+    if raw.ndim != 1 or not len(raw) or not (np.diff(raw) > 0).all():
+        raise ValueError("the calibration's scores do not rise")
+    if not ((np.diff(chances) >= 0).all() and chances[0] >= 0 and chances[-1] <= 1):
+        raise ValueError("the calibration's chances fall, or are none")
+    if not np.isfinite(raw).all():
+        raise ValueError("the calibration holds values that are not finite")
+    return Calibration(
+        EventType(words["event"]), _frozen(raw), _frozen(chances), int(words["sample_count"])
+    )
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not np.isfinite(number):
+        raise ValueError(f"{value} is not finite")
+    return number
+
+
+def _positive(value: Any) -> float:
+    number = _finite(value)
+    if number <= 0:
+        raise ValueError(f"{value} is not positive")
+    return number
+
+
+def _rows(names: Sequence[str]) -> dict[str, int]:
+    return {name: row for row, name in enumerate(names)}
+
+
+def pack_texts(name: str, texts: Sequence[str]) -> dict[str, AnyArray]:
+    """Texts as one UTF-8 blob and the offsets into it."""
+    encoded = [text.encode() for text in texts]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    return {
+        name: np.frombuffer(b"".join(encoded), dtype=np.uint8),
+        f"{name}_offsets": offsets,
+    }
+
+
+def unpack_texts(name: str, arrays: Mapping[str, AnyArray]) -> tuple[str, ...]:
+    """The texts; ValueError or KeyError when they do not fit, or one is there twice."""
+    blob = arrays[name].tobytes()
+    offsets = arrays[f"{name}_offsets"].tolist()
+    if offsets[0] != 0 or offsets[-1] != len(blob) or offsets != sorted(offsets):
+        raise ValueError(f"the offsets of {name} do not fit")
+    texts = tuple(blob[a:b].decode() for a, b in pairwise(offsets))
+    if len(set(texts)) != len(texts):
+        raise ValueError(f"{name} holds an entry twice")
+    return texts
+
+
+def _frozen(array: AnyArray) -> AnyArray:
+    array = np.ascontiguousarray(array)
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,44 @@
+"""Events as Parquet files, by pyarrow, which only this module knows. Needs the extra `export`."""
+
+from collections.abc import Sequence
+from typing import IO, Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+from pyarrow import parquet
+
+from ranker.domain.selection import COLUMNS, Kind
+
+_TYPES = {
+    Kind.TEXT: pa.string(),
+    Kind.NUMBER: pa.int64(),
+    Kind.REAL: pa.float64(),
+    Kind.TIME: pa.timestamp("us", tz="UTC"),
+}
+_SCHEMA = pa.schema(
+    [pa.field(one.name, _TYPES[one.kind], nullable=one.nullable) for one in COLUMNS]
+)
+
+
+class Writer:
+    """One file. Blocking; errors are those of the file that it writes to."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        """`file` stays open: closing it is its owner's."""
+        self._writer = parquet.ParquetWriter(file, _SCHEMA, compression="zstd")
+
+    def add(self, rows: Sequence[Sequence[Any]]) -> None:
+        """One more row group, of values of `COLUMNS`; there is at least one."""
+        columns = zip(*rows, strict=True)
+        arrays = [
+            pa.array(values, field.type) for values, field in zip(columns, _SCHEMA, strict=True)
+        ]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=_SCHEMA), len(rows))
+
+    def close(self) -> None:
+        """Write what comes last: where everything is."""
+        self._writer.close()
+
+
+def row_count(file: IO[bytes]) -> int:
+    """How many rows a file has, by what comes last in it."""
+    return int(parquet.ParquetFile(file).metadata.num_rows)

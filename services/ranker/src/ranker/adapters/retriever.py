@@ -1,0 +1,239 @@
+"""The retriever: products and what they look like, as a training reads them; and its index, as a
+publication writes to it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+import numpy as np
+
+from ranker.domain.arrays import Floats
+from ranker.domain.columns import products_of
+from ranker.domain.errors import PublishIncomplete
+from ranker.domain.features import Product, Vectors
+from servicekit.errors import ServiceError
+from servicekit.status import from_rpc_error, from_status
+from servicekit.telemetry import get_logger
+from sightline.common.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc, vector_pb2
+from sightline.retriever.v1 import (
+    index_service_pb2,
+    index_service_pb2_grpc,
+    product_service_pb2,
+    product_service_pb2_grpc,
+    vector_service_pb2,
+    vector_service_pb2_grpc,
+)
+
+SPACE = "collaborative"
+CALL_SECONDS = 30.0
+OPEN = (job_pb2.Job.STATE_PENDING, job_pb2.Job.STATE_RUNNING)
+GONE = "PRODUCT_NOT_FOUND"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A generation of the space, as the retriever has it."""
+
+    name: str
+    version: str
+    """The model's."""
+    live: bool
+    """Whether it was not dropped."""
+    verified: bool
+    """Whether it holds all that was written, and its verification passed."""
+    active: bool
+    previous: bool
+    """Whether a rollback in the retriever would make it active."""
+    vector_count: int
+    finding: str = ""
+    """What its verification found wrong first; empty = nothing, or there was none."""
+
+
+class CollaborativeIndex:
+    """Generations of the space and their vectors. Any call may raise Unavailable."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._index = index_service_pb2_grpc.IndexServiceStub(channel)
+        self._vectors = vector_service_pb2_grpc.VectorServiceStub(channel)
+        self._jobs = job_service_pb2_grpc.JobServiceStub(channel)
+
+    async def generations(self, catalog_id: str) -> Sequence[Published]:
+        """Those of the space, oldest first, dropped ones too."""
+        request = index_service_pb2.ListGenerationsRequest(
+            catalog_id=catalog_id, space=SPACE, include_dropped=True
+        )
+        answer = await answered(self._index.ListGenerations(request, timeout=CALL_SECONDS))
+        return [_published(one) for one in answer.generations]
+
+    async def create(
+        self, catalog_id: str, name: str, version: str, dimension: int, *, graph: bool
+    ) -> None:
+        """Register a generation, searched through a graph or exactly. AlreadyExists."""
+        parameters = index_service_pb2.IndexParameters
+        request = index_service_pb2.CreateGenerationRequest(
+            catalog_id=catalog_id,
+            name=name,
+            space=SPACE,
+            space_version=version,
+            dimension=dimension,
+            metric=index_service_pb2.METRIC_IP,
+            parameters=parameters(kind=parameters.KIND_HNSW if graph else parameters.KIND_FLAT),
+        )
+        await answered(self._index.CreateGeneration(request, timeout=CALL_SECONDS))
+
+    async def write(
+        self, catalog_id: str, version: str, product_ids: Sequence[str], vectors: Floats
+    ) -> int:
+        """Store the products' vectors; how many of them the catalog has no more."""
+        rows = np.ascontiguousarray(vectors, dtype="<f4")
+        request = vector_service_pb2.UpsertVectorsRequest(
+            catalog_id=catalog_id,
+            vectors=[
+                vector_service_pb2.ImageVector(
+                    product_id=item,
+                    vector=vector_pb2.Vector(
+                        space=SPACE,
+                        space_version=version,
+                        dimension=rows.shape[1],
+                        data=row.tobytes(),
+                    ),
+                )
+                for item, row in zip(product_ids, rows, strict=True)
+            ],
+        )
+        answer = await answered(self._vectors.UpsertVectors(request, timeout=CALL_SECONDS))
+        missing = 0
+        for status in answer.statuses:
+            if status.code:
+                error = from_status(status)
+                if error.reason != GONE:
+                    raise error
+                missing += 1
+        return missing
+
+    async def settle(self, catalog_id: str, name: str) -> str:
+        """Ask for a job that ends when the index holds what was written; its id."""
+        request = index_service_pb2.BackfillGenerationRequest(catalog_id=catalog_id, name=name)
+        job = await answered(self._index.BackfillGeneration(request, timeout=CALL_SECONDS))
+        return str(job.job_id)
+
+    async def verify(self, catalog_id: str, name: str) -> str:
+        """Ask for a job that verifies the generation; its id."""
+        request = index_service_pb2.VerifyGenerationRequest(catalog_id=catalog_id, name=name)
+        job = await answered(self._index.VerifyGeneration(request, timeout=CALL_SECONDS))
+        return str(job.job_id)
+
+    async def ended(self, catalog_id: str, job_id: str) -> bool:
+        """Whether such a job has ended. PublishIncomplete when it did not succeed."""
+        request = job_service_pb2.GetJobRequest(catalog_id=catalog_id, job_id=job_id)
+        job = await answered(self._jobs.GetJob(request, timeout=CALL_SECONDS))
+        if job.state in OPEN:
+            return False
+        if job.state != job_pb2.Job.STATE_SUCCEEDED:
+            why = job.error.message or "it was cancelled"
+            raise PublishIncomplete(f"the retriever's {job.kind} job did not succeed: {why}")
+        return True
+
+    async def activate(self, catalog_id: str, name: str) -> None:
+        """Make it the active one."""
+        request = index_service_pb2.ActivateGenerationRequest(catalog_id=catalog_id, name=name)
+        await answered(self._index.ActivateGeneration(request, timeout=CALL_SECONDS))
+
+    async def drop(self, catalog_id: str, name: str) -> None:
+        """Take it out of service."""
+        request = index_service_pb2.DropGenerationRequest(catalog_id=catalog_id, name=name)
+        await answered(self._index.DropGeneration(request, timeout=CALL_SECONDS))
+
+
+async def answered(call: Awaitable[T]) -> T:
+    """The answer, or what the retriever says as a ServiceError."""
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc_error(error) from error
+
+
+def _published(made: index_service_pb2.Generation) -> Published:
+    return Published(
+        name=made.name,
+        version=made.space_version,
+        live=made.state != index_service_pb2.Generation.STATE_DROPPED,
+        verified=made.state == index_service_pb2.Generation.STATE_READY
+        and made.verification.passed,
+        active=made.active,
+        previous=made.previous,
+        vector_count=made.indexed_count,
+        finding=next(iter(made.verification.findings), ""),
+    )
+
+
+IDEMPOTENT = (
+    ("sightline.retriever.v1.ProductService", "ListProducts"),
+    ("sightline.retriever.v1.VectorService", "ListVectors"),
+)
+"""Calls that the channel may try again."""
+
+PAGE_SIZE = 1000
+PAGE_SECONDS = 30.0
+
+VISUAL = "visual"
+NO_VECTORS = frozenset({"SPACE_UNAVAILABLE", "UNIMPLEMENTED"})
+"""Why a retriever has none to give: no photo is indexed, or it is of an older release."""
+
+
+class Catalog:
+    """The products of a catalog. Each call raises what the retriever answers as a ServiceError."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._products = product_service_pb2_grpc.ProductServiceStub(channel)
+        self._vectors = vector_service_pb2_grpc.VectorServiceStub(channel)
+
+    async def products(self, catalog_id: str) -> tuple[Product, ...]:
+        """All products, sorted by id."""
+        request = product_service_pb2.ListProductsRequest(
+            catalog_id=catalog_id,
+            page_size=PAGE_SIZE,
+            view=product_service_pb2.PRODUCT_VIEW_COLUMNS,
+        )
+        products: dict[str, Product] = {}
+        async for page in _pages(self._products.ListProducts, request):
+            products |= {one.product_id: one for one in products_of(page.columns, "columns")}
+        return tuple(products[item] for item in sorted(products))
+
+    async def vectors(self, catalog_id: str) -> Vectors | None:
+        """The vectors of all products' photos; None = there are none.
+
+        They are held in memory: 4 bytes × dimension for each product.
+        """
+        request = vector_service_pb2.ListVectorsRequest(
+            catalog_id=catalog_id, space=VISUAL, page_size=PAGE_SIZE
+        )
+        vectors: dict[str, bytes] = {}
+        version, dimension = "", 0
+        try:
+            async for page in _pages(self._vectors.ListVectors, request):
+                dimension, version = page.dimension, page.space.version
+                width = 4 * dimension
+                for place, item in enumerate(page.product_ids):
+                    vectors[item] = page.vectors[place * width : (place + 1) * width]
+        except ServiceError as error:
+            if error.reason not in NO_VECTORS and error.code not in NO_VECTORS:
+                raise
+            get_logger().info("no style is learned", reason=error.reason)
+            return None
+        ids = tuple(sorted(vectors))
+        values = np.frombuffer(b"".join(vectors[item] for item in ids), "<f4")
+        return Vectors(ids, values.reshape(len(ids), dimension), version)
+
+
+async def _pages(call: Callable[..., Awaitable[Any]], request: Any) -> AsyncIterator[Any]:
+    """All pages of a list. A retriever that is only just starting is waited for."""
+    while True:
+        page = await answered(call(request, timeout=PAGE_SECONDS, wait_for_ready=True))
+        yield page
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            return

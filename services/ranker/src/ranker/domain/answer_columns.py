@@ -1,0 +1,165 @@
+"""Products of a kept answer: as packed columns, which is how they are stored, and one by one."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+from typing import TypeVar
+
+import numpy as np
+
+from ranker.domain.arrays import Doubles
+from sightline.common.v1 import answer_pb2, event_pb2
+from sightline.ranker.v1 import answer_service_pb2 as pb
+
+UNKNOWN = event_pb2.EVENT_TYPE_UNSPECIFIED
+Name = TypeVar("Name")
+Value = TypeVar("Value", int, float)
+
+MOST_PRODUCTS = 2000
+MOST_BRANCHES = 16
+
+_CAUSES = answer_pb2.Move.Cause.Value
+STEPS = (
+    *map(_CAUSES, ("CAUSE_POPULARITY", "CAUSE_DIVERSITY", "CAUSE_CATEGORY_CAP")),
+    *map(_CAUSES, ("CAUSE_BRAND_CAP", "CAUSE_EXPLORATION")),
+)
+"""Causes of moves in the order in which they move."""
+
+
+def packed(values: Doubles) -> bytes:
+    """Numbers as a column holds them."""
+    return values.astype("<f8", copy=False).tobytes()
+
+
+def numbers(column: bytes) -> Doubles:
+    """The numbers of a column."""
+    return np.frombuffer(column, "<f8")
+
+
+def page(record: pb.AnswerRecord, offset: int, limit: int, *, as_columns: bool) -> None:
+    """Leave so many products (0 = all) from `offset` on in the record, in the form asked for, and
+    say how many there were."""
+    total = len(record.columns.product_ids)
+    start = min(offset, total)
+    part = cut(record.columns, start, min(start + limit if limit else total, total))
+    if as_columns:
+        record.columns.CopyFrom(part)
+    else:
+        record.products.extend(to_products(part))
+        record.ClearField("columns")
+    record.total_count = total
+
+
+def cut(whole: pb.AnsweredColumns, start: int, end: int) -> pb.AnsweredColumns:
+    """The columns of the products from `start` to before `end`."""
+    count = len(whole.product_ids)
+    if start <= 0 and end >= count:
+        return whole
+    piece, wide = slice(start, end), slice(8 * start, 8 * end)
+    bounds = [0, *accumulate(whole.collapsed_counts)]
+    first, last = (bounds[min(place, len(bounds) - 1)] for place in (start, end))
+    return pb.AnsweredColumns(
+        product_ids=whole.product_ids[piece],
+        raw_scores=whole.raw_scores[wide],
+        parts=[pb.PackedPart(name=one.name, values=one.values[wide]) for one in whole.parts],
+        matched_image_ids=whole.matched_image_ids[piece],
+        branch_names=whole.branch_names,
+        branches=whole.branches[piece],
+        collapsed_counts=whole.collapsed_counts[piece],
+        collapsed_product_ids=whole.collapsed_product_ids[first:last],
+        score_ranks=whole.score_ranks[piece] or range(start + 1, min(end, count) + 1),
+        moves=[pb.MoveColumn(cause=one.cause, places=one.places[piece]) for one in whole.moves],
+        propensities=whole.propensities[wide],
+        scores=whole.scores[wide],
+        score_event=whole.score_event,
+    )
+
+
+def of_products(products: Sequence[pb.AnsweredProduct]) -> pb.AnsweredColumns:
+    """Products as columns, without their reasons."""
+    parts = _table([{part.name: part.value for part in one.parts} for one in products])
+    moves = _table([{move.cause: move.places for move in one.moves} for one in products])
+    named = dict.fromkeys(name for one in products for name in one.branches)
+    branches = {name: place for place, name in enumerate(named)}
+    ranks = [one.score_rank for one in products]
+    propensities = np.array([one.propensity for one in products])
+    chances = [one.score if one.HasField("score") else np.nan for one in products]
+    known = not np.isnan(chances).all()
+    return pb.AnsweredColumns(
+        product_ids=[one.product_id for one in products],
+        raw_scores=packed(np.array([one.raw_score for one in products])),
+        parts=[pb.PackedPart(name=name, values=packed(np.array(parts[name]))) for name in parts],
+        matched_image_ids=[one.matched_image_id for one in products],
+        branch_names=branches,
+        branches=[sum(1 << branches[name] for name in set(one.branches)) for one in products],
+        collapsed_counts=[len(one.collapsed_product_ids) for one in products],
+        collapsed_product_ids=[item for one in products for item in one.collapsed_product_ids],
+        score_ranks=[] if ranks == list(range(1, len(ranks) + 1)) else ranks,
+        moves=[
+            pb.MoveColumn(cause=cause, places=[int(one) for one in moves[cause]])
+            for cause in sorted(moves, key=lambda one: (*STEPS, one).index(one))
+        ],
+        propensities=b"" if (propensities == 1).all() else packed(propensities),
+        scores=packed(np.array(chances)) if known else b"",
+        score_event=max((one.score_event for one in products if known), default=UNKNOWN),
+    )
+
+
+def to_products(given: pb.AnsweredColumns) -> Iterable[pb.AnsweredProduct]:
+    """The products of whole columns, one by one; no reasons are kept."""
+    parts = [(part.name, numbers(part.values).tolist()) for part in given.parts]
+    moves = [(column.cause, column.places) for column in given.moves]
+    bounds = [0, *accumulate(given.collapsed_counts)]
+    raw_scores, chances = (numbers(one).tolist() for one in (given.raw_scores, given.scores))
+    propensities = numbers(given.propensities).tolist()
+    for place, item in enumerate(given.product_ids):
+        mask = given.branches[place] if given.branches else 0
+        counted = bounds[place : place + 2] if given.collapsed_counts else (0, 0)
+        made = pb.AnsweredProduct(
+            product_id=item,
+            raw_score=raw_scores[place] if raw_scores else 0.0,
+            parts=[answer_pb2.ScorePart(name=name, value=values[place]) for name, values in parts],
+            matched_image_id=given.matched_image_ids[place] if given.matched_image_ids else "",
+            branches=[name for bit, name in enumerate(given.branch_names) if mask >> bit & 1],
+            collapsed_product_ids=given.collapsed_product_ids[slice(*counted)],
+            score_rank=given.score_ranks[place] if given.score_ranks else place + 1,
+            moves=[
+                answer_pb2.Move(cause=cause, places=to[place]) for cause, to in moves if to[place]
+            ],
+            propensity=propensities[place] if propensities else 1.0,
+        )
+        if chances and not np.isnan(chances[place]):
+            made.score, made.score_event = chances[place], given.score_event
+        yield made
+
+
+def problems(given: pb.AnsweredColumns) -> Iterable[tuple[str, str]]:
+    """What is wrong with columns that came from elsewhere, by field."""
+    count = len(given.product_ids)
+    if count > MOST_PRODUCTS:
+        yield "product_ids", f"has more than {MOST_PRODUCTS} entries"
+    if len(given.branch_names) > MOST_BRANCHES:
+        yield "branch_names", f"has more than {MOST_BRANCHES} entries"
+    lengths = [
+        ("raw_scores", len(given.raw_scores) / 8),
+        ("propensities", len(given.propensities) / 8),
+        ("scores", len(given.scores) / 8),
+        *((f"parts[{place}].values", len(one.values) / 8) for place, one in enumerate(given.parts)),
+        *((f"moves[{place}].places", len(one.places)) for place, one in enumerate(given.moves)),
+        *(
+            (name, len(getattr(given, name)))
+            for name in ("matched_image_ids", "branches", "collapsed_counts", "score_ranks")
+        ),
+    ]
+    whole = ("parts", "moves")
+    for name, length in lengths:
+        if length != count and (length or name.startswith(whole)):
+            yield name, f"has {length:g} entries for {count} products"
+    counts = given.collapsed_counts
+    if min(counts, default=0) < 0 or sum(counts) != len(given.collapsed_product_ids):
+        yield "collapsed_counts", "do not add up to the near-duplicates that are named"
+
+
+def _table(rows: Sequence[Mapping[Name, Value]]) -> dict[Name, list[Value | int]]:
+    """By name, in the order in which names come up, the value in each row; 0 where it has none."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name, 0) for row in rows] for name in names}

@@ -1,0 +1,47 @@
+"""NumPy arrays by their types, and sparse rows."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+AnyArray = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """For each product those that go with it: the rows of a sparse matrix (CSR), read-only.
+
+    The neighbours of product i are ``items[starts[i]:starts[i + 1]]``, sorted, with ``weights`` at
+    the same places.
+    """
+
+    starts: Ints
+    """(products + 1,)"""
+    items: npt.NDArray[np.int32]
+    """(neighbours of all,) rows of products"""
+    weights: Floats
+    """(neighbours of all,) how much the product speaks for each; 0 is left out"""
+
+
+Table = TypeVar("Table", bound=Any)
+"""A dataclass whose arrays are columns of one length."""
+
+
+def part(table: Table, rows: Flags | Ints | slice) -> Table:
+    """Only these rows of a table, in their order."""
+    columns = {one.name: getattr(table, one.name) for one in fields(table)}
+    taken = {name: one[rows] for name, one in columns.items() if isinstance(one, np.ndarray)}
+    return replace(table, **taken)
+
+
+def stacked(*tables: Table) -> Table:
+    """Tables of arrays alone, one after the other; at least one."""
+    columns = [[getattr(each, one.name) for each in tables] for one in fields(tables[0])]
+    made: Table = type(tables[0])(*map(np.concatenate, columns))
+    return made

@@ -1,0 +1,147 @@
+"""The errors of the ranker, each with its reason on the wire::
+
+ServiceError
+├── InvalidArgument
+│   ├── EventInvalid        EVENT_INVALID
+│   └── EventTimeInvalid    EVENT_TIME_INVALID
+├── NotFound
+│   ├── ModelNotFound       MODEL_NOT_FOUND
+│   ├── EvaluationMissing   EVALUATION_NOT_FOUND
+│   ├── ProductUnknown      PRODUCT_NOT_FOUND
+│   └── AnswerMissing       ANSWER_RECORD_MISSING
+├── AlreadyExists
+│   └── EventConflict       EVENT_CONFLICT
+├── Aborted
+│   └── PromotionConflict   PROMOTION_CONFLICT
+└── FailedPrecondition
+├── ConsentRequired     CONSENT_REQUIRED
+├── ModelCorrupt        MODEL_CORRUPT
+├── ModelUnproven       MODEL_UNPROVEN
+├── PublishIncomplete   PUBLISH_INCOMPLETE
+├── DataInsufficient    TRAINING_DATA_INSUFFICIENT
+├── TrainingDiverged    TRAINING_DIVERGED
+├── BaseUnusable        TRAINING_BASE_UNUSABLE
+├── StoreUnwritable     MODEL_STORE_UNWRITABLE
+└── ExportUnwritable    EXPORT_UNWRITABLE
+KeyUnusable                 never on the wire: the service does not start
+"""
+
+from servicekit.errors import (
+    Aborted,
+    AlreadyExists,
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+)
+
+
+class EventInvalid(InvalidArgument, reason="EVENT_CONFLICT"):
+    """Fields of one event are missing or out of their documented range."""
+
+    def __init__(self, *violations: FieldViolation) -> None:
+        text = "; ".join(f"{item.field}: {item.description}" for item in violations)
+        super().__init__(text, reason="EVENT_INVALID", violations=violations)
+
+
+class EventTimeInvalid(InvalidArgument):
+    """An event's time is too far ahead, or is no time at all."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(
+            f"event_time: {description}",
+            reason="EVENT_TIME_INVALID",
+            violations=(FieldViolation("event_time", description),),
+        )
+
+
+class EventConflict(AlreadyExists):
+    """An event of this id is stored with other content."""
+
+    message = "another event has this event_id: an event can't be changed"
+
+
+class ModelNotFound(NotFound, reason="MODEL_NOT_FOUND"):
+    """The catalog has no model of this version, or none that served before."""
+
+    message = "this catalog has no such model"
+
+
+class EvaluationMissing(NotFound, reason="EVALUATION_NOT_FOUND"):
+    """The model was not evaluated."""
+
+    message = "this model was not evaluated yet"
+
+
+class ProductUnknown(NotFound, reason="PRODUCT_NOT_FOUND"):
+    """No model serves, or it was trained before the product came."""
+
+    def __init__(self, *, serving: bool) -> None:
+        problem = "the serving model does not know it" if serving else "no model serves yet"
+        super().__init__(f"nothing is known of this product: {problem}")
+
+
+class AnswerMissing(NotFound, reason="ANSWER_RECORD_MISSING"):
+    """The answer's record was lost, has expired or was never handed over."""
+
+    message = "no record of this answer is kept"
+
+
+class PromotionConflict(Aborted, reason="PROMOTION_CONFLICT"):
+    """Another model was promoted, or one rolled back, while a rollback was on its way."""
+
+    message = "the serving model changed meanwhile: look which one serves, then decide"
+
+
+class ConsentRequired(FailedPrecondition, reason="CONSENT_REQUIRED"):
+    """Attributes of a shopper came without their consent."""
+
+    message = "attributes are stored only with the shopper's consent: say so in `consent`"
+
+
+class ModelCorrupt(FailedPrecondition, reason="MODEL_CORRUPT"):
+    """A model's files are missing or do not have the hashes that were recorded for them."""
+
+
+class ModelUnproven(FailedPrecondition, reason="MODEL_UNPROVEN"):
+    """No evaluation shows that the model may take the place of what serves."""
+
+
+class PublishIncomplete(FailedPrecondition, reason="PUBLISH_INCOMPLETE"):
+    """The retriever's index did not come to hold what a model has to publish."""
+
+
+class DataInsufficient(FailedPrecondition, reason="TRAINING_DATA_INSUFFICIENT"):
+    """There is too little to train on."""
+
+
+class TrainingDiverged(FailedPrecondition, reason="TRAINING_DIVERGED"):
+    """What a training learned is no longer finite: its steps are too large."""
+
+    message = "the training diverged: a smaller learning_rate, or fewer epochs, may help"
+
+
+class BaseUnusable(FailedPrecondition, reason="TRAINING_BASE_UNUSABLE"):
+    """An incremental training has no model to begin from."""
+
+
+class StoreUnwritable(FailedPrecondition):
+    """A model can't be written where models are kept."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"the model can't be written: {problem}", reason="MODEL_STORE_UNWRITABLE")
+
+
+class ExportUnwritable(FailedPrecondition):
+    """Events can't be written where exports are kept."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"the export can't be written: {problem}", reason="EXPORT_UNWRITABLE")
+
+
+class Interrupted(Exception):
+    """The worker stops; the job is to be left to the next one."""
+
+
+class KeyUnusable(Exception):
+    """The pseudonym key is missing, malformed or not the one that the store was written with."""

@@ -1,0 +1,107 @@
+"""Turns a product into the names of the features that a model learns.
+
+A feature is named ``kind=value``: ``id=100062``, ``category=Wine > Red`` (and ``category=Wine``),
+``brand=Casa Valduga``, ``price_band=EUR:10``, ``tag=Beef`` and, for the attributes that are asked
+for, ``attribute.country=Brazil``. Training and serving name features here and nowhere else, so that
+a product which was added after training is represented as training would have done.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ranker.domain.arrays import Floats
+from sightline_rules.categories import ancestors
+
+ID_KIND = "id"
+CATEGORY_KIND, BRAND_KIND, PRICE_KIND, TAG_KIND = "category", "brand", "price_band", "tag"
+ATTRIBUTE_KIND = "attribute."
+"""Followed by the attribute's key."""
+LOOK_KIND = "look"
+"""Its value is the most typical product of a group that looks alike; only to show people."""
+STYLE_KIND = "style"
+"""Its features, ``style=00`` and so on, are numbers and not yes or no: axes of the visual style."""
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in millionths of the currency's unit."""
+
+    micros: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What a model can learn from about a product."""
+
+    product_id: str
+    category: str = ""
+    """Path from the root down, levels joined by " > "; empty = uncategorised."""
+    brand: str = ""
+    price: Money | None = None
+    tags: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+    """Text attributes as (key, value); a key may repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """What products look like: one vector each of the retriever's visual space."""
+
+    product_ids: tuple[str, ...]
+    """Sorted; products without a photo are left out."""
+    vectors: Floats
+    """(products, dimension)"""
+    space_version: str
+
+
+def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str, ...]:
+    """The product's features without duplicates, sorted, its own id's first."""
+    names = {f"category={path}" for path in ancestors(product.category)}
+    names.update(f"tag={tag}" for tag in product.tags)
+    names.update(
+        f"attribute.{key}={value}" for key, value in product.attributes if key in attribute_keys
+    )
+    if product.brand:
+        names.add(f"brand={product.brand}")
+    if product.price is not None:
+        names.add(f"price_band={price_band(product.price)}")
+    return (f"{ID_KIND}={product.product_id}", *sorted(names))
+
+
+def shopper_feature_names(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The features of a shopper who gave these attributes, sorted: ``age_band=25-34``."""
+    return tuple(sorted({f"{key}={value}" for key, value in attributes}))
+
+
+def style_names(dimension: int) -> tuple[str, ...]:
+    """The names of the style's axes, in their order."""
+    return tuple(f"{STYLE_KIND}={axis:02}" for axis in range(dimension))
+
+
+def price_band(price: Money) -> str:
+    """The price's half-octave within its currency: 10, 14.1, 20, 28.3, … start new ones near 10.
+
+    Bands grow with the price, because a difference of one euro means more at 5 than at 500.
+    """
+    if price.micros <= 0:
+        return f"{price.currency}:free"
+    return f"{price.currency}:{math.floor(2 * math.log2(price.micros / 1e6))}"
+
+
+def price_range(band: str) -> tuple[Money, Money]:
+    """The least price of a band and the one from which the next begins, rounded to a hundredth;
+    twice 0 for what is free. ValueError unless `price_band` made it."""
+    currency, _, number = band.partition(":")
+    if number == "free":
+        return Money(0, currency), Money(0, currency)
+    ends = (2 ** ((int(number) + more) / 2) for more in (0, 1))
+    least, below = (Money(round(end * 100) * 10_000, currency) for end in ends)
+    return least, below
+
+
+def split(name: str) -> tuple[str, str]:
+    """A feature's kind, without the prefix of attributes, and its value."""
+    kind, _, value = name.partition("=")
+    return kind.removeprefix("attribute."), value

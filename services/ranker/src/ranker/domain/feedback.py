@@ -1,0 +1,158 @@
+"""Recorded answers and what became of their products, as columns. NumPy only."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranker.domain.arrays import Doubles, Flags, Ints, part
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What shoppers did with a product of an answer."""
+
+    shown: bool
+    weight: float
+    """For how many impressions it stands, above 0; without meaning where it was not shown."""
+    position: int
+    """Where it was seen, 1 = first; 0 = not said."""
+    clicked: bool
+    bought: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLog:
+    """An answer with its products as they were ordered, and what became of them by product."""
+
+    answer_id: str
+    answer_micros: int
+    model_version: str
+    product_ids: Sequence[str]
+    raw_scores: Doubles
+    parts: Mapping[str, Doubles]
+    """Addends of the raw scores."""
+    propensities: Doubles
+    """The chances that products stood at their places; 0 = not known."""
+    outcomes: Mapping[str, Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """Products of answers. Row i of a column is one; an answer's rows are together, in the order in
+    which they were answered, and answers are sorted by time, then by id."""
+
+    part_names: tuple[str, ...]
+    """Sorted."""
+    versions: tuple[str, ...]
+    """Model versions, sorted; codes in `version` are places here."""
+    answer: Ints
+    """(rows,) not falling; the same code = the same answer"""
+    micros: Ints
+    """(rows,) when the answer was served, not falling"""
+    version: Ints
+    """(rows,)"""
+    parts: Doubles
+    """(rows, parts) 0 where a product has no such part"""
+    raw_score: Doubles
+    """(rows,)"""
+    rank: Ints
+    """(rows,) place in the answer's order, 1 = first"""
+    place: Ints
+    """(rows,) where it was seen as reported, else `rank`"""
+    propensity: Doubles
+    """(rows,) the chance that it stood there, 0 to 1; 0 = not known"""
+    shown: Flags
+    """(rows,) whether it was reported as shown"""
+    weight: Doubles
+    """(rows,) for how many impressions it stands; 0 where it was not shown"""
+    clicked: Flags
+    """(rows,)"""
+    bought: Flags
+    """(rows,)"""
+
+    def __len__(self) -> int:
+        return len(self.answer)
+
+    def part(self, rows: Flags) -> "Feedback":
+        """Only these rows, in their order, with the same codes."""
+        return part(self, rows)
+
+    @property
+    def impressions(self) -> "Feedback":
+        """Only what was shown."""
+        return self.part(self.shown)
+
+
+_COLUMNS = tuple(
+    field.name for field in fields(Feedback) if field.name not in ("part_names", "versions")
+)
+
+
+def feedback_of(answers: Iterable[AnswerLog]) -> Feedback:
+    """The answers as columns. They may come in any order."""
+    found = sorted(answers, key=lambda one: (one.answer_micros, one.answer_id))
+    versions = sorted({one.model_version for one in found})
+    names = sorted({name for answer in found for name in answer.parts})
+    counts = [len(one.product_ids) for one in found]
+    outcomes = [one.outcomes.get(item, _NOTHING) for one in found for item in one.product_ids]
+    rank = _whole([np.arange(1, count + 1) for count in counts], np.int64)
+    position = np.array([one.position for one in outcomes], np.int64)
+    shown = np.array([one.shown for one in outcomes], np.bool_)
+    parts = np.zeros((len(rank), len(names)))
+    for column, name in enumerate(names):
+        parts[:, column] = _whole(
+            [one.parts.get(name, np.zeros(count)) for one, count in zip(found, counts, strict=True)]
+        )
+
+    def repeated(values: Sequence[int]) -> Ints:
+        return np.repeat(np.array(values, np.int64), counts)
+
+    return Feedback(
+        part_names=tuple(names),
+        versions=tuple(versions),
+        answer=repeated(range(len(found))),
+        micros=repeated([one.answer_micros for one in found]),
+        version=repeated([versions.index(one.model_version) for one in found]),
+        parts=parts,
+        raw_score=_whole([one.raw_scores for one in found]),
+        rank=rank,
+        place=np.where(position > 0, position, rank),
+        propensity=_whole([one.propensities for one in found]),
+        shown=shown,
+        weight=np.where(shown, np.array([one.weight for one in outcomes], np.float64), 0.0),
+        clicked=np.array([one.clicked for one in outcomes], np.bool_),
+        bought=np.array([one.bought for one in outcomes], np.bool_),
+    )
+
+
+def _whole(pieces: Sequence[npt.NDArray[Any]], kind: type = np.float64) -> npt.NDArray[Any]:
+    return np.concatenate([np.zeros(0, kind), *pieces])
+
+
+_NOTHING = Outcome(shown=False, weight=0.0, position=0, clicked=False, bought=False)
+
+
+def joined(batches: Sequence[Feedback]) -> Feedback:
+    """Several as one; each holds other answers than the rest, and later ones than those before."""
+    if not batches:
+        return feedback_of(())
+    names = tuple(sorted({name for batch in batches for name in batch.part_names}))
+    versions = tuple(sorted({one for batch in batches for one in batch.versions}))
+    columns: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in _COLUMNS}
+    answers = 0
+    for batch in batches:
+        parts = np.zeros((len(batch), len(names)))
+        parts[:, [names.index(name) for name in batch.part_names]] = batch.parts
+        codes = np.array([versions.index(one) for one in batch.versions], np.int64)
+        changed = {
+            "parts": parts,
+            "version": codes[batch.version],
+            "answer": batch.answer + answers,
+        }
+        for name, column in columns.items():
+            column.append(changed.get(name, getattr(batch, name)))
+        answers += int(batch.answer[-1]) + 1 if len(batch) else 0
+    return Feedback(names, versions, **{name: np.concatenate(one) for name, one in columns.items()})

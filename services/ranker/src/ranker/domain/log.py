@@ -1,0 +1,93 @@
+"""Events as columns: what signals, training and evaluation compute on. NumPy only."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ranker.domain.arrays import Doubles, Ints, part
+from ranker.domain.events import EventType, Interaction
+
+TYPES = tuple(EventType)
+"""What the codes in `Log.type` stand for."""
+
+UNKNOWN = -1
+"""Code of a session or an order that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Events, sorted by time, then by event id. Row i of every column is event i."""
+
+    actors: tuple[str, ...]
+    """Pseudonyms, sorted; codes in `actor` are places here. A part of a log keeps them all."""
+    items: tuple[str, ...]
+    """Product ids, sorted; codes in `item` are places here. A part of a log keeps them all."""
+    actor: Ints
+    """(events,)"""
+    item: Ints
+    """(events,)"""
+    type: Ints
+    """(events,) places in `TYPES`"""
+    value: Doubles
+    """(events,) NaN = not given"""
+    quantity: Ints
+    """(events,) 1 where it was not said"""
+    time: Ints
+    """(events,) microseconds since 1970 (UTC), not falling"""
+    session: Ints
+    """(events,) the same code = the same visit; UNKNOWN = not said"""
+    order: Ints
+    """(events,) the same code = the same order; UNKNOWN = not said"""
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def part(self, rows: npt.NDArray[np.bool_] | Ints | slice) -> "Log":
+        """Only these rows, in their order, with the same codes."""
+        return part(self, rows)
+
+    def is_type(self, *types: EventType) -> npt.NDArray[np.bool_]:
+        """(events,) whether each is of one of these types."""
+        return is_type(self.type, *types)
+
+
+def is_type(codes: Ints, *types: EventType) -> npt.NDArray[np.bool_]:
+    """For each of these places in `TYPES` whether it is one of these types'."""
+    wanted = np.zeros(len(TYPES), dtype=np.bool_)
+    wanted[[TYPES.index(one) for one in types]] = True
+    return wanted[codes]
+
+
+def log_of(interactions: Iterable[Interaction]) -> Log:
+    """The events as columns. They may come in any order."""
+    rows = sorted(interactions, key=lambda one: (one.time_micros, one.event_id))
+    actors, actor = _coded([one.actor for one in rows])
+    items, item = _coded([one.product_id for one in rows])
+    kinds = {kind: code for code, kind in enumerate(TYPES)}
+    return Log(
+        actors=actors,
+        items=items,
+        actor=actor,
+        item=item,
+        type=np.array([kinds[one.type] for one in rows], dtype=np.int64),
+        value=np.array([np.nan if one.value is None else one.value for one in rows], np.float64),
+        quantity=np.array([max(one.quantity, 1) for one in rows], dtype=np.int64),
+        time=np.array([one.time_micros for one in rows], dtype=np.int64),
+        session=_groups([one.session for one in rows]),
+        order=_groups([one.order_id for one in rows]),
+    )
+
+
+def _coded(texts: Sequence[str]) -> tuple[tuple[str, ...], Ints]:
+    known = tuple(sorted(set(texts)))
+    codes = {text: code for code, text in enumerate(known)}
+    return known, np.array([codes[text] for text in texts], dtype=np.int64)
+
+
+def _groups(texts: Sequence[str]) -> Ints:
+    codes: dict[str, int] = {"": UNKNOWN}
+    for text in texts:
+        codes.setdefault(text, len(codes) - 1)
+    return np.array([codes[text] for text in texts], dtype=np.int64)

@@ -1,0 +1,207 @@
+"""What people did in some days, and how answers fared: counts of what they led to, as rates with
+intervals. Pure.
+"""
+
+import math
+import operator
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, fields, replace
+
+from ranker.domain.events import DAY_MICROS
+
+Z95 = 1.959964
+"""Standard normal quantile of a two-sided 95% interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Which answers are looked at, and for how long what follows counts."""
+
+    start_micros: int
+    """Answers served from here, microseconds since 1970 (UTC) …"""
+    end_micros: int
+    """… and before this."""
+    conversion_micros: int
+    """A purchase counts up to so long after the product was clicked, else shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Of the impressions that something happened to, with w = 1 / the share of impressions that
+    were kept. Those of one shopper go together: n is the Σw of all of a shopper's impressions, c
+    that of those that it happened to."""
+
+    count: int = 0
+    weight: float = 0.0
+    """Σ c"""
+    squares: float = 0.0
+    """Σ c²"""
+    products: float = 0.0
+    """Σ n c"""
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(*map(operator.add, astuple(self), astuple(other)))
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the answers of one kind led to; a product of an answer counts once."""
+
+    model_version: str
+    scene: str
+    arms: str
+    """Names of experiments' arms, one a line; `by_arm` leaves one at most."""
+    answers: int = 0
+    shown_answers: int = 0
+    """Of which something was reported as shown."""
+    shoppers: int = 0
+    """To whom something was shown; an answer to nobody in particular is a shopper of its own."""
+    weight_squares: float = 0.0
+    """Σ w² of the impressions."""
+    shown: Sums = Sums()
+    clicked: Sums = Sums()
+    bought: Sums = Sums()
+    hidden: Sums = Sums()
+    clicks_without_impression: int = 0
+    conversions_without_impression: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A share of impressions with its 95% interval, all 0 to 1."""
+
+    count: int
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """How many events found the answer that led to them."""
+
+    tokens: int
+    """Events that carried a token."""
+    named: int
+    """Of which it named an answer."""
+    joined: int
+    """Of which the answer's record is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Online:
+    """The counts of a period."""
+
+    tallies: tuple[Tally, ...]
+    """By model version, scene and arm, sorted."""
+    joined: Joined
+
+
+_COUNTS = [field.name for field in fields(Tally)][3:]
+
+
+def by_arm(tallies: Iterable[Tally]) -> tuple[Tally, ...]:
+    """One for each model version, scene and arm: an answer of several arms counts in each."""
+    found: dict[tuple[str, str, str], Tally] = {}
+    for tally in tallies:
+        for arm in tally.arms.split("\n"):
+            key = (tally.model_version, tally.scene, arm)
+            known = found.get(key, Tally(*key))
+            sums = {name: getattr(known, name) + getattr(tally, name) for name in _COUNTS}
+            found[key] = replace(known, **sums)
+    return tuple(found[key] for key in sorted(found))
+
+
+def rates(tally: Tally) -> tuple[Rate, Rate, Rate]:
+    """Click-through, conversion and hide rate of the impressions."""
+    clicked, bought, hidden = (
+        _rate(tally, sums) for sums in (tally.clicked, tally.bought, tally.hidden)
+    )
+    return clicked, bought, hidden
+
+
+def _rate(tally: Tally, sums: Sums) -> Rate:
+    total = tally.shown.weight
+    share = sums.weight / total if total else 0.0
+    return Rate(sums.count, share, *wilson(share, _size(tally, sums, share)))
+
+
+def _size(tally: Tally, sums: Sums, share: float) -> float:
+    """Of how many independent impressions the share is as sure.
+
+    A shopper's reactions to products depend on each other, so the variance is that of a ratio of
+    sums over shoppers (the linearisation of a cluster sample; Cochran 1977, ch. 6).
+    """
+    total, people = tally.shown.weight, tally.shoppers
+    if not total:
+        return 0.0
+    alone = total**2 / tally.weight_squares
+    if people < 2 or not 0 < share < 1:
+        return min(alone, people) if people < 2 else alone
+    spread = sums.squares - 2 * share * sums.products + share**2 * tally.shown.squares
+    variance = max(spread, 0.0) / total**2 * people / (people - 1)
+    return min(alone, share * (1 - share) / variance) if variance else alone
+
+
+def wilson(share: float, size: float) -> tuple[float, float]:
+    """The 95% interval of a share that was seen in `size` independent trials (Wilson 1927).
+
+    `size` may be an effective one, of trials that are weighted or that depend on each other; 0 =
+    nothing is known: 0 to 1.
+    """
+    if size <= 0:
+        return 0.0, 1.0
+    square = Z95 * Z95 / size
+    middle = (share + square / 2) / (1 + square)
+    half = Z95 / (1 + square) * math.sqrt(share * (1 - share) / size + square / (4 * size))
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A number of values by their moments."""
+
+    count: int
+    total: float
+    squares: float
+    """Sum of the squares."""
+
+    @property
+    def mean(self) -> float:
+        """0 without values."""
+        return self.total / self.count if self.count else 0.0
+
+    @property
+    def variance(self) -> float:
+        """Unbiased; 0 of fewer than two values."""
+        if self.count < 2:
+            return 0.0
+        return max(self.squares - self.total * self.mean, 0.0) / (self.count - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From a midnight (UTC) on until before another; microseconds since 1970."""
+
+    start_micros: int
+    end_micros: int
+
+    @property
+    def days(self) -> range:
+        """Whole days since 1970."""
+        return range(self.start_micros // DAY_MICROS, self.end_micros // DAY_MICROS)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What people did in a window."""
+
+    types: Mapping[tuple[int, str], int]
+    """Events by day since 1970 and type."""
+    shoppers: int
+    """People who did something."""
+    new_shoppers: int
+    """Of whom nothing was known before the window."""
+    ratings: Sample
+    products: Mapping[str, int]
+    """People who showed interest in each product."""

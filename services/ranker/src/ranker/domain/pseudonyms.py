@@ -1,0 +1,87 @@
+"""Keyed pseudonyms: the only form in which ids of people are kept.
+
+A pseudonym is HMAC-SHA256 over (catalog, kind of id, id) under a key from a file. Without the key
+nobody can learn whether a known id is in the store; with another key nothing matches any more, so
+the key's fingerprint is kept beside the data and start is refused when it differs.
+"""
+
+import hmac
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from ranker.domain.errors import KeyUnusable
+from ranker.domain.events import Identity, Shopper
+
+KEY_BYTES = 32
+
+
+class Pseudonyms:
+    """Makes pseudonyms under one key."""
+
+    def __init__(self, key: bytes) -> None:
+        """`key` holds at least KEY_BYTES bytes of entropy; KeyUnusable when it is shorter."""
+        if len(key) < KEY_BYTES:
+            raise KeyUnusable(f"the pseudonym key has {len(key)} bytes, {KEY_BYTES} are needed")
+        self._key = key
+        self.key_id = _mac(key, (b"key id",)).hex()[:16]
+        """Names the key; kept in each row. 16 hexadecimal digits."""
+        self.fingerprint = _mac(key, (b"key check",)).hex()
+        """Shows whether a store was written with this key. 64 hexadecimal digits."""
+
+    def of(self, catalog_id: str, shopper: Shopper) -> str:
+        """The shopper's pseudonym in the catalog, 64 hexadecimal digits."""
+        return self._pseudonym(catalog_id, shopper.kind, shopper.id)
+
+    def of_session(self, catalog_id: str, session_id: str) -> str:
+        """The visit's pseudonym; empty for an unknown visit."""
+        return self._pseudonym(catalog_id, Identity.SESSION, session_id) if session_id else ""
+
+    def _pseudonym(self, catalog_id: str, kind: Identity, value: str) -> str:
+        parts = (catalog_id.encode(), kind.value.encode(), value.encode())
+        return _mac(self._key, parts).hex()
+
+
+def load(path: Path, *, create: bool) -> Pseudonyms:
+    """The pseudonyms under the key in `path` (64 hexadecimal digits).
+
+    With `create` a missing file is written first, readable by its owner only; of two processes
+    that start at once, one writes it and both read the same. KeyUnusable when it is missing or
+    malformed.
+    """
+    if create and not path.exists():
+        _create(path)
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        raise KeyUnusable(f"there is no pseudonym key at {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyUnusable(f"the pseudonym key at {path} can't be read: {error}") from error
+    try:
+        return Pseudonyms(bytes.fromhex(text))
+    except ValueError:
+        raise KeyUnusable(f"the pseudonym key at {path} is not hexadecimal") from None
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)  # fails, and leaves the other's key, if one was faster
+        except FileExistsError:
+            return
+    finally:
+        draft.unlink()
+
+
+def _mac(key: bytes, parts: Iterable[bytes]) -> bytes:
+    """HMAC over `parts`, each after its length: no two lists of parts give the same bytes."""
+    message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return hmac.digest(key, message, "sha256")

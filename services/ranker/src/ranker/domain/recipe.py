@@ -1,0 +1,131 @@
+"""What besides the data decides a model: its recipe, kept in the manifest and searched over.
+
+Every default is to be the choice of a validation split in time, never of a test; docs/models.md
+says of which.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from ranker.domain.signals import Signals
+
+
+class Loss(StrEnum):
+    """LightFM's losses."""
+
+    WARP = "warp"
+    BPR = "bpr"
+    LOGISTIC = "logistic"
+
+
+class ItemItem(StrEnum):
+    """How products that go together are learned from who liked them."""
+
+    OFF = "off"
+    TRANSITION = "transition"
+    """A regression of what comes next on what came before (Choi et al. 2021, arXiv 2103.16104);
+    memory grows with the square of the products."""
+    EASE = "ease"
+    """The same without an order (Steck 2019, arXiv 1905.03375)."""
+    KNN = "knn"
+    """Cosine of what came before with what comes next; memory grows with the pairs that people
+    share. Takes the place of the other two in large catalogs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """How much each part of a raw score counts, after each was divided by its scale."""
+
+    weights: Mapping[str, float] = field(
+        default_factory=lambda: {
+            "taste": 1.0,
+            "session": 1.2,
+            "item_item": 1.3,
+            "trend": 0.25,
+            "popularity": 1.0,
+        }
+    )
+    """By part; one that is absent counts 0."""
+    learned_from: str = "default"
+    """"default", "validation" (held out in time) or "impressions" (what was shown and chosen)."""
+    sample_count: int = 0
+    """People or impressions that the weights rest on; 0 = default."""
+
+
+RANGES: Mapping[str, tuple[float, float]] = {
+    "dimension": (2, 512),
+    "epochs": (1, 1000),
+    "max_sampled": (1, 1000),
+    "learning_rate": (1e-6, 10),
+    "item_alpha": (0, 1),
+    "user_alpha": (0, 1),
+    "threads": (1, 256),
+    "style_dimension": (0, 512),
+    "style_scale": (0, 100),
+    "shared_scale": (1e-3, 100),
+    "transition_penalty": (1e-3, 1e9),
+    "ease_penalty": (1e-3, 1e9),
+    "neighbours": (1, 10_000),
+    "together_support": (1, 1_000_000),
+}
+"""The least and the most of each number of a recipe that callers and settings may choose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The parameters of a training."""
+
+    loss: Loss = Loss.WARP
+    dimension: int = 30
+    epochs: int = 20
+    max_sampled: int = 50
+    """WARP: products tried to find one that is ranked wrongly."""
+    learning_rate: float = 0.05
+    item_alpha: float = 0.0
+    """L2 penalty on features of products."""
+    user_alpha: float = 0.0
+    """L2 penalty on features of shoppers."""
+    threads: int = 1
+    """1 = the same data and seed give the same model bit for bit."""
+    seed: int = 0
+    attribute_keys: tuple[str, ...] = ("country", "grape")
+    """Text attributes of products that become features."""
+    user_ids: bool = True
+    """Whether a shopper has a feature of their own, beside those of their given attributes."""
+    style_dimension: int = 32
+    """Length of the visual style (PCA of the products' photo vectors); 0 = none."""
+    style_scale: float = 0.1
+    """By what the style is multiplied as a feature: AUC of cold films .736 at .1, .729 at .3."""
+    shared_scale: float = 0.2
+    """By what the features that products share are multiplied beside their own ids, which are 1.
+    At 1 they make products too alike for a session: see docs/quality.md."""
+    item_item: ItemItem = ItemItem.TRANSITION
+    transition_penalty: float = 1600.0
+    """TRANSITION's λ."""
+    ease_penalty: float = 350.0
+    """EASE's λ."""
+    neighbours: int = 200
+    """Most that a product keeps of those that go with it."""
+    together_support: int = 3
+    """Least baskets that two products must share to count as bought together."""
+    blend: Blend = field(default_factory=Blend)
+    """How much each part counts."""
+    signals: Signals = field(default_factory=Signals)
+    """How events are read."""
+
+    def json(self) -> dict[str, Any]:
+        """For a manifest; `recipe_of` reads it back."""
+        return asdict(self)
+
+
+_RECIPE = TypeAdapter(Recipe)
+
+
+def recipe_of(content: Mapping[str, Any]) -> Recipe:
+    """What `json` made, also in another release: what is not known there is passed over, and what
+    is not said has its default. ValueError when a value makes no sense."""
+    return _RECIPE.validate_python(content)

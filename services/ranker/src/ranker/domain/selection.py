@@ -1,0 +1,135 @@
+"""Which events are counted, deleted or exported, also as parameters of a job; and the columns of
+exported events."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from ranker.domain.events import EventType
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which events of a catalog are counted, deleted or exported: those that fit all that is
+    given."""
+
+    catalog_id: str
+    before_micros: int | None = None
+    """Only those before, microseconds since 1970 (UTC); None = any time."""
+    types: tuple[EventType, ...] = ()
+    """Only these; empty = all."""
+    product_id: str = ""
+    """Only this one's; empty = any."""
+    actor: str = ""
+    """Only those of this pseudonym; empty = anybody's."""
+    last_sequence: int | None = None
+    """Only up to this one in the record's own order: what comes in later stays."""
+    from_micros: int | None = None
+    """Only those from then on; None = any time."""
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeCount:
+    """Which events fit."""
+
+    event_count: int
+    first_micros: int | None
+    """None = none fits."""
+    last_micros: int | None
+    last_sequence: int
+    """0 = none fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class PurgePlace:
+    """How far a purge is: after this event."""
+
+    counted: bool = True
+    """Whether it is at the events that count in popularity, which go first, by product."""
+    product_id: str = ""
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What a batch of a purge came to."""
+
+    count: int
+    place: PurgePlace | None
+    """Where the next one begins; None = there is nothing more."""
+
+
+_SELECTION = TypeAdapter(Selection)
+
+
+def params(selection: Selection) -> dict[str, Any]:
+    """What a job has to know, as JSON values. People appear as pseudonyms."""
+    given = asdict(selection)
+    del given["catalog_id"]
+    return given
+
+
+def selection_of(catalog_id: str, given: Mapping[str, Any]) -> Selection:
+    """What `params` was made of; what else the job knows is passed over."""
+    return _SELECTION.validate_python({**given, "catalog_id": catalog_id})
+
+
+def request_key(request_id: str, selection: Selection) -> str:
+    """What makes a job be asked for once: the request's id and its conditions, so that an id that
+    is used again for other ones never stands in its way. Empty without an id."""
+    if not request_id:
+        return ""
+    # What came in between two tries makes no other request.
+    conditions = params(replace(selection, last_sequence=None))
+    digest = hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
+    return f"{request_id}:{digest[:16]}"
+
+
+class Kind(StrEnum):
+    """What a column holds."""
+
+    TEXT = "text"
+    NUMBER = "int64"
+    REAL = "float64"
+    TIME = "timestamp[us, UTC]"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the files. What was not given is null, or empty in a text."""
+
+    name: str
+    stored: str
+    """Its name in the record."""
+    kind: Kind
+    says: str
+    nullable: bool = False
+
+
+COLUMNS = (
+    Column("sequence", "sequence", Kind.NUMBER, "order in which events were taken in; rising"),
+    Column("event_id", "event_id", Kind.TEXT, "the caller's own id"),
+    Column("actor", "actor", Kind.TEXT, "pseudonym of the shopper"),
+    Column("session", "session", Kind.TEXT, "pseudonym of the visit; empty = unknown"),
+    Column("key_id", "key_id", Kind.TEXT, "which key made the pseudonyms"),
+    Column("type", "type", Kind.TEXT, "what the shopper did, as EventType without its prefix"),
+    Column("product_id", "product_id", Kind.TEXT, "with which product; empty for some searches"),
+    Column("event_time", "time_micros", Kind.TIME, "when, by the caller's clock"),
+    Column("receive_time", "received_micros", Kind.TIME, "when it was taken in"),
+    Column("value", "value", Kind.REAL, "stars of a RATING; else the caller's strength", True),
+    Column("quantity", "quantity", Kind.NUMBER, "pieces; 0 = not said"),
+    Column("unit_price_micros", "unit_price_micros", Kind.NUMBER, "millionths of a unit", True),
+    Column("currency", "unit_price_currency", Kind.TEXT, "ISO 4217; empty without a price"),
+    Column("order_id", "order_id", Kind.TEXT, "the order; empty = unknown"),
+    Column("position", "position", Kind.NUMBER, "place in the list, 1 = first; 0 = not said"),
+    Column("scene", "scene", Kind.TEXT, "scene of the answer; empty = unknown"),
+    Column("answer_id", "answer_id", Kind.TEXT, "the answer that led here; empty = unknown"),
+    Column("query", "query", Kind.TEXT, "what was typed in a SEARCH"),
+    Column("sample_share", "sample_share", Kind.REAL, "the event stands for 1 / sample_share"),
+)
+"""The schema of format 1."""

@@ -1,0 +1,35 @@
+"""What use cases ask of the record and of the models that serve."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ranker.domain.arrays import Doubles
+from ranker.domain.events import History
+from ranker.domain.model import Model
+
+
+class HistoryReader(Protocol):
+    """Reads what a shopper did."""
+
+    async def history(self, catalog_id: str, actor: str, *, limit: int, with_seen: bool) -> History:
+        """The shopper's history, at most `limit` recent events."""
+
+    async def popularity(self, catalog_id: str, product_ids: Sequence[str]) -> Doubles:
+        """For each product its share of the most popular one's count, 0 to 1."""
+
+    async def most_popular(self, catalog_id: str, count: int) -> tuple[tuple[str, float], ...]:
+        """The most popular products with that share, best first; ties by id."""
+
+
+class Models(Protocol):
+    """The models that serve now."""
+
+    def serving(self, catalog_id: str) -> Model | None:
+        """The catalog's model; None = none is promoted, or none could be loaded."""
+
+    def refused(self, catalog_id: str) -> bool:
+        """Whether a model is promoted that can't be loaded."""
+
+    def former(self, catalog_id: str) -> Model | None:
+        """The one that served before it, whose products the index may still hold; None = there is
+        none, or nobody searches the index for its products."""

@@ -1,0 +1,1 @@
+"""One request: from a shopper and candidates to an order with reasons."""

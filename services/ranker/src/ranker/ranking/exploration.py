@@ -1,0 +1,103 @@
+"""Gives places to new products, drawn by chance, and knows the probability of every place.
+
+An exploration place is filled by a new product that would stand after the last of these places.
+The rest of the first places are the same whatever is drawn. Which products are drawn follows from
+their ids and the seed alone, whatever the library's version, and stays as it is where others come
+and go.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.events import DAY_MICROS
+
+
+def seed_of(seed: int, actor: str | None, visit: str, time_micros: int) -> bytes:
+    """What the draws of an answer follow from: 64 bytes.
+
+    A request's own seed is the same for everybody and for ever, and chance that always says the
+    same is none: shopper, visit and day (UTC) join in.
+    """
+    drawn = (seed, actor or "", visit, time_micros // DAY_MICROS)
+    return hashlib.blake2b(repr(drawn).encode("utf-8", "surrogatepass")).digest()
+
+
+def explored(
+    order: Ints,
+    new: npt.NDArray[np.bool_],
+    places: Sequence[int],
+    ids: Sequence[str],
+    seed: bytes,
+) -> tuple[Ints, Doubles]:
+    """The order with new products drawn into `places` (from 1, rising), and each one's propensity:
+    the probability, over all seeds, of standing where it stands. `new` and `ids` are by product.
+
+    With k places, the last of them P, the first P − k of the order take the other seats up to P.
+    The k are drawn evenly and without repetition from the m new products among all the others, the
+    tail, which follow in their order. Hence the propensities:
+
+    - 1 for the seats that no draw changes, 1 / m for a product that was drawn;
+    - for one in the tail with e of the m before it, of which j were drawn, that it was not drawn
+      itself and that j of those before it were: C(e, j) · C(m' − e, k − j) / C(m, k), m' = m less
+      itself if it is new.
+
+    Where there are fewer new products than places, only the first places are given away.
+    """
+    k, tail, pool = _pool(order, new, places)
+    if k == 0:
+        return order, np.ones(len(order))
+    drawn = sorted(pool, key=lambda product: _lot(ids[product], seed))[:k]
+    kept = iter(order.tolist())
+    seats = dict(zip(places[:k], drawn, strict=True))
+    head = [seats[seat] if seat in seats else next(kept) for seat in range(1, places[k - 1] + 1)]
+    chosen, members = frozenset(drawn), frozenset(pool)
+    rest = [product for product in tail if product not in chosen]
+    chances = [1 / len(pool) if seat in seats else 1.0 for seat in range(1, len(head) + 1)]
+    chances += _tail_chances(tail, chosen, members)
+    return np.array([*head, *rest], dtype=np.int64), np.array(chances)
+
+
+def _pool(
+    order: Ints, new: npt.NDArray[np.bool_], places: Sequence[int]
+) -> tuple[int, list[int], list[int]]:
+    """How many of the places can be given away, the tail behind them, and the new ones in it."""
+    for k in range(len(places), 0, -1):
+        tail = order[max(places[k - 1] - k, 0) :].tolist()
+        pool = [product for product in tail if new[product]]
+        if places[k - 1] <= len(order) and len(pool) >= k:
+            return k, tail, pool
+    return 0, [], []
+
+
+def _tail_chances(
+    tail: Sequence[int], chosen: frozenset[int], members: frozenset[int]
+) -> list[float]:
+    """The propensities of those in the tail that were not drawn, in their order."""
+    m, k = len(members), len(chosen)
+    ways = math.comb(m, k)
+    known: dict[tuple[int, int, bool], float] = {}
+    chances = []
+    before = drawn = 0
+    for product in tail:
+        member = product in members
+        if product in chosen:
+            before, drawn = before + 1, drawn + 1
+            continue
+        key = (before, drawn, member)
+        if key not in known:
+            others = m - member - before
+            known[key] = math.comb(before, drawn) * math.comb(others, k - drawn) / ways
+        chances.append(known[key])
+        before += member
+    return chances
+
+
+def _lot(product_id: str, seed: bytes) -> bytes:
+    """What products are drawn by, smallest first: without a preference, and of the id alone."""
+    text = product_id.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text, key=seed, digest_size=16).digest()

@@ -1,0 +1,153 @@
+"""What trainings and reports are asked for, and what is shown of models and reports."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+
+from ranker.domain.events import DAY_MICROS
+from ranker.domain.model import ModelRecord
+from ranker.domain.online import Online, Period, Tally, rates
+from ranker.domain.recipe import RANGES, ItemItem, Loss, recipe_of
+from ranker.feedback.estimators import CLIP
+from ranker.feedback.health import Health
+from ranker.servicer.messages import message_of
+from ranker.servicer.requests import check_range, refuse
+from sightline.ranker.v1 import model_service_pb2 as pb
+from sightline.ranker.v1 import online_report_pb2, recipe_pb2
+
+MOST_TRIALS = 10_000
+MOST_SECONDS = 7 * 86_400
+MOST_KEYS, MOST_KEY_LENGTH = 100, 128
+
+_LOSSES = {one: recipe_pb2.Recipe.Loss.Value(f"LOSS_{one.name}") for one in Loss}
+_ITEM_ITEMS = {one: recipe_pb2.Recipe.ItemItem.Value(f"ITEM_ITEM_{one.name}") for one in ItemItem}
+_PLAIN = (*RANGES, "user_ids")
+"""Fields that are the same on the wire and in a recipe."""
+
+
+def params_of(request: pb.TrainModelRequest) -> dict[str, Any]:
+    """The job's parameters: what the request says, and nothing of what it leaves open.
+    RequestInvalid."""
+    refuse(_problems(request))
+    params: dict[str, Any] = {"seed": request.seed}
+    if recipe := _given(request.recipe):
+        params["recipe"] = recipe
+    for name in ("search_trials", "search_seconds", "ablation"):
+        if _has(request, name):
+            params[name] = getattr(request, name)
+    if request.incremental:
+        params["incremental"] = True
+    return params
+
+
+def _given(message: recipe_pb2.Recipe) -> dict[str, Any]:
+    """What the message says of a recipe; JSON."""
+    given = {name: getattr(message, name) for name in _PLAIN if _has(message, name)}
+    for loss, number in _LOSSES.items():
+        if message.loss == number:
+            given["loss"] = loss.value
+    for item_item, code in _ITEM_ITEMS.items():
+        if message.item_item == code:
+            given["item_item"] = item_item.value
+    if message.attribute_keys:
+        given["attribute_keys"] = list(message.attribute_keys)
+    return given
+
+
+def _problems(request: pb.TrainModelRequest) -> Iterable[tuple[str, str]]:
+    message = request.recipe
+    for name, (least, most) in RANGES.items():
+        value = getattr(message, name)
+        if _has(message, name) and not least <= value <= most:
+            yield f"recipe.{name}", f"must be {least:g} to {most:,.15g}"
+    for name, known in (("loss", _LOSSES), ("item_item", _ITEM_ITEMS)):
+        if getattr(message, name) not in (0, *known.values()):
+            yield f"recipe.{name}", "is none of those that are known"
+    keys = message.attribute_keys
+    if len(keys) > MOST_KEYS or not all(0 < len(key) <= MOST_KEY_LENGTH for key in keys):
+        problem = f"must be at most {MOST_KEYS} keys of 1 to {MOST_KEY_LENGTH} characters"
+        yield "recipe.attribute_keys", problem
+    if not 0 <= request.search_trials <= MOST_TRIALS:
+        yield "search_trials", f"must be 0 to {MOST_TRIALS:,}"
+    seconds = request.search_seconds
+    if _has(request, "search_seconds") and not 0 < seconds <= MOST_SECONDS:
+        yield "search_seconds", f"must be above 0, up to {MOST_SECONDS:,}"
+    if request.incremental and (_given(message) or request.search_trials):
+        problem = "goes by the recipe of the model that serves: leave out recipe and search_trials"
+        yield "incremental", problem
+
+
+def _has(message: Message, name: str) -> bool:
+    return message.HasField(name)
+
+
+def describe(message: pb.Model, model: ModelRecord) -> None:
+    """Put into the message what is known of the model's training."""
+    known: Mapping[str, Any] = model.training
+    if not known:
+        return
+    recipe = recipe_of(known["recipe"])
+    message.recipe.CopyFrom(message_of(recipe_pb2.Recipe, recipe))
+    message.seed = recipe.seed
+    message.blend.extend(
+        recipe_pb2.BlendWeight(part=part, weight=weight)
+        for part, weight in sorted(recipe.blend.weights.items())
+    )
+    message.blend_learned_from = recipe.blend.learned_from
+    message.additions.extend(
+        message_of(recipe_pb2.PartAddition, one) for one in known.get("ablation", ())
+    )
+    message.base_version = known.get("base", "")
+    message.search_trial_count = known.get("trials", 0)
+
+
+DEFAULT_DAYS, MOST_DAYS = 7, 365
+DEFAULT_CONVERSION_DAYS, MOST_CONVERSION_DAYS = 7, 90
+
+
+def period(request: online_report_pb2.GetOnlineReportRequest, now_micros: int) -> Period:
+    """What the request asks for; RequestInvalid."""
+    check_range("days", request.days, 0, MOST_DAYS)
+    check_range("conversion_days", request.conversion_days, 0, MOST_CONVERSION_DAYS)
+    days = request.days or DEFAULT_DAYS
+    return Period(
+        start_micros=now_micros - days * DAY_MICROS,
+        end_micros=now_micros,
+        conversion_micros=(request.conversion_days or DEFAULT_CONVERSION_DAYS) * DAY_MICROS,
+    )
+
+
+def report_message(
+    asked: Period, found: Online, looked: Health | None
+) -> online_report_pb2.OnlineReport:
+    """The counts as a message, with what a worker found last; None = nothing yet."""
+    return message_of(
+        online_report_pb2.OnlineReport,
+        asked,
+        conversion_window=Duration(seconds=asked.conversion_micros // 1_000_000),
+        groups=map(_group, found.tallies),
+        attribution=found.joined,
+        health=None if looked is None else _health(looked),
+    )
+
+
+def _group(tally: Tally) -> online_report_pb2.OnlineGroup:
+    click_through, conversion, hide = rates(tally)
+    return message_of(
+        online_report_pb2.OnlineGroup,
+        tally,
+        impression_count=tally.shown.count,
+        click_through=click_through,
+        conversion=conversion,
+        hide=hide,
+    )
+
+
+def _health(looked: Health) -> online_report_pb2.FeedbackHealth:
+    policies = [
+        message_of(online_report_pb2.PolicyEstimate, one.estimates, policy=one.name, clip=CLIP)
+        for one in looked.policies
+    ]
+    return message_of(online_report_pb2.FeedbackHealth, looked, policies=policies)

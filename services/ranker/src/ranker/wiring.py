@@ -1,0 +1,62 @@
+"""What the worker and trainings are built from."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import grpc
+
+from ranker.adapters.model_store import ModelStore
+from ranker.adapters.retriever import IDEMPOTENT, CollaborativeIndex
+from ranker.models.promotion import prune
+from ranker.record.models import ModelRegistry
+from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
+from ranker.settings import WorkerSettings
+from ranker.workers.jobs import MAX_ATTEMPTS
+from servicekit.channel import connect
+from servicekit.jobs import Jobs
+from servicekit.sql import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The record, the models' files and the retriever."""
+
+    database: Database
+    channel: grpc.aio.Channel
+    """To the retriever."""
+    jobs: Jobs
+    registry: ModelRegistry
+    store: ModelStore
+    index: CollaborativeIndex
+    prune: Callable[[str], Awaitable[None]]
+    """Deletes old models of a catalog."""
+
+
+@asynccontextmanager
+async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
+    """All of it, closed at the end. The record's schema is as it was left."""
+    database = Database(
+        settings.database_url, migrations=MIGRATIONS, threads=2, checkpoint_pages=CHECKPOINT_PAGES
+    )
+    channel = connect(settings.retriever_target, service_configs=IDEMPOTENT)
+    registry, store = ModelRegistry(database), ModelStore(settings.model_store)
+    index = CollaborativeIndex(channel)
+    tidy = partial(prune, registry, store, index, settings.keep_models)
+    jobs = Jobs(database, JOBS, max_attempts=MAX_ATTEMPTS)
+    try:
+        yield Backend(database, channel, jobs, registry, store, index, tidy)
+    finally:
+        await channel.close(None)
+        database.close()
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop

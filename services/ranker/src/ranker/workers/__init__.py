@@ -1,0 +1,1 @@
+"""What the worker does beside the server."""

@@ -1,0 +1,101 @@
+"""Trains each catalog's model once a night, and promotes it if its evidence is enough.
+
+Of several workers the first to ask makes the night's job; any may promote what came of it. A model
+that was promoted once is not promoted again by this: somebody may have rolled it back.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from ranker.domain.errors import ModelUnproven
+from ranker.domain.model import TRAIN, Model
+from ranker.models.promotion import require_proof
+from ranker.ports import HistoryReader
+from ranker.record.models import ModelRegistry
+from ranker.workers.options import Options
+from servicekit import telemetry
+from servicekit.errors import ServiceError
+from servicekit.jobs import Job, Jobs, JobState
+
+LOOK_SECONDS = 30.0
+NIGHT = timedelta(hours=20)
+"""How old the newest model is, at least, before a night that began before this worker did is made
+up for."""
+
+
+@dataclass
+class Nightly:
+    """Asks for trainings and promotes what they made."""
+
+    settings: Options
+    jobs: Jobs
+    registry: ModelRegistry
+    events: HistoryReader
+    load: Callable[[str, str], Awaitable[Model]]
+    """(catalog, version) to model; ModelNotFound, ModelCorrupt."""
+    now_micros: Callable[[], int]
+    _started: datetime = field(init=False)
+    _decided: set[str] = field(init=False, default_factory=set)
+    """Jobs whose models were judged."""
+
+    def __post_init__(self) -> None:
+        self._started = self._now()
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Look from time to time until `stop` is set; a failed look is logged and repeated."""
+        log = telemetry.get_logger()
+        while self.settings.auto_promote and not stop.is_set():
+            for catalog_id in self.settings.catalogs:
+                try:
+                    await self.look(catalog_id)
+                except ServiceError as error:
+                    log.warning("night not worked on", catalog_id=catalog_id, reason=error.reason)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+
+    async def look(self, catalog_id: str) -> None:
+        """Ask for the night's training if it is due, and promote its model if it may be."""
+        night = self._now().replace(
+            hour=self.settings.auto_promote_hour, minute=0, second=0, microsecond=0
+        )
+        if night > self._now() or not await self._due(catalog_id, night):
+            return
+        job = await self.jobs.create(TRAIN, catalog_id, {"seed": 0}, f"night of {night.date()}")
+        if job.state is JobState.SUCCEEDED and job.id not in self._decided:
+            await self._judge(catalog_id, job)
+            self._decided.add(job.id)
+
+    async def _due(self, catalog_id: str, night: datetime) -> bool:
+        if not await self.events.most_popular(catalog_id, 1):
+            return False
+        if night >= self._started:
+            return True
+        newest = await self.registry.list(catalog_id, limit=1, before=None)
+        if not newest:
+            return False
+        trained = datetime.fromtimestamp(newest[0].trained_micros / 1e6, UTC)
+        made_tonight = trained >= night  # by the job that is asked for again
+        return made_tonight or self._now() - trained > NIGHT
+
+    async def _judge(self, catalog_id: str, job: Job) -> None:
+        log = telemetry.get_logger().bind(catalog_id=catalog_id, job_id=job.id)
+        model = await self.registry.get(catalog_id, str(job.result["model_version"]))
+        if model.promoted_micros is not None:
+            return
+        serving = (await self.registry.promoted((catalog_id,))).get(catalog_id)
+        try:
+            require_proof(model, serving)
+        except ModelUnproven as error:
+            log.info("model not promoted", model_version=model.version, why=error.message)
+            return
+        await self.load(catalog_id, model.version)
+        await self.registry.promote(
+            catalog_id, model.version, self.now_micros(), verdict=model.verdict
+        )
+        log.info("model promoted", model_version=model.version, verdict=model.verdict)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self.now_micros() / 1e6, UTC)

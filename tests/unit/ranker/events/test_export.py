@@ -1,0 +1,202 @@
+"""Exports are whole, bounded, and go on where they were killed."""
+
+import asyncio
+import errno
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pytest
+
+from ranker.adapters.export_store import UNFINISHED, ExportFile, ExportStore
+from ranker.domain.errors import ExportUnwritable, Interrupted
+from ranker.domain.events import EventType
+from ranker.domain.features import Money
+from ranker.domain.selection import COLUMNS, Selection, params, request_key, selection_of
+from ranker.events import export
+from ranker.events.export import EXPORT, MANIFEST
+from ranker.record.events import EventRecord
+from ranker.record.selections import SelectionRecord
+from ranker.record.tables import JOBS
+from servicekit.jobs import Job, Jobs
+from servicekit.sql import Database
+from tests.fakes.ranker import HOUR, NOW, stored
+
+
+@pytest.fixture
+async def events(db: Database, monkeypatch: pytest.MonkeyPatch) -> EventRecord:
+    """23 events of this catalog among others, in files of at most eight rows."""
+    monkeypatch.setattr(export, "GROUP_ROWS", 4)
+    monkeypatch.setattr(export, "FILE_ROWS", 8)
+    record = EventRecord(db)
+    for n in range(23):
+        await record.append([stored(f"e{n}", at=n), stored(f"o{n}", "other")])
+    return record
+
+
+@pytest.fixture
+def jobs(db: Database) -> Jobs:
+    return Jobs(db, JOBS)
+
+
+async def claimed(db: Database, jobs: Jobs, **conditions: object) -> Job:
+    """An export of these events that this process has claimed."""
+    last = await SelectionRecord(db).last_sequence("default")
+    extent = Selection("default", last_sequence=last, **conditions)  # type: ignore[arg-type]
+    await jobs.create(EXPORT, "default", params(extent))
+    job = await jobs.claim((EXPORT,), "me", 30)
+    assert job is not None
+    return job
+
+
+async def run(db: Database, jobs: Jobs, job: Job, folder: Path, stop: asyncio.Event | None = None):
+    files = ExportStore(str(folder)).folder("default", job.id)
+    return await export.run(job, SelectionRecord(db), files, jobs, stop or asyncio.Event())
+
+
+def ids(folder: Path) -> list[str]:
+    """The events in the files that the manifest names, each of which is what it says."""
+    manifest = json.loads((folder / MANIFEST).read_text())
+    found: list[str] = []
+    for part in manifest["files"]:
+        data = (folder / part["name"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == part["sha256"]
+        table = pq.read_table(folder / part["name"])
+        assert (len(data), table.num_rows) == (part["byte_count"], part["row_count"])
+        found += table.column("event_id").to_pylist()
+    assert manifest["event_count"] == len(found)
+    assert {one.name for one in folder.iterdir()} == {
+        MANIFEST,
+        *(part["name"] for part in manifest["files"]),
+    }
+    return found
+
+
+async def test_every_event_is_there_once_in_files_of_bounded_size(
+    db: Database, events: EventRecord, jobs: Jobs, tmp_path: Path
+) -> None:
+    job = await claimed(db, jobs)
+    await events.append([stored("too late")])
+    result = await run(db, jobs, job, tmp_path / "x")
+    folder = tmp_path / "x" / "default" / job.id
+    assert result == {"folder": f"file://{folder}", "event_count": "23"}
+    assert ids(folder) == [f"e{n}" for n in range(23)]
+    files = [pq.ParquetFile(one) for one in sorted(folder.glob("*.parquet"))]
+    assert [file.metadata.num_rows for file in files] == [8, 8, 7]
+    assert {file.metadata.row_group(0).num_rows for file in files} == {4}
+    ended = await jobs.get(job.id)
+    assert (ended.done, ended.total) == (23, 23)
+
+
+async def test_a_row_says_all_but_who_it_was_and_what_opens_an_answer(
+    db: Database, jobs: Jobs, tmp_path: Path
+) -> None:
+    given = stored(
+        "e1",
+        type=EventType.PURCHASE,
+        session_id="s",
+        value=1.5,
+        quantity=2,
+        unit_price=Money(12_340_000, "EUR"),
+        order_id="o",
+        attribution_token="secret",
+        scene="home",
+        query="q",
+    )
+    await EventRecord(db).append([given])
+    job = await claimed(db, jobs)
+    await run(db, jobs, job, tmp_path)
+    (file,) = (tmp_path / "default" / job.id).glob("*.parquet")
+    table = pq.read_table(file)
+    assert table.column_names == [one.name for one in COLUMNS]
+    (row,) = table.to_pylist()
+    assert "attribution_token" not in row
+    assert (row["actor"], row["session"]) == (given.actor, given.session)
+    assert row["event_time"] == datetime.fromtimestamp(NOW / 1e6, UTC)
+    assert (row["type"], row["value"], row["quantity"]) == ("PURCHASE", 1.5, 2)
+    assert (row["unit_price_micros"], row["currency"]) == (12_340_000, "EUR")
+    assert row["sample_share"] == 1.0
+
+
+async def test_only_what_fits_the_conditions_is_exported(
+    db: Database, events: EventRecord, jobs: Jobs, tmp_path: Path
+) -> None:
+    await events.append([stored("seen", type=EventType.IMPRESSION, at=5)])
+    job = await claimed(
+        db,
+        jobs,
+        from_micros=NOW + 5 * HOUR,
+        before_micros=NOW + 8 * HOUR,
+        types=(EventType.VIEW,),
+    )
+    await run(db, jobs, job, tmp_path)
+    assert ids(tmp_path / "default" / job.id) == ["e5", "e6", "e7"]
+
+
+async def test_of_nothing_there_is_a_manifest_without_files(
+    db: Database, jobs: Jobs, tmp_path: Path
+) -> None:
+    job = await claimed(db, jobs)
+    assert (await run(db, jobs, job, tmp_path))["event_count"] == "0"
+    assert ids(tmp_path / "default" / job.id) == []
+
+
+async def test_taken_up_again_it_goes_on_after_the_last_whole_file(
+    db: Database, events: EventRecord, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, stop, commit = await claimed(db, jobs), asyncio.Event(), ExportFile.commit
+
+    async def stopping(self: ExportFile, name: str) -> None:
+        await commit(self, name)
+        stop.set()
+
+    monkeypatch.setattr(ExportFile, "commit", stopping)
+    with pytest.raises(Interrupted):
+        await run(db, jobs, job, tmp_path, stop)
+    folder = tmp_path / "default" / job.id
+    (first,) = folder.glob("*.parquet")
+    written = first.stat().st_mtime_ns
+    (folder / UNFINISHED).write_bytes(b"what a killed worker left")
+    await run(db, jobs, job, tmp_path)
+    assert ids(folder) == [f"e{n}" for n in range(23)]
+    assert first.stat().st_mtime_ns == written
+
+
+async def test_a_full_disk_is_told_and_leaves_nothing_unfinished(
+    db: Database, events: EventRecord, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(self: ExportFile, rows: object) -> None:
+        raise ExportUnwritable(OSError(errno.ENOSPC, "No space left on device").strerror)
+
+    monkeypatch.setattr(ExportFile, "add", full)
+    job = await claimed(db, jobs)
+    with pytest.raises(ExportUnwritable, match="No space left"):
+        await run(db, jobs, job, tmp_path)
+    assert list((tmp_path / "default" / job.id).iterdir()) == []
+
+
+async def test_a_folder_that_can_not_be_made_is_told(
+    db: Database, events: EventRecord, jobs: Jobs, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(ExportUnwritable):
+        await run(db, jobs, await claimed(db, jobs), tmp_path / "file")
+
+
+async def test_in_a_bucket(db: Database, events: EventRecord, jobs: Jobs) -> None:
+    job = await claimed(db, jobs)
+    files = ExportStore("memory://exports").folder("default", job.id)
+    result = await export.run(job, SelectionRecord(db), files, jobs, asyncio.Event())
+    assert result["event_count"] == "23"
+    names = sorted(await files.names())
+    assert (len(names), names[-1]) == (4, MANIFEST)
+
+
+def test_a_request_asked_again_is_the_same_job_also_when_events_came_in() -> None:
+    one, later = (Selection("default", NOW, last_sequence=n) for n in (3, 9))
+    assert request_key("r", one) == request_key("r", later)
+    assert request_key("r", one) != request_key("r", Selection("default", NOW, from_micros=1))
+    assert request_key("", one) == ""
+    assert selection_of("default", params(one)) == one

@@ -1,0 +1,57 @@
+"""Values become messages by the names of their fields."""
+
+import pytest
+
+from ranker.domain.events import EventType
+from ranker.domain.features import Money
+from ranker.domain.model import Verdict
+from ranker.domain.report import Kind, ProductionAs, Protocol, System
+from ranker.profiles.texts import Kind as AffinityKind
+from ranker.servicer.messages import message_of
+from sightline.common.v1 import event_pb2
+from sightline.ranker.v1 import evaluation_pb2, profile_service_pb2, recipe_pb2
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "values"),
+    [
+        (evaluation_pb2.Evaluation, "verdict", Verdict),
+        (evaluation_pb2.EvaluationTrial, "protocol", Protocol),
+        (evaluation_pb2.EvaluatedSystem, "kind", Kind),
+        (profile_service_pb2.Affinity, "kind", AffinityKind),
+        (event_pb2.Event, "type", EventType),
+        (recipe_pb2.PartAddition, "verdict", ("adds", "nothing", "too_few")),
+    ],
+)
+def test_every_name_of_an_enum_has_its_own_number(message, field, values) -> None:
+    numbers = [getattr(message_of(message, {field: one}), field) for one in values]
+    assert all(numbers)
+    assert len(set(numbers)) == len([*values])
+
+
+def test_a_form_of_production_that_is_none_is_left_unspecified() -> None:
+    forms = [
+        message_of(evaluation_pb2.Evaluation, None, production_form=one).production_form
+        for one in ProductionAs
+    ]
+    assert forms == [0, 1, 2]
+
+
+def test_values_within_values_pairs_times_and_amounts() -> None:
+    given = {"price_band": (Money(1_500_000, "EUR"), Money(0, "EUR")), "attributes": [("k", "v")]}
+    made = message_of(profile_service_pb2.ProductProfile, given, trend=None)
+    assert (made.price_band.least.units, made.price_band.least.nanos) == (1, 500_000_000)
+    assert (made.attributes[0].key, made.attributes[0].text) == ("k", "v")
+    assert not made.HasField("trend")
+    trial = message_of(
+        evaluation_pb2.EvaluationTrial,
+        {"split_time": 3_000_001},
+        systems=[System("a", Kind.BASELINE, (), ())],
+    )
+    assert (trial.split_time.seconds, trial.split_time.nanos) == (3, 1000)
+    assert trial.systems[0].kind == evaluation_pb2.EvaluatedSystem.KIND_BASELINE
+
+
+def test_a_field_that_a_message_does_not_have_is_an_error() -> None:
+    with pytest.raises(ValueError, match="nowhere"):
+        message_of(evaluation_pb2.Evaluation, None, nowhere=1)

@@ -1,0 +1,94 @@
+"""What callers that search the index themselves are given of a large catalogue."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ranker.domain.arrays import Neighbours
+from ranker.domain.events import EventType, History, Identity, Shopper
+from ranker.domain.model import Model
+from ranker.ranking.fold_in import SESSION_PRIOR
+from ranker.servicer.ranking import RankingServicer
+from sightline.common.v1 import event_pb2
+from sightline.ranker.v1 import ranking_service_pb2 as pb
+from tests.fakes.ranker import KEY, FakeReader, did, model
+
+ANN = KEY.of("default", Shopper(Identity.USER, "ann"))
+ASKED = {"shopper": event_pb2.Shopper(user_id="ann"), "accepts_vectors": True}
+
+
+def made(version: str = "lfm-now") -> Model:
+    """Four products; who likes a also likes c, and d far more."""
+    plain = model(
+        {"a": [1.0, 0.0], "b": [0.9, 0.0], "c": [0.0, 1.0], "d": [0.0, 0.5]},
+        biases={"b": 0.5},
+        version=version,
+        score_scale=2.0,
+    )
+    goes_with = Neighbours(
+        starts=np.array([0, 2, 2, 2, 2]),
+        items=np.array([2, 3], np.int32),
+        weights=np.array([1.0, 4.0], np.float32),
+    )
+    blend = {"session": 1.0, "item_item": 1.0}
+    return dataclasses.replace(plain, item_item=goes_with, blend=blend)
+
+
+class Serving:
+    """A model that serves, and one that did."""
+
+    def serving(self, catalog_id: str) -> Model:
+        return made()
+
+    def refused(self, catalog_id: str) -> bool:
+        return False
+
+    def former(self, catalog_id: str) -> Model:
+        return made("lfm-before")
+
+
+def servicer(in_memory_items: int, history: History) -> RankingServicer:
+    reader = FakeReader({ANN: history}, {"b": 1.0})
+    return RankingServicer(("default",), KEY, reader, Serving(), in_memory_items)
+
+
+async def nominated(in_memory_items: int, history: History, **fields) -> pb.NominateResponse:
+    return await servicer(in_memory_items, history).Nominate(
+        pb.NominateRequest(**{**ASKED, **fields}), None
+    )
+
+
+VIEWED = History(recent=(did(ANN, "a", EventType.VIEW),), hidden=frozenset({"c"}))
+
+
+async def test_vectors_come_with_what_a_search_by_them_can_t_see() -> None:
+    found = await nominated(3, VIEWED, exclude_product_ids=["b"])
+    assert list(found.product_ids) == ["d"]
+    assert [one.space_version for one in found.vectors] == ["lfm-now", "lfm-before"]
+    assert list(found.exclude_product_ids) == ["b", "c"]
+    # The session alone, over the scale of 2: one product's vector, shrunk, and the whole bias.
+    vector = np.frombuffer(found.vectors[0].data, "<f4")
+    np.testing.assert_allclose(vector, [0.5 / (1 + SESSION_PRIOR), 0.0, 0.5], rtol=1e-6)
+    products = np.array([[1.0, 0.0, 0.0], [0.9, 0.0, 0.5], [0.0, 1.0, 0.0], [0.0, 0.5, 0.0]])
+    everything = await nominated(3, VIEWED, accepts_vectors=False)
+    scores = dict(zip(everything.product_ids, everything.scores, strict=True))
+    for item, score in zip("ab", products @ vector, strict=False):
+        assert scores[item] == pytest.approx(score)
+    assert scores["d"] == pytest.approx(found.scores[0])
+
+
+@pytest.mark.parametrize(
+    ("in_memory_items", "history", "fields"),
+    [
+        pytest.param(4, VIEWED, {}, id="a catalogue that fits into memory"),
+        pytest.param(3, VIEWED, {"accepts_vectors": False}, id="a caller without an index"),
+        pytest.param(3, History(), {}, id="a shopper of whom nothing is known"),
+    ],
+)
+async def test_products_come_otherwise(
+    in_memory_items: int, history: History, fields: dict[str, bool]
+) -> None:
+    found = await nominated(in_memory_items, history, **fields)
+    assert not found.vectors
+    assert found.product_ids

@@ -1,0 +1,87 @@
+"""A policy is taken whole or refused by its fields; moves are told where there are any."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from ranker.ranking.diversity import Arrangement, Cause, Policy
+from ranker.ranking.order import Order, order_of
+from ranker.ranking.rank import Ranking
+from ranker.servicer.replies import moved, policy_of
+from servicekit.requests import RequestInvalid
+from sightline.common.v1 import answer_pb2
+from sightline.ranker.v1.ranking_service_pb2 import CategoryCap, Diversity
+
+
+def test_nothing_asked_for_moves_nothing():
+    assert policy_of(Diversity()) == Policy()
+    assert not Policy().active
+
+
+def test_what_is_asked_for_is_taken():
+    message = Diversity(
+        diversity=0.3,
+        popularity=0.2,
+        window=50,
+        cap_places=5,
+        brand_cap=2,
+        category_caps=[CategoryCap(level=1, cap=3)],
+        exploration_places=[4, 9],
+        exploration_days=7,
+    )
+    assert policy_of(message) == Policy(0.3, 0.2, 50, 5, 2, ((1, 3),), (4, 9), 7.0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"diversity": 1.1}, "diversity"),
+        ({"diversity": float("nan")}, "diversity"),
+        ({"popularity": -0.1}, "popularity"),
+        ({"window": 1}, "window"),
+        ({"window": 501}, "window"),
+        ({"cap_places": 201}, "cap_places"),
+        ({"brand_cap": -1}, "brand_cap"),
+        ({"category_caps": [CategoryCap(level=0, cap=1)]}, "category_caps[0]"),
+        ({"category_caps": [CategoryCap(level=9, cap=1)]}, "category_caps[0]"),
+        ({"category_caps": [CategoryCap(level=1)]}, "category_caps[0]"),
+        ({"category_caps": [CategoryCap(level=1, cap=1)] * 2}, "category_caps"),
+        ({"exploration_places": [1]}, "exploration_places"),
+        ({"exploration_places": [5, 4]}, "exploration_places"),
+        ({"exploration_places": [4, 4]}, "exploration_places"),
+        ({"exploration_places": [201]}, "exploration_places"),
+        ({"exploration_places": range(2, 23)}, "exploration_places"),
+        ({"exploration_days": float("inf")}, "exploration_days"),
+        ({"exploration_days": -1}, "exploration_days"),
+    ],
+)
+def test_what_is_out_of_its_range_is_refused_by_its_field(fields, field):
+    with pytest.raises(RequestInvalid) as caught:
+        policy_of(Diversity(**fields))
+    assert [item.field for item in caught.value.violations] == [f"diversity.{field}"]
+
+
+def order(places: Sequence[int], moves: Mapping[Cause, Sequence[int]], *chances: float) -> Order:
+    """Three products, all of which stay."""
+    ranking = Ranking(np.arange(3), np.zeros(3), {}, 0, 0)
+    steps = {cause: np.array(each) for cause, each in moves.items()}
+    return order_of(ranking, Arrangement(np.array(places), steps, np.array(chances)), None, None)
+
+
+def test_moves_are_told_by_product_and_only_where_there_are_some():
+    still = order([0, 1, 2], {Cause.DIVERSITY: [0, 0, 0]}, 1, 1, 1)
+    assert moved(still) == {"score_ranks": [], "moves": [], "propensities": []}
+    drawn = order([0, 1, 2], {Cause.EXPLORATION: [0, 0, 0]}, 0.5, 0.5, 0.5)
+    assert moved(drawn)["propensities"] == [0.5, 0.5, 0.5]
+    moves = {Cause.DIVERSITY: [1, -1, 0], Cause.BRAND_CAP: [0, 0, 0]}
+    told = moved(order([1, 0, 2], moves, 1, 0.5, 1).first(2))
+    assert [[(move.cause, move.places) for move in one.moves] for one in told["moves"]] == [
+        [(answer_pb2.Move.CAUSE_DIVERSITY, 1)],
+        [(answer_pb2.Move.CAUSE_DIVERSITY, -1)],
+    ]
+    assert (told["score_ranks"], told["propensities"]) == ([2, 1], [1, 0.5])
+
+
+def test_every_cause_has_a_number_on_the_wire():
+    assert {f"CAUSE_{cause}" for cause in Cause} <= set(answer_pb2.Move.Cause.keys())

@@ -1,0 +1,209 @@
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ranker.domain.selection import PurgeCount, Selection
+from ranker.events import purge
+from ranker.record.events import EventRecord
+from ranker.record.selections import SelectionRecord
+from ranker.record.tables import JOBS
+from ranker.settings import WorkerSettings
+from ranker.workers import jobs as worker
+from servicekit.jobs import Job, Jobs, JobState
+from servicekit.sql import Database, StoreBusy
+from tests.fakes.ranker import NOW, stored
+from tests.waiting import SECONDS, until
+
+SETTINGS = WorkerSettings(lease_seconds=4, poll_seconds=0.05)
+
+
+def python(code: str) -> worker.Command:
+    """A job that runs this code."""
+
+    def command(job_id: str) -> Sequence[str]:
+        return (sys.executable, "-c", code, job_id)
+
+    return command
+
+
+async def worked(db: Database, command: worker.Command, until: Sequence[JobState]) -> Job:
+    """The job after a worker brought it to one of these states."""
+    jobs, stop = Jobs(db, JOBS, max_attempts=2), asyncio.Event()
+    job = await jobs.create("train", "default", {"seed": 0})
+    task = asyncio.create_task(worker.work(jobs, command, SETTINGS, stop))
+    found = await reached(jobs, job, until)
+    stop.set()
+    await task
+    return found
+
+
+async def reached(jobs: Jobs, job: Job, states: Sequence[JobState]) -> Job:
+    """The job once it is in one of these states."""
+    async with asyncio.timeout(SECONDS):
+        while (found := await jobs.get(job.id)).state not in states:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    return found
+
+
+DONE = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+async def test_a_job_ends_with_the_result_and_progress_that_its_process_told(db: Database) -> None:
+    code = (
+        "import sys; print('library noise'); print('{\"done\": 3, \"total\": 4}');"
+        'print(\'{"result": {"model_version": "\' + sys.argv[1] + \'"}}\')'
+    )
+    job = await worked(db, python(code), DONE)
+    assert job.state is JobState.SUCCEEDED
+    assert job.result == {"model_version": job.id}
+    assert (job.done, job.total) == (3, 4)
+
+
+async def test_an_error_that_was_named_ends_the_job_with_its_reason(db: Database) -> None:
+    code = 'print(\'{"error": {"reason": "TRAINING_DATA_INSUFFICIENT", "message": "none"}}\')'
+    job = await worked(db, python(code), DONE)
+    assert (job.state, job.error_reason) == (JobState.FAILED, "TRAINING_DATA_INSUFFICIENT")
+
+
+async def test_a_mistake_of_ours_fails_at_once_without_its_text(db: Database) -> None:
+    job = await worked(db, python("raise SystemExit(3)"), DONE)
+    assert (job.state, job.error_reason, job.attempts) == (JobState.FAILED, "INTERNAL", 1)
+
+
+async def test_a_killed_training_is_taken_up_again_and_then_given_up(db: Database) -> None:
+    job = await worked(db, python("import os; os.kill(os.getpid(), 9)"), DONE)
+    assert job.state is JobState.FAILED
+    assert (job.error_reason, job.attempts) == ("JOB_ATTEMPTS_EXHAUSTED", 2)
+
+
+async def test_a_training_that_was_killed_once_succeeds_the_second_time(
+    db: Database, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    code = (
+        f"import os, pathlib; m = pathlib.Path({str(mark)!r})\n"
+        "if not m.exists(): m.touch(); os.kill(os.getpid(), 9)\n"
+        "print('{\"result\": {}}')"
+    )
+    job = await worked(db, python(code), DONE)
+    assert (job.state, job.attempts) == (JobState.SUCCEEDED, 2)
+
+
+async def test_old_models_are_looked_for_after_a_training_and_no_other_job(db: Database) -> None:
+    jobs, stop, tidied = Jobs(db, JOBS), asyncio.Event(), asyncio.Queue[str]()
+    made = [await jobs.create(kind, "default", {}) for kind in ("evaluate", "train")]
+    code = "print('{\"result\": {}}')"
+    work = worker.work(jobs, python(code), SETTINGS, stop, tidy=tidied.put)
+    task = asyncio.create_task(work)
+    for job in made:
+        await reached(jobs, job, DONE)
+    async with asyncio.timeout(SECONDS):
+        assert await tidied.get() == "default"
+    stop.set()
+    await task
+    assert tidied.empty()
+
+
+async def test_a_cancelled_job_ends_its_process(db: Database, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    code = f"import time, pathlib; time.sleep(3); pathlib.Path({str(mark)!r}).touch()"
+    jobs = Jobs(db, JOBS)
+    job = await jobs.create("train", "default", {})
+    stop = asyncio.Event()
+    task = asyncio.create_task(worker.work(Jobs(db, JOBS), python(code), SETTINGS, stop))
+    await reached(jobs, job, (JobState.RUNNING,))
+    await jobs.cancel(job.id)
+    await reached(jobs, job, (JobState.CANCELLED,))
+    await asyncio.sleep(2)
+    assert not mark.exists()
+    stop.set()
+    await task
+
+
+async def test_a_stopping_worker_leaves_its_job_to_the_next_one(db: Database) -> None:
+    jobs, stop = Jobs(db, JOBS), asyncio.Event()
+    job = await jobs.create("train", "default", {})
+    slow = python("import time; time.sleep(30)")
+    task = asyncio.create_task(worker.work(Jobs(db, JOBS), slow, SETTINGS, stop))
+    await reached(jobs, job, (JobState.RUNNING,))
+    stop.set()
+    await task
+    assert (await jobs.get(job.id)).state is JobState.RUNNING
+
+    async def taken_up() -> bool:
+        return await jobs.claim(("train",), "next", 1) is not None
+
+    await until(taken_up)  # once the claim of the first one has run out
+
+
+def test_a_training_runs_in_this_python() -> None:
+    command = worker.train_command("id")
+    assert command[:5] == (sys.executable, "-m", "ranker.train", "--job", "id")
+    assert command[5:] == ("--parent", str(os.getpid()))
+
+
+@pytest.mark.parametrize("line", [b"", b"noise\n", b"3\n", b"\xff\n"])
+def test_a_line_that_is_no_object_says_nothing(line: bytes) -> None:
+    assert worker._parsed(line) == {}
+
+
+class BusyJobs(Jobs):
+    """Jobs whose store is busy the first two times that a progress is told, and the first end."""
+
+    refused = 0
+    unfinished = 0
+
+    async def progress(self, job_id: str, done: int, total: int) -> None:
+        if self.refused < 2:
+            self.refused += 1
+            raise StoreBusy
+        await super().progress(job_id, done, total)
+
+    async def finish(self, job_id: str, result: Mapping[str, Any] | None = None) -> None:
+        if not self.unfinished:
+            self.unfinished += 1
+            raise StoreBusy
+        await super().finish(job_id, result)
+
+
+async def test_a_store_that_is_busy_for_a_moment_costs_no_training(db: Database) -> None:
+    lines = [f'{{"done": {n}, "total": 3}}' for n in range(1, 4)]
+    code = "\n".join(f"print({line!r})" for line in [*lines, '{"result": {}}'])
+    jobs, stop = BusyJobs(db, JOBS), asyncio.Event()
+    await jobs.create("train", "default", {})
+    job = await jobs.claim(("train",), "me", 30)
+    assert job is not None
+    await worker.run_job(jobs, job, python(code), stop)
+    done = await jobs.get(job.id)
+    assert (done.state, done.attempts, done.done) == (JobState.SUCCEEDED, 1, 3)
+
+
+def test_a_training_whose_worker_is_gone_already_does_not_begin() -> None:
+    line = [*worker.train_command("id")[:5], "--parent", "1"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "is gone" in done.stderr
+
+
+async def test_a_purge_is_done_by_the_worker_itself(db: Database) -> None:
+    events = EventRecord(db)
+    await events.append([stored("e1"), stored("e2", product_id="p2")])
+    jobs, stop = Jobs(db, JOBS), asyncio.Event()
+    params = purge.params(Selection("default", product_id="p2"), PurgeCount(1, NOW, NOW, 9))
+    job = await jobs.create(purge.PURGE, "default", params)
+    no_process = python("raise SystemExit(3)")
+    task = asyncio.create_task(
+        worker.work(Jobs(db, JOBS), no_process, SETTINGS, stop, SelectionRecord(db))
+    )
+    found = await reached(jobs, job, DONE)
+    stop.set()
+    await task
+    assert (found.state, found.result) == (JobState.SUCCEEDED, {"deleted_count": "1"})
+    (kept,) = await events.events_of("default", stored().actor, limit=9, before=None)
+    assert kept.event.event_id == "e1"
