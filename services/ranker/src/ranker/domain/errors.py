@@ -30,32 +30,20 @@ from servicekit.errors import (
     Aborted,
     AlreadyExists,
     FailedPrecondition,
-    FieldViolation,
-    InvalidArgument,
     NotFound,
 )
+from servicekit.requests import FieldsInvalid
 
 
-class EventInvalid(InvalidArgument, reason="EVENT_CONFLICT"):
+class EventInvalid(FieldsInvalid, reason="EVENT_INVALID"):
     """Fields of one event are missing or out of their documented range."""
 
-    def __init__(self, *violations: FieldViolation) -> None:
-        text = "; ".join(f"{item.field}: {item.description}" for item in violations)
-        super().__init__(text, reason="EVENT_INVALID", violations=violations)
 
-
-class EventTimeInvalid(InvalidArgument):
+class EventTimeInvalid(FieldsInvalid, reason="EVENT_TIME_INVALID"):
     """An event's time is too far ahead, or is no time at all."""
 
-    def __init__(self, description: str) -> None:
-        super().__init__(
-            f"event_time: {description}",
-            reason="EVENT_TIME_INVALID",
-            violations=(FieldViolation("event_time", description),),
-        )
 
-
-class EventConflict(AlreadyExists):
+class EventConflict(AlreadyExists, reason="EVENT_CONFLICT"):
     """An event of this id is stored with other content."""
 
     message = "another event has this event_id: an event can't be changed"

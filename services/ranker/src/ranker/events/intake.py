@@ -76,7 +76,7 @@ def check(event: Event, now_micros: int) -> ServiceError | None:
     if violations:
         return EventInvalid(*violations)
     if event.time_micros is not None and event.time_micros > now_micros + AHEAD_MICROS:
-        return EventTimeInvalid("lies more than 5 minutes ahead")
+        return EventTimeInvalid.at("event_time", "lies more than 5 minutes ahead")
     return None
 
 

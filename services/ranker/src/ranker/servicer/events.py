@@ -234,16 +234,16 @@ def _event(message: event_pb2.Event) -> Event | ServiceError:
 
 def _micros(time: Timestamp) -> int:
     if not (FIRST_SECOND <= time.seconds <= LAST_SECOND and 0 <= time.nanos < 10**9):
-        raise EventTimeInvalid("is no time between the years 1 and 9999")
+        raise EventTimeInvalid.at("event_time", "is no time between the years 1 and 9999")
     return time.seconds * 1_000_000 + time.nanos // 1000
 
 
 def _money(money: money_pb2.Money) -> Money:
     if abs(money.units) > MOST_UNITS or abs(money.nanos) >= 10**9 or money.nanos % 1000:
         problem = f"is not within ±{MOST_UNITS} or has more than six decimals"
-        raise EventInvalid(FieldViolation("unit_price", problem))
+        raise EventInvalid.at("unit_price", problem)
     if money.units * money.nanos < 0:
-        raise EventInvalid(FieldViolation("unit_price", "has units and nanos of opposite signs"))
+        raise EventInvalid.at("unit_price", "has units and nanos of opposite signs")
     return Money(money.units * 1_000_000 + money.nanos // 1000, money.currency_code)
 
 
