@@ -21,7 +21,7 @@ Made from client.py by generate_sync.py: change that one and run it.
 
 {imports}
 from sightline_client.client import RecommendOptions, SightlineClient
-from sightline_client.looping import Loop, SyncBatches
+from sightline_client.transport.looping import Loop, SyncBatches
 
 
 class SyncSightlineClient:

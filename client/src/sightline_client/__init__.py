@@ -1,7 +1,28 @@
 """A typed client of Sightline: recommendations by what products look like and what people do."""
 
 from sightline_client._generated.sync_client import SyncSightlineClient
-from sightline_client.answers import (
+from sightline_client.client import RecommendOptions, SightlineClient
+from sightline_client.errors import (
+    AlreadyExists,
+    Cancelled,
+    Conflict,
+    DeadlineExceeded,
+    FailedPrecondition,
+    Failure,
+    FieldViolation,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    ServerFault,
+    SightlineError,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+)
+from sightline_client.transport.batching import Batches
+from sightline_client.transport.looping import SyncBatches
+from sightline_client.values.answers import (
     Cause,
     Degradation,
     Found,
@@ -18,8 +39,7 @@ from sightline_client.answers import (
     StageTiming,
     Versions,
 )
-from sightline_client.batching import Batches
-from sightline_client.catalogue import (
+from sightline_client.values.catalog import (
     Attribute,
     Availability,
     CategoryDoubt,
@@ -44,27 +64,8 @@ from sightline_client.catalogue import (
     UpsertReport,
     money,
 )
-from sightline_client.classifications import Classification, FilterProposal
-from sightline_client.client import RecommendOptions, SightlineClient
-from sightline_client.errors import (
-    AlreadyExists,
-    Cancelled,
-    Conflict,
-    DeadlineExceeded,
-    FailedPrecondition,
-    Failure,
-    FieldViolation,
-    InvalidRequest,
-    NotFound,
-    PermissionDenied,
-    ResourceExhausted,
-    ServerFault,
-    SightlineError,
-    Unauthenticated,
-    Unavailable,
-    Unimplemented,
-)
-from sightline_client.evaluation import (
+from sightline_client.values.classifications import Classification, FilterProposal
+from sightline_client.values.evaluation import (
     BrandExposure,
     EvaluatedSystem,
     Evaluation,
@@ -77,7 +78,7 @@ from sightline_client.evaluation import (
     SystemKind,
     Verdict,
 )
-from sightline_client.events import (
+from sightline_client.values.events import (
     Event,
     EventBatch,
     EventFailure,
@@ -85,16 +86,15 @@ from sightline_client.events import (
     EventReport,
     EventType,
 )
-from sightline_client.explanations import (
+from sightline_client.values.explanations import (
     BranchVerdict,
     ExplainedScore,
     Explanation,
     FilterRejection,
     Outcome,
 )
-from sightline_client.filters import F, Filter, all_of, any_of
-from sightline_client.looping import SyncBatches
-from sightline_client.online import (
+from sightline_client.values.filters import F, Filter, all_of, any_of
+from sightline_client.values.online import (
     AttributionCounts,
     DriftItem,
     Estimate,
@@ -104,7 +104,7 @@ from sightline_client.online import (
     PolicyEstimate,
     Rate,
 )
-from sightline_client.operations import (
+from sightline_client.values.operations import (
     Backup,
     ComponentStatus,
     EmbedderSpace,
@@ -123,8 +123,8 @@ from sightline_client.operations import (
     Status,
     Verification,
 )
-from sightline_client.photos import Photo, Uri, product_image
-from sightline_client.profiles import (
+from sightline_client.values.photos import Photo, Uri, product_image
+from sightline_client.values.profiles import (
     Activity,
     Affinity,
     AffinityKind,
@@ -133,15 +133,15 @@ from sightline_client.profiles import (
     Segments,
     ShopperProfile,
 )
-from sightline_client.signals import Box, Subject, Unlike
-from sightline_client.spaces import (
+from sightline_client.values.signals import Box, Subject, Unlike
+from sightline_client.values.spaces import (
     Space,
     SpaceEvaluation,
     SpaceFigure,
     SpaceState,
     SpaceVerdict,
 )
-from sightline_client.trainings import (
+from sightline_client.values.trainings import (
     ItemItem,
     PartAddition,
     PartVerdict,

@@ -26,23 +26,23 @@ from sightline.retriever.v1 import (
     index_service_pb2,
     rebuild_service_pb2,
 )
-from sightline_client import (
+from sightline_client.convert import (
     classifications_from_wire,
     evaluation_from_wire,
     explanations_from_wire,
     from_wire,
-    importing,
     online_from_wire,
     profiles_from_wire,
     requests,
     spaces_from_wire,
     to_wire,
-    writing,
 )
-from sightline_client.answers import Found, Recommendations
-from sightline_client.batching import Batches
-from sightline_client.calls import Calls
-from sightline_client.catalogue import (
+from sightline_client.errors import Unavailable, check_answered
+from sightline_client.transport import importing, writing
+from sightline_client.transport.batching import Batches
+from sightline_client.transport.calls import Calls
+from sightline_client.values.answers import Found, Recommendations
+from sightline_client.values.catalog import (
     Deletion,
     ImportBatch,
     ImportMode,
@@ -59,14 +59,13 @@ from sightline_client.catalogue import (
     UpsertOutcome,
     UpsertReport,
 )
-from sightline_client.classifications import Classification
-from sightline_client.errors import Unavailable, check_answered
-from sightline_client.evaluation import Evaluation
-from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
-from sightline_client.explanations import Explanation
-from sightline_client.filters import Filter
-from sightline_client.online import OnlineReport
-from sightline_client.operations import (
+from sightline_client.values.classifications import Classification
+from sightline_client.values.evaluation import Evaluation
+from sightline_client.values.events import Event, EventBatch, EventPurge, EventReport, EventType
+from sightline_client.values.explanations import Explanation
+from sightline_client.values.filters import Filter
+from sightline_client.values.online import OnlineReport
+from sightline_client.values.operations import (
     Backup,
     Generation,
     ImportClose,
@@ -77,11 +76,11 @@ from sightline_client.operations import (
     ProductPurge,
     Status,
 )
-from sightline_client.photos import Photo, Uri, load
-from sightline_client.profiles import ProductProfile, Segments, ShopperProfile
-from sightline_client.signals import Box, Unlike
-from sightline_client.spaces import Space
-from sightline_client.trainings import TrainingRecipe
+from sightline_client.values.photos import Photo, Uri, load
+from sightline_client.values.profiles import ProductProfile, Segments, ShopperProfile
+from sightline_client.values.signals import Box, Unlike
+from sightline_client.values.spaces import Space
+from sightline_client.values.trainings import TrainingRecipe
 
 _WATCH_TRIES = 5
 _WATCH_PAUSE = 0.5

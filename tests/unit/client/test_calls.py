@@ -10,7 +10,7 @@ from sightline.gateway.v1 import (
     recommendation_service_pb2,
     user_event_service_pb2,
 )
-from sightline_client.calls import Calls, Unary
+from sightline_client.transport.calls import Calls, Unary
 
 FILES = (
     admin_service_pb2,

@@ -16,10 +16,10 @@ from sightline_client import (
     Outcome,
     ScoreFeature,
     SightlineClient,
-    explanations_from_wire,
-    from_wire,
 )
-from sightline_client.cli import app, explained, page
+from sightline_client.cli import app
+from sightline_client.cli.show import explained, page
+from sightline_client.convert import explanations_from_wire, from_wire
 from tests.fakes import gateway as fakes
 from tests.fakes.gateway import FakeGateway
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline_client import Availability, F, Filter, all_of, any_of, money
-from sightline_client.filter_text import FilterSyntaxError, parse
-from sightline_client.filters import Comparison, Membership, Operator
+from sightline_client.convert.filter_text import FilterSyntaxError, parse
+from sightline_client.values.filters import Comparison, Membership, Operator
 
 VINTAGE, GRAPE, ORGANIC = map(F.attribute, ("vintage", "grape", "organic"))
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

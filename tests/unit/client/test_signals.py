@@ -8,16 +8,9 @@ from typer.testing import CliRunner, Result
 
 from sightline.common.v1 import photo_pb2, product_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline_client import (
-    Box,
-    CategoryGuess,
-    InvalidRequest,
-    SightlineClient,
-    Subject,
-    Unlike,
-    filter_text,
-)
+from sightline_client import Box, CategoryGuess, InvalidRequest, SightlineClient, Subject, Unlike
 from sightline_client.cli import app
+from sightline_client.convert import filter_text
 from tests.fakes.gateway import FakeGateway
 
 RED = CategoryGuess(("Wine", "Red"), 0.875)

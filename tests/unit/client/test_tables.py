@@ -7,8 +7,9 @@ from rich.console import Console
 
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import recommendation_service_pb2
-from sightline_client import Cause, Degradation, StageTiming, from_wire
-from sightline_client.cli import listings, page, tables
+from sightline_client import Cause, Degradation, StageTiming
+from sightline_client.cli.show import listings, page, tables
+from sightline_client.convert import from_wire
 from tests.fakes import gateway
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline_client import to_wire
-from sightline_client.filter_text import parse
+from sightline_client.convert import to_wire
+from sightline_client.convert.filter_text import parse
 from sightline_rules.filters import (
     All,
     Any,

@@ -10,9 +10,11 @@ from typing import Self, Unpack
 
 import grpc
 
-from sightline_client import writing
-from sightline_client.answers import Found, Recommendations
-from sightline_client.catalogue import (
+from sightline_client.client import RecommendOptions, SightlineClient
+from sightline_client.transport import writing
+from sightline_client.transport.looping import Loop, SyncBatches
+from sightline_client.values.answers import Found, Recommendations
+from sightline_client.values.catalog import (
     Deletion,
     ImportBatch,
     ImportMode,
@@ -29,15 +31,13 @@ from sightline_client.catalogue import (
     UpsertOutcome,
     UpsertReport,
 )
-from sightline_client.classifications import Classification
-from sightline_client.client import RecommendOptions, SightlineClient
-from sightline_client.evaluation import Evaluation
-from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
-from sightline_client.explanations import Explanation
-from sightline_client.filters import Filter
-from sightline_client.looping import Loop, SyncBatches
-from sightline_client.online import OnlineReport
-from sightline_client.operations import (
+from sightline_client.values.classifications import Classification
+from sightline_client.values.evaluation import Evaluation
+from sightline_client.values.events import Event, EventBatch, EventPurge, EventReport, EventType
+from sightline_client.values.explanations import Explanation
+from sightline_client.values.filters import Filter
+from sightline_client.values.online import OnlineReport
+from sightline_client.values.operations import (
     Backup,
     Generation,
     ImportClose,
@@ -48,11 +48,11 @@ from sightline_client.operations import (
     ProductPurge,
     Status,
 )
-from sightline_client.photos import Photo
-from sightline_client.profiles import ProductProfile, Segments, ShopperProfile
-from sightline_client.signals import Box, Unlike
-from sightline_client.spaces import Space
-from sightline_client.trainings import TrainingRecipe
+from sightline_client.values.photos import Photo
+from sightline_client.values.profiles import ProductProfile, Segments, ShopperProfile
+from sightline_client.values.signals import Box, Unlike
+from sightline_client.values.spaces import Space
+from sightline_client.values.trainings import TrainingRecipe
 
 
 class SyncSightlineClient:

@@ -7,7 +7,7 @@ import grpc
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sightline_client.cli.tables import plain
+from sightline_client.cli.show.tables import plain
 from sightline_client.errors import SightlineError
 from sightline_client.files.model import FileRefused
 

@@ -8,8 +8,8 @@ from gateway.model.answer import Proposal
 from gateway.model.messages import CategoryGuess, Classification
 from gateway.ranking.proposals import proposals
 from gateway.servicer.classified import proposal_message
-from sightline_client.filter_text import parse
-from sightline_client.to_wire import filter_
+from sightline_client.convert.filter_text import parse
+from sightline_client.convert.to_wire import filter_
 
 
 def classified(*guesses: tuple[str, float], unknown: bool = False) -> Classification:

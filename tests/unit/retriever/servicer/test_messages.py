@@ -27,8 +27,8 @@ from servicekit.requests import RequestInvalid
 from servicekit.telemetry import Stage
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
-from sightline_client import to_wire
-from sightline_client.filter_text import parse
+from sightline_client.convert import to_wire
+from sightline_client.convert.filter_text import parse
 from sightline_rules.filters import (
     All,
     Any,
