@@ -12,7 +12,7 @@ from examples.wines.demo import page as demo_page
 from examples.wines.demo.model import Answer, Scene, Shown
 from sightline_client.cli.show import evaluation_page
 from sightline_client.convert import from_wire
-from sightline_client.convert.evaluation_from_wire import evaluation
+from sightline_client.convert.from_wire import evaluation
 from tests.fakes import evaluations, gateway
 
 OFFLINE = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]

@@ -1,7 +1,8 @@
 """A typed client of Sightline: recommendations by what products look like and what people do."""
 
 from sightline_client._generated.sync_client import SyncSightlineClient
-from sightline_client.client import RecommendOptions, SightlineClient
+from sightline_client.api.recommendations import RecommendOptions
+from sightline_client.client import SightlineClient
 from sightline_client.errors import (
     AlreadyExists,
     Cancelled,
@@ -82,7 +83,6 @@ from sightline_client.values.events import (
     Event,
     EventBatch,
     EventFailure,
-    EventPurge,
     EventReport,
     EventType,
 )
@@ -108,6 +108,7 @@ from sightline_client.values.operations import (
     Backup,
     ComponentStatus,
     EmbedderSpace,
+    EventPurge,
     Generation,
     GenerationState,
     ImportClose,

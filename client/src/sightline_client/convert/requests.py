@@ -1,5 +1,6 @@
 """Requests of the recommendation calls, from plain values."""
 
+import uuid
 from collections.abc import Iterable
 
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
@@ -9,7 +10,13 @@ from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Uri
 from sightline_client.values.signals import Box, Unlike
 
-__all__ = ["classify", "explain", "ids", "recommend", "search"]
+__all__ = ["classify", "explain", "ids", "own_id", "recommend", "search"]
+
+
+def own_id(request_id: str = "") -> str:
+    """The id given, else a new one: a call that starts a job may be tried again, and must not start
+    a second one."""
+    return request_id or str(uuid.uuid4())
 
 
 def recommend(

@@ -101,7 +101,7 @@ class Sender:
                     rows=[line.message for line in waiting],
                 )
             response = await patiently(
-                partial(self.calls.import_products, request, self.timeout),
+                partial(self.calls, self.calls.catalog.ImportProducts, request, self.timeout),
                 self.patience,
                 self.told,
             )

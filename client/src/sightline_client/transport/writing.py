@@ -107,13 +107,15 @@ async def _upsert(
     async for batch in _batches(products, _product_id, to_wire.product, batch_size):
         messages = [item.message for item in batch if item.message is not None]
         request = catalog_pb2.UpsertProductsRequest(catalog_id=catalog, products=messages)
+        etags = any(product.etag for product in messages)
+        service = calls.catalog_once if etags else calls.catalog
         response = (
-            await calls.upsert_products(request, timeout)
+            await calls(service.UpsertProducts, request, timeout)
             if messages
             else catalog_pb2.UpsertProductsResponse()
         )
         check_answered(len(messages), len(response.results))
-        sent = iter(from_wire.upsert_outcomes(response.results))
+        sent = iter(tuple(map(from_wire.upsert_outcome, response.results)))
         outcomes = tuple(
             next(sent) if item.message is not None else UpsertOutcome(item.id, error=item.error)
             for item in batch
@@ -135,7 +137,7 @@ async def _write(
         messages = [item.message for item in batch if item.message is not None]
         request = user_event.WriteEventsRequest(catalog_id=catalog, events=messages)
         response = (
-            await calls.write_events(request, timeout)
+            await calls(calls.events.WriteEvents, request, timeout)
             if messages
             else user_event.WriteEventsResponse()
         )
@@ -164,7 +166,7 @@ async def _update(
         messages = [item.message for item in batch if item.message is not None]
         request = catalog_pb2.UpdateOffersRequest(catalog_id=catalog, offers=messages)
         response = (
-            await calls.update_offers(request, timeout)
+            await calls(calls.catalog.UpdateOffers, request, timeout)
             if messages
             else catalog_pb2.UpdateOffersResponse()
         )

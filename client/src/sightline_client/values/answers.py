@@ -4,13 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Optional
 
 from sightline_client.values.catalog import Product
+from sightline_client.values.events import EventType
 from sightline_client.values.signals import Subject
-
-if TYPE_CHECKING:  # which itself speaks of answers
-    from sightline_client.values.events import EventType
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +172,7 @@ class RecommendedProduct:
     score: float | None = None
     """The chance, 0 to 1, that a shopper to whom it is shown does ``score_event`` with it; None
     until there are enough impressions to learn it from."""
-    score_event: Optional["EventType"] = None
+    score_event: EventType | None = None
     """None = there is no score, or this release does not know the event."""
     score_rank: int = 0
     """Place by ``raw_score`` alone, from 1; 0 = not told."""

@@ -6,7 +6,6 @@ from enum import StrEnum
 
 from sightline_client.errors import SightlineError
 from sightline_client.values.catalog import Money
-from sightline_client.values.operations import Job
 
 
 class EventType(StrEnum):
@@ -87,14 +86,3 @@ class EventReport:
     written_count: int
     duplicate_count: int
     failures: tuple[EventFailure, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EventPurge:
-    """What is, or would be, deleted."""
-
-    event_count: int
-    first_event_time: datetime | None
-    last_event_time: datetime | None
-    job: Job | None
-    """Deletes them; None = they were only counted."""

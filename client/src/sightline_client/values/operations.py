@@ -332,6 +332,17 @@ class ProductPurge:
 
 
 @dataclass(frozen=True, slots=True)
+class EventPurge:
+    """What is, or would be, deleted."""
+
+    event_count: int
+    first_event_time: datetime | None
+    last_event_time: datetime | None
+    job: Job | None
+    """Deletes them; None = they were only counted."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImportClose:
     """What an ended import deletes."""
 

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
+from itertools import chain
 from typing import Any
 
 
@@ -13,14 +14,10 @@ class OptionGroup:
 
 
 def spread(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A command that takes groups of options as one that takes each option, those of groups
-    last."""
+    """A command that takes groups of options as one that takes each option. A group's default, if
+    it has one, holds the defaults of its options."""
     own = inspect.signature(function).parameters.values()
-    groups = {
-        each.name: each.annotation
-        for each in own
-        if isinstance(each.annotation, type) and issubclass(each.annotation, OptionGroup)
-    }
+    groups = {each.name: each.annotation for each in own if _is_group(each)}
     if not groups:
         return function
 
@@ -32,13 +29,24 @@ def spread(function: Callable[..., Any]) -> Callable[..., Any]:
         }
         return function(**values, **made)
 
-    options = [
-        each.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for group in groups.values()
-        for each in inspect.signature(group, eval_str=True).parameters.values()
-    ]
-    kept = [each for each in own if each.name not in groups]
-    signature = inspect.Signature([*kept, *options])
+    options = [_options(each) if each.name in groups else [each] for each in own]
+    signature = inspect.Signature(list(chain.from_iterable(options)))
     command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in signature.parameters.values()}
     return command
+
+
+def _is_group(parameter: inspect.Parameter) -> bool:
+    kind = parameter.annotation
+    return isinstance(kind, type) and issubclass(kind, OptionGroup)
+
+
+def _options(group: inspect.Parameter) -> list[inspect.Parameter]:
+    """What a command takes in the place of a group."""
+    options = inspect.signature(group.annotation, eval_str=True).parameters.values()
+    if group.default is inspect.Parameter.empty:
+        return [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in options]
+    return [
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY, default=getattr(group.default, each.name))
+        for each in options
+    ]

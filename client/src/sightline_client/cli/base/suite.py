@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from google.protobuf.message import Message
+from grpc.aio import UnaryUnaryMultiCallable
 from rich.console import RenderableType
 
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.client import SightlineClient
+from sightline_client.transport.calls import Calls
 
 T = TypeVar("T")
+Q = TypeVar("Q", bound=Message)
+A = TypeVar("A", bound=Message)
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,31 @@ class Suite(OptionGroup):
             work, target=self.target, catalog=self.catalog, timeout=self.timeout, keeps=keeps
         )
 
+    def ask(self, method: Callable[[Calls], UnaryUnaryMultiCallable[Q, A]], request: Q) -> A:
+        """The answer of one call."""
+        return self.run(lambda client: client.calls(method(client.calls), request, self.timeout))
+
+    def answer(
+        self,
+        method: Callable[[Calls], UnaryUnaryMultiCallable[Q, A]],
+        request: Q,
+        for_people: Callable[[A], RenderableType],
+    ) -> None:
+        """Prints the answer of one call as it was asked for."""
+        message = self.ask(method, request)
+        self.show(message, lambda: for_people(message))
+
     def show(self, message: Message, for_people: Callable[[], RenderableType]) -> None:
         """Prints an answer as it was asked for."""
         if self.json:
             running.show_json(message)
         else:
             running.show(for_people())
+
+
+QUICK = Suite(timeout=5.0)
+"""The options of a command that reads one thing."""
+PATIENT = Suite(timeout=30.0)
+"""Of one that changes many."""
+LONG = Suite(timeout=60.0)
+"""Of one that sends large batches."""

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from sightline_client.cli.base import options, running
+from sightline_client.cli.base import query
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import classified
-from sightline_client.convert import classifications_from_wire, requests
+from sightline_client.convert import from_wire, requests
 
 
 def classify(
@@ -19,19 +19,16 @@ def classify(
             exists=True, dir_okay=False, readable=True, metavar="PHOTO", help="The photo's file."
         ),
     ],
-    box: options.BoxText = None,
-    find_subject: options.FindSubject = False,
+    box: query.BoxText = None,
+    find_subject: query.FindSubject = False,
     top: Annotated[
-        int,
-        typer.Option(
-            "--top", min=1, max=20, metavar="K", help="How many categories.", show_default=True
-        ),
+        int, typer.Option("--top", min=1, max=20, metavar="K", help="How many categories.")
     ] = 5,
     suite: Suite,
 ) -> None:
     """Say which categories a photo is of, and which filters it proposes.
 
-    It takes a space that was fitted on the catalogue and has learned its categories:
+    It takes a space that was fitted on the catalog and has learned its categories:
     `sightline spaces fit`.
 
     [bold]Examples[/bold]
@@ -40,14 +37,12 @@ def classify(
 
       sightline classify shelf.jpg --find-subject --json | jq -r '.proposals[0].text'
     """
-    (content,) = options.photos([photo])
+    (content,) = query.photos([photo])
     request = requests.classify(
-        content, catalog=suite.catalog, box=options.part(box), find_subject=find_subject, top=top
+        content, catalog=suite.catalog, box=query.part(box), find_subject=find_subject, top=top
     )
-
-    response = suite.run(lambda client: client.calls.classify(request, suite.timeout))
-    if suite.json:
-        running.show_json(response)
-    else:
-        told = classifications_from_wire.classification(response)
-        running.show(classified.classification(told))
+    suite.answer(
+        lambda calls: calls.recommendation.Classify,
+        request,
+        lambda answer: classified.classification(from_wire.classification(answer)),
+    )

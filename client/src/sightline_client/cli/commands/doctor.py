@@ -169,7 +169,7 @@ def doctor(*, suite: Suite) -> None:
 
     async def ask(client: SightlineClient) -> tuple[admin.GetStatusResponse, str] | None:
         try:
-            return await status_and_version(client, suite.timeout)
+            return await status_and_version(client)
         except SightlineError as error:
             if error.reason != UNREACHABLE:
                 raise

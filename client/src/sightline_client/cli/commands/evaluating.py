@@ -15,7 +15,7 @@ from sightline_client.cli.show import evaluation_page, evaluation_tables
 from sightline_client.cli.work import following, offline
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
-from sightline_client.convert.evaluation_from_wire import evaluation
+from sightline_client.convert.from_wire import evaluation
 
 
 class Split(StrEnum):
@@ -99,12 +99,7 @@ def command(
     else:
         if split is not None:
             raise typer.BadParameter("the suite measures both", param_hint="--split")
-        found = running.run(
-            lambda client: _there(client, version, show=show),
-            target=suite.target,
-            catalog=suite.catalog,
-            timeout=suite.timeout,
-        )
+        found = suite.run(lambda client: _there(client, version, show=show))
     if html is not None:
         running.guarded(lambda: evaluation_page.write(html, evaluation(found)))
     suite.show(found, lambda: evaluation_tables.evaluation(evaluation(found)))
@@ -117,13 +112,12 @@ async def _there(client: SightlineClient, version: str, *, show: bool) -> evalua
     if not show:
         job = await client.evaluate_model(version)
         ended = from_wire.job(await following.follow(client, job.job_id))
-        if not following.ended_well(ended):
-            raise typer.Exit(1)
+        following.check(ended)
         version = ended.results.get("model_version", version)
     request = model_service_pb2.GetEvaluationRequest(
         catalog_id=client.catalog, model_version=version
     )
-    return await client.calls.get_evaluation(request, client.timeout)
+    return await client.calls(client.calls.admin.GetEvaluation, request, client.timeout)
 
 
 def _here(

@@ -3,9 +3,9 @@
 from typing import Annotated
 
 import typer
+from rich.console import RenderableType
 from rich.text import Text
 
-from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import index_service_pb2 as pb
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands
@@ -18,25 +18,14 @@ from sightline_client.values.operations import IndexKind, IndexMetric, IndexPara
 
 app = Commands(
     no_args_is_help=True,
-    help="Roll a new version of the embedding model out, and back; mend an index.",
+    help="Roll a new version of the embedding model out, and back; repair an index.",
 )
 
 Name = Annotated[
     str,
     typer.Argument(metavar="GENERATION", help="As `index list` shows it.", callback=options.text),
 ]
-Space = Annotated[
-    str, typer.Option(metavar="SPACE", help="The embedding space.", callback=options.text)
-]
-Version = Annotated[
-    str,
-    typer.Option(
-        metavar="VERSION",
-        help="The space's version; empty = the embedder's default one.",
-        callback=options.text,
-    ),
-]
-Wait = Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")]
+Space = Annotated[str, options.words(metavar="SPACE", help="The embedding space.")]
 _METRICS = [str(each) for each in IndexMetric if each is not IndexMetric.UNKNOWN]
 _KINDS = [str(each) for each in IndexKind if each is not IndexKind.UNKNOWN]
 
@@ -54,29 +43,26 @@ def list_(
 
       sightline index list
     """
-    request = pb.ListGenerationsRequest(
-        catalog_id=suite.catalog, space=space, include_dropped=dropped
+    suite.answer(
+        lambda calls: calls.admin.ListGenerations,
+        pb.ListGenerationsRequest(catalog_id=suite.catalog, space=space, include_dropped=dropped),
+        lambda answer: listings.generations(list(map(from_wire.generation, answer.generations))),
     )
-
-    response = suite.run(lambda client: client.calls.list_generations(request, suite.timeout))
-    if suite.json:
-        running.show_json(response)
-    else:
-        found = [from_wire.generation(message) for message in response.generations]
-        running.show(listings.generations(found))
 
 
 @app.command()
 def create(
     *,
     name: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Its name; empty = the suite makes one.", callback=options.text
-        ),
+        str, options.words(metavar="NAME", help="Its name; empty = the suite makes one.")
     ] = "",
     space: Space = "visual",
-    version: Version = "",
+    version: Annotated[
+        str,
+        options.words(
+            metavar="VERSION", help="The space's version; empty = the embedder's default one."
+        ),
+    ] = "",
     metric: Annotated[
         str, typer.Option(metavar="|".join(_METRICS), help="How near two vectors are.")
     ] = "COSINE",
@@ -117,18 +103,14 @@ def create(
                 metric=to_wire.index_metric(IndexMetric(metric.upper())),
                 parameters=to_wire.index_parameters(parameters),
             )
-        return await client.calls.create_generation(request, suite.timeout)
+        return await client.calls(client.calls.admin.CreateGeneration, request, suite.timeout)
 
-    _show(suite.run(ask), suite)
+    message = suite.run(ask)
+    suite.show(message, lambda: _generation(message))
 
 
 @app.command()
-def backfill(
-    *,
-    name: Name,
-    wait: Wait = True,
-    suite: Suite,
-) -> None:
+def backfill(*, name: Name, wait: options.Wait = True, suite: Suite) -> None:
     """Embed every stored photo that a generation lacks. Interrupted or cancelled, it goes on where
     it was.
 
@@ -136,15 +118,9 @@ def backfill(
 
       sightline index backfill visual-lite2
     """
-
-    async def ask(client: SightlineClient) -> job_pb2.Job:
-        job = await client.backfill_generation(name)
-        return await (following.follow if wait else following.get)(client, job.job_id)
-
-    message = suite.run(ask, keeps=True)
-    suite.show(message, lambda: listings.jobs([from_wire.job(message)]))
-    if wait and not following.ended_well(from_wire.job(message)):
-        raise typer.Exit(1)
+    following.carry_out(
+        suite, lambda client: client.backfill_generation(name), wait=wait, keeps=True
+    )
 
 
 @app.command()
@@ -176,17 +152,14 @@ def verify(
         if not following.ended_well(from_wire.job(await following.follow(client, job.job_id))):
             return None
         request = pb.ListGenerationsRequest(catalog_id=suite.catalog)
-        listed = await client.calls.list_generations(request, suite.timeout)
+        listed = await client.calls(client.calls.admin.ListGenerations, request, suite.timeout)
         return next((each for each in listed.generations if each.name == name), None)
 
     message = suite.run(ask)
     if message is None:
         raise typer.Exit(1)
     found = from_wire.generation(message).verification
-    if suite.json:
-        running.show_json(message)
-    elif found is not None:
-        running.show(listings.verification(found))
+    suite.show(message, lambda: listings.verification(found) if found else Text(""))
     if found is None or not found.passed:
         raise typer.Exit(1)
 
@@ -207,19 +180,11 @@ def activate(
       sightline index activate visual-lite2
     """
     request = pb.ActivateGenerationRequest(catalog_id=suite.catalog, name=name, force=force)
-
-    _show(
-        suite.run(lambda client: client.calls.activate_generation(request, suite.timeout)),
-        suite,
-    )
+    suite.answer(lambda calls: calls.admin.ActivateGeneration, request, _generation)
 
 
 @app.command()
-def rollback(
-    *,
-    space: Space = "visual",
-    suite: Suite,
-) -> None:
+def rollback(*, space: Space = "visual", suite: Suite) -> None:
     """Make the generation active again that was so before the present one.
 
     [bold]Example[/bold]
@@ -227,19 +192,11 @@ def rollback(
       sightline index rollback
     """
     request = pb.RollbackGenerationRequest(catalog_id=suite.catalog, space=space)
-
-    _show(
-        suite.run(lambda client: client.calls.rollback_generation(request, suite.timeout)),
-        suite,
-    )
+    suite.answer(lambda calls: calls.admin.RollbackGeneration, request, _generation)
 
 
 @app.command()
-def drop(
-    *,
-    name: Name,
-    suite: Suite,
-) -> None:
+def drop(*, name: Name, suite: Suite) -> None:
     """Drop a generation that is not active, with its vectors unless another one has them.
 
     [bold]Example[/bold]
@@ -247,11 +204,7 @@ def drop(
       sightline index drop visual-3f9a1b22c4d1-1
     """
     request = pb.DropGenerationRequest(catalog_id=suite.catalog, name=name)
-
-    _show(
-        suite.run(lambda client: client.calls.drop_generation(request, suite.timeout)),
-        suite,
-    )
+    suite.answer(lambda calls: calls.admin.DropGeneration, request, _generation)
 
 
 @app.command("upgrade")
@@ -260,11 +213,10 @@ def upgrade_(
     space: Space = "visual",
     version: Annotated[
         str,
-        typer.Option(
+        options.words(
             metavar="VERSION|MODEL",
-            help="The space's version, or the model that makes it, as `status` tells; empty = the"
+            help="The space's version, or the model that makes it, as `status` shows; empty = the"
             " embedder's default one.",
-            callback=options.text,
         ),
     ] = "",
     suite: Suite,
@@ -320,5 +272,5 @@ def _show_upgrade(made: upgrade.Upgrade, *, json: bool) -> None:
         running.show(Text(f"{name} is active. Back in one call: sightline index rollback"))
 
 
-def _show(message: pb.Generation, suite: Suite) -> None:
-    suite.show(message, lambda: listings.generations([from_wire.generation(message)]))
+def _generation(message: pb.Generation) -> RenderableType:
+    return listings.generations([from_wire.generation(message)])

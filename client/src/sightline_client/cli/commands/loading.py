@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from google.rpc import status_pb2
 from rich.text import Text
 
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client.cli.base import options, running
-from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.base.suite import PATIENT, Suite
 from sightline_client.cli.show import tables
-from sightline_client.cli.work import bulk, importing
-from sightline_client.cli.work import fixing as mending
+from sightline_client.cli.work import bulk, fixing, importing
 from sightline_client.cli.work.columns import FileColumns, Rows
-from sightline_client.cli.work.patience import Patience, reach
 from sightline_client.client import SightlineClient
 from sightline_client.files import offers as offer_rows
 from sightline_client.files.folder import PhotoTree
@@ -105,9 +102,9 @@ def import_(
     {"country": "Italy", "abv": 13.5}), parent_id, language, description, uri.
 
     Interrupted, it goes on where it stopped when the same command is run again. A bad row never
-    stops the rest: it is told with its number and kept in FILE.rejected.csv (or .jsonl) with what
-    is wrong; mend that file and import it, with --images where there was one. Untouched, its rows
-    are refused again. Then the exit code is 1. An earlier file of rejected rows is kept as
+    stops the rest: it is reported with its number and kept in FILE.rejected.csv (or .jsonl) with
+    what is wrong; fix that file and import it, with --images where there was one. Untouched, its
+    rows are refused again. Then the exit code is 1. An earlier file of rejected rows is kept as
     FILE.rejected.csv~.
 
     [bold]Examples[/bold]
@@ -135,13 +132,7 @@ def import_(
     plan = importing.Plan(ImportMode(mode.value.upper()), import_id, dry_run, force, in_flight)
     work = importing.check if dry_run else importing.run
     try:
-        outcome = running.run(
-            lambda client: work(client, source, plan),
-            target=suite.target,
-            catalog=suite.catalog,
-            timeout=suite.timeout,
-            keeps=not dry_run,
-        )
+        outcome = suite.run(lambda client: work(client, source, plan), keeps=not dry_run)
     finally:
         source.table.close()
     if suite.json:
@@ -150,11 +141,10 @@ def import_(
         )
     else:
         running.show(Text(_summary(source, outcome, dry_run=dry_run)))
-        mending.show(
+        fixing.show(
             outcome.rejected,
             ("products", "import"),
-            target=suite.target,
-            catalog=suite.catalog,
+            suite,
             images=images or folder,
             ignore=columns.ignore or (),
         )
@@ -164,18 +154,10 @@ def import_(
 
 def offers(
     *,
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE", exists=True, dir_okay=False, help="A .csv, .jsonl or .parquet file."
-        ),
-    ],
+    file: options.File,
     in_flight: options.InFlight = 4,
     columns: FileColumns,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 30.0,
-    json: options.Json = False,
+    suite: Suite = PATIENT,
 ) -> None:
     """Set prices and stock only; everything else stays as it is.
 
@@ -189,34 +171,29 @@ def offers(
     token = ""
 
     async def work(client: SightlineClient) -> bulk.Outcome:
-        patience = Patience()
-
-        async def send(messages: Sequence[catalog_pb2.Offer]) -> Sequence[status_pb2.Status]:
+        async def send(messages: Sequence[catalog_pb2.Offer]) -> catalog_pb2.UpdateOffersResponse:
             nonlocal token
-            request = catalog_pb2.UpdateOffersRequest(catalog_id=catalog, offers=messages)
-            response = await patience.wait(lambda: client.calls.update_offers(request, timeout))
+            request = catalog_pb2.UpdateOffersRequest(catalog_id=suite.catalog, offers=messages)
+            method = client.calls.catalog.UpdateOffers
+            response = await client.calls(method, request, suite.timeout)
             token = response.index_token or token
-            return response.statuses
+            return response
 
         with Seen() as seen:
-            table = OFFERS.open(file, columns)
-            try:
-                await reach(client)
-                return await bulk.send_file(
-                    file,
-                    table,
-                    lambda row: _offer(row, seen),
-                    send,
-                    side_by_side=in_flight,
-                    words="setting offers",
-                    id_column="id",
-                )
-            finally:
-                table.close()
+            return await bulk.send_file(
+                client,
+                file,
+                OFFERS.open(file, columns),
+                lambda row: _offer(row, seen),
+                send,
+                side_by_side=in_flight,
+                words="setting offers",
+                id_column="id",
+            )
 
-    outcome = running.run(work, target=target, catalog=catalog, timeout=timeout, keeps=True)
+    outcome = suite.run(work, keeps=True)
     stored = outcome.rows - outcome.refused
-    if json:
+    if suite.json:
         running.show_facts(
             {
                 "storedCount": str(stored),
@@ -226,15 +203,10 @@ def offers(
             }
         )
     else:
-        told = tables.counted(stored, "offer", "offers")
-        running.show(Text(f"{told} set{mending.refused(outcome.refused)}"))
-        mending.show(
-            outcome.rejected,
-            ("products", "offers"),
-            target=target,
-            catalog=catalog,
-            ignore=columns.ignore or (),
-        )
+        counts = tables.counted(stored, "offer", "offers")
+        running.show(Text(f"{counts} set{fixing.refused(outcome.refused)}"))
+        ignore = columns.ignore or ()
+        fixing.show(outcome.rejected, ("products", "offers"), suite, ignore=ignore)
     if outcome.refused:
         raise typer.Exit(1)
 
@@ -287,7 +259,7 @@ def _summary(source: importing.Source, outcome: importing.Outcome, *, dry_run: b
     verbs = ("product is good", "products are good") if dry_run else _STORED
     text = counted(outcome.stored, *verbs)
     text += f" ({counted(outcome.rows, 'row', 'rows')} read, {speed:,.0f}/s)"
-    text += mending.refused(outcome.refused)
+    text += fixing.refused(outcome.refused)
     if not dry_run and outcome.closing.HasField("job"):
         gone = counted(outcome.closing.delete_count, "product", "products")
         text += f" {gone} deleted that the file does not have."

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from rich.console import RenderableType
 from rich.text import Text
 
 from sightline.common.v1 import job_pb2
@@ -70,14 +71,14 @@ def train(
     threads: Annotated[
         int | None, typer.Option(min=1, max=256, metavar="N", help="1 = reproducible bit for bit.")
     ] = None,
-    wait: Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")] = True,
+    wait: options.Wait = True,
     suite: Suite,
 ) -> None:
     """Train a model over all events and products.
 
-    What is not given is as the installation's settings say. `models show` says what came of it.
+    What is not given is as the installation's settings say. `models show` shows the result.
     With --promote a model whose evidence is not enough yet is kept, whatever serves goes on, and
-    the command says what is missing and ends with 0.
+    the command reports what is missing and ends with 0.
 
     [bold]Examples[/bold]
 
@@ -156,11 +157,10 @@ def list_(
 
       sightline models list
     """
-    request = model_service_pb2.ListModelsRequest(catalog_id=suite.catalog, page_size=top)
-
-    response = suite.run(lambda client: client.calls.list_models(request, suite.timeout))
-    suite.show(
-        response, lambda: listings.models([from_wire.model(model) for model in response.models])
+    suite.answer(
+        lambda calls: calls.admin.ListModels,
+        model_service_pb2.ListModelsRequest(catalog_id=suite.catalog, page_size=top),
+        lambda answer: listings.models(list(map(from_wire.model, answer.models))),
     )
 
 
@@ -185,18 +185,14 @@ def show(
     """
 
     async def ask(client: SightlineClient) -> model_service_pb2.Model | None:
-        token = ""
-        while True:
-            request = model_service_pb2.ListModelsRequest(
-                catalog_id=suite.catalog, page_size=1000 if version else 1, page_token=token
-            )
-            page = await client.calls.list_models(request, suite.timeout)
+        request = model_service_pb2.ListModelsRequest(
+            catalog_id=suite.catalog, page_size=1000 if version else 1
+        )
+        async for page in client.calls.pages(client.calls.admin.ListModels, request, suite.timeout):
             for model in page.models:
                 if version in ("", model.model_version):
                     return model
-            token = page.next_page_token
-            if not token:
-                return None
+        return None
 
     message = suite.run(ask)
     if message is None:
@@ -208,12 +204,7 @@ def show(
 @app.command()
 def promote(
     *,
-    version: Annotated[
-        str,
-        typer.Argument(
-            metavar="VERSION", help="As `models list` shows it.", callback=options.named
-        ),
-    ],
+    version: Annotated[str, options.argument("VERSION", "As `models list` shows it.")],
     force: ForcePromotion = False,
     suite: Suite,
 ) -> None:
@@ -227,11 +218,7 @@ def promote(
     request = model_service_pb2.PromoteModelRequest(
         catalog_id=suite.catalog, model_version=version, force=force
     )
-
-    _show(
-        suite.run(lambda client: client.calls.promote_model(request, suite.timeout)),
-        suite,
-    )
+    suite.answer(lambda calls: calls.admin.PromoteModel, request, _model)
 
 
 @app.command()
@@ -246,7 +233,7 @@ def publish(
     rewrite: Annotated[
         bool, typer.Option("--rewrite", help="Also if it is published already.")
     ] = False,
-    wait: Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")] = True,
+    wait: options.Wait = True,
     suite: Suite,
 ) -> None:
     """Put a model's products into the index's collaborative space.
@@ -255,23 +242,13 @@ def publish(
 
       sightline models publish
     """
-
-    async def ask(client: SightlineClient) -> job_pb2.Job:
-        job = await client.publish_model(version, rewrite=rewrite)
-        return await (following.follow if wait else following.get)(client, job.job_id)
-
-    message = suite.run(ask)
-    value = from_wire.job(message)
-    suite.show(message, lambda: listings.jobs([value]))
-    if wait and not following.ended_well(value):
-        raise typer.Exit(1)
+    following.carry_out(
+        suite, lambda client: client.publish_model(version, rewrite=rewrite), wait=wait
+    )
 
 
 @app.command()
-def rollback(
-    *,
-    suite: Suite,
-) -> None:
+def rollback(*, suite: Suite) -> None:
     """Make the model that served before the present one the serving one again.
 
     [bold]Example[/bold]
@@ -279,18 +256,11 @@ def rollback(
       sightline models rollback
     """
     request = model_service_pb2.RollbackModelRequest(catalog_id=suite.catalog)
-
-    _show(
-        suite.run(lambda client: client.calls.rollback_model(request, suite.timeout)),
-        suite,
-    )
+    suite.answer(lambda calls: calls.admin.RollbackModel, request, _model)
 
 
 @app.command()
-def demote(
-    *,
-    suite: Suite,
-) -> None:
+def demote(*, suite: Suite) -> None:
     """Let no model serve, as before the first promotion: answers come from similarity, popularity
     and novelty. Nothing is deleted; `models promote` puts it back.
 
@@ -298,13 +268,12 @@ def demote(
 
       sightline models demote
     """
-    request = model_service_pb2.DemoteModelRequest(catalog_id=suite.catalog)
-    message = suite.run(lambda client: client.calls.demote_model(request, suite.timeout))
-    suite.show(
-        message,
-        lambda: Text(f"Model {tables.plain(message.model_version)} serves no more; none does."),
+    suite.answer(
+        lambda calls: calls.admin.DemoteModel,
+        model_service_pb2.DemoteModelRequest(catalog_id=suite.catalog),
+        lambda model: Text(f"Model {tables.plain(model.model_version)} serves no more; none does."),
     )
 
 
-def _show(message: model_service_pb2.Model, suite: Suite) -> None:
-    suite.show(message, lambda: listings.models([from_wire.model(message)]))
+def _model(message: model_service_pb2.Model) -> RenderableType:
+    return listings.models([from_wire.model(message)])

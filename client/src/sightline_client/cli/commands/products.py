@@ -2,6 +2,7 @@
 
 import asyncio
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -12,15 +13,15 @@ from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.base.group import Commands
-from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.base.suite import PATIENT, QUICK, Suite
 from sightline_client.cli.show import listings, tables
 from sightline_client.cli.work import following
 from sightline_client.cli.work.patience import Patience
 from sightline_client.client import SightlineClient
-from sightline_client.convert import from_wire, to_wire
+from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.values.catalog import Order
 
-app = Commands(no_args_is_help=True, help="Load and keep the catalogue.")
+app = Commands(no_args_is_help=True, help="Load and keep the catalog.")
 
 _PAGE = 200
 _DELETE = 1000
@@ -38,9 +39,7 @@ class ListOrder(StrEnum):
 @app.command()
 def get(
     *,
-    product: Annotated[
-        str, typer.Argument(metavar="ID", help="The product.", callback=options.named)
-    ],
+    product: Annotated[str, options.argument("ID", "The product.")],
     suite: Suite,
 ) -> None:
     """Show one product.
@@ -49,10 +48,11 @@ def get(
 
       sightline products get wine-1
     """
-    request = catalog_pb2.GetProductRequest(catalog_id=suite.catalog, product_id=product)
-
-    message = suite.run(lambda client: client.calls.get_product(request, suite.timeout))
-    suite.show(message, lambda: listings.product(from_wire.product(message)))
+    suite.answer(
+        lambda calls: calls.catalog.GetProduct,
+        catalog_pb2.GetProductRequest(catalog_id=suite.catalog, product_id=product),
+        lambda answer: listings.product(from_wire.product(answer)),
+    )
 
 
 @app.command("list")
@@ -60,18 +60,14 @@ def list_(
     *,
     filter: options.Filter = "",
     currency: options.Currency = "",
-    order: Annotated[
-        ListOrder, typer.Option(help="By id, or the newest first.", show_default=True)
-    ] = ListOrder.ID,
+    order: Annotated[ListOrder, typer.Option(help="By id, or the newest first.")] = ListOrder.ID,
     doubted: Annotated[
         bool,
         typer.Option(
             "--doubted", help="Only those with a photo that contradicts their category, and why."
         ),
     ] = False,
-    top: Annotated[
-        int, typer.Option(min=0, metavar="N", help="How many; 0 = all.", show_default=True)
-    ] = 50,
+    top: Annotated[int, typer.Option(min=0, metavar="N", help="How many; 0 = all.")] = 50,
     suite: Suite,
 ) -> None:
     """List products.
@@ -97,7 +93,7 @@ def list_(
         with progress.meter("listing", top or None, stays=False) as bar:
             while True:
                 request.page_size = min(_PAGE, top - len(found.products)) if top else _PAGE
-                page = await client.calls.list_products(request, suite.timeout)
+                page = await client.calls(client.calls.catalog.ListProducts, request, suite.timeout)
                 found.products.extend(page.products)
                 bar.at(len(found.products), top, rows=len(found.products))
                 found.next_page_token = request.page_token = page.next_page_token
@@ -105,19 +101,14 @@ def list_(
                     return found
 
     response = suite.run(ask)
-    if suite.json:
-        running.show_json(response)
-    else:
-        rows = [from_wire.product(message) for message in response.products]
-        running.show(listings.products(rows, more=bool(response.next_page_token), doubted=doubted))
+    rows, more = map(from_wire.product, response.products), bool(response.next_page_token)
+    suite.show(response, lambda: listings.products(list(rows), more=more, doubted=doubted))
 
 
 @app.command()
 def delete(
     *,
-    products: Annotated[
-        list[str], typer.Argument(metavar="ID…", help="The products.", callback=options.named)
-    ],
+    products: Annotated[list[str], options.argument("ID…", "The products.")],
     suite: Suite,
 ) -> None:
     """Delete products by id. One that does not exist counts as deleted.
@@ -133,18 +124,15 @@ def delete(
             request = catalog_pb2.DeleteProductsRequest(
                 catalog_id=suite.catalog, product_ids=products[start : start + _DELETE]
             )
-            answer = await client.calls.delete_products(request, suite.timeout)
+            answer = await client.calls(client.calls.catalog.DeleteProducts, request, suite.timeout)
             result.deleted_count += answer.deleted_count
             result.index_token = answer.index_token
         return result
 
     response = suite.run(ask)
-    if suite.json:
-        running.show_json(response)
-    else:
-        absent = len(set(products)) - response.deleted_count
-        more = f"; {absent} did not exist" if absent > 0 else ""
-        running.show(Text(f"{response.deleted_count} deleted{more}."))
+    absent = len(set(products)) - response.deleted_count
+    more = f"; {absent} did not exist" if absent > 0 else ""
+    suite.show(response, lambda: Text(f"{response.deleted_count} deleted{more}."))
 
 
 @app.command()
@@ -156,10 +144,7 @@ def purge(
     ] = False,
     force: options.Force = False,
     currency: options.Currency = "",
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 30.0,
-    json: options.Json = False,
+    suite: Suite = PATIENT,
 ) -> None:
     """Count the products that pass a filter; with --force, delete them.
 
@@ -173,28 +158,20 @@ def purge(
     if (condition is None) is not everything:
         raise typer.BadParameter("give --filter or --all, and not both", param_hint="--filter")
     request = catalog_pb2.PurgeProductsRequest(
-        catalog_id=catalog,
-        request_id=options.new_request_id(),
+        catalog_id=suite.catalog,
+        request_id=requests.own_id(),
         filter=condition or filter_pb2.Filter(all=filter_pb2.FilterList()),
         force=force,
     )
+    following.purge(
+        suite, lambda calls: calls.catalog.PurgeProducts, request, partial(_purged, force=force)
+    )
 
-    async def ask(client: SightlineClient) -> catalog_pb2.PurgeProductsResponse:
-        response = await client.calls.purge_products(request, timeout)
-        if response.HasField("job"):
-            response.job.CopyFrom(await following.follow(client, response.job.job_id))
-        return response
 
-    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
-        running.show_json(response)
-    else:
-        some = ", ".join(tables.plain(item) for item in response.sample_product_ids)
-        verb = "deleted" if force else "would be deleted; --force deletes them"
-        found = tables.counted(response.product_count, "product", "products")
-        running.show(Text(f"{found} {verb}. {some}".rstrip()))
-    if response.HasField("job") and not following.ended_well(from_wire.job(response.job)):
-        raise typer.Exit(1)
+def _purged(message: catalog_pb2.PurgeProductsResponse, *, force: bool) -> Text:
+    some = ", ".join(tables.plain(item) for item in message.sample_product_ids)
+    found = tables.counted(message.product_count, "product", "products")
+    return Text(f"{found} {listings.purged(force=force)}. {some}".rstrip())
 
 
 @app.command()
@@ -204,16 +181,13 @@ def status(
         bool,
         typer.Option(
             "--wait",
-            help="Wait until no photo or text waits for its vector any more, however long that"
-            " takes; Ctrl-C ends the wait and nothing else. --timeout is for each call.",
+            help="Wait until no photo or text is pending embedding, however long that takes; Ctrl-C"
+            " ends the wait and nothing else. --timeout is for each call.",
         ),
     ] = False,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 5.0,
-    json: options.Json = False,
+    suite: Suite = QUICK,
 ) -> None:
-    """Say how much of the catalogue can be found by its photos and texts.
+    """Show how much of the catalog can be found by its photos and texts.
 
     [bold]Examples[/bold]
 
@@ -222,9 +196,11 @@ def status(
       sightline products status --wait && echo ready
     """
 
+    request = admin.GetStatusRequest(catalog_id=suite.catalog)
+
     async def ask(client: SightlineClient) -> admin.GetStatusResponse:
-        request = admin.GetStatusRequest(catalog_id=catalog)
-        message = await client.calls.get_status(request, timeout)
+        look = partial(client.calls, client.calls.admin.GetStatus, request, suite.timeout)
+        message = await look()
         if not wait:
             return message
         if _behind(message):
@@ -236,20 +212,17 @@ def status(
                 waiting = max(message.pending_images, 0) + max(message.pending_texts, 0)
                 bar.at(indexed, indexed + waiting)
                 await asyncio.sleep(_PAUSE)
-                message = await patience.wait(lambda: client.calls.get_status(request, timeout))
+                message = await patience.wait(look)
         return message
 
-    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    message = suite.run(ask)
     value = from_wire.status(message)
-    if json:
-        running.show_json(message)
-    else:
-        running.show(tables.catalogue(value))
+    suite.show(message, lambda: tables.catalog(value))
     if value.products is None:
         raise typer.Exit(1)
 
 
 def _behind(message: admin.GetStatusResponse) -> bool:
-    """The index does not hold all of the catalogue yet."""
+    """The index is not up to date with the catalog."""
     waiting = message.pending_images or message.pending_texts
     return bool(waiting or from_wire.freshness(message.freshness).lag)

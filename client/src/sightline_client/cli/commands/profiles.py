@@ -1,12 +1,8 @@
 """``sightline profiles``"""
 
-from collections.abc import Iterable, Sequence
 from typing import Annotated, TypeAlias
 
 import typer
-from rich import box
-from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from sightline.common.v1 import event_pb2
@@ -14,22 +10,13 @@ from sightline.ranker.v1 import profile_service_pb2 as pb
 from sightline_client.cli.base import options
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
-from sightline_client.cli.show.tables import counted, plain
-from sightline_client.convert import profiles_from_wire, to_wire
-from sightline_client.values.profiles import (
-    Affinity,
-    ProductProfile,
-    Segment,
-    Segments,
-    ShopperProfile,
-)
+from sightline_client.cli.show import profiles as shown
+from sightline_client.cli.show.tables import counted
+from sightline_client.convert import from_wire, to_wire
 
 app = Commands(no_args_is_help=True, help="Show what is known of shoppers and products.")
 
-Who: TypeAlias = Annotated[
-    str,
-    typer.Argument(metavar="USER", help="The customer's id.", callback=options.named),
-]
+Who: TypeAlias = Annotated[str, options.argument("USER", "The customer's id.")]
 Visitor: TypeAlias = Annotated[
     bool, typer.Option("--visitor", help="USER is the id of a visitor who is not logged in.")
 ]
@@ -39,13 +26,7 @@ Language: TypeAlias = Annotated[
 
 
 @app.command()
-def show(
-    *,
-    who: Who,
-    visitor: Visitor = False,
-    language: Language = "",
-    suite: Suite,
-) -> None:
+def show(*, who: Who, visitor: Visitor = False, language: Language = "", suite: Suite) -> None:
     """Show what is known of a shopper, and from which products it was inferred.
 
     [bold]Examples[/bold]
@@ -58,16 +39,17 @@ def show(
         catalog_id=suite.catalog, shopper=_shopper(who, visitor=visitor), language_code=language
     )
 
-    message = suite.run(lambda client: client.calls.get_shopper_profile(request, suite.timeout))
-    suite.show(message, lambda: _of_shopper(profiles_from_wire.shopper(message)))
+    suite.answer(
+        lambda calls: calls.admin.GetShopperProfile,
+        request,
+        lambda answer: shown.shopper(from_wire.shopper_profile(answer)),
+    )
 
 
 @app.command()
 def product(
     *,
-    product_id: Annotated[
-        str, typer.Argument(metavar="ID", help="The product.", callback=options.named)
-    ],
+    product_id: Annotated[str, options.argument("ID", "The product.")],
     language: Language = "",
     suite: Suite,
 ) -> None:
@@ -81,20 +63,18 @@ def product(
         catalog_id=suite.catalog, product_id=product_id, language_code=language
     )
 
-    message = suite.run(lambda client: client.calls.get_product_profile(request, suite.timeout))
-    suite.show(message, lambda: _of_product(profiles_from_wire.product(message)))
+    suite.answer(
+        lambda calls: calls.admin.GetProductProfile,
+        request,
+        lambda answer: shown.product(from_wire.product_profile(answer)),
+    )
 
 
 @app.command("set")
 def set_(
     *,
     who: Who,
-    attributes: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="KEY=VALUE...", help="All that is to be kept.", callback=options.named
-        ),
-    ],
+    attributes: Annotated[list[str], options.argument("KEY=VALUE...", "All that is to be kept.")],
     consent: Annotated[
         bool,
         typer.Option("--consent", help="The shopper consents to have this kept and used."),
@@ -102,7 +82,7 @@ def set_(
     visitor: Visitor = False,
     suite: Suite,
 ) -> None:
-    """Keep what a shopper told of themselves, in the place of all that was kept before.
+    """Keep what a shopper shares of themselves, in place of all that was kept before.
 
     [bold]Example[/bold]
 
@@ -121,13 +101,8 @@ def set_(
 
 
 @app.command()
-def clear(
-    *,
-    who: Who,
-    visitor: Visitor = False,
-    suite: Suite,
-) -> None:
-    """Delete what a shopper told of themselves: the consent is withdrawn.
+def clear(*, who: Who, visitor: Visitor = False, suite: Suite) -> None:
+    """Delete what a shopper shared of themselves: the consent is withdrawn.
 
     [bold]Example[/bold]
 
@@ -140,11 +115,7 @@ def clear(
 
 
 @app.command()
-def segments(
-    *,
-    language: Language = "",
-    suite: Suite,
-) -> None:
+def segments(*, language: Language = "", suite: Suite) -> None:
     """Show the groups of shoppers with like interests that the serving model knows.
 
     [bold]Example[/bold]
@@ -153,12 +124,15 @@ def segments(
     """
     request = pb.ListSegmentsRequest(catalog_id=suite.catalog, language_code=language)
 
-    message = suite.run(lambda client: client.calls.list_segments(request, suite.timeout))
-    suite.show(message, lambda: _of_segments(profiles_from_wire.segments(message)))
+    suite.answer(
+        lambda calls: calls.admin.ListSegments,
+        request,
+        lambda answer: shown.segments(from_wire.segments(answer)),
+    )
 
 
 def _set(request: pb.SetShopperAttributesRequest, suite: Suite) -> None:
-    message = suite.run(lambda client: client.calls.set_shopper_attributes(request, suite.timeout))
+    message = suite.ask(lambda calls: calls.admin.SetShopperAttributes, request)
     kept = counted(message.kept_count, "attribute is", "attributes are")
     before = f"{message.former_count:,} before"
     suite.show(message, lambda: Text(f"{kept} kept now, {before}."))
@@ -173,68 +147,3 @@ def _attribute(text: str) -> pb.ShopperAttribute:
     if not equals:
         raise typer.BadParameter(f"{key} has no value: write KEY=VALUE", param_hint="KEY=VALUE")
     return pb.ShopperAttribute(key=key, text=value)
-
-
-def _of_shopper(value: ShopperProfile) -> RenderableType:
-    lines = []
-    if value.robot:
-        lines.append("Taken for a robot: more was done than people do, and it weighs little.")
-    if value.activity is not None:
-        events = counted(value.event_count, "event", "events")
-        bought = counted(value.activity.purchase_count, "purchase", "purchases")
-        lines.append(f"{plain(value.activity.text)}. From {events}, {bought} among them.")
-    else:
-        lines.append("Never did anything.")
-    if value.segment is not None:
-        lines.append(_segment(value.segment))
-    if value.attributes:
-        told = ", ".join(f"{key} {text}" for key, text in value.attributes.items())
-        lines.append(f"Told with consent: {plain(told)}.")
-    if value.disliked_product_ids:
-        lines.append(f"Hidden or rated low: {plain(_some(value.disliked_product_ids))}.")
-    if not value.model_version:
-        lines.append("No model serves: nothing can be said of tastes.")
-    return Group(*map(Text, lines), *_affinities(value.affinities))
-
-
-def _affinities(values: Sequence[Affinity]) -> Iterable[RenderableType]:
-    if not values:
-        return
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("liking", "strength", "theirs", "usual", "events", "from"):
-        table.add_column(name, justify="left" if name in ("liking", "from") else "right")
-    for one in values:
-        table.add_row(
-            plain(one.text),
-            f"{one.strength:.2f}",
-            f"{one.share:.0%}",
-            f"{one.usual_share:.0%}",
-            f"{one.event_count:,}",
-            plain(_some(one.product_ids)),
-        )
-    yield table
-    yield Text("strength: how much more than others, 0 to 1. theirs, usual: share of interest.")
-
-
-def _of_product(value: ProductProfile) -> RenderableType:
-    trend = "not known" if value.trend is None else f"{2**value.trend:.2f} times as before"
-    figures = f"Popularity {value.popularity:.0%} of the most popular one's; lately {trend}."
-    return Group(*(Text(plain(text) + ".") for text in value.texts), Text(figures))
-
-
-def _of_segments(value: Segments) -> RenderableType:
-    if not value.segments:
-        why = "too few shoppers" if value.model_version else "no model serves"
-        return Text(f"No groups are known: {why}.")
-    clear = "clear groups" if value.silhouette >= 0.25 else "one crowd, cut into parts"
-    judged = Text(f"Silhouette {value.silhouette:.2f}: {clear}.")
-    return Group(*(Text(_segment(one)) for one in value.segments), judged)
-
-
-def _segment(value: Segment) -> str:
-    return f"Group {value.segment_id}: {plain(value.text)} ({value.share:.0%} of all)."
-
-
-def _some(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
-    return ", ".join(ids[:5]) + more

@@ -2,46 +2,31 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.cli.base import options, running
+from sightline_client.cli.base.query import Wish
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import classified, explained, page, tables
 from sightline_client.cli.work import batch as batches
 from sightline_client.client import SightlineClient
-from sightline_client.convert import from_wire, requests
+from sightline_client.convert import from_wire
 from sightline_client.errors import SightlineError
 from sightline_client.values.answers import Recommendations
-from sightline_client.values.signals import AWAY_WEIGHT
 
 _PHOTOS_AT_ONCE = 8
 
 
 def recommend(
     *,
-    image: options.Images = None,
-    image_uri: options.ImageUris = None,
-    product: options.Products = None,
-    text: options.Words = None,
-    not_image: options.NotImages = None,
-    not_text: options.NotTexts = None,
-    not_product: options.NotProducts = None,
-    not_weight: options.NotWeight = AWAY_WEIGHT,
-    box: options.BoxText = None,
-    find_subject: options.FindSubject = False,
-    user: options.User = None,
-    visitor: options.Visitor = None,
-    filter: options.Filter = "",
-    currency: options.Currency = "",
-    top: options.Top = 10,
-    scene: options.Scene = "",
-    exclude: options.Excluded = None,
-    language: options.Language = "",
+    wish: Wish,
     explain: Annotated[
         bool,
         typer.Option(
@@ -96,61 +81,45 @@ def recommend(
 
       sightline recommend --visitor cookie-7 --json | jq '.results[].product.title'
     """
-    if user and visitor:
-        raise typer.BadParameter("give --user or --visitor, not both", param_hint="--visitor")
     if (batch is None) is not (out is None):
         raise typer.BadParameter("--batch and --out go together", param_hint="--out")
     if batch is not None and out is not None:
-        ways = (image, image_uri, product, text, user, visitor, filter, scene, exclude, html)
-        away = (not_image, not_text, not_product, box, find_subject)
-        asked = any(ways) or any(away) or language or explain
-        if asked:
+        beside = replace(wish, top=Wish().top, currency="", not_weight=Wish().not_weight)
+        if beside != Wish() or explain or html:
             raise typer.BadParameter(
                 "what is asked stands in the file's lines: only --top, --currency and how to"
                 " connect go with --batch",
                 param_hint="--batch",
             )
-        _many(batch, out, top, currency, in_flight, suite)
+        _many(batch, out, wish.top, wish.currency, in_flight, suite)
         return
-    files = options.photos(image)
-    request = requests.recommend(
-        catalog=suite.catalog,
-        images=[*files, *options.uris(image_uri)],
-        text=text,
-        products=product or (),
-        user=user,
-        visitor=visitor,
-        filter=options.condition(filter, currency),
-        page_size=top,
-        scene=scene,
-        exclude=exclude or (),
-        language=language,
-        explain=explain,
-        unlike=options.unlike(not_image, not_text, not_product, not_weight),
-        box=options.part(box),
-        find_subject=find_subject,
-    )
+    request = wish.request(suite.catalog, explain=explain)
 
     async def ask(client: SightlineClient) -> rec.RecommendResponse:
-        response = await client.calls.recommend(request, suite.timeout)
+        method = client.calls.recommendation.Recommend
+        response = await client.calls(method, request, client.timeout)
         if html is not None:
-            names = [tables.plain(path.name) for path in image or ()]
-            queries = list(zip(names, files, strict=True))
-            await _write(client, html, queries, product or (), response)
+            names = [tables.plain(path.name) for path in wish.image or ()]
+            # The photos stand first among the signals; a file may not be there to read twice.
+            queries = [
+                (name, signal.image) for name, signal in zip(names, request.signals, strict=False)
+            ]
+            await _write(client, html, queries, wish.product or (), response)
         return response
 
     response = suite.run(ask)
-    if suite.json:
-        running.show_json(response)
-    else:
-        answer = from_wire.recommendations(response)
-        running.show(tables.answer(answer))
-        if answer.subjects:
-            running.show(classified.subjects(answer.subjects))
-        if explain:
-            running.show(explained.scores(answer.results))
-        if html is not None:
-            running.say(Text(f"Written: {tables.plain(str(html))}"))
+    suite.show(response, lambda: _shown(from_wire.recommendations(response), explain=explain))
+    if html is not None and not suite.json:
+        running.say(Text(f"Written: {tables.plain(str(html))}"))
+
+
+def _shown(answer: Recommendations, *, explain: bool) -> RenderableType:
+    parts = [tables.answer(answer)]
+    if answer.subjects:
+        parts.append(classified.subjects(answer.subjects))
+    if explain:
+        parts.append(explained.scores(answer.results))
+    return Group(*parts)
 
 
 def _many(  # noqa: PLR0917 (they are handed on as they came)
@@ -198,7 +167,7 @@ async def _write(
         lead=_lead(answer),
         queries=[*files, *named],
         answer=answer,
-        photos=await _photos_of(client, _shown(answer)),
+        photos=await _photos_of(client, _matched(answer)),
     )
 
 
@@ -207,7 +176,7 @@ def _lead(answer: Recommendations) -> list[str]:
     return [*poor, *classified.subject_lines(answer.subjects)]
 
 
-def _shown(answer: Recommendations) -> list[tuple[str, str]]:
+def _matched(answer: Recommendations) -> list[tuple[str, str]]:
     """Each product with the photo to show: the one that matched, else its first."""
     return [
         (item.product.product_id, item.matched_image_id or item.product.images[0].image_id)

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.console import RenderableType
 from rich.text import Text
 
 from sightline.common.v1 import job_pb2
@@ -15,28 +16,23 @@ from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import space_tables, tables
 from sightline_client.cli.work import following
 from sightline_client.client import SightlineClient
-from sightline_client.convert import from_wire, spaces_from_wire
+from sightline_client.convert import from_wire
 from sightline_client.errors import FailedPrecondition
 from sightline_client.values.operations import JobState
 
 app = Commands(
     no_args_is_help=True,
-    help="Learn a space from the catalogue's own photos, and bring it into use.",
+    help="Learn a space from the catalog's own photos, and bring it into use.",
 )
 
 REFUSED = "PROMOTION_REFUSED"
 PROMOTION_SECONDS = 120.0
 """Triton loads the model, and it is proven, before a promotion is answered."""
+PROMOTION = Suite(timeout=PROMOTION_SECONDS)
 
-Version = Annotated[
-    str,
-    typer.Argument(
-        metavar="VERSION", help="Or the model, as `spaces list` shows it.", callback=options.named
-    ),
-]
-Force = Annotated[bool, typer.Option("--force", help="Whatever its evaluation says; it is told.")]
-Patience = Annotated[
-    float, typer.Option(min=0.1, metavar="SECONDS", help="Time for one call to the suite.")
+Version = Annotated[str, options.argument("VERSION", "Or the model, as `spaces list` shows it.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Whatever its evaluation says; this is logged.")
 ]
 
 
@@ -45,10 +41,8 @@ def fit(
     *,
     backbone: Annotated[
         str,
-        typer.Option(
-            metavar="MODEL",
-            help="E.g. efficientnet_lite2; empty = the installation's own.",
-            callback=options.text,
+        options.words(
+            metavar="MODEL", help="E.g. efficientnet_lite2; empty = the installation's own."
         ),
     ] = "",
     dimension: Annotated[
@@ -71,12 +65,12 @@ def fit(
         bool, typer.Option("--promote", help="Bring it into service if it is better.")
     ] = False,
     force: Force = False,
-    wait: Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")] = True,
+    wait: options.Wait = True,
     suite: Suite,
 ) -> None:
-    """Fit a space on the catalogue's photos: products with several, variants, categories, titles.
+    """Fit a space on the catalog's photos: products with several, variants, categories, titles.
 
-    `spaces show` tells what came of it; `spaces promote` and `index upgrade` bring it into use.
+    `spaces show` shows the result; `spaces promote` and `index upgrade` bring it into use.
 
     [bold]Examples[/bold]
 
@@ -120,11 +114,12 @@ def fit(
     value = from_wire.job(message)
     if not suite.json and wait:
         version = tables.plain(value.results.get("space_version", ""))
-        told = f"It serves now: `sightline index upgrade --version {version}` has searches use it."
+        upgrade = f"sightline index upgrade --version {version}"
+        next_step = f"It serves now: `{upgrade}` has searches use it."
         if not promote:
-            told = f"`sightline spaces show {version}` tells what it is worth."
+            next_step = f"`sightline spaces show {version}` shows what it is worth."
         if refused is None:
-            running.show(Text(told))
+            running.show(Text(next_step))
     if refused is not None:
         running.say(failures.explain(refused))
         raise typer.Exit(1)
@@ -142,42 +137,28 @@ def list_(
 
       sightline spaces list --all
     """
-    response = _listed(suite, include_all=all_)
-    suite.show(
-        response, lambda: space_tables.spaces(list(map(spaces_from_wire.space, response.spaces)))
-    )
+    suite.answer(lambda calls: calls.admin.ListSpaces, _request(suite, include_all=all_), _spaces)
 
 
 @app.command()
-def show(
-    *,
-    version: Version,
-    suite: Suite,
-) -> None:
+def show(*, version: Version, suite: Suite) -> None:
     """Show what a space is, and what fitting it found.
 
     [bold]Example[/bold]
 
       sightline spaces show visual_1f0c2a7b93d4
     """
-    response = _listed(suite, include_all=True)
+    request = _request(suite, include_all=True)
+    response = suite.ask(lambda calls: calls.admin.ListSpaces, request)
     found = next((each for each in response.spaces if version in (each.version, each.model)), None)
     if found is None:
         running.say(Text("There is no such space: `sightline spaces list --all` names them."))
         raise typer.Exit(1)
-    _show(found, suite)
+    suite.show(found, lambda: _space(found))
 
 
 @app.command()
-def promote(
-    *,
-    version: Version,
-    force: Force = False,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: Patience = PROMOTION_SECONDS,
-    json: options.Json = False,
-) -> None:
+def promote(*, version: Version, force: Force = False, suite: Suite = PROMOTION) -> None:
     """Bring a fitted space into service, if it is better than what it was compared with. Searches
     use it after `index upgrade`.
 
@@ -186,36 +167,30 @@ def promote(
       sightline spaces promote visual_1f0c2a7b93d4
     """
     request = space_service_pb2.PromoteSpaceRequest(
-        catalog_id=catalog, version=version, force=force
+        catalog_id=suite.catalog, version=version, force=force
     )
-    suite = Suite(target, catalog, timeout, json)
-    _show(suite.run(lambda client: client.calls.promote_space(request, timeout)), suite)
+    suite.answer(lambda calls: calls.admin.PromoteSpace, request, _space)
 
 
 @app.command()
-def retire(
-    *,
-    version: Version,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: Patience = PROMOTION_SECONDS,
-    json: options.Json = False,
-) -> None:
+def retire(*, version: Version, suite: Suite = PROMOTION) -> None:
     """Take a fitted space out of service; refused while an index generation stands on it.
 
     [bold]Example[/bold]
 
       sightline spaces retire visual_1f0c2a7b93d4
     """
-    request = space_service_pb2.RetireSpaceRequest(catalog_id=catalog, version=version)
-    suite = Suite(target, catalog, timeout, json)
-    _show(suite.run(lambda client: client.calls.retire_space(request, timeout)), suite)
+    request = space_service_pb2.RetireSpaceRequest(catalog_id=suite.catalog, version=version)
+    suite.answer(lambda calls: calls.admin.RetireSpace, request, _space)
 
 
-def _listed(suite: Suite, *, include_all: bool) -> pb.ListSpacesResponse:
-    request = pb.ListSpacesRequest(catalog_id=suite.catalog, include_all=include_all)
-    return suite.run(lambda client: client.calls.list_spaces(request, suite.timeout))
+def _request(suite: Suite, *, include_all: bool) -> pb.ListSpacesRequest:
+    return pb.ListSpacesRequest(catalog_id=suite.catalog, include_all=include_all)
 
 
-def _show(message: pb.Space, suite: Suite) -> None:
-    suite.show(message, lambda: space_tables.space(spaces_from_wire.space(message)))
+def _spaces(message: pb.ListSpacesResponse) -> RenderableType:
+    return space_tables.spaces(list(map(from_wire.space, message.spaces)))
+
+
+def _space(message: pb.Space) -> RenderableType:
+    return space_tables.space(from_wire.space(message))

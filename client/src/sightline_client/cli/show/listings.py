@@ -243,6 +243,11 @@ def found(value: Found) -> RenderableType:
     )
 
 
+def purged(*, force: bool) -> str:
+    """What becomes of what a purge counted."""
+    return "deleted" if force else "would be deleted; --force deletes them"
+
+
 def _table(*names: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for name in names:

@@ -86,7 +86,7 @@ def status(value: Status) -> RenderableType:
     return Group(table, *(Text(line) for line in (STATUS_CAPTION, *_status_lines(value))))
 
 
-def catalogue(value: Status) -> RenderableType:
+def catalog(value: Status) -> RenderableType:
     """How much of the catalogue can be found by its looks."""
     lines = _status_lines(value)
     return Group(*(Text(line) for line in lines if not line.startswith(("scenes", "ranking"))))

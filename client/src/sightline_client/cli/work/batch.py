@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,14 @@ async def answer(
     being kept."""
     await reach(client)
     outcome, table, patience = Outcome(), JsonLines(source), Patience(_SECONDS)
+    method = client.calls.recommendation.Recommend
 
     async def ask(question: _Question) -> rec.RecommendResponse | SightlineError:
         request = question.request
         if isinstance(request, SightlineError):
             return request
         try:
-            return await patience.wait(lambda: client.calls.recommend(request, client.timeout))
+            return await patience.wait(partial(client.calls, method, request, client.timeout))
         except SightlineError as error:
             if error.reason == UNREACHABLE:
                 raise  # it would be so for every line to come

@@ -1,9 +1,11 @@
 """Sends a file's rows in batches: events, offers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
 from google.rpc import status_pb2
@@ -11,13 +13,25 @@ from google.rpc import status_pb2
 from sightline_client import errors
 from sightline_client.cli.base import progress
 from sightline_client.cli.work import importing
+from sightline_client.cli.work.patience import Patience, reach
+from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
 from sightline_client.files.model import Row, Table
 from sightline_client.files.rejected import Rejected
 from sightline_client.transport.pipeline import in_flight
 from sightline_client.transport.threads import in_thread
 
+
+class _Answer(Protocol):
+    """What a call with a batch answers."""
+
+    @property
+    def statuses(self) -> Sequence[status_pb2.Status]:
+        """One for each message, in order."""
+
+
 M = TypeVar("M", bound=Message)
+R = TypeVar("R", bound=_Answer)
 
 _ROWS = 1000
 _BYTES = 4 * 1024 * 1024
@@ -45,18 +59,34 @@ class Outcome:
 
 
 async def send_file(
+    client: SightlineClient,
     path: Path,
     table: Table,
     make: Callable[[Row], M],
-    send: Callable[[Sequence[M]], Awaitable[Sequence[status_pb2.Status]]],
+    send: Callable[[Sequence[M]], Awaitable[R]],
     *,
     side_by_side: int,
     words: str,
     id_column: str,
 ) -> Outcome:
-    """Every row sent, or kept in the file of rejected rows. ``make``: a row's message, or a
-    SightlineError; ``send``: a status for each message of a batch."""
-    outcome, rejected = Outcome(), Rejected(path, table)
+    """Every row sent, or kept in the file of rejected rows; the table is closed at the end.
+    ``make``: a row's message, or a SightlineError; ``send``: one call with a batch, which is tried
+    again while the suite is away. SightlineError when it stays away."""
+    with closing(table):
+        await reach(client)
+        return await _send_rows(path, table, make, send, side_by_side, words, id_column)
+
+
+async def _send_rows(  # noqa: PLR0917 (handed on as they came)
+    path: Path,
+    table: Table,
+    make: Callable[[Row], M],
+    send: Callable[[Sequence[M]], Awaitable[R]],
+    side_by_side: int,
+    words: str,
+    id_column: str,
+) -> Outcome:
+    outcome, rejected, patience = Outcome(), Rejected(path, table), Patience()
 
     def refuse(row: Row, error: SightlineError) -> None:
         outcome.refused += 1
@@ -64,7 +94,9 @@ async def send_file(
         importing.tell_row(outcome.refused, row, error, str(row.cells.get(id_column) or ""))
 
     async def sent(lot: _Lot[M]) -> Sequence[status_pb2.Status]:
-        statuses = await send(lot.messages) if lot.messages else ()
+        if not lot.messages:
+            return ()
+        statuses = (await patience.wait(partial(send, lot.messages))).statuses
         errors.check_answered(len(lot.messages), len(statuses))
         return statuses
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.text import Text
 
 from sightline_client.cli.base import options, running
+from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import tables
 
 
@@ -18,9 +19,8 @@ def refused(count: int) -> str:
 def show(
     rejected: Path | None,
     command: Sequence[str],
+    suite: Suite,
     *,
-    target: str,
-    catalog: str,
     images: Path | None = None,
     ignore: Sequence[str] = (),
 ) -> None:
@@ -32,7 +32,7 @@ def show(
     words += ["--images", str(images)] if images is not None else []
     for column in ignore:
         words += ["--ignore", column]
-    words += ["--catalog", catalog] if catalog != options.DEFAULT_CATALOG else []
-    words += ["--target", target] if target != options.DEFAULT_TARGET else []
+    words += ["--catalog", suite.catalog] if suite.catalog != options.DEFAULT_CATALOG else []
+    words += ["--target", suite.target] if suite.target != options.DEFAULT_TARGET else []
     head = f"Fix {tables.plain(str(rejected))}, then run: "
     running.show(Text(head + tables.plain(shlex.join(words))), whole_lines=True)

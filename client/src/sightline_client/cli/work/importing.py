@@ -184,7 +184,7 @@ async def _open(client: SightlineClient, source: Source, plan: Plan) -> import_p
         request = catalog_pb2.OpenImportRequest(
             catalog_id=client.catalog, import_id=import_id, mode=to_wire.import_mode(plan.mode)
         )
-        state = await client.calls.open_import(request, client.timeout)
+        state = await client.calls(client.calls.catalog.OpenImport, request, client.timeout)
         if run_number == 2 and not plan.import_id:
             running.say(Text("This content was imported before: its products are written again."))
         if plan.import_id or not state.closed:
@@ -298,7 +298,7 @@ async def _may_close(client: SightlineClient, import_id: str, plan: Plan, outcom
         catalog_id=client.catalog, import_id=import_id, dry_run=True
     )
     with progress.meter("counting what is not in the file", stays=False):
-        outcome.closing = await client.calls.close_import(request, client.batch_timeout)
+        outcome.closing = await _closed(client, request)
     _tell_deletion(outcome.closing)
     if outcome.unnamed and outcome.closing.delete_count and not plan.force:
         rows = counted(outcome.unnamed, "refused row has", "refused rows have")
@@ -317,11 +317,17 @@ async def _close(client: SightlineClient, import_id: str, plan: Plan, outcome: O
     request = catalog_pb2.CloseImportRequest(
         catalog_id=client.catalog, import_id=import_id, force=plan.force
     )
-    outcome.closing = await client.calls.close_import(request, client.batch_timeout)
+    outcome.closing = await _closed(client, request)
     if outcome.closing.HasField("job"):
         job = await following.follow(client, outcome.closing.job.job_id)
         outcome.closing.job.CopyFrom(job)
         outcome.failed = not following.ended_well(from_wire.job(job))
+
+
+async def _closed(
+    client: SightlineClient, request: catalog_pb2.CloseImportRequest
+) -> catalog_pb2.CloseImportResponse:
+    return await client.calls(client.calls.catalog.CloseImport, request, client.batch_timeout)
 
 
 def _tell_deletion(closing: catalog_pb2.CloseImportResponse) -> None:

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from rich.text import Text
 
-from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline_client.cli.base import running
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
@@ -28,9 +27,8 @@ _QUIET = 60.0
 async def reach(client: SightlineClient) -> None:
     """One cheap call before long work. SightlineError when nobody is there, or without that
     catalog."""
-    request = admin.GetStatusRequest(catalog_id=client.catalog)
     timeout = min(client.timeout, _FIRST_TIMEOUT)
-    await patiently(lambda: client.calls.get_status(request, timeout), _FIRST)
+    await patiently(lambda: client.status(timeout=timeout), _FIRST)
 
 
 class Patience:
