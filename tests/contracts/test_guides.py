@@ -64,7 +64,7 @@ def test_every_filter_of_the_table_is_one() -> None:
     shown = re.findall(r"`([^`]+)`", table)
     assert len(shown) >= 12
     for text in shown:
-        filter_text.parse(text)
+        filter_text.parse_filter(text)
 
 
 def test_every_word_of_a_plan_is_explained() -> None:

@@ -1,6 +1,5 @@
 """The client of Sightline's public API."""
 
-from types import TracebackType
 from typing import Self
 
 import grpc
@@ -56,12 +55,7 @@ class SightlineClient(
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.close()
 
     async def close(self) -> None:

@@ -76,7 +76,7 @@ async def test_a_classification_is_typed_and_its_filters_can_be_searched_on(
 
     assert (told.guesses, told.sure, told.unknown) == ((RED,), RED, False)
     (proposal,) = told.proposals
-    assert proposal.filter == filter_text.parse('category = "Wine > Red"')
+    assert proposal.filter == filter_text.parse_filter('category = "Wine > Red"')
     assert told.subject == Subject(Box(0.25, 0, 0.75, 1), (Box(0, 0, 1, 0.5),))
     (request,) = gateway.requests["Classify"]
     assert (request.image, request.top_k, request.box.bottom) == (b"photo", 3, 0.5)

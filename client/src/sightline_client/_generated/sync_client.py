@@ -3,7 +3,6 @@
 Made from client.py by generate_sync.py: change that one and run it.
 """
 
-from types import TracebackType
 from typing import Self
 
 import grpc
@@ -67,12 +66,7 @@ class SyncSightlineClient(
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def close(self) -> None:

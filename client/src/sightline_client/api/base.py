@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from grpc.aio import UnaryUnaryMultiCallable
 
 from sightline_client.transport.calls import A, Calls, P, Q, T
+from sightline_client.transport.writing import Writer
 
 
 class Connected:
@@ -31,3 +32,6 @@ class Connected:
 
     def _deadline(self, timeout: float | None) -> float:
         return self.timeout if timeout is None else timeout
+
+    def _writer(self) -> Writer:
+        return Writer(self.calls, self.catalog, self.batch_timeout)

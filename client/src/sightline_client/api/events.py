@@ -33,9 +33,7 @@ class EventCalls(Connected):
 
         ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable.
         """
-        return writing.write_events(
-            self.calls, self.catalog, events, self.batch_timeout, batch_size, in_flight
-        )
+        return self._writer().events(events, batch_size, in_flight)
 
     async def merge_shopper(self, visitor: str, user: str, *, timeout: float | None = None) -> int:
         """Makes a visitor's events, present and future, those of a user: after a login. How many

@@ -50,9 +50,7 @@ class ProductCalls(Connected):
         refused product is in the outcomes with its error and never fails the rest; a failed call
         raises, and what was yielded before it stays stored.
         """
-        return writing.upsert_products(
-            self.calls, self.catalog, products, self.batch_timeout, batch_size
-        )
+        return self._writer().products(products, batch_size)
 
     async def get_product(self, product_id: str, *, timeout: float | None = None) -> Product:
         """One product; NotFound (PRODUCT_NOT_FOUND)."""
@@ -120,9 +118,7 @@ class ProductCalls(Connected):
 
         ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable.
         """
-        return writing.update_offers(
-            self.calls, self.catalog, offers, self.batch_timeout, batch_size
-        )
+        return self._writer().offers(offers, batch_size)
 
     async def purge_products(
         self,

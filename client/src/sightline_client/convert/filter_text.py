@@ -16,7 +16,7 @@
 - A text is one word, or quoted with " or ', with a backslash before a quote or a backslash in it.
 - For attributes 2015 and 13.5 are numbers, true and false flags, all else a text, as is "2015".
 - Money is an amount and its ISO 4217 code: ``30 EUR``, ``12.50USD``. An amount alone is in the
-  currency given to ``parse``.
+  currency given to ``parse_filter``.
 - A time is RFC 3339 in quotes; a date alone is its midnight, UTC.
 """
 
@@ -117,7 +117,7 @@ class FilterSyntaxError(ValueError):
         return f"  {flat[start : self.column + 60]}\n  {' ' * before}^"
 
 
-def parse(text: str, *, currency: str = "") -> Filter:
+def parse_filter(text: str, *, currency: str = "") -> Filter:
     """The filter that the text stands for; empty passes every product. ``currency``: that of an
     amount without one, "" = an amount needs one. FilterSyntaxError says what is wrong and where."""
     if len(text) > MAX_LENGTH:

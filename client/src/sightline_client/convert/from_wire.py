@@ -24,7 +24,7 @@ from sightline.ranker.v1 import (
 )
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
-from sightline_client.convert.filter_text import parse
+from sightline_client.convert.filter_text import parse_filter
 from sightline_client.convert.reading import error, reader
 from sightline_client.errors import SightlineError
 from sightline_client.values import (
@@ -220,7 +220,7 @@ def classification(message: rec.ClassifyResponse) -> classifications.Classificat
         unknown=inner.unknown,
         sure=category_guess(inner.sure) if inner.HasField("sure") else None,
         proposals=tuple(
-            classifications.FilterProposal(parse(item.text), item.text, item.probability)
+            classifications.FilterProposal(parse_filter(item.text), item.text, item.probability)
             for item in message.proposals
         ),
         subject=subject(message.subject) if message.HasField("subject") else None,

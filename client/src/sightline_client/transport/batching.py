@@ -1,8 +1,17 @@
 """Cuts what is to be written into batches that the suite takes, and follows them."""
 
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+)
 from typing import Generic, TypeVar
+
+from sightline_client.errors import SightlineError, invalid
 
 T = TypeVar("T")
 B = TypeVar("B")
@@ -50,6 +59,26 @@ class Batches(Generic[B, R]):
                 yield batch
 
         return found, await self._report(again())
+
+
+async def each(values: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+    """The values, one by one."""
+    if isinstance(values, AsyncIterable):
+        async for value in values:
+            yield value
+    else:
+        for value in values:
+            yield value
+
+
+def too_large() -> SightlineError:
+    """Why a product that fits no message is not sent."""
+    return invalid(
+        "images",
+        "over 32 MiB in one message: write the product with fewer photos, or name photos that"
+        " the catalog holds by image_id",
+        reason="PRODUCT_TOO_LARGE",
+    )
 
 
 async def split(

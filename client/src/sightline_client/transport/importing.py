@@ -13,8 +13,9 @@ from sightline.common.v1 import import_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client import errors
 from sightline_client.convert import to_wire
-from sightline_client.errors import SightlineError, invalid
-from sightline_client.transport.batching import Batches, split
+from sightline_client.errors import SightlineError
+from sightline_client.transport import batching
+from sightline_client.transport.batching import Batches, each, split
 from sightline_client.transport.calls import Calls
 from sightline_client.transport.channel import MAX_MESSAGE_BYTES
 from sightline_client.transport.pipeline import in_flight, patiently
@@ -169,19 +170,10 @@ async def _lines(
     products: Iterable[Product] | AsyncIterable[Product], after: int
 ) -> AsyncIterator[Line[None]]:
     number = 0
-    async for product in _each(products):
+    async for product in each(products):
         number += 1
         if number > after:
             yield _line(number, product)
-
-
-async def _each(products: Iterable[Product] | AsyncIterable[Product]) -> AsyncIterator[Product]:
-    if isinstance(products, AsyncIterable):
-        async for product in products:
-            yield product
-    else:
-        for product in products:
-            yield product
 
 
 def _line(number: int, product: Product) -> Line[None]:
@@ -199,12 +191,7 @@ def too_large(message: product_pb2.Product) -> SightlineError | None:
     """Why the product fits no message; None = it does."""
     if message.ByteSize() <= _LARGEST:
         return None
-    return invalid(
-        "images",
-        "over 32 MiB in one message: write the product with fewer photos, or name photos that"
-        " the catalogue holds by image_id",
-        reason="PRODUCT_TOO_LARGE",
-    )
+    return batching.too_large()
 
 
 async def _batches(decided: AsyncIterator[Decided[None]]) -> AsyncIterator[ImportBatch]:

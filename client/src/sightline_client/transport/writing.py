@@ -1,17 +1,17 @@
-"""Writes products and events batch by batch."""
+"""Writes products, offers and events batch by batch."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from sightline.common.v1 import event_pb2
+from sightline.common.v1 import event_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline_client.convert import from_wire, to_wire
-from sightline_client.errors import SightlineError, check_answered, invalid
-from sightline_client.transport.batching import Batches, split
+from sightline_client.errors import SightlineError, check_answered
+from sightline_client.transport.batching import Batches, each, split, too_large
 from sightline_client.transport.calls import Calls
 from sightline_client.transport.channel import MAX_MESSAGE_BYTES
 from sightline_client.transport.pipeline import in_flight
@@ -37,6 +37,8 @@ _ITEM_BYTES = 16
 
 V = TypeVar("V")
 M = TypeVar("M", bound=Message)
+R = TypeVar("R")
+B = TypeVar("B", EventBatch, OfferBatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,144 +54,135 @@ class _Prepared(Generic[M]):
         return 0 if self.message is None else self.message.ByteSize() + _ITEM_BYTES
 
 
-def upsert_products(
-    calls: Calls,
-    catalog: str,
-    products: Iterable[Product] | AsyncIterable[Product],
-    timeout: float,
-    batch_size: int,
-) -> Batches[UpsertBatch, UpsertReport]:
-    """See ``SightlineClient.upsert_products``. ValueError for a batch size that no call takes."""
-    _check_size(batch_size, MAX_PRODUCTS)
-    return Batches(_upsert(calls, catalog, products, timeout, batch_size), _upsert_report)
+@dataclass(frozen=True, slots=True)
+class _Answered(Generic[M, R]):
+    """A batch that is durable."""
+
+    items: list[_Prepared[M]]
+    response: R
+    done: int
+    """Items settled so far, these included."""
+
+    @property
+    def sent(self) -> list[str]:
+        """Ids of what was sent."""
+        return [item.id for item in self.items if item.message is not None]
 
 
-def write_events(  # noqa: PLR0917
-    calls: Calls,
-    catalog: str,
-    events: Iterable[Event] | AsyncIterable[Event],
-    timeout: float,
-    batch_size: int,
-    side_by_side: int = 1,
-) -> Batches[EventBatch, EventReport]:
-    """See ``SightlineClient.write_events``. ValueError for a batch size that no call takes."""
-    _check_size(batch_size, MAX_EVENTS)
-    batches = _batches(events, _event_id, to_wire.event, batch_size)
-    return Batches(_write(calls, catalog, batches, timeout, side_by_side), _event_report)
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Where items go, and how long each batch may take."""
+
+    calls: Calls
+    catalog: str
+    timeout: float
+    """Seconds for one call."""
+
+    def products(
+        self, products: Iterable[Product] | AsyncIterable[Product], batch_size: int
+    ) -> Batches[UpsertBatch, UpsertReport]:
+        """See ``SightlineClient.upsert_products``. ValueError for a size that no call takes."""
+
+        async def send(messages: list[product_pb2.Product]) -> catalog_pb2.UpsertProductsResponse:
+            request = catalog_pb2.UpsertProductsRequest(catalog_id=self.catalog, products=messages)
+            etags = any(product.etag for product in messages)
+            service = self.calls.catalog_once if etags else self.calls.catalog
+            response = await self.calls(service.UpsertProducts, request, self.timeout)
+            check_answered(len(messages), len(response.results))
+            return response
+
+        batches = _batches(products, _product_id, to_wire.product, _size(batch_size, MAX_PRODUCTS))
+        nothing = catalog_pb2.UpsertProductsResponse()
+        return Batches(_upserted(_answered(batches, send, nothing)), _upsert_report)
+
+    def events(
+        self, events: Iterable[Event] | AsyncIterable[Event], batch_size: int, side_by_side: int
+    ) -> Batches[EventBatch, EventReport]:
+        """See ``SightlineClient.write_events``. ValueError for a size that no call takes."""
+
+        async def send(messages: list[event_pb2.Event]) -> user_event.WriteEventsResponse:
+            request = user_event.WriteEventsRequest(catalog_id=self.catalog, events=messages)
+            response = await self.calls(self.calls.events.WriteEvents, request, self.timeout)
+            check_answered(len(messages), len(response.statuses))
+            return response
+
+        batches = _batches(events, _event_id, to_wire.event, _size(batch_size, MAX_EVENTS))
+        nothing = user_event.WriteEventsResponse()
+        answered = _answered(batches, send, nothing, side_by_side)
+        return Batches(_settled(answered, from_wire.event_batch, EventFailure), _event_report)
+
+    def offers(
+        self, offers: Iterable[Offer] | AsyncIterable[Offer], batch_size: int
+    ) -> Batches[OfferBatch, OfferReport]:
+        """See ``SightlineClient.update_offers``. ValueError for a size that no call takes."""
+
+        async def send(messages: list[catalog_pb2.Offer]) -> catalog_pb2.UpdateOffersResponse:
+            request = catalog_pb2.UpdateOffersRequest(catalog_id=self.catalog, offers=messages)
+            response = await self.calls(self.calls.catalog.UpdateOffers, request, self.timeout)
+            check_answered(len(messages), len(response.statuses))
+            return response
+
+        batches = _batches(offers, _product_id, to_wire.offer, _size(batch_size, MAX_OFFERS))
+        nothing = catalog_pb2.UpdateOffersResponse()
+        answered = _answered(batches, send, nothing)
+        return Batches(_settled(answered, from_wire.offer_batch, OfferFailure), _offer_report)
 
 
-def update_offers(
-    calls: Calls,
-    catalog: str,
-    offers: Iterable[Offer] | AsyncIterable[Offer],
-    timeout: float,
-    batch_size: int,
-) -> Batches[OfferBatch, OfferReport]:
-    """See ``SightlineClient.update_offers``. ValueError for a batch size that no call takes."""
-    _check_size(batch_size, MAX_OFFERS)
-    batches = _batches(offers, _offer_id, to_wire.offer, batch_size)
-    return Batches(_update(calls, catalog, batches, timeout), _offer_report)
-
-
-def _check_size(batch_size: int, most: int) -> None:
+def _size(batch_size: int, most: int) -> int:
     if not 1 <= batch_size <= most:
         raise ValueError(f"batch_size is {batch_size}, not within 1 to {most}")
+    return batch_size
 
 
-async def _upsert(
-    calls: Calls,
-    catalog: str,
-    products: Iterable[Product] | AsyncIterable[Product],
-    timeout: float,
-    batch_size: int,
-) -> AsyncIterator[UpsertBatch]:
-    done = 0
-    async for batch in _batches(products, _product_id, to_wire.product, batch_size):
+async def _answered(
+    batches: AsyncIterator[list[_Prepared[M]]],
+    send: Callable[[list[M]], Awaitable[R]],
+    nothing: R,
+    side_by_side: int = 1,
+) -> AsyncIterator[_Answered[M, R]]:
+    """Each batch with its answer; ``nothing`` = the answer to a batch of which no item can be
+    sent."""
+
+    async def sent(batch: list[_Prepared[M]]) -> R:
         messages = [item.message for item in batch if item.message is not None]
-        request = catalog_pb2.UpsertProductsRequest(catalog_id=catalog, products=messages)
-        etags = any(product.etag for product in messages)
-        service = calls.catalog_once if etags else calls.catalog
-        response = (
-            await calls(service.UpsertProducts, request, timeout)
-            if messages
-            else catalog_pb2.UpsertProductsResponse()
-        )
-        check_answered(len(messages), len(response.results))
-        sent = iter(tuple(map(from_wire.upsert_outcome, response.results)))
+        return await send(messages) if messages else nothing
+
+    done = 0
+    async for batch, response in in_flight(batches, sent, side_by_side):
+        done += len(batch)
+        yield _Answered(batch, response, done)
+
+
+async def _upserted(
+    batches: AsyncIterator[_Answered[product_pb2.Product, catalog_pb2.UpsertProductsResponse]],
+) -> AsyncIterator[UpsertBatch]:
+    async for batch in batches:
+        sent = map(from_wire.upsert_outcome, batch.response.results)
         outcomes = tuple(
             next(sent) if item.message is not None else UpsertOutcome(item.id, error=item.error)
-            for item in batch
+            for item in batch.items
         )
-        done += len(batch)
-        yield UpsertBatch(outcomes, response.index_token, done)
+        yield UpsertBatch(outcomes, batch.response.index_token, batch.done)
 
 
-async def _write(
-    calls: Calls,
-    catalog: str,
-    batches: AsyncIterator[list[_Prepared[event_pb2.Event]]],
-    timeout: float,
-    side_by_side: int,
-) -> AsyncIterator[EventBatch]:
-    async def send(
-        batch: list[_Prepared[event_pb2.Event]],
-    ) -> user_event.WriteEventsResponse:
-        messages = [item.message for item in batch if item.message is not None]
-        request = user_event.WriteEventsRequest(catalog_id=catalog, events=messages)
-        response = (
-            await calls(calls.events.WriteEvents, request, timeout)
-            if messages
-            else user_event.WriteEventsResponse()
-        )
-        check_answered(len(messages), len(response.statuses))
-        return response
-
-    done = 0
-    async for batch, response in in_flight(batches, send, side_by_side):
-        done += len(batch)
-        sent = [item.id for item in batch if item.message is not None]
-        answered = from_wire.event_batch(sent, response, done)
-        unsent = tuple(EventFailure(item.id, item.error) for item in batch if item.error)
-        yield EventBatch(
-            answered.written_count, answered.duplicate_count, (*answered.failures, *unsent), done
-        )
-
-
-async def _update(
-    calls: Calls,
-    catalog: str,
-    batches: AsyncIterator[list[_Prepared[catalog_pb2.Offer]]],
-    timeout: float,
-) -> AsyncIterator[OfferBatch]:
-    done = 0
+async def _settled(
+    batches: AsyncIterator[_Answered[M, R]],
+    read: Callable[[list[str], R, int], B],
+    failure: Callable[[str, SightlineError], Any],
+) -> AsyncIterator[B]:
+    """What became of each batch: of what was sent, and of what could not be."""
     async for batch in batches:
-        messages = [item.message for item in batch if item.message is not None]
-        request = catalog_pb2.UpdateOffersRequest(catalog_id=catalog, offers=messages)
-        response = (
-            await calls(calls.catalog.UpdateOffers, request, timeout)
-            if messages
-            else catalog_pb2.UpdateOffersResponse()
-        )
-        check_answered(len(messages), len(response.statuses))
-        done += len(batch)
-        sent = [item.id for item in batch if item.message is not None]
-        answered = from_wire.offer_batch(sent, response, done)
-        unsent = tuple(OfferFailure(item.id, item.error) for item in batch if item.error)
-        yield OfferBatch(
-            answered.stored_count, (*answered.failures, *unsent), answered.index_token, done
-        )
+        answered: B = read(batch.sent, batch.response, batch.done)
+        unsent = [failure(item.id, item.error) for item in batch.items if item.error is not None]
+        yield replace(answered, failures=(*answered.failures, *unsent))
 
 
-def _product_id(product: Product) -> str:
-    return product.product_id
+def _product_id(item: Product | Offer) -> str:
+    return item.product_id
 
 
 def _event_id(event: Event) -> str:
     return event.event_id
-
-
-def _offer_id(offer: Offer) -> str:
-    return offer.product_id
 
 
 def _batches(
@@ -210,12 +203,8 @@ def _batches(
 async def _prepared(
     values: Iterable[V] | AsyncIterable[V], id_of: Callable[[V], str], translate: Callable[[V], M]
 ) -> AsyncIterator[_Prepared[M]]:
-    if isinstance(values, AsyncIterable):
-        async for value in values:
-            yield _prepare(value, id_of, translate)
-    else:
-        for value in values:
-            yield _prepare(value, id_of, translate)
+    async for value in each(values):
+        yield _prepare(value, id_of, translate)
 
 
 def _prepare(value: V, id_of: Callable[[V], str], translate: Callable[[V], M]) -> _Prepared[M]:
@@ -226,13 +215,7 @@ def _prepare(value: V, id_of: Callable[[V], str], translate: Callable[[V], M]) -
     except SightlineError as error:
         return _Prepared(id_of(value), None, error)
     if item.size > MAX_MESSAGE_BYTES - _ENVELOPE_BYTES:
-        too_large = invalid(
-            "images",
-            "over 32 MiB in one message: write the product with fewer photos, or name photos that"
-            " the catalogue holds by image_id",
-            reason="PRODUCT_TOO_LARGE",
-        )
-        return _Prepared(item.id, None, too_large)
+        return _Prepared(item.id, None, too_large())
     return item
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from sightline_client.convert import to_wire
-from sightline_client.convert.filter_text import FilterSyntaxError, parse
+from sightline_client.convert.filter_text import FilterSyntaxError, parse_filter
 from sightline_client.errors import SightlineError
 from sightline_client.values.filters import Filter as Filter_
 
@@ -138,7 +138,7 @@ Ignore: TypeAlias = Annotated[
 def condition(text: str, currency: str, *, option: str = "--filter") -> Filter_ | None:
     """The filter that the text stands for; wrong text is wrong usage, shown with a caret."""
     try:
-        found = parse(text, currency=currency) if text.strip() else None
+        found = parse_filter(text, currency=currency) if text.strip() else None
         to_wire.filter_(found)
     except FilterSyntaxError as error:
         raise typer.BadParameter(f"{error.message}\n{error.pointer}", param_hint=option) from None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.convert import requests
-from sightline_client.convert.filter_text import FilterSyntaxError, parse
+from sightline_client.convert.filter_text import FilterSyntaxError, parse_filter
 from sightline_client.errors import SightlineError, invalid
 from sightline_client.values.photos import MAX_BYTES, Uri
 
@@ -29,7 +29,9 @@ def request(
     ]
     photos += [Uri(uri) for uri in _texts(line, "image_uri")]
     try:
-        condition = parse(_text(line, "filter"), currency=currency) if "filter" in line else None
+        condition = (
+            parse_filter(_text(line, "filter"), currency=currency) if "filter" in line else None
+        )
     except FilterSyntaxError as error:
         raise _bad("filter", str(error)) from None
     return requests.recommend(
