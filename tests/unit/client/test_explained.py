@@ -84,7 +84,7 @@ def test_every_value_of_the_contracts_enums_has_a_name_and_words_here() -> None:
 def test_the_table_says_what_each_part_comes_from_and_what_moved_it() -> None:
     text = rendered(explained.explanation(explanation()))
     assert "wine-2 Nebbiolo It stands at place 12. [OUTRANKED]" in text
-    assert "Lost: rank:" in text
+    assert "Degraded: rank:" in text
     assert "taste fits this customer's history +0.7500" in text
     assert "brand=Aurora +1.0000" in text
     assert "place 3 by its score alone; moved -9 enough of one brand [BRAND_CAP]" in text

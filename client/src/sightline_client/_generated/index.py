@@ -21,7 +21,7 @@ class SyncIndexCalls(SyncConnected):
         timeout: float | None = None,
     ) -> Generation:
         """Registers an index generation; every write reaches it from then on, and a backfill brings
-        what the catalogue holds already. ``name`` "" = the suite makes one, ``space`` "" =
+        what the catalog holds already. ``name`` "" = the suite makes one, ``space`` "" =
         "visual", ``space_version`` "" = the embedder's default one, ``parameters`` None = flat.
         AlreadyExists (GENERATION_EXISTS), FailedPrecondition (SPACE_UNAVAILABLE). Never tried again
         by itself."""
@@ -39,7 +39,7 @@ class SyncIndexCalls(SyncConnected):
     def backfill_generation(
         self, name: str, *, request_id: str = "", timeout: float | None = None
     ) -> Job:
-        """Starts a job that embeds every stored photo that a generation lacks, or tells of the one
+        """Starts a job that embeds every stored photo that a generation lacks, or returns the one
         that is on it; follow it with ``watch_job``. NotFound (GENERATION_NOT_FOUND)."""
         return self._loop.run(
             self._client.backfill_generation(name, request_id=request_id, timeout=timeout)

@@ -30,7 +30,7 @@ class SyncOperationCalls(SyncConnected):
         return self._loop.iterate(self._client.watch_job(job_id, timeout=timeout))
 
     def create_backup(self, *, request_id: str = "", timeout: float | None = None) -> Job:
-        """Starts a job that copies the catalogue into one file, as it is at one moment; follow it
+        """Starts a job that copies the catalog into one file, as it is at one moment; follow it
         with ``watch_job``. Its results name the ``backup_id``. The same ``request_id`` answers the
         same job."""
         return self._loop.run(self._client.create_backup(request_id=request_id, timeout=timeout))

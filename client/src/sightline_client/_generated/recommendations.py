@@ -48,7 +48,7 @@ class SyncRecommendationCalls(SyncConnected):
         Near to any mix of photos, a text and products (up to 8 in all), for a known ``user`` or a
         ``visitor``; with none of these, what is popular. ``filter``: only products that pass.
         ``page_size``: 1 to 200, 0 = 20. ``scene``: the named plan, "" = "default".
-        ``exclude``: product ids to leave out. ``min_index_token``: see at least that catalogue
+        ``exclude``: product ids to leave out. ``min_index_token``: see at least that catalog
         write. ``min_quality``: similarity (0 to 1) below which ``no_good_match`` is set, 0 = the
         scene's own. ``explain``: split the parts of scores by feature, on the first page.
         ``unlike``: what is not wanted. ``box``: the part of the photos that is meant, None = all of

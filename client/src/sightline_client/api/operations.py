@@ -76,7 +76,7 @@ class OperationCalls(Connected):
                 return
 
     async def create_backup(self, *, request_id: str = "", timeout: float | None = None) -> Job:
-        """Starts a job that copies the catalogue into one file, as it is at one moment; follow it
+        """Starts a job that copies the catalog into one file, as it is at one moment; follow it
         with ``watch_job``. Its results name the ``backup_id``. The same ``request_id`` answers the
         same job."""
         with to_wire.sendable("request"):

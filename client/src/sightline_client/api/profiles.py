@@ -52,7 +52,7 @@ class ProfileCalls(Connected):
         visitor: str | None = None,
         timeout: float | None = None,
     ) -> int:
-        """Keeps what a shopper told of themselves, in the place of all that was kept before; how
+        """Keeps what a shopper shared of themselves, in the place of all that was kept before; how
         much that was. ``consent``: whether they consent to its use; FailedPrecondition
         (CONSENT_REQUIRED) without. No attributes and no consent = it is withdrawn."""
         with to_wire.sendable("request"):

@@ -28,7 +28,7 @@ class SpaceCalls(Connected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Starts a job that fits a visual space on the catalogue's own photos, or tells of the one
+        """Starts a job that fits a visual space on the catalog's own photos, or returns the one
         that is on it; follow it with ``watch_job``. Its results name the ``space_version`` and the
         ``verdict``. ``backbone`` "" = the installation's own, ``max_dimension`` 0 = 256,
         ``max_photos`` 0 = 50,000; ``shopper_photo_tags``: of products that show shoppers' own

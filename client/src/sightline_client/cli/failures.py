@@ -103,7 +103,7 @@ def of_file(error: FileRefused) -> RenderableType:
     """A file that can't be used, and the fix."""
     return Group(
         Text.assemble(("FILE_REFUSED", "bold red"), f": {plain(str(error))}"),
-        Text.assemble(("Fix: ", "bold"), plain(error.mend)),
+        Text.assemble(("Fix: ", "bold"), plain(error.fix)),
     )
 
 

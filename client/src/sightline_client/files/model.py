@@ -17,11 +17,11 @@ refused: its cells are not the ones that were meant."""
 
 
 class FileRefused(Exception):
-    """The file as a whole can't be used. The message says what is wrong, ``mend`` what to do."""
+    """The file as a whole can't be used. The message says what is wrong, ``fix`` what to do."""
 
-    def __init__(self, message: str, mend: str) -> None:
+    def __init__(self, message: str, fix: str) -> None:
         super().__init__(message)
-        self.mend = mend
+        self.fix = fix
 
 
 @dataclass(frozen=True, slots=True)

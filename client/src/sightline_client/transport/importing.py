@@ -85,7 +85,7 @@ class Sender:
     """Seconds for one call."""
     patience: float
     """Seconds for which a batch is tried again while the suite is away or busy."""
-    told: Callable[[SightlineError, float], None] | None = None
+    report: Callable[[SightlineError, float], None] | None = None
     """Hears before every such wait why, and how many seconds are left."""
 
     async def send(self, lines: Sequence[Line[S]]) -> Decided[S]:
@@ -104,7 +104,7 @@ class Sender:
             response = await patiently(
                 partial(self.calls, self.calls.catalog.ImportProducts, request, self.timeout),
                 self.patience,
-                self.told,
+                self.report,
             )
             errors.check_answered(len(waiting), len(response.results))
             results |= zip((line.number for line in waiting), response.results, strict=True)
@@ -115,8 +115,8 @@ class Sender:
                 left = until - asyncio.get_running_loop().time()
                 if left < 0:
                     raise error
-                if self.told is not None:
-                    self.told(error, left)
+                if self.report is not None:
+                    self.report(error, left)
                 await asyncio.sleep(1)
         return Decided(lines, [_error(line, results[line.number]) for line in lines], state, token)
 

@@ -41,11 +41,11 @@ async def in_flight(
 async def patiently(
     call: Callable[[], Awaitable[R]],
     patience: float,
-    told: Callable[[SightlineError, float], None] | None = None,
+    report: Callable[[SightlineError, float], None] | None = None,
 ) -> R:
     """The call's answer; while the suite is away or too busy it is tried again, for up to
-    ``patience`` seconds. Only for calls that may be repeated. ``told`` before every wait: why, and
-    the seconds that are left for it."""
+    ``patience`` seconds. Only for calls that may be repeated. ``report`` hears before every wait
+    why, and the seconds that are left for it."""
     until = asyncio.get_running_loop().time() + patience
     wait = _FIRST_WAIT
     while True:
@@ -56,8 +56,8 @@ async def patiently(
             left = until - asyncio.get_running_loop().time()
             if _hopeless(error) or pause > left:
                 raise
-            if told is not None:
-                told(error, left)
+            if report is not None:
+                report(error, left)
             await asyncio.sleep(pause)
             wait = min(wait * 2, _LONGEST_WAIT)
 

@@ -173,7 +173,9 @@ async def _settled(
     """What became of each batch: of what was sent, and of what could not be."""
     async for batch in batches:
         answered: B = read(batch.sent, batch.response, batch.done)
-        unsent = [failure(item.id, item.error) for item in batch.items if item.error is not None]
+        unsent: list[Any] = [
+            failure(item.id, item.error) for item in batch.items if item.error is not None
+        ]
         yield replace(answered, failures=(*answered.failures, *unsent))
 
 

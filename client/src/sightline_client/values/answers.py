@@ -139,7 +139,7 @@ class Versions:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How fresh the searched index is against the catalogue."""
+    """How fresh the searched index is against the catalog."""
 
     index_token: str
     """The newest write that it holds in full."""
@@ -175,7 +175,7 @@ class RecommendedProduct:
     score_event: EventType | None = None
     """None = there is no score, or this release does not know the event."""
     score_rank: int = 0
-    """Place by ``raw_score`` alone, from 1; 0 = not told."""
+    """Place by ``raw_score`` alone, from 1; 0 = not known."""
     moves: tuple[Move, ...] = ()
     """Why it stands elsewhere: their places sum to ``score_rank`` − ``rank``."""
 
@@ -194,7 +194,7 @@ class Recommendations:
     freshness: Freshness | None
     """None when no index was searched."""
     missing_product_ids: tuple[str, ...]
-    """Products in the query that the catalogue does not hold."""
+    """Products in the query that the catalog does not hold."""
     hidden_count: int
     """Candidates left out because the shopper hid them."""
     attribution_token: str

@@ -12,7 +12,7 @@ class Availability(StrEnum):
     """Whether a product can be bought now."""
 
     UNSPECIFIED = "UNSPECIFIED"
-    """Not said; the catalogue stores it as IN_STOCK."""
+    """Not said; the catalog stores it as IN_STOCK."""
     IN_STOCK = "IN_STOCK"
     OUT_OF_STOCK = "OUT_OF_STOCK"
     PREORDER = "PREORDER"
@@ -95,7 +95,7 @@ class Product:
     uri: str = ""
     """The shop's page of it; "" = none."""
     create_time: datetime | None = None
-    """When the catalogue first stored it (UTC). Set by the service."""
+    """When the catalog first stored it (UTC). Set by the service."""
     update_time: datetime | None = None
     """When it last changed (UTC). Set by the service."""
     etag: str = ""
@@ -123,7 +123,7 @@ class CategoryDoubt:
     probability: float
     """The chance that the photo is of that category, at most."""
     instead: CategoryGuess | None
-    """What it rather looks like; None = like none of the catalogue's categories."""
+    """What it rather looks like; None = like none of the catalog's categories."""
     space_version: str
     """The fitted space whose head says so."""
 

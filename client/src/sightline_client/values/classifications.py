@@ -20,12 +20,12 @@ class FilterProposal:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What a photo is of, as a head learned from the catalogue tells it."""
+    """What a photo is of, by a head that was learned from the catalog."""
 
     guesses: tuple[CategoryGuess, ...]
     """The most likely full paths, best first."""
     unknown_probability: float
-    """The chance that it is of none of the catalogue's categories, 0 to 1."""
+    """The chance that it is of none of the catalog's categories, 0 to 1."""
     unknown: bool
     """Nothing fits."""
     sure: CategoryGuess | None

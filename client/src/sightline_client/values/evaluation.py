@@ -87,7 +87,7 @@ class BrandExposure:
     place_share: float
     """Of the first ten places."""
     product_share: float
-    """Of the catalogue's products."""
+    """Of the catalog's products."""
     interest_share: float
     """Of what shoppers liked in the part that was held out."""
 

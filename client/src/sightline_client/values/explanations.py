@@ -15,7 +15,7 @@ class Outcome(StrEnum):
     SHOWN = "SHOWN"
     """It is on the first page."""
     PRODUCT_NOT_FOUND = "PRODUCT_NOT_FOUND"
-    """The catalogue does not hold it."""
+    """The catalog does not hold it."""
     EXCLUDED = "EXCLUDED"
     """The request itself leaves it out."""
     FILTERED = "FILTERED"
@@ -86,7 +86,7 @@ class Explanation:
     text: str
     """The outcome as a sentence, in the request's language."""
     product: Product | None
-    """None when the catalogue does not hold it."""
+    """None when the catalog does not hold it."""
     rejection: FilterRejection | None
     collapsed_into_product_id: str
     branches: tuple[BranchVerdict, ...]

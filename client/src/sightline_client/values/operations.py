@@ -110,7 +110,7 @@ class GenerationState(StrEnum):
     UNKNOWN = "UNKNOWN"
     """A state that this client is too old to know."""
     BUILDING = "BUILDING"
-    """It may lack photos that the catalogue held before it was created."""
+    """It may lack photos that the catalog held before it was created."""
     READY = "READY"
     DROPPED = "DROPPED"
 
@@ -166,7 +166,7 @@ class Verification:
     recall: float
     """Share of the exact nearest neighbours that the index finds, 0 to 1."""
     filtered_recall: float | None
-    """The same under a filter; None = none passes a part of the catalogue."""
+    """The same under a filter; None = none passes a part of the catalog."""
     k: int
     """Neighbours that were asked for."""
     record_count: int
@@ -180,7 +180,7 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A catalogue's vectors of one version of a space, in one collection of the engine."""
+    """A catalog's vectors of one version of a space, in one collection of the engine."""
 
     name: str
     space: str
@@ -210,7 +210,7 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A copy of a catalogue in one file."""
+    """A copy of a catalog in one file."""
 
     backup_id: str
     catalog: str

@@ -87,7 +87,7 @@ class ShopperProfile:
     """What is known of a shopper."""
 
     attributes: Mapping[str, str]
-    """What they told of themselves with their consent."""
+    """What they shared of themselves with their consent."""
     affinities: tuple[Affinity, ...]
     """The strongest first."""
     disliked_product_ids: tuple[str, ...]

@@ -83,12 +83,12 @@ class Space:
     default: bool
     """Items that name no version are embedded with it."""
     fitted: bool
-    """It was fitted on this catalogue's photos."""
+    """It was fitted on this catalog's photos."""
     forced: bool
     """Its promotion was forced past its evaluation."""
     takes_texts: bool
     categories: int
-    """Categories that it can tell; 0 = none."""
+    """Categories that it knows; 0 = none."""
     shopper_views: int
     catalogue_views: int
     """Views of a photo of either camera that are averaged."""

@@ -27,7 +27,7 @@ class ItemItem(StrEnum):
     EASE = "EASE"
     """The same without an order."""
     KNN = "KNN"
-    """For large catalogues."""
+    """For large catalogs."""
 
 
 @dataclass(frozen=True, slots=True)

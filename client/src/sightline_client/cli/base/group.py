@@ -34,7 +34,7 @@ _WORDS = (
 
 
 class Command(TyperCommand):
-    """One command. Flags show no type, and what is wrong with a value is told in plain words."""
+    """One command. Flags show no type, and what is wrong with a value is in plain words."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """As typer's own."""
@@ -78,8 +78,8 @@ class Commands(typer.Typer):
         outer = super().command
 
         def register(function: F) -> F:
-            told = settings | {"help": flowing(function.__doc__ or "")}
-            outer(name, **told)(spread(function))
+            described = settings | {"help": flowing(function.__doc__ or "")}
+            outer(name, **described)(spread(function))
             return function
 
         return register

@@ -28,8 +28,8 @@ class _Rows(ProgressColumn):
         if rows is None:
             return Text("")
         speed = rows / task.elapsed if task.elapsed else 0.0
-        told = f"{rows:,} rows, {speed:,.0f}/s"
-        return Text(told + (f", {refused:,} refused" if refused else ""))
+        speed_text = f"{rows:,} rows, {speed:,.0f}/s"
+        return Text(speed_text + (f", {refused:,} refused" if refused else ""))
 
 
 class Meter:

@@ -92,16 +92,16 @@ def show_json(message: Message) -> None:
 def facts(message: Message) -> dict[str, Any]:
     """A message in Protobuf's standard JSON mapping, every field present. What that can't hold is
     explained on standard error and ends with code 1; nothing half is printed."""
-    return guarded(lambda: told(message))
+    return guarded(lambda: json_of(message))
 
 
-def told(message: Message) -> dict[str, Any]:
+def json_of(message: Message) -> dict[str, Any]:
     """As ``facts``, but ServerFault for what JSON can't hold: a time after the year 9999, a detail
     of a type that only a newer client knows."""
     try:
         return MessageToDict(message, always_print_fields_with_no_presence=True)
     except (JsonError, MessageError, TypeError, ValueError) as error:
-        problem = f"the answer can't be told as JSON: {error}"
+        problem = f"the answer can't be written as JSON: {error}"
         raise make(Failure(code=grpc.StatusCode.INTERNAL, message=problem)) from None
 
 

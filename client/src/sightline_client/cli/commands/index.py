@@ -254,14 +254,14 @@ def _show_upgrade(made: upgrade.Upgrade, *, json: bool) -> None:
             {
                 "time": step.time.isoformat(),
                 "step": step.name,
-                "told": step.told,
+                "result": step.result,
                 "seconds": round(step.seconds, 3),
             }
             for step in made.steps
         ]
         running.show_facts({"generation": name, "active": made.done, "steps": steps})
         return
-    running.show(listings.timeline([(s.time, s.name, s.told, s.seconds) for s in made.steps]))
+    running.show(listings.timeline([(s.time, s.name, s.result, s.seconds) for s in made.steps]))
     found = made.generation.verification if made.generation is not None else None
     if found is not None and not found.passed and not made.done:
         running.show(listings.verification(found))

@@ -125,7 +125,7 @@ def import_(
         raise typer.BadParameter("give FILE or --folder, and not both", param_hint="FILE")
     if mode is Mode.FULL and file is not None and MARK in file.suffixes:
         raise typer.BadParameter(
-            "a file of rejected rows is a part of a catalogue: full would delete the rest",
+            "a file of rejected rows is a part of a catalog: full would delete the rest",
             param_hint="--mode",
         )
     source = _open(file, folder, images, columns)

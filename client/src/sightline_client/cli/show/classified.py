@@ -12,29 +12,29 @@ from sightline_client.values.classifications import Classification
 from sightline_client.values.signals import Box, Subject
 
 
-def classification(told: Classification) -> RenderableType:
+def classification(value: Classification) -> RenderableType:
     """What a photo is of, then filters to search on with."""
     table = Table("category", "chance", box=box.SIMPLE_HEAD)
-    for guess in told.guesses:
+    for guess in value.guesses:
         table.add_row(plain(" > ".join(guess.category_path)), f"{guess.probability:.1%}")
-    table.add_row("none of these", f"{told.unknown_probability:.1%}")
-    parts: list[RenderableType] = [table, _verdict(told)]
-    if told.proposals:
+    table.add_row("none of these", f"{value.unknown_probability:.1%}")
+    parts: list[RenderableType] = [table, _verdict(value)]
+    if value.proposals:
         proposals = Table("search on with --filter", "chance", box=box.SIMPLE_HEAD)
-        for proposal in told.proposals:
+        for proposal in value.proposals:
             proposals.add_row(plain(proposal.text), f"{proposal.probability:.1%}")
         parts.append(proposals)
-    if told.subject is not None:
-        parts.append(Text(_subject(told.subject)))
+    if value.subject is not None:
+        parts.append(Text(_subject(value.subject)))
     return Group(*parts)
 
 
-def _verdict(told: Classification) -> Text:
-    if told.unknown:
-        return Text("Nothing fits: the photo is of none of the catalogue's categories.")
-    if told.sure is None:
+def _verdict(value: Classification) -> Text:
+    if value.unknown:
+        return Text("Nothing fits: the photo is of none of the catalog's categories.")
+    if value.sure is None:
         return Text("No category is likely.")
-    path, chance = " > ".join(told.sure.category_path), told.sure.probability
+    path, chance = " > ".join(value.sure.category_path), value.sure.probability
     return Text(f"It is likely of {plain(path)} ({chance:.1%}).")
 
 

@@ -21,7 +21,7 @@ FIGURES = {
     "hit@10": "hit@10: share of shoppers with at least one hit among the first ten.",
     "auc": "AUC: chance that something liked later stands before something that is not; 0.5 is by"
     " chance.",
-    "coverage@10": "coverage: share of the catalogue that is among anybody's first ten.",
+    "coverage@10": "coverage: share of the catalog that is among anybody's first ten.",
     "novelty@10": "novelty: how rare a liking of the listed products is, in bits; more = rarer.",
     "diversity@10": "diversity: how unlike each other the first ten are by their features; 0 to 1.",
     "popularity@10": "popularity: share of shoppers who like a listed product.",

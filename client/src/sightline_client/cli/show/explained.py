@@ -60,7 +60,7 @@ def explanation(value: Explanation) -> RenderableType:
         name = f"{plain(value.product.product_id)} {plain(value.product.title)}"
         lines.append(Text(name, style="bold"))
     lines.append(Text(f"{plain(value.text)} [{value.outcome}]"))
-    lines += [Text(f"Lost: {degradation(item)}", style="yellow") for item in value.degradations]
+    lines += [Text(f"Degraded: {degradation(item)}", style="yellow") for item in value.degradations]
     if value.rejection is not None:
         lines += [Text(f"  it has {plain(held)}") for held in value.rejection.held]
         if value.rejection.path:
@@ -90,8 +90,8 @@ def _explained(title: str, value: ExplainedScore) -> RenderableType:
 
 def moved(score_rank: int, moves: Iterable[Move]) -> str:
     """What moved a product, in words; "" = nothing did."""
-    told = "; ".join(f"{move.places:+d} {CAUSES[move.cause]} [{move.cause}]" for move in moves)
-    return f"place {score_rank} by its score alone; moved {told}" if told else ""
+    steps = "; ".join(f"{move.places:+d} {CAUSES[move.cause]} [{move.cause}]" for move in moves)
+    return f"place {score_rank} by its score alone; moved {steps}" if steps else ""
 
 
 def _score(title: str, parts: Sequence[ScorePart], moved: str) -> RenderableType:

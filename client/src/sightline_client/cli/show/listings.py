@@ -18,7 +18,7 @@ from sightline_client.values.operations import Backup, Generation, Job, Model, V
 
 def jobs(values: Sequence[Job]) -> RenderableType:
     """Jobs, a line each."""
-    table = _table("job", "kind", "state", "done", "made", "asked for", "ended")
+    table = _table("job", "kind", "state", "done", "result", "created", "ended")
     for job in values:
         of = f"{job.done:,}" + (f" of {job.total:,}" if job.total else "")
         made = ", ".join(f"{name} {value}" for name, value in job.results.items())
@@ -122,8 +122,8 @@ def verification(value: Verification) -> RenderableType:
 def timeline(steps: Sequence[tuple[datetime, str, str, float]]) -> RenderableType:
     """Steps with when they began, what came of them, and how many seconds they took."""
     table = _table("began", "step", "what came of it", "took")
-    for began, name, told, seconds in steps:
-        _row(table, _time(began), name, told, f"{seconds:,.1f} s")
+    for began, name, result, seconds in steps:
+        _row(table, _time(began), name, result, f"{seconds:,.1f} s")
     return table
 
 
@@ -142,8 +142,8 @@ def _count(value: int | None) -> str:
 def _verified(value: Verification | None) -> str:
     if value is None:
         return "–"
-    told = f"recall {value.recall:.3f}" if value.passed else f"{len(value.findings)} findings"
-    return f"{'passed' if value.passed else 'failed'}, {told}"
+    outcome = f"recall {value.recall:.3f}" if value.passed else f"{len(value.findings)} findings"
+    return f"{'passed' if value.passed else 'failed'}, {outcome}"
 
 
 def products(
@@ -166,7 +166,7 @@ def products(
             *([_doubt(product.category_doubt)] if doubted else ()),
         )
     if not values:
-        return Text("no product is doubted" if doubted else "no product passes")
+        return Text("no product is doubted" if doubted else "no products match")
     return Group(table, Text("There are more: raise --top.")) if more else table
 
 
@@ -217,7 +217,7 @@ def product(value: Product) -> RenderableType:
 def found(value: Found) -> RenderableType:
     """Candidates with their similarity, what was lost and where the time went."""
     lost = [
-        Text(f"Lost: {tables.degradation(item)}", style="yellow") for item in value.degradations
+        Text(f"Degraded: {tables.degradation(item)}", style="yellow") for item in value.degradations
     ]
     table = _table("rank", "product", "title", "category", "price", "similarity")
     for item in value.results:
@@ -230,7 +230,7 @@ def found(value: Found) -> RenderableType:
             str(item.product.price or "–"),
             f"{item.similarity:.4f}",
         )
-    results = table if value.results else Text("no product passes")
+    results = table if value.results else Text("no products match")
     similarity = "similarity: cosine to the nearest of what was asked for, −1 to 1."
     like = tables.like_it_caption(value.results)
     caption = Text(f"{similarity} {like}".rstrip(), style="dim")

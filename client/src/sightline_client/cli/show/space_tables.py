@@ -20,8 +20,8 @@ MEANINGS = {
     "1-NN": "the nearest photo shows the same product",
     "hit@5": "one of the five nearest does",
     "mAP": "how early all photos of the product come",
-    "category": "the category that its head tells is right",
-    "1-NN one catalogue photo": "the same, when each product has one catalogue photo",
+    "category": "the category that its head predicts is right",
+    "1-NN one catalogue photo": "the same, when each product has one catalog photo",
     "1-NN unseen products": "the same, for products whose photos the map never saw",
     "text hit@10": "a title finds a photo of its product among ten",
 }
@@ -56,7 +56,7 @@ def space(value: Space) -> RenderableType:
         ("state", _state(value)),
         ("vector", f"{value.dimension:,} components"),
         ("takes", _takes(value)),
-        ("categories", f"{value.categories:,}" if value.categories else "tells none"),
+        ("categories", f"{value.categories:,}" if value.categories else "none"),
         ("views", f"{value.shopper_views} of a shopper's photo, {value.catalogue_views} of yours"),
         ("photos are", plain(value.preprocessing)),
         ("weights", plain(value.licence)),
@@ -88,22 +88,22 @@ def evaluation(value: SpaceEvaluation) -> RenderableType:
         f" {value.categories:,} categories, seed {value.seed}; each figure is of photos that the"
         " map had not seen."
     )
-    told = [
+    meanings = [
         Text(f"{plain(each.name)}: {MEANINGS[each.name]}.", style="dim")
         for each in value.figures
         if each.name in MEANINGS
     ]
     verdict = Text.assemble((value.verdict.value, STYLES[value.verdict]), ": ", plain(value.text))
-    return Group(verdict, table, Text(learned), *told)
+    return Group(verdict, table, Text(learned), *meanings)
 
 
 def _state(value: Space) -> str:
-    told = value.state.value.lower()
+    state = value.state.value.lower()
     if value.default:
-        told += ", default"
+        state += ", default"
     if value.forced:
-        told += ", forced"
-    return told if value.ready or told != "serving" else "serving, not ready"
+        state += ", forced"
+    return state if value.ready or state != "serving" else "serving, not ready"
 
 
 def _takes(value: Space) -> str:

@@ -50,7 +50,7 @@ CAUSES = MappingProxyType(
         Cause.UNKNOWN: "something was lost that this client does not know",
         Cause.EMBEDDER_UNAVAILABLE: "photos and texts could not be turned into vectors",
         Cause.INDEX_UNAVAILABLE: "the vector index did not answer",
-        Cause.RETRIEVER_UNAVAILABLE: "the catalogue did not answer",
+        Cause.RETRIEVER_UNAVAILABLE: "the catalog did not answer",
         Cause.RANKER_UNAVAILABLE: "ranking did not answer: this is the order of similarity",
         Cause.PROFILE_UNAVAILABLE: "the shopper's history could not be read: nothing here is"
         " personal, and what they hid may be shown",
@@ -76,7 +76,7 @@ def answer(value: Recommendations, *, title: str = "") -> RenderableType:
 
 
 def status(value: Status) -> RenderableType:
-    """The suite's state: each part, the catalogue and its index, the model, the scenes."""
+    """The suite's state: each part, the catalog and its index, the model, the scenes."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("part")
     table.add_column("state")
@@ -87,7 +87,7 @@ def status(value: Status) -> RenderableType:
 
 
 def catalog(value: Status) -> RenderableType:
-    """How much of the catalogue can be found by its looks."""
+    """How much of the catalog can be found by its looks."""
     lines = _status_lines(value)
     return Group(*(Text(line) for line in lines if not line.startswith(("scenes", "ranking"))))
 
@@ -97,7 +97,7 @@ STATUS_CAPTION = "answered in ms: how long the part's own answer took, seen from
 
 def degradation(value: Degradation) -> str:
     """What was lost and what the answer rests on instead, in a sentence."""
-    instead = f" Instead: {plain(value.substitute)}." if value.substitute else ""
+    instead = f" Fallback: {plain(value.substitute)}." if value.substitute else ""
     return f"{plain(value.stage)}: {CAUSES[value.cause]} [{value.cause}].{instead}"
 
 
@@ -174,7 +174,7 @@ def like_it_caption(results: Iterable[RecommendedProduct | FoundProduct]) -> str
         return ""
     return (
         "+n like it: variants, and products with the same picture, that the product stands for;"
-        " --json tells their ids."
+        " --json has their ids."
     )
 
 
@@ -185,7 +185,7 @@ def plain(text: str) -> str:
 
 def _results(results: Sequence[RecommendedProduct], title: str) -> RenderableType:
     if not results:
-        return Text(f"{title + ': ' if title else ''}no product passes.")
+        return Text(f"{title + ': ' if title else ''}no products match.")
     table = Table(
         box=box.SIMPLE_HEAD,
         title=Text(plain(title), style="bold") if title else None,
@@ -228,13 +228,13 @@ def chance(item: RecommendedProduct) -> str:
 
 
 def _notes(value: Recommendations) -> list[Text]:
-    notes = [Text(f"Lost: {degradation(item)}", style="yellow") for item in value.degradations]
+    notes = [Text(f"Degraded: {degradation(item)}", style="yellow") for item in value.degradations]
     if value.no_good_match:
         nearest = ": these are the nearest" if value.results else ""
         notes.append(Text(f"Nothing is near the query{nearest}.", style="yellow"))
     if value.missing_product_ids:
         missing = ", ".join(plain(product_id) for product_id in value.missing_product_ids)
-        notes.append(Text(f"Not in the catalogue: {missing}", style="yellow"))
+        notes.append(Text(f"Not in the catalog: {missing}", style="yellow"))
     if value.hidden_count:
         notes.append(Text(f"Left out because the shopper hid them: {value.hidden_count}"))
     return notes
@@ -275,8 +275,8 @@ def _status_lines(value: Status) -> list[str]:
 
 def _offer_line(offered: EmbedderSpace) -> str:
     notes = ("the default",) * offered.default + ("not ready",) * (not offered.ready)
-    told = f" ({', '.join(notes)})" if notes else ""
-    return f"embedder: {offered.space} by {offered.model}, version {offered.version or '?'}{told}"
+    noted = f" ({', '.join(notes)})" if notes else ""
+    return f"embedder: {offered.space} by {offered.model}, version {offered.version or '?'}{noted}"
 
 
 def _index_line(freshness: Freshness) -> str:

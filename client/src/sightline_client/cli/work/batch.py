@@ -112,7 +112,7 @@ def _line(row: Row, result: rec.RecommendResponse | SightlineError) -> dict[str,
     if isinstance(result, SightlineError):
         return head | {"error": _error(result)}
     try:
-        return head | {"response": running.told(result)}
+        return head | {"response": running.json_of(result)}
     except SightlineError as error:
         return head | {"error": _error(error)}
 
@@ -121,5 +121,5 @@ def _error(error: SightlineError) -> dict[str, Any]:
     violations = [
         {"field": item.field, "description": item.description} for item in error.violations
     ]
-    told = {"code": error.code.name, "reason": error.reason, "message": error.message}
-    return told | {"violations": violations}
+    facts = {"code": error.code.name, "reason": error.reason, "message": error.message}
+    return facts | {"violations": violations}

@@ -91,7 +91,7 @@ async def _send_rows(  # noqa: PLR0917 (handed on as they came)
     def refuse(row: Row, error: SightlineError) -> None:
         outcome.refused += 1
         rejected.add(row, error)
-        importing.tell_row(outcome.refused, row, error, str(row.cells.get(id_column) or ""))
+        importing.report_row(outcome.refused, row, error, str(row.cells.get(id_column) or ""))
 
     async def sent(lot: _Lot[M]) -> Sequence[status_pb2.Status]:
         if not lot.messages:

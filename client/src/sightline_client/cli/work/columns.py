@@ -54,7 +54,7 @@ class FileColumns(OptionGroup):
         str,
         typer.Option(
             metavar="NAME",
-            help="Whose export it is, where its columns do not tell; none: take them as they are.",
+            help="Whose export it is, where its columns do not show it; none: as they are.",
         ),
     ] = ""
     encoding: Annotated[
@@ -88,7 +88,7 @@ class Rows:
         except FileRefused as error:
             if reading.map.columns:
                 raise
-            raise FileRefused(str(error), error.mend + self._hint(path, given)) from None
+            raise FileRefused(str(error), error.fix + self._hint(path, given)) from None
 
     def _reading(self, path: Path, given: FileColumns) -> Reading:
         pairs = given.map or []
@@ -113,8 +113,9 @@ class Rows:
             return Reading(map=fixed, shape=shape, encoding=given.encoding)
         before = ColumnMap() if own else _last(names)
         if before:
-            told = ", ".join(f"{theirs}={ours}" for theirs, ours in before.columns.items())
-            running.say(Text(plain(f"Columns as the last time: {told} (--map none forgets them).")))
+            pairs_then = ", ".join(f"{theirs}={ours}" for theirs, ours in before.columns.items())
+            hint = "(--map none forgets them)"
+            running.say(Text(plain(f"Columns as the last time: {pairs_then} {hint}.")))
         constants = {**before.constants, **fixed.constants}
         return Reading(map=ColumnMap(before.columns, constants), encoding=given.encoding)
 
@@ -130,8 +131,8 @@ class Rows:
             return None
         found = shape_of(names, self.shapes)
         if found is not None:
-            told = f"Read as an export of {found.of} (--shape none to read it as it is)."
-            running.say(Text(told))
+            hint = "(--shape none to read it as it is)"
+            running.say(Text(f"Read as an export of {found.of} {hint}."))
         return found
 
     def _proposal(self, path: Path, given: FileColumns) -> Proposal:

@@ -32,7 +32,7 @@ from sightline_client.transport.importing import Line, Sender, read_ahead, send_
 from sightline_client.values.catalog import ImportMode
 
 SHOWN = 10
-"""Refused rows that are told one by one; the file of refused rows has them all."""
+"""Refused rows that are reported one by one; the file of refused rows has them all."""
 _MOST_RUNS = 10_000
 _SAMPLE = 5
 """Products to delete that are named; --json has up to 20."""
@@ -151,10 +151,10 @@ async def check(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
                     _refuse(outcome, rejected, line.source, line.error)
                 bar.at(source.table.done, rows=outcome.rows, refused=outcome.refused)
         rejected.close()
-        _tell_shared(shared)
+        _report_shared(shared)
         if plan.mode is ImportMode.FULL:
             outcome.closing = await _absent(client, held)
-            _tell_deletion(outcome.closing)
+            _report_deletion(outcome.closing)
     outcome.rejected = rejected.path if rejected.count else None
     outcome.seconds = time.monotonic() - since
     return outcome
@@ -206,7 +206,7 @@ async def _send(
         state.import_id,
         client.batch_timeout,
         patience.seconds,
-        patience.tell,
+        patience.report,
     )
     rejected = Rejected(source.path, source.table)
     again = state.refused_count > 0
@@ -225,7 +225,7 @@ async def _send(
                     if error is not None:
                         _refuse(outcome, rejected, line.source, error)
                 bar.at(source.table.done, rows=outcome.rows, refused=outcome.refused)
-            _tell_shared(shared)
+            _report_shared(shared)
     finally:
         rejected.close()
         outcome.rejected = rejected.path if rejected.count else None
@@ -258,7 +258,7 @@ def _lines(
             yield Line(row.number, made, row, error)
 
 
-def _tell_shared(shared: SharedPhotos) -> None:
+def _report_shared(shared: SharedPhotos) -> None:
     """What comes of one photo for many products, which may be meant."""
     if shared.count:
         have = counted(shared.count, "product has", "products have")
@@ -279,10 +279,10 @@ def _refuse(outcome: Outcome, rejected: Rejected, row: Row, error: SightlineErro
     outcome.refused += 1
     outcome.unnamed += not products.product_id(row.cells)
     rejected.add(row, error)
-    tell_row(outcome.refused, row, error, products.product_id(row.cells))
+    report_row(outcome.refused, row, error, products.product_id(row.cells))
 
 
-def tell_row(count: int, row: Row, error: SightlineError, item_id: str) -> None:
+def report_row(count: int, row: Row, error: SightlineError, item_id: str) -> None:
     """The first refused rows one by one; the rest is in the file."""
     if count <= SHOWN:
         name = f" ({plain(item_id)})" if item_id else ""
@@ -299,7 +299,7 @@ async def _may_close(client: SightlineClient, import_id: str, plan: Plan, outcom
     )
     with progress.meter("counting what is not in the file", stays=False):
         outcome.closing = await _closed(client, request)
-    _tell_deletion(outcome.closing)
+    _report_deletion(outcome.closing)
     if outcome.unnamed and outcome.closing.delete_count and not plan.force:
         rows = counted(outcome.unnamed, "refused row has", "refused rows have")
         running.say(
@@ -330,7 +330,7 @@ async def _closed(
     return await client.calls(client.calls.catalog.CloseImport, request, client.batch_timeout)
 
 
-def _tell_deletion(closing: catalog_pb2.CloseImportResponse) -> None:
+def _report_deletion(closing: catalog_pb2.CloseImportResponse) -> None:
     if not closing.delete_count:
         running.say(Text("Every product of the catalog is in the file: nothing to delete."))
         return

@@ -5,7 +5,7 @@ Such a package offers a function under the entry point group ``sightline.evaluat
     evaluate(events, products, *, protocols, share, seed, progress) -> Evaluation
 
 with lists of the contract's Event and Product, names of protocols ("global", "per-user-tail"; the
-first one decides), the share of events to hold out, and a function that is told how much of how
+first one decides), the share of events to hold out, and a function that hears how much of how
 much is done. sightline-ranker[train] is one.
 """
 
@@ -48,7 +48,7 @@ class Evaluate(Protocol):
 
 
 def evaluator() -> Evaluate:
-    """The installed one. FileRefused, as what can't be read: with how to mend it."""
+    """The installed one. FileRefused, as what can't be read: with how to fix it."""
     for point in entry_points(group=GROUP):
         try:
             found: Evaluate = point.load()
@@ -96,13 +96,13 @@ def _read(
     try:
         for row in table.rows():
             if row.error is not None:
-                raise FileRefused(f"{path.name}, row {row.number}: {row.error}", _MEND)
+                raise FileRefused(f"{path.name}, row {row.number}: {row.error}", _FIX)
             try:
                 yield made(row.cells)
             except SightlineError as error:
-                raise FileRefused(f"{path.name}, row {row.number}: {error}", _MEND) from None
+                raise FileRefused(f"{path.name}, row {row.number}: {error}", _FIX) from None
     finally:
         table.close()
 
 
-_MEND = "mend the row: `sightline events import` and `products import` list all that are bad"
+_FIX = "fix the row: `sightline events import` and `products import` list all that are bad"

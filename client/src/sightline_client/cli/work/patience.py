@@ -21,7 +21,7 @@ _FIRST = 2.0
 """Seconds for which the first call is: nothing has begun yet that would be lost."""
 _FIRST_TIMEOUT = 10.0
 _QUIET = 60.0
-"""Seconds after which a wait is told once more: it is another one, or a very long one."""
+"""Seconds after which a wait is reported once more: it is another one, or a very long one."""
 
 
 async def reach(client: SightlineClient) -> None:
@@ -32,22 +32,22 @@ async def reach(client: SightlineClient) -> None:
 
 
 class Patience:
-    """Tries calls again while the suite is away. However many wait, it is told once."""
+    """Tries calls again while the suite is away. However many wait, it is reported once."""
 
     def __init__(self, seconds: float = LONG) -> None:
         self.seconds = seconds
-        self._told_at = -_QUIET
+        self._reported_at = -_QUIET
 
     async def wait(self, call: Callable[[], Awaitable[R]]) -> R:
         """The call's answer; see ``patiently``."""
-        return await patiently(call, self.seconds, self.tell)
+        return await patiently(call, self.seconds, self.report)
 
-    def tell(self, error: SightlineError, left: float) -> None:
+    def report(self, error: SightlineError, left: float) -> None:
         """Says that it waits and for how long at most."""
         now = time.monotonic()
-        if now - self._told_at < _QUIET:
+        if now - self._reported_at < _QUIET:
             return
-        self._told_at = now
+        self._reported_at = now
         why = (
             "The suite does not answer" if error.reason == UNREACHABLE else "The suite is not ready"
         )

@@ -34,7 +34,7 @@ class Step:
 
     time: datetime
     name: str
-    told: str
+    result: str
     """What came of it."""
     seconds: float
 
@@ -51,17 +51,17 @@ class Upgrade:
 
     @asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[list[str]]:
-        """Times a step; what is put into the list tells what came of it."""
-        begun, clock, told = datetime.now(UTC), time.monotonic(), list[str]()
+        """Times a step; what is put into the list is its result."""
+        begun, clock, result = datetime.now(UTC), time.monotonic(), list[str]()
         try:
-            yield told
+            yield result
         finally:
             took = time.monotonic() - clock
-            self.steps.append(Step(begun, name, " ".join(told) or "it did not end", took))
+            self.steps.append(Step(begun, name, " ".join(result) or "it did not end", took))
 
 
 async def upgrade(client: SightlineClient, space: str, version: str, made: Upgrade) -> None:
-    """Roll a version out, or go on with it; ``made`` tells how far it came, whatever happens.
+    """Roll a version out, or go on with it; ``made`` shows how far it came, whatever happens.
 
     ``version``: the space's, or the name of the model that makes it; "" = the one that the embedder
     takes by default, in the space "visual".
@@ -71,25 +71,25 @@ async def upgrade(client: SightlineClient, space: str, version: str, made: Upgra
     active = next((each for each in listed if each.active), None)
     if active is not None and active.space_version == wanted:
         made.generation, made.done = active, True
-        async with made.step("look") as told:
-            told.append(f"{active.name} has this version and is active: nothing to do")
+        async with made.step("look") as result:
+            result.append(f"{active.name} has this version and is active: nothing to do")
         return
     begun = [each for each in listed if each.space_version == wanted and not each.active]
-    async with made.step("create") as told:
+    async with made.step("create") as result:
         if begun:
             generation = begun[-1]
-            told.append(f"{generation.name} was there, {generation.state.lower()}")
+            result.append(f"{generation.name} was there, {generation.state.lower()}")
         else:
             generation = await _create(client, space, wanted, active)
-            told.append(f"{generation.name}, {generation.dimension}-d")
+            result.append(f"{generation.name}, {generation.dimension}-d")
     made.generation = generation
     if generation.active:  # the catalog's first
         made.done = True
         return
     if await _backfilled(client, generation, made) and await _verified(client, generation, made):
-        async with made.step("activate") as told:
+        async with made.step("activate") as result:
             made.generation = await client.activate_generation(generation.name)
-            told.append(f"{generation.name} instead of {active.name if active else 'nothing'}")
+            result.append(f"{generation.name} instead of {active.name if active else 'nothing'}")
         made.done = True
 
 
@@ -124,26 +124,26 @@ async def _backfilled(client: SightlineClient, generation: Generation, made: Upg
     """Whether it holds all photos, or does now."""
     if generation.state is not GenerationState.BUILDING:
         return True
-    async with made.step("backfill") as told:
+    async with made.step("backfill") as result:
         job = await _done(client, await client.backfill_generation(generation.name))
-        told.append(f"{job.done:,} of {job.total:,} photos" + _bad_end(job))
+        result.append(f"{job.done:,} of {job.total:,} photos" + _bad_end(job))
     return following.ended_well(job)
 
 
 async def _verified(client: SightlineClient, generation: Generation, made: Upgrade) -> bool:
     """Whether a new verification passed."""
-    async with made.step("verify") as told:
+    async with made.step("verify") as result:
         job = await _done(client, await client.verify_generation(generation.name))
         if not following.ended_well(job):
-            told.append(_bad_end(job).strip(", "))
+            result.append(_bad_end(job).strip(", "))
             return False
         listed = await client.list_generations(space=generation.space)
         made.generation = next(each for each in listed if each.name == generation.name)
         found = made.generation.verification
         passed = found is not None and found.passed
-        told.append("passed" if passed else "failed")
+        result.append("passed" if passed else "failed")
         if found is not None:
-            told.append(_found(found))
+            result.append(_found(found))
     return passed
 
 
