@@ -46,7 +46,7 @@ Top: TypeAlias = Annotated[
 
 
 @dataclass(frozen=True)
-class Query(OptionGroup):
+class QueryOptions(OptionGroup):
     """What products are to be near to, and what they are not to be like."""
 
     image: Annotated[
@@ -116,7 +116,7 @@ class Query(OptionGroup):
 
 
 @dataclass(frozen=True)
-class Passing(OptionGroup):
+class FilterOptions(OptionGroup):
     """Which products come into question, and how many are shown."""
 
     filter: options.Filter = ""
@@ -129,7 +129,7 @@ class Passing(OptionGroup):
 
 
 @dataclass(frozen=True)
-class Wish(Passing, Query):
+class RecommendationOptions(FilterOptions, QueryOptions):
     """What a recommendation is asked with."""
 
     user: Annotated[

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from sightline_client.cli.base import options
-from sightline_client.cli.base.query import Wish
+from sightline_client.cli.base.query import RecommendationOptions
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import explained
 from sightline_client.convert import from_wire, requests
@@ -12,7 +12,7 @@ from sightline_client.convert import from_wire, requests
 def explain(
     *,
     shown: Annotated[str, options.argument("PRODUCT", "The product's id.")],
-    wish: Wish,
+    asked: RecommendationOptions,
     suite: Suite,
 ) -> None:
     """Say why a product is, or is not, among what a request recommends.
@@ -28,6 +28,6 @@ def explain(
     """
     suite.answer(
         lambda calls: calls.recommendation.ExplainRecommendation,
-        requests.explain(shown, wish.request(suite.catalog)),
+        requests.explain(shown, asked.request(suite.catalog)),
         lambda answer: explained.explanation(from_wire.explanation(answer)),
     )

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.cli.base import options, running
-from sightline_client.cli.base.query import Wish
+from sightline_client.cli.base.query import RecommendationOptions
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import classified, explained, page, tables
 from sightline_client.cli.work import batch as batches
@@ -26,7 +26,7 @@ _PHOTOS_AT_ONCE = 8
 
 def recommend(
     *,
-    wish: Wish,
+    asked: RecommendationOptions,
     explain: Annotated[
         bool,
         typer.Option(
@@ -84,27 +84,32 @@ def recommend(
     if (batch is None) is not (out is None):
         raise typer.BadParameter("--batch and --out go together", param_hint="--out")
     if batch is not None and out is not None:
-        beside = replace(wish, top=Wish().top, currency="", not_weight=Wish().not_weight)
-        if beside != Wish() or explain or html:
+        beside = replace(
+            asked,
+            top=RecommendationOptions().top,
+            currency="",
+            not_weight=RecommendationOptions().not_weight,
+        )
+        if beside != RecommendationOptions() or explain or html:
             raise typer.BadParameter(
                 "what is asked stands in the file's lines: only --top, --currency and how to"
                 " connect go with --batch",
                 param_hint="--batch",
             )
-        _many(batch, out, wish.top, wish.currency, in_flight, suite)
+        _many(batch, out, asked.top, asked.currency, in_flight, suite)
         return
-    request = wish.request(suite.catalog, explain=explain)
+    request = asked.request(suite.catalog, explain=explain)
 
     async def ask(client: SightlineClient) -> rec.RecommendResponse:
         method = client.calls.recommendation.Recommend
         response = await client.calls(method, request, client.timeout)
         if html is not None:
-            names = [tables.plain(path.name) for path in wish.image or ()]
+            names = [tables.plain(path.name) for path in asked.image or ()]
             # The photos stand first among the signals; a file may not be there to read twice.
             queries = [
                 (name, signal.image) for name, signal in zip(names, request.signals, strict=False)
             ]
-            await _write(client, html, queries, wish.product or (), response)
+            await _write(client, html, queries, asked.product or (), response)
         return response
 
     response = suite.run(ask)

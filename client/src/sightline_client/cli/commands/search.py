@@ -7,13 +7,13 @@ from rich.console import Group, RenderableType
 
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.cli.base import options
-from sightline_client.cli.base.query import Passing, Query, part
+from sightline_client.cli.base.query import FilterOptions, QueryOptions, part
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import classified, listings
 from sightline_client.convert import from_wire, requests
 
 
-def search(*, query: Query, passing: Passing, suite: Suite) -> None:
+def search(*, query: QueryOptions, passing: FilterOptions, suite: Suite) -> None:
     """Find the nearest products, not ranked for anyone.
 
     [bold]Examples[/bold]
@@ -46,7 +46,7 @@ def search(*, query: Query, passing: Passing, suite: Suite) -> None:
 def similar(
     *,
     product: Annotated[str, options.argument("PRODUCT", "The product's id.")],
-    passing: Passing,
+    passing: FilterOptions,
     suite: Suite,
 ) -> None:
     """Find the products that look like a product of the catalog.
