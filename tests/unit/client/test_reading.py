@@ -97,3 +97,17 @@ def test_a_message_within_another_is_read_by_its_own_reader() -> None:
     message = answer_pb2.Versions(spaces=[answer_pb2.SpaceVersion(space="a", version="b")])
     (found,) = reader(Versions, answer_pb2.Versions)(message).spaces
     assert found == Version("b")
+
+
+def test_a_reader_is_of_one_message_alone() -> None:
+    @dataclass(frozen=True)
+    class Corner:
+        x: float
+
+    @dataclass(frozen=True)
+    class Corners:
+        box: Corner
+
+    reader(Corner, answer_pb2.ScorePart, x="value")
+    with pytest.raises(TypeError, match=r"sightline\.common\.v1\.Box has no x"):
+        reader(Corners, photo_pb2.Subject)

@@ -181,9 +181,7 @@ freshness = reader(
     answers.Freshness, answer_pb2.IndexFreshness, lag="index_lag", time=_indexed_until
 )
 _component = reader(operations.ComponentStatus, admin.ComponentStatus, error="status")
-_embedder_space = reader(
-    operations.EmbedderSpace, embedding_service_pb2.Space, default="default_version"
-)
+_embedder_space = reader(operations.EmbedderSpace, admin.EmbedderSpace, default="default_version")
 _COUNTS = (
     *("products", "indexed_images", "pending_images", "failed_images"),
     *("indexed_texts", "pending_texts", "failed_texts"),

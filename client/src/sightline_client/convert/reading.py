@@ -35,8 +35,8 @@ _SCALARS = {
     FieldDescriptor.TYPE_BYTES: bytes,
 }
 
-_readers: dict[type, Callable[[Any], Any]] = {}
-"""Those that were made, by their value: a message within another one is read by its own."""
+_readers: dict[tuple[type, str], Callable[[Any], Any]] = {}
+"""Those that were made, by value and message: a message within another one is read by its own."""
 
 
 def reader(
@@ -61,7 +61,7 @@ def _reader(
     def read(value: Message) -> V:
         return kind(**{name: source(value) for name, source in sources.items()})
 
-    _readers[kind] = read
+    _readers[kind, message.full_name] = read
     return read
 
 
@@ -91,9 +91,8 @@ def _source(
 def _conversion(kind: Any, field: FieldDescriptor) -> Callable[[Any], object]:
     """What makes a value of this kind of what the field holds."""
     if field.message_type is not None:
-        if kind in _readers:
-            return _readers[kind]
-        return _reader(kind, field.message_type, {})
+        made = _readers.get((kind, field.message_type.full_name))
+        return made or _reader(kind, field.message_type, {})
     if field.enum_type is not None:
         return _member(kind, field.enum_type)
     if kind is not _SCALARS.get(field.type):
@@ -109,11 +108,12 @@ def _member(kind: type[StrEnum], wire: EnumDescriptor) -> Callable[[int], StrEnu
     """Our name for a number; for one that has none, UNKNOWN, UNSPECIFIED, or None in a kind
     without either."""
     prefix = wire.values_by_number[0].name.removesuffix("UNSPECIFIED")
-    names = {
-        number: each.name.removeprefix(prefix) for number, each in wire.values_by_number.items()
-    }
     ours = kind.__members__
-    known = {number: ours[name] for number, name in names.items() if name in ours}
+    known = {
+        each.number: ours[name]
+        for each in wire.values
+        if (name := each.name.removeprefix(prefix)) in ours
+    }
     other = ours.get("UNKNOWN") or ours.get("UNSPECIFIED")
     return lambda number: known.get(number, other)
 
@@ -139,4 +139,8 @@ def error(message: status_pb2.Status) -> SightlineError | None:
     return from_status(message) if message.code else None
 
 
-_readers |= {datetime: time, timedelta: span, SightlineError: error}
+_readers |= {
+    (datetime, "google.protobuf.Timestamp"): time,
+    (timedelta, "google.protobuf.Duration"): span,
+    (SightlineError, "google.rpc.Status"): error,
+}

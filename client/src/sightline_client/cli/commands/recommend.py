@@ -84,13 +84,9 @@ def recommend(
     if (batch is None) is not (out is None):
         raise typer.BadParameter("--batch and --out go together", param_hint="--out")
     if batch is not None and out is not None:
-        beside = replace(
-            asked,
-            top=RecommendationOptions().top,
-            currency="",
-            not_weight=RecommendationOptions().not_weight,
-        )
-        if beside != RecommendationOptions() or explain or html:
+        nothing = RecommendationOptions()
+        beside = replace(asked, top=nothing.top, currency="", not_weight=nothing.not_weight)
+        if beside != nothing or explain or html:
             raise typer.BadParameter(
                 "what is asked stands in the file's lines: only --top, --currency and how to"
                 " connect go with --batch",

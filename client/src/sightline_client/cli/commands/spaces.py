@@ -114,8 +114,9 @@ def fit(
     value = from_wire.job(message)
     if not suite.json and wait:
         version = tables.plain(value.results.get("space_version", ""))
-        upgrade = f"sightline index upgrade --version {version}"
-        next_step = f"It serves now: `{upgrade}` has searches use it."
+        next_step = (
+            f"It serves now: `sightline index upgrade --version {version}` has searches use it."
+        )
         if not promote:
             next_step = f"`sightline spaces show {version}` shows what it is worth."
         if refused is None:
