@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from io import TextIOWrapper
 from typing import Any, TypeVar
 
@@ -17,7 +17,6 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from sightline_client.cli import failures
-from sightline_client.client import SightlineClient
 from sightline_client.errors import Failure, SightlineError, make
 from sightline_client.files.model import FileRefused
 
@@ -46,23 +45,6 @@ def guarded(work: Callable[[], T], *, keeps: bool = False) -> T:
             say(Text("Interrupted. What was acknowledged is kept; run it again to go on."))
         raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(1)
-
-
-def run(
-    work: Callable[[SightlineClient], Awaitable[T]],
-    *,
-    target: str,
-    catalog: str,
-    timeout: float,
-    keeps: bool = False,
-) -> T:
-    """The work's answer; how it ends otherwise: see ``guarded``."""
-
-    async def _run() -> T:
-        async with SightlineClient(target, catalog=catalog, timeout=timeout) as client:
-            return await work(client)
-
-    return guarded(lambda: asyncio.run(_run()), keeps=keeps)
 
 
 def console(*, stderr: bool = False) -> Console:

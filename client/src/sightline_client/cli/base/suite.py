@@ -1,6 +1,7 @@
 """What every command that asks the suite has: where, for which catalog, for how long, and how the
 answer is shown."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -29,10 +30,14 @@ class Suite(OptionGroup):
     json: options.Json = False
 
     def run(self, work: Callable[[SightlineClient], Awaitable[T]], *, keeps: bool = False) -> T:
-        """The work's answer; see ``running.run``."""
-        return running.run(
-            work, target=self.target, catalog=self.catalog, timeout=self.timeout, keeps=keeps
-        )
+        """The work's answer; how it ends otherwise: see ``running.guarded``."""
+
+        async def connected() -> T:
+            connection = SightlineClient(self.target, catalog=self.catalog, timeout=self.timeout)
+            async with connection as client:
+                return await work(client)
+
+        return running.guarded(lambda: asyncio.run(connected()), keeps=keeps)
 
     def ask(self, method: Callable[[Calls], UnaryUnaryMultiCallable[Q, A]], request: Q) -> A:
         """The answer of one call."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
@@ -75,16 +76,17 @@ def import_(
             duplicates += response.duplicate_count
             return response
 
-        return await bulk.send_file(
-            client,
-            file,
-            EVENTS.open(file, columns),
-            lambda row: event_rows.event(row.cells),
-            send,
-            side_by_side=in_flight,
-            words="importing",
-            id_column="event_id",
-        )
+        with closing(EVENTS.open(file, columns)) as table:
+            return await bulk.send_file(
+                client,
+                file,
+                table,
+                lambda row: event_rows.event(row.cells),
+                send,
+                side_by_side=in_flight,
+                words="importing",
+                id_column="event_id",
+            )
 
     outcome = suite.run(work, keeps=True)
     seconds = time.monotonic() - since

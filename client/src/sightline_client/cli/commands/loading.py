@@ -1,6 +1,7 @@
 """``sightline products import`` and ``sightline products offers``"""
 
 from collections.abc import Sequence
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -179,11 +180,11 @@ def offers(
             token = response.index_token or token
             return response
 
-        with Seen() as seen:
+        with Seen() as seen, closing(OFFERS.open(file, columns)) as table:
             return await bulk.send_file(
                 client,
                 file,
-                OFFERS.open(file, columns),
+                table,
                 lambda row: _offer(row, seen),
                 send,
                 side_by_side=in_flight,

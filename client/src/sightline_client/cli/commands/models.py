@@ -90,10 +90,7 @@ def train(
 
       sightline models train --no-wait --json | jq -r .jobId
     """
-    if promote and not wait:
-        raise typer.BadParameter("--promote has to wait for the model", param_hint="--promote")
-    if force and not promote:
-        raise typer.BadParameter("it goes with --promote", param_hint="--force")
+    following.check_promotion("model", promote=promote, force=force, wait=wait)
     unproven: SightlineError | None = None
     models: Sequence[Model] = ()
     recipe = TrainingRecipe(

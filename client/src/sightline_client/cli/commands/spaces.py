@@ -80,10 +80,7 @@ def fit(
 
       sightline spaces fit --no-wait --json | jq -r .jobId
     """
-    if promote and not wait:
-        raise typer.BadParameter("--promote has to wait for the space", param_hint="--promote")
-    if force and not promote:
-        raise typer.BadParameter("it goes with --promote", param_hint="--force")
+    following.check_promotion("space", promote=promote, force=force, wait=wait)
     refused: FailedPrecondition | None = None
 
     async def ask(client: SightlineClient) -> job_pb2.Job:

@@ -1,7 +1,6 @@
 """Sends a file's rows in batches: events, offers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,23 +68,10 @@ async def send_file(
     words: str,
     id_column: str,
 ) -> Outcome:
-    """Every row sent, or kept in the file of rejected rows; the table is closed at the end.
-    ``make``: a row's message, or a SightlineError; ``send``: one call with a batch, which is tried
-    again while the suite is away. SightlineError when it stays away."""
-    with closing(table):
-        await reach(client)
-        return await _send_rows(path, table, make, send, side_by_side, words, id_column)
-
-
-async def _send_rows(  # noqa: PLR0917 (handed on as they came)
-    path: Path,
-    table: Table,
-    make: Callable[[Row], M],
-    send: Callable[[Sequence[M]], Awaitable[R]],
-    side_by_side: int,
-    words: str,
-    id_column: str,
-) -> Outcome:
+    """Every row sent, or kept in the file of rejected rows. ``make``: a row's message, or a
+    SightlineError; ``send``: one call with a batch, which is tried again while the suite is away.
+    SightlineError when it stays away."""
+    await reach(client)
     outcome, rejected, patience = Outcome(), Rejected(path, table), Patience()
 
     def refuse(row: Row, error: SightlineError) -> None:

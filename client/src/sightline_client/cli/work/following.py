@@ -103,3 +103,12 @@ def purge(
     suite.show(response, lambda: for_people(response))
     if response.HasField("job"):
         check(from_wire.job(response.job))
+
+
+def check_promotion(what: str, *, promote: bool, force: bool, wait: bool) -> None:
+    """Refuses options that contradict each other, of a command that makes something and may
+    promote it."""
+    if promote and not wait:
+        raise typer.BadParameter(f"--promote has to wait for the {what}", param_hint="--promote")
+    if force and not promote:
+        raise typer.BadParameter("it goes with --promote", param_hint="--force")
