@@ -1,4 +1,4 @@
-"""Writes _generated/sync_client.py from client.py: the same calls with the same words, unawaited.
+"""Writes _generated from api and client.py: the same calls with the same words, unawaited.
 
     .venv/bin/python client/generate_sync.py
 
@@ -8,23 +8,55 @@ A test keeps the two together.
 import ast
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent / "src/sightline_client"
-SOURCE = PACKAGE / "client.py"
-TARGET = PACKAGE / "_generated/sync_client.py"
+TARGET = PACKAGE / "_generated"
+SUBJECTS = sorted(path.stem for path in (PACKAGE / "api").glob("[a-z]*.py") if path.stem != "base")
 
-HEAD = '''"""The client of Sightline's public API for programs without asyncio.
+BASE = '''"""What every call of the synchronous client needs.
+
+Made from api by generate_sync.py: change that and run it.
+"""
+
+from sightline_client.client import SightlineClient
+from sightline_client.transport.looping import Loop
+
+
+class SyncConnected:
+    """Calls that are answered when they return."""
+
+    _loop: Loop
+    _client: SightlineClient
+'''
+
+SUBJECT = '''"""{doc}
+
+Made from api/{subject}.py by generate_sync.py: change that one and run it.
+"""
+
+{imports}
+from sightline_client._generated.base import SyncConnected
+from sightline_client.transport.looping import SyncBatches
+
+
+class {name}(SyncConnected):
+    """{doc}"""
+'''
+
+CLIENT = '''"""The client of Sightline's public API for programs without asyncio.
 
 Made from client.py by generate_sync.py: change that one and run it.
 """
 
 {imports}
-from sightline_client.client import RecommendOptions, SightlineClient
-from sightline_client.looping import Loop, SyncBatches
+{subjects}
+from sightline_client.client import SightlineClient
+from sightline_client.transport.looping import Loop
 
 
-class SyncSightlineClient:
+class SyncSightlineClient({bases}):
     """``SightlineClient`` for programs without asyncio: the same calls, answered when they return.
     May be used from several threads. Use it as a context manager::
 
@@ -39,12 +71,7 @@ FIXED = '''
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -53,36 +80,66 @@ FIXED = '''
 '''
 
 
-def generate() -> str:
-    """The text of sync_client.py."""
-    tree = ast.parse(SOURCE.read_text())
-    (client,) = (
-        node
-        for node in tree.body
-        if isinstance(node, ast.ClassDef) and node.name == "SightlineClient"
+def generate() -> Mapping[str, str]:
+    """The text of each file of _generated."""
+    files = {subject: _subject(subject) for subject in SUBJECTS}
+    files |= {"base": BASE, "sync_client": _client()}
+    return {f"{name}.py": _formatted(text) for name, text in files.items()}
+
+
+def _subject(subject: str) -> str:
+    tree, made = _read(PACKAGE / f"api/{subject}.py")
+    body = "\n".join(
+        _method(node)
+        for node in made.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
-    methods = [
-        node for node in client.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    parts = [_constructor(methods[0]), FIXED]
-    parts += [
-        _method(node) for node in methods if not node.name.startswith("_") and node.name != "close"
-    ]
-    body = "\n".join(parts)
-    text = HEAD.format(imports=_imports(tree, body)) + body
-    return _formatted(text)
+    head = SUBJECT.format(
+        doc=ast.get_docstring(tree),
+        subject=subject,
+        name=f"Sync{made.name}",
+        imports=_imports(tree, body, f"sightline_client.api.{subject}"),
+    )
+    return head + body
 
 
-def _imports(tree: ast.Module, body: str) -> str:
-    """The source's imports of what the signatures name."""
+def _client() -> str:
+    tree, made = _read(PACKAGE / "client.py")
+    bases = [ast.unparse(base) for base in made.bases]
+    constructor = next(node for node in made.body if isinstance(node, ast.FunctionDef))
+    body = _constructor(constructor) + FIXED
+    subjects = [
+        f"from {node.module.replace('.api.', '._generated.')} import Sync{name.name}"
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.module is not None
+        for name in node.names
+        if name.name in bases
+    ]
+    head = CLIENT.format(
+        imports=_imports(tree, body, "sightline_client.client"),
+        subjects="\n".join(subjects),
+        bases=", ".join(f"Sync{base}" for base in bases),
+    )
+    return head + body
+
+
+def _read(path: Path) -> tuple[ast.Module, ast.ClassDef]:
+    """A module, and the class in it that is made anew: its last one."""
+    tree = ast.parse(path.read_text())
+    return tree, [node for node in tree.body if isinstance(node, ast.ClassDef)][-1]
+
+
+def _imports(tree: ast.Module, body: str, module: str) -> str:
+    """The source's imports, and classes of its own, of what the signatures name."""
     lines = []
     for node in tree.body:
-        if not isinstance(node, ast.ImportFrom | ast.Import):
-            continue
-        kept = [name for name in node.names if _used(name.asname or name.name, body)]
-        if kept:
-            node.names = kept
-            lines.append(ast.unparse(node))
+        if isinstance(node, ast.ImportFrom | ast.Import):
+            kept = [name for name in node.names if _used(name.asname or name.name, body)]
+            if kept:
+                node.names = kept
+                lines.append(ast.unparse(node))
+        elif isinstance(node, ast.ClassDef) and _used(node.name, body):
+            lines.append(f"from {module} import {node.name}")
     lines.append("from collections.abc import Iterator, AsyncIterable, Iterable")
     return "\n".join(dict.fromkeys(lines))
 
@@ -151,7 +208,7 @@ def _formatted(text: str) -> str:
                 str(Path(sys.executable).with_name("ruff")),
                 *command,
                 "--stdin-filename",
-                str(TARGET),
+                str(TARGET / "sync_client.py"),
                 "-",
             ],
             input=text,
@@ -163,4 +220,5 @@ def _formatted(text: str) -> str:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(generate())
+    for name, text in generate().items():
+        (TARGET / name).write_text(text)

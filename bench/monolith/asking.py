@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from bench import unique
-from sightline_client import requests
+from sightline_client.convert import requests
 
 SEED = 16
 PAGE_SIZE = 10

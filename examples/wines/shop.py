@@ -1,15 +1,7 @@
 """The example catalogue as the client's products and events."""
 
 from examples.wines.catalogue import Rating, Wine
-from sightline_client import (
-    Attribute,
-    Availability,
-    Event,
-    EventType,
-    Money,
-    Product,
-    ProductImage,
-)
+from sightline_client import Attribute, Availability, Event, EventType, Money, Product, ProductImage
 
 
 def product(wine: Wine) -> Product:

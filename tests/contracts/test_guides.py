@@ -14,8 +14,8 @@ from retriever.domain.filter_parts import MatchingRows
 from retriever.domain.generation import Freshness
 from retriever.search.fallback.from_record import RecordCopy
 from retriever.search.planning import Plan, Route
-from sightline_client import filter_text
 from sightline_client.cli import app, failures
+from sightline_client.convert import filter_text
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDES = ("filters.md", "models.md", "rolling-out.md", "backups.md", "profiles.md", "online.md")
@@ -64,7 +64,7 @@ def test_every_filter_of_the_table_is_one() -> None:
     shown = re.findall(r"`([^`]+)`", table)
     assert len(shown) >= 12
     for text in shown:
-        filter_text.parse(text)
+        filter_text.parse_filter(text)
 
 
 def test_every_word_of_a_plan_is_explained() -> None:

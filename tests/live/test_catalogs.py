@@ -369,22 +369,27 @@ async def test_an_answer_record_is_kept_for_its_own_shop_only(
 async def test_a_list_goes_on_in_its_own_shop_only(
     isolated: SightlineClient, beside: SightlineClient
 ) -> None:
-    listed = await isolated.calls.list_products(
-        catalog_service_pb2.ListProductsRequest(catalog_id=ISOLATED, page_size=1), 10
+    ours, theirs = isolated.calls, beside.calls
+    listed = await ours(
+        ours.catalog.ListProducts,
+        catalog_service_pb2.ListProductsRequest(catalog_id=ISOLATED, page_size=1),
+        10,
     )
-    jobs = await isolated.calls.list_jobs(
-        job_service_pb2.ListJobsRequest(catalog_id=ISOLATED, page_size=1), 10
+    jobs = await ours(
+        ours.jobs.ListJobs, job_service_pb2.ListJobsRequest(catalog_id=ISOLATED, page_size=1), 10
     )
     assert listed.next_page_token
     assert jobs.next_page_token
     for call in (
-        beside.calls.list_products(
+        theirs(
+            theirs.catalog.ListProducts,
             catalog_service_pb2.ListProductsRequest(
                 catalog_id=BESIDE, page_size=1, page_token=listed.next_page_token
             ),
             10,
         ),
-        beside.calls.list_jobs(
+        theirs(
+            theirs.jobs.ListJobs,
             job_service_pb2.ListJobsRequest(
                 catalog_id=BESIDE, page_size=1, page_token=jobs.next_page_token
             ),

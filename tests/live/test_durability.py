@@ -16,14 +16,7 @@ from local_suite.suite import Suite
 from sightline.common.v1.event_pb2 import Shopper
 from sightline.ranker.v1.event_service_pb2 import GetEventsRequest
 from sightline.ranker.v1.event_service_pb2_grpc import EventServiceStub
-from sightline_client import (
-    Event,
-    EventType,
-    Product,
-    ProductImage,
-    SightlineClient,
-    Unavailable,
-)
+from sightline_client import Event, EventType, Product, ProductImage, SightlineClient, Unavailable
 from tests.live.conftest import until_indexed
 
 ROUNDS = 5

@@ -10,9 +10,9 @@ from playwright.sync_api import Page, sync_playwright
 from examples.wines import catalogue
 from examples.wines.demo import page as demo_page
 from examples.wines.demo.model import Answer, Scene, Shown
-from sightline_client import from_wire
-from sightline_client.cli import evaluation_page
-from sightline_client.evaluation_from_wire import evaluation
+from sightline_client.cli.show import evaluation_page
+from sightline_client.convert import from_wire
+from sightline_client.convert.from_wire import evaluation
 from tests.fakes import evaluations, gateway
 
 OFFLINE = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]

@@ -9,14 +9,8 @@ from PIL import Image
 
 from examples.wines import loading
 from examples.wines.catalogue import Wine, load_wines
-from sightline_client import (
-    FailedPrecondition,
-    JobState,
-    SightlineClient,
-    SpaceState,
-    SpaceVerdict,
-)
-from sightline_client.cli.upgrade import Upgrade, upgrade
+from sightline_client import FailedPrecondition, JobState, SightlineClient, SpaceState, SpaceVerdict
+from sightline_client.cli.work.upgrade import Upgrade, upgrade
 
 
 async def test_a_shop_learns_a_space_and_its_searches_use_it(gateway: str) -> None:

@@ -27,7 +27,7 @@ from sightline_client import (
     SightlineClient,
     money,
 )
-from sightline_client.filters import F
+from sightline_client.values.filters import F
 from tests.waiting import SECONDS
 
 HIT_AT_5 = 0.947

@@ -1,288 +1,139 @@
 """A typed client of Sightline: recommendations by what products look like and what people do."""
 
-from sightline_client._generated.sync_client import SyncSightlineClient
-from sightline_client.answers import (
-    Cause,
-    Degradation,
-    Found,
-    FoundProduct,
-    Freshness,
-    Move,
-    MoveCause,
-    Reason,
-    Recommendations,
-    RecommendedProduct,
-    ScoreFeature,
-    ScorePart,
-    SpaceVersion,
-    StageTiming,
-    Versions,
-)
-from sightline_client.batching import Batches
-from sightline_client.catalogue import (
-    Attribute,
-    Availability,
-    CategoryDoubt,
-    CategoryGuess,
-    Deletion,
-    ImportBatch,
-    ImportMode,
-    ImportReport,
-    ImportState,
-    Money,
-    Offer,
-    OfferBatch,
-    OfferFailure,
-    OfferReport,
-    Order,
-    Product,
-    ProductImage,
-    ProductUpdate,
-    RowFailure,
-    UpsertBatch,
-    UpsertOutcome,
-    UpsertReport,
-    money,
-)
-from sightline_client.classifications import Classification, FilterProposal
-from sightline_client.client import RecommendOptions, SightlineClient
-from sightline_client.errors import (
-    AlreadyExists,
-    Cancelled,
-    Conflict,
-    DeadlineExceeded,
-    FailedPrecondition,
-    Failure,
-    FieldViolation,
-    InvalidRequest,
-    NotFound,
-    PermissionDenied,
-    ResourceExhausted,
-    ServerFault,
-    SightlineError,
-    Unauthenticated,
-    Unavailable,
-    Unimplemented,
-)
-from sightline_client.evaluation import (
-    BrandExposure,
-    EvaluatedSystem,
-    Evaluation,
-    EvaluationComparison,
-    EvaluationFigure,
-    EvaluationSlice,
-    EvaluationTrial,
-    ProductionForm,
-    SplitProtocol,
-    SystemKind,
-    Verdict,
-)
-from sightline_client.events import (
-    Event,
-    EventBatch,
-    EventFailure,
-    EventPurge,
-    EventReport,
-    EventType,
-)
-from sightline_client.explanations import (
-    BranchVerdict,
-    ExplainedScore,
-    Explanation,
-    FilterRejection,
-    Outcome,
-)
-from sightline_client.filters import F, Filter, all_of, any_of
-from sightline_client.looping import SyncBatches
-from sightline_client.online import (
-    AttributionCounts,
-    DriftItem,
-    Estimate,
-    FeedbackHealth,
-    OnlineGroup,
-    OnlineReport,
-    PolicyEstimate,
-    Rate,
-)
-from sightline_client.operations import (
-    Backup,
-    ComponentStatus,
-    EmbedderSpace,
-    Generation,
-    GenerationState,
-    ImportClose,
-    IndexKind,
-    IndexMetric,
-    IndexParameters,
-    Job,
-    JobState,
-    Metric,
-    Model,
-    ProductPurge,
-    RecallEstimate,
-    Status,
-    Verification,
-)
-from sightline_client.photos import Photo, Uri, product_image
-from sightline_client.profiles import (
-    Activity,
-    Affinity,
-    AffinityKind,
-    ProductProfile,
-    Segment,
-    Segments,
-    ShopperProfile,
-)
-from sightline_client.signals import Box, Subject, Unlike
-from sightline_client.spaces import (
-    Space,
-    SpaceEvaluation,
-    SpaceFigure,
-    SpaceState,
-    SpaceVerdict,
-)
-from sightline_client.trainings import (
-    ItemItem,
-    PartAddition,
-    PartVerdict,
-    TrainingLoss,
-    TrainingRecipe,
-)
-
-__all__ = [
-    "Activity",
-    "Affinity",
-    "AffinityKind",
-    "AlreadyExists",
-    "Attribute",
-    "AttributionCounts",
-    "Availability",
-    "Backup",
-    "Batches",
-    "Box",
-    "BranchVerdict",
-    "BrandExposure",
-    "Cancelled",
-    "CategoryDoubt",
-    "CategoryGuess",
-    "Cause",
-    "Classification",
-    "ComponentStatus",
-    "Conflict",
-    "DeadlineExceeded",
-    "Degradation",
-    "Deletion",
-    "DriftItem",
-    "EmbedderSpace",
-    "Estimate",
-    "EvaluatedSystem",
-    "Evaluation",
-    "EvaluationComparison",
-    "EvaluationFigure",
-    "EvaluationSlice",
-    "EvaluationTrial",
-    "Event",
-    "EventBatch",
-    "EventFailure",
-    "EventPurge",
-    "EventReport",
-    "EventType",
-    "ExplainedScore",
-    "Explanation",
-    "F",
-    "FailedPrecondition",
-    "Failure",
-    "FeedbackHealth",
-    "FieldViolation",
-    "Filter",
-    "FilterProposal",
-    "FilterRejection",
-    "Found",
-    "FoundProduct",
-    "Freshness",
-    "Generation",
-    "GenerationState",
-    "ImportBatch",
-    "ImportClose",
-    "ImportMode",
-    "ImportReport",
-    "ImportState",
-    "IndexKind",
-    "IndexMetric",
-    "IndexParameters",
-    "InvalidRequest",
-    "ItemItem",
-    "Job",
-    "JobState",
-    "Metric",
-    "Model",
-    "Money",
-    "Move",
-    "MoveCause",
-    "NotFound",
-    "Offer",
-    "OfferBatch",
-    "OfferFailure",
-    "OfferReport",
-    "OnlineGroup",
-    "OnlineReport",
-    "Order",
-    "Outcome",
-    "PartAddition",
-    "PartVerdict",
-    "PermissionDenied",
-    "Photo",
-    "PolicyEstimate",
-    "Product",
-    "ProductImage",
-    "ProductProfile",
-    "ProductPurge",
-    "ProductUpdate",
-    "ProductionForm",
-    "Rate",
-    "Reason",
-    "RecallEstimate",
-    "RecommendOptions",
-    "Recommendations",
-    "RecommendedProduct",
-    "ResourceExhausted",
-    "RowFailure",
-    "ScoreFeature",
-    "ScorePart",
-    "Segment",
-    "Segments",
-    "ServerFault",
-    "ShopperProfile",
-    "SightlineClient",
-    "SightlineError",
-    "Space",
-    "SpaceEvaluation",
-    "SpaceFigure",
-    "SpaceState",
-    "SpaceVerdict",
-    "SpaceVersion",
-    "SplitProtocol",
-    "StageTiming",
-    "Status",
-    "Subject",
-    "SyncBatches",
-    "SyncSightlineClient",
-    "SystemKind",
-    "TrainingLoss",
-    "TrainingRecipe",
-    "Unauthenticated",
-    "Unavailable",
-    "Unimplemented",
-    "Unlike",
-    "UpsertBatch",
-    "UpsertOutcome",
-    "UpsertReport",
-    "Uri",
-    "Verdict",
-    "Verification",
-    "Versions",
-    "all_of",
-    "any_of",
-    "money",
-    "product_image",
-]
+from sightline_client._generated.sync_client import SyncSightlineClient as SyncSightlineClient
+from sightline_client.api.recommendations import RecommendOptions as RecommendOptions
+from sightline_client.client import SightlineClient as SightlineClient
+from sightline_client.convert.filter_text import FilterSyntaxError as FilterSyntaxError
+from sightline_client.convert.filter_text import parse_filter as parse_filter
+from sightline_client.errors import AlreadyExists as AlreadyExists
+from sightline_client.errors import Cancelled as Cancelled
+from sightline_client.errors import Conflict as Conflict
+from sightline_client.errors import DeadlineExceeded as DeadlineExceeded
+from sightline_client.errors import FailedPrecondition as FailedPrecondition
+from sightline_client.errors import Failure as Failure
+from sightline_client.errors import FieldViolation as FieldViolation
+from sightline_client.errors import InvalidRequest as InvalidRequest
+from sightline_client.errors import NotFound as NotFound
+from sightline_client.errors import PermissionDenied as PermissionDenied
+from sightline_client.errors import ResourceExhausted as ResourceExhausted
+from sightline_client.errors import ServerFault as ServerFault
+from sightline_client.errors import SightlineError as SightlineError
+from sightline_client.errors import Unauthenticated as Unauthenticated
+from sightline_client.errors import Unavailable as Unavailable
+from sightline_client.errors import Unimplemented as Unimplemented
+from sightline_client.transport.batching import Batches as Batches
+from sightline_client.transport.looping import SyncBatches as SyncBatches
+from sightline_client.values.answers import Cause as Cause
+from sightline_client.values.answers import Degradation as Degradation
+from sightline_client.values.answers import Found as Found
+from sightline_client.values.answers import FoundProduct as FoundProduct
+from sightline_client.values.answers import Freshness as Freshness
+from sightline_client.values.answers import Move as Move
+from sightline_client.values.answers import MoveCause as MoveCause
+from sightline_client.values.answers import Reason as Reason
+from sightline_client.values.answers import Recommendations as Recommendations
+from sightline_client.values.answers import RecommendedProduct as RecommendedProduct
+from sightline_client.values.answers import ScoreFeature as ScoreFeature
+from sightline_client.values.answers import ScorePart as ScorePart
+from sightline_client.values.answers import SpaceVersion as SpaceVersion
+from sightline_client.values.answers import StageTiming as StageTiming
+from sightline_client.values.answers import Versions as Versions
+from sightline_client.values.catalog import Attribute as Attribute
+from sightline_client.values.catalog import Availability as Availability
+from sightline_client.values.catalog import CategoryDoubt as CategoryDoubt
+from sightline_client.values.catalog import CategoryGuess as CategoryGuess
+from sightline_client.values.catalog import Deletion as Deletion
+from sightline_client.values.catalog import ImportBatch as ImportBatch
+from sightline_client.values.catalog import ImportMode as ImportMode
+from sightline_client.values.catalog import ImportReport as ImportReport
+from sightline_client.values.catalog import ImportState as ImportState
+from sightline_client.values.catalog import Money as Money
+from sightline_client.values.catalog import Offer as Offer
+from sightline_client.values.catalog import OfferBatch as OfferBatch
+from sightline_client.values.catalog import OfferFailure as OfferFailure
+from sightline_client.values.catalog import OfferReport as OfferReport
+from sightline_client.values.catalog import Order as Order
+from sightline_client.values.catalog import Product as Product
+from sightline_client.values.catalog import ProductImage as ProductImage
+from sightline_client.values.catalog import ProductUpdate as ProductUpdate
+from sightline_client.values.catalog import RowFailure as RowFailure
+from sightline_client.values.catalog import UpsertBatch as UpsertBatch
+from sightline_client.values.catalog import UpsertOutcome as UpsertOutcome
+from sightline_client.values.catalog import UpsertReport as UpsertReport
+from sightline_client.values.catalog import money as money
+from sightline_client.values.classifications import Classification as Classification
+from sightline_client.values.classifications import FilterProposal as FilterProposal
+from sightline_client.values.evaluation import BrandExposure as BrandExposure
+from sightline_client.values.evaluation import EvaluatedSystem as EvaluatedSystem
+from sightline_client.values.evaluation import Evaluation as Evaluation
+from sightline_client.values.evaluation import EvaluationComparison as EvaluationComparison
+from sightline_client.values.evaluation import EvaluationFigure as EvaluationFigure
+from sightline_client.values.evaluation import EvaluationSlice as EvaluationSlice
+from sightline_client.values.evaluation import EvaluationTrial as EvaluationTrial
+from sightline_client.values.evaluation import ProductionForm as ProductionForm
+from sightline_client.values.evaluation import SplitProtocol as SplitProtocol
+from sightline_client.values.evaluation import SystemKind as SystemKind
+from sightline_client.values.evaluation import Verdict as Verdict
+from sightline_client.values.events import Event as Event
+from sightline_client.values.events import EventBatch as EventBatch
+from sightline_client.values.events import EventFailure as EventFailure
+from sightline_client.values.events import EventReport as EventReport
+from sightline_client.values.events import EventType as EventType
+from sightline_client.values.explanations import BranchVerdict as BranchVerdict
+from sightline_client.values.explanations import ExplainedScore as ExplainedScore
+from sightline_client.values.explanations import Explanation as Explanation
+from sightline_client.values.explanations import FilterRejection as FilterRejection
+from sightline_client.values.explanations import Outcome as Outcome
+from sightline_client.values.filters import F as F
+from sightline_client.values.filters import Filter as Filter
+from sightline_client.values.filters import all_of as all_of
+from sightline_client.values.filters import any_of as any_of
+from sightline_client.values.online import AttributionCounts as AttributionCounts
+from sightline_client.values.online import DriftItem as DriftItem
+from sightline_client.values.online import Estimate as Estimate
+from sightline_client.values.online import FeedbackHealth as FeedbackHealth
+from sightline_client.values.online import OnlineGroup as OnlineGroup
+from sightline_client.values.online import OnlineReport as OnlineReport
+from sightline_client.values.online import PolicyEstimate as PolicyEstimate
+from sightline_client.values.online import Rate as Rate
+from sightline_client.values.operations import Backup as Backup
+from sightline_client.values.operations import ComponentStatus as ComponentStatus
+from sightline_client.values.operations import EmbedderSpace as EmbedderSpace
+from sightline_client.values.operations import EventPurge as EventPurge
+from sightline_client.values.operations import Generation as Generation
+from sightline_client.values.operations import GenerationState as GenerationState
+from sightline_client.values.operations import ImportClose as ImportClose
+from sightline_client.values.operations import IndexKind as IndexKind
+from sightline_client.values.operations import IndexMetric as IndexMetric
+from sightline_client.values.operations import IndexParameters as IndexParameters
+from sightline_client.values.operations import Job as Job
+from sightline_client.values.operations import JobState as JobState
+from sightline_client.values.operations import Metric as Metric
+from sightline_client.values.operations import Model as Model
+from sightline_client.values.operations import ProductPurge as ProductPurge
+from sightline_client.values.operations import RecallEstimate as RecallEstimate
+from sightline_client.values.operations import Status as Status
+from sightline_client.values.operations import Verification as Verification
+from sightline_client.values.photos import Photo as Photo
+from sightline_client.values.photos import Uri as Uri
+from sightline_client.values.photos import product_image as product_image
+from sightline_client.values.profiles import Activity as Activity
+from sightline_client.values.profiles import Affinity as Affinity
+from sightline_client.values.profiles import AffinityKind as AffinityKind
+from sightline_client.values.profiles import ProductProfile as ProductProfile
+from sightline_client.values.profiles import Segment as Segment
+from sightline_client.values.profiles import Segments as Segments
+from sightline_client.values.profiles import ShopperProfile as ShopperProfile
+from sightline_client.values.signals import Box as Box
+from sightline_client.values.signals import Subject as Subject
+from sightline_client.values.signals import Unlike as Unlike
+from sightline_client.values.spaces import Space as Space
+from sightline_client.values.spaces import SpaceEvaluation as SpaceEvaluation
+from sightline_client.values.spaces import SpaceFigure as SpaceFigure
+from sightline_client.values.spaces import SpaceState as SpaceState
+from sightline_client.values.spaces import SpaceVerdict as SpaceVerdict
+from sightline_client.values.trainings import ItemItem as ItemItem
+from sightline_client.values.trainings import PartAddition as PartAddition
+from sightline_client.values.trainings import PartVerdict as PartVerdict
+from sightline_client.values.trainings import TrainingLoss as TrainingLoss
+from sightline_client.values.trainings import TrainingRecipe as TrainingRecipe

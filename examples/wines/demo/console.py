@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from examples.wines.demo.model import Figures, Scene
-from sightline_client.cli import tables
+from sightline_client.cli.show import tables
 
 PIPED_WIDTH = 130
 

@@ -8,7 +8,7 @@ from sightline_client import (
     SightlineClient,
     Verdict,
 )
-from sightline_client.cli import evaluation_words as words
+from sightline_client.cli.show import evaluation_words as words
 
 SHOWN = ("ndcg@10", "hit@10", "auc", "coverage@10", "diversity@10", "popularity@10")
 UNPROVEN = "MODEL_UNPROVEN"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from examples.wines.demo.model import Scene, Shown
-from sightline_client.cli.page import HEIGHT, data_uri, environment, part_bars, timing_bars
+from sightline_client.cli.show.page import HEIGHT, data_uri, environment, part_bars, timing_bars
 
 __all__ = ["HEIGHT", "data_uri", "part_bars", "timing_bars", "write"]
 

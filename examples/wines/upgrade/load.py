@@ -26,8 +26,9 @@ from examples.wines.catalogue import Rating, Wine
 from examples.wines.upgrade.model import Seen
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
-from sightline_client import channel, from_wire, requests
-from sightline_client.answers import Recommendations
+from sightline_client.convert import from_wire, requests
+from sightline_client.transport import channel
+from sightline_client.values.answers import Recommendations
 
 SIGHTLINE = Path(sys.executable).with_name("sightline")
 TOP = 10

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline_client.batching import Batches, split
+from sightline_client.transport.batching import Batches, split
 
 
 async def _each(items: list[tuple[str, int]]) -> AsyncIterator[tuple[str, int]]:

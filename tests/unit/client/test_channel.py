@@ -11,7 +11,7 @@ from sightline.gateway.v1 import (
     recommendation_service_pb2,
     user_event_service_pb2,
 )
-from sightline_client import channel
+from sightline_client.transport import channel
 
 FILES = (
     job_service_pb2,

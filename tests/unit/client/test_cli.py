@@ -75,8 +75,8 @@ def test_the_table_shows_the_answer_and_explains_it(gateway: FakeGateway) -> Non
     for version in ("version v1", "generation g1", "ranking model: m1", "visual → rank"):
         assert version in text
     assert "ranking did not answer: this is the order of similarity" in text
-    assert "Instead: order of similarity" in text
-    assert "Not in the catalogue: gone" in text
+    assert "Fallback: order of similarity" in text
+    assert "Not in the catalog: gone" in text
     assert "1.5 s behind the catalogue; 3 photos wait" in text
 
 
@@ -378,7 +378,7 @@ def test_an_empty_answer_is_shown(gateway: FakeGateway) -> None:
     gateway.recommendation.Clear()
     result = call("recommend", "--target", gateway.target)
     assert result.exit_code == 0
-    assert "no product passes" in result.stdout
+    assert "no products match" in result.stdout
 
 
 def test_with_json_a_failure_leaves_standard_output_empty(gateway: FakeGateway) -> None:

@@ -10,7 +10,8 @@ from google.rpc import code_pb2
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from sightline_client.cli import app, batch
+from sightline_client.cli import app
+from sightline_client.cli.work import batch
 from tests.fakes.gateway import FakeGateway, status
 
 

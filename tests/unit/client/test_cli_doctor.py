@@ -11,13 +11,14 @@ import grpc
 import pytest
 from typer.testing import CliRunner
 
-from sightline_client import from_wire
-from sightline_client.answers import Freshness
-from sightline_client.cli import app, here
-from sightline_client.cli.doctor import LEAST_FREE, findings, of_machine, unreachable
-from sightline_client.cli.here import LocalSuite
+from sightline_client.cli import app
+from sightline_client.cli.commands.doctor import LEAST_FREE, findings, of_machine, unreachable
+from sightline_client.cli.work import here
+from sightline_client.cli.work.here import LocalSuite
+from sightline_client.convert import from_wire
 from sightline_client.errors import Failure, Unavailable
-from sightline_client.operations import ComponentStatus, EmbedderSpace, Status
+from sightline_client.values.answers import Freshness
+from sightline_client.values.operations import ComponentStatus, EmbedderSpace, Status
 from sightline_client.version import VERSION
 from tests.engines import free_port
 from tests.fakes.gateway import FakeGateway

@@ -9,14 +9,8 @@ import pytest
 from google.rpc import code_pb2
 
 from sightline.common.v1 import job_pb2
-from sightline_client import (
-    ProductionForm,
-    SightlineClient,
-    SplitProtocol,
-    SystemKind,
-    Verdict,
-)
-from sightline_client.cli import offline
+from sightline_client import ProductionForm, SightlineClient, SplitProtocol, SystemKind, Verdict
+from sightline_client.cli.work import offline
 from tests.fakes import evaluations
 from tests.fakes.gateway import FakeGateway, status
 from tests.unit.client.test_cli_operations import Line, flat, line

@@ -16,7 +16,8 @@ from sightline_client import (
     IndexParameters,
     SightlineClient,
 )
-from sightline_client.cli import app, upgrade
+from sightline_client.cli import app
+from sightline_client.cli.work import upgrade
 from tests.fakes.gateway import FakeGateway, status
 
 

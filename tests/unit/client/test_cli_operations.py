@@ -13,8 +13,9 @@ from pyarrow import parquet
 from typer.testing import CliRunner, Result
 
 from sightline.common.v1 import event_pb2, job_pb2, product_pb2
-from sightline_client.cli import app, products
-from sightline_client.cli.patience import Patience
+from sightline_client.cli import app
+from sightline_client.cli.commands import products
+from sightline_client.cli.work.patience import Patience
 from tests.fakes.gateway import FakeGateway, status, wine
 
 

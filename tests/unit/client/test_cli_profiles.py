@@ -63,7 +63,7 @@ def test_a_shoppers_profile_is_told_with_what_it_rests_on(gateway: FakeGateway) 
     assert "Taken for a robot" in told
     assert "2 visits, 2.0 a week. From 4 events, 1 purchase among them." in told
     assert "Group 2: People who like Red (40% of all)." in told
-    assert "Told with consent: age_band 25-34." in told
+    assert "Shared with consent: age_band 25-34." in told
     assert "Hidden or rated low: w1." in told
     assert "You often choose from Red 0.50 75% 25% 3 r0, r1, r2, r3, r4 and 2 more" in told
     shown = json.loads(profiles(gateway, "show", "ann", "--json").stdout)

@@ -7,12 +7,7 @@ from google.rpc import code_pb2
 from typer.testing import CliRunner, Result
 
 from sightline.common.v1 import job_pb2
-from sightline_client import (
-    FailedPrecondition,
-    SightlineClient,
-    SpaceState,
-    SpaceVerdict,
-)
+from sightline_client import FailedPrecondition, SightlineClient, SpaceState, SpaceVerdict
 from sightline_client.cli import app
 from tests.fakes.gateway import FITTED, FakeGateway, status
 

@@ -16,10 +16,10 @@ from sightline_client import (
     Outcome,
     ScoreFeature,
     SightlineClient,
-    explanations_from_wire,
-    from_wire,
 )
-from sightline_client.cli import app, explained, page
+from sightline_client.cli import app
+from sightline_client.cli.show import explained, page
+from sightline_client.convert import from_wire
 from tests.fakes import gateway as fakes
 from tests.fakes.gateway import FakeGateway
 
@@ -35,7 +35,7 @@ def explanation(**fields: object) -> Explanation:
     for name in fields:
         message.ClearField(cast(Any, name))
     message.MergeFrom(rec.ExplainRecommendationResponse(**cast(Any, fields)))
-    return explanations_from_wire.explanation(message)
+    return from_wire.explanation(message)
 
 
 def test_an_explanation_keeps_every_figure() -> None:
@@ -57,7 +57,7 @@ def test_an_explanation_keeps_every_figure() -> None:
 
 
 def test_what_was_not_sent_is_none() -> None:
-    value = explanations_from_wire.explanation(rec.ExplainRecommendationResponse())
+    value = from_wire.explanation(rec.ExplainRecommendationResponse())
     assert (value.product, value.rejection, value.score, value.last_shown) == (None,) * 4
     assert value.outcome is Outcome.UNKNOWN
 
@@ -65,7 +65,10 @@ def test_what_was_not_sent_is_none() -> None:
 def test_names_of_a_newer_suite_are_unknown_and_no_error() -> None:
     newer = cast(Any, 99)
     assert explanation(outcome=newer).outcome is Outcome.UNKNOWN
-    assert from_wire.moves([answer_pb2.Move(cause=newer, places=1)])[0].cause is MoveCause.UNKNOWN
+    moved = rec.ExplainedScore(moves=[answer_pb2.Move(cause=newer, places=1)])
+    score = from_wire.explanation(rec.ExplainRecommendationResponse(score=moved)).score
+    assert score is not None
+    assert score.moves[0].cause is MoveCause.UNKNOWN
 
 
 def test_every_value_of_the_contracts_enums_has_a_name_and_words_here() -> None:
@@ -81,7 +84,7 @@ def test_every_value_of_the_contracts_enums_has_a_name_and_words_here() -> None:
 def test_the_table_says_what_each_part_comes_from_and_what_moved_it() -> None:
     text = rendered(explained.explanation(explanation()))
     assert "wine-2 Nebbiolo It stands at place 12. [OUTRANKED]" in text
-    assert "Lost: rank:" in text
+    assert "Degraded: rank:" in text
     assert "taste fits this customer's history +0.7500" in text
     assert "brand=Aurora +1.0000" in text
     assert "place 3 by its score alone; moved -9 enough of one brand [BRAND_CAP]" in text

@@ -145,7 +145,7 @@ def test_a_map_that_leaves_ids_out_is_refused_with_what_to_say(tmp_path: Path) -
     path = written(tmp_path, "nr,name", "1,A")
     with pytest.raises(FileRefused, match="lacks the column 'id'") as caught:
         read(path, by("name=title", "nr="))
-    assert "--map theirs=id" in caught.value.mend
+    assert "--map theirs=id" in caught.value.fix
 
 
 def test_columns_of_which_nothing_is_said_are_refused_as_without_a_map(tmp_path: Path) -> None:

@@ -105,14 +105,14 @@ def test_a_file_that_can_not_be_used_is_refused_as_a_whole(
 ) -> None:
     with pytest.raises(FileRefused, match=words) as caught:
         read(write(tmp_path, content, name))
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 def test_a_column_that_nothing_reads_is_named_with_what_was_meant(tmp_path: Path) -> None:
     path = write(tmp_path, "id,titel\n1,Barolo\n")
     with pytest.raises(FileRefused) as caught:
         read(path)
-    assert "did you mean 'title'?" in caught.value.mend
+    assert "did you mean 'title'?" in caught.value.fix
     assert len(read(path, ignore=["titel"])) == 1
 
 

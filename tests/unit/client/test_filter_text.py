@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline_client import Availability, F, Filter, all_of, any_of, money
-from sightline_client.filter_text import FilterSyntaxError, parse
-from sightline_client.filters import Comparison, Membership, Operator
+from sightline_client.convert.filter_text import FilterSyntaxError, parse_filter
+from sightline_client.values.filters import Comparison, Membership, Operator
 
 VINTAGE, GRAPE, ORGANIC = map(F.attribute, ("vintage", "grape", "organic"))
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -65,12 +65,12 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
     ],
 )  # fmt: skip
 def test_what_a_text_means(text: str, meaning: Filter) -> None:
-    assert parse(text) == meaning
+    assert parse_filter(text) == meaning
 
 
 def test_an_amount_alone_is_in_the_given_currency() -> None:
-    assert parse("price < 30", currency="eur") == all_of(F.price < money(30, "EUR"))
-    assert parse("price < 30 USD", currency="EUR") == all_of(F.price < money(30, "USD"))
+    assert parse_filter("price < 30", currency="eur") == all_of(F.price < money(30, "EUR"))
+    assert parse_filter("price < 30 USD", currency="EUR") == all_of(F.price < money(30, "USD"))
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ def test_an_amount_alone_is_in_the_given_currency() -> None:
 )
 def test_a_mistake_is_told_with_its_place(text: str, column: int, words: str) -> None:
     with pytest.raises(FilterSyntaxError, match=words) as caught:
-        parse(text)
+        parse_filter(text)
     assert caught.value.column == column
 
 
 def test_the_caret_stands_under_the_culprit_whatever_stands_before() -> None:
     with pytest.raises(FilterSyntaxError) as caught:
-        parse('brand = "白酒" AND prise < 3 EUR')
+        parse_filter('brand = "白酒" AND prise < 3 EUR')
     shown, caret = caught.value.pointer.split("\n")
     assert shown.strip() == 'brand = "白酒" AND prise < 3 EUR'
     assert caret.index("^") == 2 + len('brand = "白酒" AND ') + 2  # two characters are wide
@@ -122,16 +122,16 @@ def test_the_caret_stands_under_the_culprit_whatever_stands_before() -> None:
 @given(st.text(alphabet=st.characters(codec="utf-8"), min_size=0, max_size=40))
 def test_any_text_in_quotes_is_compared_literally(value: str) -> None:
     quoted = value.replace("\\", "\\\\").replace('"', '\\"')
-    assert parse(f'brand = "{quoted}"') == all_of(F.brand == value)
+    assert parse_filter(f'brand = "{quoted}"') == all_of(F.brand == value)
 
 
 @given(st.text(max_size=60))
 def test_no_text_does_worse_than_a_syntax_error(text: str) -> None:
     with contextlib.suppress(FilterSyntaxError):
-        assert isinstance(parse(text), Filter)
+        assert isinstance(parse_filter(text), Filter)
 
 
 def test_the_values_of_or_keep_their_order() -> None:
-    (found,) = parse("tags = c OR tags = a OR tags:b").filters  # type: ignore[attr-defined]
+    (found,) = parse_filter("tags = c OR tags = a OR tags:b").filters  # type: ignore[attr-defined]
     assert found == Membership("tags", ("c", "a", "b"))
-    assert parse("tags:x") == all_of(Comparison("tags", Operator.EQUAL, "x"))
+    assert parse_filter("tags:x") == all_of(Comparison("tags", Operator.EQUAL, "x"))

@@ -3,7 +3,15 @@
 import pytest
 
 from sightline_client import Availability, F, all_of, any_of, money
-from sightline_client.filters import All, Any, Comparison, Existence, Membership, Not, Operator
+from sightline_client.values.filters import (
+    All,
+    Any,
+    Comparison,
+    Existence,
+    Membership,
+    Not,
+    Operator,
+)
 
 
 def test_each_operator_means_itself() -> None:

@@ -8,15 +8,8 @@ from google.rpc import code_pb2
 
 from sightline.common.v1 import answer_pb2, event_pb2, job_pb2, product_pb2
 from sightline.gateway.v1 import admin_service_pb2, recommendation_service_pb2
-from sightline_client import (
-    Availability,
-    Cause,
-    EventType,
-    JobState,
-    NotFound,
-    RecommendedProduct,
-    from_wire,
-)
+from sightline_client import Availability, Cause, EventType, JobState, NotFound, RecommendedProduct
+from sightline_client.convert import from_wire
 from tests.fakes import gateway
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sightline_client import SightlineClient, Uri, product_image
-from sightline_client.photos import MAX_BYTES, encode, load
+from sightline_client.values.photos import MAX_BYTES, encode, load
 from tests.fakes.gateway import FakeGateway
 
 

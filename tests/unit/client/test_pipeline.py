@@ -9,7 +9,7 @@ import pytest
 
 from sightline_client import ResourceExhausted, Unavailable
 from sightline_client.errors import Failure, SightlineError
-from sightline_client.pipeline import in_flight, patiently
+from sightline_client.transport.pipeline import in_flight, patiently
 
 
 async def numbers(count: int) -> AsyncIterator[int]:

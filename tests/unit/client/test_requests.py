@@ -2,7 +2,8 @@
 
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline_client import F, requests
+from sightline_client import F
+from sightline_client.convert import requests
 
 
 def test_a_mixed_query_has_a_signal_for_each_thing() -> None:

@@ -8,16 +8,9 @@ from typer.testing import CliRunner, Result
 
 from sightline.common.v1 import photo_pb2, product_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline_client import (
-    Box,
-    CategoryGuess,
-    InvalidRequest,
-    SightlineClient,
-    Subject,
-    Unlike,
-    filter_text,
-)
+from sightline_client import Box, CategoryGuess, InvalidRequest, SightlineClient, Subject, Unlike
 from sightline_client.cli import app
+from sightline_client.convert import filter_text
 from tests.fakes.gateway import FakeGateway
 
 RED = CategoryGuess(("Wine", "Red"), 0.875)
@@ -83,7 +76,7 @@ async def test_a_classification_is_typed_and_its_filters_can_be_searched_on(
 
     assert (told.guesses, told.sure, told.unknown) == ((RED,), RED, False)
     (proposal,) = told.proposals
-    assert proposal.filter == filter_text.parse('category = "Wine > Red"')
+    assert proposal.filter == filter_text.parse_filter('category = "Wine > Red"')
     assert told.subject == Subject(Box(0.25, 0, 0.75, 1), (Box(0, 0, 1, 0.5),))
     (request,) = gateway.requests["Classify"]
     assert (request.image, request.top_k, request.box.bottom) == (b"photo", 3, 0.5)

@@ -7,8 +7,9 @@ from rich.console import Console
 
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import recommendation_service_pb2
-from sightline_client import Cause, Degradation, StageTiming, from_wire
-from sightline_client.cli import listings, page, tables
+from sightline_client import Cause, Degradation, StageTiming
+from sightline_client.cli.show import listings, page, tables
+from sightline_client.convert import from_wire
 from tests.fakes import gateway
 
 
@@ -23,7 +24,7 @@ def test_every_cause_of_a_loss_is_explained() -> None:
     loss = Degradation("rank", Cause.RANKER_UNAVAILABLE, "order of similarity")
     assert tables.degradation(loss) == (
         "rank: ranking did not answer: this is the order of similarity [RANKER_UNAVAILABLE]."
-        " Instead: order of similarity."
+        " Fallback: order of similarity."
     )
 
 
@@ -48,7 +49,7 @@ def test_an_unknown_time_is_a_dash_and_not_a_zero() -> None:
 def test_an_answer_without_products_says_so() -> None:
     message = gateway.answer()
     del message.results[:]
-    assert "no product passes" in rendered(tables.answer(from_wire.recommendations(message)))
+    assert "no products match" in rendered(tables.answer(from_wire.recommendations(message)))
 
 
 def test_a_title_stands_above_its_table() -> None:

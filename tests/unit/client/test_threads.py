@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from sightline_client.files.seen import Seen
-from sightline_client.importing import read_ahead
-from sightline_client.threads import in_thread
+from sightline_client.transport.importing import read_ahead
+from sightline_client.transport.threads import in_thread
 from tests.waiting import SECONDS
 
 

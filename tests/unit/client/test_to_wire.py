@@ -17,10 +17,9 @@ from sightline_client import (
     Product,
     ProductImage,
     all_of,
-    from_wire,
     money,
-    to_wire,
 )
+from sightline_client.convert import from_wire, to_wire
 
 
 @pytest.mark.parametrize("text", ["0", "12.50", "0.000001", "-0.5", "-3.25", "9223372036854775807"])

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline_client import to_wire
-from sightline_client.filter_text import parse
+from sightline_client.convert import to_wire
+from sightline_client.convert.filter_text import parse_filter
 from sightline_rules.filters import (
     All,
     Any,
@@ -137,6 +137,6 @@ def test_words_mean_to_the_command_line_what_the_condition_means(condition):
     """Read as the command line reads filters, they say the same again."""
     from retriever.servicer.filter_messages import condition as of_message
 
-    again = of_message(to_wire.filter_(parse(words(condition))))
+    again = of_message(to_wire.filter_(parse_filter(words(condition))))
     for facts in (WINE, Facts(), Facts(brand="a", category="b", price=Money("EUR", 1))):
         assert passes(again, facts) == passes(condition, facts)

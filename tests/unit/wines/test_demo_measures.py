@@ -5,7 +5,8 @@ import math
 from examples.wines import catalogue
 from examples.wines.demo import measures
 from examples.wines.demo.measures import Newcomer
-from sightline_client import SightlineClient, from_wire
+from sightline_client import SightlineClient
+from sightline_client.convert import from_wire
 from tests.fakes import gateway
 from tests.fakes.gateway import FakeGateway
 

@@ -11,7 +11,8 @@ from PIL import Image
 from examples.wines import catalogue
 from examples.wines.demo import page
 from examples.wines.demo.model import Answer, Figures, Scene, Shown
-from sightline_client import StageTiming, from_wire
+from sightline_client import StageTiming
+from sightline_client.convert import from_wire
 from tests.fakes import gateway
 
 PHOTO = catalogue.load_wines()[0].image.read_bytes()

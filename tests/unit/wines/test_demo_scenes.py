@@ -6,7 +6,8 @@ from examples.wines import catalogue
 from examples.wines.demo import scenes
 from examples.wines.demo.model import DemoFailed
 from sightline.common.v1 import answer_pb2
-from sightline_client import SightlineClient, from_wire
+from sightline_client import SightlineClient
+from sightline_client.convert import from_wire
 from tests.fakes import gateway
 from tests.fakes.gateway import FakeGateway
 

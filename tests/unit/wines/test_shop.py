@@ -3,7 +3,8 @@
 import hashlib
 
 from examples.wines import catalogue, shop
-from sightline_client import Availability, EventType, from_wire, to_wire
+from sightline_client import Availability, EventType
+from sightline_client.convert import from_wire, to_wire
 
 
 def test_every_wine_is_a_product_that_the_contract_can_hold() -> None:

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from sightline_client.cli import (
+from sightline_client.cli.base.group import Commands, flowing
+from sightline_client.cli.commands import (
     backup,
     classify,
     config,
@@ -23,7 +24,6 @@ from sightline_client.cli import (
     spaces,
     status,
 )
-from sightline_client.cli.commands import Commands, flowing
 from sightline_client.version import VERSION
 
 app = Commands(

@@ -7,7 +7,7 @@ import grpc
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sightline_client.cli.tables import plain
+from sightline_client.cli.show.tables import plain
 from sightline_client.errors import SightlineError
 from sightline_client.files.model import FileRefused
 
@@ -105,7 +105,7 @@ def of_file(error: FileRefused) -> RenderableType:
     """A file that can't be used, and the fix."""
     return Group(
         Text.assemble(("FILE_REFUSED", "bold red"), f": {plain(str(error))}"),
-        Text.assemble(("Fix: ", "bold"), plain(error.mend)),
+        Text.assemble(("Fix: ", "bold"), plain(error.fix)),
     )
 
 

@@ -90,6 +90,6 @@ def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _refused(kind: str, told: str) -> str:
+def _refused(kind: str, text: str) -> str:
     """A list of lists, which no column takes."""
-    return f"[[{_text(kind)}, {_text(told)}]]"
+    return f"[[{_text(kind)}, {_text(text)}]]"

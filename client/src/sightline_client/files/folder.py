@@ -22,8 +22,8 @@ class PhotoTree:
 
     columns: tuple[str, ...] = ("id", "title", "category", "images")
 
-    def __init__(self, root: Path, told: Callable[[int], None] | None = None) -> None:
-        """Walks it once. ``told`` hears how many photos were found so far."""
+    def __init__(self, root: Path, report: Callable[[int], None] | None = None) -> None:
+        """Walks it once. ``report`` hears how many photos were found so far."""
         self._root = root.resolve()
         self.done = 0
         self.not_followed = 0
@@ -36,8 +36,8 @@ class PhotoTree:
             name = os.fsencode(path.relative_to(self._root))
             digest.update(b"%s\0%d\0%d\0" % (name, facts.st_size, facts.st_mtime_ns))
             self.total += 1
-            if told is not None:
-                told(self.total)
+            if report is not None:
+                report(self.total)
         self.fingerprint = digest.hexdigest()[:32]
         """Hash of all names, sizes and times, 32 hexadecimal digits."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from sightline_client.files.currencies import CODES
-from sightline_client.files.model import NOTE, FileRefused, Row, Table
+from sightline_client.files.model import NOTE, FileRefused, Row, Table, Wrapped
 
 ATTRIBUTES = "attributes."
 """Before the name of an attribute, where a column becomes one."""
@@ -78,34 +78,21 @@ def _ours(name: str, known: Collection[str]) -> str:
     )
 
 
-class Mapped:
+class Mapped(Wrapped):
     """A table read by a map. JSON may be nested: `priceInfo.price` names a value within another."""
 
     def __init__(self, table: Table, by: ColumnMap, known: Collection[str]) -> None:
-        self._table, self._by, self._known = table, by, known
+        super().__init__(table)
+        self._by, self._known = by, known
         self.how = repr((sorted(by.columns.items()), sorted(by.constants.items())))
         """What decides what a row becomes."""
         named = [by.columns.get(name, name) for name in table.columns]
         self.columns = tuple(dict.fromkeys([*filter(None, named), *by.constants]))
 
-    @property
-    def total(self) -> int:
-        """See Table."""
-        return self._table.total
-
-    @property
-    def done(self) -> int:
-        """See Table."""
-        return self._table.done
-
     def rows(self) -> Iterator[Row]:
         """The rows by our columns."""
         for row in self._table.rows():
             yield Row(row.number, self._cells(row.cells), row.error)
-
-    def close(self) -> None:
-        """See Table."""
-        self._table.close()
 
     def _cells(self, cells: Mapping[str, object]) -> dict[str, object]:
         attributes: dict[str, object] = {}

@@ -17,11 +17,11 @@ refused: its cells are not the ones that were meant."""
 
 
 class FileRefused(Exception):
-    """The file as a whole can't be used. The message says what is wrong, ``mend`` what to do."""
+    """The file as a whole can't be used. The message says what is wrong, ``fix`` what to do."""
 
-    def __init__(self, message: str, mend: str) -> None:
+    def __init__(self, message: str, fix: str) -> None:
         super().__init__(message)
-        self.mend = mend
+        self.fix = fix
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +80,24 @@ def unread(name: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(name, list(known), 1)
     guess = f"did you mean {near[0]!r}? Else " if near else ""
     return f"{guess}leave it out, or pass --ignore {name}; known ones are {', '.join(known)}"
+
+
+class Wrapped:
+    """A table that is read through another one."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    @property
+    def total(self) -> int:
+        """See Table."""
+        return self._table.total
+
+    @property
+    def done(self) -> int:
+        """See Table."""
+        return self._table.done
+
+    def close(self) -> None:
+        """See Table."""
+        self._table.close()

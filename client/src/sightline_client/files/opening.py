@@ -71,15 +71,16 @@ def look(
     return names, rows
 
 
-def fingerprint(path: Path, told: Callable[[int], None] | None = None) -> str:
-    """Hash of the file's content, 32 hexadecimal digits. ``told`` hears how many bytes are read."""
+def fingerprint(path: Path, report: Callable[[int], None] | None = None) -> str:
+    """Hash of the file's content, 32 hexadecimal digits. ``report`` hears how many bytes
+    are read."""
     digest, done = hashlib.sha256(), 0
     with path.open("rb") as file:
         while part := file.read(_PART):
             digest.update(part)
             done += len(part)
-            if told is not None:
-                told(done)
+            if report is not None:
+                report(done)
     return digest.hexdigest()[:32]
 
 

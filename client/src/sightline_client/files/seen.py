@@ -3,7 +3,6 @@ take a gigabyte."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import Self
 
 from sightline_client.errors import SightlineError
@@ -25,12 +24,7 @@ class Seen:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._database.close()
 
     def first(self, key: str, row: int) -> int:
@@ -51,31 +45,19 @@ class Seen:
             yield str(key)
 
 
-class SharedPhotos:
+class SharedPhotos(Seen):
     """Photos that several products of a file have, by the name or address in the file. Variants of
-    a product may share theirs. A context manager, for one thread at a time."""
+    a product may share theirs."""
 
     def __init__(self) -> None:
-        self._first = Seen()
+        super().__init__()
         self.count = 0
         """Products with a photo that one before them has."""
         self.example = ""
 
-    def __enter__(self) -> Self:
-        self._first.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._first.__exit__(kind, error, traceback)
-
     def look(self, number: int, photos: Sequence[str]) -> None:
         """A product's row, and its photos."""
-        before = [(name, self._first.first(name, number)) for name in photos]
+        before = [(name, self.first(name, number)) for name in photos]
         shared = [(name, row) for name, row in before if row != number]
         self.count += bool(shared)
         if shared and not self.example:

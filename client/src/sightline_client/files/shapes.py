@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sightline_client.files.mapping import fill, listed, put
-from sightline_client.files.model import Row, Table
+from sightline_client.files.model import Row, Table, Wrapped
 
 Cells = dict[str, object]
 Read = Callable[[Iterator[Row]], Iterator[Row]]
@@ -30,26 +30,17 @@ class Shape:
     """Its rows → rows by our columns."""
 
 
-class Shaped:
+class Shaped(Wrapped):
     """A table of a known shape, by our columns."""
 
     columns: tuple[str, ...] = ()
 
     def __init__(self, table: Table, shape: Shape, constants: Mapping[str, str]) -> None:
         """`constants`: what our columns hold where the export says nothing: `currency`, for one."""
-        self._table, self._shape, self._constants = table, shape, constants
+        super().__init__(table)
+        self._shape, self._constants = shape, constants
         self.how = repr((shape.name, sorted(constants.items())))
         """What decides what a row becomes."""
-
-    @property
-    def total(self) -> int:
-        """See Table."""
-        return self._table.total
-
-    @property
-    def done(self) -> int:
-        """See Table."""
-        return self._table.done
 
     def rows(self) -> Iterator[Row]:
         """The rows by our columns, numbered as in the file."""
@@ -62,10 +53,6 @@ class Shaped:
             if row.error is None:
                 fill(cells, self._constants)
             yield Row(row.number, cells, row.error)
-
-    def close(self) -> None:
-        """See Table."""
-        self._table.close()
 
 
 # Products

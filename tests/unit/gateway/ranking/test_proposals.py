@@ -8,8 +8,8 @@ from gateway.model.answer import Proposal
 from gateway.model.messages import CategoryGuess, Classification
 from gateway.ranking.proposals import proposals
 from gateway.servicer.answers import proposal_message
-from sightline_client.filter_text import parse
-from sightline_client.to_wire import filter_
+from sightline_client.convert.filter_text import parse_filter
+from sightline_client.convert.to_wire import filter_
 
 
 def classified(*guesses: tuple[str, float], unknown: bool = False) -> Classification:
@@ -64,7 +64,7 @@ def test_what_is_unknown_proposes_nothing():
 )
 def test_a_proposals_text_is_its_filter_as_the_command_line_reads_it(paths):
     message = proposal_message(Proposal(paths, 0.9))
-    as_text = filter_(parse(message.text))
+    as_text = filter_(parse_filter(message.text))
 
     assert list(as_text.all.filters) == [message.filter]
 

@@ -27,8 +27,8 @@ from servicekit.requests import RequestInvalid
 from servicekit.telemetry import Stage
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
-from sightline_client import to_wire
-from sightline_client.filter_text import parse
+from sightline_client.convert import to_wire
+from sightline_client.convert.filter_text import parse_filter
 from sightline_rules.filters import (
     All,
     Any,
@@ -321,7 +321,7 @@ SOLD = {
     ],
 )
 def test_what_a_person_writes_means_the_same_to_the_service(text: str, names: str) -> None:
-    message = to_wire.filter_(parse(text))
+    message = to_wire.filter_(parse_filter(text))
     assert message is not None
     asked = filter_messages.condition(message)
     assert [name for name, facts in SOLD.items() if passes(asked, facts)] == names.split()

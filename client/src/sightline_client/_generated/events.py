@@ -1,0 +1,87 @@
+"""Events: what shoppers did.
+
+Made from api/events.py by generate_sync.py: change that one and run it.
+"""
+
+from collections.abc import AsyncIterable, Iterable
+from datetime import datetime
+
+from sightline_client._generated.base import SyncConnected
+from sightline_client.transport import writing
+from sightline_client.transport.looping import SyncBatches
+from sightline_client.values.events import Event, EventBatch, EventReport, EventType
+from sightline_client.values.operations import EventPurge, Job
+
+
+class SyncEventCalls(SyncConnected):
+    """Events: what shoppers did."""
+
+    def write_events(
+        self,
+        events: Iterable[Event] | AsyncIterable[Event],
+        *,
+        batch_size: int = writing.MAX_EVENTS,
+        in_flight: int = 1,
+    ) -> SyncBatches[EventBatch, EventReport]:
+        """Writes events, in batches of up to ``batch_size`` (1 to 1,000), ``in_flight`` of them at
+        once; idempotent by ``event_id``.
+
+        A collection is sent when this is called.
+
+        ``report()`` gives a report; ``for`` gives each batch as soon as it is durable.
+        """
+        return SyncBatches(
+            self._loop,
+            lambda: self._client.write_events(events, batch_size=batch_size, in_flight=in_flight),
+            events,
+        )
+
+    def merge_shopper(self, visitor: str, user: str, *, timeout: float | None = None) -> int:
+        """Makes a visitor's events, present and future, those of a user: after a login. How many
+        moved now."""
+        return self._loop.run(self._client.merge_shopper(visitor, user, timeout=timeout))
+
+    def purge_events(
+        self,
+        *,
+        before: datetime | None = None,
+        types: Iterable[EventType] = (),
+        product_id: str = "",
+        user: str | None = None,
+        visitor: str | None = None,
+        force: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> EventPurge:
+        """Counts the events that fit every condition given, of which at least one is needed; with
+        ``force``, starts a job that deletes them."""
+        return self._loop.run(
+            self._client.purge_events(
+                before=before,
+                types=types,
+                product_id=product_id,
+                user=user,
+                visitor=visitor,
+                force=force,
+                request_id=request_id,
+                timeout=timeout,
+            )
+        )
+
+    def export_events(
+        self,
+        *,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        types: Iterable[EventType] = (),
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Starts a job that writes the events that fit to Parquet files, in a folder of the
+        ranker's that the job's result names; follow it with ``watch_job``. The same ``request_id``
+        answers the same job."""
+        return self._loop.run(
+            self._client.export_events(
+                since=since, before=before, types=types, request_id=request_id, timeout=timeout
+            )
+        )

@@ -1,0 +1,59 @@
+"""What is known of shoppers and products.
+
+Made from api/profiles.py by generate_sync.py: change that one and run it.
+"""
+
+from collections.abc import Mapping
+
+from sightline_client._generated.base import SyncConnected
+from sightline_client.values.profiles import ProductProfile, Segments, ShopperProfile
+
+
+class SyncProfileCalls(SyncConnected):
+    """What is known of shoppers and products."""
+
+    def shopper_profile(
+        self,
+        *,
+        user: str | None = None,
+        visitor: str | None = None,
+        language: str = "",
+        timeout: float | None = None,
+    ) -> ShopperProfile:
+        """What is known of a user or a visitor, and what it was inferred from; texts in
+        ``language`` ("en", "zh"). Somebody who never did anything has an empty profile."""
+        return self._loop.run(
+            self._client.shopper_profile(
+                user=user, visitor=visitor, language=language, timeout=timeout
+            )
+        )
+
+    def product_profile(
+        self, product_id: str, *, language: str = "", timeout: float | None = None
+    ) -> ProductProfile:
+        """What the serving model knows of a product; NotFound (PRODUCT_NOT_FOUND)."""
+        return self._loop.run(
+            self._client.product_profile(product_id, language=language, timeout=timeout)
+        )
+
+    def set_shopper_attributes(
+        self,
+        attributes: Mapping[str, str],
+        *,
+        consent: bool,
+        user: str | None = None,
+        visitor: str | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Keeps what a shopper shared of themselves, in the place of all that was kept before; how
+        much that was. ``consent``: whether they consent to its use; FailedPrecondition
+        (CONSENT_REQUIRED) without. No attributes and no consent = it is withdrawn."""
+        return self._loop.run(
+            self._client.set_shopper_attributes(
+                attributes, consent=consent, user=user, visitor=visitor, timeout=timeout
+            )
+        )
+
+    def list_segments(self, *, language: str = "", timeout: float | None = None) -> Segments:
+        """The groups of shoppers with like interests that the serving model knows."""
+        return self._loop.run(self._client.list_segments(language=language, timeout=timeout))

@@ -1,0 +1,1 @@
+"""The calls of the client, a module for each subject."""

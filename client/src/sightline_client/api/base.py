@@ -1,0 +1,37 @@
+"""What every call of the client needs."""
+
+from collections.abc import AsyncIterator
+
+from grpc.aio import UnaryUnaryMultiCallable
+
+from sightline_client.transport.calls import A, Calls, P, Q, T
+from sightline_client.transport.writing import Writer
+
+
+class Connected:
+    """Calls to one catalog of a suite."""
+
+    catalog: str
+    timeout: float
+    """Seconds for a call that names no other."""
+    batch_timeout: float
+    """Seconds for one batch of products or events."""
+    calls: Calls
+
+    async def _call(
+        self, method: UnaryUnaryMultiCallable[Q, A], request: Q, timeout: float | None
+    ) -> A:
+        """The answer; ``timeout`` None = the client's own."""
+        return await self.calls(method, request, self._deadline(timeout))
+
+    def _pages(
+        self, method: UnaryUnaryMultiCallable[P, T], request: P, timeout: float | None
+    ) -> AsyncIterator[T]:
+        """An answer's pages; ``timeout`` is that of one page."""
+        return self.calls.pages(method, request, self._deadline(timeout))
+
+    def _deadline(self, timeout: float | None) -> float:
+        return self.timeout if timeout is None else timeout
+
+    def _writer(self) -> Writer:
+        return Writer(self.calls, self.catalog, self.batch_timeout)

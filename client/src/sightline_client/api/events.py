@@ -1,0 +1,97 @@
+"""Events: what shoppers did."""
+
+from collections.abc import AsyncIterable, Iterable
+from datetime import datetime
+
+from sightline.gateway.v1 import user_event_service_pb2 as user_event
+from sightline.ranker.v1 import (
+    event_service_pb2,
+)
+from sightline_client.api.base import Connected
+from sightline_client.convert import from_wire, requests, to_wire
+from sightline_client.transport import writing
+from sightline_client.transport.batching import Batches
+from sightline_client.values.events import Event, EventBatch, EventReport, EventType
+from sightline_client.values.operations import (
+    EventPurge,
+    Job,
+)
+
+
+class EventCalls(Connected):
+    """Events: what shoppers did."""
+
+    def write_events(
+        self,
+        events: Iterable[Event] | AsyncIterable[Event],
+        *,
+        batch_size: int = writing.MAX_EVENTS,
+        in_flight: int = 1,
+    ) -> Batches[EventBatch, EventReport]:
+        """Writes events, in batches of up to ``batch_size`` (1 to 1,000), ``in_flight`` of them at
+        once; idempotent by ``event_id``.
+
+        ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable.
+        """
+        return self._writer().events(events, batch_size, in_flight)
+
+    async def merge_shopper(self, visitor: str, user: str, *, timeout: float | None = None) -> int:
+        """Makes a visitor's events, present and future, those of a user: after a login. How many
+        moved now."""
+        with to_wire.sendable("request"):
+            request = user_event.MergeShopperRequest(
+                catalog_id=self.catalog, to=to_wire.shopper(user, None)
+            )
+            # `from` is a word of Python's own.
+            getattr(request, "from").visitor_id = visitor
+        return (await self._call(self.calls.events.MergeShopper, request, timeout)).moved_count
+
+    async def purge_events(
+        self,
+        *,
+        before: datetime | None = None,
+        types: Iterable[EventType] = (),
+        product_id: str = "",
+        user: str | None = None,
+        visitor: str | None = None,
+        force: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> EventPurge:
+        """Counts the events that fit every condition given, of which at least one is needed; with
+        ``force``, starts a job that deletes them."""
+        with to_wire.sendable("request"):
+            request = user_event.PurgeEventsRequest(
+                catalog_id=self.catalog,
+                request_id=requests.own_id(request_id),
+                before_time=None if before is None else to_wire.timestamp(before),
+                types=[to_wire.event_type(kind) for kind in types],
+                product_id=product_id,
+                shopper=to_wire.shopper(user, visitor),
+                force=force,
+            )
+        return from_wire.event_purge(
+            await self._call(self.calls.events.PurgeEvents, request, timeout)
+        )
+
+    async def export_events(
+        self,
+        *,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        types: Iterable[EventType] = (),
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Starts a job that writes the events that fit to Parquet files, in a folder of the
+        ranker's that the job's result names; follow it with ``watch_job``. The same ``request_id``
+        answers the same job."""
+        with to_wire.sendable("request"):
+            request = event_service_pb2.ExportEventsRequest(
+                catalog_id=self.catalog,
+                request_id=requests.own_id(request_id),
+                from_time=None if since is None else to_wire.timestamp(since),
+                before_time=None if before is None else to_wire.timestamp(before),
+                types=[to_wire.event_type(kind) for kind in types],
+            )
+        return from_wire.job(await self._call(self.calls.admin.ExportEvents, request, timeout))

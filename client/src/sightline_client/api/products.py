@@ -1,0 +1,202 @@
+"""Products: written, imported, read and deleted."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
+from sightline_client.api.base import Connected
+from sightline_client.convert import from_wire, requests, to_wire
+from sightline_client.errors import check_answered
+from sightline_client.transport import importing, writing
+from sightline_client.transport.batching import Batches
+from sightline_client.values.catalog import (
+    Deletion,
+    ImportBatch,
+    ImportMode,
+    ImportReport,
+    ImportState,
+    Offer,
+    OfferBatch,
+    OfferReport,
+    Order,
+    Product,
+    ProductImage,
+    ProductUpdate,
+    UpsertBatch,
+    UpsertOutcome,
+    UpsertReport,
+)
+from sightline_client.values.filters import Filter
+from sightline_client.values.operations import (
+    ImportClose,
+    ProductPurge,
+)
+
+_PAGE = 200
+
+
+class ProductCalls(Connected):
+    """Products: written, imported, read and deleted."""
+
+    def upsert_products(
+        self,
+        products: Iterable[Product] | AsyncIterable[Product],
+        *,
+        batch_size: int = writing.MAX_PRODUCTS,
+    ) -> Batches[UpsertBatch, UpsertReport]:
+        """Creates or replaces products whole, in batches of up to ``batch_size`` (1 to 100)
+        products and 32 MiB.
+
+        ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable. A
+        refused product is in the outcomes with its error and never fails the rest; a failed call
+        raises, and what was yielded before it stays stored.
+        """
+        return self._writer().products(products, batch_size)
+
+    async def get_product(self, product_id: str, *, timeout: float | None = None) -> Product:
+        """One product; NotFound (PRODUCT_NOT_FOUND)."""
+        with to_wire.sendable("request"):
+            request = catalog_pb2.GetProductRequest(catalog_id=self.catalog, product_id=product_id)
+        return from_wire.product(await self._call(self.calls.catalog.GetProduct, request, timeout))
+
+    async def list_products(
+        self,
+        *,
+        filter: Filter | None = None,
+        order: Order = Order.PRODUCT_ID,
+        doubted_only: bool = False,
+        timeout: float | None = None,
+    ) -> AsyncIterator[Product]:
+        """Every product that passes, read page by page; ``timeout`` is that of one page.
+        ``doubted_only``: only those with a ``category_doubt``."""
+        with to_wire.sendable("request"):
+            request = catalog_pb2.ListProductsRequest(
+                catalog_id=self.catalog,
+                filter=to_wire.filter_(filter),
+                order=catalog_pb2.ListProductsRequest.Order.Value(f"ORDER_{order}"),
+                page_size=_PAGE,
+                doubted_only=doubted_only,
+            )
+        async for page in self._pages(self.calls.catalog.ListProducts, request, timeout):
+            for message in page.products:
+                yield from_wire.product(message)
+
+    async def delete_products(
+        self, product_ids: str | Iterable[str], *, timeout: float | None = None
+    ) -> Deletion:
+        """Deletes up to 1,000 products; one that does not exist counts as deleted."""
+        with to_wire.sendable("request"):
+            request = catalog_pb2.DeleteProductsRequest(
+                catalog_id=self.catalog, product_ids=requests.ids(product_ids)
+            )
+        return from_wire.deletion(
+            await self._call(self.calls.catalog.DeleteProducts, request, timeout)
+        )
+
+    async def update_products(
+        self, updates: Iterable[ProductUpdate], *, timeout: float | None = None
+    ) -> tuple[UpsertOutcome, ...]:
+        """Changes the named fields of up to 100 products, no product twice; a refused change is in
+        the outcomes with its error and never fails the rest."""
+        with to_wire.sendable("request"):
+            request = catalog_pb2.UpdateProductsRequest(
+                catalog_id=self.catalog, updates=[to_wire.update(update) for update in updates]
+            )
+        etags = any(update.product.etag for update in request.updates)
+        service = self.calls.catalog_once if etags else self.calls.catalog
+        response = await self._call(service.UpdateProducts, request, timeout)
+        check_answered(len(request.updates), len(response.results))
+        return tuple(map(from_wire.upsert_outcome, response.results))
+
+    def update_offers(
+        self,
+        offers: Iterable[Offer] | AsyncIterable[Offer],
+        *,
+        batch_size: int = writing.MAX_OFFERS,
+    ) -> Batches[OfferBatch, OfferReport]:
+        """Sets prices and availabilities, in batches of up to ``batch_size`` (1 to 1,000); what is
+        shown and filtered follows at once.
+
+        ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable.
+        """
+        return self._writer().offers(offers, batch_size)
+
+    async def purge_products(
+        self,
+        filter: Filter,
+        *,
+        force: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> ProductPurge:
+        """Counts the products that pass and names some; with ``force``, starts a job that deletes
+        them. ``all_of()`` passes every product. The same ``request_id`` answers the same job."""
+        with to_wire.sendable("request"):
+            request = catalog_pb2.PurgeProductsRequest(
+                catalog_id=self.catalog,
+                request_id=requests.own_id(request_id),
+                filter=to_wire.filter_(filter),
+                force=force,
+            )
+        return from_wire.product_purge(
+            await self._call(self.calls.catalog.PurgeProducts, request, timeout)
+        )
+
+    async def open_import(
+        self,
+        import_id: str,
+        *,
+        mode: ImportMode = ImportMode.INCREMENTAL,
+        timeout: float | None = None,
+    ) -> ImportState:
+        """Begins an import, or says how far the one of this id is."""
+        with to_wire.sendable("request"):
+            request = catalog_pb2.OpenImportRequest(
+                catalog_id=self.catalog, import_id=import_id, mode=to_wire.import_mode(mode)
+            )
+        return from_wire.import_state(
+            await self._call(self.calls.catalog.OpenImport, request, timeout)
+        )
+
+    def import_products(
+        self,
+        import_id: str,
+        products: Iterable[Product] | AsyncIterable[Product],
+        *,
+        after: int = 0,
+        in_flight: int = 4,
+        patience: float = 120.0,
+    ) -> Batches[ImportBatch, ImportReport]:
+        """Writes the rows of an open import: the first product is row 1. The rows up to ``after``
+        (the state's ``rows_done``) are passed over. ``in_flight`` batches are under way at once;
+        while the suite is away a batch is tried again for up to ``patience`` seconds.
+
+        ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable.
+        Interrupted anywhere, the import goes on when it is opened again under the same id.
+        """
+        sender = importing.Sender(self.calls, self.catalog, import_id, self.batch_timeout, patience)
+        return importing.import_products(sender, products, after=after, side_by_side=in_flight)
+
+    async def close_import(
+        self,
+        import_id: str,
+        *,
+        dry_run: bool = False,
+        force: bool = False,
+        timeout: float | None = None,
+    ) -> ImportClose:
+        """Ends an import. A FULL one deletes, by a job, what it did not hold: ``dry_run`` only
+        counts that and names some; ``force`` allows more than the suite's set share of the catalog
+        (else FailedPrecondition, IMPORT_DELETES_TOO_MUCH)."""
+        with to_wire.sendable("request"):
+            request = catalog_pb2.CloseImportRequest(
+                catalog_id=self.catalog, import_id=import_id, dry_run=dry_run, force=force
+            )
+        return from_wire.import_close(
+            await self._call(self.calls.catalog.CloseImport, request, timeout)
+        )
+
+    async def get_image(self, image_id: str, *, timeout: float | None = None) -> ProductImage:
+        """A photo with its bytes; NotFound (IMAGE_NOT_FOUND)."""
+        with to_wire.sendable("request"):
+            request = catalog_pb2.GetImageRequest(catalog_id=self.catalog, image_id=image_id)
+        return from_wire.image(await self._call(self.calls.catalog.GetImage, request, timeout))

@@ -1,0 +1,192 @@
+"""Ask for products: recommendations, searches, and what a photo is of."""
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, TypedDict, Unpack
+
+from sightline_client.api.base import Connected
+from sightline_client.convert import from_wire, requests
+from sightline_client.values.answers import Found, Recommendations
+from sightline_client.values.classifications import Classification
+from sightline_client.values.explanations import Explanation
+from sightline_client.values.filters import Filter
+from sightline_client.values.photos import Photo, Uri, load
+from sightline_client.values.signals import Box, Unlike
+
+
+class RecommendOptions(TypedDict, total=False):
+    """What ``recommend`` takes, but for the page's token."""
+
+    image: Photo | None
+    images: Iterable[Photo]
+    text: str | None
+    products: str | Iterable[str]
+    user: str | None
+    visitor: str | None
+    session: str
+    filter: Filter | None
+    page_size: int
+    scene: str
+    language: str
+    exclude: str | Iterable[str]
+    min_index_token: str
+    min_quality: float
+    explain: bool
+    unlike: Unlike | None
+    box: Box | None
+    find_subject: bool
+    timeout: float | None
+
+
+class RecommendationCalls(Connected):
+    """Ask for products: recommendations, searches, and what a photo is of."""
+
+    async def recommend(
+        self,
+        *,
+        image: Photo | None = None,
+        images: Iterable[Photo] = (),
+        text: str | None = None,
+        products: str | Iterable[str] = (),
+        user: str | None = None,
+        visitor: str | None = None,
+        session: str = "",
+        filter: Filter | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+        scene: str = "",
+        language: str = "",
+        exclude: str | Iterable[str] = (),
+        min_index_token: str = "",
+        min_quality: float = 0.0,
+        explain: bool = False,
+        unlike: Unlike | None = None,
+        box: Box | None = None,
+        find_subject: bool = False,
+        timeout: float | None = None,
+    ) -> Recommendations:
+        """Ranked, explained products.
+
+        Near to any mix of photos, a text and products (up to 8 in all), for a known ``user`` or a
+        ``visitor``; with none of these, what is popular. ``filter``: only products that pass.
+        ``page_size``: 1 to 200, 0 = 20. ``scene``: the named plan, "" = "default".
+        ``exclude``: product ids to leave out. ``min_index_token``: see at least that catalog
+        write. ``min_quality``: similarity (0 to 1) below which ``no_good_match`` is set, 0 = the
+        scene's own. ``explain``: split the parts of scores by feature, on the first page.
+        ``unlike``: what is not wanted. ``box``: the part of the photos that is meant, None = all of
+        them; ``find_subject``: look for it, and say where it is in ``subjects``.
+        """
+        request = requests.recommend(
+            catalog=self.catalog,
+            images=await _photos(image, images),
+            text=text,
+            products=products,
+            user=user,
+            visitor=visitor,
+            session=session,
+            filter=filter,
+            page_size=page_size,
+            page_token=page_token,
+            scene=scene,
+            language=language,
+            exclude=exclude,
+            min_index_token=min_index_token,
+            min_quality=min_quality,
+            explain=explain,
+            unlike=await _unlike(unlike),
+            box=box,
+            find_subject=find_subject,
+        )
+        return from_wire.recommendations(
+            await self._call(self.calls.recommendation.Recommend, request, timeout)
+        )
+
+    async def recommend_pages(
+        self, **request: Unpack[RecommendOptions]
+    ) -> AsyncIterator[Recommendations]:
+        """An answer page by page, until there is no more or you stop: takes what ``recommend``
+        takes. NotFound (ANSWER_RECORD_MISSING) when the answer has expired meanwhile."""
+        request["images"] = await _photos(request.pop("image", None), request.pop("images", ()))
+        request["unlike"] = await _unlike(request.get("unlike"))
+        request["products"] = requests.ids(request.get("products", ()))
+        request["exclude"] = requests.ids(request.get("exclude", ()))
+        token = ""
+        while True:
+            page = await self.recommend(**request, page_token=token)
+            yield page
+            token = page.next_page_token
+            if not token:
+                return
+
+    async def explain(self, product_id: str, **request: Unpack[RecommendOptions]) -> Explanation:
+        """Why a product is, or is not, in the answer to a request: takes what ``recommend`` takes.
+        The request is carried out anew and not recorded."""
+        options: dict[str, Any] = {**request}
+        timeout = options.pop("timeout", None)
+        images = await _photos(options.pop("image", None), options.pop("images", ()))
+        options["unlike"] = await _unlike(options.get("unlike"))
+        asked = requests.recommend(catalog=self.catalog, images=images, **options)
+        explained = requests.explain(product_id, asked)
+        method = self.calls.recommendation.ExplainRecommendation
+        return from_wire.explanation(await self._call(method, explained, timeout))
+
+    async def search(
+        self,
+        *,
+        image: Photo | None = None,
+        images: Iterable[Photo] = (),
+        text: str | None = None,
+        products: str | Iterable[str] = (),
+        filter: Filter | None = None,
+        page_size: int = 0,
+        min_index_token: str = "",
+        unlike: Unlike | None = None,
+        box: Box | None = None,
+        find_subject: bool = False,
+        timeout: float | None = None,
+    ) -> Found:
+        """The products nearest to photos, a text and products, not ranked for anyone; see
+        ``recommend``."""
+        request = requests.search(
+            catalog=self.catalog,
+            images=await _photos(image, images),
+            text=text,
+            products=products,
+            filter=filter,
+            page_size=page_size,
+            min_index_token=min_index_token,
+            unlike=await _unlike(unlike),
+            box=box,
+            find_subject=find_subject,
+        )
+        return from_wire.found(await self._call(self.calls.recommendation.Search, request, timeout))
+
+    async def classify(
+        self,
+        image: Photo,
+        *,
+        box: Box | None = None,
+        find_subject: bool = False,
+        top: int = 0,
+        timeout: float | None = None,
+    ) -> Classification:
+        """What a photo is of: categories with their chances, and filters to search on with.
+        ``top``: how many categories, 1 to 20, 0 = 5. FailedPrecondition (CLASSIFIER_UNAVAILABLE)
+        where no fitted space of the catalog has learned categories."""
+        request = requests.classify(
+            await load(image), catalog=self.catalog, box=box, find_subject=find_subject, top=top
+        )
+        response = await self._call(self.calls.recommendation.Classify, request, timeout)
+        return from_wire.classification(response)
+
+
+async def _photos(image: Photo | None, images: Iterable[Photo]) -> list[bytes | Uri]:
+    photos = [*images] if image is None else [image, *images]
+    return [await load(photo) for photo in photos]
+
+
+async def _unlike(value: Unlike | None) -> Unlike | None:
+    """The same with its photos loaded; what can be read once only is read here."""
+    if value is None:
+        return None
+    texts, products = requests.ids(value.texts), requests.ids(value.products)
+    return Unlike(await _photos(None, value.images), texts, products, value.weight)

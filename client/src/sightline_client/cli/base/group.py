@@ -1,0 +1,122 @@
+"""A group of commands whose help is the function's own docstring and whose errors are in words of
+ours."""
+
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import typer
+from rich.text import Text
+from typer.core import TyperCommand, TyperGroup, TyperOption
+
+from sightline_client.cli import failures
+from sightline_client.cli.base import running
+from sightline_client.cli.base.option_groups import spread
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_WORDS = (
+    (re.compile(r"Input should be a valid integer.*", re.DOTALL), "is no whole number"),
+    (re.compile(r"Input should be a valid number.*", re.DOTALL), "is no number"),
+    (re.compile(r"Input should be greater than or equal to (\S+)"), r"is below \1, the least"),
+    (re.compile(r"Input should be less than or equal to (\S+)"), r"is above \1, the most"),
+    (
+        re.compile(r"(?:Value error, )?('.*') does not match the formats? .*", re.DOTALL),
+        r"\1 is no time: write 2026-03-01T12:00:00Z, or 2026-03-01",
+    ),
+    (re.compile(r"(?:Value error, )?('.*') is not one of (.*)\.", re.DOTALL), r"\1 is none of \2"),
+    (re.compile(r"Value error, "), ""),
+)
+"""What the library says of a value that is no value of the option → the same for people."""
+
+
+class Command(TyperCommand):
+    """One command. Flags show no type, and what is wrong with a value is in plain words."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """As typer's own."""
+        return _without_types(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As typer's own."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = in_words(error.message)
+            raise
+
+
+class _Group(TyperGroup):
+    """The commands below a word."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """As typer's own."""
+        return _without_types(super().get_params(ctx))
+
+
+def _without_types(parameters: list[Any]) -> list[Any]:
+    """Flags without "<bool>" beside them: there is nothing to write there."""
+    for parameter in parameters:
+        if isinstance(parameter, TyperOption) and parameter.is_flag:
+            parameter.metavar = ""
+    return parameters
+
+
+class Commands(typer.Typer):
+    """Paragraphs flow to the terminal's width; indented lines stay as they are."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(cls=_Group, **settings)
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[F], F]:
+        """As typer's own."""
+        settings.setdefault("help", None)
+        settings.setdefault("cls", Command)
+        outer = super().command
+
+        def register(function: F) -> F:
+            described = settings | {"help": flowing(function.__doc__ or "")}
+            outer(name, **described)(spread(function))
+            return function
+
+        return register
+
+    def __call__(self, *arguments: Any, **settings: Any) -> Any:
+        """Runs. Standard output that can't be written to, a full disk, ends with a word and 1."""
+        try:
+            return super().__call__(*arguments, **settings)
+        except OSError as error:
+            _give_up_standard_output()
+            if error.filename:
+                running.say(failures.of_system(error))
+            else:
+                why = error.strerror or str(error)
+                running.say(Text(f"FILE_UNUSABLE: standard output can't be written: {why}"))
+            sys.exit(1)
+
+
+def _give_up_standard_output() -> None:
+    """What waits to be written would fail once more at the end, with a traceback."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def in_words(message: str) -> str:
+    """What is wrong with a value, as a person would say it."""
+    for pattern, words in _WORDS:
+        if pattern.match(message):
+            return pattern.sub(words, message, count=1)
+    return message
+
+
+def flowing(text: str) -> str:
+    """The text with each paragraph on one line."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(
+        paragraph if paragraph.startswith(" ") else " ".join(paragraph.split("\n"))
+        for paragraph in paragraphs
+    )

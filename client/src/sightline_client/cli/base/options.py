@@ -1,0 +1,147 @@
+"""The options that every command has."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from sightline_client.convert import to_wire
+from sightline_client.convert.filter_text import FilterSyntaxError, parse_filter
+from sightline_client.errors import SightlineError
+from sightline_client.values.filters import Filter as Filter_
+
+
+def text(value: str | list[str] | None) -> str | list[str] | None:
+    """The value as given; refused where its bytes are no UTF-8, which a message could not hold."""
+    for item in [value] if isinstance(value, str) else value or ():
+        try:
+            item.encode()
+        except UnicodeEncodeError:
+            raise typer.BadParameter("is not valid UTF-8") from None
+    return value
+
+
+_SCHEMES = ("dns:", "unix:", "unix-abstract:", "ipv4:", "ipv6:", "vsock:", "xds:")
+"""gRPC's own ways to name a server, some of which have no port."""
+_PORT = re.compile(r"[^:\]]+:\d{1,5}$|^\[.+\]:\d{1,5}$")
+
+
+def address(value: str) -> str:
+    """The target as given; refused where it is empty or no UTF-8."""
+    text(value)
+    if not value.strip():
+        raise typer.BadParameter("must not be empty")
+    if value.startswith(("http://", "https://")):
+        raise typer.BadParameter("write HOST:PORT, without http://, such as 127.0.0.1:8600")
+    if not value.startswith(_SCHEMES) and not _PORT.search(value):
+        raise typer.BadParameter(f"{value} has no port: write HOST:PORT, such as 127.0.0.1:8600")
+    return value
+
+
+def named(value: str | list[str]) -> str | list[str]:
+    """The id as given; refused where it is empty."""
+    text(value)
+    if not all(item.strip() for item in ([value] if isinstance(value, str) else value)):
+        raise typer.BadParameter("must not be empty")
+    return value
+
+
+def words(*names: str, metavar: str, help: str) -> Any:
+    """An option that is text, or several texts."""
+    return typer.Option(*names, metavar=metavar, help=help, callback=text)
+
+
+def argument(metavar: str, help: str) -> Any:
+    """An argument that is an id, or several."""
+    return typer.Argument(metavar=metavar, help=help, callback=named)
+
+
+DEFAULT_TARGET = "127.0.0.1:8600"
+"""Where `make up` puts the gateway."""
+
+DEFAULT_CATALOG = "default"
+
+Target: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        envvar="SIGHTLINE_TARGET", metavar="HOST:PORT", help="The gateway.", callback=address
+    ),
+]
+Catalog: TypeAlias = Annotated[str, words(metavar="ID", help="The catalog (shop) to ask.")]
+Timeout: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        min=0.001,
+        max=86_400,
+        metavar="SECONDS",
+        help="Give up after this long. The suite keeps to it and reports what it left out.",
+    ),
+]
+Json: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print the answer as JSON. One call's answer is the contract's message in Protobuf's"
+        " standard JSON mapping"
+        " (lowerCamelCase names, 64-bit integers as strings, durations like"
+        ' "0.012s"), every field present; work of several calls prints figures of its own.',
+    ),
+]
+Filter: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--filter",
+        metavar="TEXT",
+        callback=text,
+        help="Only products that pass, e.g. 'category = \"Wine > Red\" AND price < 30 EUR'. Fields:"
+        " category, brand, title, price, availability, tags, create_time, update_time and"
+        " attributes.KEY ('attributes.vintage >= 2015'). AND, OR, NOT and parentheses join; OR"
+        " binds tighter than AND. 'tags:Beef' asks for a tag, 'title:wine' for a part of the text,"
+        " 'price:*' whether it is known.",
+    ),
+]
+Currency: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        envvar="SIGHTLINE_CURRENCY",
+        metavar="CODE",
+        callback=text,
+        help="ISO 4217 code of amounts in --filter that name none: price < 30 is price < 30 EUR"
+        " with --currency EUR.",
+    ),
+]
+Wait: TypeAlias = Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")]
+File: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", exists=True, dir_okay=False, help="A .csv, .jsonl or .parquet file."
+    ),
+]
+Force: TypeAlias = Annotated[
+    bool, typer.Option("--force", help="Do it. Without it the command only shows what it would do.")
+]
+InFlight: TypeAlias = Annotated[
+    int,
+    typer.Option("--in-flight", min=1, max=32, metavar="N", help="Batches under way at once."),
+]
+Ignore: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore",
+        metavar="COLUMN",
+        help="A column of the file to pass over. May be given several times.",
+    ),
+]
+
+
+def condition(text: str, currency: str, *, option: str = "--filter") -> Filter_ | None:
+    """The filter that the text stands for; wrong text is wrong usage, shown with a caret."""
+    try:
+        found = parse_filter(text, currency=currency) if text.strip() else None
+        to_wire.filter_(found)
+    except FilterSyntaxError as error:
+        raise typer.BadParameter(f"{error.message}\n{error.pointer}", param_hint=option) from None
+    except SightlineError as error:
+        raise typer.BadParameter(error.message, param_hint=option) from None
+    return found

@@ -1,0 +1,70 @@
+"""How far long work is, on standard error."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from sightline_client.cli.base import running
+from sightline_client.cli.show.tables import plain
+
+
+class _Rows(ProgressColumn):
+    """Rows so far, how many a second, how many refused."""
+
+    def render(self, task: Task) -> Text:
+        rows, refused = task.fields["rows"], task.fields["refused"]
+        if rows is None:
+            return Text("")
+        speed = rows / task.elapsed if task.elapsed else 0.0
+        speed_text = f"{rows:,} rows, {speed:,.0f}/s"
+        return Text(speed_text + (f", {refused:,} refused" if refused else ""))
+
+
+class Meter:
+    """One bar."""
+
+    def __init__(self, progress: Progress, task: Any) -> None:
+        self._progress = progress
+        self._task = task
+
+    def at(
+        self, done: float, total: float | None = None, rows: int | None = None, refused: int = 0
+    ) -> None:
+        """So much is done, of so much in all."""
+        self._progress.update(
+            self._task, completed=done, total=total or None, rows=rows, refused=refused
+        )
+
+
+@contextmanager
+def meter(words: str, total: float | None = None, *, stays: bool = True) -> Iterator[Meter]:
+    """A bar on a terminal, which moves to and fro while nobody knows of how much; nothing where
+    standard error is a file. ``stays``: it is still to be seen when the work is done."""
+    console = running.console(stderr=True)
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        _Rows(),
+        TextColumn("elapsed"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=not stays,
+    )
+    with progress:
+        yield Meter(progress, progress.add_task(plain(words), total=total, rows=None, refused=0))

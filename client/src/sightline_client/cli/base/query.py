@@ -1,0 +1,205 @@
+"""What several commands can be asked with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline_client.cli.base import options
+from sightline_client.cli.base.option_groups import OptionGroup
+from sightline_client.convert import requests
+from sightline_client.transport.channel import MAX_MESSAGE_BYTES
+from sightline_client.values.filters import Filter
+from sightline_client.values.photos import Uri
+from sightline_client.values.signals import AWAY_WEIGHT, Box, Unlike
+
+
+def _box(value: str | None) -> str | None:
+    """The box as given; refused where it is none."""
+    part(value)
+    return value
+
+
+_PHOTOS = {"exists": True, "dir_okay": False, "readable": True, "metavar": "PATH"}
+
+BoxText: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--box",
+        metavar="L,T,R,B",
+        help="The part of the photo that is meant: left, top, right and bottom as fractions of its"
+        " width and height, such as 0.1,0.2,0.6,0.9.",
+        callback=_box,
+    ),
+]
+FindSubject: TypeAlias = Annotated[
+    bool,
+    typer.Option("--find-subject", help="Look for the photo's subject, and show where it is."),
+]
+Top: TypeAlias = Annotated[
+    int,
+    typer.Option("--top", min=1, max=200, metavar="K", help="How many products."),
+]
+
+
+@dataclass(frozen=True)
+class QueryOptions(OptionGroup):
+    """What products are to be near to, and what they are not to be like."""
+
+    image: Annotated[
+        list[Path] | None,
+        typer.Option("--image", help="Query image. May be given several times.", **_PHOTOS),
+    ] = None
+    image_uri: Annotated[
+        list[str] | None,
+        options.words(
+            "--image-uri",
+            metavar="URI",
+            help="Where the suite fetches a query image, if its settings allow that address.",
+        ),
+    ] = None
+    product: Annotated[
+        list[str] | None,
+        options.words("--product", metavar="ID", help="Query product. May be given several times."),
+    ] = None
+    text: Annotated[str | None, options.words("--text", metavar="WORDS", help="Query text.")] = None
+    not_image: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--not-image",
+            help="A photo of what is not wanted. May be given several times.",
+            **_PHOTOS,
+        ),
+    ] = None
+    not_text: Annotated[
+        list[str] | None,
+        options.words(
+            "--not-text",
+            metavar="WORDS",
+            help="Words for what is not wanted. May be given several times.",
+        ),
+    ] = None
+    not_product: Annotated[
+        list[str] | None,
+        options.words(
+            "--not-product",
+            metavar="ID",
+            help="A product that is not wanted, nor what is like it. May be given several times.",
+        ),
+    ] = None
+    not_weight: Annotated[
+        float,
+        typer.Option(
+            "--not-weight",
+            min=0.01,
+            max=100,
+            metavar="WEIGHT",
+            help="How much each --not-… counts against what is wanted, which counts 1.",
+        ),
+    ] = AWAY_WEIGHT
+    box: BoxText = None
+    find_subject: FindSubject = False
+
+    def photos(self) -> list[bytes | Uri]:
+        """The photos to be near to; what can't be read is wrong usage."""
+        return [*photos(self.image), *map(Uri, self.image_uri or ())]
+
+    def unlike(self) -> Unlike | None:
+        """What is not wanted; None = nothing was named."""
+        if not (self.not_image or self.not_text or self.not_product):
+            return None
+        texts, products = self.not_text or (), self.not_product or ()
+        return Unlike(photos(self.not_image), texts, products, self.not_weight)
+
+
+@dataclass(frozen=True)
+class FilterOptions(OptionGroup):
+    """Which products come into question, and how many are shown."""
+
+    filter: options.Filter = ""
+    currency: options.Currency = ""
+    top: Top = 10
+
+    def condition(self) -> Filter | None:
+        """The filter; None = every product passes."""
+        return options.condition(self.filter, self.currency)
+
+
+@dataclass(frozen=True)
+class RecommendationOptions(FilterOptions, QueryOptions):
+    """What a recommendation is asked with."""
+
+    user: Annotated[
+        str | None, options.words(metavar="ID", help="The customer to recommend to.")
+    ] = None
+    visitor: Annotated[
+        str | None, options.words(metavar="ID", help="A visitor who is not logged in.")
+    ] = None
+    scene: Annotated[
+        str, options.words(metavar="NAME", help="The plan to answer by; empty = the default one.")
+    ] = ""
+    exclude: Annotated[
+        list[str] | None,
+        options.words(metavar="ID", help="A product to leave out. May be given several times."),
+    ] = None
+    language: Annotated[
+        str, options.words(metavar="CODE", help="Language of the reasons: en, zh. Empty = en.")
+    ] = ""
+
+    def request(self, catalog: str, *, explain: bool = False) -> rec.RecommendRequest:
+        """The request; what can't be asked is wrong usage."""
+        if self.user and self.visitor:
+            raise typer.BadParameter("give --user or --visitor, not both", param_hint="--visitor")
+        return requests.recommend(
+            catalog=catalog,
+            images=self.photos(),
+            text=self.text,
+            products=self.product or (),
+            user=self.user,
+            visitor=self.visitor,
+            filter=self.condition(),
+            page_size=self.top,
+            scene=self.scene,
+            exclude=self.exclude or (),
+            language=self.language,
+            explain=explain,
+            unlike=self.unlike(),
+            box=part(self.box),
+            find_subject=self.find_subject,
+        )
+
+
+def part(text: str | None) -> Box | None:
+    """The part of a photo that a text names; None = all of it."""
+    if text is None:
+        return None
+    try:
+        left, top, right, bottom = (float(number) for number in text.split(","))
+    except ValueError:
+        problem = "is four numbers, such as 0.1,0.2,0.6,0.9: left, top, right, bottom"
+        raise typer.BadParameter(problem, param_hint="--box") from None
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        problem = "has left below right and top below bottom, each from 0 to 1"
+        raise typer.BadParameter(problem, param_hint="--box")
+    return Box(left, top, right, bottom)
+
+
+def photos(paths: Sequence[Path] | None) -> list[bytes]:
+    """The photos that were asked with, read; what can't be read is wrong usage."""
+    return [_photo(path) for path in paths or ()]
+
+
+def _photo(path: Path) -> bytes:
+    """The file's bytes, as far as a message could hold them: a device may have no end."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_MESSAGE_BYTES + 1)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise typer.BadParameter(f"{path}: {reason}", param_hint="--image") from None
+    if len(content) > MAX_MESSAGE_BYTES:
+        raise typer.BadParameter(f"{path} has more than 32 MiB", param_hint="--image")
+    return content

@@ -1,0 +1,104 @@
+"""Runs one command's work and turns its end into text and an exit code."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Mapping
+from io import TextIOWrapper
+from typing import Any, TypeVar
+
+import grpc
+import typer
+from google.protobuf.json_format import Error as JsonError
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Error as MessageError
+from google.protobuf.message import Message
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from sightline_client.cli import failures
+from sightline_client.errors import Failure, SightlineError, make
+from sightline_client.files.model import FileRefused
+
+T = TypeVar("T")
+
+PIPED_WIDTH = 120
+"""Columns of a table that goes to a file or another program, which has no width."""
+INTERRUPTED = 130
+"""The exit code of a command that was interrupted, as of other programs: 128 + SIGINT."""
+
+
+def guarded(work: Callable[[], T], *, keeps: bool = False) -> T:
+    """The work's value; what goes wrong is explained on standard error and ends with code 1, an
+    interrupt with INTERRUPTED. ``keeps``: what is done when it is interrupted stays done, and the
+    next run goes on from there; this is said."""
+    try:
+        return work()
+    except SightlineError as error:
+        say(failures.explain(error))
+    except FileRefused as error:
+        say(failures.of_file(error))
+    except OSError as error:
+        say(failures.of_system(error))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        if keeps:
+            say(Text("Interrupted. What was acknowledged is kept; run it again to go on."))
+        raise typer.Exit(INTERRUPTED) from None
+    raise typer.Exit(1)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """As wide as the terminal, or PIPED_WIDTH where there is none. What the terminal's encoding
+    lacks becomes a question mark."""
+    stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="replace")
+    return Console(stderr=stderr, width=None if stream.isatty() else PIPED_WIDTH, highlight=False)
+
+
+def say(renderable: RenderableType) -> None:
+    """Prints on standard error, which a program that reads the answer does not see."""
+    console(stderr=True).print(renderable)
+
+
+def show(renderable: RenderableType, *, whole_lines: bool = False) -> None:
+    """Prints for people. ``whole_lines`` are not broken, so that they can be copied."""
+    console().print(renderable, soft_wrap=whole_lines)
+
+
+def show_json(message: Message) -> None:
+    """Prints for programs: Protobuf's standard JSON mapping."""
+    show_facts(facts(message))
+
+
+def facts(message: Message) -> dict[str, Any]:
+    """A message in Protobuf's standard JSON mapping, every field present. What that can't hold is
+    explained on standard error and ends with code 1; nothing half is printed."""
+    return guarded(lambda: json_of(message))
+
+
+def json_of(message: Message) -> dict[str, Any]:
+    """As ``facts``, but ServerFault for what JSON can't hold: a time after the year 9999, a detail
+    of a type that only a newer client knows."""
+    try:
+        return MessageToDict(message, always_print_fields_with_no_presence=True)
+    except (JsonError, MessageError, TypeError, ValueError) as error:
+        problem = f"the answer can't be written as JSON: {error}"
+        raise make(Failure(code=grpc.StatusCode.INTERNAL, message=problem)) from None
+
+
+def show_facts(values: Mapping[str, Any]) -> None:
+    """Prints JSON that is no message, or one with more beside it."""
+    typer.echo(as_json(values, indent=2, encoding=sys.stdout.encoding))
+
+
+def as_json(
+    values: Mapping[str, Any], *, indent: int | None = None, encoding: str = "utf-8"
+) -> str:
+    """The values as JSON; escaped where the encoding lacks a character, or a name is no UTF-8."""
+    text = json.dumps(values, indent=indent, ensure_ascii=False)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(values, indent=indent)
+    return text

@@ -1,0 +1,69 @@
+"""What every command that asks the suite has: where, for which catalog, for how long, and how the
+answer is shown."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import Message
+from grpc.aio import UnaryUnaryMultiCallable
+from rich.console import RenderableType
+
+from sightline_client.cli.base import options, running
+from sightline_client.cli.base.option_groups import OptionGroup
+from sightline_client.client import SightlineClient
+from sightline_client.transport.calls import Calls
+
+T = TypeVar("T")
+Q = TypeVar("Q", bound=Message)
+A = TypeVar("A", bound=Message)
+
+
+@dataclass(frozen=True)
+class Suite(OptionGroup):
+    """The options of one command."""
+
+    target: options.Target = options.DEFAULT_TARGET
+    catalog: options.Catalog = options.DEFAULT_CATALOG
+    timeout: options.Timeout = 10.0
+    json: options.Json = False
+
+    def run(self, work: Callable[[SightlineClient], Awaitable[T]], *, keeps: bool = False) -> T:
+        """The work's answer; how it ends otherwise: see ``running.guarded``."""
+
+        async def connected() -> T:
+            connection = SightlineClient(self.target, catalog=self.catalog, timeout=self.timeout)
+            async with connection as client:
+                return await work(client)
+
+        return running.guarded(lambda: asyncio.run(connected()), keeps=keeps)
+
+    def ask(self, method: Callable[[Calls], UnaryUnaryMultiCallable[Q, A]], request: Q) -> A:
+        """The answer of one call."""
+        return self.run(lambda client: client.calls(method(client.calls), request, self.timeout))
+
+    def answer(
+        self,
+        method: Callable[[Calls], UnaryUnaryMultiCallable[Q, A]],
+        request: Q,
+        for_people: Callable[[A], RenderableType],
+    ) -> None:
+        """Prints the answer of one call as it was asked for."""
+        message = self.ask(method, request)
+        self.show(message, lambda: for_people(message))
+
+    def show(self, message: Message, for_people: Callable[[], RenderableType]) -> None:
+        """Prints an answer as it was asked for."""
+        if self.json:
+            running.show_json(message)
+        else:
+            running.show(for_people())
+
+
+QUICK = Suite(timeout=5.0)
+"""The options of a command that reads one thing."""
+PATIENT = Suite(timeout=30.0)
+"""Of one that changes many."""
+LONG = Suite(timeout=60.0)
+"""Of one that sends large batches."""

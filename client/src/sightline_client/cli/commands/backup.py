@@ -1,0 +1,93 @@
+"""``sightline backup``"""
+
+from typing import Annotated
+
+import typer
+
+from sightline.retriever.v1 import backup_service_pb2
+from sightline_client.cli.base import options
+from sightline_client.cli.base.group import Commands
+from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.show import listings
+from sightline_client.cli.work import following
+from sightline_client.convert import from_wire
+
+app = Commands(no_args_is_help=True, help="Copy a catalog into one file, and restore it.")
+
+
+@app.command()
+def create(*, wait: options.Wait = True, suite: Suite) -> None:
+    """Copy the catalog, as it is at one moment, while it is written to.
+
+    Products, photos, vectors and index generations go into one file where the suite's setting
+    RETRIEVER_BACKUPS says.
+
+    [bold]Examples[/bold]
+
+      sightline backup create
+
+      sightline backup create --json | jq -r '.results[] | select(.name == "backup_id").value'
+    """
+    following.carry_out(suite, lambda client: client.create_backup(), wait=wait)
+
+
+@app.command("list")
+def list_(
+    *,
+    top: Annotated[
+        int, typer.Option(min=1, max=200, metavar="N", help="How many, newest first.")
+    ] = 20,
+    suite: Suite,
+) -> None:
+    """List the backups of a catalog, newest first.
+
+    [bold]Example[/bold]
+
+      sightline backup list
+    """
+    suite.answer(
+        lambda calls: calls.admin.ListBackups,
+        backup_service_pb2.ListBackupsRequest(catalog_id=suite.catalog, page_size=top),
+        lambda answer: listings.backups([from_wire.backup(item) for item in answer.backups]),
+    )
+
+
+@app.command()
+def restore(
+    *,
+    backup: Annotated[str, options.argument("BACKUP", "As `backup list` shows it.")],
+    source: Annotated[
+        str,
+        options.words(
+            "--from",
+            metavar="CATALOG",
+            help="The catalog that the backup is of; empty = --catalog.",
+        ),
+    ] = "",
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Also into a catalog that holds products: those that the backup does not hold are"
+            " deleted.",
+        ),
+    ] = False,
+    wait: options.Wait = True,
+    suite: Suite,
+) -> None:
+    """Restore a backup: products as they were, with ids, etags, times, photos and vectors.
+
+    The whole file is checked before any of it counts. Products that are written while it runs stay
+    as they were written.
+
+    [bold]Examples[/bold]
+
+      sightline backup restore 20260131T120000Z-1f3a9c02
+
+      sightline backup restore 20260131T120000Z-1f3a9c02 --from default --catalog staging
+    """
+    following.carry_out(
+        suite,
+        lambda client: client.restore_backup(backup, source_catalog=source, force=force),
+        wait=wait,
+    )

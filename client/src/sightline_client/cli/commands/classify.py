@@ -1,0 +1,48 @@
+"""``sightline classify``"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sightline_client.cli.base import query
+from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.show import classified
+from sightline_client.convert import from_wire, requests
+
+
+def classify(
+    *,
+    photo: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, dir_okay=False, readable=True, metavar="PHOTO", help="The photo's file."
+        ),
+    ],
+    box: query.BoxText = None,
+    find_subject: query.FindSubject = False,
+    top: Annotated[
+        int, typer.Option("--top", min=1, max=20, metavar="K", help="How many categories.")
+    ] = 5,
+    suite: Suite,
+) -> None:
+    """Say which categories a photo is of, and which filters it proposes.
+
+    It takes a space that was fitted on the catalog and has learned its categories:
+    `sightline spaces fit`.
+
+    [bold]Examples[/bold]
+
+      sightline classify shelf.jpg
+
+      sightline classify shelf.jpg --find-subject --json | jq -r '.proposals[0].text'
+    """
+    (content,) = query.photos([photo])
+    request = requests.classify(
+        content, catalog=suite.catalog, box=query.part(box), find_subject=find_subject, top=top
+    )
+    suite.answer(
+        lambda calls: calls.recommendation.Classify,
+        request,
+        lambda answer: classified.classification(from_wire.classification(answer)),
+    )

@@ -1,0 +1,59 @@
+"""``sightline config``"""
+
+from rich.text import Text
+
+from sightline.gateway.v1 import admin_service_pb2 as admin
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline_client.cli.base import running
+from sightline_client.cli.base.group import Commands
+from sightline_client.cli.base.suite import QUICK, Suite
+from sightline_client.cli.show import tables
+from sightline_client.client import SightlineClient
+from sightline_client.convert import from_wire
+from sightline_client.errors import SightlineError
+from sightline_client.version import VERSION
+
+app = Commands(no_args_is_help=True, help="Check how the command line is set up.")
+
+
+async def status_and_version(client: SightlineClient) -> tuple[admin.GetStatusResponse, str]:
+    """The suite's health, and the gateway's version; empty = not known."""
+    calls, timeout = client.calls, client.timeout
+    request = admin.GetStatusRequest(catalog_id=client.catalog)
+    message = await calls(calls.admin.GetStatus, request, timeout)
+    try:
+        # An answer names the gateway's version.
+        one = rec.RecommendRequest(catalog_id=client.catalog, page_size=1)
+        answer = await calls(calls.recommendation.Recommend, one, timeout)
+    except SightlineError:
+        return message, ""  # nothing to recommend yet, or a part is down
+    return message, answer.versions.service_version
+
+
+@app.command()
+def check(*, suite: Suite = QUICK) -> None:
+    """Check that the gateway answers and has the catalog, and print the versions.
+
+    Exit code 0 = both hold, even when parts of the suite are down: `sightline status` shows
+    those.
+
+    [bold]Example[/bold]
+
+      sightline config check --target shop.example:8600 --catalog shoes
+    """
+    message, gateway = suite.run(status_and_version)
+    target, catalog = suite.target, suite.catalog
+    value = from_wire.status(message)
+    if suite.json:
+        versions = {"clientVersion": VERSION, "gatewayVersion": gateway, "target": target}
+        running.show_facts({"catalog": catalog} | versions | {"status": running.facts(message)})
+        return
+    space = value.visual_space
+    lines = [
+        f"gateway: {target} answers, version {gateway or 'not known'}",
+        f"catalog: {catalog} is there, with {tables.count(value.products)} products",
+        f"client: version {VERSION}",
+        f"visual space: {space.version if space else 'not known'}",
+        f"ranking model: {value.model_version or 'none yet'}",
+    ]
+    running.show(Text("\n".join(tables.plain(line) for line in lines)))

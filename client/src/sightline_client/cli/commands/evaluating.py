@@ -1,0 +1,143 @@
+"""``sightline models evaluate``"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from sightline.ranker.v1 import evaluation_pb2, model_service_pb2
+from sightline_client.cli.base import options, progress, running
+from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.show import evaluation_page, evaluation_tables
+from sightline_client.cli.work import following, offline
+from sightline_client.client import SightlineClient
+from sightline_client.convert import from_wire
+from sightline_client.convert.from_wire import evaluation
+
+
+class Split(StrEnum):
+    """How events are split."""
+
+    GLOBAL = "global"
+    PER_USER_TAIL = "per-user-tail"
+
+
+_FILE = {"exists": True, "dir_okay": False, "rich_help_panel": "Without a suite"}
+
+
+def command(
+    *,
+    version: Annotated[
+        str,
+        typer.Argument(metavar="[VERSION]", help="As `models list` shows it; none: the newest."),
+    ] = "",
+    show: Annotated[
+        bool, typer.Option("--show", help="Only show what its last evaluation found.")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", dir_okay=False, help="Write a page with plots, too.")
+    ] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Events, as `events import` reads them.", **_FILE),
+    ] = None,
+    products: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Products, as `products import` reads them.", **_FILE),
+    ] = None,
+    split: Annotated[
+        Split | None,
+        typer.Option(
+            help="At one moment for everyone, or the last events of each shopper; default both.",
+            rich_help_panel="Without a suite",
+        ),
+    ] = None,
+    share: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            max=0.9,
+            help="Share of the events that is held out.",
+            rich_help_panel="Without a suite",
+        ),
+    ] = 0.2,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, max=2**32 - 1, help="Of the training.", rich_help_panel="Without a suite"
+        ),
+    ] = 0,
+    ignore: options.Ignore = None,
+    suite: Suite,
+) -> None:
+    """Measure a model on events that were held out, beside the model that serves and classic
+    recommenders, and say whether it may serve.
+
+    With --events and --products nothing has to run: the model is trained and measured here, by the
+    package sightline-ranker[train].
+
+    [bold]Examples[/bold]
+
+      sightline models evaluate --html evaluation.html
+
+      sightline models evaluate lfm-6f1c… --show
+
+      sightline models evaluate --events clicks.csv --products shop.csv --split global --json
+    """
+    if (events is None) is not (products is None):
+        raise typer.BadParameter("give --events and --products together", param_hint="--events")
+    if events is not None and products is not None:
+        if version or show:
+            raise typer.BadParameter("files are no model of the suite's", param_hint="VERSION")
+        splits = [split] if split else list(Split)
+        found = running.guarded(
+            lambda: _here(events, products, splits, share=share, seed=seed, ignore=ignore or ())
+        )
+    else:
+        if split is not None:
+            raise typer.BadParameter("the suite measures both", param_hint="--split")
+        found = suite.run(lambda client: _there(client, version, show=show))
+    if html is not None:
+        running.guarded(lambda: evaluation_page.write(html, evaluation(found)))
+    suite.show(found, lambda: evaluation_tables.evaluation(evaluation(found)))
+    if html is not None:
+        running.say(Text(f"The same as a page, with plots: {html}"))
+
+
+async def _there(client: SightlineClient, version: str, *, show: bool) -> evaluation_pb2.Evaluation:
+    """What the suite finds, or found last."""
+    if not show:
+        job = await client.evaluate_model(version)
+        ended = from_wire.job(await following.follow(client, job.job_id))
+        following.check(ended)
+        version = ended.results.get("model_version", version)
+    request = model_service_pb2.GetEvaluationRequest(
+        catalog_id=client.catalog, model_version=version
+    )
+    return await client.calls(client.calls.admin.GetEvaluation, request, client.timeout)
+
+
+def _here(
+    events: Path,
+    products: Path,
+    splits: Sequence[Split],
+    *,
+    share: float,
+    seed: int,
+    ignore: Sequence[str],
+) -> evaluation_pb2.Evaluation:
+    """What the package beside this one finds in the files."""
+    evaluate = offline.evaluator()
+    known, happened = offline.read_products(products, ignore), offline.read_events(events, ignore)
+    with progress.meter("measuring") as bar:
+        return evaluate(
+            happened,
+            known,
+            protocols=[one.value for one in splits],
+            share=share,
+            seed=seed,
+            progress=bar.at,
+        )

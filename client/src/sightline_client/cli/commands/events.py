@@ -1,0 +1,252 @@
+"""``sightline events``"""
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated
+
+import typer
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Group
+from rich.text import Text
+
+from sightline.common.v1 import event_pb2, job_pb2
+from sightline.gateway.v1 import user_event_service_pb2 as user_event
+from sightline_client.cli.base import options, running
+from sightline_client.cli.base.group import Commands
+from sightline_client.cli.base.suite import LONG, PATIENT, Suite
+from sightline_client.cli.show import listings, tables
+from sightline_client.cli.work import bulk, fixing, following
+from sightline_client.cli.work.columns import FileColumns, Rows
+from sightline_client.client import SightlineClient
+from sightline_client.convert import from_wire, requests, to_wire
+from sightline_client.errors import SightlineError
+from sightline_client.files import events as event_rows
+from sightline_client.files import shapes
+from sightline_client.values.events import EventType
+
+_TIMES = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
+
+Types = Annotated[
+    list[EventType] | None,
+    typer.Option(case_sensitive=False, help="Only this type. May be given several times."),
+]
+
+EVENTS = Rows(event_rows.COLUMNS, event_rows.NEEDED, shapes.EVENTS)
+
+app = Commands(no_args_is_help=True, help="Import, export and delete events.")
+
+
+@app.command("import")
+def import_(
+    *,
+    file: options.File,
+    in_flight: options.InFlight = 4,
+    columns: FileColumns,
+    suite: Suite = LONG,
+) -> None:
+    """Import events. Each counts once, however often it is imported.
+
+    [bold]Columns[/bold]: event_id, type (IMPRESSION, VIEW, CLICK, ADD_TO_CART, PURCHASE, RATING,
+    HIDE, UNHIDE, SEARCH) and user_id or visitor_id are needed. product_id, session_id, time
+    (2026-03-01T12:00:00Z, or seconds since 1970), value (of a RATING: 0 to 5), quantity, unit_price
+    with currency, order_id, position, scene, attribution_token, query.
+
+    A bad row never stops the rest: it is reported with its number and kept in FILE.rejected.csv (or
+    .jsonl) with what is wrong; fix that file and import it. Interrupted, run it again: duplicates
+    are counted as such.
+
+    [bold]Examples[/bold]
+
+      sightline events import clicks.csv
+
+      sightline events import clicks.parquet --json | jq .writtenCount
+    """
+    written = duplicates = 0
+    since = time.monotonic()
+
+    async def work(client: SightlineClient) -> bulk.Outcome:
+        async def send(messages: Sequence[event_pb2.Event]) -> user_event.WriteEventsResponse:
+            nonlocal written, duplicates
+            request = user_event.WriteEventsRequest(catalog_id=suite.catalog, events=messages)
+            response = await client.calls(client.calls.events.WriteEvents, request, suite.timeout)
+            written += response.written_count
+            duplicates += response.duplicate_count
+            return response
+
+        with closing(EVENTS.open(file, columns)) as table:
+            return await bulk.send_file(
+                client,
+                file,
+                table,
+                lambda row: event_rows.event(row.cells),
+                send,
+                side_by_side=in_flight,
+                words="importing",
+                id_column="event_id",
+            )
+
+    outcome = suite.run(work, keeps=True)
+    seconds = time.monotonic() - since
+    if suite.json:
+        running.show_facts(
+            {
+                "writtenCount": written,
+                "duplicateCount": duplicates,
+                "refusedCount": outcome.refused,
+                "rejectedFile": str(outcome.rejected or ""),
+                "seconds": round(seconds, 3),
+            }
+        )
+    else:
+        counts = f"{written:,} new, {duplicates:,} there already"
+        rows = tables.counted(outcome.rows, "row", "rows")
+        speed = f" ({rows}, {outcome.rows / seconds:,.0f}/s)"
+        running.show(Text(counts + speed + fixing.refused(outcome.refused)))
+        ignore = columns.ignore or ()
+        fixing.show(outcome.rejected, ("events", "import"), suite, ignore=ignore)
+    if outcome.refused:
+        raise typer.Exit(1)
+
+
+@app.command()
+def purge(
+    *,
+    before: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=_TIMES,
+            metavar="TIME",
+            help="Only events before this time, e.g. 2026-03-01T12:00:00Z; without a zone UTC.",
+        ),
+    ] = None,
+    type: Types = None,
+    product: Annotated[
+        str, options.words(metavar="ID", help="Only events with this product.")
+    ] = "",
+    user: Annotated[
+        str | None, options.words(metavar="ID", help="Only events of this customer.")
+    ] = None,
+    visitor: Annotated[
+        str | None, options.words(metavar="ID", help="Only events of this visitor.")
+    ] = None,
+    force: options.Force = False,
+    suite: Suite = PATIENT,
+) -> None:
+    """Count the events that fit every condition; with --force, delete them.
+
+    [bold]Examples[/bold]
+
+      sightline events purge --before 2024-01-01
+
+      sightline events purge --type IMPRESSION --before 2024-01-01 --force
+    """
+    if user and visitor:
+        raise typer.BadParameter("give --user or --visitor, not both", param_hint="--visitor")
+    if not (before or type or product or user or visitor):
+        raise typer.BadParameter("give at least one condition", param_hint="--before")
+    request = user_event.PurgeEventsRequest(
+        catalog_id=suite.catalog,
+        request_id=requests.own_id(),
+        before_time=None if before is None else _timestamp(before),
+        types=[to_wire.event_type(kind) for kind in type or ()],
+        product_id=product,
+        shopper=to_wire.shopper(user, visitor),
+        force=force,
+    )
+    following.purge(
+        suite, lambda calls: calls.events.PurgeEvents, request, partial(_purged, force=force)
+    )
+
+
+@app.command()
+def export(
+    *,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=_TIMES,
+            metavar="TIME",
+            help="Only events from this time on, e.g. 2026-03-01T12:00:00Z; without a zone UTC.",
+        ),
+    ] = None,
+    before: Annotated[
+        datetime | None,
+        typer.Option(formats=_TIMES, metavar="TIME", help="Only events before this time."),
+    ] = None,
+    type: Types = None,
+    wait: options.Wait = True,
+    suite: Suite,
+) -> None:
+    """Write events to Parquet files, on the ranker's side; people are pseudonyms in them.
+
+    [bold]Example[/bold]
+
+      sightline events export --since 2026-01-01
+    """
+
+    async def ask(client: SightlineClient) -> job_pb2.Job:
+        job = await client.export_events(
+            since=None if since is None else _in_zone(since),
+            before=None if before is None else _in_zone(before),
+            types=type or (),
+        )
+        return await following.started(client, job, wait=wait)
+
+    message = suite.run(ask)
+    value = from_wire.job(message)
+    results = [
+        Text(f"{name} {value.results[name]}")
+        for name in ("folder", "event_count")
+        if name in value.results
+    ]
+    suite.show(message, lambda: Group(listings.jobs([value]), *results))
+    if wait:
+        following.check(value)
+
+
+@app.command()
+def merge(
+    *,
+    visitor: Annotated[str, options.argument("VISITOR", "Whose events move.")],
+    user: Annotated[str, options.argument("USER", "To which customer.")],
+    suite: Suite,
+) -> None:
+    """Make a visitor's events, and those to come, a customer's: after a login.
+
+    [bold]Example[/bold]
+
+      sightline events merge cookie-7 1209683
+    """
+    request = user_event.MergeShopperRequest(
+        catalog_id=suite.catalog, to=to_wire.shopper(user, None)
+    )
+    getattr(request, "from").visitor_id = visitor
+    suite.answer(
+        lambda calls: calls.events.MergeShopper,
+        request,
+        lambda answer: Text(f"{tables.counted(answer.moved_count, 'event', 'events')} moved."),
+    )
+
+
+def _in_zone(value: datetime) -> datetime:
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _timestamp(value: datetime) -> Timestamp:
+    try:
+        return to_wire.timestamp(_in_zone(value))
+    except SightlineError as error:
+        raise typer.BadParameter(error.message, param_hint="--before") from None
+
+
+def _purged(message: user_event.PurgeEventsResponse, *, force: bool) -> Text:
+    value = from_wire.event_purge(message)
+    events = tables.counted(value.event_count, "event", "events")
+    end = f"{events} {listings.purged(force=force)}"
+    if value.first_event_time is None or value.last_event_time is None:
+        return Text(f"{end}.")
+    span = f"from {value.first_event_time:%Y-%m-%d} to {value.last_event_time:%Y-%m-%d}"
+    return Text(f"{end}: {span}.")

@@ -1,0 +1,276 @@
+"""``sightline index``"""
+
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from sightline.retriever.v1 import index_service_pb2 as pb
+from sightline_client.cli.base import options, running
+from sightline_client.cli.base.group import Commands
+from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.show import listings, tables
+from sightline_client.cli.work import following, upgrade
+from sightline_client.client import SightlineClient
+from sightline_client.convert import from_wire, to_wire
+from sightline_client.values.operations import IndexKind, IndexMetric, IndexParameters
+
+app = Commands(
+    no_args_is_help=True,
+    help="Roll a new version of the embedding model out, and back; repair an index.",
+)
+
+Name = Annotated[
+    str,
+    typer.Argument(metavar="GENERATION", help="As `index list` shows it.", callback=options.text),
+]
+Space = Annotated[str, options.words(metavar="SPACE", help="The embedding space.")]
+_METRICS = [str(each) for each in IndexMetric if each is not IndexMetric.UNKNOWN]
+_KINDS = [str(each) for each in IndexKind if each is not IndexKind.UNKNOWN]
+
+
+@app.command("list")
+def list_(
+    *,
+    space: Space = "",
+    dropped: Annotated[bool, typer.Option("--dropped", help="Also those dropped.")] = False,
+    suite: Suite,
+) -> None:
+    """List the generations, oldest first, and which one searches use.
+
+    [bold]Example[/bold]
+
+      sightline index list
+    """
+    suite.answer(
+        lambda calls: calls.admin.ListGenerations,
+        pb.ListGenerationsRequest(catalog_id=suite.catalog, space=space, include_dropped=dropped),
+        lambda answer: listings.generations(list(map(from_wire.generation, answer.generations))),
+    )
+
+
+@app.command()
+def create(
+    *,
+    name: Annotated[
+        str, options.words(metavar="NAME", help="Its name; empty = the suite makes one.")
+    ] = "",
+    space: Space = "visual",
+    version: Annotated[
+        str,
+        options.words(
+            metavar="VERSION", help="The space's version; empty = the embedder's default one."
+        ),
+    ] = "",
+    metric: Annotated[
+        str, typer.Option(metavar="|".join(_METRICS), help="How near two vectors are.")
+    ] = "COSINE",
+    kind: Annotated[
+        str, typer.Option(metavar="|".join(_KINDS), help="Exact (FLAT), or by a graph (HNSW).")
+    ] = "FLAT",
+    m: Annotated[int, typer.Option(min=0, help="HNSW: links of a node; 0 = 16.")] = 0,
+    ef_construction: Annotated[
+        int, typer.Option(min=0, help="HNSW: candidates while building; 0 = 200.")
+    ] = 0,
+    ef: Annotated[
+        int, typer.Option(min=0, help="HNSW: least candidates of a search; 0 = 128.")
+    ] = 0,
+    partitions: Annotated[
+        int, typer.Option(min=0, help="Parts by top category; 0 = one for all.")
+    ] = 0,
+    suite: Suite,
+) -> None:
+    """Create a generation beside the active one. Every write reaches it from then on.
+
+    [bold]Example[/bold]
+
+      sightline index create --name visual-lite2 --version 3f9a1b22c4d1…
+    """
+    if metric.upper() not in _METRICS:
+        raise typer.BadParameter(f"is none of {', '.join(_METRICS)}", param_hint="--metric")
+    if kind.upper() not in _KINDS:
+        raise typer.BadParameter(f"is none of {', '.join(_KINDS)}", param_hint="--kind")
+    parameters = IndexParameters(IndexKind(kind.upper()), m, ef_construction, ef, partitions)
+
+    async def ask(client: SightlineClient) -> pb.Generation:
+        with to_wire.sendable("request"):
+            request = pb.CreateGenerationRequest(
+                catalog_id=suite.catalog,
+                name=name,
+                space=space,
+                space_version=version,
+                metric=to_wire.index_metric(IndexMetric(metric.upper())),
+                parameters=to_wire.index_parameters(parameters),
+            )
+        return await client.calls(client.calls.admin.CreateGeneration, request, suite.timeout)
+
+    message = suite.run(ask)
+    suite.show(message, lambda: _generation(message))
+
+
+@app.command()
+def backfill(*, name: Name, wait: options.Wait = True, suite: Suite) -> None:
+    """Embed every stored photo that a generation lacks. Interrupted or cancelled, it goes on where
+    it was.
+
+    [bold]Example[/bold]
+
+      sightline index backfill visual-lite2
+    """
+    following.carry_out(
+        suite, lambda client: client.backfill_generation(name), wait=wait, keeps=True
+    )
+
+
+@app.command()
+def verify(
+    *,
+    name: Name,
+    sample: Annotated[
+        int,
+        typer.Option(min=0, max=10_000, metavar="N", help="Photos to embed again; 0 = 200."),
+    ] = 0,
+    k: Annotated[
+        int, typer.Option(min=0, max=1000, metavar="N", help="Neighbours to ask for; 0 = 100.")
+    ] = 0,
+    min_recall: Annotated[
+        float, typer.Option(min=0, max=1, metavar="SHARE", help="Least recall; 0 = 0.98.")
+    ] = 0.0,
+    suite: Suite,
+) -> None:
+    """Prove a generation: recall against exact search, photos embedded again, counts. Exit code 0 =
+    it passed.
+
+    [bold]Example[/bold]
+
+      sightline index verify visual-lite2
+    """
+
+    async def ask(client: SightlineClient) -> pb.Generation | None:
+        job = await client.verify_generation(name, sample_size=sample, k=k, min_recall=min_recall)
+        if not following.ended_well(from_wire.job(await following.follow(client, job.job_id))):
+            return None
+        request = pb.ListGenerationsRequest(catalog_id=suite.catalog)
+        listed = await client.calls(client.calls.admin.ListGenerations, request, suite.timeout)
+        return next((each for each in listed.generations if each.name == name), None)
+
+    message = suite.run(ask)
+    if message is None:
+        raise typer.Exit(1)
+    found = from_wire.generation(message).verification
+    suite.show(message, lambda: listings.verification(found) if found else Text(""))
+    if found is None or not found.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def activate(
+    *,
+    name: Name,
+    force: Annotated[
+        bool, typer.Option("--force", help="Whatever its verification says; it is logged.")
+    ] = False,
+    suite: Suite,
+) -> None:
+    """Make a generation the one that searches use, at once and without a failed request.
+
+    [bold]Example[/bold]
+
+      sightline index activate visual-lite2
+    """
+    request = pb.ActivateGenerationRequest(catalog_id=suite.catalog, name=name, force=force)
+    suite.answer(lambda calls: calls.admin.ActivateGeneration, request, _generation)
+
+
+@app.command()
+def rollback(*, space: Space = "visual", suite: Suite) -> None:
+    """Make the generation active again that was so before the present one.
+
+    [bold]Example[/bold]
+
+      sightline index rollback
+    """
+    request = pb.RollbackGenerationRequest(catalog_id=suite.catalog, space=space)
+    suite.answer(lambda calls: calls.admin.RollbackGeneration, request, _generation)
+
+
+@app.command()
+def drop(*, name: Name, suite: Suite) -> None:
+    """Drop a generation that is not active, with its vectors unless another one has them.
+
+    [bold]Example[/bold]
+
+      sightline index drop visual-3f9a1b22c4d1-1
+    """
+    request = pb.DropGenerationRequest(catalog_id=suite.catalog, name=name)
+    suite.answer(lambda calls: calls.admin.DropGeneration, request, _generation)
+
+
+@app.command("upgrade")
+def upgrade_(
+    *,
+    space: Space = "visual",
+    version: Annotated[
+        str,
+        options.words(
+            metavar="VERSION|MODEL",
+            help="The space's version, or the model that makes it, as `status` shows; empty = the"
+            " embedder's default one.",
+        ),
+    ] = "",
+    suite: Suite,
+) -> None:
+    """Roll a version of a space out: create, backfill, verify, activate. Interrupted, it goes on
+    where it was when it is run again. The new generation is searched as the active one is: same
+    kind, metric and parameters; create it first to have others.
+
+    [bold]Examples[/bold]
+
+      sightline index upgrade
+
+      sightline index upgrade --version efficientnet_lite2
+    """
+    if space != "visual" and not version:
+        raise typer.BadParameter("is needed for another space than visual", param_hint="--version")
+    made = upgrade.Upgrade()
+
+    async def ask(client: SightlineClient) -> None:
+        await upgrade.upgrade(client, space, version, made)
+
+    try:
+        suite.run(ask, keeps=True)
+    finally:
+        _show_upgrade(made, json=suite.json)
+    if not made.done:
+        raise typer.Exit(1)
+
+
+def _show_upgrade(made: upgrade.Upgrade, *, json: bool) -> None:
+    """The timeline, what is wrong, and what to do next."""
+    name = tables.plain(made.generation.name) if made.generation is not None else ""
+    if json:
+        steps = [
+            {
+                "time": step.time.isoformat(),
+                "step": step.name,
+                "result": step.result,
+                "seconds": round(step.seconds, 3),
+            }
+            for step in made.steps
+        ]
+        running.show_facts({"generation": name, "active": made.done, "steps": steps})
+        return
+    running.show(listings.timeline([(s.time, s.name, s.result, s.seconds) for s in made.steps]))
+    found = made.generation.verification if made.generation is not None else None
+    if found is not None and not found.passed and not made.done:
+        running.show(listings.verification(found))
+        running.show(
+            Text(f"Fix that and run it again, or: sightline index activate {name} --force")
+        )
+    if made.done:
+        running.show(Text(f"{name} is active. Back in one call: sightline index rollback"))
+
+
+def _generation(message: pb.Generation) -> RenderableType:
+    return listings.generations([from_wire.generation(message)])

@@ -1,0 +1,70 @@
+"""``sightline jobs``"""
+
+from typing import Annotated
+
+import typer
+
+from sightline.common.v1 import job_service_pb2
+from sightline_client.cli.base import options
+from sightline_client.cli.base.group import Commands
+from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.show import listings
+from sightline_client.cli.work import following
+from sightline_client.convert import from_wire
+
+app = Commands(
+    no_args_is_help=True, help="Follow and stop long work: training, purges, imports, backfills."
+)
+
+JobId = Annotated[str, options.argument("JOB", "The job, as `jobs list` shows it.")]
+
+
+@app.command("list")
+def list_(
+    *,
+    kind: Annotated[
+        str, options.words(metavar="KIND", help="Only this kind, e.g. train; empty = all.")
+    ] = "",
+    top: Annotated[
+        int, typer.Option(min=1, max=1000, metavar="N", help="How many, newest first.")
+    ] = 20,
+    suite: Suite,
+) -> None:
+    """List jobs, newest first.
+
+    [bold]Example[/bold]
+
+      sightline jobs list --kind train
+    """
+    suite.answer(
+        lambda calls: calls.jobs.ListJobs,
+        job_service_pb2.ListJobsRequest(catalog_id=suite.catalog, kind=kind, page_size=top),
+        lambda answer: listings.jobs([from_wire.job(job) for job in answer.jobs]),
+    )
+
+
+@app.command()
+def watch(*, job: JobId, suite: Suite) -> None:
+    """Follow a job to its end. Exit code 0 = it succeeded.
+
+    [bold]Example[/bold]
+
+      sightline jobs watch ranker/0190…
+    """
+    message = suite.run(lambda client: following.follow(client, job))
+    following.show(message, suite, wait=True)
+
+
+@app.command()
+def cancel(*, job: JobId, suite: Suite) -> None:
+    """Ask a job to stop. It ends soon after, unless it ended first.
+
+    [bold]Example[/bold]
+
+      sightline jobs cancel ranker/0190…
+    """
+    suite.answer(
+        lambda calls: calls.jobs.CancelJob,
+        job_service_pb2.CancelJobRequest(catalog_id=suite.catalog, job_id=job),
+        lambda answer: listings.jobs([from_wire.job(answer)]),
+    )

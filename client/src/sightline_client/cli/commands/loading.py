@@ -1,0 +1,274 @@
+"""``sightline products import`` and ``sightline products offers``"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
+from sightline_client.cli.base import options, running
+from sightline_client.cli.base.suite import PATIENT, Suite
+from sightline_client.cli.show import tables
+from sightline_client.cli.work import bulk, fixing, importing
+from sightline_client.cli.work.columns import FileColumns, Rows
+from sightline_client.client import SightlineClient
+from sightline_client.files import offers as offer_rows
+from sightline_client.files.folder import PhotoTree
+from sightline_client.files.model import FileRefused, Row
+from sightline_client.files.rejected import MARK
+from sightline_client.files.seen import Seen, twice
+from sightline_client.values.catalog import ImportMode
+
+OFFERS = Rows(offer_rows.COLUMNS, offer_rows.NEEDED)
+_STORED = ("product stored", "products stored")
+_CHECKED = (
+    "Checked as far as can be seen without the suite: columns, values, photos' paths and sizes."
+)
+
+
+class Mode(StrEnum):
+    """What happens to products that the file does not mention."""
+
+    INCREMENTAL = "incremental"
+    FULL = "full"
+
+
+def import_(
+    *,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE", exists=True, dir_okay=False, help="A .csv, .jsonl or .parquet file."
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            metavar="DIR",
+            help="Instead of FILE: a folder of photos, category/…/photo.jpg. The id is the path"
+            " within it. Links that point outside are not followed.",
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            metavar="DIR",
+            help="Where the photos are that FILE names; else beside FILE. Nothing outside is read.",
+        ),
+    ] = None,
+    mode: Annotated[
+        Mode,
+        typer.Option(help="full: products that the file does not have are deleted at the end."),
+    ] = Mode.INCREMENTAL,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Write nothing, and check every row as far as can be seen without the suite:"
+            " columns, values, photos' paths and sizes. Photos are not decoded. With full, the"
+            " suite is asked what would be deleted.",
+        ),
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="With full: delete even more than the suite's set share of the catalog."
+        ),
+    ] = False,
+    import_id: Annotated[
+        str,
+        typer.Option(
+            metavar="ID",
+            help="The import's id; else it is made from the content.",
+            callback=options.text,
+        ),
+    ] = "",
+    in_flight: options.InFlight = 4,
+    columns: FileColumns,
+    suite: Suite,
+) -> None:
+    """Import products, replacing each whole.
+
+    [bold]Columns[/bold]: id and title are needed. category (Wine > Red > Barolo), brand, price
+    (12.50) with currency (EUR), available (true, false, in_stock, out_of_stock, preorder,
+    backorder), images (paths or addresses, | between), tags (| between), attributes (JSON:
+    {"country": "Italy", "abv": 13.5}), parent_id, language, description, uri.
+
+    Interrupted, it goes on where it stopped when the same command is run again. A bad row never
+    stops the rest: it is reported with its number and kept in FILE.rejected.csv (or .jsonl) with
+    what is wrong; fix that file and import it, with --images where there was one. Untouched, its
+    rows are refused again. Then the exit code is 1. An earlier file of rejected rows is kept as
+    FILE.rejected.csv~.
+
+    [bold]Examples[/bold]
+
+      sightline products import wines.csv --images photos/ --dry-run
+
+      sightline products import wines.csv --images photos/
+
+      sightline products import wines.parquet --mode full
+
+      sightline products import theirs.csv --map guess --dry-run
+
+      sightline products import theirs.csv --map Price_EUR=price --set currency=EUR
+
+      sightline products import --folder clothing/
+    """
+    if (file is None) is (folder is None):
+        raise typer.BadParameter("give FILE or --folder, and not both", param_hint="FILE")
+    if mode is Mode.FULL and file is not None and MARK in file.suffixes:
+        raise typer.BadParameter(
+            "a file of rejected rows is a part of a catalog: full would delete the rest",
+            param_hint="--mode",
+        )
+    source = _open(file, folder, images, columns)
+    plan = importing.Plan(ImportMode(mode.value.upper()), import_id, dry_run, force, in_flight)
+    work = importing.check if dry_run else importing.run
+    try:
+        outcome = suite.run(lambda client: work(client, source, plan), keeps=not dry_run)
+    finally:
+        source.table.close()
+    if suite.json:
+        running.show_facts(
+            running.facts(outcome.closing) | _facts(source, outcome, dry_run=dry_run)
+        )
+    else:
+        running.show(Text(_summary(source, outcome, dry_run=dry_run)))
+        fixing.show(
+            outcome.rejected,
+            ("products", "import"),
+            suite,
+            images=images or folder,
+            ignore=columns.ignore or (),
+        )
+    if outcome.refused or outcome.failed:
+        raise typer.Exit(1)
+
+
+def offers(
+    *,
+    file: options.File,
+    in_flight: options.InFlight = 4,
+    columns: FileColumns,
+    suite: Suite = PATIENT,
+) -> None:
+    """Set prices and stock only; everything else stays as it is.
+
+    [bold]Columns[/bold]: id; price with currency; available. What is empty stays as it is. What is
+    shown and filtered follows at once, without new vectors.
+
+    [bold]Example[/bold]
+
+      sightline products offers prices.csv
+    """
+    token = ""
+
+    async def work(client: SightlineClient) -> bulk.Outcome:
+        async def send(messages: Sequence[catalog_pb2.Offer]) -> catalog_pb2.UpdateOffersResponse:
+            nonlocal token
+            request = catalog_pb2.UpdateOffersRequest(catalog_id=suite.catalog, offers=messages)
+            method = client.calls.catalog.UpdateOffers
+            response = await client.calls(method, request, suite.timeout)
+            token = response.index_token or token
+            return response
+
+        with Seen() as seen, closing(OFFERS.open(file, columns)) as table:
+            return await bulk.send_file(
+                client,
+                file,
+                table,
+                lambda row: _offer(row, seen),
+                send,
+                side_by_side=in_flight,
+                words="setting offers",
+                id_column="id",
+            )
+
+    outcome = suite.run(work, keeps=True)
+    stored = outcome.rows - outcome.refused
+    if suite.json:
+        running.show_facts(
+            {
+                "storedCount": str(stored),
+                "refusedCount": str(outcome.refused),
+                "rejectedFile": str(outcome.rejected or ""),
+                "indexToken": token,
+            }
+        )
+    else:
+        counts = tables.counted(stored, "offer", "offers")
+        running.show(Text(f"{counts} set{fixing.refused(outcome.refused)}"))
+        ignore = columns.ignore or ()
+        fixing.show(outcome.rejected, ("products", "offers"), suite, ignore=ignore)
+    if outcome.refused:
+        raise typer.Exit(1)
+
+
+def _open(
+    file: Path | None, folder: Path | None, images: Path | None, columns: FileColumns
+) -> importing.Source:
+    return running.guarded(
+        lambda: (
+            importing.open_file(file, images, columns)
+            if file is not None
+            else importing.open_folder(_folder(folder))
+        )
+    )
+
+
+def _folder(folder: Path | None) -> Path:
+    if folder is None:
+        raise FileRefused("there is nothing to import", "give FILE or --folder")
+    return folder
+
+
+def _offer(row: Row, seen: Seen) -> catalog_pb2.Offer:
+    offer = offer_rows.offer(row.cells)
+    error = twice(seen, row, offer.product_id)
+    if error is not None:
+        raise error
+    return offer
+
+
+def _facts(
+    source: importing.Source, outcome: importing.Outcome, *, dry_run: bool
+) -> dict[str, Any]:
+    tree = source.table if isinstance(source.table, PhotoTree) else None
+    return {
+        "linksNotFollowed": str(tree.not_followed if tree else 0),
+        "notPhotos": str(tree.not_photos if tree else 0),
+        "dryRun": dry_run,
+        "rowsRead": str(outcome.rows),
+        "rowsRefused": str(outcome.refused),
+        "rejectedFile": str(outcome.rejected or ""),
+        "indexToken": outcome.index_token,
+        "seconds": round(outcome.seconds, 3),
+    }
+
+
+def _summary(source: importing.Source, outcome: importing.Outcome, *, dry_run: bool) -> str:
+    speed = outcome.rows / outcome.seconds if outcome.seconds else 0.0
+    counted = tables.counted
+    verbs = ("product is good", "products are good") if dry_run else _STORED
+    text = counted(outcome.stored, *verbs)
+    text += f" ({counted(outcome.rows, 'row', 'rows')} read, {speed:,.0f}/s)"
+    text += fixing.refused(outcome.refused)
+    if not dry_run and outcome.closing.HasField("job"):
+        gone = counted(outcome.closing.delete_count, "product", "products")
+        text += f" {gone} deleted that the file does not have."
+    if isinstance(source.table, PhotoTree):
+        if source.table.not_followed:
+            links = counted(source.table.not_followed, "link was", "links were")
+            text += f" {links} not followed."
+        if source.table.not_photos:
+            files = counted(source.table.not_photos, "file is no photo", "files are no photos")
+            text += f" {files} by {'its name' if source.table.not_photos == 1 else 'their names'}."
+    return text + (f" {_CHECKED}" if dry_run else "")

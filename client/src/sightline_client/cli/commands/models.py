@@ -1,0 +1,276 @@
+"""``sightline models``"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from sightline.common.v1 import job_pb2
+from sightline.ranker.v1 import model_service_pb2
+from sightline_client.cli.base import options, running
+from sightline_client.cli.base.group import Commands
+from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.commands import evaluating, online
+from sightline_client.cli.show import listings, tables, trained
+from sightline_client.cli.work import following
+from sightline_client.client import SightlineClient
+from sightline_client.convert import from_wire
+from sightline_client.errors import FailedPrecondition, SightlineError
+from sightline_client.values.operations import JobState, Model
+from sightline_client.values.trainings import TrainingLoss, TrainingRecipe
+
+app = Commands(no_args_is_help=True, help="Train ranking models and choose the one that serves.")
+
+UNPROVEN, INSUFFICIENT = "MODEL_UNPROVEN", "TRAINING_DATA_INSUFFICIENT"
+
+ForcePromotion = Annotated[
+    bool, typer.Option("--force", help="Whatever its evaluation says; this is logged.")
+]
+
+app.command("evaluate")(evaluating.command)
+app.command("online")(online.command)
+
+
+@app.command()
+def train(
+    *,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=2**32 - 1, metavar="N", help="The same data and seed, same model."),
+    ] = 0,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Make it the serving one if its evaluation passed.")
+    ] = False,
+    force: ForcePromotion = False,
+    search: Annotated[
+        int | None,
+        typer.Option(min=0, max=10_000, metavar="N", help="Recipes to try on a validation split."),
+    ] = None,
+    search_seconds: Annotated[
+        float | None,
+        typer.Option(min=1, max=604_800, metavar="S", help="How long to begin new tries."),
+    ] = None,
+    ablation: Annotated[
+        bool | None, typer.Option(help="Find out what each part adds; what adds nothing is off.")
+    ] = None,
+    incremental: Annotated[
+        bool, typer.Option("--incremental", help="Go on from the model that serves.")
+    ] = False,
+    loss: Annotated[
+        TrainingLoss | None,
+        typer.Option(case_sensitive=False, metavar="LOSS", help="warp, bpr or logistic."),
+    ] = None,
+    dimension: Annotated[
+        int | None, typer.Option(min=2, max=512, metavar="N", help="Length of the vectors.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, max=1000, metavar="N", help="Passes over all interests.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=256, metavar="N", help="1 = reproducible bit for bit.")
+    ] = None,
+    wait: options.Wait = True,
+    suite: Suite,
+) -> None:
+    """Train a model over all events and products.
+
+    What is not given is as the installation's settings say. `models show` shows the result.
+    With --promote a model whose evidence is not enough yet is kept, whatever serves goes on, and
+    the command reports what is missing and ends with 0.
+
+    [bold]Examples[/bold]
+
+      sightline models train --promote
+
+      sightline models train --search 40 --search-seconds 1800
+
+      sightline models train --incremental
+
+      sightline models train --no-wait --json | jq -r .jobId
+    """
+    following.check_promotion("model", promote=promote, force=force, wait=wait)
+    unproven: SightlineError | None = None
+    models: Sequence[Model] = ()
+    recipe = TrainingRecipe(
+        loss or TrainingLoss.UNKNOWN, dimension=dimension, epochs=epochs, threads=threads
+    )
+
+    async def ask(client: SightlineClient) -> job_pb2.Job:
+        nonlocal unproven, models
+        job = await client.train_model(
+            None if recipe == TrainingRecipe() else recipe,
+            seed=seed,
+            search_trials=search,
+            search_seconds=search_seconds,
+            ablation=ablation,
+            incremental=incremental,
+        )
+        if not wait:
+            return await following.get(client, job.job_id)
+        message = await following.follow(client, job.job_id)
+        ended = from_wire.job(message)
+        if promote and ended.state is JobState.SUCCEEDED:
+            try:
+                await client.promote_model(ended.results["model_version"], force=force)
+            except FailedPrecondition as error:
+                if error.reason != UNPROVEN:
+                    raise
+                unproven = error  # the training did what it was for, and is to be seen
+        if promote:
+            models = await client.list_models()
+        return message
+
+    message = suite.run(ask)
+    value = from_wire.job(message)
+    if suite.json:
+        running.show_json(message)
+    else:
+        running.show(listings.jobs([value]))
+        if promote and value.state is JobState.SUCCEEDED and unproven is None:
+            version = tables.plain(value.results.get("model_version", ""))
+            running.show(Text(f"Model {version} serves now."))
+    if unproven is not None:
+        version = value.results.get("model_version", "")
+        running.say(trained.not_yet(version, models, unproven.message))
+    elif promote and value.error is not None and value.error.reason == INSUFFICIENT:
+        running.say(trained.nothing_learned(models, value.error.message))
+    elif wait and not following.ended_well(value):
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(
+    *,
+    top: Annotated[
+        int, typer.Option(min=1, max=1000, metavar="N", help="How many, newest first.")
+    ] = 20,
+    suite: Suite,
+) -> None:
+    """List the models, newest first, with how well each orders events held out in time.
+
+    [bold]Example[/bold]
+
+      sightline models list
+    """
+    suite.answer(
+        lambda calls: calls.admin.ListModels,
+        model_service_pb2.ListModelsRequest(catalog_id=suite.catalog, page_size=top),
+        lambda answer: listings.models(list(map(from_wire.model, answer.models))),
+    )
+
+
+@app.command()
+def show(
+    *,
+    version: Annotated[
+        str,
+        typer.Argument(
+            metavar="VERSION",
+            help="As `models list` shows it; empty = the newest.",
+            callback=options.text,
+        ),
+    ] = "",
+    suite: Suite,
+) -> None:
+    """Show how a model was trained: its recipe, how much each part counts, and what each adds.
+
+    [bold]Example[/bold]
+
+      sightline models show
+    """
+
+    async def ask(client: SightlineClient) -> model_service_pb2.Model | None:
+        request = model_service_pb2.ListModelsRequest(
+            catalog_id=suite.catalog, page_size=1000 if version else 1
+        )
+        async for page in client.calls.pages(client.calls.admin.ListModels, request, suite.timeout):
+            for model in page.models:
+                if version in ("", model.model_version):
+                    return model
+        return None
+
+    message = suite.run(ask)
+    if message is None:
+        running.say(Text("There is no such model: `sightline models list` names them."))
+        raise typer.Exit(1)
+    suite.show(message, lambda: trained.model(from_wire.model(message)))
+
+
+@app.command()
+def promote(
+    *,
+    version: Annotated[str, options.argument("VERSION", "As `models list` shows it.")],
+    force: ForcePromotion = False,
+    suite: Suite,
+) -> None:
+    """Make a model the serving one, at once and without a failed request, if its evaluation passed
+    against the model that serves now.
+
+    [bold]Example[/bold]
+
+      sightline models promote lfm-6f1c…
+    """
+    request = model_service_pb2.PromoteModelRequest(
+        catalog_id=suite.catalog, model_version=version, force=force
+    )
+    suite.answer(lambda calls: calls.admin.PromoteModel, request, _model)
+
+
+@app.command()
+def publish(
+    *,
+    version: Annotated[
+        str,
+        typer.Argument(
+            metavar="[VERSION]", help="As `models list` shows it; none: the serving one."
+        ),
+    ] = "",
+    rewrite: Annotated[
+        bool, typer.Option("--rewrite", help="Also if it is published already.")
+    ] = False,
+    wait: options.Wait = True,
+    suite: Suite,
+) -> None:
+    """Put a model's products into the index's collaborative space.
+
+    [bold]Example[/bold]
+
+      sightline models publish
+    """
+    following.carry_out(
+        suite, lambda client: client.publish_model(version, rewrite=rewrite), wait=wait
+    )
+
+
+@app.command()
+def rollback(*, suite: Suite) -> None:
+    """Make the model that served before the present one the serving one again.
+
+    [bold]Example[/bold]
+
+      sightline models rollback
+    """
+    request = model_service_pb2.RollbackModelRequest(catalog_id=suite.catalog)
+    suite.answer(lambda calls: calls.admin.RollbackModel, request, _model)
+
+
+@app.command()
+def demote(*, suite: Suite) -> None:
+    """Let no model serve, as before the first promotion: answers come from similarity, popularity
+    and novelty. Nothing is deleted; `models promote` puts it back.
+
+    [bold]Example[/bold]
+
+      sightline models demote
+    """
+    suite.answer(
+        lambda calls: calls.admin.DemoteModel,
+        model_service_pb2.DemoteModelRequest(catalog_id=suite.catalog),
+        lambda model: Text(f"Model {tables.plain(model.model_version)} serves no more; none does."),
+    )
+
+
+def _model(message: model_service_pb2.Model) -> RenderableType:
+    return listings.models([from_wire.model(message)])

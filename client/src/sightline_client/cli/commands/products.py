@@ -1,0 +1,228 @@
+"""``sightline products``"""
+
+import asyncio
+from enum import StrEnum
+from functools import partial
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from sightline.common.v1 import filter_pb2
+from sightline.gateway.v1 import admin_service_pb2 as admin
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
+from sightline_client.cli.base import options, progress, running
+from sightline_client.cli.base.group import Commands
+from sightline_client.cli.base.suite import PATIENT, QUICK, Suite
+from sightline_client.cli.show import listings, tables
+from sightline_client.cli.work import following
+from sightline_client.cli.work.patience import Patience
+from sightline_client.client import SightlineClient
+from sightline_client.convert import from_wire, requests, to_wire
+from sightline_client.values.catalog import Order
+
+app = Commands(no_args_is_help=True, help="Load and keep the catalog.")
+
+_PAGE = 200
+_DELETE = 1000
+_PAUSE = 0.5
+"""Seconds between two looks at how much is in the index."""
+
+
+class ListOrder(StrEnum):
+    """The order of a list."""
+
+    ID = "id"
+    NEWEST = "newest"
+
+
+@app.command()
+def get(
+    *,
+    product: Annotated[str, options.argument("ID", "The product.")],
+    suite: Suite,
+) -> None:
+    """Show one product.
+
+    [bold]Example[/bold]
+
+      sightline products get wine-1
+    """
+    suite.answer(
+        lambda calls: calls.catalog.GetProduct,
+        catalog_pb2.GetProductRequest(catalog_id=suite.catalog, product_id=product),
+        lambda answer: listings.product(from_wire.product(answer)),
+    )
+
+
+@app.command("list")
+def list_(
+    *,
+    filter: options.Filter = "",
+    currency: options.Currency = "",
+    order: Annotated[ListOrder, typer.Option(help="By id, or the newest first.")] = ListOrder.ID,
+    doubted: Annotated[
+        bool,
+        typer.Option(
+            "--doubted", help="Only those with a photo that contradicts their category, and why."
+        ),
+    ] = False,
+    top: Annotated[int, typer.Option(min=0, metavar="N", help="How many; 0 = all.")] = 50,
+    suite: Suite,
+) -> None:
+    """List products.
+
+    [bold]Examples[/bold]
+
+      sightline products list --filter 'brand = Aurora' --top 10
+
+      sightline products list --doubted
+
+      sightline products list --top 0 --json | jq -r '.products[].productId'
+    """
+    ordered = Order.NEWEST if order is ListOrder.NEWEST else Order.PRODUCT_ID
+    request = catalog_pb2.ListProductsRequest(
+        catalog_id=suite.catalog,
+        filter=to_wire.filter_(options.condition(filter, currency)),
+        order=catalog_pb2.ListProductsRequest.Order.Value(f"ORDER_{ordered}"),
+        doubted_only=doubted,
+    )
+
+    async def ask(client: SightlineClient) -> catalog_pb2.ListProductsResponse:
+        found = catalog_pb2.ListProductsResponse()
+        with progress.meter("listing", top or None, stays=False) as bar:
+            while True:
+                request.page_size = min(_PAGE, top - len(found.products)) if top else _PAGE
+                page = await client.calls(client.calls.catalog.ListProducts, request, suite.timeout)
+                found.products.extend(page.products)
+                bar.at(len(found.products), top, rows=len(found.products))
+                found.next_page_token = request.page_token = page.next_page_token
+                if not page.next_page_token or (top and len(found.products) >= top):
+                    return found
+
+    response = suite.run(ask)
+    rows, more = map(from_wire.product, response.products), bool(response.next_page_token)
+    suite.show(response, lambda: listings.products(list(rows), more=more, doubted=doubted))
+
+
+@app.command()
+def delete(
+    *,
+    products: Annotated[list[str], options.argument("ID…", "The products.")],
+    suite: Suite,
+) -> None:
+    """Delete products by id. One that does not exist counts as deleted.
+
+    [bold]Example[/bold]
+
+      sightline products delete wine-1 wine-2
+    """
+
+    async def ask(client: SightlineClient) -> catalog_pb2.DeleteProductsResponse:
+        result = catalog_pb2.DeleteProductsResponse()
+        for start in range(0, len(products), _DELETE):
+            request = catalog_pb2.DeleteProductsRequest(
+                catalog_id=suite.catalog, product_ids=products[start : start + _DELETE]
+            )
+            answer = await client.calls(client.calls.catalog.DeleteProducts, request, suite.timeout)
+            result.deleted_count += answer.deleted_count
+            result.index_token = answer.index_token
+        return result
+
+    response = suite.run(ask)
+    absent = len(set(products)) - response.deleted_count
+    more = f"; {absent} did not exist" if absent > 0 else ""
+    suite.show(response, lambda: Text(f"{response.deleted_count} deleted{more}."))
+
+
+@app.command()
+def purge(
+    *,
+    filter: options.Filter = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every product of the catalog, instead of --filter.")
+    ] = False,
+    force: options.Force = False,
+    currency: options.Currency = "",
+    suite: Suite = PATIENT,
+) -> None:
+    """Count the products that pass a filter; with --force, delete them.
+
+    [bold]Examples[/bold]
+
+      sightline products purge --filter 'category = "Wine > Rosé"'
+
+      sightline products purge --filter 'category = "Wine > Rosé"' --force
+    """
+    condition = to_wire.filter_(options.condition(filter, currency))
+    if (condition is None) is not everything:
+        raise typer.BadParameter("give --filter or --all, and not both", param_hint="--filter")
+    request = catalog_pb2.PurgeProductsRequest(
+        catalog_id=suite.catalog,
+        request_id=requests.own_id(),
+        filter=condition or filter_pb2.Filter(all=filter_pb2.FilterList()),
+        force=force,
+    )
+    following.purge(
+        suite, lambda calls: calls.catalog.PurgeProducts, request, partial(_purged, force=force)
+    )
+
+
+def _purged(message: catalog_pb2.PurgeProductsResponse, *, force: bool) -> Text:
+    some = ", ".join(tables.plain(item) for item in message.sample_product_ids)
+    found = tables.counted(message.product_count, "product", "products")
+    return Text(f"{found} {listings.purged(force=force)}. {some}".rstrip())
+
+
+@app.command()
+def status(
+    *,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait",
+            help="Wait until no photo or text is pending embedding, however long that takes; Ctrl-C"
+            " ends the wait and nothing else. --timeout is for each call.",
+        ),
+    ] = False,
+    suite: Suite = QUICK,
+) -> None:
+    """Show how much of the catalog can be found by its photos and texts.
+
+    [bold]Examples[/bold]
+
+      sightline products status
+
+      sightline products status --wait && echo ready
+    """
+
+    request = admin.GetStatusRequest(catalog_id=suite.catalog)
+
+    async def ask(client: SightlineClient) -> admin.GetStatusResponse:
+        look = partial(client.calls, client.calls.admin.GetStatus, request, suite.timeout)
+        message = await look()
+        if not wait:
+            return message
+        if _behind(message):
+            running.say(Text("Waiting for vectors. Ctrl-C ends the wait; the suite goes on."))
+        patience = Patience()
+        with progress.meter("photos and texts in the index") as bar:
+            while _behind(message):
+                indexed = message.indexed_images + message.indexed_texts
+                waiting = max(message.pending_images, 0) + max(message.pending_texts, 0)
+                bar.at(indexed, indexed + waiting)
+                await asyncio.sleep(_PAUSE)
+                message = await patience.wait(look)
+        return message
+
+    message = suite.run(ask)
+    value = from_wire.status(message)
+    suite.show(message, lambda: tables.catalog(value))
+    if value.products is None:
+        raise typer.Exit(1)
+
+
+def _behind(message: admin.GetStatusResponse) -> bool:
+    """The index is not up to date with the catalog."""
+    waiting = message.pending_images or message.pending_texts
+    return bool(waiting or from_wire.freshness(message.freshness).lag)

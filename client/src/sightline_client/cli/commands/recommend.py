@@ -1,0 +1,207 @@
+"""``sightline recommend``"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline_client.cli.base import options, running
+from sightline_client.cli.base.query import RecommendationOptions
+from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.show import classified, explained, page, tables
+from sightline_client.cli.work import batch as batches
+from sightline_client.client import SightlineClient
+from sightline_client.convert import from_wire
+from sightline_client.errors import SightlineError
+from sightline_client.values.answers import Recommendations
+
+_PHOTOS_AT_ONCE = 8
+
+
+def recommend(
+    *,
+    asked: RecommendationOptions,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Show what each part of a score comes from, and what moved products."
+        ),
+    ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False, metavar="FILE", help="Write the answer as a page, with photos."
+        ),
+    ] = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            metavar="IN.jsonl",
+            help="One request a line, answered in that order in --out. Keys: id, image, images,"
+            " image_uri, product, products, text, user, visitor, session, filter, top, scene,"
+            " language, exclude, min_quality. Photos are paths, from the file's folder on.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, metavar="OUT.jsonl", help="Where --batch writes its answers."),
+    ] = None,
+    in_flight: options.InFlight = 8,
+    suite: Suite,
+) -> None:
+    """Recommend products for a photo, products, words, a customer, or any mix of them.
+
+    With none of these it recommends what is popular. In --filter, AND joins conditions, and OR
+    joins several = of one field; texts of several words are quoted; a price is an amount and its
+    currency, 30 EUR; ':' asks whether a tag is there.
+
+    [bold]Examples[/bold]
+
+      sightline recommend --image shelf.jpg --top 5
+
+      sightline recommend --product 111478 --user 1209683 --explain
+
+      sightline recommend --image shelf.jpg --filter 'category = "Red" AND price < 30 EUR'
+
+      sightline recommend --filter '(brand = Aurora OR brand = Miolo) AND tags:Beef'
+
+      sightline recommend --image shelf.jpg --html answer.html
+
+      sightline recommend --image bag.jpg --not-text leather --not-product 111478 --find-subject
+
+      sightline recommend --batch requests.jsonl --out answers.jsonl
+
+      sightline recommend --visitor cookie-7 --json | jq '.results[].product.title'
+    """
+    if (batch is None) is not (out is None):
+        raise typer.BadParameter("--batch and --out go together", param_hint="--out")
+    if batch is not None and out is not None:
+        nothing = RecommendationOptions()
+        beside = replace(asked, top=nothing.top, currency="", not_weight=nothing.not_weight)
+        if beside != nothing or explain or html:
+            raise typer.BadParameter(
+                "what is asked stands in the file's lines: only --top, --currency and how to"
+                " connect go with --batch",
+                param_hint="--batch",
+            )
+        _many(batch, out, asked.top, asked.currency, in_flight, suite)
+        return
+    request = asked.request(suite.catalog, explain=explain)
+
+    async def ask(client: SightlineClient) -> rec.RecommendResponse:
+        method = client.calls.recommendation.Recommend
+        response = await client.calls(method, request, client.timeout)
+        if html is not None:
+            names = [tables.plain(path.name) for path in asked.image or ()]
+            # The photos stand first among the signals; a file may not be there to read twice.
+            queries = [
+                (name, signal.image) for name, signal in zip(names, request.signals, strict=False)
+            ]
+            await _write(client, html, queries, asked.product or (), response)
+        return response
+
+    response = suite.run(ask)
+    suite.show(response, lambda: _shown(from_wire.recommendations(response), explain=explain))
+    if html is not None and not suite.json:
+        running.say(Text(f"Written: {tables.plain(str(html))}"))
+
+
+def _shown(answer: Recommendations, *, explain: bool) -> RenderableType:
+    parts = [tables.answer(answer)]
+    if answer.subjects:
+        parts.append(classified.subjects(answer.subjects))
+    if explain:
+        parts.append(explained.scores(answer.results))
+    return Group(*parts)
+
+
+def _many(  # noqa: PLR0917 (they are handed on as they came)
+    batch: Path,
+    out: Path,
+    top: int,
+    currency: str,
+    in_flight: int,
+    suite: Suite,
+) -> None:
+    if out.exists() and out.samefile(batch):
+        raise typer.BadParameter("would overwrite the requests", param_hint="--out")
+
+    async def work(client: SightlineClient) -> batches.Outcome:
+        return await batches.answer(
+            client, batch, out, top=top, currency=currency, side_by_side=in_flight
+        )
+
+    outcome = suite.run(work)
+    if suite.json:
+        running.show_facts(
+            {"answeredCount": outcome.answered, "failedCount": outcome.failed, "out": str(out)}
+        )
+    else:
+        more = f"; {outcome.failed:,} failed: see their lines" if outcome.failed else ""
+        running.show(Text(f"{outcome.answered:,} answered in {tables.plain(str(out))}{more}."))
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+async def _write(
+    client: SightlineClient,
+    path: Path,
+    files: Sequence[tuple[str, bytes]],
+    products: Sequence[str],
+    response: rec.RecommendResponse,
+) -> None:
+    """The answer as a page with the photos of what was asked and of what was found."""
+    answer = from_wire.recommendations(response)
+    asked = await _photos_of(client, [(product_id, "") for product_id in products])
+    named = [(product_id, asked[product_id]) for product_id in products if product_id in asked]
+    page.write(
+        path,
+        title="Recommendations",
+        lead=_lead(answer),
+        queries=[*files, *named],
+        answer=answer,
+        photos=await _photos_of(client, _matched(answer)),
+    )
+
+
+def _lead(answer: Recommendations) -> list[str]:
+    poor = ["Nothing is near the query: these are the nearest."] if answer.no_good_match else []
+    return [*poor, *classified.subject_lines(answer.subjects)]
+
+
+def _matched(answer: Recommendations) -> list[tuple[str, str]]:
+    """Each product with the photo to show: the one that matched, else its first."""
+    return [
+        (item.product.product_id, item.matched_image_id or item.product.images[0].image_id)
+        for item in answer.results
+        if item.matched_image_id or item.product.images
+    ]
+
+
+async def _photos_of(
+    client: SightlineClient, wanted: Sequence[tuple[str, str]]
+) -> dict[str, bytes]:
+    """Photos by product id, of those that can be had; image id "" = the product's first."""
+    gate = asyncio.Semaphore(_PHOTOS_AT_ONCE)
+
+    async def fetch(product_id: str, image_id: str) -> tuple[str, bytes]:
+        async with gate:
+            try:
+                if not image_id:
+                    images = (await client.get_product(product_id)).images
+                    image_id = images[0].image_id if images else ""
+                photo = (await client.get_image(image_id)).content if image_id else b""
+            except SightlineError:
+                return product_id, b""  # a page without one photo is better than none
+            return product_id, photo
+
+    found = await asyncio.gather(*(fetch(*item) for item in wanted))
+    return {product_id: photo for product_id, photo in found if photo}

@@ -1,0 +1,194 @@
+"""``sightline spaces``"""
+
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from sightline.common.v1 import job_pb2
+from sightline.embedder.v1 import embedding_service_pb2 as pb
+from sightline.embedder.v1 import space_service_pb2
+from sightline_client.cli import failures
+from sightline_client.cli.base import options, running
+from sightline_client.cli.base.group import Commands
+from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.show import space_tables, tables
+from sightline_client.cli.work import following
+from sightline_client.client import SightlineClient
+from sightline_client.convert import from_wire
+from sightline_client.errors import FailedPrecondition
+from sightline_client.values.operations import JobState
+
+app = Commands(
+    no_args_is_help=True,
+    help="Learn a space from the catalog's own photos, and bring it into use.",
+)
+
+REFUSED = "PROMOTION_REFUSED"
+PROMOTION_SECONDS = 120.0
+"""Triton loads the model, and it is proven, before a promotion is answered."""
+PROMOTION = Suite(timeout=PROMOTION_SECONDS)
+
+Version = Annotated[str, options.argument("VERSION", "Or the model, as `spaces list` shows it.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Whatever its evaluation says; this is logged.")
+]
+
+
+@app.command()
+def fit(
+    *,
+    backbone: Annotated[
+        str,
+        options.words(
+            metavar="MODEL", help="E.g. efficientnet_lite2; empty = the installation's own."
+        ),
+    ] = "",
+    dimension: Annotated[
+        int, typer.Option(min=16, max=256, metavar="N", help="Most components of a vector.")
+    ] = 256,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**62, metavar="N", help="The same data and seed, same space.")
+    ] = 0,
+    photos: Annotated[
+        int, typer.Option(min=100, max=1_000_000, metavar="N", help="Most photos to learn from.")
+    ] = 50_000,
+    shopper_tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TAG",
+            help="Products with this tag show shoppers' own photos; may be given again.",
+        ),
+    ] = None,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Bring it into service if it is better.")
+    ] = False,
+    force: Force = False,
+    wait: options.Wait = True,
+    suite: Suite,
+) -> None:
+    """Fit a space on the catalog's photos: products with several, variants, categories, titles.
+
+    `spaces show` shows the result; `spaces promote` and `index upgrade` bring it into use.
+
+    [bold]Examples[/bold]
+
+      sightline spaces fit --shopper-tag phone
+
+      sightline spaces fit --promote
+
+      sightline spaces fit --no-wait --json | jq -r .jobId
+    """
+    following.check_promotion("space", promote=promote, force=force, wait=wait)
+    refused: FailedPrecondition | None = None
+
+    async def ask(client: SightlineClient) -> job_pb2.Job:
+        nonlocal refused
+        job = await client.fit_space(
+            backbone=backbone,
+            max_dimension=dimension,
+            seed=seed,
+            max_photos=photos,
+            shopper_photo_tags=shopper_tag or (),
+        )
+        if not wait:
+            return await following.get(client, job.job_id)
+        message = await following.follow(client, job.job_id)
+        ended = from_wire.job(message)
+        if promote and ended.state is JobState.SUCCEEDED:
+            version = ended.results["space_version"]
+            try:
+                await client.promote_space(version, force=force, timeout=PROMOTION_SECONDS)
+            except FailedPrecondition as error:
+                if error.reason != REFUSED:
+                    raise
+                refused = error  # the fit did what it was for, and is to be seen
+        return message
+
+    message = suite.run(ask)
+    following.show(message, suite, wait=wait)
+    value = from_wire.job(message)
+    if not suite.json and wait:
+        version = tables.plain(value.results.get("space_version", ""))
+        next_step = (
+            f"It serves now: `sightline index upgrade --version {version}` has searches use it."
+        )
+        if not promote:
+            next_step = f"`sightline spaces show {version}` shows what it is worth."
+        if refused is None:
+            running.show(Text(next_step))
+    if refused is not None:
+        running.say(failures.explain(refused))
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(
+    *,
+    all_: Annotated[bool, typer.Option("--all", help="Also candidates and retired ones.")] = False,
+    suite: Suite,
+) -> None:
+    """List the spaces that can be embedded into.
+
+    [bold]Example[/bold]
+
+      sightline spaces list --all
+    """
+    suite.answer(lambda calls: calls.admin.ListSpaces, _request(suite, include_all=all_), _spaces)
+
+
+@app.command()
+def show(*, version: Version, suite: Suite) -> None:
+    """Show what a space is, and what fitting it found.
+
+    [bold]Example[/bold]
+
+      sightline spaces show visual_1f0c2a7b93d4
+    """
+    request = _request(suite, include_all=True)
+    response = suite.ask(lambda calls: calls.admin.ListSpaces, request)
+    found = next((each for each in response.spaces if version in (each.version, each.model)), None)
+    if found is None:
+        running.say(Text("There is no such space: `sightline spaces list --all` names them."))
+        raise typer.Exit(1)
+    suite.show(found, lambda: _space(found))
+
+
+@app.command()
+def promote(*, version: Version, force: Force = False, suite: Suite = PROMOTION) -> None:
+    """Bring a fitted space into service, if it is better than what it was compared with. Searches
+    use it after `index upgrade`.
+
+    [bold]Example[/bold]
+
+      sightline spaces promote visual_1f0c2a7b93d4
+    """
+    request = space_service_pb2.PromoteSpaceRequest(
+        catalog_id=suite.catalog, version=version, force=force
+    )
+    suite.answer(lambda calls: calls.admin.PromoteSpace, request, _space)
+
+
+@app.command()
+def retire(*, version: Version, suite: Suite = PROMOTION) -> None:
+    """Take a fitted space out of service; refused while an index generation stands on it.
+
+    [bold]Example[/bold]
+
+      sightline spaces retire visual_1f0c2a7b93d4
+    """
+    request = space_service_pb2.RetireSpaceRequest(catalog_id=suite.catalog, version=version)
+    suite.answer(lambda calls: calls.admin.RetireSpace, request, _space)
+
+
+def _request(suite: Suite, *, include_all: bool) -> pb.ListSpacesRequest:
+    return pb.ListSpacesRequest(catalog_id=suite.catalog, include_all=include_all)
+
+
+def _spaces(message: pb.ListSpacesResponse) -> RenderableType:
+    return space_tables.spaces(list(map(from_wire.space, message.spaces)))
+
+
+def _space(message: pb.Space) -> RenderableType:
+    return space_tables.space(from_wire.space(message))

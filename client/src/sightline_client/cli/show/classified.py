@@ -1,0 +1,58 @@
+"""Categories of photos, and the parts that were looked at, for people."""
+
+from collections.abc import Mapping
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sightline_client.cli.show.tables import plain
+from sightline_client.values.classifications import Classification
+from sightline_client.values.signals import Box, Subject
+
+
+def classification(value: Classification) -> RenderableType:
+    """What a photo is of, then filters to search on with."""
+    table = Table("category", "chance", box=box.SIMPLE_HEAD)
+    for guess in value.guesses:
+        table.add_row(plain(" > ".join(guess.category_path)), f"{guess.probability:.1%}")
+    table.add_row("none of these", f"{value.unknown_probability:.1%}")
+    parts: list[RenderableType] = [table, _verdict(value)]
+    if value.proposals:
+        proposals = Table("search on with --filter", "chance", box=box.SIMPLE_HEAD)
+        for proposal in value.proposals:
+            proposals.add_row(plain(proposal.text), f"{proposal.probability:.1%}")
+        parts.append(proposals)
+    if value.subject is not None:
+        parts.append(Text(_subject(value.subject)))
+    return Group(*parts)
+
+
+def _verdict(value: Classification) -> Text:
+    if value.unknown:
+        return Text("Nothing fits: the photo is of none of the catalog's categories.")
+    if value.sure is None:
+        return Text("No category is likely.")
+    path, chance = " > ".join(value.sure.category_path), value.sure.probability
+    return Text(f"It is likely of {plain(path)} ({chance:.1%}).")
+
+
+def subjects(found: Mapping[int, Subject]) -> Text:
+    """Where the subjects of photos were found."""
+    return Text("\n".join(subject_lines(found)))
+
+
+def subject_lines(found: Mapping[int, Subject]) -> list[str]:
+    """The same, a line each."""
+    return [f"signals[{place}]: {_subject(subject)}" for place, subject in sorted(found.items())]
+
+
+def _subject(subject: Subject) -> str:
+    others = " or ".join(f"--box {_corners(each)}" for each in subject.alternatives)
+    more = f"; if that is not meant, ask again with {others}" if others else ""
+    return f"the subject is at {_corners(subject.box)}{more}"
+
+
+def _corners(part: Box) -> str:
+    return ",".join(f"{side:.3g}" for side in (part.left, part.top, part.right, part.bottom))

@@ -1,0 +1,111 @@
+"""An evaluation as tables on a terminal."""
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sightline_client.cli.show import evaluation_words as words
+from sightline_client.cli.show.tables import plain
+from sightline_client.values.evaluation import (
+    EvaluatedSystem,
+    Evaluation,
+    EvaluationTrial,
+    SystemKind,
+    Verdict,
+)
+
+STYLES = {
+    Verdict.PASSED: "bold green",
+    Verdict.FAILED: "bold red",
+    Verdict.INCONCLUSIVE: "bold yellow",
+    Verdict.UNKNOWN: "bold",
+}
+COLUMNS = {
+    "ndcg@10": "nDCG@10",
+    "recall@10": "recall",
+    "hit@10": "hit",
+    "mrr@10": "MRR",
+    "auc": "AUC",
+    "coverage@10": "coverage",
+    "novelty@10": "novelty",
+    "diversity@10": "diverse",
+    "popularity_lift@10": "lift",
+}
+"""What a terminal has room for; the page and --json have all figures with their intervals."""
+
+
+def verdict(value: Verdict, summary: str = "") -> Text:
+    """The verdict and why."""
+    return Text.assemble(
+        (value.value, STYLES[value]), f": {words.VERDICTS[value]}. ", plain(summary)
+    )
+
+
+def evaluation(value: Evaluation) -> RenderableType:
+    """The verdict, what it rests on, and what each figure means."""
+    parts: list[RenderableType] = [
+        verdict(value.verdict, value.summary),
+        Text(plain(words.production(value)), style="dim"),
+    ]
+    for trial in value.trials:
+        parts += [Text(""), Text(words.split(trial), style="bold"), *_slices(trial)]
+        if trial.comparisons:
+            parts.append(_comparisons(trial))
+    parts += [
+        Text(""),
+        *(Text(text, style="dim") for name, text in words.FIGURES.items() if name in COLUMNS),
+        Text(words.INTERVALS, style="dim"),
+    ]
+    return Group(*parts)
+
+
+def _slices(trial: EvaluationTrial) -> Iterable[RenderableType]:
+    for name, meaning in words.SLICES.items():
+        rows = [(system, system.slice(name)) for system in trial.systems]
+        asked = [(system, part) for system, part in rows if part is not None and part.figures]
+        if not asked:
+            yield Text(f"{name}: nobody to ask.", style="dim")
+            continue
+        count = asked[0][1].figures[0].sample_count
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            title=Text(f"{name} ({count:,} shoppers): {meaning}"),
+            title_justify="left",
+        )
+        table.add_column("", no_wrap=True)
+        for column in COLUMNS.values():
+            table.add_column(column, justify="right", no_wrap=True)
+        for system, part in asked:
+            table.add_row(
+                _name(system),
+                *(words.figure(part.figure(one), interval=one == "ndcg@10") for one in COLUMNS),
+            )
+        yield table
+
+
+def _comparisons(trial: EvaluationTrial) -> RenderableType:
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=Text("The candidate against each, by the same shoppers' nDCG@10"),
+        title_justify="left",
+    )
+    for column in ("", "asked", "difference", "95% interval", "smallest effect", "shown"):
+        table.add_column(column, justify="left" if column in ("", "asked") else "right")
+    for one in trial.comparisons:
+        smallest = "–" if one.smallest_effect is None else f"{one.smallest_effect:.4f}"
+        table.add_row(
+            Text(plain(one.against), style="bold" if one.decides else ""),
+            words.asked(one) if one.decides else "",
+            f"{one.difference:+.4f}",
+            f"{one.low:+.4f} to {one.high:+.4f}",
+            smallest,
+            Text(one.verdict.value, style=STYLES[one.verdict]),
+        )
+    return table
+
+
+def _name(system: EvaluatedSystem) -> Text:
+    return Text(plain(system.name), style="bold" if system.kind is SystemKind.CANDIDATE else "")

@@ -1,0 +1,263 @@
+"""Products, jobs, models and index generations as tables for people."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sightline_client.cli.show import tables
+from sightline_client.cli.show.tables import plain
+from sightline_client.values.answers import Found
+from sightline_client.values.catalog import CategoryDoubt, Product
+from sightline_client.values.evaluation import Verdict
+from sightline_client.values.operations import Backup, Generation, Job, Model, Verification
+
+
+def jobs(values: Sequence[Job]) -> RenderableType:
+    """Jobs, a line each."""
+    table = _table("job", "kind", "state", "done", "result", "created", "ended")
+    for job in values:
+        of = f"{job.done:,}" + (f" of {job.total:,}" if job.total else "")
+        made = ", ".join(f"{name} {value}" for name, value in job.results.items())
+        why = str(job.error) if job.error is not None else made
+        times = (_time(job.create_time), _time(job.end_time))
+        _row(table, job.job_id, job.kind, job.state, of, why or "–", *times)
+    return table if values else Text("no job")
+
+
+def backups(values: Sequence[Backup]) -> RenderableType:
+    """Backups, a line each."""
+    table = _table("backup", "taken", "products", "photos", "vectors", "MB", "spaces")
+    for backup in values:
+        spaces = ", ".join(f"{space.space} {space.generation}" for space in backup.spaces)
+        _row(
+            table,
+            backup.backup_id,
+            _time(backup.create_time),
+            *(f"{n:,}" for n in (backup.product_count, backup.image_count, backup.vector_count)),
+            f"{backup.size / 1e6:,.1f}",
+            str(backup.error) if backup.error is not None else spaces or "–",
+        )
+    return table if values else Text("no backup: `sightline backup create`")
+
+
+BESIDE = "popularity_"
+"""Figures of plain popularity, which `models evaluate --show` compares with."""
+
+
+def models(values: Sequence[Model]) -> RenderableType:
+    """Models, a line each."""
+    table = _table(
+        "model", "state", "evidence", "trained", "events", "people", "products", "quality"
+    )
+    for model in values:
+        own = [metric for metric in model.metrics if not metric.name.startswith(BESIDE)]
+        quality = ", ".join(f"{metric.name} {metric.value:.3f}" for metric in own)
+        if own:
+            quality += f" (n={max(metric.sample_count for metric in own):,})"
+        _row(
+            table,
+            model.model_version,
+            _model_state(model),
+            "–" if model.verdict is Verdict.UNKNOWN else model.verdict.value.lower(),
+            _time(model.train_time),
+            f"{model.event_count:,}",
+            f"{model.shopper_count:,}",
+            f"{model.product_count:,}",
+            quality or "–",
+        )
+    return table if values else Text("no model: `sightline models train`")
+
+
+def _model_state(model: Model) -> str:
+    if model.promoted:
+        return "serves (forced)" if model.forced else "serves"
+    return "pruned" if model.pruned else "ready"
+
+
+def generations(values: Sequence[Generation]) -> RenderableType:
+    """Index generations, a line each."""
+    table = _table(
+        *("generation", "version", "index", "state", "photos", "waiting", "failed"),
+        *("verified", "active since"),
+    )
+    for value in values:
+        since = _time(value.activate_time) if value.active else "–"
+        _row(
+            table,
+            value.name,
+            f"{value.space} {value.space_version}",
+            f"{value.parameters.kind.lower()} {value.metric.lower()}, {value.dimension}-d",
+            _place(value),
+            *(_count(count) for count in (value.indexed_count, value.pending_count)),
+            _count(value.failed_count),
+            _verified(value.verification),
+            since + (" (forced)" if value.active and value.forced else ""),
+        )
+    return table if values else Text("no generation: the worker makes the first one")
+
+
+def verification(value: Verification) -> RenderableType:
+    """What a verification found, a line a figure, and what is wrong."""
+    table = _table("looked at", "found")
+    filtered = "no filter fits" if value.filtered_recall is None else f"{value.filtered_recall:.4f}"
+    for name, fact in (
+        (f"recall at {value.k:,}", f"{value.recall:.4f}"),
+        (f"recall at {value.k:,} under a filter", filtered),
+        (
+            f"{value.sample_count:,} photos embedded again",
+            f"least agreement {value.least_agreement:.6f}",
+        ),
+        ("rows", f"{value.index_count:,} in the index, {value.record_count:,} in the record"),
+        ("vectors that can't be compared", f"{value.unsound_count:,}"),
+    ):
+        _row(table, name, fact)
+    wrong = [Text(f"Wrong: {plain(item)}", style="yellow") for item in value.findings]
+    return Group(table, *wrong) if wrong else Group(table, Text("It passed."))
+
+
+def timeline(steps: Sequence[tuple[datetime, str, str, float]]) -> RenderableType:
+    """Steps with when they began, what came of them, and how many seconds they took."""
+    table = _table("began", "step", "what came of it", "took")
+    for began, name, result, seconds in steps:
+        _row(table, _time(began), name, result, f"{seconds:,.1f} s")
+    return table
+
+
+def _place(value: Generation) -> str:
+    if value.active:
+        return "active"
+    return (
+        f"{value.state.lower()}, before the active one" if value.previous else value.state.lower()
+    )
+
+
+def _count(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def _verified(value: Verification | None) -> str:
+    if value is None:
+        return "–"
+    outcome = f"recall {value.recall:.3f}" if value.passed else f"{len(value.findings)} findings"
+    return f"{'passed' if value.passed else 'failed'}, {outcome}"
+
+
+def products(
+    values: Sequence[Product], *, more: bool = False, doubted: bool = False
+) -> RenderableType:
+    """Products, a line each. `doubted`: with what is doubted of their categories."""
+    table = _table("product", "title", "category", "brand", "price", "availability", "photos")
+    if doubted:
+        table.add_column("its photo")
+    for product in values:
+        _row(
+            table,
+            product.product_id,
+            product.title,
+            " > ".join(product.category_path) or "–",
+            product.brand or "–",
+            str(product.price or "–"),
+            product.availability,
+            str(len(product.images)),
+            *([_doubt(product.category_doubt)] if doubted else ()),
+        )
+    if not values:
+        return Text("no product is doubted" if doubted else "no products match")
+    return Group(table, Text("There are more: raise --top.")) if more else table
+
+
+def _doubt(value: CategoryDoubt | None) -> str:
+    """What a photo has against the category."""
+    if value is None:
+        return ""
+    like = "like nothing that is known"
+    if value.instead is not None:
+        path, chance = " > ".join(value.instead.category_path), value.instead.probability
+        like = f"rather of {path} ({chance:.0%})"
+    return f"{value.image_id[:12]}…: {like}, of its own category {value.probability:.1%} at most"
+
+
+def product(value: Product) -> RenderableType:
+    """One product, a line a field."""
+    table = Table(box=box.SIMPLE_HEAD, show_header=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    attributes = ", ".join(f"{item.key}={item.value}" for item in value.attributes)
+    facts = {
+        "product": value.product_id,
+        "title": value.title,
+        "variant of": value.parent_id,
+        "category": " > ".join(value.category_path),
+        "doubt": _doubt(value.category_doubt),
+        "brand": value.brand,
+        "price": str(value.price or ""),
+        "availability": value.availability,
+        "tags": ", ".join(value.tags),
+        "attributes": attributes,
+        "description": value.description,
+        "language": value.language,
+        "page": value.uri,
+        "photos": "\n".join(
+            f"{item.image_id} {item.media_type} {item.width}×{item.height}" for item in value.images
+        ),
+        "created": _time(value.create_time),
+        "updated": _time(value.update_time),
+        "etag": value.etag,
+    }
+    for name, fact in facts.items():
+        if fact:
+            table.add_row(name, Text("\n".join(plain(line) for line in fact.split("\n"))))
+    return table
+
+
+def found(value: Found) -> RenderableType:
+    """Candidates with their similarity, what was lost and where the time went."""
+    lost = [
+        Text(f"Degraded: {tables.degradation(item)}", style="yellow") for item in value.degradations
+    ]
+    table = _table("rank", "product", "title", "category", "price", "similarity")
+    for item in value.results:
+        _row(
+            table,
+            str(item.rank),
+            item.product.product_id,
+            tables.titled(item),
+            " > ".join(item.product.category_path) or "–",
+            str(item.product.price or "–"),
+            f"{item.similarity:.4f}",
+        )
+    results = table if value.results else Text("no products match")
+    similarity = "similarity: cosine to the nearest of what was asked for, −1 to 1."
+    like = tables.like_it_caption(value.results)
+    caption = Text(f"{similarity} {like}".rstrip(), style="dim")
+    return Group(
+        results,
+        caption,
+        *lost,
+        tables.timings(value.stage_timings),
+        *tables.versions(value.versions, value.freshness),
+    )
+
+
+def purged(*, force: bool) -> str:
+    """What becomes of what a purge counted."""
+    return "deleted" if force else "would be deleted; --force deletes them"
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in names:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _row(table: Table, *cells: str) -> None:
+    table.add_row(*(Text(plain(cell)) for cell in cells))
+
+
+def _time(value: datetime | None) -> str:
+    return "–" if value is None else f"{value:%Y-%m-%d %H:%M:%S}Z"

@@ -1,0 +1,166 @@
+"""How answers fared with shoppers, as text for people."""
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sightline_client.cli.show.tables import counted, plain
+from sightline_client.values.online import (
+    AttributionCounts,
+    DriftItem,
+    Estimate,
+    FeedbackHealth,
+    OnlineGroup,
+    OnlineReport,
+    PolicyEstimate,
+    Rate,
+)
+
+
+def report(value: OnlineReport) -> RenderableType:
+    """The report as tables, each figure explained where it stands."""
+    between = f"{value.start_time:%Y-%m-%d %H:%M}Z to {value.end_time:%Y-%m-%d %H:%M}Z"
+    return Group(
+        Text(f"Answers served from {between}.", style="bold"),
+        *_outcomes(value),
+        Text(_attribution(value.attribution)),
+        *_health(value.health),
+    )
+
+
+def _outcomes(value: OnlineReport) -> Iterable[RenderableType]:
+    if not value.groups:
+        yield Text("No answer is on record.")
+        return
+    yield _table(
+        ("model", "scene", "arm", "answers", "shown", "of these", "share", "95%", "count"),
+        (cells for group in value.groups for cells in _group_rows(group)),
+        names=3,
+    )
+    yield Text(
+        "answers: served, and of how many something was reported as shown. shown: products of"
+        " answers with an IMPRESSION event. clicked, bought, hidden: share of those, its 95%"
+        " interval and the count; a product of an answer counts once. bought: within"
+        f" {counted(value.conversion_window.days, 'day', 'days')} after the click, else after it"
+        " was shown."
+    )
+    unseen = sum(group.clicks_without_impression for group in value.groups)
+    bought = sum(group.conversions_without_impression for group in value.groups)
+    if unseen or bought:
+        yield Text(
+            f"In no rate, as no impression of them is kept: {unseen:,} clicked and"
+            f" {bought:,} bought products.",
+            style="yellow",
+        )
+
+
+def _group_rows(group: OnlineGroup) -> Iterable[tuple[str, ...]]:
+    group_cells = (
+        group.model_version or "none",
+        group.scene or "–",
+        group.arm or "–",
+        f"{group.answer_count:,} ({group.shown_answer_count:,})",
+        f"{group.impression_count:,}",
+    )
+    yield *group_cells, "clicked", *_rate(group.click_through)
+    yield *("",) * len(group_cells), "bought", *_rate(group.conversion)
+    yield *("",) * len(group_cells), "hidden", *_rate(group.hide)
+
+
+def _rate(rate: Rate) -> tuple[str, str, str]:
+    return f"{rate.value:.2%}", f"{rate.lower:.2%} to {rate.upper:.2%}", f"{rate.count:,}"
+
+
+def _attribution(counts: AttributionCounts) -> str:
+    if not counts.token_count:
+        return "No event of this time carries an attribution token: nothing can be counted."
+    found = (
+        f"{counts.joined_count:,} of {counts.token_count:,} events with an attribution token found"
+        " their answer"
+    )
+    if counts.joined_count == counts.token_count:
+        return f"{found}."
+    return (
+        f"{found}; {counts.named_count - counts.joined_count:,} name one whose record is not kept,"
+        f" {counts.token_count - counts.named_count:,} name none of this catalog."
+    )
+
+
+def _health(health: FeedbackHealth | None) -> Iterable[RenderableType]:
+    if health is None:
+        yield Text("Estimates and drift: the ranker's worker has not computed them yet.")
+        return
+    yield Text(
+        f"\nComputed {health.compute_time:%Y-%m-%d %H:%M}Z from events since"
+        f" {health.start_time:%Y-%m-%d}; the reference is those since"
+        f" {health.reference_time:%Y-%m-%d}, before them.",
+        style="bold",
+    )
+    if health.policies:
+        yield _table(
+            ("order", "shown", "eff. size", "support", "by", "clicks", "95%"),
+            (cells for policy in health.policies for cells in _policy_rows(policy)),
+            names=1,
+        )
+        yield Text(
+            "clicks: for each product shown, of what was served and of what another order would"
+            " have earned. eff. size: so many impressions of its own would say as much. support:"
+            " about 1 where all that it shows was shown with some chance; what never was is in no"
+            " estimate but the doubly robust one (DR), which takes a model's word for it."
+        )
+        for policy in health.policies:
+            if policy.refusal:
+                yield Text(f"{policy.policy}: {plain(policy.refusal)}")
+    yield _table(
+        ("drift of", "by", "now", "flag from", "", "in words"),
+        map(_drift_cells, health.drift),
+        names=6,
+    )
+    yield Text(
+        "psi: population stability index, 0 = the same mix. z: standard errors from the reference."
+        " Flagged from where chance no longer explains it and it is large enough to matter."
+    )
+
+
+def _policy_rows(policy: PolicyEstimate) -> Iterable[tuple[str, ...]]:
+    head: tuple[str, ...] = (
+        policy.policy,
+        f"{policy.impression_count:,}",
+        f"{policy.effective_sample_size:,.0f}",
+        f"{policy.support:.2f}",
+    )
+    estimates = (("SNIPS", policy.snips), ("DR", policy.doubly_robust), ("IPS", policy.ips))
+    for name, estimate in estimates:
+        yield *head, name, *_estimate(estimate)
+        head = ("",) * len(head)
+
+
+def _estimate(estimate: Estimate | None) -> tuple[str, str]:
+    if estimate is None:
+        return "–", "–"
+    return f"{estimate.value:.4f}", f"{estimate.lower:.4f} to {estimate.upper:.4f}"
+
+
+def _drift_cells(item: DriftItem) -> tuple[str, ...]:
+    measured = not item.text.startswith("NOT MEASURED")
+    return (
+        item.item.replace("_", " "),
+        item.measure,
+        f"{item.value:.2f}" if measured else "–",
+        f"{item.threshold:.2f}" if measured else "–",
+        "DRIFT" if item.flagged else "",
+        item.text,
+    )
+
+
+def _table(titles: Iterable[str], rows: Iterable[Iterable[str]], *, names: int) -> Table:
+    """A table whose first `names` columns may be folded; figures stay in one piece."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for place, title in enumerate(titles):
+        table.add_column(title, overflow="fold", no_wrap=place >= names)
+    for cells in rows:
+        table.add_row(*(Text(plain(cell)) for cell in cells))
+    return table

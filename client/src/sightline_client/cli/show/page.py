@@ -1,0 +1,166 @@
+"""Answers as a self-contained HTML page: no script, no link to a file or a site it needs."""
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from sightline_client.cli.show import explained, tables
+from sightline_client.values.answers import (
+    Recommendations,
+    RecommendedProduct,
+    ScoreFeature,
+    StageTiming,
+)
+from sightline_client.values.catalog import Availability
+
+HEIGHT = 240
+"""Pixels of a photo on the page; the originals would make it several times larger."""
+_KINDS = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG", "image/png"),
+    (b"GIF8", "image/gif"),
+    (b"RIFF", "image/webp"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of a small chart, in percent of the whole width."""
+
+    label: str
+    left: float
+    width: float
+    text: str
+    features: tuple[ScoreFeature, ...] = ()
+    """What it is made of; empty = not asked for."""
+
+
+def write(
+    path: Path,
+    *,
+    title: str,
+    lead: Sequence[str],
+    queries: Sequence[tuple[str, bytes]],
+    answer: Recommendations,
+    photos: Mapping[str, bytes],
+) -> None:
+    """Writes the page, its folder too. ``queries``: the photos that were asked with, each with its
+    caption; ``photos``: a photo of each product, by id."""
+    thumbs = {product_id: data_uri(photo) for product_id, photo in photos.items()}
+    page = environment(photo_of=lambda product_id: thumbs.get(product_id, ""))
+    text = page.get_template("page.html.j2").render(
+        title=title,
+        lead=lead,
+        queries=[(caption, data_uri(photo)) for caption, photo in queries],
+        found=answer,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def environment(*folders: Path, photo_of: Callable[[str], str]) -> Environment:
+    """Templates of these folders, which may import answer.html.j2. ``photo_of``: a product's photo
+    as a URI, "" = none."""
+    made = Environment(
+        loader=FileSystemLoader([*folders, Path(__file__).parent]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update(
+        photo_of=photo_of,
+        like_it=tables.like_it,
+        chance=tables.chance,
+        parts=part_bars,
+        moved=explained.moved,
+        timings=timing_bars,
+        price=_price,
+        loss=tables.degradation,
+        versions=_versions,
+        parts_caption=tables.parts_caption,
+        timings_caption=tables.TIMINGS_CAPTION,
+    )
+    return made
+
+
+def data_uri(photo: bytes) -> str:
+    """The photo inside a URI, made small where Pillow is there to do it."""
+    small = _small(photo)
+    kind = next((name for mark, name in _KINDS if small.startswith(mark)), "image/jpeg")
+    return f"data:{kind};base64,{base64.b64encode(small).decode()}"
+
+
+def part_bars(item: RecommendedProduct, answer: Recommendations) -> tuple[Bar, ...]:
+    """The parts of a score, to one scale for the whole answer."""
+    largest = max(
+        (abs(part.value) for result in answer.results for part in result.parts), default=0.0
+    )
+    return tuple(
+        Bar(
+            part.name,
+            0.0,
+            100 * abs(part.value) / largest if largest else 0.0,
+            f"{part.value:+.3f}",
+            part.features,
+        )
+        for part in sorted(item.parts, key=lambda part: -abs(part.value))
+    )
+
+
+def timing_bars(timings: Sequence[StageTiming]) -> tuple[Bar, ...]:
+    """The stages on the request's own time line."""
+    end = max((_end(timing) for timing in timings), default=timedelta(0))
+    whole = end or timedelta(microseconds=1)
+    return tuple(
+        Bar(
+            timing.stage,
+            100 * (timing.start / whole),
+            100 * (timing.total / whole),
+            f"{_ms(timing.start)} → {_ms(_end(timing))}: {_ms(timing.total)} ms"
+            f" (network {_ms(timing.network)}, work {_ms(timing.work)})",
+        )
+        for timing in timings
+    )
+
+
+def _end(timing: StageTiming) -> timedelta:
+    """When the stage ended; what a timedelta can't hold becomes the longest that it can."""
+    try:
+        return timing.start + timing.total
+    except OverflowError:
+        return timedelta.max if timing.total > timedelta(0) else timedelta.min
+
+
+def _small(photo: bytes) -> bytes:
+    try:
+        from PIL import Image, ImageOps
+    except ImportError:  # pragma: no cover (it is installed for the tests)
+        return photo
+    try:
+        with Image.open(io.BytesIO(photo)) as opened:
+            image = ImageOps.exif_transpose(opened).convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return photo  # a kind of photo that the suite knows and this Pillow does not
+    image.thumbnail((HEIGHT * 2, HEIGHT))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=82, optimize=True)
+    return out.getvalue()
+
+
+def _versions(answer: Recommendations) -> list[str]:
+    return [line.plain for line in tables.versions(answer.versions, answer.freshness)]
+
+
+def _price(item: RecommendedProduct) -> str:
+    sold_out = item.product.availability is Availability.OUT_OF_STOCK
+    return f"{item.product.price or 'no price'}{' · sold out' if sold_out else ''}"
+
+
+def _ms(value: timedelta | None) -> str:
+    return "–" if value is None else f"{value / timedelta(milliseconds=1):.1f}"

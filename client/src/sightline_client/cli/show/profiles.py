@@ -1,0 +1,85 @@
+"""Profiles of shoppers and products as text for people."""
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sightline_client.cli.show.tables import counted, plain
+from sightline_client.values.profiles import (
+    Affinity,
+    ProductProfile,
+    Segment,
+    Segments,
+    ShopperProfile,
+)
+
+
+def shopper(value: ShopperProfile) -> RenderableType:
+    """What is known of a shopper."""
+    lines = []
+    if value.robot:
+        lines.append("Taken for a robot: more was done than people do, and it weighs little.")
+    if value.activity is not None:
+        events = counted(value.event_count, "event", "events")
+        bought = counted(value.activity.purchase_count, "purchase", "purchases")
+        lines.append(f"{plain(value.activity.text)}. From {events}, {bought} among them.")
+    else:
+        lines.append("Never did anything.")
+    if value.segment is not None:
+        lines.append(_segment(value.segment))
+    if value.attributes:
+        shared = ", ".join(f"{key} {text}" for key, text in value.attributes.items())
+        lines.append(f"Shared with consent: {plain(shared)}.")
+    if value.disliked_product_ids:
+        lines.append(f"Hidden or rated low: {plain(_some(value.disliked_product_ids))}.")
+    if not value.model_version:
+        lines.append("No model serves: nothing can be said of tastes.")
+    return Group(*map(Text, lines), *_affinities(value.affinities))
+
+
+def _affinities(values: Sequence[Affinity]) -> Iterable[RenderableType]:
+    if not values:
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("liking", "strength", "theirs", "usual", "events", "from"):
+        table.add_column(name, justify="left" if name in ("liking", "from") else "right")
+    for one in values:
+        table.add_row(
+            plain(one.text),
+            f"{one.strength:.2f}",
+            f"{one.share:.0%}",
+            f"{one.usual_share:.0%}",
+            f"{one.event_count:,}",
+            plain(_some(one.product_ids)),
+        )
+    yield table
+    yield Text("strength: how much more than others, 0 to 1. theirs, usual: share of interest.")
+
+
+def product(value: ProductProfile) -> RenderableType:
+    """What the serving model knows of a product."""
+    trend = "not known" if value.trend is None else f"{2**value.trend:.2f} times as before"
+    figures = f"Popularity {value.popularity:.0%} of the most popular one's; lately {trend}."
+    return Group(*(Text(plain(text) + ".") for text in value.texts), Text(figures))
+
+
+def segments(value: Segments) -> RenderableType:
+    """The groups of shoppers that the serving model knows."""
+    if not value.segments:
+        why = "too few shoppers" if value.model_version else "no model serves"
+        return Text(f"No groups are known: {why}.")
+    clear = "clear groups" if value.silhouette >= 0.25 else "one crowd, cut into parts"
+    judged = Text(f"Silhouette {value.silhouette:.2f}: {clear}.")
+    return Group(*(Text(_segment(one)) for one in value.segments), judged)
+
+
+def _segment(value: Segment) -> str:
+    return f"Group {value.segment_id}: {plain(value.text)} ({value.share:.0%} of all)."
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+    return ", ".join(ids[:5]) + more

@@ -1,0 +1,119 @@
+"""Spaces as tables on a terminal."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sightline_client.cli.show.tables import plain
+from sightline_client.values.spaces import Space, SpaceEvaluation, SpaceFigure, SpaceVerdict
+
+STYLES = {
+    SpaceVerdict.BETTER: "bold green",
+    SpaceVerdict.WORSE: "bold red",
+    SpaceVerdict.INCONCLUSIVE: "bold yellow",
+    SpaceVerdict.UNKNOWN: "bold",
+}
+MEANINGS = {
+    "1-NN": "the nearest photo shows the same product",
+    "hit@5": "one of the five nearest does",
+    "mAP": "how early all photos of the product come",
+    "category": "the category that its head predicts is right",
+    "1-NN one catalogue photo": "the same, when each product has one catalog photo",
+    "1-NN unseen products": "the same, for products whose photos the map never saw",
+    "text hit@10": "a title finds a photo of its product among ten",
+}
+
+
+def spaces(values: Sequence[Space]) -> RenderableType:
+    """Spaces, a line each."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("space", "version", "model", "state", "vector", "takes", "evidence", "fitted"):
+        table.add_column(column, overflow="fold", no_wrap=column in {"version", "model"})
+    for value in values:
+        found = value.evaluation
+        table.add_row(
+            plain(value.space),
+            plain(value.version) or "–",
+            plain(value.model),
+            _state(value),
+            f"{value.dimension:,}-d",
+            _takes(value),
+            "–" if found is None else found.verdict.value.lower(),
+            "–" if value.create_time is None else f"{value.create_time:%Y-%m-%d %H:%M}",
+        )
+    return table if values else Text("no space: the embedder has none")
+
+
+def space(value: Space) -> RenderableType:
+    """A space, and what fitting it found."""
+    facts = Table(box=box.SIMPLE_HEAD, show_header=False)
+    for name, fact in (
+        ("space", f"{plain(value.space)}, version {plain(value.version) or 'not known yet'}"),
+        ("model", plain(value.model)),
+        ("state", _state(value)),
+        ("vector", f"{value.dimension:,} components"),
+        ("takes", _takes(value)),
+        ("categories", f"{value.categories:,}" if value.categories else "none"),
+        ("views", f"{value.shopper_views} of a shopper's photo, {value.catalogue_views} of yours"),
+        ("photos are", plain(value.preprocessing)),
+        ("weights", plain(value.licence)),
+    ):
+        facts.add_row(name, fact)
+    if value.evaluation is None:
+        return facts
+    return Group(facts, evaluation(value.evaluation))
+
+
+def evaluation(value: SpaceEvaluation) -> RenderableType:
+    """The verdict and the figures with their intervals."""
+    baseline = plain(value.baseline_model) or "before"
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("figure")
+    for column in ("fitted", "95% interval", baseline, "gain", "queries"):
+        table.add_column(column, justify="right")
+    for figure in value.figures:
+        table.add_row(
+            plain(figure.name),
+            f"{figure.value:.3f}",
+            f"{figure.low:.3f} to {figure.high:.3f}",
+            "–" if figure.baseline is None else f"{figure.baseline:.3f}",
+            _gain(figure),
+            f"{figure.queries:,}",
+        )
+    learned = (
+        f"Learned from {value.photos:,} photos of {value.products:,} products in"
+        f" {value.categories:,} categories, seed {value.seed}; each figure is of photos that the"
+        " map had not seen."
+    )
+    meanings = [
+        Text(f"{plain(each.name)}: {MEANINGS[each.name]}.", style="dim")
+        for each in value.figures
+        if each.name in MEANINGS
+    ]
+    verdict = Text.assemble((value.verdict.value, STYLES[value.verdict]), ": ", plain(value.text))
+    return Group(verdict, table, Text(learned), *meanings)
+
+
+def _state(value: Space) -> str:
+    state = value.state.value.lower()
+    if value.default:
+        state += ", default"
+    if value.forced:
+        state += ", forced"
+    return state if value.ready or state != "serving" else "serving, not ready"
+
+
+def _takes(value: Space) -> str:
+    if value.space == "text":
+        return "texts"
+    return "photos, texts" if value.takes_texts else "photos"
+
+
+def _gain(figure: SpaceFigure) -> str:
+    if figure.baseline is None or figure.gain_low is None or figure.gain_high is None:
+        return "–"
+    gain = figure.value - figure.baseline
+    return f"{gain:+.3f} ({figure.gain_low:+.3f} to {figure.gain_high:+.3f})"

@@ -1,0 +1,313 @@
+"""Answers and states as tables for people. Every figure is explained where it stands."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from types import MappingProxyType
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sightline_client.values.answers import (
+    Cause,
+    Degradation,
+    FoundProduct,
+    Freshness,
+    Recommendations,
+    RecommendedProduct,
+    StageTiming,
+    Versions,
+)
+from sightline_client.values.catalog import Availability
+from sightline_client.values.operations import (
+    ComponentStatus,
+    EmbedderSpace,
+    RecallEstimate,
+    Status,
+)
+
+PARTS = MappingProxyType(
+    {
+        "visual": "looks like the query",
+        "text": "reads like the query",
+        "text_visual": "looks like the query's words",
+        "keywords": "has the query's words",
+        "collaborative": "liked by the people who liked these",
+        "taste": "fits this customer's history",
+        "session": "fits the last things looked at",
+        "item_item": "liked by the people who liked the last things looked at",
+        "bought_together": "bought with things that went into the cart",
+        "trend": "liked more of late than usual",
+        "popularity": "liked by many",
+        "fusion": "place in the order of similarity (no ranker answered)",
+    }
+)
+"""What the parts of a score mean."""
+
+CAUSES = MappingProxyType(
+    {
+        Cause.UNKNOWN: "something was lost that this client does not know",
+        Cause.EMBEDDER_UNAVAILABLE: "photos and texts could not be turned into vectors",
+        Cause.INDEX_UNAVAILABLE: "the vector index did not answer",
+        Cause.RETRIEVER_UNAVAILABLE: "the catalog did not answer",
+        Cause.RANKER_UNAVAILABLE: "ranking did not answer: this is the order of similarity",
+        Cause.PROFILE_UNAVAILABLE: "the shopper's history could not be read: nothing here is"
+        " personal, and what they hid may be shown",
+        Cause.STAGE_DEADLINE: "a stage used up its part of the time",
+        Cause.SPACE_UNAVAILABLE: "no model for this kind of query is installed yet",
+        Cause.MODEL_NOT_READY: "the promoted ranking model can't be loaded: see the ranker's"
+        " log, or promote another one",
+        Cause.ANSWER_RECORD_DROPPED: "this answer was not recorded: later pages and replay will"
+        " not find it",
+    }
+)
+"""What a lost dependency means, in words."""
+
+
+def answer(value: Recommendations, *, title: str = "") -> RenderableType:
+    """An answer as a table, with what was lost, where the time went and which versions made it."""
+    return Group(
+        _results(value.results, title),
+        *_notes(value),
+        timings(value.stage_timings),
+        *versions(value.versions, value.freshness),
+    )
+
+
+def status(value: Status) -> RenderableType:
+    """The suite's state: each part, the catalog and its index, the model, the scenes."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("part")
+    table.add_column("state")
+    table.add_column("answered in ms", justify="right")
+    for item in value.components:
+        table.add_row(plain(item.component), _component_state(item), _ms(item.latency))
+    return Group(table, *(Text(line) for line in (STATUS_CAPTION, *_status_lines(value))))
+
+
+def catalog(value: Status) -> RenderableType:
+    """How much of the catalog can be found by its looks."""
+    lines = _status_lines(value)
+    return Group(*(Text(line) for line in lines if not line.startswith(("scenes", "ranking"))))
+
+
+STATUS_CAPTION = "answered in ms: how long the part's own answer took, seen from the gateway"
+
+
+def degradation(value: Degradation) -> str:
+    """What was lost and what the answer rests on instead, in a sentence."""
+    instead = f" Fallback: {plain(value.substitute)}." if value.substitute else ""
+    return f"{plain(value.stage)}: {CAUSES[value.cause]} [{value.cause}].{instead}"
+
+
+def timings(values: Sequence[StageTiming]) -> RenderableType:
+    """Where the time went, in milliseconds."""
+    if not values:
+        return Text("No stage timings in this answer.")
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("stage")
+    for name in ("starts at", "takes", "of it network", "of it work"):
+        table.add_column(name, justify="right")
+    for item in values:
+        cells = (item.start, item.total, item.network, item.work)
+        table.add_row(plain(item.stage), *(_ms(cell) for cell in cells))
+    # Below the table and not its caption, which would wrap to its narrow width.
+    return Group(table, Text(TIMINGS_CAPTION, style="dim"))
+
+
+TIMINGS_CAPTION = (
+    "Milliseconds by the gateway's clock. starts at: from the request's start (stages that overlap"
+    " ran side by side); network: on the wire and queueing; work: in the service asked;"
+    " –: not known"
+)
+
+
+def versions(value: Versions, freshness: Freshness | None) -> list[Text]:
+    """Which versions made the answer, a line each."""
+    lines = [
+        f"space {plain(space.space)}: version {plain(space.version)}, index generation"
+        f" {plain(space.generation) or '–'}"
+        for space in value.spaces
+    ]
+    lines.append(f"ranking model: {plain(value.model_version) or 'none yet'}")
+    lines.append(
+        f"scene: {plain(value.scene)} (content {plain(value.scene_version)}); plan:"
+        f" {plain(value.plan)}; gateway {plain(value.service_version)}"
+    )
+    if freshness is not None:
+        lines.append(_index_line(freshness))
+    return [Text(line, style="dim") for line in lines]
+
+
+def parts(product: RecommendedProduct) -> str:
+    """The addends of a raw score, largest first."""
+    ordered = sorted(product.parts, key=lambda part: -abs(part.value))
+    return "  ".join(f"{plain(part.name)} {part.value:+.3f}" for part in ordered)
+
+
+def parts_caption(results: Iterable[RecommendedProduct]) -> str:
+    """What score and parts mean, for the parts that are there."""
+    names = dict.fromkeys(part.name for result in results for part in result.parts)
+    meanings = "; ".join(f"{plain(name)}: {PARTS.get(name, 'see the docs')}" for name in names)
+    return (
+        "raw score = the sum of its parts; it has no unit and compares within this answer only."
+        + (f" {meanings}." if meanings else "")
+    )
+
+
+def like_it(item: RecommendedProduct | FoundProduct) -> str:
+    """How many near-duplicates the product stands for: "+2 like it"; "" = none."""
+    number = len(item.collapsed_product_ids)
+    return f"+{number:,} like it" if number else ""
+
+
+def titled(item: RecommendedProduct | FoundProduct) -> str:
+    """The product's title, and how many it stands for."""
+    like = like_it(item)
+    return plain(item.product.title) + (f" ({like})" if like else "")
+
+
+def like_it_caption(results: Iterable[RecommendedProduct | FoundProduct]) -> str:
+    """What "like it" means, where it stands; "" = nowhere."""
+    if not any(item.collapsed_product_ids for item in results):
+        return ""
+    return (
+        "+n like it: variants, and products with the same picture, that the product stands for;"
+        " --json has their ids."
+    )
+
+
+def plain(text: str) -> str:
+    """Text from elsewhere, without what could steer a terminal."""
+    return "".join(char if char.isprintable() else "�" for char in text)
+
+
+def _results(results: Sequence[RecommendedProduct], title: str) -> RenderableType:
+    if not results:
+        return Text(f"{title + ': ' if title else ''}no products match.")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=Text(plain(title), style="bold") if title else None,
+        title_justify="left",
+        caption=Text(" ".join(filter(None, (parts_caption(results), like_it_caption(results))))),
+        caption_justify="left",
+    )
+    table.add_column("rank", justify="right")
+    table.add_column("product", overflow="fold")
+    table.add_column("title", overflow="fold", ratio=3)
+    table.add_column("category", overflow="fold")
+    table.add_column("price", justify="right")
+    table.add_column("raw score", justify="right")
+    table.add_column("parts", overflow="fold", ratio=2)
+    table.add_column("reason", overflow="fold", ratio=3)
+    for item in results:
+        table.add_row(*(Text(cell) for cell in _cells(item)))
+    return table
+
+
+def _cells(item: RecommendedProduct) -> tuple[str, ...]:
+    product = item.product
+    sold_out = "\n(sold out)" if product.availability is Availability.OUT_OF_STOCK else ""
+    return (
+        str(item.rank),
+        plain(product.product_id),
+        titled(item),
+        plain(" > ".join(product.category_path)) or "–",
+        (str(product.price) if product.price is not None else "–") + sold_out,
+        f"{item.raw_score:.4f}\n{chance(item)}".rstrip(),
+        parts(item),
+        plain(item.reasons[0].text or item.reasons[0].code) if item.reasons else "–",
+    )
+
+
+def chance(item: RecommendedProduct) -> str:
+    """The calibrated score with its event; "" = there is none."""
+    event = item.score_event.lower().replace("_", " ") if item.score_event else ""
+    return "" if item.score is None else f"{item.score:.1%} {event}".rstrip()
+
+
+def _notes(value: Recommendations) -> list[Text]:
+    notes = [Text(f"Degraded: {degradation(item)}", style="yellow") for item in value.degradations]
+    if value.no_good_match:
+        nearest = ": these are the nearest" if value.results else ""
+        notes.append(Text(f"Nothing is near the query{nearest}.", style="yellow"))
+    if value.missing_product_ids:
+        missing = ", ".join(plain(product_id) for product_id in value.missing_product_ids)
+        notes.append(Text(f"Not in the catalog: {missing}", style="yellow"))
+    if value.hidden_count:
+        notes.append(Text(f"Left out because the shopper hid them: {value.hidden_count}"))
+    return notes
+
+
+def _component_state(item: ComponentStatus) -> Text:
+    if item.error is None:
+        return Text("answers", style="green")
+    return Text(f"{item.error.code.name}: {plain(item.error.message)}", style="red")
+
+
+def _status_lines(value: Status) -> list[str]:
+    space = value.visual_space
+    lines = [
+        f"products in the catalogue: {count(value.products)}",
+        f"photos: {count(value.indexed_images)} in the index, {count(value.pending_images)} wait"
+        f" for their vector, {count(value.failed_images)} could not be embedded",
+        f"texts: {count(value.indexed_texts)} in the index, {count(value.pending_texts)} wait"
+        f" for their vector, {count(value.failed_texts)} could not be embedded",
+        "visual space: "
+        + (
+            f"version {space.version}, index generation {space.generation}"
+            if space
+            else "not known"
+        ),
+    ]
+    if space and value.embedder_space_version not in ("", space.version):
+        lines.append(f"the embedder already serves version {value.embedder_space_version}")
+    lines += [_offer_line(each) for each in value.embedder_spaces]
+    if value.freshness is not None:
+        lines.append(_index_line(value.freshness))
+    lines += map(_recall_line, value.recall)
+    lines.append(f"ranking model: {value.model_version or 'none yet'}")
+    lines.append(f"scenes: {', '.join(value.scenes) or 'none'}")
+    lines += [f"outgrown: {each}" for each in value.advice]
+    return [plain(line) for line in lines]
+
+
+def _offer_line(offered: EmbedderSpace) -> str:
+    notes = ("the default",) * offered.default + ("not ready",) * (not offered.ready)
+    noted = f" ({', '.join(notes)})" if notes else ""
+    return f"embedder: {offered.space} by {offered.model}, version {offered.version or '?'}{noted}"
+
+
+def _index_line(freshness: Freshness) -> str:
+    behind = freshness.lag.total_seconds()
+    lag = f"{behind:.1f} s behind the catalogue" if behind else "holds all of the catalogue"
+    photos = counted(freshness.pending, "photo waits", "photos wait")
+    waiting = f"; {photos} for their vector" if freshness.pending else ""
+    return f"index: {lag}{waiting}"
+
+
+def _recall_line(item: RecallEstimate) -> str:
+    filters = "without filter" if item.filter_class == "none" else f"{item.filter_class} filters"
+    line = (
+        f"recall at {item.k} ({item.plan}, {filters}): {item.recall:.3f},"
+        f" {item.lower:.3f} to {item.upper:.3f} by"
+        f" {counted(item.search_count, 'search', 'searches')}"
+    )
+    if item.ef_factor > 1:
+        line += f"; ef ×{item.ef_factor:g}"
+    return line + "; BELOW THE FLOOR" if item.below_floor else line
+
+
+def count(value: int | None) -> str:
+    """A count that may be unknown."""
+    return "not known" if value is None else f"{value:,}"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number with its word: 1 product, 2 products."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def _ms(value: timedelta | None) -> str:
+    return "–" if value is None else f"{value / timedelta(milliseconds=1):.1f}"

@@ -1,0 +1,123 @@
+"""How a model was trained, for the terminal."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sightline_client.cli.show import listings
+from sightline_client.cli.show.tables import plain
+from sightline_client.values.operations import Model
+from sightline_client.values.trainings import PartAddition, PartVerdict, TrainingRecipe
+
+WORDS = {
+    PartVerdict.ADDS: "adds",
+    PartVerdict.NOTHING: "nothing: off",
+    PartVerdict.TOO_FEW: "too few people to tell",
+    PartVerdict.UNKNOWN: "–",
+}
+
+
+def model(value: Model) -> RenderableType:
+    """The model's line, its recipe, its blend and what each part adds."""
+    parts: list[RenderableType] = [listings.models([value])]
+    if value.recipe is None:
+        parts.append(Text("It was trained by an older release, which kept no recipe."))
+        return Group(*parts)
+    parts.append(_recipe(value, value.recipe))
+    if value.additions:
+        parts += [_additions(value.additions), Text(EXPLAINED, style="dim")]
+    else:
+        parts.append(Text("It was not measured what each part adds."))
+    return Group(*parts)
+
+
+def not_yet(version: str, models: Sequence[Model], evidence: str) -> RenderableType:
+    """What a training came to whose model does not serve yet."""
+    made = next((one for one in models if one.model_version == version), None)
+    learned = ""
+    if made is not None:
+        learned = (
+            f" It learned from {made.event_count:,} events of {made.shopper_count:,} shoppers about"
+            f" {made.product_count:,} products."
+        )
+    return Group(
+        Text(f"Model {plain(version)} is trained and kept, and does not serve yet.{learned}"),
+        _serving(models),
+        Text(f"Evidence: {plain(evidence)}"),
+        Text(
+            "Come back when there is more of it: train again each night, or after about as many"
+            " events again as there are now. It shows once 100 shoppers or more with a history come"
+            " back in the last fifth of the events."
+        ),
+        Text.assemble(
+            ("Fix: ", "bold"),
+            f"see the evidence with `sightline models evaluate {plain(version)} --show`; let it"
+            f" serve all the same with `sightline models promote {plain(version)} --force`.",
+        ),
+    )
+
+
+def nothing_learned(models: Sequence[Model], why: str) -> RenderableType:
+    """What a training came to that had too little to learn from."""
+    return Group(
+        Text(f"Nothing was learned yet: {plain(why)}."),
+        _serving(models),
+        Text.assemble(
+            ("Fix: ", "bold"),
+            "import what shoppers did with `sightline events import FILE`, or send it as it"
+            " happens; views, clicks and purchases count in answers at once. Train again"
+            " tomorrow.",
+        ),
+    )
+
+
+def _serving(models: Sequence[Model]) -> Text:
+    serving = next((one.model_version for one in models if one.promoted), "")
+    if serving:
+        return Text(f"Serving now: model {plain(serving)}.")
+    return Text("Serving now: model none yet; answers come from similarity and popularity.")
+
+
+EXPLAINED = (
+    "Measured on events that came after those of a fit made for it, inside what the evaluation may"
+    " see; differences with 95% intervals over people."
+)
+
+
+def _recipe(value: Model, recipe: TrainingRecipe) -> Table:
+    table = Table(title="Recipe", title_justify="left", box=None, show_header=False)
+    for field in fields(recipe):
+        given = getattr(recipe, field.name)
+        if given is not None:
+            text = ", ".join(given) if isinstance(given, tuple) else f"{given}"
+            table.add_row(field.name.replace("_", " "), plain(text))
+    table.add_row("seed", str(value.seed))
+    if value.search_trial_count:
+        table.add_row("best of", f"{value.search_trial_count} recipes")
+    if value.base_version:
+        table.add_row("went on from", plain(value.base_version))
+    weights = ", ".join(f"{part} {weight:g}" for part, weight in sorted(value.blend.items()))
+    table.add_row("blend", plain(f"{weights} ({value.blend_learned_from})"))
+    return table
+
+
+def _additions(values: tuple[PartAddition, ...]) -> Table:
+    table = Table(title="What each part adds", title_justify="left", box=None)
+    table.add_column("part")
+    for name in ("with", "without", "adds", "95% interval", "people"):
+        table.add_column(name, justify="right")
+    table.add_column("so it is")
+    for one in values:
+        table.add_row(
+            plain(one.part),
+            f"{one.metric} {one.with_it:.4f}",
+            f"{one.without:.4f}",
+            f"{one.addition:+.4f}",
+            f"{one.low:+.4f} to {one.high:+.4f}",
+            f"{one.shopper_count:,}",
+            WORDS[one.verdict],
+        )
+    return table

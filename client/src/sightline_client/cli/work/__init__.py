@@ -1,0 +1,1 @@
+"""What commands do that takes longer than one call."""

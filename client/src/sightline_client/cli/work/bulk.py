@@ -1,0 +1,133 @@
+"""Sends a file's rows in batches: events, offers."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+
+from sightline_client import errors
+from sightline_client.cli.base import progress
+from sightline_client.cli.work import importing
+from sightline_client.cli.work.patience import Patience, reach
+from sightline_client.client import SightlineClient
+from sightline_client.errors import SightlineError
+from sightline_client.files.model import Row, Table
+from sightline_client.files.rejected import Rejected
+from sightline_client.transport.pipeline import in_flight
+from sightline_client.transport.threads import in_thread
+
+
+class _Answer(Protocol):
+    """What a call with a batch answers."""
+
+    @property
+    def statuses(self) -> Sequence[status_pb2.Status]:
+        """One for each message, in order."""
+
+
+M = TypeVar("M", bound=Message)
+R = TypeVar("R", bound=_Answer)
+
+_ROWS = 1000
+_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Lot(Generic[M]):
+    """A batch as it was read."""
+
+    rows: Sequence[Row]
+    """Those of the messages, in their order."""
+    messages: Sequence[M]
+    bad: Sequence[tuple[Row, SightlineError]]
+    done: int
+    """How far the file was read."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a file."""
+
+    rows: int = 0
+    refused: int = 0
+    rejected: Path | None = None
+
+
+async def send_file(
+    client: SightlineClient,
+    path: Path,
+    table: Table,
+    make: Callable[[Row], M],
+    send: Callable[[Sequence[M]], Awaitable[R]],
+    *,
+    side_by_side: int,
+    words: str,
+    id_column: str,
+) -> Outcome:
+    """Every row sent, or kept in the file of rejected rows. ``make``: a row's message, or a
+    SightlineError; ``send``: one call with a batch, which is tried again while the suite is away.
+    SightlineError when it stays away."""
+    await reach(client)
+    outcome, rejected, patience = Outcome(), Rejected(path, table), Patience()
+
+    def refuse(row: Row, error: SightlineError) -> None:
+        outcome.refused += 1
+        rejected.add(row, error)
+        importing.report_row(outcome.refused, row, error, str(row.cells.get(id_column) or ""))
+
+    async def sent(lot: _Lot[M]) -> Sequence[status_pb2.Status]:
+        if not lot.messages:
+            return ()
+        statuses = (await patience.wait(partial(send, lot.messages))).statuses
+        errors.check_answered(len(lot.messages), len(statuses))
+        return statuses
+
+    try:
+        with progress.meter(words, table.total) as bar:
+            async for lot, statuses in in_flight(_lots(table, make), sent, side_by_side):
+                outcome.rows += len(lot.rows) + len(lot.bad)
+                refused = list(lot.bad)
+                refused += [
+                    (lot.rows[place], errors.from_status(status))
+                    for place, status in enumerate(statuses)
+                    if status.code
+                ]
+                for row, error in sorted(refused, key=lambda item: item[0].number):
+                    refuse(row, error)
+                bar.at(lot.done, rows=outcome.rows, refused=outcome.refused)
+    finally:
+        rejected.close()
+        outcome.rejected = rejected.path if rejected.count else None
+    return outcome
+
+
+async def _lots(table: Table, make: Callable[[Row], M]) -> AsyncIterator[_Lot[M]]:
+    rows = table.rows()
+    while lot := await in_thread(_read, table, rows, make):
+        yield lot
+
+
+def _read(table: Table, rows: Iterator[Row], make: Callable[[Row], M]) -> _Lot[M] | None:
+    """The next rows, translated; None at the end. One hop to a thread for all of them."""
+    good: list[Row] = []
+    messages: list[M] = []
+    bad: list[tuple[Row, SightlineError]] = []
+    size = 0
+    for row in rows:
+        try:
+            if row.error is not None:
+                raise row.error
+            message = make(row)
+        except SightlineError as error:
+            bad.append((row, error))
+        else:
+            good.append(row)
+            messages.append(message)
+            size += message.ByteSize()
+        if len(good) + len(bad) == _ROWS or size > _BYTES:
+            break
+    return _Lot(good, messages, bad, table.done) if good or bad else None

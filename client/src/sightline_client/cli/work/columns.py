@@ -1,0 +1,188 @@
+"""How a file of others is read: by options, by a proposal, or as the last time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from sightline_client.cli.base import options, running
+from sightline_client.cli.base.option_groups import OptionGroup
+from sightline_client.cli.show.tables import plain
+from sightline_client.files.mapping import ColumnMap, column_map
+from sightline_client.files.model import FileRefused, Table
+from sightline_client.files.opening import Reading, look, open_table
+from sightline_client.files.proposing import Proposal, propose
+from sightline_client.files.shapes import Shape, shape_of
+
+GUESS, NONE = "guess", "none"
+"""Words in place of a pair or a shape."""
+
+
+@dataclass(frozen=True)
+class FileColumns(OptionGroup):
+    """The options of a command that reads a file."""
+
+    ignore: options.Ignore = None
+    map: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="THEIRS=OURS",
+            help="A column of the file and what it is read as: a column below, attributes.NAME, or"
+            " nothing to leave it out. May be given several times, and is remembered for files with"
+            " the same columns. guess: as the columns look; none: forget what was remembered.",
+        ),
+    ] = None
+    constants: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="OURS=VALUE",
+            help="What a column of ours holds in every row, such as currency=EUR or"
+            " 'images={id}.jpg'. May be given several times.",
+        ),
+    ] = None
+    shape: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Whose export it is, where its columns do not show it; none: as they are.",
+        ),
+    ] = ""
+    encoding: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Of a text file that is no UTF-8, such as cp1252."),
+    ] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a command reads out of a file."""
+
+    known: Collection[str]
+    """Our columns."""
+    needed: Collection[str]
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    """Exports that are known."""
+
+    def open(self, path: Path, given: FileColumns) -> Table:
+        """The file, read as the options, its columns, or the last time say. FileRefused proposes
+        what to say where a column is unknown."""
+        reading = self._reading(path, given)
+        try:
+            return open_table(
+                path,
+                columns=self.known,
+                needed=self.needed,
+                ignore=given.ignore or (),
+                reading=reading,
+            )
+        except FileRefused as error:
+            if reading.map.columns:
+                raise
+            raise FileRefused(str(error), error.fix + self._hint(path, given)) from None
+
+    def _reading(self, path: Path, given: FileColumns) -> Reading:
+        pairs = given.map or []
+        fixed = column_map((), given.constants or (), self.known)
+        names, _ = look(path, self.known, given.encoding)
+        if pairs == [NONE]:
+            _forget(names)
+            pairs = []
+        if pairs == [GUESS]:
+            found = self._proposal(path, given)
+            for words in found.words():
+                running.say(Text(plain(words)))
+            chosen = ColumnMap(found.map.columns, {**found.map.constants, **fixed.constants})
+            _remember(names, chosen)
+            return Reading(map=chosen, encoding=given.encoding)
+        if pairs:
+            chosen = column_map(pairs, given.constants or (), self.known)
+            _remember(names, chosen)
+            return Reading(map=chosen, encoding=given.encoding)
+        own = set(names) <= {*self.known, *(given.ignore or ())}
+        if (shape := self._shape(names, given.shape, own=own)) is not None:
+            return Reading(map=fixed, shape=shape, encoding=given.encoding)
+        before = ColumnMap() if own else _last(names)
+        if before:
+            pairs_then = ", ".join(f"{theirs}={ours}" for theirs, ours in before.columns.items())
+            hint = "(--map none forgets them)"
+            running.say(Text(plain(f"Columns as the last time: {pairs_then} {hint}.")))
+        constants = {**before.constants, **fixed.constants}
+        return Reading(map=ColumnMap(before.columns, constants), encoding=given.encoding)
+
+    def _shape(self, names: Sequence[str], wanted: str, *, own: bool) -> Shape | None:
+        if wanted == NONE:
+            return None
+        if wanted and wanted not in self.shapes:
+            known = ", ".join([*self.shapes, NONE])
+            raise FileRefused(f"{wanted!r} is no shape that is known", f"there are {known}")
+        if wanted:
+            return self.shapes[wanted]
+        if own:
+            return None
+        found = shape_of(names, self.shapes)
+        if found is not None:
+            hint = "(--shape none to read it as it is)"
+            running.say(Text(f"Read as an export of {found.of} {hint}."))
+        return found
+
+    def _proposal(self, path: Path, given: FileColumns) -> Proposal:
+        names, rows = look(path, self.known, given.encoding)
+        return propose(names, [row.cells for row in rows], self.known, self.needed)
+
+    def _hint(self, path: Path, given: FileColumns) -> str:
+        found = self._proposal(path, given)
+        ours = [name for name in found.map.columns.values() if name in self.known]
+        if not ours:
+            return ""
+        return f"; or read it as it looks, with --map guess: {', '.join(found.words())}"
+
+
+# What was said the last time
+
+
+def _last(names: Sequence[str]) -> ColumnMap:
+    """What was remembered for files with these columns."""
+    with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+        kept = json.loads(_memory().read_text(encoding="utf-8"))[_key(names)]
+        return ColumnMap(dict(kept["columns"]), dict(kept["constants"]))
+    return ColumnMap()
+
+
+def _remember(names: Sequence[str], chosen: ColumnMap) -> None:
+    _write(_key(names), {"columns": dict(chosen.columns), "constants": dict(chosen.constants)})
+
+
+def _forget(names: Sequence[str]) -> None:
+    _write(_key(names), None)
+
+
+def _write(key: str, value: object) -> None:
+    """Best effort: a home that can't be written to costs the memory alone."""
+    path = _memory()
+    kept: dict[str, object] = {}
+    with suppress(OSError, ValueError):
+        kept = dict(json.loads(path.read_text(encoding="utf-8")))
+    kept.pop(key, None)
+    if value is not None:
+        kept[key] = value
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+
+
+def _memory() -> Path:
+    return Path(typer.get_app_dir("sightline")) / "columns.json"
+
+
+def _key(names: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]

@@ -1,0 +1,114 @@
+"""Follows a job to its end."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import typer
+from grpc.aio import UnaryUnaryMultiCallable
+from rich.console import RenderableType
+from rich.text import Text
+
+from sightline.common.v1 import job_pb2
+from sightline.common.v1.job_service_pb2 import GetJobRequest
+from sightline.gateway.v1.catalog_service_pb2 import PurgeProductsResponse
+from sightline.gateway.v1.user_event_service_pb2 import PurgeEventsResponse
+from sightline_client.cli import failures
+from sightline_client.cli.base import progress, running
+from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.show import listings, tables
+from sightline_client.client import SightlineClient
+from sightline_client.convert import from_wire
+from sightline_client.transport.calls import Calls
+from sightline_client.values.operations import Job, JobState
+
+Q = TypeVar("Q")
+R = TypeVar("R", PurgeProductsResponse, PurgeEventsResponse)
+
+
+async def follow(client: SightlineClient, job_id: str) -> job_pb2.Job:
+    """The job as it ended, its progress shown meanwhile."""
+    with progress.meter(f"job {job_id}") as bar:
+        async for job in client.watch_job(job_id):
+            bar.at(job.done, job.total)
+    return await get(client, job_id)
+
+
+async def get(client: SightlineClient, job_id: str) -> job_pb2.Job:
+    """The job as it stands."""
+    request = GetJobRequest(catalog_id=client.catalog, job_id=job_id)
+    return await client.calls(client.calls.jobs.GetJob, request, client.timeout)
+
+
+def ended_well(job: Job) -> bool:
+    """Whether it did what it was for; if not, says why."""
+    if job.state is JobState.SUCCEEDED:
+        return True
+    why = "" if job.error is None else f": {job.error}"
+    running.say(Text(f"Job {tables.plain(job.job_id)} ended as {job.state}{tables.plain(why)}"))
+    for line in failures.fix(job.error) if job.error is not None else ():
+        running.say(line)
+    return False
+
+
+def show(message: job_pb2.Job, suite: Suite, *, wait: bool) -> None:
+    """A job as it was left; a followed one that did not succeed ends the command with 1."""
+    value = from_wire.job(message)
+    suite.show(message, lambda: listings.jobs([value]))
+    if wait:
+        check(value)
+
+
+def check(job: Job) -> None:
+    """Ends the command with 1 where a job did not do what it was for, and says why."""
+    if not ended_well(job):
+        raise typer.Exit(1)
+
+
+async def started(client: SightlineClient, job: Job, *, wait: bool) -> job_pb2.Job:
+    """A job that was started: as it ended, or as it stands."""
+    return await (follow if wait else get)(client, job.job_id)
+
+
+def carry_out(
+    suite: Suite,
+    start: Callable[[SightlineClient], Awaitable[Job]],
+    *,
+    wait: bool,
+    keeps: bool = False,
+) -> None:
+    """Starts a job, follows it where it is to be waited for, and shows it. ``keeps``: see
+    ``running.guarded``."""
+
+    async def ask(client: SightlineClient) -> job_pb2.Job:
+        return await started(client, await start(client), wait=wait)
+
+    show(suite.run(ask, keeps=keeps), suite, wait=wait)
+
+
+def purge(
+    suite: Suite,
+    method: Callable[[Calls], UnaryUnaryMultiCallable[Q, R]],
+    request: Q,
+    for_people: Callable[[R], RenderableType],
+) -> None:
+    """Counts what would be deleted, or follows the job that deletes it, and shows it."""
+
+    async def ask(client: SightlineClient) -> R:
+        response = await client.calls(method(client.calls), request, client.timeout)
+        if response.HasField("job"):
+            response.job.CopyFrom(await follow(client, response.job.job_id))
+        return response
+
+    response = suite.run(ask)
+    suite.show(response, lambda: for_people(response))
+    if response.HasField("job"):
+        check(from_wire.job(response.job))
+
+
+def check_promotion(what: str, *, promote: bool, force: bool, wait: bool) -> None:
+    """Refuses options that contradict each other, of a command that makes something and may
+    promote it."""
+    if promote and not wait:
+        raise typer.BadParameter(f"--promote has to wait for the {what}", param_hint="--promote")
+    if force and not promote:
+        raise typer.BadParameter("it goes with --promote", param_hint="--force")

@@ -1,0 +1,340 @@
+"""What ``sightline products import`` does, from opening the file to the last deleted product."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.text import Text
+
+from sightline.common.v1 import import_pb2, product_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
+from sightline_client.cli.base import progress, running
+from sightline_client.cli.show.tables import counted, plain
+from sightline_client.cli.work import following
+from sightline_client.cli.work.columns import FileColumns, Rows
+from sightline_client.cli.work.patience import Patience, reach
+from sightline_client.client import SightlineClient
+from sightline_client.convert import from_wire, to_wire
+from sightline_client.errors import SightlineError
+from sightline_client.files import products
+from sightline_client.files.folder import PhotoTree
+from sightline_client.files.mapping import Mapped
+from sightline_client.files.model import Row, Table, bad
+from sightline_client.files.opening import fingerprint
+from sightline_client.files.photos import PhotoFolder
+from sightline_client.files.rejected import Rejected, problem
+from sightline_client.files.seen import Seen, SharedPhotos, twice
+from sightline_client.files.shapes import PRODUCTS, Shaped
+from sightline_client.transport.importing import Line, Sender, read_ahead, send_all, too_large
+from sightline_client.values.catalog import ImportMode
+
+SHOWN = 10
+"""Refused rows that are reported one by one; the file of refused rows has them all."""
+_MOST_RUNS = 10_000
+_SAMPLE = 5
+"""Products to delete that are named; --json has up to 20."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is imported."""
+
+    path: Path
+    table: Table
+    photos: PhotoFolder
+    fingerprint: str
+    """The same content has the same one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How it is imported."""
+
+    mode: ImportMode
+    import_id: str = ""
+    """Empty = made from the content and the mode."""
+    dry_run: bool = False
+    force: bool = False
+    in_flight: int = 4
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of it."""
+
+    closing: catalog_pb2.CloseImportResponse = field(
+        default_factory=catalog_pb2.CloseImportResponse
+    )
+    rows: int = 0
+    """Rows that were read this time."""
+    stored: int = 0
+    refused: int = 0
+    unnamed: int = 0
+    """Refused rows of which not even the id can be read."""
+    rejected: Path | None = None
+    seconds: float = 0.0
+    index_token: str = ""
+    failed: bool = False
+    """Something beside a row went wrong, and has been said."""
+
+
+ROWS = Rows(products.COLUMNS, products.NEEDED, PRODUCTS)
+
+
+def open_file(path: Path, images: Path | None, columns: FileColumns) -> Source:
+    """A table of products; photos are looked for beside it unless ``images`` says where."""
+    table = ROWS.open(path, columns)
+    with progress.meter(f"looking at {path.name}", path.stat().st_size, stays=False) as bar:
+        content = fingerprint(path, bar.at)
+    if isinstance(table, Mapped | Shaped):  # read otherwise, it is another import
+        content = hashlib.sha256(f"{content} {table.how}".encode()).hexdigest()[:32]
+    return Source(path, table, PhotoFolder(images or path.parent), content)
+
+
+def open_folder(path: Path) -> Source:
+    """A folder of photos, one product a photo."""
+    with progress.meter(f"looking for photos in {path.name}", stays=False) as bar:
+        tree = PhotoTree(path, lambda found: bar.at(0, rows=found))
+    return Source(path.resolve(), tree, PhotoFolder(path), tree.fingerprint)
+
+
+async def run(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
+    """Imports what the source has and the suite does not know yet. SightlineError when the suite
+    stays away: what was acknowledged is kept, and the next run goes on from there."""
+    outcome, since = Outcome(), time.monotonic()
+    state = await _open(client, source, plan)
+    if state.closed:
+        running.say(Text(f"Import {plain(state.import_id)} was closed before: nothing to do."))
+        outcome.closing.state.CopyFrom(state)
+        return outcome
+    if state.rows_done:
+        running.say(Text(f"Going on after row {state.rows_done:,} of an earlier run."))
+    await _send(client, source, plan, state, outcome)
+    if plan.mode is ImportMode.FULL and not await _may_close(
+        client, state.import_id, plan, outcome
+    ):
+        outcome.failed = True
+    else:
+        await _close(client, state.import_id, plan, outcome)
+    outcome.stored = outcome.closing.state.stored_count
+    outcome.seconds = time.monotonic() - since
+    await _advise(client)
+    return outcome
+
+
+async def _advise(client: SightlineClient) -> None:
+    """Says what to do if the catalog has outgrown its engine."""
+    with suppress(SightlineError):  # the import is over either way
+        for line in (await client.status()).advice:
+            running.say(Text(f"This catalog has outgrown its engine: {plain(line)}."))
+
+
+async def check(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
+    """Reads and checks every row and writes nothing to the suite; in FULL mode compares the ids
+    with the catalog's to say what would be deleted."""
+    outcome, since = Outcome(), time.monotonic()
+    if plan.mode is ImportMode.FULL:
+        await reach(client)
+    rejected = Rejected(source.path, source.table)
+    with Seen() as seen, Seen() as held, SharedPhotos() as shared:
+        with progress.meter("checking", source.table.total) as bar:
+            lines = _lines(source, seen, shared, 0, ask_again=False, read=False)
+            async for line in read_ahead(lines, _weight):
+                outcome.rows += 1
+                outcome.stored += line.error is None
+                if line.product.product_id:
+                    held.first(line.product.product_id, line.number)
+                if line.error is not None:
+                    _refuse(outcome, rejected, line.source, line.error)
+                bar.at(source.table.done, rows=outcome.rows, refused=outcome.refused)
+        rejected.close()
+        _report_shared(shared)
+        if plan.mode is ImportMode.FULL:
+            outcome.closing = await _absent(client, held)
+            _report_deletion(outcome.closing)
+    outcome.rejected = rejected.path if rejected.count else None
+    outcome.seconds = time.monotonic() - since
+    return outcome
+
+
+async def _absent(client: SightlineClient, held: Seen) -> catalog_pb2.CloseImportResponse:
+    """Which products of the catalog have none of these ids."""
+    found = catalog_pb2.CloseImportResponse()
+    with progress.meter("comparing with the catalog", stays=False) as bar:
+        seen = 0
+        async for product in client.list_products():
+            seen += 1
+            bar.at(0, rows=seen)
+            if product.product_id not in held:
+                found.delete_count += 1
+                if len(found.sample_product_ids) < 20:
+                    found.sample_product_ids.append(product.product_id)
+    return found
+
+
+async def _open(client: SightlineClient, source: Source, plan: Plan) -> import_pb2.ImportState:
+    """The first import of this content that is not over. The same file, imported again, is a new
+    import: something else may have been imported in between."""
+    base = plan.import_id or f"{source.fingerprint}-{plan.mode.value.lower()}"
+    for run_number in range(1, _MOST_RUNS):
+        import_id = base if run_number == 1 else f"{base}-{run_number}"
+        request = catalog_pb2.OpenImportRequest(
+            catalog_id=client.catalog, import_id=import_id, mode=to_wire.import_mode(plan.mode)
+        )
+        state = await client.calls(client.calls.catalog.OpenImport, request, client.timeout)
+        if run_number == 2 and not plan.import_id:
+            running.say(Text("This content was imported before: its products are written again."))
+        if plan.import_id or not state.closed:
+            return state
+    raise bad("--import-id", "this content was imported too often: give an id of your own")
+
+
+async def _send(
+    client: SightlineClient,
+    source: Source,
+    plan: Plan,
+    state: import_pb2.ImportState,
+    outcome: Outcome,
+) -> None:
+    patience = Patience()
+    sender = Sender(
+        client.calls,
+        client.catalog,
+        state.import_id,
+        client.batch_timeout,
+        patience.seconds,
+        patience.report,
+    )
+    rejected = Rejected(source.path, source.table)
+    again = state.refused_count > 0
+    try:
+        with (
+            Seen() as seen,
+            SharedPhotos() as shared,
+            progress.meter("importing", source.table.total) as bar,
+        ):
+            rows = _lines(source, seen, shared, state.rows_done, ask_again=again)
+            lines = read_ahead(rows, _weight)
+            async for batch in send_all(sender, lines, side_by_side=plan.in_flight):
+                outcome.rows += len(batch.lines)
+                outcome.index_token = batch.index_token or outcome.index_token
+                for line, error in zip(batch.lines, batch.errors, strict=True):
+                    if error is not None:
+                        _refuse(outcome, rejected, line.source, error)
+                bar.at(source.table.done, rows=outcome.rows, refused=outcome.refused)
+            _report_shared(shared)
+    finally:
+        rejected.close()
+        outcome.rejected = rejected.path if rejected.count else None
+
+
+def _lines(
+    source: Source,
+    seen: Seen,
+    shared: SharedPhotos,
+    after: int,
+    *,
+    ask_again: bool,
+    read: bool = True,
+) -> Iterator[Line[Row]]:
+    """The rows on their way. Of those up to ``after``, which were decided before, only what was
+    decided is asked (``ask_again``), without their photos, to report it once more."""
+    for row in source.table.rows():
+        past = row.number <= after
+        product_id = products.product_id(row.cells)
+        made, error = product_pb2.Product(product_id=product_id), row.error
+        if error is None:
+            try:
+                made = products.product(row.cells, source.photos, read=read and not past)
+                error = twice(seen, row, product_id) or too_large(made)
+                if error is None and not made.parent_id:
+                    shared.look(row.number, products.photos(row.cells))
+            except SightlineError as refusal:
+                error = refusal
+        if not past or ask_again:
+            yield Line(row.number, made, row, error)
+
+
+def _report_shared(shared: SharedPhotos) -> None:
+    """What comes of one photo for many products, which may be meant."""
+    if shared.count:
+        have = counted(shared.count, "product has", "products have")
+        running.say(
+            Text(
+                f"{have} a photo that another one has ({plain(shared.example)}): products with the"
+                " same photo take one place in an answer. Give each its own, or leave images empty"
+                " where the photo only says that there is none."
+            )
+        )
+
+
+def _weight(line: Line[Row]) -> int:
+    return line.product.ByteSize()
+
+
+def _refuse(outcome: Outcome, rejected: Rejected, row: Row, error: SightlineError) -> None:
+    outcome.refused += 1
+    outcome.unnamed += not products.product_id(row.cells)
+    rejected.add(row, error)
+    report_row(outcome.refused, row, error, products.product_id(row.cells))
+
+
+def report_row(count: int, row: Row, error: SightlineError, item_id: str) -> None:
+    """The first refused rows one by one; the rest is in the file."""
+    if count <= SHOWN:
+        name = f" ({plain(item_id)})" if item_id else ""
+        text = Text.assemble((f"Row {row.number:,}", "bold"), f"{name}: {plain(error.reason)}: ")
+        running.say(text.append(plain(problem(error))))
+    elif count == SHOWN + 1:
+        running.say(Text("… more refused rows are in the file of rejected rows."))
+
+
+async def _may_close(client: SightlineClient, import_id: str, plan: Plan, outcome: Outcome) -> bool:
+    """Shows what a FULL import deletes; whether it may go on."""
+    request = catalog_pb2.CloseImportRequest(
+        catalog_id=client.catalog, import_id=import_id, dry_run=True
+    )
+    with progress.meter("counting what is not in the file", stays=False):
+        outcome.closing = await _closed(client, request)
+    _report_deletion(outcome.closing)
+    if outcome.unnamed and outcome.closing.delete_count and not plan.force:
+        rows = counted(outcome.unnamed, "refused row has", "refused rows have")
+        running.say(
+            Text(
+                f"Nothing is deleted: {rows} no"
+                " id that can be read, and may be of these products. Fix the file, or run it again"
+                " with --force."
+            )
+        )
+        return False
+    return True
+
+
+async def _close(client: SightlineClient, import_id: str, plan: Plan, outcome: Outcome) -> None:
+    request = catalog_pb2.CloseImportRequest(
+        catalog_id=client.catalog, import_id=import_id, force=plan.force
+    )
+    outcome.closing = await _closed(client, request)
+    if outcome.closing.HasField("job"):
+        job = await following.follow(client, outcome.closing.job.job_id)
+        outcome.closing.job.CopyFrom(job)
+        outcome.failed = not following.ended_well(from_wire.job(job))
+
+
+async def _closed(
+    client: SightlineClient, request: catalog_pb2.CloseImportRequest
+) -> catalog_pb2.CloseImportResponse:
+    return await client.calls(client.calls.catalog.CloseImport, request, client.batch_timeout)
+
+
+def _report_deletion(closing: catalog_pb2.CloseImportResponse) -> None:
+    if not closing.delete_count:
+        running.say(Text("Every product of the catalog is in the file: nothing to delete."))
+        return
+    some = ", ".join(plain(product_id) for product_id in closing.sample_product_ids[:_SAMPLE])
+    gone = counted(closing.delete_count, "product is", "products are")
+    go = "goes" if closing.delete_count == 1 else "go"
+    running.say(Text(f"{gone} not in the file and {go}, e.g. {some}"))

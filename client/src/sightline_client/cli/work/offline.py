@@ -1,0 +1,108 @@
+"""Evaluations without a suite: by a package beside this one that knows how models are made.
+
+Such a package offers a function under the entry point group ``sightline.evaluate``::
+
+    evaluate(events, products, *, protocols, share, seed, progress) -> Evaluation
+
+with lists of the contract's Event and Product, names of protocols ("global", "per-user-tail"; the
+first one decides), the share of events to hold out, and a function that hears how much of how
+much is done. sightline-ranker[train] is one.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from google.protobuf.message import Message
+
+from sightline.common.v1 import event_pb2, product_pb2
+from sightline.ranker.v1 import evaluation_pb2
+from sightline_client.errors import SightlineError
+from sightline_client.files import events as event_rows
+from sightline_client.files import products as product_rows
+from sightline_client.files.cells import Cells
+from sightline_client.files.model import FileRefused, bad
+from sightline_client.files.opening import open_table
+from sightline_client.files.photos import PhotoFolder
+
+GROUP = "sightline.evaluate"
+INSTALL = "pip install 'sightline-ranker[train]' beside this command, or ask a suite instead:"
+
+M = TypeVar("M", bound=Message)
+
+
+class Evaluate(Protocol):
+    """What the package offers."""
+
+    def __call__(
+        self,
+        events: Sequence[event_pb2.Event],
+        products: Sequence[product_pb2.Product],
+        *,
+        protocols: Sequence[str],
+        share: float,
+        seed: int,
+        progress: Callable[[int, int], None],
+    ) -> evaluation_pb2.Evaluation: ...
+
+
+def evaluator() -> Evaluate:
+    """The installed one. FileRefused, as what can't be read: with how to fix it."""
+    for point in entry_points(group=GROUP):
+        try:
+            found: Evaluate = point.load()
+        except ImportError:
+            continue  # the package is there without its extra
+        return found
+    raise FileRefused(
+        "nothing that trains and evaluates models is installed here",
+        f"{INSTALL} sightline models evaluate --target HOST:PORT",
+    )
+
+
+def read_events(path: Path, ignore: Sequence[str]) -> list[event_pb2.Event]:
+    """The file's events; FileRefused for one that can't be, or has no time to split by."""
+
+    def event(row: Cells) -> event_pb2.Event:
+        made = event_rows.event(row)
+        if not made.HasField("event_time"):
+            raise bad("time", "is missing: events are split by it")
+        return made
+
+    return list(_read(path, event_rows.COLUMNS, event_rows.NEEDED, ignore, event))
+
+
+def read_products(path: Path, ignore: Sequence[str]) -> list[product_pb2.Product]:
+    """The file's products, without photos; FileRefused for one that can't be."""
+    photos = PhotoFolder(path.parent)
+
+    def product(row: Cells) -> product_pb2.Product:
+        return product_rows.product({**row, "images": None}, photos, read=False)
+
+    return list(_read(path, product_rows.COLUMNS, product_rows.NEEDED, ignore, product))
+
+
+def _read(
+    path: Path,
+    columns: Sequence[str],
+    needed: Sequence[str],
+    ignore: Sequence[str],
+    made: Callable[[Cells], M],
+) -> Iterator[M]:
+    """All rows. Unlike in an import one bad row ends it: figures of a part would be taken for
+    those of the whole."""
+    table = open_table(path, columns=columns, needed=needed, ignore=ignore)
+    try:
+        for row in table.rows():
+            if row.error is not None:
+                raise FileRefused(f"{path.name}, row {row.number}: {row.error}", _FIX)
+            try:
+                yield made(row.cells)
+            except SightlineError as error:
+                raise FileRefused(f"{path.name}, row {row.number}: {error}", _FIX) from None
+    finally:
+        table.close()
+
+
+_FIX = "fix the row: `sightline events import` and `products import` list all that are bad"

@@ -1,0 +1,55 @@
+"""Waits for a suite that is away, and says so: first whether it is there at all, then, in the
+middle of long work, that it does not answer."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from rich.text import Text
+
+from sightline_client.cli.base import running
+from sightline_client.client import SightlineClient
+from sightline_client.errors import SightlineError
+from sightline_client.transport.pipeline import patiently
+
+R = TypeVar("R")
+
+UNREACHABLE = "GATEWAY_UNREACHABLE"
+LONG = 120.0
+"""Seconds for which a batch is tried again while the suite is away or busy."""
+_FIRST = 2.0
+"""Seconds for which the first call is: nothing has begun yet that would be lost."""
+_FIRST_TIMEOUT = 10.0
+_QUIET = 60.0
+"""Seconds after which a wait is reported once more: it is another one, or a very long one."""
+
+
+async def reach(client: SightlineClient) -> None:
+    """One cheap call before long work. SightlineError when nobody is there, or without that
+    catalog."""
+    timeout = min(client.timeout, _FIRST_TIMEOUT)
+    await patiently(lambda: client.status(timeout=timeout), _FIRST)
+
+
+class Patience:
+    """Tries calls again while the suite is away. However many wait, it is reported once."""
+
+    def __init__(self, seconds: float = LONG) -> None:
+        self.seconds = seconds
+        self._reported_at = -_QUIET
+
+    async def wait(self, call: Callable[[], Awaitable[R]]) -> R:
+        """The call's answer; see ``patiently``."""
+        return await patiently(call, self.seconds, self.report)
+
+    def report(self, error: SightlineError, left: float) -> None:
+        """Says that it waits and for how long at most."""
+        now = time.monotonic()
+        if now - self._reported_at < _QUIET:
+            return
+        self._reported_at = now
+        why = (
+            "The suite does not answer" if error.reason == UNREACHABLE else "The suite is not ready"
+        )
+        head = f"{why} ({error.reason or error.code.name}): "
+        running.say(Text(f"{head}trying for {left:,.0f} s more."))

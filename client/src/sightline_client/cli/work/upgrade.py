@@ -1,0 +1,163 @@
+"""A space's roll-out from beginning to end: create, backfill, verify, activate.
+
+Each step asks the suite first where it stands, so that one that was interrupted goes on.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sightline_client.cli.work import following
+from sightline_client.client import SightlineClient
+from sightline_client.convert import from_wire
+from sightline_client.errors import FailedPrecondition
+from sightline_client.values.operations import (
+    Generation,
+    GenerationState,
+    IndexMetric,
+    Job,
+    JobState,
+    Verification,
+)
+
+OFFER_SECONDS = 15.0
+"""How long the suite may take to notice a version that the embedder has begun to serve."""
+LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the timeline."""
+
+    time: datetime
+    name: str
+    result: str
+    """What came of it."""
+    seconds: float
+
+
+@dataclass(slots=True)
+class Upgrade:
+    """What was done so far."""
+
+    steps: list[Step] = field(default_factory=list)
+    generation: Generation | None = None
+    """The new one, as it stands."""
+    done: bool = False
+    """It is active."""
+
+    @asynccontextmanager
+    async def step(self, name: str) -> AsyncIterator[list[str]]:
+        """Times a step; what is put into the list is its result."""
+        begun, clock, result = datetime.now(UTC), time.monotonic(), list[str]()
+        try:
+            yield result
+        finally:
+            took = time.monotonic() - clock
+            self.steps.append(Step(begun, name, " ".join(result) or "it did not end", took))
+
+
+async def upgrade(client: SightlineClient, space: str, version: str, made: Upgrade) -> None:
+    """Roll a version out, or go on with it; ``made`` shows how far it came, whatever happens.
+
+    ``version``: the space's, or the name of the model that makes it; "" = the one that the embedder
+    takes by default, in the space "visual".
+    """
+    wanted = await _wanted(client, space, version)
+    listed = await client.list_generations(space=space)
+    active = next((each for each in listed if each.active), None)
+    if active is not None and active.space_version == wanted:
+        made.generation, made.done = active, True
+        async with made.step("look") as result:
+            result.append(f"{active.name} has this version and is active: nothing to do")
+        return
+    begun = [each for each in listed if each.space_version == wanted and not each.active]
+    async with made.step("create") as result:
+        if begun:
+            generation = begun[-1]
+            result.append(f"{generation.name} was there, {generation.state.lower()}")
+        else:
+            generation = await _create(client, space, wanted, active)
+            result.append(f"{generation.name}, {generation.dimension}-d")
+    made.generation = generation
+    if generation.active:  # the catalog's first
+        made.done = True
+        return
+    if await _backfilled(client, generation, made) and await _verified(client, generation, made):
+        async with made.step("activate") as result:
+            made.generation = await client.activate_generation(generation.name)
+            result.append(f"{generation.name} instead of {active.name if active else 'nothing'}")
+        made.done = True
+
+
+async def _wanted(client: SightlineClient, space: str, asked: str) -> str:
+    """The version that is meant."""
+    status = await client.status()
+    made_by = {each.model: each.version for each in status.embedder_spaces if each.space == space}
+    return made_by.get(asked) or asked or status.embedder_space_version
+
+
+async def _create(
+    client: SightlineClient, space: str, version: str, active: Generation | None
+) -> Generation:
+    """A new generation, searched as the active one is; a version that is served only since a moment
+    ago is waited for."""
+    end = time.monotonic() + OFFER_SECONDS
+    while True:
+        try:
+            return await client.create_generation(
+                space=space,
+                space_version=version,
+                metric=active.metric if active is not None else IndexMetric.COSINE,
+                parameters=active.parameters if active is not None else None,
+            )
+        except FailedPrecondition as error:
+            if error.reason != "SPACE_UNAVAILABLE" or time.monotonic() > end:
+                raise
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _backfilled(client: SightlineClient, generation: Generation, made: Upgrade) -> bool:
+    """Whether it holds all photos, or does now."""
+    if generation.state is not GenerationState.BUILDING:
+        return True
+    async with made.step("backfill") as result:
+        job = await _done(client, await client.backfill_generation(generation.name))
+        result.append(f"{job.done:,} of {job.total:,} photos" + _bad_end(job))
+    return following.ended_well(job)
+
+
+async def _verified(client: SightlineClient, generation: Generation, made: Upgrade) -> bool:
+    """Whether a new verification passed."""
+    async with made.step("verify") as result:
+        job = await _done(client, await client.verify_generation(generation.name))
+        if not following.ended_well(job):
+            result.append(_bad_end(job).strip(", "))
+            return False
+        listed = await client.list_generations(space=generation.space)
+        made.generation = next(each for each in listed if each.name == generation.name)
+        found = made.generation.verification
+        passed = found is not None and found.passed
+        result.append("passed" if passed else "failed")
+        if found is not None:
+            result.append(_found(found))
+    return passed
+
+
+async def _done(client: SightlineClient, job: Job) -> Job:
+    return from_wire.job(await following.follow(client, job.job_id))
+
+
+def _found(value: Verification) -> str:
+    figures = [f"recall at {value.k:,} {value.recall:.4f}"]
+    if value.filtered_recall is not None:
+        figures.append(f"under a filter {value.filtered_recall:.4f}")
+    figures.append(f"{value.sample_count:,} photos agree to {value.least_agreement:.4f}")
+    return f"({', '.join(figures)})"
+
+
+def _bad_end(job: Job) -> str:
+    return "" if job.state is JobState.SUCCEEDED else f", ended as {job.state}"

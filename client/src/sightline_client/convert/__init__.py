@@ -1,0 +1,1 @@
+"""Between plain values and the contract's messages."""

@@ -1,0 +1,250 @@
+"""The contract's messages into plain values. A value that this client is too old to know becomes
+UNKNOWN or UNSPECIFIED, never an error."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Protocol, TypeVar
+
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+from google.type.money_pb2 import Money as MoneyMessage
+
+from sightline.common.v1 import answer_pb2, import_pb2, job_pb2, photo_pb2, product_pb2
+from sightline.embedder.v1 import embedding_service_pb2
+from sightline.gateway.v1 import admin_service_pb2 as admin
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline.gateway.v1 import user_event_service_pb2 as user_event
+from sightline.ranker.v1 import (
+    evaluation_pb2,
+    model_service_pb2,
+    online_report_pb2,
+)
+from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
+from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
+from sightline_client.convert.filter_text import parse_filter
+from sightline_client.convert.reading import error, reader
+from sightline_client.errors import SightlineError
+from sightline_client.values import (
+    answers,
+    catalog,
+    classifications,
+    events,
+    operations,
+    profiles,
+    signals,
+)
+from sightline_client.values.evaluation import Evaluation
+from sightline_client.values.explanations import Explanation
+from sightline_client.values.online import OnlineReport
+from sightline_client.values.spaces import Space
+
+F = TypeVar("F")
+
+
+class _Named(Protocol):
+    """A parameter, or a job's result."""
+
+    name: str
+    value: str
+
+
+def _by_name(messages: Iterable[_Named]) -> Mapping[str, str]:
+    return MappingProxyType({item.name: item.value for item in messages})
+
+
+def _failures(
+    failure: Callable[[str, SightlineError], F],
+    ids: Sequence[str],
+    statuses: Iterable[status_pb2.Status],
+) -> tuple[F, ...]:
+    """Of the items of a batch, those that were refused."""
+    return tuple(
+        failure(item_id, why)
+        for item_id, status in zip(ids, statuses, strict=True)
+        if (why := error(status)) is not None
+    )
+
+
+# Products and events
+
+
+def _amount(message: MoneyMessage) -> Decimal:
+    """Exact: units and nanos are integers."""
+    return Decimal(message.units) + Decimal(message.nanos).scaleb(-9)
+
+
+def _attribute_value(message: product_pb2.Attribute) -> object:
+    return getattr(message, message.WhichOneof("value") or "text")
+
+
+money = reader(catalog.Money, MoneyMessage, amount=_amount, currency="currency_code")
+_attribute = reader(catalog.Attribute, product_pb2.Attribute, value=_attribute_value)
+image = reader(catalog.ProductImage, product_pb2.ProductImage)
+product = reader(catalog.Product, product_pb2.Product, language="language_code")
+subject = reader(signals.Subject, photo_pb2.Subject)
+category_guess = reader(catalog.CategoryGuess, photo_pb2.CategoryGuess)
+deletion = reader(catalog.Deletion, catalog_pb2.DeleteProductsResponse)
+upsert_outcome = reader(catalog.UpsertOutcome, catalog_pb2.UpsertResult, error="status")
+
+
+def offer_batch(
+    product_ids: Sequence[str], message: catalog_pb2.UpdateOffersResponse, done: int
+) -> catalog.OfferBatch:
+    """What became of the offers of a batch; ``done`` is the count of all settled ones."""
+    failures = _failures(catalog.OfferFailure, product_ids, message.statuses)
+    stored = len(product_ids) - len(failures)
+    return catalog.OfferBatch(stored, failures, message.index_token, done)
+
+
+def event_batch(
+    event_ids: Sequence[str], message: user_event.WriteEventsResponse, done: int
+) -> events.EventBatch:
+    """What became of the events of a batch; ``done`` is the count of all settled ones."""
+    failures = _failures(events.EventFailure, event_ids, message.statuses)
+    return events.EventBatch(message.written_count, message.duplicate_count, failures, done)
+
+
+# Long work: jobs, imports, backups
+
+job = reader(
+    operations.Job,
+    job_pb2.Job,
+    catalog="catalog_id",
+    results=lambda message: _by_name(message.results),
+)
+_FULL = import_pb2.IMPORT_MODE_FULL
+import_state = reader(
+    catalog.ImportState,
+    import_pb2.ImportState,
+    mode=lambda message: (
+        catalog.ImportMode.FULL if message.mode == _FULL else catalog.ImportMode.INCREMENTAL
+    ),
+)
+import_close = reader(operations.ImportClose, catalog_pb2.CloseImportResponse)
+product_purge = reader(operations.ProductPurge, catalog_pb2.PurgeProductsResponse)
+event_purge = reader(operations.EventPurge, user_event.PurgeEventsResponse)
+backup = reader(operations.Backup, backup_service_pb2.Backup, catalog="catalog_id", error="status")
+
+# Models
+
+
+_State = model_service_pb2.Model.State
+model = reader(
+    operations.Model,
+    model_service_pb2.Model,
+    promoted=lambda message: message.state == _State.STATE_PROMOTED,
+    pruned=lambda message: message.state == _State.STATE_PRUNED,
+    blend=lambda message: {one.part: one.weight for one in message.blend},
+)
+evaluation = reader(Evaluation, evaluation_pb2.Evaluation)
+online_report = reader(OnlineReport, online_report_pb2.OnlineReport)
+
+
+# Spaces, the index and the suite
+
+
+def _count(name: str) -> Callable[[Message], int | None]:
+    """A count that is negative where it is not known."""
+
+    def read(message: Message) -> int | None:
+        value: int = getattr(message, name)
+        return None if value < 0 else value
+
+    return read
+
+
+def _indexed_until(message: answer_pb2.IndexFreshness) -> datetime | None:
+    """Microseconds since 1970 as a time; None for none, and for what no datetime can hold."""
+    try:
+        time = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=message.index_time_micros)
+    except OverflowError:
+        return None
+    return time if message.index_time_micros else None
+
+
+space = reader(
+    Space,
+    embedding_service_pb2.Space,
+    default="default_version",
+    fitted=lambda message: bool(message.catalog_id),
+    categories="category_count",
+)
+generation = reader(
+    operations.Generation,
+    index_service_pb2.Generation,
+    **{name: _count(name) for name in ("indexed_count", "pending_count", "failed_count")},
+)
+freshness = reader(
+    answers.Freshness, answer_pb2.IndexFreshness, lag="index_lag", time=_indexed_until
+)
+_component = reader(operations.ComponentStatus, admin.ComponentStatus, error="status")
+_embedder_space = reader(operations.EmbedderSpace, admin.EmbedderSpace, default="default_version")
+_COUNTS = (
+    *("products", "indexed_images", "pending_images", "failed_images"),
+    *("indexed_texts", "pending_texts", "failed_texts"),
+)
+status = reader(
+    operations.Status, admin.GetStatusResponse, **{name: _count(name) for name in _COUNTS}
+)
+
+# Answers
+
+
+def _subjects(
+    message: rec.RecommendResponse | rec.SearchResponse,
+) -> Mapping[int, signals.Subject]:
+    return {item.signal: subject(item.subject) for item in message.subjects}
+
+
+_reason = reader(
+    answers.Reason,
+    answer_pb2.Reason,
+    parameters=lambda message: _by_name(message.parameters),
+)
+recommendations = reader(answers.Recommendations, rec.RecommendResponse, subjects=_subjects)
+found = reader(answers.Found, rec.SearchResponse, subjects=_subjects)
+explanation = reader(Explanation, rec.ExplainRecommendationResponse)
+
+
+def classification(message: rec.ClassifyResponse) -> classifications.Classification:
+    """An answer of Classify."""
+    inner = message.classification
+    return classifications.Classification(
+        guesses=tuple(map(category_guess, inner.guesses)),
+        unknown_probability=inner.unknown_probability,
+        unknown=inner.unknown,
+        sure=category_guess(inner.sure) if inner.HasField("sure") else None,
+        proposals=tuple(
+            classifications.FilterProposal(parse_filter(item.text), item.text, item.probability)
+            for item in message.proposals
+        ),
+        subject=subject(message.subject) if message.HasField("subject") else None,
+        space_version=inner.space_version,
+        request_id=message.request_id,
+    )
+
+
+# Profiles
+
+
+def _price_band(message: profile_pb2.ProductProfile) -> tuple[catalog.Money, catalog.Money] | None:
+    band = message.price_band
+    return (money(band.least), money(band.below)) if message.HasField("price_band") else None
+
+
+shopper_profile = reader(
+    profiles.ShopperProfile,
+    profile_pb2.ShopperProfile,
+    attributes=lambda message: {one.key: one.text for one in message.attributes},
+)
+product_profile = reader(
+    profiles.ProductProfile,
+    profile_pb2.ProductProfile,
+    category="category_path",
+    price_band=_price_band,
+    attributes=lambda message: tuple((one.key, one.text) for one in message.attributes),
+)
+segments = reader(profiles.Segments, profile_pb2.ListSegmentsResponse)

@@ -1,0 +1,146 @@
+"""How messages become plain values: each field of a value comes from the message's field of the
+same name, and what differs is given.
+
+Both sides are compared where a reader is made, so that a field that can't be read fails the import
+of this package, not a call.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from types import NoneType
+from typing import Any, TypeVar, cast, get_args, get_type_hints
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import status_pb2
+
+from sightline_client.errors import SightlineError, from_status
+
+V = TypeVar("V")
+M = TypeVar("M", bound=Message)
+
+_SCALARS = {
+    FieldDescriptor.TYPE_INT32: int,
+    FieldDescriptor.TYPE_INT64: int,
+    FieldDescriptor.TYPE_UINT32: int,
+    FieldDescriptor.TYPE_UINT64: int,
+    FieldDescriptor.TYPE_FLOAT: float,
+    FieldDescriptor.TYPE_DOUBLE: float,
+    FieldDescriptor.TYPE_BOOL: bool,
+    FieldDescriptor.TYPE_STRING: str,
+    FieldDescriptor.TYPE_BYTES: bytes,
+}
+
+_readers: dict[tuple[type, str], Callable[[Any], Any]] = {}
+"""Those that were made, by value and message: a message within another one is read by its own."""
+
+
+def reader(
+    kind: type[V], message: type[M], **given: str | Callable[[M], object]
+) -> Callable[[M], V]:
+    """What makes a value of this dataclass of a message. ``given``: for a field of the value, the
+    name of the message's field, or what makes it of the whole message. TypeError where a field
+    can't be read so."""
+    return _reader(kind, cast("Descriptor", message.DESCRIPTOR), given)
+
+
+def _reader(
+    kind: type[V], message: Descriptor, given: dict[str, str | Callable[[M], object]]
+) -> Callable[[Any], V]:
+    if unknown := given.keys() - {field.name for field in fields(kind)}:  # type: ignore[arg-type]
+        raise TypeError(f"{kind.__name__} has no {', '.join(unknown)}")
+    sources = {
+        name: _source(hint, message, given.get(name, name))
+        for name, hint in get_type_hints(kind).items()
+    }
+
+    def read(value: Message) -> V:
+        return kind(**{name: source(value) for name, source in sources.items()})
+
+    _readers[kind, message.full_name] = read
+    return read
+
+
+def _source(
+    hint: Any, message: Descriptor, given: str | Callable[[M], object]
+) -> Callable[[Any], object]:
+    """What makes a field of a value of the whole message."""
+    if not isinstance(given, str):
+        return given
+    if (field := message.fields_by_name.get(given)) is None:
+        raise TypeError(f"{message.full_name} has no {given}")
+    if field.is_repeated:
+        convert = _conversion(get_args(hint)[0], field)
+        return lambda value: tuple(map(convert, getattr(value, given)))
+    if NoneType not in get_args(hint):
+        convert = _conversion(hint, field)
+        return lambda value: convert(getattr(value, given))
+    (kind,) = set(get_args(hint)) - {NoneType}
+    convert = _conversion(kind, field)
+    if field.has_presence:
+        return lambda value: convert(getattr(value, given)) if value.HasField(given) else None
+    if field.enum_type is None:
+        raise TypeError(f"{field.full_name} is never None")
+    return lambda value: convert(getattr(value, given))
+
+
+def _conversion(kind: Any, field: FieldDescriptor) -> Callable[[Any], object]:
+    """What makes a value of this kind of what the field holds."""
+    if field.message_type is not None:
+        made = _readers.get((kind, field.message_type.full_name))
+        return made or _reader(kind, field.message_type, {})
+    if field.enum_type is not None:
+        return _member(kind, field.enum_type)
+    if kind is not _SCALARS.get(field.type):
+        raise TypeError(f"{field.full_name} is no {kind.__name__}")
+    return _same
+
+
+def _same(value: object) -> object:
+    return value
+
+
+def _member(kind: type[StrEnum], wire: EnumDescriptor) -> Callable[[int], StrEnum | None]:
+    """Our name for a number; for one that has none, UNKNOWN, UNSPECIFIED, or None in a kind
+    without either."""
+    prefix = wire.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    ours = kind.__members__
+    known = {
+        each.number: ours[name]
+        for each in wire.values
+        if (name := each.name.removeprefix(prefix)) in ours
+    }
+    other = ours.get("UNKNOWN") or ours.get("UNSPECIFIED")
+    return lambda number: known.get(number, other)
+
+
+def time(value: Timestamp) -> datetime | None:
+    """None for what is no time that a datetime can hold."""
+    try:
+        return value.ToDatetime(UTC)
+    except (OverflowError, ValueError):
+        return None
+
+
+def span(value: Duration) -> timedelta:
+    """What a timedelta can't hold becomes the longest that it can."""
+    try:
+        return value.ToTimedelta()
+    except (OverflowError, ValueError):
+        return timedelta.max if value.seconds > 0 else timedelta.min
+
+
+def error(message: status_pb2.Status) -> SightlineError | None:
+    """Why something failed; None = it did not."""
+    return from_status(message) if message.code else None
+
+
+_readers |= {
+    (datetime, "google.protobuf.Timestamp"): time,
+    (timedelta, "google.protobuf.Duration"): span,
+    (SightlineError, "google.rpc.Status"): error,
+}

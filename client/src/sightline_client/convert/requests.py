@@ -1,0 +1,117 @@
+"""Requests of the recommendation calls, from plain values."""
+
+import uuid
+from collections.abc import Iterable
+
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline_client.convert import to_wire
+from sightline_client.convert.to_wire import ids
+from sightline_client.values.filters import Filter
+from sightline_client.values.photos import Uri
+from sightline_client.values.signals import Box, Unlike
+
+__all__ = ["classify", "explain", "ids", "own_id", "recommend", "search"]
+
+
+def own_id(request_id: str = "") -> str:
+    """The id given, else a new one: a call that starts a job may be tried again, and must not start
+    a second one."""
+    return request_id or str(uuid.uuid4())
+
+
+def recommend(
+    *,
+    catalog: str = "",
+    images: Iterable[bytes | Uri] = (),
+    text: str | None = None,
+    products: str | Iterable[str] = (),
+    user: str | None = None,
+    visitor: str | None = None,
+    session: str = "",
+    filter: Filter | None = None,
+    page_size: int = 0,
+    page_token: str = "",
+    scene: str = "",
+    language: str = "",
+    exclude: str | Iterable[str] = (),
+    min_index_token: str = "",
+    min_quality: float = 0.0,
+    explain: bool = False,
+    unlike: Unlike | None = None,
+    box: Box | None = None,
+    find_subject: bool = False,
+) -> rec.RecommendRequest:
+    """See ``SightlineClient.recommend``. InvalidRequest for a user and a visitor at once."""
+    with to_wire.sendable("request"):
+        return rec.RecommendRequest(
+            catalog_id=catalog,
+            signals=to_wire.signals(
+                images, text, ids(products), unlike=unlike, box=box, find_subject=find_subject
+            ),
+            shopper=to_wire.shopper(user, visitor),
+            session_id=session,
+            filter=to_wire.filter_(filter),
+            page_size=page_size,
+            page_token=page_token,
+            scene=scene,
+            language_code=language,
+            exclude_product_ids=ids(exclude),
+            min_index_token=min_index_token,
+            min_quality=min_quality,
+            explain=explain,
+        )
+
+
+def explain(product_id: str, request: rec.RecommendRequest) -> rec.ExplainRecommendationRequest:
+    """See ``SightlineClient.explain``."""
+    with to_wire.sendable("product_id"):
+        return rec.ExplainRecommendationRequest(request=request, product_id=product_id)
+
+
+def search(
+    *,
+    catalog: str = "",
+    images: Iterable[bytes | Uri] = (),
+    text: str | None = None,
+    products: str | Iterable[str] = (),
+    filter: Filter | None = None,
+    page_size: int = 0,
+    min_index_token: str = "",
+    unlike: Unlike | None = None,
+    box: Box | None = None,
+    find_subject: bool = False,
+) -> rec.SearchRequest:
+    """See ``SightlineClient.search``."""
+    with to_wire.sendable("request"):
+        return rec.SearchRequest(
+            catalog_id=catalog,
+            signals=to_wire.signals(
+                images, text, ids(products), unlike=unlike, box=box, find_subject=find_subject
+            ),
+            filter=to_wire.filter_(filter),
+            page_size=page_size,
+            min_index_token=min_index_token,
+        )
+
+
+def classify(
+    image: bytes | Uri,
+    *,
+    catalog: str = "",
+    box: Box | None = None,
+    find_subject: bool = False,
+    top: int = 0,
+) -> rec.ClassifyRequest:
+    """See ``SightlineClient.classify``."""
+    with to_wire.sendable("request"):
+        request = rec.ClassifyRequest(
+            catalog_id=catalog,
+            box=None if box is None else to_wire.box_(box),
+            find_subject=find_subject,
+            top_k=top,
+        )
+        if isinstance(image, str):
+            request.image_uri = image
+        else:
+            request.image = image
+        return request

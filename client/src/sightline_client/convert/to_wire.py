@@ -1,0 +1,327 @@
+"""Plain values into the contract's messages. Decides nothing: what is wrong the server refuses,
+but for what a message can't even hold, which is refused here in the same way."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import cast
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.money_pb2 import Money as MoneyMessage
+
+from sightline.common.v1 import event_pb2, filter_pb2, import_pb2, photo_pb2, product_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as catalog
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline.ranker.v1 import recipe_pb2
+from sightline.retriever.v1 import index_service_pb2
+from sightline_client.errors import invalid
+from sightline_client.values.catalog import (
+    Attribute,
+    Availability,
+    ImportMode,
+    Money,
+    Offer,
+    Product,
+    ProductImage,
+    ProductUpdate,
+)
+from sightline_client.values.events import Event, EventType
+from sightline_client.values.filters import (
+    All,
+    Any,
+    Comparison,
+    Existence,
+    Filter,
+    Membership,
+    Not,
+    Value,
+)
+from sightline_client.values.operations import IndexMetric, IndexParameters
+from sightline_client.values.photos import Uri
+from sightline_client.values.signals import Box, Unlike
+from sightline_client.values.trainings import TrainingRecipe
+
+_NANOS = Decimal(1_000_000_000)
+_INT64_MAX = 2**63 - 1
+
+
+_UNITS_DIGITS = 19
+"""Digits of the largest int64."""
+
+
+@contextmanager
+def sendable(field: str) -> Iterator[None]:
+    """What the body builds can be held by a message; else InvalidRequest: half a character, a
+    number out of its field's range."""
+    try:
+        yield
+    except UnicodeError:
+        raise invalid(field, "holds half a character, which no message can hold") from None
+    except ValueError as error:
+        raise invalid(field, str(error)) from None
+
+
+def signals(
+    images: Iterable[bytes | Uri],
+    text: str | None,
+    products: Iterable[str],
+    *,
+    unlike: Unlike | None = None,
+    box: Box | None = None,
+    find_subject: bool = False,
+) -> list[rec.QuerySignal]:
+    """One signal of weight 1 for each thing to be near to, then those to be far from. The part that
+    is meant is that of every photo to be near to."""
+    photos = [_photo(image) for image in images]
+    if not photos and (box is not None or find_subject):
+        raise invalid("box" if box is not None else "find_subject", "goes with a photo only")
+    for photo in photos:
+        photo.find_subject = find_subject
+        if box is not None:
+            photo.box.CopyFrom(box_(box))
+    texts = [] if text is None else [rec.QuerySignal(text=text)]
+    return [*photos, *texts, *_products(products), *(_unlike(unlike) if unlike else ())]
+
+
+def _photo(image: bytes | Uri) -> rec.QuerySignal:
+    return (
+        rec.QuerySignal(image_uri=image) if isinstance(image, str) else rec.QuerySignal(image=image)
+    )
+
+
+def _products(products: Iterable[str]) -> list[rec.QuerySignal]:
+    return [rec.QuerySignal(product_id=product) for product in products]
+
+
+def _unlike(value: Unlike) -> list[rec.QuerySignal]:
+    texts = [rec.QuerySignal(text=text) for text in ids(value.texts)]
+    photos = [_photo(cast("bytes | Uri", image)) for image in value.images]
+    found = [*photos, *texts, *_products(ids(value.products))]
+    for signal in found:
+        signal.negative, signal.weight = True, value.weight
+    return found
+
+
+def box_(value: Box) -> photo_pb2.Box:
+    """A part of a photo."""
+    return photo_pb2.Box(left=value.left, top=value.top, right=value.right, bottom=value.bottom)
+
+
+def ids(value: str | Iterable[str]) -> list[str]:
+    """One text or several: a lone text is one, not its letters."""
+    return [value] if isinstance(value, str) else list(value)
+
+
+def shopper(user: str | None, visitor: str | None) -> event_pb2.Shopper | None:
+    """Who asks; None = nobody in particular."""
+    if user and visitor:
+        raise invalid("shopper", "give a user or a visitor, not both")
+    if user:
+        return event_pb2.Shopper(user_id=user)
+    return event_pb2.Shopper(visitor_id=visitor) if visitor else None
+
+
+def money(value: Money) -> MoneyMessage:
+    """Units and nanos of one sign, exactly."""
+    if value.amount.is_finite() and value.amount.adjusted() >= _UNITS_DIGITS:
+        raise invalid(
+            "price", f"{value.amount} is not an amount of money"
+        )  # before it is spelt out
+    units = int(value.amount) if value.amount.is_finite() else 0
+    nanos = (value.amount - units) * _NANOS if value.amount.is_finite() else Decimal("NaN")
+    if not nanos.is_finite() or nanos != int(nanos) or abs(units) > _INT64_MAX:
+        raise invalid("price", f"{value.amount} is not an amount of money")
+    return MoneyMessage(currency_code=value.currency, units=units, nanos=int(nanos))
+
+
+def timestamp(value: datetime) -> Timestamp:
+    """UTC. A time without a zone is refused: nobody can know which instant it is."""
+    if value.tzinfo is None:
+        raise invalid("time", f"{value.isoformat()} has no time zone")
+    message = Timestamp()
+    try:
+        message.FromDatetime(value.astimezone(UTC))
+    except OverflowError:
+        raise invalid("time", f"{value.isoformat()} is not within the years 1 to 9999") from None
+    return message
+
+
+def filter_(value: Filter | None) -> filter_pb2.Filter | None:
+    """None = every product passes."""
+    if value is None:
+        return None
+    if isinstance(value, Comparison):
+        return filter_pb2.Filter(
+            comparison=filter_pb2.Comparison(
+                field=value.field,
+                operator=filter_pb2.Comparison.Operator.Value(f"OPERATOR_{value.operator}"),
+                value=_literal(value.value),
+            )
+        )
+    if isinstance(value, Membership):
+        literals = [_literal(item) for item in value.values]
+        return filter_pb2.Filter(
+            membership=filter_pb2.Membership(field=value.field, values=literals)
+        )
+    if isinstance(value, Existence):
+        return filter_pb2.Filter(existence=filter_pb2.Existence(field=value.field))
+    if isinstance(value, All):
+        return filter_pb2.Filter(all=_filters(value.filters))
+    if isinstance(value, Any):
+        return filter_pb2.Filter(any=_filters(value.filters))
+    if isinstance(value, Not):
+        message = filter_pb2.Filter()
+        getattr(message, "not").MergeFrom(filter_(value.filter))
+        getattr(message, "not").SetInParent()  # also when it holds an empty filter
+        return message
+    raise TypeError(f"not a filter: {value!r}; build one from F, e.g. F.category == 'Red'")
+
+
+def _filters(values: Iterable[Filter]) -> filter_pb2.FilterList:
+    parts = [part for part in map(filter_, values) if part is not None]
+    return filter_pb2.FilterList(filters=parts)
+
+
+def product(value: Product) -> product_pb2.Product:
+    """A product to be written: what the service sets itself is left out."""
+    return product_pb2.Product(
+        product_id=value.product_id,
+        parent_id=value.parent_id,
+        title=value.title,
+        description=value.description,
+        category_path=value.category_path,
+        brand=value.brand,
+        price=None if value.price is None else money(value.price),
+        availability=_availability(value.availability),
+        tags=value.tags,
+        attributes=[_attribute(item) for item in value.attributes],
+        images=[_image(item) for item in value.images],
+        language_code=value.language,
+        uri=value.uri,
+        etag=value.etag,
+    )
+
+
+def event(value: Event) -> event_pb2.Event:
+    """An event to be written."""
+    return event_pb2.Event(
+        event_id=value.event_id,
+        shopper=shopper(value.user, value.visitor),
+        session_id=value.session,
+        type=event_type(value.type),
+        product_id=value.product_id,
+        event_time=None if value.time is None else timestamp(value.time),
+        value=value.value,
+        quantity=value.quantity,
+        unit_price=None if value.unit_price is None else money(value.unit_price),
+        order_id=value.order_id,
+        position=value.position,
+        scene=value.scene,
+        attribution_token=value.attribution_token,
+        query=value.query,
+    )
+
+
+def offer(value: Offer) -> catalog.Offer:
+    """An offer to be written."""
+    return catalog.Offer(
+        product_id=value.product_id,
+        price=None if value.price is None else money(value.price),
+        availability=_availability(value.availability),
+    )
+
+
+def update(value: ProductUpdate) -> catalog.ProductUpdate:
+    """A change of one product."""
+    return catalog.ProductUpdate(
+        product=product(value.product), update_mask=FieldMask(paths=value.fields)
+    )
+
+
+def import_mode(value: ImportMode) -> import_pb2.ImportMode.ValueType:
+    """What an import does with products that it does not mention."""
+    return import_pb2.ImportMode.Value(f"IMPORT_MODE_{value}")
+
+
+def event_type(value: EventType) -> event_pb2.EventType.ValueType:
+    """What a shopper did."""
+    return event_pb2.EventType.Value(f"EVENT_TYPE_{value}")
+
+
+def index_metric(value: IndexMetric) -> index_service_pb2.Metric.ValueType:
+    """How near two vectors are."""
+    return index_service_pb2.Metric.Value(f"METRIC_{value}")
+
+
+def index_parameters(value: IndexParameters) -> index_service_pb2.IndexParameters:
+    """How a generation is searched."""
+    return index_service_pb2.IndexParameters(
+        kind=index_service_pb2.IndexParameters.Kind.Value(f"KIND_{value.kind}"),
+        m=value.m,
+        ef_construction=value.ef_construction,
+        ef=value.ef,
+        partitions=value.partitions,
+    )
+
+
+def _literal(value: Value) -> filter_pb2.FilterValue:
+    if isinstance(value, Availability):  # before str: it is one
+        return filter_pb2.FilterValue(availability=_availability(value))
+    if isinstance(value, Money):
+        return filter_pb2.FilterValue(money=money(value))
+    if isinstance(value, datetime):
+        return filter_pb2.FilterValue(time=timestamp(value))
+    if isinstance(value, str):
+        return filter_pb2.FilterValue(text=value)
+    if isinstance(value, bool):  # before numbers: it is one
+        return filter_pb2.FilterValue(flag=value)
+    if isinstance(value, int | float):
+        return filter_pb2.FilterValue(number=_number(value))
+    raise TypeError(
+        "a filter compares with text, a number, a flag, money(…), Availability or a time, not "
+        f"{value!r}"
+    )
+
+
+def _number(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise invalid("filter", "holds a number that is too large") from None
+
+
+def _availability(value: Availability) -> product_pb2.Availability.ValueType:
+    return product_pb2.Availability.Value(f"AVAILABILITY_{value}")
+
+
+def _attribute(value: Attribute) -> product_pb2.Attribute:
+    if isinstance(value.value, bool):  # before numbers: it is one
+        return product_pb2.Attribute(key=value.key, flag=value.value)
+    if isinstance(value.value, str):
+        return product_pb2.Attribute(key=value.key, text=value.value)
+    return product_pb2.Attribute(key=value.key, number=value.value)
+
+
+def _image(value: ProductImage) -> product_pb2.ProductImage:
+    return product_pb2.ProductImage(content=value.content, image_id=value.image_id, uri=value.uri)
+
+
+def recipe(value: TrainingRecipe) -> recipe_pb2.Recipe:
+    """A training's recipe: what is None stays open."""
+    plain = {
+        field.name: getattr(value, field.name)
+        for field in fields(TrainingRecipe)
+        if field.name not in ("loss", "item_item")
+    }
+    kinds, others = recipe_pb2.Recipe.Loss, recipe_pb2.Recipe.ItemItem
+    loss, item_item = (
+        "UNSPECIFIED" if one == "UNKNOWN" else one for one in (value.loss, value.item_item)
+    )
+    return recipe_pb2.Recipe(
+        **{name: given for name, given in plain.items() if given is not None},
+        loss=kinds.Value(f"LOSS_{loss}"),
+        item_item=others.Value(f"ITEM_ITEM_{item_item}"),
+    )

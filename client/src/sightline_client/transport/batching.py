@@ -1,0 +1,108 @@
+"""Cuts what is to be written into batches that the suite takes, and follows them."""
+
+import warnings
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+)
+from typing import Generic, TypeVar
+
+from sightline_client.errors import SightlineError, invalid
+
+T = TypeVar("T")
+B = TypeVar("B")
+R = TypeVar("R")
+
+NOTHING_SENT = (
+    "what was to be written was never sent: await the call, or go over it with async for"
+    " (SyncSightlineClient: a list is sent at once; of an iterator, call report() or go over it)"
+)
+
+
+class Batches(Generic[B, R]):
+    """Work in batches. ``await`` it for the report at the end, or ``async for`` it for each batch
+    as soon as it is durable. Nothing is sent before one of the two; only one can be done, once.
+    RuntimeWarning where neither was."""
+
+    _begun = True
+    """Of an object that was never made."""
+
+    def __init__(
+        self, batches: AsyncIterator[B], report: Callable[[AsyncIterator[B]], Awaitable[R]]
+    ) -> None:
+        self._batches = batches
+        self._report = report
+        self._begun = False
+
+    def __aiter__(self) -> AsyncIterator[B]:
+        self._begun = True
+        return self._batches
+
+    def __await__(self) -> Generator[object, None, R]:
+        self._begun = True
+        return self._report(self._batches).__await__()
+
+    def __del__(self) -> None:
+        if not self._begun:
+            warnings.warn(NOTHING_SENT, RuntimeWarning, stacklevel=2)
+
+    async def done(self) -> tuple[list[B], R]:
+        """Sends everything: the batches, and the report of them."""
+        found = [batch async for batch in self]
+
+        async def again() -> AsyncIterator[B]:
+            for batch in found:
+                yield batch
+
+        return found, await self._report(again())
+
+
+async def each(values: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+    """The values, one by one."""
+    if isinstance(values, AsyncIterable):
+        async for value in values:
+            yield value
+    else:
+        for value in values:
+            yield value
+
+
+def too_large() -> SightlineError:
+    """Why a product that fits no message is not sent."""
+    return invalid(
+        "images",
+        "over 32 MiB in one message: write the product with fewer photos, or name photos that"
+        " the catalog holds by image_id",
+        reason="PRODUCT_TOO_LARGE",
+    )
+
+
+async def split(
+    items: AsyncIterable[T],
+    *,
+    max_count: int,
+    max_bytes: int,
+    size: Callable[[T], int],
+    key: Callable[[T], str],
+) -> AsyncIterator[list[T]]:
+    """Batches in order, each of at most ``max_count`` items and ``max_bytes`` by ``size``, with no
+    ``key`` twice. An item larger than ``max_bytes`` comes alone. Items are taken as needed, so that
+    an import need not fit in memory."""
+    batch: list[T] = []
+    keys: set[str] = set()
+    total = 0
+    async for item in items:
+        item_size, item_key = size(item), key(item)
+        full = len(batch) == max_count or total + item_size > max_bytes
+        if batch and (full or item_key in keys):
+            yield batch
+            batch, keys, total = [], set(), 0
+        batch.append(item)
+        keys.add(item_key)
+        total += item_size
+    if batch:
+        yield batch

@@ -1,0 +1,108 @@
+"""The gateway's calls as they are on the wire: a message in, a message out, errors typed.
+
+``SightlineClient`` is easier to use; this is for whoever wants the messages themselves, as the
+command line does for ``--json``.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Protocol, TypeVar
+
+import grpc
+from grpc.aio import UnaryStreamMultiCallable, UnaryUnaryMultiCallable
+
+from sightline.common.v1.job_service_pb2_grpc import JobServiceStub
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
+from sightline.gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
+from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
+from sightline_client.errors import SightlineError, Unavailable, from_rpc_error, make
+from sightline_client.transport import channel
+
+
+class PageRequest(Protocol):
+    """Asks for a page of a list."""
+
+    page_token: str
+
+
+class Page(Protocol):
+    """A page of a list."""
+
+    next_page_token: str
+
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+P = TypeVar("P", bound=PageRequest)
+T = TypeVar("T", bound=Page)
+
+
+class Calls:
+    """The services, and a way to call them: ``await calls(calls.admin.GetStatus, request, 5)``.
+    ``timeout`` is in seconds from now; None = no deadline."""
+
+    def __init__(self, target: str, *, credentials: grpc.ChannelCredentials | None = None) -> None:
+        self.target = target
+        self._channel = channel.connect(target, retries=True, credentials=credentials)
+        self._channel_once = channel.connect(target, retries=False, credentials=credentials)
+        self.recommendation = RecommendationServiceStub(self._channel)
+        self.catalog = CatalogServiceStub(self._channel)
+        self.catalog_once = CatalogServiceStub(self._channel_once)
+        """For products with an etag: a second try would meet its own first."""
+        self.events = UserEventServiceStub(self._channel)
+        self.admin = AdminServiceStub(self._channel)
+        self.jobs = JobServiceStub(self._channel)
+
+    async def close(self) -> None:
+        """Ends the connections; calls in flight are cancelled."""
+        await self._channel.close(None)
+        await self._channel_once.close(None)
+
+    async def __call__(
+        self, method: UnaryUnaryMultiCallable[Q, A], request: Q, timeout: float | None
+    ) -> A:
+        """The answer of a method of one of the services."""
+        try:
+            return await method(request, timeout=timeout)
+        except grpc.aio.AioRpcError as error:
+            raise self._typed(error) from None
+
+    async def pages(
+        self, method: UnaryUnaryMultiCallable[P, T], request: P, timeout: float | None
+    ) -> AsyncIterator[T]:
+        """The pages of a list, one by one; ``timeout`` is that of each. The request's page token
+        is set meanwhile."""
+        while True:
+            page = await self(method, request, timeout)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def stream(
+        self, method: UnaryStreamMultiCallable[Q, A], request: Q, timeout: float | None
+    ) -> AsyncIterator[A]:
+        """The answers of a method that has several."""
+        call = method(request, timeout=timeout)
+        try:
+            async for answer in call:
+                yield answer
+        except grpc.aio.AioRpcError as error:
+            raise self._typed(error) from None
+        finally:
+            call.cancel()
+
+    def _typed(self, error: grpc.aio.AioRpcError) -> SightlineError:
+        """What a failed call raises."""
+        typed = from_rpc_error(error)
+        if isinstance(typed, Unavailable) and not typed.reason:
+            # gRPC's own words, without details: nobody was there to say more.
+            return make(
+                replace(
+                    typed.failure,
+                    reason="GATEWAY_UNREACHABLE",
+                    message=f"no gateway answers at {self.target} ({typed.message})",
+                )
+            )
+        return typed

@@ -1,0 +1,72 @@
+"""Several batches on their way at once, answered in order."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+import grpc
+
+from sightline_client.errors import DeadlineExceeded, ResourceExhausted, SightlineError, Unavailable
+
+B = TypeVar("B")
+R = TypeVar("R")
+
+_FIRST_WAIT = 0.5
+_LONGEST_WAIT = 10.0
+
+
+async def in_flight(
+    batches: AsyncIterator[B], send: Callable[[B], Awaitable[R]], limit: int
+) -> AsyncIterator[tuple[B, R]]:
+    """Each batch with its answer, in the order of the batches, of which at most ``limit`` are under
+    way. Batches are taken as they are needed. The first failure ends it, and what is under way is
+    called off."""
+    waiting: deque[tuple[B, asyncio.Future[R]]] = deque()
+    try:
+        async for batch in batches:
+            waiting.append((batch, asyncio.ensure_future(send(batch))))
+            if len(waiting) == limit:
+                first, task = waiting.popleft()
+                yield first, await task
+        while waiting:
+            first, task = waiting.popleft()
+            yield first, await task
+    finally:
+        for _, task in waiting:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
+
+
+async def patiently(
+    call: Callable[[], Awaitable[R]],
+    patience: float,
+    report: Callable[[SightlineError, float], None] | None = None,
+) -> R:
+    """The call's answer; while the suite is away or too busy it is tried again, for up to
+    ``patience`` seconds. Only for calls that may be repeated. ``report`` hears before every wait
+    why, and the seconds that are left for it."""
+    until = asyncio.get_running_loop().time() + patience
+    wait = _FIRST_WAIT
+    while True:
+        try:
+            return await call()
+        except (Unavailable, ResourceExhausted, DeadlineExceeded) as error:
+            pause = max(wait, _asked(error))
+            left = until - asyncio.get_running_loop().time()
+            if _hopeless(error) or pause > left:
+                raise
+            if report is not None:
+                report(error, left)
+            await asyncio.sleep(pause)
+            wait = min(wait * 2, _LONGEST_WAIT)
+
+
+def _asked(error: SightlineError) -> float:
+    return 0.0 if error.retry_after is None else error.retry_after.total_seconds()
+
+
+def _hopeless(error: SightlineError) -> bool:
+    """Too large stays too large, a full disk stays full: only a wait that is asked for helps."""
+    exhausted = error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    return exhausted and error.retry_after is None

@@ -1,0 +1,252 @@
+"""Writes products, offers and events batch by batch."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from sightline.common.v1 import event_pb2, product_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
+from sightline.gateway.v1 import user_event_service_pb2 as user_event
+from sightline_client.convert import from_wire, to_wire
+from sightline_client.errors import SightlineError, check_answered
+from sightline_client.transport.batching import Batches, each, split, too_large
+from sightline_client.transport.calls import Calls
+from sightline_client.transport.channel import MAX_MESSAGE_BYTES
+from sightline_client.transport.pipeline import in_flight
+from sightline_client.values.catalog import (
+    Offer,
+    OfferBatch,
+    OfferFailure,
+    OfferReport,
+    Product,
+    UpsertBatch,
+    UpsertOutcome,
+    UpsertReport,
+)
+from sightline_client.values.events import Event, EventBatch, EventFailure, EventReport
+
+MAX_PRODUCTS = 100
+MAX_EVENTS = 1000
+MAX_OFFERS = 1000
+_ENVELOPE_BYTES = 64 * 1024
+"""Kept free in a message for what is not an item."""
+_ITEM_BYTES = 16
+"""At most what an item costs beside itself: its tag and length."""
+
+V = TypeVar("V")
+M = TypeVar("M", bound=Message)
+R = TypeVar("R")
+B = TypeVar("B", EventBatch, OfferBatch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared(Generic[M]):
+    """One item as it will be sent, or why it can't be."""
+
+    id: str
+    message: M | None
+    error: SightlineError | None = None
+
+    @property
+    def size(self) -> int:
+        return 0 if self.message is None else self.message.ByteSize() + _ITEM_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered(Generic[M, R]):
+    """A batch that is durable."""
+
+    items: list[_Prepared[M]]
+    response: R
+    done: int
+    """Items settled so far, these included."""
+
+    @property
+    def sent(self) -> list[str]:
+        """Ids of what was sent."""
+        return [item.id for item in self.items if item.message is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Where items go, and how long each batch may take."""
+
+    calls: Calls
+    catalog: str
+    timeout: float
+    """Seconds for one call."""
+
+    def products(
+        self, products: Iterable[Product] | AsyncIterable[Product], batch_size: int
+    ) -> Batches[UpsertBatch, UpsertReport]:
+        """See ``SightlineClient.upsert_products``. ValueError for a size that no call takes."""
+
+        async def send(messages: list[product_pb2.Product]) -> catalog_pb2.UpsertProductsResponse:
+            request = catalog_pb2.UpsertProductsRequest(catalog_id=self.catalog, products=messages)
+            etags = any(product.etag for product in messages)
+            service = self.calls.catalog_once if etags else self.calls.catalog
+            response = await self.calls(service.UpsertProducts, request, self.timeout)
+            check_answered(len(messages), len(response.results))
+            return response
+
+        batches = _batches(products, _product_id, to_wire.product, _size(batch_size, MAX_PRODUCTS))
+        nothing = catalog_pb2.UpsertProductsResponse()
+        return Batches(_upserted(_answered(batches, send, nothing)), _upsert_report)
+
+    def events(
+        self, events: Iterable[Event] | AsyncIterable[Event], batch_size: int, side_by_side: int
+    ) -> Batches[EventBatch, EventReport]:
+        """See ``SightlineClient.write_events``. ValueError for a size that no call takes."""
+
+        async def send(messages: list[event_pb2.Event]) -> user_event.WriteEventsResponse:
+            request = user_event.WriteEventsRequest(catalog_id=self.catalog, events=messages)
+            response = await self.calls(self.calls.events.WriteEvents, request, self.timeout)
+            check_answered(len(messages), len(response.statuses))
+            return response
+
+        batches = _batches(events, _event_id, to_wire.event, _size(batch_size, MAX_EVENTS))
+        nothing = user_event.WriteEventsResponse()
+        answered = _answered(batches, send, nothing, side_by_side)
+        return Batches(_settled(answered, from_wire.event_batch, EventFailure), _event_report)
+
+    def offers(
+        self, offers: Iterable[Offer] | AsyncIterable[Offer], batch_size: int
+    ) -> Batches[OfferBatch, OfferReport]:
+        """See ``SightlineClient.update_offers``. ValueError for a size that no call takes."""
+
+        async def send(messages: list[catalog_pb2.Offer]) -> catalog_pb2.UpdateOffersResponse:
+            request = catalog_pb2.UpdateOffersRequest(catalog_id=self.catalog, offers=messages)
+            response = await self.calls(self.calls.catalog.UpdateOffers, request, self.timeout)
+            check_answered(len(messages), len(response.statuses))
+            return response
+
+        batches = _batches(offers, _product_id, to_wire.offer, _size(batch_size, MAX_OFFERS))
+        nothing = catalog_pb2.UpdateOffersResponse()
+        answered = _answered(batches, send, nothing)
+        return Batches(_settled(answered, from_wire.offer_batch, OfferFailure), _offer_report)
+
+
+def _size(batch_size: int, most: int) -> int:
+    if not 1 <= batch_size <= most:
+        raise ValueError(f"batch_size is {batch_size}, not within 1 to {most}")
+    return batch_size
+
+
+async def _answered(
+    batches: AsyncIterator[list[_Prepared[M]]],
+    send: Callable[[list[M]], Awaitable[R]],
+    nothing: R,
+    side_by_side: int = 1,
+) -> AsyncIterator[_Answered[M, R]]:
+    """Each batch with its answer; ``nothing`` = the answer to a batch of which no item can be
+    sent."""
+
+    async def sent(batch: list[_Prepared[M]]) -> R:
+        messages = [item.message for item in batch if item.message is not None]
+        return await send(messages) if messages else nothing
+
+    done = 0
+    async for batch, response in in_flight(batches, sent, side_by_side):
+        done += len(batch)
+        yield _Answered(batch, response, done)
+
+
+async def _upserted(
+    batches: AsyncIterator[_Answered[product_pb2.Product, catalog_pb2.UpsertProductsResponse]],
+) -> AsyncIterator[UpsertBatch]:
+    async for batch in batches:
+        sent = map(from_wire.upsert_outcome, batch.response.results)
+        outcomes = tuple(
+            next(sent) if item.message is not None else UpsertOutcome(item.id, error=item.error)
+            for item in batch.items
+        )
+        yield UpsertBatch(outcomes, batch.response.index_token, batch.done)
+
+
+async def _settled(
+    batches: AsyncIterator[_Answered[M, R]],
+    read: Callable[[list[str], R, int], B],
+    failure: Callable[[str, SightlineError], Any],
+) -> AsyncIterator[B]:
+    """What became of each batch: of what was sent, and of what could not be."""
+    async for batch in batches:
+        answered: B = read(batch.sent, batch.response, batch.done)
+        unsent: list[Any] = [
+            failure(item.id, item.error) for item in batch.items if item.error is not None
+        ]
+        yield replace(answered, failures=(*answered.failures, *unsent))
+
+
+def _product_id(item: Product | Offer) -> str:
+    return item.product_id
+
+
+def _event_id(event: Event) -> str:
+    return event.event_id
+
+
+def _batches(
+    values: Iterable[V] | AsyncIterable[V],
+    id_of: Callable[[V], str],
+    translate: Callable[[V], M],
+    max_count: int,
+) -> AsyncIterator[list[_Prepared[M]]]:
+    return split(
+        _prepared(values, id_of, translate),
+        max_count=max_count,
+        max_bytes=MAX_MESSAGE_BYTES - _ENVELOPE_BYTES,
+        size=lambda item: item.size,
+        key=lambda item: item.id,
+    )
+
+
+async def _prepared(
+    values: Iterable[V] | AsyncIterable[V], id_of: Callable[[V], str], translate: Callable[[V], M]
+) -> AsyncIterator[_Prepared[M]]:
+    async for value in each(values):
+        yield _prepare(value, id_of, translate)
+
+
+def _prepare(value: V, id_of: Callable[[V], str], translate: Callable[[V], M]) -> _Prepared[M]:
+    """One bad item must not fail the rest: what can't be sent is kept with its error."""
+    try:
+        with to_wire.sendable(""):
+            item = _Prepared(id_of(value), translate(value))
+    except SightlineError as error:
+        return _Prepared(id_of(value), None, error)
+    if item.size > MAX_MESSAGE_BYTES - _ENVELOPE_BYTES:
+        return _Prepared(item.id, None, too_large())
+    return item
+
+
+async def _upsert_report(batches: AsyncIterator[UpsertBatch]) -> UpsertReport:
+    stored, token = 0, ""
+    failures: list[UpsertOutcome] = []
+    async for batch in batches:
+        refused = [outcome for outcome in batch.outcomes if outcome.error is not None]
+        failures.extend(refused)
+        stored += len(batch.outcomes) - len(refused)
+        token = batch.index_token or token
+    return UpsertReport(stored, tuple(failures), token)
+
+
+async def _event_report(batches: AsyncIterator[EventBatch]) -> EventReport:
+    written = duplicates = 0
+    failures: list[EventFailure] = []
+    async for batch in batches:
+        written += batch.written_count
+        duplicates += batch.duplicate_count
+        failures.extend(batch.failures)
+    return EventReport(written, duplicates, tuple(failures))
+
+
+async def _offer_report(batches: AsyncIterator[OfferBatch]) -> OfferReport:
+    stored, token = 0, ""
+    failures: list[OfferFailure] = []
+    async for batch in batches:
+        stored += batch.stored_count
+        failures.extend(batch.failures)
+        token = batch.index_token or token
+    return OfferReport(stored, tuple(failures), token)

@@ -1,0 +1,1 @@
+"""Plain values: what requests name and answers hold."""

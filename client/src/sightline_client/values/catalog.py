@@ -1,0 +1,287 @@
+"""Products as plain values."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from sightline_client.errors import SightlineError
+
+
+class Availability(StrEnum):
+    """Whether a product can be bought now."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    """Not said; the catalog stores it as IN_STOCK."""
+    IN_STOCK = "IN_STOCK"
+    OUT_OF_STOCK = "OUT_OF_STOCK"
+    PREORDER = "PREORDER"
+    BACKORDER = "BACKORDER"
+
+
+@dataclass(frozen=True, slots=True, order=False)
+class Money:
+    """An exact amount of money."""
+
+    amount: Decimal
+    """Units of the currency, e.g. Decimal("12.50"); at most six decimals."""
+    currency: str
+    """ISO 4217 code, e.g. "EUR"."""
+
+    def __str__(self) -> str:
+        return f"{self.amount:,.2f} {self.currency}"
+
+
+def money(amount: int | str | Decimal, currency: str) -> Money:
+    """``money("12.50", "EUR")``. A float is refused: 12.1 is not what it seems in binary."""
+    if isinstance(amount, float):
+        raise TypeError(f'write money("{amount}", "{currency}"): a float is not an exact amount')
+    return Money(Decimal(amount), currency)
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One typed, named property, e.g. ``Attribute("country", "Italy")``."""
+
+    key: str
+    """1 to 64 characters of [a-z0-9_.-]. Only a text may repeat: a wine has several grapes."""
+    value: str | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProductImage:
+    """One photo. On a write give ``content``, ``uri``, or the ``image_id`` of one already stored.
+
+    ``sightline_client.product_image`` makes one of a file, a Pillow image or an array.
+    """
+
+    content: bytes = field(default=b"", repr=False)
+    """The file as it is, at most 10 MiB. Empty in a product that was read."""
+    image_id: str = ""
+    """Lower-case hexadecimal SHA-256 of the photo's bytes. Set by the service."""
+    media_type: str = ""
+    """E.g. "image/jpeg". Set by the service."""
+    width: int = 0
+    """Pixels, as shown. Set by the service."""
+    height: int = 0
+    """Pixels, as shown. Set by the service."""
+    uri: str = ""
+    """Where the service fetches the photo from, http or https. Empty in a product that was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A thing a shop sells. Only ``product_id`` and ``title`` are needed to write one."""
+
+    product_id: str
+    """The shop's own id: 1 to 128 bytes."""
+    title: str
+    """Name as shown to shoppers."""
+    parent_id: str = ""
+    """Id of the product that this one is a variant of; "" = none."""
+    description: str = ""
+    category_path: tuple[str, ...] = ()
+    """From the root down, e.g. ("Wine", "Red")."""
+    brand: str = ""
+    price: Money | None = None
+    """Price of one unit; None = unknown."""
+    availability: Availability = Availability.UNSPECIFIED
+    tags: tuple[str, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
+    images: tuple[ProductImage, ...] = ()
+    """Best first, at most 20."""
+    language: str = ""
+    """BCP 47 code of title and description; "" = unknown."""
+    uri: str = ""
+    """The shop's page of it; "" = none."""
+    create_time: datetime | None = None
+    """When the catalog first stored it (UTC). Set by the service."""
+    update_time: datetime | None = None
+    """When it last changed (UTC). Set by the service."""
+    etag: str = ""
+    """Mark of this content. Given on a write, the write is refused unless it still holds."""
+    category_doubt: "CategoryDoubt | None" = None
+    """Why its category is doubted; None = its photos agree, or nobody looked. Set by the
+    service."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryGuess:
+    """A category that a photo may be of."""
+
+    category_path: tuple[str, ...]
+    """From the root down."""
+    probability: float
+    """0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryDoubt:
+    """A photo that contradicts its product's category."""
+
+    image_id: str
+    probability: float
+    """The chance that the photo is of that category, at most."""
+    instead: CategoryGuess | None
+    """What it rather looks like; None = like none of the catalog's categories."""
+    space_version: str
+    """The fitted space whose head says so."""
+
+
+class Order(StrEnum):
+    """The order of a list of products."""
+
+    PRODUCT_ID = "PRODUCT_ID"
+    """By id, ascending by code point."""
+    NEWEST = "NEWEST"
+    """Newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpsertOutcome:
+    """What became of one product of a batch."""
+
+    product_id: str
+    etag: str = ""
+    """Mark of what is stored now; "" when it was refused."""
+    image_ids: tuple[str, ...] = ()
+    """Ids of its photos, in order."""
+    error: SightlineError | None = None
+    """Why it was refused; None = stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpsertBatch:
+    """What became of one batch, yielded as soon as it is durable."""
+
+    outcomes: tuple[UpsertOutcome, ...]
+    """One for each product, in order."""
+    index_token: str
+    """A search with it as ``min_index_token`` sees this batch and those before; "" = not stored."""
+    done: int
+    """Products settled so far, this batch included."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpsertReport:
+    """What became of all products."""
+
+    stored_count: int
+    failures: tuple[UpsertOutcome, ...]
+    """The refused ones, each with its error."""
+    index_token: str
+    """A search with it as ``min_index_token`` sees every stored one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What was deleted."""
+
+    deleted_count: int
+    """How many of the ids existed."""
+    index_token: str
+    """A search with it as ``min_index_token`` no longer sees them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductUpdate:
+    """A change of one product."""
+
+    product: Product
+    """Its id, the new values, and, if the change depends on what was read, its etag."""
+    fields: tuple[str, ...] = ()
+    """Names of the contract's fields to replace whole, e.g. ("title", "category_path"); an empty
+    value empties the field. None named = every field that is set in ``product``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one product costs now and whether it can be bought."""
+
+    product_id: str
+    price: Money | None = None
+    """None = stays as it is."""
+    availability: Availability = Availability.UNSPECIFIED
+    """UNSPECIFIED = stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferFailure:
+    """An offer that was refused."""
+
+    product_id: str
+    error: SightlineError
+
+
+@dataclass(frozen=True, slots=True)
+class OfferBatch:
+    """What became of one batch of offers, yielded as soon as it is durable."""
+
+    stored_count: int
+    failures: tuple[OfferFailure, ...]
+    index_token: str
+    """A search with it as ``min_index_token`` sees this batch and those before; "" = not stored."""
+    done: int
+    """Offers settled so far, this batch included."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferReport:
+    """What became of all offers."""
+
+    stored_count: int
+    failures: tuple[OfferFailure, ...]
+    index_token: str
+
+
+class ImportMode(StrEnum):
+    """What an import does with products that it does not mention."""
+
+    INCREMENTAL = "INCREMENTAL"
+    """They stay as they are."""
+    FULL = "FULL"
+    """They are deleted when it is closed: afterwards the catalog holds what the import holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportState:
+    """How far an import is."""
+
+    import_id: str
+    mode: ImportMode
+    rows_done: int
+    """Rows 1 to this one are decided: go on with the next."""
+    stored_count: int
+    refused_count: int
+    closed: bool
+    """No more rows are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowFailure:
+    """A row of an import that was refused."""
+
+    row_number: int
+    product_id: str
+    error: SightlineError
+
+
+@dataclass(frozen=True, slots=True)
+class ImportBatch:
+    """What became of some rows, yielded in the order of the rows as soon as they are durable."""
+
+    last_row: int
+    """Number of the last of them."""
+    stored_count: int
+    failures: tuple[RowFailure, ...]
+    index_token: str
+    """A search with it as ``min_index_token`` sees these rows; "" = none was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What became of the rows that were sent this time."""
+
+    stored_count: int
+    failures: tuple[RowFailure, ...]
+    index_token: str

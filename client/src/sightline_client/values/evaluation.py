@@ -1,0 +1,162 @@
+"""What a model's evaluation found, as plain values."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What the evidence says of serving a model."""
+
+    UNKNOWN = "UNKNOWN"
+    """Not evaluated, or a verdict that this client is too old to know."""
+    PASSED = "PASSED"
+    """Shown: better than popularity, and no worse than the model in production."""
+    FAILED = "FAILED"
+    """Refuted: surely worse than one of the two."""
+    INCONCLUSIVE = "INCONCLUSIVE"
+    """Too little evidence for either."""
+
+
+class SplitProtocol(StrEnum):
+    """How events were split into what could be learned from and what was asked for."""
+
+    UNKNOWN = "UNKNOWN"
+    """One that this client is too old to know."""
+    GLOBAL = "GLOBAL"
+    """At one moment for everyone; verdicts rest on it."""
+    PER_USER_TAIL = "PER_USER_TAIL"
+    """The last share of each shopper's events; an appendix."""
+
+
+class SystemKind(StrEnum):
+    """What a measured system is."""
+
+    UNKNOWN = "UNKNOWN"
+    """One that this client is too old to know."""
+    CANDIDATE = "CANDIDATE"
+    PRODUCTION = "PRODUCTION"
+    BASELINE = "BASELINE"
+
+
+class ProductionForm(StrEnum):
+    """How the model in production was compared."""
+
+    UNKNOWN = "UNKNOWN"
+    """None served, or a form that this client is too old to know."""
+    ARTIFACT = "ARTIFACT"
+    """As it serves."""
+    REFITTED = "REFITTED"
+    """Its recipe, learned anew from what the candidate learned from."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFigure:
+    """A figure of quality; the contract's comments say what each name means."""
+
+    name: str
+    """With its cut-off, e.g. "ndcg@10"."""
+    value: float
+    low: float | None
+    """Lower end of the 95% interval; None = it has none."""
+    high: float | None
+    sample_count: int
+    """Shoppers it rests on."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSlice:
+    """Figures for one kind of question."""
+
+    name: str
+    """"regulars", "new_shoppers" or "new_items"."""
+    figures: tuple[EvaluationFigure, ...]
+    """Empty = there was nobody to ask."""
+
+    def figure(self, name: str) -> EvaluationFigure | None:
+        """The figure of this name; None = it was not measured."""
+        return next((one for one in self.figures if one.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class BrandExposure:
+    """How much of the places a brand gets; shares from 0 to 1."""
+
+    brand: str
+    """Empty = products without one, and all other brands."""
+    place_share: float
+    """Of the first ten places."""
+    product_share: float
+    """Of the catalog's products."""
+    interest_share: float
+    """Of what shoppers liked in the part that was held out."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatedSystem:
+    """A recommender that was measured."""
+
+    name: str
+    kind: SystemKind
+    slices: tuple[EvaluationSlice, ...]
+    exposures: tuple[BrandExposure, ...]
+
+    def slice(self, name: str) -> EvaluationSlice | None:
+        """The slice of this name; None = there is none."""
+        return next((one for one in self.slices if one.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationComparison:
+    """The candidate against another system, on the same shoppers."""
+
+    against: str
+    metric: str
+    difference: float
+    """Candidate less the other."""
+    low: float
+    """Lower end of its 95% interval."""
+    high: float
+    smallest_effect: float | None
+    """The smallest true difference that the data would show in 80% of cases; None = cannot say."""
+    margin: float
+    """How much less than the other is still no worse; 0 = it has to be better."""
+    verdict: Verdict
+    decides: bool
+    """Whether the model's verdict rests on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationTrial:
+    """What one split of the events showed."""
+
+    protocol: SplitProtocol
+    share: float
+    """Of the events that were held out."""
+    split_time: datetime | None
+    """The first moment that was held out; None = another one for each shopper."""
+    event_count_before: int
+    event_count_after: int
+    product_count: int
+    systems: tuple[EvaluatedSystem, ...]
+    """"candidate" first, then "production" if a model served, then the baselines."""
+    comparisons: tuple[EvaluationComparison, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a model's evaluation found."""
+
+    model_version: str
+    """Empty = evaluated offline."""
+    verdict: Verdict
+    summary: str
+    """Why, with the smallest effect that the data could show."""
+    trials: tuple[EvaluationTrial, ...]
+    """The one that the verdict rests on first."""
+    production_version: str
+    """What it was compared with; empty = no model served."""
+    production_form: ProductionForm
+    shopper_count: int
+    """Shoppers that the verdict rests on."""
+    evaluate_time: datetime | None

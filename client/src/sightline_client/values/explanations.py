@@ -1,0 +1,102 @@
+"""Why a product is, or is not, in an answer, as plain values."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sightline_client.values.answers import Degradation, Move, Reason, ScorePart, Versions
+from sightline_client.values.catalog import Product
+
+
+class Outcome(StrEnum):
+    """What became of the product; the first of these that applies."""
+
+    UNKNOWN = "UNKNOWN"
+    """One that this client is too old to know."""
+    SHOWN = "SHOWN"
+    """It is on the first page."""
+    PRODUCT_NOT_FOUND = "PRODUCT_NOT_FOUND"
+    """The catalog does not hold it."""
+    EXCLUDED = "EXCLUDED"
+    """The request itself leaves it out."""
+    FILTERED = "FILTERED"
+    """The request's filter does not pass it: see ``rejection``."""
+    UNAVAILABLE = "UNAVAILABLE"
+    """It can't be bought now, and the scene leaves such products out."""
+    HIDDEN = "HIDDEN"
+    """The shopper hid it."""
+    SEEN = "SEEN"
+    """The shopper has seen it, and the scene leaves such products out."""
+    COLLAPSED = "COLLAPSED"
+    """It stands behind ``collapsed_into_product_id`` as a near-duplicate."""
+    NOT_A_CANDIDATE = "NOT_A_CANDIDATE"
+    """Nothing named it: see ``branches``. ``rank`` and ``score`` say where it would stand."""
+    OUTRANKED = "OUTRANKED"
+    """Others stand before it: ``score`` against ``last_shown``."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterRejection:
+    """Why a filter leaves the product out."""
+
+    path: str
+    """The condition that decides, e.g. "filter.all.filters[1].comparison"; "" = the scene's."""
+    condition: str
+    """As the command line writes it: "price < 30 EUR"."""
+    held: tuple[str, ...]
+    """What the product has: "price: 45 EUR"."""
+
+
+@dataclass(frozen=True, slots=True)
+class BranchVerdict:
+    """What one list of candidates says of the product."""
+
+    branch: str
+    """ "visual", "text", "text_visual", "keywords", "collaborative", "popular", "new"."""
+    signal: int | None
+    """Place (from 0) of the signal that the list is near to; None = it is near to none."""
+    named: bool
+    named_count: int
+    """How many products the list holds."""
+    similarity: float | None
+    """How near the product is, −1 to 1; None = not known."""
+    last_similarity: float | None
+    """How near the last product of the list is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedScore:
+    """A score and what it is made of."""
+
+    product_id: str
+    raw_score: float
+    parts: tuple[ScorePart, ...]
+    """Split by feature."""
+    score_rank: int
+    """Place by ``raw_score`` alone, from 1."""
+    moves: tuple[Move, ...]
+    """Why it stands elsewhere."""
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Where a product stands in the answer to a request, and why."""
+
+    outcome: Outcome
+    text: str
+    """The outcome as a sentence, in the request's language."""
+    product: Product | None
+    """None when the catalog does not hold it."""
+    rejection: FilterRejection | None
+    collapsed_into_product_id: str
+    branches: tuple[BranchVerdict, ...]
+    rank: int
+    """Place in the whole answer, or the one that it would have; 0 = none."""
+    score: ExplainedScore | None
+    """None when it was not scored."""
+    last_shown: ExplainedScore | None
+    """The last product of the first page."""
+    degradations: tuple[Degradation, ...]
+    """What was lost on the way: the outcome is that of a poorer answer."""
+    versions: Versions
+    request_id: str

@@ -1,0 +1,207 @@
+"""Conditions on products, written as Python expressions.
+
+    F.category == "Red"
+    F.price < money(30, "USD")
+    F.brand.in_("Aurora", "Miolo") & (F.tags == "Beef") & (F.availability == Availability.IN_STOCK)
+    (F.attribute("vintage") >= 2015) | ~F.attribute("vintage").exists()
+    F.title.contains("réserve")
+
+``&`` joins conditions that all hold, ``|`` those of which one holds, ``~`` turns one round. A
+product without the field (no price, no brand, no such attribute) passes neither ``==`` nor ``!=``;
+``~`` is the plain opposite, so it passes ``~(F.brand == "Aurora")``.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, NoReturn, TypeAlias, TypeVar
+
+from sightline_client.values.catalog import Availability, Money
+
+Value: TypeAlias = str | Money | Availability | datetime | float | bool
+"""Numbers and flags (float, bool) are for attributes."""
+V = TypeVar("V", bound=Value)
+
+
+ATTRIBUTES = "attributes."
+"""What the name of an attribute's field begins with."""
+
+
+class Operator(StrEnum):
+    """How a field compares with a value."""
+
+    EQUAL = "EQUAL"
+    NOT_EQUAL = "NOT_EQUAL"
+    LESS = "LESS"
+    LESS_OR_EQUAL = "LESS_OR_EQUAL"
+    GREATER = "GREATER"
+    GREATER_OR_EQUAL = "GREATER_OR_EQUAL"
+    CONTAINS = "CONTAINS"
+
+
+class Filter:
+    """A condition on products. Build it from ``F``; join with ``&``, ``|`` and ``~``."""
+
+    __slots__ = ()
+
+    def __and__(self, other: "Filter") -> "All":
+        return All((*_flat(self), *_flat(other)))
+
+    def __or__(self, other: "Filter") -> "Any":
+        return any_of(self, other)
+
+    def __invert__(self) -> "Filter":
+        return self.filter if isinstance(self, Not) else Not(self)
+
+    def __bool__(self) -> NoReturn:
+        # `a and b`, `not a` and `low < F.price < high` would silently drop a condition.
+        raise TypeError(
+            "a filter has no truth value: join conditions with & and |, in parentheses, and turn "
+            "one round with ~"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(Filter):
+    """field operator value."""
+
+    field: str
+    operator: Operator
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Membership(Filter):
+    """field in (values)."""
+
+    field: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Existence(Filter):
+    """The field is known."""
+
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class All(Filter):
+    """Every one of several conditions; none = every product passes."""
+
+    filters: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Any(Filter):
+    """At least one of several conditions; none = nothing passes."""
+
+    filters: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Filter):
+    """What the condition does not pass."""
+
+    filter: Filter
+
+
+class Known:
+    """A field, as far as every field goes."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def exists(self) -> Existence:
+        """The product has it: a brand, a price, at least one tag, an attribute of that key."""
+        return Existence(self.name)
+
+
+class Searched(Known):
+    """A field of text that can be looked into."""
+
+    def contains(self, text: str) -> Comparison:
+        """The text occurs in it, upper and lower case alike; for tags: is exactly one of them."""
+        return Comparison(self.name, Operator.CONTAINS, text)
+
+
+class Field(Known, Generic[V]):
+    """A field that can be equal to a value or among several."""
+
+    def __eq__(self, value: V) -> Comparison:  # type: ignore[override]
+        return Comparison(self.name, Operator.EQUAL, value)
+
+    def __ne__(self, value: V) -> Comparison:  # type: ignore[override]
+        return Comparison(self.name, Operator.NOT_EQUAL, value)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def in_(self, *values: V) -> Membership:
+        """The field is equal to any one of the values; none = nothing passes."""
+        return Membership(self.name, values)
+
+
+class TextField(Field[str], Searched):
+    """A field of text."""
+
+
+class OrderedField(Field[V]):
+    """A field that can also be less or more than a value."""
+
+    def __lt__(self, value: V) -> Comparison:
+        return Comparison(self.name, Operator.LESS, value)
+
+    def __le__(self, value: V) -> Comparison:
+        return Comparison(self.name, Operator.LESS_OR_EQUAL, value)
+
+    def __gt__(self, value: V) -> Comparison:
+        return Comparison(self.name, Operator.GREATER, value)
+
+    def __ge__(self, value: V) -> Comparison:
+        return Comparison(self.name, Operator.GREATER_OR_EQUAL, value)
+
+
+class AttributeField(OrderedField[str | float | bool], Searched):
+    """A named attribute. Only its values of the compared type count, and of several texts any one.
+    Texts and flags have no order; numbers hold no text."""
+
+
+class F:
+    """The fields that a filter can speak of."""
+
+    category = TextField("category")
+    """A path, levels joined by " > ", e.g. "Wine > Red": that category and all below it."""
+    brand = TextField("brand")
+    title = Searched("title")
+    price = OrderedField[Money]("price")
+    """Only prices in the same currency pass."""
+    availability = Field[Availability]("availability")
+    tags = TextField("tags")
+    """``F.tags == "Beef"``: the product has that tag."""
+    create_time = OrderedField[datetime]("create_time")
+    update_time = OrderedField[datetime]("update_time")
+
+    @staticmethod
+    def attribute(key: str) -> AttributeField:
+        """``F.attribute("vintage") >= 2015``, ``F.attribute("grape") == "Merlot"``."""
+        return AttributeField(f"{ATTRIBUTES}{key}")
+
+
+def all_of(*filters: Filter) -> All:
+    """Every one of these; none = every product passes."""
+    return All(tuple(part for item in filters for part in _flat(item)))
+
+
+def any_of(*filters: Filter) -> Any:
+    """At least one of these; none = nothing passes."""
+    return Any(
+        tuple(
+            part
+            for item in filters
+            for part in (item.filters if isinstance(item, Any) else (item,))
+        )
+    )
+
+
+def _flat(item: Filter) -> tuple[Filter, ...]:
+    return item.filters if isinstance(item, All) else (item,)

@@ -1,0 +1,97 @@
+"""Photos from wherever they are: files, memory, the web, Pillow, NumPy.
+
+Pillow and NumPy are optional (``pip install 'sightline-client[photos]'``): without them files,
+bytes and URIs still work.
+"""
+
+import asyncio
+import io
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from sightline_client.values.catalog import ProductImage
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    Pixels: TypeAlias = Image | NDArray[np.uint8]
+    Photo: TypeAlias = "bytes | PathLike[str] | Uri | Pixels"
+else:
+    Photo = object
+
+MAX_BYTES = 10 * 1024 * 1024
+"""The suite's cap on one photo."""
+
+
+class Uri(str):
+    """Where the suite fetches a photo from: ``Uri("https://shop.example/shelf.jpg")``. The suite
+    refuses (URI_FORBIDDEN) what its settings do not allow. A plain ``str`` is no photo: it could
+    be a file or an address."""
+
+    __slots__ = ()
+
+
+async def load(photo: Photo) -> bytes | Uri:
+    """The photo as it will be sent: its bytes, or its address.
+
+    A photo is its bytes, its file, a ``Uri``, a Pillow image, or a NumPy array of shape (height,
+    width, 3) or (height, width), uint8, RGB or grey. Pixels become a lossless PNG, or, if that is
+    over the cap, a JPEG of quality 95. OSError for a file that can't be read, TypeError for
+    what is no photo."""
+    if isinstance(photo, bytes | Uri):
+        return photo
+    if isinstance(photo, PathLike):
+        return await asyncio.to_thread(Path(photo).read_bytes)
+    return await asyncio.to_thread(encode, photo)
+
+
+def product_image(photo: Photo) -> ProductImage:
+    """The photo of a product to be written. A file is read at once."""
+    if isinstance(photo, Uri):
+        return ProductImage(uri=photo)
+    if isinstance(photo, bytes):
+        return ProductImage(content=photo)
+    if isinstance(photo, PathLike):
+        return ProductImage(content=Path(photo).read_bytes())
+    return ProductImage(content=encode(photo))
+
+
+def encode(pixels: "Pixels") -> bytes:
+    """A Pillow image or a NumPy array as a file. TypeError for anything else."""
+    image = _image(pixels)
+    if image.mode not in {"RGB", "L", "RGBA"}:
+        image = image.convert("RGB")
+    out = io.BytesIO()
+    image.save(out, "PNG", compress_level=1)
+    if out.tell() > MAX_BYTES:
+        out = io.BytesIO()
+        image.convert("RGB").save(out, "JPEG", quality=95)
+    return out.getvalue()
+
+
+def _image(pixels: Any) -> "Image":
+    try:
+        from PIL import Image
+    except ImportError as error:  # pragma: no cover (both are installed for the tests)
+        raise TypeError(_not_a_photo(pixels)) from error
+    if isinstance(pixels, Image.Image):
+        return pixels
+    if not hasattr(pixels, "__array_interface__"):
+        raise TypeError(_not_a_photo(pixels))
+    shape, kind = pixels.shape, pixels.dtype.name
+    if kind != "uint8" or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in {3, 4})):
+        raise TypeError(
+            f"a photo is an array of uint8 of shape (height, width, 3), not {kind} of {shape}"
+        )
+    return Image.fromarray(pixels)
+
+
+def _not_a_photo(value: Any) -> str:
+    hint = ": write Path(…) for a file, Uri(…) for an address" if isinstance(value, str) else ""
+    return (
+        f"a photo is bytes, a path, a Uri, a Pillow image or a NumPy array, not"
+        f" {type(value).__name__}{hint}"
+    )

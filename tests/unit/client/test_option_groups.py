@@ -1,0 +1,41 @@
+"""Options that several commands have stand where their group does, with the group's defaults."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Annotated
+
+from sightline_client.cli.base.option_groups import OptionGroup, spread
+
+
+@dataclass(frozen=True)
+class Place(OptionGroup):
+    shop: Annotated[str, "where"] = "main"
+    seconds: float = 10.0
+
+
+def opened(*, name: str, place: Place, loud: bool = False) -> tuple[str, Place, bool]:
+    return name, place, loud
+
+
+def waited(*, place: Place = Place(seconds=30.0)) -> Place:
+    return place
+
+
+def test_a_groups_options_stand_in_its_place() -> None:
+    assert list(inspect.signature(spread(opened)).parameters) == ["name", "shop", "seconds", "loud"]
+    found = spread(opened)(name="a", shop="b", seconds=1.0, loud=True)
+    assert found == ("a", Place("b", 1.0), True)
+
+
+def test_a_groups_default_holds_those_of_its_options() -> None:
+    made = inspect.signature(spread(waited)).parameters
+    assert {name: each.default for name, each in made.items()} == {"shop": "main", "seconds": 30.0}
+    defaults = inspect.signature(spread(opened)).parameters
+    assert defaults["seconds"].default == 10.0
+
+
+def test_a_command_without_groups_is_left_as_it_is() -> None:
+    def plain(*, name: str) -> str:
+        return name
+
+    assert spread(plain) is plain

@@ -1,0 +1,113 @@
+"""A value that can't be read from its message is found when the package is imported."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pytest
+
+from sightline.common.v1 import answer_pb2, job_pb2, photo_pb2
+from sightline_client.convert.reading import reader
+
+
+@dataclass(frozen=True)
+class Edge:
+    left: float
+
+
+@dataclass(frozen=True)
+class Whole:
+    left: int
+
+
+@dataclass(frozen=True)
+class Absent:
+    left: float | None
+
+
+@dataclass(frozen=True)
+class Middle:
+    middle: float
+
+
+@dataclass(frozen=True)
+class Subject:
+    box: Edge
+    alternatives: tuple[Edge, ...]
+
+
+class Known(StrEnum):
+    RUNNING = "RUNNING"
+
+
+@dataclass(frozen=True)
+class Job:
+    state: Known | None
+    done: int
+
+
+def test_fields_of_the_same_name_are_read_at_any_depth() -> None:
+    read = reader(Subject, photo_pb2.Subject)
+    boxes = [photo_pb2.Box(left=0.25), photo_pb2.Box(left=0.5)]
+    message = photo_pb2.Subject(box=photo_pb2.Box(left=0.125), alternatives=boxes)
+    assert read(message) == Subject(Edge(0.125), (Edge(0.25), Edge(0.5)))
+
+
+def test_what_differs_is_given() -> None:
+    read = reader(Middle, photo_pb2.Box, middle=lambda box: (box.left + box.right) / 2)
+    assert read(photo_pb2.Box(left=0.25, right=0.75)) == Middle(0.5)
+    assert reader(Middle, photo_pb2.Box, middle="top")(photo_pb2.Box(top=1)) == Middle(1)
+
+
+def test_a_name_that_is_not_known_here_is_none_in_a_kind_without_unknown() -> None:
+    read = reader(Job, job_pb2.Job)
+    assert read(job_pb2.Job(state=job_pb2.Job.STATE_RUNNING)).state is Known.RUNNING
+    assert read(job_pb2.Job(state=job_pb2.Job.STATE_FAILED)).state is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        (Middle, r"sightline\.common\.v1\.Box has no middle"),
+        (Whole, r"sightline\.common\.v1\.Box\.left is no int"),
+        (Absent, r"sightline\.common\.v1\.Box\.left is never None"),
+    ],
+)
+def test_a_field_that_cannot_be_read_is_refused_where_the_reader_is_made(
+    kind: type, why: str
+) -> None:
+    with pytest.raises(TypeError, match=why):
+        reader(kind, photo_pb2.Box)
+
+
+def test_what_is_given_for_no_field_is_refused() -> None:
+    with pytest.raises(TypeError, match="Edge has no right"):
+        reader(Edge, photo_pb2.Box, right="right")
+
+
+def test_a_message_within_another_is_read_by_its_own_reader() -> None:
+    @dataclass(frozen=True)
+    class Version:
+        space: str
+
+    @dataclass(frozen=True)
+    class Versions:
+        spaces: tuple[Version, ...]
+
+    reader(Version, answer_pb2.SpaceVersion, space="version")
+    message = answer_pb2.Versions(spaces=[answer_pb2.SpaceVersion(space="a", version="b")])
+    (found,) = reader(Versions, answer_pb2.Versions)(message).spaces
+    assert found == Version("b")
+
+
+def test_a_reader_is_of_one_message_alone() -> None:
+    @dataclass(frozen=True)
+    class Corner:
+        x: float
+
+    @dataclass(frozen=True)
+    class Corners:
+        box: Corner
+
+    reader(Corner, answer_pb2.ScorePart, x="value")
+    with pytest.raises(TypeError, match=r"sightline\.common\.v1\.Box has no x"):
+        reader(Corners, photo_pb2.Subject)
