@@ -18,7 +18,8 @@ import grpc
 import pytest
 
 from local_suite.suite import Suite
-from sightline_client.cli import doctor, here
+from sightline_client.cli.commands import doctor
+from sightline_client.cli.work import here
 from tests.advice import FOLLOWED, Followed, commands
 from tests.live.hands import WINES, Hands
 from tests.waiting import SECONDS
