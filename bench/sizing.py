@@ -1,6 +1,6 @@
-"""How large a machine or cluster has to be: the arithmetic behind docs/sizing.md.
+"""How large a machine or cluster has to be: the arithmetic behind docs/operate/sizing.md.
 
-``python -m bench.sizing`` prints the tables; ``python -m bench.sizing docs/sizing.md`` puts them
+``python -m bench.sizing`` prints the tables; ``python -m bench.sizing docs/operate/sizing.md`` puts them
 where the page has them. Gigabytes are 10^9 bytes.
 """
 

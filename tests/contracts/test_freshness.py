@@ -67,7 +67,7 @@ def test_every_reason_that_a_caller_can_meet_is_explained_and_no_other() -> None
         for path in sources
         for reason in re.findall(r'\breason="([A-Z_]+)"', path.read_text())
     }
-    text = (ROOT / "docs/errors.md").read_text()
+    text = (ROOT / "docs/integrate/errors.md").read_text()
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| ")]
     explained = {
         reason for cell in rows for reason in re.findall(r"[A-Z]+(?:_[A-Z]+)+|INTERNAL", cell)

@@ -11,8 +11,8 @@ PAGES = sorted(
     for place in (
         "*.md",
         "docs/*.md",
-        "docs/clients/*.md",
-        "docs/clients/*/*.md",
+        "docs/integrate/clients/*.md",
+        "docs/integrate/clients/*/*.md",
         "client/*.md",
         "bench/*.md",
         "services/*/*.md",

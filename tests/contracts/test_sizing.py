@@ -35,7 +35,7 @@ def memory(part: dict[str, Any]) -> int:
 
 
 def test_the_page_holds_the_tables_as_they_are_computed() -> None:
-    assert sizing.filled(PAGE) == PAGE, "run: python -m bench.sizing docs/sizing.md"
+    assert sizing.filled(PAGE) == PAGE, "run: python -m bench.sizing docs/operate/sizing.md"
 
 
 def test_what_the_page_says_in_words_is_computed_too() -> None:

@@ -40,7 +40,7 @@ const errors = new protobuf.Root();
 errors.resolvePath = (_, name) => join(protos, name);
 errors.loadSync(["google/rpc/status.proto", "google/rpc/error_details.proto"]);
 
-// The reason to decide by (docs/errors.md); "" when the error comes from no service of Sightline's.
+// The reason to decide by (docs/integrate/errors.md); "" when the error comes from no service of Sightline's.
 function reason(error) {
   const [bytes] = error.metadata?.get("grpc-status-details-bin") ?? [];
   if (!bytes) return "";

@@ -22,7 +22,7 @@ import (
 // patience is the deadline: what a shopper's page can wait is 1 or 2 s; a laptop may be busy.
 const patience = 20 * time.Second
 
-// reason is what to decide by (docs/errors.md); "" when the error is of no service of Sightline's.
+// reason is what to decide by (docs/integrate/errors.md); "" when the error is of no service of Sightline's.
 func reason(err error) string {
 	for _, detail := range status.Convert(err).Details() {
 		if info, ok := detail.(*errdetails.ErrorInfo); ok {

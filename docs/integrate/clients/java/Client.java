@@ -58,7 +58,7 @@ public final class Client {
     System.out.println("written: " + written.getWrittenCount());
   }
 
-  /** What to decide by (docs/errors.md); "" when the error is of no service of Sightline's. */
+  /** What to decide by (docs/integrate/errors.md); "" when the error is of no service of Sightline's. */
   private static String reason(StatusRuntimeException error)
       throws InvalidProtocolBufferException {
     var status = StatusProto.fromThrowable(error);
