@@ -93,7 +93,7 @@ proto: setup .cache/googleapis ## Generate the contract's Python code
 	$(BIN)/python protos/generate.py
 
 docs: setup ## Build the site of docs/ into .cache/site; a broken link or anchor fails
-	$(BIN)/mkdocs --quiet build --strict --site-dir .cache/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict --site-dir .cache/site
 
 reference: setup ## Generate docs/reference from the code: settings, metrics, commands
 	$(BIN)/python docs/generate.py

@@ -1,4 +1,4 @@
-"""What the pages of docs/integrate/clients have protoc compile is all there, whatever toolchain is."""
+"""What the pages of docs/integrate/clients compile by protoc is all there, on any machine."""
 
 import os
 import re

@@ -1,7 +1,7 @@
 """A client in another language that was given an address and no file of ours.
 
-It learns the services and their messages by reflection (docs/integrate/clients/node/reflection.mjs), so what
-it can do is what any standard client can do.
+It learns the services and their messages by reflection (reflection.mjs of
+docs/integrate/clients/node), so what it can do is what any standard client can do.
 """
 
 import json

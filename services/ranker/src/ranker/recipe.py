@@ -1,7 +1,7 @@
 """What besides the data decides a model: its recipe, kept in the manifest and searched over.
 
-Every default is to be the choice of a validation split in time, never of a test; docs/operate/models.md
-says of which.
+Every default is to be the choice of a validation split in time, never of a test;
+docs/research/quality.md says of which.
 """
 
 from collections.abc import Mapping
