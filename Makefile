@@ -20,7 +20,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces test check up wines run down status setup tools lint types imports protolint proto protos-bundle image images bench bench-full fuzz chaos-retriever chaos-embedder format clean
+.PHONY: help demo demo-models demo-upgrade demo-spaces test check up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz chaos-retriever chaos-embedder format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -94,6 +94,12 @@ protolint: setup .cache/googleapis
 
 proto: setup .cache/googleapis ## Generate the contract's Python code
 	$(BIN)/python protos/generate.py
+
+docs: setup ## Build the site of docs/ into .cache/site; a broken link or anchor fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict --site-dir .cache/site
+
+reference: setup ## Generate docs/reference from the code: settings, metrics, commands
+	$(BIN)/python docs/generate.py
 
 protos-bundle: setup ## Write the contract's .proto files and their imports into one folder (OUT=, default dist/protos)
 	$(BIN)/python -m sightline.protos $(OUT)

@@ -35,7 +35,7 @@ Say: TypeAlias = Callable[[str], None]
 
 COUNT, DIMENSION = 10_000, 80
 KINDS = {LITE: IndexKind.FLAT, SERVER: IndexKind.HNSW}
-"""What docs/engines.md advises for so many products."""
+"""What docs/operate/engines.md advises for so many products."""
 RATE = 500
 """Upserts a second."""
 BATCH = 25

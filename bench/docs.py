@@ -6,8 +6,8 @@ from bench.machine import ROOT
 from bench.model import Result, Table
 from bench.report import verdict
 
-EMBEDDER = ROOT / "docs" / "embedder.md"
-PERFORMANCE = ROOT / "docs" / "performance.md"
+EMBEDDER = ROOT / "docs" / "research" / "embedder.md"
+PERFORMANCE = ROOT / "docs" / "research" / "performance.md"
 PAGES = {
     "accuracy": EMBEDDER,
     "embedding": EMBEDDER,

@@ -3,8 +3,8 @@
 Two protocols (``ranker.evaluation.splits``), each with a fifth held out: the tails of everybody's
 events, and all events after a moment. Whatever is chosen is chosen on a validation split made by
 the same protocol inside the training part, with which the recipe's own defaults were chosen, too
-(docs/quality.md). A blend is chosen there anew; then the recipe is fitted on the whole training
-part, and the test part is looked at once. All systems are given the same last events.
+(docs/research/quality.md). A blend is chosen there anew; then the recipe is fitted on the whole
+training part, and the test part is looked at once. All systems are given the same last events.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,7 @@
-"""How large a machine or cluster has to be: the arithmetic behind docs/sizing.md.
+"""How large a machine or cluster has to be: the arithmetic behind docs/operate/sizing.md.
 
-``python -m bench.sizing`` prints the tables; ``python -m bench.sizing docs/sizing.md`` puts them
-where the page has them. Gigabytes are 10^9 bytes.
+``python -m bench.sizing`` prints the tables; ``python -m bench.sizing docs/operate/sizing.md``
+puts them where the page has them. Gigabytes are 10^9 bytes.
 """
 
 import math
@@ -15,7 +15,7 @@ from bench.machine import ROOT
 from retriever.adapters.milvus.filters import COLUMNS
 from retriever.domain.generation import IndexParameters
 
-PAGE = ROOT / "docs" / "sizing.md"
+PAGE = ROOT / "docs" / "operate" / "sizing.md"
 GB = 10**9
 MEBIBYTE = 2**20
 

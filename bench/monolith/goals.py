@@ -13,7 +13,7 @@ from bench.statistics import median_ratio, percentile
 BUSY = 8
 """Callers at which processor time and answers a second are compared."""
 BEFORE: Mapping[str, float] = {PRODUCT: 17.0, USER: 37.0}
-"""Answers a second of 8 callers before the fast path (3,068 photos; docs/performance.md)."""
+"""Answers a second of 8 callers before the fast path (docs/research/performance.md)."""
 FASTER = 10.0
 WITH_VARIANTS = 1.3
 CHAIN_TIMES = 1.5

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Unpacks Debian's Go and Java libraries, gRPC and protoc into .tools/languages, for the tests of
-# docs/clients; of these only a JDK is installed, where there is none. Nothing fails: where something is
+# docs/integrate/clients; of these only a JDK is installed, where there is none. Nothing fails: where something is
 # missing, those tests say NOT MEASURED. About 320 MB, most of it Go's own compiler and sources.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -15,7 +15,7 @@ packages="
 there=$PWD/.tools/languages
 [ -e "$there/.complete" ] && exit 0
 command -v apt-get >/dev/null 2>&1 || {
-  echo 'no apt: the Go and Java examples of docs/clients are not measured' >&2
+  echo 'no apt: the Go and Java examples of docs/integrate/clients are not measured' >&2
   exit 0
 }
 folder=$(mktemp -d)

@@ -1,4 +1,4 @@
-"""What the pages of docs/clients have protoc compile is all there, whatever toolchain is."""
+"""What the pages of docs/integrate/clients compile by protoc is all there, on any machine."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import pytest
 from sightline.protos import bundle, write
 
 ROOT = Path(__file__).parents[2]
-CLIENTS = ROOT / "docs" / "clients"
+CLIENTS = ROOT / "docs" / "integrate" / "clients"
 PROTOC = f"""#!/bin/bash
 kept=()
 for each in "$@"; do
@@ -27,8 +27,8 @@ def test_plain_protoc_compiles_what_the_page_names(language: str, tmp_path: Path
     page = (CLIENTS / language / "README.md").read_text("utf-8")
     typed = "".join(re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
     generating = re.sub(r"^(go|javac?) .*\n", "", typed, flags=re.MULTILINE)
-    assert "protoc -I ../../../dist/protos" in generating
-    folder = tmp_path / "docs" / "clients" / language
+    assert "protoc -I ../../../../dist/protos" in generating
+    folder = tmp_path / "docs" / "integrate" / "clients" / language
     folder.mkdir(parents=True)
     write(tmp_path / "dist" / "protos")
     (tmp_path / "protoc").write_text(PROTOC)

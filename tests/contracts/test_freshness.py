@@ -34,7 +34,7 @@ def test_every_package_has_the_version_that_the_changelog_tells_of() -> None:
 
 def test_every_make_target_that_a_text_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("services/*/README.md")]
+    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/*/*.md"), *ROOT.glob("services/*/README.md")]
     named = {
         (path.name, target)
         for path in texts
@@ -67,8 +67,9 @@ def test_every_reason_that_a_caller_can_meet_is_explained_and_no_other() -> None
         for path in sources
         for reason in re.findall(r'\breason="([A-Z_]+)"', path.read_text())
     }
-    text = (ROOT / "docs/errors.md").read_text()
-    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| ")]
+    pages = [ROOT / "docs" / place / "errors.md" for place in ("integrate", "operate")]
+    lines = [line for page in pages for line in page.read_text().splitlines()]
+    rows = [line.split("|")[1] for line in lines if line.startswith("| ")]
     explained = {
         reason for cell in rows for reason in re.findall(r"[A-Z]+(?:_[A-Z]+)+|INTERNAL", cell)
     }

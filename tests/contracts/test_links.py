@@ -1,6 +1,7 @@
-"""Links from page to page lead somewhere."""
+"""Links from page to page lead somewhere, and so do the pages that code and settings name."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,14 @@ PAGES = sorted(
     page
     for place in (
         "*.md",
-        "docs/*.md",
-        "docs/clients/*.md",
-        "docs/clients/*/*.md",
+        "docs/**/*.md",
         "client/*.md",
         "bench/*.md",
         "services/*/*.md",
         "deploy/*/*.md",
     )
     for page in ROOT.glob(place)
+    if "node_modules" not in page.parts
 )
 
 
@@ -34,3 +34,26 @@ def test_every_link_within_the_repository_leads_somewhere(page: Path) -> None:
         there = (page.parent / name).resolve() if name else page
         assert there.exists(), name
         assert not head or there.suffix != ".md" or head in heads(there), f"{name}#{head}"
+
+
+def named() -> set[tuple[str, str, str]]:
+    """Every page of docs/ that a file names by its path: the file, the page, the heading."""
+    found = subprocess.run(
+        ["git", "grep", "-IonE", r"(^|[^/a-z])docs/[a-zA-Z0-9/-]+\.md(#[a-z0-9-]+)?"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [line.split(":", 2) for line in found.stdout.splitlines()]
+    paths = [(file, path[path.index("docs/") :].partition("#")) for file, _, path in lines]
+    # Old entries of the changelog name pages as they were.
+    return {(file, page, head) for file, (page, _, head) in paths if file != "CHANGELOG.md"}
+
+
+def test_every_page_that_a_file_names_by_its_path_is_there() -> None:
+    names = named()
+    assert len(names) > 30
+    for file, page, head in names:
+        assert (ROOT / page).exists(), f"{file}: {page}"
+        assert not head or head in heads(ROOT / page), f"{file}: {page}#{head}"

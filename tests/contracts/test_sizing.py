@@ -13,7 +13,7 @@ from bench.sizing import GB, Shop
 from retriever.adapters.milvus import index as milvus
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "sizing.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "operate" / "sizing.md").read_text(encoding="utf-8")
 CLUSTER = ROOT / "deploy" / "milvus-cluster"
 SIZES = {"values-1m.yaml": Shop(1_000_000, 1_280), "values-20m.yaml": Shop(20_000_000, 1_280)}
 UNITS = {"Mi": 2**20, "Gi": 2**30}
@@ -35,7 +35,7 @@ def memory(part: dict[str, Any]) -> int:
 
 
 def test_the_page_holds_the_tables_as_they_are_computed() -> None:
-    assert sizing.filled(PAGE) == PAGE, "run: python -m bench.sizing docs/sizing.md"
+    assert sizing.filled(PAGE) == PAGE, "run: python -m bench.sizing docs/operate/sizing.md"
 
 
 def test_what_the_page_says_in_words_is_computed_too() -> None:

@@ -17,7 +17,7 @@ from examples.wines.catalogue import load_wines
 from sightline.protos import write
 
 ROOT = Path(__file__).parents[2]
-CLIENTS = ROOT / "docs" / "clients"
+CLIENTS = ROOT / "docs" / "integrate" / "clients"
 LANGUAGES = ROOT / ".tools" / "languages" / "usr"
 GO = LANGUAGES / "lib" / "go-1.19" / "bin"
 ADDRESS = "127.0.0.1:8600"
@@ -31,7 +31,7 @@ SECONDS = 400
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a clone has after `make protos-bundle`, as far as the pages name it."""
     folder = tmp_path_factory.mktemp("clone")
-    shutil.copytree(CLIENTS, folder / "docs" / "clients", ignore=_made)
+    shutil.copytree(CLIENTS, folder / "docs" / "integrate" / "clients", ignore=_made)
     (folder / "examples").symlink_to(ROOT / "examples")
     write(folder / "dist" / "protos")
     return folder
@@ -55,7 +55,7 @@ def follow(language: str, repository: Path, gateway: str, **environment: str) ->
     # Debian's packages are unpacked here, and not installed.
     commands = commands.replace("/usr/share/java", str(LANGUAGES / "share/java"))
     commands = commands.replace("/usr/bin/", f"{LANGUAGES}/bin/")
-    folder = Path(environment.get("PWD", repository / "docs" / "clients" / language))
+    folder = Path(environment.get("PWD", repository / "docs" / "integrate" / "clients" / language))
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands],
         cwd=folder,
@@ -110,7 +110,7 @@ def test_go(repository: Path, gateway: str, shop_is_open: None, tmp_path: Path) 
     sources.mkdir()
     for each in (LANGUAGES / "share/gocode/src").iterdir():
         (sources / each.name).symlink_to(each)
-    (sources / "sightline").symlink_to(repository / "docs" / "clients" / "go")
+    (sources / "sightline").symlink_to(repository / "docs" / "integrate" / "clients" / "go")
     environment |= {
         "PWD": str(sources / "sightline"),
         "GOPATH": str(tmp_path),
@@ -122,7 +122,7 @@ def test_go(repository: Path, gateway: str, shop_is_open: None, tmp_path: Path) 
 
     module = sources / "shop.example/backend/sightline"
     module.parent.mkdir(parents=True)
-    module.symlink_to(repository / "docs/clients/go/own")
+    module.symlink_to(repository / "docs/integrate/clients/go/own")
     vetted = subprocess.run(
         ["go", "vet", ".", "shop.example/backend/sightline/gateway/v1"],
         cwd=sources / "sightline",

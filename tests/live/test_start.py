@@ -17,8 +17,10 @@ from local_suite.__main__ import from_environment
 from tests.advice import commands
 
 ROOT = Path(__file__).parents[2]
-START = ROOT / "docs" / "start"
-PAGES = re.findall(r"\]\((\S+\.md)\)", (START / "README.md").read_text())[:8]
+TUTORIALS = ROOT / "docs" / "tutorials"
+PAGES = re.findall(r"^\d+\. \[.*?\]\((\S+\.md)\)", (TUTORIALS / "README.md").read_text(), re.M)
+FIRST_HOUR = "../start/first-hour.md"
+QUICKSTART = "../start/quickstart.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS = 900
 FROM_ADDRESSES = "sightline products import examples/exports/shopify.csv --set currency=EUR"
@@ -84,7 +86,7 @@ class Desk:
     def page(self, name: str) -> dict[str, str]:
         """Type all of a page; what each command printed."""
         said: dict[str, str] = {}
-        for kind, block in BLOCK.findall((START / name).read_text()):
+        for kind, block in BLOCK.findall((TUTORIALS / name).read_text()):
             if kind == "python":
                 said[block] = self.python(block)
                 continue
@@ -97,7 +99,7 @@ class Desk:
 def transcript(name: str) -> list[tuple[str, list[str]]]:
     """The commands of a page, each with the lines that it is shown to print."""
     told: list[tuple[str, list[str]]] = []
-    for kind, block in BLOCK.findall((START / name).read_text()):
+    for kind, block in BLOCK.findall((TUTORIALS / name).read_text()):
         for line in block.splitlines() if kind == "console" else ():
             if line.startswith("$ "):
                 told.append((line[2:], []))
@@ -143,7 +145,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 
 def test_the_first_hour_goes_as_it_is_told(desk: Desk) -> None:
-    typed = transcript("first-hour.md")
+    typed = transcript(FIRST_HOUR)
     assert len(typed) > 10
     assert said_to_fix(desk.shell("sightline status", code=1)) == [typed[0][0]]
     for command, expected in typed:
@@ -178,9 +180,9 @@ def test_the_first_day_page_by_page(desk: Desk) -> None:
     said: dict[str, dict[str, str]] = {}
     for name in PAGES:
         said[name] = desk.page(name)
-        if name == "quickstart.md":  # before load-my-catalog.md names the hosts
+        if name == QUICKSTART:  # before load-my-catalog.md names the hosts
             assert "URI_FORBIDDEN" in desk.shell(FROM_ADDRESSES, code=1)
-    first = said["quickstart.md"]
+    first = said[QUICKSTART]
     assert "What to type next" in first["make up WINES=1"]
     found = first["sightline recommend --image examples/wines/images/100062.jpg --top 5"]
     assert "Origem Merlot" in found

@@ -1,7 +1,7 @@
 """A client in another language that was given an address and no file of ours.
 
-It learns the services and their messages by reflection (docs/clients/node/reflection.mjs), so what
-it can do is what any standard client can do.
+It learns the services and their messages by reflection (reflection.mjs of
+docs/integrate/clients/node), so what it can do is what any standard client can do.
 """
 
 import json
@@ -16,7 +16,7 @@ import pytest
 from examples.wines.catalogue import load_wines
 from tests.waiting import SECONDS
 
-NODE = Path(__file__).parents[2] / "docs" / "clients" / "node"
+NODE = Path(__file__).parents[2] / "docs" / "integrate" / "clients" / "node"
 IMAGES = Path(__file__).parents[2] / "examples" / "wines" / "images"
 
 

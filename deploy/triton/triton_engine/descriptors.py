@@ -2,8 +2,8 @@
 
 ``python -m triton_engine.descriptors NAME SIDE`` writes one of them alone, as an ONNX graph.
 
-None is on in the models that are shipped: docs/embedder.md tells what each was worth. All look at
-RGB in [0, 255], [N, 3, side, side], and give float32 [N, size], of the sizes in
+None is on in the models that are shipped: docs/research/embedder.md has what each was worth. All
+look at RGB in [0, 255], [N, 3, side, side], and give float32 [N, size], of the sizes in
 `backbone.DESCRIPTORS`.
 """
 

@@ -1,7 +1,5 @@
 """The embedder's settings."""
 
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,9 +54,3 @@ def test_all_bad_ones_are_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: 
 def test_every_setting_is_documented() -> None:
     fields = EmbedderSettings.model_fields
     assert [name for name, field in fields.items() if not field.description] == []
-
-
-def test_the_readme_names_every_setting_and_no_other() -> None:
-    readme = Path(__file__).resolve().parents[3] / "services/embedder/README.md"
-    named = set(re.findall(r"EMBEDDER_[A-Z_]+", readme.read_text())) - {"EMBEDDER_UNAVAILABLE"}
-    assert named == {f"EMBEDDER_{name.upper()}" for name in EmbedderSettings.model_fields}

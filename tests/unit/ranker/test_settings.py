@@ -1,8 +1,6 @@
 import os
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -89,10 +87,3 @@ def test_a_record_that_can_not_be_opened_by_this_url_is_refused(
     monkeypatch.setenv("RANKER_DATABASE_URL", url)
     with pytest.raises(SystemExit):
         load(RankerSettings)
-
-
-def test_the_readme_names_every_setting_and_no_other() -> None:
-    readme = Path(__file__).resolve().parents[3] / "services/ranker/README.md"
-    named = set(re.findall(r"RANKER_[A-Z_]+", readme.read_text()))
-    fields = RankerSettings.model_fields.keys() | TrainSettings.model_fields.keys()
-    assert named == {f"RANKER_{name.upper()}" for name in fields}

@@ -42,10 +42,3 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nonsense_is_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Settings(**bad)  # type: ignore[arg-type]
-
-
-def test_the_readme_names_every_variable_and_no_other() -> None:
-    readme = (ROOT / "services" / "retriever" / "README.md").read_text()
-    table = readme.split("## Settings")[1].split("## The rooms")[0]
-    named = {word.strip("`,") for word in table.split() if word.startswith("`RETRIEVER_")}
-    assert named == {f"RETRIEVER_{name.upper()}" for name in Settings.model_fields}

@@ -1,4 +1,4 @@
-"""How answers fared with shoppers, as plain values; docs/online.md explains each figure."""
+"""How answers fared with shoppers, as plain values; docs/operate/online.md explains each figure."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

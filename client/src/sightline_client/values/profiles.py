@@ -1,4 +1,4 @@
-"""What is known of shoppers and products, as plain values; docs/profiles.md explains each."""
+"""What is known of shoppers and products, as plain values (docs/integrate/profiles.md)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

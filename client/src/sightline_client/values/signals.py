@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from sightline_client.values.photos import Photo
 
 AWAY_WEIGHT = 0.5
-"""How much what is not wanted counts unless said otherwise: docs/signals.md says why."""
+"""How much what is not wanted counts unless said otherwise: docs/integrate/signals.md says why."""
 
 
 @dataclass(frozen=True, slots=True)

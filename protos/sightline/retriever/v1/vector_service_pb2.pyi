@@ -215,7 +215,7 @@ class SearchResponse(google.protobuf.message.Message):
     retriever ("in memory, 3068 rows compared"), every row compared by the engine ("flat, 2 rounds, 400 rows"), a walk through a graph ("graph ef 8000, 1 round, 100 rows, about 5% pass"), the rows that pass, compared
     by the engine ("compared by the engine in 4 slices, 1 round, 100 rows, about 15% pass") or by the retriever
     ("exact over 42 matches, 1 round, 42 rows, by price"). Rounds beyond the first refill a page that
-    near-duplicates, exclusions or the re-check of the filter had thinned. docs/filters.md explains the words.
+    near-duplicates, exclusions or the re-check of the filter had thinned. docs/integrate/filters.md explains the words.
     """
     @property
     def candidates(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:

@@ -67,7 +67,7 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings):
     exact_rows: int = Field(default=EXACT_ROWS, ge=0, le=10_000_000)
     """Photos of a generation, and products of a catalog by their words, at most, that searches
     compare in memory instead of asking the engine and the store's full-text search, which keep
-    their indexes either way; 0 = these answer always. docs/engines.md."""
+    their indexes either way; 0 = these answer always. docs/operate/engines.md."""
 
     exact_megabytes: int = Field(default=EXACT_BYTES // 2**20, ge=1, le=1_000_000)
     """Vectors of a generation, at most, that are held for that, in MiB: 4 × photos × dimensions."""

@@ -99,7 +99,7 @@ def findings(status: Status, gateway: str) -> Iterator[Finding]:
             )
     yield from _catalog(status)
     for advice in status.advice:
-        yield Finding(advice, "see docs/engines.md")
+        yield Finding(advice, "see docs/operate/engines.md")
     if not status.model_version:
         yield Finding(
             "ranking model: none yet; answers come from similarity and popularity",

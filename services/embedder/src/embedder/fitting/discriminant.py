@@ -25,7 +25,7 @@ BY_VIEWS: Final = 50.0
 
 @dataclass(frozen=True, slots=True)
 class Shrinkage:
-    """How the scatters are shrunk; docs/embedder.md says how the defaults were chosen."""
+    """How the scatters are shrunk; docs/research/embedder.md says how the defaults were chosen."""
 
     within: float = 0.2
     """Share of the identity in the scatter within products, 0 to 1."""

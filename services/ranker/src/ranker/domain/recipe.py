@@ -1,7 +1,7 @@
 """What besides the data decides a model: its recipe, kept in the manifest and searched over.
 
-Every default is to be the choice of a validation split in time, never of a test; docs/models.md
-says of which.
+Every default is to be the choice of a validation split in time, never of a test;
+docs/research/quality.md says of which.
 """
 
 from collections.abc import Mapping
@@ -102,7 +102,7 @@ class Recipe:
     """By what the style is multiplied as a feature: AUC of cold films .736 at .1, .729 at .3."""
     shared_scale: float = 0.2
     """By what the features that products share are multiplied beside their own ids, which are 1.
-    At 1 they make products too alike for a session: see docs/quality.md."""
+    At 1 they make products too alike for a session: see docs/research/quality.md."""
     item_item: ItemItem = ItemItem.TRANSITION
     transition_penalty: float = 1600.0
     """TRANSITION's λ."""

@@ -54,7 +54,7 @@ class Signals:
     """Below 1, so that buying again still says more."""
     liked_rating: float = 3.0
     """Stars, 0 to 5, from which a rating speaks for a product. Chosen on validation; see
-    docs/profiles.md."""
+    docs/research/profiles.md."""
     rating_power: float = 1.0
     """How much less four stars say than five: (4/5)^power; 0 = the same."""
     half_life_days: float = 365.0

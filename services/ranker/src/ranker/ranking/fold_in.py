@@ -19,7 +19,7 @@ SESSION_PRIOR = 0.5
 """Products that are like nothing, added to the last ones of a shopper who has no long-term vector:
 what a first click says is shrunk towards what everybody likes. With 1 it lifts nDCG@10 of newcomers
 to MovieLens-100k from .434 to .474 after their first event, but costs shoppers in the middle of a
-visit .006; with a half these lose .002. See docs/quality.md."""
+visit .006; with a half these lose .002. See docs/research/quality.md."""
 
 LIKED_PRIOR = 4.0
 """The same for item_item: with it the weights that are best for long histories are best for unseen

@@ -17,7 +17,7 @@ square and the cube of the products. KNN does not: it is the cosine of what came
 comes next, C[j, i] / √(A[j, j] · B[i, i]) with B = Σ v_t n_tᵀ n_t, shrunk where little is known; a
 catalog that is too large for the other two gets it in their place.
 
-What was tried, and how it was chosen, is in docs/quality.md.
+What was tried, and how it was chosen, is in docs/research/quality.md.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
 """A search in memory: every vector of a small generation compared, on arrays, at once.
 
 What an engine answers of ten thousand rows takes a matrix product of a millisecond; see
-docs/engines.md for where the engine becomes the better of the two.
+docs/research/engines.md for where the engine becomes the better of the two.
 """
 
 import asyncio

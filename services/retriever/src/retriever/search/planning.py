@@ -15,7 +15,7 @@ passes 1% is .31 (Milvus Lite, 10,000 rows) or .11 (50,000). So
 
 The share that passes is estimated from a sample of the catalog, see `Sample`. A wrong estimate
 costs time or recall; what comes back short because of it is made up for, see `nearest`. What was
-measured for the thresholds stands in docs/engines.md.
+measured for the thresholds stands in docs/research/engines.md.
 """
 
 import math

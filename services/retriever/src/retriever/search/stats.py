@@ -58,7 +58,7 @@ def _advice(generation: Generation, rows: int) -> str:
     return (
         f"{rows:,} rows of the space {generation.space} are searched by Milvus Lite, which goes "
         "through all of them each time: use the Milvus server (make up ENGINE=server, see "
-        "docs/engines.md), or hold more in memory (RETRIEVER_EXACT_ROWS)"
+        "docs/operate/engines.md), or hold more in memory (RETRIEVER_EXACT_ROWS)"
     )
 
 

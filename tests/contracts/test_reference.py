@@ -1,0 +1,65 @@
+"""docs/reference says what the code says."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.contracts.settings import CLASSES, variables
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def test_the_generated_pages_are_those_that_the_code_makes_now() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/generate.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_variable_of_every_process_is_in_the_settings() -> None:
+    named = set(re.findall(r"^\| `([A-Z_]+)`", (REFERENCE / "settings.md").read_text(), re.M))
+    assert named == set().union(*map(variables, CLASSES))
+
+
+REASONS = {
+    "EMBEDDER_ANSWER_INVALID",
+    "EMBEDDER_UNAVAILABLE",
+    "GATEWAY_UNREACHABLE",
+    "RANKER_UNAVAILABLE",
+    "RETRIEVER_UNAVAILABLE",
+}
+"""What errors are called, and no variable."""
+PAGES = [
+    page
+    for place in ("*.md", "docs/*/*.md", "services/*/*.md", "deploy/*/*.md", "client/*.md")
+    for page in ROOT.glob(place)
+    if page.name != "CHANGELOG.md"
+]
+
+
+def test_every_variable_that_a_page_names_is_one() -> None:
+    known = set().union(*map(variables, CLASSES))
+    named = {
+        (page.name, name)
+        for page in PAGES
+        for name in re.findall(
+            r"\b(?:GATEWAY|EMBEDDER|RETRIEVER|RANKER)_[A-Z_]*[A-Z]\b(?!_)", page.read_text("utf-8")
+        )
+    }
+    assert len({name for _, name in named}) > 100
+    assert {each for each in named if each[1] not in known | REASONS} == set()
+
+
+def test_every_metric_that_an_alert_reads_is_in_the_metrics() -> None:
+    alerts = (ROOT / "deploy" / "monitoring" / "alerts.yaml").read_text()
+    read = set(re.findall(r"\bsightline_[a-z_]+", alerts))
+    listed = set(re.findall(r"`(sightline_[a-z_]+)`", (REFERENCE / "metrics.md").read_text()))
+    assert len(read) >= 8
+    assert read <= listed
