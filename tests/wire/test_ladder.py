@@ -14,12 +14,19 @@ import pytest
 
 from sightline.common.v1 import answer_pb2
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
-from tests.engines import MilvusLite
+from tests.engines import MilvusLite, milvus_lite
 from tests.fakes.photos import photo
 from tests.waiting import until
-from tests.wire.test_retriever import Shop, compare, engine, shop, text, vector, wine
+from tests.wire.retriever_shop import Shop, compare, shop, text, vector, wine
 
-__all__ = ["engine", "shop"]  # fixtures
+__all__ = ["shop"]  # fixtures
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusLite]:
+    """One that no other file's tests need: it is killed here."""
+    with milvus_lite(tmp_path_factory.mktemp("engine") / "milvus") as running:
+        yield running
 
 
 @pytest.fixture

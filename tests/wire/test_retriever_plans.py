@@ -25,9 +25,9 @@ from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline_rules.filters import Money
 from tests.fakes.index import DIMENSION, VERSION
 from tests.waiting import until
-from tests.wire.test_retriever import Shop, compare, engine, shop, text
+from tests.wire.retriever_shop import Shop, compare, shop, text
 
-__all__ = ["engine", "shop"]  # fixtures
+__all__ = ["shop"]  # fixtures
 
 
 @pytest.fixture

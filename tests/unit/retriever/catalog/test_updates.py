@@ -27,7 +27,7 @@ from servicekit.errors import ServiceError
 from servicekit.requests import RequestInvalid
 from sightline_rules.filters import Availability, Money
 from sightline_rules.photos import image_id
-from tests.fakes.index import FakePhotos
+from tests.fakes.photo_store import FakePhotos
 from tests.fakes.photos import photo
 from tests.unit.retriever.conftest import Clock, generation, vectors, write
 

@@ -23,7 +23,9 @@ from retriever.indexing.embedding import embed_pending
 from retriever.record import Record
 from sightline_rules.filters import All
 from sightline_rules.photos import image_id
-from tests.fakes.index import VERSION, FakeEmbedder, FakePhotos
+from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.index import VERSION
+from tests.fakes.photo_store import FakePhotos
 from tests.stores import each_engine
 from tests.unit.retriever.conftest import generation, write
 
