@@ -13,7 +13,7 @@ from retriever.adapters.backup_files import BackupFiles
 from retriever.backup import backups, restores
 from retriever.catalog import products
 from retriever.domain.collections import shaped
-from retriever.domain.generation import IndexKind, IndexParameters, Metric
+from retriever.domain.generation import IndexKind, IndexParameters, Metric, Verification
 from retriever.domain.product import Amount, ImageDraft, Offer, Order, Product, ProductDraft
 from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
