@@ -117,11 +117,11 @@ def _validated(
     every, shown = np.arange(len(asked.products)), np.arange(len(data.train.products))
     for name, count in ((VAL_ONE, 1), (VAL_FOUR, VIEWS)):
         ours = vectors(fitted, asked, every, count), vectors(fitted, labelled, shown, VIEWS)
-        told = None
+        guessed = None
         if fitted.head is not None:
-            told = space.categories(fitted.head, ours[0])[:, :-1].argmax(axis=1)
-            told = np.array(fitted.head.categories)[told, 0]
-        found[name] = _compared(data, ours, (before, plain), told)
+            guessed = space.categories(fitted.head, ours[0])[:, :-1].argmax(axis=1)
+            guessed = np.array(fitted.head.categories)[guessed, 0]
+        found[name] = _compared(data, ours, (before, plain), guessed)
     return found
 
 
@@ -211,7 +211,7 @@ def _compared(
     data: Grocery,
     ours: tuple[Floats, Floats],
     before: tuple[Floats, Floats],
-    told: npt.NDArray[np.str_] | None,
+    guessed: npt.NDArray[np.str_] | None,
 ) -> tuple[Figure, ...]:
     """Queries and photos in both spaces: paired by query."""
     wanted, shown = data.validation.products, data.train.products
@@ -220,12 +220,12 @@ def _compared(
         HIT: [hits(*_pair(each, wanted, shown), 5) for each in (ours, before)],
         PRECISION: [average_precisions(*_pair(each, wanted, shown)) for each in (ours, before)],
     }
-    if told is not None:
+    if guessed is not None:
         truth = np.array([data.categories[product] for product in wanted])
         numbers = numbered([data.categories[product] for product in shown])
         names = list(dict.fromkeys(data.categories[product] for product in shown))
         nearest = np.array(names)[nearest_mean(before[0], before[1], numbers)]
-        columns[CATEGORY] = [told == truth, nearest == truth]
+        columns[CATEGORY] = [guessed == truth, nearest == truth]
     return tuple(figure_of(name, one, other) for name, (one, other) in columns.items())
 
 

@@ -72,9 +72,6 @@ class Found:
     dimension: int = 0
 
 
-# What is told
-
-
 def goals(found: Found) -> tuple[Goal, ...]:
     """The gate on val, and those of the issue on what is not in the folder."""
     gates = [
@@ -95,10 +92,10 @@ def goals(found: Found) -> tuple[Goal, ...]:
 
 
 def _integers_goal(figures: Sequence[Figure]) -> Goal:
-    """What integers lose has to be less than what these photos can tell at all."""
-    told = next((each for each in figures if each.name == NEAREST), None)
+    """What integers lose has to be less than what these photos can show at all."""
+    nearest = next((each for each in figures if each.name == NEAREST), None)
     name = "val: 1-NN of int8 above float32's, paired; limit: half the interval of 1-NN itself"
-    half = None if told is None else round((told.high - told.low) / 2, 3)
+    half = None if nearest is None else round((nearest.high - nearest.low) / 2, 3)
     return Goal(name, None, "", _gain(figures), None if half is None else -half)
 
 
@@ -116,13 +113,13 @@ def _instead(found: Found, wanted: Wanted) -> str:
     crossed = found.crossed.get(wanted.views)
     val = found.val.get(f"val, {wanted.views}", ())
     known = {"cross-validation": crossed.figures if crossed else (), "val": val}
-    told = [
+    given = [
         f"{where} {each.value:.3f} ({each.low:.3f} to {each.high:.3f})"
         for where, figures in known.items()
         for each in figures
         if each.name == wanted.figure
     ]
-    return f" [{', '.join(told)}]" if told else ""
+    return f" [{', '.join(given)}]" if given else ""
 
 
 def tables_of(found: Found) -> tuple[Table, ...]:
@@ -165,8 +162,8 @@ def _cells(figure: Figure) -> tuple[str, ...]:
     if figure.baseline is None or figure.gain_low is None or figure.gain_high is None:
         return figure.name, level, "", "", f"{figure.queries:,}"
     gain = figure.value - figure.baseline
-    told = f"{gain:+.3f} ({figure.gain_low:+.3f} to {figure.gain_high:+.3f})"
-    return figure.name, level, f"{figure.baseline:.3f}", told, f"{figure.queries:,}"
+    gained = f"{gain:+.3f} ({figure.gain_low:+.3f} to {figure.gain_high:+.3f})"
+    return figure.name, level, f"{figure.baseline:.3f}", gained, f"{figure.queries:,}"
 
 
 def plain_figures(found: Found) -> Mapping[str, object]:

@@ -127,7 +127,7 @@ def _shares_table(found: Found, kinds: Sequence[tuple[str, str]]) -> Table:
             for shop, kind in kinds
             for form in FORMS
         ),
-        "The default scene's weights were chosen by this table: it can't tell how good they are on"
+        "The default scene's weights were chosen by this table: it can't show how good they are on"
         " other queries.",
         section=None,
     )

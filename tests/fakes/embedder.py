@@ -50,8 +50,8 @@ class FakeEmbedder:
     """What the next fits fail with, in turn."""
     head: frozenset[CategoryPath] = frozenset()
     """The categories that every version knows of photos."""
-    told: dict[bytes | str, Classification] = field(default_factory=dict)
-    """What photos are of; of the others nothing is told."""
+    classifications: dict[bytes | str, Classification] = field(default_factory=dict)
+    """What photos are of; the others have none."""
     kinds: list[int] = field(default_factory=list)
     """Of the photos that came over the wire: which camera they were said to be from."""
 
@@ -118,7 +118,7 @@ class FakeEmbedder:
         self.embedded += [(version, item) for item in items]
         results = [self.poison.get(item) or self._vector(space, version, item) for item in items]
         return [
-            replace(result, classification=self.told.get(item))
+            replace(result, classification=self.classifications.get(item))
             if classify and isinstance(result, GivenVector)
             else result
             for result, item in zip(results, items, strict=True)
@@ -186,10 +186,12 @@ class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
                 added.vector.dimension = result.dimension
                 added.vector.data = result.data
                 if result.classification is not None:
-                    told = added.classification
-                    told.unknown_probability = result.classification.unknown_probability
+                    classified = added.classification
+                    classified.unknown_probability = result.classification.unknown_probability
                     for guess in result.classification.guesses:
-                        told.guesses.add(category_path=guess.path, probability=guess.probability)
+                        classified.guesses.add(
+                            category_path=guess.path, probability=guess.probability
+                        )
         return response
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _trained(model: model_service_pb2.Model) -> None:
-    """How it was trained, as a release tells that keeps it."""
+    """How it was trained, as a release reports it that keeps it."""
     model.recipe.loss = recipe_pb2.Recipe.LOSS_WARP
     model.recipe.dimension = 64
     model.recipe.style_dimension = 0

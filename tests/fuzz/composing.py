@@ -151,7 +151,7 @@ class Composer:
         message = method.request()
         self._fill(message, 0)
         if not self._hostile(0.5):
-            self._mend(message)
+            self._fix(message)
         writes = method.name not in READ_ONLY
         catalogs, weights = (FUZZ, KEPT, PHOTOS, "", "nowhere"), (45, 30, 20, 1, 4)
         if method.name in {"UpsertProducts", "WriteEvents"}:
@@ -177,7 +177,7 @@ class Composer:
         self._count += 1
         return f"{prefix}-{self._count}"
 
-    def _mend(self, message: Message) -> None:
+    def _fix(self, message: Message) -> None:
         """What only fits when several fields agree."""
         match message:
             case ImportProductsRequest():

@@ -75,7 +75,7 @@ async def test_what_one_shop_waits_for_moves_no_figure_of_the_other(
     await isolated.delete_products(names)
     await asyncio.to_thread(until_still, suite, ISOLATED)
     after = await asyncio.to_thread(figures, suite)
-    assert of(before, BESIDE), "nothing is told of the other shop"
+    assert of(before, BESIDE), "nothing is exported of the other shop"
     assert of(before, BESIDE) == of(waits, BESIDE) == of(after, BESIDE)
 
 
@@ -88,7 +88,7 @@ def figure(program: str, metric: str, **labels: str) -> Figure:
 
 
 def figures(suite: Suite) -> dict[Figure, float]:
-    """Every figure that a program of ours, if it runs, tells of itself."""
+    """Every figure that a program of ours, if it runs, exports."""
     return {
         figure(name, sample.name, **sample.labels): sample.value
         for name, program in suite.programs.items()
@@ -118,9 +118,9 @@ def until_waiting(suite: Suite, catalog: str, photos: int) -> dict[Figure, float
     until = time.monotonic() + SECONDS
     while True:
         found = figures(suite)
-        told = of(found, catalog).items()
-        pending = [value for name, value in told if name[1] == "sightline_index_pending"]
-        lags = [value for name, value in told if name[1] == "sightline_index_lag_seconds"]
+        exported = of(found, catalog).items()
+        pending = [value for name, value in exported if name[1] == "sightline_index_pending"]
+        lags = [value for name, value in exported if name[1] == "sightline_index_lag_seconds"]
         if set(pending) == {photos} and (photos or not any(lags)):
             return found
         assert time.monotonic() < until, f"{pending} photos of {catalog} wait, not {photos}"

@@ -183,7 +183,8 @@ def refused(code: str, reason: str, field: str = "") -> Iterator[None]:
         assert [v.field for v in error.violations] == [field]
 
 
-def told(status: status_pb2.Status) -> str:
+def reported(status: status_pb2.Status) -> str:
+    """OK, or the reason with the fields that it names."""
     if not status.code:
         return "OK"
     error = from_status(status)

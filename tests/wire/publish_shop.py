@@ -159,7 +159,7 @@ class Shop:
         await self._append((event_pb2.EVENT_TYPE_HIDE, hidden))
         return hidden
 
-    async def _append(self, *told: tuple[event_pb2.EventType.ValueType, str]) -> None:
+    async def _append(self, *acts: tuple[event_pb2.EventType.ValueType, str]) -> None:
         answer = await self.events.AppendEvents(
             event_service_pb2.AppendEventsRequest(
                 events=[
@@ -170,7 +170,7 @@ class Shop:
                         product_id=item,
                         event_time=Timestamp(seconds=int(time.time())),
                     )
-                    for kind, item in told
+                    for kind, item in acts
                 ]
             )
         )

@@ -168,7 +168,7 @@ class Shop:
         return answer
 
     async def read(self, text: str) -> tuple[str, float, str]:
-        """What is nearest to a text: the product, how near it is, the version that told."""
+        """What is nearest to a text: the product, how near it is, the version that answered."""
         answer = await self.ask(pb.QuerySignal(text=text))
         assert not answer.degradations, answer.degradations
         (space,) = answer.versions.spaces
@@ -256,9 +256,6 @@ def similarity(asked: tuple[int, ...], place: int, version: str) -> float:
     return float(blend @ found / np.linalg.norm(blend))
 
 
-# The whole of it, under load
-
-
 @dataclass
 class Load:
     """Searches and writes that go on all the while; any error of theirs fails the test."""
@@ -330,9 +327,6 @@ async def some_searches(load: Load) -> None:
 
 async def begun(shop: Shop, job_id: str) -> bool:
     return (await shop.job(job_id)).done > 0 and (await shop.generation("two")).indexed_count > 0
-
-
-# What is refused, and what is cleared
 
 
 def named(answer: pb.SearchResponse) -> set[str]:

@@ -20,9 +20,9 @@ from tests.wire.catalog_shop import (
     Shop,
     brand,
     refused,
+    reported,
     row,
     shop,
-    told,
     wine,
 )
 
@@ -48,7 +48,7 @@ async def test_a_change_keeps_what_its_mask_does_not_name(shop: Shop) -> None:
         )
     )
 
-    assert [told(item.status) for item in answer.results] == [
+    assert [reported(item.status) for item in answer.results] == [
         "OK",
         "FIELD_MASK_INVALID updates[1].update_mask.paths[0]",
         "PRODUCT_NOT_FOUND",
@@ -64,13 +64,13 @@ async def test_a_change_keeps_what_its_mask_does_not_name(shop: Shop) -> None:
     after.title, whole = "Newer", pb.UpdateProductsRequest()
     whole.updates.add().product.CopyFrom(after)
     again = await shop.products.UpdateProducts(whole)
-    assert told(again.results[0].status) == "OK"
+    assert reported(again.results[0].status) == "OK"
     assert (await shop.get("a")).images == before.images
     retried = await shop.products.UpdateProducts(whole)
-    assert told(retried.results[0].status) == "OK"
+    assert reported(retried.results[0].status) == "OK"
     whole.updates[0].product.title = "Newest"
     stale = await shop.products.UpdateProducts(whole)
-    assert told(stale.results[0].status) == "ETAG_MISMATCH"
+    assert reported(stale.results[0].status) == "ETAG_MISMATCH"
 
 
 async def test_offers_follow_at_once_in_filters_and_answers(shop: Shop) -> None:
@@ -88,7 +88,7 @@ async def test_offers_follow_at_once_in_filters_and_answers(shop: Shop) -> None:
             ]
         )
     )
-    assert [told(status) for status in answer.statuses] == [
+    assert [reported(status) for status in answer.statuses] == [
         "OK",
         "OK",
         "PRODUCT_NOT_FOUND",
@@ -112,7 +112,10 @@ async def test_an_import_goes_on_where_it_stopped_and_its_end_deletes_what_is_go
     opened = await shop.open("i", FULL)
     assert (opened.import_id, opened.mode, opened.rows_done) == ("i", FULL, 0)
     first = await shop.send("i", row(1, "a", 1), row(2, "bad", title=""))
-    assert [told(item.status) for item in first.results] == ["OK", "PRODUCT_INVALID product.title"]
+    assert [reported(item.status) for item in first.results] == [
+        "OK",
+        "PRODUCT_INVALID product.title",
+    ]
     assert (first.state.rows_done, first.state.stored_count, first.state.refused_count) == (2, 1, 1)
 
     assert (await shop.open("i", FULL)).rows_done == 2

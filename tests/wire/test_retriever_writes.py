@@ -95,8 +95,9 @@ async def test_writes_are_taken_while_the_embedder_is_down_and_indexed_after(sho
 async def test_a_photo_that_contradicts_its_category_is_told_with_the_product(shop: Shop) -> None:
     apple, juice = ("Fruit", "Apple"), ("Juice",)
     shop.embedder.head = frozenset({apple, juice})
-    told = Classification((CategoryGuess(juice, 0.96), CategoryGuess(apple, 0.01)), 0.02)
-    shop.embedder.told = {photo(seed=1): told, photo(seed=2): told}
+    classified = Classification((CategoryGuess(juice, 0.96), CategoryGuess(apple, 0.01)), 0.02)
+    both = photo(seed=1), photo(seed=2)
+    shop.embedder.classifications = dict.fromkeys(both, classified)
     await shop.stop_worker()
     shop.start_worker()  # which looks at once what the embedder offers now
     written = await shop.upsert(

@@ -51,11 +51,11 @@ def test_bad_events_are_told_by_row_and_never_end_the_rest(
     result = line("events", "import", str(path))
     assert result.exit_code == 1
     text = flat(result.stderr)
-    for told in (
+    for printed in (
         *("Row 2 (e2): ROW_INVALID: type: 'LOOK' is none of", "Row 3 (e3): ROW_INVALID: time:"),
         *("Row 4 (e4): ROW_INVALID: row: line 5 has 3", "Row 5 (e5): EVENT_TIME_INVALID"),
     ):
-        assert told in text
+        assert printed in text
     assert set(gateway.events) == {"e1", "e6"}
     kept = (tmp_path / "e.rejected.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in kept] == ["event_id", "e2", "e3", "e4", "e5"]
@@ -99,8 +99,8 @@ def test_a_suite_that_is_away_is_waited_for_and_it_is_told_once(
         gateway.fail(method, *[away] * 12)
     result = line(*command.split(), str(path))
     assert result.exit_code == 0, result.output
-    told = r"The suite does not answer \(GATEWAY_UNREACHABLE\): trying for 1[12]\d s more\."
-    assert re.fullmatch(told, flat(result.stderr))
+    printed = r"The suite does not answer \(GATEWAY_UNREACHABLE\): trying for 1[12]\d s more\."
+    assert re.fullmatch(printed, flat(result.stderr))
 
 
 def rejected(path: Path) -> list[dict[str, Any]]:
@@ -156,10 +156,10 @@ def test_events_of_a_parquet_file_are_imported_and_naive_times_told_how_to_mend(
     parquet.write_table(pa.table(columns | {"time": naive}), path)
     result = line("events", "import", str(path))
     assert result.exit_code == 1
-    told = flat(result.stderr)
-    assert "Row 1 (e1): ROW_INVALID: time: 2026-03-01T12:00:00 has no time zone" in told
-    assert 'in pandas frame["time"].dt.tz_localize("UTC")' in told
-    assert "append Z" not in told, "nobody can append to a column of times"
+    printed = flat(result.stderr)
+    assert "Row 1 (e1): ROW_INVALID: time: 2026-03-01T12:00:00 has no time zone" in printed
+    assert 'in pandas frame["time"].dt.tz_localize("UTC")' in printed
+    assert "append Z" not in printed, "nobody can append to a column of times"
     assert set(gateway.events) == {"e2"}
     (kept,) = rejected(tmp_path / "clicks.rejected.jsonl")
     assert (kept["time"], kept["user_id"]) == ("2026-03-01T12:00:00", 7)

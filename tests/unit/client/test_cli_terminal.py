@@ -40,9 +40,9 @@ def test_standard_output_on_a_full_disk_is_1_with_a_word_and_no_traceback(
             cwd=tmp_path,
             env={**os.environ, "SIGHTLINE_TARGET": gateway.target},
         )
-    told = done.stderr.decode()
-    assert done.returncode == 1, told
-    assert told == ("FILE_UNUSABLE: standard output can't be written: No space left on device\n")
+    printed = done.stderr.decode()
+    assert done.returncode == 1, printed
+    assert printed == ("FILE_UNUSABLE: standard output can't be written: No space left on device\n")
 
 
 def test_a_reader_that_goes_away_is_not_complained_of(gateway: FakeGateway) -> None:
@@ -127,8 +127,8 @@ def test_an_interrupt_ends_with_130_and_without_a_word(gateway: FakeGateway) -> 
         while not gateway.requests["Recommend"] and time.monotonic() < end:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        told = process.communicate(timeout=SECONDS)
-    assert (process.returncode, told) == (130, (b"", b""))
+        printed = process.communicate(timeout=SECONDS)
+    assert (process.returncode, printed) == (130, (b"", b""))
 
 
 def test_an_interrupted_import_ends_with_130_and_says_what_is_kept(

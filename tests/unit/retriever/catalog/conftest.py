@@ -59,7 +59,8 @@ DECIDED = [
 ]
 
 
-def told(outcomes: Sequence[Stored | ServiceError]) -> list[str]:
+def reported(outcomes: Sequence[Stored | ServiceError]) -> list[str]:
+    """OK, or the reason with the fields that it names, for each product."""
     found = []
     for outcome in outcomes:
         if isinstance(outcome, Stored):
@@ -71,7 +72,7 @@ def told(outcomes: Sequence[Stored | ServiceError]) -> list[str]:
 
 
 def whole(outcomes: Sequence[Stored | ServiceError]) -> list[Any]:
-    """Everything that a caller is told."""
+    """Everything that a caller sees."""
     return [
         outcome
         if isinstance(outcome, Stored)

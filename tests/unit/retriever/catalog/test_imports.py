@@ -23,8 +23,8 @@ from tests.unit.retriever.catalog.conftest import (
     INCREMENTAL,
     PHOTO,
     Shop,
+    reported,
     row,
-    told,
     whole,
 )
 
@@ -32,7 +32,7 @@ from tests.unit.retriever.catalog.conftest import (
 async def test_every_row_has_an_outcome_of_its_own(shop: Shop) -> None:
     assert await shop.open() == ImportProgress("i", INCREMENTAL, 0, 0, 0, False)
     taken = await shop.send(FILE)
-    assert told(taken.outcomes) == DECIDED
+    assert reported(taken.outcomes) == DECIDED
     assert taken.progress == ImportProgress("i", INCREMENTAL, 12, 3, 9, False)
     assert await shop.ids() == ["a", "b", "c"]
 
@@ -52,14 +52,14 @@ async def test_an_import_that_was_interrupted_and_repeated_ends_the_same(
     assert progress.rows_done == 8
     again = await shop.send(FILE)  # from the top: 1 to 8 were decided
 
-    assert told(again.outcomes) == DECIDED
+    assert reported(again.outcomes) == DECIDED
     assert whole(again.outcomes)[:8] == first
     assert again.progress == ImportProgress("i", INCREMENTAL, 12, 3, 9, False)
     state = await shop.state()
     assert [item for item in state if item in before] == before
 
     await shop.open("second")
-    assert told((await shop.send(FILE, "second")).outcomes) == DECIDED
+    assert reported((await shop.send(FILE, "second")).outcomes) == DECIDED
     assert await shop.state() == state
 
 
@@ -96,11 +96,11 @@ async def test_a_row_that_fails_for_a_passing_reason_is_not_decided(shop: Shop) 
     await shop.open()
     shop.photos.failure = PhotosFull()
     taken = await shop.send([FILE[0], row(2, "b")])
-    assert told(taken.outcomes) == ["PHOTO_STORE_FULL", "OK"]
+    assert reported(taken.outcomes) == ["PHOTO_STORE_FULL", "OK"]
     assert (taken.progress.rows_done, taken.progress.stored_count) == (0, 1)
     shop.photos.failure = None
     taken = await shop.send([FILE[0]])
-    assert told(taken.outcomes) == ["OK"]
+    assert reported(taken.outcomes) == ["OK"]
     assert taken.progress == ImportProgress("i", INCREMENTAL, 2, 2, 0, False)
 
 

@@ -52,9 +52,9 @@ async def test_every_product_of_a_blend_that_is_missing_is_told_with_its_path(
 ) -> None:
     await stock(made, record, index, {"a": [b"1"]})
     query = blend(*(part(1.0, product_id=name) for name in ("gone", "a", "never")))
-    with pytest.raises(ProductNotFound) as told:
+    with pytest.raises(ProductNotFound) as refused:
         await names(query, record, index)
-    paths = [violation.field for violation in told.value.violations]
+    paths = [violation.field for violation in refused.value.violations]
     assert paths == ["blend.parts[0].product_id", "blend.parts[2].product_id"]
 
 
@@ -81,6 +81,6 @@ async def test_a_blend_of_another_version_or_space_is_refused(
 async def test_a_blend_out_of_its_range_is_refused(
     made: Generation, record: Record, index: FakeIndex, parts: tuple[BlendPart, ...], field: str
 ) -> None:
-    with pytest.raises(RequestInvalid) as told:
+    with pytest.raises(RequestInvalid) as refused:
         await names(blend(*parts), record, index)
-    assert [violation.field for violation in told.value.violations] == [field]
+    assert [violation.field for violation in refused.value.violations] == [field]
