@@ -11,12 +11,12 @@ import pytest
 from tests.contracts.k8s import K8S, Document, render
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def base() -> list[Document]:
     return render(K8S / "base")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def example(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
     """The example overlay. Debian 12's kubectl (1.20) knows a base only under its former name."""
     folder = tmp_path_factory.mktemp("k8s") / "k8s"
