@@ -18,8 +18,8 @@ from check_jsonschema.builtin_schemas import get_builtin_schema
 from jsonschema import Draft202012Validator
 
 from tests import dockerfiles
+from tests.contracts.k8s import ARROWS, SERVED, WORKERS
 from tests.contracts.settings import CLASSES, loaded, variables
-from tests.contracts.test_k8s import ARROWS, SERVED, WORKERS
 from tests.engines import free_port
 
 ROOT = Path(__file__).parents[2]

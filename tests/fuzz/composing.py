@@ -20,6 +20,16 @@ from sightline.gateway.v1.recommendation_service_pb2 import ExplainRecommendatio
 from sightline.gateway.v1.user_event_service_pb2 import MergeShopperRequest
 from sightline_rules.filters import FIELDS
 from tests.fuzz import conditions, pictures
+from tests.fuzz.hostile_values import (
+    FLOATS,
+    HEADER_VALUES,
+    HEADERS,
+    HOSTILE,
+    INTS,
+    LENGTHS,
+    SPECIAL,
+    URIS,
+)
 from tests.fuzz.model import FUZZ, KEPT, PHOTOS
 from tests.fuzz.surface import METHODS, READ_ONLY, Method
 
@@ -45,35 +55,6 @@ WEIGHTS: Mapping[str, float] = {
 }
 """How often a call is drawn; 1 for all others. Training costs seconds, following a job waits, each
 backup is a file."""
-
-HOSTILE = (
-    *("", " ", "\0", "a\0b", "\t\r\n", "\x1b[31m", "\x7f", "\u0085", "\ufeff", "\ufffe", "\u200b"),
-    *("\u202eabc", "שלום", "e\u0301", "ﬁ", "\N{GRINNING FACE}" * 4, "\U0010ffff", "I\u0307", "ß"),
-    *("' OR 1=1 --", '"; DROP TABLE products; --', "\\", "%s%n%x", "{0.__class__}", "${jndi:x}"),
-    *("../../etc/passwd", "C:\\nul", "NaN", "-1", "1e309", "null", "true", "[]", "{}", "<b>x</b>"),
-    *("category = ", "a > b > c", " > ", "*", "?", "_", "%"),
-)
-LENGTHS = (63, 64, 65, 127, 128, 129, 256, 257, 512, 513, 1_024, 1_025, 2_049, 4_097, 16_385)
-"""At and beyond the contract's limits on texts."""
-URIS = (
-    *("http://127.0.0.1:1/a.jpg", "file:///etc/passwd", "http://[::1]/", "https://example.invalid"),
-    *("http://user:pass@example.invalid/", "ftp://example.invalid/a", "http://", "//x", "data:,x"),
-    *("http://0x7f000001/", "http://169.254.169.254/latest", "javascript:alert(1)"),
-)
-HEADERS = ("traceparent", "tracestate", "x-request-id", "baggage", "accept-language", "x-a")
-HEADER_VALUES = (
-    *(
-        "",
-        "-",
-        "00-" + "0" * 32 + "-" + "0" * 16 + "-01",
-        "00-" + "f" * 32 + "-" + "f" * 16 + "-ff",
-    ),
-    *("a" * 4_000, "a=b," * 200, "%00%0a", "\\", '{"a":', "99-x-y-z", "' or 1 == 1"),
-)
-INTS = (0, 1, -1, 2, 7, 20, 200, 201, 1_000, 1_001, 10**6, 2**31 - 1, -(2**31), 2**63 - 1, -(2**63))
-FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 5.0, 100.0, 5e-324, 1e38, -1e308)
-SPECIAL = (float("nan"), float("inf"), float("-inf"))
-
 _OFTEN = frozenset(
     {"product_id", "title", "event_id", "shopper", "type", "operator", "value", "field", "products"}
     | {"events", "updates", "offers", "rows", "signals", "import_id", "job_id", "key", "from", "to"}
@@ -170,7 +151,7 @@ class Composer:
         message = method.request()
         self._fill(message, 0)
         if not self._hostile(0.5):
-            self._mend(message)
+            self._fix(message)
         writes = method.name not in READ_ONLY
         catalogs, weights = (FUZZ, KEPT, PHOTOS, "", "nowhere"), (45, 30, 20, 1, 4)
         if method.name in {"UpsertProducts", "WriteEvents"}:
@@ -196,7 +177,7 @@ class Composer:
         self._count += 1
         return f"{prefix}-{self._count}"
 
-    def _mend(self, message: Message) -> None:
+    def _fix(self, message: Message) -> None:
         """What only fits when several fields agree."""
         match message:
             case ImportProductsRequest():

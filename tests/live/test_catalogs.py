@@ -1,22 +1,11 @@
 """Two shops of one suite that use the same ids of products, people, visits and events, with other
 contents: whatever one of them does and learns, the other neither sees nor feels."""
 
-import asyncio
 import hashlib
-import re
-import time
-import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
 
 import grpc
 import pytest
-import pytest_asyncio
-from prometheus_client.parser import text_string_to_metric_families
 
-from examples.wines.catalogue import HERE
-from local_suite.suite import Suite
 from sightline.common.v1 import event_pb2, job_service_pb2
 from sightline.gateway.v1 import catalog_service_pb2
 from sightline.ranker.v1 import (
@@ -25,142 +14,27 @@ from sightline.ranker.v1 import (
     event_service_pb2,
     event_service_pb2_grpc,
 )
-from sightline_client import (
-    Event,
-    EventType,
-    Job,
-    JobState,
-    Product,
-    ProductImage,
-    SightlineClient,
-    SightlineError,
-    all_of,
-    money,
+from sightline_client import EventType, JobState, Product, ProductImage, SightlineClient
+from tests.live.two_shops import (
+    ANN,
+    BESIDE,
+    COOKIE,
+    ISOLATED,
+    ONLY_HERE,
+    PHOTOS,
+    STRANGER,
+    Shops,
+    beside,
+    event,
+    isolated,
+    products,
+    ranker,
+    refusal,
+    shops,
+    titles,
 )
-from tests.fakes.photos import photo
-from tests.live.conftest import CATALOGS, until_indexed, until_serving
-from tests.waiting import SECONDS
 
-ISOLATED, BESIDE = "isolated", "beside"
-PHOTOS = [path.read_bytes() for path in sorted((HERE / "images").glob("*.jpg"))[:12]]
-SHARED = ("p0", "p1", "p2", "p3", "p4")
-ONLY_HERE = "only-in-isolated"
-ANN, STRANGER, COOKIE = "ann", "a-stranger", "cookie"
-
-
-def products(catalog: str) -> list[Product]:
-    """The same five ids in both; photos, titles, categories and prices are each shop's own."""
-    first = 0 if catalog == ISOLATED else 5
-    made = [
-        Product(
-            item,
-            f"{catalog} {item}",
-            category_path=(catalog, "all"),
-            price=money(str(10 + number), "EUR" if catalog == ISOLATED else "CNY"),
-            images=(ProductImage(PHOTOS[first + number]),),
-        )
-        for number, item in enumerate(SHARED)
-    ]
-    if catalog == ISOLATED:
-        made.append(Product(ONLY_HERE, "isolated", images=(ProductImage(PHOTOS[10]),)))
-    return made
-
-
-def event(catalog: str, name: str, kind: EventType, item: str, **fields: str) -> Event:
-    """Its id, its visit and its order are the same in both catalogs."""
-    who = fields or {"user": ANN}
-    return Event(f"event-{name}", kind, item, session="visit-1", order_id="order-1", **who)
-
-
-def history(catalog: str) -> list[Event]:
-    """In one shop everybody buys p0 and Ann hides p2; in the other one everybody buys p4."""
-    best = "p0" if catalog == ISOLATED else "p4"
-    bought = [
-        event(catalog, f"bought-{n}", EventType.PURCHASE, best, user=f"user-{n}") for n in range(6)
-    ]
-    viewed = [
-        event(catalog, f"viewed-{n}", EventType.VIEW, SHARED[n % 4 + 1], user=f"user-{n}")
-        for n in range(4)
-    ]
-    if catalog == BESIDE:
-        return [*bought, *viewed]
-    return [
-        *bought,
-        *viewed,
-        event(catalog, "seen", EventType.VIEW, "p1"),
-        event(catalog, "hidden", EventType.HIDE, "p2"),
-    ]
-
-
-@dataclass(frozen=True)
-class Shops:
-    """What was made in the first shop alone, but for the job of the second."""
-
-    model: str
-    job: Job
-    index_token: str
-
-
-@pytest.fixture(scope="module")
-def shops(gateway: str) -> Shops:
-    """Both are filled; only the first has trained and promoted a model."""
-    return asyncio.run(_open(gateway))
-
-
-async def _open(gateway: str) -> Shops:
-    async with (
-        SightlineClient(gateway, catalog=ISOLATED, timeout=30) as isolated,
-        SightlineClient(gateway, catalog=BESIDE, timeout=30) as beside,
-    ):
-        for client in (isolated, beside):
-            await client.upsert_products(products(client.catalog))
-            report = await client.write_events(history(client.catalog))
-            assert (report.written_count, report.failures) == (len(history(client.catalog)), ())
-        job = await isolated.train_model(seed=1)
-        async for state in isolated.watch_job(job.job_id):
-            job = state
-        assert job.state is JobState.SUCCEEDED, job
-        version = (await isolated.list_models())[0].model_version
-        await isolated.promote_model(version, force=True)
-        await until_serving(isolated, version)
-        await until_indexed(isolated, images=6)
-        await until_indexed(beside, images=5)
-        freshness = (await isolated.status()).freshness
-        assert freshness is not None
-        return Shops(version, job, freshness.index_token)
-
-
-@pytest_asyncio.fixture
-async def isolated(gateway: str, shops: Shops) -> AsyncIterator[SightlineClient]:
-    async with SightlineClient(gateway, catalog=ISOLATED) as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture
-async def beside(gateway: str, shops: Shops) -> AsyncIterator[SightlineClient]:
-    async with SightlineClient(gateway, catalog=BESIDE) as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture
-async def ranker(suite: Suite, shops: Shops) -> AsyncIterator[grpc.aio.Channel]:
-    async with grpc.aio.insecure_channel(suite.addresses()["ranker"]) as channel:
-        yield channel
-
-
-async def refusal(call: Awaitable[object]) -> str:
-    """The reason of a call that must fail."""
-    with pytest.raises(SightlineError) as caught:
-        await call
-    return caught.value.reason
-
-
-async def titles(client: SightlineClient, **request: object) -> list[str]:
-    answer = await client.recommend(page_size=50, **request)  # type: ignore[arg-type]
-    return [result.product.title for result in answer.results]
-
-
-# ---- products and photos
+__all__ = ["beside", "isolated", "ranker", "shops"]  # fixtures
 
 
 async def test_each_shop_has_its_own_products_under_the_same_ids(
@@ -406,138 +280,3 @@ async def test_a_mark_of_one_shops_write_is_none_of_the_others(
     assert (await isolated.search(**asked)).results  # type: ignore[arg-type]
     for call in (beside.search(**asked), beside.recommend(**asked)):  # type: ignore[arg-type]
         assert await refusal(call) == "INDEX_TOKEN_INVALID"
-
-
-# ---- metrics, and the end
-
-
-async def test_metrics_name_neither_products_nor_people_and_tell_the_shops_apart(
-    suite: Suite, isolated: SightlineClient, shops: Shops
-) -> None:
-    ports = [one.ports["metrics"] for one in suite.programs.values() if "metrics" in one.ports]
-    assert len(ports) == 7
-    text = "\n".join([await asyncio.to_thread(scraped, port) for port in ports])
-    values = set(re.findall(r'="([^"]*)"', text))
-    secrets = {ANN, STRANGER, COOKIE, ONLY_HERE, *SHARED, shops.model, shops.job.job_id}
-    assert not values & secrets
-    assert not {value for value in values if hashlib.sha256(PHOTOS[10]).hexdigest() in value}
-    labelled = set(re.findall(r'catalog="([^"]*)"', text))
-    assert {ISOLATED, BESIDE} <= labelled <= set(CATALOGS)
-
-
-async def test_what_one_shop_waits_for_moves_no_figure_of_the_other(
-    suite: Suite, isolated: SightlineClient, beside: SightlineClient
-) -> None:
-    names = [f"waits-{number}" for number in range(5)]
-    await asyncio.to_thread(until_still, suite, ISOLATED, BESIDE)
-    before = await asyncio.to_thread(figures, suite)
-    # Without the embedder the photos wait, long enough to be seen waiting.
-    await asyncio.to_thread(suite.stop, "embedder")
-    try:
-        for seed, name in enumerate(names):
-            product = Product(name, "Waits", images=(ProductImage(photo(seed=100 + seed)),))
-            assert (await isolated.upsert_products([product])).failures == ()
-        assert await refusal(isolated.get_product("never-was")) == "PRODUCT_NOT_FOUND"
-        waits = await asyncio.to_thread(until_waiting, suite, ISOLATED, len(names))
-    finally:
-        await asyncio.to_thread(suite.start, "embedder")
-    assert calls(waits, "UpsertProducts", "OK") - calls(before, "UpsertProducts", "OK") == 5
-    assert calls(waits, "GetProduct", "NOT_FOUND") - calls(before, "GetProduct", "NOT_FOUND") == 1
-    assert {name for name, value in of(waits, ISOLATED).items() if value != before[name]} == {
-        figure(program, f"sightline_index_{metric}", catalog=ISOLATED, space=space)
-        for program in ("retriever", "retriever-worker")
-        for metric in ("pending", "lag_seconds")
-        for space in ("visual", "text")
-    }
-    await isolated.delete_products(names)
-    await asyncio.to_thread(until_still, suite, ISOLATED)
-    after = await asyncio.to_thread(figures, suite)
-    assert of(before, BESIDE), "nothing is told of the other shop"
-    assert of(before, BESIDE) == of(waits, BESIDE) == of(after, BESIDE)
-
-
-Figure: TypeAlias = tuple[str, str, frozenset[tuple[str, str]]]
-"""A program's metric with its labels."""
-
-
-def figure(program: str, metric: str, **labels: str) -> Figure:
-    return program, metric, frozenset(labels.items())
-
-
-def figures(suite: Suite) -> dict[Figure, float]:
-    """Every figure that a program of ours, if it runs, tells of itself."""
-    return {
-        figure(name, sample.name, **sample.labels): sample.value
-        for name, program in suite.programs.items()
-        if "metrics" in program.ports and name != "triton" and suite.pid(name)
-        for family in text_string_to_metric_families(scraped(program.ports["metrics"]))
-        for sample in family.samples
-    }
-
-
-def of(found: Mapping[Figure, float], catalog: str) -> dict[Figure, float]:
-    """The figures that carry a catalog's label."""
-    return {name: value for name, value in found.items() if ("catalog", catalog) in name[2]}
-
-
-def calls(found: Mapping[Figure, float], method: str, code: str) -> float:
-    """How many of the gateway's calls of the catalogue ended with a code."""
-    wanted = {("method", f"sightline.gateway.v1.CatalogService/{method}"), ("code", code)}
-    return sum(
-        value
-        for (program, metric, labels), value in found.items()
-        if program == "gateway" and metric == "sightline_rpc_seconds_count" and wanted <= labels
-    )
-
-
-def until_waiting(suite: Suite, catalog: str, photos: int) -> dict[Figure, float]:
-    """The figures once they say that so many photos, and texts, of a catalog have no vector."""
-    until = time.monotonic() + SECONDS
-    while True:
-        found = figures(suite)
-        told = of(found, catalog).items()
-        pending = [value for name, value in told if name[1] == "sightline_index_pending"]
-        lags = [value for name, value in told if name[1] == "sightline_index_lag_seconds"]
-        if set(pending) == {photos} and (photos or not any(lags)):
-            return found
-        assert time.monotonic() < until, f"{pending} photos of {catalog} wait, not {photos}"
-        time.sleep(0.2)
-
-
-def until_still(suite: Suite, *catalogs: str) -> None:
-    """Waits until the figures say that nothing waits."""
-    for catalog in catalogs:
-        until_waiting(suite, catalog, 0)
-
-
-def scraped(port: int) -> str:
-    """What a program shows to Prometheus."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=SECONDS) as answer:
-        return str(answer.read().decode())
-
-
-async def test_a_product_deleted_in_one_shop_stays_in_the_other(
-    isolated: SightlineClient, beside: SightlineClient
-) -> None:
-    await isolated.delete_products(["p4"])
-    assert await refusal(isolated.get_product("p4")) == "PRODUCT_NOT_FOUND"
-    assert (await beside.get_product("p4")).title == "beside p4"
-    await until_indexed(isolated, images=5)
-    found = await beside.search(image=PHOTOS[9])
-    assert found.results[0].product.product_id == "p4"
-    again = await isolated.search(image=PHOTOS[4], page_size=50)
-    assert "p4" not in {one.product.product_id for one in again.results}
-
-
-async def test_purging_one_shops_products_leaves_the_other_whole(
-    isolated: SightlineClient, beside: SightlineClient
-) -> None:
-    purge = await isolated.purge_products(all_of(), force=True)
-    assert purge.job is not None
-    async for state in isolated.watch_job(purge.job.job_id):
-        ended = state
-    assert ended.state is JobState.SUCCEEDED
-    assert [one async for one in isolated.list_products()] == []
-    assert len([one async for one in beside.list_products()]) == len(SHARED)
-    image_id = hashlib.sha256(PHOTOS[5]).hexdigest()
-    assert (await beside.get_image(image_id)).content == PHOTOS[5]

@@ -19,13 +19,8 @@ from pymilvus import AsyncMilvusClient
 
 from retriever.adapters.milvus import filters
 from retriever.adapters.milvus.index import MilvusIndex
+from retriever.domain import errors
 from retriever.domain.collections import SHAPE, shaped
-from retriever.domain.errors import (
-    CollectionAbsent,
-    CollectionReleased,
-    IndexRefused,
-    IndexUnavailable,
-)
 from retriever.domain.generation import EXACT, IndexKind, IndexParameters, Metric
 from retriever.domain.index_values import CollectionState, Hit, IndexRow, Slice
 from retriever.domain.vectors import Floats
@@ -118,9 +113,9 @@ async def test_what_an_absent_collection_answers(index: MilvusIndex, name: str) 
         index.count(name),
         index.search(name, [row.vector], EVERYTHING, 1, None),
     ):
-        with pytest.raises(CollectionAbsent):
+        with pytest.raises(errors.CollectionAbsent):
             await call
-    with suppress(CollectionAbsent):  # Milvus Lite finds nothing to do
+    with suppress(errors.CollectionAbsent):  # Milvus Lite finds nothing to do
         await index.flush(name)
     await index.drop(name)
 
@@ -137,7 +132,7 @@ async def test_the_life_of_a_collection(index: MilvusIndex, name: str, place: Pl
     await a_search_merges_its_vectors(index, name, given)
     await index.flush(name)
     assert (await newest(index, name, given[7].vector, 1))[0].row_id == given[7].row_id
-    with pytest.raises(IndexRefused):
+    with pytest.raises(errors.IndexRefused):
         await index.upsert(name, [replace(given[0], product_id="p" * 300)])
     await a_released_collection_says_so(index, name, place)
     await index.drop(name)
@@ -184,9 +179,9 @@ async def a_released_collection_says_so(index: MilvusIndex, name: str, place: Pl
     await client.close()
     assert await index.state(name) is CollectionState.RELEASED
     (row,) = rows(1)
-    with pytest.raises(CollectionReleased):
+    with pytest.raises(errors.CollectionReleased):
         await index.search(name, [row.vector], EVERYTHING, 1, None)
-    with pytest.raises(CollectionReleased):
+    with pytest.raises(errors.CollectionReleased):
         await index.scan(name, "0", "g")
     await index.load(name)
     assert await index.state(name) is CollectionState.LOADED
@@ -368,7 +363,7 @@ async def test_acknowledged_rows_survive_a_kill(
     place.process.kill()  # in the midst of writes
     await asyncio.gather(*writers)
     sure = dict(acknowledged)
-    with pytest.raises(IndexUnavailable):
+    with pytest.raises(errors.IndexUnavailable):
         await newest(index, name, rows(1)[0].vector, 1)
     place.process.start()
     await until_loaded(index, name)
@@ -380,7 +375,7 @@ async def test_acknowledged_rows_survive_a_kill(
 async def write(uri: str, name: str, writer: int, acknowledged: dict[str, int]) -> None:
     """Writes until the engine is gone, and notes what it said yes to."""
     index, given = MilvusIndex(uri), rows(3_500, seed=1_000 + writer)
-    with suppress(IndexUnavailable):
+    with suppress(errors.IndexUnavailable):
         for start in range(0, len(given), 10):
             batch = given[start : start + 10]
             await index.upsert(name, batch)
@@ -393,7 +388,7 @@ async def until_loaded(index: MilvusIndex, name: str) -> None:
     """The client that saw the engine go finds it again by itself."""
     until = time.monotonic() + PATIENCE
     while True:
-        with suppress(IndexUnavailable):
+        with suppress(errors.IndexUnavailable):
             await index.load(name)
             if await index.state(name) is CollectionState.LOADED:
                 return

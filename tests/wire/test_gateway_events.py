@@ -12,13 +12,10 @@ from gateway.state.scenes import SceneFiles
 from gateway.wiring import build
 from servicekit.server import start
 from sightline.common.v1 import event_pb2, job_service_pb2, job_service_pb2_grpc
-from sightline.gateway.v1 import (
-    admin_service_pb2_grpc,
-    user_event_service_pb2_grpc,
-)
+from sightline.gateway.v1 import admin_service_pb2_grpc, user_event_service_pb2_grpc
 from sightline.gateway.v1 import user_event_service_pb2 as pb
 from sightline.ranker.v1 import model_service_pb2
-from tests.wire.test_ranker import ANN, Suite, crowd, event, refusal, suite
+from tests.wire.ranker_suite import ANN, Suite, crowd, event, refusal, suite
 
 __all__ = ["suite"]
 

@@ -14,12 +14,19 @@ import pytest
 
 from sightline.common.v1 import answer_pb2
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
-from tests.engines import MilvusLite
+from tests.engines import MilvusLite, milvus_lite
 from tests.fakes.photos import photo
 from tests.waiting import until
-from tests.wire.test_retriever import Shop, compare, engine, shop, text, vector, wine
+from tests.wire.retriever_shop import Shop, compare, shop, text, vector, wine
 
-__all__ = ["engine", "shop"]  # fixtures
+__all__ = ["shop"]  # fixtures
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusLite]:
+    """One that no other file's tests need: it is killed here."""
+    with milvus_lite(tmp_path_factory.mktemp("engine") / "milvus") as running:
+        yield running
 
 
 @pytest.fixture
@@ -61,13 +68,13 @@ async def stocked(shop: Shop) -> vectors_pb.SearchResponse:
 def rests_on_the_record(found: vectors_pb.SearchResponse, rows: int) -> bool:
     """Whether an answer says that the engine was lost, and what it rests on."""
     words = f"exact comparison with {rows} vectors of the record"
-    told = answer_pb2.Degradation(
+    expected = answer_pb2.Degradation(
         stage="index",
         cause=answer_pb2.Degradation.CAUSE_INDEX_UNAVAILABLE,
         substitute=words,
     )
     assert not found.degradations or found.plan.startswith(words)
-    return list(found.degradations) == [told]
+    return list(found.degradations) == [expected]
 
 
 def same(found: vectors_pb.SearchResponse, before: vectors_pb.SearchResponse) -> None:
@@ -88,10 +95,10 @@ async def test_a_dead_engine_costs_no_answer_and_is_found_again(
     assert rests_on_the_record(narrow, 3)
     assert set(narrow.candidates.product_ids) == {"p2", "p4"}
 
-    async def told() -> bool:
+    async def reported() -> bool:
         return (await shop.vectors.Count(vectors_pb.CountRequest())).indexed == -1
 
-    await until(told)
+    await until(reported)
     written = await shop.upsert(wine("new", 5))
     assert not written.results[0].status.code
     seen = await shop.seen(written.index_token)

@@ -20,7 +20,7 @@ from sightline.ranker.v1 import online_report_pb2 as pb
 from tests.fakes.gateway_wire import Suite as Front
 from tests.fakes.gateway_wire import running
 from tests.waiting import SECONDS
-from tests.wire.test_ranker import ANN, Suite, event, refusal, suite
+from tests.wire.ranker_suite import ANN, Suite, event, refusal, suite
 
 __all__ = ["suite"]
 

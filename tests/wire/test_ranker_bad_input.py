@@ -10,7 +10,7 @@ from ranker.record.tables import EVENTS
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import event_service_pb2
 from tests.fakes.ranker import product
-from tests.wire.test_ranker import ANN, HOUR, PRODUCTS, Suite, crowd, event, refusal, suite
+from tests.wire.ranker_suite import ANN, HOUR, PRODUCTS, Suite, crowd, event, refusal, suite
 
 __all__ = ["suite"]
 

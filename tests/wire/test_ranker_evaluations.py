@@ -15,7 +15,7 @@ from servicekit.jobs import Jobs
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2
 from sightline.ranker.v1 import evaluation_pb2 as evaluations
 from sightline.ranker.v1 import model_service_pb2 as pb
-from tests.wire.test_ranker import Suite, crowd, event, refusal, suite
+from tests.wire.ranker_suite import Suite, crowd, event, refusal, suite
 
 __all__ = ["suite"]
 

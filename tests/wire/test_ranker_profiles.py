@@ -14,7 +14,7 @@ from sightline.ranker.v1 import (
     ranking_service_pb2,
 )
 from sightline.ranker.v1 import profile_service_pb2 as pb
-from tests.wire.test_ranker import ANN, HOUR, USER, Suite, crowd, event, refusal, suite
+from tests.wire.ranker_suite import ANN, HOUR, USER, Suite, crowd, event, refusal, suite
 from tests.wire.test_ranker_events import followed, purging
 
 __all__ = ["purging", "suite"]

@@ -18,7 +18,7 @@ from sightline.ranker.v1 import profile_service_pb2, profile_service_pb2_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from tests.fakes.ranker import columns, product, record
 from tests.fakes.ranker import model as tiny
-from tests.wire.test_ranker import ANN, USER, Suite, event, refusal, suite
+from tests.wire.ranker_suite import ANN, USER, Suite, event, refusal, suite
 
 __all__ = ["suite"]
 

@@ -34,7 +34,7 @@ from tests.engines import free_port
 from tests.postgres import NoPostgreSQL, PostgreSQL, postgresql
 from tests.stores import migrate
 from tests.waiting import SECONDS, until
-from tests.wire.test_ranker import ANN, Suite, event, refusal, suite
+from tests.wire.ranker_suite import ANN, Suite, event, refusal, suite
 
 __all__ = ["suite"]
 

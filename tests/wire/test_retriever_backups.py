@@ -41,7 +41,8 @@ from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1.rebuild_service_pb2 import RebuildIndexRequest
 from tests.engines import MilvusLite, milvus_lite
-from tests.fakes.index import DIMENSION, VERSION, FakeEmbedder, embedder_server, vector_of
+from tests.fakes.embedder import FakeEmbedder, embedder_server
+from tests.fakes.index import DIMENSION, VERSION, vector_of
 from tests.fakes.photos import photo
 from tests.waiting import SECONDS, until
 

@@ -5,197 +5,28 @@ No engine and no embedder run: neither is needed for what is asked here.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import grpc
-import pytest
-import sqlalchemy as sa
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.rpc import status_pb2
 from google.type import money_pb2
 
-from retriever.__main__ import bindings
-from retriever.record import Record
-from retriever.record.tables import products as products_table
-from retriever.settings import Settings
-from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
-from servicekit import server
-from servicekit.sql import Database
-from servicekit.status import from_rpc_error, from_status
-from sightline.common.v1 import filter_pb2, import_pb2, job_pb2, job_service_pb2, product_pb2
-from sightline.common.v1.job_service_pb2_grpc import JobServiceStub
+from sightline.common.v1 import filter_pb2, job_pb2, job_service_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as pb
-from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
-from tests.fakes.photos import photo
-from tests.waiting import SECONDS, until
+from tests.waiting import until
+from tests.wire.catalog_shop import (
+    ENDED,
+    EVERYTHING,
+    FULL,
+    Shop,
+    brand,
+    refused,
+    reported,
+    row,
+    shop,
+    wine,
+)
 
-FULL = import_pb2.IMPORT_MODE_FULL
-EUR = money_pb2.Money(currency_code="EUR", units=5)
-EVERYTHING = filter_pb2.Filter(all=filter_pb2.FilterList())
-ENDED = {job_pb2.Job.STATE_SUCCEEDED, job_pb2.Job.STATE_FAILED, job_pb2.Job.STATE_CANCELLED}
-
-
-@dataclass
-class Shop:
-    """A running retriever, its callers' ends, and worker processes."""
-
-    products: ProductServiceStub
-    jobs: JobServiceStub
-    db: Database
-    settings: Settings
-    environment: dict[str, str]
-
-    @contextlib.asynccontextmanager
-    async def worker(self) -> AsyncIterator[asyncio.subprocess.Process]:
-        """A worker process, killed at the end if it is still there."""
-        command = (sys.executable, "-m", "retriever.worker")
-        process = await asyncio.create_subprocess_exec(
-            *command, env=os.environ | self.environment, stdout=asyncio.subprocess.DEVNULL
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-
-    async def stock(self, number: int, catalog: str = "default") -> None:
-        """Products p0, p1, …, straight into the store."""
-        texts = ("parent_id", "description", "category", "language_code", "uri")
-        row = {
-            "catalog_id": catalog,
-            "title": "A wine",
-            "brand": "Estate",
-            "availability": "IN_STOCK",
-            "tags": "[]",
-            "attributes": "[]",
-            "create_time": 1,
-            "update_time": 1,
-            "etag": "e",
-            "seq": 0,
-            "touched": 0,
-            **dict.fromkeys(texts, ""),
-        }
-        rows = [{**row, "product_id": f"p{n}"} for n in range(number)]
-        await self.db.write(lambda c: c.execute(sa.insert(products_table), rows))
-
-    async def held(self, catalog: str = "default") -> int:
-        count = sa.select(sa.func.count()).select_from(products_table)
-        query = count.where(products_table.c.catalog_id == catalog)
-        return int(await self.db.read(lambda c: c.execute(query).scalar_one()))
-
-    async def get(self, product_id: str) -> product_pb2.Product:
-        answer = await self.products.BatchGetProducts(
-            pb.BatchGetProductsRequest(product_ids=[product_id])
-        )
-        return answer.products[0]
-
-    async def job(self, job_id: str) -> job_pb2.Job:
-        job: job_pb2.Job = await self.jobs.GetJob(job_service_pb2.GetJobRequest(job_id=job_id))
-        return job
-
-    async def open(self, name: str, mode: int = 0) -> import_pb2.ImportState:
-        state: import_pb2.ImportState = await self.products.OpenImport(
-            pb.OpenImportRequest(import_id=name, mode=mode)
-        )
-        return state
-
-    async def send(self, name: str, *rows: pb.ImportRow) -> pb.ImportProductsResponse:
-        answer: pb.ImportProductsResponse = await self.products.ImportProducts(
-            pb.ImportProductsRequest(import_id=name, rows=rows), timeout=SECONDS
-        )
-        return answer
-
-    async def close(self, name: str, **fields: Any) -> pb.CloseImportResponse:
-        answer: pb.CloseImportResponse = await self.products.CloseImport(
-            pb.CloseImportRequest(import_id=name, **fields)
-        )
-        return answer
-
-
-@pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    settings = Settings(
-        port=0,
-        catalogs=("default", "other"),
-        database_url=f"sqlite:///{tmp_path / 'record.db'}",
-        photos_url=str(tmp_path / "photos"),
-        backups=str(tmp_path / "backups"),
-        milvus_uri="http://127.0.0.1:9",
-        import_delete_share=0.5,
-    )
-    environment = {
-        "RETRIEVER_CATALOGS": '["default","other"]',
-        "RETRIEVER_DATABASE_URL": settings.database_url.get_secret_value(),
-        "RETRIEVER_PHOTOS_URL": settings.photos_url,
-        "RETRIEVER_BACKUPS": settings.backups,
-        "RETRIEVER_MILVUS_URI": settings.milvus_uri,
-        "RETRIEVER_EMBEDDER_TARGET": "127.0.0.1:9",
-        "RETRIEVER_WORKER_LEASE_SECONDS": "1",
-        "RETRIEVER_WORKER_POLL_SECONDS": "0.02",
-    }
-    db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
-    backups = backup_files(settings)
-    offered = bindings(settings, Record(db), photos, index, job_queue(db), backups=backups)
-    running = await server.start(offered, settings, "retriever")
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
-        yield Shop(ProductServiceStub(channel), JobServiceStub(channel), db, settings, environment)
-    await running.stop()
-    await index.close()
-    photos.close()
-    backups.close()
-    db.close()
-
-
-def wine(product_id: str, *seeds: int, **fields: Any) -> product_pb2.Product:
-    given: dict[str, Any] = {
-        "title": f"Wine {product_id}",
-        "price": EUR,
-        "images": [product_pb2.ProductImage(content=photo(seed=seed)) for seed in seeds],
-    }
-    return product_pb2.Product(product_id=product_id, **(given | fields))
-
-
-def row(number: int, product_id: str, *seeds: int, **fields: Any) -> pb.ImportRow:
-    return pb.ImportRow(row_number=number, product=wine(product_id, *seeds, **fields))
-
-
-def brand(name: str) -> filter_pb2.Filter:
-    return filter_pb2.Filter(
-        comparison=filter_pb2.Comparison(
-            field="brand",
-            operator=filter_pb2.Comparison.OPERATOR_EQUAL,
-            value=filter_pb2.FilterValue(text=name),
-        )
-    )
-
-
-@contextlib.contextmanager
-def refused(code: str, reason: str, field: str = "") -> Iterator[None]:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        yield
-    error = from_rpc_error(caught.value)
-    assert (error.code, error.reason) == (code, reason), error.message
-    if field:
-        assert [v.field for v in error.violations] == [field]
-
-
-def told(status: status_pb2.Status) -> str:
-    if not status.code:
-        return "OK"
-    error = from_status(status)
-    return " ".join([error.reason, *(item.field for item in error.violations)])
-
-
-# Partial updates and offers
+__all__ = ["shop"]  # fixtures
 
 
 async def test_a_change_keeps_what_its_mask_does_not_name(shop: Shop) -> None:
@@ -217,7 +48,7 @@ async def test_a_change_keeps_what_its_mask_does_not_name(shop: Shop) -> None:
         )
     )
 
-    assert [told(item.status) for item in answer.results] == [
+    assert [reported(item.status) for item in answer.results] == [
         "OK",
         "FIELD_MASK_INVALID updates[1].update_mask.paths[0]",
         "PRODUCT_NOT_FOUND",
@@ -233,13 +64,13 @@ async def test_a_change_keeps_what_its_mask_does_not_name(shop: Shop) -> None:
     after.title, whole = "Newer", pb.UpdateProductsRequest()
     whole.updates.add().product.CopyFrom(after)
     again = await shop.products.UpdateProducts(whole)
-    assert told(again.results[0].status) == "OK"
+    assert reported(again.results[0].status) == "OK"
     assert (await shop.get("a")).images == before.images
     retried = await shop.products.UpdateProducts(whole)
-    assert told(retried.results[0].status) == "OK"
+    assert reported(retried.results[0].status) == "OK"
     whole.updates[0].product.title = "Newest"
     stale = await shop.products.UpdateProducts(whole)
-    assert told(stale.results[0].status) == "ETAG_MISMATCH"
+    assert reported(stale.results[0].status) == "ETAG_MISMATCH"
 
 
 async def test_offers_follow_at_once_in_filters_and_answers(shop: Shop) -> None:
@@ -257,7 +88,7 @@ async def test_offers_follow_at_once_in_filters_and_answers(shop: Shop) -> None:
             ]
         )
     )
-    assert [told(status) for status in answer.statuses] == [
+    assert [reported(status) for status in answer.statuses] == [
         "OK",
         "OK",
         "PRODUCT_NOT_FOUND",
@@ -281,7 +112,10 @@ async def test_an_import_goes_on_where_it_stopped_and_its_end_deletes_what_is_go
     opened = await shop.open("i", FULL)
     assert (opened.import_id, opened.mode, opened.rows_done) == ("i", FULL, 0)
     first = await shop.send("i", row(1, "a", 1), row(2, "bad", title=""))
-    assert [told(item.status) for item in first.results] == ["OK", "PRODUCT_INVALID product.title"]
+    assert [reported(item.status) for item in first.results] == [
+        "OK",
+        "PRODUCT_INVALID product.title",
+    ]
     assert (first.state.rows_done, first.state.stored_count, first.state.refused_count) == (2, 1, 1)
 
     assert (await shop.open("i", FULL)).rows_done == 2

@@ -25,9 +25,9 @@ from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline_rules.filters import Money
 from tests.fakes.index import DIMENSION, VERSION
 from tests.waiting import until
-from tests.wire.test_retriever import Shop, compare, engine, shop, text
+from tests.wire.retriever_shop import Shop, compare, shop, text
 
-__all__ = ["engine", "shop"]  # fixtures
+__all__ = ["shop"]  # fixtures
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ async def test_rows_that_the_engine_lost_are_noticed_told_and_mended(shop: Shop)
         await dog.caught_up()
         assert "watchdog" not in found.plan
 
-    async def told() -> answer_pb2.RecallEstimate:
+    async def reported() -> answer_pb2.RecallEstimate:
         counted = await shop.vectors.Count(vectors_pb.CountRequest())
         (recall,) = counted.recall
         return recall
@@ -150,18 +150,18 @@ async def test_rows_that_the_engine_lost_are_noticed_told_and_mended(shop: Shop)
 
     for _ in range(LEAST_LOOKS + 5):  # some may find no time to look
         await search()
-    recall = await told()
+    recall = await reported()
     assert (recall.plan, recall.filter_class, recall.k) == ("graph", "none", 20)
     assert recall.below_floor
     assert recall.lower < recall.recall < recall.upper < 0.95
     assert recall.ef_factor == 1
 
-    async def mended() -> bool:
+    async def fixed() -> bool:
         return await shop.index.count(made.collection) == FEW
 
     shop.start_worker()
-    await until(mended)
+    await until(fixed)
     for _ in range(MOST_ROWS // 20 + LEAST_LOOKS):  # until those of before count no more
         await search()
-    recall = await told()
+    recall = await reported()
     assert (recall.recall > 0.95, recall.below_floor) == (True, False)

@@ -21,16 +21,12 @@ from local_suite import processes
 from local_suite.config import render
 from local_suite.control import Control, State
 from local_suite.model import HOST, MARKER, Program, SuiteError, layout
+from local_suite.patience import Patience
 
 Report = Callable[[str], None]
 
 UP_SECONDS = 1_800.0
 """How long a start may take in all."""
-STUCK_SECONDS = 120.0
-"""How long a start may go on without progress: a program that answers, or a second of processor
-time spent by the suite. On a loaded machine every process imports for long."""
-_SAY_SECONDS = 15.0
-
 _DOWN_SECONDS = 60.0
 _STRAY_SECONDS = 8.0
 _POLL_SECONDS = 0.1
@@ -52,42 +48,6 @@ class ProgramStatus:
     pid: int
     address: str
     log: Path
-
-
-class _Patience:
-    """How long a start is waited for."""
-
-    def __init__(self, spent: Callable[[], float], seconds: float) -> None:
-        """`spent`: seconds of processor time of all processes so far; `seconds`: at most."""
-        self._spent, self._seconds = spent, seconds
-        self._since = self._said = time.monotonic()
-        self.renew()
-
-    @property
-    def waited(self) -> float:
-        """Seconds so far."""
-        return time.monotonic() - self._since
-
-    def renew(self) -> None:
-        """Something went on."""
-        self._renewed, self._before = time.monotonic(), self._spent()
-
-    def due(self) -> bool:
-        """Whether it is time to say what is waited for."""
-        if time.monotonic() - self._said < _SAY_SECONDS:
-            return False
-        self._said = time.monotonic()
-        if self._spent() - self._before >= 1:
-            self.renew()
-        return True
-
-    def over(self) -> str:
-        """Why nothing more is waited for; empty = go on."""
-        if self.waited > self._seconds:
-            return f"in {self._seconds:.0f} s"
-        if time.monotonic() - self._renewed > STUCK_SECONDS:
-            return f"and nothing went on for {STUCK_SECONDS:.0f} s"
-        return ""
 
 
 class Suite:
@@ -360,7 +320,7 @@ class Suite:
     def _wait_all(self, seconds: float) -> None:
         waiting = dict(self.programs)
         starts: dict[str, set[int]] = {name: set() for name in waiting}
-        patience = _Patience(lambda: processes.spent(processes.marked(self.layout.data)), seconds)
+        patience = Patience(lambda: processes.spent(processes.marked(self.layout.data)), seconds)
         while waiting:
             states = self._states()
             for name, program in list(waiting.items()):
@@ -374,7 +334,7 @@ class Suite:
             if waiting:
                 self._wait_on(list(waiting), patience)
 
-    def _wait_on(self, names: Sequence[str], patience: _Patience) -> None:
+    def _wait_on(self, names: Sequence[str], patience: Patience) -> None:
         time.sleep(_POLL_SECONDS)
         if problem := patience.over():
             tails = "\n".join(self._tail(name) for name in names)

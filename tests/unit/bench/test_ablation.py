@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import ablation, grocery
-from bench.ablation import Seen, Task
+from bench import ablation, grocery, photo_measures
 from bench.grocery import Grocery, Labels, Photos
+from bench.photo_measures import Seen, Task
 
 RNG = np.random.default_rng(0)
 
@@ -28,20 +28,20 @@ def clusters(products: Labels, noise: float, width: int = 40) -> tuple[Seen, Lab
 def test_photos_of_one_scene_are_no_answer_to_one_another() -> None:
     products = np.repeat(np.arange(6), 8)
     seen, _ = clusters(products, 0.01)
-    apart = ablation.measured(seen, seen, task(products, np.arange(len(products))))
+    apart = photo_measures.measured(seen, seen, task(products, np.arange(len(products))))
     assert {name: hits.mean() for name, hits in apart.items()} == dict.fromkeys(
-        ablation.MEASURES, 1.0
+        photo_measures.MEASURES, 1.0
     )
-    together = ablation.measured(seen, seen, task(products, products))
-    for measure in (ablation.NEAREST, ablation.PRECISION, ablation.FITTED):
+    together = photo_measures.measured(seen, seen, task(products, products))
+    for measure in (photo_measures.NEAREST, photo_measures.PRECISION, photo_measures.FITTED):
         assert together[measure].mean() == 0
-    assert together[ablation.ICONIC].mean() == 1
+    assert together[photo_measures.ICONIC].mean() == 1
 
 
 def test_average_precision_is_that_of_the_ranking() -> None:
     similar = np.array([[0.9, 0.8, 0.7, -np.inf], [0.1, 0.2, 0.3, 0.4]], np.float32)
     wanted = np.array([[True, False, True, True], [False, False, False, False]])
-    assert ablation.precisions(similar, wanted) == pytest.approx([(1 + 2 / 3) / 2, 0])
+    assert photo_measures.precisions(similar, wanted) == pytest.approx([(1 + 2 / 3) / 2, 0])
 
 
 def test_discrimination_finds_what_noise_that_all_products_share_hides() -> None:
@@ -49,22 +49,22 @@ def test_discrimination_finds_what_noise_that_all_products_share_hides() -> None
     seen, _ = clusters(products, 0.3)
     shared = draw.normal(size=(len(products), 5)) @ draw.normal(size=(5, 40)) * 10
     hidden = Seen((seen.train + shared).astype(np.float32), seen.iconic)
-    found = ablation.measured(hidden, hidden, task(products, np.arange(len(products))))
-    assert found[ablation.FITTED].mean() > found[ablation.NEAREST].mean() + 0.3
+    found = photo_measures.measured(hidden, hidden, task(products, np.arange(len(products))))
+    assert found[photo_measures.FITTED].mean() > found[photo_measures.NEAREST].mean() + 0.3
 
 
 def test_a_gain_s_interval_is_wider_when_photos_are_of_few_scenes() -> None:
     better, worse = (RNG.random(400) < 0.6).astype(float), (RNG.random(400) < 0.5).astype(float)
     better[:200] = worse[:200]
-    alone = ablation.gain(better, worse, np.arange(400))
-    scenes = ablation.gain(better, worse, np.arange(400) // 20)
+    alone = photo_measures.gain(better, worse, np.arange(400))
+    scenes = photo_measures.gain(better, worse, np.arange(400) // 20)
     assert alone.low < alone.value < alone.high
     assert alone.value == pytest.approx((better - worse).mean())
-    few = ablation.gain(np.repeat([1.0, 0.0], 200), np.zeros(400), np.arange(400) // 100)
-    many = ablation.gain(np.repeat([1.0, 0.0], 200), np.zeros(400), np.arange(400))
+    few = photo_measures.gain(np.repeat([1.0, 0.0], 200), np.zeros(400), np.arange(400) // 100)
+    many = photo_measures.gain(np.repeat([1.0, 0.0], 200), np.zeros(400), np.arange(400))
     assert few.high - few.low > 3 * (many.high - many.low)
     assert scenes.value == alone.value
-    assert ablation.gain(worse, worse, np.arange(400)).high == 0
+    assert photo_measures.gain(worse, worse, np.arange(400)).high == 0
 
 
 def test_scenes_are_photos_of_one_product_that_hang_together() -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bench import accuracy
-from bench.accuracy import Found
+from bench import accuracy, accuracy_report
+from bench.accuracy_report import Found
 from bench.model import Verdict
 from embedder.fitting.measuring import NEAREST
 from embedder.fitting.model import Figure
@@ -23,7 +23,7 @@ def test_without_the_photos_every_goal_is_not_measured(
 def test_the_gate_is_met_where_the_whole_gain_is_above_nothing() -> None:
     def gate(low: float) -> Verdict:
         figure = Figure(NEAREST, 0.7, 0.6, 0.8, 296, 0.6, low, 0.2)
-        return accuracy.goals(Found({}, {accuracy.VAL_ONE: (figure,)}))[0].verdict
+        return accuracy_report.goals(Found({}, {accuracy_report.VAL_ONE: (figure,)}))[0].verdict
 
     assert gate(0.01) is Verdict.MET
     assert gate(-0.01) is Verdict.MISSED
@@ -34,12 +34,12 @@ def test_integers_may_lose_what_is_within_the_accuracy_s_own_interval(
     low: float, verdict: Verdict
 ) -> None:
     figure = Figure(NEAREST, 0.55, 0.5, 0.6, 296, 0.56, low, 0.01)
-    assert accuracy.goals(Found({}, {}, integers=(figure,)))[2].verdict is verdict
+    assert accuracy_report.goals(Found({}, {}, integers=(figure,)))[2].verdict is verdict
 
 
 def test_a_photo_finds_its_like_in_both_spaces_query_by_query() -> None:
     ours, before = np.array([1, 1, 1, 0]), np.array([0, 1, 0, 0])
-    figure = accuracy._figure(NEAREST, ours, before)
+    figure = accuracy.figure_of(NEAREST, ours, before)
     assert (figure.value, figure.baseline, figure.queries) == (0.75, 0.25, 4)
     assert figure.gain_low is not None
     assert figure.gain_low >= 0

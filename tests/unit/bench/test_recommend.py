@@ -5,11 +5,11 @@ import pytest
 from bench import recommend
 from bench.recommend import Case
 from sightline.common.v1 import answer_pb2
-from tests.fakes import gateway
+from tests.fakes import gateway_messages
 
 
 def test_a_stage_that_ran_twice_is_added_up_within_its_request() -> None:
-    answer = gateway.answer()
+    answer = gateway_messages.answer()
     second = answer.stage_timings.add(stage="embed")
     second.total.FromMilliseconds(3)
     case = Case("a shop", "photo", 1)
@@ -18,7 +18,7 @@ def test_a_stage_that_ran_twice_is_added_up_within_its_request() -> None:
 
 
 def test_degraded_answers_are_counted_and_warned_of() -> None:
-    answer = gateway.answer()
+    answer = gateway_messages.answer()
     answer.degradations.add(
         stage="collaborative", cause=answer_pb2.Degradation.CAUSE_RANKER_UNAVAILABLE
     )

@@ -12,7 +12,8 @@ from typer.testing import CliRunner, Result
 
 from sightline_client.cli import app
 from sightline_client.cli.work import batch
-from tests.fakes.gateway import FakeGateway, status
+from tests.fakes.gateway import FakeGateway
+from tests.fakes.gateway_messages import status
 
 
 def call(gateway: FakeGateway, *arguments: str) -> Result:

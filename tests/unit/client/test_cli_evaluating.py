@@ -12,8 +12,9 @@ from sightline.common.v1 import job_pb2
 from sightline_client import ProductionForm, SightlineClient, SplitProtocol, SystemKind, Verdict
 from sightline_client.cli.work import offline
 from tests.fakes import evaluations
-from tests.fakes.gateway import FakeGateway, status
-from tests.unit.client.test_cli_operations import Line, flat, line
+from tests.fakes.gateway import FakeGateway
+from tests.fakes.gateway_messages import status
+from tests.unit.client.command_line import Line, flat, line
 
 __all__ = ["line"]
 

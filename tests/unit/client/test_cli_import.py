@@ -1,64 +1,22 @@
 """Products are imported whole, whatever interrupts, and what is wrong is told by its row."""
 
-import csv
 import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from google.rpc import code_pb2
-from typer.testing import CliRunner, Result
 
 from sightline.common.v1 import import_pb2, job_pb2
-from sightline_client.cli import app
-from tests.fakes.gateway import FakeGateway, status
+from tests.fakes.gateway_messages import status
+from tests.unit.client.command_line import flat
+from tests.unit.client.import_shop import DOWN, Shop, shop
 
-DOWN = status(code_pb2.UNAVAILABLE, "draining", reason="DRAINING")
+__all__ = ["shop"]  # fixtures
+
 AWAY = status(code_pb2.UNAVAILABLE, "connection refused")
 LOST = status(code_pb2.PERMISSION_DENIED, "revoked", reason="DENIED")
-
-
-class Shop:
-    """A file of products, and the command line that imports it."""
-
-    def __init__(self, gateway: FakeGateway, folder: Path) -> None:
-        self.gateway = gateway
-        self.folder = folder
-        self.file = folder / "wines.csv"
-        gateway.products.clear()
-
-    def write(self, *rows: str, header: str = "id,title,images") -> None:
-        self.file.write_text("\n".join((header, *rows)) + "\n")
-
-    def run(self, *arguments: str, file: str = "") -> Result:
-        path = str(self.folder / file) if file else str(self.file)
-        return self.call("import", path, *arguments)
-
-    def call(self, *arguments: str) -> Result:
-        target = ("--target", self.gateway.target)
-        return CliRunner().invoke(app, ["products", *arguments, *target])
-
-    def facts(self, *arguments: str) -> dict[str, Any]:
-        result: dict[str, Any] = json.loads(self.run(*arguments, "--json").stdout)
-        return result
-
-    def rejected(self) -> list[dict[str, str]]:
-        with (self.folder / "wines.rejected.csv").open(newline="") as file:
-            return list(csv.DictReader(file))
-
-
-@pytest.fixture
-def shop(gateway: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))  # where columns are remembered
-    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    (tmp_path / "a.jpg").write_bytes(b"A")
-    return Shop(gateway, tmp_path)
-
-
-def flat(text: str) -> str:
-    return " ".join(text.split())
 
 
 def test_a_file_is_imported_with_its_photos_and_closed(shop: Shop) -> None:
@@ -231,72 +189,6 @@ def test_a_row_that_is_not_decided_yet_is_sent_again(shop: Shop) -> None:
     assert set(shop.gateway.products) == {"w1", "w2"}
     numbers = [[row.row_number for row in r.rows] for r in shop.gateway.requests["ImportProducts"]]
     assert numbers == [[1, 2], [2]]
-
-
-def test_full_shows_what_goes_then_deletes_it(shop: Shop) -> None:
-    shop.write("w1,One,", "w2,Two,", "w3,Three,")
-    assert shop.run("--mode", "full").exit_code == 0
-    shop.write("w1,One,", "w2,Two,")
-    shop.gateway.job_states[-1].kind = "close_import"
-    result = shop.run("--mode", "full")
-    assert result.exit_code == 0, result.output
-    assert "1 product is not in the file and goes, e.g. w3" in flat(result.stderr)
-    assert "1 product deleted" in flat(result.stdout)
-    assert set(shop.gateway.products) == {"w1", "w2"}
-
-
-def test_full_refuses_beyond_the_share_without_force_and_goes_on_with_it(shop: Shop) -> None:
-    shop.write(*(f"w{n},Wine," for n in range(10)))
-    shop.run()
-    shop.write("w1,One,")
-    result = shop.run("--mode", "full")
-    assert result.exit_code == 1
-    assert "IMPORT_DELETES_TOO_MUCH" in result.stderr
-    assert "--force" in result.stderr
-    assert len(shop.gateway.products) == 10
-    assert shop.run("--mode", "full", "--force").exit_code == 0
-    assert set(shop.gateway.products) == {"w1"}
-
-
-def test_full_never_deletes_what_a_refused_row_speaks_of(shop: Shop) -> None:
-    shop.write("w1,One,", "w2,Two,", "w3,Three,")
-    shop.run()
-    shop.write("w1,One,", "w2,Two,none.jpg")
-    result = shop.run("--mode", "full")
-    assert result.exit_code == 1, "a row was refused"
-    assert set(shop.gateway.products) == {"w1", "w2"}
-
-
-def test_full_deletes_nothing_while_a_row_has_no_id_that_can_be_read(shop: Shop) -> None:
-    shop.write("w1,One,", "w2,Two,", "w3,Three,")
-    shop.run()
-    shop.write("w1,One,", "w2,Two,", ",Three,")
-    result = shop.run("--mode", "full")
-    assert result.exit_code == 1
-    assert "Nothing is deleted: 1 refused row has no id" in flat(result.stderr)
-    assert len(shop.gateway.products) == 3
-    shop.run("--mode", "full", "--force")
-    assert set(shop.gateway.products) == {"w1", "w2"}
-
-
-def test_a_part_of_a_catalogue_is_never_imported_as_the_whole(shop: Shop) -> None:
-    (shop.folder / "wines.rejected.csv").write_text("id,title\n1,a\n")
-    result = shop.run("--mode", "full", file="wines.rejected.csv")
-    assert result.exit_code == 2
-    assert not shop.gateway.requests
-
-
-def test_a_dry_run_writes_nothing_and_says_what_full_would_delete(shop: Shop) -> None:
-    shop.write("w1,One,", "w2,Two,")
-    shop.run()
-    shop.gateway.requests.clear()
-    shop.write("w1,One,", "w3,Three,none.jpg")
-    result = shop.run("--mode", "full", "--dry-run")
-    assert result.exit_code == 1
-    assert "Row 2 (w3): PHOTO_MISSING" in flat(result.stderr)
-    assert "1 product is not in the file and goes, e.g. w2" in flat(result.stderr)
-    assert set(shop.gateway.requests) == {"GetStatus", "ListProducts"}
-    assert shop.rejected()[0]["id"] == "w3"
 
 
 def test_a_folder_is_imported_by_paths(shop: Shop, tmp_path: Path) -> None:

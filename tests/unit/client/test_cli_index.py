@@ -18,7 +18,8 @@ from sightline_client import (
 )
 from sightline_client.cli import app
 from sightline_client.cli.work import upgrade
-from tests.fakes.gateway import FakeGateway, status
+from tests.fakes.gateway import FakeGateway
+from tests.fakes.gateway_messages import status
 
 
 class Line:

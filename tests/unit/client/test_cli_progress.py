@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.gateway import FakeGateway, wine
+from tests.fakes.gateway import FakeGateway
+from tests.fakes.gateway_messages import wine
 
 PROGRAM = (sys.executable, "-c", "from sightline_client.cli import app; app()")
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -9,7 +9,8 @@ from typer.testing import CliRunner, Result
 from sightline.common.v1 import job_pb2
 from sightline_client import FailedPrecondition, SightlineClient, SpaceState, SpaceVerdict
 from sightline_client.cli import app
-from tests.fakes.gateway import FITTED, FakeGateway, status
+from tests.fakes.gateway import FakeGateway
+from tests.fakes.gateway_messages import FITTED, status
 
 VERSION, MODEL = FITTED.version, FITTED.model
 

@@ -5,7 +5,7 @@ import json
 from sightline.ranker.v1 import recipe_pb2
 from sightline_client import ItemItem, PartVerdict, SightlineClient, TrainingLoss, TrainingRecipe
 from tests.fakes.gateway import FakeGateway
-from tests.unit.client.test_cli_operations import Line, flat, line
+from tests.unit.client.command_line import Line, flat, line
 
 __all__ = ["line"]
 

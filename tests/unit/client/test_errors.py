@@ -8,7 +8,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from sightline_client import InvalidRequest, ServerFault, SightlineError, Unavailable, errors
-from tests.fakes import gateway
+from tests.fakes import gateway_messages
 
 
 def test_every_code_but_ok_has_its_kind_of_error() -> None:
@@ -23,7 +23,7 @@ def test_every_kind_of_error_stands_in_the_tree_at_the_top_of_its_file() -> None
 
 def test_reason_fields_and_wait_come_from_the_details() -> None:
     error = errors.from_status(
-        gateway.status(
+        gateway_messages.status(
             code_pb2.INVALID_ARGUMENT,
             "bad filter",
             reason="FILTER_INVALID",

@@ -20,7 +20,7 @@ from sightline_client import (
 from sightline_client.cli import app
 from sightline_client.cli.show import explained, page
 from sightline_client.convert import from_wire
-from tests.fakes import gateway as fakes
+from tests.fakes import gateway_messages as fakes
 from tests.fakes.gateway import FakeGateway
 
 

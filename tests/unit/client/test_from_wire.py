@@ -10,11 +10,11 @@ from sightline.common.v1 import answer_pb2, event_pb2, job_pb2, product_pb2
 from sightline.gateway.v1 import admin_service_pb2, recommendation_service_pb2
 from sightline_client import Availability, Cause, EventType, JobState, NotFound, RecommendedProduct
 from sightline_client.convert import from_wire
-from tests.fakes import gateway
+from tests.fakes import gateway_messages
 
 
 def test_an_answer_keeps_every_figure() -> None:
-    value = from_wire.recommendations(gateway.answer())
+    value = from_wire.recommendations(gateway_messages.answer())
     result = value.results[0]
     assert (result.rank, result.raw_score) == (1, 1.25)
     assert sum(part.value for part in result.parts) == result.raw_score
@@ -79,7 +79,7 @@ def test_every_value_of_the_contracts_enums_has_a_name_here() -> None:
 
 
 def test_a_failed_job_says_why() -> None:
-    why = gateway.status(code_pb2.NOT_FOUND, "no events", reason="NO_EVENTS")
+    why = gateway_messages.status(code_pb2.NOT_FOUND, "no events", reason="NO_EVENTS")
     job = from_wire.job(job_pb2.Job(state=job_pb2.Job.STATE_FAILED, error=why))
     assert job.ended
     assert isinstance(job.error, NotFound)
@@ -94,7 +94,7 @@ def test_ended_jobs_are_ended(state: str) -> None:
 
 def test_a_suite_with_one_part_down_is_not_healthy() -> None:
     down = admin_service_pb2.ComponentStatus(
-        component="ranker", status=gateway.status(code_pb2.UNAVAILABLE, "refused")
+        component="ranker", status=gateway_messages.status(code_pb2.UNAVAILABLE, "refused")
     )
     up = admin_service_pb2.ComponentStatus(component="gateway")
     assert from_wire.status(admin_service_pb2.GetStatusResponse(components=[up])).healthy

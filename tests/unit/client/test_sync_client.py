@@ -18,7 +18,8 @@ from sightline_client import (
     SightlineError,
     SyncSightlineClient,
 )
-from tests.fakes.gateway import FakeGateway, status
+from tests.fakes.gateway import FakeGateway
+from tests.fakes.gateway_messages import status
 
 ROOT = Path(__file__).parents[3]
 

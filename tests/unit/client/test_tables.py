@@ -10,7 +10,7 @@ from sightline.gateway.v1 import recommendation_service_pb2
 from sightline_client import Cause, Degradation, StageTiming
 from sightline_client.cli.show import listings, page, tables
 from sightline_client.convert import from_wire
-from tests.fakes import gateway
+from tests.fakes import gateway_messages
 
 
 def rendered(renderable: object) -> str:
@@ -29,7 +29,7 @@ def test_every_cause_of_a_loss_is_explained() -> None:
 
 
 def test_only_the_parts_that_are_there_are_explained() -> None:
-    results = from_wire.recommendations(gateway.answer()).results
+    results = from_wire.recommendations(gateway_messages.answer()).results
     caption = tables.parts_caption(results)
     assert "visual:" in caption
     assert "session:" in caption
@@ -37,7 +37,7 @@ def test_only_the_parts_that_are_there_are_explained() -> None:
 
 
 def test_parts_stand_in_order_of_their_size() -> None:
-    product = from_wire.recommendations(gateway.answer()).results[0]
+    product = from_wire.recommendations(gateway_messages.answer()).results[0]
     assert tables.parts(product) == "visual +1.000  session +0.250"
 
 
@@ -47,18 +47,20 @@ def test_an_unknown_time_is_a_dash_and_not_a_zero() -> None:
 
 
 def test_an_answer_without_products_says_so() -> None:
-    message = gateway.answer()
+    message = gateway_messages.answer()
     del message.results[:]
     assert "no products match" in rendered(tables.answer(from_wire.recommendations(message)))
 
 
 def test_a_title_stands_above_its_table() -> None:
-    text = rendered(tables.answer(from_wire.recommendations(gateway.answer()), title="1. A photo"))
+    text = rendered(
+        tables.answer(from_wire.recommendations(gateway_messages.answer()), title="1. A photo")
+    )
     assert text.startswith("1. A photo")
 
 
 def test_a_calibrated_score_stands_below_the_raw_one_with_its_event() -> None:
-    message = gateway.answer()
+    message = gateway_messages.answer()
     message.results[0].score = 0.031
     message.results[0].score_event = event_pb2.EVENT_TYPE_ADD_TO_CART
     answer = from_wire.recommendations(message)
@@ -70,7 +72,7 @@ def test_a_calibrated_score_stands_below_the_raw_one_with_its_event() -> None:
 
 
 def test_what_a_product_stands_for_is_counted_beside_its_title() -> None:
-    message = gateway.answer()
+    message = gateway_messages.answer()
     message.results[0].collapsed_product_ids.extend(["wine-2", "wine-3"])
     answer = from_wire.recommendations(message)
     text = rendered(tables.answer(answer))
@@ -83,7 +85,7 @@ def test_what_a_product_stands_for_is_counted_beside_its_title() -> None:
 
 def test_candidates_tell_what_they_stand_for() -> None:
     item = recommendation_service_pb2.FoundProduct(
-        product=gateway.wine(), rank=1, collapsed_product_ids=["wine-2"]
+        product=gateway_messages.wine(), rank=1, collapsed_product_ids=["wine-2"]
     )
     text = rendered(
         listings.found(from_wire.found(recommendation_service_pb2.SearchResponse(results=[item])))
@@ -92,5 +94,5 @@ def test_candidates_tell_what_they_stand_for() -> None:
 
 
 def test_nothing_is_said_of_near_duplicates_where_there_are_none() -> None:
-    answer = from_wire.recommendations(gateway.answer())
+    answer = from_wire.recommendations(gateway_messages.answer())
     assert "like it" not in rendered(tables.answer(answer))

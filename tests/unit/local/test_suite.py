@@ -103,8 +103,8 @@ def test_up_returns_when_all_answer_and_down_leaves_nothing(make: Make, data: Pa
 def test_a_start_without_progress_ends_and_says_what_it_waited_for(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("local_suite.suite.STUCK_SECONDS", 3.0)
-    monkeypatch.setattr("local_suite.suite._SAY_SECONDS", 0.5)
+    monkeypatch.setattr("local_suite.patience.STUCK_SECONDS", 3.0)
+    monkeypatch.setattr("local_suite.patience._SAY_SECONDS", 0.5)
     lines: list[str] = []
     suite = make(program("front"), program("back", "mute"), report=lines.append)
     with pytest.raises(SuiteError, match=r"no answer from back and nothing went on for 3 s"):
@@ -115,8 +115,8 @@ def test_a_start_without_progress_ends_and_says_what_it_waited_for(
 def test_a_start_that_takes_its_time_is_waited_for_as_long_as_it_works(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("local_suite.suite.STUCK_SECONDS", 3.0)
-    monkeypatch.setattr("local_suite.suite._SAY_SECONDS", 0.5)
+    monkeypatch.setattr("local_suite.patience.STUCK_SECONDS", 3.0)
+    monkeypatch.setattr("local_suite.patience._SAY_SECONDS", 0.5)
     make(program("front", "slow")).up()
 
 

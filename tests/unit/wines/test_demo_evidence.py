@@ -7,7 +7,8 @@ from examples.wines.demo.evidence import evidence
 from examples.wines.demo.model import DemoFailed
 from sightline.ranker.v1 import evaluation_pb2
 from sightline_client import FailedPrecondition, SightlineClient
-from tests.fakes.gateway import FakeGateway, status
+from tests.fakes.gateway import FakeGateway
+from tests.fakes.gateway_messages import status
 
 UNPROVEN = status(code_pb2.FAILED_PRECONDITION, "too little", reason="MODEL_UNPROVEN")
 

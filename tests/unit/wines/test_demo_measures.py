@@ -7,14 +7,14 @@ from examples.wines.demo import measures
 from examples.wines.demo.measures import Newcomer
 from sightline_client import SightlineClient
 from sightline_client.convert import from_wire
-from tests.fakes import gateway
+from tests.fakes import gateway_messages
 from tests.fakes.gateway import FakeGateway
 
 WINES = catalogue.load_wines()[:2]
 
 
 def test_the_mean_rank_counts_a_missing_product_as_the_last() -> None:
-    answer = from_wire.recommendations(gateway.answer())
+    answer = from_wire.recommendations(gateway_messages.answer())
     assert measures.mean_rank(answer, {"wine-1"}, 100) == 1
     assert measures.mean_rank(answer, {"wine-1", "elsewhere"}, 100) == 50.5
     assert math.isnan(measures.mean_rank(answer, set(), 100))

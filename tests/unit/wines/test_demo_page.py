@@ -13,13 +13,13 @@ from examples.wines.demo import page
 from examples.wines.demo.model import Answer, Figures, Scene, Shown
 from sightline_client import StageTiming
 from sightline_client.convert import from_wire
-from tests.fakes import gateway
+from tests.fakes import gateway_messages
 
 PHOTO = catalogue.load_wines()[0].image.read_bytes()
 
 
 def written(tmp_path: Path, title: str = "Barolo") -> str:
-    message = gateway.answer()
+    message = gateway_messages.answer()
     message.results[0].product.title = title
     scene = Scene(
         title="1. A photo",
@@ -78,6 +78,6 @@ def test_stages_stand_on_one_time_line() -> None:
 
 
 def test_parts_of_an_answer_have_one_scale() -> None:
-    answer = from_wire.recommendations(gateway.answer())
+    answer = from_wire.recommendations(gateway_messages.answer())
     bars = page.part_bars(answer.results[0], answer)
     assert [(bar.label, bar.width) for bar in bars] == [("visual", 100), ("session", 25)]

@@ -8,7 +8,7 @@ from examples.wines.demo.model import DemoFailed
 from sightline.common.v1 import answer_pb2
 from sightline_client import SightlineClient
 from sightline_client.convert import from_wire
-from tests.fakes import gateway
+from tests.fakes import gateway_messages
 from tests.fakes.gateway import FakeGateway
 
 WINES = catalogue.load_wines()
@@ -16,7 +16,7 @@ WINES = catalogue.load_wines()
 
 def test_a_degraded_answer_is_not_whole() -> None:
     with pytest.raises(DemoFailed, match="RANKER_UNAVAILABLE"):
-        scenes.whole(from_wire.recommendations(gateway.answer()))
+        scenes.whole(from_wire.recommendations(gateway_messages.answer()))
 
 
 async def test_a_result_that_does_not_pass_the_filter_fails_the_scene() -> None:

@@ -7,7 +7,8 @@ from examples.wines import catalogue, loading
 from examples.wines.loading import LoadingFailed
 from sightline.common.v1 import job_pb2
 from sightline_client import SightlineClient
-from tests.fakes.gateway import FakeGateway, status
+from tests.fakes.gateway import FakeGateway
+from tests.fakes.gateway_messages import status
 
 WINES = catalogue.load_wines()
 RATINGS = catalogue.load_ratings()

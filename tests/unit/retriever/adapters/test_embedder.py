@@ -12,7 +12,8 @@ from retriever.domain.errors import EmbedderUnavailable, ImageRejected, VersionM
 from retriever.domain.vectors import GivenVector
 from servicekit.errors import FailedPrecondition, ServiceError
 from sightline.common.v1 import photo_pb2
-from tests.fakes.index import DIMENSION, VERSION, FakeEmbedder, embedder_server, vector_of
+from tests.fakes.embedder import FakeEmbedder, embedder_server
+from tests.fakes.index import DIMENSION, VERSION, vector_of
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from retriever.record.hashes import from_signed, to_signed
 from retriever.record.tables import images
 from servicekit.sql import Database
 from sightline_rules.photos import PhotoLimits, image_id, inspect
-from tests.fakes.index import FakePhotos
+from tests.fakes.photo_store import FakePhotos
 from tests.fakes.photos import photo
 from tests.unit.retriever.conftest import write
-from tests.unit.retriever.workers.test_worker import Bench
+from tests.unit.retriever.workers.conftest import Bench
 from tests.waiting import until
 
 PHOTOS = [photo(), photo(80, 60, 7), b"no photo at all"]

@@ -19,7 +19,7 @@ from servicekit.errors import ServiceError
 from servicekit.fetch import UriUnreadable
 from servicekit.requests import PageSizeInvalid, PageTokenInvalid, RequestInvalid
 from sightline_rules.filters import All, Comparison, Operator
-from tests.fakes.index import FakePhotos
+from tests.fakes.photo_store import FakePhotos
 from tests.fakes.photos import photo
 from tests.unit.retriever.conftest import Clock
 

@@ -23,12 +23,12 @@ from retriever.domain.product import (
     Stored,
 )
 from retriever.record import Record
-from servicekit.errors import ServiceError
 from servicekit.requests import RequestInvalid
 from sightline_rules.filters import Availability, Money
 from sightline_rules.photos import image_id
-from tests.fakes.index import FakePhotos
+from tests.fakes.photo_store import FakePhotos
 from tests.fakes.photos import photo
+from tests.unit.retriever.catalog.conftest import reported
 from tests.unit.retriever.conftest import Clock, generation, vectors, write
 
 A, B = photo(seed=1), photo(seed=2)
@@ -45,23 +45,12 @@ async def update(
     record: Record, *drafts: UpdateDraft, photos: FakePhotos | None = None
 ) -> list[str]:
     outcomes, _ = await updates.update("default", drafts, record, photos or FakePhotos())
-    return told(outcomes)
+    return reported(outcomes)
 
 
 async def offer(record: Record, *drafts: OfferDraft) -> list[str]:
     outcomes, _ = await updates.update_offers("default", drafts, record)
-    return told(outcomes)
-
-
-def told(outcomes: list[Stored | ServiceError]) -> list[str]:
-    found = []
-    for outcome in outcomes:
-        if isinstance(outcome, Stored):
-            found.append("OK")
-        else:
-            fields = " ".join(item.field for item in outcome.violations)
-            found.append(f"{outcome.reason} {fields}".strip())
-    return found
+    return reported(outcomes)
 
 
 async def held(record: Record, product_id: str = "a") -> Product:
@@ -195,7 +184,7 @@ async def test_variants_are_one_level_deep_and_an_unknown_parent_is_kept(record:
             write("large", parent_id="shirt"),
         ],
     )
-    assert told(outcomes) == [
+    assert reported(outcomes) == [
         "PRODUCT_INVALID product.parent_id",
         "PRODUCT_INVALID product.parent_id",
         "OK",
@@ -206,7 +195,7 @@ async def test_variants_are_one_level_deep_and_an_unknown_parent_is_kept(record:
 async def test_no_cycle_of_parents_can_be_made_by_any_call(record: Record) -> None:
     await put(record, write("a", parent_id="b"), write("c"))
     outcomes, _ = await record.write("default", [write("b", parent_id="a")])
-    assert told(outcomes) == ["PRODUCT_INVALID product.parent_id"]
+    assert reported(outcomes) == ["PRODUCT_INVALID product.parent_id"]
     await put(record, write("b"))
     assert await update(record, change("b", "parent_id", parent_id="a")) == [
         "PRODUCT_INVALID updates[0].product.parent_id"

@@ -23,7 +23,9 @@ from retriever.indexing.embedding import embed_pending
 from retriever.record import Record
 from sightline_rules.filters import All
 from sightline_rules.photos import image_id
-from tests.fakes.index import VERSION, FakeEmbedder, FakePhotos
+from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.index import VERSION
+from tests.fakes.photo_store import FakePhotos
 from tests.stores import each_engine
 from tests.unit.retriever.conftest import generation, write
 
@@ -122,7 +124,7 @@ async def test_a_photo_is_judged_when_it_is_embedded(made: Generation, record: R
     await record.write(
         "default", [write("wrong", b"1", b"2", **named), write("right", b"3", **named)]
     )
-    embedder = FakeEmbedder(head=KNOWN, told={b"1": RIGHT, b"2": WRONG, b"3": RIGHT})
+    embedder = FakeEmbedder(head=KNOWN, classifications={b"1": RIGHT, b"2": WRONG, b"3": RIGHT})
     await embedded(made, record, embedder, b"1", b"2", b"3")
 
     seen = await mismatches(record, "wrong", "right")
@@ -136,7 +138,7 @@ async def test_a_photo_is_judged_when_it_is_embedded(made: Generation, record: R
 
 async def test_without_a_head_nothing_is_asked_or_judged(made: Generation, record: Record) -> None:
     await record.write("default", [write("wrong", b"1", category_path=APPLE)])
-    embedder = FakeEmbedder(told={b"1": WRONG})
+    embedder = FakeEmbedder(classifications={b"1": WRONG})
     await embedded(made, record, embedder, b"1")
 
     assert await mismatches(record, "wrong") == {}
@@ -148,7 +150,7 @@ async def test_a_mismatch_ends_with_the_category_or_the_photo_it_was_about(
 ) -> None:
     first = write("p", b"1", category_path=APPLE)
     await record.write("default", [first])
-    await embedded(made, record, FakeEmbedder(head=KNOWN, told={b"1": WRONG}), b"1")
+    await embedded(made, record, FakeEmbedder(head=KNOWN, classifications={b"1": WRONG}), b"1")
     assert list(await mismatches(record, "p")) == ["p"]
 
     await record.write("default", [write("p", b"1", category_path=JUICE)])

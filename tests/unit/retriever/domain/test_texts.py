@@ -28,7 +28,9 @@ from servicekit.errors import InvalidArgument
 from servicekit.jobs import Job, Jobs
 from servicekit.sql import Database
 from sightline_rules.filters import Money
-from tests.fakes.index import Always, FakeEmbedder, FakeIndex, FakePhotos, vector_of
+from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.index import Always, FakeIndex, vector_of
+from tests.fakes.photo_store import FakePhotos
 from tests.unit.retriever.conftest import Clock, write
 from tests.unit.retriever.rows import searcher
 

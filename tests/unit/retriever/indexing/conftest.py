@@ -8,7 +8,9 @@ from retriever.domain.generation import Generation
 from retriever.indexing.outbox import apply_outbox
 from retriever.record import Record
 from sightline_rules.photos import image_id
-from tests.fakes.index import DIMENSION, Always, FakeEmbedder, FakeIndex, FakePhotos
+from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.index import DIMENSION, Always, FakeIndex
+from tests.fakes.photo_store import FakePhotos
 from tests.unit.retriever.conftest import generation
 
 PHOTOS = [b"photo %d" % n for n in range(40)]

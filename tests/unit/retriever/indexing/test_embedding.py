@@ -21,7 +21,9 @@ from retriever.record import Record
 from retriever.record.tables import pending
 from servicekit.errors import InvalidArgument, ServiceError
 from sightline_rules.photos import image_id
-from tests.fakes.index import FakeEmbedder, FakePhotos, vector_of
+from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.index import vector_of
+from tests.fakes.photo_store import FakePhotos
 from tests.unit.retriever.conftest import Clock, generation, write
 
 PHOTOS = [b"photo %d" % n for n in range(12)]

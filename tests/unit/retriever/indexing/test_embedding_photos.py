@@ -17,7 +17,8 @@ from retriever.indexing.embedding import embed_pending
 from retriever.record import Record
 from servicekit.errors import Internal
 from sightline_rules.photos import image_id
-from tests.fakes.index import FakeEmbedder, FakePhotos
+from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.photo_store import FakePhotos
 from tests.unit.retriever.conftest import Clock, write
 from tests.unit.retriever.indexing.conftest import PHOTOS
 

@@ -26,10 +26,11 @@ from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb
 from sightline.embedder.v1 import space_pb2, space_service_pb2, space_service_pb2_grpc
 from sightline_rules.photos import image_id
-from tests.fakes.index import FakeEmbedder, FakePhotos
+from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.photo_store import FakePhotos
 from tests.stores import each_engine
 from tests.unit.retriever.conftest import write
-from tests.unit.retriever.workers.test_worker import Bench
+from tests.unit.retriever.workers.conftest import Bench
 from tests.waiting import SECONDS, until
 
 ANY: dict[str, Any] = {

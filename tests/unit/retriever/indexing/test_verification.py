@@ -21,7 +21,9 @@ from servicekit.jobs import Job, Jobs
 from servicekit.sql import Database
 from sightline_rules.filters import All, Filter
 from sightline_rules.photos import image_id
-from tests.fakes.index import FakeEmbedder, FakeIndex, FakePhotos, vector_of
+from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.index import FakeIndex, vector_of
+from tests.fakes.photo_store import FakePhotos
 from tests.unit.retriever.conftest import generation, vectors, write
 
 PHOTOS = [b"photo %d" % n for n in range(60)]

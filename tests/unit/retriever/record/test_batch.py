@@ -21,7 +21,7 @@ from sightline_rules.photos import image_id
 from tests.fakes.index import vector_of
 from tests.stores import NewStore, each_engine
 from tests.unit.retriever.conftest import Clock, generation, record_at, vectors, write
-from tests.unit.retriever.record.test_record import statements
+from tests.unit.retriever.record.conftest import statements
 
 pytestmark = each_engine
 

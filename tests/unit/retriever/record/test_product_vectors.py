@@ -26,7 +26,9 @@ from servicekit.jobs import Jobs
 from servicekit.requests import RequestInvalid
 from servicekit.sql import Database
 from sightline_rules.filters import Comparison, Operator, passes
-from tests.fakes.index import DIMENSION, VERSION, Always, FakeEmbedder, FakeIndex, FakePhotos
+from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.index import DIMENSION, VERSION, Always, FakeIndex
+from tests.fakes.photo_store import FakePhotos
 from tests.unit.retriever.conftest import generation, vectors, write
 from tests.unit.retriever.rows import searcher
 

@@ -26,7 +26,7 @@ from sightline_rules.photos import image_id
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
 from tests.unit.retriever.conftest import generation, write
 from tests.unit.retriever.rows import searcher
-from tests.unit.retriever.search.test_search import follow, forever, own
+from tests.unit.retriever.search.conftest import follow, forever, own
 
 PICTURE = 0xFD22_0A9F_1C87_6333
 UNSURE = PICTURE ^ ((1 << (CERTAIN + 1)) - 1 << COLOUR_BITS)

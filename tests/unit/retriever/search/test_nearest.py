@@ -23,7 +23,7 @@ from sightline_rules.filters import All, Any, Comparison, Filter, Membership, Mo
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
 from tests.unit.retriever.conftest import generation, write
 from tests.unit.retriever.rows import searcher
-from tests.unit.retriever.search.test_search import follow
+from tests.unit.retriever.search.conftest import follow
 
 HNSW = IndexParameters(kind=IndexKind.HNSW, ef=64)
 COUNT = 200

@@ -23,69 +23,18 @@ from retriever.domain.errors import (
 from retriever.domain.generation import Generation
 from retriever.domain.product import Product
 from retriever.domain.vectors import GivenVector, check_vector
-from retriever.indexing.outbox import apply_outbox
 from retriever.record import Record
 from retriever.search import search, stats
 from retriever.search.freshness import read_index_token, write_index_token
-from retriever.search.query import BlendPart, Query
-from retriever.search.search import Answer
+from retriever.search.query import Query
 from servicekit.errors import DeadlineExceeded
 from servicekit.requests import RequestInvalid
 from sightline_rules.filters import Comparison, Money, Operator
 from sightline_rules.photos import image_id
-from tests.fakes.index import DIMENSION, VERSION, Always, FakeIndex, vector_of
+from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
 from tests.unit.retriever.conftest import generation, vectors, write
 from tests.unit.retriever.rows import searcher
-
-
-def given(data: bytes, **fields: object) -> GivenVector:
-    made = GivenVector("visual", VERSION, DIMENSION, vector_of(data).tobytes())
-    return replace(made, **fields)  # type: ignore[arg-type]
-
-
-def near(data: bytes, **fields: object) -> Query:
-    return replace(Query("default", vector=given(data)), **fields)  # type: ignore[arg-type]
-
-
-def forever() -> float | None:
-    return None
-
-
-@pytest.fixture
-def index() -> FakeIndex:
-    return FakeIndex()
-
-
-@pytest.fixture
-async def made(record: Record, index: FakeIndex) -> Generation:
-    found = await record.create_generation(generation())
-    await index.create(found.collection, DIMENSION)
-    return found
-
-
-async def stock(
-    made: Generation, record: Record, index: FakeIndex, products: dict[str, list[bytes]]
-) -> Generation:
-    await record.write("default", [write(name, *photos) for name, photos in products.items()])
-    return await follow(made, record, index, *(p for photos in products.values() for p in photos))
-
-
-async def follow(made: Generation, record: Record, index: FakeIndex, *photos: bytes) -> Generation:
-    if photos:
-        await record.save_vectors(made, vectors(*photos))
-    while (done := await apply_outbox(made, record, index, Always())).rows:
-        made = done.generation
-    return done.generation
-
-
-def own(answer: Answer) -> list[str]:
-    """The query's products whose near-duplicates were left out."""
-    return [answer.candidates.view.table.ids[place] for place in answer.own]
-
-
-async def names(query: Query, record: Record, index: FakeIndex) -> list[str]:
-    answer = await search.search(query, searcher(record, index), forever)
-    return answer.candidates.product_ids
+from tests.unit.retriever.search.conftest import follow, forever, given, names, near, stock
 
 
 async def test_the_nearest_product_comes_first(
@@ -357,78 +306,6 @@ async def test_only_what_a_caller_is_to_see_in_a_space_to_come_is_waited_for(
     ):
         with pytest.raises(error):
             await search.search(query, searcher(record, index, awaited=awaited), lambda: 0.03)
-
-
-# Blends
-
-
-def blend(*parts: BlendPart, **fields: object) -> Query:
-    return replace(Query("default", blend=parts), **fields)  # type: ignore[arg-type]
-
-
-def part(weight: float, data: bytes = b"", product_id: str = "", **fields: object) -> BlendPart:
-    return BlendPart(weight, given(data, **fields) if data else None, product_id)
-
-
-async def test_a_blend_lies_between_its_parts(
-    made: Generation, record: Record, index: FakeIndex
-) -> None:
-    await stock(made, record, index, {"a": [b"1"], "b": [b"2"], "c": [b"3"]})
-    found = await names(blend(part(1.0, b"1"), part(0.7, b"2")), record, index)
-    assert found == ["a", "b", "c"]
-    away = await names(blend(part(1.0, b"1"), part(-0.9, b"2")), record, index)
-    assert away[-1] == "b"
-
-
-async def test_products_of_a_blend_stand_in_it_and_are_left_out(
-    made: Generation, record: Record, index: FakeIndex
-) -> None:
-    await stock(made, record, index, {"a": [b"1"], "b": [b"2"], "c": [b"3"]})
-    query = blend(part(1.0, product_id="a"), part(0.7, b"2"), part(-0.1, product_id="c"))
-    assert await names(query, record, index) == ["b"]
-    everything = replace(query, include_query_product=True)
-    assert (await names(everything, record, index))[:2] == ["a", "b"]
-    answer = await search.search(query, searcher(record, index), forever)
-    assert own(answer) == ["a", "c"]
-
-
-async def test_every_product_of_a_blend_that_is_missing_is_told_with_its_path(
-    made: Generation, record: Record, index: FakeIndex
-) -> None:
-    await stock(made, record, index, {"a": [b"1"]})
-    query = blend(*(part(1.0, product_id=name) for name in ("gone", "a", "never")))
-    with pytest.raises(ProductNotFound) as told:
-        await names(query, record, index)
-    paths = [violation.field for violation in told.value.violations]
-    assert paths == ["blend.parts[0].product_id", "blend.parts[2].product_id"]
-
-
-async def test_a_blend_of_another_version_or_space_is_refused(
-    made: Generation, record: Record, index: FakeIndex
-) -> None:
-    with pytest.raises(VersionMismatch):
-        await names(blend(part(1.0, b"1"), part(1.0, b"2", space_version="v0")), record, index)
-    with pytest.raises(VectorInvalid, match=r"blend\.parts\[1\]\.vector\.space"):
-        await names(blend(part(1.0, b"1"), part(1.0, b"2", space="text")), record, index)
-
-
-@pytest.mark.parametrize(
-    ("parts", "field"),
-    [
-        ((), "blend.parts"),
-        ((part(-1.0, b"1"),), "blend.parts"),
-        ((part(0.0, b"1"),), "blend.parts[0].weight"),
-        ((part(float("nan"), b"1"),), "blend.parts[0].weight"),
-        ((part(1.0),), "blend.parts[0]"),
-        ((part(1.0, b"1"),) * 17, "blend.parts"),
-    ],
-)
-async def test_a_blend_out_of_its_range_is_refused(
-    made: Generation, record: Record, index: FakeIndex, parts: tuple[BlendPart, ...], field: str
-) -> None:
-    with pytest.raises(RequestInvalid) as told:
-        await names(blend(*parts), record, index)
-    assert [violation.field for violation in told.value.violations] == [field]
 
 
 async def test_a_collection_that_is_being_made_is_empty_and_one_that_lost_its_rows_is_no_answer(

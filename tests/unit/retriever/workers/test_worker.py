@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
 from statistics import median
@@ -13,115 +11,21 @@ from typing import Any
 
 import pytest
 
-from retriever.adapters.backup_files import BackupFiles
 from retriever.backup import backups
 from retriever.catalog import deletions
 from retriever.domain.collections import shaped
-from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.generation import Generation, GenerationState
 from retriever.domain.index_values import Waiting
 from retriever.indexing import generations, rebuild
-from retriever.indexing.generations import Order
-from retriever.indexing.writing import LeadershipLost
-from retriever.record import Record
-from retriever.servicer.filter_messages import unpacked
-from retriever.settings import Settings
 from retriever.wiring import job_queue
-from retriever.workers.context import Worker
 from retriever.workers.indexing import BUSY_SECONDS, CollectionStatus
-from retriever.workers.leader import Leadership
 from retriever.workers.loops import Loops, lead_in_turn
-from retriever.workers.tasks import Backoff, Tasks
-from servicekit.jobs import Job, JobState, Lease
+from retriever.workers.tasks import Tasks
+from servicekit.jobs import Job, JobState
 from servicekit.sql import Database, StoreBusy
 from sightline_rules.photos import image_id
-from tests.fakes.index import VERSION, FakeEmbedder, FakeIndex, FakePhotos
 from tests.unit.retriever.conftest import generation, vectors, write
+from tests.unit.retriever.workers.conftest import PHOTOS, Bench, applied
 from tests.waiting import SECONDS, until
-
-PHOTOS = [b"photo %d" % n for n in range(6)]
-
-
-def test_waits_double_up_to_the_longest_and_start_anew_after_a_success() -> None:
-    backoff = Backoff(1.0, 5.0)
-    assert [backoff.fail() for _ in range(5)] == [1.0, 2.0, 4.0, 5.0, 5.0]
-    backoff.reset()
-    assert backoff.fail() == 1.0
-
-
-async def test_one_leads_and_another_follows_when_it_lets_go(db: Database) -> None:
-    first = Leadership(Lease(db, "x", "first", 5), 5)
-    second = Leadership(Lease(db, "x", "second", 5), 5)
-    assert first.left() == 0
-    assert await first.acquire()
-    assert first.left() > 0
-    assert not await second.acquire()
-    assert second.left() == 0
-    await first.release()
-    assert first.left() == 0
-    assert await second.acquire()
-
-
-async def test_a_lease_that_another_took_ends_the_leadership(db: Database) -> None:
-    leadership = Leadership(Lease(db, "x", "first", 0.2), 0.2)
-    assert await leadership.acquire()
-    await asyncio.sleep(0.25)
-    assert leadership.left() == 0
-    assert await Lease(db, "x", "second", 60).acquire()
-    with pytest.raises(LeadershipLost):
-        await leadership.keep()
-
-
-class Bench:
-    """A worker and what it leans on."""
-
-    def __init__(self, db: Database) -> None:
-        self.db = db
-        self.record = Record(db)
-        self.catalogs: tuple[str, ...] = ("default",)
-        self.index, self.embedder = FakeIndex(), FakeEmbedder()
-        self.photos = FakePhotos(
-            {(name, image_id(data)): data for data in PHOTOS for name in ("default", "bad")}
-        )
-        self.backups = BackupFiles("memory://backups")
-        self.settings = Settings(
-            worker_poll_seconds=0.01, worker_lease_seconds=5, worker_flush_seconds=0.1
-        )
-
-    def worker(self, owner: str) -> Worker:
-        seconds = self.settings.worker_lease_seconds
-        leadership = Leadership(Lease(self.db, "index-writer", owner, seconds), seconds)
-        return Worker(
-            self.catalogs,
-            self.settings,
-            self.record,
-            self.photos,
-            self.index,
-            self.embedder,
-            leadership,
-            job_queue(self.db),
-            owner,
-            self.backups,
-            unpacked,
-        )
-
-    @asynccontextmanager
-    async def working(self, owner: str = "one") -> AsyncIterator[None]:
-        stop = asyncio.Event()
-        task = asyncio.create_task(lead_in_turn(self.worker(owner), stop))
-        try:
-            yield
-        finally:
-            stop.set()
-            await asyncio.wait_for(task, SECONDS)
-
-    def rows(self) -> set[str]:
-        return {row.product_id for held in self.index.rows.values() for row in held.values()}
-
-
-@pytest.fixture
-def bench(db: Database) -> Bench:
-    return Bench(db)
 
 
 async def test_writes_reach_the_index_and_are_flushed(bench: Bench) -> None:
@@ -241,12 +145,6 @@ async def test_rows_lost_while_no_worker_ran_come_back(bench: Bench) -> None:
         held.clear()
     async with bench.working("two"):
         await until(lambda: bench.rows() == {"a"})
-
-
-async def applied(bench: Bench) -> bool:
-    """Whether the first generation holds all that was written, and the record says so."""
-    (made,) = await bench.record.generations("default")
-    return not await bench.record.changes(made, 1)
 
 
 async def test_an_index_of_an_older_shape_is_built_anew_and_then_dropped(
@@ -370,96 +268,6 @@ async def test_a_backup_holds_up_no_job_but_the_next_backup(bench: Bench) -> Non
         go_on.set()
         await until(lambda: succeeded(*copies))
         assert under_way == [each.params["backup_id"] for each in copies]
-
-
-# Two versions
-
-
-async def second(bench: Bench, version: str = "v2") -> Generation:
-    """A generation of another version, which the worker has to fill too."""
-    offered = EmbeddingSpace("visual", version, 8, ready=True, default=False)
-    await bench.record.save_offers("default", [offered])
-    order = Order("visual", "two", version)
-    return (await generations.create("default", order, "p", bench.record)).generation
-
-
-def held(bench: Bench, made: Generation) -> set[str]:
-    return {row.product_id for row in bench.index.rows.get(made.collection, {}).values()}
-
-
-async def test_every_write_reaches_every_live_generation(bench: Bench) -> None:
-    bench.embedder.others = {"v2": 8}
-    async with bench.working():
-        await bench.record.write("default", [write("old", PHOTOS[0])])
-        await until(lambda: bench.rows() == {"old"})
-        made = await second(bench)
-        await bench.record.write("default", [write("new", PHOTOS[1])])
-        await until(lambda: held(bench, made) == {"new"})
-        first = (await bench.record.generations("default"))[0]
-        await until(lambda: held(bench, first) == {"old", "new"})
-        assert {version for version, _ in bench.embedder.embedded} == {VERSION, "v2"}
-
-
-async def test_a_version_that_is_not_served_holds_up_no_other(bench: Bench) -> None:
-    await bench.record.create_generation(generation())
-    made = await second(bench, "gone")
-    async with bench.working():
-        await bench.record.write("default", [write("a", PHOTOS[0])])
-        await until(lambda: bench.rows() == {"a"})
-        assert held(bench, made) == set()
-        (due,) = await bench.record.due(made, 10)
-        assert due.attempts == 0  # it is no fault of the photo's
-        bench.embedder.others = {"gone": 8}
-        await until(lambda: held(bench, made) == {"a"})
-
-
-async def test_a_large_collection_that_is_filled_anew_holds_up_no_other(bench: Bench) -> None:
-    await bench.record.create_generation(generation())
-    made = await bench.record.register(
-        generation(
-            name="again", collection=shaped("slow"), active=False, state=GenerationState.BUILDING
-        )
-    )
-    scan, freed = bench.index.scan, asyncio.Event()
-
-    async def slow(collection: str, low: str, high: str) -> dict[str, int] | None:
-        if collection == shaped("slow"):
-            await freed.wait()
-        return await scan(collection, low, high)
-
-    bench.index.scan = slow  # type: ignore[method-assign]
-    await bench.record.write("default", [write(f"p{n}", data) for n, data in enumerate(PHOTOS[:3])])
-    await bench.record.save_vectors(made, vectors(*PHOTOS[:3]))
-    async with bench.working():
-        await until(lambda: len(bench.rows()) == 3)
-        await bench.record.write("default", [write("live", PHOTOS[3])])
-        first = next(each for each in await bench.record.generations("default") if each.active)
-        await until(lambda: "live" in held(bench, first))
-        freed.set()
-        await until(lambda: held(bench, made) == held(bench, first))
-
-
-async def nothing_waits(bench: Bench, made: Generation) -> bool:
-    return (await bench.record.counts("default", made)).pending == 0
-
-
-async def test_what_a_killed_backfill_left_is_taken_back_when_it_was_cancelled(
-    bench: Bench,
-) -> None:
-    jobs = job_queue(bench.db)
-    await bench.record.create_generation(generation())
-    await bench.record.write("default", [write("a", PHOTOS[0])])
-    made = await second(bench)
-    job = await generations.backfill("default", "two", bench.record, jobs, request_id="")
-    assert await jobs.claim((generations.BACKFILL,), "killed", 0.1) is not None
-    await bench.record.want_some(made, "", 10)
-    await jobs.cancel(job.id)
-    async with bench.working():
-        async with asyncio.timeout(SECONDS):
-            while (await jobs.get(job.id)).state != JobState.CANCELLED:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-        await until(lambda: bench.rows() == {"a"})
-        await until(lambda: nothing_waits(bench, made))
 
 
 async def test_what_would_begin_when_leading_is_over_is_cancelled(bench: Bench) -> None:

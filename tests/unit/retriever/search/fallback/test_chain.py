@@ -24,7 +24,7 @@ from sightline_rules.filters import Comparison, Operator
 from tests.fakes.index import DIMENSION, FakeIndex
 from tests.unit.retriever.conftest import generation, vectors, write
 from tests.unit.retriever.rows import searcher
-from tests.unit.retriever.search.test_search import near, stock
+from tests.unit.retriever.search.conftest import near, stock
 from tests.waiting import SECONDS
 
 LOST = "exact comparison with 3 vectors of the record"

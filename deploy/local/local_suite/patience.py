@@ -1,0 +1,47 @@
+"""How long a start of the suite may take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+STUCK_SECONDS = 120.0
+"""How long a start may go on without progress: a program that answers, or a second of processor
+time spent by the suite. On a loaded machine every process imports for long."""
+_SAY_SECONDS = 15.0
+
+
+class Patience:
+    """How long a start is waited for."""
+
+    def __init__(self, spent: Callable[[], float], seconds: float) -> None:
+        """`spent`: seconds of processor time of all processes so far; `seconds`: at most."""
+        self._spent, self._seconds = spent, seconds
+        self._since = self._said = time.monotonic()
+        self.renew()
+
+    @property
+    def waited(self) -> float:
+        """Seconds so far."""
+        return time.monotonic() - self._since
+
+    def renew(self) -> None:
+        """Something went on."""
+        self._renewed, self._before = time.monotonic(), self._spent()
+
+    def due(self) -> bool:
+        """Whether it is time to say what is waited for."""
+        if time.monotonic() - self._said < _SAY_SECONDS:
+            return False
+        self._said = time.monotonic()
+        if self._spent() - self._before >= 1:
+            self.renew()
+        return True
+
+    def over(self) -> str:
+        """Why nothing more is waited for; empty = go on."""
+        if self.waited > self._seconds:
+            return f"in {self._seconds:.0f} s"
+        if time.monotonic() - self._renewed > STUCK_SECONDS:
+            return f"and nothing went on for {STUCK_SECONDS:.0f} s"
+        return ""

@@ -1,0 +1,87 @@
+"""Settings and secrets of the Kubernetes base."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.k8s import K8S, OURS, PODS, SERVED, Document, main, of, pod, settings_of
+from tests.contracts.settings import loaded, variables
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_variable_is_a_setting_of_its_process(base: list[Document], name: str) -> None:
+    given = set(settings_of(base, name)) | {
+        each["name"] for each in main(base, name).get("env", [])
+    }
+    assert given
+    assert given - variables(name) == set()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_process_starts_with_its_settings(
+    base: list[Document], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = settings_of(base, name)
+    settings = loaded(name, given, monkeypatch)
+    ports = {port["name"]: port["containerPort"] for port in main(base, name)["ports"]}
+    if name in SERVED:
+        assert (settings.port, settings.metrics_port) == (ports["grpc"], ports["metrics"])
+    for key, value in given.items():
+        if key.endswith("_TARGET"):
+            host, port = value.split(":")
+            offered = of(base, "Service")[host]["spec"]["ports"]
+            assert int(port) in [each["port"] for each in offered], key
+        if key.endswith(("_URL", "_STORE", "_FILE")):
+            mounts = [mount["mountPath"] for mount in main(base, name)["volumeMounts"]]
+            assert any(value.startswith(mount) for mount in mounts), f"{key} is on no volume"
+
+
+def test_all_processes_serve_the_same_catalogs(base: list[Document]) -> None:
+    catalogs = {settings_of(base, name)[f"{name.split('-')[0].upper()}_CATALOGS"] for name in OURS}
+    assert len(catalogs) == 1
+
+
+def test_settings_hold_no_secret(base: list[Document]) -> None:
+    for name in OURS:
+        for key in settings_of(base, name):
+            assert not re.search(r"PASSWORD|TOKEN|SECRET|DATABASE_URL", key), key
+
+
+def secrets(documents: list[Document]) -> set[tuple[str, str]]:
+    """(name, key) of every Secret that some pod needs."""
+    found = set()
+    for name in PODS:
+        for each in main(documents, name).get("env", []):
+            if reference := each.get("valueFrom", {}).get("secretKeyRef"):
+                found.add((reference["name"], reference["key"]))
+    return found
+
+
+def test_every_secret_is_documented_and_in_the_example(
+    base: list[Document], example: list[Document]
+) -> None:
+    wanted = secrets(base)
+    keyed = [v["secret"]["secretName"] for v in pod(base, "ranker")["volumes"] if "secret" in v]
+    assert keyed == ["ranker-pseudonym-key"]
+    key_file = settings_of(base, "ranker")["RANKER_KEY_FILE"]
+    wanted.add((keyed[0], Path(key_file).name))
+    assert len(wanted) == 4
+    text = (K8S / "README.md").read_text()
+    for name, key in wanted:
+        assert re.search(rf"\| `{name}` \| `{re.escape(key)}` \|", text), name
+    given = {
+        (re.sub(r"-[a-z0-9]{10}$", "", name), key)
+        for name, secret in of(example, "Secret").items()
+        for key in secret.get("data", {}) | secret.get("stringData", {})
+    }
+    assert given == wanted
+
+
+def test_the_key_is_readable_by_the_ranker_alone(base: list[Document]) -> None:
+    (volume,) = [v for v in pod(base, "ranker")["volumes"] if "secret" in v]
+    assert volume["secret"]["defaultMode"] == 0o440
+    users = [name for name in PODS if "ranker-pseudonym-key" in str(pod(base, name))]
+    assert users == ["ranker"]

@@ -1,0 +1,203 @@
+"""An embedder without a model, called directly or behind real gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import grpc
+from google.rpc import status_pb2
+
+from retriever.domain.category_mismatch import CategoryPath, Classification
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import EmbedderUnavailable, VersionMismatch
+from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress
+from retriever.domain.vectors import GivenVector
+from servicekit.errors import FailedPrecondition, ServiceError
+from servicekit.interceptors import Observing
+from servicekit.status import to_status
+from sightline.common.v1 import photo_pb2
+from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb
+from sightline.embedder.v1 import embedding_service_pb2_grpc as embedder_grpc
+from tests.fakes.index import DIMENSION, VERSION, vector_of
+
+
+@dataclass
+class FakeEmbedder:
+    """The embedder's answers, in process and as a gRPC servicer."""
+
+    version: str = VERSION
+    """The default one."""
+    dimension: int = DIMENSION
+    others: dict[str, int] = field(default_factory=dict)
+    """Dimensions of the versions that are served beside it."""
+    texts: dict[str, int] = field(default_factory=dict)
+    """Dimensions of the versions of the space of texts, the default one first."""
+    ready: bool = True
+    down: bool = False
+    poison: dict[bytes | str, ServiceError] = field(default_factory=dict)
+    """Photos and texts that fail, and how."""
+    calls: list[int] = field(default_factory=list)
+    """Photos or texts of each call."""
+    seconds: float = 0.0
+    """How long a photo takes with a version beside the default one."""
+    embedded: list[tuple[str, bytes | str]] = field(default_factory=list)
+    """Every photo and text that was embedded, with its version."""
+    fitted: list[tuple[FitPlan, list[FitPhoto]]] = field(default_factory=list)
+    """Every space that was fitted."""
+    unfit: list[ServiceError] = field(default_factory=list)
+    """What the next fits fail with, in turn."""
+    head: frozenset[CategoryPath] = frozenset()
+    """The categories that every version knows of photos."""
+    classifications: dict[bytes | str, Classification] = field(default_factory=dict)
+    """What photos are of; the others have none."""
+    kinds: list[int] = field(default_factory=list)
+    """Of the photos that came over the wire: which camera they were said to be from."""
+
+    @property
+    def served(self) -> dict[str, int]:
+        """Every version's dimension."""
+        return {self.version: self.dimension, **self.others, **self.texts}
+
+    def default(self, *, text: bool) -> str:
+        """The version of items that name none."""
+        return next(iter(self.texts), "") if text else self.version
+
+    async def spaces(self, catalog_id: str) -> list[EmbeddingSpace]:
+        if self.down:
+            raise EmbedderUnavailable
+        defaults = {self.version, next(iter(self.texts), "")}
+        return [
+            EmbeddingSpace(
+                "text" if version in self.texts else "visual",
+                version,
+                dimension,
+                self.ready,
+                version in defaults,
+                0 if version in self.texts else len(self.head),
+            )
+            for version, dimension in self.served.items()
+        ]
+
+    async def fit(
+        self, catalog_id: str, plan: FitPlan, total: int, photos: AsyncIterator[FitPhoto]
+    ) -> AsyncIterator[FitProgress]:
+        taken = []
+        async for photo in photos:
+            taken.append(photo)
+            yield FitProgress(len(taken), 0)
+        if self.unfit:
+            raise self.unfit.pop(0)
+        self.fitted.append((plan, taken))
+        yield FitProgress(len(taken), 0, "f" * 16, "visual_0123456789ab", "BETTER")
+
+    async def categories(
+        self, catalog_id: str, space: str, version: str
+    ) -> frozenset[CategoryPath]:
+        if self.down:
+            raise EmbedderUnavailable
+        return self.head
+
+    async def embed(
+        self,
+        catalog_id: str,
+        space: str,
+        version: str,
+        items: Sequence[bytes | str],
+        *,
+        classify: bool = False,
+    ) -> list[GivenVector | ServiceError]:
+        self.calls.append(len(items))
+        if self.down:
+            raise EmbedderUnavailable
+        if version not in self.served:
+            return [VersionMismatch("", version) for _ in items]
+        if version != self.version and self.seconds:
+            await asyncio.sleep(self.seconds * len(items))
+        self.embedded += [(version, item) for item in items]
+        results = [self.poison.get(item) or self._vector(space, version, item) for item in items]
+        return [
+            replace(result, classification=self.classifications.get(item))
+            if classify and isinstance(result, GivenVector)
+            else result
+            for result, item in zip(results, items, strict=True)
+        ]
+
+    def _vector(self, space: str, version: str, item: bytes | str) -> GivenVector:
+        dimension = self.served[version]
+        data = vector_of(item, dimension, version).astype("<f4").tobytes()
+        return GivenVector(space, version, dimension, data)
+
+
+class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
+    """A FakeEmbedder on the wire."""
+
+    def __init__(self, embedder: FakeEmbedder) -> None:
+        self._embedder = embedder
+
+    async def ListSpaces(
+        self, request: embedder_pb.ListSpacesRequest, context: object
+    ) -> embedder_pb.ListSpacesResponse:
+        return embedder_pb.ListSpacesResponse(
+            spaces=[
+                embedder_pb.Space(
+                    space=found.space,
+                    version=found.version,
+                    dimension=found.dimension,
+                    ready=found.ready,
+                    default_version=found.default,
+                    category_count=found.categories,
+                    categories=[
+                        photo_pb2.CategoryPath(levels=path)
+                        for path in (self._embedder.head if request.include_categories else ())
+                    ],
+                )
+                for found in await self._embedder.spaces(request.catalog_id)
+            ]
+        )
+
+    async def BatchEmbed(
+        self, request: embedder_pb.BatchEmbedRequest, context: object
+    ) -> embedder_pb.BatchEmbedResponse:
+        self._embedder.kinds += [item.photo_kind for item in request.items if item.image]
+        results = [
+            result
+            for item in request.items
+            for result in await self._embedder.embed(
+                request.catalog_id,
+                item.space or ("text" if item.text else "visual"),
+                item.space_version or self._embedder.default(text=bool(item.text)),
+                [item.text or item.image],
+                classify=item.classify,
+            )
+        ]
+        response = embedder_pb.BatchEmbedResponse()
+        for result in results:
+            if isinstance(result, VersionMismatch):
+                not_served = FailedPrecondition("not served", reason="SPACE_VERSION_UNAVAILABLE")
+                response.results.add(status=to_status(not_served))
+            elif isinstance(result, ServiceError):
+                response.results.add(status=to_status(result))
+            else:
+                added = response.results.add(status=status_pb2.Status())
+                added.vector.space = result.space
+                added.vector.space_version = result.space_version
+                added.vector.dimension = result.dimension
+                added.vector.data = result.data
+                if result.classification is not None:
+                    classified = added.classification
+                    classified.unknown_probability = result.classification.unknown_probability
+                    for guess in result.classification.guesses:
+                        classified.guesses.add(
+                            category_path=guess.path, probability=guess.probability
+                        )
+        return response
+
+
+def embedder_server(embedder: FakeEmbedder) -> tuple[grpc.aio.Server, int]:
+    """A server, not yet started, and its port on 127.0.0.1."""
+    server = grpc.aio.server()
+    observing = Observing(server, "embedder")
+    embedder_grpc.add_EmbeddingServiceServicer_to_server(FakeEmbedderServicer(embedder), observing)
+    return server, server.add_insecure_port("127.0.0.1:0")

@@ -1,0 +1,50 @@
+"""A photo store in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from retriever.domain.errors import ImageNotFound, ImageRejected, PhotosUnavailable
+from servicekit.errors import ServiceError
+from servicekit.fetch import UriForbidden
+from sightline_rules.photos import PhotoInfo, PhotoLimits, PhotoRejectedError, image_id, inspect
+
+
+@dataclass
+class FakePhotos:
+    """Photos in memory, checked as the real store checks them."""
+
+    stored: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    failure: ServiceError | None = None
+    unreadable: set[str] = field(default_factory=set)
+    """Ids of photos on a bad part of the disk."""
+    web: dict[str, bytes | ServiceError] = field(default_factory=dict)
+    """What addresses give."""
+
+    async def inspect(self, data: bytes) -> PhotoInfo:
+        try:
+            return inspect(data, PhotoLimits(max_bytes=200_000, max_pixels=1_000_000))
+        except PhotoRejectedError as error:
+            raise ImageRejected(str(error.reason), str(error)) from error
+
+    async def fetch(self, uri: str) -> bytes:
+        found = self.web.get(uri, UriForbidden("not allowed"))
+        if isinstance(found, ServiceError):
+            raise found
+        return found
+
+    async def put(self, catalog_id: str, photo_id: str, data: bytes) -> None:
+        if self.failure is not None:
+            raise self.failure
+        assert photo_id == image_id(data)
+        self.stored[catalog_id, photo_id] = data
+
+    async def get(self, catalog_id: str, photo_id: str) -> bytes:
+        if self.failure is not None:
+            raise self.failure
+        if photo_id in self.unreadable:
+            raise PhotosUnavailable
+        try:
+            return self.stored[catalog_id, photo_id]
+        except KeyError:
+            raise ImageNotFound from None

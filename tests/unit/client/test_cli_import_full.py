@@ -1,0 +1,72 @@
+"""Full imports and dry runs by the command line: what goes, and what never does."""
+
+from tests.unit.client.command_line import flat
+from tests.unit.client.import_shop import Shop, shop
+
+__all__ = ["shop"]  # fixtures
+
+
+def test_full_shows_what_goes_then_deletes_it(shop: Shop) -> None:
+    shop.write("w1,One,", "w2,Two,", "w3,Three,")
+    assert shop.run("--mode", "full").exit_code == 0
+    shop.write("w1,One,", "w2,Two,")
+    shop.gateway.job_states[-1].kind = "close_import"
+    result = shop.run("--mode", "full")
+    assert result.exit_code == 0, result.output
+    assert "1 product is not in the file and goes, e.g. w3" in flat(result.stderr)
+    assert "1 product deleted" in flat(result.stdout)
+    assert set(shop.gateway.products) == {"w1", "w2"}
+
+
+def test_full_refuses_beyond_the_share_without_force_and_goes_on_with_it(shop: Shop) -> None:
+    shop.write(*(f"w{n},Wine," for n in range(10)))
+    shop.run()
+    shop.write("w1,One,")
+    result = shop.run("--mode", "full")
+    assert result.exit_code == 1
+    assert "IMPORT_DELETES_TOO_MUCH" in result.stderr
+    assert "--force" in result.stderr
+    assert len(shop.gateway.products) == 10
+    assert shop.run("--mode", "full", "--force").exit_code == 0
+    assert set(shop.gateway.products) == {"w1"}
+
+
+def test_full_never_deletes_what_a_refused_row_speaks_of(shop: Shop) -> None:
+    shop.write("w1,One,", "w2,Two,", "w3,Three,")
+    shop.run()
+    shop.write("w1,One,", "w2,Two,none.jpg")
+    result = shop.run("--mode", "full")
+    assert result.exit_code == 1, "a row was refused"
+    assert set(shop.gateway.products) == {"w1", "w2"}
+
+
+def test_full_deletes_nothing_while_a_row_has_no_id_that_can_be_read(shop: Shop) -> None:
+    shop.write("w1,One,", "w2,Two,", "w3,Three,")
+    shop.run()
+    shop.write("w1,One,", "w2,Two,", ",Three,")
+    result = shop.run("--mode", "full")
+    assert result.exit_code == 1
+    assert "Nothing is deleted: 1 refused row has no id" in flat(result.stderr)
+    assert len(shop.gateway.products) == 3
+    shop.run("--mode", "full", "--force")
+    assert set(shop.gateway.products) == {"w1", "w2"}
+
+
+def test_a_part_of_a_catalogue_is_never_imported_as_the_whole(shop: Shop) -> None:
+    (shop.folder / "wines.rejected.csv").write_text("id,title\n1,a\n")
+    result = shop.run("--mode", "full", file="wines.rejected.csv")
+    assert result.exit_code == 2
+    assert not shop.gateway.requests
+
+
+def test_a_dry_run_writes_nothing_and_says_what_full_would_delete(shop: Shop) -> None:
+    shop.write("w1,One,", "w2,Two,")
+    shop.run()
+    shop.gateway.requests.clear()
+    shop.write("w1,One,", "w3,Three,none.jpg")
+    result = shop.run("--mode", "full", "--dry-run")
+    assert result.exit_code == 1
+    assert "Row 2 (w3): PHOTO_MISSING" in flat(result.stderr)
+    assert "1 product is not in the file and goes, e.g. w2" in flat(result.stderr)
+    assert set(shop.gateway.requests) == {"GetStatus", "ListProducts"}
+    assert shop.rejected()[0]["id"] == "w3"

@@ -1,0 +1,183 @@
+"""The command line's output: on terminals, into files and pipes, and when it is interrupted."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import code_pb2, status_pb2
+
+from tests.fakes.gateway import FakeGateway
+from tests.fakes.gateway_messages import status
+from tests.unit.client.command_line import PROGRAM, call
+from tests.waiting import SECONDS
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("recommend",),
+        ("status", "--json"),
+        ("products", "import", "wines.csv"),
+        ("--version",),
+        ("status", "--help"),
+    ],
+)
+def test_standard_output_on_a_full_disk_is_1_with_a_word_and_no_traceback(
+    gateway: FakeGateway, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "wines.csv").write_text("id,title\na,A\n")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*PROGRAM, *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "SIGHTLINE_TARGET": gateway.target},
+        )
+    printed = done.stderr.decode()
+    assert done.returncode == 1, printed
+    assert printed == ("FILE_UNUSABLE: standard output can't be written: No space left on device\n")
+
+
+def test_a_reader_that_goes_away_is_not_complained_of(gateway: FakeGateway) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [*PROGRAM, "status", "--target", gateway.target],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_text_from_a_catalogue_cannot_steer_the_terminal(gateway: FakeGateway) -> None:
+    gateway.recommendation.results[0].product.title = "\x1b[31mred\x1b[0m [bold]x[/bold]\x07"
+    output = call("recommend", "--target", gateway.target).output
+    assert "\x1b" not in output
+    assert "\x07" not in output
+    assert "[bold]x[/bold]" in output
+
+
+def test_figures_that_cannot_be_are_shown_and_not_died_of(gateway: FakeGateway) -> None:
+    absurd = gateway.recommendation
+    absurd.results[0].product.create_time.seconds = 2**60
+    absurd.stage_timings[0].total.seconds = -(2**60)
+    absurd.stage_timings[0].start.seconds = 2**60
+    absurd.freshness.index_lag.seconds = 2**60
+    absurd.freshness.index_time_micros = 2**62
+    absurd.degradations[0].cause = 99  # type: ignore[assignment]
+    absurd.results[0].ClearField("reasons")
+    absurd.ClearField("versions")
+    result = call("recommend", "--target", gateway.target)
+    assert result.exit_code == 0, result.exception
+    assert "Barolo" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["recommend", "status"])
+def test_an_answer_that_json_cannot_hold_leaves_standard_output_empty(
+    gateway: FakeGateway, command: str
+) -> None:
+    gateway.recommendation.results[0].product.create_time.seconds = 2**60
+    newer = AnyMessage(type_url="type.googleapis.com/sightline.NotKnownYet", value=b"\xff")
+    gateway.status.components[0].status.CopyFrom(status_pb2.Status(code=14, details=[newer]))
+    result = call(command, "--target", gateway.target, "--json")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "JSON" in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_an_empty_answer_is_shown(gateway: FakeGateway) -> None:
+    gateway.recommendation.Clear()
+    result = call("recommend", "--target", gateway.target)
+    assert result.exit_code == 0
+    assert "no products match" in result.stdout
+
+
+def test_with_json_a_failure_leaves_standard_output_empty(gateway: FakeGateway) -> None:
+    gateway.fail("Recommend", status(code_pb2.NOT_FOUND, "no", reason="SCENE_NOT_FOUND"))
+    result = call("recommend", "--target", gateway.target, "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "SCENE_NOT_FOUND" in result.stderr
+
+
+def test_an_error_cannot_steer_the_terminal(gateway: FakeGateway) -> None:
+    gateway.fail("Recommend", status(code_pb2.NOT_FOUND, "\x1b[31m", reason="\x1b[31mX"))
+    result = call("recommend", "--target", gateway.target)
+    assert result.exit_code == 1
+    assert "\x1b" not in result.output
+
+
+def test_an_interrupt_ends_with_130_and_without_a_word(gateway: FakeGateway) -> None:
+    gateway.delay = 10.0
+    with subprocess.Popen(
+        [*PROGRAM, "recommend", "--target", gateway.target],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        end = time.monotonic() + SECONDS
+        while not gateway.requests["Recommend"] and time.monotonic() < end:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        printed = process.communicate(timeout=SECONDS)
+    assert (process.returncode, printed) == (130, (b"", b""))
+
+
+def test_an_interrupted_import_ends_with_130_and_says_what_is_kept(
+    gateway: FakeGateway, tmp_path: Path
+) -> None:
+    gateway.delay = 10.0
+    table = tmp_path / "wines.csv"
+    table.write_text("id,title\na,A\n")
+    with subprocess.Popen(
+        [*PROGRAM, "products", "import", str(table), "--target", gateway.target],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        end = time.monotonic() + SECONDS
+        while not gateway.requests["OpenImport"] and time.monotonic() < end:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out) == (130, b"")
+    assert err.startswith(b"Interrupted. What was acknowledged is kept")
+    assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize("arguments", [("--json",), ()])
+def test_a_terminal_without_unicode_is_shown_a_product(
+    gateway: FakeGateway, arguments: tuple[str, ...]
+) -> None:
+    gateway.products["wine-1"].title = "红酒"
+    done = subprocess.run(
+        [*PROGRAM, "products", "get", "wine-1", "--target", gateway.target, *arguments],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    if arguments:
+        assert json.loads(done.stdout)["title"] == "红酒"
+
+
+@pytest.mark.parametrize("command", ["recommend", "status"])
+def test_a_terminal_without_unicode_is_shown_what_it_can(
+    gateway: FakeGateway, command: str
+) -> None:
+    gateway.recommendation.results[0].product.title = "红酒"
+    done = subprocess.run(
+        [*PROGRAM, command, "--target", gateway.target],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"v1" in done.stdout

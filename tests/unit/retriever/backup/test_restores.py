@@ -1,0 +1,243 @@
+"""Restores of a real record, from real archives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from retriever.backup import backups, restores
+from retriever.catalog import products
+from retriever.domain.collections import shaped
+from retriever.domain.errors import BackupNotFound, CatalogNotEmpty
+from retriever.domain.generation import (
+    MOST_LIVE,
+    Generation,
+    GenerationState,
+    IndexKind,
+)
+from retriever.domain.product import Offer
+from retriever.domain.vectors import VectorWrite
+from sightline_rules.filters import Money
+from tests.fakes.index import vector_of
+from tests.unit.retriever.backup.conftest import BIG, PROVED, Place
+from tests.unit.retriever.conftest import Clock, generation
+
+
+async def test_a_restored_catalog_is_what_it_was(
+    here: Place, place: Callable[[str], Place], clock: Clock
+) -> None:
+    before = await here.products()
+    rows = await here.rows("visual-1")
+    backup_id = await here.back_up()
+    clock.now += 10**9
+    there = place("there")
+    result = await there.restore(backup_id)
+    assert await there.products() == before
+    assert len({product.create_time for product in before} | {0}) == 2
+    assert all(image.perceptual_hash for product in before for image in product.images)
+    assert there.photos.stored == here.photos.stored
+    (made,) = await there.record.generations("default")
+    assert (made.name, made.space_version, made.active) == ("visual-1", "v1-fake", True)
+    assert made.collection != generation().collection, "a fresh collection"
+    assert made.state is GenerationState.READY
+    assert await there.rows("visual-1") == rows
+    assert len(rows) == 5
+    counts = await there.record.counts("default", made)
+    assert (counts.pending, counts.failed) == (0, 1)
+    assert result == {
+        "product_count": 3,
+        "image_count": 4,
+        "lost_image_count": 0,
+        "vector_count": 3,
+        "deleted_count": 0,
+        "left_out_generation_count": 0,
+    }
+
+
+async def test_a_space_takes_no_more_generations_than_it_may_have(
+    rolled_out: Place, place: Callable[[str], Place]
+) -> None:
+    backup_id, there = await rolled_out.back_up(), place("there")
+    await there.record.create_generation(generation(name="mine", space_version="mine"))
+    for number in range(MOST_LIVE - 2):
+        held = generation(name=f"{number}", space_version=f"{number}")
+        await there.record.register(replace(held, collection=shaped(f"{number}")))
+    result = await there.restore(backup_id)
+    assert result["left_out_generation_count"] == 1
+    assert len(await registry(there)) == MOST_LIVE
+    assert "graph" in await registry(there), "the one that was active"
+
+
+async def test_a_model_s_products_are_published_anew_after_a_restore(
+    here: Place, place: Callable[[str], Place]
+) -> None:
+    made = replace(generation(name="lfm", space="collaborative"), of_products=True)
+    await here.record.register(replace(made, collection=shaped("lfm")))
+    await here.record.activate("default", "lfm", force=True)
+    there = place("there")
+    await there.restore(await here.back_up())
+    assert list(await registry(there)) == ["visual-1"]
+
+
+async def test_texts_are_embedded_anew_after_a_restore(
+    here: Place, place: Callable[[str], Place]
+) -> None:
+    made = replace(generation(name="texts", space="text"), of_products=True)
+    made = await here.record.create_generation(replace(made, collection=shaped("texts")))
+    embedded = VectorWrite("", vector_of("text"), "p/ü 0")
+    assert (await here.record.save_vectors(made, [embedded]))[0] == [None]
+    there = place("there")
+    await there.restore(await here.back_up())
+    held = (await there.record.find_generation("default", "texts"), await there.rows("texts"))
+    assert (held[0].active, held[1]) == (True, [])
+    waiting = {item.item_id for item in await there.record.due(held[0], 10)}
+    assert waiting == {product.content.product_id for product in await there.products()}
+
+
+async def registry(place: Place) -> dict[str, Generation]:
+    """The live generations by their names, without what belongs to the engine."""
+    return {
+        g.name: replace(g, collection="", applied_seq=0, applied_time=0, check_wanted=False)
+        for g in await place.record.generations("default")
+    }
+
+
+async def test_generations_are_what_they_were(
+    rolled_out: Place, place: Callable[[str], Place], clock: Clock
+) -> None:
+    before = await registry(rolled_out)
+    backup_id = await rolled_out.back_up()
+    clock.now += 10**9
+    there = place("there")
+    await there.restore(backup_id)
+    assert await registry(there) == before
+    graph = before["graph"]
+    assert (graph.active, graph.forced, graph.predecessor) == (True, True, "visual-1")
+    assert graph.verification == PROVED
+    collections = [g.collection for g in await there.record.generations("default")]
+    assert len(set(collections)) == 2
+    assert all(name == shaped(name) for name in collections)
+    assert (await there.record.rollback("default", "visual")).name == "visual-1"
+
+
+async def test_generations_come_beside_those_that_are_there(
+    rolled_out: Place, place: Callable[[str], Place]
+) -> None:
+    backup_id, there = await rolled_out.back_up(), place("there")
+    await there.record.create_generation(generation(name="mine"))
+    await there.record.register(generation(name="graph", collection=shaped("gone")))
+    await there.record.retire("default", "graph")
+    await there.restore(backup_id)
+    found = await registry(there)
+    mine = found.pop("mine")
+    ((name, graph),) = found.items()
+    assert (mine.active, graph.active) == (True, False)
+    assert name.startswith("graph-")
+    assert (graph.parameters.kind, graph.state) == (IndexKind.HNSW, GenerationState.READY)
+    assert graph.predecessor == "mine", "what is like its predecessor"
+
+
+async def test_what_a_backfill_waited_for_waits_as_after_a_write(
+    here: Place, place: Callable[[str], Place]
+) -> None:
+    new = generation(name="two", space_version="v2", collection=shaped("two"))
+    made = await here.record.register(new)
+    await here.record.want_some(made, "", 100)
+    there = place("there")
+    await there.restore(await here.back_up())
+    (two,) = [g for g in await there.record.generations("default") if g.name == "two"]
+    assert (two.state, two.active) == (GenerationState.BUILDING, False)
+    assert await there.record.take_back(two, 100) == 0, "no backfill is on it"
+    assert (await there.record.counts("default", two)).pending == 4
+
+
+async def test_tokens_of_before_the_backup_stay_good(
+    here: Place, place: Callable[[str], Place]
+) -> None:
+    there = place("there")
+    for _ in range(50):
+        await here.record.commit_number("default")
+    newest = await here.record.commit_number("default")
+    await there.restore(await here.back_up())
+    assert await there.record.commit_number("default") > newest
+
+
+async def test_into_another_catalog(here: Place) -> None:
+    backup_id = await here.back_up()
+    with pytest.raises(BackupNotFound):
+        await here.ask(backup_id, "other")
+    await here.restore(backup_id, "other", source="default")
+    assert await here.products("other") == await here.products()
+    rows, others = await expected(here, "default"), await expected(here, "other")
+    assert len(rows) == len(others) == 5
+    assert not rows.keys() & others.keys()
+    collections = {
+        g.collection for name in ("default", "other") for g in await here.record.generations(name)
+    }
+    assert len(collections) == 2
+
+
+async def expected(place: Place, catalog: str) -> dict[str, Any]:
+    (made,) = await place.record.generations(catalog)
+    return await place.record.expected(made, "0", "g")
+
+
+async def test_only_into_an_empty_catalog_unless_forced(here: Place) -> None:
+    backup_id, before = await here.back_up(), await here.products()
+    await here.stock(2, first=7)
+    await here.record.offer("default", [Offer("p/ü 0", Money("USD", 1), None)])
+    with pytest.raises(CatalogNotEmpty):
+        await here.ask(backup_id)
+    result = await here.restore(backup_id, force=True)
+    assert result["deleted_count"] == 2
+    assert await here.products() == before
+    (made,) = await here.record.generations("default")
+    assert made.collection == generation().collection, "the index follows by the outbox"
+    assert {c.product_id for c in await here.record.changes(made, 1_000)} >= {
+        "p/ü 0",
+        "p/ü 7",
+        "p/ü 8",
+    }
+
+
+async def test_what_is_written_since_the_request_stays(here: Place) -> None:
+    backup_id = await here.back_up()
+    await here.ask(backup_id, force=True)
+    newer = replace(BIG, product_id="p/ü 0", title="Newer")
+    fresh = replace(BIG, product_id="fresh")
+    await products.upsert("default", [newer, fresh], here.record, here.photos)
+    await restores.restore(await here.claimed(backups.RESTORE), here.deps, "s")
+    titles = {p.content.product_id: p.content.title for p in await here.products()}
+    assert titles == {"fresh": BIG.title, "p/ü 0": "Newer", "p/ü 1": BIG.title, "p/ü 2": BIG.title}
+
+
+async def test_an_attempt_that_died_is_done_again(
+    here: Place, place: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup_id, there = await here.back_up(), place("there")
+    await there.ask(backup_id)
+    job = await there.claimed(backups.RESTORE)
+
+    async def died(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(there.record, "restore_pending", died)
+        with pytest.raises(RuntimeError):
+            await restores.restore(job, there.deps, "s")
+    assert len(await there.products()) == 3
+    await restores.restore(replace(job, attempts=2), there.deps, "s")
+    assert await there.products() == await here.products()
+    assert len(await there.record.generations("default")) == 1
+
+
+async def test_the_same_request_is_one_restore(here: Place, place: Callable[[str], Place]) -> None:
+    backup_id, there = await here.back_up(), place("there")
+    first = await there.ask(backup_id, request_id="r")
+    await restores.restore(await there.claimed(backups.RESTORE), there.deps, "s")
+    assert (await there.ask(backup_id, request_id="r")).id == first.id
+    with pytest.raises(CatalogNotEmpty):
+        await there.ask(backup_id, request_id="another")

@@ -1,0 +1,85 @@
+"""A worker on a real record, with engine and embedder in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from retriever.adapters.backup_files import BackupFiles
+from retriever.record import Record
+from retriever.servicer.filter_messages import unpacked
+from retriever.settings import Settings
+from retriever.wiring import job_queue
+from retriever.workers.context import Worker
+from retriever.workers.leader import Leadership
+from retriever.workers.loops import lead_in_turn
+from servicekit.jobs import Lease
+from servicekit.sql import Database
+from sightline_rules.photos import image_id
+from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.index import FakeIndex
+from tests.fakes.photo_store import FakePhotos
+from tests.waiting import SECONDS
+
+PHOTOS = [b"photo %d" % n for n in range(6)]
+
+
+class Bench:
+    """A worker and what it leans on."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.record = Record(db)
+        self.catalogs: tuple[str, ...] = ("default",)
+        self.index, self.embedder = FakeIndex(), FakeEmbedder()
+        self.photos = FakePhotos(
+            {(name, image_id(data)): data for data in PHOTOS for name in ("default", "bad")}
+        )
+        self.backups = BackupFiles("memory://backups")
+        self.settings = Settings(
+            worker_poll_seconds=0.01, worker_lease_seconds=5, worker_flush_seconds=0.1
+        )
+
+    def worker(self, owner: str) -> Worker:
+        seconds = self.settings.worker_lease_seconds
+        leadership = Leadership(Lease(self.db, "index-writer", owner, seconds), seconds)
+        return Worker(
+            self.catalogs,
+            self.settings,
+            self.record,
+            self.photos,
+            self.index,
+            self.embedder,
+            leadership,
+            job_queue(self.db),
+            owner,
+            self.backups,
+            unpacked,
+        )
+
+    @asynccontextmanager
+    async def working(self, owner: str = "one") -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        task = asyncio.create_task(lead_in_turn(self.worker(owner), stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, SECONDS)
+
+    def rows(self) -> set[str]:
+        return {row.product_id for held in self.index.rows.values() for row in held.values()}
+
+
+@pytest.fixture
+def bench(db: Database) -> Bench:
+    return Bench(db)
+
+
+async def applied(bench: Bench) -> bool:
+    """Whether the first generation holds all that was written, and the record says so."""
+    (made,) = await bench.record.generations("default")
+    return not await bench.record.changes(made, 1)

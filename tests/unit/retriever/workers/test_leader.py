@@ -1,0 +1,43 @@
+"""One worker leads, and waits after failures grow."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from retriever.indexing.writing import LeadershipLost
+from retriever.workers.leader import Leadership
+from retriever.workers.tasks import Backoff
+from servicekit.jobs import Lease
+from servicekit.sql import Database
+
+
+def test_waits_double_up_to_the_longest_and_start_anew_after_a_success() -> None:
+    backoff = Backoff(1.0, 5.0)
+    assert [backoff.fail() for _ in range(5)] == [1.0, 2.0, 4.0, 5.0, 5.0]
+    backoff.reset()
+    assert backoff.fail() == 1.0
+
+
+async def test_one_leads_and_another_follows_when_it_lets_go(db: Database) -> None:
+    first = Leadership(Lease(db, "x", "first", 5), 5)
+    second = Leadership(Lease(db, "x", "second", 5), 5)
+    assert first.left() == 0
+    assert await first.acquire()
+    assert first.left() > 0
+    assert not await second.acquire()
+    assert second.left() == 0
+    await first.release()
+    assert first.left() == 0
+    assert await second.acquire()
+
+
+async def test_a_lease_that_another_took_ends_the_leadership(db: Database) -> None:
+    leadership = Leadership(Lease(db, "x", "first", 0.2), 0.2)
+    assert await leadership.acquire()
+    await asyncio.sleep(0.25)
+    assert leadership.left() == 0
+    assert await Lease(db, "x", "second", 60).acquire()
+    with pytest.raises(LeadershipLost):
+        await leadership.keep()

@@ -1,0 +1,209 @@
+"""A ranker on each engine over real gRPC, and calls that many of its tests make."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ranker.__main__ import bindings, open_key
+from ranker.adapters.model_store import ModelStore
+from ranker.adapters.retriever import Catalog
+from ranker.models.live import LiveModels
+from ranker.record.answers import AnswerLog, AnswerQueue
+from ranker.record.models import ModelRegistry
+from ranker.record.tables import JOBS, MIGRATIONS
+from ranker.settings import RankerSettings, TrainSettings, WorkerSettings
+from ranker.training.job import Workshop
+from ranker.training.job import run as run_training
+from ranker.workers.jobs import train_command, work
+from servicekit.channel import connect
+from servicekit.errors import ServiceError
+from servicekit.jobs import Jobs, now_micros
+from servicekit.server import start
+from servicekit.sql import Database
+from servicekit.status import from_rpc_error
+from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2, job_service_pb2_grpc
+from sightline.ranker.v1 import (
+    answer_service_pb2_grpc,
+    event_service_pb2,
+    event_service_pb2_grpc,
+    model_service_pb2,
+    model_service_pb2_grpc,
+    ranking_service_pb2,
+    ranking_service_pb2_grpc,
+)
+from tests.fakes.ranker import FakeProducts, columns, product, serving
+from tests.stores import NewStore
+from tests.waiting import until
+
+PRODUCTS = [product(f"r{n}", "Red", brand="A") for n in range(6)] + [
+    product(f"w{n}", "White", brand="B") for n in range(6)
+]
+WEIGHTS = {"visual": 1.0, "taste": 1.0, "session": 1.0, "popularity": 1.0}
+USER = "ann-the-customer@example.org"
+ANN = event_pb2.Shopper(user_id=USER)
+HOUR = 3600
+
+
+@dataclass
+class Suite:
+    """A running ranker and stubs to call it by."""
+
+    folder: Path
+    database: Database
+    retriever: FakeProducts
+    ranking: ranking_service_pb2_grpc.RankingServiceStub
+    events: event_service_pb2_grpc.EventServiceStub
+    answers: answer_service_pb2_grpc.AnswerServiceStub
+    models: model_service_pb2_grpc.ModelServiceStub
+    jobs: job_service_pb2_grpc.JobServiceStub
+    target: str
+    queue: AnswerQueue
+
+    async def stored(self) -> None:
+        """Wait until no answer waits to be stored."""
+        await until(lambda: not self.queue._queued._waiting)
+
+    async def append(self, *events: event_pb2.Event, catalog: str = ""):
+        request = event_service_pb2.AppendEventsRequest(catalog_id=catalog, events=events)
+        return await self.events.AppendEvents(request)
+
+    async def rank(self, products=PRODUCTS, weights=WEIGHTS, **fields):
+        request = ranking_service_pb2.RankRequest(
+            candidates=columns(products),
+            weights=[
+                ranking_service_pb2.PartWeight(part=part, weight=weight)
+                for part, weight in weights.items()
+            ],
+            **fields,
+        )
+        return await self.ranking.Rank(request)
+
+    async def nominate(self, **fields):
+        return await self.ranking.Nominate(ranking_service_pb2.NominateRequest(**fields))
+
+    async def train(self, **fields) -> job_pb2.Job:
+        """Ask for a training and follow it to its end."""
+        job = await self.models.TrainModel(model_service_pb2.TrainModelRequest(**fields))
+        watch = job_service_pb2.WatchJobRequest(
+            catalog_id=fields.get("catalog_id", ""), job_id=job.job_id
+        )
+        return [state async for state in self.jobs.WatchJob(watch)][-1]
+
+    async def learn(self, seed: int = 0) -> str:
+        """Train without a process of its own, which is quicker; the model's version."""
+        settings = TrainSettings()
+        channel = connect(settings.retriever_target)
+        store = ModelStore(settings.model_store)
+        workshop = Workshop(self.database, Catalog(channel), store)
+        job = await workshop.jobs.create("train", "default", {"seed": seed})
+        try:
+            return await run_training(job.id, settings.training, workshop, lambda done, total: None)
+        finally:
+            await channel.close(None)
+
+    async def promote(self, version: str, *, force: bool = True):
+        request = model_service_pb2.PromoteModelRequest(model_version=version, force=force)
+        return await self.models.PromoteModel(request)
+
+
+@pytest.fixture
+async def suite(
+    tmp_path: Path, new_store: NewStore, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Suite]:
+    """A ranker on a free port, its record on each engine."""
+    url, store_url = new_store(MIGRATIONS, "ranker.db"), str(tmp_path / "models")
+    (tmp_path / "key").write_text("5e" * 32)  # the order of people, and so models, hang on it
+    settings = RankerSettings(
+        port=0,
+        database_url=url,
+        model_store=store_url,
+        key_file=tmp_path / "key",
+        create_key=True,
+        catalogs=("default", "other"),
+    )
+    database = Database(url, migrations=MIGRATIONS)
+    key = await open_key(database, settings)
+    store = ModelStore(store_url)
+    live = LiveModels(
+        settings.catalogs, ModelRegistry(database), store.read, settings.nominate_in_memory_items
+    )
+    await live.start()
+    retriever = FakeProducts(PRODUCTS, page=5)
+    async with serving(retriever) as target:
+        monkeypatch.setenv("RANKER_DATABASE_URL", url)
+        monkeypatch.setenv("RANKER_MODEL_STORE", store_url)
+        monkeypatch.setenv("RANKER_RETRIEVER_TARGET", target)
+        monkeypatch.setenv("RANKER_TRAIN_EPOCHS", "10")
+        queue = AnswerQueue(AnswerLog(database), now_micros)
+        offered = bindings(settings, database, key, live, store, answers=queue)
+        server = await start(offered, settings, "ranker")
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            yield Suite(
+                tmp_path,
+                database,
+                retriever,
+                ranking_service_pb2_grpc.RankingServiceStub(channel),
+                event_service_pb2_grpc.EventServiceStub(channel),
+                answer_service_pb2_grpc.AnswerServiceStub(channel),
+                model_service_pb2_grpc.ModelServiceStub(channel),
+                job_service_pb2_grpc.JobServiceStub(channel),
+                f"127.0.0.1:{server.port}",
+                queue,
+            )
+        await server.stop(0)
+        await queue.close(1)
+    await live.stop()
+    database.close()
+
+
+@pytest.fixture
+async def working(suite: Suite) -> AsyncIterator[Suite]:
+    """The same with a worker."""
+    stop = asyncio.Event()
+    jobs = Jobs(suite.database, JOBS)
+    task = asyncio.create_task(work(jobs, train_command, WorkerSettings(poll_seconds=0.05), stop))
+    yield suite
+    stop.set()
+    await task
+
+
+def event(product_id: str = "r0", what: str = "VIEW", ago: int = 0, **fields) -> event_pb2.Event:
+    """Ann's view of a product `ago` seconds ago."""
+    values = {
+        "event_id": uuid.uuid4().hex,
+        "shopper": ANN,
+        "type": event_pb2.EventType.Value(f"EVENT_TYPE_{what}"),
+        "product_id": product_id,
+        "event_time": Timestamp(seconds=now_micros() // 1_000_000 - ago),
+        **fields,
+    }
+    return event_pb2.Event(**values)
+
+
+async def refusal(call) -> ServiceError:
+    """The error that the call is answered with."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return from_rpc_error(caught.value)
+
+
+def crowd() -> list[event_pb2.Event]:
+    """Sixteen people, half of whom buy reds and half whites, within the last days."""
+    return [
+        event(
+            f"{kind}{(person + n) % 5}",
+            "PURCHASE",
+            ago=(10 - n) * 24 * HOUR + person,
+            shopper=event_pb2.Shopper(user_id=f"{kind}-{person}"),
+            event_id=f"crowd-{kind}-{person}-{n}",  # the same model every time
+        )
+        for kind in "rw"
+        for person in range(8)
+        for n in range(4)
+    ]

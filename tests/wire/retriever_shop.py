@@ -1,0 +1,245 @@
+"""A retriever on real SQLite and a real Milvus Lite process, and calls that many of its tests make.
+
+Server and worker run in this process, the embedder is a fake one behind real gRPC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import status_pb2
+from google.type import money_pb2
+
+from retriever.__main__ import bindings
+from retriever.adapters.embedder import EmbedderClient
+from retriever.adapters.milvus.index import MilvusIndex
+from retriever.columns.keeper import EXACT_ROWS
+from retriever.record import Record
+from retriever.search.recall.watchdog import Watchdog
+from retriever.servicer import vectors
+from retriever.servicer.filter_messages import unpacked
+from retriever.settings import Settings
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
+from retriever.workers.context import Worker
+from retriever.workers.leader import Leadership
+from retriever.workers.loops import lead_in_turn
+from servicekit import server
+from servicekit.jobs import Lease, worker_id
+from servicekit.sql import Database
+from servicekit.status import from_rpc_error, from_status
+from sightline.common.v1 import filter_pb2, product_pb2, vector_pb2
+from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
+from sightline.retriever.v1 import product_service_pb2 as products_pb
+from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
+from sightline.retriever.v1.keyword_service_pb2_grpc import KeywordServiceStub
+from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
+from sightline.retriever.v1.vector_service_pb2_grpc import VectorServiceStub
+from tests.engines import MilvusLite
+from tests.fakes.embedder import FakeEmbedder, embedder_server
+from tests.fakes.index import DIMENSION, VERSION, vector_of
+from tests.fakes.photos import photo
+from tests.waiting import SECONDS, until
+
+PRICE = money_pb2.Money(currency_code="EUR", units=12, nanos=500_000_000)
+
+
+@dataclass
+class Shop:
+    """A running retriever and its callers' ends."""
+
+    products: ProductServiceStub
+    vectors: VectorServiceStub
+    words: KeywordServiceStub
+    embedder: FakeEmbedder
+    db: Database
+    index: MilvusIndex
+    record: Record
+    settings: Settings
+    watchdog: Watchdog
+    start_worker: Callable[[], None]
+    stop_worker: Callable[[], Any]
+
+    async def upsert(self, *items: product_pb2.Product) -> products_pb.UpsertProductsResponse:
+        answer: products_pb.UpsertProductsResponse = await self.products.UpsertProducts(
+            products_pb.UpsertProductsRequest(products=items), timeout=SECONDS
+        )
+        return answer
+
+    async def search(self, seconds: float = SECONDS, **fields: Any) -> vectors_pb.SearchResponse:
+        answer: vectors_pb.SearchResponse = await self.vectors.Search(
+            vectors_pb.SearchRequest(**fields), timeout=seconds
+        )
+        return answer
+
+    async def find(self, words: str, **fields: Any) -> vectors_pb.SearchResponse:
+        answer: vectors_pb.SearchResponse = await self.words.SearchKeywords(
+            keywords_pb.SearchKeywordsRequest(text=words, **fields), timeout=SECONDS
+        )
+        return answer
+
+    async def seen(self, token: str, **fields: Any) -> vectors_pb.SearchResponse:
+        """A search that sees a write, in the space of all photos."""
+        return await self.search(vector=vector(photo()), min_index_token=token, **fields)
+
+
+by_the_engine = pytest.mark.parametrize("exact_rows", [0])
+"""For tests of what the engine holds when a search sees a write."""
+either_way = pytest.mark.parametrize("exact_rows", [0, EXACT_ROWS])
+
+
+@pytest.fixture
+def exact_rows() -> int:
+    """Rows of a generation, at most, that are compared in memory; 0 = the engine answers."""
+    return EXACT_ROWS
+
+
+@pytest.fixture
+async def shop(tmp_path: Path, engine: MilvusLite, exact_rows: int) -> AsyncIterator[Shop]:
+    if engine.process is None:
+        engine.start()
+    embedder = FakeEmbedder()
+    embedding, embedder_port = embedder_server(embedder)
+    await embedding.start()
+    settings = Settings(
+        port=0,
+        catalogs=("default", "other"),
+        database_url=f"sqlite:///{tmp_path / 'record.db'}",
+        photos_url=str(tmp_path / "photos"),
+        backups=str(tmp_path / "backups"),
+        milvus_uri=engine.uri,
+        milvus_prefix=f"t{time.time_ns()}",
+        embedder_target=f"127.0.0.1:{embedder_port}",
+        image_max_bytes=100_000,
+        image_max_pixels=1_000_000,
+        worker_poll_seconds=0.02,
+        worker_lease_seconds=2,
+        exact_rows=exact_rows,
+    )
+    db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
+    record, backups = Record(db), backup_files(settings)
+    client = EmbedderClient(settings.embedder_target)
+    working: list[tuple[asyncio.Task[None], asyncio.Event]] = []
+
+    def start_worker() -> None:
+        lease = Lease(db, "index-writer", worker_id("test"), settings.worker_lease_seconds)
+        leadership = Leadership(lease, settings.worker_lease_seconds)
+        stop = asyncio.Event()
+        worker = Worker(
+            settings.catalogs,
+            settings,
+            record,
+            photos,
+            index,
+            client,
+            leadership,
+            job_queue(db),
+            worker_id("test"),
+            backups,
+            unpacked,
+        )
+        working.append((asyncio.create_task(lead_in_turn(worker, stop)), stop))
+
+    async def stop_worker() -> None:
+        while working:
+            task, stop = working.pop()
+            stop.set()
+            await task
+
+    start_worker()
+    for catalog in settings.catalogs:
+        await until(lambda name=catalog: record.generation(name, "visual"))
+    watchdog = watch(settings, record)
+    offered = bindings(
+        settings, record, photos, index, job_queue(db), backups=backups, watchdog=watchdog
+    )
+    running = await server.start(offered, settings, "retriever")
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        yield Shop(
+            ProductServiceStub(channel),
+            VectorServiceStub(channel),
+            KeywordServiceStub(channel),
+            embedder,
+            db,
+            index,
+            record,
+            settings,
+            watchdog,
+            start_worker,
+            stop_worker,
+        )
+    await watchdog.close()
+    await stop_worker()
+    await running.stop()
+    await embedding.stop(None)
+    await client.close()
+    await index.close()
+    photos.close()
+    backups.close()
+    db.close()
+
+
+@pytest.fixture
+def early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that waits gives up a second before its deadline, so that its answer comes through
+    also where other tests have the processor. It is 30 ms where a shop runs."""
+    monkeypatch.setattr(vectors, "RESERVE_SECONDS", 1.0)
+
+
+def wine(product_id: str, *seeds: int, **fields: Any) -> product_pb2.Product:
+    """A product with a photo for each seed; it may override anything."""
+    given: dict[str, Any] = {
+        "title": f"Wine {product_id}",
+        "brand": "Estate",
+        "category_path": ["Wine", "Red"],
+        "price": PRICE,
+        "tags": ["organic"],
+        "images": [product_pb2.ProductImage(content=photo(seed=seed)) for seed in seeds],
+    }
+    return product_pb2.Product(product_id=product_id, **(given | fields))
+
+
+def vector(content: bytes, **fields: Any) -> vector_pb2.Vector:
+    """The vector of a photo as the fake embedder makes it."""
+    given: dict[str, Any] = {
+        "space": "visual",
+        "space_version": VERSION,
+        "dimension": DIMENSION,
+        "data": vector_of(content).astype("<f4").tobytes(),
+    }
+    return vector_pb2.Vector(**(given | fields))
+
+
+def compare(
+    field: str, value: filter_pb2.FilterValue, operator: str = "EQUAL"
+) -> filter_pb2.Filter:
+    number = filter_pb2.Comparison.Operator.Value(f"OPERATOR_{operator}")
+    return filter_pb2.Filter(
+        comparison=filter_pb2.Comparison(field=field, operator=number, value=value)
+    )
+
+
+def text(value: str) -> filter_pb2.FilterValue:
+    return filter_pb2.FilterValue(text=value)
+
+
+@contextlib.contextmanager
+def refused(code: str, reason: str, field: str = "") -> Iterator[None]:
+    """The call inside is refused, with this reason and this field named."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        yield
+    error = from_rpc_error(caught.value)
+    assert (error.code, error.reason) == (code, reason), error.message
+    if field:
+        assert [v.field for v in error.violations] == [field]
+
+
+def reason(status: status_pb2.Status) -> str:
+    return from_status(status).reason if status.code else "OK"

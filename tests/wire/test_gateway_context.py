@@ -1,0 +1,72 @@
+"""Deadlines, cancellation, ids and logs of a call that goes through the gateway, over real gRPC."""
+
+import asyncio
+
+import grpc
+
+from servicekit.errors import Internal
+from tests.fakes.gateway_wire import running
+from tests.fakes.kit_logs import json_logs
+from tests.waiting import SECONDS
+from tests.wire.gateway_calls import ANN, photo, refused, suite
+
+__all__ = ["suite"]  # fixtures
+
+
+async def test_each_peer_gets_less_than_what_the_caller_has_left(suite):
+    await suite.recommendation.Recommend(photo(shopper=ANN), timeout=9)
+
+    peers = (suite.embedder, suite.retriever, suite.ranker)
+    seen = [item for peer in peers for item in peer.script.seen if item.method != "RecordAnswers"]
+    assert len(seen) == 6
+    for item in seen:
+        assert item.seconds_left is not None
+        assert 0 < item.seconds_left < 9
+
+
+async def test_without_a_deadline_there_is_one_of_our_own(suite):
+    await suite.recommendation.Recommend(photo())
+
+    (seen,) = suite.embedder.script.seen
+    assert 0 < seen.seconds_left <= 5.0  # half of what this gateway takes
+
+
+async def test_a_cancelled_call_stops_its_work_at_the_peer(suite):
+    suite.retriever.script.hang = {"Search"}
+    call = suite.recommendation.Recommend(photo(), timeout=60)
+    waiting = asyncio.ensure_future(call.code())
+    await asyncio.wait_for(suite.retriever.script.arrived.wait(), SECONDS)
+    call.cancel()
+
+    await asyncio.wait_for(suite.retriever.script.cancelled.wait(), SECONDS)
+    assert await waiting == grpc.StatusCode.CANCELLED
+    assert not suite.ranker.script.requests("Rank")
+
+
+async def test_request_id_and_trace_go_on_to_every_peer(suite):
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    await suite.recommendation.Recommend(
+        photo(request_id="req-7"), metadata=(("traceparent", trace),)
+    )
+
+    for peer in (suite.embedder, suite.retriever, suite.ranker):
+        metadata = peer.script.seen[0].metadata
+        assert metadata["x-request-id"] == "req-7"
+        assert metadata["traceparent"].split("-")[1] == trace.split("-")[1]
+
+
+async def test_nothing_of_photos_shoppers_or_texts_is_logged(capfd):
+    with json_logs():
+        async with running() as suite:
+            request = photo(shopper=ANN, session_id="my-secret-visit")
+            request.signals.add(text="my secret wish")
+            await suite.recommendation.Recommend(request)
+            request.signals.add(image=b"text")
+            await refused(suite.recommendation.Recommend(request))
+            suite.ranker.script.errors["Rank"] = Internal("a bug", reason="INTERNAL")
+            await suite.recommendation.Recommend(photo(shopper=ANN))
+
+    logged = "".join(capfd.readouterr())
+    assert '"method": "sightline.gateway.v1.RecommendationService/Recommend"' in logged
+    assert "secret" not in logged
+    assert "ann-the-customer" not in logged

@@ -1,0 +1,121 @@
+"""Answers that the ranker keeps, over real gRPC, on each engine."""
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ranker.record.answers import Answer, AnswerLog
+from servicekit.jobs import now_micros
+from sightline.ranker.v1 import answer_service_pb2, ranking_service_pb2
+from tests.wire.ranker_suite import ANN, PRODUCTS, Suite, refusal, suite
+
+__all__ = ["suite"]  # fixtures
+
+
+async def test_an_answer_is_kept_without_its_shopper_and_its_first_content_stays(
+    suite: Suite,
+) -> None:
+    record = answer_service_pb2.AnswerRecord(answer_id="a-1", shopper=ANN, seed=7, scene="home")
+    product_ = record.products.add(product_id="r0", raw_score=1.5)
+    product_.parts.add(name="visual", value=1.5)
+    request = answer_service_pb2.RecordAnswersRequest(answers=[record])
+    assert (await suite.answers.RecordAnswers(request)).written_count == 1
+    request.answers[0].seed = 8
+    assert (await suite.answers.RecordAnswers(request)).written_count == 0
+    get = answer_service_pb2.GetAnswerRequest(answer_id="a-1")
+    record.ClearField("shopper")
+    record.total_count = 1
+    assert await suite.answers.GetAnswer(get) == record
+
+
+async def test_what_was_ranked_is_kept_and_read_by_pages_before_and_after_it_is_stored(
+    suite: Suite,
+) -> None:
+    draft = ranking_service_pb2.AnswerDraft(answer_id="r-1", arms=["a"], branch_names=["visual"])
+    draft.branches.extend([1] * len(PRODUCTS))
+    branch = ranking_service_pb2.BranchSignal(
+        branch="visual", similarities=[1 - n / 20 for n in range(12)]
+    )
+    page = await suite.rank(
+        branches=[branch], record=draft, shopper=ANN, top_k=3, reason_top_k=0, collapse=True,
+        same_pictures=[0, 1],
+    )  # fmt: skip
+    assert (page.recorded, page.total_count, page.collapsed_count) == (True, 11, 1)
+    assert [list(one.product_ids) for one in page.collapsed] == [["r1"], [], []]
+    get = answer_service_pb2.GetAnswerRequest(answer_id="r-1", offset=3, limit=4, as_columns=True)
+    queued = await suite.answers.GetAnswer(get)
+    assert list(queued.columns.product_ids) == ["r4", "r5", "w0", "w1"]
+    assert (queued.total_count, list(queued.arms), queued.products) == (11, ["a"], [])
+    await suite.stored()
+    assert await suite.answers.GetAnswer(get) == queued
+    first = answer_service_pb2.GetAnswerRequest(answer_id="r-1", limit=2)
+    rows = (await suite.answers.GetAnswer(first)).products
+    assert [one.product_id for one in rows] == list(page.product_ids)[:2]
+    assert [one.raw_score for one in rows] == list(page.raw_scores)[:2]
+    assert (list(rows[0].collapsed_product_ids), list(rows[0].branches)) == (["r1"], ["visual"])
+    beyond = answer_service_pb2.GetAnswerRequest(answer_id="r-1", offset=11)
+    assert not (await suite.answers.GetAnswer(beyond)).products
+    get.limit = 2001
+    assert (await refusal(suite.answers.GetAnswer(get))).reason == "REQUEST_INVALID"
+
+
+async def test_columns_are_kept_as_products_are_and_refused_when_they_do_not_fit(
+    suite: Suite,
+) -> None:
+    columns = answer_service_pb2.AnsweredColumns(product_ids=["a", "b"], raw_scores=bytes(16))
+    record = answer_service_pb2.AnswerRecord(answer_id="c-1", columns=columns)
+    request = answer_service_pb2.RecordAnswersRequest(answers=[record])
+    assert (await suite.answers.RecordAnswers(request)).written_count == 1
+    got = await suite.answers.GetAnswer(answer_service_pb2.GetAnswerRequest(answer_id="c-1"))
+    assert [(one.product_id, one.score_rank) for one in got.products] == [("a", 1), ("b", 2)]
+    request.answers[0].columns.raw_scores = bytes(8)
+    error = await refusal(suite.answers.RecordAnswers(request))
+    assert error.violations[0].field == "answers[0].columns.raw_scores"
+
+
+async def test_a_record_of_an_earlier_release_is_missing_like_one_that_has_expired(
+    suite: Suite,
+) -> None:
+    record = answer_service_pb2.AnswerRecord(answer_id="o-1")
+    record.products.add(product_id="p1", score_rank=1).reasons.add(code="NEW")
+    old = Answer("default", "o-1", "", "k", record.SerializeToString(), 2 * now_micros())
+    await AnswerLog(suite.database).write([old], now_micros())
+    get = answer_service_pb2.GetAnswerRequest(answer_id="o-1")
+    assert (await refusal(suite.answers.GetAnswer(get))).reason == "ANSWER_RECORD_MISSING"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"record": {"answer_id": "a b"}}, "record.answer_id"),
+        ({"record": {"answer_id": "a", "request_digest": b"x"}}, "record.request_digest"),
+        ({"record": {"answer_id": "a", "arms": [""]}}, "record.arms"),
+        ({"record": {"answer_id": "a", "branches": [1]}}, "record.branches"),
+        ({"record": {"answer_id": "a", "matched_image_ids": ["i"]}}, "record.matched_image_ids"),
+        ({"record": {"answer_id": "a", "expire_time_micros": -1}}, "record.expire_time_micros"),
+        ({"collapse": True, "same_pictures": [1]}, "same_pictures"),
+        ({"collapse": True, "same_pictures": [1, 12]}, "same_pictures"),
+        (
+            {"collapse": True, "query_products": {"product_ids": ["a"], "parent_ids": ["b", "c"]}},
+            "query_products.parent_ids",
+        ),
+    ],
+)
+async def test_a_bad_draft_or_likeness_is_refused_by_its_field(
+    suite: Suite, fields: dict[str, object], field: str
+) -> None:
+    assert (await refusal(suite.rank(**fields))).violations[0].field == field
+
+
+async def test_an_answer_that_has_expired_or_was_never_there_is_missing(suite: Suite) -> None:
+    record = answer_service_pb2.AnswerRecord(answer_id="a", expire_time=Timestamp(seconds=1))
+    await suite.answers.RecordAnswers(answer_service_pb2.RecordAnswersRequest(answers=[record]))
+    for answer_id, catalog in (("a", ""), ("never", ""), ("a", "other")):
+        get = answer_service_pb2.GetAnswerRequest(answer_id=answer_id, catalog_id=catalog)
+        assert (await refusal(suite.answers.GetAnswer(get))).reason == "ANSWER_RECORD_MISSING"
+
+
+@pytest.mark.parametrize("answer_id", ["", "a b", "x" * 65, "'; DROP TABLE answers; --"])
+async def test_an_odd_answer_id_is_refused(suite: Suite, answer_id: str) -> None:
+    record = answer_service_pb2.AnswerRecord(answer_id=answer_id)
+    request = answer_service_pb2.RecordAnswersRequest(answers=[record])
+    assert (await refusal(suite.answers.RecordAnswers(request))).reason == "REQUEST_INVALID"

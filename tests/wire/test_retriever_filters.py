@@ -1,0 +1,222 @@
+"""Filters over real gRPC, on real SQLite and a real Milvus Lite process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from retriever.adapters.milvus import filters
+from retriever.adapters.milvus import index as milvus
+from retriever.domain.collections import shaped
+from retriever.domain.index_values import CollectionState
+from sightline.common.v1 import filter_pb2, product_pb2
+from sightline.retriever.v1 import product_service_pb2 as products_pb
+from tests.fakes.photos import photo
+from tests.waiting import until
+from tests.wire.retriever_shop import (
+    Shop,
+    by_the_engine,
+    compare,
+    exact_rows,
+    reason,
+    refused,
+    shop,
+    text,
+    vector,
+    wine,
+)
+
+__all__ = ["exact_rows", "shop"]  # fixtures
+
+
+async def test_filters_that_can_not_be_evaluated_are_refused_with_their_path(shop: Shop) -> None:
+    unknown = filter_pb2.Filter(
+        all=filter_pb2.FilterList(
+            filters=[compare("brand", text("x")), compare("colour", text("red"))]
+        )
+    )
+    with refused("INVALID_ARGUMENT", "FILTER_INVALID", "filter.all.filters[1].comparison.field"):
+        await shop.products.ListProducts(products_pb.ListProductsRequest(filter=unknown))
+    with refused("INVALID_ARGUMENT", "FILTER_INVALID", "filter.comparison.operator"):
+        await shop.search(product_id="a", filter=compare("brand", text("x"), "LESS"))
+    with refused("INVALID_ARGUMENT", "FILTER_INVALID", "filter.comparison.value"):
+        await shop.search(product_id="a", filter=compare("price", text("12")))
+
+
+HOSTILE = (
+    "it's",
+    'say "hi"',
+    "back\\slash",
+    '\\"',
+    "ends with \\",
+    '" or 1 == 1 or brand == "',
+    "') or seq != 0 --",
+    "%",
+    "_",
+    "{brand}",
+    "null",
+    "日本酒",
+    "line\u2028separator",
+)
+
+
+async def test_hostile_filter_values_match_literally(shop: Shop) -> None:
+    products = [
+        wine(f"p{n}", n + 1, brand=value, tags=[value], category_path=["Wine", value])
+        for n, value in enumerate(HOSTILE)
+    ]
+    written = await shop.upsert(*products, wine("plain", 99))
+    assert {reason(result.status) for result in written.results} == {"OK"}
+    await shop.seen(written.index_token)
+    for product in products:
+        value = product.brand
+        for condition in (
+            compare("brand", text(value)),
+            compare("tags", text(value)),
+            compare("category", text(f"Wine > {value}")),
+        ):
+            found = await shop.search(vector=vector(photo()), filter=condition)
+            assert list(found.candidates.product_ids) == [product.product_id], value
+
+
+def attribute(key: str, **value: Any) -> product_pb2.Attribute:
+    return product_pb2.Attribute(key=key, **value)
+
+
+def any_of(*parts: filter_pb2.Filter) -> filter_pb2.Filter:
+    return filter_pb2.Filter(any=filter_pb2.FilterList(filters=parts))
+
+
+def negated(part: filter_pb2.Filter) -> filter_pb2.Filter:
+    message = filter_pb2.Filter()
+    getattr(message, "not").CopyFrom(part)
+    return message
+
+
+def exists(field: str) -> filter_pb2.Filter:
+    return filter_pb2.Filter(existence=filter_pb2.Existence(field=field))
+
+
+MERLOT = compare("attributes.grape", text("Merlot"))
+OLD = compare("attributes.vintage", filter_pb2.FilterValue(number=2015), "LESS_OR_EQUAL")
+ASKED = {
+    "old": OLD,
+    "old or merlot": any_of(OLD, MERLOT),
+    "no merlot": negated(MERLOT),
+    "another grape": compare("attributes.grape", text("Merlot"), "NOT_EQUAL"),
+    "no vintage": negated(exists("attributes.vintage")),
+    "organic": compare("attributes.organic", filter_pb2.FilterValue(flag=True)),
+    "a reserve": compare("title", text("réserve"), "CONTAINS"),
+    "neither": negated(any_of(OLD, MERLOT)),
+    "no price": negated(exists("price")),
+}
+FOUND = {
+    "old": {"old", "blend"},
+    "old or merlot": {"old", "blend", "merlot"},
+    "no merlot": {"old", "plain"},
+    "another grape": {"old"},
+    "no vintage": {"merlot", "plain"},
+    "organic": {"blend"},
+    "a reserve": {"old"},
+    "neither": {"plain"},
+    "no price": {"plain"},
+}
+
+
+async def some_wines(shop: Shop) -> None:
+    grape = [attribute("grape", text=name) for name in ("Merlot", "Syrah")]
+    written = await shop.upsert(
+        wine(
+            "old",
+            1,
+            title="Grande RÉSERVE",
+            attributes=[grape[1], attribute("vintage", number=1999.5)],
+        ),
+        wine(
+            "blend",
+            2,
+            attributes=[*grape, attribute("vintage", number=2015), attribute("organic", flag=True)],
+        ),
+        wine("merlot", 3, attributes=[grape[0], attribute("organic", flag=False)]),
+        wine("plain", 4, price=None),
+    )
+    assert {reason(result.status) for result in written.results} == {"OK"}
+    await shop.seen(written.index_token)
+
+
+async def found(shop: Shop) -> dict[str, set[str]]:
+    answers = {
+        name: await shop.search(vector=vector(photo()), filter=condition)
+        for name, condition in ASKED.items()
+    }
+    return {name: set(answer.candidates.product_ids) for name, answer in answers.items()}
+
+
+async def test_filters_join_negate_and_ask_for_attributes(shop: Shop) -> None:
+    await some_wines(shop)
+    assert await found(shop) == FOUND
+    for name, condition in ASKED.items():
+        request = products_pb.ListProductsRequest(filter=condition)
+        listed = await shop.products.ListProducts(request)
+        assert {product.product_id for product in listed.products} == FOUND[name]
+    bad = any_of(OLD, negated(compare("attributes.a", text("x"), "GREATER")))
+    with refused(
+        "INVALID_ARGUMENT", "FILTER_INVALID", "filter.any.filters[1].not.comparison.operator"
+    ):
+        await shop.search(product_id="a", filter=bad)
+
+
+@by_the_engine
+async def test_an_index_without_attributes_is_searched_until_one_with_them_is_built(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await some_wines(shop)
+    await shop.stop_worker()
+    made = await shop.record.generation("default", "visual")
+    assert made is not None
+    former = shaped(made.collection, 1)
+    known = [name for name in filters.COLUMNS if name not in filters.ATTRIBUTE]
+    with monkeypatch.context() as patch:
+        patch.setattr(milvus, "COLUMNS", known)
+        patch.setattr(
+            milvus, "columns", lambda facts: {k: filters.columns(facts)[k] for k in known}
+        )
+        await shop.index.create(former, made.dimension)
+        rows = await shop.record.rows(made, ["old", "blend", "merlot", "plain"])
+        await shop.index.upsert(former, rows)
+    await shop.index.drop(made.collection)
+    await shop.record.mark(made, collection=former)
+    assert await found(shop) == FOUND
+    photos = len(shop.embedder.calls)
+    monkeypatch.setattr("retriever.workers.indexing.FORMER_SECONDS", 0.5)
+    shop.start_worker()
+
+    async def former_gone() -> bool:
+        return await shop.index.state(former) is CollectionState.ABSENT
+
+    async def reshaped() -> bool:
+        now = await shop.record.generation("default", "visual")
+        return now is not None and now.collection == made.collection
+
+    await until(reshaped)
+    assert await found(shop) == FOUND
+    assert await shop.index.count(made.collection) == len(rows)
+    assert len(shop.embedder.calls) == photos
+    await until(former_gone)
+    assert await found(shop) == FOUND
+
+
+async def test_columns_and_filtered_products_are_told_apart(shop: Shop) -> None:
+    await shop.upsert(wine("red"), wine("white", category_path=["Wine", "White"]))
+    answer = await shop.products.BatchGetProducts(
+        products_pb.BatchGetProductsRequest(
+            product_ids=["white", "nobody", "red"],
+            filter=compare("category", text("Wine > Red")),
+            view=products_pb.PRODUCT_VIEW_COLUMNS,
+        )
+    )
+    assert list(answer.columns.product_ids) == ["red"]
+    assert list(answer.missing_product_ids) == ["nobody"]
+    assert list(answer.filtered_product_ids) == ["white"]
+    assert list(answer.columns.category_paths) == ["Wine > Red"]

@@ -1,0 +1,181 @@
+"""Products written over real gRPC, also while the embedder is down or the index loses rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from retriever.domain.category_mismatch import CategoryGuess, Classification
+from sightline.common.v1 import product_pb2
+from sightline.retriever.v1 import product_service_pb2 as products_pb
+from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
+from tests.fakes.index import VERSION
+from tests.fakes.photos import encoded, photo, picture, turned
+from tests.waiting import until
+from tests.wire.retriever_shop import (
+    Shop,
+    by_the_engine,
+    compare,
+    early,
+    exact_rows,
+    reason,
+    refused,
+    shop,
+    text,
+    vector,
+    wine,
+)
+
+__all__ = ["early", "exact_rows", "shop"]  # fixtures
+
+
+async def test_chinese_titles_turned_and_tiny_photos_are_taken(shop: Shop) -> None:
+    images = [
+        product_pb2.ProductImage(content=turned(picture(64, 48), 6)),
+        product_pb2.ProductImage(content=encoded(picture(1, 1), "PNG")),
+        product_pb2.ProductImage(content=encoded(picture(), "WEBP")),
+    ]
+    written = await shop.upsert(
+        wine("葡萄酒-1", title="红葡萄酒 🍷", brand="酒庄", tags=["有机"], images=images)
+    )
+    assert [reason(result.status) for result in written.results] == ["OK"]
+    found = await shop.seen(written.index_token, filter=compare("brand", text("酒庄")))
+    assert list(found.candidates.product_ids) == ["葡萄酒-1"]
+    got = await shop.products.BatchGetProducts(
+        products_pb.BatchGetProductsRequest(product_ids=["葡萄酒-1"])
+    )
+    product = got.products[0]
+    assert product.title == "红葡萄酒 🍷"
+    shapes = [(image.media_type, image.width, image.height) for image in product.images]
+    assert shapes == [("image/jpeg", 48, 64), ("image/png", 1, 1), ("image/webp", 64, 48)]
+
+
+async def test_writing_the_same_twice_changes_nothing(shop: Shop) -> None:
+    first = await shop.upsert(wine("a", 1))
+    again = await shop.upsert(wine("a", 1))
+    assert again.results[0].etag == first.results[0].etag
+    request = products_pb.BatchGetProductsRequest(product_ids=["a"])
+    product = (await shop.products.BatchGetProducts(request)).products[0]
+    assert product.update_time == product.create_time
+
+
+async def test_a_photo_may_be_named_instead_of_sent(shop: Shop) -> None:
+    first = await shop.upsert(wine("a", 1))
+    named = product_pb2.ProductImage(image_id=first.results[0].image_ids[0])
+    unknown = product_pb2.ProductImage(image_id="0" * 64)
+    second = await shop.upsert(wine("b", images=[named]), wine("c", images=[unknown]))
+    assert [reason(result.status) for result in second.results] == ["OK", "IMAGE_NOT_FOUND"]
+    found = await shop.search(
+        vector=vector(photo(seed=1)),
+        min_index_token=second.index_token,
+        collapse=vectors_pb.COLLAPSE_OFF,
+    )
+    assert set(found.candidates.product_ids) == {"a", "b"}
+
+
+# Lost dependencies
+
+
+@pytest.mark.usefixtures("early")
+async def test_writes_are_taken_while_the_embedder_is_down_and_indexed_after(shop: Shop) -> None:
+    shop.embedder.down = True
+    written = await shop.upsert(wine("a", 1))
+    shop.embedder.down = False
+    found = await shop.seen(written.index_token)
+    assert list(found.candidates.product_ids) == ["a"]
+    shop.embedder.down = True
+    waiting = await shop.upsert(wine("b", 2))
+    with refused("DEADLINE_EXCEEDED", "STAGE_DEADLINE"):
+        await shop.search(seconds=1.5, product_id="a", min_index_token=waiting.index_token)
+    found = await shop.search(vector=vector(photo()))
+    assert list(found.candidates.product_ids) == ["a"]
+    assert found.freshness.pending == 1
+    assert found.freshness.index_lag.ToMicroseconds() > 0
+
+
+async def test_a_photo_that_contradicts_its_category_is_told_with_the_product(shop: Shop) -> None:
+    apple, juice = ("Fruit", "Apple"), ("Juice",)
+    shop.embedder.head = frozenset({apple, juice})
+    classified = Classification((CategoryGuess(juice, 0.96), CategoryGuess(apple, 0.01)), 0.02)
+    both = photo(seed=1), photo(seed=2)
+    shop.embedder.classifications = dict.fromkeys(both, classified)
+    await shop.stop_worker()
+    shop.start_worker()  # which looks at once what the embedder offers now
+    written = await shop.upsert(
+        wine("wrong", 1, category_path=apple), wine("right", 2, category_path=juice)
+    )
+    await shop.seen(written.index_token)
+
+    request = products_pb.ListProductsRequest(doubted_only=True)
+    (found,) = (await shop.products.ListProducts(request)).products
+    assert found.product_id == "wrong"
+    assert found.category_doubt.image_id == found.images[0].image_id
+    assert found.category_doubt.probability == pytest.approx(0.01)
+    assert tuple(found.category_doubt.instead.category_path) == juice
+    assert found.category_doubt.space_version == VERSION
+    every = await shop.products.BatchGetProducts(
+        products_pb.BatchGetProductsRequest(product_ids=["wrong", "right"])
+    )
+    assert [each.HasField("category_doubt") for each in every.products] == [True, False]
+
+
+@by_the_engine
+async def test_rows_lost_behind_our_back_come_back_with_the_worker(shop: Shop) -> None:
+    await shop.seen((await shop.upsert(*(wine(f"p{n}", n) for n in range(5)))).index_token)
+    generation = await shop.record.generation("default", "visual")
+    assert generation is not None
+    await shop.stop_worker()
+    held = await shop.index.scan(generation.collection, "0", "g")
+    assert held is not None
+    await shop.index.delete(generation.collection, sorted(held)[:3])
+    assert (await shop.vectors.Count(vectors_pb.CountRequest())).indexed == 2
+    shop.start_worker()
+
+    async def whole() -> bool:
+        return (await shop.index.scan(generation.collection, "0", "g")) == held
+
+    await until(whole)
+
+
+async def test_a_collection_that_vanished_is_made_and_filled_anew(shop: Shop) -> None:
+    await shop.seen((await shop.upsert(*(wine(f"p{n}", n) for n in range(3)))).index_token)
+    generation = await shop.record.generation("default", "visual")
+    assert generation is not None
+    await shop.index.drop(generation.collection)
+
+    async def whole() -> bool:
+        count = await shop.vectors.Count(vectors_pb.CountRequest())
+        return bool(count.indexed == 3)
+
+    await until(whole)
+
+
+# Lists and the store
+
+
+async def test_pages_show_each_product_once_while_others_are_written(shop: Shop) -> None:
+    await shop.upsert(*(wine(f"p{n:02}") for n in range(25)))
+    seen: list[str] = []
+    token = ""
+    while True:
+        page = await shop.products.ListProducts(
+            products_pb.ListProductsRequest(page_size=10, page_token=token)
+        )
+        seen += [product.product_id for product in page.products]
+        await shop.upsert(wine("p00", title=f"changed {len(seen)}"), wine(f"new-{len(seen)}"))
+        token = page.next_page_token
+        if not token:
+            break
+    assert seen == sorted(set(seen))
+    assert {f"p{n:02}" for n in range(25)} <= set(seen)
+
+
+async def test_every_pooled_connection_writes_ahead_and_syncs(shop: Shop) -> None:
+    await shop.upsert(wine("a", 1))
+    connections = [shop.db.engine.connect() for _ in range(3)]
+    try:
+        for connection in connections:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+    finally:
+        for connection in connections:
+            connection.close()
