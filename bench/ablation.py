@@ -22,7 +22,7 @@ from bench.featured import Backbone, Floats
 from bench.grocery import Grocery, Labels, Photos
 from bench.machine import ROOT
 from bench.model import Interval, Result, Table
-from embedder.model import Recipe, Step
+from embedder.domain.recipes import Recipe, Step
 
 Say: TypeAlias = Callable[[str], None]
 Doubles: TypeAlias = npt.NDArray[np.float64]

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from bench import doubts, featured, grocery
 from bench.grocery import Grocery, Photos
 from bench.model import Goal, Interval, Result, Table
+from embedder.domain.fitted import CATALOGUE, SHOPPER, Evaluation, Figure, Fitted, Floats, Labelled
 from embedder.fitting import space
 from embedder.fitting.components import Rows
 from embedder.fitting.evaluate import evaluate
@@ -38,15 +39,6 @@ from embedder.fitting.measuring import (
     Views,
     nearest_mean,
     vectors,
-)
-from embedder.fitting.model import (
-    CATALOGUE,
-    SHOPPER,
-    Evaluation,
-    Figure,
-    Fitted,
-    Floats,
-    Labelled,
 )
 from embedder.fitting.nearest import average_precisions, hits
 

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.model import Interval, Table
-from embedder.classify import classification
+from embedder.domain.fitted import SHOPPER, Fitted, Floats, Labelled
+from embedder.embedding.classify import classification
 from embedder.fitting import folds, space
 from embedder.fitting.bootstrap import ends, resampled
 from embedder.fitting.components import Rows
-from embedder.fitting.model import SHOPPER, Fitted, Floats, Labelled
-from embedder.servicer import GUESSES
+from embedder.servicer.embedding import GUESSES
 from retriever.domain.category_mismatch import (
     LIMITS,
     CategoryGuess,

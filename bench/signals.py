@@ -18,8 +18,8 @@ from bench import featured, groceries, grocery, sentences, statistics
 from bench.groceries import BACKBONE, Photos
 from bench.model import Goal, Interval, Result, Table
 from bench.sentences import Sentences
+from embedder.domain.fitted import Labelled
 from embedder.fitting import fit
-from embedder.fitting.model import Labelled
 from embedder.fitting.space import embed, texts
 from gateway.model.branch import Branch
 from gateway.model.candidates import Listing

@@ -24,9 +24,9 @@ from bench import asked, featured, groceries, grocery, sentences, statistics
 from bench.asked import LANGUAGES, Question
 from bench.model import Goal, Interval, Result, Table
 from bench.sentences import Floats, Sentences
+from embedder.domain.fitted import CATALOGUE, Labelled, TextMap
 from embedder.fitting import space
 from embedder.fitting.fit import Options, fit
-from embedder.fitting.model import CATALOGUE, Labelled, TextMap
 from examples.wines.catalogue import load_wines
 from examples.wines.shop import product as wine_product
 from gateway.model.branch import Branch

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from embedder.fitting import process, space
-from embedder.fitting.model import (
+from embedder.domain.errors import FitInvalid
+from embedder.domain.fitted import (
     Evaluation,
     Figure,
     Fitted,
@@ -19,8 +19,8 @@ from embedder.fitting.model import (
     TextMap,
     Verdict,
 )
+from embedder.fitting import process, space
 from embedder.fitting.process import Order, Tell
-from embedder.model import FitInvalid
 
 DIMENSION = 8
 

@@ -4,28 +4,29 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from embedder.batching import Batching
-from embedder.cache import Cache
-from embedder.embed import Embedder
-from embedder.fitted import FittedModels
-from embedder.fitting.store import SpaceStore
-from embedder.intake import PhotoIntake
-from embedder.learn import Learner
-from embedder.listing import Listing
-from embedder.photos import Photos
-from embedder.promote import Promotion
-from embedder.recovery import Recovery, Retrying
-from embedder.servicer import EmbeddingServicer
+from embedder.adapters.shelf import Shelf
+from embedder.adapters.space_store import SpaceStore
+from embedder.adapters.tokenizers import Tokenizers
+from embedder.adapters.triton.client import Triton
+from embedder.domain.models import FEATURES, TEXT, VISUAL
+from embedder.embedding.cache import Cache
+from embedder.embedding.embed import Embedder
+from embedder.embedding.intake import PhotoIntake
+from embedder.embedding.photos import Photos
+from embedder.embedding.texts import Texts
+from embedder.servicer.embedding import EmbeddingServicer
+from embedder.servicer.spaces import SpaceServicer
+from embedder.serving.batching import Batching
+from embedder.serving.fitted import FittedModels
+from embedder.serving.model import ServedModel
+from embedder.serving.recovery import Recovery, Retrying
+from embedder.serving.turns import Queues
+from embedder.serving.versions import Spaces
 from embedder.settings import EmbedderSettings
-from embedder.shelf import Shelf
-from embedder.sources import ModelSources
-from embedder.space import FEATURES, TEXT, VISUAL, ServedModel
-from embedder.space_servicer import SpaceServicer
-from embedder.texts import Texts
-from embedder.tokens import Tokenizers
-from embedder.triton import Triton
-from embedder.turns import Queues
-from embedder.versions import Spaces
+from embedder.spaces.learn import Learner
+from embedder.spaces.listing import Listing
+from embedder.spaces.promote import Promotion
+from embedder.spaces.sources import ModelSources
 from servicekit import config, server, telemetry
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
@@ -41,7 +42,7 @@ def decoders(settings: EmbedderSettings) -> Decoders:
         settings.decode_processes,
         seconds=settings.decode_seconds,
         memory_bytes=settings.decode_memory_bytes,
-        preload=["embedder.preprocess"],
+        preload=["embedder.preprocessing.preprocess"],
     )
 
 

@@ -14,9 +14,9 @@ from typing import Final
 
 import numpy as np
 
+from embedder.domain.fitted import Floats
 from embedder.fitting.components import Doubles
 from embedder.fitting.folds import Integers
-from embedder.fitting.model import Floats
 
 _TINY: Final = 1e-30
 BY_VIEWS: Final = 50.0

@@ -8,11 +8,11 @@ and the catalogue's photos are always there to be found, which is what the space
 from collections.abc import Callable
 from functools import partial
 
+from embedder.domain.fitted import Evaluation, Figure, Floats, Labelled, Verdict
 from embedder.fitting import folds
 from embedder.fitting.fit import Options, check, fit_rows
 from embedder.fitting.head import classes_of
 from embedder.fitting.measuring import FOLDS, HALVES, NEAREST, Learn, Measuring, Views
-from embedder.fitting.model import Evaluation, Figure, Floats, Labelled, Verdict
 
 Tell = Callable[[int, int], None]
 """Told how many of how many maps have been measured."""

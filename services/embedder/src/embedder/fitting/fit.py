@@ -10,16 +10,16 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from embedder.domain.errors import FitInvalid
+from embedder.domain.fitted import KINDS, Fitted, Floats, Head, Labelled
 from embedder.fitting import folds
 from embedder.fitting.calibration import calibrated
 from embedder.fitting.components import Doubles, Rows, components
 from embedder.fitting.discriminant import Shrinkage, directions
 from embedder.fitting.folds import Integers
 from embedder.fitting.head import Classes, Linear, classes_of, regression
-from embedder.fitting.model import KINDS, Fitted, Floats, Head, Labelled
 from embedder.fitting.nearest import Booleans, averaged, hits
 from embedder.fitting.text_map import fit_text_map
-from embedder.model import FitInvalid
 
 MAX_DIMENSION: Final = 256
 INNER_FOLDS: Final = 3

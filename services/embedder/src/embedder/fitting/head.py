@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from scipy.optimize import minimize
 
+from embedder.domain.fitted import Floats
 from embedder.fitting.components import Doubles
 from embedder.fitting.folds import Integers
-from embedder.fitting.model import Floats
 
 LEAST: Final = 3
 """Pictures that a category needs to be told."""

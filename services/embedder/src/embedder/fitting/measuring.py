@@ -7,15 +7,15 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from embedder.domain.errors import FitInvalid
+from embedder.domain.fitted import CATALOGUE, SHOPPER, Figure, Fitted, Floats, Labelled
 from embedder.fitting import folds, space
 from embedder.fitting.bootstrap import intervals
 from embedder.fitting.calibration import calibration_error
 from embedder.fitting.components import Rows
 from embedder.fitting.fit import Options, fit_rows
 from embedder.fitting.folds import Integers
-from embedder.fitting.model import CATALOGUE, SHOPPER, Figure, Fitted, Floats, Labelled
 from embedder.fitting.nearest import average_precisions, hits
-from embedder.model import FitInvalid
 
 FOLDS: Final = 5
 HALVES: Final = 2

@@ -7,6 +7,7 @@ its standard input does: with the service that started it.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -21,10 +22,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
-from embedder.fitting import manifest, space
-from embedder.fitting.keeping import FeatureFolder
-from embedder.fitting.model import Evaluation, Fitted, Floats, Labelled, TextMap
-from embedder.model import FitInvalid
+from embedder.adapters.feature_folder import FeatureFolder
+from embedder.domain.errors import FitInvalid
+from embedder.domain.fitted import Evaluation, Fitted, Floats, Labelled, TextMap
+from embedder.domain.manifest import CATEGORIES, TEXT_SUFFIX
+from embedder.fitting import space
 
 ORDER: Final = "order.json"
 RESULT: Final = "result.json"
@@ -115,20 +117,20 @@ def run(work: Path, learn: Learning, tell: Tell) -> Result:
 
     Raises FitInvalid, and ValueError for a backbone that is no features model.
     """
-    from embedder.fitting import graph  # its onnx is an extra; the service starts without
+    from embedder.adapters import onnx  # its onnx is an extra; the service starts without
 
     order = ORDERS.validate_json((work / ORDER).read_bytes())
     data = labelled(order, work)
     baseline = _read(FeatureFolder(order.baseline), order.rows)[:, 0]
     fitted, evaluation = learn(data, baseline, order, tell)
     tell("write", 0)
-    made = graph.space_graph(order.backbone / GRAPH, fitted, order.catalog_id)
+    made = onnx.space_graph(order.backbone / GRAPH, fitted, order.catalog_id)
     result = _result(made, fitted, evaluation)
     folder = work / result.name
     _write_space(folder, made, fitted, order, result)
     _prove_space(work, folder, fitted, data, order)
     if fitted.text_map is not None:
-        folder = work / (result.name + manifest.TEXT_SUFFIX)
+        folder = work / (result.name + TEXT_SUFFIX)
         _write_text_map(folder, fitted.text_map, order)
         _prove_text_map(folder, fitted.text_map)
     return result
@@ -163,7 +165,7 @@ def _read(folder: FeatureFolder, rows: Sequence[Row]) -> Floats:
 
 
 def _result(made: bytes, fitted: Fitted, evaluation: Evaluation) -> Result:
-    sha256 = manifest.sha256_of(made)
+    sha256 = hashlib.sha256(made).hexdigest()
     return Result(
         name=f"visual_{sha256[:12]}",
         graph_sha256=sha256,
@@ -175,7 +177,9 @@ def _result(made: bytes, fitted: Fitted, evaluation: Evaluation) -> Result:
 
 
 def _write_space(folder: Path, made: bytes, fitted: Fitted, order: Order, result: Result) -> None:
-    from embedder.fitting import configuration  # its onnx is an extra; the service starts without
+    from embedder.adapters.triton import (
+        configuration,  # its onnx is an extra; the service starts without
+    )
 
     sizes = (result.dimension, result.categories + 1 if result.categories else 0)
     parameters = {
@@ -192,17 +196,18 @@ def _write_space(folder: Path, made: bytes, fitted: Fitted, order: Order, result
     _put(folder / GRAPH, made)
     _put(folder / BACKEND, (order.backbone / BACKEND).read_bytes())
     if fitted.head is not None:
-        _put(folder / manifest.CATEGORIES, json.dumps(fitted.head.categories).encode())
+        _put(folder / CATEGORIES, json.dumps(fitted.head.categories).encode())
 
 
 def _write_text_map(folder: Path, text_map: TextMap, order: Order) -> None:
-    from embedder.fitting import configuration, graph  # as above
+    from embedder.adapters import onnx
+    from embedder.adapters.triton import configuration  # as above
 
-    made = graph.text_graph(text_map)
+    made = onnx.text_graph(text_map)
     taken, given = text_map.weights.shape
     for path in configuration.paths(order.backbone):
         text = (order.backbone / path).read_text()
-        sha256 = manifest.sha256_of(made)
+        sha256 = hashlib.sha256(made).hexdigest()
         parameters = {"catalog": order.catalog_id, "text_version": order.text_version}
         config = configuration.of_text_map(text, folder.name, sha256, (taken, given), parameters)
         _put(folder / path, config.encode())

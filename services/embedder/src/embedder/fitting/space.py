@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from embedder.fitting.model import Fitted, Floats, Head, TextMap
+from embedder.domain.fitted import Fitted, Floats, Head, TextMap
 
 
 def embed(fitted: Fitted, features: Floats, kinds: npt.NDArray[np.int8]) -> Floats:

@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
+from embedder.domain.fitted import Floats, TextMap
 from embedder.fitting import folds
 from embedder.fitting.folds import Integers
-from embedder.fitting.model import Floats, TextMap
 from embedder.fitting.nearest import hits
 from embedder.fitting.space import texts, unit
 
