@@ -91,8 +91,8 @@ VIOLATIONS = [
         "Use cases and values never see the wire",
     ),
     (
-        "services/embedder/src/embedder/serving/versions.py",
-        "import embedder.servicer.messages",
+        "services/embedder/src/embedder/domain/photos.py",
+        "import embedder.settings",
         "Inside the embedder: wiring > servicer > use cases > adapters > values",
     ),
     (

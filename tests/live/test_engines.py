@@ -29,6 +29,7 @@ from retriever.domain.errors import (
 from retriever.domain.generation import EXACT, IndexKind, IndexParameters, Metric
 from retriever.domain.index_values import CollectionState, Hit, IndexRow, Slice
 from retriever.domain.vectors import Floats
+from sightline_rules.filter_checks import check
 from sightline_rules.filters import (
     All,
     Any,
@@ -38,7 +39,6 @@ from sightline_rules.filters import (
     Membership,
     Not,
     Operator,
-    check,
     passes,
 )
 from tests.engines import EngineProcess, milvus_lite, milvus_server

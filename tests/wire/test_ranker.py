@@ -28,8 +28,9 @@ from ranker.training.job import Workshop
 from ranker.training.job import run as run_training
 from ranker.workers.jobs import train_command, work
 from servicekit.channel import connect
+from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
-from servicekit.jobs import Jobs, now_micros
+from servicekit.jobs import Jobs
 from servicekit.requests import page_token
 from servicekit.server import start
 from servicekit.sql import Database

@@ -1,17 +1,13 @@
-"""Long work as rows that a worker claims, and leases that let one process do a thing at a time.
+"""Long work as rows that a worker claims. Needs the extra `sql`.
 
-Needs the extra `sql`. A claim and a lease last until a time in the store, so that the work of a
-process that was killed is taken up by another one. Clocks of processes that share a store must
-agree to well within `lease_seconds`.
+A claim lasts until a time in the store, so that the work of a process that was killed is taken up
+by another one. Clocks of processes that share a store must agree to well within `lease_seconds`.
 """
 
 import asyncio
 import contextlib
 import json
-import os
-import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -20,16 +16,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, MetaData, Table
 
+from servicekit.clock import Clock, new_id, now_micros
 from servicekit.errors import Aborted, NotFound, ServiceError
 from servicekit.sql import Database
-
-Clock = Callable[[], int]
-"""The time in microseconds since 1970, UTC."""
-
-
-def now_micros() -> int:
-    """The time in microseconds since 1970, UTC."""
-    return time.time_ns() // 1000
 
 
 class JobState(StrEnum):
@@ -130,17 +119,6 @@ def jobs_table(metadata: MetaData) -> Table:
         sa.Column("finished_time", number, nullable=False),
         sa.UniqueConstraint("kind", "catalog_id", "request_id", name="jobs_request"),
         sa.Index("jobs_open", "state", "kind"),
-    )
-
-
-def leases_table(metadata: MetaData) -> Table:
-    """The table `leases` in `metadata`."""
-    return Table(
-        "leases",
-        metadata,
-        sa.Column("name", sa.Text, primary_key=True),
-        sa.Column("owner", sa.Text, nullable=False),
-        sa.Column("lease_until", sa.BigInteger, nullable=False),
     )
 
 
@@ -247,7 +225,7 @@ class Jobs:
     async def claim(self, kinds: Sequence[str], worker_id: str, lease_seconds: float) -> Job | None:
         """The oldest job of `kinds` that waits or whose claim ran out; now `worker_id`'s.
 
-        `worker_id` must be of this process alone (see `worker_id()`). None when there is none.
+        `worker_id` must be of this process alone (see `leases.worker_id`). None when there is none.
         """
         job = await self._db.write(lambda c: self._claim(c, kinds, worker_id, lease_seconds))
         if job is not None:
@@ -430,79 +408,6 @@ class Jobs:
     def _one(self, connection: Connection, which: sa.ColumnElement[bool]) -> Job | None:
         row = connection.execute(sa.select(self._t).where(which)).first()
         return None if row is None else _job(row)
-
-
-class Lease:
-    """A name that one owner holds at a time. Its table comes from `leases_table`."""
-
-    def __init__(
-        self, db: Database, name: str, owner: str, seconds: float, *, clock: Clock = now_micros
-    ) -> None:
-        """`owner` must be of this process alone (see `worker_id`)."""
-        self._db = db
-        self._name, self._owner, self._micros = name, owner, int(seconds * 1e6)
-        self._clock = clock
-        self._t = leases_table(MetaData())
-
-    async def acquire(self) -> bool:
-        """Take the name if it is free, ours, or its time ran out. Whether it is ours now."""
-        t = self._t
-
-        def take(connection: Connection) -> bool:
-            now = self._clock()
-            values = {"owner": self._owner, "lease_until": now + self._micros}
-            free = sa.or_(t.c.owner == self._owner, t.c.lease_until < now)
-            taken = connection.execute(
-                sa.update(t).where(t.c.name == self._name, free).values(values)
-            )
-            if taken.rowcount:
-                return True
-            if connection.execute(sa.select(t).where(t.c.name == self._name)).first():
-                return False
-            connection.execute(sa.insert(t).values(name=self._name, **values))
-            return True
-
-        try:
-            return await self._db.write(take)
-        except sa.exc.IntegrityError:  # PostgreSQL: another process was quicker
-            return False
-
-    async def renew(self) -> bool:
-        """Hold it for `seconds` more. False: it was lost, stop at once what it protects."""
-        t = self._t
-
-        def extend(connection: Connection) -> bool:
-            now = self._clock()
-            ours = (t.c.name == self._name, t.c.owner == self._owner, t.c.lease_until >= now)
-            changed = connection.execute(
-                sa.update(t).where(*ours).values(lease_until=now + self._micros)
-            )
-            return bool(changed.rowcount)
-
-        return await self._db.write(extend)
-
-    async def release(self) -> None:
-        """Give it up if it is ours."""
-        t = self._t
-        await self._db.write(
-            lambda c: c.execute(
-                sa.delete(t).where(t.c.name == self._name, t.c.owner == self._owner)
-            )
-        )
-
-
-def worker_id(name: str) -> str:
-    """An id of this process that none has had before, e.g. `retriever-worker-4711-9f86d081`."""
-    return f"{name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-
-
-def new_id(micros: int) -> str:
-    """UUID version 7 (RFC 9562, 6.2 method 3): sorts by `micros`, even within a millisecond."""
-    millis, rest = divmod(micros, 1000)
-    fraction = rest * 4096 // 1000
-    random = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
-    value = millis << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random
-    return str(uuid.UUID(int=value))
 
 
 def _job(row: sa.Row[Any]) -> Job:

@@ -8,7 +8,8 @@ import pytest
 
 from servicekit import jobs
 from servicekit.errors import Unavailable
-from servicekit.jobs import Job, JobCancelled, JobClaimLost, JobNotFound, Jobs, JobState, Lease
+from servicekit.jobs import Job, JobCancelled, JobClaimLost, JobNotFound, Jobs, JobState
+from servicekit.leases import Lease
 from servicekit.sql import Database
 from tests.fakes.kit_store import JOBS, MIGRATIONS
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sightline_rules.filter_checks import check
 from sightline_rules.filters import (
     All,
     Any,
@@ -19,7 +20,6 @@ from sightline_rules.filters import (
     Operator,
     Time,
     by_key,
-    check,
     conjunction,
     fields,
     passes,

@@ -32,7 +32,8 @@ from retriever.workers.indexing import BUSY_SECONDS, CollectionStatus
 from retriever.workers.leader import Leadership
 from retriever.workers.loops import Loops, lead_in_turn
 from retriever.workers.tasks import Backoff, Tasks
-from servicekit.jobs import Job, JobState, Lease
+from servicekit.jobs import Job, JobState
+from servicekit.leases import Lease
 from servicekit.sql import Database, StoreBusy
 from sightline_rules.photos import image_id
 from tests.fakes.index import VERSION, FakeEmbedder, FakeIndex, FakePhotos
