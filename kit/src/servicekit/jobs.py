@@ -18,6 +18,7 @@ from sqlalchemy import Connection, MetaData, Table
 
 from servicekit.clock import Clock, new_id, now_micros
 from servicekit.errors import Aborted, NotFound, ServiceError
+from servicekit.schema import flags, keys, numbers, texts
 from servicekit.sql import Database
 
 
@@ -34,31 +35,25 @@ class JobState(StrEnum):
 _OPEN = (JobState.PENDING, JobState.RUNNING)
 
 
-class JobNotFound(NotFound):
+class JobNotFound(NotFound, reason="JOB_NOT_FOUND"):
     """There is no job of this id."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__("no such job", reason="JOB_NOT_FOUND", metadata={"job_id": job_id})
+        super().__init__("no such job", metadata={"job_id": job_id})
 
 
-class JobCancelled(Aborted):
+class JobCancelled(Aborted, reason="JOB_CANCELLED"):
     """Someone asked to cancel the job: stop, clean up, and hand this to `Jobs.fail`."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(
-            "the job was cancelled", reason="JOB_CANCELLED", metadata={"job_id": job_id}
-        )
+        super().__init__("the job was cancelled", metadata={"job_id": job_id})
 
 
-class JobClaimLost(Aborted):
+class JobClaimLost(Aborted, reason="JOB_CLAIM_LOST"):
     """The claim ran out and the job is another worker's: stop at once, write nothing more."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(
-            "the job belongs to another worker now",
-            reason="JOB_CLAIM_LOST",
-            metadata={"job_id": job_id},
-        )
+        super().__init__("the job belongs to another worker now", metadata={"job_id": job_id})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,28 +90,17 @@ class Job:
 
 def jobs_table(metadata: MetaData) -> Table:
     """The table `jobs` in `metadata`."""
-    text, number = sa.Text, sa.BigInteger
     return Table(
         "jobs",
         metadata,
-        sa.Column("id", text, primary_key=True),
-        sa.Column("kind", text, nullable=False),
-        sa.Column("catalog_id", text, nullable=False),
-        sa.Column("request_id", text, nullable=False),
-        sa.Column("params", text, nullable=False),
-        sa.Column("state", text, nullable=False),
-        sa.Column("done", number, nullable=False),
-        sa.Column("total", number, nullable=False),
-        sa.Column("error_reason", text, nullable=False),
-        sa.Column("error_message", text, nullable=False),
-        sa.Column("result", text, nullable=False),
-        sa.Column("cancel_requested", sa.Boolean, nullable=False),
-        sa.Column("owner", text, nullable=False),
-        sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("lease_until", number, nullable=False),
-        sa.Column("created_time", number, nullable=False),
-        sa.Column("started_time", number, nullable=False),
-        sa.Column("finished_time", number, nullable=False),
+        *keys("id"),
+        *texts("kind", "catalog_id", "request_id", "params", "state"),
+        *numbers("done", "total"),
+        *texts("error_reason", "error_message", "result"),
+        *flags("cancel_requested"),
+        *texts("owner"),
+        *numbers("attempts", kind=sa.Integer),
+        *numbers("lease_until", "created_time", "started_time", "finished_time"),
         sa.UniqueConstraint("kind", "catalog_id", "request_id", name="jobs_request"),
         sa.Index("jobs_open", "state", "kind"),
     )
@@ -168,11 +152,7 @@ class Jobs:
         first request stay.
         """
         row = self._new(kind, catalog_id, params, request_id)
-        same = sa.and_(
-            self._t.c.kind == kind,
-            self._t.c.catalog_id == catalog_id,
-            self._t.c.request_id == row["request_id"],
-        )
+        same = self._made_by(kind, catalog_id, row["request_id"])
 
         def insert(connection: Connection) -> Job:
             known = self._one(connection, same)
@@ -189,8 +169,7 @@ class Jobs:
 
     async def find(self, kind: str, catalog_id: str, request_id: str) -> Job | None:
         """The job that this request made; None when it made none."""
-        t = self._t.c
-        same = sa.and_(t.kind == kind, t.catalog_id == catalog_id, t.request_id == request_id)
+        same = self._made_by(kind, catalog_id, request_id)
         return await self._db.read(lambda c: self._one(c, same))
 
     async def get(self, job_id: str) -> Job:
@@ -387,10 +366,13 @@ class Jobs:
             raise JobClaimLost(job_id)
 
     def _claim_of(self, job_id: str) -> tuple[str, float]:
-        claim = self._claims.get(job_id)
-        if claim is None:
+        if (claim := self._claims.get(job_id)) is None:
             raise JobClaimLost(job_id)
         return claim
+
+    def _made_by(self, kind: str, catalog_id: str, request_id: str) -> sa.ColumnElement[bool]:
+        t = self._t.c
+        return sa.and_(t.kind == kind, t.catalog_id == catalog_id, t.request_id == request_id)
 
     def _held(self, job_id: str, owner: str) -> sa.ColumnElement[bool]:
         t = self._t
