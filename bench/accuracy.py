@@ -20,7 +20,6 @@ from bench import doubts, featured, grocery
 from bench.grocery import Grocery, Photos
 from bench.model import Goal, Interval, Result, Table
 from embedder.domain.fitted import CATALOGUE, SHOPPER, Evaluation, Figure, Fitted, Floats, Labelled
-from embedder.fitting import space
 from embedder.fitting.components import Rows
 from embedder.fitting.evaluate import evaluate
 from embedder.fitting.fit import Options, fit, fit_rows
@@ -165,7 +164,7 @@ def _validated(
         ours = vectors(fitted, asked, every, count), vectors(fitted, labelled, shown, VIEWS)
         told = None
         if fitted.head is not None:
-            told = space.categories(fitted.head, ours[0])[:, :-1].argmax(axis=1)
+            told = fitted.head.chances(ours[0])[:, :-1].argmax(axis=1)
             told = np.array(fitted.head.categories)[told, 0]
         found[name] = _compared(data, ours, (before, plain), told)
     return found

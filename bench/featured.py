@@ -19,9 +19,9 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 
 from bench.machine import ROOT
 from embedder.adapters.triton.description import OUTPUTS, described
+from embedder.domain.fitted import unit
 from embedder.domain.photos import Look
 from embedder.domain.recipes import Recipe, words
-from embedder.fitting.space import unit
 from embedder.preprocessing import preprocess
 from sightline_rules.photos import PhotoLimits
 

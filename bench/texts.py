@@ -24,8 +24,7 @@ from bench import asked, featured, groceries, grocery, sentences, statistics
 from bench.asked import LANGUAGES, Question
 from bench.model import Goal, Interval, Result, Table
 from bench.sentences import Floats, Sentences
-from embedder.domain.fitted import CATALOGUE, Labelled, TextMap
-from embedder.fitting import space
+from embedder.domain.fitted import CATALOGUE, Labelled, TextMap, unit
 from embedder.fitting.fit import Options, fit
 from examples.wines.catalogue import load_wines
 from examples.wines.shop import product as wine_product
@@ -203,7 +202,7 @@ def _untitled(shop: Shop, model: Sentences, photos: groceries.Photos) -> Untitle
         titled = [it for it in shop.products if it.product_id not in silent]
         fitted, looks = _fitted(titled, names, model, photos)
         meanings, rival = _Meanings(titled, model), _Rival(titled, titles=True)
-        cosines = space.texts(fitted, asked_for) @ looks.T
+        cosines = fitted.vectors(asked_for) @ looks.T
         lists: dict[str, list[list[str]]] = {TITLES: [], MEANING: [], LOOKS: [], WITH_LOOKS: []}
         for question, row in zip(questions, cosines, strict=True):
             near = meanings.near(question.text)
@@ -240,9 +239,9 @@ def _fitted(
     made = fit(data, Options(), seed=0)
     if made.text_map is None:
         raise ValueError("too few titles for a map")
-    seen = space.embed(made, photos.features, kinds)
+    seen = made.embed(photos.features, kinds)
     held = np.array(photos.names)
-    return made.text_map, space.unit(np.stack([seen[held == name].mean(axis=0) for name in names]))
+    return made.text_map, unit(np.stack([seen[held == name].mean(axis=0) for name in names]))
 
 
 def _looks_table(untitled: Untitled) -> Iterable[Table]:

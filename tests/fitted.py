@@ -14,7 +14,6 @@ from embedder.adapters.onnx import space_graph, text_graph
 from embedder.adapters.triton import configuration
 from embedder.domain.fitted import Fitted, Head, TextMap
 from embedder.domain.manifest import CATEGORIES, TEXT_SUFFIX
-from embedder.fitting import space
 from tests.engines import ROOT
 
 BACKBONE = ROOT / "deploy/triton/models/efficientnet_lite0_features"
@@ -32,7 +31,7 @@ class MadeSpace:
 
     def vectors(self, features: np.ndarray, kinds: list[int]) -> np.ndarray:
         """What its graph has to give, computed without it."""
-        return space.embed(self.fitted, features, np.array(kinds, np.int8))
+        return self.fitted.embed(features, np.array(kinds, np.int8))
 
 
 def make(models: Path, catalog: str, text_version: str = "", create_time: float = 1.0) -> MadeSpace:

@@ -117,7 +117,7 @@ class TinySource:
 
 @dataclass
 class TinySources:
-    """See Sources in learn.py."""
+    """See ports.Sources."""
 
     folder: Path
     calls: list[bytes] = field(default_factory=list)

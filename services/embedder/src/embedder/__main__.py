@@ -116,7 +116,7 @@ def _store(settings: EmbedderSettings) -> SpaceStore | None:
 
 
 async def main(settings: EmbedderSettings) -> None:
-    """Serve until told to stop. Triton may come and go: items say so meanwhile."""
+    """Serve until stopped. Triton may come and go: items report it meanwhile."""
     decoding, fetch = decoders(settings), fetcher(settings)
     await decoding.start()
     async with Triton(settings.triton_target, settings.infer_timeout_seconds) as triton:

@@ -59,7 +59,7 @@ class Names(Protocol):
     """Knows the categories of fitted spaces."""
 
     async def categories(self, model: str) -> Sequence[tuple[str, ...]]:
-        """Return the full paths that a model's head tells apart, in the order of its answers.
+        """Return the full paths that a model's head distinguishes, in the order of its answers.
 
         Raises ClassifierUnavailable when they can't be read.
         """

@@ -7,8 +7,7 @@ import onnxruntime
 import pytest
 
 from embedder.adapters.onnx import space_graph, text_graph
-from embedder.domain.fitted import Fitted, Floats, Head, TextMap
-from embedder.fitting import space
+from embedder.domain.fitted import Fitted, Floats, Head, TextMap, unit
 from tests.fakes import features
 
 
@@ -51,10 +50,10 @@ def test_the_graph_gives_the_vectors_and_chances_of_the_map_for_both_kinds(tmp_p
         space_graph(path, fitted), image=photos(), kind=kinds[:, None].astype(np.float32)
     )
 
-    wanted = space.embed(fitted, given, kinds)
+    wanted = fitted.embed(given, kinds)
     np.testing.assert_allclose(vectors, wanted, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(chances, space.categories(fitted.head, wanted), atol=1e-5)
+    np.testing.assert_allclose(chances, fitted.head.chances(wanted), atol=1e-5)
     np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-5)
     assert chances.shape == (5, 3)
 
@@ -87,6 +86,6 @@ def test_a_map_of_other_features_is_refused(tmp_path: Path) -> None:
 def test_the_text_maps_graph_gives_the_vectors_of_the_map() -> None:
     text_map = random_fit().text_map
     assert text_map is not None
-    sentences = space.unit(np.random.default_rng(4).normal(size=(3, 384)).astype(np.float32))
+    sentences = unit(np.random.default_rng(4).normal(size=(3, 384)).astype(np.float32))
     (vectors,) = run(text_graph(text_map), sentence=sentences)
-    np.testing.assert_allclose(vectors, space.texts(text_map, sentences), atol=1e-5)
+    np.testing.assert_allclose(vectors, text_map.vectors(sentences), atol=1e-5)

@@ -7,7 +7,6 @@ import pytest
 
 from embedder.domain.errors import FitInvalid
 from embedder.domain.fitted import CATALOGUE, SHOPPER, Fitted, Floats, Labelled
-from embedder.fitting import space
 from embedder.fitting.fit import Options, fit
 from embedder.fitting.measuring import vectors
 from tests.fakes.labelled import kept, labelled, plain
@@ -80,7 +79,7 @@ def test_the_head_tells_categories_and_what_it_has_never_heard_of(
 ) -> None:
     assert fitted.head is not None
     assert fitted.head.categories == tuple(("All", f"category-{place}") for place in range(4))
-    chances = space.categories(fitted.head, embedded(fitted, data))
+    chances = fitted.head.chances(embedded(fitted, data))
     assert chances.shape == (len(data.products), 5)
     told = chances[:, :-1].argmax(axis=1)
     truth = np.array([int(path[-1][-1]) for path in data.categories])
@@ -91,7 +90,7 @@ def test_the_head_tells_categories_and_what_it_has_never_heard_of(
 def test_a_title_finds_the_photos_of_its_product(data: Labelled, fitted: Fitted) -> None:
     assert fitted.text_map is not None
     assert data.sentences is not None
-    asked = space.texts(fitted.text_map, data.sentences[::8])
+    asked = fitted.text_map.vectors(data.sentences[::8])
     found = embedded(fitted, data)
     names = np.array(data.products)
     nearest = names[(asked @ found.T).argmax(axis=1)]
@@ -106,7 +105,7 @@ def test_one_photo_a_product_is_told_by_its_views() -> None:
     data = labelled(photos=1, products=60, views=4, noise=1.0)
     fitted = fit(data, Options(), 0)
     assert np.isfinite(fitted.projection).all()
-    first, last = (space.embed(fitted, data.features[:, view], data.kinds) for view in (0, 3))
+    first, last = (fitted.embed(data.features[:, view], data.kinds) for view in (0, 3))
     assert ((first @ last.T).argmax(axis=1) == np.arange(60)).all()
 
 

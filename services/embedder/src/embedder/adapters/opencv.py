@@ -1,7 +1,7 @@
-"""The door to OpenCV, the extra `opencv`: steps of preprocessing that are off by default.
+"""OpenCV, the extra `opencv`: steps of preprocessing that are off by default.
 
-All take and return uint8 RGB [side, side, 3]. Their numbers are in the words of `embedder.steps`,
-of which a space's version is made: change both together.
+All take and return uint8 RGB [side, side, 3]. Their numbers are in the words of
+`embedder.domain.recipes`, of which a space's version is made: change both together.
 """
 
 from collections.abc import Callable, Mapping

@@ -21,11 +21,11 @@ class Shelf:
         self._categories: dict[str, Sequence[tuple[str, ...]]] = {}
 
     async def spaces(self, catalog: str) -> Sequence[tuple[Manifest, Standing]]:
-        """See listing.Record."""
+        """See ports.Record."""
         return [] if self._store is None else await asyncio.to_thread(_spaces, self._store, catalog)
 
     async def loaded(self) -> Collection[str]:
-        """See model.Repository. What is only tried, before it is promoted, is left out."""
+        """See ports.Repository. What is only tried, before it is promoted, is left out."""
         served = await self._repository.loaded()
         if self._store is None:
             return served
@@ -36,7 +36,7 @@ class Shelf:
         return set() if self._store is None else await asyncio.to_thread(_in_service, self._store)
 
     async def categories(self, model: str) -> Sequence[tuple[str, ...]]:
-        """See model.Names. They are read once: a model's name says what is in its files."""
+        """See ports.Names. They are read once: a model's name says what is in its files."""
         if self._store is None:
             raise ClassifierUnavailable("EMBEDDER_SPACES names no folder")
         if model not in self._categories:
@@ -71,7 +71,7 @@ def _in_service(store: SpaceStore) -> set[str]:
 
 def _names(store: SpaceStore, model: str) -> Sequence[tuple[str, ...]]:
     try:
-        told = json.loads((store.folder(model, Standing.SERVING) / CATEGORIES).read_bytes())
-        return tuple(tuple(str(name) for name in path) for path in told)
+        read = json.loads((store.folder(model, Standing.SERVING) / CATEGORIES).read_bytes())
+        return tuple(tuple(str(name) for name in path) for path in read)
     except (OSError, ValueError, TypeError) as error:
         raise ClassifierUnavailable(f"{model}/{CATEGORIES} can't be read") from error

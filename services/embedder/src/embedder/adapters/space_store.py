@@ -55,7 +55,7 @@ class SpaceStore:
     def __init__(self, root: Path) -> None:
         """`root` and what it holds are made when first needed."""
         self._root = root
-        self._told: dict[Path, str] = {}
+        self._logged: dict[Path, str] = {}
         """Of damaged spaces, what was logged, and of what: each damage is logged once."""
 
     @property
@@ -160,14 +160,14 @@ class SpaceStore:
             try:
                 yield read(path)
             except SpaceDamaged as error:
-                self._tell(path, error)
+                self._log(path, error)
 
-    def _tell(self, folder: Path, error: SpaceDamaged) -> None:
-        """Log why a space is left out, unless that was told of the same file: whoever watches the
-        suite reads the folder every few seconds."""
+    def _log(self, folder: Path, error: SpaceDamaged) -> None:
+        """Log why a space is left out, once for the same file: whoever watches the suite reads the
+        folder every few seconds."""
         found = f"{_changed(folder / MANIFEST)} {error}"
-        if self._told.get(folder) != found:
-            self._told[folder] = found
+        if self._logged.get(folder) != found:
+            self._logged[folder] = found
             log.warning("fitted space left out", reason=str(error))
 
 

@@ -120,7 +120,7 @@ class ModelNotReady(FailedPrecondition, reason="MODEL_NOT_READY"):
 
 
 class ClassifierUnavailable(FailedPrecondition, reason="CLASSIFIER_UNAVAILABLE"):
-    """Nothing that serves the catalog tells categories."""
+    """No space that serves the catalog has categories."""
 
 
 class EmbedderUnavailable(Unavailable, reason="EMBEDDER_UNAVAILABLE"):

@@ -1,4 +1,4 @@
-"""What a space is fitted on, and what fitting makes. Values only."""
+"""What a space is fitted on, and what fitting makes: maps in NumPy, which their graphs repeat."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,15 @@ KINDS: Final = 2
 """Which camera a photo is from: what `Labelled.kinds` and the rows of `Fitted.means` count by."""
 
 
+def unit(vectors: Floats) -> Floats:
+    """Return the rows brought to unit length; one of zeros stays so."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A catalogue's photos as features, with what they show; n photos."""
+    """A catalog's photos as features, with what they show; n photos."""
 
     features: Floats
     """[n, views, f]: a backbone's features of each view, not standardised. The first view is the
@@ -38,7 +44,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Tells categories from a fitted vector: softmax of ``vector @ weights + biases``, with
+    """Finds categories of a fitted vector: softmax of ``vector @ weights + biases``, with
     `unknown` as one logit more, the last."""
 
     categories: Sequence[tuple[str, ...]]
@@ -51,6 +57,14 @@ class Head:
     """The logit of everything else; all logits are calibrated on photos that the head had not
     seen."""
 
+    def chances(self, vectors: Floats) -> Floats:
+        """Return the chances [n, C + 1] of each category, of the unknown last."""
+        known = vectors @ self.weights + self.biases
+        unknown = np.full((len(known), 1), self.unknown, known.dtype)
+        logits = np.concatenate([known, unknown], axis=1)
+        chances = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(chances / chances.sum(axis=1, keepdims=True), np.float32)
+
 
 @dataclass(frozen=True, slots=True)
 class TextMap:
@@ -61,6 +75,10 @@ class TextMap:
     """[384, d]."""
     biases: Floats
     """[d]."""
+
+    def vectors(self, sentences: Floats) -> Floats:
+        """Return the vectors [n, d], of unit length, of the text model's vectors [n, 384]."""
+        return unit(sentences @ self.weights + self.biases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +95,11 @@ class Fitted:
     """None = too few categories with photos."""
     text_map: TextMap | None = None
     """None = too few titles."""
+
+    def embed(self, features: Floats, kinds: npt.NDArray[np.int8]) -> Floats:
+        """Return the vectors [n, d], of unit length, of photos' features [n, f] and kinds [n]."""
+        standard = (features - self.means[kinds]) / self.scales[kinds]
+        return unit(standard @ self.projection)
 
 
 class Verdict(StrEnum):

@@ -43,7 +43,7 @@ class Item:
     """The part of the photo that is meant; None means all of it."""
     find_subject: bool = False
     guesses: int = 0
-    """How many categories are told of the photo; 0 means that it is not classified."""
+    """How many categories are named for the photo; 0 means that it is not classified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class CategoryGuess:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What a photo is of, as a head tells it; see sightline.common.v1.Classification."""
+    """What a photo is of, as a head finds it; see sightline.common.v1.Classification."""
 
     guesses: tuple[CategoryGuess, ...]
     unknown_probability: float

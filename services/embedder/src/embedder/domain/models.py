@@ -51,9 +51,9 @@ class Description:
     catalog: str = ""
     """The catalog that it was fitted on; empty = none, and it serves all."""
     cameras: bool = False
-    """Whether it has to be told which camera a photo is from."""
+    """Whether it takes the camera that a photo is from."""
     categories: int = 0
-    """Categories that its head tells apart, the unknown one not counted; 0 = it has no head."""
+    """Categories that its head distinguishes, the unknown one not counted; 0 = it has no head."""
     shopper_views: int = 1
     """Views of a shopper's photo that are averaged when the item names no number."""
     catalogue_views: int = 1

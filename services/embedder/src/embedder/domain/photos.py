@@ -14,7 +14,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Camera(IntEnum):
-    """Which camera a photo is from; the number that fitted models are told."""
+    """Which camera a photo is from; the number that fitted models take."""
 
     SHOPPER = 0
     CATALOGUE = 1
@@ -22,8 +22,8 @@ class Camera(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in a photo that stands upright, in shares of its sides: 0 ≤ left < right ≤ 1 from
-    the left edge, 0 ≤ top < bottom ≤ 1 from the top edge."""
+    """A rectangle in a photo that stands upright, as fractions of its width and height:
+    0 ≤ left < right ≤ 1 from the left edge, 0 ≤ top < bottom ≤ 1 from the top edge."""
 
     left: float
     top: float

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from embedder.domain.items import CategoryGuess, Classification, Vectors
 
 LIKELY = 0.5
-"""A category is told for sure when so likely."""
+"""A category counts as sure when it is so likely."""
 
 Path = tuple[str, ...]
 

@@ -102,12 +102,12 @@ class Photos:
         return await call.decoded[key]
 
     async def _embedding(self, item: Item, seen: Seen, answer: Answer, route: Route) -> Embedding:
-        told: Classification | None = None
+        named: Classification | None = None
         if item.guesses and answer.categories is not None:
             chances = answer.categories.mean(axis=0)
-            told = await self._classification(chances, item.guesses, answer.version, route)
+            named = await self._classification(chances, item.guesses, answer.version, route)
         return Embedding(
-            route.served.space, answer.version, averaged(answer.vectors), seen.subject, told
+            route.served.space, answer.version, averaged(answer.vectors), seen.subject, named
         )
 
     async def _classification(

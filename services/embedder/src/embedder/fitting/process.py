@@ -24,15 +24,14 @@ from pydantic import TypeAdapter
 
 from embedder.adapters.feature_folder import FeatureFolder
 from embedder.domain.errors import FitInvalid
-from embedder.domain.fitted import Evaluation, Fitted, Floats, Labelled, TextMap
+from embedder.domain.fitted import Evaluation, Fitted, Floats, Labelled, TextMap, unit
 from embedder.domain.manifest import CATEGORIES, TEXT_SUFFIX
-from embedder.fitting import space
 
 ORDER: Final = "order.json"
 RESULT: Final = "result.json"
 SENTENCES: Final = "sentences.npy"
 PROOF: Final = "proof.npz"
-"""Pixels of a few photos, and what the map gives of them in NumPy: see embedder.promote."""
+"""Pixels of a few photos, and what the map gives of them in NumPy: see embedder.spaces.promote."""
 GRAPH: Final = "1/model.onnx"
 BACKEND: Final = "1/model.py"
 NICE: Final = 15
@@ -226,15 +225,15 @@ def _prove_space(work: Path, folder: Path, fitted: Fitted, data: Labelled, order
     kinds = data.kinds[rows]
     with np.load(work / PROOF, allow_pickle=False) as given:
         pixels = given["pixels"]
-    vectors = space.embed(fitted, data.features[rows, 0], kinds)
+    vectors = fitted.embed(data.features[rows, 0], kinds)
     _write_proof(folder, vectors, image=pixels, kind=kinds[:, None].astype(np.float32))
 
 
 def _prove_text_map(folder: Path, text_map: TextMap) -> None:
     """Of made-up sentences: a matrix is right or wrong whatever it is given."""
     shape = (2, len(text_map.weights))
-    sentences = space.unit(np.random.default_rng(0).normal(size=shape).astype(np.float32))
-    _write_proof(folder, space.texts(text_map, sentences), sentence=sentences)
+    sentences = unit(np.random.default_rng(0).normal(size=shape).astype(np.float32))
+    _write_proof(folder, text_map.vectors(sentences), sentence=sentences)
 
 
 def _put(path: Path, data: bytes) -> None:

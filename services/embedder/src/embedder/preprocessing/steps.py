@@ -2,7 +2,7 @@
 
 A model in Triton names them in its parameter `preprocessing`, a list such as
 ``crop=subject;white_balance=grey_world``, done in its order. They are part of the space's version.
-What each is worth and what it costs is measured by ``python -m bench ablation`` and told in
+What each is worth and what it costs is measured by ``python -m bench ablation`` and shown in
 docs/embedder.md.
 
 Steps but the crops work on the model's input, uint8 RGB [side, side, 3], so that what they cost

@@ -1,4 +1,4 @@
-"""Where the subject of a photo is, told without a model: what differs from the photo's border.
+"""Where the subject of a photo is, found without a model: what differs from the photo's border.
 
 Two maps are added up, both of a thumbnail in CIELAB (J. Zhang, S. Sclaroff, Z. Lin, X. Shen,
 B. Price, R. Měch, Minimum Barrier Salient Object Detection at 80 FPS, ICCV 2015):

@@ -9,7 +9,7 @@ from embedder.embedding.embed import Embedder
 from embedder.servicer import messages
 from embedder.spaces.listing import Listing
 from servicekit import deadlines
-from servicekit.errors import FieldViolation, ServiceError
+from servicekit.errors import ServiceError
 from servicekit.requests import RequestInvalid, enter
 from servicekit.status import to_status
 from servicekit.telemetry import Stage, Stages
@@ -21,7 +21,7 @@ RESERVE = 0.02
 """Seconds of the caller's deadline that are kept back to answer with what is done."""
 
 GUESSES = 5
-"""Categories that are told when nobody says how many."""
+"""Categories that are named when the request gives no number."""
 MOST_GUESSES = 20
 
 
@@ -86,7 +86,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
 def _top_k(given: int) -> int:
     if not 0 <= given <= MOST_GUESSES:
         wanted = f"must be 1 to {MOST_GUESSES}, or 0 for {GUESSES}"
-        raise RequestInvalid(FieldViolation("top_k", wanted))
+        raise RequestInvalid.at("top_k", wanted)
     return given or GUESSES
 
 
@@ -154,13 +154,13 @@ def _box_message(box: Box) -> photo_pb2.Box:
     return photo_pb2.Box(left=box.left, top=box.top, right=box.right, bottom=box.bottom)
 
 
-def _classification(told: Classification) -> photo_pb2.Classification:
+def _classification(found: Classification) -> photo_pb2.Classification:
     return photo_pb2.Classification(
-        guesses=map(_guess, told.guesses),
-        unknown_probability=told.unknown_probability,
-        unknown=told.unknown,
-        sure=None if told.sure is None else _guess(told.sure),
-        space_version=told.version,
+        guesses=map(_guess, found.guesses),
+        unknown_probability=found.unknown_probability,
+        unknown=found.unknown,
+        sure=None if found.sure is None else _guess(found.sure),
+        space_version=found.version,
     )
 
 

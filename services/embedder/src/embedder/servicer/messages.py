@@ -45,7 +45,7 @@ def listed(each: Listed) -> pb.Space:
     state = each.state
     if state is None:
         if each.fitted is None:
-            raise ValueError("neither a model nor a manifest tells of the space")
+            raise ValueError("neither a model nor a manifest describes the space")
         return space(each.fitted, each.standing)
     message = pb.Space(
         space=state.space,

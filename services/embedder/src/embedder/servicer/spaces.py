@@ -10,7 +10,6 @@ from embedder.domain.photos import Camera
 from embedder.servicer import messages
 from embedder.spaces.learn import Learner
 from embedder.spaces.promote import Promotion
-from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, enter
 from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb
@@ -33,7 +32,7 @@ class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
     async def FitSpace(
         self, requests: AsyncIterator[pb.FitSpaceRequest], _context: Any
     ) -> AsyncIterator[pb.FitSpaceResponse]:
-        """Fit a space on the photos of the stream, and tell how far that is."""
+        """Fit a space on the photos of the stream, and report how far that is."""
         settings = self._settings(await anext(aiter(requests), pb.FitSpaceRequest()))
         async for progress in self._learner.fit(settings, _photos(requests)):
             answer = pb.FitSpaceResponse(
@@ -62,13 +61,13 @@ class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
     def _settings(self, request: pb.FitSpaceRequest) -> FitSettings:
         if request.WhichOneof("content") != "settings":
             wanted = "the first message of the stream holds the settings"
-            raise RequestInvalid(FieldViolation("settings", wanted))
+            raise RequestInvalid.at("settings", wanted)
         given = request.settings
         catalog = enter(given.catalog_id, given.request_id, self._catalogs)
         most = given.max_dimension or MOST_DIMENSION
         if not LEAST_DIMENSION <= most <= MOST_DIMENSION:
             wanted = f"must be {LEAST_DIMENSION} to {MOST_DIMENSION}, or 0 for {MOST_DIMENSION}"
-            raise RequestInvalid(FieldViolation("settings.max_dimension", wanted))
+            raise RequestInvalid.at("settings.max_dimension", wanted)
         return FitSettings(catalog, given.backbone, most, given.seed)
 
 
@@ -83,7 +82,7 @@ async def _photos(requests: AsyncIterator[pb.FitSpaceRequest]) -> AsyncIterator[
         photo = request.photo
         if request.WhichOneof("content") != "photo" or not photo.product_id:
             wanted = "after the settings every message holds a photo of a product"
-            raise RequestInvalid(FieldViolation("photo", wanted))
+            raise RequestInvalid.at("photo", wanted)
         if (
             max(map(len, (photo.product_id, photo.duplicate_group, *photo.category_path)))
             > MOST_NAME

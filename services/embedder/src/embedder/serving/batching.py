@@ -74,13 +74,13 @@ class Batching:
         return self._inference.model
 
     async def describe(self) -> Description:
-        """Ask the model what it is; see model.Inference."""
+        """Ask the model what it is; see ports.Inference."""
         described = await self._inference.describe()
         self._takes = min(self._most, described.max_batch)
         return described
 
     async def infer(self, inputs: Tensors) -> Inferred:
-        """Run the model; see model.Inference. Nobody's call is run at once and alone."""
+        """Run the model; see ports.Inference. Nobody's call is run at once and alone."""
         priority = urgency.get()
         if priority is None:
             return await self._inference.infer(inputs)

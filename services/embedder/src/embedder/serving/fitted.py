@@ -47,9 +47,9 @@ class FittedModels:
             if self._clock() >= self._read_at + older_than:
                 await self._look()
         silent = [model for model in self._models.values() if model.known is None]
-        told = await asyncio.gather(*(model.refresh() for model in silent))
+        silence = await asyncio.gather(*(model.refresh() for model in silent))
         # One that is broken for good serves nobody: only silence leaves open what is there.
-        unknown = (error for error in told if isinstance(error, EmbedderUnavailable))
+        unknown = (error for error in silence if isinstance(error, EmbedderUnavailable))
         return self._unread or next(unknown, None)
 
     def of(self, catalog: str) -> Sequence[ServedModel]:

@@ -41,7 +41,7 @@ SILENCE = 0.25
 """Seconds for which a silent model is not asked again what it is."""
 
 KEPT = 1.0
-"""Seconds for which a state that was found out is told again: it costs an inference of each
+"""Seconds for which a state that was found out is returned again: it costs an inference of each
 process, and whoever watches the suite asks often."""
 
 LOOK = 5.0
@@ -137,7 +137,7 @@ class ServedModel:
                 return self._known
 
     def forget(self) -> None:
-        """Tell no metric of it any more."""
+        """Take its version out of the metric of readiness."""
         if self._state is not None:
             with contextlib.suppress(KeyError):
                 READY.remove(self.space, self.model, self._state.version)
@@ -230,7 +230,7 @@ class ServedModel:
             self.trouble = ModelSilent()
             return self._silent()
         self.trouble = None
-        return self._told(known, answer.version, ready=True)
+        return self._state_of(known, answer.version, ready=True)
 
     def _silent(self) -> SpaceState:
         """Say what is known of a model that does not answer; which version, if it has just one."""
@@ -239,9 +239,9 @@ class ServedModel:
             return SpaceState(space=self.space, model=self._inference.model, ready=False)
         versions = list(known.hashes)
         version = version_of(known, versions[0]) if len(versions) == 1 else ""
-        return self._told(known, version, ready=False)
+        return self._state_of(known, version, ready=False)
 
-    def _told(self, known: Description, version: str, *, ready: bool) -> SpaceState:
+    def _state_of(self, known: Description, version: str, *, ready: bool) -> SpaceState:
         return SpaceState(
             space=self.space,
             model=known.model,

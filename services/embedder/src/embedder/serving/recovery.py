@@ -2,7 +2,7 @@
 
 Triton goes on saying READY when a process of a model was killed, and starts no other, or when one
 answers other requests than it is asked (server 2.51, 2026-11): only a real inference shows it, and
-only unloading and loading the model mends it.
+only unloading and loading the model helps.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from servicekit.telemetry import get_logger
 
 RETRY_SECONDS: Final = 3.0
 """While a model answered within so many seconds, its loss may be one of a moment. Later callers are
-told at once, so that they can do without."""
+refused at once, so that they can do without."""
 PAUSES: Final = (0.05, 0.1, 0.2, *[0.4] * 8)
 """Seconds before each further try."""
 LEAST: Final = 0.05
@@ -84,11 +84,11 @@ class Retrying:
         return self._inference.model
 
     async def describe(self) -> Description:
-        """See model.Inference."""
+        """See ports.Inference."""
         return await self._inference.describe()
 
     async def infer(self, inputs: Tensors) -> Inferred:
-        """See model.Inference."""
+        """See ports.Inference."""
         for pause in PAUSES:
             try:
                 return await self._try(inputs)
@@ -163,7 +163,7 @@ class Recovery:
                     await self._trouble.wait()
 
     async def look(self, *, closely: bool = False) -> bool:
-        """Look once, and mend what can be mended; return whether all was well.
+        """Look once, and reload what is broken; return whether all was well.
 
         `closely`: also at models that answer those who ask them.
         """
@@ -196,7 +196,7 @@ class Recovery:
         if state != "READY":
             # Twice, since somebody may be taking it out of service, or bringing it in.
             if ward.missing:
-                await self._mend(name, model, ward, unload=False)
+                await self._reload(name, model, ward, unload=False)
             ward.missing = True
             return False
         ward.missing = False
@@ -206,7 +206,7 @@ class Recovery:
             await model.prove()
         except ServiceError:
             if self._is_broken(model):
-                await self._mend(name, model, ward, unload=True)
+                await self._reload(name, model, ward, unload=True)
             return False
         ward.backoff = 0.0
         return True
@@ -221,7 +221,7 @@ class Recovery:
             isinstance(model.trouble, ModelSilent) and silent
         )
 
-    async def _mend(
+    async def _reload(
         self, name: str, model: ServedModel | None, ward: _Ward, *, unload: bool
     ) -> None:
         """Load a model anew, unless that was tried in vain a moment ago."""

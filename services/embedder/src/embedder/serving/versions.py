@@ -46,7 +46,7 @@ class Route:
 
     @property
     def key(self) -> Hashable:
-        """What tells the vectors that come of it from others."""
+        """What its vectors are kept under: other routes have other keys."""
         return (self.version, self.described.model, *self.described.hashes.values())
 
     async def embed(self, inputs: Tensors) -> Answer:

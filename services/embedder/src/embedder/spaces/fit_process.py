@@ -35,10 +35,10 @@ async def run(command: Sequence[str], work: Path) -> AsyncIterator[str]:
     assert running.stdout is not None  # noqa: S101 - a pipe was asked for
     try:
         async for line in running.stdout:
-            told = json.loads(line)
-            if "invalid" in told:
-                raise FitInvalid(told["invalid"])
-            yield told["stage"]
+            said = json.loads(line)
+            if "invalid" in said:
+                raise FitInvalid(said["invalid"])
+            yield said["stage"]
         if code := await running.wait():
             raise FitFailed(code)
     finally:

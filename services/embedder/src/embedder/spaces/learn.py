@@ -1,4 +1,4 @@
-"""A use case: a catalogue's labelled photos in, a candidate for a space out."""
+"""A use case: a catalog's labelled photos in, a candidate for a space out."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from embedder.spaces import fit_process
 T = TypeVar("T")
 
 FEWEST_PHOTOS: Final = 20
-"""Below it no product could be told from another by anything but chance."""
+"""Below it no product could be distinguished from another by anything but chance."""
 MOST_PHOTOS: Final = 1_000_000
 TOGETHER: Final = 8
 """Photos in memory and under way at once; the contract says that so many are answered together."""
@@ -53,7 +53,7 @@ TEXTS: Final = 64
 """Titles in one call."""
 SHOPPER_VIEWS: Final = 1
 CATALOGUE_VIEWS: Final = 4
-"""Views where nobody says how many: a shopper waits, a catalogue does not."""
+"""Views where nobody says how many: a shopper waits, an import does not."""
 PATIENCE_SECONDS: Final = 60.0
 """How long a fit waits for Triton before it ends; what it computed is kept."""
 _BACKBONE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -182,10 +182,10 @@ class Learner:
             )
             kept = FeatureFolder(store.features / fit_process.version(backbone.description))
             compared = FeatureFolder(store.features / fit_process.version(baseline.description))
-            takers = (backbone, kept), (baseline, compared)
+            into = (backbone, kept), (baseline, compared)
             yield Progress(0, "features")
             async for group in _grouped(photos, TOGETHER):
-                await self._take(group, takers, collected)
+                await self._take(group, into, collected)
                 yield Progress(collected.done, "features", collected.skipped)
         _check(collected)
         text_version = await self._write_sentences(work, collected, settings.catalog_id)
@@ -216,7 +216,7 @@ class Learner:
     async def _take(
         self,
         photos: Sequence[FitPhoto],
-        takers: Sequence[tuple[Source, FeatureFolder]],
+        into: Sequence[tuple[Source, FeatureFolder]],
         collected: _Collected,
     ) -> None:
         """Have photos' features kept, side by side, and their labels noted in order."""
@@ -225,7 +225,7 @@ class Learner:
         lacking = PROOF - len(collected.proof)
         seen = await asyncio.gather(
             *(
-                self._see(photo, name, takers, proves=place < lacking)
+                self._see(photo, name, into, proves=place < lacking)
                 for place, (photo, name) in enumerate(zip(photos, names, strict=True))
             )
         )
@@ -236,7 +236,7 @@ class Learner:
         self,
         photo: FitPhoto,
         name: str,
-        takers: Sequence[tuple[Source, FeatureFolder]],
+        into: Sequence[tuple[Source, FeatureFolder]],
         *,
         proves: bool,
     ) -> tuple[bool, Pixels | None]:
@@ -244,7 +244,7 @@ class Learner:
         of its first view."""
         shown = None
         try:
-            for source, folder in takers:
+            for source, folder in into:
                 asked = proves and shown is None
                 if not asked and await asyncio.to_thread(folder.has, name):
                     continue

@@ -81,12 +81,12 @@ class Triton:
         return TritonInference(self, model)
 
     async def loaded(self) -> Collection[str]:
-        """Return the models that it serves, or serves again soon; see model.Repository."""
+        """Return the models that it serves, or serves again soon; see ports.Repository."""
         index = await self._index(self._client)
         return {name for name, state in index.items() if state in _SERVED}
 
     async def states(self) -> Mapping[str, str]:
-        """Return the state of each model in every server behind the target; see recovery.Control.
+        """Return the state of each model in every server behind the target; see ports.ModelServer.
 
         Where they differ, that of one that does not serve it.
         """
@@ -103,11 +103,11 @@ class Triton:
         return {entry.name: entry.state for entry in answer.models}
 
     async def load(self, model: str) -> None:
-        """Return once every server serves a model; see promote.ModelControl."""
+        """Return once every server serves a model; see ports.ModelControl."""
         await self._control("load_model", model)
 
     async def unload(self, model: str) -> None:
-        """Return once no server is asked for a model any more; see promote.ModelControl."""
+        """Return once no server is asked for a model any more; see ports.ModelControl."""
         await self._control("unload_model", model)
 
     async def _control(self, method: str, model: str) -> None:
@@ -135,7 +135,7 @@ class Triton:
     async def call(self, model: str, function: Callable[..., Any], *arguments: object) -> Any:
         """Call Triton within the caller's deadline, and translate what goes wrong.
 
-        `model`: whose metric tells that it answered; empty = none's.
+        `model`: whose metric shows that it answered; empty = none's.
         """
         try:
             timeout = deadlines.budget(RESERVE, self._timeout)
@@ -146,10 +146,10 @@ class Triton:
                 *arguments, client_timeout=timeout, headers=outgoing_metadata() or None
             )
         except InferenceServerException as error:
-            told = translate(error, own_limit=timeout == self._timeout)
-            if model and not isinstance(told, DeadlinePassed):  # which says nothing of Triton
-                UP.labels(model).set(not isinstance(told, EmbedderUnavailable))
-            raise told from error
+            meant = translate(error, own_limit=timeout == self._timeout)
+            if model and not isinstance(meant, DeadlinePassed):  # which says nothing of Triton
+                UP.labels(model).set(not isinstance(meant, EmbedderUnavailable))
+            raise meant from error
         if model:
             UP.labels(model).set(1)
         return answer
@@ -165,13 +165,13 @@ class TritonInference:
         """Whether its answers have checksums; until its configuration says that they have not."""
 
     async def describe(self) -> Description:
-        """Read the model's configuration; see model.Inference."""
+        """Read the model's configuration; see ports.Inference."""
         found = described(await self._server.config(self.model))
         self._checksums = found.checksums
         return found
 
     async def infer(self, inputs: Tensors) -> Inferred:
-        """Run the model; see model.Inference. Raises ProcessLost when it answered another one."""
+        """Run the model; see ports.Inference. Raises ProcessLost when it answered another one."""
         number = str(next(_NUMBERS))
         result = await self._server.infer(self.model, inputs, number)
         if not await self._is_own(result, number, inputs):
@@ -185,10 +185,10 @@ class TritonInference:
 
     async def _is_own(self, result: Any, number: str, inputs: Tensors) -> bool:
         """Whether an answer is that to this request, as far as the model says it."""
-        told = result.as_numpy(CHECKSUM)
-        if told is None:  # torn, or from another model than it was
+        given = result.as_numpy(CHECKSUM)
+        if given is None:  # torn, or from another model than it was
             return not self._checksums or not (await self.describe()).checksums
-        return bool((told == _checksum(number, inputs, result.get_response())).all())
+        return bool((given == _checksum(number, inputs, result.get_response())).all())
 
 
 def _checksum(request_id: str, inputs: Tensors, answer: Any) -> int:
@@ -204,7 +204,7 @@ def _checksum(request_id: str, inputs: Tensors, answer: Any) -> int:
 
 
 async def addresses(target: str) -> list[str]:
-    """Return the servers that a target stands for; the target itself when that can't be told."""
+    """Return the servers behind a target; the target itself when it can't be looked up."""
     host, found, port = target.removeprefix("dns:///").rpartition(":")
     if not found or not port.isdecimal():
         return [target]

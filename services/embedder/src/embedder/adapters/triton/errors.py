@@ -89,7 +89,7 @@ def uncontrolled(error: InferenceServerException, model: str) -> ServiceError:
         return ModelNotReady("Triton has to run with --model-control-mode=explicit")
     if _is_lost(message):
         return ProcessLost(f"the process of {model} ended, or stood still, while it started")
-    told = translate(error, own_limit=True)
-    if isinstance(told, EmbedderUnavailable) and error.status() != "StatusCode.NOT_FOUND":
-        return told
+    meant = translate(error, own_limit=True)
+    if isinstance(meant, EmbedderUnavailable) and error.status() != "StatusCode.NOT_FOUND":
+        return meant
     return ModelNotReady(f"Triton can't load {model}; its log says why")
