@@ -17,7 +17,6 @@ from google.rpc import code_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image
 
-from embedder.__main__ import bind, decoders
 from embedder.adapters.triton.client import Triton
 from embedder.domain.recipes import Recipe
 from embedder.preprocessing import preprocess
@@ -25,6 +24,7 @@ from embedder.servicer import embedding
 from embedder.serving.model import KEPT
 from embedder.serving.recovery import Recovery
 from embedder.settings import EmbedderSettings
+from embedder.wiring import bind, decoders
 from servicekit import server
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.status import from_rpc_error, from_status

@@ -13,7 +13,6 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from embedder.__main__ import bind, decoders, fetcher
 from embedder.adapters.triton.client import Triton
 from embedder.domain.models import CHECKSUM
 from embedder.domain.photos import WHOLE
@@ -21,6 +20,7 @@ from embedder.domain.recipes import Recipe
 from embedder.preprocessing import preprocess
 from embedder.serving.model import blank
 from embedder.settings import EmbedderSettings
+from embedder.wiring import bind, decoders, fetcher
 from gateway.clients.calls import Caller
 from gateway.clients.embedder import EmbedderClient as GatewaysClient
 from gateway.model.causes import Peer

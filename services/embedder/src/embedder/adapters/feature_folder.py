@@ -2,8 +2,6 @@
 another seed, computes only what is new.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

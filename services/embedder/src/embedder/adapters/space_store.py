@@ -11,8 +11,6 @@ A space that has a folder under `candidates` or `retired` is not in service, tho
 `models` may be there too: a promotion that was cut short, or that is under way.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """What is known of a fitted space: ``manifest.json`` in its folder."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum

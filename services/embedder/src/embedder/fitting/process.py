@@ -5,8 +5,6 @@ how far it is, a line of JSON each. It yields to whatever else wants the process
 its standard input does: with the service that started it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import json
@@ -16,7 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -97,13 +95,9 @@ ORDERS: Final = TypeAdapter(Order)
 RESULTS: Final = TypeAdapter(Result)
 
 
-class Learning(Protocol):
-    """How a space is learned and judged."""
-
-    def __call__(
-        self, data: Labelled, baseline: Floats, order: Order, tell: Tell
-    ) -> tuple[Fitted, Evaluation]:
-        """Raises FitInvalid."""
+Learn = Callable[[Labelled, Floats, Order, Tell], tuple[Fitted, Evaluation]]
+"""How a space is learned and judged, from photos and what the space in use gives of them. Raises
+FitInvalid."""
 
 
 def lacking() -> list[str]:
@@ -111,7 +105,7 @@ def lacking() -> list[str]:
     return [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
 
 
-def run(work: Path, learn: Learning, tell: Tell) -> Result:
+def run(work: Path, learn: Learn, tell: Tell) -> Result:
     """Fit what the order in `work` says; write the folders of its models there.
 
     Raises FitInvalid, and ValueError for a backbone that is no features model.
@@ -252,7 +246,7 @@ def _leave_with_parent() -> None:
     os._exit(1)
 
 
-def main(work: Path, learn: Learning) -> None:
+def main(work: Path, learn: Learn) -> None:
     """Fit what the order in a folder says, and say what came of it."""
     os.nice(NICE)
     threading.Thread(target=_leave_with_parent, daemon=True).start()

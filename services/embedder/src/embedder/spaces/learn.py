@@ -1,7 +1,5 @@
 """A use case: a catalog's labelled photos in, a candidate for a space out."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import functools

@@ -4,8 +4,6 @@ A space comes into service only when Triton runs it and gives what the map gives
 then, whatever goes wrong, nothing else has changed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import zipfile

@@ -1,7 +1,5 @@
 """What features and vectors to compare with are computed by, when a space is fitted."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
