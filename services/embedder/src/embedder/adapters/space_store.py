@@ -109,19 +109,19 @@ class SpaceStore:
         with contextlib.suppress(SpaceNotFound):
             self.find(found.catalog_id, found.name)
             return
-        for name in _folders(found):
+        for name in found.models:
             _sync(work / name)
             _replace(work / name, self.folder(name, Standing.CANDIDATE))
 
     def check(self, found: Manifest, standing: Standing) -> None:
         """Raise SpaceDamaged unless the files of a space are those that were written."""
         wanted = {found.name: found.files, found.text_name: found.text_files}
-        for name in _folders(found):
+        for name in found.models:
             check(self.folder(name, standing), wanted[name])
 
     def offer(self, found: Manifest, standing: Standing) -> None:
         """Copy a space to where Triton looks; it stays where it is until `settle`."""
-        for name in _folders(found):
+        for name in found.models:
             copy = self.work() / name
             shutil.copytree(self.folder(name, standing), copy)
             _sync(copy)
@@ -130,7 +130,7 @@ class SpaceStore:
 
     def withdraw(self, found: Manifest) -> None:
         """Take back what `offer` copied."""
-        for name in _folders(found):
+        for name in found.models:
             shutil.rmtree(self.folder(name, Standing.SERVING), ignore_errors=True)
 
     def settle(self, found: Manifest, standing: Standing, *, forced: bool) -> Manifest:
@@ -138,13 +138,13 @@ class SpaceStore:
         settled = replace(found, forced=forced)
         path = self.folder(found.name, Standing.SERVING) / MANIFEST
         _write(path, settled.written(), self._work)
-        for name in reversed(_folders(found)):
+        for name in reversed(found.models):
             _discard(self.folder(name, standing), self._work)
         return settled
 
     def retire(self, found: Manifest) -> None:
         """Move a space that served to the retired ones."""
-        for name in _folders(found):
+        for name in found.models:
             _replace(self.folder(name, Standing.SERVING), self.folder(name, Standing.RETIRED))
 
     @property
@@ -175,11 +175,6 @@ def _changed(path: Path) -> int:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-def _folders(found: Manifest) -> list[str]:
-    """The text map first: what names it comes when it is there."""
-    return [found.text_name, found.name] if found.takes_texts else [found.name]
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -1,5 +1,6 @@
 """What is known of a fitted space: ``manifest.json`` in its folder."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -16,7 +17,9 @@ TEXT_SUFFIX: Final = "_text"
 """What the name of a space's text map ends with."""
 MAX_BYTES: Final = 2**20
 
-Name = Annotated[str, Field(pattern=r"^visual_[0-9a-f]{12}$")]
+NAME: Final = re.compile(r"visual_[0-9a-f]{12}")
+"""A space's model in Triton: the digits are those of its graph's SHA-256."""
+Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
 Version = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -38,7 +41,7 @@ class Manifest:
     """A fitted space. Its folder is a model of Triton's; the text map is one of its own."""
 
     name: Name
-    """The model's in Triton: `visual_` and 12 hexadecimal digits of the graph's SHA-256."""
+    """The model's in Triton."""
     version: Version
     """The space's version, as its vectors carry it."""
     catalog_id: str
@@ -71,6 +74,11 @@ class Manifest:
     def text_name(self) -> str:
         """The text map's name in Triton."""
         return self.name + TEXT_SUFFIX
+
+    @property
+    def models(self) -> list[str]:
+        """The names of its models in Triton, the text map first: what names it comes after it."""
+        return [self.text_name, self.name] if self.takes_texts else [self.name]
 
     def written(self) -> bytes:
         """Return the file's bytes."""

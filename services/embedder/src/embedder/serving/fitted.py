@@ -2,21 +2,15 @@
 
 import asyncio
 import math
-import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from embedder.domain.errors import EmbedderUnavailable
+from embedder.domain.manifest import NAME, TEXT_SUFFIX
 from embedder.domain.models import VISUAL
 from embedder.ports import Repository
 from embedder.serving.model import ServedModel
 from servicekit.errors import ServiceError
-
-NAME: Final = re.compile(r"visual_[0-9a-f]{12}")
-"""A fitted space's model: the digits are those of its graph's hash."""
-TEXT_MAP: Final = "_text"
-"""Ends the name of the model that brings texts into the space."""
 
 
 class FittedModels:
@@ -67,7 +61,7 @@ class FittedModels:
 
     def text_map(self, model: str) -> ServedModel | None:
         """Return what brings texts into a fitted space, by the name of its model."""
-        return self._models.get(model + TEXT_MAP)
+        return self._models.get(model + TEXT_SUFFIX)
 
     async def _look(self) -> None:
         try:
@@ -77,7 +71,7 @@ class FittedModels:
             self._unread = error if self._read_at == -math.inf else None
             return
         self._unread, self._read_at = None, self._clock()
-        found = [name for name in names if NAME.fullmatch(name.removesuffix(TEXT_MAP))]
+        found = [name for name in names if NAME.fullmatch(name.removesuffix(TEXT_SUFFIX))]
         for name in self._models.keys() - set(found):
             self._models.pop(name).forget()
         for name in found:

@@ -28,9 +28,8 @@ from embedder.domain.errors import (
     SpaceUnavailable,
 )
 from embedder.domain.fits import FitPhoto, FitSettings, Progress, SentenceVectors
-from embedder.domain.fitted import CATALOGUE, SHOPPER
 from embedder.domain.items import MAX_TEXT
-from embedder.domain.photos import Camera, Pixels
+from embedder.domain.photos import Pixels
 from embedder.fitting import process
 from embedder.fitting.process import Order, Row
 from embedder.ports import Source, Sources
@@ -40,7 +39,6 @@ T = TypeVar("T")
 
 FEWEST_PHOTOS: Final = 20
 """Below it no product could be distinguished from another by anything but chance."""
-MOST_PHOTOS: Final = 1_000_000
 TOGETHER: Final = 8
 """Photos in memory and under way at once; the contract says that so many are answered together."""
 PROOF: Final = 4
@@ -85,7 +83,7 @@ class _Collected:
                 photo=name,
                 product=photo.product,
                 group=photo.group or name,
-                kind=SHOPPER if photo.camera is Camera.SHOPPER else CATALOGUE,
+                kind=int(photo.camera),
                 category=photo.category,
                 sentence=self.titles.setdefault(title, len(self.titles)) if title else -1,
             )

@@ -91,7 +91,7 @@ class Promotion:
         async with self._turn:
             found, standing = await asyncio.to_thread(store.find, catalog_id, wanted)
             if standing is Standing.SERVING:
-                for name in _models(found):
+                for name in found.models:
                     await self._control.unload(name)
                 await asyncio.to_thread(store.retire, found)
                 log.info("space retired", space=found.name)
@@ -108,9 +108,9 @@ class Promotion:
         try:
             await asyncio.to_thread(store.check, found, standing)
             await asyncio.to_thread(store.offer, found, standing)
-            for name in _models(found):
+            for name in found.models:
                 await self._load(name)
-            for name in _models(found):
+            for name in found.models:
                 await self._prove(store.folder(name, Standing.SERVING))
         except SpaceDamaged as error:
             raise ModelNotReady(
@@ -151,15 +151,10 @@ class Promotion:
 
     async def _take_back(self, store: SpaceStore, found: Manifest) -> None:
         """Have things as they were before a promotion that failed."""
-        for name in reversed(_models(found)):
+        for name in reversed(found.models):
             with contextlib.suppress(ServiceError):
                 await self._control.unload(name)
         await asyncio.to_thread(store.withdraw, found)
-
-
-def _models(found: Manifest) -> list[str]:
-    """Return the names of a space's models in Triton."""
-    return [found.text_name, found.name] if found.takes_texts else [found.name]
 
 
 def _proof(path: Path) -> tuple[dict[str, npt.NDArray[np.generic]], npt.NDArray[np.float32]]:

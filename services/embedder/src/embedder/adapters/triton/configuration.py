@@ -10,11 +10,10 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from embedder.adapters.onnx import CATEGORY, EMBEDDING, FEATURES, KIND, SENTENCE
-from embedder.domain.models import CHECKSUM
+from embedder.domain.models import CHECKSUM, VISUAL
 
 CONFIG: Final = "config.pbtxt"
 GRAPH_HASH: Final = "version_1_sha256"
-SPACE: Final = "visual"
 TEXT_BATCH: Final = 64
 FEATURES_ONLY: Final = frozenset({"blocks"})
 """Parameters of a features model that mean nothing behind a map."""
@@ -40,7 +39,7 @@ def of_space(
         raise ValueError(f"{config.name} is no features model: its output is not {FEATURES}")
     config.input.append(_tensor(pb.ModelInput, KIND, 1))
     _give(config, *zip((EMBEDDING, CATEGORY), sizes, strict=True))
-    return _written(config, name, {"space": SPACE, GRAPH_HASH: graph_sha256, **parameters})
+    return _written(config, name, {"space": VISUAL, GRAPH_HASH: graph_sha256, **parameters})
 
 
 def of_text_map(
@@ -57,7 +56,7 @@ def of_text_map(
     config.max_batch_size = TEXT_BATCH
     config.input.append(_tensor(pb.ModelInput, SENTENCE, sizes[0]))
     _give(config, (EMBEDDING, sizes[1]))
-    return _written(config, name, {"space": SPACE, GRAPH_HASH: graph_sha256, **parameters})
+    return _written(config, name, {"space": VISUAL, GRAPH_HASH: graph_sha256, **parameters})
 
 
 def _parsed(text: str) -> Any:
