@@ -103,7 +103,7 @@ def _done(item: tuple[Callable[..., Any], Any, Any], memory: int, seconds: float
 
 
 def _enter() -> None:
-    """Set a process up: it dies at once when told to, and leaves and says nothing."""
+    """Set a process up: it ends at once on SIGTERM, and leaves and prints nothing."""
     keep_memory()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the service ends it

@@ -61,14 +61,14 @@ async def test_a_damaged_space_is_logged_once_until_its_file_is_another(
     folder.mkdir(parents=True)
     shelf = shelf_of(tmp_path)
 
-    async def told() -> int:
+    async def reported() -> int:
         """How often it was logged while the folder was read twice."""
         assert [*await shelf.spaces("wine"), *await shelf.spaces("beer")] == []
         return capsys.readouterr().out.count("left out")
 
-    assert (await told(), await told()) == (1, 0), "it has no manifest"
+    assert (await reported(), await reported()) == (1, 0), "it has no manifest"
     file = folder / "manifest.json"
     file.write_text("{")
-    assert (await told(), await told()) == (1, 0)
+    assert (await reported(), await reported()) == (1, 0)
     os.utime(file, ns=(1, 1))
-    assert (await told(), await told()) == (1, 0), "written anew, and no better"
+    assert (await reported(), await reported()) == (1, 0), "written anew, and no better"

@@ -16,7 +16,7 @@ SIZE = 5 * 2**10
 
 
 class Maker:
-    """Makes embeddings when told to, and counts."""
+    """Makes embeddings on demand, and counts."""
 
     def __init__(self) -> None:
         self.made = 0
@@ -104,7 +104,9 @@ async def test_one_who_joined_and_gives_up_does_not_stop_the_first(make: Maker) 
 
 
 @pytest.mark.parametrize("failure", [PhotoUndecodable("cut"), EmbedderUnavailable("down")])
-async def test_a_failure_is_told_to_all_and_not_kept(make: Maker, failure: ServiceError) -> None:
+async def test_a_failure_reaches_all_waiting_and_not_kept(
+    make: Maker, failure: ServiceError
+) -> None:
     make.failure = lambda: failure
     cache = Cache(2**20)
     asked = [asyncio.create_task(cache.get("a", make)) for _ in range(3)]
@@ -147,7 +149,7 @@ async def test_a_mistake_of_our_own_leaves_nobody_waiting(make: Maker) -> None:
     assert float((await second).values[0]) == 1.0
 
 
-async def test_a_digest_tells_photos_apart_whatever_their_size() -> None:
+async def test_a_digest_distinguishes_photos_whatever_their_size() -> None:
     photos = [b"a", b"b", bytes(2**20), bytes(2**20 + 1)]
     assert len({await digest(photo) for photo in photos}) == 4
     assert await digest(bytes(2**20)) == await digest(bytes(2**20))

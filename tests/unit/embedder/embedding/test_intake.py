@@ -153,7 +153,7 @@ async def test_a_shopper_s_photo_is_decoded_before_an_import_s_that_wait(
         (DecodingUnavailable("no process"), EmbedderUnavailable),
     ],
 )
-async def test_what_a_decoder_dies_of_is_told_as_the_photo_s_fault_unless_it_is_not(
+async def test_what_a_decoder_dies_of_counts_as_the_photo_s_fault_unless_it_is_not(
     intake: PhotoIntake, decoders: FakeDecoders, failure: DecodingFailed, meaning: type[Exception]
 ) -> None:
     decoders.failure = failure

@@ -63,7 +63,7 @@ async def test_photos_of_both_cameras_in_one_batch_keep_their_own() -> None:
         assert np.allclose(shopper.values, catalogue.values[::-1])
 
 
-async def test_a_model_that_knows_no_cameras_is_told_of_none() -> None:
+async def test_a_model_that_knows_no_cameras_is_given_none() -> None:
     inference = FakeInference()
     await run(inference, Item(photo=b"1", camera=Camera.CATALOGUE))
     assert list(inference.given[0]) == ["image"]
@@ -128,7 +128,7 @@ async def test_a_bad_box_costs_its_own_item_only() -> None:
     assert [reason(each) for each in await run(inference, *items)] == ["BOX_INVALID"] * 4 + [""]
 
 
-async def test_the_subject_is_told_of_the_item_that_asked_for_it() -> None:
+async def test_the_subject_is_returned_with_the_item_that_asked_for_it() -> None:
     found, none = await run(FakeInference(), Item(photo=b"1", find_subject=True), Item(photo=b"1"))
     assert isinstance(found, Embedding)
     assert isinstance(none, Embedding)
@@ -136,7 +136,7 @@ async def test_the_subject_is_told_of_the_item_that_asked_for_it() -> None:
     assert none.subject is None
 
 
-async def test_a_category_is_told_of_the_mean_of_the_views_where_it_is_asked_for() -> None:
+async def test_a_category_comes_from_the_mean_of_the_views_where_it_is_asked_for() -> None:
     inference = FakeInference(FITTED)
     inference.chances = np.array(
         [[0.9, 0.1, 0], [0.5, 0.1, 0.4], [0.9, 0.1, 0], [0.5, 0.1, 0.4]], np.float32
@@ -150,12 +150,12 @@ async def test_a_category_is_told_of_the_mean_of_the_views_where_it_is_asked_for
     assert isinstance(asked, Embedding)
     assert isinstance(other, Embedding)
     assert other.classification is None
-    told = asked.classification
-    assert told is not None
-    assert [guess.path for guess in told.guesses] == [APPLE]
-    assert told.guesses[0].probability == pytest.approx(0.7)
-    assert told.unknown_probability == pytest.approx(0.2)
-    assert told.version == asked.version
+    reported = asked.classification
+    assert reported is not None
+    assert [guess.path for guess in reported.guesses] == [APPLE]
+    assert reported.guesses[0].probability == pytest.approx(0.7)
+    assert reported.unknown_probability == pytest.approx(0.2)
+    assert reported.version == asked.version
 
 
 @pytest.mark.parametrize("names", [FakeNames(), FakeNames([APPLE])], ids=["none", "too few"])

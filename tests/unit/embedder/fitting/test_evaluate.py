@@ -69,10 +69,10 @@ def test_photos_of_one_picture_do_not_find_one_another() -> None:
     assert NEAREST not in {each.name for each in found.figures}
 
 
-def test_the_progress_is_told() -> None:
-    told: list[tuple[int, int]] = []
-    judge(labelled(products=6, photos=3), tell=lambda done, of: told.append((done, of)))
-    assert told[-1] == (7, 7)
+def test_the_progress_is_reported() -> None:
+    reported: list[tuple[int, int]] = []
+    judge(labelled(products=6, photos=3), tell=lambda done, of: reported.append((done, of)))
+    assert reported[-1] == (7, 7)
 
 
 def test_folds_keep_groups_together_and_spread_products() -> None:
@@ -125,7 +125,7 @@ def test_chances_become_as_sure_as_they_are_right() -> None:
     assert calibration_error(np.full(4000, 0.999), right, 0)[0] > 0.1
 
 
-def test_strangers_are_told_from_what_is_known() -> None:
+def test_unseen_items_are_distinguished_from_what_is_known() -> None:
     draw = np.random.default_rng(0)
     classes = draw.integers(0, 5, 1000)
     known = 9.0 * np.eye(5)[classes] + draw.normal(size=(1000, 5))

@@ -74,16 +74,16 @@ def test_with_one_kind_of_photos_both_are_standardised_alike(fitted: Fitted) -> 
     assert np.array_equal(fitted.scales[SHOPPER], fitted.scales[CATALOGUE])
 
 
-def test_the_head_tells_categories_and_what_it_has_never_heard_of(
+def test_the_head_finds_categories_and_what_it_has_never_heard_of(
     data: Labelled, fitted: Fitted
 ) -> None:
     assert fitted.head is not None
     assert fitted.head.categories == tuple(("All", f"category-{place}") for place in range(4))
     chances = fitted.head.chances(embedded(fitted, data))
     assert chances.shape == (len(data.products), 5)
-    told = chances[:, :-1].argmax(axis=1)
+    reported = chances[:, :-1].argmax(axis=1)
     truth = np.array([int(path[-1][-1]) for path in data.categories])
-    assert (told == truth).mean() > 0.9
+    assert (reported == truth).mean() > 0.9
     assert chances[:, -1].mean() < 0.2
 
 
@@ -101,7 +101,7 @@ def test_with_few_titles_there_is_no_text_map() -> None:
     assert fit(labelled(titles=True, products=10), Options(), 0).text_map is None
 
 
-def test_one_photo_a_product_is_told_by_its_views() -> None:
+def test_one_photo_a_product_is_recognised_by_its_views() -> None:
     data = labelled(photos=1, products=60, views=4, noise=1.0)
     fitted = fit(data, Options(), 0)
     assert np.isfinite(fitted.projection).all()

@@ -95,7 +95,7 @@ def test_the_views_are_a_wide_one_a_narrow_one_and_their_mirror_images() -> None
         assert (preprocess.views(WIDE, RECIPE, WHOLE, count) == np.stack(expected)).all()
 
 
-def test_the_subject_that_is_looked_for_is_looked_at_and_told() -> None:
+def test_the_subject_that_is_looked_for_is_looked_at_and_returned() -> None:
     image = Image.new("RGB", (400, 300), "white")
     image.paste("navy", (40, 60, 140, 160))
     data, _, subject = preprocess.pixels(

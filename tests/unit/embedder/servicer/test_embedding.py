@@ -201,8 +201,8 @@ async def test_everything_that_can_be_said_of_an_item_is_read(headed: EmbeddingS
     )
     found = pb.EmbedItem(image=b"2", find_subject=True)
     first, second = (await headed.BatchEmbed(request(item, found), None)).results
-    told = [tuple(guess.category_path) for guess in first.classification.guesses]
-    assert told == [APPLE, MILK]
+    reported = [tuple(guess.category_path) for guess in first.classification.guesses]
+    assert reported == [APPLE, MILK]
     assert first.classification.space_version == first.vector.space_version
     assert not first.HasField("subject")
     assert second.subject.box.right == pytest.approx(0.6)
@@ -212,7 +212,9 @@ async def test_everything_that_can_be_said_of_an_item_is_read(headed: EmbeddingS
     assert kinds == [[0, 0], [1, 1, 1]]
 
 
-async def test_a_bad_box_and_bad_views_are_told_of_their_items(headed: EmbeddingServicer) -> None:
+async def test_a_bad_box_and_bad_views_are_reported_with_their_items(
+    headed: EmbeddingServicer,
+) -> None:
     items = [pb.EmbedItem(image=b"1", box=photo_pb2.Box()), pb.EmbedItem(image=b"1", views=-1)]
     response = await headed.BatchEmbed(request(*items), None)
     reasons = [from_status(result.status).reason for result in response.results]
@@ -230,11 +232,11 @@ async def test_photos_are_classified_each_with_a_status_of_its_own(
     ]
     response = await headed.Classify(pb.ClassifyRequest(items=items, top_k=1), None)
     good, bad, text = response.results
-    told = good.classification
-    assert [tuple(guess.category_path) for guess in told.guesses] == [APPLE]
-    assert told.guesses[0].probability == told.unknown_probability == pytest.approx(0.5)
-    assert told.unknown
-    assert tuple(told.sure.category_path) == APPLE
+    reported = good.classification
+    assert [tuple(guess.category_path) for guess in reported.guesses] == [APPLE]
+    assert reported.guesses[0].probability == reported.unknown_probability == pytest.approx(0.5)
+    assert reported.unknown
+    assert tuple(reported.sure.category_path) == APPLE
     assert from_status(bad.status).reason == "IMAGE_UNDECODABLE"
     assert from_status(text.status).reason == "SPACE_UNAVAILABLE"
 

@@ -197,7 +197,7 @@ async def test_a_space_whose_processes_do_not_all_answer_is_not_ready(
         assert not (await space.state()).ready
 
 
-async def test_a_state_is_told_within_its_time_while_the_model_hangs(
+async def test_a_state_is_returned_within_its_time_while_the_model_hangs(
     space: ServedModel, inference: FakeInference, clock: Clock
 ) -> None:
     version = (await space.state()).version

@@ -53,7 +53,7 @@ def clock() -> Clock:
 
 @dataclass
 class Flaky(FakeInference):
-    """Fails as often as it is told to, then answers."""
+    """Fails so many times, then answers."""
 
     failures: list[ServiceError] = field(default_factory=list)
     asked: int = 0
@@ -90,7 +90,7 @@ async def test_what_is_full_slow_or_wrong_is_not_asked_for_twice(
     assert model.asked == 1
 
 
-async def test_one_that_stays_away_is_given_up_in_time_and_later_callers_are_told_at_once(
+async def test_one_that_stays_away_is_given_up_in_time_and_later_callers_fail_at_once(
     clock: Clock,
 ) -> None:
     model, retrying = await answered(clock, *[GONE] * 100)
@@ -105,7 +105,7 @@ async def test_one_that_stays_away_is_given_up_in_time_and_later_callers_are_tol
     assert model.asked == 1
 
 
-async def test_a_caller_in_a_hurry_is_told_what_is_wrong_before_the_deadline(clock: Clock) -> None:
+async def test_a_caller_in_a_hurry_gets_the_error_before_the_deadline(clock: Clock) -> None:
     model, retrying = await answered(clock, *[GONE] * 100)
     with deadlines.within(0.05), pytest.raises(EmbedderUnavailable):
         await retrying.infer(INPUTS)
@@ -121,14 +121,14 @@ async def test_a_model_that_never_answered_is_not_waited_for(clock: Clock) -> No
 
 @dataclass
 class FakeControl:
-    """A server whose models are mended by loading them."""
+    """A server whose models recover when they are loaded."""
 
     models: dict[str, FakeInference]
     now: dict[str, str]
     error: ServiceError | None = None
     refused: ServiceError | None = None
     calls: list[str] = field(default_factory=list)
-    mends: bool = True
+    loads_help: bool = True
 
     async def states(self) -> dict[str, str]:
         if self.error:
@@ -141,7 +141,7 @@ class FakeControl:
         if self.refused:
             raise self.refused
         self.now[model] = "READY"
-        if self.mends and model in self.models:
+        if self.loads_help and model in self.models:
             self.models[model].error = None
 
     async def unload(self, model: str) -> None:
@@ -196,19 +196,19 @@ async def test_a_model_that_is_well_is_left_alone_and_one_that_others_ask_is_not
 
 async def test_a_model_with_a_dead_process_is_unloaded_and_loaded_and_proved(ward: Ward) -> None:
     assert await ward.recovery.look()
-    mended = outcomes("mended")
+    recovered = outcomes("mended")
     ward.inference.error = ProcessLost("its process ended")
     with pytest.raises(ProcessLost):
         await ward.embed()
     assert ward.trouble.is_set(), "nobody waits for the next look"
     assert not await ward.recovery.look(closely=True)
     assert ward.control.calls == ["unload fake", "load fake"]
-    assert outcomes("mended") == mended + 1
+    assert outcomes("mended") == recovered + 1
     assert (await ward.model.state()).ready
     assert await ward.recovery.look()
 
 
-async def test_one_dead_process_of_two_is_mended_though_no_caller_notices_it(ward: Ward) -> None:
+async def test_one_dead_process_of_two_is_reloaded_though_no_caller_notices_it(ward: Ward) -> None:
     assert await ward.recovery.look()
     ward.inference.change(instances=2)
     await ward.model.refresh()
@@ -230,10 +230,10 @@ async def test_a_dead_process_is_found_without_a_caller(ward: Ward, clock: Clock
     assert ward.control.calls == ["unload fake", "load fake"]
 
 
-async def test_what_loading_does_not_mend_is_tried_more_and_more_seldom(
+async def test_what_loading_does_not_fix_is_tried_more_and_more_seldom(
     ward: Ward, clock: Clock
 ) -> None:
-    ward.control.mends = False
+    ward.control.loads_help = False
     ward.inference.error = ProcessLost("its process ended")
     loads = []
     for _ in range(200):
@@ -264,7 +264,7 @@ async def test_an_error_of_the_model_itself_is_no_reason_to_load_it_anew(ward: W
     assert ward.control.calls == []
 
 
-async def test_a_silent_server_is_told_and_its_models_are_left_alone(ward: Ward) -> None:
+async def test_a_silent_server_is_reported_and_its_models_are_left_alone(ward: Ward) -> None:
     ward.control.error = GONE
     ward.inference.error = ProcessLost("its process ended")
     assert not await ward.recovery.look()

@@ -160,7 +160,7 @@ def test_above_its_bound_a_queue_refuses_but_bulk_work_never_keeps_a_shopper_out
         pass
 
 
-def test_who_would_wait_past_the_deadline_is_refused_at_once_and_told_when_to_come(
+def test_who_would_wait_past_the_deadline_is_refused_at_once_with_the_time_to_come_back(
     clock: Clock,
 ) -> None:
     queue = Queue(1000, clock=clock)

@@ -91,13 +91,18 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-async def test_a_fit_tells_how_far_it_is_and_last_the_candidate(bench: Bench) -> None:
-    told = await bench.fit(SETTINGS, FitPhoto(b"no photo", "p1"))
+async def test_a_fit_reports_how_far_it_is_and_last_the_candidate(bench: Bench) -> None:
+    reported = await bench.fit(SETTINGS, FitPhoto(b"no photo", "p1"))
 
-    assert [each.stage for each in told] == [*["features"] * 5, "evaluate", "fit", *["write"] * 3]
-    assert [each.done for each in told][:5] == [0, 8, 16, 24, 25]
-    assert told[-1].skipped == 1
-    assert [each.candidate is None for each in told] == [True] * 9 + [False]
+    assert [each.stage for each in reported] == [
+        *["features"] * 5,
+        "evaluate",
+        "fit",
+        *["write"] * 3,
+    ]
+    assert [each.done for each in reported][:5] == [0, 8, 16, 24, 25]
+    assert reported[-1].skipped == 1
+    assert [each.candidate is None for each in reported] == [True] * 9 + [False]
 
 
 async def test_a_candidate_is_all_that_triton_needs_with_a_manifest(bench: Bench) -> None:
@@ -157,7 +162,7 @@ async def test_one_that_stays_away_ends_the_fit_and_the_next_goes_on_where_it_wa
 
 
 @pytest.mark.parametrize(
-    ("photos", "told"),
+    ("photos", "reported"),
     [
         (labelled(3), "3 photos of 3 products"),
         ([replace(each, product="one") for each in labelled()], "24 photos of 1 products"),
@@ -169,9 +174,9 @@ async def test_one_that_stays_away_ends_the_fit_and_the_next_goes_on_where_it_wa
     ],
 )
 async def test_photos_that_teach_nothing_are_refused_with_what_is_wanted(
-    bench: Bench, photos: list[FitPhoto], told: str
+    bench: Bench, photos: list[FitPhoto], reported: str
 ) -> None:
-    with pytest.raises(FitInvalid, match=told):
+    with pytest.raises(FitInvalid, match=reported):
         [each async for each in bench.learner.fit(SETTINGS, some(*photos))]
     assert list(bench.root.glob("candidates/*")) == []
 
@@ -206,7 +211,7 @@ def test_what_fitting_may_lack_is_what_its_extra_brings() -> None:
     assert [wanted.split(">")[0] for wanted in extra] == list(process.LIBRARIES)
 
 
-async def test_a_process_that_dies_is_told_and_leaves_nothing(bench: Bench) -> None:
+async def test_a_process_that_dies_is_reported_and_leaves_nothing(bench: Bench) -> None:
     with pytest.raises(FitFailed, match="status 9"):
         await bench.fit(replace(SETTINGS, seed=3))
     assert list(bench.root.glob("work/*")) == []
@@ -237,9 +242,9 @@ async def test_without_a_text_model_or_titles_there_is_no_text_map(bench: Bench)
     assert not (await bench.candidate()).takes_texts
     bench.sources.texts = True
     untitled = [replace(each, title=" ") for each in labelled()]
-    told = [each async for each in bench.learner.fit(SETTINGS, some(*untitled))]
-    assert told[-1].candidate is not None
-    assert not told[-1].candidate.takes_texts
+    reported = [each async for each in bench.learner.fit(SETTINGS, some(*untitled))]
+    assert reported[-1].candidate is not None
+    assert not reported[-1].candidate.takes_texts
 
 
 async def test_features_that_no_fit_wanted_for_long_are_forgotten(bench: Bench) -> None:

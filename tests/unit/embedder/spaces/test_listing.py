@@ -63,7 +63,7 @@ def listing(repository: FakeRepository) -> Listing:
     return Listing(spaces, record)
 
 
-async def test_what_serves_is_told_with_what_fitting_it_found(
+async def test_what_serves_is_listed_with_what_fitting_it_found(
     listing: Listing, repository: FakeRepository
 ) -> None:
     plain, found = map(messages.listed, await listing.listed("wine", None, include_all=False))
@@ -75,11 +75,11 @@ async def test_what_serves_is_told_with_what_fitting_it_found(
     assert found.HasField("evaluation")
 
 
-async def test_candidates_and_retired_ones_are_told_to_those_who_ask_for_all(
+async def test_candidates_and_retired_ones_are_listed_for_those_who_ask_for_all(
     listing: Listing,
 ) -> None:
     found = await listing.listed("wine", None, include_all=True)
-    assert {told.model: told.state for told in map(messages.listed, found)} == {
+    assert {reported.model: reported.state for reported in map(messages.listed, found)} == {
         "fake": space_pb2.SPACE_STATE_SERVING,
         OLD: space_pb2.SPACE_STATE_SERVING,
         THIRD: space_pb2.SPACE_STATE_CANDIDATE,
@@ -89,26 +89,30 @@ async def test_candidates_and_retired_ones_are_told_to_those_who_ask_for_all(
     assert len(await listing.listed("beer", None, include_all=True)) == 2
 
 
-async def test_a_promoted_space_whose_model_is_silent_is_told_and_not_ready(
+async def test_a_promoted_space_whose_model_is_silent_is_listed_and_not_ready(
     listing: Listing, repository: FakeRepository
 ) -> None:
     repository.models.clear()
     _, found = await listing.listed("wine", None, include_all=False)
-    told = messages.listed(found)
-    assert (told.model, told.ready, told.state) == (OLD, False, space_pb2.SPACE_STATE_SERVING)
-    assert told.version
+    reported = messages.listed(found)
+    assert (reported.model, reported.ready, reported.state) == (
+        OLD,
+        False,
+        space_pb2.SPACE_STATE_SERVING,
+    )
+    assert reported.version
 
 
 async def test_everything_that_is_known_of_a_space_travels(listing: Listing) -> None:
     found = map(messages.listed, await listing.listed("wine", None, include_all=True))
-    (told,) = [each for each in found if each.model == THIRD]
-    assert (told.state, told.catalog_id) == (space_pb2.SPACE_STATE_CANDIDATE, "wine")
-    assert (told.shopper_views, told.catalogue_views, told.category_count) == (1, 4, 12)
-    assert (told.takes_texts, told.forced, told.ready) == (True, False, False)
-    assert told.create_time.ToDatetime(UTC) == datetime(2026, 11, 20, 3, tzinfo=UTC)
-    first, second = told.evaluation.figures
+    (reported,) = [each for each in found if each.model == THIRD]
+    assert (reported.state, reported.catalog_id) == (space_pb2.SPACE_STATE_CANDIDATE, "wine")
+    assert (reported.shopper_views, reported.catalogue_views, reported.category_count) == (1, 4, 12)
+    assert (reported.takes_texts, reported.forced, reported.ready) == (True, False, False)
+    assert reported.create_time.ToDatetime(UTC) == datetime(2026, 11, 20, 3, tzinfo=UTC)
+    first, second = reported.evaluation.figures
     assert (first.name, first.queries) == ("1-NN", 200)
     assert first.gain_low == pytest.approx(0.1)
     assert not second.HasField("baseline")
-    assert told.evaluation.verdict == space_pb2.SpaceEvaluation.VERDICT_BETTER
-    assert (told.evaluation.photos, told.evaluation.seed) == (300, 7)
+    assert reported.evaluation.verdict == space_pb2.SpaceEvaluation.VERDICT_BETTER
+    assert (reported.evaluation.photos, reported.evaluation.seed) == (300, 7)

@@ -80,7 +80,7 @@ async def test_a_space_that_is_better_comes_into_service_whole(service: Service)
     assert await service.promotion.promote("default", found.name, force=False) == promoted
 
 
-async def test_one_that_is_not_proven_is_refused_unless_forced_and_that_is_told(
+async def test_one_that_is_not_proven_is_refused_unless_forced_and_that_is_recorded(
     service: Service,
 ) -> None:
     found, _ = service.only("other")

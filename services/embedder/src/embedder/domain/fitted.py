@@ -86,7 +86,7 @@ class Fitted:
     """A space: ``(features - means[kind]) / scales[kind] @ projection``, to unit length."""
 
     means: Floats
-    """[KINDS, f]: of a catalogue with one kind of photos both rows are alike."""
+    """[KINDS, f]: of a catalog with one kind of photos both rows are alike."""
     scales: Floats
     """[KINDS, f], above 0."""
     projection: Floats

@@ -32,7 +32,7 @@ _LARGE = 2**18
 
 
 async def digest(photo: bytes) -> bytes:
-    """Return SHA-256 of a photo's bytes: no stranger must be able to make two that are alike."""
+    """Return SHA-256 of a photo's bytes: nobody must be able to make two that are alike."""
     if len(photo) < _LARGE:
         return hashlib.sha256(photo).digest()
     return (await asyncio.to_thread(hashlib.sha256, photo)).digest()

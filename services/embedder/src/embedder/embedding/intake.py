@@ -1,4 +1,4 @@
-"""What comes in: how a photo from a stranger becomes pixels."""
+"""What comes in: how an untrusted photo becomes pixels."""
 
 import numpy as np
 

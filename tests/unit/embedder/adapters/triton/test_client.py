@@ -176,7 +176,7 @@ async def test_a_caller_without_time_says_nothing_of_whether_triton_is_up(
         assert up.get() == known
 
 
-async def test_the_models_that_are_served_are_told(triton: FakeTriton) -> None:
+async def test_the_models_that_are_served_are_listed(triton: FakeTriton) -> None:
     triton.states = {"efficientnet_lite0": "READY", "gone": "UNAVAILABLE", "next": "LOADING"}
     async with triton.serving() as port, Triton(f"127.0.0.1:{port}", timeout=30) as server:
         assert set(await server.loaded()) == {"efficientnet_lite0", "next"}

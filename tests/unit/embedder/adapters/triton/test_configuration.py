@@ -29,10 +29,10 @@ def test_a_space_takes_the_camera_too_and_gives_its_vectors_and_categories() -> 
     assert [each.name for each in made.input] == ["image", "kind"]
     assert outputs(made)[:2] == [("embedding", [24]), ("category", [4])]
     assert outputs(space(FEATURES, categories=0))[:1] == [("embedding", [24])]
-    told = {key: value.string_value for key, value in made.parameters.items()}
+    reported = {key: value.string_value for key, value in made.parameters.items()}
     expected = {"space": "visual", "catalog": "wine", "version_1_sha256": "a" * 64}
-    assert {key: told[key] for key in expected} == expected
-    assert "blocks" not in told
+    assert {key: reported[key] for key in expected} == expected
+    assert "blocks" not in reported
 
 
 @pytest.mark.parametrize("path", PATHS)

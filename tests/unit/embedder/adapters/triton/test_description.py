@@ -63,12 +63,17 @@ def fitted(config: Any) -> None:
     """Make of a model's configuration that of a fitted space."""
     config.input.add(name="kind", data_type="TYPE_FP32", dims=[1])
     config.output.add(name="category", data_type="TYPE_FP32", dims=[4])
-    told = {"catalog": "wine", "shopper_views": "2", "catalogue_views": "4", "create_time": "1.5"}
-    for key, value in told.items():
+    reported = {
+        "catalog": "wine",
+        "shopper_views": "2",
+        "catalogue_views": "4",
+        "create_time": "1.5",
+    }
+    for key, value in reported.items():
         config.parameters[key].string_value = value
 
 
-async def test_a_fitted_model_tells_its_catalog_views_and_categories(
+async def test_a_fitted_model_describes_its_catalog_views_and_categories(
     door: TritonInference, triton: FakeTriton
 ) -> None:
     fitted(triton.config)
@@ -87,7 +92,7 @@ async def test_a_fitted_model_tells_its_catalog_views_and_categories(
         {"preprocessing": "magic=on"},
     ],
 )
-async def test_a_fitted_model_that_tells_nonsense_is_refused(
+async def test_a_fitted_model_that_describes_nonsense_is_refused(
     door: TritonInference, triton: FakeTriton, change: dict[str, str]
 ) -> None:
     fitted(triton.config)

@@ -61,12 +61,12 @@ async def test_what_triton_says_becomes_an_error_of_ours_without_its_words(
 
 
 def test_an_answer_that_the_client_could_not_read_is_the_model_s_failure() -> None:
-    told = translate(InferenceServerException("no such output"), own_limit=False)
-    assert isinstance(told, ModelFailed)
+    reported = translate(InferenceServerException("no such output"), own_limit=False)
+    assert isinstance(reported, ModelFailed)
 
 
 @pytest.mark.parametrize(
-    ("message", "status", "reason", "told"),
+    ("message", "status", "reason", "reported"),
     [
         (
             "explicit model load / unload is not allowed",
@@ -88,9 +88,9 @@ def test_an_answer_that_the_client_could_not_read_is_the_model_s_failure() -> No
         ("took too long", "DEADLINE_EXCEEDED", "EMBEDDER_UNAVAILABLE", "too long"),
     ],
 )
-def test_why_a_model_can_not_be_loaded_is_told_in_our_words(
-    message: str, status: str, reason: str, told: str
+def test_why_a_model_can_not_be_loaded_is_reported_in_our_words(
+    message: str, status: str, reason: str, reported: str
 ) -> None:
     error = uncontrolled(InferenceServerException(message, status=f"StatusCode.{status}"), "x")
     assert error.reason == reason
-    assert told in error.message
+    assert reported in error.message
