@@ -301,7 +301,7 @@ async def test_a_broken_space_costs_nobody_else_anything(ward: Ward, clock: Cloc
 async def test_a_model_that_loads_without_end_holds_up_no_other(
     ward: Ward, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery, "TENDED_SECONDS", 0.05)
+    monkeypatch.setattr(recovery, "LOOK_SECONDS", 0.05)
     ward.fitted = {"visual_0123456789ab"}
     load, never = ward.control.load, asyncio.Event()
 

@@ -41,7 +41,7 @@ A loaded server answers somebody."""
 FIRST_BACKOFF: Final = 1.0
 LAST_BACKOFF: Final = 60.0
 """Seconds after a first and after a further attempt in vain."""
-TENDED_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 5.0
 """Longer no look waits for one model: Triton's Python backend may wait for a process that is gone
 until its watchdog sees that (deploy/triton/README.md)."""
 
@@ -114,14 +114,14 @@ class Retrying:
 
 
 @dataclass(slots=True)
-class _Ward:
+class _Attempts:
     """What was tried for a model."""
 
     backoff: float = 0.0
     not_before: float = -math.inf
     missing: bool = False
     """Whether the last look found it not loaded."""
-    tending: asyncio.Task[bool] | None = None
+    looking: asyncio.Task[bool] | None = None
     """The last look at it, which may go on longer than those at others."""
 
 
@@ -142,7 +142,7 @@ class Recovery:
         self._models = models
         self._fitted = fitted
         self._clock = clock
-        self._wards: dict[str, _Ward] = {}
+        self._attempts: dict[str, _Attempts] = {}
         self._trouble = trouble
 
     async def run(self) -> None:
@@ -175,40 +175,46 @@ class Recovery:
         UP.set(1)
         models = {model.model: model for model in self._models()}
         names = {*models, *await self._fitted()}
-        tends = []
+        looks = []
         for name in names:
-            ward = self._wards.setdefault(name, _Ward())
-            if ward.tending is None or ward.tending.done():
+            attempts = self._attempts.setdefault(name, _Attempts())
+            if attempts.looking is None or attempts.looking.done():
                 state = states.get(name, "")
-                tend = self._tend(name, models.get(name), state, ward, closely=closely)
-                ward.tending = asyncio.create_task(tend)
-            tends.append(ward.tending)
-        if tends:
-            await asyncio.wait(tends, timeout=TENDED_SECONDS)
-        return all(each.done() and each.result() for each in tends)
+                look = self._look_at(name, models.get(name), state, attempts, closely=closely)
+                attempts.looking = asyncio.create_task(look)
+            looks.append(attempts.looking)
+        if looks:
+            await asyncio.wait(looks, timeout=LOOK_SECONDS)
+        return all(each.done() and each.result() for each in looks)
 
-    async def _tend(
-        self, name: str, model: ServedModel | None, state: str, ward: _Ward, *, closely: bool
+    async def _look_at(
+        self,
+        name: str,
+        model: ServedModel | None,
+        state: str,
+        attempts: _Attempts,
+        *,
+        closely: bool,
     ) -> bool:
         """Look at one model; return whether it was well."""
         if state == "LOADING":
             return False
         if state != "READY":
             # Twice, since somebody may be taking it out of service, or bringing it in.
-            if ward.missing:
-                await self._reload(name, model, ward, unload=False)
-            ward.missing = True
+            if attempts.missing:
+                await self._reload(name, model, attempts, unload=False)
+            attempts.missing = True
             return False
-        ward.missing = False
+        attempts.missing = False
         if model is None or (self._is_well(model) and not closely):
             return True
         try:
             await model.prove()
         except ServiceError:
             if self._is_broken(model):
-                await self._reload(name, model, ward, unload=True)
+                await self._reload(name, model, attempts, unload=True)
             return False
-        ward.backoff = 0.0
+        attempts.backoff = 0.0
         return True
 
     def _is_well(self, model: ServedModel) -> bool:
@@ -222,10 +228,10 @@ class Recovery:
         )
 
     async def _reload(
-        self, name: str, model: ServedModel | None, ward: _Ward, *, unload: bool
+        self, name: str, model: ServedModel | None, attempts: _Attempts, *, unload: bool
     ) -> None:
         """Load a model anew, unless that was tried in vain a moment ago."""
-        if self._clock() < ward.not_before:
+        if self._clock() < attempts.not_before:
             return
         began = self._clock()
         try:
@@ -235,14 +241,14 @@ class Recovery:
             if model is not None:
                 await model.prove()
         except ServiceError as error:
-            self._note(name, ward, "failed")
+            self._note(name, attempts, "failed")
             log.warning("triton_model_not_recovered", model=name, reason=error.reason)
         else:
-            self._note(name, ward, "mended")
+            self._note(name, attempts, "mended")
             log.info("triton_model_recovered", model=name, seconds=self._clock() - began)
 
-    def _note(self, name: str, ward: _Ward, outcome: str) -> None:
+    def _note(self, name: str, attempts: _Attempts, outcome: str) -> None:
         """Count an attempt, and put off the next: one that helps for a moment only is in vain."""
         RECOVERIES.labels(name, outcome).inc()
-        ward.backoff = min(max(ward.backoff * 2, FIRST_BACKOFF), LAST_BACKOFF)
-        ward.not_before = self._clock() + ward.backoff
+        attempts.backoff = min(max(attempts.backoff * 2, FIRST_BACKOFF), LAST_BACKOFF)
+        attempts.not_before = self._clock() + attempts.backoff
