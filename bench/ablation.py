@@ -22,7 +22,7 @@ from bench.grocery import Photos
 from bench.machine import ROOT
 from bench.model import Interval, Result, Table
 from bench.photo_measures import FITTED, MEASURES, Doubles, Measured, Seen, Task, gain, measured
-from embedder.model import Recipe, Step
+from embedder.domain.recipes import Recipe, Step
 
 Say: TypeAlias = Callable[[str], None]
 BACKBONES = {"Lite0": "efficientnet_lite0_features", "Lite2": "efficientnet_lite2_features"}

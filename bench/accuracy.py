@@ -34,7 +34,7 @@ from bench.accuracy_report import (
 )
 from bench.grocery import Grocery, Photos
 from bench.model import Result, Table
-from embedder.fitting import space
+from embedder.domain.fitted import CATALOGUE, SHOPPER, Evaluation, Figure, Fitted, Floats, Labelled
 from embedder.fitting.components import Rows
 from embedder.fitting.evaluate import evaluate
 from embedder.fitting.fit import Options, fit, fit_rows
@@ -49,7 +49,6 @@ from embedder.fitting.measuring import (
     nearest_mean,
     vectors,
 )
-from embedder.fitting.model import CATALOGUE, SHOPPER, Evaluation, Figure, Fitted, Floats, Labelled
 from embedder.fitting.nearest import average_precisions, hits
 
 Say: TypeAlias = Callable[[str], None]
@@ -119,7 +118,7 @@ def _validated(
         ours = vectors(fitted, asked, every, count), vectors(fitted, labelled, shown, VIEWS)
         guessed = None
         if fitted.head is not None:
-            guessed = space.categories(fitted.head, ours[0])[:, :-1].argmax(axis=1)
+            guessed = fitted.head.chances(ours[0])[:, :-1].argmax(axis=1)
             guessed = np.array(fitted.head.categories)[guessed, 0]
         found[name] = _compared(data, ours, (before, plain), guessed)
     return found

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from bench.model import Goal, Interval, Table
+from embedder.domain.fitted import Evaluation, Figure
 from embedder.fitting.measuring import (
     CATEGORY,
     ICONIC,
@@ -13,7 +14,6 @@ from embedder.fitting.measuring import (
     UNSEEN_ICONIC,
     UNSEEN_ICONIC_HIT,
 )
-from embedder.fitting.model import Evaluation, Figure
 
 BACKBONE = "efficientnet_lite2_features"
 OFF_THE_SHELF = "efficientnet_lite0_features"

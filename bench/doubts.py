@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.model import Interval, Table
-from embedder.classify import classification
-from embedder.fitting import folds, space
+from embedder.domain.fitted import SHOPPER, Fitted, Floats, Labelled
+from embedder.embedding.classify import classification
+from embedder.fitting import folds
 from embedder.fitting.bootstrap import ends, resampled
 from embedder.fitting.components import Rows
-from embedder.fitting.model import SHOPPER, Fitted, Floats, Labelled
-from embedder.servicer import GUESSES
+from embedder.servicer.embedding import GUESSES
 from retriever.domain.category_mismatch import (
     LIMITS,
     CategoryGuess,
@@ -124,8 +124,8 @@ def _chances(fitted: Fitted, data: Labelled, rows: Rows, views: int) -> Floats:
     features = data.features[rows, :views]
     count, width = features.shape[1:]
     kinds = np.repeat(data.kinds[rows], count)
-    vectors = space.embed(fitted, features.reshape(-1, width), kinds)
-    chances = space.categories(fitted.head, vectors)
+    vectors = fitted.embed(features.reshape(-1, width), kinds)
+    chances = fitted.head.chances(vectors)
     return np.asarray(chances.reshape(len(rows), count, -1).mean(axis=1), np.float32)
 
 

@@ -14,8 +14,8 @@ from bench import unique
 from bench.model import Goal, Table
 from bench.raw import MODEL, Raw
 from bench.statistics import median_ratio, percentile
-from embedder import preprocess
-from embedder.model import Recipe
+from embedder.domain.recipes import Recipe
+from embedder.preprocessing import preprocess
 from sightline_rules.photos import PhotoLimits
 
 GRAINS = (2.0, 5.0, 8.0)

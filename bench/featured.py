@@ -18,9 +18,11 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from bench.machine import ROOT
-from embedder import preprocess, triton
-from embedder.fitting.space import unit
-from embedder.model import Look, Recipe
+from embedder.adapters.triton.description import OUTPUTS, described
+from embedder.domain.fitted import unit
+from embedder.domain.photos import Look
+from embedder.domain.recipes import Recipe, words
+from embedder.preprocessing import preprocess
 from sightline_rules.photos import PhotoLimits
 
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -49,7 +51,7 @@ class Backbone:
     @property
     def output(self) -> str:
         """What the graph calls what it gives."""
-        return triton.OUTPUTS[1] if self.blocks else triton.OUTPUTS[0]
+        return OUTPUTS[1] if self.blocks else OUTPUTS[0]
 
 
 @cache
@@ -59,18 +61,18 @@ def backbone(name: str) -> Backbone:
     config = text_format.Parse(
         (folder / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
     )
-    described = triton.described(service_pb2.ModelConfigResponse(config=config))
+    found = described(service_pb2.ModelConfigResponse(config=config))
     graph = (folder / "1" / "model.onnx").read_bytes()
-    if hashlib.sha256(graph).hexdigest() != described.hashes["1"]:
+    if hashlib.sha256(graph).hexdigest() != found.hashes["1"]:
         raise OSError(f"{folder} holds another graph than its configuration says")
-    if not isinstance(described.recipe, Recipe):
+    if not isinstance(found.recipe, Recipe):
         raise OSError(f"{folder} takes no photos")
     ends, blocks = 0, {}
     for part in config.parameters["blocks"].string_value.split():
         block, _, size = part.partition("=")
         blocks[block] = slice(ends, ends + int(size))
         ends += int(size)
-    return Backbone(name, described.recipe, blocks, graph)
+    return Backbone(name, found.recipe, blocks, graph)
 
 
 def features(
@@ -151,7 +153,7 @@ def _quiet() -> None:
 
 def _key(model: Backbone, paths: Sequence[Path], recipe: Recipe, views: int) -> str:
     seen = hashlib.sha256(model.graph)
-    seen.update(f"{preprocess.words(recipe)} {preprocess.NARROW} {views}".encode())
+    seen.update(f"{words(recipe)} {preprocess.NARROW} {views}".encode())
     for path in paths:
         seen.update(hashlib.sha256(path.read_bytes()).digest())
     return seen.hexdigest()[:32]

@@ -11,8 +11,9 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from bench.machine import ROOT
-from embedder import preprocess, triton
-from embedder.model import Recipe
+from embedder.adapters.triton.description import OUTPUTS, described
+from embedder.domain.recipes import Recipe
+from embedder.preprocessing import preprocess
 from sightline_rules.photos import PhotoLimits
 
 MODEL = ROOT / "deploy" / "triton" / "models" / "efficientnet_lite0"
@@ -27,13 +28,13 @@ class Raw:
         config = text_format.Parse(
             (MODEL / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
         )
-        described = triton.described(service_pb2.ModelConfigResponse(config=config))
+        found = described(service_pb2.ModelConfigResponse(config=config))
         graph = (MODEL / _VERSION / "model.onnx").read_bytes()
-        if hashlib.sha256(graph).hexdigest() != described.hashes[_VERSION]:
+        if hashlib.sha256(graph).hexdigest() != found.hashes[_VERSION]:
             raise OSError(f"{MODEL} holds another graph than its configuration says")
-        if not isinstance(described.recipe, Recipe):
+        if not isinstance(found.recipe, Recipe):
             raise OSError(f"{MODEL} takes no photos")
-        self._recipe, self._batch = described.recipe, described.max_batch
+        self._recipe, self._batch = found.recipe, found.max_batch
         self._limits = PhotoLimits()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -66,7 +67,7 @@ class Raw:
     def _embed(
         self, pixels: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]
     ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        (vectors,) = self._session.run([triton.OUTPUTS[0]], {"image": np.stack(pixels)})
+        (vectors,) = self._session.run([OUTPUTS[0]], {"image": np.stack(pixels)})
         if len(vectors) != len(pixels):
             raise OSError("the graph lost a photo")
         return np.asarray(vectors, np.float32)

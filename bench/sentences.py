@@ -11,8 +11,9 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from bench.machine import ROOT
-from embedder import tokens, triton
-from embedder.model import Tokens
+from embedder.adapters import tokenizers
+from embedder.adapters.triton.description import described
+from embedder.domain.recipes import Tokens
 
 MODEL = ROOT / "deploy" / "triton" / "models" / "minilm_l6_v2"
 BATCH = 16
@@ -34,10 +35,10 @@ class Sentences:
         config = text_format.Parse(
             (model / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
         )
-        recipe = triton.described(service_pb2.ModelConfigResponse(config=config)).recipe
+        recipe = described(service_pb2.ModelConfigResponse(config=config)).recipe
         if not isinstance(recipe, Tokens):
             raise OSError(f"{model} takes no texts")
-        self._tokens = tokens.read((model / tokens.FILE).read_bytes(), recipe)
+        self._tokens = tokenizers.read((model / tokenizers.FILE).read_bytes(), recipe)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         graph = (model / "1" / "model.onnx").read_bytes()

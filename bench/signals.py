@@ -18,9 +18,8 @@ from bench import featured, groceries, grocery, sentences, statistics
 from bench.groceries import BACKBONE, Photos
 from bench.model import Goal, Interval, Result, Table
 from bench.sentences import Sentences
+from embedder.domain.fitted import Labelled
 from embedder.fitting import fit
-from embedder.fitting.model import Labelled
-from embedder.fitting.space import embed, texts
 from gateway.model.branch import Branch
 from gateway.model.candidates import Listing
 from gateway.model.columns import Columns
@@ -154,13 +153,13 @@ def _spaces(
     )
     fitted = fit.fit(data, fit.Options(), SEED)
     of_shelf, of_asked = (
-        embed(fitted, each.features, np.zeros(len(each.names), np.int8)) for each in (shelf, asked)
+        fitted.embed(each.features, np.zeros(len(each.names), np.int8)) for each in (shelf, asked)
     )
     worded = None
     if model is not None and titled is not None:
         kinds = sorted({category[-1] for category in asked.categories})
         vectors = model.vectors(kinds)
-        mapped = texts(fitted.text_map, vectors) if fitted.text_map is not None else None
+        mapped = fitted.text_map.vectors(vectors) if fitted.text_map is not None else None
         worded = Worded(
             Shelf(titled, names, ids),
             dict(zip(kinds, vectors, strict=True)),

@@ -26,7 +26,7 @@ from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events import intake as taking
 from ranker.record.events import EventRecord, kind_of
 from ranker.record.tables import CHECKPOINT_PAGES, EVENTS, MIGRATIONS
-from servicekit.jobs import now_micros
+from servicekit.clock import now_micros
 from servicekit.sql import Database
 from tests.postgres import NoPostgreSQL, postgresql
 

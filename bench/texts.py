@@ -53,9 +53,8 @@ from bench.texts_rivals import (
     named_lists,
     summed_lists,
 )
-from embedder.fitting import space
+from embedder.domain.fitted import CATALOGUE, Labelled, TextMap, unit
 from embedder.fitting.fit import Options, fit
-from embedder.fitting.model import CATALOGUE, Labelled, TextMap
 from examples.wines.catalogue import load_wines
 from examples.wines.shop import product as wine_product
 from gateway.model.branch import Branch
@@ -195,7 +194,7 @@ def _untitled(shop: Shop, model: Sentences, photos: groceries.Photos) -> Untitle
         titled = [it for it in shop.products if it.product_id not in silent]
         fitted, looks = _fitted(titled, names, model, photos)
         meanings, rival = Meanings(titled, model), Rival(titled, titles=True)
-        cosines = space.texts(fitted, asked_for) @ looks.T
+        cosines = fitted.vectors(asked_for) @ looks.T
         lists: dict[str, list[list[str]]] = {TITLES: [], MEANING: [], LOOKS: [], WITH_LOOKS: []}
         for question, row in zip(questions, cosines, strict=True):
             near = meanings.near(question.text)
@@ -232,9 +231,9 @@ def _fitted(
     made = fit(data, Options(), seed=0)
     if made.text_map is None:
         raise ValueError("too few titles for a map")
-    seen = space.embed(made, photos.features, kinds)
+    seen = made.embed(photos.features, kinds)
     held = np.array(photos.names)
-    return made.text_map, space.unit(np.stack([seen[held == name].mean(axis=0) for name in names]))
+    return made.text_map, unit(np.stack([seen[held == name].mean(axis=0) for name in names]))
 
 
 # The systems

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from embedder.fitting import configuration, graph, space
-from embedder.fitting.manifest import CATEGORIES, TEXT_SUFFIX
-from embedder.fitting.model import Fitted, Head, TextMap
+from embedder.adapters.onnx import space_graph, text_graph
+from embedder.adapters.triton import configuration
+from embedder.domain.fitted import Fitted, Head, TextMap
+from embedder.domain.manifest import CATEGORIES, TEXT_SUFFIX
 from tests.engines import ROOT
 
 BACKBONE = ROOT / "deploy/triton/models/efficientnet_lite0_features"
@@ -30,13 +31,13 @@ class MadeSpace:
 
     def vectors(self, features: np.ndarray, kinds: list[int]) -> np.ndarray:
         """What its graph has to give, computed without it."""
-        return space.embed(self.fitted, features, np.array(kinds, np.int8))
+        return self.fitted.embed(features, np.array(kinds, np.int8))
 
 
 def make(models: Path, catalog: str, text_version: str = "", create_time: float = 1.0) -> MadeSpace:
     """Put a space and its map of texts into a model repository. The same catalog gives the same."""
     fitted = _fitted(catalog)
-    made = graph.space_graph(BACKBONE / "1/model.onnx", fitted, catalog)
+    made = space_graph(BACKBONE / "1/model.onnx", fitted, catalog)
     name = f"visual_{hashlib.sha256(made).hexdigest()[:12]}"
     parameters = {
         "catalog": catalog,
@@ -49,7 +50,7 @@ def make(models: Path, catalog: str, text_version: str = "", create_time: float 
     (models / name / CATEGORIES).write_text(json.dumps(PATHS))
     assert fitted.text_map is not None
     parameters = {"catalog": catalog, "text_version": text_version}
-    mapped, sizes = graph.text_graph(fitted.text_map), (SENTENCE, DIMENSION)
+    mapped, sizes = text_graph(fitted.text_map), (SENTENCE, DIMENSION)
     _write(models / (name + TEXT_SUFFIX), mapped, sizes, parameters, configuration.of_text_map)
     return MadeSpace(name, fitted)
 

@@ -15,8 +15,8 @@ from bench.monolith import metrics
 from bench.monolith.made import Made
 from bench.sentences import MODEL, Sentences
 from bench.statistics import ratio
-from embedder import triton
-from embedder.space import version_of
+from embedder.adapters.triton.description import described
+from embedder.domain.models import version_of
 from examples.wines.loading import LoadingFailed
 from local_suite.suite import Suite
 from retriever.domain.texts import text_of
@@ -33,7 +33,7 @@ _SECONDS = 300.0
 def version() -> str:
     """Of the space that the suite's text model makes."""
     config = text_format.Parse((MODEL / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
-    return version_of(triton.described(service_pb2.ModelConfigResponse(config=config)), "1")
+    return version_of(described(service_pb2.ModelConfigResponse(config=config)), "1")
 
 
 @dataclass(slots=True)

@@ -8,8 +8,8 @@ import os
 import numpy as np
 import onnxruntime
 
-from embedder import preprocess
-from embedder.model import Recipe
+from embedder.domain.recipes import Recipe
+from embedder.preprocessing import preprocess
 from sightline_rules.photos import PhotoLimits
 
 WORKERS = 2

@@ -5,29 +5,21 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from embedder.batching import Batching
-from embedder.cache import Cache
-from embedder.embed import Embedder
-from embedder.fitted import FittedModels
-from embedder.fitting.manifest import Manifest
-from embedder.fitting.store import Standing
-from embedder.model import (
-    Box,
-    Encode,
-    Fetch,
-    Look,
-    Names,
-    PhotoTooLarge,
-    PhotoUndecodable,
-    Recipe,
-    Seen,
-    Subject,
-)
-from embedder.photos import Photos
-from embedder.space import TEXT, VISUAL, ServedModel
-from embedder.texts import Texts
-from embedder.turns import Queues
-from embedder.versions import Spaces
+from embedder.domain.errors import PhotoTooLarge, PhotoUndecodable
+from embedder.domain.manifest import Manifest, Standing
+from embedder.domain.models import TEXT, VISUAL
+from embedder.domain.photos import Box, Look, Seen, Subject
+from embedder.domain.recipes import Recipe
+from embedder.embedding.cache import Cache
+from embedder.embedding.embed import Embedder
+from embedder.embedding.photos import Photos
+from embedder.embedding.texts import Texts
+from embedder.ports import Encode, Fetch, Names
+from embedder.serving.batching import Batching
+from embedder.serving.fitted import FittedModels
+from embedder.serving.model import ServedModel
+from embedder.serving.turns import Queues
+from embedder.serving.versions import Spaces
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
 from tests.fakes.triton import DESCRIPTION, FakeEncoder, FakeFetch, FakeInference, FakeNames

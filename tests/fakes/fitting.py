@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from embedder.fitting import process, space
-from embedder.fitting.model import (
+from embedder.domain.errors import FitInvalid
+from embedder.domain.fitted import (
     Evaluation,
     Figure,
     Fitted,
@@ -19,8 +19,8 @@ from embedder.fitting.model import (
     TextMap,
     Verdict,
 )
+from embedder.fitting import process
 from embedder.fitting.process import Order, Tell
-from embedder.model import FitInvalid
 
 DIMENSION = 8
 
@@ -44,7 +44,7 @@ def learn(data: Labelled, baseline: Floats, order: Order, tell: Tell) -> tuple[F
         scales=np.stack([scale, scale]).astype("f4"),
         projection=np.ascontiguousarray(axes[:DIMENSION].T, "f4"),
     )
-    vectors = space.embed(fitted, first, data.kinds)
+    vectors = fitted.embed(first, data.kinds)
     paths = sorted({path for path in data.categories if path})
     means = np.stack(
         [vectors[[each == path for each in data.categories]].mean(axis=0) for path in paths]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from embedder.fitting.model import CATALOGUE, SHOPPER, Labelled
+from embedder.domain.fitted import CATALOGUE, SHOPPER, Labelled
 
 FEATURES = 40
 SIGNAL = 8

@@ -13,18 +13,13 @@ from google.protobuf import text_format
 from PIL import Image
 from tritonclient.grpc import model_config_pb2
 
-from embedder.fitting.model import Floats
-from embedder.learn import Sentences, Source
-from embedder.model import (
-    Description,
-    Inferred,
-    ModelNotReady,
-    PhotoUndecodable,
-    Pixels,
-    SpaceUnavailable,
-    Tensors,
-)
-from embedder.triton import described
+from embedder.adapters.triton.description import described
+from embedder.domain.errors import ModelNotReady, PhotoUndecodable, SpaceUnavailable
+from embedder.domain.fits import SentenceVectors
+from embedder.domain.fitted import Floats
+from embedder.domain.models import Description, Inferred, Tensors
+from embedder.domain.photos import Pixels
+from embedder.ports import Source
 from servicekit.errors import ServiceError
 from tests.fakes import features
 from tests.fakes.triton import DESCRIPTION, vectors
@@ -122,7 +117,7 @@ class TinySource:
 
 @dataclass
 class TinySources:
-    """See Sources in learn.py."""
+    """See ports.Sources."""
 
     folder: Path
     calls: list[bytes] = field(default_factory=list)
@@ -139,9 +134,9 @@ class TinySources:
     async def baseline(self, catalog_id: str) -> Source:
         return TinySource(DESCRIPTION, None, [], [])
 
-    async def sentences(self, texts: Sequence[str], catalog_id: str) -> Sentences:
+    async def sentences(self, texts: Sequence[str], catalog_id: str) -> SentenceVectors:
         if not self.texts:
             raise SpaceUnavailable("no model serves texts")
         found = [np.random.default_rng(len(text)).normal(size=384) for text in texts]
         unit = [each / np.linalg.norm(each) for each in found]
-        return Sentences("e" * 16, np.array(unit, np.float32))
+        return SentenceVectors("e" * 16, np.array(unit, np.float32))

@@ -13,17 +13,11 @@ import numpy as np
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
-from embedder.model import (
-    CHECKSUM,
-    ClassifierUnavailable,
-    Description,
-    Inferred,
-    Pixels,
-    Recipe,
-    Tensors,
-    Tokens,
-    Vectors,
-)
+from embedder.domain.errors import ClassifierUnavailable
+from embedder.domain.items import Vectors
+from embedder.domain.models import CHECKSUM, Description, Inferred, Tensors
+from embedder.domain.photos import Pixels
+from embedder.domain.recipes import Recipe, Tokens
 from servicekit.errors import ServiceError
 from servicekit.fetch import UriForbidden
 

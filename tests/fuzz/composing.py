@@ -18,7 +18,7 @@ from sightline.common.v1.product_pb2 import Product
 from sightline.gateway.v1.catalog_service_pb2 import ImportProductsRequest, PurgeProductsRequest
 from sightline.gateway.v1.recommendation_service_pb2 import ExplainRecommendationRequest
 from sightline.gateway.v1.user_event_service_pb2 import MergeShopperRequest
-from sightline_rules.filters import FIELDS
+from sightline_rules.filter_checks import FIELDS
 from tests.fuzz import conditions, pictures
 from tests.fuzz.hostile_values import (
     FLOATS,

@@ -9,8 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money as MoneyMessage
 
 from sightline.common.v1 import filter_pb2, product_pb2
+from sightline_rules.filter_checks import FIELDS, rule_of
 from sightline_rules.filters import (
-    FIELDS,
     All,
     Any,
     AttributeValue,
@@ -26,7 +26,6 @@ from sightline_rules.filters import (
     Time,
     Value,
     by_key,
-    rule_of,
 )
 
 BRANDS = ("Acme", "acme", 'O\'Neil "the" \\', "100%_like", "酒庄\N{GRINNING FACE}", "' or 1 == 1")

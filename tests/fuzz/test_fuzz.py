@@ -28,7 +28,8 @@ from sightline.gateway.v1.catalog_service_pb2 import (
     UpsertResult,
 )
 from sightline.gateway.v1.user_event_service_pb2 import WriteEventsRequest, WriteEventsResponse
-from sightline_rules.filters import check, passes
+from sightline_rules.filter_checks import check
+from sightline_rules.filters import passes
 from tests.fuzz import conditions, judge, memory, pictures
 from tests.fuzz.composing import Composer
 from tests.fuzz.importing import ROWS, OwnImport

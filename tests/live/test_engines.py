@@ -24,6 +24,7 @@ from retriever.domain.collections import SHAPE, shaped
 from retriever.domain.generation import EXACT, IndexKind, IndexParameters, Metric
 from retriever.domain.index_values import CollectionState, Hit, IndexRow, Slice
 from retriever.domain.vectors import Floats
+from sightline_rules.filter_checks import check
 from sightline_rules.filters import (
     All,
     Any,
@@ -33,7 +34,6 @@ from sightline_rules.filters import (
     Membership,
     Not,
     Operator,
-    check,
     passes,
 )
 from tests.engines import EngineProcess, milvus_lite, milvus_server

@@ -10,8 +10,8 @@ import numpy as np
 from retriever.adapters.milvus import filters
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.domain.index_values import IndexRow
+from sightline_rules.filter_checks import FIELDS, check, rule_of
 from sightline_rules.filters import (
-    FIELDS,
     All,
     Any,
     AttributeValue,
@@ -26,9 +26,7 @@ from sightline_rules.filters import (
     Operator,
     Time,
     Value,
-    check,
     passes,
-    rule_of,
 )
 from tests.engines import milvus_lite
 

@@ -32,7 +32,7 @@ from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.loops import lead_in_turn
 from servicekit import server
-from servicekit.jobs import Lease, worker_id
+from servicekit.leases import Lease, worker_id
 from servicekit.sql import Database
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import filter_pb2, product_pb2, vector_pb2

@@ -17,13 +17,14 @@ from google.rpc import code_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image
 
-from embedder import preprocess, servicer
-from embedder.__main__ import bind, decoders
-from embedder.model import Recipe
-from embedder.recovery import Recovery
+from embedder.adapters.triton.client import Triton
+from embedder.domain.recipes import Recipe
+from embedder.preprocessing import preprocess
+from embedder.servicer import embedding
+from embedder.serving.model import KEPT
+from embedder.serving.recovery import Recovery
 from embedder.settings import EmbedderSettings
-from embedder.space import KEPT
-from embedder.triton import Triton
+from embedder.wiring import bind, decoders
 from servicekit import server
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.status import from_rpc_error, from_status
@@ -320,7 +321,7 @@ async def test_an_answer_comes_within_the_deadline_with_what_is_done(
     connected: grpc.aio.Channel, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # 20 ms suffice to answer in where a shop runs, not beside two other tests on two cores.
-    monkeypatch.setattr(servicer, "RESERVE", 1.0)
+    monkeypatch.setattr(embedding, "RESERVE", 1.0)
     stub = pb_grpc.EmbeddingServiceStub(connected)
     assert reasons(await stub.BatchEmbed(batch(photo()))) == [""]
     triton.delay = 60

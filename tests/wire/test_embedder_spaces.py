@@ -13,12 +13,14 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from embedder import preprocess
-from embedder.__main__ import bind, decoders, fetcher
-from embedder.model import CHECKSUM, WHOLE, Recipe
+from embedder.adapters.triton.client import Triton
+from embedder.domain.models import CHECKSUM
+from embedder.domain.photos import WHOLE
+from embedder.domain.recipes import Recipe
+from embedder.preprocessing import preprocess
+from embedder.serving.model import blank
 from embedder.settings import EmbedderSettings
-from embedder.space import blank
-from embedder.triton import Triton
+from embedder.wiring import bind, decoders, fetcher
 from gateway.clients.calls import Caller
 from gateway.clients.embedder import EmbedderClient as GatewaysClient
 from gateway.model.causes import Peer

@@ -11,7 +11,8 @@ from ranker.record.selections import SelectionRecord
 from ranker.record.tables import JOBS
 from ranker.settings import WorkerSettings
 from ranker.workers.jobs import train_command, work
-from servicekit.jobs import Jobs, now_micros
+from servicekit.clock import now_micros
+from servicekit.jobs import Jobs
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2
 from sightline.ranker.v1 import event_service_pb2 as pb
 from sightline.ranker.v1 import model_service_pb2

@@ -10,9 +10,9 @@ import grpc
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from embedder.__main__ import bind, decoders, fetcher
+from embedder.adapters.triton.client import Triton
 from embedder.settings import EmbedderSettings
-from embedder.triton import Triton
+from embedder.wiring import bind, decoders, fetcher
 from examples.wines.catalogue import Wine, load_wines
 from retriever.adapters.embedder import EmbedderClient
 from retriever.domain.category_mismatch import CategoryPath, category_mismatch

@@ -22,8 +22,8 @@ import tokenizers
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 
-from embedder import preprocess
-from embedder.model import Recipe
+from embedder.domain.recipes import Recipe
+from embedder.preprocessing import preprocess
 from sightline_rules.photos import PhotoLimits
 
 TOKENS = 256

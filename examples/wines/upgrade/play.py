@@ -81,7 +81,7 @@ async def _there(client: SightlineClient, target: str, version: str, story: _Sto
         told = await _command(client, target, "upgrade", "--version", version)
     for step in told["steps"]:
         ended = datetime.fromisoformat(step["time"]) + timedelta(seconds=step["seconds"])
-        story.moment(f"{step['step']}: {step['told']} ({step['seconds']:.1f} s)", ended)
+        story.moment(f"{step['step']}: {step['result']} ({step['seconds']:.1f} s)", ended)
     if not told["active"]:
         raise UpgradeFailed("the upgrade did not make the new generation active")
 

@@ -20,16 +20,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import mmap
 import multiprocessing
-import os
 import pickle
-import resource
 import signal
 import socket
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from typing import Any, ParamSpec, TypeVar
 
@@ -37,7 +32,7 @@ from prometheus_client import Counter
 from pydantic import Field
 
 from servicekit.config import Settings
-from servicekit.memory import keep_memory
+from servicekit.decoding_process import Link, serve, shared
 from servicekit.telemetry import get_logger
 
 P = ParamSpec("P")
@@ -57,11 +52,6 @@ REVIVALS = 3
 """How often a process is started that dies before it has an item."""
 MOST_ITEMS = 5_000
 """After so many items a process is replaced: what its libraries leak goes with it."""
-_ROOM = 16 * 2**20
-"""Bytes of an item or a result up to which it lies in shared memory; a larger one crosses the
-socket. Only what is used of it is ever taken from the machine."""
-_HEAD = 8
-"""Bytes that tell the length of an item or a result."""
 
 
 class DecodingSettings(Settings):
@@ -188,10 +178,10 @@ class _Process:
         self._seconds = seconds
         self._memory = memory_bytes
         self._process: BaseProcess | None = None
-        self._link: _Link | None = None
+        self._link: Link | None = None
         self._items = 0
 
-    async def start(self) -> _Link:
+    async def start(self) -> Link:
         """Have a process, and the link to it. Raises DecodingUnavailable."""
         if self._link is not None:
             return self._link
@@ -226,13 +216,13 @@ class _Process:
         if process is not None and process.is_alive():
             process.kill()
 
-    async def _start(self) -> _Link:
+    async def _start(self) -> Link:
         """Raises OSError or EOFError when it dies before it greets, or DecodingUnavailable."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        link = _Link(ours, _shared(ours))
+        link = Link(ours, shared(ours))
         process = multiprocessing.get_context("forkserver").Process(
-            target=_serve, args=(theirs, self._memory, self._seconds), daemon=True
+            target=serve, args=(theirs, self._memory, self._seconds), daemon=True
         )
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -247,7 +237,7 @@ class _Process:
         self._process, self._link, self._items = process, link, 0
         return link
 
-    async def _answer(self, link: _Link, item: bytes) -> memoryview:
+    async def _answer(self, link: Link, item: bytes) -> memoryview:
         """What the process makes of an item; to be read before it gets another one.
 
         Raises DecodingCrashed or DecodingTimedOut.
@@ -277,125 +267,3 @@ class _Process:
             return None if process is None else process.exitcode
         finally:
             self.stop()
-
-
-@dataclass(frozen=True, slots=True)
-class _Link:
-    """The service's end of what it shares with one process."""
-
-    socket: socket.socket
-    room: memoryview
-    """Where the item lies, and then its result."""
-
-    async def send(self, item: bytes) -> None:
-        """Raises OSError when the other side is gone."""
-        crossing = _laid(item, self.room)
-        await asyncio.get_running_loop().sock_sendall(self.socket, crossing)
-
-    async def received(self) -> memoryview:
-        """The next answer. Raises OSError or EOFError when the other side is gone."""
-        size = int.from_bytes(await self._exactly(_HEAD))
-        return self.room[:size] if size <= _ROOM else await self._exactly(size)
-
-    async def _exactly(self, size: int) -> memoryview:
-        data = memoryview(bytearray(size))
-        missing = data
-        while missing:
-            count = await asyncio.get_running_loop().sock_recv_into(self.socket, missing)
-            if not count:
-                raise EOFError
-            missing = missing[count:]
-        return data
-
-
-def _shared(link: socket.socket) -> memoryview:
-    """Memory for both ends of a link; the other end gets it as a file."""
-    with contextlib.ExitStack() as stack:
-        if hasattr(os, "memfd_create"):
-            file = os.memfd_create("decoding")
-            stack.callback(os.close, file)
-        else:  # not Linux
-            file = stack.enter_context(tempfile.TemporaryFile()).fileno()
-        os.ftruncate(file, _ROOM)
-        socket.send_fds(link, [bytes(1)], [file])
-        return memoryview(mmap.mmap(file, _ROOM))
-
-
-def _laid(data: bytes, room: memoryview) -> bytes:
-    """Put data where the other side finds it; return what has to cross the socket."""
-    head = len(data).to_bytes(_HEAD)
-    if len(data) > _ROOM:
-        return head + data
-    room[: len(data)] = data
-    return head
-
-
-# In the process
-
-
-def _serve(link: socket.socket, memory: int, seconds: float) -> None:
-    """Greet, then do items until the service hangs up."""
-    _enter()
-    _, (file,), *_ = socket.recv_fds(link, 1, 1)
-    room = memoryview(mmap.mmap(file, _ROOM))
-    os.close(file)
-    link.sendall(_laid(b"", room))
-    with contextlib.suppress(OSError, EOFError), link.makefile("rb") as crossing:
-        while head := crossing.read(_HEAD):
-            size = int.from_bytes(head)
-            item = room[:size] if size <= _ROOM else crossing.read(size)
-            todo = pickle.loads(item)  # noqa: S301 - from our own service
-            link.sendall(_laid(_done(todo, memory, seconds), room))
-
-
-def _done(item: tuple[Callable[..., Any], Any, Any], memory: int, seconds: float) -> bytes:
-    """What an item raises and returns, pickled."""
-    try:
-        outcome = None, _limited(memory, seconds, *item)
-        return pickle.dumps(outcome, pickle.HIGHEST_PROTOCOL)
-    except Exception as error:
-        try:
-            return pickle.dumps((error, None), pickle.HIGHEST_PROTOCOL)
-        except Exception:
-            return pickle.dumps((TypeError(f"{type(error).__name__} can't be passed on"), None))
-
-
-def _enter() -> None:
-    """Set a process up: it dies at once when told to, and leaves and says nothing."""
-    keep_memory()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the service ends it
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the photo
-    # C libraries print what they please, and the service's output is its log.
-    silence = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(silence, stream)
-    os.close(silence)
-
-
-def _limited(memory: int, seconds: float, function: Callable[..., T], args: Any, kwargs: Any) -> T:
-    """Run one item. The limits hold for it only: what passes items on must never meet them."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    # Only the end of a process whose service was killed while it hung; and of threads gone wild.
-    most_seconds = int(usage.ru_utime + usage.ru_stime + 2 * seconds) + 2
-    limits = {resource.RLIMIT_AS: _taken() + memory, resource.RLIMIT_CPU: most_seconds}
-    before = {kind: resource.getrlimit(kind) for kind in limits}
-    for kind, soft in limits.items():
-        resource.setrlimit(kind, (soft, before[kind][1]))
-    try:
-        return function(*args, **kwargs)
-    finally:
-        for kind, limit in before.items():
-            resource.setrlimit(kind, limit)
-
-
-def _taken() -> int:
-    """Bytes of address space that this process has now."""
-    try:
-        statm = os.open("/proc/self/statm", os.O_RDONLY)
-    except OSError:
-        return 0
-    try:
-        return int(os.read(statm, 100).split()[0]) * resource.getpagesize()
-    finally:
-        os.close(statm)

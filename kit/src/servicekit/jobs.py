@@ -1,17 +1,13 @@
-"""Long work as rows that a worker claims, and leases that let one process do a thing at a time.
+"""Long work as rows that a worker claims. Needs the extra `sql`.
 
-Needs the extra `sql`. A claim and a lease last until a time in the store, so that the work of a
-process that was killed is taken up by another one. Clocks of processes that share a store must
-agree to well within `lease_seconds`.
+A claim lasts until a time in the store, so that the work of a process that was killed is taken up
+by another one. Clocks of processes that share a store must agree to well within `lease_seconds`.
 """
 
 import asyncio
 import contextlib
 import json
-import os
-import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -20,16 +16,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, MetaData, Table
 
+from servicekit.clock import Clock, new_id, now_micros
 from servicekit.errors import Aborted, NotFound, ServiceError
+from servicekit.schema import flags, keys, numbers, texts
 from servicekit.sql import Database
-
-Clock = Callable[[], int]
-"""The time in microseconds since 1970, UTC."""
-
-
-def now_micros() -> int:
-    """The time in microseconds since 1970, UTC."""
-    return time.time_ns() // 1000
 
 
 class JobState(StrEnum):
@@ -45,31 +35,25 @@ class JobState(StrEnum):
 _OPEN = (JobState.PENDING, JobState.RUNNING)
 
 
-class JobNotFound(NotFound):
+class JobNotFound(NotFound, reason="JOB_NOT_FOUND"):
     """There is no job of this id."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__("no such job", reason="JOB_NOT_FOUND", metadata={"job_id": job_id})
+        super().__init__("no such job", metadata={"job_id": job_id})
 
 
-class JobCancelled(Aborted):
+class JobCancelled(Aborted, reason="JOB_CANCELLED"):
     """Someone asked to cancel the job: stop, clean up, and hand this to `Jobs.fail`."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(
-            "the job was cancelled", reason="JOB_CANCELLED", metadata={"job_id": job_id}
-        )
+        super().__init__("the job was cancelled", metadata={"job_id": job_id})
 
 
-class JobClaimLost(Aborted):
+class JobClaimLost(Aborted, reason="JOB_CLAIM_LOST"):
     """The claim ran out and the job is another worker's: stop at once, write nothing more."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(
-            "the job belongs to another worker now",
-            reason="JOB_CLAIM_LOST",
-            metadata={"job_id": job_id},
-        )
+        super().__init__("the job belongs to another worker now", metadata={"job_id": job_id})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,41 +90,19 @@ class Job:
 
 def jobs_table(metadata: MetaData) -> Table:
     """The table `jobs` in `metadata`."""
-    text, number = sa.Text, sa.BigInteger
     return Table(
         "jobs",
         metadata,
-        sa.Column("id", text, primary_key=True),
-        sa.Column("kind", text, nullable=False),
-        sa.Column("catalog_id", text, nullable=False),
-        sa.Column("request_id", text, nullable=False),
-        sa.Column("params", text, nullable=False),
-        sa.Column("state", text, nullable=False),
-        sa.Column("done", number, nullable=False),
-        sa.Column("total", number, nullable=False),
-        sa.Column("error_reason", text, nullable=False),
-        sa.Column("error_message", text, nullable=False),
-        sa.Column("result", text, nullable=False),
-        sa.Column("cancel_requested", sa.Boolean, nullable=False),
-        sa.Column("owner", text, nullable=False),
-        sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("lease_until", number, nullable=False),
-        sa.Column("created_time", number, nullable=False),
-        sa.Column("started_time", number, nullable=False),
-        sa.Column("finished_time", number, nullable=False),
+        *keys("id"),
+        *texts("kind", "catalog_id", "request_id", "params", "state"),
+        *numbers("done", "total"),
+        *texts("error_reason", "error_message", "result"),
+        *flags("cancel_requested"),
+        *texts("owner"),
+        *numbers("attempts", kind=sa.Integer),
+        *numbers("lease_until", "created_time", "started_time", "finished_time"),
         sa.UniqueConstraint("kind", "catalog_id", "request_id", name="jobs_request"),
         sa.Index("jobs_open", "state", "kind"),
-    )
-
-
-def leases_table(metadata: MetaData) -> Table:
-    """The table `leases` in `metadata`."""
-    return Table(
-        "leases",
-        metadata,
-        sa.Column("name", sa.Text, primary_key=True),
-        sa.Column("owner", sa.Text, nullable=False),
-        sa.Column("lease_until", sa.BigInteger, nullable=False),
     )
 
 
@@ -190,11 +152,7 @@ class Jobs:
         first request stay.
         """
         row = self._new(kind, catalog_id, params, request_id)
-        same = sa.and_(
-            self._t.c.kind == kind,
-            self._t.c.catalog_id == catalog_id,
-            self._t.c.request_id == row["request_id"],
-        )
+        same = self._made_by(kind, catalog_id, row["request_id"])
 
         def insert(connection: Connection) -> Job:
             known = self._one(connection, same)
@@ -211,8 +169,7 @@ class Jobs:
 
     async def find(self, kind: str, catalog_id: str, request_id: str) -> Job | None:
         """The job that this request made; None when it made none."""
-        t = self._t.c
-        same = sa.and_(t.kind == kind, t.catalog_id == catalog_id, t.request_id == request_id)
+        same = self._made_by(kind, catalog_id, request_id)
         return await self._db.read(lambda c: self._one(c, same))
 
     async def get(self, job_id: str) -> Job:
@@ -247,7 +204,7 @@ class Jobs:
     async def claim(self, kinds: Sequence[str], worker_id: str, lease_seconds: float) -> Job | None:
         """The oldest job of `kinds` that waits or whose claim ran out; now `worker_id`'s.
 
-        `worker_id` must be of this process alone (see `worker_id()`). None when there is none.
+        `worker_id` must be of this process alone (see `leases.worker_id`). None when there is none.
         """
         job = await self._db.write(lambda c: self._claim(c, kinds, worker_id, lease_seconds))
         if job is not None:
@@ -409,10 +366,13 @@ class Jobs:
             raise JobClaimLost(job_id)
 
     def _claim_of(self, job_id: str) -> tuple[str, float]:
-        claim = self._claims.get(job_id)
-        if claim is None:
+        if (claim := self._claims.get(job_id)) is None:
             raise JobClaimLost(job_id)
         return claim
+
+    def _made_by(self, kind: str, catalog_id: str, request_id: str) -> sa.ColumnElement[bool]:
+        t = self._t.c
+        return sa.and_(t.kind == kind, t.catalog_id == catalog_id, t.request_id == request_id)
 
     def _held(self, job_id: str, owner: str) -> sa.ColumnElement[bool]:
         t = self._t
@@ -430,79 +390,6 @@ class Jobs:
     def _one(self, connection: Connection, which: sa.ColumnElement[bool]) -> Job | None:
         row = connection.execute(sa.select(self._t).where(which)).first()
         return None if row is None else _job(row)
-
-
-class Lease:
-    """A name that one owner holds at a time. Its table comes from `leases_table`."""
-
-    def __init__(
-        self, db: Database, name: str, owner: str, seconds: float, *, clock: Clock = now_micros
-    ) -> None:
-        """`owner` must be of this process alone (see `worker_id`)."""
-        self._db = db
-        self._name, self._owner, self._micros = name, owner, int(seconds * 1e6)
-        self._clock = clock
-        self._t = leases_table(MetaData())
-
-    async def acquire(self) -> bool:
-        """Take the name if it is free, ours, or its time ran out. Whether it is ours now."""
-        t = self._t
-
-        def take(connection: Connection) -> bool:
-            now = self._clock()
-            values = {"owner": self._owner, "lease_until": now + self._micros}
-            free = sa.or_(t.c.owner == self._owner, t.c.lease_until < now)
-            taken = connection.execute(
-                sa.update(t).where(t.c.name == self._name, free).values(values)
-            )
-            if taken.rowcount:
-                return True
-            if connection.execute(sa.select(t).where(t.c.name == self._name)).first():
-                return False
-            connection.execute(sa.insert(t).values(name=self._name, **values))
-            return True
-
-        try:
-            return await self._db.write(take)
-        except sa.exc.IntegrityError:  # PostgreSQL: another process was quicker
-            return False
-
-    async def renew(self) -> bool:
-        """Hold it for `seconds` more. False: it was lost, stop at once what it protects."""
-        t = self._t
-
-        def extend(connection: Connection) -> bool:
-            now = self._clock()
-            ours = (t.c.name == self._name, t.c.owner == self._owner, t.c.lease_until >= now)
-            changed = connection.execute(
-                sa.update(t).where(*ours).values(lease_until=now + self._micros)
-            )
-            return bool(changed.rowcount)
-
-        return await self._db.write(extend)
-
-    async def release(self) -> None:
-        """Give it up if it is ours."""
-        t = self._t
-        await self._db.write(
-            lambda c: c.execute(
-                sa.delete(t).where(t.c.name == self._name, t.c.owner == self._owner)
-            )
-        )
-
-
-def worker_id(name: str) -> str:
-    """An id of this process that none has had before, e.g. `retriever-worker-4711-9f86d081`."""
-    return f"{name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-
-
-def new_id(micros: int) -> str:
-    """UUID version 7 (RFC 9562, 6.2 method 3): sorts by `micros`, even within a millisecond."""
-    millis, rest = divmod(micros, 1000)
-    fraction = rest * 4096 // 1000
-    random = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
-    value = millis << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random
-    return str(uuid.UUID(int=value))
 
 
 def _job(row: sa.Row[Any]) -> Job:

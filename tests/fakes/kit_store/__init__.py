@@ -2,7 +2,8 @@
 
 import sqlalchemy as sa
 
-from servicekit.jobs import jobs_table, leases_table
+from servicekit.jobs import jobs_table
+from servicekit.leases import leases_table
 
 MIGRATIONS = "tests.fakes.kit_store.migrations"
 METADATA = sa.MetaData()

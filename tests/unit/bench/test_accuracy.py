@@ -6,8 +6,8 @@ import pytest
 from bench import accuracy, accuracy_report
 from bench.accuracy_report import Found
 from bench.model import Verdict
+from embedder.domain.fitted import Figure
 from embedder.fitting.measuring import NEAREST
-from embedder.fitting.model import Figure
 
 
 @pytest.mark.parametrize("given", ["", "/nowhere"])

@@ -7,7 +7,7 @@ import pytest
 
 from bench import doubts
 from bench.doubts import SEEN, STRANGE, STRANGERS, Judged
-from embedder.fitting.model import CATALOGUE, SHOPPER, Fitted, Head, Labelled
+from embedder.domain.fitted import CATALOGUE, SHOPPER, Fitted, Head, Labelled
 from retriever.domain.category_mismatch import (
     LIMITS,
     CategoryGuess,

@@ -15,6 +15,7 @@ from bench.peers import Faiss, recall
 from bench.scale import growth
 from bench.search_report import Case, Costs, Measured, Seen, result
 from retriever.adapters.milvus.filters import columns, slice_number
+from retriever.columns.keeper import Columns
 from retriever.domain.generation import (
     Generation,
     GenerationState,
@@ -25,7 +26,7 @@ from retriever.domain.generation import (
 from retriever.domain.vectors import GivenVector, exact_scores
 from retriever.record import Record
 from retriever.search.query import Query
-from retriever.search.search import search
+from retriever.search.search import Searcher, search
 from servicekit.sql import Database
 from sightline_rules.filters import All, passes
 from tests.fakes.index import FakeIndex
@@ -119,10 +120,11 @@ async def test_a_record_that_was_filled_in_bulk_is_searched_like_any_other(
     assert [row.row_id for row in rows] == [filling.row_id(int(row.product_id[1:])) for row in rows]
     await index.upsert(generation.collection, rows)
     vector = GivenVector("visual", "bench", 8, corpus.queries[0].tobytes())
+    deps = Searcher(record, index, Columns(record, exact_rows=0, patience=None))
     for share in (1.0, 0.5):
         for _, condition in corpus.conditions(share):
             query = Query("default", vector=vector, condition=condition, top_k=10)
-            answer = await search(query, record, index, lambda: None)
+            answer = await search(query, deps, lambda: None)
             assert answer.candidates.product_ids == [
                 product_id(n) for n in corpus.nearest(share, 10)[0]
             ]

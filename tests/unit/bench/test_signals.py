@@ -5,7 +5,7 @@ import pytest
 
 from bench import signals
 from bench.signals import APART, AWAY_FROM, PAIR, PHOTO, RANK, ROCCHIO, VECTOR, Shelf
-from embedder.fitting.space import unit
+from embedder.domain.fitted import unit
 
 
 @pytest.fixture(scope="module")

@@ -40,15 +40,15 @@ def test_the_models_of_the_space_are_a_list_of_names_with_the_default_one_first(
         assert "EMBEDDER_MODELS" in capsys.readouterr().err
 
 
-def test_all_bad_ones_are_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_all_bad_ones_are_reported_at_once(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     bad = {"PLACES": "1", "BATCH": "0", "QUEUE": "-1", "INFER_TIMEOUT_SECONDS": "0", "PORT": "x"}
     for name, value in bad.items():
         monkeypatch.setenv(f"EMBEDDER_{name}", value)
     with pytest.raises(SystemExit) as caught:
         load(EmbedderSettings)
     assert caught.value.code == 2
-    told = capsys.readouterr().err
-    assert [name for name in bad if f"EMBEDDER_{name}" not in told] == []
+    reported = capsys.readouterr().err
+    assert [name for name in bad if f"EMBEDDER_{name}" not in reported] == []
 
 
 def test_every_setting_is_documented() -> None:

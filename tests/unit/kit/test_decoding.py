@@ -108,7 +108,7 @@ async def test_an_item_is_not_blamed_for_a_process_that_somebody_killed(
 async def test_an_item_is_not_blamed_when_processes_can_not_live_at_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(decoding, "_serve", hostile.be_stillborn)
+    monkeypatch.setattr(decoding, "serve", hostile.be_stillborn)
     with pytest.raises(DecodingUnavailable):
         await Decoders(1).run(hostile.echo, 1)
 
@@ -116,7 +116,7 @@ async def test_an_item_is_not_blamed_when_processes_can_not_live_at_all(
 async def test_an_item_is_not_blamed_when_no_process_begins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(decoding, "_serve", hostile.sleep_first)
+    monkeypatch.setattr(decoding, "serve", hostile.sleep_first)
     monkeypatch.setattr(decoding, "START_SECONDS", 0.3)
     with pytest.raises(DecodingUnavailable, match="in time"):
         await Decoders(1).run(hostile.echo, 1)

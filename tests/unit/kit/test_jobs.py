@@ -1,43 +1,12 @@
 import asyncio
-import time
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from servicekit import jobs
 from servicekit.errors import Unavailable
-from servicekit.jobs import Job, JobCancelled, JobClaimLost, JobNotFound, Jobs, JobState, Lease
+from servicekit.jobs import Job, JobCancelled, JobClaimLost, JobNotFound, Jobs, JobState
 from servicekit.sql import Database
-from tests.fakes.kit_store import JOBS, MIGRATIONS
-
-
-class Clock:
-    """Microseconds that pass only when told to."""
-
-    def __init__(self) -> None:
-        self.now = 1_790_000_000_000_000
-
-    def __call__(self) -> int:
-        self.now += 1
-        return self.now
-
-    def skip(self, seconds: float) -> None:
-        self.now += int(seconds * 1e6)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    made = Database(f"sqlite:///{tmp_path}/store.db", migrations=MIGRATIONS)
-    made.migrate()
-    yield made
-    made.close()
+from tests.fakes.kit_clock import Clock
+from tests.fakes.kit_store import JOBS
 
 
 @pytest.fixture
@@ -237,57 +206,3 @@ async def test_a_list_is_newest_first_and_can_be_paged_and_narrowed(board: Jobs)
     running = await claimed(board)
     found = await board.list(states=[JobState.RUNNING])
     assert [job.id for job in found] == [running.id]
-
-
-def test_ids_sort_by_time_even_within_a_millisecond_and_are_uuids() -> None:
-    start = time.time_ns() // 1000
-    ids = [jobs.new_id(start + step) for step in range(0, 5000, 3)]
-    assert ids == sorted(ids)
-    assert {uuid.UUID(text).version for text in ids} == {7}
-    assert jobs.new_id(start) != jobs.new_id(start)
-
-
-async def test_a_lease_has_one_owner_until_its_time_is_up(db: Database, clock: Clock) -> None:
-    mine = Lease(db, "index-writer", "w1", 10, clock=clock)
-    theirs = Lease(db, "index-writer", "w2", 10, clock=clock)
-    assert await mine.acquire()
-    assert await mine.acquire()
-    assert not await theirs.acquire()
-    clock.skip(9)
-    assert await mine.renew()
-    clock.skip(9)
-    assert not await theirs.acquire()
-    clock.skip(2)
-    assert await theirs.acquire()
-    assert not await mine.renew()
-    assert not await mine.acquire()
-
-
-async def test_a_lease_that_ran_out_is_not_renewed_even_if_nobody_took_it(
-    db: Database, clock: Clock
-) -> None:
-    mine = Lease(db, "index-writer", "w1", 10, clock=clock)
-    assert await mine.acquire()
-    clock.skip(11)
-    assert not await mine.renew()
-
-
-async def test_a_released_lease_is_free_and_only_its_owner_can_release_it(
-    db: Database, clock: Clock
-) -> None:
-    mine = Lease(db, "index-writer", "w1", 10, clock=clock)
-    theirs = Lease(db, "index-writer", "w2", 10, clock=clock)
-    assert await mine.acquire()
-    await theirs.release()
-    assert not await theirs.acquire()
-    await mine.release()
-    assert await theirs.acquire()
-
-
-async def test_leases_of_other_names_do_not_meet(db: Database) -> None:
-    assert await Lease(db, "a", "w1", 10).acquire()
-    assert await Lease(db, "b", "w2", 10).acquire()
-
-
-def test_two_workers_have_different_ids() -> None:
-    assert jobs.worker_id("w") != jobs.worker_id("w")

@@ -1,121 +1,17 @@
 """Wire the embedder and serve it: ``python -m embedder``."""
 
 import asyncio
-from collections.abc import Callable
-from pathlib import Path
 
-from embedder.batching import Batching
-from embedder.cache import Cache
-from embedder.embed import Embedder
-from embedder.fitted import FittedModels
-from embedder.fitting.store import SpaceStore
-from embedder.intake import PhotoIntake
-from embedder.learn import Learner
-from embedder.listing import Listing
-from embedder.photos import Photos
-from embedder.promote import Promotion
-from embedder.recovery import Recovery, Retrying
-from embedder.servicer import EmbeddingServicer
+from embedder.adapters.triton.client import Triton
 from embedder.settings import EmbedderSettings
-from embedder.shelf import Shelf
-from embedder.sources import ModelSources
-from embedder.space import FEATURES, TEXT, VISUAL, ServedModel
-from embedder.space_servicer import SpaceServicer
-from embedder.texts import Texts
-from embedder.tokens import Tokenizers
-from embedder.triton import Triton
-from embedder.turns import Queues
-from embedder.versions import Spaces
+from embedder.wiring import bind, decoders, fetcher
 from servicekit import config, server, telemetry
-from servicekit.decoding import Decoders
-from servicekit.fetch import Fetcher, FetchPolicy
-from servicekit.server import Binding
-from sightline_rules.photos import PhotoLimits
 
 SERVICE = "embedder"
 
 
-def decoders(settings: EmbedderSettings) -> Decoders:
-    """The processes that decode, not started yet."""
-    return Decoders(
-        settings.decode_processes,
-        seconds=settings.decode_seconds,
-        memory_bytes=settings.decode_memory_bytes,
-        preload=["embedder.preprocess"],
-    )
-
-
-def fetcher(settings: EmbedderSettings) -> Fetcher:
-    """What fetches photos by their addresses."""
-    return Fetcher(FetchPolicy.of(settings, settings.max_photo_bytes))
-
-
-def bind(
-    settings: EmbedderSettings, triton: Triton, decoding: Decoders, fetch: Fetcher
-) -> tuple[list[Binding], Recovery, ModelSources]:
-    """Put the service together around its models and what deals with strangers' files.
-
-    Returns what is offered, what keeps the models alive while it runs, and what to close then.
-    """
-    backbones, store = _folder(settings.backbones), _store(settings)
-    shelf = Shelf(store, triton)
-    trouble = asyncio.Event()
-
-    def serve(model: str, space: str) -> ServedModel:
-        once = triton.inference(model)
-        most = settings.text_batch if space == TEXT else settings.batch
-        asked = Batching(Retrying(once, trouble.set), most, settings.places)
-        return ServedModel(asked, settings.describe_seconds, space, probe=once)
-
-    spaces = _spaces(settings, shelf, serve)
-    recovery = Recovery(triton, spaces.models, shelf.serving, trouble)
-    # What is decoded now, what the model has now, and what it takes next.
-    ahead = settings.decode_processes + (settings.places + 1) * settings.batch
-    queues = Queues(settings.queue, ahead)
-    intake = PhotoIntake(decoding, PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels))
-    encoder = Tokenizers(backbones)
-    embedder = Embedder(
-        spaces=spaces,
-        photos=Photos(intake, queues, Cache(settings.cache_bytes), shelf),
-        texts=Texts(spaces, queues, encoder, settings.text_batch),
-        fetch=fetch,
-    )
-    sources = ModelSources(
-        embedder,
-        lambda model: serve(model, FEATURES),
-        repository=triton,
-        control=triton,
-    )
-    learner = Learner(store, backbones, sources, default_backbone=settings.fit_backbone)
-    promotion = Promotion(store, triton, triton.inference)
-    offered = [
-        Binding.of(EmbeddingServicer(embedder, Listing(spaces, shelf), settings.catalogs)),
-        Binding.of(SpaceServicer(learner, promotion, settings.catalogs)),
-    ]
-    return offered, recovery, sources
-
-
-def _spaces(
-    settings: EmbedderSettings, shelf: Shelf, serve: Callable[[str, str], ServedModel]
-) -> Spaces:
-    """The models of the settings, and those of fitted spaces if there is a folder for them."""
-    fixed = {
-        VISUAL: [serve(model, VISUAL) for model in settings.models],
-        TEXT: [serve(model, TEXT) for model in settings.text_models],
-    }
-    return Spaces(fixed, FittedModels(shelf, serve) if settings.spaces else None)
-
-
-def _folder(setting: str) -> Path | None:
-    return Path(setting) if setting else None
-
-
-def _store(settings: EmbedderSettings) -> SpaceStore | None:
-    return SpaceStore(Path(settings.spaces)) if settings.spaces else None
-
-
 async def main(settings: EmbedderSettings) -> None:
-    """Serve until told to stop. Triton may come and go: items say so meanwhile."""
+    """Serve until stopped. Triton may come and go: items report it meanwhile."""
     decoding, fetch = decoders(settings), fetcher(settings)
     await decoding.start()
     async with Triton(settings.triton_target, settings.infer_timeout_seconds) as triton:

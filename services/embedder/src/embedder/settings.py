@@ -49,7 +49,7 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     it, and spaces are fitted from its models. Empty: there is none."""
 
     spaces: str = ""
-    """Folder of the spaces that were fitted on catalogues; Triton's second model repository is
+    """Folder of the spaces that were fitted on catalogs; Triton's second model repository is
     `models` in it. Empty: none is fitted, and none is served."""
 
     fit_backbone: str = Field(default="efficientnet_lite2", pattern=r"^[a-z][a-z0-9_]{0,62}$")

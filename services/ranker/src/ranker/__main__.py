@@ -26,8 +26,9 @@ from ranker.servicer.profiles import ProfileServicer
 from ranker.servicer.ranking import RankingServicer
 from ranker.settings import RankerSettings
 from servicekit import config, telemetry
+from servicekit.clock import now_micros
 from servicekit.job_service import JobServicer
-from servicekit.jobs import Jobs, now_micros
+from servicekit.jobs import Jobs
 from servicekit.server import Binding, run, serve
 from servicekit.sql import Database
 

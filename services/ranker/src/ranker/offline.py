@@ -16,7 +16,7 @@ from ranker.evaluation.evaluate import Options
 from ranker.servicer.messages import message_of
 from ranker.training.fitting import fitted
 from ranker.training.subject import Given
-from servicekit.jobs import now_micros
+from servicekit.clock import now_micros
 from sightline.common.v1 import event_pb2, product_pb2
 from sightline.ranker.v1 import evaluation_pb2
 

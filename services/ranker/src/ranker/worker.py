@@ -21,7 +21,7 @@ from ranker.workers.jobs import Exporter, train_command, work
 from ranker.workers.nightly import Nightly
 from ranker.workers.publishing import Publisher
 from servicekit import config, telemetry
-from servicekit.jobs import now_micros
+from servicekit.clock import now_micros
 from servicekit.server import run
 
 

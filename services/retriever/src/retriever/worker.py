@@ -18,7 +18,7 @@ from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.loops import lead_in_turn
 from servicekit.config import load
-from servicekit.jobs import Lease, worker_id
+from servicekit.leases import Lease, worker_id
 from servicekit.server import run
 from servicekit.telemetry import configure_logging, get_logger, serve_metrics
 

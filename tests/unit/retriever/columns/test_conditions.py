@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from retriever.columns import conditions
 from retriever.columns.conditions import Conditions
 from retriever.columns.table import Table
+from sightline_rules.filter_checks import check
 from sightline_rules.filters import (
     All,
     Any,
@@ -24,7 +25,6 @@ from sightline_rules.filters import (
     Not,
     Operator,
     Time,
-    check,
     passes,
 )
 from tests.unit.retriever.adapters.milvus.test_filters import FACTS, FILTERS

@@ -16,7 +16,7 @@ from retriever.wiring import job_queue
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.loops import lead_in_turn
-from servicekit.jobs import Lease
+from servicekit.leases import Lease
 from servicekit.sql import Database
 from sightline_rules.photos import image_id
 from tests.fakes.embedder import FakeEmbedder

@@ -9,7 +9,7 @@ import pytest
 from retriever.indexing.writing import LeadershipLost
 from retriever.workers.leader import Leadership
 from retriever.workers.tasks import Backoff
-from servicekit.jobs import Lease
+from servicekit.leases import Lease
 from servicekit.sql import Database
 
 

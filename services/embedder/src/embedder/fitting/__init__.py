@@ -1,1 +1,1 @@
-"""Learning a visual space from a catalogue's labelled photos: features in, a map and a head out."""
+"""Learning a visual space from a catalog's labelled photos: features in, a map and a head out."""

@@ -1,9 +1,35 @@
-"""Learn a space: ``python -m embedder.fitting WORK``."""
+"""Learn a space: ``python -m embedder.fitting WORK``.
+
+What the process does with its order: evaluate by cross-validation, then fit on all.
+"""
 
 import sys
 from pathlib import Path
 
-from embedder.fitting import learning, process
+from embedder.domain.fitted import Evaluation, Fitted, Floats, Labelled
+from embedder.fitting import process
+from embedder.fitting.evaluate import evaluate
+from embedder.fitting.fit import Options, fit
+from embedder.fitting.measuring import Views
+from embedder.fitting.process import Order, Tell
+
+
+def learn(data: Labelled, baseline: Floats, order: Order, tell: Tell) -> tuple[Fitted, Evaluation]:
+    """Return the space and what it is worth beside the one in use. Raises FitInvalid."""
+    options = Options(max_dimension=order.max_dimension)
+    tell("evaluate", 0)
+    found = evaluate(
+        data,
+        options,
+        baseline,
+        order.baseline_model,
+        seed=order.seed,
+        views=Views(order.shopper_views, order.catalogue_views),
+        tell=lambda done, _: tell("evaluate", done),
+    )
+    tell("fit", 0)
+    return fit(data, options, order.seed), found
+
 
 if __name__ == "__main__":
-    process.main(Path(sys.argv[1]), learning.learn)
+    process.main(Path(sys.argv[1]), learn)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigh
 
-from embedder.fitting.model import KINDS, Floats, Labelled
+from embedder.domain.fitted import KINDS, Floats, Labelled
 
 Doubles = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]

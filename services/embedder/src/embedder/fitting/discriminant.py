@@ -2,7 +2,7 @@
 
 Linear discriminant analysis (Fisher 1936; Rao 1948) with both scatters shrunk. That within products
 is drawn towards that of the views of one photo, by how few products have several photos, and
-towards a multiple of the identity (Friedman 1989; Ledoit and Wolf 2004), so that no catalogue is
+towards a multiple of the identity (Friedman 1989; Ledoit and Wolf 2004), so that no catalog is
 too small. To that between products a share of all photos' is added, so that there are more
 directions than products less one: those that products need which nobody labelled. Where every
 product has one photo this is within-class covariance normalisation by views (Hatch, Kajarekar and
@@ -14,9 +14,9 @@ from typing import Final
 
 import numpy as np
 
+from embedder.domain.fitted import Floats
 from embedder.fitting.components import Doubles
 from embedder.fitting.folds import Integers
-from embedder.fitting.model import Floats
 
 _TINY: Final = 1e-30
 BY_VIEWS: Final = 50.0

@@ -1,18 +1,18 @@
-"""Whether a space is better than the one in use: cross-validation on the catalogue's own photos.
+"""Whether a space is better than the one in use: cross-validation on the catalog's own photos.
 
 Every figure is of photos that had no part in the map that it is measured with. Photos of one
-picture stay on one side. Where shoppers' photos and the catalogue's are told apart, shoppers ask,
-and the catalogue's photos are always there to be found, which is what the space is for.
+picture stay on one side. Where shoppers' photos and the catalog's are distinguished, shoppers ask,
+and the catalog's photos are always there to be found, which is what the space is for.
 """
 
 from collections.abc import Callable
 from functools import partial
 
+from embedder.domain.fitted import Evaluation, Figure, Floats, Labelled, Verdict
 from embedder.fitting import folds
 from embedder.fitting.fit import Options, check, fit_rows
 from embedder.fitting.head import classes_of
 from embedder.fitting.measuring import FOLDS, HALVES, NEAREST, Learn, Measuring, Views
-from embedder.fitting.model import Evaluation, Figure, Floats, Labelled, Verdict
 
 Tell = Callable[[int, int], None]
 """Told how many of how many maps have been measured."""
@@ -66,11 +66,11 @@ def judged(figures: tuple[Figure, ...], baseline_model: str) -> tuple[Verdict, s
     if found is None or found.baseline is None or found.gain_low is None or found.gain_high is None:
         return Verdict.INCONCLUSIVE, "no product has a photo that another of its photos could find"
     gain = found.value - found.baseline
-    told = (
+    sentence = (
         f"the nearest photo shows the same product for {found.value:.1%} of {found.queries} "
         f"photos, with {baseline_model} for {found.baseline:.1%}: {100 * gain:+.1f} points "
         f"({100 * found.gain_low:+.1f} to {100 * found.gain_high:+.1f})"
     )
     if found.gain_low > 0:
-        return Verdict.BETTER, told
-    return (Verdict.WORSE if found.gain_high < 0 else Verdict.INCONCLUSIVE), told
+        return Verdict.BETTER, sentence
+    return (Verdict.WORSE if found.gain_high < 0 else Verdict.INCONCLUSIVE), sentence

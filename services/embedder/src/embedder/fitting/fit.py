@@ -1,4 +1,4 @@
-"""A space learned from labelled photos: what a catalogue's own photos say about its products.
+"""A space learned from labelled photos: what a catalog's own photos say about its products.
 
 Whatever depends on the photos (how many dimensions, how sure the head is, how strong the text map)
 is chosen on photos that had no part in the map that it is chosen with: inner folds.
@@ -10,16 +10,16 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from embedder.domain.errors import FitInvalid
+from embedder.domain.fitted import KINDS, Fitted, Floats, Head, Labelled
 from embedder.fitting import folds
 from embedder.fitting.calibration import calibrated
 from embedder.fitting.components import Doubles, Rows, components
 from embedder.fitting.discriminant import Shrinkage, directions
 from embedder.fitting.folds import Integers
 from embedder.fitting.head import Classes, Linear, classes_of, regression
-from embedder.fitting.model import KINDS, Fitted, Floats, Head, Labelled
 from embedder.fitting.nearest import Booleans, averaged, hits
 from embedder.fitting.text_map import fit_text_map
-from embedder.model import FitInvalid
 
 MAX_DIMENSION: Final = 256
 INNER_FOLDS: Final = 3
@@ -145,7 +145,7 @@ class Inner:
             return None
         vectors = averaged(photos.points, turned)
         made = _regression(vectors, classes, np.ones(len(vectors), bool))
-        sure = calibrated(*self._known(turned.shape[1]), self._strangers(turned.shape[1]))
+        sure = calibrated(*self._known(turned.shape[1]), self._unseen(turned.shape[1]))
         return Head(
             categories=classes.paths,
             weights=np.asarray(made.weights / sure.temperature, np.float32),
@@ -172,7 +172,7 @@ class Inner:
             found.append(hits(vectors[asks], wanted, vectors[~held], shown, 1).astype(float))
         return np.concatenate(found)
 
-    def _told(
+    def _recognised(
         self, classes: Classes, held: Booleans, turned: Floats, asks: Booleans
     ) -> tuple[Doubles, Integers]:
         """Return the logits of photos that ask, by a head of those not held, and their classes."""
@@ -187,11 +187,11 @@ class Inner:
             held = self._folds == fold
             asks = held & (classes.numbers >= 0)
             if turned is not None and asks.any():
-                found.append(self._told(classes, held, turned[:, :size], asks))
+                found.append(self._recognised(classes, held, turned[:, :size], asks))
         logits, numbers = zip(*found, strict=True)
         return np.concatenate(logits), np.concatenate(numbers)
 
-    def _strangers(self, size: int) -> list[Doubles]:
+    def _unseen(self, size: int) -> list[Doubles]:
         """Return logits of photos of categories of which map and head have seen nothing."""
         classes, found = self._photos.classes, []
         parts = np.random.default_rng(self._seed).permutation(len(classes.paths)) % INNER_FOLDS
@@ -201,7 +201,7 @@ class Inner:
             turned = self._without(held)
             rest = classes.without(hidden)
             if turned is not None and len(rest.paths) > 1 and held.any():
-                found.append(self._told(rest, held, turned[:, :size], held)[0])
+                found.append(self._recognised(rest, held, turned[:, :size], held)[0])
         return found
 
 

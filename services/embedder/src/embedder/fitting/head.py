@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 from scipy.optimize import minimize
 
+from embedder.domain.fitted import Floats
 from embedder.fitting.components import Doubles
 from embedder.fitting.folds import Integers
-from embedder.fitting.model import Floats
 
 LEAST: Final = 3
-"""Pictures that a category needs to be told."""
+"""Pictures that a category needs to be learned."""
 PENALTY: Final = 1e-6
 STEPS: Final = 200
 Path = tuple[str, ...]
@@ -21,7 +21,7 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """The categories that a head tells."""
+    """The categories that a head knows."""
 
     paths: tuple[Path, ...]
     """In the order of their names."""

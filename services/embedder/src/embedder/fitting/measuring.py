@@ -7,15 +7,15 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from embedder.fitting import folds, space
+from embedder.domain.errors import FitInvalid
+from embedder.domain.fitted import CATALOGUE, SHOPPER, Figure, Fitted, Floats, Labelled, unit
+from embedder.fitting import folds
 from embedder.fitting.bootstrap import intervals
 from embedder.fitting.calibration import calibration_error
 from embedder.fitting.components import Rows
 from embedder.fitting.fit import Options, fit_rows
 from embedder.fitting.folds import Integers
-from embedder.fitting.model import CATALOGUE, SHOPPER, Figure, Fitted, Floats, Labelled
 from embedder.fitting.nearest import average_precisions, hits
-from embedder.model import FitInvalid
 
 FOLDS: Final = 5
 HALVES: Final = 2
@@ -247,7 +247,7 @@ class Measuring:
     def _category(
         self, fitted: Fitted, pairs: Sequence[tuple[Floats, Floats]], asked: Rows, train: Rows
     ) -> None:
-        """Take down which categories are told rightly, and how sure of them the head is."""
+        """Take down which categories are recognised, and how sure of them the head is."""
         head = fitted.head
         if head is None:
             return
@@ -257,13 +257,13 @@ class Measuring:
         if not known.any():
             return
         (queries, _), (asking, found) = pairs
-        chances = space.categories(head, queries[known])[:, :-1]
-        told, right = chances.argmax(axis=1), truth[asked[known]]
+        chances = head.chances(queries[known])[:, :-1]
+        best, right = chances.argmax(axis=1), truth[asked[known]]
         usable = truth[train] >= 0
         nearest = nearest_mean(asking[known], found[usable], truth[train[usable]])
         clusters = self._groups[asked[known]]
-        self._tally(CATEGORY).add(told == right, nearest == right, clusters)
-        self._surety.append((chances.max(axis=1), told == right))
+        self._tally(CATEGORY).add(best == right, nearest == right, clusters)
+        self._surety.append((chances.max(axis=1), best == right))
 
     def _unknown(self, fitted: Fitted, queries: Floats, asked: Rows) -> None:
         """Take down which photos of categories that the head has never heard of it says so of."""
@@ -273,9 +273,9 @@ class Measuring:
         known = {*head.categories, ()}
         strange = np.array([self._data.categories[row] not in known for row in asked], bool)
         if strange.any():
-            told = space.categories(head, queries[strange]).argmax(axis=1)
+            best = head.chances(queries[strange]).argmax(axis=1)
             clusters = self._products[asked[strange]]
-            self._tally(UNKNOWN).add(told == len(head.categories), None, clusters)
+            self._tally(UNKNOWN).add(best == len(head.categories), None, clusters)
 
     def _text(self, fitted: Fitted, found: Floats, rest: Rows) -> None:
         """Take down which titles find a photo of their product."""
@@ -284,7 +284,7 @@ class Measuring:
             return
         _, first = np.unique(self._products[rest], return_index=True)
         titled = rest[first][sentences[rest[first]].any(axis=1)]
-        queries = space.texts(text_map, sentences[titled])
+        queries = text_map.vectors(sentences[titled])
         wanted = self._products[titled]
         right = hits(queries, wanted, found, self._products[rest], TEXT_TOP)
         self._tally(TEXT).add(right, None, wanted)
@@ -298,13 +298,13 @@ def vectors(fitted: Fitted, data: Labelled, rows: Rows, views: int) -> Floats:
         features = data.features[block, :views]
         count = features.shape[1]
         flat = features.reshape(-1, features.shape[2])
-        each = space.embed(fitted, flat, np.repeat(data.kinds[block], count))
-        found[start : start + len(block)] = space.unit(each.reshape(len(block), count, -1).mean(1))
+        each = fitted.embed(flat, np.repeat(data.kinds[block], count))
+        found[start : start + len(block)] = unit(each.reshape(len(block), count, -1).mean(1))
     return found
 
 
 def nearest_mean(queries: Floats, photos: Floats, classes: Integers) -> Integers:
     """Return the class of each query: that whose photos' mean is next to it."""
     names = np.unique(classes)
-    means = space.unit(np.stack([photos[classes == name].mean(axis=0) for name in names]))
+    means = unit(np.stack([photos[classes == name].mean(axis=0) for name in names]))
     return np.asarray(names[(queries @ means.T).argmax(axis=1)])

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from embedder.domain.fitted import Floats, unit
 from embedder.fitting.folds import Integers
-from embedder.fitting.model import Floats
-from embedder.fitting.space import unit
 
 Booleans = npt.NDArray[np.bool_]
 _CELLS = 2**25

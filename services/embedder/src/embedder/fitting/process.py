@@ -5,8 +5,7 @@ how far it is, a line of JSON each. It yields to whatever else wants the process
 its standard input does: with the service that started it.
 """
 
-from __future__ import annotations
-
+import hashlib
 import importlib.util
 import json
 import os
@@ -15,22 +14,22 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
-from embedder.fitting import manifest, space
-from embedder.fitting.keeping import FeatureFolder
-from embedder.fitting.model import Evaluation, Fitted, Floats, Labelled, TextMap
-from embedder.model import FitInvalid
+from embedder.adapters.feature_folder import FeatureFolder
+from embedder.domain.errors import FitInvalid
+from embedder.domain.fitted import Evaluation, Fitted, Floats, Labelled, TextMap, unit
+from embedder.domain.manifest import CATEGORIES, TEXT_SUFFIX
 
 ORDER: Final = "order.json"
 RESULT: Final = "result.json"
 SENTENCES: Final = "sentences.npy"
 PROOF: Final = "proof.npz"
-"""Pixels of a few photos, and what the map gives of them in NumPy: see embedder.promote."""
+"""Pixels of a few photos, and what the map gives of them in NumPy: see embedder.spaces.promote."""
 GRAPH: Final = "1/model.onnx"
 BACKEND: Final = "1/model.py"
 NICE: Final = 15
@@ -96,13 +95,9 @@ ORDERS: Final = TypeAdapter(Order)
 RESULTS: Final = TypeAdapter(Result)
 
 
-class Learning(Protocol):
-    """How a space is learned and judged."""
-
-    def __call__(
-        self, data: Labelled, baseline: Floats, order: Order, tell: Tell
-    ) -> tuple[Fitted, Evaluation]:
-        """Raises FitInvalid."""
+Learn = Callable[[Labelled, Floats, Order, Tell], tuple[Fitted, Evaluation]]
+"""How a space is learned and judged, from photos and what the space in use gives of them. Raises
+FitInvalid."""
 
 
 def lacking() -> list[str]:
@@ -110,25 +105,25 @@ def lacking() -> list[str]:
     return [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
 
 
-def run(work: Path, learn: Learning, tell: Tell) -> Result:
+def run(work: Path, learn: Learn, tell: Tell) -> Result:
     """Fit what the order in `work` says; write the folders of its models there.
 
     Raises FitInvalid, and ValueError for a backbone that is no features model.
     """
-    from embedder.fitting import graph  # its onnx is an extra; the service starts without
+    from embedder.adapters import onnx  # its onnx is an extra; the service starts without
 
     order = ORDERS.validate_json((work / ORDER).read_bytes())
     data = labelled(order, work)
     baseline = _read(FeatureFolder(order.baseline), order.rows)[:, 0]
     fitted, evaluation = learn(data, baseline, order, tell)
     tell("write", 0)
-    made = graph.space_graph(order.backbone / GRAPH, fitted, order.catalog_id)
+    made = onnx.space_graph(order.backbone / GRAPH, fitted, order.catalog_id)
     result = _result(made, fitted, evaluation)
     folder = work / result.name
     _write_space(folder, made, fitted, order, result)
     _prove_space(work, folder, fitted, data, order)
     if fitted.text_map is not None:
-        folder = work / (result.name + manifest.TEXT_SUFFIX)
+        folder = work / (result.name + TEXT_SUFFIX)
         _write_text_map(folder, fitted.text_map, order)
         _prove_text_map(folder, fitted.text_map)
     return result
@@ -163,7 +158,7 @@ def _read(folder: FeatureFolder, rows: Sequence[Row]) -> Floats:
 
 
 def _result(made: bytes, fitted: Fitted, evaluation: Evaluation) -> Result:
-    sha256 = manifest.sha256_of(made)
+    sha256 = hashlib.sha256(made).hexdigest()
     return Result(
         name=f"visual_{sha256[:12]}",
         graph_sha256=sha256,
@@ -175,7 +170,9 @@ def _result(made: bytes, fitted: Fitted, evaluation: Evaluation) -> Result:
 
 
 def _write_space(folder: Path, made: bytes, fitted: Fitted, order: Order, result: Result) -> None:
-    from embedder.fitting import configuration  # its onnx is an extra; the service starts without
+    from embedder.adapters.triton import (
+        configuration,  # its onnx is an extra; the service starts without
+    )
 
     sizes = (result.dimension, result.categories + 1 if result.categories else 0)
     parameters = {
@@ -192,17 +189,18 @@ def _write_space(folder: Path, made: bytes, fitted: Fitted, order: Order, result
     _put(folder / GRAPH, made)
     _put(folder / BACKEND, (order.backbone / BACKEND).read_bytes())
     if fitted.head is not None:
-        _put(folder / manifest.CATEGORIES, json.dumps(fitted.head.categories).encode())
+        _put(folder / CATEGORIES, json.dumps(fitted.head.categories).encode())
 
 
 def _write_text_map(folder: Path, text_map: TextMap, order: Order) -> None:
-    from embedder.fitting import configuration, graph  # as above
+    from embedder.adapters import onnx
+    from embedder.adapters.triton import configuration  # as above
 
-    made = graph.text_graph(text_map)
+    made = onnx.text_graph(text_map)
     taken, given = text_map.weights.shape
     for path in configuration.paths(order.backbone):
         text = (order.backbone / path).read_text()
-        sha256 = manifest.sha256_of(made)
+        sha256 = hashlib.sha256(made).hexdigest()
         parameters = {"catalog": order.catalog_id, "text_version": order.text_version}
         config = configuration.of_text_map(text, folder.name, sha256, (taken, given), parameters)
         _put(folder / path, config.encode())
@@ -221,15 +219,15 @@ def _prove_space(work: Path, folder: Path, fitted: Fitted, data: Labelled, order
     kinds = data.kinds[rows]
     with np.load(work / PROOF, allow_pickle=False) as given:
         pixels = given["pixels"]
-    vectors = space.embed(fitted, data.features[rows, 0], kinds)
+    vectors = fitted.embed(data.features[rows, 0], kinds)
     _write_proof(folder, vectors, image=pixels, kind=kinds[:, None].astype(np.float32))
 
 
 def _prove_text_map(folder: Path, text_map: TextMap) -> None:
     """Of made-up sentences: a matrix is right or wrong whatever it is given."""
     shape = (2, len(text_map.weights))
-    sentences = space.unit(np.random.default_rng(0).normal(size=shape).astype(np.float32))
-    _write_proof(folder, space.texts(text_map, sentences), sentence=sentences)
+    sentences = unit(np.random.default_rng(0).normal(size=shape).astype(np.float32))
+    _write_proof(folder, text_map.vectors(sentences), sentence=sentences)
 
 
 def _put(path: Path, data: bytes) -> None:
@@ -248,7 +246,7 @@ def _leave_with_parent() -> None:
     os._exit(1)
 
 
-def main(work: Path, learn: Learning) -> None:
+def main(work: Path, learn: Learn) -> None:
     """Fit what the order in a folder says, and say what came of it."""
     os.nice(NICE)
     threading.Thread(target=_leave_with_parent, daemon=True).start()

@@ -9,11 +9,10 @@ from typing import Final
 
 import numpy as np
 
+from embedder.domain.fitted import Floats, TextMap, unit
 from embedder.fitting import folds
 from embedder.fitting.folds import Integers
-from embedder.fitting.model import Floats, TextMap
 from embedder.fitting.nearest import hits
-from embedder.fitting.space import texts, unit
 
 STRENGTHS: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Of the ridge, in that of the mean variance of a sentence's components."""
@@ -50,7 +49,7 @@ def _found(titles: Floats, looks: Floats, fold_of: Integers, strength: float) ->
     for fold in range(FOLDS):
         held = fold_of == fold
         made = ridge(titles[~held], looks[~held], strength)
-        asked = texts(made, titles[held])
+        asked = made.vectors(titles[held])
         right += int(hits(asked, everything[held], looks, everything, TOP).sum())
     return right / len(titles)
 

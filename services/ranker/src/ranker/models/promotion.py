@@ -12,8 +12,8 @@ from ranker.adapters.retriever import CollaborativeIndex
 from ranker.domain.errors import ModelUnproven
 from ranker.domain.model import ModelRecord, Verdict
 from ranker.record.models import ModelRegistry
+from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
-from servicekit.jobs import now_micros
 from servicekit.telemetry import get_logger
 
 FORCE = "promote it with force if you know better"

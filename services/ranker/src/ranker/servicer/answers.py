@@ -14,7 +14,7 @@ from ranker.ranking.order import Order
 from ranker.record.answers import Answer, AnswerQueue
 from ranker.servicer.replies import cause_number
 from ranker.servicer.requests import actor, check_range, refuse
-from servicekit.jobs import now_micros
+from servicekit.clock import now_micros
 from servicekit.requests import enter
 from servicekit.server import Context
 from sightline.ranker.v1 import answer_service_pb2 as pb

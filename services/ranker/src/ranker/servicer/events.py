@@ -31,8 +31,9 @@ from ranker.servicer.requests import (
     shopper,
     timestamp,
 )
+from servicekit.clock import now_micros
 from servicekit.errors import FieldViolation, ServiceError
-from servicekit.jobs import Jobs, now_micros
+from servicekit.jobs import Jobs
 from servicekit.requests import RequestInvalid, enter, page_place, page_size, page_token
 from servicekit.server import Context
 from servicekit.status import to_status

@@ -16,7 +16,8 @@ from ranker.servicer.jobs import job_message
 from ranker.servicer.messages import message_of
 from ranker.servicer.model_messages import describe, params_of, period, report_message
 from ranker.servicer.requests import DEFAULT_PAGE, LARGEST_PAGE, check_request_id
-from servicekit.jobs import Jobs, now_micros
+from servicekit.clock import now_micros
+from servicekit.jobs import Jobs
 from servicekit.requests import enter, page_place, page_size, page_token
 from servicekit.server import Context
 from servicekit.telemetry import get_logger

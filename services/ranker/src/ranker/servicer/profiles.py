@@ -15,7 +15,7 @@ from ranker.profiles.texts import Words
 from ranker.record.shoppers import ShopperRecord
 from ranker.servicer.messages import message_of
 from ranker.servicer.requests import actor, check_product_id, refuse
-from servicekit.jobs import now_micros
+from servicekit.clock import now_micros
 from servicekit.requests import enter
 from servicekit.server import Context
 from sightline.ranker.v1 import profile_service_pb2 as pb

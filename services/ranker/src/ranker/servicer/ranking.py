@@ -27,7 +27,7 @@ from ranker.servicer.candidates import (
 )
 from ranker.servicer.replies import DEFAULT, add_parts, add_reasons, policy_of, ranked, timings
 from ranker.servicer.requests import actor, check_range
-from servicekit.jobs import now_micros
+from servicekit.clock import now_micros
 from servicekit.requests import enter
 from servicekit.server import Context
 from servicekit.telemetry import Stages

@@ -27,7 +27,8 @@ from ranker.training.fitting import Progress, fitted
 from ranker.training.refit import State, state_arrays, state_of
 from ranker.training.search import Budget
 from ranker.training.subject import Given
-from servicekit.jobs import Jobs, now_micros
+from servicekit.clock import now_micros
+from servicekit.jobs import Jobs
 from servicekit.sql import Database
 from servicekit.telemetry import get_logger
 

@@ -23,8 +23,8 @@ from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
 from ranker.workers.options import Options
 from servicekit import telemetry
+from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
-from servicekit.jobs import now_micros
 from servicekit.sql import Database
 
 MOST_ANSWERS = 2_000

@@ -30,7 +30,8 @@ from ranker.record.selections import SelectionRecord
 from ranker.workers.options import Options
 from servicekit import telemetry
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
-from servicekit.jobs import Job, JobCancelled, JobClaimLost, Jobs, worker_id
+from servicekit.jobs import Job, JobCancelled, JobClaimLost, Jobs
+from servicekit.leases import worker_id
 
 MAX_ATTEMPTS = 3
 """A training that killed three workers will kill a fourth."""

@@ -12,7 +12,8 @@ from ranker.workers.jobs import finish
 from ranker.workers.options import Options
 from servicekit import telemetry
 from servicekit.errors import ServiceError, Unavailable
-from servicekit.jobs import Job, JobClaimLost, Jobs, worker_id
+from servicekit.jobs import Job, JobClaimLost, Jobs
+from servicekit.leases import worker_id
 
 
 class Publisher:

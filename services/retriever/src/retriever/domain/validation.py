@@ -14,7 +14,7 @@ from retriever.domain.product import (
     ProductDraft,
 )
 from servicekit.errors import FieldViolation
-from sightline_rules import categories, filters, ids
+from sightline_rules import categories, filter_checks, filters, ids
 from sightline_rules.filters import Availability, Money
 
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
@@ -133,7 +133,7 @@ def check_price(note: Note, given: Amount | None) -> Money | None:
     if given is None:
         return None
     try:
-        filters.check_currency(given.currency, "")
+        filter_checks.check_currency(given.currency, "")
     except filters.FilterInvalidError as error:
         note("price.currency_code", error.description)
     if not 0 <= given.nanos < 1_000_000_000 or given.nanos % 1_000:

@@ -13,8 +13,8 @@ from prometheus_client import Gauge
 
 from retriever.domain.metrics import catalog_label
 from retriever.ports.indexing import LagRecord
+from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
-from servicekit.jobs import now_micros
 
 GAUGE_SECONDS = 2.0
 LAG = Gauge(

@@ -29,7 +29,7 @@ from retriever.record.kept import Answers
 from retriever.record.labels import read_labels
 from retriever.record.offers import offer
 from retriever.record.texts import drop_blank, read_embedded, read_texts
-from servicekit.jobs import now_micros
+from servicekit.clock import now_micros
 from servicekit.sql import Database
 
 Clock = Callable[[], int]

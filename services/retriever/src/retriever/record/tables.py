@@ -4,7 +4,8 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from servicekit.jobs import jobs_table, leases_table
+from servicekit.jobs import jobs_table
+from servicekit.leases import leases_table
 from servicekit.schema import keys, texts
 
 metadata = sa.MetaData()

@@ -8,8 +8,9 @@ from retriever.domain.archive import generations_of
 from retriever.ports.backup import BackupRecord, BackupStore
 from retriever.servicer import messages as wire
 from retriever.servicer import vector_messages
+from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
-from servicekit.jobs import Jobs, now_micros
+from servicekit.jobs import Jobs
 from servicekit.requests import enter
 from servicekit.server import Context
 from servicekit.status import to_status

@@ -10,7 +10,7 @@ from retriever.servicer.messages import AVAILABILITY, MICROS, common_fields, val
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import filter_pb2
 from sightline.retriever.v1 import product_service_pb2
-from sightline_rules import filters
+from sightline_rules import filter_checks
 from sightline_rules.filters import (
     All,
     Any,
@@ -33,7 +33,7 @@ _OPERATOR = values_by_number(filter_pb2.Comparison.Operator.DESCRIPTOR, Operator
 def condition(message: filter_pb2.Filter) -> Filter:
     """A filter, checked. Raises FilterInvalid."""
     try:
-        return filters.check(_filter(message, "filter"))
+        return filter_checks.check(_filter(message, "filter"))
     except FilterInvalidError as error:
         raise FilterInvalid.at(error.path, error.description) from error
 
@@ -89,7 +89,7 @@ def _filters(message: filter_pb2.FilterList, path: str) -> tuple[Filter, ...]:
 def _comparison(given: filter_pb2.Comparison, path: str) -> Comparison:
     operator = _OPERATOR.get(given.operator)
     # Reported first: what an unknown field is compared with does not matter.
-    filters.rule_of(given.field, f"{path}.field")
+    filter_checks.rule_of(given.field, f"{path}.field")
     if operator is None:
         raise FilterInvalidError(f"{path}.operator", "is required")
     return Comparison(given.field, operator, _filter_value(given.value, f"{path}.value"))

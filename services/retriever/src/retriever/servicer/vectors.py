@@ -13,7 +13,7 @@ from retriever.search.search import Searcher, search
 from retriever.servicer import column_messages, filter_messages, vector_messages
 from retriever.servicer import messages as wire
 from servicekit import deadlines, telemetry
-from servicekit.jobs import now_micros
+from servicekit.clock import now_micros
 from servicekit.requests import enter
 from servicekit.server import Context
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb

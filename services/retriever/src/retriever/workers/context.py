@@ -85,7 +85,7 @@ class Worker:
     leadership: Leadership
     jobs: Jobs
     name: str
-    """Of this process alone; see servicekit.jobs.worker_id."""
+    """Of this process alone; see servicekit.leases.worker_id."""
     backups: BackupStore
     read_filter: Callable[[str], Filter]
     """The filter of a purge, from the job's parameters."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from retriever.indexing.writing import LeadershipLost
 from servicekit.errors import ServiceError
-from servicekit.jobs import Lease
+from servicekit.leases import Lease
 from servicekit.telemetry import get_logger
 
 log = get_logger()

@@ -13,6 +13,7 @@ from retriever.adapters.milvus import filters
 from retriever.domain.collections import SHAPE, shape_of, shaped
 from retriever.domain.filter_parts import top_categories
 from retriever.domain.index_values import Slice
+from sightline_rules.filter_checks import check
 from sightline_rules.filters import (
     All,
     Any,
@@ -27,7 +28,6 @@ from sightline_rules.filters import (
     Operator,
     Time,
     by_key,
-    check,
     passes,
 )
 

@@ -10,7 +10,7 @@ from retriever.domain.generation import Freshness, Generation
 from retriever.indexing.lag import LAG, MISMATCHED, PENDING, forget_lag, measure_lag
 from retriever.search.recall.metrics import RecallCollector
 from retriever.search.recall.watchdog import LEAST_LOOKS
-from servicekit.jobs import now_micros
+from servicekit.clock import now_micros
 from tests.unit.retriever.search.recall.test_subset import MADE
 from tests.unit.retriever.search.recall.test_watchdog import Watched
 

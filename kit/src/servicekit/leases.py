@@ -1,0 +1,89 @@
+"""Leases: names that let one process do a thing at a time. Needs the extra `sql`.
+
+A lease lasts until a time in the store, so that another process takes over from one that was
+killed. Clocks of processes that share a store must agree to well within a lease's seconds.
+"""
+
+import os
+import uuid
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, MetaData, Table
+
+from servicekit.clock import Clock, now_micros
+from servicekit.sql import Database
+
+
+def leases_table(metadata: MetaData) -> Table:
+    """The table `leases` in `metadata`."""
+    return Table(
+        "leases",
+        metadata,
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("owner", sa.Text, nullable=False),
+        sa.Column("lease_until", sa.BigInteger, nullable=False),
+    )
+
+
+class Lease:
+    """A name that one owner holds at a time. Its table comes from `leases_table`."""
+
+    def __init__(
+        self, db: Database, name: str, owner: str, seconds: float, *, clock: Clock = now_micros
+    ) -> None:
+        """`owner` must be of this process alone (see `worker_id`)."""
+        self._db = db
+        self._name, self._owner, self._micros = name, owner, int(seconds * 1e6)
+        self._clock = clock
+        self._t = leases_table(MetaData())
+
+    async def acquire(self) -> bool:
+        """Take the name if it is free, ours, or its time ran out. Whether it is ours now."""
+        t = self._t
+
+        def take(connection: Connection) -> bool:
+            now = self._clock()
+            values = {"owner": self._owner, "lease_until": now + self._micros}
+            free = sa.or_(t.c.owner == self._owner, t.c.lease_until < now)
+            taken = connection.execute(
+                sa.update(t).where(t.c.name == self._name, free).values(values)
+            )
+            if taken.rowcount:
+                return True
+            if connection.execute(sa.select(t).where(t.c.name == self._name)).first():
+                return False
+            connection.execute(sa.insert(t).values(name=self._name, **values))
+            return True
+
+        try:
+            return await self._db.write(take)
+        except sa.exc.IntegrityError:  # PostgreSQL: another process was quicker
+            return False
+
+    async def renew(self) -> bool:
+        """Hold it for `seconds` more. False: it was lost, stop at once what it protects."""
+        t = self._t
+
+        def extend(connection: Connection) -> bool:
+            now = self._clock()
+            ours = (t.c.name == self._name, t.c.owner == self._owner, t.c.lease_until >= now)
+            changed = connection.execute(
+                sa.update(t).where(*ours).values(lease_until=now + self._micros)
+            )
+            return bool(changed.rowcount)
+
+        return await self._db.write(extend)
+
+    async def release(self) -> None:
+        """Give it up if it is ours."""
+        t = self._t
+        await self._db.write(
+            lambda c: c.execute(
+                sa.delete(t).where(t.c.name == self._name, t.c.owner == self._owner)
+            )
+        )
+
+
+def worker_id(name: str) -> str:
+    """An id of this process that none has had before, e.g. `retriever-worker-4711-9f86d081`."""
+    return f"{name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

@@ -1,0 +1,67 @@
+"""What a features model gave of photos, kept by their content: a fit that is begun again, or with
+another seed, computes only what is new.
+"""
+
+import contextlib
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from embedder.domain.fitted import Floats
+
+KEPT_DAYS: Final = 30
+"""Days after its last use for which a photo's features are kept."""
+
+
+class FeatureFolder:
+    """``<root>/<2 hex>/<sha256>.npy``: float32 [views, f] of a photo, by one model."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` is made when the first photo is kept."""
+        self._root = root
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._root
+
+    def has(self, photo: str) -> bool:
+        """Say whether a photo's features are here, and note that they are wanted."""
+        try:
+            os.utime(self._path(photo))
+        except OSError:
+            return False
+        return True
+
+    def read(self, photo: str) -> Floats:
+        """Return the features of a photo that is here. Raises OSError or ValueError."""
+        found: Floats = np.load(self._path(photo), allow_pickle=False)
+        return found
+
+    def keep(self, photo: str, features: Floats) -> None:
+        """Keep a photo's features, whole or not at all."""
+        path = self._path(photo)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(f".{os.getpid()}")
+        with fresh.open("wb") as file:
+            np.save(file, np.ascontiguousarray(features, np.float32), allow_pickle=False)
+        fresh.replace(path)
+
+    def _path(self, photo: str) -> Path:
+        return self._root / photo[:2] / f"{photo}.npy"
+
+
+def forget(root: Path, days: float = KEPT_DAYS) -> None:
+    """Delete below `root` what was not wanted for so many days."""
+    end = time.time() - days * 86400
+    for path in root.glob("*/*/*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < end:
+                path.unlink()
+    for model in root.glob("*"):
+        if not any(path.is_file() for path in model.glob("*/*")):
+            shutil.rmtree(model, ignore_errors=True)

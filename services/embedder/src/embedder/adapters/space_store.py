@@ -1,0 +1,264 @@
+"""Fitted spaces in a folder that the embedder and Triton share.
+
+    <root>/candidates/visual_<12 hex>/     fitted, not promoted; with visual_<12 hex>_text/ beside
+    <root>/models/…                        Triton's second model repository: what serves
+    <root>/retired/…                       taken out of service
+    <root>/features/<features model>/…     what was computed of photos, by their content
+    <root>/work/…                          a fit that is under way
+
+A folder appears whole or not at all: it is written elsewhere on the same file system and renamed.
+A space that has a folder under `candidates` or `retired` is not in service, though one under
+`models` may be there too: a promotion that was cut short, or that is under way.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from embedder.domain.errors import SpaceNotFound
+from embedder.domain.manifest import (
+    MANIFEST,
+    MANIFESTS,
+    MAX_BYTES,
+    TEXT_SUFFIX,
+    Manifest,
+    SpaceDamaged,
+    Standing,
+)
+from servicekit.telemetry import get_logger
+
+log = get_logger()
+
+
+ABANDONED_SECONDS: Final = 86400.0
+"""No fit takes so long."""
+
+
+WORK: Final = "work"
+_OUT_OF_SERVICE: Final = (Standing.CANDIDATE, Standing.RETIRED)
+
+
+class SpaceStore:
+    """The folder. Every method may block for as long as files do."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` and what it holds are made when first needed."""
+        self._root = root
+        self._logged: dict[Path, str] = {}
+        """Of damaged spaces, what was logged, and of what: each damage is logged once."""
+
+    @property
+    def features(self) -> Path:
+        """Where features of photos are kept."""
+        return self._root / "features"
+
+    def prepare(self) -> None:
+        """Make the folders. Raises OSError."""
+        for standing in Standing:
+            (self._root / standing).mkdir(parents=True, exist_ok=True)
+        self._work.mkdir(exist_ok=True)
+
+    def folder(self, name: str, standing: Standing) -> Path:
+        """Return a space's folder there, which may not exist. `name` is a manifest's."""
+        return self._root / standing / name
+
+    def work(self) -> Path:
+        """Return a new folder for a fit; what one leaves that was killed is swept by `sweep`."""
+        self._work.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=self._work))
+
+    def sweep(self) -> None:
+        """Delete what fits and moves left that were killed, long enough ago to be sure of it."""
+        for path in self._work.glob("*"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                    shutil.rmtree(path, ignore_errors=True)
+
+    def spaces(self, catalog_id: str) -> Iterator[tuple[Manifest, Standing]]:
+        """Yield a catalog's fitted spaces, the newest first, without damaged ones."""
+        found = {}
+        for standing in (Standing.SERVING, *_OUT_OF_SERVICE):  # the later ones decide
+            for each in self._manifests(standing):
+                if each.catalog_id == catalog_id:
+                    found[each.name] = each, standing
+        yield from sorted(found.values(), key=lambda each: each[0].create_time, reverse=True)
+
+    def find(self, catalog_id: str, wanted: str) -> tuple[Manifest, Standing]:
+        """Return a catalog's space by its version or name. Raises SpaceNotFound."""
+        for each, standing in self.spaces(catalog_id):
+            if wanted in {each.version, each.name}:
+                return each, standing
+        raise SpaceNotFound
+
+    def add(self, work: Path, found: Manifest) -> None:
+        """Make a candidate of what lies in a folder of `work`, under its names there.
+
+        One that was fitted before to the same map, photos and settings stays where it is.
+        """
+        self.prepare()
+        (work / found.name / MANIFEST).write_bytes(found.written())
+        with contextlib.suppress(SpaceNotFound):
+            self.find(found.catalog_id, found.name)
+            return
+        for name in found.models:
+            _sync(work / name)
+            _replace(work / name, self.folder(name, Standing.CANDIDATE))
+
+    def check(self, found: Manifest, standing: Standing) -> None:
+        """Raise SpaceDamaged unless the files of a space are those that were written."""
+        wanted = {found.name: found.files, found.text_name: found.text_files}
+        for name in found.models:
+            check(self.folder(name, standing), wanted[name])
+
+    def offer(self, found: Manifest, standing: Standing) -> None:
+        """Copy a space to where Triton looks; it stays where it is until `settle`."""
+        for name in found.models:
+            copy = self.work() / name
+            shutil.copytree(self.folder(name, standing), copy)
+            _sync(copy)
+            _replace(copy, self.folder(name, Standing.SERVING))
+            copy.parent.rmdir()
+
+    def withdraw(self, found: Manifest) -> None:
+        """Take back what `offer` copied."""
+        for name in found.models:
+            shutil.rmtree(self.folder(name, Standing.SERVING), ignore_errors=True)
+
+    def settle(self, found: Manifest, standing: Standing, *, forced: bool) -> Manifest:
+        """End a promotion: the space is in service. Return its manifest as it is now."""
+        settled = replace(found, forced=forced)
+        path = self.folder(found.name, Standing.SERVING) / MANIFEST
+        _write(path, settled.written(), self._work)
+        for name in reversed(found.models):
+            _discard(self.folder(name, standing), self._work)
+        return settled
+
+    def retire(self, found: Manifest) -> None:
+        """Move a space that served to the retired ones."""
+        for name in found.models:
+            _replace(self.folder(name, Standing.SERVING), self.folder(name, Standing.RETIRED))
+
+    @property
+    def _work(self) -> Path:
+        return self._root / WORK
+
+    def _manifests(self, standing: Standing) -> Iterator[Manifest]:
+        for path in sorted((self._root / standing).glob("visual_*")):
+            if path.name.endswith(TEXT_SUFFIX):
+                continue
+            try:
+                yield read(path)
+            except SpaceDamaged as error:
+                self._log(path, error)
+
+    def _log(self, folder: Path, error: SpaceDamaged) -> None:
+        """Log why a space is left out, once for the same file: whoever watches the suite reads the
+        folder every few seconds."""
+        found = f"{_changed(folder / MANIFEST)} {error}"
+        if self._logged.get(folder) != found:
+            self._logged[folder] = found
+            log.warning("fitted space left out", reason=str(error))
+
+
+def _changed(path: Path) -> int:
+    """Return when a file was changed last, in nanoseconds since 1970; 0 = it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Rename a folder, in the place of one that may be there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        _discard(target, target.parent.parent / WORK)
+    source.rename(target)
+    _sync_folder(target.parent)
+
+
+def _discard(folder: Path, into: Path) -> None:
+    """Have a folder gone at once, then delete its files."""
+    with (
+        contextlib.suppress(FileNotFoundError),
+        tempfile.TemporaryDirectory(dir=into, ignore_cleanup_errors=True) as bin_,
+    ):
+        folder.rename(Path(bin_) / folder.name)
+
+
+def _write(path: Path, data: bytes, work: Path) -> None:
+    with tempfile.NamedTemporaryFile(dir=work, delete=False) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(path)
+
+
+def _sync(folder: Path) -> None:
+    """Make a folder's files durable."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read(folder: Path) -> Manifest:
+    """Return the manifest in a folder. Raises SpaceDamaged."""
+    path = folder / MANIFEST
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SpaceDamaged(f"{path.name} of {folder.name} is too large")
+        found = MANIFESTS.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise SpaceDamaged(f"{folder.name} has no sound {path.name}") from error
+    if found.name != folder.name:
+        raise SpaceDamaged(f"{folder.name} holds the manifest of another space")
+    return found
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of a folder's files by their paths in it, without its manifest's."""
+    found = {path.relative_to(folder).as_posix(): sha256(path) for path in _files(folder)}
+    found.pop(MANIFEST, None)
+    return found
+
+
+def check(folder: Path, wanted: dict[str, str]) -> None:
+    """Raise SpaceDamaged unless a folder holds these files, byte by byte, and no other."""
+    found = hashes(folder)
+    if wrong := sorted(name for name, _ in found.items() ^ wanted.items()):
+        raise SpaceDamaged(
+            f"{folder.name}: not as it was written: {', '.join(dict.fromkeys(wrong))}"
+        )
+
+
+def sha256(path: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise SpaceDamaged(f"{folder.name} holds a link: {path.name}")
+        if path.is_file():
+            yield path

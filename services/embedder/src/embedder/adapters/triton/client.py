@@ -1,0 +1,233 @@
+"""Calls to Triton: what it serves, what it is to serve, and inferences."""
+
+import asyncio
+import functools
+import itertools
+import secrets
+import socket
+import zlib
+from collections.abc import Callable, Collection, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+import tritonclient.grpc.aio as triton
+from prometheus_client import Counter, Gauge
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from embedder.adapters.triton.description import CATEGORY, OUTPUTS, described
+from embedder.adapters.triton.errors import translate, uncontrolled
+from embedder.domain.errors import (
+    DeadlinePassed,
+    EmbedderUnavailable,
+    ModelFailed,
+    ProcessLost,
+)
+from embedder.domain.models import CHECKSUM, Description, Inferred, Tensors
+from servicekit import deadlines
+from servicekit.errors import DeadlineExceeded
+from servicekit.interceptors import outgoing_metadata
+
+_NUMBERS: Final = itertools.count(secrets.randbits(59))
+"""Those of requests; embedders that share a server should not count alike."""
+
+RESERVE: Final = 0.01
+"""Seconds of the caller's deadline that are kept back to report that Triton was too slow."""
+
+CONTROL_SECONDS: Final = 120.0
+"""Within which a server has to load or unload a model; TensorRT may build an engine first."""
+
+UP: Final = Gauge("sightline_triton_up", "Whether Triton answered the last call.", ("model",))
+
+STRAY: Final = Counter(
+    "sightline_triton_stray_answers",
+    "Answers that were not those to their request, and were refused.",
+    ("model",),
+)
+
+READY: Final = "READY"
+_SERVED: Final = frozenset({READY, "LOADING"})
+"""States of the repository index in which a model answers, or does so soon."""
+
+
+class Triton:
+    """One model server: its models as Inferences, and what its repository holds."""
+
+    def __init__(self, target: str, timeout: float) -> None:
+        """Connect on first use; to be called where an event loop runs. `timeout` in seconds."""
+        self._timeout = timeout
+        if "://" not in target and not target.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
+            target = f"dns:///{target}"
+        self._target = target
+        self._client = triton.InferenceServerClient(target, channel_args=_channel_args())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self._client.close()
+
+    def inference(self, model: str) -> "TritonInference":
+        """Return one of its models; whether it is there shows when it is asked."""
+        return TritonInference(self, model)
+
+    async def loaded(self) -> Collection[str]:
+        """Return the models that it serves, or serves again soon; see ports.Repository."""
+        index = await self._index(self._client)
+        return {name for name, state in index.items() if state in _SERVED}
+
+    async def states(self) -> Mapping[str, str]:
+        """Return the state of each model in every server behind the target; see ports.ModelServer.
+
+        Where they differ, that of one that does not serve it.
+        """
+        found: dict[str, str] = {}
+        for address in await addresses(self._target):
+            async with triton.InferenceServerClient(address, channel_args=_channel_args()) as one:
+                for name, state in (await self._index(one)).items():
+                    if found.get(name, READY) == READY:
+                        found[name] = state
+        return found
+
+    async def _index(self, client: Any) -> dict[str, str]:
+        answer = await self.call("", client.get_model_repository_index)
+        return {entry.name: entry.state for entry in answer.models}
+
+    async def load(self, model: str) -> None:
+        """Return once every server serves a model; see ports.ModelControl."""
+        await self._control("load_model", model)
+
+    async def unload(self, model: str) -> None:
+        """Return once no server is asked for a model any more; see ports.ModelControl."""
+        await self._control("unload_model", model)
+
+    async def _control(self, method: str, model: str) -> None:
+        """Call each server behind the target, not only the one whose turn it is."""
+        for address in await addresses(self._target):
+            async with triton.InferenceServerClient(address, channel_args=_channel_args()) as one:
+                try:
+                    await getattr(one, method)(model, client_timeout=CONTROL_SECONDS)
+                except InferenceServerException as error:
+                    raise uncontrolled(error, model) from error
+
+    async def config(self, model: str) -> Any:
+        """Return a model's ModelConfigResponse."""
+        return await self.call(model, self._client.get_model_config, model)
+
+    async def infer(self, model: str, inputs: Tensors, request_id: str) -> Any:
+        """Return a model's InferResult."""
+        given = []
+        for name, values in inputs.items():
+            tensor = triton.InferInput(name, values.shape, np_to_triton_dtype(values.dtype))
+            given.append(tensor.set_data_from_numpy(values))
+        infer = functools.partial(self._client.infer, request_id=request_id)
+        return await self.call(model, infer, model, given)
+
+    async def call(self, model: str, function: Callable[..., Any], *arguments: object) -> Any:
+        """Call Triton within the caller's deadline, and translate what goes wrong.
+
+        `model`: whose metric shows that it answered; empty = none's.
+        """
+        try:
+            timeout = deadlines.budget(RESERVE, self._timeout)
+        except DeadlineExceeded as error:
+            raise DeadlinePassed from error
+        try:
+            answer = await function(
+                *arguments, client_timeout=timeout, headers=outgoing_metadata() or None
+            )
+        except InferenceServerException as error:
+            meant = translate(error, own_limit=timeout == self._timeout)
+            if model and not isinstance(meant, DeadlinePassed):  # which says nothing of Triton
+                UP.labels(model).set(not isinstance(meant, EmbedderUnavailable))
+            raise meant from error
+        if model:
+            UP.labels(model).set(1)
+        return answer
+
+
+class TritonInference:
+    """A model in Triton as the embedder's Inference."""
+
+    def __init__(self, server: Triton, model: str) -> None:
+        self.model = model
+        self._server = server
+        self._checksums = True
+        """Whether its answers have checksums; until its configuration says that they have not."""
+
+    async def describe(self) -> Description:
+        """Read the model's configuration; see ports.Inference."""
+        found = described(await self._server.config(self.model))
+        self._checksums = found.checksums
+        return found
+
+    async def infer(self, inputs: Tensors) -> Inferred:
+        """Run the model; see ports.Inference. Raises ProcessLost when it answered another one."""
+        number = str(next(_NUMBERS))
+        result = await self._server.infer(self.model, inputs, number)
+        if not await self._is_own(result, number, inputs):
+            STRAY.labels(self.model).inc()
+            raise ProcessLost("the model answered another request")
+        vectors = next((v for o in OUTPUTS if (v := result.as_numpy(o)) is not None), None)
+        if vectors is None:
+            raise ModelFailed(f"the model's answer has no output {' or '.join(OUTPUTS)}")
+        version = result.get_response().model_version
+        return Inferred(np.asarray(vectors, np.float32), str(version), result.as_numpy(CATEGORY))
+
+    async def _is_own(self, result: Any, number: str, inputs: Tensors) -> bool:
+        """Whether an answer is that to this request, as far as the model says it."""
+        given = result.as_numpy(CHECKSUM)
+        if given is None:  # torn, or from another model than it was
+            return not self._checksums or not (await self.describe()).checksums
+        return bool((given == _checksum(number, inputs, result.get_response())).all())
+
+
+def _checksum(request_id: str, inputs: Tensors, answer: Any) -> int:
+    """Return what the output CHECKSUM of a ModelInferResponse has to be."""
+    found = zlib.crc32(request_id.encode())
+    for name in sorted(inputs):
+        found = zlib.crc32(np.ascontiguousarray(inputs[name]).data, found)
+    outputs = zip([o.name for o in answer.outputs], answer.raw_output_contents, strict=False)
+    for name, content in sorted(outputs):
+        if name != CHECKSUM:
+            found = zlib.crc32(content, found)
+    return found
+
+
+async def addresses(target: str) -> list[str]:
+    """Return the servers behind a target; the target itself when it can't be looked up."""
+    host, found, port = target.removeprefix("dns:///").rpartition(":")
+    if not found or not port.isdecimal():
+        return [target]
+    try:
+        looked_up = await asyncio.get_running_loop().getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM
+        )
+    except OSError:
+        return [target]
+    addresses = {each[4][0] for each in looked_up}
+    return [
+        f"[{each}]:{port}" if ":" in str(each) else f"{each}:{port}" for each in sorted(addresses)
+    ]
+
+
+def _channel_args() -> list[tuple[str, Any]]:
+    return [
+        ("grpc.lb_policy_name", "round_robin"),
+        # The default waits up to two minutes before it looks for a lost server again.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1000),
+        ("grpc.min_reconnect_backoff_ms", 1000),
+        ("grpc.dns_min_time_between_resolutions_ms", 2000),
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]

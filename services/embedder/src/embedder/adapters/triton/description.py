@@ -1,0 +1,93 @@
+"""What a model's configuration in Triton says of it: deploy/triton/README.md."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from embedder.domain.errors import ModelNotReady
+from embedder.domain.models import CHECKSUM, Description
+from embedder.domain.photos import MAX_VIEWS
+from embedder.domain.recipes import Recipe, Sentences, StepsInvalidError, Tokens, parse_steps
+
+OUTPUTS: Final = ("embedding", "features")
+"""A model has one of them: its vectors."""
+CATEGORY: Final = "category"
+"""The second output of a model with a head."""
+_VERSION_HASH: Final = re.compile(r"version_(\d+)_sha256")
+
+
+def described(response: Any) -> Description:
+    """Read what the embedder needs from a ModelConfigResponse.
+
+    Raises ModelNotReady when the model is not of the form that deploy/triton/README.md describes.
+    """
+    config = response.config
+    parameters = {key: value.string_value for key, value in config.parameters.items()}
+    versions = {key: _VERSION_HASH.fullmatch(key) for key in parameters}
+    taken = {tensor.name: list(tensor.dims) for tensor in config.input}
+    given = {tensor.name: list(tensor.dims) for tensor in config.output}
+    try:
+        ((dimension,),) = [given[name] for name in OUTPUTS if name in given]
+        (category,) = given.get(CATEGORY, [1])
+        found = Description(
+            model=config.name,
+            space=parameters["space"],
+            dimension=dimension,
+            recipe=_recipe(taken, parameters),
+            precision=parameters["precision"],
+            licence=parameters.get("licence", ""),
+            hashes={match[1]: parameters[key] for key, match in versions.items() if match},
+            max_batch=config.max_batch_size,
+            instances=max(1, sum(group.count for group in config.instance_group)),
+            catalog=parameters.get("catalog", ""),
+            cameras="kind" in taken,
+            categories=category - 1,
+            shopper_views=int(parameters.get("shopper_views", "1")),
+            catalogue_views=int(parameters.get("catalogue_views", "1")),
+            create_time=float(parameters.get("create_time", "0")),
+            checksums=CHECKSUM in given,
+        )
+    except StepsInvalidError as error:
+        raise ModelNotReady(f"the parameter preprocessing of {config.name}: {error}") from error
+    except (KeyError, ValueError) as error:
+        raise _foreign(config.name) from error
+    if not _usable(found):
+        raise _foreign(config.name)
+    return found
+
+
+def _recipe(
+    taken: Mapping[str, list[int]], parameters: Mapping[str, str]
+) -> Recipe | Tokens | Sentences:
+    """Say what the model takes; raises KeyError or ValueError when that is nothing we can give."""
+    match sorted(taken):
+        case ["image"] | ["image", "kind"]:
+            side, width, channels = taken["image"]
+            if (width, channels) != (side, 3) or taken.get("kind", [1]) != [1]:
+                raise ValueError("not of one square RGB photo a row")
+            done = parse_steps(parameters.get("preprocessing", ""))
+            return Recipe(side, float(parameters["crop"]), parameters["normalisation"], done)
+        case ["attention_mask", "input_ids"]:
+            return Tokens(int(parameters["tokens"]), parameters["tokenizer_sha256"])
+        case ["sentence"]:
+            (dimension,) = taken["sentence"]
+            return Sentences(dimension, parameters.get("text_version", ""))
+        case _:
+            raise ValueError("neither photos nor texts")
+
+
+def _usable(found: Description) -> bool:
+    match found.recipe:
+        case Recipe(side, crop):
+            fits = side > 0 and 0 < crop <= 1
+        case Tokens(most):
+            fits = most > 0
+        case Sentences(dimension):
+            fits = dimension > 0
+    views = {found.shopper_views, found.catalogue_views}
+    sizes = min(found.dimension, found.max_batch, found.categories + 1)
+    return fits and sizes > 0 and views <= set(range(1, MAX_VIEWS + 1)) and bool(found.hashes)
+
+
+def _foreign(model: str) -> ModelNotReady:
+    return ModelNotReady(f"this service does not understand the configuration of {model}")

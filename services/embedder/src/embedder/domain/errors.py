@@ -1,0 +1,199 @@
+"""The errors of the embedder, each with its reason on the wire.
+
+ServiceError
+├── InvalidArgument
+│   ├── BatchInvalid             BATCH_INVALID              no items, or too many
+│   ├── ItemEmpty                ITEM_EMPTY                 neither a photo nor a text
+│   ├── TextInvalid              TEXT_INVALID               no characters, or too many
+│   ├── BoxInvalid               BOX_INVALID                no rectangle within a photo
+│   ├── ViewsInvalid             VIEWS_INVALID              fewer than none, or too many
+│   ├── PhotoUndecodable         IMAGE_UNDECODABLE          not a whole photo of a format we take
+│   ├── PhotoTooLarge            IMAGE_TOO_LARGE            over the cap on bytes, pixels or memory
+│   └── (servicekit.fetch)       URI_FORBIDDEN              nothing is fetched from there
+├── NotFound
+│   ├── SpaceUnavailable         SPACE_UNAVAILABLE          no such space, or not for such items
+│   └── SpaceNotFound            SPACE_NOT_FOUND            no fitted space of this version or name
+├── FailedPrecondition
+│   ├── SpaceVersionUnavailable  SPACE_VERSION_UNAVAILABLE  no model serves this version
+│   ├── ModelNotReady            MODEL_NOT_READY            Triton's model is none that we can use
+│   ├── ClassifierUnavailable    CLASSIFIER_UNAVAILABLE     no fitted space with a head serves
+│   ├── FitInvalid               FIT_INVALID                no space can be fitted on such photos
+│   ├── FitUnavailable           FIT_UNAVAILABLE            this service can fit no spaces
+│   ├── PromotionRefused         PROMOTION_REFUSED          not proven better, and not forced
+│   └── (servicekit.fetch)       URI_UNREADABLE             the address gave no file
+├── Unavailable
+│   ├── EmbedderUnavailable      EMBEDDER_UNAVAILABLE       Triton does not answer
+│   │   ├── ProcessLost          EMBEDDER_UNAVAILABLE       a process of the model ended, or strays
+│   │   └── ModelSilent          EMBEDDER_UNAVAILABLE       Triton takes too long
+│   └── FitInProgress            FIT_IN_PROGRESS            another space is being fitted here
+├── ResourceExhausted
+│   └── QueueFull                EMBED_QUEUE_FULL           too many items wait, or for too long
+├── DeadlineExceeded
+│   └── DeadlinePassed           DEADLINE_EXCEEDED          the caller's time is used up
+└── Internal
+    ├── FitFailed                FIT_FAILED                 the process that fits ended by itself
+    └── ModelFailed              MODEL_FAILED               the model broke, or its vector is bad
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from embedder.domain.items import MAX_ITEMS, MAX_TEXT
+from embedder.domain.photos import MAX_VIEWS
+from servicekit.errors import (
+    DeadlineExceeded,
+    FailedPrecondition,
+    FieldViolation,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+)
+
+RETRY_AFTER = timedelta(seconds=1)
+
+
+class BatchInvalid(InvalidArgument, reason="BATCH_INVALID"):
+    """The batch has no items, or too many."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"a batch has 1 to {MAX_ITEMS} items, this one {count}",
+            violations=[FieldViolation("items", f"wanted 1 to {MAX_ITEMS} items")],
+        )
+
+
+class ItemEmpty(InvalidArgument, reason="ITEM_EMPTY"):
+    """The item holds nothing to embed."""
+
+    message = "the item holds neither a photo, nor its address, nor a text"
+
+
+class TextInvalid(InvalidArgument, reason="TEXT_INVALID"):
+    """The text is empty or too long."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__(f"a text has 1 to {MAX_TEXT} characters, this one {length}")
+
+
+class BoxInvalid(InvalidArgument, reason="BOX_INVALID"):
+    """The box is no rectangle within a photo."""
+
+
+class ViewsInvalid(InvalidArgument, reason="VIEWS_INVALID"):
+    """No photo is looked at so often."""
+
+    def __init__(self, views: int) -> None:
+        super().__init__(
+            f"1 to {MAX_VIEWS} views are taken of a photo, or 0 for the space's own number, "
+            f"not {views}"
+        )
+
+
+class PhotoUndecodable(InvalidArgument, reason="IMAGE_UNDECODABLE"):
+    """The bytes are not a whole photo of a format that is taken."""
+
+
+class PhotoTooLarge(InvalidArgument, reason="IMAGE_TOO_LARGE"):
+    """The photo is over the cap on bytes, pixels or memory."""
+
+
+class SpaceUnavailable(NotFound, reason="SPACE_UNAVAILABLE"):
+    """There is no such space, or it does not take this kind of item."""
+
+
+class SpaceVersionUnavailable(FailedPrecondition, reason="SPACE_VERSION_UNAVAILABLE"):
+    """No model serves this version of the space now."""
+
+    def __init__(self, space: str, served: Sequence[str]) -> None:
+        """`served`: the versions that are, the default one first."""
+        versions = ",".join(served)
+        super().__init__(
+            f"this version of the space {space} is not served; served: {versions or 'none'}",
+            metadata={"space": space, "served_versions": versions},
+        )
+
+
+class ModelNotReady(FailedPrecondition, reason="MODEL_NOT_READY"):
+    """Triton answers, but this service can't use its model; an operator has to act."""
+
+
+class ClassifierUnavailable(FailedPrecondition, reason="CLASSIFIER_UNAVAILABLE"):
+    """No space that serves the catalog has categories."""
+
+
+class EmbedderUnavailable(Unavailable, reason="EMBEDDER_UNAVAILABLE"):
+    """Triton does not answer; the same item may succeed in a moment."""
+
+    retry_after = RETRY_AFTER
+
+
+class ProcessLost(EmbedderUnavailable):
+    """A process in which Triton runs the model has ended, or gives a request the answer to another
+    one; the others may go on."""
+
+
+class ModelSilent(EmbedderUnavailable):
+    """Triton took longer than this service waits."""
+
+    message = "the model server takes too long"
+
+
+class QueueFull(ResourceExhausted, reason="EMBED_QUEUE_FULL"):
+    """Too many items wait already, or the item's deadline would pass while it waits."""
+
+    message = "too many items wait to be embedded"
+
+    def __init__(self, retry_after: timedelta = RETRY_AFTER) -> None:
+        super().__init__(retry_after=retry_after)
+
+
+class DeadlinePassed(DeadlineExceeded, reason="DEADLINE_EXCEEDED"):
+    """The caller's time is used up."""
+
+    message = "the deadline passed first"
+
+
+class ModelFailed(Internal, reason="MODEL_FAILED"):
+    """The model broke, or what it gave is no usable vector."""
+
+
+class SpaceNotFound(NotFound, reason="SPACE_NOT_FOUND"):
+    """No fitted space of the catalog has this version or name."""
+
+    message = "no fitted space of this catalog has this version or name"
+
+
+class FitInvalid(FailedPrecondition, reason="FIT_INVALID"):
+    """No space can be fitted on these photos; the text says what is wanted."""
+
+
+class FitUnavailable(FailedPrecondition, reason="FIT_UNAVAILABLE"):
+    """This service is not set up to fit spaces; the text says what is missing."""
+
+
+class FitInProgress(Unavailable, reason="FIT_IN_PROGRESS"):
+    """Another space is being fitted here."""
+
+    message = "another space is being fitted here"
+    retry_after = timedelta(seconds=10)
+
+
+class FitFailed(Internal, reason="FIT_FAILED"):
+    """The process that fits ended before it was done."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(
+            f"the process that fits ended with status {code}; -9 is most often too little memory"
+        )
+
+
+class PromotionRefused(FailedPrecondition, reason="PROMOTION_REFUSED"):
+    """The space is not proven better, and its promotion is not forced."""
+
+    def __init__(self, verdict: str, why: str) -> None:
+        super().__init__(
+            f"the space is not proven better ({verdict}): {why}",
+            metadata={"verdict": verdict},
+        )

@@ -1,0 +1,53 @@
+"""What a fit is given, and how far it is."""
+
+from dataclasses import dataclass
+
+from embedder.domain.fitted import Floats
+from embedder.domain.manifest import Manifest
+from embedder.domain.photos import Camera
+
+
+@dataclass(frozen=True, slots=True)
+class FitSettings:
+    """How a space is fitted; see FitSettings in space_service.proto."""
+
+    catalog_id: str
+    backbone: str = ""
+    max_dimension: int = 256
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FitPhoto:
+    """A labelled photo; see FitPhoto in space_service.proto."""
+
+    image: bytes
+    product: str
+    title: str = ""
+    category: tuple[str, ...] = ()
+    camera: Camera = Camera.CATALOGUE
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a fit is."""
+
+    done: int
+    """Photos that were looked at."""
+    stage: str
+    """"features", "evaluate", "fit" or "write"."""
+    skipped: int = 0
+    """Photos that could not be read."""
+    candidate: Manifest | None = None
+    """Last of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceVectors:
+    """A text model's vectors."""
+
+    version: str
+    """Of the space of texts."""
+    vectors: Floats
+    """float32 [n, 384], unit length."""

@@ -1,0 +1,88 @@
+"""What is known of a fitted space: ``manifest.json`` in its folder."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, TypeAdapter
+
+from embedder.domain.fitted import Evaluation
+
+MANIFEST: Final = "manifest.json"
+CATEGORIES: Final = "categories.json"
+"""The head's full category paths in the order of its output: a list of lists of names."""
+TEXT_SUFFIX: Final = "_text"
+"""What the name of a space's text map ends with."""
+MAX_BYTES: Final = 2**20
+
+NAME: Final = re.compile(r"visual_[0-9a-f]{12}")
+"""A space's model in Triton: the digits are those of its graph's SHA-256."""
+Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
+Version = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Standing(StrEnum):
+    """Where a fitted space stands: the folder that holds it."""
+
+    CANDIDATE = "candidates"
+    SERVING = "models"
+    RETIRED = "retired"
+
+
+class SpaceDamaged(Exception):
+    """Files of a space are missing, or not those that were written; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A fitted space. Its folder is a model of Triton's; the text map is one of its own."""
+
+    name: Name
+    """The model's in Triton."""
+    version: Version
+    """The space's version, as its vectors carry it."""
+    catalog_id: str
+    backbone: str
+    """The features model that it stands on."""
+    dimension: Annotated[int, Field(ge=1, le=256)]
+    create_time: datetime
+    """When it was fitted (UTC)."""
+    preprocessing: str
+    """What is done to a photo before the model, in words."""
+    licence: str
+    """Of the backbone's weights (SPDX)."""
+    shopper_views: Annotated[int, Field(ge=1, le=4)]
+    catalogue_views: Annotated[int, Field(ge=1, le=4)]
+    """Views of a photo of either kind that are averaged when nobody says how many."""
+    categories: Annotated[int, Field(ge=0)]
+    """That its head knows; 0 = it has none."""
+    takes_texts: bool
+    """Whether there is a text map."""
+    evaluation: Evaluation
+    files: dict[str, Hash]
+    """SHA-256 of the files of its folder, by their paths in it; all but this one."""
+    text_files: dict[str, Hash] = field(default_factory=dict)
+    """The same of the text map's folder."""
+    forced: bool = False
+    """Whether its promotion was forced past its evaluation."""
+    format: Literal[1] = 1
+
+    @property
+    def text_name(self) -> str:
+        """The text map's name in Triton."""
+        return self.name + TEXT_SUFFIX
+
+    @property
+    def models(self) -> list[str]:
+        """The names of its models in Triton, the text map first: what names it comes after it."""
+        return [self.text_name, self.name] if self.takes_texts else [self.name]
+
+    def written(self) -> bytes:
+        """Return the file's bytes."""
+        return MANIFESTS.dump_json(self, indent=1)
+
+
+MANIFESTS: Final = TypeAdapter(Manifest)

@@ -1,0 +1,134 @@
+"""What is done to a photo or a text before a model sees it, and in which words."""
+
+import functools
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+BRIGHTEST: Final = 99
+"""Percentile of a channel that the white patch is taken to have; the rest are glints."""
+MOST_GAIN: Final = 2.0
+"""A channel is made at most so much stronger or weaker: a photo all of leaves is no green light."""
+OVERSAMPLING = 2
+"""A JPEG may be decoded smaller than it is, but no smaller than so many times the model's input."""
+
+
+class Step(StrEnum):
+    """What may be done to a photo besides resizing it: a kind and a way."""
+
+    CROP_PAD = "crop=pad"
+    CROP_SUBJECT = "crop=subject"
+    WHITE_BALANCE_GREY_WORLD = "white_balance=grey_world"
+    WHITE_BALANCE_WHITE_PATCH = "white_balance=white_patch"
+    DENOISE_MEDIAN = "denoise=median"
+    DENOISE_BILATERAL = "denoise=bilateral"
+    DENOISE_NL_MEANS = "denoise=nl_means"
+    CONTRAST_CLAHE = "contrast=clahe"
+
+    @property
+    def kind(self) -> str:
+        """What the step is for."""
+        return self.value.partition("=")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is done to a photo before the model sees it."""
+
+    side: int
+    """Width and height of the model's input in pixels."""
+    crop: float
+    """Share of the photo's shorter side that the centre square keeps; above 0, at most 1."""
+    normalisation: str
+    """What the model itself does to the pixels, in words."""
+    steps: tuple[Step, ...] = ()
+    """What else is done, in this order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What is done to a text before the model sees it."""
+
+    most: int
+    """Tokens that are kept of a text, its marks of start and end included."""
+    tokenizer: str
+    """SHA-256 of the tokenizer's file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentences:
+    """The model takes a text model's vectors."""
+
+    dimension: int
+    """Their components."""
+    version: str = ""
+    """Their version; empty = that of the default text model."""
+
+
+class StepsInvalidError(ValueError):
+    """No list of steps that could be done here; the message says why."""
+
+
+def parse_steps(text: str) -> tuple[Step, ...]:
+    """Read a list such as ``crop=subject;white_balance=grey_world``; empty = none.
+
+    Raises StepsInvalidError for a step that is unknown, comes after one of its own kind, or can't
+    be done without OpenCV here, and for a crop after other steps.
+    """
+    found: list[Step] = []
+    for part in text.split(";") if text else []:
+        try:
+            step = Step(part)
+        except ValueError as error:
+            known = ", ".join(Step)
+            raise StepsInvalidError(f"there is no step {part!r}, only {known}") from error
+        if step.kind in {other.kind for other in found}:
+            raise StepsInvalidError(f"there are two steps of the kind {step.kind}")
+        if step.kind == "crop" and found:
+            raise StepsInvalidError("a crop comes before all other steps")
+        if step in NEED_OPENCV and importlib.util.find_spec("cv2") is None:
+            raise StepsInvalidError(f"{step} needs OpenCV: install sightline-embedder[opencv]")
+        found.append(step)
+    return tuple(found)
+
+
+@functools.lru_cache(256)
+def words(recipe: Recipe | Tokens | Sentences) -> str:
+    """Say what is done before the model; hashed into the space's version, shown to people."""
+    match recipe:
+        case Recipe(side, crop, normalisation, steps):
+            done = "".join(f"; {_WORDS[step]}" for step in steps)
+            return (
+                "upright by EXIF, RGB on white; a JPEG decoded at its full size or an exact "
+                f"fraction of at least {OVERSAMPLING * side} px; centre square of {crop:g} of the "
+                f"shorter side; antialiased bicubic to {side}x{side}{done}; {normalisation}"
+            )
+        case Tokens(most, tokenizer):
+            return (
+                f"tokens of tokenizer {tokenizer[:12]}; a text is cut after {most} tokens, its "
+                "marks of start and end included"
+            )
+        case Sentences():
+            return "the vector of a text"
+
+
+NEED_OPENCV: Final = frozenset(
+    {Step.DENOISE_MEDIAN, Step.DENOISE_BILATERAL, Step.DENOISE_NL_MEANS, Step.CONTRAST_CLAHE}
+)
+"""What needs the extra `opencv`, which is loaded when the first photo needs it."""
+
+_WORDS: Final[Mapping[Step, str]] = {
+    Step.CROP_PAD: "padded to a square with the median colour of its border before the crop",
+    Step.CROP_SUBJECT: "its subject by minimum barrier and border contrast in place of its centre",
+    Step.WHITE_BALANCE_GREY_WORLD: f"grey world, gains up to {MOST_GAIN:g}",
+    Step.WHITE_BALANCE_WHITE_PATCH: (
+        f"white patch at percentile {BRIGHTEST}, gains up to {MOST_GAIN:g}"
+    ),
+    Step.DENOISE_MEDIAN: "median of 3x3",
+    Step.DENOISE_BILATERAL: "bilateral filter of 5 px, sigmas 25 levels and 2 px",
+    Step.DENOISE_NL_MEANS: "non-local means, strength 3, patches of 7 px within 15 px",
+    Step.CONTRAST_CLAHE: "CLAHE on lightness, clip limit 2, 8x8 tiles",
+}
+"""With every number that matters: a space's version is a hash over them."""

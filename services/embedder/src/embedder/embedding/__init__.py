@@ -1,0 +1,1 @@
+"""Items in, a vector or a reason for each out."""

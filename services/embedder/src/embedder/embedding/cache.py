@@ -1,0 +1,102 @@
+"""What photos became that came before: the same bytes, asked for in the same way, cost no second
+inference, and who asks while the first is under way waits for that one.
+
+Only shoppers' photos: an import hardly sends one twice, and what verifies an index wants it anew.
+"""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import replace
+
+from prometheus_client import Counter, Gauge
+
+from embedder.domain.errors import DeadlinePassed, QueueFull
+from embedder.domain.items import Embedding
+from servicekit.errors import ServiceError
+
+USED = Counter(
+    "sightline_embedding_cache",
+    "Photos that were looked up, by what was found: hit, joined (one under way) or miss.",
+    ("found",),
+)
+BYTES = Gauge("sightline_embedding_cache_bytes", "Memory that kept embeddings take.")
+
+_OVERHEAD = 1024
+"""Bytes that an entry takes beside its vector, roughly."""
+
+
+_LARGE = 2**18
+"""Bytes of a photo from which on a thread works out its key: 0.2 ms of the event loop's time."""
+
+
+async def digest(photo: bytes) -> bytes:
+    """Return SHA-256 of a photo's bytes: nobody must be able to make two that are alike."""
+    if len(photo) < _LARGE:
+        return hashlib.sha256(photo).digest()
+    return (await asyncio.to_thread(hashlib.sha256, photo)).digest()
+
+
+class Cache:
+    """Embeddings by what they were made of, the least recently used given up first."""
+
+    def __init__(self, most_bytes: int) -> None:
+        """`most_bytes`: 0 keeps nothing, and nobody is joined."""
+        self._most = most_bytes
+        self._bytes = 0
+        self._kept: OrderedDict[Hashable, Embedding] = OrderedDict()
+        self._making: dict[Hashable, asyncio.Future[Embedding | ServiceError | None]] = {}
+
+    @property
+    def on(self) -> bool:
+        """Whether it is worth making a key."""
+        return self._most > 0
+
+    async def get(self, key: Hashable, make: Callable[[], Awaitable[Embedding]]) -> Embedding:
+        """Return what is kept, or what `make` gives, whose ServiceError all hear who wait for it.
+
+        One whose own deadline passed, or who found the queue full, leaves it to the next.
+        """
+        while True:
+            if (found := self._kept.get(key)) is not None:
+                self._kept.move_to_end(key)
+                USED.labels("hit").inc()
+                return found
+            making = self._making.get(key)
+            if making is None:
+                USED.labels("miss").inc()
+                return await self._make(key, make)
+            outcome = await asyncio.shield(making)
+            if isinstance(outcome, Embedding):
+                USED.labels("joined").inc()
+                return outcome
+            if outcome is not None and not isinstance(outcome, DeadlinePassed | QueueFull):
+                raise outcome
+
+    async def _make(self, key: Hashable, make: Callable[[], Awaitable[Embedding]]) -> Embedding:
+        outcome: Embedding | ServiceError | None = None
+        self._making[key] = asyncio.get_running_loop().create_future()
+        try:
+            outcome = await make()
+        except ServiceError as error:
+            outcome = error
+            raise
+        else:
+            self._keep(key, outcome)
+            return outcome
+        finally:
+            self._making.pop(key).set_result(outcome)
+
+    def _keep(self, key: Hashable, made: Embedding) -> None:
+        # A copy: the vector is a row of its whole batch, which would be kept with it.
+        self._kept[key] = replace(made, values=made.values.copy())
+        self._bytes += _size(made)
+        while self._bytes > self._most:
+            _, oldest = self._kept.popitem(last=False)
+            self._bytes -= _size(oldest)
+        BYTES.set(self._bytes)
+
+
+def _size(made: Embedding) -> int:
+    return made.values.nbytes + _OVERHEAD

@@ -1,0 +1,180 @@
+"""The one use case: items in, a vector or a reason for each out."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from embedder.domain.errors import (
+    BatchInvalid,
+    ClassifierUnavailable,
+    DeadlinePassed,
+    ItemEmpty,
+    SpaceUnavailable,
+)
+from embedder.domain.items import MAX_ITEMS, Embedding, Item, Outcome, Priority
+from embedder.domain.models import TEXT, VISUAL, SpaceState
+from embedder.embedding.call import Call, side_by_side
+from embedder.embedding.photos import Photos
+from embedder.embedding.texts import Texts
+from embedder.ports import Fetch
+from embedder.serving.turns import urgency
+from embedder.serving.versions import Spaces, Time
+from servicekit.errors import ServiceError
+from servicekit.telemetry import Stages
+
+
+@dataclass(frozen=True, slots=True)
+class Embedder:
+    """What embedding needs."""
+
+    spaces: Spaces
+    photos: Photos
+    texts: Texts
+    fetch: Fetch
+
+    async def embed(
+        self,
+        items: Sequence[Item],
+        catalog: str,
+        priority: Priority,
+        stages: Stages,
+        seconds: float | None,
+    ) -> list[Outcome]:
+        """Return one outcome for each item, in order. A bad item never fails the rest.
+
+        What is not done after `seconds` (None: no end) is DeadlinePassed. Raises BatchInvalid.
+        """
+        check_count(items)
+        urgency.set(priority)
+        nothing_done = {place: DeadlinePassed() for place in range(len(items))}
+        call = Call(catalog, priority, stages, dict(nothing_done))
+        groups: dict[tuple[str, str], dict[int, Item]] = {}
+        to_fetch: dict[int, Item] = {}
+        for place, item in enumerate(items):
+            try:
+                space = self._check(item)
+            except ServiceError as error:
+                call.outcomes[place] = error
+            else:
+                if item.uri is not None:
+                    to_fetch[place] = item
+                else:
+                    groups.setdefault((space, item.version), {})[place] = item
+        try:
+            async with asyncio.timeout(seconds):
+                await side_by_side(
+                    [self._group(group, *asked, call) for asked, group in groups.items()]
+                    + [self._fetched(place, item, call) for place, item in to_fetch.items()]
+                )
+        except TimeoutError:
+            pass  # What was done by then is in; the rest says why it is not.
+        return [call.outcomes[place] for place in range(len(items))]
+
+    async def classify(
+        self,
+        items: Sequence[Item],
+        catalog: str,
+        priority: Priority,
+        stages: Stages,
+        seconds: float | None,
+    ) -> list[Outcome]:
+        """Return what photos are of, as `embed` does; items have to ask for `guesses`.
+
+        Those that name no version go to the catalog's newest fitted space with a head.
+        """
+        check_count(items)
+        time = Time(seconds)
+        newest = await self._newest_head(catalog, time)
+        outcomes: dict[int, Outcome] = {}
+        asked: dict[int, Item] = {}
+        for place, item in enumerate(items):
+            if item.text is not None:
+                outcomes[place] = SpaceUnavailable("texts are not classified")
+            elif item.version:
+                asked[place] = item
+            elif isinstance(newest, str):
+                asked[place] = replace(item, version=newest)
+            else:
+                outcomes[place] = newest
+        if asked:
+            found = await self.embed([*asked.values()], catalog, priority, stages, time.left())
+            outcomes |= zip(asked, map(_classified, found), strict=True)
+        return [outcomes[place] for place in range(len(items))]
+
+    async def _newest_head(self, catalog: str, time: Time) -> str | ServiceError:
+        try:
+            async with asyncio.timeout(time.left()):
+                return await self.spaces.classifier(catalog)
+        except TimeoutError:
+            return DeadlinePassed()
+        except ServiceError as error:
+            return error
+
+    async def categories(self, state: SpaceState) -> Sequence[tuple[str, ...]]:
+        """Return the full paths that a version's head knows; none while they can't be read."""
+        if not state.categories:
+            return ()
+        try:
+            return await self.photos.names.categories(state.model)
+        except ClassifierUnavailable:
+            return ()
+
+    def _check(self, item: Item) -> str:
+        """Return the space that an item goes to; raise why it can't."""
+        if item.text is not None:
+            self.texts.check(item)
+            space = item.space or TEXT
+            takes = {TEXT, VISUAL}
+        elif item.photo is None and item.uri is None:
+            raise ItemEmpty
+        else:
+            self.photos.check(item)
+            space = item.space or VISUAL
+            takes = {VISUAL}
+        if space not in takes:
+            raise SpaceUnavailable(f"such items go to {' or '.join(sorted(takes))} only")
+        self.spaces.check(space)
+        return space
+
+    async def _fetched(self, place: int, item: Item, call: Call) -> None:
+        """Embed a photo that has to be fetched first; nobody else waits for that."""
+        try:
+            route = await self.spaces.route(item.space or VISUAL, item.version, call.catalog)
+            with call.stages.measure("fetch"):
+                photo = await self.fetch.fetch(item.uri or "")
+            found = replace(item, photo=photo, uri=None)
+            self.photos.check(found)
+        except ServiceError as error:
+            call.outcomes[place] = error
+        else:
+            await self.photos.embed({place: found}, route, call)
+
+    async def _group(self, items: Mapping[int, Item], space: str, version: str, call: Call) -> None:
+        """Embed what goes to one version of a space."""
+        try:
+            route = await self.spaces.route(space, version, call.catalog)
+        except ServiceError as error:
+            call.lose(items, error)
+            return
+        texts = {place: item for place, item in items.items() if item.text is not None}
+        photos = {place: item for place, item in items.items() if item.text is None}
+        parts = []
+        if texts:
+            parts.append(self.texts.embed(texts, route, call))
+        if photos:
+            parts.append(self.photos.embed(photos, route, call))
+        await side_by_side(parts)
+
+
+def check_count(items: Sequence[Item]) -> None:
+    """Raise BatchInvalid when there are no items, or too many."""
+    if not 1 <= len(items) <= MAX_ITEMS:
+        raise BatchInvalid(len(items))
+
+
+def _classified(outcome: Outcome) -> Outcome:
+    if isinstance(outcome, Embedding) and outcome.classification is None:
+        return ClassifierUnavailable(
+            "this version has no head, or its categories can't be read: see EMBEDDER_SPACES"
+        )
+    return outcome

@@ -1,0 +1,70 @@
+"""What comes in: how an untrusted photo becomes pixels."""
+
+import numpy as np
+
+from embedder.domain.errors import EmbedderUnavailable, PhotoTooLarge, PhotoUndecodable
+from embedder.domain.items import Priority
+from embedder.domain.photos import Look, Seen, Subject
+from embedder.domain.recipes import Recipe
+from embedder.preprocessing import preprocess
+from embedder.serving.turns import Turns, urgency
+from servicekit.decoding import (
+    Decoders,
+    DecodingFailed,
+    DecodingOutOfMemory,
+    DecodingUnavailable,
+)
+from servicekit.telemetry import Stages
+from sightline_rules import photos
+from sightline_rules.photos import PhotoLimits, PhotoRejectedError, RejectionReason
+
+
+class PhotoIntake:
+    """Decodes photos in processes that may die of them."""
+
+    def __init__(self, decoders: Decoders, limits: PhotoLimits) -> None:
+        self._decoders = decoders
+        self._limits = limits
+        self._turns = Turns(decoders.processes)
+
+    def check(self, photo: bytes) -> None:
+        """Refuse by size and first bytes. Raises PhotoUndecodable or PhotoTooLarge."""
+        try:
+            photos.check_size(photo, self._limits)
+            photos.sniff(photo)
+        except PhotoRejectedError as error:
+            raise _translated(error) from error
+
+    async def see(self, photo: bytes, recipe: Recipe, look: Look, stages: Stages) -> Seen:
+        """Return a photo as a model takes it, read-only.
+
+        Raises PhotoUndecodable, PhotoTooLarge or EmbedderUnavailable.
+        """
+        priority = urgency.get() or Priority.INTERACTIVE
+        async with self._turns.turn(priority, stages, "intake_queue"):
+            with stages.measure("intake"):
+                data, cropping, subject = await self._decoded(photo, recipe, look)
+        stages.record("preprocess", stages.elapsed - cropping, cropping)
+        shape = (look.views, recipe.side, recipe.side, 3)
+        return Seen(np.frombuffer(data, np.uint8).reshape(shape), subject)
+
+    async def _decoded(
+        self, photo: bytes, recipe: Recipe, look: Look
+    ) -> tuple[bytes, float, Subject | None]:
+        wanted = preprocess.order(self._limits, recipe, look)
+        try:
+            return await self._decoders.run(preprocess.ordered, photo, wanted)
+        except PhotoRejectedError as error:
+            raise _translated(error) from error
+        except DecodingUnavailable as error:
+            raise EmbedderUnavailable("no photo can be decoded now") from error
+        except DecodingOutOfMemory as error:
+            raise PhotoTooLarge(f"the photo can't be decoded: {error}") from error
+        except DecodingFailed as error:
+            raise PhotoUndecodable(f"the photo can't be decoded: {error}") from error
+
+
+def _translated(error: PhotoRejectedError) -> PhotoUndecodable | PhotoTooLarge:
+    if error.reason is RejectionReason.TOO_LARGE:
+        return PhotoTooLarge(str(error))
+    return PhotoUndecodable(str(error))

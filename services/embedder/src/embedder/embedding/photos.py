@@ -1,0 +1,157 @@
+"""Photos to vectors: looked at, put together, and one vector made of a photo's views."""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from embedder.domain.errors import (
+    BoxInvalid,
+    ClassifierUnavailable,
+    ModelFailed,
+    ModelNotReady,
+    ViewsInvalid,
+)
+from embedder.domain.items import Classification, Embedding, Item, Priority, Vectors
+from embedder.domain.models import Description
+from embedder.domain.photos import LEAST_BOX, MAX_VIEWS, WHOLE, Box, Camera, Look, Seen
+from embedder.domain.recipes import Recipe
+from embedder.embedding.cache import Cache, digest
+from embedder.embedding.call import EMBEDDED, Call, side_by_side
+from embedder.embedding.classify import classification
+from embedder.ports import Intake, Names
+from embedder.serving.model import Answer
+from embedder.serving.turns import Queues
+from embedder.serving.versions import Route
+from servicekit import deadlines
+from servicekit.errors import ServiceError
+
+
+@dataclass(frozen=True, slots=True)
+class Photos:
+    """What photos need."""
+
+    intake: Intake
+    queues: Queues
+    cache: Cache
+    names: Names
+
+    def check(self, item: Item) -> None:
+        """Refuse at once what can't be embedded. Raises BoxInvalid, ViewsInvalid, PhotoUndecodable
+        or PhotoTooLarge."""
+        if not 0 <= item.views <= MAX_VIEWS:
+            raise ViewsInvalid(item.views)
+        if item.box is not None:
+            check_box(item.box)
+            if item.find_subject:
+                raise BoxInvalid("a box is given, or the subject is looked for, not both")
+        if item.photo is not None:
+            self.intake.check(item.photo)
+
+    async def embed(self, items: Mapping[int, Item], route: Route, call: Call) -> None:
+        """Embed photos side by side; the model puts together what reaches it at the same time."""
+        await side_by_side(self._one(place, item, route, call) for place, item in items.items())
+
+    async def _one(self, place: int, item: Item, route: Route, call: Call) -> None:
+        """Embed one photo, unless it is known already."""
+        look = look_of(item, route.described)
+        try:
+            if self.cache.on and call.priority is Priority.INTERACTIVE:
+                key = (await digest(item.photo or b""), look, item.camera, item.guesses, route.key)
+                made = await self.cache.get(key, lambda: self._made(item, look, route, call))
+            else:
+                made = await self._made(item, look, route, call)
+        except ServiceError as error:
+            call.outcomes[place] = error
+        else:
+            call.outcomes[place] = made
+
+    async def _made(self, item: Item, look: Look, route: Route, call: Call) -> Embedding:
+        """Look at a photo, run the model on all the views, and make one vector of them."""
+        recipe, model = route.described.recipe, route.served.model
+        if not isinstance(recipe, Recipe):
+            raise ModelNotReady(f"{model} takes no photos")
+        queue = self.queues.of(model)
+        with queue.place(call.priority, deadlines.remaining()):
+            async with queue.begun.turn(call.priority, call.stages, "queue"):
+                seen, answer = await self._seen(item, recipe, look, route, call)
+        EMBEDDED.labels(route.served.space, model).inc()
+        return await self._embedding(item, seen, answer, route)
+
+    async def _seen(
+        self, item: Item, recipe: Recipe, look: Look, route: Route, call: Call
+    ) -> tuple[Seen, Answer]:
+        seen = await self._see(item.photo or b"", recipe, look, call)
+        inputs: dict[str, Any] = {"image": seen.pixels}
+        if route.described.cameras:
+            inputs["kind"] = np.full((look.views, 1), item.camera, np.float32)
+        with call.stages.measure("infer"):
+            return seen, await route.embed(inputs)
+
+    async def _see(self, photo: bytes, recipe: Recipe, look: Look, call: Call) -> Seen:
+        """Decode a photo, once for all the items of the call that are made of it alike."""
+        if len(call.outcomes) == 1:  # to hash megabytes for nobody takes a millisecond
+            return await self.intake.see(photo, recipe, look, call.stages)
+        key = (photo, recipe, look)
+        if key not in call.decoded:
+            seeing = self.intake.see(*key, call.stages)
+            call.decoded[key] = asyncio.create_task(seeing)
+        return await call.decoded[key]
+
+    async def _embedding(self, item: Item, seen: Seen, answer: Answer, route: Route) -> Embedding:
+        named: Classification | None = None
+        if item.guesses and answer.categories is not None:
+            chances = answer.categories.mean(axis=0)
+            named = await self._classification(chances, item.guesses, answer.version, route)
+        return Embedding(
+            route.served.space, answer.version, averaged(answer.vectors), seen.subject, named
+        )
+
+    async def _classification(
+        self, chances: Vectors, top_k: int, version: str, route: Route
+    ) -> Classification | None:
+        """Name the categories; None while their names can't be read."""
+        try:
+            names = await self.names.categories(route.served.model)
+        except ClassifierUnavailable:
+            return None
+        if len(names) != len(chances) - 1:
+            return None
+        return classification(chances, names, top_k, version)
+
+
+def look_of(item: Item, described: Description) -> Look:
+    """Say how a model looks at an item's photo."""
+    of_camera = {
+        Camera.SHOPPER: described.shopper_views,
+        Camera.CATALOGUE: described.catalogue_views,
+    }
+    return Look(item.views or of_camera[item.camera], item.box or WHOLE, item.find_subject)
+
+
+def check_box(box: Box) -> None:
+    """Raise BoxInvalid unless this is a rectangle within a photo, and not a tiny one."""
+    sides = (box.left, box.top, box.right, box.bottom)
+    if not all(math.isfinite(side) and 0 <= side <= 1 for side in sides):
+        raise BoxInvalid("a box is given in shares of the photo's sides, 0 to 1")
+    if min(box.right - box.left, box.bottom - box.top) < LEAST_BOX:
+        raise BoxInvalid(
+            f"left < right and top < bottom, and a box is at least {LEAST_BOX:.0%} of each side"
+        )
+
+
+def averaged(vectors: Vectors) -> Vectors:
+    """Return the mean of unit vectors [views, d], of unit length [d].
+
+    Raises ModelFailed when they cancel each other out.
+    """
+    if len(vectors) == 1:
+        return np.asarray(vectors[0], np.float32)
+    mean = vectors.mean(axis=0)
+    length = np.linalg.norm(mean)
+    if length < 1e-6:
+        raise ModelFailed("the views of the photo have opposite vectors")
+    return np.asarray(mean / length, np.float32)

@@ -1,0 +1,142 @@
+"""Texts to vectors, in the space of texts or, by a learned map, in a visual space."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from embedder.domain.errors import BoxInvalid, ModelNotReady, SpaceUnavailable, TextInvalid
+from embedder.domain.items import MAX_TEXT, Embedding, Item
+from embedder.domain.models import TEXT, Tensors
+from embedder.domain.recipes import Sentences, Tokens
+from embedder.embedding.call import EMBEDDED, Call, side_by_side
+from embedder.ports import Encode
+from embedder.serving.model import Answer
+from embedder.serving.turns import Queues
+from embedder.serving.versions import Route, Spaces
+from servicekit import deadlines
+from servicekit.errors import ServiceError
+
+Lengths = npt.NDArray[np.int64]
+
+EACH = 32
+"""Tokens that a text of a full batch may have, filling included; of longer ones fewer go at once.
+256 tokens are 60 ms of one core, which a shopper's text may have to wait for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What texts need."""
+
+    spaces: Spaces
+    queues: Queues
+    encoder: Encode
+    batch: int
+    """Most texts in one inference, if the model takes as many."""
+
+    def check(self, item: Item) -> None:
+        """Refuse at once what can't be embedded. Raises TextInvalid or BoxInvalid."""
+        if item.box is not None or item.find_subject:
+            raise BoxInvalid("a text has no box and no subject")
+        length = len(item.text or "")
+        if not 1 <= length <= MAX_TEXT:
+            raise TextInvalid(length)
+
+    async def embed(self, items: Mapping[int, Item], route: Route, call: Call) -> None:
+        """Embed texts, in groups side by side."""
+        try:
+            way = await self._way(route, call.catalog)
+        except ServiceError as error:
+            call.lose(items, error)
+            return
+        try:
+            with call.stages.measure("intake"):
+                texts = [item.text or "" for item in items.values()]
+                tokens = await self.encoder.encode(way.first.served.model, way.tokens, texts)
+        except ServiceError as error:
+            call.lose(items, error)
+            return
+        places = list(items)
+        size = min(self.batch, way.first.described.max_batch)
+        await side_by_side(
+            self._in_turn([places[row] for row in rows], inputs, way, call)
+            for rows, inputs in grouped(tokens, size)
+        )
+
+    async def _way(self, route: Route, catalog: str) -> "_Way":
+        """Say which models the texts go through. Raises SpaceUnavailable, and as Spaces.route."""
+        if isinstance(route.described.recipe, Tokens):
+            return _Way(route, route.described.recipe)
+        mapped = await self.spaces.text_map(route)
+        if mapped is None or not isinstance(mapped.described.recipe, Sentences):
+            raise SpaceUnavailable(
+                f"this version of {route.served.space} takes no texts: ListSpaces says which do"
+            )
+        first = await self.spaces.route(TEXT, mapped.described.recipe.version, catalog)
+        if not isinstance(first.described.recipe, Tokens):
+            raise ModelNotReady(f"{first.described.model} takes no texts")
+        return _Way(first, first.described.recipe, mapped, route.version)
+
+    async def _in_turn(
+        self, places: Sequence[int], inputs: Tensors, way: "_Way", call: Call
+    ) -> None:
+        """Embed one group when its turn comes."""
+        first = way.first.served
+        try:
+            queue = self.queues.of(first.model)
+            with queue.place(call.priority, deadlines.remaining(), len(places)):
+                answer = await self._answer(inputs, way, call)
+        except ServiceError as error:
+            call.lose(places, error)
+            return
+        last = first if way.mapped is None else way.mapped.served
+        EMBEDDED.labels(last.space, last.model).inc(len(places))
+        for place, vector in zip(places, answer.vectors, strict=True):
+            version = way.version or answer.version
+            call.outcomes[place] = Embedding(last.space, version, vector)
+
+    async def _answer(self, inputs: Tensors, way: "_Way", call: Call) -> Answer:
+        """Run the models one after the other."""
+        with call.stages.measure("infer"):
+            answer = await way.first.embed(inputs)
+            if way.mapped is None:
+                return answer
+            return await way.mapped.embed({"sentence": answer.vectors})
+
+
+def grouped(tokens: Tensors, most: int) -> Iterator[tuple[list[int], Tensors]]:
+    """Texts of like length together, the shortest first: the rows of each group, and its inputs.
+
+    `tokens`: what Encode returns. A group has up to `most` texts and `most` × EACH tokens, each
+    text filled up to the longest of its group, so that little is computed for nothing.
+    """
+    lengths = tokens["attention_mask"].sum(axis=1)
+    order = np.argsort(lengths, kind="stable").tolist()
+    group: list[int] = []
+    for row in order:
+        if group and (len(group) == most or (len(group) + 1) * lengths[row] > most * EACH):
+            yield group, _cut(tokens, group, lengths)
+            group = []
+        group.append(row)
+    yield group, _cut(tokens, group, lengths)
+
+
+def _cut(tokens: Tensors, rows: list[int], lengths: Lengths) -> Tensors:
+    if len(lengths) == 1:
+        return tokens
+    longest = int(lengths[rows[-1]])
+    return {name: values[rows, :longest] for name, values in tokens.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """The models that texts go through."""
+
+    first: Route
+    """To the one that takes tokens."""
+    tokens: Tokens
+    mapped: Route | None = None
+    """To the one that takes the first one's vectors on into a visual space."""
+    version: str = ""
+    """The visual space's; empty = the first one's own."""

@@ -1,0 +1,139 @@
+"""What use cases ask of models, files and one another."""
+
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from embedder.domain.fits import SentenceVectors
+from embedder.domain.fitted import Floats
+from embedder.domain.manifest import Manifest, Standing
+from embedder.domain.models import Description, Inferred, Tensors
+from embedder.domain.photos import Look, Pixels, Seen
+from embedder.domain.recipes import Recipe, Tokens
+from servicekit.telemetry import Stages
+
+
+class Inference(Protocol):
+    """A model that turns photos or texts into vectors.
+
+    Both calls raise EmbedderUnavailable, QueueFull, ModelNotReady, ModelFailed or DeadlinePassed.
+    """
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+
+    async def describe(self) -> Description:
+        """Ask the model what it is."""
+
+    async def infer(self, inputs: Tensors) -> Inferred:
+        """Embed `inputs`, of the n rows that each has; n is at most the model's max_batch.
+
+        Photos are "image", uint8 RGB [n, side, side, 3], with "kind", float32 [n, 1] of Camera,
+        where the model has `cameras`; texts are "input_ids" and "attention_mask", int64 [n, t];
+        texts' vectors are "sentence", float32 [n, dimension].
+        """
+
+
+class Intake(Protocol):
+    """Turns photo files into pixels."""
+
+    def check(self, photo: bytes) -> None:
+        """Refuse at once what is not worth a thread. Raises PhotoUndecodable or PhotoTooLarge."""
+
+    async def see(self, photo: bytes, recipe: Recipe, look: Look, stages: Stages) -> Seen:
+        """Return a photo as a model takes it.
+
+        Raises PhotoUndecodable, PhotoTooLarge, and EmbedderUnavailable when nothing can decode.
+        """
+
+
+class Encode(Protocol):
+    """Turns texts into tokens."""
+
+    async def encode(self, model: str, recipe: Tokens, texts: Sequence[str]) -> Tensors:
+        """Return `input_ids` and `attention_mask`, int64 [n, t]. Raises ModelNotReady."""
+
+
+class Names(Protocol):
+    """Knows the categories of fitted spaces."""
+
+    async def categories(self, model: str) -> Sequence[tuple[str, ...]]:
+        """Return the full paths that a model's head distinguishes, in the order of its answers.
+
+        Raises ClassifierUnavailable when they can't be read.
+        """
+
+
+class Repository(Protocol):
+    """Where the models are kept."""
+
+    async def loaded(self) -> Collection[str]:
+        """Return the models that are served, or will be in a moment.
+
+        Raises EmbedderUnavailable, ModelNotReady, ModelFailed or DeadlinePassed.
+        """
+
+
+class Fetch(Protocol):
+    """Fetches files by their addresses."""
+
+    async def fetch(self, uri: str) -> bytes:
+        """Return the file. Raises a ServiceError: URI_FORBIDDEN or URI_UNREADABLE."""
+
+
+class ModelControl(Protocol):
+    """Has models served, or no more."""
+
+    async def load(self, model: str) -> None:
+        """Return once every server serves it. Raises ModelNotReady or EmbedderUnavailable."""
+
+    async def unload(self, model: str) -> None:
+        """Return once none is asked for it any more. One that is not there is none. Raises
+        EmbedderUnavailable."""
+
+
+class ModelServer(ModelControl, Protocol):
+    """The model server, as far as its models' lives go."""
+
+    async def states(self) -> Mapping[str, str]:
+        """Return the state of each model of its repositories: READY, LOADING, UNLOADING,
+        UNAVAILABLE, or empty for one that was never loaded. Raises a ServiceError."""
+
+
+class Record(Protocol):
+    """Where fitted spaces are written down."""
+
+    async def spaces(self, catalog: str) -> Sequence[tuple[Manifest, Standing]]:
+        """Return a catalog's fitted spaces, the newest first; none while they can't be read."""
+
+
+class Source(Protocol):
+    """What computes features of photos, or vectors of another space to compare with."""
+
+    @property
+    def description(self) -> Description:
+        """What the model says of itself."""
+
+    async def features(self, photo: bytes) -> tuple[Floats, Pixels]:
+        """Return float32 [views, f], and the pixels of the first view, uint8 [side, side, 3].
+
+        Raises PhotoUndecodable or PhotoTooLarge of a bad photo; else EmbedderUnavailable, QueueFull
+        or ModelFailed.
+        """
+
+
+class Sources(Protocol):
+    """Where the sources come from."""
+
+    def backbone(self, name: str) -> contextlib.AbstractAsyncContextManager[Source]:
+        """Have a features model loaded. Raises ModelNotReady, EmbedderUnavailable."""
+
+    async def baseline(self, catalog_id: str) -> Source:
+        """Return the space to compare with. Raises ModelNotReady, EmbedderUnavailable."""
+
+    async def sentences(self, texts: Sequence[str], catalog_id: str) -> SentenceVectors:
+        """Return the text model's unit vectors.
+
+        Raises SpaceUnavailable when there is no text model; EmbedderUnavailable, QueueFull.
+        """

@@ -1,0 +1,86 @@
+"""Steps of preprocessing that a model may name; none is on unless its model names it.
+
+A model in Triton names them in its parameter `preprocessing`, a list such as
+``crop=subject;white_balance=grey_world``, done in its order. They are part of the space's version.
+What each is worth and what it costs is measured by ``python -m bench ablation`` and shown in
+docs/research/embedder.md.
+
+Steps but the crops work on the model's input, uint8 RGB [side, side, 3], so that what they cost
+does not depend on the photo.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from embedder.domain.photos import WHOLE, Box, Pixels
+from embedder.domain.recipes import BRIGHTEST, MOST_GAIN, NEED_OPENCV, Step
+from embedder.preprocessing.subject import find
+
+PADDED: Final = 1024
+"""Pixels of a padded photo's side at most."""
+
+
+def framed(image: Image.Image, box: Box, steps: Sequence[Step]) -> tuple[Image.Image, Box]:
+    """Return the RGB photo and the part of it that is meant, as the crop among the steps has it.
+
+    A box that somebody gave stays.
+    """
+    if Step.CROP_SUBJECT in steps and box == WHOLE:
+        return image, find(image).box
+    if Step.CROP_PAD in steps and box == WHOLE:
+        return _padded(image), box
+    return image, box
+
+
+def done(pixels: Pixels, steps: Sequence[Step]) -> Pixels:
+    """Return a model's input, uint8 RGB [side, side, 3], after the steps in their order."""
+    for step in steps:
+        if step in NEED_OPENCV:
+            from embedder.adapters import opencv
+
+            pixels = opencv.DONE[step](pixels)
+        elif step in _DONE:
+            pixels = _DONE[step](pixels)
+    return pixels
+
+
+def _padded(image: Image.Image) -> Image.Image:
+    """Return all of a photo in the middle of a square, on the median colour of its border."""
+    image.thumbnail((PADDED, PADDED), Image.Resampling.BICUBIC)
+    colours = np.asarray(image)
+    border = np.concatenate((colours[0], colours[-1], colours[:, 0], colours[:, -1]))
+    red, green, blue = (round(float(channel)) for channel in np.median(border, axis=0))
+    side = max(image.size)
+    square = Image.new("RGB", (side, side), (red, green, blue))
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square
+
+
+def grey_world(pixels: Pixels) -> Pixels:
+    """Make the three channels' means alike (G. Buchsbaum, A Spatial Processor Model for Object
+    Colour Perception, J. Franklin Institute 310, 1980)."""
+    means = pixels.reshape(-1, 3).mean(axis=0)
+    return _gained(pixels, means.mean() / np.maximum(means, 1))
+
+
+def white_patch(pixels: Pixels) -> Pixels:
+    """Make the brightest of each channel white (E. Land, J. McCann, Lightness and Retinex Theory,
+    J. Opt. Soc. Am. 61, 1971)."""
+    brightest = np.percentile(pixels.reshape(-1, 3), BRIGHTEST, axis=0)
+    return _gained(pixels, 255 / np.maximum(brightest, 1))
+
+
+def _gained(pixels: Pixels, gains: npt.NDArray[np.float64]) -> Pixels:
+    limited = gains.clip(1 / MOST_GAIN, MOST_GAIN)
+    table = (np.arange(256)[:, None] * limited).round().clip(0, 255).astype(np.uint8)
+    return np.stack([table[:, channel][pixels[..., channel]] for channel in range(3)], axis=-1)
+
+
+_DONE: Final[Mapping[Step, Callable[[Pixels], Pixels]]] = {
+    Step.WHITE_BALANCE_GREY_WORLD: grey_world,
+    Step.WHITE_BALANCE_WHITE_PATCH: white_patch,
+}

@@ -1,0 +1,273 @@
+"""Where the subject of a photo is, found without a model: what differs from the photo's border.
+
+Two maps are added up, both of a thumbnail in CIELAB (J. Zhang, S. Sclaroff, Z. Lin, X. Shen,
+B. Price, R. Měch, Minimum Barrier Salient Object Detection at 80 FPS, ICCV 2015):
+
+- the minimum barrier distance (§ 3.1): how much the colour has to change, at least, on a way from
+  the border to a pixel. Shadows and backgrounds that fade cost little, edges of a thing much;
+- the border's contrast (§ 3.3, MB+): how unlike the colours of the border's four sides a pixel is.
+  The side that it is most unlike doesn't count, since the subject may touch it.
+
+What stands out by Otsu's threshold and hangs together is a candidate. It takes 8 to 12 ms of CPU.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from embedder.domain.photos import WHOLE, Box, Subject
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
+
+LONG_SIDE: Final = 80
+"""Pixels of the thumbnail's longer side."""
+SWEEPS: Final = 2
+"""Passes over the thumbnail; more change next to nothing."""
+BORDER: Final = 0.1
+"""Share of the shorter side that counts as border."""
+FAINTEST: Final = 12.0
+"""CIELAB units. A photo where nothing differs more from its border has no subject apart."""
+EVEN: Final = 8.0
+"""CIELAB units within which a ground is of one colour."""
+MIXED: Final = 0.2
+"""Most of the border that may have another colour than the ground, as the subject may touch it."""
+DUST: Final = 4
+"""Pixels of the thumbnail; what is no larger is no part of a subject."""
+LEAST_AREA: Final = 0.01
+"""Share of the photo that a candidate's box has at least; noise and dust are smaller."""
+LEAST_SHARE: Final = 0.05
+"""Share of the best candidate's saliency that an alternative has at least."""
+CLEARLY: Final = 0.25
+"""Difference of saliency, of 0 to 1, by which a part of a candidate stands out from the rest."""
+ALIKE: Final = 0.7
+"""Boxes that overlap so much (intersection over union) are one."""
+MARGIN: Final = 0.02
+"""Share of the longer side that is left around a candidate."""
+ALTERNATIVES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Region:
+    """Pixels that stand out and hang together."""
+
+    saliency: float
+    """Their sum, those near the middle counting more."""
+    box: Box
+
+
+def find(image: Image.Image) -> Subject:
+    """Return the box of an RGB photo's subject, and up to three others; of a photo where nothing
+    stands out, all of it.
+
+    The same photo gives the same boxes. To be run where photos are decoded.
+    """
+    lab = _lab(_thumbnail(image))
+    boxes = _on_plain_ground(lab)
+    salient = saliency(lab)
+    regions = [] if salient is None else list(_candidates(salient))
+    regions.sort(key=lambda region: -region.saliency)
+    for region in regions:
+        loud = region.saliency >= LEAST_SHARE * regions[0].saliency
+        if loud and all(_overlap(region.box, box) < ALIKE for box in boxes):
+            boxes.append(region.box)
+    if not boxes:
+        return Subject(WHOLE)
+    return Subject(boxes[0], tuple(boxes[1 : 1 + ALTERNATIVES]))
+
+
+def saliency(lab: Floats) -> Floats | None:
+    """Return how much each pixel stands out, float32 [h, w] from 0 to 1, or None if none does.
+
+    `lab`: CIELAB [h, w, 3].
+    """
+    barrier = _barrier(lab)
+    if np.percentile(barrier, 99) < FAINTEST:
+        return None
+    return _unit(_unit(barrier) + _unit(_border_contrast(lab)))
+
+
+def _thumbnail(image: Image.Image) -> npt.NDArray[np.uint8]:
+    scale = LONG_SIDE / max(image.size)
+    width, height = (max(8, round(side * scale)) for side in image.size)
+    return np.asarray(image.resize((width, height), Image.Resampling.BOX), np.uint8)
+
+
+def _lab(rgb: npt.NDArray[np.uint8]) -> Floats:
+    """Turn sRGB [h, w, 3] into CIELAB under D65 (IEC 61966-2-1, CIE 15:2004)."""
+    share = rgb.astype(np.float32) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    xyz = np.asarray(linear @ _TO_XYZ, np.float32)
+    cube = np.where(xyz > 216 / 24389, np.cbrt(xyz), xyz * (841 / 108) + 4 / 29)
+    x, y, z = np.moveaxis(cube, -1, 0)
+    return np.asarray(np.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), -1), np.float32)
+
+
+_WHITE: Final = np.array([0.95047, 1.0, 1.08883], np.float32)
+_TO_XYZ: Final = (
+    np.array(
+        [
+            [0.4124564, 0.3575761, 0.1804375],
+            [0.2126729, 0.7151522, 0.0721750],
+            [0.0193339, 0.1191920, 0.9503041],
+        ],
+        np.float32,
+    )
+    / _WHITE[:, None]
+).T
+
+
+def _barrier(lab: Floats) -> Floats:
+    """Return the minimum barrier distance of each pixel from the border, in CIELAB units [h, w].
+
+    Raster scanning (§ 3.2), a whole row or column at a time. The barrier of a way is the largest
+    extent of a channel on it.
+    """
+    colour = np.concatenate((lab, -lab), axis=-1).transpose(0, 2, 1)  # [h, 6, w]
+    extremes = colour.copy()  # of the best way: highest, and lowest with its sign turned
+    distance = np.full(lab.shape[:2], np.inf, np.float32)
+    distance[[0, -1]] = 0
+    distance[:, [0, -1]] = 0
+    down = (distance, extremes, colour)
+    across = (distance.T, extremes.transpose(2, 1, 0), colour.transpose(2, 1, 0))
+    for _ in range(SWEEPS):
+        for planes in (down, across):
+            _sweep(*planes)
+            _sweep(*(plane[::-1] for plane in planes))
+    return distance
+
+
+def _sweep(distance: Floats, extremes: Floats, colour: Floats) -> None:
+    """Carry the ways to each row on to the next, where that makes a lower barrier; in place."""
+    for row in range(1, len(distance)):
+        reached = np.maximum(extremes[row - 1], colour[row])
+        barrier = (reached[:3] + reached[3:]).max(axis=0)
+        better = barrier < distance[row]
+        np.copyto(distance[row], barrier, where=better)
+        np.copyto(extremes[row], reached, where=better)
+
+
+def _border_contrast(lab: Floats) -> Floats:
+    """Return how unlike three sides of the border each pixel is [h, w] (§ 3.3)."""
+    width = max(1, round(BORDER * min(lab.shape[:2])))
+    sides = (lab[:width], lab[-width:], lab[:, :width], lab[:, -width:])
+    unlike = np.stack([_unit(_mahalanobis(lab, side.reshape(-1, 3))) for side in sides])
+    return np.asarray(unlike.sum(axis=0) - unlike.max(axis=0), np.float32)
+
+
+def _mahalanobis(lab: Floats, colours: Floats) -> Floats:
+    """Return how far each pixel is from these colours, by their own spread [h, w]."""
+    spread = np.cov(colours, rowvar=False) + np.eye(3)
+    apart = lab - colours.mean(axis=0)
+    squares = np.einsum("hwc,cd,hwd->hw", apart, np.linalg.inv(spread), apart)
+    return np.asarray(np.sqrt(np.maximum(squares, 0)), np.float32)
+
+
+def _unit(values: Floats) -> Floats:
+    """Bring the values to 0 to 1; all alike become 0."""
+    least, most = float(values.min()), float(values.max())
+    return (values - least) / (most - least) if most > least else np.zeros_like(values)
+
+
+def _on_plain_ground(lab: Floats) -> list[Box]:
+    """Return the box of all that is not ground, if most of the border has one colour: a product in
+    a studio may be as white as its ground in places, and so fall to pieces."""
+    border = np.concatenate((lab[0], lab[-1], lab[:, 0], lab[:, -1]))
+    ground = np.median(border, axis=0)
+    if (np.linalg.norm(border - ground, axis=-1) > EVEN).mean() > MIXED:
+        return []
+    unlike = np.linalg.norm(lab - ground, axis=-1) > EVEN
+    parts = [part for part in _components(unlike) if len(part[0]) > DUST]
+    if not parts:
+        return []
+    rows, columns = (np.concatenate(places) for places in zip(*parts, strict=True))
+    return [_box(rows, columns, *unlike.shape)]
+
+
+def _candidates(salient: Floats) -> Iterator[_Region]:
+    """Yield what stands out, and within it what clearly stands out again."""
+    weighted = salient * _towards_the_middle(*salient.shape)
+    outer = salient >= otsu(salient)
+    yield from _regions(outer, weighted)
+    inner = salient >= otsu(salient[outer])
+    rest = outer & ~inner
+    if rest.any() and salient[inner].mean() - salient[rest].mean() >= CLEARLY:
+        yield from _regions(inner, weighted)
+
+
+def _regions(mask: Mask, weighted: Floats) -> Iterator[_Region]:
+    """Yield the parts of a mask that are large enough to be meant."""
+    for rows, columns in _components(mask):
+        box = _box(rows, columns, *mask.shape)
+        if _area(box) >= LEAST_AREA:
+            yield _Region(float(weighted[rows, columns].sum()), box)
+
+
+def _towards_the_middle(height: int, width: int) -> Floats:
+    """Return 1 in the middle, falling off to its corners [h, w]: photographers aim."""
+    down = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    across = np.linspace(-1, 1, width, dtype=np.float32)
+    return np.asarray(np.exp(-(down**2 + across**2)), np.float32)
+
+
+def otsu(values: Floats) -> float:
+    """Return the threshold that parts values of 0 to 1 best into two classes (N. Otsu, A Threshold
+    Selection Method from Gray-Level Histograms, IEEE Trans. SMC 9, 1979)."""
+    counts, edges = np.histogram(values, bins=256, range=(0, 1))
+    below = np.cumsum(counts)
+    sums = np.cumsum(counts * edges[:-1])
+    above = below[-1] - below
+    with np.errstate(invalid="ignore", divide="ignore"):
+        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    return float(edges[int(np.nan_to_num(between).argmax()) + 1])
+
+
+def _components(mask: Mask) -> Iterator[tuple[Places, Places]]:
+    """Yield rows and columns of the pixels of each four-connected part of a mask."""
+    labels = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
+    while True:
+        spread = _spread(_spread(labels).T).T
+        if np.array_equal(spread, labels):
+            break
+        labels = spread
+    rows, columns = np.nonzero(labels)
+    order = np.argsort(labels[rows, columns], kind="stable")
+    ends = np.flatnonzero(np.diff(labels[rows, columns][order])) + 1
+    yield from zip(np.split(rows[order], ends), np.split(columns[order], ends), strict=True)
+
+
+def _spread(labels: Places) -> Places:
+    """Give all labels above 0 that stand side by side in a row the highest of them [h, w]."""
+    padded = np.pad(labels, ((0, 0), (1, 1)))
+    flat = padded.ravel()
+    starts = np.flatnonzero(np.diff(flat > 0, prepend=True))  # of runs, and of gaps between them
+    lengths = np.diff(starts, append=flat.size)
+    return np.repeat(np.maximum.reduceat(flat, starts), lengths).reshape(padded.shape)[:, 1:-1]
+
+
+def _box(rows: Places, columns: Places, height: int, width: int) -> Box:
+    """Return the box of these pixels with a little air around it."""
+    air = MARGIN * max(height, width)
+    return Box(
+        left=max(0.0, (float(columns.min()) - air) / width),
+        top=max(0.0, (float(rows.min()) - air) / height),
+        right=min(1.0, (float(columns.max()) + 1 + air) / width),
+        bottom=min(1.0, (float(rows.max()) + 1 + air) / height),
+    )
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """Return intersection over union, 0 to 1."""
+    across = min(one.right, other.right) - max(one.left, other.left)
+    down = min(one.bottom, other.bottom) - max(one.top, other.top)
+    shared = max(across, 0.0) * max(down, 0.0)
+    return shared / (_area(one) + _area(other) - shared)
+
+
+def _area(box: Box) -> float:
+    return (box.right - box.left) * (box.bottom - box.top)

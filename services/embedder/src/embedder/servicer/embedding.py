@@ -1,0 +1,182 @@
+"""sightline.embedder.v1.EmbeddingService: messages to values and back. Decides nothing."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from embedder.domain.items import CategoryGuess, Classification, Item, Outcome, Priority
+from embedder.domain.photos import Box, Camera, Subject
+from embedder.embedding.embed import Embedder
+from embedder.servicer import messages
+from embedder.spaces.listing import Listing
+from servicekit import deadlines
+from servicekit.errors import ServiceError
+from servicekit.requests import RequestInvalid, enter
+from servicekit.status import to_status
+from servicekit.telemetry import Stage, Stages
+from sightline.common.v1 import answer_pb2, photo_pb2, vector_pb2
+from sightline.embedder.v1 import embedding_service_pb2 as pb
+from sightline.embedder.v1 import embedding_service_pb2_grpc
+
+RESERVE = 0.02
+"""Seconds of the caller's deadline that are kept back to answer with what is done."""
+
+GUESSES = 5
+"""Categories that are named when the request gives no number."""
+MOST_GUESSES = 20
+
+
+class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
+    """Serves the embedder's calls."""
+
+    def __init__(self, embedder: Embedder, listing: Listing, catalogs: Collection[str]) -> None:
+        self._embedder = embedder
+        self._listing = listing
+        self._catalogs = frozenset(catalogs)
+
+    async def BatchEmbed(
+        self, request: pb.BatchEmbedRequest, _context: Any
+    ) -> pb.BatchEmbedResponse:
+        """Embed a batch; each item has a status of its own."""
+        stages = Stages()
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        outcomes = await self._embedder.embed(
+            [_item(item, GUESSES if item.classify else 0) for item in request.items],
+            catalog,
+            _priority(request.priority),
+            stages,
+            deadlines.budget(RESERVE),
+        )
+        return pb.BatchEmbedResponse(
+            results=map(_result, outcomes), stage_timings=_timings(stages.finished)
+        )
+
+    async def Classify(self, request: pb.ClassifyRequest, _context: Any) -> pb.ClassifyResponse:
+        """Say what photos are of; each item has a status of its own."""
+        stages = Stages()
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        guesses = _top_k(request.top_k)
+        outcomes = await self._embedder.classify(
+            [_item(item, guesses) for item in request.items],
+            catalog,
+            _priority(request.priority),
+            stages,
+            deadlines.budget(RESERVE),
+        )
+        return pb.ClassifyResponse(
+            results=map(_classified, outcomes), stage_timings=_timings(stages.finished)
+        )
+
+    async def ListSpaces(
+        self, request: pb.ListSpacesRequest, _context: Any
+    ) -> pb.ListSpacesResponse:
+        """List the spaces as they are now."""
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        listed = await self._listing.listed(
+            catalog, deadlines.budget(RESERVE), include_all=request.include_all
+        )
+        response = pb.ListSpacesResponse(spaces=map(messages.listed, listed))
+        if request.include_categories:
+            for space, each in zip(response.spaces, listed, strict=True):
+                if each.state is not None:
+                    for path in await self._embedder.categories(each.state):
+                        space.categories.add(levels=path)
+        return response
+
+
+def _top_k(given: int) -> int:
+    if not 0 <= given <= MOST_GUESSES:
+        wanted = f"must be 1 to {MOST_GUESSES}, or 0 for {GUESSES}"
+        raise RequestInvalid.at("top_k", wanted)
+    return given or GUESSES
+
+
+def _item(item: pb.EmbedItem, guesses: int) -> Item:
+    kind = item.WhichOneof("content")
+    return Item(
+        photo=item.image if kind == "image" else None,
+        uri=item.image_uri if kind == "image_uri" else None,
+        text=item.text if kind == "text" else None,
+        space=item.space,
+        version=item.space_version,
+        camera=_CAMERAS.get(item.photo_kind, Camera.SHOPPER),
+        views=item.views,
+        box=_box(item.box) if item.HasField("box") else None,
+        find_subject=item.find_subject,
+        guesses=guesses,
+    )
+
+
+_CAMERAS = {photo_pb2.PHOTO_KIND_CATALOGUE: Camera.CATALOGUE}
+
+
+def _box(box: photo_pb2.Box) -> Box:
+    return Box(box.left, box.top, box.right, box.bottom)
+
+
+def _priority(priority: int) -> Priority:
+    return Priority.BULK if priority == vector_pb2.PRIORITY_BULK else Priority.INTERACTIVE
+
+
+def _result(outcome: Outcome) -> pb.EmbedResult:
+    if isinstance(outcome, ServiceError):
+        return pb.EmbedResult(status=to_status(outcome))
+    result = pb.EmbedResult()
+    result.status.SetInParent()
+    result.vector.space = outcome.space
+    result.vector.space_version = outcome.version
+    result.vector.dimension = len(outcome.values)
+    result.vector.data = outcome.values.astype("<f4").tobytes()
+    if outcome.subject is not None:
+        result.subject.CopyFrom(_subject(outcome.subject))
+    if outcome.classification is not None:
+        result.classification.CopyFrom(_classification(outcome.classification))
+    return result
+
+
+def _classified(outcome: Outcome) -> pb.ClassifyResult:
+    if isinstance(outcome, ServiceError):
+        return pb.ClassifyResult(status=to_status(outcome))
+    embedded = _result(outcome)
+    return pb.ClassifyResult(
+        status=embedded.status,
+        classification=embedded.classification,
+        subject=embedded.subject if embedded.HasField("subject") else None,
+    )
+
+
+def _subject(subject: Subject) -> photo_pb2.Subject:
+    return photo_pb2.Subject(
+        box=_box_message(subject.box), alternatives=map(_box_message, subject.alternatives)
+    )
+
+
+def _box_message(box: Box) -> photo_pb2.Box:
+    return photo_pb2.Box(left=box.left, top=box.top, right=box.right, bottom=box.bottom)
+
+
+def _classification(found: Classification) -> photo_pb2.Classification:
+    return photo_pb2.Classification(
+        guesses=map(_guess, found.guesses),
+        unknown_probability=found.unknown_probability,
+        unknown=found.unknown,
+        sure=None if found.sure is None else _guess(found.sure),
+        space_version=found.version,
+    )
+
+
+def _guess(guess: CategoryGuess) -> photo_pb2.CategoryGuess:
+    return photo_pb2.CategoryGuess(category_path=guess.path, probability=guess.probability)
+
+
+def _timings(stages: Sequence[Stage]) -> list[answer_pb2.StageTiming]:
+    """Return one timing for each stage's name: from its first start to its last end."""
+    timings = []
+    for name in dict.fromkeys(stage.name for stage in stages):
+        same = [stage for stage in stages if stage.name == name]
+        start = min(stage.start for stage in same)
+        end = max(stage.start + stage.duration for stage in same)
+        timing = answer_pb2.StageTiming(stage=name)
+        timing.start.FromNanoseconds(int(start * 1e9))
+        timing.total.FromNanoseconds(int((end - start) * 1e9))
+        timings.append(timing)
+    return timings

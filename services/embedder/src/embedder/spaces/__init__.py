@@ -1,0 +1,1 @@
+"""Fitted spaces: learned from a catalog, listed, promoted and retired."""

@@ -1,0 +1,87 @@
+"""The process that fits, as the service sees it: its order, its run and what it leaves."""
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from embedder.adapters import space_store
+from embedder.domain.errors import FitFailed, FitInvalid, ModelNotReady
+from embedder.domain.manifest import TEXT_SUFFIX, Manifest
+from embedder.domain.models import Description, version_of
+from embedder.domain.photos import Pixels
+from embedder.domain.recipes import words
+from embedder.fitting import process
+from embedder.fitting.process import Order, Result
+
+
+async def run(command: Sequence[str], work: Path) -> AsyncIterator[str]:
+    """Run the process that fits; yield its stages. Raises FitInvalid or FitFailed."""
+    threads = str(max(1, (os.cpu_count() or 1) // 2))
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+    running = await asyncio.create_subprocess_exec(
+        *command,
+        str(work),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, **limits},
+    )
+    assert running.stdout is not None  # noqa: S101 - a pipe was asked for
+    try:
+        async for line in running.stdout:
+            said = json.loads(line)
+            if "invalid" in said:
+                raise FitInvalid(said["invalid"])
+            yield said["stage"]
+        if code := await running.wait():
+            raise FitFailed(code)
+    finally:
+        if running.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                running.kill()
+            await running.wait()
+
+
+def write_order(work: Path, order: Order, proof: Sequence[Pixels]) -> None:
+    """Write what the process is to do, and the pixels that prove its graph."""
+    (work / process.ORDER).write_bytes(process.ORDERS.dump_json(order))
+    with (work / process.PROOF).open("wb") as file:
+        np.savez(file, pixels=np.stack(proof))
+
+
+def manifest(work: Path, order: Order, described: Description) -> Manifest:
+    """Read what the process has written."""
+    result: Result = process.RESULTS.validate_json((work / process.RESULT).read_bytes())
+    text_name = result.name + TEXT_SUFFIX
+    return Manifest(
+        name=result.name,
+        version=version(replace(described, hashes={"1": result.graph_sha256})),
+        catalog_id=order.catalog_id,
+        backbone=order.backbone.name.removesuffix("_features"),
+        dimension=result.dimension,
+        create_time=datetime.fromtimestamp(order.create_time, UTC),
+        preprocessing=words(described.recipe),
+        licence=described.licence,
+        shopper_views=order.shopper_views,
+        catalogue_views=order.catalogue_views,
+        categories=result.categories,
+        takes_texts=result.takes_texts,
+        evaluation=result.evaluation,
+        files=space_store.hashes(work / result.name),
+        text_files=space_store.hashes(work / text_name) if result.takes_texts else {},
+    )
+
+
+def version(described: Description) -> str:
+    """Return the version of what a model gives. Raises ModelNotReady when it has several."""
+    try:
+        (number,) = described.hashes
+    except ValueError:
+        raise ModelNotReady(f"{described.model} has several versions") from None
+    return version_of(described, number)

@@ -1,0 +1,309 @@
+"""A use case: a catalog's labelled photos in, a candidate for a space out."""
+
+import asyncio
+import contextlib
+import functools
+import hashlib
+import re
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy as np
+
+from embedder.adapters.feature_folder import FeatureFolder, forget
+from embedder.adapters.space_store import SpaceStore
+from embedder.domain.errors import (
+    EmbedderUnavailable,
+    FitInProgress,
+    FitInvalid,
+    FitUnavailable,
+    PhotoTooLarge,
+    PhotoUndecodable,
+    QueueFull,
+    SpaceUnavailable,
+)
+from embedder.domain.fits import FitPhoto, FitSettings, Progress, SentenceVectors
+from embedder.domain.items import MAX_TEXT
+from embedder.domain.photos import Pixels
+from embedder.fitting import process
+from embedder.fitting.process import Order, Row
+from embedder.ports import Source, Sources
+from embedder.spaces import fit_process
+
+T = TypeVar("T")
+
+FEWEST_PHOTOS: Final = 20
+"""Below it no product could be distinguished from another by anything but chance."""
+TOGETHER: Final = 8
+"""Photos in memory and under way at once; the contract says that so many are answered together."""
+PROOF: Final = 4
+"""Photos whose pixels prove a graph before it is promoted."""
+VIEWS: Final = 4
+"""Of each photo that a space is fitted on."""
+TEXTS: Final = 64
+"""Titles in one call."""
+SHOPPER_VIEWS: Final = 1
+CATALOGUE_VIEWS: Final = 4
+"""Views where nobody says how many: a shopper waits, an import does not."""
+PATIENCE_SECONDS: Final = 60.0
+"""How long a fit waits for Triton before it ends; what it computed is kept."""
+_BACKBONE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+@dataclass(slots=True)
+class _Collected:
+    """What a fit knows of its photos."""
+
+    rows: list[Row] = field(default_factory=list)
+    titles: dict[str, int] = field(default_factory=dict)
+    """Each title's row among the sentences."""
+    proof: dict[int, Pixels] = field(default_factory=dict)
+    """Pixels of a few photos by their rows."""
+    done: int = 0
+    skipped: int = 0
+
+    def skip(self) -> None:
+        """Note a photo that can't be read."""
+        self.done += 1
+        self.skipped += 1
+
+    def add(self, photo: FitPhoto, name: str, pixels: Pixels | None) -> None:
+        """Note what a photo shows. `name`: of its features; `pixels`: if it is proof."""
+        self.done += 1
+        if pixels is not None:
+            self.proof[len(self.rows)] = pixels
+        title = photo.title[:MAX_TEXT].strip()
+        self.rows.append(
+            Row(
+                photo=name,
+                product=photo.product,
+                group=photo.group or name,
+                kind=int(photo.camera),
+                category=photo.category,
+                sentence=self.titles.setdefault(title, len(self.titles)) if title else -1,
+            )
+        )
+
+
+class Learner:
+    """Fits spaces, one at a time."""
+
+    def __init__(
+        self,
+        store: SpaceStore | None,
+        backbones: Path | None,
+        sources: Sources,
+        *,
+        default_backbone: str,
+        command: Sequence[str] = (sys.executable, "-m", "embedder.fitting"),
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        """`store` or `backbones` None: nothing can be fitted. `command`: the process that fits."""
+        self._store = store
+        self._backbones = backbones
+        self._sources = sources
+        self._default = default_backbone
+        self._command = tuple(command)
+        self._patience = patience
+        self._busy = False
+
+    async def fit(
+        self, settings: FitSettings, photos: AsyncIterator[FitPhoto]
+    ) -> AsyncIterator[Progress]:
+        """Yield how far it is; last, the candidate.
+
+        Raises FitInvalid, FitInProgress, FitUnavailable, FitFailed, ModelNotReady; and
+        EmbedderUnavailable when Triton is gone for long.
+        """
+        if self._store is None or self._backbones is None:
+            raise FitUnavailable("EMBEDDER_SPACES and EMBEDDER_BACKBONES name no folders")
+        if lacking := process.lacking():  # said before hours of features, not after
+            raise FitUnavailable(
+                f"the embedder has no {' and no '.join(lacking)}: "
+                "install sightline-embedder with the extra `fit`"
+            )
+        folder = self._folder(self._backbones, settings.backbone or self._default)
+        if self._busy:
+            raise FitInProgress
+        self._busy = True
+        work = await asyncio.to_thread(self._begin, self._store)
+        try:
+            async for progress in self._fit(settings, photos, folder, work, self._store):
+                yield progress
+        finally:
+            self._busy = False
+            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+
+    @staticmethod
+    def _folder(backbones: Path, name: str) -> Path:
+        """Return the folder of a backbone's features model. Raises FitInvalid."""
+        folder = backbones / f"{name}_features"
+        if not (_BACKBONE.fullmatch(name) and (folder / process.GRAPH).is_file()):
+            there = sorted(
+                path.name.removesuffix("_features") for path in backbones.glob("*_features")
+            )
+            raise FitInvalid(f"there is no such backbone; there are: {', '.join(there) or 'none'}")
+        return folder
+
+    @staticmethod
+    def _begin(store: SpaceStore) -> Path:
+        try:
+            store.prepare()
+            store.sweep()
+            forget(store.features)
+            return store.work()
+        except OSError as error:
+            raise FitUnavailable(f"EMBEDDER_SPACES can't be written: {error.strerror}") from error
+
+    async def _fit(
+        self,
+        settings: FitSettings,
+        photos: AsyncIterator[FitPhoto],
+        folder: Path,
+        work: Path,
+        store: SpaceStore,
+    ) -> AsyncIterator[Progress]:
+        collected = _Collected()
+        async with contextlib.AsyncExitStack() as held:
+            backbone = await self._patiently(
+                lambda: held.enter_async_context(self._sources.backbone(folder.name))
+            )
+            baseline = await self._patiently(
+                functools.partial(self._sources.baseline, settings.catalog_id)
+            )
+            kept = FeatureFolder(store.features / fit_process.version(backbone.description))
+            compared = FeatureFolder(store.features / fit_process.version(baseline.description))
+            into = (backbone, kept), (baseline, compared)
+            yield Progress(0, "features")
+            async for group in _grouped(photos, TOGETHER):
+                await self._take(group, into, collected)
+                yield Progress(collected.done, "features", collected.skipped)
+        _check(collected)
+        text_version = await self._write_sentences(work, collected, settings.catalog_id)
+        order = Order(
+            catalog_id=settings.catalog_id,
+            backbone=folder,
+            features=kept.path,
+            baseline=compared.path,
+            baseline_model=baseline.description.model,
+            max_dimension=settings.max_dimension,
+            seed=settings.seed,
+            text_version=text_version,
+            create_time=time.time(),
+            shopper_views=SHOPPER_VIEWS,
+            catalogue_views=CATALOGUE_VIEWS,
+            proof=tuple(collected.proof),
+            rows=tuple(collected.rows),
+        )
+        await asyncio.to_thread(
+            fit_process.write_order, work, order, list(collected.proof.values())
+        )
+        async for stage in fit_process.run(self._command, work):
+            yield Progress(collected.done, stage, collected.skipped)
+        found = await asyncio.to_thread(fit_process.manifest, work, order, backbone.description)
+        await asyncio.to_thread(store.add, work, found)
+        yield Progress(collected.done, "write", collected.skipped, found)
+
+    async def _take(
+        self,
+        photos: Sequence[FitPhoto],
+        into: Sequence[tuple[Source, FeatureFolder]],
+        collected: _Collected,
+    ) -> None:
+        """Have photos' features kept, side by side, and their labels noted in order."""
+        names = [hashlib.sha256(photo.image).hexdigest() for photo in photos]
+        # Pixels are not kept, so those of a few photos are computed each time.
+        lacking = PROOF - len(collected.proof)
+        seen = await asyncio.gather(
+            *(
+                self._see(photo, name, into, proves=place < lacking)
+                for place, (photo, name) in enumerate(zip(photos, names, strict=True))
+            )
+        )
+        for photo, name, (read, pixels) in zip(photos, names, seen, strict=True):
+            collected.add(photo, name, pixels) if read else collected.skip()
+
+    async def _see(
+        self,
+        photo: FitPhoto,
+        name: str,
+        into: Sequence[tuple[Source, FeatureFolder]],
+        *,
+        proves: bool,
+    ) -> tuple[bool, Pixels | None]:
+        """Have a photo's features kept. Return whether it can be read; and, if it `proves`, pixels
+        of its first view."""
+        shown = None
+        try:
+            for source, folder in into:
+                asked = proves and shown is None
+                if not asked and await asyncio.to_thread(folder.has, name):
+                    continue
+                features, pixels = await self._patiently(
+                    functools.partial(source.features, photo.image)
+                )
+                await asyncio.to_thread(folder.keep, name, features)
+                shown = pixels if asked else shown
+        except (PhotoUndecodable, PhotoTooLarge):
+            return False, None
+        return True, shown
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call again what Triton's absence failed, for a while."""
+        end = time.monotonic() + self._patience
+        wait = 0.2
+        while True:
+            try:
+                return await call()
+            except (EmbedderUnavailable, QueueFull):
+                if time.monotonic() + wait > end:
+                    raise
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, 5.0)
+
+    async def _write_sentences(self, work: Path, collected: _Collected, catalog_id: str) -> str:
+        """Write the text model's vectors of all titles, if there are any and it is there. Return
+        its version; empty = there is none."""
+        titles = list(collected.titles)
+        found: list[SentenceVectors] = []
+        try:
+            for start in range(0, len(titles), TEXTS):
+                some = titles[start : start + TEXTS]
+                read = functools.partial(self._sources.sentences, some, catalog_id)
+                found.append(await self._patiently(read))
+        except SpaceUnavailable:
+            return ""
+        if not found:
+            return ""
+        if len({each.version for each in found}) > 1:
+            raise EmbedderUnavailable("the text model was replaced during the fit")
+        vectors = np.concatenate([each.vectors for each in found])
+        await asyncio.to_thread(np.save, work / process.SENTENCES, vectors, allow_pickle=False)
+        return found[0].version
+
+
+async def _grouped(photos: AsyncIterator[FitPhoto], size: int) -> AsyncIterator[list[FitPhoto]]:
+    group: list[FitPhoto] = []
+    async for photo in photos:
+        group.append(photo)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _check(collected: _Collected) -> None:
+    """Raise FitInvalid unless there may be something to learn from."""
+    photos, products = len(collected.rows), len({row.product for row in collected.rows})
+    if photos < FEWEST_PHOTOS or products < 2:
+        raise FitInvalid(
+            f"{photos} photos of {products} products can be read, {collected.skipped} can't; "
+            f"wanted are at least {FEWEST_PHOTOS} of at least 2 products, better hundreds, of "
+            "products that have several"
+        )

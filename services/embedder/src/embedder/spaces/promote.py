@@ -1,0 +1,172 @@
+"""A use case: a fitted space into service, and out of it.
+
+A space comes into service only when Triton runs it and gives what the map gives in NumPy; until
+then, whatever goes wrong, nothing else has changed.
+"""
+
+import asyncio
+import contextlib
+import zipfile
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from embedder.adapters.space_store import SpaceStore
+from embedder.domain.errors import (
+    EmbedderUnavailable,
+    FitUnavailable,
+    ModelFailed,
+    ModelNotReady,
+    ModelSilent,
+    PromotionRefused,
+)
+from embedder.domain.fitted import Verdict
+from embedder.domain.manifest import Manifest, SpaceDamaged, Standing
+from embedder.fitting import process
+from embedder.ports import Inference, ModelControl
+from servicekit.errors import ServiceError
+from servicekit.telemetry import get_logger
+
+ALIKE: Final = 0.9999
+"""Least cosine of a vector of Triton's and the same one of NumPy."""
+
+LOAD_PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
+"""Seconds before each further try to have a model loaded. A model's process may end or stand still
+while it starts, and the server with it, which is back within 5 seconds."""
+
+log = get_logger()
+
+
+class Promotion:
+    """Brings fitted spaces into service and out of it, one at a time."""
+
+    def __init__(
+        self,
+        store: SpaceStore | None,
+        control: ModelControl,
+        inference: Callable[[str], Inference],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """`store` None: there are no fitted spaces."""
+        self._store = store
+        self._control = control
+        self._inference = inference
+        self._pause = pause
+        self._turn = asyncio.Lock()
+
+    async def promote(self, catalog_id: str, wanted: str, *, force: bool) -> Manifest:
+        """Bring a space into service, by its version or name; one that serves stays as it is.
+
+        Raises SpaceNotFound, PromotionRefused, FitUnavailable; ModelNotReady or EmbedderUnavailable
+        when it can't be served as it was fitted: then it stays where it is.
+        """
+        store = self._needed()
+        async with self._turn:
+            found, standing = await asyncio.to_thread(store.find, catalog_id, wanted)
+            if standing is Standing.SERVING:
+                return found
+            evaluation = found.evaluation
+            better = evaluation.verdict is Verdict.BETTER
+            if not (better or force):
+                raise PromotionRefused(evaluation.verdict, evaluation.text)
+            try:
+                await self._introduce(store, found, standing)
+            except BaseException:
+                await self._take_back(store, found)
+                raise
+            settle = store.settle
+            settled = await asyncio.to_thread(settle, found, standing, forced=not better)
+            log.info("space promoted", space=settled.name, forced=settled.forced)
+            return settled
+
+    async def retire(self, catalog_id: str, wanted: str) -> tuple[Manifest, Standing]:
+        """Take a space out of service; one that is out of it already stays where it is.
+
+        Raises SpaceNotFound, FitUnavailable, EmbedderUnavailable.
+        """
+        store = self._needed()
+        async with self._turn:
+            found, standing = await asyncio.to_thread(store.find, catalog_id, wanted)
+            if standing is Standing.SERVING:
+                for name in found.models:
+                    await self._control.unload(name)
+                await asyncio.to_thread(store.retire, found)
+                log.info("space retired", space=found.name)
+                return found, Standing.RETIRED
+            return found, standing
+
+    def _needed(self) -> SpaceStore:
+        if self._store is None:
+            raise FitUnavailable("EMBEDDER_SPACES names no folder")
+        return self._store
+
+    async def _introduce(self, store: SpaceStore, found: Manifest, standing: Standing) -> None:
+        """Have Triton serve a space, and prove it."""
+        try:
+            await asyncio.to_thread(store.check, found, standing)
+            await asyncio.to_thread(store.offer, found, standing)
+            for name in found.models:
+                await self._load(name)
+            for name in found.models:
+                await self._prove(store.folder(name, Standing.SERVING))
+        except SpaceDamaged as error:
+            raise ModelNotReady(
+                f"the space's files are not as they were fitted: {error}"
+            ) from error
+        except ModelFailed as error:
+            raise ModelNotReady(f"Triton can't run the space: {error}") from error
+        except OSError as error:
+            raise ModelNotReady(f"the space can't be copied: {error.strerror}") from error
+
+    async def _load(self, name: str) -> None:
+        """Have a model loaded, and try again what may help. Raises as ModelControl does."""
+        for pause in LOAD_PAUSES:
+            try:
+                return await self._control.load(name)
+            except ModelSilent:
+                raise
+            except EmbedderUnavailable as error:
+                log.warning("triton_load_tried_again", model=name, reason=error.reason)
+            await self._pause(pause)
+        return await self._control.load(name)
+
+    async def _prove(self, folder: Path) -> None:
+        """Raise ModelNotReady unless a model gives what NumPy gave when it was fitted."""
+        inference = self._inference(folder.name)
+        described = await inference.describe()
+        inputs, wanted = await asyncio.to_thread(_proof, folder / process.PROOF)
+        for rows in _slices(len(wanted), described.max_batch):
+            answer = await inference.infer({name: each[rows] for name, each in inputs.items()})
+            if answer.vectors.shape != wanted[rows].shape:
+                raise ModelNotReady(f"{folder.name} gives vectors of another form than was fitted")
+            cosines = (answer.vectors * wanted[rows]).sum(axis=1)
+            if not (cosines >= ALIKE).all():
+                raise ModelNotReady(
+                    f"{folder.name} gives other vectors in Triton than were fitted "
+                    f"(cosine {cosines.min():.5f}, wanted {ALIKE})"
+                )
+
+    async def _take_back(self, store: SpaceStore, found: Manifest) -> None:
+        """Have things as they were before a promotion that failed."""
+        for name in reversed(found.models):
+            with contextlib.suppress(ServiceError):
+                await self._control.unload(name)
+        await asyncio.to_thread(store.withdraw, found)
+
+
+def _proof(path: Path) -> tuple[dict[str, npt.NDArray[np.generic]], npt.NDArray[np.float32]]:
+    """Return what is put into a model, and the vectors that have to come out."""
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            arrays = dict(found)
+        return arrays, arrays.pop("vectors")
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise SpaceDamaged(f"{path.parent.name} has no sound {path.name}") from error
+
+
+def _slices(count: int, size: int) -> Iterator[slice]:
+    for start in range(0, count, size):
+        yield slice(start, start + size)

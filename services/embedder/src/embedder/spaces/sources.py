@@ -1,0 +1,131 @@
+"""What features and vectors to compare with are computed by, when a space is fitted."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import numpy as np
+
+from embedder.domain.errors import ModelNotReady
+from embedder.domain.fits import SentenceVectors
+from embedder.domain.fitted import Floats
+from embedder.domain.items import Embedding, Item, Priority
+from embedder.domain.models import VISUAL, Description
+from embedder.domain.photos import Look, Pixels
+from embedder.domain.recipes import Recipe
+from embedder.embedding.embed import Embedder
+from embedder.ports import Intake, ModelControl, Repository, Source
+from embedder.serving.model import ServedModel
+from embedder.serving.turns import asking
+from embedder.serving.versions import Route
+from embedder.spaces.learn import VIEWS
+from servicekit.errors import ServiceError
+from servicekit.telemetry import Stages
+
+KEPT_SECONDS = 600.0
+"""What was loaded for a fit stays so long after it: the next fit often comes soon, with other
+settings, and a Triton that loaded and unloaded a model of Python's four times in five seconds
+aborted (boost's lock_exception at the end of an instance, server 2.51, 2026-11)."""
+CLOSE_SECONDS = 5.0
+
+
+class ModelSources:
+    """The models of the server. See ports.Sources."""
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        features: Callable[[str], ServedModel],
+        *,
+        repository: Repository,
+        control: ModelControl,
+        kept_seconds: float = KEPT_SECONDS,
+    ) -> None:
+        """`features`: returns the features model of a name."""
+        self._embedder = embedder
+        self._features = features
+        self._repository = repository
+        self._control = control
+        self._kept_seconds = kept_seconds
+        self._ours: set[str] = set()
+        self._leaving: dict[str, asyncio.Task[None]] = {}
+
+    @contextlib.asynccontextmanager
+    async def backbone(self, name: str) -> AsyncIterator[Source]:
+        """See Sources. What had to be loaded for this is unloaded some time afterwards."""
+        await self._load(name)
+        try:
+            served = self._features(name)
+            yield self._source(Route("", served, await served.description()), VIEWS)
+        finally:
+            if name in self._ours:
+                self._leaving[name] = asyncio.create_task(self._unload_later(name))
+
+    async def close(self) -> None:
+        """Unload at once what was loaded for fits."""
+        for leaving in self._leaving.values():
+            leaving.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                for name in sorted(self._ours):
+                    await self._unload(name)
+
+    async def _load(self, name: str) -> None:
+        if (leaving := self._leaving.pop(name, None)) is not None:
+            leaving.cancel()
+            await asyncio.wait([leaving])
+        if name not in await self._repository.loaded():
+            await self._control.load(name)
+            self._ours.add(name)
+
+    async def _unload_later(self, name: str) -> None:
+        await asyncio.sleep(self._kept_seconds)
+        await self._unload(name)
+
+    async def _unload(self, name: str) -> None:
+        self._ours.discard(name)
+        with contextlib.suppress(ServiceError):
+            await self._control.unload(name)
+
+    async def baseline(self, catalog_id: str) -> Source:
+        """See Sources: what photos are embedded with when nobody says how."""
+        return self._source(await self._embedder.spaces.route(VISUAL, "", catalog_id), 1)
+
+    async def sentences(self, texts: Sequence[str], catalog_id: str) -> SentenceVectors:
+        """See Sources."""
+        items = [Item(text=text) for text in texts]
+        outcomes = await self._embedder.embed(items, catalog_id, Priority.BULK, Stages(), None)
+        found = [each for each in outcomes if isinstance(each, Embedding)]
+        for outcome in outcomes:
+            if isinstance(outcome, ServiceError):
+                raise outcome
+        return SentenceVectors(found[0].version, np.stack([each.values for each in found]))
+
+    def _source(self, route: Route, views: int) -> Source:
+        photos = self._embedder.photos
+        return PhotoSource(route, photos.intake, views)
+
+
+class PhotoSource:
+    """A model that takes photos. See ports.Source."""
+
+    def __init__(self, route: Route, intake: Intake, views: int) -> None:
+        recipe = route.described.recipe
+        if not isinstance(recipe, Recipe):
+            raise ModelNotReady(f"{route.described.model} takes no photos")
+        self._route, self._recipe = route, recipe
+        self._intake = intake
+        self._look = Look(views=views)
+
+    @property
+    def description(self) -> Description:
+        """See Source."""
+        return self._route.described
+
+    async def features(self, photo: bytes) -> tuple[Floats, Pixels]:
+        """See Source."""
+        self._intake.check(photo)
+        with asking(Priority.BULK):
+            seen = await self._intake.see(photo, self._recipe, self._look, Stages())
+            answer = await self._route.embed({"image": seen.pixels})
+        return answer.vectors, seen.pixels[0]

@@ -1,0 +1,105 @@
+"""What the embedder is built from."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from embedder.adapters.shelf import Shelf
+from embedder.adapters.space_store import SpaceStore
+from embedder.adapters.tokenizers import Tokenizers
+from embedder.adapters.triton.client import Triton
+from embedder.domain.models import FEATURES, TEXT, VISUAL
+from embedder.embedding.cache import Cache
+from embedder.embedding.embed import Embedder
+from embedder.embedding.intake import PhotoIntake
+from embedder.embedding.photos import Photos
+from embedder.embedding.texts import Texts
+from embedder.servicer.embedding import EmbeddingServicer
+from embedder.servicer.spaces import SpaceServicer
+from embedder.serving.batching import Batching
+from embedder.serving.fitted import FittedModels
+from embedder.serving.model import ServedModel
+from embedder.serving.recovery import Recovery, Retrying
+from embedder.serving.turns import Queues
+from embedder.serving.versions import Spaces
+from embedder.settings import EmbedderSettings
+from embedder.spaces.learn import Learner
+from embedder.spaces.listing import Listing
+from embedder.spaces.promote import Promotion
+from embedder.spaces.sources import ModelSources
+from servicekit.decoding import Decoders
+from servicekit.fetch import Fetcher, FetchPolicy
+from servicekit.server import Binding
+from sightline_rules.photos import PhotoLimits
+
+
+def decoders(settings: EmbedderSettings) -> Decoders:
+    """The processes that decode, not started yet."""
+    return Decoders(
+        settings.decode_processes,
+        seconds=settings.decode_seconds,
+        memory_bytes=settings.decode_memory_bytes,
+        preload=["embedder.preprocessing.preprocess"],
+    )
+
+
+def fetcher(settings: EmbedderSettings) -> Fetcher:
+    """What fetches photos by their addresses."""
+    return Fetcher(FetchPolicy.of(settings, settings.max_photo_bytes))
+
+
+def bind(
+    settings: EmbedderSettings, triton: Triton, decoding: Decoders, fetch: Fetcher
+) -> tuple[list[Binding], Recovery, ModelSources]:
+    """Put the service together around its models and what deals with untrusted files.
+
+    Returns what is offered, what keeps the models alive while it runs, and what to close then.
+    """
+    backbones = Path(settings.backbones) if settings.backbones else None
+    store = SpaceStore(Path(settings.spaces)) if settings.spaces else None
+    shelf = Shelf(store, triton)
+    trouble = asyncio.Event()
+
+    def serve(model: str, space: str) -> ServedModel:
+        once = triton.inference(model)
+        most = settings.text_batch if space == TEXT else settings.batch
+        asked = Batching(Retrying(once, trouble.set), most, settings.places)
+        return ServedModel(asked, settings.describe_seconds, space, probe=once)
+
+    spaces = _spaces(settings, shelf, serve)
+    recovery = Recovery(triton, spaces.models, shelf.serving, trouble)
+    # What is decoded now, what the model has now, and what it takes next.
+    ahead = settings.decode_processes + (settings.places + 1) * settings.batch
+    queues = Queues(settings.queue, ahead)
+    intake = PhotoIntake(decoding, PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels))
+    encoder = Tokenizers(backbones)
+    embedder = Embedder(
+        spaces=spaces,
+        photos=Photos(intake, queues, Cache(settings.cache_bytes), shelf),
+        texts=Texts(spaces, queues, encoder, settings.text_batch),
+        fetch=fetch,
+    )
+    sources = ModelSources(
+        embedder,
+        lambda model: serve(model, FEATURES),
+        repository=triton,
+        control=triton,
+    )
+    learner = Learner(store, backbones, sources, default_backbone=settings.fit_backbone)
+    promotion = Promotion(store, triton, triton.inference)
+    offered = [
+        Binding.of(EmbeddingServicer(embedder, Listing(spaces, shelf), settings.catalogs)),
+        Binding.of(SpaceServicer(learner, promotion, settings.catalogs)),
+    ]
+    return offered, recovery, sources
+
+
+def _spaces(
+    settings: EmbedderSettings, shelf: Shelf, serve: Callable[[str, str], ServedModel]
+) -> Spaces:
+    """The models of the settings, and those of fitted spaces if there is a folder for them."""
+    fixed = {
+        VISUAL: [serve(model, VISUAL) for model in settings.models],
+        TEXT: [serve(model, TEXT) for model in settings.text_models],
+    }
+    return Spaces(fixed, FittedModels(shelf, serve) if settings.spaces else None)

@@ -1,0 +1,191 @@
+"""The door to Triton, against a server that speaks Triton's protocol."""
+
+import asyncio
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from embedder.adapters.triton.client import STRAY, UP, Triton, TritonInference, addresses
+from embedder.domain.errors import (
+    DeadlinePassed,
+    EmbedderUnavailable,
+    ModelFailed,
+    ProcessLost,
+)
+from embedder.domain.photos import Pixels
+from servicekit import deadlines, telemetry
+from tests.fakes.triton import FakeTriton, vectors
+from tests.waiting import SECONDS
+
+PIXELS: Pixels = np.random.default_rng(1).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
+
+
+async def test_pixels_arrive_as_they_are_and_the_answer_names_its_version(
+    door: TritonInference, triton: FakeTriton
+) -> None:
+    triton.version = "3"
+    answer = await door.infer({"image": PIXELS})
+    assert np.array_equal(answer.vectors, vectors(PIXELS, 1280))
+    assert answer.model_version == "3"
+    assert triton.requests[0].raw_input_contents[0] == PIXELS.tobytes()
+
+
+async def test_the_request_id_goes_along(door: TritonInference, triton: FakeTriton) -> None:
+    telemetry.request_id.set("abc")
+    await door.infer({"image": PIXELS})
+    assert triton.metadata[0]["x-request-id"] == "abc"
+
+
+async def test_no_server_is_unavailable_at_once() -> None:
+    async with Triton("127.0.0.1:1", timeout=30) as server:
+        door = server.inference("m")
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(EmbedderUnavailable) as caught:
+            await door.describe()
+        assert asyncio.get_running_loop().time() - started < 25
+        assert caught.value.retry_after
+
+
+async def test_a_server_that_comes_back_is_found(triton: FakeTriton) -> None:
+    async with triton.serving() as port:
+        pass
+    async with Triton(f"127.0.0.1:{port}", timeout=30) as server:
+        door = server.inference("efficientnet_lite0")
+        with pytest.raises(EmbedderUnavailable):
+            await door.describe()
+        async with triton.serving(port):
+            async with asyncio.timeout(SECONDS):
+                while True:
+                    try:
+                        await door.describe()
+                        break
+                    except EmbedderUnavailable:
+                        await asyncio.sleep(0.05)
+
+
+async def test_a_server_slower_than_our_own_limit_counts_as_unavailable(
+    triton: FakeTriton,
+) -> None:
+    triton.delay = 5
+    async with (
+        triton.serving() as port,
+        Triton(f"127.0.0.1:{port}", timeout=0.05) as server,
+    ):
+        door = server.inference("efficientnet_lite0")
+        with pytest.raises(EmbedderUnavailable, match="too long"):
+            await door.infer({"image": PIXELS})
+
+
+async def test_a_server_slower_than_the_caller_waits_is_a_passed_deadline(
+    door: TritonInference, triton: FakeTriton
+) -> None:
+    triton.delay = 5
+    with deadlines.within(0.1), pytest.raises(DeadlinePassed):
+        await door.infer({"image": PIXELS})
+    with deadlines.within(0), pytest.raises(DeadlinePassed):
+        await door.infer({"image": PIXELS})
+    assert len(triton.requests) == 1, "nothing is sent when no time is left"
+
+
+async def test_an_answer_without_the_output_is_the_model_s_failure(
+    door: TritonInference, triton: FakeTriton
+) -> None:
+    triton.output = "other"
+    with pytest.raises(ModelFailed):
+        await door.infer({"image": PIXELS})
+
+
+def torn(first: Any, second: Any) -> Any:
+    """Return the vectors of one answer with the checksum of another."""
+    made = copy.deepcopy(first)
+    made.outputs[1].CopyFrom(second.outputs[1])
+    made.raw_output_contents[1] = second.raw_output_contents[1]
+    return made
+
+
+def cut(answer: Any) -> Any:
+    """Return an answer without its checksum."""
+    made = copy.deepcopy(answer)
+    del made.outputs[1:], made.raw_output_contents[1:]
+    return made
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        lambda before, _: before,
+        torn,
+        lambda before, own: torn(own, before),
+        lambda before, _: cut(before),
+        lambda _, own: cut(own),
+    ],
+)
+@pytest.mark.parametrize("rows", [1, 3])
+async def test_an_answer_to_another_request_or_a_torn_one_is_refused_and_counted(
+    door: TritonInference, triton: FakeTriton, stray: Callable[[Any, Any], Any], rows: int
+) -> None:
+    strays = STRAY.labels("efficientnet_lite0")._value
+    counted = strays.get()
+    await door.infer({"image": PIXELS[:rows]})
+    (before,) = triton.answers
+    triton.spoil = lambda own: stray(before, own)
+    with pytest.raises(ProcessLost):
+        await door.infer({"image": PIXELS[::-1]})
+    assert strays.get() == counted + 1
+    triton.spoil = lambda own: own
+    await door.infer({"image": PIXELS})
+    assert strays.get() == counted + 1
+
+
+async def test_a_model_whose_configuration_has_no_checksum_is_believed_without_one(
+    door: TritonInference, triton: FakeTriton
+) -> None:
+    assert (await door.describe()).checksums
+    del triton.config.output[1]  # another backend took over
+    for _ in range(2):
+        answer = await door.infer({"image": PIXELS})
+        assert np.array_equal(answer.vectors, vectors(PIXELS, 1280))
+    assert not (await door.describe()).checksums
+
+
+async def test_a_metric_says_whether_triton_answered_last(
+    door: TritonInference, triton: FakeTriton
+) -> None:
+    up = UP.labels("efficientnet_lite0")._value
+    await door.infer({"image": PIXELS})
+    assert up.get() == 1
+    triton.failure = (grpc.StatusCode.UNAVAILABLE, "")
+    with pytest.raises(EmbedderUnavailable):
+        await door.infer({"image": PIXELS})
+    assert up.get() == 0
+
+
+async def test_a_caller_without_time_says_nothing_of_whether_triton_is_up(
+    door: TritonInference, triton: FakeTriton
+) -> None:
+    up = UP.labels("efficientnet_lite0")._value
+    for known in (0.0, 1.0):
+        up.set(known)
+        triton.delay = 5
+        with deadlines.within(0.05), pytest.raises(DeadlinePassed):
+            await door.infer({"image": PIXELS})
+        assert up.get() == known
+
+
+async def test_the_models_that_are_served_are_listed(triton: FakeTriton) -> None:
+    triton.states = {"efficientnet_lite0": "READY", "gone": "UNAVAILABLE", "next": "LOADING"}
+    async with triton.serving() as port, Triton(f"127.0.0.1:{port}", timeout=30) as server:
+        assert set(await server.loaded()) == {"efficientnet_lite0", "next"}
+        assert await server.states() == triton.states
+
+
+async def test_a_model_is_loaded_on_every_server_that_a_name_stands_for() -> None:
+    assert await addresses("dns:///127.0.0.1:8604") == ["127.0.0.1:8604"]
+    assert await addresses("[::1]:8604") == ["[::1]:8604"]
+    assert "127.0.0.1:8604" in await addresses("localhost:8604")
+    for unknown in ("unix:/tmp/triton", "nobody.invalid:8604", "xds:///triton"):
+        assert await addresses(unknown) == [unknown]

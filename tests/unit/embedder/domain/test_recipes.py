@@ -1,0 +1,69 @@
+"""What is done before a model: steps by name, and its words."""
+
+import importlib.util
+
+import pytest
+
+from embedder.domain.recipes import Recipe, Step, StepsInvalidError, parse_steps, words
+
+SIDE = 224
+
+
+def test_a_list_of_steps_is_read_in_its_order() -> None:
+    assert parse_steps("") == ()
+    assert parse_steps("crop=pad;contrast=clahe;white_balance=grey_world") == (
+        Step.CROP_PAD,
+        Step.CONTRAST_CLAHE,
+        Step.WHITE_BALANCE_GREY_WORLD,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("denoise=magic", "no step 'denoise=magic'"),
+        ("denoise", "no step 'denoise'"),
+        ("DENOISE=MEDIAN", "no step"),
+        (" denoise=median", "no step"),
+        ("denoise=median;", "no step ''"),
+        (";", "no step ''"),
+        ("denoise=median,contrast=clahe", "no step"),
+        ("denoise=median;denoise=bilateral", "two steps of the kind denoise"),
+        ("denoise=median;denoise=median", "two steps of the kind denoise"),
+        ("contrast=clahe;crop=pad", "a crop comes before"),
+    ],
+)
+def test_a_list_that_is_not_exact_is_refused(text: str, why: str) -> None:
+    with pytest.raises(StepsInvalidError, match=why):
+        parse_steps(text)
+
+
+def test_a_step_whose_library_is_absent_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(StepsInvalidError, match=r"install sightline-embedder\[opencv\]"):
+        parse_steps("contrast=clahe")
+    assert parse_steps("white_balance=grey_world")
+
+
+def test_every_step_changes_the_version_of_a_space_and_none_leaves_it_as_it_was() -> None:
+    plain = Recipe(SIDE, 0.875, "n")
+    with_each = [Recipe(SIDE, 0.875, "n", (step,)) for step in Step]
+    turned = [
+        Recipe(SIDE, 0.875, "n", order)
+        for order in (
+            (Step.CONTRAST_CLAHE, Step.DENOISE_MEDIAN),
+            (Step.DENOISE_MEDIAN, Step.CONTRAST_CLAHE),
+        )
+    ]
+    found = [words(recipe) for recipe in (plain, *with_each, *turned)]
+    assert len(set(found)) == len(found)
+    assert found[0].endswith("antialiased bicubic to 224x224; n")
+
+
+@pytest.mark.parametrize(
+    "other", [Recipe(225, 0.875, "n"), Recipe(224, 0.9, "n"), Recipe(224, 0.875, "m")]
+)
+def test_the_words_differ_when_anything_that_is_done_differs(other: Recipe) -> None:
+    assert words(Recipe(224, 0.875, "n")) != words(other)

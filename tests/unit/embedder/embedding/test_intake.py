@@ -1,0 +1,183 @@
+"""Photos from strangers."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from embedder.domain.errors import EmbedderUnavailable, PhotoTooLarge, PhotoUndecodable
+from embedder.domain.items import Priority
+from embedder.domain.photos import Look, Pixels
+from embedder.domain.recipes import Recipe
+from embedder.embedding.intake import PhotoIntake
+from embedder.preprocessing import preprocess
+from embedder.serving.turns import urgency
+from servicekit.decoding import (
+    Decoders,
+    DecodingCrashed,
+    DecodingFailed,
+    DecodingOutOfMemory,
+    DecodingTimedOut,
+    DecodingUnavailable,
+)
+from servicekit.telemetry import Stages
+from sightline_rules.photos import PhotoLimits
+from tests.fakes.decoding import FakeDecoders
+from tests.fakes.photos import MEDIA_TYPES, encoded, frames, photo, picture, turned
+
+RECIPE = Recipe(side=16, crop=0.875, normalisation="none")
+
+
+@pytest.fixture
+def decoders() -> FakeDecoders:
+    return FakeDecoders()
+
+
+@pytest.fixture
+def intake(decoders: FakeDecoders) -> PhotoIntake:
+    return PhotoIntake(decoders, PhotoLimits(max_bytes=100_000, max_pixels=10_000))
+
+
+async def seen(intake: PhotoIntake, data: bytes, stages: Stages) -> Pixels:
+    """The pixels of a photo's one view."""
+    (view,) = (await intake.see(data, RECIPE, Look(), stages)).pixels
+    return view
+
+
+async def test_a_photo_becomes_the_pixels_of_its_crop(intake: PhotoIntake) -> None:
+    image = picture(64, 48)
+    pixels = await seen(intake, encoded(image, "PNG"), Stages("test"))
+    assert (pixels == preprocess.crop(image, RECIPE)).all()
+
+
+async def test_a_turned_photo_gives_the_pixels_of_the_upright_one(intake: PhotoIntake) -> None:
+    upright = picture(64, 48)
+    lying = upright.transpose(2)  # a quarter turn to the left; EXIF 6 turns it back
+    expected = await seen(intake, encoded(upright, quality=95), Stages("test"))
+    pixels = await seen(intake, turned(lying, 6), Stages("test"))
+    assert np.abs(pixels.astype(int) - expected).mean() < 3
+    ignored = await seen(intake, turned(lying, 1), Stages("test"))
+    assert np.abs(ignored.astype(int) - expected).mean() > 20
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(picture().convert("L"), "JPEG"),
+        encoded(picture().convert("CMYK"), "JPEG"),
+        encoded(picture().convert("P"), "PNG"),
+        encoded(picture().convert("P"), "PNG", transparency=0),
+        encoded(picture().convert("LA"), "PNG"),
+        encoded(picture().convert("RGBA"), "PNG"),
+        encoded(picture().convert("1"), "PNG"),
+        encoded(picture().convert("I;16"), "PNG"),
+        encoded(picture().convert("RGBA"), "WEBP"),
+        encoded(picture(1, 1), "JPEG"),
+        encoded(picture(1, 1), "PNG"),
+    ],
+    ids=["grey", "CMYK", "P", "P clear", "LA", "RGBA", "1", "16 bit", "WebP", "1x1", "1x1 PNG"],
+)
+async def test_every_kind_of_colour_and_the_smallest_photo_succeed(
+    intake: PhotoIntake, data: bytes
+) -> None:
+    intake.check(data)
+    pixels = await seen(intake, data, Stages("test"))
+    assert pixels.shape == (16, 16, 3)
+    assert pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello, this is a text file", b"%PDF-1.7", b"\xff", b"<svg/>"]
+)
+async def test_what_is_no_photo_is_refused_before_a_process_sees_it(
+    intake: PhotoIntake, data: bytes
+) -> None:
+    with pytest.raises(PhotoUndecodable) as caught:
+        intake.check(data)
+    assert caught.value.reason == "IMAGE_UNDECODABLE"
+
+
+@pytest.mark.parametrize("kind", list(MEDIA_TYPES))
+async def test_a_photo_that_is_cut_off_is_refused(intake: PhotoIntake, kind: str) -> None:
+    whole = encoded(picture(90, 90), kind)
+    await seen(intake, whole, Stages("test"))
+    for length in (len(whole) // 2, len(whole) - 40, 20):
+        with pytest.raises(PhotoUndecodable):
+            await seen(intake, whole[:length], Stages("test"))
+
+
+async def test_photos_over_the_caps_are_too_large(intake: PhotoIntake) -> None:
+    with pytest.raises(PhotoTooLarge):
+        intake.check(photo() + bytes(100_000))
+    with pytest.raises(PhotoTooLarge) as caught:
+        await seen(intake, encoded(picture(101, 100), "PNG"), Stages("test"))
+    assert caught.value.reason == "IMAGE_TOO_LARGE"
+    await seen(intake, encoded(picture(100, 100), "PNG"), Stages("test"))
+
+
+async def test_decoding_and_cropping_are_timed_apart(intake: PhotoIntake) -> None:
+    stages = Stages("test")
+    await seen(intake, photo(), stages)
+    waiting, decoding, cropping = stages.finished
+    assert [waiting.name, decoding.name, cropping.name] == ["intake_queue", "intake", "preprocess"]
+    assert decoding.start <= cropping.start
+    assert 0 < cropping.duration < decoding.duration
+
+
+async def test_a_shopper_s_photo_is_decoded_before_an_import_s_that_wait(
+    intake: PhotoIntake, decoders: FakeDecoders
+) -> None:
+    decoders.gate = asyncio.Event()
+    done: list[str] = []
+
+    async def see(name: str, priority: Priority) -> None:
+        urgency.set(priority)
+        await seen(intake, photo(), Stages("test"))
+        done.append(name)
+
+    waiting = [asyncio.create_task(see(f"bulk {n}", Priority.BULK)) for n in range(3)]
+    await asyncio.sleep(0)
+    waiting.append(asyncio.create_task(see("shopper", Priority.INTERACTIVE)))
+    await asyncio.sleep(0)
+    decoders.gate.set()
+    await asyncio.gather(*waiting)
+    assert done == ["bulk 0", "shopper", "bulk 1", "bulk 2"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "meaning"),
+    [
+        (DecodingCrashed("the decoder died of it"), PhotoUndecodable),
+        (DecodingTimedOut("it took longer than 10 s"), PhotoUndecodable),
+        (DecodingOutOfMemory("it needs more than 10 MiB"), PhotoTooLarge),
+        (DecodingUnavailable("no process"), EmbedderUnavailable),
+    ],
+)
+async def test_what_a_decoder_dies_of_counts_as_the_photo_s_fault_unless_it_is_not(
+    intake: PhotoIntake, decoders: FakeDecoders, failure: DecodingFailed, meaning: type[Exception]
+) -> None:
+    decoders.failure = failure
+    with pytest.raises(meaning):
+        await seen(intake, photo(), Stages("test"))
+
+
+async def test_real_processes_give_the_same_pixels_and_the_same_refusals(
+    intake: PhotoIntake,
+) -> None:
+    decoders = Decoders(1, seconds=60, preload=["embedder.preprocessing.preprocess"])
+    real = PhotoIntake(decoders, PhotoLimits(max_bytes=100_000, max_pixels=10_000))
+    for kind in MEDIA_TYPES:
+        data = encoded(picture(64, 48), kind)
+        stages = Stages("test")
+        expected = await seen(intake, data, stages)
+        assert (await seen(real, data, stages) == expected).all()
+    with pytest.raises(PhotoTooLarge, match="pixels"):
+        await seen(real, encoded(picture(101, 100), "PNG"), Stages("test"))
+    with pytest.raises(PhotoUndecodable, match="damaged"):
+        await seen(real, photo()[:100], Stages("test"))
+    decoders.close()
+
+
+async def test_a_film_is_embedded_by_its_first_frame(intake: PhotoIntake) -> None:
+    pixels = await seen(intake, frames("GIF"), Stages("test"))
+    assert pixels[8, 8].tolist() == [255, 0, 0]

@@ -1,0 +1,260 @@
+"""Messages to values and back."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from google.rpc import code_pb2
+
+from embedder.domain.errors import EmbedderUnavailable
+from embedder.domain.items import Priority
+from embedder.domain.models import TEXT, VISUAL
+from embedder.embedding.cache import Cache
+from embedder.embedding.embed import Embedder
+from embedder.embedding.intake import PhotoIntake
+from embedder.embedding.photos import Photos
+from embedder.embedding.texts import Texts
+from embedder.servicer.embedding import EmbeddingServicer
+from embedder.serving.model import ServedModel
+from embedder.serving.turns import Queue, Queues, urgency
+from embedder.serving.versions import Spaces
+from embedder.spaces.listing import Listing
+from servicekit import deadlines, telemetry
+from servicekit.errors import DeadlineExceeded
+from servicekit.requests import CatalogNotFound, RequestInvalid
+from servicekit.status import from_status
+from sightline.common.v1 import photo_pb2, vector_pb2
+from sightline.embedder.v1 import embedding_service_pb2 as pb
+from sightline_rules.photos import PhotoLimits
+from tests.fakes.decoding import FakeDecoders
+from tests.fakes.embedding import FakeRecord, embedder_of
+from tests.fakes.photos import photo
+from tests.fakes.triton import DESCRIPTION, FakeEncoder, FakeFetch, FakeInference, FakeNames
+
+SECOND = FakeInference(replace(DESCRIPTION, model="second", dimension=20, hashes={"1": "b" * 64}))
+
+
+@pytest.fixture
+def inference() -> FakeInference:
+    return FakeInference()
+
+
+class WatchedQueues(Queues):
+    """Queues that remember who came."""
+
+    def __init__(self) -> None:
+        super().__init__(99)
+        self.entered: list[Priority | None] = []
+
+    def of(self, model: str) -> Queue:
+        self.entered.append(urgency.get())
+        return super().of(model)
+
+
+@pytest.fixture
+def queues() -> WatchedQueues:
+    return WatchedQueues()
+
+
+@pytest.fixture
+def servicer(inference: FakeInference, queues: WatchedQueues) -> EmbeddingServicer:
+    intake = PhotoIntake(FakeDecoders(), PhotoLimits())
+    spaces = Spaces({VISUAL: [ServedModel(inference, 30), ServedModel(SECOND, 30)], TEXT: []})
+    photos = Photos(intake, queues, Cache(0), FakeNames())
+    texts = Texts(spaces, queues, FakeEncoder(), batch=4)
+    embedder = Embedder(spaces, photos, texts, FakeFetch())
+    return EmbeddingServicer(embedder, Listing(spaces, FakeRecord()), ("default", "wine"))
+
+
+def request(*items: pb.EmbedItem, **fields: object) -> pb.BatchEmbedRequest:
+    return pb.BatchEmbedRequest(items=items, **fields)  # type: ignore[arg-type]
+
+
+async def test_a_vector_travels_as_little_endian_float32_with_its_dimension(
+    servicer: EmbeddingServicer,
+) -> None:
+    response = await servicer.BatchEmbed(request(pb.EmbedItem(image=photo())), None)
+    (result,) = response.results
+    assert result.HasField("status")
+    assert result.status.code == code_pb2.OK
+    assert (result.vector.space, result.vector.dimension) == ("visual", 12)
+    values = np.frombuffer(result.vector.data, "<f4")
+    assert values.shape == (12,)
+    assert np.linalg.norm(values) == pytest.approx(1, abs=1e-6)
+
+
+async def test_an_address_is_an_item_of_its_own_kind(servicer: EmbeddingServicer) -> None:
+    items = [pb.EmbedItem(image_uri="https://x.test/photo"), pb.EmbedItem(image_uri="")]
+    response = await servicer.BatchEmbed(request(*items), None)
+    assert [from_status(result.status).reason for result in response.results] == [
+        "URI_FORBIDDEN"
+    ] * 2
+
+
+async def test_an_item_without_a_vector_says_why_and_has_none(servicer: EmbeddingServicer) -> None:
+    items = [pb.EmbedItem(image=b"hello"), pb.EmbedItem(text="red"), pb.EmbedItem()]
+    response = await servicer.BatchEmbed(request(*items), None)
+    assert [from_status(result.status).reason for result in response.results] == [
+        "IMAGE_UNDECODABLE",
+        "SPACE_UNAVAILABLE",
+        "ITEM_EMPTY",
+    ]
+    assert not any(result.HasField("vector") for result in response.results)
+
+
+async def test_an_empty_photo_is_a_photo_of_no_bytes_and_no_empty_item(
+    servicer: EmbeddingServicer,
+) -> None:
+    response = await servicer.BatchEmbed(request(pb.EmbedItem(image=b"")), None)
+    assert from_status(response.results[0].status).reason == "IMAGE_UNDECODABLE"
+
+
+async def test_an_undeclared_catalog_is_refused_by_every_call(servicer: EmbeddingServicer) -> None:
+    with pytest.raises(CatalogNotFound):
+        await servicer.BatchEmbed(request(pb.EmbedItem(image=photo()), catalog_id="x"), None)
+    with pytest.raises(CatalogNotFound):
+        await servicer.ListSpaces(pb.ListSpacesRequest(catalog_id="x"), None)
+    for catalog in ("", "default", "wine"):
+        await servicer.ListSpaces(pb.ListSpacesRequest(catalog_id=catalog), None)
+
+
+async def test_each_stage_is_reported_once_from_its_first_start_to_its_last_end(
+    servicer: EmbeddingServicer,
+) -> None:
+    items = [pb.EmbedItem(image=photo(seed=i)) for i in range(9)]
+    response = await servicer.BatchEmbed(request(*items), None)
+    timings = {timing.stage: timing for timing in response.stage_timings}
+    assert list(timings) == ["queue", "intake_queue", "intake", "preprocess", "infer"]
+    assert len(response.stage_timings) == 5
+    assert all(timing.total.ToNanoseconds() > 0 for timing in timings.values())
+    assert timings["intake"].start.ToNanoseconds() < timings["infer"].start.ToNanoseconds()
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (vector_pb2.PRIORITY_UNSPECIFIED, Priority.INTERACTIVE),
+        (vector_pb2.PRIORITY_INTERACTIVE, Priority.INTERACTIVE),
+        (vector_pb2.PRIORITY_BULK, Priority.BULK),
+        (99, Priority.INTERACTIVE),
+    ],
+)
+async def test_a_request_enters_with_its_priority(
+    queues: WatchedQueues, servicer: EmbeddingServicer, said: int, expected: Priority
+) -> None:
+    await servicer.BatchEmbed(request(pb.EmbedItem(image=photo()), priority=said), None)
+    assert queues.entered == [expected]
+
+
+async def test_a_call_that_comes_too_late_is_refused(servicer: EmbeddingServicer) -> None:
+    with deadlines.within(0.01), pytest.raises(DeadlineExceeded):
+        await servicer.BatchEmbed(request(pb.EmbedItem(image=photo())), None)
+
+
+async def test_the_request_s_own_id_is_the_one_that_is_logged(servicer: EmbeddingServicer) -> None:
+    await servicer.ListSpaces(pb.ListSpacesRequest(request_id="mine"), None)
+    assert telemetry.request_id.get() == "mine"
+
+
+async def test_a_space_whose_model_is_silent_is_listed_as_not_ready(
+    servicer: EmbeddingServicer, inference: FakeInference
+) -> None:
+    inference.silence = EmbedderUnavailable("down")
+    space, second = (await servicer.ListSpaces(pb.ListSpacesRequest(), None)).spaces
+    assert (space.space, space.model, space.ready, space.version) == ("visual", "fake", False, "")
+    assert space.default_version
+    assert (second.model, second.ready, second.default_version) == ("second", True, False)
+    assert second.dimension == 20
+
+
+async def test_an_item_s_version_is_read_and_a_refusal_names_those_that_are_served(
+    servicer: EmbeddingServicer,
+) -> None:
+    spaces = (await servicer.ListSpaces(pb.ListSpacesRequest(), None)).spaces
+    versions = [space.version for space in spaces]
+    items = [pb.EmbedItem(image=photo(), space_version=v) for v in [*versions, "0" * 16]]
+    *done, lost = (await servicer.BatchEmbed(request(*items), None)).results
+    assert [result.vector.space_version for result in done] == versions
+    error = from_status(lost.status)
+    assert (error.code, error.reason) == ("FAILED_PRECONDITION", "SPACE_VERSION_UNAVAILABLE")
+    assert error.metadata["served_versions"].split(",") == versions
+
+
+HEADED = FakeInference(
+    replace(DESCRIPTION, cameras=True, categories=2, shopper_views=2, hashes={"1": "e" * 64})
+)
+APPLE, MILK = ("Fruit", "Apple"), ("Dairy", "Milk")
+
+
+@pytest.fixture
+def headed() -> EmbeddingServicer:
+    """Serves one model with a head, in place of a fitted one."""
+    HEADED.given.clear()
+    embedder = embedder_of(HEADED, names=FakeNames([APPLE, MILK]))
+    return EmbeddingServicer(embedder, Listing(embedder.spaces, FakeRecord()), ("default",))
+
+
+async def test_everything_that_can_be_said_of_an_item_is_read(headed: EmbeddingServicer) -> None:
+    box = photo_pb2.Box(left=0.25, top=0, right=0.75, bottom=1)
+    item = pb.EmbedItem(
+        image=b"1", views=3, box=box, photo_kind=photo_pb2.PHOTO_KIND_CATALOGUE, classify=True
+    )
+    found = pb.EmbedItem(image=b"2", find_subject=True)
+    first, second = (await headed.BatchEmbed(request(item, found), None)).results
+    reported = [tuple(guess.category_path) for guess in first.classification.guesses]
+    assert reported == [APPLE, MILK]
+    assert first.classification.space_version == first.vector.space_version
+    assert not first.HasField("subject")
+    assert second.subject.box.right == pytest.approx(0.6)
+    assert len(second.subject.alternatives) == 1
+    assert not second.HasField("classification")
+    kinds = sorted(given["kind"].ravel().tolist() for given in HEADED.given)
+    assert kinds == [[0, 0], [1, 1, 1]]
+
+
+async def test_a_bad_box_and_bad_views_are_reported_with_their_items(
+    headed: EmbeddingServicer,
+) -> None:
+    items = [pb.EmbedItem(image=b"1", box=photo_pb2.Box()), pb.EmbedItem(image=b"1", views=-1)]
+    response = await headed.BatchEmbed(request(*items), None)
+    reasons = [from_status(result.status).reason for result in response.results]
+    assert reasons == ["BOX_INVALID", "VIEWS_INVALID"]
+
+
+async def test_photos_are_classified_each_with_a_status_of_its_own(
+    headed: EmbeddingServicer,
+) -> None:
+    (space,) = (await headed.ListSpaces(pb.ListSpacesRequest(), None)).spaces
+    items = [
+        pb.EmbedItem(image=b"1", space_version=space.version),
+        pb.EmbedItem(image=b"cut", space_version=space.version),
+        pb.EmbedItem(text="red", space_version=space.version),
+    ]
+    response = await headed.Classify(pb.ClassifyRequest(items=items, top_k=1), None)
+    good, bad, text = response.results
+    reported = good.classification
+    assert [tuple(guess.category_path) for guess in reported.guesses] == [APPLE]
+    assert reported.guesses[0].probability == reported.unknown_probability == pytest.approx(0.5)
+    assert reported.unknown
+    assert tuple(reported.sure.category_path) == APPLE
+    assert from_status(bad.status).reason == "IMAGE_UNDECODABLE"
+    assert from_status(text.status).reason == "SPACE_UNAVAILABLE"
+
+
+async def test_without_a_space_that_knows_categories_every_item_says_so(
+    servicer: EmbeddingServicer,
+) -> None:
+    spaces = (await servicer.ListSpaces(pb.ListSpacesRequest(), None)).spaces
+    for version in ("", spaces[0].version):
+        item = pb.EmbedItem(image=photo(), space_version=version)
+        (result,) = (await servicer.Classify(pb.ClassifyRequest(items=[item]), None)).results
+        assert from_status(result.status).reason == "CLASSIFIER_UNAVAILABLE"
+
+
+@pytest.mark.parametrize("top_k", [-1, 21])
+async def test_more_guesses_than_there_are_to_be_had_are_refused(
+    headed: EmbeddingServicer, top_k: int
+) -> None:
+    item = pb.EmbedItem(image=b"1")
+    with pytest.raises(RequestInvalid, match="top_k"):
+        await headed.Classify(pb.ClassifyRequest(items=[item], top_k=top_k), None)

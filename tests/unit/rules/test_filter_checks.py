@@ -1,0 +1,98 @@
+"""Which filters can be evaluated."""
+
+from collections.abc import Callable
+
+import pytest
+
+from sightline_rules.filter_checks import check
+from sightline_rules.filters import (
+    All,
+    Any,
+    Availability,
+    Comparison,
+    Existence,
+    Filter,
+    FilterInvalidError,
+    Membership,
+    Money,
+    Not,
+    Operator,
+    Time,
+)
+
+E, HAS = Operator.EQUAL, Operator.CONTAINS
+GRAPE, ABV, ORGANIC = "attributes.grape", "attributes.abv", "attributes.organic"
+
+
+@pytest.mark.parametrize(
+    ("condition", "path"),
+    [
+        (Comparison("colour", E, "red"), "filter.comparison.field"),
+        (Comparison("brand", Operator.LESS, "a"), "filter.comparison.operator"),
+        (Comparison("price", E, "12"), "filter.comparison.value"),
+        (Comparison("price", E, Money("euro", 1)), "filter.comparison.value"),
+        (Comparison("price", E, Money("EUR", -1)), "filter.comparison.value"),
+        (Comparison("brand", E, Availability.IN_STOCK), "filter.comparison.value"),
+        (Comparison("brand", E, "x" * 1_025), "filter.comparison.value"),
+        (Membership("tags", ("a", Money("EUR", 1))), "filter.membership.values[1]"),
+        (Membership("tags", ("a",) * 1_001), "filter.membership.values"),
+        (
+            All((All(), All((Comparison("nope", E, "a"),)))),
+            "filter.all.filters[1].all.filters[0].comparison.field",
+        ),
+        (All((All(),) * 65), "filter.all.filters"),
+        (Any((All(),) * 65), "filter.any.filters"),
+        (
+            Any((All(), Not(Comparison("nope", E, "a")))),
+            "filter.any.filters[1].not.comparison.field",
+        ),
+        (Existence("colour"), "filter.existence.field"),
+        (Existence("attributes."), "filter.existence.field"),
+        (Comparison("attributes.Grape", E, "a"), "filter.comparison.field"),
+        (Comparison("attributes." + "x" * 65, E, "a"), "filter.comparison.field"),
+        (Comparison("attributes.a\n", E, "a"), "filter.comparison.field"),
+        (Comparison(GRAPE, Operator.LESS, "a"), "filter.comparison.operator"),
+        (Comparison(ORGANIC, Operator.LESS, True), "filter.comparison.operator"),
+        (Comparison(ABV, HAS, 1.0), "filter.comparison.operator"),
+        (Comparison(ABV, E, float("nan")), "filter.comparison.value"),
+        (Comparison(ABV, E, float("-inf")), "filter.comparison.value"),
+        (Comparison(ABV, E, Time(1)), "filter.comparison.value"),
+        (Comparison("brand", E, 1.0), "filter.comparison.value"),
+        (Comparison("brand", HAS, ""), "filter.comparison.value"),
+        (Comparison("title", E, "a"), "filter.comparison.operator"),
+        (Comparison("price", HAS, Money("EUR", 1)), "filter.comparison.operator"),
+        (Membership("title", ("a",)), "filter.membership.field"),
+        (Membership(ABV, (1.0, Money("EUR", 1))), "filter.membership.values[1]"),
+    ],
+)
+def test_a_bad_filter_is_refused_with_the_path_of_the_culprit(condition: Filter, path: str) -> None:
+    with pytest.raises(FilterInvalidError) as caught:
+        check(condition)
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize("wrap", [lambda f: All((f,)), lambda f: Any((f,)), Not])
+def test_nesting_is_capped(wrap: Callable[[Filter], Filter]) -> None:
+    condition: Filter = Existence("brand")
+    for _ in range(7):
+        condition = wrap(condition)
+    check(condition)
+    # The gateway adds a condition of its own to any filter: an `all` around it is no level.
+    check(All((condition, Existence("price"))))
+    with pytest.raises(FilterInvalidError) as caught:
+        check(All((wrap(condition),)))
+    assert "deeper than 8" in caught.value.description
+
+
+def test_a_filter_is_limited_as_a_whole_and_not_only_in_each_part() -> None:
+    """Each level takes 64 parts: without a limit in all, 262,144 would pass."""
+    has = Comparison("brand", E, "Casa")
+    assert check(All((All((has,) * 60), All((has,) * 60))))
+    with pytest.raises(FilterInvalidError) as caught:
+        check(All((All((has,) * 64),) * 64))
+    assert (caught.value.path, "256" in caught.value.description) == ("filter", True)
+    brands = Membership("brand", tuple(f"b{number}" for number in range(1_000)))
+    assert check(All((brands,) * 4))
+    with pytest.raises(FilterInvalidError) as caught:
+        check(All((brands,) * 5))
+    assert "values" in caught.value.description
