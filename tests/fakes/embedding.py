@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from embedder.domain.errors import PhotoTooLarge, PhotoUndecodable
-from embedder.domain.manifest import Manifest, Standing
+from embedder.domain.manifest import Manifest, ServingState
 from embedder.domain.models import TEXT, VISUAL
 from embedder.domain.photos import Box, Look, Seen, Subject
 from embedder.domain.recipes import Recipe
@@ -64,9 +64,9 @@ def fitted_of(repository: FakeRepository) -> FittedModels:
 class FakeRecord:
     """What was fitted, as a test says."""
 
-    fitted: list[tuple[Manifest, Standing]] = field(default_factory=list)
+    fitted: list[tuple[Manifest, ServingState]] = field(default_factory=list)
 
-    async def spaces(self, catalog: str) -> list[tuple[Manifest, Standing]]:
+    async def spaces(self, catalog: str) -> list[tuple[Manifest, ServingState]]:
         return [each for each in self.fitted if each[0].catalog_id == catalog]
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from embedder.domain.fits import SentenceVectors
 from embedder.domain.fitted import Floats
-from embedder.domain.manifest import Manifest, Standing
+from embedder.domain.manifest import Manifest, ServingState
 from embedder.domain.models import Description, Inferred, Tensors
 from embedder.domain.photos import Look, Pixels, Seen
 from embedder.domain.recipes import Recipe, Tokens
@@ -104,7 +104,7 @@ class ModelServer(ModelControl, Protocol):
 class Record(Protocol):
     """Where fitted spaces are written down."""
 
-    async def spaces(self, catalog: str) -> Sequence[tuple[Manifest, Standing]]:
+    async def spaces(self, catalog: str) -> Sequence[tuple[Manifest, ServingState]]:
         """Return a catalog's fitted spaces, the newest first; none while they can't be read."""
 
 

@@ -9,7 +9,7 @@ import pytest
 from embedder.adapters.shelf import Shelf
 from embedder.adapters.space_store import SpaceStore
 from embedder.domain.errors import ClassifierUnavailable
-from embedder.domain.manifest import Standing
+from embedder.domain.manifest import ServingState
 from tests.fakes.embedding import NEW, OLD, FakeRepository
 
 APPLE, MILK = ("Fruit", "Apple"), ("Dairy", "Milk")
@@ -23,7 +23,7 @@ def shelf_of(root: Path | None, *served: str) -> Shelf:
 async def test_the_names_of_categories_are_read_from_the_serving_model_s_folder(
     tmp_path: Path,
 ) -> None:
-    folder = SpaceStore(tmp_path).folder(NEW, Standing.SERVING)
+    folder = SpaceStore(tmp_path).folder(NEW, ServingState.SERVING)
     folder.mkdir(parents=True)
     (folder / "categories.json").write_text(json.dumps([APPLE, MILK]))
     shelf = shelf_of(tmp_path)
@@ -32,7 +32,7 @@ async def test_the_names_of_categories_are_read_from_the_serving_model_s_folder(
 
 @pytest.mark.parametrize("content", [None, "", "[1]", "{", "null"])
 async def test_names_that_can_t_be_read_are_no_names(tmp_path: Path, content: str | None) -> None:
-    folder = SpaceStore(tmp_path).folder(NEW, Standing.SERVING)
+    folder = SpaceStore(tmp_path).folder(NEW, ServingState.SERVING)
     folder.mkdir(parents=True)
     if content is not None:
         (folder / "categories.json").write_text(content)
@@ -43,7 +43,7 @@ async def test_names_that_can_t_be_read_are_no_names(tmp_path: Path, content: st
 
 async def test_what_is_tried_before_its_promotion_does_not_serve(tmp_path: Path) -> None:
     for name in (OLD, OLD + "_text"):
-        SpaceStore(tmp_path).folder(name, Standing.CANDIDATE).mkdir(parents=True)
+        SpaceStore(tmp_path).folder(name, ServingState.CANDIDATE).mkdir(parents=True)
     shelf = shelf_of(tmp_path, OLD, OLD + "_text", NEW)
     assert await shelf.loaded() == {NEW}
     assert await shelf_of(None, OLD).loaded() == {OLD}
@@ -57,7 +57,7 @@ async def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
 async def test_a_damaged_space_is_logged_once_until_its_file_is_another(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = SpaceStore(tmp_path).folder(NEW, Standing.SERVING)
+    folder = SpaceStore(tmp_path).folder(NEW, ServingState.SERVING)
     folder.mkdir(parents=True)
     shelf = shelf_of(tmp_path)
 

@@ -24,7 +24,7 @@ from embedder.domain.errors import (
 )
 from embedder.domain.fits import FitPhoto, FitSettings, Progress
 from embedder.domain.fitted import Verdict
-from embedder.domain.manifest import Manifest, Standing
+from embedder.domain.manifest import Manifest, ServingState
 from embedder.domain.photos import Camera
 from embedder.fitting import process
 from embedder.spaces.learn import Learner
@@ -108,10 +108,10 @@ async def test_a_fit_reports_how_far_it_is_and_last_the_candidate(bench: Bench) 
 async def test_a_candidate_is_all_that_triton_needs_with_a_manifest(bench: Bench) -> None:
     found = await bench.candidate()
 
-    folder = bench.store.folder(found.name, Standing.CANDIDATE)
-    text_folder = bench.store.folder(found.text_name, Standing.CANDIDATE)
-    assert bench.store.find("default", found.version) == (found, Standing.CANDIDATE)
-    bench.store.check(found, Standing.CANDIDATE)
+    folder = bench.store.folder(found.name, ServingState.CANDIDATE)
+    text_folder = bench.store.folder(found.text_name, ServingState.CANDIDATE)
+    assert bench.store.find("default", found.version) == (found, ServingState.CANDIDATE)
+    bench.store.check(found, ServingState.CANDIDATE)
     assert found.name == f"visual_{space_store.sha256(folder / '1/model.onnx')[:12]}"
     assert (found.backbone, found.dimension, found.categories) == ("tiny", 8, 2)
     assert (found.takes_texts, found.licence, found.forced) == (True, "Apache-2.0", False)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from embedder.domain.fitted import Evaluation, Figure, Verdict
-from embedder.domain.manifest import Manifest, Standing
+from embedder.domain.manifest import Manifest, ServingState
 from embedder.domain.models import TEXT, VISUAL, version_of
 from embedder.servicer import messages
 from embedder.serving.model import ServedModel
@@ -54,10 +54,10 @@ def listing(repository: FakeRepository) -> Listing:
     spaces = Spaces({VISUAL: [ServedModel(FakeInference(), 30)], TEXT: []}, fitted_of(repository))
     record = FakeRecord(
         [
-            (manifest(THIRD, 3), Standing.CANDIDATE),
-            (manifest(NEW, 2), Standing.RETIRED),
-            (manifest(OLD, 1, forced=True), Standing.SERVING),
-            (manifest("visual_" + "d" * 12, 4, catalog="beer"), Standing.CANDIDATE),
+            (manifest(THIRD, 3), ServingState.CANDIDATE),
+            (manifest(NEW, 2), ServingState.RETIRED),
+            (manifest(OLD, 1, forced=True), ServingState.SERVING),
+            (manifest("visual_" + "d" * 12, 4, catalog="beer"), ServingState.CANDIDATE),
         ]
     )
     return Listing(spaces, record)

@@ -19,7 +19,7 @@ from embedder.domain.errors import (
     PromotionRefused,
     SpaceNotFound,
 )
-from embedder.domain.manifest import MANIFEST, Manifest, Standing
+from embedder.domain.manifest import MANIFEST, Manifest, ServingState
 from embedder.spaces.promote import LOAD_PAUSES, Promotion
 from servicekit.errors import ServiceError
 from tests.fakes.spaces import FolderServer
@@ -54,11 +54,11 @@ class Service:
     async def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
 
-    def only(self, catalog: str = "default") -> tuple[Manifest, Standing]:
+    def only(self, catalog: str = "default") -> tuple[Manifest, ServingState]:
         (found,) = self.store.spaces(catalog)
         return found
 
-    def folders(self, standing: Standing) -> set[str]:
+    def folders(self, standing: ServingState) -> set[str]:
         return {path.name for path in (self.root / standing).glob("*")}
 
 
@@ -72,10 +72,10 @@ async def test_a_space_that_is_better_comes_into_service_whole(service: Service)
     promoted = await service.promotion.promote("default", found.version, force=False)
 
     assert promoted == found
-    assert service.only() == (found, Standing.SERVING)
+    assert service.only() == (found, ServingState.SERVING)
     assert service.server.loaded == {found.name, found.text_name}
-    assert service.folders(Standing.SERVING) == {found.name, found.text_name}
-    assert not service.folders(Standing.CANDIDATE) & {found.name, found.text_name}
+    assert service.folders(ServingState.SERVING) == {found.name, found.text_name}
+    assert not service.folders(ServingState.CANDIDATE) & {found.name, found.text_name}
     assert list(service.root.glob("work/*")) == []
     assert await service.promotion.promote("default", found.name, force=False) == promoted
 
@@ -86,10 +86,10 @@ async def test_one_that_is_not_proven_is_refused_unless_forced_and_that_is_recor
     found, _ = service.only("other")
     with pytest.raises(PromotionRefused, match=r"INCONCLUSIVE.*as the seed says"):
         await service.promotion.promote("other", found.name, force=False)
-    assert service.only("other") == (found, Standing.CANDIDATE)
+    assert service.only("other") == (found, ServingState.CANDIDATE)
     promoted = await service.promotion.promote("other", found.name, force=True)
     assert promoted.forced
-    assert service.only("other") == (replace(found, forced=True), Standing.SERVING)
+    assert service.only("other") == (replace(found, forced=True), ServingState.SERVING)
 
 
 async def test_a_space_belongs_to_its_catalog(service: Service) -> None:
@@ -100,7 +100,7 @@ async def test_a_space_belongs_to_its_catalog(service: Service) -> None:
 
 
 def damaged(service: Service, found: Manifest, file: str) -> Path:
-    path = service.store.folder(found.name, Standing.CANDIDATE) / file
+    path = service.store.folder(found.name, ServingState.CANDIDATE) / file
     path.write_bytes(path.read_bytes() + b" ")
     return path
 
@@ -111,14 +111,14 @@ async def test_files_that_were_tampered_with_are_refused(service: Service, file:
     damaged(service, found, file)
     with pytest.raises(ModelNotReady, match=file):
         await service.promotion.promote("default", found.name, force=True)
-    assert service.only() == (found, Standing.CANDIDATE)
+    assert service.only() == (found, ServingState.CANDIDATE)
     assert service.server.loaded == set()
-    assert not service.folders(Standing.SERVING)
+    assert not service.folders(ServingState.SERVING)
 
 
 async def test_a_file_more_or_a_link_is_refused_too(service: Service) -> None:
     found, _ = service.only()
-    folder = service.store.folder(found.name, Standing.CANDIDATE)
+    folder = service.store.folder(found.name, ServingState.CANDIDATE)
     (folder / "1/other.py").write_text("import os")
     with pytest.raises(ModelNotReady, match=r"other\.py"):
         await service.promotion.promote("default", found.name, force=True)
@@ -135,13 +135,13 @@ async def test_a_model_that_gives_something_else_than_was_fitted_never_serves(
     service.server.spoils = True
     with pytest.raises(ModelNotReady, match="gives other vectors"):
         await service.promotion.promote("default", found.name, force=True)
-    assert service.only() == (found, Standing.CANDIDATE)
+    assert service.only() == (found, ServingState.CANDIDATE)
     assert service.server.loaded == set()
-    assert not service.folders(Standing.SERVING)
+    assert not service.folders(ServingState.SERVING)
 
     service.server.spoils = False
     await service.promotion.promote("default", found.name, force=False)
-    assert service.only()[1] is Standing.SERVING
+    assert service.only()[1] is ServingState.SERVING
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ async def test_a_model_that_can_not_be_loaded_leaves_all_as_it_was(
     with pytest.raises(type(error)):
         await service.promotion.promote("default", found.name, force=True)
     assert service.pauses == pauses
-    assert service.only() == (found, Standing.CANDIDATE)
-    assert not service.folders(Standing.SERVING)
+    assert service.only() == (found, ServingState.CANDIDATE)
+    assert not service.folders(ServingState.SERVING)
 
 
 @pytest.mark.parametrize("failures", [1, len(LOAD_PAUSES)])
@@ -171,37 +171,37 @@ async def test_a_process_that_is_lost_while_it_starts_is_started_again(
     found, _ = service.only()
     service.server.error, service.server.failures = ProcessLost("stood still"), failures
     await service.promotion.promote("default", found.name, force=False)
-    assert service.only() == (found, Standing.SERVING)
+    assert service.only() == (found, ServingState.SERVING)
     assert service.pauses == [*LOAD_PAUSES][:failures]
 
 
 async def test_a_promotion_that_was_cut_short_is_a_candidate_still(service: Service) -> None:
     found, standing = service.only()
     service.store.offer(found, standing)  # and the power went
-    assert service.only() == (found, Standing.CANDIDATE)
+    assert service.only() == (found, ServingState.CANDIDATE)
     await service.promotion.promote("default", found.name, force=False)
-    assert service.only() == (found, Standing.SERVING)
+    assert service.only() == (found, ServingState.SERVING)
 
 
 async def test_a_retired_space_is_out_of_service_and_can_come_back(service: Service) -> None:
     found, _ = service.only()
     await service.promotion.promote("default", found.name, force=False)
 
-    assert await service.promotion.retire("default", found.version) == (found, Standing.RETIRED)
+    assert await service.promotion.retire("default", found.version) == (found, ServingState.RETIRED)
     assert service.server.loaded == set()
-    assert service.only() == (found, Standing.RETIRED)
-    assert not service.folders(Standing.SERVING)
-    assert await service.promotion.retire("default", found.version) == (found, Standing.RETIRED)
+    assert service.only() == (found, ServingState.RETIRED)
+    assert not service.folders(ServingState.SERVING)
+    assert await service.promotion.retire("default", found.version) == (found, ServingState.RETIRED)
 
     await service.promotion.promote("default", found.version, force=False)
-    assert service.only() == (found, Standing.SERVING)
+    assert service.only() == (found, ServingState.SERVING)
 
 
 async def test_a_space_with_a_broken_manifest_is_left_out_and_holds_up_no_other(
     service: Service,
 ) -> None:
     found, _ = service.only()
-    path = service.store.folder(found.name, Standing.CANDIDATE) / MANIFEST
+    path = service.store.folder(found.name, ServingState.CANDIDATE) / MANIFEST
     whole = json.loads(path.read_text())
     for broken in (b"{", b"[]", b"\xff" * 99, json.dumps({**whole, "dimension": 9999}).encode()):
         path.write_bytes(broken)
@@ -221,7 +221,7 @@ async def test_without_a_folder_there_is_nothing_to_promote(service: Service) ->
 
 async def test_the_proof_is_of_real_photos_of_both_inputs(service: Service) -> None:
     found, _ = service.only()
-    with np.load(service.store.folder(found.name, Standing.CANDIDATE) / "proof.npz") as proof:
+    with np.load(service.store.folder(found.name, ServingState.CANDIDATE) / "proof.npz") as proof:
         assert proof["image"].shape == (4, 16, 16, 3)
         assert {*proof["kind"].ravel().tolist()} == {0.0, 1.0}
         assert np.allclose(np.linalg.norm(proof["vectors"], axis=1), 1, atol=1e-5)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from embedder.adapters.space_store import SpaceStore
 from embedder.domain.errors import ClassifierUnavailable
-from embedder.domain.manifest import CATEGORIES, Manifest, Standing
+from embedder.domain.manifest import CATEGORIES, Manifest, ServingState
 from embedder.ports import Repository
 
 
@@ -20,7 +20,7 @@ class Shelf:
         self._repository = repository
         self._categories: dict[str, Sequence[tuple[str, ...]]] = {}
 
-    async def spaces(self, catalog: str) -> Sequence[tuple[Manifest, Standing]]:
+    async def spaces(self, catalog: str) -> Sequence[tuple[Manifest, ServingState]]:
         """See ports.Record."""
         return [] if self._store is None else await asyncio.to_thread(_spaces, self._store, catalog)
 
@@ -44,7 +44,7 @@ class Shelf:
         return self._categories[model]
 
 
-def _spaces(store: SpaceStore, catalog: str) -> Sequence[tuple[Manifest, Standing]]:
+def _spaces(store: SpaceStore, catalog: str) -> Sequence[tuple[Manifest, ServingState]]:
     try:
         return list(store.spaces(catalog))
     except OSError:
@@ -54,7 +54,7 @@ def _spaces(store: SpaceStore, catalog: str) -> Sequence[tuple[Manifest, Standin
 def _out_of_service(store: SpaceStore) -> set[str]:
     """Return the names of the models of candidates and retired spaces."""
     found = set[str]()
-    for standing in (Standing.CANDIDATE, Standing.RETIRED):
+    for standing in (ServingState.CANDIDATE, ServingState.RETIRED):
         with contextlib.suppress(OSError):
             found |= {path.name for path in store.folder("", standing).iterdir()}
     return found
@@ -63,7 +63,7 @@ def _out_of_service(store: SpaceStore) -> set[str]:
 def _in_service(store: SpaceStore) -> set[str]:
     """Return the names of the models that lie where Triton finds them, and are no trial's."""
     try:
-        found = {path.name for path in store.folder("", Standing.SERVING).iterdir()}
+        found = {path.name for path in store.folder("", ServingState.SERVING).iterdir()}
     except OSError:
         return set()
     return found - _out_of_service(store)
@@ -71,7 +71,7 @@ def _in_service(store: SpaceStore) -> set[str]:
 
 def _names(store: SpaceStore, model: str) -> Sequence[tuple[str, ...]]:
     try:
-        read = json.loads((store.folder(model, Standing.SERVING) / CATEGORIES).read_bytes())
+        read = json.loads((store.folder(model, ServingState.SERVING) / CATEGORIES).read_bytes())
         return tuple(tuple(str(name) for name in path) for path in read)
     except (OSError, ValueError, TypeError) as error:
         raise ClassifierUnavailable(f"{model}/{CATEGORIES} can't be read") from error

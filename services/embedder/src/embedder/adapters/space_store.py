@@ -31,8 +31,8 @@ from embedder.domain.manifest import (
     MAX_BYTES,
     TEXT_SUFFIX,
     Manifest,
+    ServingState,
     SpaceDamaged,
-    Standing,
 )
 from servicekit.telemetry import get_logger
 
@@ -44,7 +44,7 @@ ABANDONED_SECONDS: Final = 86400.0
 
 
 WORK: Final = "work"
-_OUT_OF_SERVICE: Final = (Standing.CANDIDATE, Standing.RETIRED)
+_OUT_OF_SERVICE: Final = (ServingState.CANDIDATE, ServingState.RETIRED)
 
 
 class SpaceStore:
@@ -63,11 +63,11 @@ class SpaceStore:
 
     def prepare(self) -> None:
         """Make the folders. Raises OSError."""
-        for standing in Standing:
+        for standing in ServingState:
             (self._root / standing).mkdir(parents=True, exist_ok=True)
         self._work.mkdir(exist_ok=True)
 
-    def folder(self, name: str, standing: Standing) -> Path:
+    def folder(self, name: str, standing: ServingState) -> Path:
         """Return a space's folder there, which may not exist. `name` is a manifest's."""
         return self._root / standing / name
 
@@ -83,16 +83,16 @@ class SpaceStore:
                 if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                     shutil.rmtree(path, ignore_errors=True)
 
-    def spaces(self, catalog_id: str) -> Iterator[tuple[Manifest, Standing]]:
+    def spaces(self, catalog_id: str) -> Iterator[tuple[Manifest, ServingState]]:
         """Yield a catalog's fitted spaces, the newest first, without damaged ones."""
         found = {}
-        for standing in (Standing.SERVING, *_OUT_OF_SERVICE):  # the later ones decide
+        for standing in (ServingState.SERVING, *_OUT_OF_SERVICE):  # the later ones decide
             for each in self._manifests(standing):
                 if each.catalog_id == catalog_id:
                     found[each.name] = each, standing
         yield from sorted(found.values(), key=lambda each: each[0].create_time, reverse=True)
 
-    def find(self, catalog_id: str, wanted: str) -> tuple[Manifest, Standing]:
+    def find(self, catalog_id: str, wanted: str) -> tuple[Manifest, ServingState]:
         """Return a catalog's space by its version or name. Raises SpaceNotFound."""
         for each, standing in self.spaces(catalog_id):
             if wanted in {each.version, each.name}:
@@ -111,32 +111,32 @@ class SpaceStore:
             return
         for name in found.models:
             _sync(work / name)
-            _replace(work / name, self.folder(name, Standing.CANDIDATE))
+            _replace(work / name, self.folder(name, ServingState.CANDIDATE))
 
-    def check(self, found: Manifest, standing: Standing) -> None:
+    def check(self, found: Manifest, standing: ServingState) -> None:
         """Raise SpaceDamaged unless the files of a space are those that were written."""
         wanted = {found.name: found.files, found.text_name: found.text_files}
         for name in found.models:
             check(self.folder(name, standing), wanted[name])
 
-    def offer(self, found: Manifest, standing: Standing) -> None:
+    def offer(self, found: Manifest, standing: ServingState) -> None:
         """Copy a space to where Triton looks; it stays where it is until `settle`."""
         for name in found.models:
             copy = self.work() / name
             shutil.copytree(self.folder(name, standing), copy)
             _sync(copy)
-            _replace(copy, self.folder(name, Standing.SERVING))
+            _replace(copy, self.folder(name, ServingState.SERVING))
             copy.parent.rmdir()
 
     def withdraw(self, found: Manifest) -> None:
         """Take back what `offer` copied."""
         for name in found.models:
-            shutil.rmtree(self.folder(name, Standing.SERVING), ignore_errors=True)
+            shutil.rmtree(self.folder(name, ServingState.SERVING), ignore_errors=True)
 
-    def settle(self, found: Manifest, standing: Standing, *, forced: bool) -> Manifest:
+    def settle(self, found: Manifest, standing: ServingState, *, forced: bool) -> Manifest:
         """End a promotion: the space is in service. Return its manifest as it is now."""
         settled = replace(found, forced=forced)
-        path = self.folder(found.name, Standing.SERVING) / MANIFEST
+        path = self.folder(found.name, ServingState.SERVING) / MANIFEST
         _write(path, settled.written(), self._work)
         for name in reversed(found.models):
             _discard(self.folder(name, standing), self._work)
@@ -145,13 +145,15 @@ class SpaceStore:
     def retire(self, found: Manifest) -> None:
         """Move a space that served to the retired ones."""
         for name in found.models:
-            _replace(self.folder(name, Standing.SERVING), self.folder(name, Standing.RETIRED))
+            _replace(
+                self.folder(name, ServingState.SERVING), self.folder(name, ServingState.RETIRED)
+            )
 
     @property
     def _work(self) -> Path:
         return self._root / WORK
 
-    def _manifests(self, standing: Standing) -> Iterator[Manifest]:
+    def _manifests(self, standing: ServingState) -> Iterator[Manifest]:
         for path in sorted((self._root / standing).glob("visual_*")):
             if path.name.endswith(TEXT_SUFFIX):
                 continue

@@ -24,7 +24,7 @@ Version = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Standing(StrEnum):
+class ServingState(StrEnum):
     """Where a fitted space stands: the folder that holds it."""
 
     CANDIDATE = "candidates"

@@ -1,16 +1,16 @@
 """Spaces as messages."""
 
 from embedder.domain.fitted import Evaluation, Figure, Verdict
-from embedder.domain.manifest import Manifest, Standing
+from embedder.domain.manifest import Manifest, ServingState
 from embedder.domain.models import VISUAL
 from embedder.spaces.listing import Listed
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import space_pb2
 
 _STATES = {
-    Standing.CANDIDATE: space_pb2.SPACE_STATE_CANDIDATE,
-    Standing.SERVING: space_pb2.SPACE_STATE_SERVING,
-    Standing.RETIRED: space_pb2.SPACE_STATE_RETIRED,
+    ServingState.CANDIDATE: space_pb2.SPACE_STATE_CANDIDATE,
+    ServingState.SERVING: space_pb2.SPACE_STATE_SERVING,
+    ServingState.RETIRED: space_pb2.SPACE_STATE_RETIRED,
 }
 _VERDICTS = {
     Verdict.BETTER: space_pb2.SpaceEvaluation.VERDICT_BETTER,
@@ -19,7 +19,7 @@ _VERDICTS = {
 }
 
 
-def space(found: Manifest, standing: Standing) -> pb.Space:
+def space(found: Manifest, standing: ServingState) -> pb.Space:
     """Return a fitted space as its manifest says it is; `ready` is the model's to say."""
     message = pb.Space(
         space=VISUAL,

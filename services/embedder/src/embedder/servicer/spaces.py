@@ -5,7 +5,7 @@ from typing import Any
 
 from embedder.domain.errors import FitInvalid
 from embedder.domain.fits import FitPhoto, FitSettings
-from embedder.domain.manifest import Manifest, Standing
+from embedder.domain.manifest import Manifest, ServingState
 from embedder.domain.photos import Camera
 from embedder.servicer import messages
 from embedder.spaces.learn import Learner
@@ -39,7 +39,7 @@ class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
                 done=progress.done, stage=progress.stage, skipped=progress.skipped
             )
             if progress.candidate is not None:
-                answer.space.CopyFrom(messages.space(progress.candidate, Standing.CANDIDATE))
+                answer.space.CopyFrom(messages.space(progress.candidate, ServingState.CANDIDATE))
             yield answer
 
     async def PromoteSpace(
@@ -72,7 +72,7 @@ class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
 
 
 def _serving(found: Manifest) -> embedding_pb.Space:
-    message = messages.space(found, Standing.SERVING)
+    message = messages.space(found, ServingState.SERVING)
     message.ready = True  # it has just given what it has to give
     return message
 

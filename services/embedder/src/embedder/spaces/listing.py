@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from embedder.domain.manifest import Manifest, Standing
+from embedder.domain.manifest import Manifest, ServingState
 from embedder.domain.models import VISUAL, SpaceState
 from embedder.ports import Record
 from embedder.serving.versions import Spaces
@@ -16,7 +16,7 @@ class Listed:
     """None = its model does not answer."""
     fitted: Manifest | None = None
     """None = it was not fitted, or its manifest can't be read."""
-    standing: Standing = Standing.SERVING
+    standing: ServingState = ServingState.SERVING
 
     @property
     def space(self) -> str:
@@ -44,6 +44,6 @@ class Listing:
         listed += [
             Listed(None, found, standing)
             for found, standing in fitted.values()
-            if include_all or standing is Standing.SERVING
+            if include_all or standing is ServingState.SERVING
         ]
         return sorted(listed, key=lambda each: each.space)

@@ -24,7 +24,7 @@ from embedder.domain.errors import (
     PromotionRefused,
 )
 from embedder.domain.fitted import Verdict
-from embedder.domain.manifest import Manifest, SpaceDamaged, Standing
+from embedder.domain.manifest import Manifest, ServingState, SpaceDamaged
 from embedder.fitting import process
 from embedder.ports import Inference, ModelControl
 from servicekit.errors import ServiceError
@@ -66,7 +66,7 @@ class Promotion:
         store = self._needed()
         async with self._turn:
             found, standing = await asyncio.to_thread(store.find, catalog_id, wanted)
-            if standing is Standing.SERVING:
+            if standing is ServingState.SERVING:
                 return found
             evaluation = found.evaluation
             better = evaluation.verdict is Verdict.BETTER
@@ -82,7 +82,7 @@ class Promotion:
             log.info("space promoted", space=settled.name, forced=settled.forced)
             return settled
 
-    async def retire(self, catalog_id: str, wanted: str) -> tuple[Manifest, Standing]:
+    async def retire(self, catalog_id: str, wanted: str) -> tuple[Manifest, ServingState]:
         """Take a space out of service; one that is out of it already stays where it is.
 
         Raises SpaceNotFound, FitUnavailable, EmbedderUnavailable.
@@ -90,12 +90,12 @@ class Promotion:
         store = self._needed()
         async with self._turn:
             found, standing = await asyncio.to_thread(store.find, catalog_id, wanted)
-            if standing is Standing.SERVING:
+            if standing is ServingState.SERVING:
                 for name in found.models:
                     await self._control.unload(name)
                 await asyncio.to_thread(store.retire, found)
                 log.info("space retired", space=found.name)
-                return found, Standing.RETIRED
+                return found, ServingState.RETIRED
             return found, standing
 
     def _needed(self) -> SpaceStore:
@@ -103,7 +103,7 @@ class Promotion:
             raise FitUnavailable("EMBEDDER_SPACES names no folder")
         return self._store
 
-    async def _introduce(self, store: SpaceStore, found: Manifest, standing: Standing) -> None:
+    async def _introduce(self, store: SpaceStore, found: Manifest, standing: ServingState) -> None:
         """Have Triton serve a space, and prove it."""
         try:
             await asyncio.to_thread(store.check, found, standing)
@@ -111,7 +111,7 @@ class Promotion:
             for name in found.models:
                 await self._load(name)
             for name in found.models:
-                await self._prove(store.folder(name, Standing.SERVING))
+                await self._prove(store.folder(name, ServingState.SERVING))
         except SpaceDamaged as error:
             raise ModelNotReady(
                 f"the space's files are not as they were fitted: {error}"
