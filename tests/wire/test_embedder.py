@@ -4,35 +4,21 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import grpc
 import numpy as np
-import onnxruntime
 import pytest
-from google.rpc import code_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image
 
-from embedder.adapters.triton.client import Triton
-from embedder.domain.recipes import Recipe
-from embedder.preprocessing import preprocess
 from embedder.servicer import embedding
 from embedder.serving.model import KEPT
-from embedder.serving.recovery import Recovery
-from embedder.settings import EmbedderSettings
-from embedder.wiring import bind, decoders
-from servicekit import server
-from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
-from sightline_rules.photos import PhotoLimits
-from tests.engines import ROOT, free_port
 from tests.fakes.photos import (
     MEDIA_TYPES,
     claiming,
@@ -44,67 +30,21 @@ from tests.fakes.photos import (
     turned,
 )
 from tests.fakes.triton import LITE0, LITE2, FakeTriton
-from tests.fakes.web import FakeWeb, answer
-from tests.triton import TRITON, processes_of, triton_kept_up
 from tests.waiting import SECONDS
+from tests.wire.embedder_server import (
+    NAME,
+    WEB,
+    alone,
+    batch,
+    children,
+    connected,
+    reasons,
+    served,
+    triton,
+    triton_port,
+)
 
-WEB: list[FakeWeb] = [FakeWeb()]
-RECOVERY: list[Recovery] = [None]  # type: ignore[list-item]
-"""The web of the test that runs."""
-
-NAME = "sightline.embedder.v1.EmbeddingService"
-
-
-@pytest.fixture
-def triton() -> FakeTriton:
-    return FakeTriton()
-
-
-@pytest.fixture
-async def triton_port(triton: FakeTriton) -> AsyncIterator[int]:
-    async with triton.serving() as port:
-        yield port
-
-
-@pytest.fixture
-async def connected(triton_port: int) -> AsyncIterator[grpc.aio.Channel]:
-    async for channel in _served(triton_port):
-        yield channel
-
-
-@pytest.fixture
-async def alone() -> AsyncIterator[grpc.aio.Channel]:
-    """Yield a channel to an embedder whose Triton is down."""
-    async for channel in _served(1):
-        yield channel
-
-
-async def _served(
-    triton_port: int, max_pixels: int = 1_000_000, models: tuple[str, ...] = (LITE0, LITE2)
-) -> AsyncIterator[grpc.aio.Channel]:
-    settings = EmbedderSettings(
-        port=0,
-        triton_target=f"127.0.0.1:{triton_port}",
-        models=models,
-        infer_timeout_seconds=4,
-        cache_bytes=0,  # the same few photos are asked for again and again here
-        max_photo_pixels=max_pixels,
-    )
-    decoding = decoders(settings)
-    async with FakeWeb().serving() as web:
-        web.pages["/photo.jpg"] = answer(photo(200, 150))
-        web.pages["/page.html"] = answer(b"<html>no photo</html>")
-        web.pages["/away"] = answer(status="302 Found", location="http://10.0.0.1/")
-        policy = FetchPolicy(hosts=(f"127.0.0.1:{web.port}",), schemes=("http",))
-        fetch = Fetcher(policy, loopback_for_tests=True)
-        WEB[0] = web
-        async with Triton(settings.triton_target, settings.infer_timeout_seconds) as triton:
-            offered, RECOVERY[0], _ = bind(settings, triton, decoding, fetch)
-            running = await server.start(offered, settings, "embedder")
-            async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
-                yield channel
-            await running.stop()
-    decoding.close()
+__all__ = ["alone", "connected", "triton", "triton_port"]  # fixtures
 
 
 async def test_photos_are_fetched_from_where_it_is_allowed_and_from_nowhere_else(
@@ -126,18 +66,6 @@ async def test_photos_are_fetched_from_where_it_is_allowed_and_from_nowhere_else
     assert reasons(response) == ["", *uris.values()]
     assert response.results[0].vector == response.results[1].vector
     assert "fetch" in {timing.stage for timing in response.stage_timings}
-
-
-def batch(*photos: bytes, **fields: object) -> pb.BatchEmbedRequest:
-    items = [pb.EmbedItem(image=photo) for photo in photos]
-    return pb.BatchEmbedRequest(items=items, **fields)  # type: ignore[arg-type]
-
-
-def reasons(response: pb.BatchEmbedResponse) -> list[str]:
-    return [
-        from_status(result.status).reason if result.status.code != code_pb2.OK else ""
-        for result in response.results
-    ]
 
 
 async def test_bad_items_are_refused_each_for_its_reason_and_the_rest_goes_through(
@@ -332,7 +260,7 @@ async def test_an_answer_comes_within_the_deadline_with_what_is_done(
 async def test_a_photo_that_its_decoder_dies_of_costs_its_own_item_only(triton_port: int) -> None:
     # A good photo that takes a second or more, and 144 MB, to decode.
     slow = encoded(Image.new("LA", (6_000, 6_000), (200, 100)), "PNG", compress_level=1)
-    async for channel in _served(triton_port, max_pixels=36_000_000):
+    async for channel in served(triton_port, max_pixels=36_000_000):
         stub = pb_grpc.EmbeddingServiceStub(channel)
         neighbours = [photo(seed=seed) for seed in range(8)]
         assert reasons(await stub.BatchEmbed(batch(*neighbours))) == [""] * 8
@@ -408,114 +336,3 @@ async def test_bulk_and_interactive_batches_of_full_size_all_succeed_side_by_sid
     first, second = [await call for call in calls]
     assert reasons(first) == reasons(second) == [""] * 64
     assert [r.vector.data for r in first.results] == [r.vector.data for r in second.results]
-
-
-WINES = ROOT / "examples" / "wines" / "images"
-
-
-def children(parent: int) -> list[int]:
-    """Ids of the processes that it started."""
-    ids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [pid for pid in ids if _stat(pid)[1] == str(parent)]
-
-
-def _stat(pid: int) -> list[str]:
-    """What proc(5) says of a process, from its state on; zeros when it is no more."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ["0"] * 50
-
-
-async def states(stub: Any) -> dict[str, bool]:
-    """Whether each model's version is ready."""
-    answer = await stub.ListSpaces(pb.ListSpacesRequest(), timeout=SECONDS)
-    return {space.model: space.ready for space in answer.spaces}
-
-
-async def until(stub: Any, wanted: dict[str, bool], seconds: float) -> None:
-    """Waits until the spaces are as wanted."""
-    async with asyncio.timeout(seconds):
-        while await states(stub) != wanted:  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
-
-
-BOTH = {LITE0: True, LITE2: True}
-
-
-@asynccontextmanager
-async def looked_after() -> AsyncIterator[None]:
-    """The embedder's watch over Triton's models runs meanwhile."""
-    watching = asyncio.create_task(RECOVERY[0].run())
-    try:
-        yield
-    finally:
-        watching.cancel()
-
-
-async def test_a_model_process_that_was_killed_shows_in_typed_errors_in_time_and_is_brought_back(
-    tmp_path: Path,
-) -> None:
-    port = free_port()
-    async with triton_kept_up(port, tmp_path / "log", [LITE0, LITE2]) as triton:
-        async for channel in _served(port):
-            stub = pb_grpc.EmbeddingServiceStub(channel)
-            await until(stub, BOTH, SECONDS)
-            first, *others = processes_of(LITE0, triton.pid)
-            assert others, "the model has one process for each of its instances"
-            os.kill(first, signal.SIGKILL)
-            await until(stub, {LITE0: False, LITE2: True}, SECONDS)
-            for pid in others:
-                os.kill(pid, signal.SIGKILL)
-            await asyncio.sleep(KEPT)
-            assert await states(stub) == {LITE0: False, LITE2: True}
-            response = await stub.BatchEmbed(batch(*[photo()] * 5, b"text"), timeout=20)
-            *lost, undecodable = reasons(response)
-            assert set(lost) <= {"EMBEDDER_UNAVAILABLE", "DEADLINE_EXCEEDED"}
-            assert undecodable == "IMAGE_UNDECODABLE"
-            # So far nobody looked after it.
-            async with looked_after():
-                await until(stub, BOTH, SECONDS)
-                response = await stub.BatchEmbed(batch(*[photo()] * 5), timeout=SECONDS)
-                assert reasons(response) == [""] * 5
-
-
-def by_onnxruntime(model: str, photos: Sequence[bytes], side: int) -> np.ndarray[Any, Any]:
-    """The vectors of a model's own file, without Triton and without the embedder's service."""
-    graph = TRITON / "models" / model / "1" / "model.onnx"
-    session = onnxruntime.InferenceSession(graph.read_bytes())
-    recipe = Recipe(side, 0.875, "")
-    pixels = [
-        np.frombuffer(preprocess.pixels(each, PhotoLimits(), recipe)[0], np.uint8)
-        for each in photos
-    ]
-    stacked = np.stack(pixels).reshape(-1, side, side, 3)
-    return np.asarray(session.run(["embedding"], {"image": stacked})[0])
-
-
-async def test_the_real_server_serves_both_versions_with_each_model_s_own_vectors(
-    tmp_path: Path,
-) -> None:
-    port = free_port()
-    photos = [path.read_bytes() for path in sorted(WINES.glob("*.jpg"))[:5]]
-    async with triton_kept_up(port, tmp_path / "log", [LITE0, LITE2]):
-        async for channel in _served(port):
-            stub = pb_grpc.EmbeddingServiceStub(channel)
-            await until(stub, BOTH, SECONDS)
-            spaces = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
-            assert [space.model for space in spaces] == [LITE0, LITE2]
-            request = pb.BatchEmbedRequest()
-            for space in spaces:
-                for each in photos:
-                    request.items.add(image=each, space_version=space.version)
-            results = (await stub.BatchEmbed(request, timeout=SECONDS)).results
-            found = np.stack([np.frombuffer(r.vector.data, "<f4") for r in results])
-            assert [r.vector.space_version for r in results] == [
-                space.version for space in spaces for _ in photos
-            ]
-            assert {r.vector.dimension for r in results} == {s.dimension for s in spaces} == {1280}
-            for place, (model, side) in enumerate(((LITE0, 224), (LITE2, 260))):
-                vectors = found[place * len(photos) : (place + 1) * len(photos)]
-                assert np.abs(vectors - by_onnxruntime(model, photos, side)).max() < 1e-6
-            cosines = (found[: len(photos)] * found[len(photos) :]).sum(axis=1)
-            assert (cosines < 0.5).all(), "two versions are two spaces"

@@ -1,15 +1,8 @@
 """Addresses from strangers, against a real server on this machine and made-up names."""
 
-import asyncio
-import gzip
-import ssl
-from collections.abc import AsyncIterator
 from ipaddress import ip_address
-from typing import Any
 
 import pytest
-import trustme
-from pydantic import ValidationError
 
 from servicekit.errors import Code
 from servicekit.fetch import (
@@ -19,47 +12,11 @@ from servicekit.fetch import (
     UriForbidden,
     UriUnreadable,
     public,
-    resolve,
 )
-from tests.fakes.web import FakeWeb, Writer, answer
+from tests.fakes.web import FakeWeb, answer
+from tests.unit.kit.fetching import PHOTO, Names, fetcher, web
 
-PHOTO = b"\xff\xd8\xff" + bytes(range(256)) * 40
-
-
-class Names:
-    """A name server whose answers a test chooses; each is given once, the last one for ever."""
-
-    def __init__(self, **answers: list[list[str]]) -> None:
-        self.answers = {name.replace("_", "."): found for name, found in answers.items()}
-        self.asked: list[str] = []
-
-    async def __call__(self, host: str, _port: int) -> list[str]:
-        self.asked.append(host)
-        if host not in self.answers:
-            raise OSError("no such name")
-        found = self.answers[host]
-        return found.pop(0) if len(found) > 1 else found[0]
-
-
-@pytest.fixture
-async def web() -> AsyncIterator[FakeWeb]:
-    async with FakeWeb({"/photo.jpg": answer(PHOTO)}).serving() as served:
-        yield served
-
-
-def fetcher(web: FakeWeb, names: Names | None = None, **policy: Any) -> Fetcher:
-    """Return a fetcher that may fetch from photos.test, which is this machine."""
-    chosen: dict[str, Any] = {
-        "hosts": (f"photos.test:{web.port}",),
-        "schemes": ("http", "https"),
-        "max_bytes": 100_000,
-        "seconds": 2,
-    }
-    return Fetcher(
-        FetchPolicy(**(chosen | policy)),
-        resolver=names or Names(photos_test=[["127.0.0.1"]]),
-        loopback_for_tests=True,
-    )
+__all__ = ["web"]  # fixtures
 
 
 async def test_an_allowed_file_is_fetched_under_the_name_that_was_asked_for(web: FakeWeb) -> None:
@@ -252,158 +209,3 @@ async def test_a_redirect_to_a_scheme_that_is_not_allowed_is_refused(web: FakeWe
     web.pages["/away"] = answer(status="302 Found", location="https://photos.test/")
     with pytest.raises(UriForbidden, match="https is not allowed"):
         await fetcher(web, schemes=("http",)).fetch(web.url("/away"))
-
-
-async def _endless(writer: Writer) -> None:
-    writer.write(answer(content_length=""))
-    while True:
-        writer.write(bytes(10_000))
-        await writer.drain()
-
-
-async def _slow(writer: Writer) -> None:
-    writer.write(answer(content_length="1000"))
-    for _ in range(1000):
-        writer.write(b"x")
-        await writer.drain()
-        await asyncio.sleep(0.05)
-
-
-async def _silent(_writer: Writer) -> None:
-    await asyncio.sleep(60)
-
-
-@pytest.mark.parametrize(
-    ("page", "words"),
-    [
-        (_endless, "more than 100,000 bytes"),
-        (answer(bytes(100_001)), "more than 100,000 bytes"),
-        (answer(b"x", content_length="9" * 12), "more than 100,000 bytes"),
-        (answer(PHOTO, content_length="20000"), "broke off"),
-        (answer(b"x", content_length="-5"), "broke off"),
-        (answer(b""), "empty"),
-        (answer(gzip.compress(bytes(10_000_000)), content_encoding="gzip"), "compressed"),
-        (answer(b"x", content_encoding="br"), "compressed"),
-        (answer(b"no", status="404 Not Found"), "404"),
-        (answer(PHOTO, status="206 Partial Content"), "206"),
-        (answer(b"", status="302 Found"), "302"),
-        (b"HELO this is mail\r\n\r\n", "broke off"),
-        (b"", "broke off"),
-    ],
-    ids=lambda part: str(part)[:24],
-)
-async def test_a_host_that_gives_no_file_is_told_as_such(
-    web: FakeWeb, page: Any, words: str
-) -> None:
-    web.pages["/bad"] = page
-    with pytest.raises(UriUnreadable, match=words) as caught:
-        await fetcher(web).fetch(web.url("/bad"))
-    assert (caught.value.code, caught.value.reason) == (Code.FAILED_PRECONDITION, "URI_UNREADABLE")
-
-
-@pytest.mark.parametrize("page", [_slow, _silent])
-async def test_a_slow_host_is_left_when_the_time_is_up(web: FakeWeb, page: Any) -> None:
-    web.pages["/slow"] = page
-    with pytest.raises(UriUnreadable, match=r"within 0.3 s"):
-        await fetcher(web, seconds=0.3).fetch(web.url("/slow"))
-
-
-async def test_time_spent_on_redirects_counts(web: FakeWeb) -> None:
-    async def late(writer: Writer) -> None:
-        await asyncio.sleep(0.2)
-        writer.write(answer(status="302 Found", location="/late"))
-        await writer.drain()
-
-    web.pages["/late"] = late
-    with pytest.raises(UriUnreadable, match="within"):
-        await fetcher(web, seconds=0.5, redirects=20).fetch(web.url("/late"))
-
-
-async def test_a_name_that_nobody_knows_is_unreadable(web: FakeWeb) -> None:
-    with pytest.raises(UriUnreadable, match="not known"):
-        await fetcher(web, hosts=("gone.test",)).fetch("http://gone.test/")
-
-
-async def test_proxies_of_the_environment_are_not_used(
-    web: FakeWeb, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    assert await fetcher(web).fetch(web.url("/photo.jpg")) == PHOTO
-
-
-async def test_each_file_has_a_connection_of_its_own(web: FakeWeb) -> None:
-    """Kept, one that was checked for one host could serve another host of the same address."""
-    one = fetcher(web)
-    for _ in range(3):
-        await one.fetch(web.url("/photo.jpg"))
-    assert all(b"connection: close" in head.lower() for head in web.requests)
-    await one.close()
-
-
-async def test_a_certificate_has_to_be_that_of_the_name_that_was_asked_for() -> None:
-    authority = trustme.CA()
-    ours, theirs = (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) for _ in range(2))
-    authority.issue_cert("photos.test").configure_cert(ours)
-    authority.issue_cert("other.test", "127.0.0.1").configure_cert(theirs)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-    for context, good in ((ours, True), (theirs, False)):
-        web = FakeWeb({"/photo.jpg": answer(PHOTO)}, tls=context)
-        async with web.serving():
-            policy = FetchPolicy(hosts=(f"photos.test:{web.port}",), seconds=2)
-            names = Names(photos_test=[["127.0.0.1"]])
-            one = Fetcher(policy, resolver=names, loopback_for_tests=True, verify=trusting)
-            address = web.url("/photo.jpg", scheme="https")
-            if good:
-                assert await one.fetch(address) == PHOTO
-            else:
-                with pytest.raises(UriUnreadable, match="reached"):
-                    await one.fetch(address)
-            strict = Fetcher(policy, resolver=names, loopback_for_tests=True)
-            with pytest.raises(UriUnreadable, match="reached"):
-                await strict.fetch(address)
-
-
-async def test_no_more_files_than_set_are_fetched_at_a_time(web: FakeWeb) -> None:
-    running = most = 0
-
-    async def busy(writer: Writer) -> None:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0.05)
-        running -= 1
-        writer.write(answer(PHOTO))
-        await writer.drain()
-
-    web.pages["/busy"] = busy
-    one = fetcher(web, concurrency=2)
-    await asyncio.gather(*(one.fetch(web.url("/busy")) for _ in range(6)))
-    assert most == 2
-
-
-async def test_an_error_can_name_the_field_that_held_the_address() -> None:
-    for error in (UriForbidden("no"), UriUnreadable("no")):
-        assert [v.field for v in error.at("products[3].images[0].uri").violations] == [
-            "products[3].images[0].uri"
-        ]
-
-
-async def test_the_systems_resolver_answers() -> None:
-    assert "127.0.0.1" in await resolve("127.0.0.1", 80)
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        {"fetch_hosts": ("*",)},
-        {"fetch_hosts": ("https://photos.test",)},
-        {"fetch_hosts": ("photos.test/path",)},
-        {"fetch_hosts": ("a b",)},
-        {"fetch_schemes": ("file",)},
-    ],
-)
-def test_a_setting_that_would_allow_what_was_not_meant_is_refused(bad: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        FetchSettings(**bad)

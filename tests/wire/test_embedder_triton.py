@@ -1,0 +1,128 @@
+"""The embedder over real gRPC, in front of a real Triton."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from embedder.domain.recipes import Recipe
+from embedder.preprocessing import preprocess
+from embedder.serving.model import KEPT
+from sightline.embedder.v1 import embedding_service_pb2 as pb
+from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
+from sightline_rules.photos import PhotoLimits
+from tests.engines import ROOT, free_port
+from tests.fakes.photos import (
+    photo,
+)
+from tests.fakes.triton import LITE0, LITE2
+from tests.triton import TRITON, processes_of, triton_kept_up
+from tests.waiting import SECONDS
+from tests.wire.embedder_server import (
+    RECOVERY,
+    batch,
+    reasons,
+    served,
+)
+
+WINES = ROOT / "examples" / "wines" / "images"
+
+
+async def states(stub: Any) -> dict[str, bool]:
+    """Whether each model's version is ready."""
+    answer = await stub.ListSpaces(pb.ListSpacesRequest(), timeout=SECONDS)
+    return {space.model: space.ready for space in answer.spaces}
+
+
+async def until(stub: Any, wanted: dict[str, bool], seconds: float) -> None:
+    """Waits until the spaces are as wanted."""
+    async with asyncio.timeout(seconds):
+        while await states(stub) != wanted:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+BOTH = {LITE0: True, LITE2: True}
+
+
+@asynccontextmanager
+async def looked_after() -> AsyncIterator[None]:
+    """The embedder's watch over Triton's models runs meanwhile."""
+    watching = asyncio.create_task(RECOVERY[0].run())
+    try:
+        yield
+    finally:
+        watching.cancel()
+
+
+async def test_a_model_process_that_was_killed_shows_in_typed_errors_in_time_and_is_brought_back(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    async with triton_kept_up(port, tmp_path / "log", [LITE0, LITE2]) as triton:
+        async for channel in served(port):
+            stub = pb_grpc.EmbeddingServiceStub(channel)
+            await until(stub, BOTH, SECONDS)
+            first, *others = processes_of(LITE0, triton.pid)
+            assert others, "the model has one process for each of its instances"
+            os.kill(first, signal.SIGKILL)
+            await until(stub, {LITE0: False, LITE2: True}, SECONDS)
+            for pid in others:
+                os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(KEPT)
+            assert await states(stub) == {LITE0: False, LITE2: True}
+            response = await stub.BatchEmbed(batch(*[photo()] * 5, b"text"), timeout=20)
+            *lost, undecodable = reasons(response)
+            assert set(lost) <= {"EMBEDDER_UNAVAILABLE", "DEADLINE_EXCEEDED"}
+            assert undecodable == "IMAGE_UNDECODABLE"
+            # So far nobody looked after it.
+            async with looked_after():
+                await until(stub, BOTH, SECONDS)
+                response = await stub.BatchEmbed(batch(*[photo()] * 5), timeout=SECONDS)
+                assert reasons(response) == [""] * 5
+
+
+def by_onnxruntime(model: str, photos: Sequence[bytes], side: int) -> np.ndarray[Any, Any]:
+    """The vectors of a model's own file, without Triton and without the embedder's service."""
+    graph = TRITON / "models" / model / "1" / "model.onnx"
+    session = onnxruntime.InferenceSession(graph.read_bytes())
+    recipe = Recipe(side, 0.875, "")
+    pixels = [
+        np.frombuffer(preprocess.pixels(each, PhotoLimits(), recipe)[0], np.uint8)
+        for each in photos
+    ]
+    stacked = np.stack(pixels).reshape(-1, side, side, 3)
+    return np.asarray(session.run(["embedding"], {"image": stacked})[0])
+
+
+async def test_the_real_server_serves_both_versions_with_each_model_s_own_vectors(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    photos = [path.read_bytes() for path in sorted(WINES.glob("*.jpg"))[:5]]
+    async with triton_kept_up(port, tmp_path / "log", [LITE0, LITE2]):
+        async for channel in served(port):
+            stub = pb_grpc.EmbeddingServiceStub(channel)
+            await until(stub, BOTH, SECONDS)
+            spaces = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
+            assert [space.model for space in spaces] == [LITE0, LITE2]
+            request = pb.BatchEmbedRequest()
+            for space in spaces:
+                for each in photos:
+                    request.items.add(image=each, space_version=space.version)
+            results = (await stub.BatchEmbed(request, timeout=SECONDS)).results
+            found = np.stack([np.frombuffer(r.vector.data, "<f4") for r in results])
+            assert [r.vector.space_version for r in results] == [
+                space.version for space in spaces for _ in photos
+            ]
+            assert {r.vector.dimension for r in results} == {s.dimension for s in spaces} == {1280}
+            for place, (model, side) in enumerate(((LITE0, 224), (LITE2, 260))):
+                vectors = found[place * len(photos) : (place + 1) * len(photos)]
+                assert np.abs(vectors - by_onnxruntime(model, photos, side)).max() < 1e-6
+            cosines = (found[: len(photos)] * found[len(photos) :]).sum(axis=1)
+            assert (cosines < 0.5).all(), "two versions are two spaces"
