@@ -313,7 +313,7 @@ def until_it_works(hands: Hands, *arguments: str) -> None:
         out, err = process.communicate(timeout=100)
         if process.returncode == 0:
             return
-        assert "UNAVAILABLE" in err, out + err
+        assert "try again in a moment" in flat(err), out + err
         assert time.monotonic() < until, out + err
 
 

@@ -68,7 +68,7 @@ def write(
 def environment(*folders: Path, photo_of: Callable[[str], str]) -> "Environment":
     """Templates of these folders, which may import answer.html.j2. ``photo_of``: a product's photo
     as a URI, "" = none."""
-    # Here, as reading it takes a fifth of every command's start.
+    # Here, as reading it takes a sixth of every command's start.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
