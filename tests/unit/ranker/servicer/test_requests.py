@@ -2,7 +2,7 @@ import pytest
 
 from ranker.domain.events import Identity, Shopper
 from ranker.servicer import requests
-from servicekit.requests import RequestInvalid
+from servicekit.requests import RequestInvalid, timestamp
 from sightline.common.v1 import event_pb2
 from tests.fakes.ranker import KEY
 
@@ -28,6 +28,6 @@ def test_where_a_shopper_is_needed_nobody_is_refused() -> None:
 
 @pytest.mark.parametrize("micros", [0, -1, -62_135_596_800_000_000, 1_790_000_000_123_456])
 def test_times_before_and_after_1970_are_told_to_the_microsecond(micros: int) -> None:
-    found = requests.timestamp(micros)
+    found = timestamp(micros)
     assert found.seconds * 1_000_000 + found.nanos // 1000 == micros
     assert 0 <= found.nanos < 10**9

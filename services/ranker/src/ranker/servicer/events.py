@@ -29,12 +29,11 @@ from ranker.servicer.requests import (
     check_request_id,
     check_shopper,
     shopper,
-    timestamp,
 )
 from servicekit.clock import now_micros
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.jobs import Jobs
-from servicekit.requests import RequestInvalid, enter, page_place, page_size, page_token
+from servicekit.requests import RequestInvalid, enter, page_place, page_size, page_token, timestamp
 from servicekit.server import Context
 from servicekit.status import to_status
 from sightline.common.v1 import event_pb2, job_pb2

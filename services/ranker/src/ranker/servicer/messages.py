@@ -19,7 +19,7 @@ from google.type import money_pb2
 
 from ranker.domain.arrays import Doubles
 from ranker.domain.features import Money
-from ranker.servicer.requests import timestamp
+from servicekit.requests import timestamp
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 
 M = TypeVar("M", bound=Message)

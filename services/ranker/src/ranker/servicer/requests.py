@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from ranker.domain.events import Identity, Shopper
 from ranker.domain.pseudonyms import Pseudonyms
 from servicekit.errors import FieldViolation
@@ -73,9 +71,3 @@ def check_request_id(request_id: str) -> None:
     if len(request_id) > MOST_REQUEST_ID:
         problem = f"is longer than {MOST_REQUEST_ID} characters"
         raise RequestInvalid(FieldViolation("request_id", problem))
-
-
-def timestamp(micros: int) -> Timestamp:
-    """Microseconds since 1970 (UTC) as a Timestamp."""
-    seconds, rest = divmod(micros, 1_000_000)
-    return Timestamp(seconds=seconds, nanos=rest * 1000)
