@@ -89,7 +89,10 @@ def run(main: Coroutine[Any, Any, T], settings: SharedServerSettings | None = No
 
 
 async def start(
-    bindings: Sequence[Binding], settings: ServerSettings, service: str
+    bindings: Sequence[Binding],
+    settings: ServerSettings,
+    service: str,
+    access: Access = OPEN,
 ) -> RunningServer:
     """Start to serve `bindings`; health "" and each full name report SERVING.
 
@@ -99,7 +102,7 @@ async def start(
         options=_options(settings.max_message_bytes),
         maximum_concurrent_rpcs=settings.max_concurrent_calls,
     )
-    observing = Observing(server, service)
+    observing = Observing(server, service, access)
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, observing)
     for binding in bindings:
