@@ -53,6 +53,11 @@ class Caller:
         """Whether a catalog is among the caller's."""
         return self.catalogs is None or catalog_id in self.catalogs
 
+    def check(self, needed: frozenset[Role]) -> None:
+        """Raises RoleMissing unless the caller has one of these roles."""
+        if not needed & self.roles:
+            raise RoleMissing(needed)
+
 
 ANYONE = Caller("anyone", frozenset(Role))
 """Who calls a server that asks nobody who they are."""
@@ -68,7 +73,7 @@ class TokenMissing(Unauthenticated, reason="TOKEN_MISSING"):
 
 
 class TokenInvalid(Unauthenticated, reason="TOKEN_INVALID"):
-    """The token is not one that this server takes. It says no more: whoever guesses learns nothing."""
+    """The token is not one that this server takes. Whoever guesses learns no more than that."""
 
     message = "the token is unknown, expired or not meant for this server"
 
@@ -135,6 +140,9 @@ class Open:
     def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:  # noqa: ARG002
         """See Access."""
         return ANYONE
+
+
+OPEN = Open()
 
 
 class PeersOnly:

@@ -180,7 +180,8 @@ def _well_formed(request: Any) -> Any:
     catalog is not the caller's."""
     if request is _MALFORMED:
         raise RequestMalformed
-    if not access.caller.get().may_use(getattr(request, "catalog_id", "") or DEFAULT_CATALOG):
+    about = getattr(request, "request", request)  # to explain an answer is to ask the same again
+    if not access.caller.get().may_use(getattr(about, "catalog_id", "") or DEFAULT_CATALOG):
         raise access.CatalogForbidden
     return request
 
@@ -199,7 +200,7 @@ class _Method:
         self.service, self.name = service, name
         self.quiet = name.startswith(_QUIET)
         # Who asks whether a server is alive is not asked who it is.
-        self.access = access.Open() if self.quiet else admitting
+        self.access = access.OPEN if self.quiet else admitting
         self.line = telemetry.CallLine(service, name, Code.OK)
         self._seconds: Histogram | None = None
 

@@ -1,4 +1,4 @@
-"""Tokens that an identity provider signed (JWT, RFC 7519), checked against its keys (JWKS, RFC 7517).
+"""Tokens that an identity provider signed (JWT, RFC 7519), checked by its keys (JWKS, RFC 7517).
 
 A token has to be signed by one of these keys with an asymmetric algorithm, to be meant for this
 installation (`iss`, `aud`), and to expire (`exp`).
@@ -73,4 +73,8 @@ def _words(claim: object) -> frozenset[str]:
     """Of a claim that is a list, or words in a row."""
     if isinstance(claim, str):
         return frozenset(claim.split())
-    return frozenset(each for each in claim if isinstance(each, str)) if isinstance(claim, list) else frozenset()
+    return (
+        frozenset(each for each in claim if isinstance(each, str))
+        if isinstance(claim, list)
+        else frozenset()
+    )
