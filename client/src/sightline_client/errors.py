@@ -16,7 +16,7 @@ SightlineError
 └── ServerFault          a fault in the suite: its logs speak of it under the request's id
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -60,41 +60,22 @@ class Failure:
 
 
 class SightlineError(Exception):
-    """A call, or one item of a batch, that failed. ``failure`` holds the facts."""
+    """A call, or one item of a batch, that failed. ``failure`` holds the facts, those that are
+    most asked for also stand here."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
-
-    @property
-    def code(self) -> grpc.StatusCode:
-        """The gRPC status code."""
-        return self.failure.code
-
-    @property
-    def reason(self) -> str:
-        """Machine-readable, UPPER_SNAKE; "" when the server gave none."""
-        return self.failure.reason
-
-    @property
-    def message(self) -> str:
-        """For people, in English."""
-        return self.failure.message
-
-    @property
-    def violations(self) -> tuple[FieldViolation, ...]:
-        """The fields at fault, when the request is."""
-        return self.failure.violations
-
-    @property
-    def retry_after(self) -> timedelta | None:
-        """How long to wait before another try; None = the server did not say."""
-        return self.failure.retry_after
+        self.code = failure.code
+        self.reason = failure.reason
+        self.message = failure.message
+        self.violations = failure.violations
+        self.retry_after = failure.retry_after
 
     def __str__(self) -> str:
-        head = self.failure.reason or self.failure.code.name
-        fields = "; ".join(f"{v.field}: {v.description}" for v in self.failure.violations)
-        return f"{head}: {self.failure.message}" + (f" ({fields})" if fields else "")
+        fields = "; ".join(f"{v.field}: {v.description}" for v in self.violations)
+        head = f"{self.reason or self.code.name}: {self.message}"
+        return head + (f" ({fields})" if fields else "")
 
 
 class InvalidRequest(SightlineError):
@@ -205,7 +186,7 @@ def from_status(status: status_pb2.Status) -> SightlineError:
             code=code,
             message=status.message or code.name,
             reason=info.reason,
-            violations=_violations(bad.field_violations),
+            violations=tuple(FieldViolation(v.field, v.description) for v in bad.field_violations),
             retry_after=retry_after,
             metadata=MappingProxyType(dict(info.metadata)),
         )
@@ -234,9 +215,3 @@ def check_answered(sent: int, answered: int) -> None:
 def make(failure: Failure) -> SightlineError:
     """The typed error for these facts."""
     return BY_CODE.get(failure.code, ServerFault)(failure)
-
-
-def _violations(
-    fields: Iterable[error_details_pb2.BadRequest.FieldViolation],
-) -> tuple[FieldViolation, ...]:
-    return tuple(FieldViolation(field.field, field.description) for field in fields)
