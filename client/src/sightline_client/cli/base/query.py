@@ -7,10 +7,9 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline_client.api.recommendations import RecommendOptions
 from sightline_client.cli.base import options
 from sightline_client.cli.base.option_groups import OptionGroup
-from sightline_client.convert import requests
 from sightline_client.transport.channel import MAX_MESSAGE_BYTES
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Uri
@@ -149,27 +148,25 @@ class RecommendationOptions(FilterOptions, QueryOptions):
         str, options.words(metavar="CODE", help="Language of the reasons: en, zh. Empty = en.")
     ] = ""
 
-    def request(self, catalog: str, *, explain: bool = False) -> rec.RecommendRequest:
-        """The request; what can't be asked is wrong usage."""
+    def request(self) -> RecommendOptions:
+        """What the client is asked; what can't be asked is wrong usage."""
         if self.user and self.visitor:
             raise typer.BadParameter("give --user or --visitor, not both", param_hint="--visitor")
-        return requests.recommend(
-            catalog=catalog,
-            images=self.photos(),
-            text=self.text,
-            products=self.product or (),
-            user=self.user,
-            visitor=self.visitor,
-            filter=self.condition(),
-            page_size=self.top,
-            scene=self.scene,
-            exclude=self.exclude or (),
-            language=self.language,
-            explain=explain,
-            unlike=self.unlike(),
-            box=part(self.box),
-            find_subject=self.find_subject,
-        )
+        return {
+            "images": self.photos(),
+            "text": self.text,
+            "products": self.product or (),
+            "user": self.user,
+            "visitor": self.visitor,
+            "filter": self.condition(),
+            "page_size": self.top,
+            "scene": self.scene,
+            "exclude": self.exclude or (),
+            "language": self.language,
+            "unlike": self.unlike(),
+            "box": part(self.box),
+            "find_subject": self.find_subject,
+        }
 
 
 def part(text: str | None) -> Box | None:

@@ -45,7 +45,7 @@ def list_(
 
       sightline backup list
     """
-    suite.answer(
+    suite.call(
         lambda calls: calls.admin.ListBackups,
         backup_service_pb2.ListBackupsRequest(catalog_id=suite.catalog, page_size=top),
         lambda answer: listings.backups([from_wire.backup(item) for item in answer.backups]),

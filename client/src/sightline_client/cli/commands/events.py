@@ -220,14 +220,9 @@ def merge(
 
       sightline events merge cookie-7 1209683
     """
-    request = user_event.MergeShopperRequest(
-        catalog_id=suite.catalog, to=to_wire.shopper(user, None)
-    )
-    getattr(request, "from").visitor_id = visitor
     suite.answer(
-        lambda calls: calls.events.MergeShopper,
-        request,
-        lambda answer: Text(f"{tables.counted(answer.moved_count, 'event', 'events')} moved."),
+        lambda client: client.merge_shopper(visitor, user),
+        lambda moved: Text(f"{tables.counted(moved, 'event', 'events')} moved."),
     )
 
 

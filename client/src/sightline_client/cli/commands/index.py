@@ -13,8 +13,8 @@ from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import listings, tables
 from sightline_client.cli.work import following, upgrade
 from sightline_client.client import SightlineClient
-from sightline_client.convert import from_wire, to_wire
-from sightline_client.values.operations import IndexKind, IndexMetric, IndexParameters
+from sightline_client.convert import from_wire
+from sightline_client.values.operations import Generation, IndexKind, IndexMetric, IndexParameters
 
 app = Commands(
     no_args_is_help=True,
@@ -44,9 +44,8 @@ def list_(
       sightline index list
     """
     suite.answer(
-        lambda calls: calls.admin.ListGenerations,
-        pb.ListGenerationsRequest(catalog_id=suite.catalog, space=space, include_dropped=dropped),
-        lambda answer: listings.generations(list(map(from_wire.generation, answer.generations))),
+        lambda client: client.list_generations(space=space, include_dropped=dropped),
+        listings.generations,
     )
 
 
@@ -92,21 +91,16 @@ def create(
     if kind.upper() not in _KINDS:
         raise typer.BadParameter(f"is none of {', '.join(_KINDS)}", param_hint="--kind")
     parameters = IndexParameters(IndexKind(kind.upper()), m, ef_construction, ef, partitions)
-
-    async def ask(client: SightlineClient) -> pb.Generation:
-        with to_wire.sendable("request"):
-            request = pb.CreateGenerationRequest(
-                catalog_id=suite.catalog,
-                name=name,
-                space=space,
-                space_version=version,
-                metric=to_wire.index_metric(IndexMetric(metric.upper())),
-                parameters=to_wire.index_parameters(parameters),
-            )
-        return await client.calls(client.calls.admin.CreateGeneration, request, suite.timeout)
-
-    message = suite.run(ask)
-    suite.show(message, lambda: _generation(message))
+    suite.answer(
+        lambda client: client.create_generation(
+            name=name,
+            space=space,
+            space_version=version,
+            metric=IndexMetric(metric.upper()),
+            parameters=parameters,
+        ),
+        _generation,
+    )
 
 
 @app.command()
@@ -179,8 +173,7 @@ def activate(
 
       sightline index activate visual-lite2
     """
-    request = pb.ActivateGenerationRequest(catalog_id=suite.catalog, name=name, force=force)
-    suite.answer(lambda calls: calls.admin.ActivateGeneration, request, _generation)
+    suite.answer(lambda client: client.activate_generation(name, force=force), _generation)
 
 
 @app.command()
@@ -191,8 +184,7 @@ def rollback(*, space: Space = "visual", suite: Suite) -> None:
 
       sightline index rollback
     """
-    request = pb.RollbackGenerationRequest(catalog_id=suite.catalog, space=space)
-    suite.answer(lambda calls: calls.admin.RollbackGeneration, request, _generation)
+    suite.answer(lambda client: client.rollback_generation(space=space), _generation)
 
 
 @app.command()
@@ -203,8 +195,7 @@ def drop(*, name: Name, suite: Suite) -> None:
 
       sightline index drop visual-3f9a1b22c4d1-1
     """
-    request = pb.DropGenerationRequest(catalog_id=suite.catalog, name=name)
-    suite.answer(lambda calls: calls.admin.DropGeneration, request, _generation)
+    suite.answer(lambda client: client.drop_generation(name), _generation)
 
 
 @app.command("upgrade")
@@ -272,5 +263,5 @@ def _show_upgrade(made: upgrade.Upgrade, *, json: bool) -> None:
         running.show(Text(f"{name} is active. Back in one call: sightline index rollback"))
 
 
-def _generation(message: pb.Generation) -> RenderableType:
-    return listings.generations([from_wire.generation(message)])
+def _generation(value: Generation) -> RenderableType:
+    return listings.generations([value])

@@ -36,7 +36,7 @@ def list_(
 
       sightline jobs list --kind train
     """
-    suite.answer(
+    suite.call(
         lambda calls: calls.jobs.ListJobs,
         job_service_pb2.ListJobsRequest(catalog_id=suite.catalog, kind=kind, page_size=top),
         lambda answer: listings.jobs([from_wire.job(job) for job in answer.jobs]),
@@ -63,8 +63,4 @@ def cancel(*, job: JobId, suite: Suite) -> None:
 
       sightline jobs cancel ranker/0190…
     """
-    suite.answer(
-        lambda calls: calls.jobs.CancelJob,
-        job_service_pb2.CancelJobRequest(catalog_id=suite.catalog, job_id=job),
-        lambda answer: listings.jobs([from_wire.job(answer)]),
-    )
+    suite.answer(lambda client: client.cancel_job(job), lambda found: listings.jobs([found]))

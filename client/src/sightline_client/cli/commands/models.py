@@ -154,7 +154,7 @@ def list_(
 
       sightline models list
     """
-    suite.answer(
+    suite.call(
         lambda calls: calls.admin.ListModels,
         model_service_pb2.ListModelsRequest(catalog_id=suite.catalog, page_size=top),
         lambda answer: listings.models(list(map(from_wire.model, answer.models))),
@@ -212,10 +212,7 @@ def promote(
 
       sightline models promote lfm-6f1c…
     """
-    request = model_service_pb2.PromoteModelRequest(
-        catalog_id=suite.catalog, model_version=version, force=force
-    )
-    suite.answer(lambda calls: calls.admin.PromoteModel, request, _model)
+    suite.answer(lambda client: client.promote_model(version, force=force), _model)
 
 
 @app.command()
@@ -252,8 +249,7 @@ def rollback(*, suite: Suite) -> None:
 
       sightline models rollback
     """
-    request = model_service_pb2.RollbackModelRequest(catalog_id=suite.catalog)
-    suite.answer(lambda calls: calls.admin.RollbackModel, request, _model)
+    suite.answer(lambda client: client.rollback_model(), _model)
 
 
 @app.command()
@@ -266,11 +262,10 @@ def demote(*, suite: Suite) -> None:
       sightline models demote
     """
     suite.answer(
-        lambda calls: calls.admin.DemoteModel,
-        model_service_pb2.DemoteModelRequest(catalog_id=suite.catalog),
+        lambda client: client.demote_model(),
         lambda model: Text(f"Model {tables.plain(model.model_version)} serves no more; none does."),
     )
 
 
-def _model(message: model_service_pb2.Model) -> RenderableType:
-    return listings.models([from_wire.model(message)])
+def _model(value: Model) -> RenderableType:
+    return listings.models([value])

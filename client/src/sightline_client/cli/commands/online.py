@@ -4,10 +4,8 @@ from typing import Annotated
 
 import typer
 
-from sightline.ranker.v1 import online_report_pb2
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import online_report
-from sightline_client.convert import from_wire
 
 
 def command(
@@ -32,11 +30,7 @@ def command(
 
       sightline models online --json | jq .groups
     """
-    request = online_report_pb2.GetOnlineReportRequest(
-        catalog_id=suite.catalog, days=days, conversion_days=conversion_days
-    )
     suite.answer(
-        lambda calls: calls.admin.GetOnlineReport,
-        request,
-        lambda answer: online_report.report(from_wire.online_report(answer)),
+        lambda client: client.online_report(days=days, conversion_days=conversion_days),
+        online_report.report,
     )

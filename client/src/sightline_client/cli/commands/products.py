@@ -48,11 +48,7 @@ def get(
 
       sightline products get wine-1
     """
-    suite.answer(
-        lambda calls: calls.catalog.GetProduct,
-        catalog_pb2.GetProductRequest(catalog_id=suite.catalog, product_id=product),
-        lambda answer: listings.product(from_wire.product(answer)),
-    )
+    suite.answer(lambda client: client.get_product(product), listings.product)
 
 
 @app.command("list")
