@@ -144,8 +144,8 @@ def import_products(
     side_by_side: int,
 ) -> Batches[ImportBatch, ImportReport]:
     """See ``SightlineClient.import_products``."""
-    lines = _lines(products, after)
-    return Batches(_batches(send_all(sender, lines, side_by_side=side_by_side)), _report)
+    decided = send_all(sender, _lines(products, after), side_by_side=side_by_side)
+    return Batches(_batches(decided), partial(batching.stored, report=ImportReport))
 
 
 async def read_ahead(items: Iterator[T], weight: Callable[[T], int]) -> AsyncIterator[T]:
@@ -203,16 +203,6 @@ async def _batches(decided: AsyncIterator[Decided[None]]) -> AsyncIterator[Impor
         )
         stored = len(batch.lines) - len(failures)
         yield ImportBatch(batch.lines[-1].number, stored, failures, batch.index_token)
-
-
-async def _report(batches: AsyncIterator[ImportBatch]) -> ImportReport:
-    stored, token = 0, ""
-    failures: list[RowFailure] = []
-    async for batch in batches:
-        stored += batch.stored_count
-        failures.extend(batch.failures)
-        token = batch.index_token or token
-    return ImportReport(stored, tuple(failures), token)
 
 
 def _passing(result: catalog_pb2.UpsertResult) -> bool:
