@@ -26,10 +26,7 @@ from sightline_client.values.catalog import (
     UpsertReport,
 )
 from sightline_client.values.filters import Filter
-from sightline_client.values.operations import (
-    ImportClose,
-    ProductPurge,
-)
+from sightline_client.values.operations import ImportClose, ProductPurge
 
 _PAGE = 200
 

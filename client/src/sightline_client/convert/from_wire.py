@@ -16,23 +16,12 @@ from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline.ranker.v1 import (
-    evaluation_pb2,
-    model_service_pb2,
-    online_report_pb2,
-)
+from sightline.ranker.v1 import evaluation_pb2, model_service_pb2, online_report_pb2
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.convert.reading import reader
-from sightline_client.values import (
-    answers,
-    catalog,
-    classifications,
-    operations,
-    profiles,
-    signals,
-)
+from sightline_client.values import answers, catalog, classifications, operations, profiles, signals
 from sightline_client.values.evaluation import Evaluation
 from sightline_client.values.explanations import Explanation
 from sightline_client.values.online import OnlineReport

@@ -1,14 +1,7 @@
 """Cuts what is to be written into batches that the suite takes, and follows them."""
 
 import warnings
-from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Generator,
-    Iterable,
-)
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
 from typing import Any, Generic, TypeVar
 
 from sightline_client.errors import SightlineError, invalid
