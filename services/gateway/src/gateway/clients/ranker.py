@@ -1,6 +1,7 @@
 """The ranker as the use cases see it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from itertools import chain
 from types import MappingProxyType
@@ -265,18 +266,8 @@ def _contributions(parts: Iterable[ranking_pb.PartColumn]) -> Mapping[str, Seque
 
 @lru_cache(64)
 def _diversity(value: Diversity) -> ranking_pb.Diversity:
-    return ranking_pb.Diversity(
-        diversity=value.diversity,
-        popularity=value.popularity,
-        window=value.window,
-        cap_places=value.cap_places,
-        brand_cap=value.brand_cap,
-        category_caps=[
-            ranking_pb.CategoryCap(level=level, cap=most) for level, most in value.category_caps
-        ],
-        exploration_places=value.exploration_places,
-        exploration_days=value.exploration_days,
-    )
+    caps = [ranking_pb.CategoryCap(level=level, cap=most) for level, most in value.category_caps]
+    return ranking_pb.Diversity(**asdict(value) | {"category_caps": caps})
 
 
 def _record_message(record: AnswerRecord) -> answers_pb.AnswerRecord:
