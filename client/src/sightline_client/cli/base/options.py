@@ -118,6 +118,9 @@ File: TypeAlias = Annotated[
         metavar="FILE", exists=True, dir_okay=False, help="A .csv, .jsonl or .parquet file."
     ),
 ]
+Newest: TypeAlias = Annotated[
+    int, typer.Option(min=1, max=1000, metavar="N", help="How many, newest first.")
+]
 Force: TypeAlias = Annotated[
     bool, typer.Option("--force", help="Do it. Without it the command only shows what it would do.")
 ]

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from sightline.common.v1 import event_pb2, job_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline_client.cli.base import options, running
+from sightline_client.cli.base import options
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import LONG, PATIENT, Suite
 from sightline_client.cli.show import listings, tables
@@ -90,23 +90,18 @@ def import_(
 
     outcome = suite.run(work, keeps=True)
     seconds = time.monotonic() - since
-    if suite.json:
-        running.show_facts(
-            {
-                "writtenCount": written,
-                "duplicateCount": duplicates,
-                "refusedCount": outcome.refused,
-                "rejectedFile": str(outcome.rejected or ""),
-                "seconds": round(seconds, 3),
-            }
-        )
-    else:
-        counts = f"{written:,} new, {duplicates:,} there already"
-        rows = tables.counted(outcome.rows, "row", "rows")
-        speed = f" ({rows}, {outcome.rows / seconds:,.0f}/s)"
-        running.show(Text(counts + speed + fixing.refused(outcome.refused)))
-        ignore = columns.ignore or ()
-        fixing.show(outcome.rejected, ("events", "import"), suite, ignore=ignore)
+    facts = {
+        "writtenCount": written,
+        "duplicateCount": duplicates,
+        "refusedCount": outcome.refused,
+        "rejectedFile": str(outcome.rejected or ""),
+        "seconds": round(seconds, 3),
+    }
+    rows = tables.counted(outcome.rows, "row", "rows")
+    counts = f"{written:,} new, {duplicates:,} duplicates ({rows}, {outcome.rows / seconds:,.0f}/s)"
+    summary = counts + fixing.refused(outcome.refused)
+    command = ("events", "import")
+    fixing.show(suite, facts, summary, outcome.rejected, command, ignore=columns.ignore)
     if outcome.refused:
         raise typer.Exit(1)
 

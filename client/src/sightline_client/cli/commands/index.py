@@ -237,6 +237,26 @@ def upgrade_(
         raise typer.Exit(1)
 
 
+@app.command()
+def rebuild(
+    *,
+    space: Annotated[str, options.words(metavar="SPACE", help="The space to rebuild.")] = "visual",
+    wait: options.Wait = True,
+    suite: Suite,
+) -> None:
+    """Make an index that lost its data hold again what the record says.
+
+    No photo is embedded again. It ends when the index holds everything.
+
+    [bold]Examples[/bold]
+
+      sightline index rebuild
+
+      sightline index rebuild --space visual --catalog shop
+    """
+    following.carry_out(suite, lambda client: client.rebuild_index(space=space), wait=wait)
+
+
 def _show_upgrade(made: upgrade.Upgrade, *, json: bool) -> None:
     """The timeline, what is wrong, and what to do next."""
     name = tables.plain(made.generation.name) if made.generation is not None else ""

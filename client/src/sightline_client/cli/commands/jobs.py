@@ -2,8 +2,6 @@
 
 from typing import Annotated
 
-import typer
-
 from sightline.common.v1 import job_service_pb2
 from sightline_client.cli.base import options
 from sightline_client.cli.base.group import Commands
@@ -25,9 +23,7 @@ def list_(
     kind: Annotated[
         str, options.words(metavar="KIND", help="Only this kind, e.g. train; empty = all.")
     ] = "",
-    top: Annotated[
-        int, typer.Option(min=1, max=1000, metavar="N", help="How many, newest first.")
-    ] = 20,
+    top: options.Newest = 20,
     suite: Suite,
 ) -> None:
     """List jobs, newest first.

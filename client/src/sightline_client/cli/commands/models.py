@@ -143,9 +143,7 @@ def train(
 @app.command("list")
 def list_(
     *,
-    top: Annotated[
-        int, typer.Option(min=1, max=1000, metavar="N", help="How many, newest first.")
-    ] = 20,
+    top: options.Newest = 20,
     suite: Suite,
 ) -> None:
     """List the models, newest first, with how well each orders events held out in time.

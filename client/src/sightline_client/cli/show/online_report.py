@@ -1,13 +1,12 @@
 """How answers fared with shoppers, as text for people."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sightline_client.cli.show.tables import counted, plain
+from sightline_client.cli.show.tables import counted, grid, plain
 from sightline_client.values import online
 
 
@@ -147,11 +146,6 @@ def _drift_cells(item: online.DriftItem) -> tuple[str, ...]:
     )
 
 
-def _table(titles: Iterable[str], rows: Iterable[Iterable[str]], *, names: int) -> Table:
+def _table(titles: Sequence[str], rows: Iterable[Iterable[str]], *, names: int) -> Table:
     """A table whose first `names` columns may be folded; figures stay in one piece."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for place, title in enumerate(titles):
-        table.add_column(title, overflow="fold", no_wrap=place >= names)
-    for cells in rows:
-        table.add_row(*(Text(plain(cell)) for cell in cells))
-    return table
+    return grid(titles, rows, whole=titles[names:], padding=(0, 1, 0, 0), pad_edge=False)

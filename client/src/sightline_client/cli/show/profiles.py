@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from sightline_client.cli.show.tables import counted, plain
+from sightline_client.cli.show.tables import counted, grid, plain
 from sightline_client.values import profiles
 
 
@@ -37,19 +35,19 @@ def shopper(value: profiles.ShopperProfile) -> RenderableType:
 def _affinities(values: Sequence[profiles.Affinity]) -> Iterable[RenderableType]:
     if not values:
         return
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("liking", "strength", "theirs", "usual", "events", "from"):
-        table.add_column(name, justify="left" if name in ("liking", "from") else "right")
-    for one in values:
-        table.add_row(
-            plain(one.text),
+    columns = ("liking", "strength", "theirs", "usual", "events", "from")
+    rows = (
+        (
+            one.text,
             f"{one.strength:.2f}",
             f"{one.share:.0%}",
             f"{one.usual_share:.0%}",
             f"{one.event_count:,}",
-            plain(_some(one.product_ids)),
+            _some(one.product_ids),
         )
-    yield table
+        for one in values
+    )
+    yield grid(columns, rows, right=columns[1:5])
     yield Text("strength: how much more than others, 0 to 1. theirs, usual: share of interest.")
 
 

@@ -1,8 +1,9 @@
 """Answers and states as tables for people. Every figure is explained where it stands."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from types import MappingProxyType
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -50,6 +51,35 @@ CAUSES = MappingProxyType(
 """What a lost dependency means, in words."""
 
 
+def grid(
+    columns: Iterable[str],
+    rows: Iterable[Iterable[str | Text]] = (),
+    *,
+    right: Collection[str] = (),
+    whole: Collection[str] = (),
+    **settings: Any,
+) -> Table:
+    """A table; texts are made plain. ``right``: columns of figures; ``whole``: those that are never
+    broken. Other settings are rich's."""
+    table = Table(box=box.SIMPLE_HEAD, **settings)
+    for name in columns:
+        figures = name in right
+        table.add_column(
+            name,
+            justify="right" if figures else "left",
+            overflow="ellipsis" if figures else "fold",
+            no_wrap=name in whole,
+        )
+    for row in rows:
+        add(table, *row)
+    return table
+
+
+def add(table: Table, *cells: str | Text) -> None:
+    """Adds a row; texts are made plain."""
+    table.add_row(*(Text(plain(cell)) if isinstance(cell, str) else cell for cell in cells))
+
+
 def answer(value: answers.Recommendations, *, title: str = "") -> RenderableType:
     """An answer as a table, with what was lost, where the time went and which versions made it."""
     return Group(
@@ -62,12 +92,9 @@ def answer(value: answers.Recommendations, *, title: str = "") -> RenderableType
 
 def status(value: operations.Status) -> RenderableType:
     """The suite's state: each part, the catalog and its index, the model, the scenes."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("part")
-    table.add_column("state")
-    table.add_column("answered in ms", justify="right")
-    for item in value.components:
-        table.add_row(plain(item.component), _component_state(item), _ms(item.latency))
+    columns = ("part", "state", "answered in ms")
+    rows = ((one.component, _component_state(one), _ms(one.latency)) for one in value.components)
+    table = grid(columns, rows, right=columns[2:])
     return Group(table, *(Text(line) for line in (STATUS_CAPTION, *_status_lines(value))))
 
 
@@ -90,15 +117,10 @@ def timings(values: Sequence[answers.StageTiming]) -> RenderableType:
     """Where the time went, in milliseconds."""
     if not values:
         return Text("No stage timings in this answer.")
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("stage")
-    for name in ("starts at", "takes", "of it network", "of it work"):
-        table.add_column(name, justify="right")
-    for item in values:
-        cells = (item.start, item.total, item.network, item.work)
-        table.add_row(plain(item.stage), *(_ms(cell) for cell in cells))
+    columns = ("stage", "starts at", "takes", "of it network", "of it work")
+    rows = ((it.stage, *map(_ms, (it.start, it.total, it.network, it.work))) for it in values)
     # Below the table and not its caption, which would wrap to its narrow width.
-    return Group(table, Text(TIMINGS_CAPTION, style="dim"))
+    return Group(grid(columns, rows, right=columns[1:]), Text(TIMINGS_CAPTION, style="dim"))
 
 
 TIMINGS_CAPTION = (
