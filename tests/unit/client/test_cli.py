@@ -60,7 +60,7 @@ def test_the_table_shows_the_answer_and_explains_it(gateway: FakeGateway) -> Non
     assert "ranking did not answer: this is the order of similarity" in text
     assert "Fallback: order of similarity" in text
     assert "Not in the catalog: gone" in text
-    assert "1.5 s behind the catalogue; 3 photos wait" in text
+    assert "1.5 s behind the catalog; 3 photos pending embedding" in text
 
 
 def test_json_is_the_whole_message_in_the_standard_mapping(gateway: FakeGateway) -> None:
@@ -222,8 +222,8 @@ def test_a_healthy_suite_is_0_and_shows_its_figures(gateway: FakeGateway) -> Non
     assert result.exit_code == 0
     text = flat(result.output)
     for figure in (
-        *("gateway answers", "products in the catalogue: 100", "99 in the index"),
-        *("1 wait for their vector", "not known could not be embedded", "scenes: default"),
+        *("gateway answers", "products in the catalog: 100", "99 in the index"),
+        *("1 pending embedding", "not known could not be embedded", "scenes: default"),
     ):
         assert figure in text
 

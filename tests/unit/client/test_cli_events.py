@@ -29,7 +29,7 @@ def test_events_are_imported_once_however_often(
     path.write_text(EVENTS + rows)
     first = line("events", "import", str(path))
     assert first.exit_code == 0, first.output
-    assert "2,500 new, 0 there already" in first.stdout
+    assert "2,500 new, 0 duplicates" in first.stdout
     again = json.loads(line("events", "import", str(path), "--json").stdout)
     assert (again["writtenCount"], again["duplicateCount"]) == (0, 2500)
     sizes = sorted(len(request.events) for request in gateway.requests["WriteEvents"])

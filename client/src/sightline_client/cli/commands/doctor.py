@@ -148,7 +148,7 @@ def _catalog(status: Status) -> Iterator[Finding]:
         waiting = (status.pending_images or 0) + (status.pending_texts or 0)
         yield Finding(
             f"the index is {status.freshness.lag.total_seconds():.0f} s behind the catalog, and"
-            f" {waiting:,} photos and texts wait",
+            f" {waiting:,} photos and texts are pending embedding",
             "wait for it: `sightline products status --wait`; where it stands still, the"
             " retriever's worker or the embedder is down",
         )

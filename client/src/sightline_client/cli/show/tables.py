@@ -256,11 +256,11 @@ def _component_state(item: operations.ComponentStatus) -> Text:
 def _status_lines(value: operations.Status) -> list[str]:
     space = value.visual_space
     lines = [
-        f"products in the catalogue: {count(value.products)}",
-        f"photos: {count(value.indexed_images)} in the index, {count(value.pending_images)} wait"
-        f" for their vector, {count(value.failed_images)} could not be embedded",
-        f"texts: {count(value.indexed_texts)} in the index, {count(value.pending_texts)} wait"
-        f" for their vector, {count(value.failed_texts)} could not be embedded",
+        f"products in the catalog: {count(value.products)}",
+        f"photos: {count(value.indexed_images)} in the index, {count(value.pending_images)} pending"
+        f" embedding, {count(value.failed_images)} could not be embedded",
+        f"texts: {count(value.indexed_texts)} in the index, {count(value.pending_texts)} pending"
+        f" embedding, {count(value.failed_texts)} could not be embedded",
         "visual space: "
         + (
             f"version {space.version}, index generation {space.generation}"
@@ -288,10 +288,10 @@ def _offer_line(offered: operations.EmbedderSpace) -> str:
 
 def _index_line(freshness: answers.Freshness) -> str:
     behind = freshness.lag.total_seconds()
-    lag = f"{behind:.1f} s behind the catalogue" if behind else "holds all of the catalogue"
-    photos = counted(freshness.pending, "photo waits", "photos wait")
-    waiting = f"; {photos} for their vector" if freshness.pending else ""
-    return f"index: {lag}{waiting}"
+    lag = f"{behind:.1f} s behind the catalog" if behind else "up to date"
+    photos = counted(freshness.pending, "photo", "photos")
+    pending = f"; {photos} pending embedding" if freshness.pending else ""
+    return f"index: {lag}{pending}"
 
 
 def _recall_line(item: operations.RecallEstimate) -> str:
