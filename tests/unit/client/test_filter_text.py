@@ -76,7 +76,7 @@ def test_an_amount_alone_is_in_the_given_currency() -> None:
 @pytest.mark.parametrize(
     ("text", "column", "words"),
     [
-        ("price < 30", 8, "of which currency"),
+        ("price < 30", 8, "missing currency: write 30 EUR"),
         ("prise < 3 EUR", 0, "did you mean price?"),
         ("brand = a AND colour = red", 14, "there are category"),
         ("brand < x", 6, "takes = and !="),
