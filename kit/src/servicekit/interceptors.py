@@ -258,11 +258,11 @@ class _Observed:
             return
         if not isinstance(error, Exception | asyncio.CancelledError):
             return
-        told = _told(error)
-        self.end(told.code, error)
-        status = to_status(told)
+        reported = _reported(error)
+        self.end(reported.code, error)
+        status = to_status(reported)
         await self._context.abort(
-            getattr(grpc.StatusCode, told.code),
+            getattr(grpc.StatusCode, reported.code),
             status.message,
             (*_trailer(), (DETAILS_KEY, status.SerializeToString())),
         )
@@ -274,8 +274,8 @@ def _trailer() -> tuple[tuple[str, str], ...]:
     return ((REQUEST_ID_KEY, telemetry.request_id.get()), (VERSION_KEY, _VERSION))
 
 
-def _told(error: BaseException) -> ServiceError:
-    """What the caller is told of `error`."""
+def _reported(error: BaseException) -> ServiceError:
+    """What the caller gets for `error`."""
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, NotImplementedError):

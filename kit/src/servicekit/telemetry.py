@@ -150,7 +150,7 @@ _lines: Lines | None = None
 _calls_are_logged = False
 
 _process: dict[str, int] = {}
-"""What tells the lines of this process from those of others that serve the same port."""
+"""What distinguishes the lines of this process from those of others that serve the same port."""
 
 
 def number_lines(process: int) -> None:

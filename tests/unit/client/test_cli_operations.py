@@ -98,7 +98,7 @@ def test_a_purge_of_products_counts_first(line: Line, gateway: FakeGateway) -> N
     assert not gateway.products
 
 
-def test_what_waits_for_its_vector_is_told(line: Line, gateway: FakeGateway) -> None:
+def test_what_waits_for_its_vector_is_reported(line: Line, gateway: FakeGateway) -> None:
     assert "1 pending embedding" in flat(line("products", "status").stdout)
     gateway.status.pending_images = 0
     assert line("products", "status", "--wait").exit_code == 0
@@ -196,5 +196,5 @@ def test_a_shell_can_learn_the_commands() -> None:
     assert "products" in listed.output
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_reported() -> None:
     assert CliRunner().invoke(app, ["--version"]).output.strip() == "0.8.0"

@@ -105,7 +105,7 @@ def test_an_amount_alone_is_in_the_given_currency() -> None:
         ("brand = " + "x" * 70_000, 0, "65,536"),
     ],
 )
-def test_a_mistake_is_told_with_its_place(text: str, column: int, words: str) -> None:
+def test_a_mistake_is_reported_with_its_place(text: str, column: int, words: str) -> None:
     with pytest.raises(FilterSyntaxError, match=words) as caught:
         parse_filter(text)
     assert caught.value.column == column

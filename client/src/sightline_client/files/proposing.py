@@ -1,4 +1,4 @@
-"""Guesses which column of a stranger's table is which of ours, by its name and its first rows."""
+"""Guesses which column of a foreign table is which of ours, by its name and its first rows."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class ScoreFeature:
 
 @dataclass(frozen=True, slots=True)
 class ScorePart:
-    """One addend of a raw score."""
+    """One contribution to a raw score."""
 
     name: str
     """Where it comes from: "visual", "text", "text_visual", "keywords", "collaborative", "taste",
@@ -148,7 +148,7 @@ class Freshness:
     time: datetime | None
     """When the newest wholly indexed record was written (UTC); None = none yet."""
     pending: int
-    """Photos that wait for their vector."""
+    """Photos pending embedding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ class Recommendations:
     no_good_match: bool
     """Nothing is near the query: the results are the nearest there are."""
     degradations: tuple[Degradation, ...]
-    """What was lost on the way; empty = nothing."""
+    """What is degraded; empty = nothing."""
     stage_timings: tuple[StageTiming, ...]
     versions: Versions
     freshness: Freshness | None

@@ -97,6 +97,6 @@ class Explanation:
     last_shown: ExplainedScore | None
     """The last product of the first page."""
     degradations: tuple[Degradation, ...]
-    """What was lost on the way: the outcome is that of a poorer answer."""
+    """What is degraded: the outcome is that of a poorer answer."""
     versions: Versions
     request_id: str

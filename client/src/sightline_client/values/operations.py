@@ -296,7 +296,7 @@ class Status:
     products: int | None
     indexed_images: int | None
     pending_images: int | None
-    """Photos that wait for their vector."""
+    """Photos pending embedding."""
     failed_images: int | None
     """Photos that could not be embedded."""
     freshness: Freshness | None
@@ -307,7 +307,7 @@ class Status:
     """Every version of a space that the embedder serves; empty = not known, or an older suite."""
     indexed_texts: int | None = 0
     pending_texts: int | None = 0
-    """Products whose text waits for its vector."""
+    """Products whose text is pending embedding."""
     failed_texts: int | None = 0
     recall: tuple[RecallEstimate, ...] = ()
     """Of searches of the visual space; empty = nothing is known yet."""

@@ -143,11 +143,11 @@ def _verified(value: Verification | None) -> str:
 
 
 def products(
-    values: Sequence[Product], *, more: bool = False, doubted: bool = False
+    values: Sequence[Product], *, more: bool = False, mismatched: bool = False
 ) -> RenderableType:
-    """Products, a line each. `doubted`: with what is doubted of their categories."""
+    """Products, a line each. `mismatched`: with how their photos contradict their categories."""
     names = ("product", "title", "category", "brand", "price", "availability", "photos")
-    table = grid((*names, "its photo") if doubted else names)
+    table = grid((*names, "its photo") if mismatched else names)
     for product in values:
         add(
             table,
@@ -158,14 +158,14 @@ def products(
             str(product.price or "–"),
             product.availability,
             str(len(product.images)),
-            *([_doubt(product.category_doubt)] if doubted else ()),
+            *([_mismatch(product.category_doubt)] if mismatched else ()),
         )
     if not values:
-        return Text("no product is doubted" if doubted else "no products match")
+        return Text("no photo contradicts its category" if mismatched else "no products match")
     return Group(table, Text("There are more: raise --top.")) if more else table
 
 
-def _doubt(value: CategoryDoubt | None) -> str:
+def _mismatch(value: CategoryDoubt | None) -> str:
     """What a photo has against the category."""
     if value is None:
         return ""
@@ -187,7 +187,7 @@ def product(value: Product) -> RenderableType:
         "title": value.title,
         "variant of": value.parent_id,
         "category": " > ".join(value.category_path),
-        "doubt": _doubt(value.category_doubt),
+        "category mismatch": _mismatch(value.category_doubt),
         "brand": value.brand,
         "price": str(value.price or ""),
         "availability": value.availability,

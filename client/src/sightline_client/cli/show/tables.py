@@ -148,7 +148,7 @@ def versions(value: answers.Versions, freshness: answers.Freshness | None) -> li
 
 
 def parts(product: answers.RecommendedProduct) -> str:
-    """The addends of a raw score, largest first."""
+    """The contributions to a raw score, largest first."""
     ordered = sorted(product.parts, key=lambda part: -abs(part.value))
     return "  ".join(f"{plain(part.name)} {part.value:+.3f}" for part in ordered)
 
