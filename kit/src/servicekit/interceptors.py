@@ -95,14 +95,9 @@ class _Generic(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
 
 def _wrapped(service: str, method: str, handler: Any) -> Any:
-    if handler.request_streaming and handler.response_streaming:
-        inner, make = handler.stream_stream, grpc.stream_stream_rpc_method_handler
-    elif handler.response_streaming:
-        inner, make = handler.unary_stream, grpc.unary_stream_rpc_method_handler
-    elif handler.request_streaming:
-        inner, make = handler.stream_unary, grpc.stream_unary_rpc_method_handler
-    else:
-        inner, make = handler.unary_unary, grpc.unary_unary_rpc_method_handler
+    ways = (handler.request_streaming, handler.response_streaming)
+    kind = "_".join("stream" if streams else "unary" for streams in ways)
+    inner, make = getattr(handler, kind), getattr(grpc, f"{kind}_rpc_method_handler")
     wrap = _wrap_stream if inspect.isasyncgenfunction(inner) else _wrap_call
     read = _each_well_formed if handler.request_streaming else _well_formed
     return make(
@@ -300,12 +295,8 @@ def _own_code(context: Any) -> Code:
     code = context.code()
     if not code:
         return Code.OK
-    if isinstance(code, grpc.StatusCode):
-        return Code(code.name)
-    for candidate in grpc.StatusCode:
-        if candidate.value[0] == code:
-            return Code(candidate.name)
-    return Code.OK
+    matching = (each for each in grpc.StatusCode if code in (each, each.value[0]))
+    return next((Code(each.name) for each in matching), Code.OK)
 
 
 def outgoing_metadata() -> dict[str, str]:

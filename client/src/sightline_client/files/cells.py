@@ -118,11 +118,6 @@ def money(cells: Cells, name: str, currency: str = "currency") -> Money | None:
     return _money(name, amount, code)
 
 
-def amount(name: str, value: Decimal, code: str) -> Money:
-    """A known amount and code as money; not negative, at most six decimals."""
-    return _money(name, value, code)
-
-
 def _money(name: str, value: Decimal, code: str) -> Money:
     if value < 0:
         raise bad(name, f"{value} is negative")

@@ -80,9 +80,7 @@ class RankerClient(Ranker):
             exclude_product_ids=exclude,
             accepts_vectors=accept_vectors,
         )
-        answer: ranking_pb.NominateResponse = await self._caller.call(
-            self._ranking.Nominate, request
-        )
+        answer = await self._caller.call(self._ranking.Nominate, request)
         return RankerCandidates(
             product_ids=tuple(dict.fromkeys(answer.product_ids)),
             basis=_BASIS.get(answer.basis, Basis.NOTHING),
@@ -123,7 +121,7 @@ class RankerClient(Ranker):
             request.same_pictures.extend(chain.from_iterable(candidates.same_pictures[:MOST_PAIRS]))
         if order.record is not None:
             request.record.CopyFrom(_draft(order.record, candidates))
-        answer: ranking_pb.RankResponse = await self._caller.call(self._ranking.Rank, request)
+        answer = await self._caller.call(self._ranking.Rank, request)
         return _ranked(answer, candidates)
 
     async def reasons(self, order: ReasonOrder) -> Reasoned:
@@ -138,9 +136,7 @@ class RankerClient(Ranker):
             explored_places=order.explored,
             explain=order.explain,
         )
-        answer: ranking_pb.GiveReasonsResponse = await self._caller.call(
-            self._ranking.GiveReasons, request
-        )
+        answer = await self._caller.call(self._ranking.GiveReasons, request)
         reasoned = Reasoned(_reasons(answer.reasons), _contributions(answer.parts))
         if any(
             len(column) != len(order.rows)
@@ -171,9 +167,7 @@ class RankerClient(Ranker):
     async def serving_model(self, catalog_id: str) -> str:
         """Version of the serving model; empty = none."""
         request = models_pb.ListModelsRequest(catalog_id=catalog_id, page_size=MOST_MODELS)
-        answer: models_pb.ListModelsResponse = await self._caller.call(
-            self._models.ListModels, request, note=True
-        )
+        answer = await self._caller.call(self._models.ListModels, request, note=True)
         serving = (
             item.model_version
             for item in answer.models
