@@ -59,9 +59,17 @@ class Failure:
     """Further facts by name."""
 
 
+BY_CODE: dict[grpc.StatusCode, "type[SightlineError]"] = {}
+"""Which error stands for which code. OK is the only one that is missing."""
+
+
 class SightlineError(Exception):
     """A call, or one item of a batch, that failed. ``failure`` holds the facts, those that are
     most asked for also stand here."""
+
+    def __init_subclass__(cls, *, codes: str = "") -> None:
+        super().__init_subclass__()
+        BY_CODE.update({grpc.StatusCode[code]: cls for code in codes.split()})
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -78,79 +86,57 @@ class SightlineError(Exception):
         return head + (f" ({fields})" if fields else "")
 
 
-class InvalidRequest(SightlineError):
+class InvalidRequest(SightlineError, codes="INVALID_ARGUMENT OUT_OF_RANGE"):
     """The request itself is wrong: ``violations`` name the fields."""
 
 
-class NotFound(SightlineError):
+class NotFound(SightlineError, codes="NOT_FOUND"):
     """No such catalog, product, scene, model, job or photo."""
 
 
-class AlreadyExists(SightlineError):
+class AlreadyExists(SightlineError, codes="ALREADY_EXISTS"):
     """That id is taken by something else."""
 
 
-class Conflict(SightlineError):
+class Conflict(SightlineError, codes="ABORTED"):
     """What is stored has changed since it was read."""
 
 
-class FailedPrecondition(SightlineError):
+class FailedPrecondition(SightlineError, codes="FAILED_PRECONDITION"):
     """Not possible in the present state."""
 
 
-class Unauthenticated(SightlineError):
+class Unauthenticated(SightlineError, codes="UNAUTHENTICATED"):
     """No or bad credentials."""
 
 
-class PermissionDenied(SightlineError):
+class PermissionDenied(SightlineError, codes="PERMISSION_DENIED"):
     """Good credentials that don't allow this."""
 
 
-class ResourceExhausted(SightlineError):
+class ResourceExhausted(SightlineError, codes="RESOURCE_EXHAUSTED"):
     """Too large, or too much at once."""
 
 
-class Unavailable(SightlineError):
+class Unavailable(SightlineError, codes="UNAVAILABLE"):
     """No answer from the suite; trying again later can help."""
 
 
-class DeadlineExceeded(SightlineError):
+class DeadlineExceeded(SightlineError, codes="DEADLINE_EXCEEDED"):
     """No answer within the timeout."""
 
 
-class Cancelled(SightlineError):
+class Cancelled(SightlineError, codes="CANCELLED"):
     """The call was called off by the other side."""
 
 
-class Unimplemented(SightlineError):
+class Unimplemented(SightlineError, codes="UNIMPLEMENTED"):
     """The server is older than this client."""
 
 
-class ServerFault(SightlineError):
+class ServerFault(SightlineError, codes="UNKNOWN INTERNAL DATA_LOSS"):
     """A fault in the suite."""
 
-
-BY_CODE: Mapping[grpc.StatusCode, type[SightlineError]] = MappingProxyType(
-    {
-        grpc.StatusCode.CANCELLED: Cancelled,
-        grpc.StatusCode.UNKNOWN: ServerFault,
-        grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
-        grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
-        grpc.StatusCode.NOT_FOUND: NotFound,
-        grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
-        grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
-        grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
-        grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
-        grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
-        grpc.StatusCode.ABORTED: Conflict,
-        grpc.StatusCode.OUT_OF_RANGE: InvalidRequest,
-        grpc.StatusCode.UNIMPLEMENTED: Unimplemented,
-        grpc.StatusCode.INTERNAL: ServerFault,
-        grpc.StatusCode.UNAVAILABLE: Unavailable,
-        grpc.StatusCode.DATA_LOSS: ServerFault,
-    }
-)
-"""Which error stands for which code. OK is the only one that is missing."""
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 

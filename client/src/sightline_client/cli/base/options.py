@@ -52,6 +52,11 @@ def words(*names: str, metavar: str, help: str) -> Any:
     return typer.Option(*names, metavar=metavar, help=help, callback=text)
 
 
+def number(metavar: str, help: str, least: float, most: float | None = None, **more: Any) -> Any:
+    """An option that is a number within a range."""
+    return typer.Option(metavar=metavar, help=help, min=least, max=most, **more)
+
+
 def argument(metavar: str, help: str) -> Any:
     """An argument that is an id, or several."""
     return typer.Argument(metavar=metavar, help=help, callback=named)
@@ -118,9 +123,7 @@ File: TypeAlias = Annotated[
         metavar="FILE", exists=True, dir_okay=False, help="A .csv, .jsonl or .parquet file."
     ),
 ]
-Newest: TypeAlias = Annotated[
-    int, typer.Option(min=1, max=1000, metavar="N", help="How many, newest first.")
-]
+Newest: TypeAlias = Annotated[int, number("N", "How many, newest first.", 1, 1000)]
 Force: TypeAlias = Annotated[
     bool, typer.Option("--force", help="Do it. Without it the command only shows what it would do.")
 ]

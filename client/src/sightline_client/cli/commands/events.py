@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -28,6 +28,12 @@ from sightline_client.files import shapes
 from sightline_client.values.events import EventType
 
 _TIMES = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
+_ZONE = ", e.g. 2026-03-01T12:00:00Z; without a zone UTC."
+
+
+def _time(help: str) -> Any:
+    return typer.Option(formats=_TIMES, metavar="TIME", help=help)
+
 
 Types = Annotated[
     list[EventType] | None,
@@ -109,14 +115,7 @@ def import_(
 @app.command()
 def purge(
     *,
-    before: Annotated[
-        datetime | None,
-        typer.Option(
-            formats=_TIMES,
-            metavar="TIME",
-            help="Only events before this time, e.g. 2026-03-01T12:00:00Z; without a zone UTC.",
-        ),
-    ] = None,
+    before: Annotated[datetime | None, _time(f"Only events before this time{_ZONE}")] = None,
     type: Types = None,
     product: Annotated[
         str, options.words(metavar="ID", help="Only events with this product.")
@@ -159,18 +158,8 @@ def purge(
 @app.command()
 def export(
     *,
-    since: Annotated[
-        datetime | None,
-        typer.Option(
-            formats=_TIMES,
-            metavar="TIME",
-            help="Only events from this time on, e.g. 2026-03-01T12:00:00Z; without a zone UTC.",
-        ),
-    ] = None,
-    before: Annotated[
-        datetime | None,
-        typer.Option(formats=_TIMES, metavar="TIME", help="Only events before this time."),
-    ] = None,
+    since: Annotated[datetime | None, _time(f"Only events from this time on{_ZONE}")] = None,
+    before: Annotated[datetime | None, _time("Only events before this time.")] = None,
     type: Types = None,
     wait: options.Wait = True,
     suite: Suite,

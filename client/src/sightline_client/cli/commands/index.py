@@ -121,16 +121,9 @@ def backfill(*, name: Name, wait: options.Wait = True, suite: Suite) -> None:
 def verify(
     *,
     name: Name,
-    sample: Annotated[
-        int,
-        typer.Option(min=0, max=10_000, metavar="N", help="Photos to embed again; 0 = 200."),
-    ] = 0,
-    k: Annotated[
-        int, typer.Option(min=0, max=1000, metavar="N", help="Neighbours to ask for; 0 = 100.")
-    ] = 0,
-    min_recall: Annotated[
-        float, typer.Option(min=0, max=1, metavar="SHARE", help="Least recall; 0 = 0.98.")
-    ] = 0.0,
+    sample: Annotated[int, options.number("N", "Photos to embed again; 0 = 200.", 0, 10_000)] = 0,
+    k: Annotated[int, options.number("N", "Neighbours to ask for; 0 = 100.", 0, 1000)] = 0,
+    min_recall: Annotated[float, options.number("SHARE", "Least recall; 0 = 0.98.", 0, 1)] = 0.0,
     suite: Suite,
 ) -> None:
     """Prove a generation: recall against exact search, photos embedded again, counts. Exit code 0 =

@@ -37,20 +37,17 @@ app.command("online")(online.command)
 def train(
     *,
     seed: Annotated[
-        int,
-        typer.Option(min=0, max=2**32 - 1, metavar="N", help="The same data and seed, same model."),
+        int, options.number("N", "The same data and seed, same model.", 0, 2**32 - 1)
     ] = 0,
     promote: Annotated[
         bool, typer.Option("--promote", help="Make it the serving one if its evaluation passed.")
     ] = False,
     force: ForcePromotion = False,
     search: Annotated[
-        int | None,
-        typer.Option(min=0, max=10_000, metavar="N", help="Recipes to try on a validation split."),
+        int | None, options.number("N", "Recipes to try on a validation split.", 0, 10_000)
     ] = None,
     search_seconds: Annotated[
-        float | None,
-        typer.Option(min=1, max=604_800, metavar="S", help="How long to begin new tries."),
+        float | None, options.number("S", "How long to begin new tries.", 1, 604_800)
     ] = None,
     ablation: Annotated[
         bool | None, typer.Option(help="Find out what each part adds; what adds nothing is off.")
@@ -62,14 +59,12 @@ def train(
         TrainingLoss | None,
         typer.Option(case_sensitive=False, metavar="LOSS", help="warp, bpr or logistic."),
     ] = None,
-    dimension: Annotated[
-        int | None, typer.Option(min=2, max=512, metavar="N", help="Length of the vectors.")
-    ] = None,
+    dimension: Annotated[int | None, options.number("N", "Length of the vectors.", 2, 512)] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, max=1000, metavar="N", help="Passes over all interests.")
+        int | None, options.number("N", "Passes over all interests.", 1, 1000)
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, max=256, metavar="N", help="1 = reproducible bit for bit.")
+        int | None, options.number("N", "1 = reproducible bit for bit.", 1, 256)
     ] = None,
     wait: options.Wait = True,
     suite: Suite,

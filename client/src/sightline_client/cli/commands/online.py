@@ -2,22 +2,16 @@
 
 from typing import Annotated
 
-import typer
-
+from sightline_client.cli.base import options
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import online_report
 
 
 def command(
     *,
-    days: Annotated[
-        int, typer.Option(min=1, max=365, metavar="N", help="Of the answers of the last N days.")
-    ] = 7,
+    days: Annotated[int, options.number("N", "Of the answers of the last N days.", 1, 365)] = 7,
     conversion_days: Annotated[
-        int,
-        typer.Option(
-            min=1, max=90, metavar="N", help="A purchase counts up to N days after the click."
-        ),
+        int, options.number("N", "A purchase counts up to N days after the click.", 1, 90)
     ] = 7,
     suite: Suite,
 ) -> None:

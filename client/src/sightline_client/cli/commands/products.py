@@ -63,7 +63,7 @@ def list_(
             "--doubted", help="Only those with a photo that contradicts their category, and why."
         ),
     ] = False,
-    top: Annotated[int, typer.Option(min=0, metavar="N", help="How many; 0 = all.")] = 50,
+    top: Annotated[int, options.number("N", "How many; 0 = all.", 0)] = 50,
     suite: Suite,
 ) -> None:
     """List products.

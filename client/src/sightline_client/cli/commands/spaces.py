@@ -43,14 +43,10 @@ def fit(
             metavar="MODEL", help="E.g. efficientnet_lite2; empty = the installation's own."
         ),
     ] = "",
-    dimension: Annotated[
-        int, typer.Option(min=16, max=256, metavar="N", help="Most components of a vector.")
-    ] = 256,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**62, metavar="N", help="The same data and seed, same space.")
-    ] = 0,
+    dimension: Annotated[int, options.number("N", "Most components of a vector.", 16, 256)] = 256,
+    seed: Annotated[int, options.number("N", "The same data and seed, same space.", 0, 2**62)] = 0,
     photos: Annotated[
-        int, typer.Option(min=100, max=1_000_000, metavar="N", help="Most photos to learn from.")
+        int, options.number("N", "Most photos to learn from.", 100, 1_000_000)
     ] = 50_000,
     shopper_tag: Annotated[
         list[str] | None,
