@@ -61,13 +61,11 @@ class Observing:
     def add_generic_rpc_handlers(
         self, handlers: Sequence[grpc.GenericRpcHandler[Any, Any]]
     ) -> None:
-        """See grpc.aio.Server."""
         self._server.add_generic_rpc_handlers(
             tuple(_Generic(self._service, handler) for handler in handlers)
         )
 
     def add_registered_method_handlers(self, name: str, handlers: Mapping[str, Any]) -> None:
-        """See grpc.aio.Server."""
         self._server.add_registered_method_handlers(  # type: ignore[attr-defined]
             name,
             {

@@ -97,10 +97,6 @@ class Stages:
         self._stages.append(Stage(name, start, duration))
         _stage_seconds(self._service, name).observe(duration)
 
-    def add(self, stage: Stage) -> None:
-        """Take over a stage that was timed elsewhere, such as by a peer. No metric."""
-        self._stages.append(stage)
-
     @property
     def elapsed(self) -> float:
         """Seconds since the creation."""

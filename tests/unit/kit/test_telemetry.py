@@ -61,9 +61,9 @@ def test_a_stage_that_fails_is_timed_and_counted() -> None:
     assert REGISTRY.get_sample_value("sightline_stage_seconds_count", labels) == 1
 
 
-def test_a_stage_of_a_peer_can_be_taken_over() -> None:
+def test_a_stage_that_another_process_timed_can_be_taken_down() -> None:
     stages = Stages("shop", Clock())
-    stages.add(Stage("peer", 0.5, 0.25))
+    stages.record("peer", 0.5, 0.25)
     assert stages.finished == (Stage("peer", 0.5, 0.25),)
 
 

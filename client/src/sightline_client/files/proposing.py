@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from sightline_client.files.currencies import CODES
 from sightline_client.files.mapping import ATTRIBUTES, ColumnMap, listed, money
@@ -47,25 +46,12 @@ _NAMES = {
 NAMES = {ours: frozenset(theirs.split()) for ours, theirs in _NAMES.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """How a table may be read."""
-
-    map: ColumnMap
-    left_out: tuple[str, ...] = ()
-    """Columns that hold nothing of ours: long texts, lists of numbers."""
-
-    def options(self) -> list[str]:
-        """The same as options of the command line."""
-        said = [f"--map {_quoted(f'{name}={ours}')}" for name, ours in self.map.columns.items()]
-        return [*said, *(f"--set {_quoted(f'{k}={v}')}" for k, v in self.map.constants.items())]
-
-    def words(self) -> list[str]:
-        """What each column looks like, a sentence each."""
-        return [
-            f"column {name} looks like {ours}" if ours else f"column {name} is left out"
-            for name, ours in self.map.columns.items()
-        ]
+def words(proposed: ColumnMap) -> list[str]:
+    """What each column looks like, a sentence each."""
+    return [
+        f"column {name} looks like {ours}" if ours else f"column {name} is left out"
+        for name, ours in proposed.columns.items()
+    ]
 
 
 def propose(
@@ -73,7 +59,7 @@ def propose(
     rows: Sequence[Mapping[str, object]],
     known: Collection[str],
     needed: Collection[str],
-) -> Proposal:
+) -> ColumnMap:
     """A map of all columns that are none of ours. `rows`: the first ones, by their columns."""
     found: dict[str, str] = {}
     constants: dict[str, str] = {}
@@ -102,9 +88,7 @@ def propose(
     for name in left:
         keep = can_hold and _is_property(name, rows)
         found[name] = f"{ATTRIBUTES}{_attribute(name)}" if keep else ""
-    ordered = {name: found[name] for name in columns if name in found}
-    out = tuple(name for name, ours in ordered.items() if not ours)
-    return Proposal(ColumnMap(ordered, constants), out)
+    return ColumnMap({name: found[name] for name in columns if name in found}, constants)
 
 
 def _check_price(
@@ -144,7 +128,3 @@ def _attribute(name: str) -> str:
 
 def _simple(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _quoted(text: str) -> str:
-    return f"'{text}'" if re.search(r"[^\w=.\-]", text) else text

@@ -38,7 +38,6 @@ class MoveCause(StrEnum):
     """Why a product does not stand where its raw score would put it."""
 
     UNKNOWN = "UNKNOWN"
-    """A cause that this client is too old to know."""
     DIVERSITY = "DIVERSITY"
     BRAND_CAP = "BRAND_CAP"
     CATEGORY_CAP = "CATEGORY_CAP"
@@ -74,7 +73,6 @@ class Cause(StrEnum):
     """Why quality was lost."""
 
     UNKNOWN = "UNKNOWN"
-    """A cause that this client is too old to know."""
     EMBEDDER_UNAVAILABLE = "EMBEDDER_UNAVAILABLE"
     INDEX_UNAVAILABLE = "INDEX_UNAVAILABLE"
     RETRIEVER_UNAVAILABLE = "RETRIEVER_UNAVAILABLE"

@@ -11,7 +11,6 @@ class Outcome(StrEnum):
     """What became of the product; the first of these that applies."""
 
     UNKNOWN = "UNKNOWN"
-    """One that this client is too old to know."""
     SHOWN = "SHOWN"
     """It is on the first page."""
     PRODUCT_NOT_FOUND = "PRODUCT_NOT_FOUND"

@@ -141,13 +141,15 @@ Ignore: TypeAlias = Annotated[
 ]
 
 
-def condition(text: str, currency: str, *, option: str = "--filter") -> Filter_ | None:
+def condition(text: str, currency: str) -> Filter_ | None:
     """The filter that the text stands for; wrong text is wrong usage, shown with a caret."""
     try:
         found = parse_filter(text, currency=currency) if text.strip() else None
         to_wire.filter_(found)
     except FilterSyntaxError as error:
-        raise typer.BadParameter(f"{error.message}\n{error.pointer}", param_hint=option) from None
+        raise typer.BadParameter(
+            f"{error.message}\n{error.pointer}", param_hint="--filter"
+        ) from None
     except SightlineError as error:
-        raise typer.BadParameter(error.message, param_hint=option) from None
+        raise typer.BadParameter(error.message, param_hint="--filter") from None
     return found
