@@ -88,12 +88,10 @@ class Stages:
         try:
             yield
         finally:
-            duration = self._clock() - start
-            self._stages.append(Stage(name, start - self._origin, duration))
-            _stage_seconds(self._service, name).observe(duration)
+            self.record(name, start - self._origin, self._clock() - start)
 
     def record(self, name: str, start: float, duration: float) -> None:
-        """Take down a part of ours that was timed in another process; as `measure` does."""
+        """Take down a part that was timed elsewhere, in another process for one."""
         self._stages.append(Stage(name, start, duration))
         _stage_seconds(self._service, name).observe(duration)
 
