@@ -171,20 +171,16 @@ def _filter(message: filter_pb2.Filter) -> CallersFilter:
 
 
 def _names(message: filter_pb2.Filter, field: str) -> bool:
-    match message.WhichOneof("expression"):
-        case "comparison":
-            return message.comparison.field == field
-        case "membership":
-            return message.membership.field == field
-        case "existence":
-            return message.existence.field == field
-        case "all":
-            return any(_names(item, field) for item in message.all.filters)
-        case "any":
-            return any(_names(item, field) for item in message.any.filters)
-        case "not":
-            return _names(getattr(message, "not"), field)
-    return False
+    kind = message.WhichOneof("expression")
+    if kind is None:
+        return False
+    part = getattr(message, kind)
+    match part:
+        case filter_pb2.FilterList():
+            return any(_names(item, field) for item in part.filters)
+        case filter_pb2.Filter():
+            return _names(part, field)
+    return bool(part.field == field)
 
 
 def _recommend(result: Result, message: pb.RecommendedProduct) -> None:
