@@ -192,21 +192,7 @@ class Answer:
     hidden_count: int
     attribution_token: str
     next_page_token: str
-    subjects: Mapping[int, messages.Subject] = field(default_factory=dict)
-    """By the place of the signal in the request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """What Search answers."""
-
-    results: tuple[messages.FoundProduct, ...]
-    degradations: tuple[messages.Degradation, ...]
-    timings: tuple[messages.Timing, ...]
-    versions: messages.Versions
-    freshness: messages.Freshness | None
-    subjects: Mapping[int, messages.Subject] = field(default_factory=dict)
-    """By the place of the signal in the request."""
+    subjects: Sequence[messages.SignalSubject] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,10 @@ ComponentStatus = admin_service_pb2.ComponentStatus
 EmbedderSpace = admin_service_pb2.EmbedderSpace
 """A version of a space that the embedder serves, as callers see it."""
 
+SignalSubject = recommendation_service_pb2.SignalSubject
+"""Where the subject of a signal's photo is."""
+Findings = recommendation_service_pb2.SearchResponse
+"""What Search answers."""
 FoundProduct = recommendation_service_pb2.FoundProduct
 """A product that Search found."""
 BranchVerdict = recommendation_service_pb2.BranchVerdict
