@@ -16,22 +16,29 @@ from sightline_client.values.photos import Uri
 from sightline_client.values.signals import AWAY_WEIGHT, Box, Unlike
 
 
-def _box(value: str | None) -> str | None:
-    """The box as given; refused where it is none."""
-    part(value)
-    return value
+def _box(text: str) -> Box:
+    """The part of a photo that a text names."""
+    try:
+        left, top, right, bottom = (float(number) for number in text.split(","))
+    except ValueError:
+        problem = "is four numbers, such as 0.1,0.2,0.6,0.9: left, top, right, bottom"
+        raise typer.BadParameter(problem, param_hint="--box") from None
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        problem = "has left below right and top below bottom, each from 0 to 1"
+        raise typer.BadParameter(problem, param_hint="--box")
+    return Box(left, top, right, bottom)
 
 
 _PHOTOS = {"exists": True, "dir_okay": False, "readable": True, "metavar": "PATH"}
 
-BoxText: TypeAlias = Annotated[
-    str | None,
+Part: TypeAlias = Annotated[
+    Box | None,
     typer.Option(
         "--box",
         metavar="L,T,R,B",
         help="The part of the photo that is meant: left, top, right and bottom as fractions of its"
         " width and height, such as 0.1,0.2,0.6,0.9.",
-        callback=_box,
+        parser=_box,
     ),
 ]
 FindSubject: TypeAlias = Annotated[
@@ -99,7 +106,7 @@ class QueryOptions(OptionGroup):
             help="How much each --not-… counts against what is wanted, which counts 1.",
         ),
     ] = AWAY_WEIGHT
-    box: BoxText = None
+    box: Part = None
     find_subject: FindSubject = False
 
     def photos(self) -> list[bytes | Uri]:
@@ -164,24 +171,9 @@ class RecommendationOptions(FilterOptions, QueryOptions):
             "exclude": self.exclude or (),
             "language": self.language,
             "unlike": self.unlike(),
-            "box": part(self.box),
+            "box": self.box,
             "find_subject": self.find_subject,
         }
-
-
-def part(text: str | None) -> Box | None:
-    """The part of a photo that a text names; None = all of it."""
-    if text is None:
-        return None
-    try:
-        left, top, right, bottom = (float(number) for number in text.split(","))
-    except ValueError:
-        problem = "is four numbers, such as 0.1,0.2,0.6,0.9: left, top, right, bottom"
-        raise typer.BadParameter(problem, param_hint="--box") from None
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        problem = "has left below right and top below bottom, each from 0 to 1"
-        raise typer.BadParameter(problem, param_hint="--box")
-    return Box(left, top, right, bottom)
 
 
 def photos(paths: Sequence[Path] | None) -> list[bytes]:

@@ -18,7 +18,7 @@ def classify(
             exists=True, dir_okay=False, readable=True, metavar="PHOTO", help="The photo's file."
         ),
     ],
-    box: query.BoxText = None,
+    box: query.Part = None,
     find_subject: query.FindSubject = False,
     top: Annotated[
         int, typer.Option("--top", min=1, max=20, metavar="K", help="How many categories.")
@@ -37,8 +37,7 @@ def classify(
       sightline classify shelf.jpg --find-subject --json | jq -r '.proposals[0].text'
     """
     (content,) = query.photos([photo])
-    part = query.part(box)
     suite.answer(
-        lambda client: client.classify(content, box=part, find_subject=find_subject, top=top),
+        lambda client: client.classify(content, box=box, find_subject=find_subject, top=top),
         classified.classification,
     )

@@ -6,7 +6,7 @@ import typer
 from rich.console import Group, RenderableType
 
 from sightline_client.cli.base import options
-from sightline_client.cli.base.query import FilterOptions, QueryOptions, part
+from sightline_client.cli.base.query import FilterOptions, QueryOptions
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import classified, listings
 from sightline_client.values.answers import Found
@@ -26,7 +26,7 @@ def search(*, query: QueryOptions, passing: FilterOptions, suite: Suite) -> None
     photos = query.photos()
     if not (photos or query.product or query.text):
         raise typer.BadParameter("give at least one thing to be near to", param_hint="--image")
-    condition, unlike, box = passing.condition(), query.unlike(), part(query.box)
+    condition, unlike = passing.condition(), query.unlike()
     suite.answer(
         lambda client: client.search(
             images=photos,
@@ -35,7 +35,7 @@ def search(*, query: QueryOptions, passing: FilterOptions, suite: Suite) -> None
             filter=condition,
             page_size=passing.top,
             unlike=unlike,
-            box=box,
+            box=query.box,
             find_subject=query.find_subject,
         ),
         _found,
