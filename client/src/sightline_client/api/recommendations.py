@@ -178,12 +178,14 @@ class RecommendationCalls(Connected):
         with to_wire.sendable("request"):
             request = rec.ClassifyRequest(
                 catalog_id=self.catalog,
-                image=photo if isinstance(photo, bytes) else None,
-                image_uri=photo if isinstance(photo, str) else None,
                 box=None if box is None else to_wire.box_(box),
                 find_subject=find_subject,
                 top_k=top,
             )
+            if isinstance(photo, str):
+                request.image_uri = photo
+            else:
+                request.image = photo
         response = await self._call(self.calls.recommendation.Classify, request, timeout)
         return from_wire.classification(response)
 

@@ -62,8 +62,8 @@ def evaluation(value: Evaluation) -> RenderableType:
 
 def _slices(trial: EvaluationTrial) -> Iterable[RenderableType]:
     for name, meaning in words.SLICES.items():
-        rows = [(system, system.slice(name)) for system in trial.systems]
-        asked = [(system, part) for system, part in rows if part is not None and part.figures]
+        parts = ((system, system.slice(name)) for system in trial.systems)
+        asked = [(system, part) for system, part in parts if part is not None and part.figures]
         if not asked:
             yield Text(f"{name}: nobody to ask.", style="dim")
             continue
