@@ -68,7 +68,7 @@ def _slices(trial: EvaluationTrial) -> Iterable[RenderableType]:
             yield Text(f"{name}: nobody to ask.", style="dim")
             continue
         count = asked[0][1].figures[0].sample_count
-        rows = (
+        rows: Iterable[Iterable[str | Text]] = (
             (
                 _name(system),
                 *(words.figure(part.figure(one), interval=one == "ndcg@10") for one in COLUMNS),
