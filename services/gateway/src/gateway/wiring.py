@@ -42,15 +42,8 @@ class Gateway:
 
 def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
     """Connect the parts. To be called where an event loop runs."""
-    connections = {
-        Peer.EMBEDDER: _connect(
-            settings, Peer.EMBEDDER, settings.embedder_target, embedder.IDEMPOTENT
-        ),
-        Peer.RETRIEVER: _connect(
-            settings, Peer.RETRIEVER, settings.retriever_target, retriever.IDEMPOTENT
-        ),
-        Peer.RANKER: _connect(settings, Peer.RANKER, settings.ranker_target, ranker.IDEMPOTENT),
-    }
+    clients = {Peer.EMBEDDER: embedder, Peer.RETRIEVER: retriever, Peer.RANKER: ranker}
+    connections = {peer: _connect(settings, peer, of.IDEMPOTENT) for peer, of in clients.items()}
     embedding = embedder.EmbedderClient(*connections[Peer.EMBEDDER])
     retrieving = retriever.RetrieverClient(*connections[Peer.RETRIEVER])
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
@@ -97,8 +90,9 @@ def access_of(settings: GatewaySettings) -> Access:
 
 
 def _connect(
-    settings: GatewaySettings, peer: Peer, target: str, idempotent: Sequence[tuple[str, str]]
+    settings: GatewaySettings, peer: Peer, idempotent: Sequence[tuple[str, str]]
 ) -> Connection:
+    target = getattr(settings, f"{peer}_target")
     caller = Caller(peer, reserve=settings.reserve_seconds, longest=settings.call_seconds)
     most = settings.max_message_bytes
     return connect(target, service_configs=idempotent, max_message_bytes=most), caller
