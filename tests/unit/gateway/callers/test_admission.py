@@ -49,15 +49,19 @@ BY_NAME = dict(zip(NAMES, methods(), strict=True))
 
 
 @pytest.fixture
-async def gateway(path: Path) -> AsyncIterator[grpc.aio.Channel]:
-    """One that knows a caller for each role, and one with all roles in another catalog."""
+def keys(path: Path) -> Path:
+    """A caller for each role, and one with all roles in another catalog."""
     every = str([role.value for role in Role])
     path.write_text(
         "".join(entry(role, role, f'["{role}"]') for role in Role)
-        + entry("all", "all", every)
         + entry("elsewhere", "elsewhere", every, '["elsewhere"]')
     )
-    settings = GatewaySettings(port=0, keys_file=path, catalogs=("default", "elsewhere"))
+    return path
+
+
+@pytest.fixture
+async def gateway(keys: Path) -> AsyncIterator[grpc.aio.Channel]:
+    settings = GatewaySettings(port=0, keys_file=keys, catalogs=("default", "elsewhere"))
     built = build(settings, SceneFiles())
     running = await server.start(built.bindings, settings, "gateway", built.access)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:

@@ -90,5 +90,5 @@ def test_a_bad_file_is_refused_at_the_start(path: Path, text: str, problem: str)
 
 
 def test_a_missing_file_is_refused_at_the_start(path: Path) -> None:
-    with pytest.raises(Unreadable, match="keys.toml"):
+    with pytest.raises(Unreadable, match=r"keys\.toml"):
         Keys(path)
