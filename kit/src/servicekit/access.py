@@ -22,6 +22,7 @@ from google.protobuf import descriptor_pool
 from servicekit.errors import PermissionDenied, Unauthenticated
 from sightline.common.v1 import access_pb2
 
+POOL: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
 AUTHORIZATION = "authorization"
 _BEARER = "Bearer "
 MOST_TOKEN = 8_192
@@ -107,7 +108,7 @@ def rule(method: str) -> Rule:
     """Of a call, `package.Service/Method`; the empty one where its proto says nothing."""
     service, _, name = method.partition("/")
     try:
-        found = descriptor_pool.Default().FindServiceByName(service)
+        found = POOL.FindServiceByName(service)
         options = found.methods_by_name[name].GetOptions().Extensions[access_pb2.access]
     except KeyError:
         return Rule()
