@@ -16,7 +16,8 @@ def test_bad_scenes_stop_the_start_with_the_file_named(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"), [(None, "No such file"), ("keys = [", "Invalid value"), ("[[keys]]", "keys.0.")]
+    ("text", "problem"),
+    [(None, "No such file"), ("keys = [", "Invalid value"), ("[[keys]]", "keys.0.")],
 )
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_bad_keys_stop_the_start_with_one_line_that_names_the_file(
