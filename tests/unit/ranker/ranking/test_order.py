@@ -17,7 +17,7 @@ from servicekit.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2, candidate_pb2, event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import ranking_service_pb2 as pb
-from sightline_rules import duplicates
+from tests.fakes import collapsing
 from tests.fakes.ranker import KEY, NOW, FakeReader, did, model
 
 ANN = KEY.of("default", Shopper(Identity.USER, "ann"))
@@ -114,9 +114,9 @@ def requests(draw: st.DrawFn) -> pb.RankRequest:
 def expected(request: pb.RankRequest, whole: pb.RankResponse) -> list[tuple[int, list[str]]]:
     """Places in the whole order of those that stay, each with its near-duplicates."""
 
-    def items(columns: candidate_pb2.CandidateColumns) -> dict[str, duplicates.Candidate]:
+    def items(columns: candidate_pb2.CandidateColumns) -> dict[str, collapsing.Candidate]:
         return {
-            item: duplicates.Candidate(
+            item: collapsing.Candidate(
                 item,
                 columns.parent_ids[n] if columns.parent_ids else "",
                 columns.image_hashes[n] if columns.image_hashes else 0,
@@ -129,7 +129,7 @@ def expected(request: pb.RankRequest, whole: pb.RankResponse) -> list[tuple[int,
     pairs = {pair for pair in zip(ends, ends, strict=True) if pair[0] != pair[1]}
     own = list(items(request.query_products).values())
     known = items(request.candidates)
-    groups = duplicates.collapse([*own, *(known[item] for item in whole.product_ids)])
+    groups = collapsing.collapse([*own, *(known[item] for item in whole.product_ids)])
     size = len(own)
     return [(one.place - size, list(one.collapsed)) for one in groups if one.place >= size]
 
