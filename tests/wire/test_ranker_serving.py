@@ -184,5 +184,5 @@ async def test_the_same_columns_come_whichever_way_they_are_read(serving: Suite)
     assert len(answer.raw_scores) == len(IDS)
     assert pb.RankResponse.FromString(answer.SerializeToString()) == answer
     for place, score in enumerate(answer.raw_scores):
-        addends = [part.values[place] for part in answer.parts]
-        assert abs(score - sum(addends)) <= 1e-6 * sum(map(abs, addends))
+        contributions = [part.values[place] for part in answer.parts]
+        assert abs(score - sum(contributions)) <= 1e-6 * sum(map(abs, contributions))

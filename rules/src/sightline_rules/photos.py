@@ -1,6 +1,6 @@
-"""Photos from strangers: found out by their bytes, capped, decoded upright.
+"""Untrusted photos: found out by their bytes, capped, decoded upright.
 
-The catalogue, which must refuse what it could never embed, and the embedder share these rules: a
+The catalog, which must refuse what it could never embed, and the embedder share these rules: a
 photo that one accepts the other accepts too. Each format has one decoder, and no other one ever
 sees a photo. Of animations and files of several pages only the first frame is read, so that the
 number of frames costs nothing.

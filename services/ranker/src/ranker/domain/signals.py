@@ -146,9 +146,9 @@ def interests(log: Log, signals: Signals = DEFAULTS, now: int | None = None) -> 
     counted = (weight > 0) & (np.arange(len(log)) > low[pair])
     last = newest(counted)
     aged = weight[counted] * _ages(log.time[counted], log, signals, now)
-    with np.errstate(divide="ignore"):  # what is certain has no doubt left: log 0
-        doubt = np.bincount(pair[counted], np.log1p(-aged), minlength=len(pairs))
-    strength = -np.expm1(doubt)
+    with np.errstate(divide="ignore"):  # what is certain: log 0
+        unsure = np.bincount(pair[counted], np.log1p(-aged), minlength=len(pairs))
+    strength = -np.expm1(unsure)
     liked = ~hidden & (last >= 0) & (strength > 0)
     actor, item = np.divmod(pairs, max(len(log.items), 1))
     flagged = robots(log, signals)

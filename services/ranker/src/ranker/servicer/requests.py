@@ -32,7 +32,7 @@ def actor(
     who = shopper(message)
     if who is None:
         if required:
-            raise RequestInvalid(FieldViolation("shopper", "is required"))
+            raise RequestInvalid.at("shopper", "is required")
         return None
     check_shopper("shopper", who)
     return pseudonyms.of(catalog_id, who)
@@ -41,8 +41,7 @@ def actor(
 def check_shopper(path: str, who: Shopper) -> None:
     """RequestInvalid unless the id has a length that ids may have."""
     if not 0 < len(who.id.encode()) <= MOST_ID_BYTES:
-        problem = f"is not 1 to {MOST_ID_BYTES} bytes long"
-        raise RequestInvalid(FieldViolation(f"{path}.{who.kind}_id", problem))
+        raise RequestInvalid.at(f"{path}.{who.kind}_id", f"is not 1 to {MOST_ID_BYTES} bytes long")
 
 
 def refuse(problems: Iterable[tuple[str, str]], path: str = "") -> None:
@@ -57,17 +56,16 @@ def check_product_id(product_id: str) -> None:
     try:
         check_id(product_id)
     except IdInvalidError as error:
-        raise RequestInvalid(FieldViolation("product_id", str(error))) from error
+        raise RequestInvalid.at("product_id", str(error)) from error
 
 
 def check_range(path: str, given: int, least: int, most: int) -> None:
     """RequestInvalid unless `given` is within both bounds."""
     if not least <= given <= most:
-        raise RequestInvalid(FieldViolation(path, f"is not within {least} and {most}"))
+        raise RequestInvalid.at(path, f"is not within {least} and {most}")
 
 
 def check_request_id(request_id: str) -> None:
     """RequestInvalid when it is too long to be kept."""
     if len(request_id) > MOST_REQUEST_ID:
-        problem = f"is longer than {MOST_REQUEST_ID} characters"
-        raise RequestInvalid(FieldViolation("request_id", problem))
+        raise RequestInvalid.at("request_id", f"is longer than {MOST_REQUEST_ID} characters")

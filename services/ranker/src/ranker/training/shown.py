@@ -55,7 +55,7 @@ async def read(
 def about(found: Learned) -> dict[str, Any]:
     """For the manifest: what was decided, on what, and how reliable scores are."""
     return {
-        "told": list(found.decisions),
+        "decisions": list(found.decisions),
         "impressions": found.impression_count,
         "events": found.event_count,
         "gain": None if found.gain is None else asdict(found.gain),
