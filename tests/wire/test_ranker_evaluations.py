@@ -1,21 +1,16 @@
 """From a training to a promotion: what evidence is found, asked for, forced and taken back."""
 
-import asyncio
-
 import pytest
 
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import Catalog
-from ranker.record.tables import JOBS
-from ranker.settings import TrainSettings, WorkerSettings
+from ranker.settings import TrainSettings
 from ranker.training.job import Workshop, evaluate_again
-from ranker.workers.jobs import train_command, work
 from servicekit.channel import connect
-from servicekit.jobs import Jobs
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2
 from sightline.ranker.v1 import evaluation_pb2 as evaluations
 from sightline.ranker.v1 import model_service_pb2 as pb
-from tests.wire.ranker_suite import Suite, crowd, event, refusal, suite
+from tests.wire.ranker_suite import Suite, at_work, crowd, event, refusal, suite
 
 __all__ = ["suite"]
 
@@ -140,15 +135,11 @@ async def test_an_evaluation_adds_tails_and_compares_on_the_same_histories(suite
 async def test_an_evaluation_is_a_job_of_the_worker(suite: Suite) -> None:
     await suite.append(*crowd())
     version = await suite.learn()
-    stop = asyncio.Event()
-    jobs = Jobs(suite.database, JOBS)
-    task = asyncio.create_task(work(jobs, train_command, WorkerSettings(poll_seconds=0.05), stop))
-    job = await suite.models.EvaluateModel(pb.EvaluateModelRequest(request_id="once"))
-    same = await suite.models.EvaluateModel(pb.EvaluateModelRequest(request_id="once"))
-    watch = job_service_pb2.WatchJobRequest(job_id=job.job_id)
-    ended = [state async for state in suite.jobs.WatchJob(watch)][-1]
-    stop.set()
-    await task
+    async with at_work(suite):
+        job = await suite.models.EvaluateModel(pb.EvaluateModelRequest(request_id="once"))
+        same = await suite.models.EvaluateModel(pb.EvaluateModelRequest(request_id="once"))
+        watch = job_service_pb2.WatchJobRequest(job_id=job.job_id)
+        ended = [state async for state in suite.jobs.WatchJob(watch)][-1]
     assert (job.job_id, job.kind) == (same.job_id, "evaluate")
     assert ended.state == job_pb2.Job.STATE_SUCCEEDED
     results = {one.name: one.value for one in ended.results}
