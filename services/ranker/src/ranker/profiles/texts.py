@@ -1,7 +1,6 @@
 """Profiles in a person's words, English and Chinese."""
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 
 from ranker.domain.features import (
     ATTRIBUTE_KIND,
@@ -14,26 +13,16 @@ from ranker.domain.features import (
     price_range,
 )
 
-
-class Kind(StrEnum):
-    """What a feature is about."""
-
-    CATEGORY = "CATEGORY"
-    BRAND = "BRAND"
-    PRICE_BAND = "PRICE_BAND"
-    TAG = "TAG"
-    ATTRIBUTE = "ATTRIBUTE"
-    STYLE = "STYLE"
-
-
-KINDS: Mapping[str, Kind] = {
-    CATEGORY_KIND: Kind.CATEGORY,
-    BRAND_KIND: Kind.BRAND,
-    PRICE_KIND: Kind.PRICE_BAND,
-    TAG_KIND: Kind.TAG,
-    LOOK_KIND: Kind.STYLE,
+ATTRIBUTE, PRICE_BAND = "ATTRIBUTE", "PRICE_BAND"
+KINDS: Mapping[str, str] = {
+    CATEGORY_KIND: "CATEGORY",
+    BRAND_KIND: "BRAND",
+    PRICE_KIND: PRICE_BAND,
+    TAG_KIND: "TAG",
+    LOOK_KIND: "STYLE",
 }
-"""By the kind of a feature's name; attributes have a prefix."""
+"""By the kind of a feature's name what it is about, as Affinity.Kind without its prefix; attributes
+have a prefix."""
 
 TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -112,13 +101,13 @@ class Words:
         """The parts in a row."""
         return self._texts["join"].join(parts)
 
-    def feature(self, name: str) -> tuple[Kind, str, str]:
+    def feature(self, name: str) -> tuple[str, str, str]:
         """Of a feature its kind, the attribute's key where it is one, and its value in words."""
         kind, _, value = name.partition("=")
         if kind.startswith(ATTRIBUTE_KIND):
-            return Kind.ATTRIBUTE, kind.removeprefix(ATTRIBUTE_KIND), value
+            return ATTRIBUTE, kind.removeprefix(ATTRIBUTE_KIND), value
         known = KINDS[kind]
-        return known, "", self.prices(value) if known is Kind.PRICE_BAND else value
+        return known, "", self.prices(value) if known == PRICE_BAND else value
 
     def prices(self, band: str) -> str:
         """The range of a price band."""
