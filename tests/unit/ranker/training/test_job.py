@@ -77,7 +77,7 @@ async def test_a_job_leaves_a_model_its_row_and_what_was_found_of_it(
     assert recipe.loss is Loss.BPR
     assert row.training["trials"] == 2
     assert (row.event_count, row.shopper_count, row.product_count) == (48, 16, 10)
-    assert (await shop.registry.report("default", version)).verdict == row.verdict
+    assert (await shop.registry.report("default", version))["verdict"] == row.verdict
     model = shop.store.read("default", version, row.manifest_sha256)
     assert model.style_space == "v1"
     assert model.item_vectors.shape == (10, recipe.dimension)
@@ -104,7 +104,7 @@ async def test_an_incremental_job_goes_on_from_what_serves_by_its_recipe(
     assert recipe_of(row.training["recipe"]).dimension == 6
     model = shop.store.read("default", version, row.manifest_sha256)
     assert len(model.actor_rows) == 20
-    assert (await shop.registry.report("default", version)).production == base
+    assert (await shop.registry.report("default", version))["production"] == base
 
 
 async def test_there_is_nothing_to_go_on_from_where_no_model_serves(

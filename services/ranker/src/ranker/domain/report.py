@@ -1,11 +1,7 @@
-"""What an evaluation found, as plain values that go to JSON and back."""
+"""What an evaluation found, as plain values that go to JSON."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
-
-from pydantic import TypeAdapter
 
 from ranker.domain.model import Verdict
 
@@ -137,15 +133,3 @@ class Report:
     """Shoppers the verdict rests on."""
     evaluated_micros: int
     """When, microseconds since 1970 (UTC)."""
-
-    def json(self) -> dict[str, Any]:
-        """For `json.dumps`."""
-        return asdict(self)
-
-
-_REPORT = TypeAdapter(Report)
-
-
-def report_of(content: Mapping[str, Any]) -> Report:
-    """What `json` made, read back; ValueError when it is not that."""
-    return _REPORT.validate_python(content)

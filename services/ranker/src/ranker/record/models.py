@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from ranker.domain.errors import EvaluationMissing, ModelNotFound, PromotionConflict
 from ranker.domain.model import Metric, ModelRecord, Verdict
-from ranker.domain.report import Report, report_of
+from ranker.domain.report import Report
 from ranker.record.rows import Record, upsert
 from ranker.record.tables import EVALUATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
 
@@ -211,19 +211,20 @@ class ModelRegistry(Record):
             "verdict": report.verdict,
             "summary": report.summary,
             "production": report.production,
-            "content": json.dumps(report.json()),
+            "content": json.dumps(asdict(report)),
             "evaluated_micros": report.evaluated_micros,
         }
         await self._db.write(lambda connection: upsert(connection, EVALUATIONS, [row]))
 
-    async def report(self, catalog_id: str, version: str) -> Report:
-        """What was found of a model; EvaluationMissing."""
+    async def report(self, catalog_id: str, version: str) -> Mapping[str, Any]:
+        """What was found of a model, as the JSON of a Report; EvaluationMissing."""
         t = EVALUATIONS.c
         statement = sa.select(t.content).where(t.catalog_id == catalog_id, t.version == version)
         content = await self._db.read(lambda connection: connection.execute(statement).scalar())
         if content is None:
             raise EvaluationMissing
-        return report_of(json.loads(content))
+        found: Mapping[str, Any] = json.loads(content)
+        return found
 
 
 _SELECT = (

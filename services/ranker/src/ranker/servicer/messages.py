@@ -69,10 +69,11 @@ def message_of(kind: type[M], value: object, **given: object) -> M:
 
 
 def _attribute(value: object, name: str) -> Any:
-    if isinstance(value, Mapping):
-        return value.get(name)
     usual = name.removesuffix("_time") + "_micros" if name.endswith("_time") else name
-    return getattr(value, NAMES.get(name, usual), getattr(value, name, None))
+    known = NAMES.get(name, usual)
+    if isinstance(value, Mapping):
+        return value.get(known, value.get(name))
+    return getattr(value, known, getattr(value, name, None))
 
 
 def _converted(field: FieldDescriptor, value: Any) -> Any:
