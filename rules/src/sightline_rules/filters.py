@@ -307,8 +307,3 @@ def fields(condition: Filter) -> frozenset[str]:
             return fields(inner)
         case Comparison(name) | Membership(name) | Existence(name):
             return frozenset({name})
-
-
-def conjunction(parts: Sequence[Filter]) -> Filter:
-    """One filter that passes what every part passes."""
-    return parts[0] if len(parts) == 1 else All(tuple(parts))

@@ -10,8 +10,9 @@ from tests.fakes.ranker import model
 
 def test_a_newcomer_is_the_shrunk_mean_of_the_last_five_known_products() -> None:
     vectors = {f"p{n}": [float(n), 1.0] for n in range(8)}
-    found = fold_in.of(model(vectors), None, ["new", "p7", "p6", "p5", "p4", "p3", "p2"])
-    assert found.viewed == ("p7", "p6", "p5", "p4", "p3")
+    made = model(vectors)
+    found = fold_in.of(made, None, ["new", "p7", "p6", "p5", "p4", "p3", "p2"])
+    assert [made.item_ids[row] for row in found.recent.rows] == ["p7", "p6", "p5", "p4", "p3"]
     assert found.long_term is None
     assert found.session is not None
     np.testing.assert_allclose(found.session, np.array([5.0, 1.0]) * 5 / 5.5, rtol=1e-6)

@@ -34,9 +34,11 @@ def apart(work: Callable[P, T]) -> Callable[P, Awaitable[T]]:
         try:
             return await asyncio.to_thread(work, *args, **kwargs)
         except ImportError as error:
-            raise ExportUnwritable("the worker lacks pyarrow, of its extra `export`") from error
+            why = "the worker lacks pyarrow, of its extra `export`"
+            raise ExportUnwritable(f"the export can't be written: {why}") from error
         except OSError as error:
-            raise ExportUnwritable(error.strerror or "the store does not answer") from error
+            why = error.strerror or "the store does not answer"
+            raise ExportUnwritable(f"the export can't be written: {why}") from error
 
     return done
 

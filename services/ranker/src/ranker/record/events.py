@@ -41,7 +41,7 @@ _event_values, _stored_values = attrgetter(*_OF_EVENT), attrgetter(*_OF_STORED)
 
 
 class EventRecord:
-    """Events of all catalogs."""
+    """Events of all catalogs; also a ports.HistoryReader."""
 
     def __init__(self, database: Database, signals: Signals = DEFAULTS) -> None:
         """`signals`: what events count for popularity."""
@@ -61,9 +61,6 @@ class EventRecord:
         return await self._joined.write(events)
 
     async def history(self, catalog_id: str, actor: str, *, limit: int, with_seen: bool) -> History:
-        """The shopper's history, at most `limit` recent events; what was seen is taken from the
-        newest MOST_SEEN."""
-
         def read(connection: Connection) -> History:
             return history(connection, catalog_id, actor, limit, with_seen=with_seen)
 
@@ -77,15 +74,13 @@ class EventRecord:
         return await self._db.read(work)
 
     async def popularity(self, catalog_id: str, product_ids: Sequence[str]) -> Doubles:
-        """For each product its share of the most popular one's count, 0 to 1."""
         return await self._read(
             lambda connection: popularity.shares(connection, catalog_id, product_ids),
             few=len(product_ids) <= FEW,
         )
 
     async def most_popular(self, catalog_id: str, count: int) -> tuple[tuple[str, float], ...]:
-        """The most popular products with that share, best first; ties by id. They are read anew
-        once anything was written."""
+        """They are read anew once anything was written."""
         version = self._db.version()
         held = self._popular.get((catalog_id, count))
         if held is not None and version is not None and held[0] == version:

@@ -39,7 +39,7 @@ class ModelRegistry(Record):
 
     async def get(self, catalog_id: str, version: str) -> ModelRecord:
         """The model; ModelNotFound."""
-        statement = _SELECT.where(MODELS.c.catalog_id == catalog_id, MODELS.c.version == version)
+        statement = _SELECT.where(*_named(catalog_id, version))
         row = await self._db.read(lambda connection: connection.execute(statement).first())
         if row is None:
             raise ModelNotFound
@@ -84,8 +84,8 @@ class ModelRegistry(Record):
                     "verdict": verdict or "",
                 }
                 connection.execute(sa.insert(PROMOTION_LOG).values(row))
-                same = (MODELS.c.catalog_id == catalog_id, MODELS.c.version == version)
-                connection.execute(sa.update(MODELS).where(*same).values(forced=forced))
+                same = sa.update(MODELS).where(*_named(catalog_id, version))
+                connection.execute(same.values(forced=forced))
 
         await self._db.write(write)
 
@@ -108,14 +108,10 @@ class ModelRegistry(Record):
             promotions = _promotions(connection, catalog_id)
             if len(promotions) < 2 or promotions[0].sequence != promotion:
                 raise PromotionConflict
-            undone = (
-                sa.update(PROMOTION_LOG)
-                .where(
-                    PROMOTION_LOG.c.sequence == promotion, PROMOTION_LOG.c.undone_micros.is_(None)
-                )
-                .values(undone_micros=now_micros)
-            )
-            if not connection.execute(undone).rowcount:  # PostgreSQL: another one was quicker
+            log = PROMOTION_LOG.c
+            undo = sa.update(PROMOTION_LOG).values(undone_micros=now_micros)
+            undo = undo.where(log.sequence == promotion, log.undone_micros.is_(None))
+            if not connection.execute(undo).rowcount:  # PostgreSQL: another one was quicker
                 raise PromotionConflict
             _serve(connection, catalog_id, promotions[1].version, now_micros)
 
@@ -128,20 +124,13 @@ class ModelRegistry(Record):
         def write(connection: Connection) -> str:
             serving = PROMOTIONS.c.catalog_id == catalog_id
             version = connection.execute(sa.select(PROMOTIONS.c.version).where(serving)).scalar()
-            # PostgreSQL: of two at once only one deletes it.
-            if (
-                version is None
-                or not connection.execute(
-                    sa.delete(PROMOTIONS).where(serving, PROMOTIONS.c.version == version)
-                ).rowcount
-            ):
+            gone = sa.delete(PROMOTIONS).where(serving, PROMOTIONS.c.version == version)
+            if not connection.execute(gone).rowcount:  # PostgreSQL: of two at once one deletes it
                 raise ModelNotFound("no model serves")
-            promotions = (
-                PROMOTION_LOG.c.catalog_id == catalog_id,
-                PROMOTION_LOG.c.undone_micros.is_(None),
-            )
+            log = PROMOTION_LOG.c
+            undo = sa.update(PROMOTION_LOG).values(undone_micros=now_micros)
             connection.execute(
-                sa.update(PROMOTION_LOG).where(*promotions).values(undone_micros=now_micros)
+                undo.where(log.catalog_id == catalog_id, log.undone_micros.is_(None))
             )
             return str(version)
 
@@ -248,15 +237,14 @@ _SELECT = (
 )
 
 
+def _named(catalog_id: str, version: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return MODELS.c.catalog_id == catalog_id, MODELS.c.version == version
+
+
 def _serve(connection: Connection, catalog_id: str, version: str, now_micros: int) -> None:
     """Make it the serving one; ModelNotFound."""
-    same = (
-        MODELS.c.catalog_id == catalog_id,
-        MODELS.c.version == version,
-        MODELS.c.pruned_micros.is_(None),
-    )
-    stamped = sa.update(MODELS).where(*same).values(promoted_micros=now_micros)
-    if not connection.execute(stamped).rowcount:
+    there = sa.update(MODELS).where(*_named(catalog_id, version), MODELS.c.pruned_micros.is_(None))
+    if not connection.execute(there.values(promoted_micros=now_micros)).rowcount:
         raise ModelNotFound
     upsert(connection, PROMOTIONS, [{"catalog_id": catalog_id, "version": version}])
 

@@ -17,6 +17,7 @@ from ranker.domain.online import Period
 from ranker.feedback import answered, health
 from ranker.feedback.health import Health, Windows
 from ranker.feedback.policies import policies
+from ranker.models.live import MOST_CATALOG_LABELS
 from ranker.record.feedback import FeedbackRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
@@ -27,7 +28,6 @@ MOST_ANSWERS = 2_000
 """Answers of the present, and of the reference, whose candidates are read: the newest. With ten
 shown products each that is 20,000 impressions."""
 CONVERSION_MICROS = 7 * DAY_MICROS
-MOST_CATALOG_LABELS = 20
 
 DRIFT = Gauge(
     "sightline_feedback_drift",
