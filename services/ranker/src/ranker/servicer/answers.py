@@ -39,7 +39,6 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
     async def RecordAnswers(
         self, request: pb.RecordAnswersRequest, context: Context
     ) -> pb.RecordAnswersResponse:
-        """Keep answers; the first content of an id stays."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_range("answers", len(request.answers), 1, MOST_ANSWERS)
         refuse(_problems(request.answers))
@@ -58,7 +57,6 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         return pb.RecordAnswersResponse(written_count=await self.answers.write(answers))
 
     async def GetAnswer(self, request: pb.GetAnswerRequest, context: Context) -> pb.AnswerRecord:
-        """One kept answer, or a range of its products, without its shopper."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_range("offset", request.offset, 0, MOST_PRODUCTS)
         check_range("limit", request.limit, 0, MOST_PRODUCTS)

@@ -65,7 +65,6 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     async def AppendEvents(
         self, request: pb.AppendEventsRequest, context: Context
     ) -> pb.AppendEventsResponse:
-        """Write events, each with a status of its own."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_range("events", len(request.events), 1, MOST_EVENTS)
         events = [_event(message) for message in request.events]
@@ -88,7 +87,6 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         request: pb.GetEventsRequest,
         context: Context,
     ) -> pb.GetEventsResponse:
-        """A shopper's events, newest first."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
         size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
@@ -109,7 +107,6 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     async def MergeShopper(
         self, request: pb.MergeShopperRequest, context: Context
     ) -> pb.MergeShopperResponse:
-        """Make a visitor a user."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         # "from" is a word of Python: the message has to be asked by name.
         visitor = self._named(catalog_id, "from", getattr(request, "from"), Identity.VISITOR)
@@ -122,7 +119,6 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     async def PurgeEvents(
         self, request: pb.PurgeEventsRequest, context: Context
     ) -> pb.PurgeEventsResponse:
-        """Count the events that fit and, if asked to, start the job that deletes them."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
         selection = await self._selection(catalog_id, request)
@@ -142,7 +138,6 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         return answer
 
     async def ExportEvents(self, request: pb.ExportEventsRequest, context: Context) -> job_pb2.Job:
-        """Start the job that writes events to Parquet files."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
         extent = Selection(

@@ -39,7 +39,6 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     """Makes this process serve what is promoted; the others notice by themselves."""
 
     async def TrainModel(self, request: pb.TrainModelRequest, context: Context) -> job_pb2.Job:
-        """Start a training job, or find the one that this request started."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
         params = params_of(request)
@@ -50,7 +49,6 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         request: pb.ListModelsRequest,
         context: Context,
     ) -> pb.ListModelsResponse:
-        """Models, newest first."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
         place = page_place(request.page_token, (f"models of {catalog_id}",), int, str)
@@ -65,7 +63,6 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     async def EvaluateModel(
         self, request: pb.EvaluateModelRequest, context: Context
     ) -> job_pb2.Job:
-        """Start a job that measures a model, or find the one that this request started."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
         version = (await self._named(catalog_id, request.model_version)).version
@@ -75,7 +72,6 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     async def GetEvaluation(
         self, request: pb.GetEvaluationRequest, context: Context
     ) -> evaluation_pb2.Evaluation:
-        """What the newest evaluation of a model found."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         version = (await self._named(catalog_id, request.model_version)).version
         report = await self.registry.report(catalog_id, version)
@@ -117,7 +113,6 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         return _message(await self.registry.get(catalog_id, model.version))
 
     async def DemoteModel(self, request: pb.DemoteModelRequest, context: Context) -> pb.Model:
-        """Take the serving model out of service."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         version = await self.registry.demote(catalog_id, now_micros())
         get_logger().info("model demoted", catalog_id=catalog_id, model_version=version)
@@ -125,7 +120,6 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         return _message(await self.registry.get(catalog_id, version))
 
     async def PublishModel(self, request: pb.PublishModelRequest, context: Context) -> job_pb2.Job:
-        """Start a job that publishes a model, or find the one that this request started."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
         if request.model_version:
@@ -157,7 +151,6 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     async def GetOnlineReport(
         self, request: online_report_pb2.GetOnlineReportRequest, context: Context
     ) -> online_report_pb2.OnlineReport:
-        """How answers fared with shoppers."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         asked = period(request, now_micros())
         kept = await self.online.kept(catalog_id)

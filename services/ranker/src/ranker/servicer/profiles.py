@@ -38,7 +38,6 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
     async def GetShopperProfile(
         self, request: pb.GetShopperProfileRequest, context: Context
     ) -> pb.ShopperProfile:
-        """What is known of a shopper."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
         model = self.models.serving(catalog_id)
@@ -52,7 +51,6 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
     async def GetProductProfile(
         self, request: pb.GetProductProfileRequest, context: Context
     ) -> pb.ProductProfile:
-        """What is known of a product."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_product_id(request.product_id)
         model = self.models.serving(catalog_id)
@@ -66,7 +64,6 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
     async def SetShopperAttributes(
         self, request: pb.SetShopperAttributesRequest, context: Context
     ) -> pb.SetShopperAttributesResponse:
-        """Keep what a shopper gave, or delete it."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
         given = _given(request.attributes)
@@ -80,7 +77,6 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
     async def ListSegments(
         self, request: pb.ListSegmentsRequest, context: Context
     ) -> pb.ListSegmentsResponse:
-        """The groups of shoppers that the serving model knows."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         model = self.models.serving(catalog_id)
         if model is None:

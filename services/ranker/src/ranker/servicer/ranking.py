@@ -127,7 +127,6 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
     async def GiveReasons(
         self, request: pb.GiveReasonsRequest, context: Context
     ) -> pb.GiveReasonsResponse:
-        """Reasons of products that were ranked before."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms)
         products, parts_given = explained_of(request)
@@ -167,7 +166,6 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         )
 
     async def Nominate(self, request: pb.NominateRequest, context: Context) -> pb.NominateResponse:
-        """Name candidates by behaviour."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms)
         check_range("top_k", request.top_k, 0, MOST_GENERATED)
