@@ -128,8 +128,7 @@ class LiveModels:
             return None
 
     async def _loaded(self, record: ModelRecord) -> Model:
-        key = (record.catalog_id, record.version, record.manifest_sha256)
-        return await asyncio.to_thread(self._load, *key)
+        return await asyncio.to_thread(self._load, *record.key)
 
     async def start(self) -> None:
         """Look once, then keep looking until `stop`. A failed look is logged and repeated."""

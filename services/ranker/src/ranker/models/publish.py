@@ -57,11 +57,11 @@ class PublishedModels:
     async def load(self, catalog_id: str, version: str) -> Model:
         """The model; ModelNotFound, ModelCorrupt."""
         found = await self._registry.get(catalog_id, version)
-        return await asyncio.to_thread(self._store.read, catalog_id, version, found.manifest_sha256)
+        return await asyncio.to_thread(self._store.read, *found.key)
 
     async def serving(self, catalog_id: str) -> str:
         """The version that serves; empty = none does."""
-        found = (await self._registry.promoted((catalog_id,))).get(catalog_id)
+        found = await self._registry.serving(catalog_id)
         return found.version if found else ""
 
 

@@ -11,17 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ranker.domain import features
 from ranker.domain.arrays import Doubles, Floats, Ints
 from ranker.domain.errors import ProductUnknown
 from ranker.domain.events import DAY_MICROS, EventType, History
-from ranker.domain.features import (
-    ATTRIBUTE_KIND,
-    BRAND_KIND,
-    CATEGORY_KIND,
-    PRICE_KIND,
-    TAG_KIND,
-    price_range,
-)
 from ranker.domain.log import Log, log_of
 from ranker.domain.messages import money
 from ranker.domain.messages import profile_pb as pb
@@ -105,18 +98,18 @@ def of_product(
     named = [described.names[place].partition("=") for place in places.tolist()]
     values = {kind: [value for one, _, value in named if one == kind] for kind, _, _ in named}
     style, similar = _style(model, row)
-    band = "".join(values.get(PRICE_KIND, []))
+    band = "".join(values.get(features.PRICE_KIND, []))
     profile = pb.ProductProfile(
         product_id=product_id,
         # A category comes with all above it, of which it is the longest.
-        category_path=max(values.get(CATEGORY_KIND, [""]), key=len),
-        brand="".join(values.get(BRAND_KIND, [])),
+        category_path=max(values.get(features.CATEGORY_KIND, [""]), key=len),
+        brand="".join(values.get(features.BRAND_KIND, [])),
         price_band=_price_band(band) if band else None,
-        tags=values.get(TAG_KIND, []),
+        tags=values.get(features.TAG_KIND, []),
         attributes=_attributes(
-            (kind.removeprefix(ATTRIBUTE_KIND), value)
+            (kind.removeprefix(features.ATTRIBUTE_KIND), value)
             for kind, _, value in named
-            if kind.startswith(ATTRIBUTE_KIND)
+            if kind.startswith(features.ATTRIBUTE_KIND)
         ),
         popularity=popularity,
         trend=None if model.trend is None else float(model.trend[row]),
@@ -130,7 +123,7 @@ def of_product(
 
 
 def _price_band(band: str) -> pb.PriceBand:
-    least, below = map(money, price_range(band))
+    least, below = map(money, features.price_range(band))
     return pb.PriceBand(least=least, below=below)
 
 
@@ -227,10 +220,10 @@ def _segment_of(
 
 def _segment(model: Model, segments: Segments, place: int, words: Words) -> pb.Segment:
     described, strengths = model.product_features, segments.strengths[place]
-    features = _strongest(strengths)[:SEGMENT_FEATURES]
+    strongest = _strongest(strengths)[:SEGMENT_FEATURES]
     found = [
         _affinity(described, feature, words, strength=float(strengths[feature]))
-        for feature in features
+        for feature in strongest
         if described is not None
     ]
     names = words.join([f"{one.key} {one.value}".strip() for one in found])

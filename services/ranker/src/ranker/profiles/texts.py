@@ -2,24 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from ranker.domain.features import (
-    ATTRIBUTE_KIND,
-    BRAND_KIND,
-    CATEGORY_KIND,
-    LOOK_KIND,
-    PRICE_KIND,
-    TAG_KIND,
-    Money,
-    price_range,
-)
+from ranker.domain import features
 
 ATTRIBUTE, PRICE_BAND = "ATTRIBUTE", "PRICE_BAND"
 KINDS: Mapping[str, str] = {
-    CATEGORY_KIND: "CATEGORY",
-    BRAND_KIND: "BRAND",
-    PRICE_KIND: PRICE_BAND,
-    TAG_KIND: "TAG",
-    LOOK_KIND: "STYLE",
+    features.CATEGORY_KIND: "CATEGORY",
+    features.BRAND_KIND: "BRAND",
+    features.PRICE_KIND: PRICE_BAND,
+    features.TAG_KIND: "TAG",
+    features.LOOK_KIND: "STYLE",
 }
 """By the kind of a feature's name what it is about, as Affinity.Kind without its prefix; attributes
 have a prefix."""
@@ -104,14 +95,14 @@ class Words:
     def feature(self, name: str) -> tuple[str, str, str]:
         """Of a feature its kind, the attribute's key where it is one, and its value in words."""
         kind, _, value = name.partition("=")
-        if kind.startswith(ATTRIBUTE_KIND):
-            return ATTRIBUTE, kind.removeprefix(ATTRIBUTE_KIND), value
+        if kind.startswith(features.ATTRIBUTE_KIND):
+            return ATTRIBUTE, kind.removeprefix(features.ATTRIBUTE_KIND), value
         known = KINDS[kind]
         return known, "", self.prices(value) if known == PRICE_BAND else value
 
     def prices(self, band: str) -> str:
         """The range of a price band."""
-        least, below = price_range(band)
+        least, below = features.price_range(band)
         if not below.micros:
             return self._texts["free"]
         return self.say(
@@ -130,6 +121,6 @@ class Words:
         return self.say("visit" if count == 1 else "visits", count=count)
 
 
-def _amount(money: Money) -> str:
+def _amount(money: features.Money) -> str:
     amount = money.micros / 1e6
     return f"{amount:.2f}" if amount < 100 else f"{amount:.0f}"

@@ -144,6 +144,10 @@ class ModelRegistry(Record):
         rows = await self._db.read(lambda connection: connection.execute(statement).all())
         return {row.catalog_id: _record(row) for row in rows}
 
+    async def serving(self, catalog_id: str) -> ModelRecord | None:
+        """The promoted model; None = there is none."""
+        return (await self.promoted((catalog_id,))).get(catalog_id)
+
     async def former(self, catalog_id: str, version: str) -> ModelRecord | None:
         """The model that served last before this one, also where a rollback took it back; None =
         none did."""

@@ -18,18 +18,9 @@ from ranker.events.intake import append
 from ranker.record.events import EventRecord
 from ranker.record.selections import SelectionRecord
 from ranker.record.shoppers import ShopperRecord
+from ranker.servicer import requests
 from ranker.servicer.jobs import job_message
 from ranker.servicer.messages import message_of
-from ranker.servicer.requests import (
-    DEFAULT_PAGE,
-    LARGEST_PAGE,
-    actor,
-    check_product_id,
-    check_range,
-    check_request_id,
-    check_shopper,
-    shopper,
-)
 from servicekit.clock import now_micros
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.jobs import Jobs
@@ -66,7 +57,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         self, request: pb.AppendEventsRequest, context: Context
     ) -> pb.AppendEventsResponse:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
-        check_range("events", len(request.events), 1, MOST_EVENTS)
+        requests.check_range("events", len(request.events), 1, MOST_EVENTS)
         events = [_event(message) for message in request.events]
         done = await append(
             catalog_id,
@@ -88,8 +79,8 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         context: Context,
     ) -> pb.GetEventsResponse:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
-        who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
-        size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
+        who = requests.actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
+        size = page_size(request.page_size, requests.DEFAULT_PAGE, requests.LARGEST_PAGE)
         place = page_place(request.page_token, (f"events of {catalog_id}",), int, int)
         found = await self.record.events_of(
             catalog_id,
@@ -120,7 +111,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         self, request: pb.PurgeEventsRequest, context: Context
     ) -> pb.PurgeEventsResponse:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
-        check_request_id(request.request_id)
+        requests.check_request_id(request.request_id)
         selection = await self._selection(catalog_id, request)
         counted = await self.selections.count(selection)
         answer = pb.PurgeEventsResponse(event_count=counted.event_count)
@@ -139,7 +130,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
 
     async def ExportEvents(self, request: pb.ExportEventsRequest, context: Context) -> job_pb2.Job:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
-        check_request_id(request.request_id)
+        requests.check_request_id(request.request_id)
         extent = Selection(
             catalog_id=catalog_id,
             from_micros=_time(request, "from_time"),
@@ -153,11 +144,11 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
 
     def _named(self, catalog_id: str, path: str, message: event_pb2.Shopper, kind: Identity) -> str:
         """The pseudonym of whom the message names, who must be of this kind; RequestInvalid."""
-        who = shopper(message)
+        who = requests.shopper(message)
         if who is None or who.kind is not kind:
             problem = f"is required: a {Identity.VISITOR} becomes a {Identity.USER}"
             raise RequestInvalid(FieldViolation(f"{path}.{kind}_id", problem))
-        check_shopper(path, who)
+        requests.check_shopper(path, who)
         return self.pseudonyms.of(catalog_id, who)
 
     async def _selection(self, catalog_id: str, request: pb.PurgeEventsRequest) -> Selection:
@@ -168,10 +159,10 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             problem = "give at least one of " + ", ".join(conditions)
             raise RequestInvalid(*(FieldViolation(path, problem) for path in conditions))
         if request.product_id:
-            check_product_id(request.product_id)
+            requests.check_product_id(request.product_id)
         who = ""
         if request.HasField("shopper"):
-            who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
+            who = requests.actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
             who = await self.selections.owner(catalog_id, who)
         return Selection(
             catalog_id=catalog_id,
@@ -208,7 +199,7 @@ def _event(message: event_pb2.Event) -> Event | ServiceError:
     try:
         return Event(
             event_id=message.event_id,
-            shopper=shopper(message.shopper),
+            shopper=requests.shopper(message.shopper),
             type=TYPES.get(message.type),
             product_id=message.product_id,
             session_id=message.session_id,

@@ -81,7 +81,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         """Look for proof and check the model's files, then make it the serving one."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         model = await self.registry.get(catalog_id, request.model_version)
-        serving = (await self.registry.promoted((catalog_id,))).get(catalog_id)
+        serving = await self.registry.serving(catalog_id)
         forced = False
         try:
             require_proof(model, serving)
@@ -89,7 +89,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
             if not request.force:
                 raise
             forced = True
-        await self._check(catalog_id, model)
+        await self._check(model)
         await self.registry.promote(
             catalog_id, model.version, now_micros(), forced=forced, verdict=model.verdict
         )
@@ -107,7 +107,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         """Check the files of the model before, then make it the serving one again."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         model, promotion = await self.registry.before(catalog_id)
-        await self._check(catalog_id, model)
+        await self._check(model)
         await self.registry.roll_back(catalog_id, promotion, now_micros())
         await self.refresh()
         return _message(await self.registry.get(catalog_id, model.version))
@@ -125,7 +125,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         if request.model_version:
             version = (await self.registry.get(catalog_id, request.model_version)).version
         else:
-            serving = (await self.registry.promoted((catalog_id,))).get(catalog_id)
+            serving = await self.registry.serving(catalog_id)
             if serving is None:
                 raise ModelNotFound("no model serves: name one, or promote one")
             version = serving.version
@@ -142,11 +142,11 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
             raise ModelNotFound("this catalog has no model: train one")
         return newest[0]
 
-    async def _check(self, catalog_id: str, model: ModelRecord) -> None:
+    async def _check(self, model: ModelRecord) -> None:
         """ModelCorrupt, or ModelNotFound when the files were pruned."""
         if model.pruned_micros is not None:
             raise ModelNotFound("the files of this model were pruned: train anew")
-        await asyncio.to_thread(self.store.read, catalog_id, model.version, model.manifest_sha256)
+        await asyncio.to_thread(self.store.read, *model.key)
 
     async def GetOnlineReport(
         self, request: online_report_pb2.GetOnlineReportRequest, context: Context

@@ -99,7 +99,7 @@ class Watch:
             await self._online.activity(catalog_id, window)
             for window in (compared.reference, compared.before, compared.present)
         ]
-        serving = (await self._registry.promoted((catalog_id,))).get(catalog_id)
+        serving = await self._registry.serving(catalog_id)
         version = serving.version if serving is not None else ""
         blends = await self._blends(catalog_id, answers.versions)
         candidate = await self._candidate(catalog_id, version)
@@ -114,19 +114,17 @@ class Watch:
                 reference=reference,
                 before=before,
                 present=activity,
-                model=await self._model(catalog_id, serving),
+                model=await self._model(serving),
                 scores=(health.top_scores(earlier, version), health.top_scores(answers, version)),
             ),
         )
 
-    async def _model(self, catalog_id: str, serving: ModelRecord | None) -> Model | None:
+    async def _model(self, serving: ModelRecord | None) -> Model | None:
         """The serving model; None where there is none, or none that can be read."""
         if serving is None:
             return None
         try:
-            return await asyncio.to_thread(
-                self._store.read, catalog_id, serving.version, serving.manifest_sha256
-            )
+            return await asyncio.to_thread(self._store.read, *serving.key)
         except ModelCorrupt:
             return None
 

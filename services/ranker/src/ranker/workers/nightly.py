@@ -67,7 +67,7 @@ class Nightly:
         model = await self.registry.get(catalog_id, str(job.result["model_version"]))
         if model.promoted_micros is not None:
             return
-        serving = (await self.registry.promoted((catalog_id,))).get(catalog_id)
+        serving = await self.registry.serving(catalog_id)
         try:
             require_proof(model, serving)
         except ModelUnproven as error:
