@@ -45,8 +45,6 @@ def apart(work: Callable[P, T]) -> Callable[P, Awaitable[T]]:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A whole file."""
-
     name: str
     row_count: int
     byte_count: int
@@ -54,14 +52,11 @@ class Part:
 
 
 class ExportStore:
-    """All exports."""
-
     def __init__(self, url: str) -> None:
         """`url` is a folder or any URL that fsspec knows, such as s3://bucket/exports."""
         self._files, self._root = fsspec.core.url_to_fs(url)
 
     def folder(self, catalog_id: str, job_id: str) -> "ExportFolder":
-        """The folder of one export."""
         return ExportFolder(self._files, f"{self._root}/{catalog_id}/{job_id}")
 
 
@@ -169,7 +164,6 @@ class ExportFile:
 
     @apart
     def abort(self) -> None:
-        """Forget it."""
         with contextlib.suppress(OSError):  # or it would write its end when it is collected
             self._writer.close()
         self._folder.forget(self._file)

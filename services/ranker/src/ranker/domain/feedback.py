@@ -82,7 +82,6 @@ class Feedback:
 
     @property
     def impressions(self) -> "Feedback":
-        """Only what was shown."""
         return self.part(self.shown)
 
 

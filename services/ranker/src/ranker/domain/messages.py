@@ -9,6 +9,5 @@ __all__ = ["money", "profile_pb"]
 
 
 def money(value: Money) -> MoneyMessage:
-    """An amount."""
     units, micros = divmod(value.micros, 1_000_000)
     return MoneyMessage(currency_code=value.currency, units=units, nanos=micros * 1000)

@@ -59,8 +59,6 @@ class Production:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to measure."""
-
     protocols: tuple[Protocol, ...] = (Protocol.GLOBAL, Protocol.PER_USER_TAIL)
     """The first one decides."""
     share: float = 0.2

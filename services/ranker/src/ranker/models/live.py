@@ -136,7 +136,6 @@ class LiveModels:
         self._task = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
-        """End the watch."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

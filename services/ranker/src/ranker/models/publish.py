@@ -83,8 +83,6 @@ def query_vector(query: Floats, bias: float = 1.0) -> Floats:
 
 @dataclass(slots=True)
 class Publication:
-    """A job under way."""
-
     job: Job
     models: PublishedModels
     index: CollaborativeIndex
@@ -175,7 +173,6 @@ class Publication:
         return len(rows) - missing
 
     async def _await_job(self, job_id: str) -> None:
-        """Wait until the retriever has done a job."""
         while not await self._ask(self.index.ended, job_id):
             await self._progress()
             await asyncio.sleep(LOOK_SECONDS)

@@ -47,7 +47,6 @@ async def read(catalog_id: str, actor: str, reader: HistoryReader, signals: Sign
 def of_shopper(
     history: History, model: Model | None, signals: Signals, words: Words, now_micros: int
 ) -> pb.ShopperProfile:
-    """The profile of a shopper with this history."""
     log = log_of(history.recent)
     found = interests(log, signals, now_micros)
     liked = [

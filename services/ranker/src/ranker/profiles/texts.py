@@ -89,7 +89,6 @@ class Words:
         return self._texts[what].format(**named)
 
     def join(self, parts: Sequence[str]) -> str:
-        """The parts in a row."""
         return self._texts["join"].join(parts)
 
     def feature(self, name: str) -> tuple[str, str, str]:
@@ -101,7 +100,6 @@ class Words:
         return known, "", self.prices(value) if known == PRICE_BAND else value
 
     def prices(self, band: str) -> str:
-        """The range of a price band."""
         least, below = features.price_range(band)
         if not below.micros:
             return self._texts["free"]
@@ -110,14 +108,12 @@ class Words:
         )
 
     def ago(self, days: float) -> str:
-        """How long ago."""
         whole = int(days)
         if whole < 2:
             return self._texts["day" if whole else "today"]
         return self.say("days", count=whole)
 
     def visits(self, count: int) -> str:
-        """How many visits."""
         return self.say("visit" if count == 1 else "visits", count=count)
 
 

@@ -60,8 +60,6 @@ class Answer:
 
 
 class AnswerLog(Record):
-    """Answers of all catalogs."""
-
     async def write(self, answers: Sequence[Answer], now_micros: int) -> int:
         """Keep answers; the first content of an id stays. Returns how many were new."""
         work = partial(_write, now_micros=now_micros)

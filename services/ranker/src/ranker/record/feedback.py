@@ -35,8 +35,6 @@ class KeptAnswer:
 
 
 class FeedbackRecord(Record):
-    """Answers of all catalogs."""
-
     async def answers(
         self, catalog_id: str, period: Period, limit: int
     ) -> AsyncIterator[tuple[KeptAnswer, ...]]:

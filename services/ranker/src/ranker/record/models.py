@@ -23,8 +23,6 @@ HOUR_MICROS = 3_600 * 1_000_000
 
 
 class ModelRegistry(Record):
-    """Models of all catalogs."""
-
     async def add(self, model: ModelRecord) -> None:
         """Keep a model. Trained again from the same data, it is the same model: its files, and so
         its manifest's hash, were written anew, and the time of the training is the newest."""

@@ -31,8 +31,6 @@ MOST_PRODUCTS = 20_000
 
 
 class OnlineRecord(Record):
-    """Counts of all catalogs."""
-
     async def counts(self, catalog_id: str, period: Period) -> Online:
         """What the period's answers led to, and how many of its events found their answer."""
         return await self._db.read(lambda connection: _counts(connection, catalog_id, period))
@@ -42,7 +40,6 @@ class OnlineRecord(Record):
         return await self._db.read(lambda connection: _join(connection, catalog_id, period))
 
     async def activity(self, catalog_id: str, window: Window) -> Activity:
-        """What people did in the window."""
         return await self._db.read(lambda connection: _activity(connection, catalog_id, window))
 
     async def keep(self, catalog_id: str, computed_micros: int, content: str) -> None:

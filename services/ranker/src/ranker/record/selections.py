@@ -51,7 +51,6 @@ class SelectionRecord:
         return await self._db.read(lambda connection: connection.execute(newest).scalar()) or 0
 
     async def count(self, selection: Selection) -> PurgeCount:
-        """How many events fit, and from when to when."""
         t = EVENTS.c
         statement = sa.select(
             sa.func.count(),

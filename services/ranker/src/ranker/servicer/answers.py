@@ -28,8 +28,6 @@ LAST_SECOND = 253_402_300_799
 
 @dataclass(eq=False)
 class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
-    """Keeps answers and gives them back."""
-
     catalogs: Sequence[str]
     pseudonyms: Pseudonyms
     answers: AnswerQueue

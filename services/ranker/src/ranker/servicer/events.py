@@ -42,8 +42,6 @@ NUMBERS = {one: number for number, one in TYPES.items()}
 
 @dataclass(eq=False)
 class EventServicer(event_service_pb2_grpc.EventServiceServicer):
-    """Takes events in, gives them back, moves and deletes them."""
-
     catalogs: Sequence[str]
     pseudonyms: Pseudonyms
     record: EventRecord

@@ -8,5 +8,4 @@ OWNER = "ranker/"
 
 
 def job_message(job: Job) -> job_pb2.Job:
-    """The job as the wire shows it."""
     return job_service.job_message(job, OWNER)

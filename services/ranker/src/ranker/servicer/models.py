@@ -28,8 +28,6 @@ from sightline.ranker.v1 import model_service_pb2 as pb
 
 @dataclass(eq=False)
 class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
-    """Trains, lists, promotes models and rolls them back."""
-
     catalogs: Sequence[str]
     jobs: Jobs
     registry: ModelRegistry

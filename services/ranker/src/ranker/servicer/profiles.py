@@ -26,8 +26,6 @@ MOST_TEXT_BYTES = 128
 
 @dataclass(eq=False)
 class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
-    """Shows what is known of shoppers and products."""
-
     catalogs: Sequence[str]
     pseudonyms: Pseudonyms
     reader: HistoryReader

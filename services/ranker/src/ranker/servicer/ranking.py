@@ -153,7 +153,6 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         return [answer_pb2.Degradation(stage=stage, cause=cause, substitute=substitute)]
 
     def _keep(self, record: AnswerRecord, catalog_id: str, who: str | None) -> bool:
-        """Whether the record was taken into the queue."""
         return self.answers is not None and self.answers.offer(
             stored(
                 record,
@@ -204,7 +203,6 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
 
 
 def _vector(model: Model, shopper: FoldIn) -> vector_pb2.Vector:
-    """The shopper as the index knows products of the model."""
     query = query_vector(*parts.query(model, shopper, parts.factors(model)))
     return vector_pb2.Vector(
         space=SPACE,

@@ -87,7 +87,6 @@ def add_moves(answer: pb.RankResponse, order: Order) -> None:
 
 
 def cause_number(cause: Cause) -> answer_pb2.Move.Cause.ValueType:
-    """The cause as messages have it."""
     return answer_pb2.Move.Cause.Value(f"CAUSE_{cause}")
 
 
@@ -136,7 +135,6 @@ def add_parts(
 
 
 def add_reasons(answer: Answer, reasons: Iterable[Sequence[Reason]]) -> None:
-    """Reasons of each product."""
     for each in reasons:
         added = answer.reasons.add().reasons
         for reason in each:
@@ -153,7 +151,6 @@ def score_event(model: Model | None) -> event_pb2.EventType.ValueType:
 
 
 def timings(stages: Stages) -> Iterable[answer_pb2.StageTiming]:
-    """How long each stage took."""
     for stage in stages.finished:
         duration = _duration(stage.duration)
         yield answer_pb2.StageTiming(

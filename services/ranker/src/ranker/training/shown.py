@@ -45,7 +45,6 @@ async def read(
     store: ModelStore,
     now_micros: int,
 ) -> Shown:
-    """The newest answers that are kept."""
     period = Period(0, now_micros, CONVERSION_MICROS)
     batches = answers.answers(catalog_id, period, MOST_ANSWERS)
     shown = await answered.feedback(batches, shown_only=True)

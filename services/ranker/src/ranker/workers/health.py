@@ -50,8 +50,6 @@ Candidate = tuple[str, Blend]
 
 
 class Watch:
-    """Looks at feedback, keeps and exports what it finds."""
-
     def __init__(
         self,
         database: Database,
@@ -84,7 +82,6 @@ class Watch:
         _export(found)
 
     async def _seen(self, catalog_id: str) -> Health:
-        """What is found of a catalog now."""
         now = self._clock()
         compared = self._compared(now)
         start = compared.present.start_micros

@@ -23,8 +23,6 @@ up for."""
 
 @dataclass
 class Nightly:
-    """Asks for trainings and promotes what they made."""
-
     hour: int
     """Of the day (UTC), from which on it is night."""
     jobs: Jobs
