@@ -88,7 +88,7 @@ class Suite:
         )
         return await self.ranking.Rank(request)
 
-    async def nominate(self, **fields):
+    async def generate(self, **fields):
         return await self.ranking.Nominate(ranking_service_pb2.NominateRequest(**fields))
 
     async def train(self, **fields) -> job_pb2.Job:

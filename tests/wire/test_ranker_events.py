@@ -61,8 +61,8 @@ async def test_what_a_visitor_did_counts_for_the_user_in_the_very_next_request(
     assert "session" in {part.name for part in after.parts}
     assert ("w2" in after.product_ids, after.hidden_count) == (False, 1)
     assert after.model_version == suite_version
-    nominees = await suite.nominate(shopper=ANN, top_k=3)
-    assert set(nominees.product_ids) <= {f"w{n}" for n in range(6)} - {"w2"}
+    candidates = await suite.generate(shopper=ANN, top_k=3)
+    assert set(candidates.product_ids) <= {f"w{n}" for n in range(6)} - {"w2"}
 
 
 async def learned(suite: Suite) -> str:
@@ -169,7 +169,7 @@ async def test_many_events_go_in_batches_and_what_they_counted_goes_with_them(
     job = await followed(purging, answer.job.job_id)
     assert (job.state, job.done) == (job_pb2.Job.STATE_SUCCEEDED, 1000)
     assert await ids(purging) == []
-    assert list((await purging.nominate()).product_ids) == ["w1"]
+    assert list((await purging.generate()).product_ids) == ["w1"]
 
 
 async def test_a_cancelled_purge_leaves_the_rest_and_says_how_far_it_came(
@@ -251,7 +251,7 @@ async def test_impressions_are_kept_whole_and_are_no_interest(suite: Suite) -> N
     assert {one.position for one in back.values()} == set(range(1, 7))
     assert {one.scene for one in back.values()} == {"home"}
     assert {one.session_id for one in back.values()} == {""}
-    assert not (await suite.nominate(shopper=ANN)).product_ids
+    assert not (await suite.generate(shopper=ANN)).product_ids
     ranked = await suite.rank(shopper=ANN, drop_seen=True, weights=POPULARITY)
     assert len(ranked.product_ids) == 12
     assert set(ranked.raw_scores) == {0.0}

@@ -64,7 +64,7 @@ def learned(known: str) -> Model:
 
 @pytest.fixture
 async def serving(suite: Suite) -> Suite:
-    """A ranker whose model knows Ann, and of Eve what she told of herself."""
+    """A ranker whose model knows Ann, and of Eve what she gave of herself."""
     key = pseudonyms.load(suite.folder / "key", create=False)
     made = learned(key.of("default", Shopper(Identity.USER, USER)))
     await promoted(suite, made)

@@ -94,7 +94,7 @@ def own_postgresql() -> Iterator[PostgreSQL]:
         pytest.skip(str(error))
 
 
-async def test_a_killed_postgresql_is_told_and_what_was_acknowledged_is_there_afterwards(
+async def test_a_killed_postgresql_is_shown_and_what_was_acknowledged_is_there_afterwards(
     own_postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
     own_postgresql.execute("CREATE DATABASE ranker")

@@ -178,14 +178,14 @@ def test_products_are_alike_by_what_they_share_and_not_by_their_ids() -> None:
 
 
 def test_progress_counts_systems_of_all_splits() -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     evaluate(
         LOG,
         PRODUCTS,
         good,
         None,
         Options(),
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: reported.append((done, total)),
         now_micros=NOW,
     )
-    assert told == [(n, 12) for n in range(1, 13)]
+    assert reported == [(n, 12) for n in range(1, 13)]

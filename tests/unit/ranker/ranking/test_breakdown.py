@@ -118,7 +118,7 @@ def test_taste_comes_from_the_products_features_and_its_look():
     assert abs(found.get("other", 0)) < 1e-5 * sum(map(abs, found.values()))
 
 
-def test_a_product_that_changed_is_told_by_what_its_vector_was_made_of():
+def test_a_product_that_changed_is_explained_by_what_its_vector_was_made_of():
     of = [replace(PRODUCTS[1], brand="Q"), PRODUCTS[0]]
     found = named(evidence(trained(), "ann", of=of), "taste", "b")
     assert "brand=Y" in found
@@ -135,7 +135,7 @@ def test_where_a_model_does_not_keep_that_what_the_product_lost_is_other():
 
 def test_session_comes_from_the_last_products_and_for_newcomers_the_bias():
     made = trained()
-    newcomer = named(evidence(made, "stranger", ["b", "d"]), "session", "a")
+    newcomer = named(evidence(made, "newcomer", ["b", "d"]), "session", "a")
     assert set(newcomer) == {"product=b", "product=d", "bias"}
     known = named(evidence(made, "ann", ["b", "d"]), "session", "a")
     assert {"product=b", "product=d"} <= set(known) <= {"product=b", "product=d", "other"}

@@ -170,15 +170,15 @@ class Split:
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, features: pb.FeatureList) -> None:
-        self._told = {one.name: one.value for one in features.features if abs(one.value) > 1e-5}
+        self._shown = {one.name: one.value for one in features.features if abs(one.value) > 1e-5}
 
     def __eq__(self, other: object) -> bool:
         assert isinstance(other, Split)
-        return other._told == pytest.approx(self._told, rel=1e-4, abs=1e-5)
+        return other._shown == pytest.approx(self._shown, rel=1e-4, abs=1e-5)
 
 
 def one(answer: pb.RankResponse, place: int, whole_place: int) -> dict[str, object]:
-    """All that is told of a product."""
+    """All that is shown of a product."""
     return {
         "id": answer.product_ids[place],
         "raw": answer.raw_scores[place],
@@ -234,7 +234,7 @@ async def test_a_page_and_its_record_are_the_whole_ranking_collapsed(
     assert len(numbers(columns.raw_scores)) == len(left)
 
 
-async def test_no_room_in_the_queue_is_told() -> None:
+async def test_no_room_in_the_queue_is_reported() -> None:
     request = pb.RankRequest(candidates=candidate_pb2.CandidateColumns(product_ids=["a"]))
     request.record.answer_id = "a1"
     servicer = RankingServicer(("default",), KEY, FakeReader(), Serving(None), 0)

@@ -1,4 +1,4 @@
-"""Trainings as jobs: a real record and real files, and a catalogue in memory."""
+"""Trainings as jobs: a real record and real files, and a catalog in memory."""
 
 import errno
 import json
@@ -26,7 +26,7 @@ SETTINGS = TrainSettings(train_dimension=8, train_epochs=4)
 
 
 class Shelf:
-    """A catalogue in memory."""
+    """A catalog in memory."""
 
     def __init__(self) -> None:
         self.held: tuple[Product, ...] = tuple(PRODUCTS)
@@ -164,9 +164,9 @@ async def test_nothing_to_learn_from_leaves_what_serves(shop: Workshop, db: Data
     await buy(db, range(4))
     version = await trained(shop)
     await shop.registry.promote("default", version, NOW)
-    catalogue = shop._catalog
-    assert isinstance(catalogue, Shelf)
-    catalogue.held = (PRODUCTS[-1],)
+    catalog = shop._catalog
+    assert isinstance(catalog, Shelf)
+    catalog.held = (PRODUCTS[-1],)
     with pytest.raises(DataInsufficient):
         await trained(shop)
     assert (await shop.registry.promoted(("default",)))["default"].version == version
