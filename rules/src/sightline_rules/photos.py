@@ -85,16 +85,7 @@ class Format(StrEnum):
     BMP = "BMP"
 
 
-MEDIA_TYPES = {
-    Format.JPEG: "image/jpeg",
-    Format.PNG: "image/png",
-    Format.WEBP: "image/webp",
-    Format.GIF: "image/gif",
-    Format.AVIF: "image/avif",
-    Format.HEIF: "image/heic",
-    Format.TIFF: "image/tiff",
-    Format.BMP: "image/bmp",
-}
+MEDIA_TYPES = {one: f"image/{one.lower()}" for one in Format} | {Format.HEIF: "image/heic"}
 """What the formats are called on the web."""
 
 WORDS = "JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP"

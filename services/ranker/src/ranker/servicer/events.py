@@ -19,7 +19,6 @@ from ranker.record.events import EventRecord
 from ranker.record.selections import SelectionRecord
 from ranker.record.shoppers import ShopperRecord
 from ranker.servicer import requests
-from ranker.servicer.jobs import job_message
 from ranker.servicer.messages import message_of
 from servicekit.clock import now_micros
 from servicekit.errors import FieldViolation, ServiceError
@@ -123,7 +122,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
                 purge.params(selection, counted),
                 request_key(request.request_id, selection),
             )
-            answer.job.CopyFrom(job_message(job))
+            answer.job.CopyFrom(requests.job_message(job))
         return answer
 
     async def ExportEvents(self, request: pb.ExportEventsRequest, context: Context) -> job_pb2.Job:
@@ -138,7 +137,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         )
         key = request_key(request.request_id, extent)
         job = await self.jobs.create(export.EXPORT, catalog_id, params(extent), key)
-        return job_message(job)
+        return requests.job_message(job)
 
     def _named(self, catalog_id: str, path: str, message: event_pb2.Shopper, kind: Identity) -> str:
         """The pseudonym of whom the message names, who must be of this kind; RequestInvalid."""

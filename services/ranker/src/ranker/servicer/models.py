@@ -12,10 +12,9 @@ from ranker.models import publish
 from ranker.models.promotion import require_proof
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
-from ranker.servicer.jobs import job_message
 from ranker.servicer.messages import message_of
 from ranker.servicer.model_messages import describe, params_of, period, report_message
-from ranker.servicer.requests import DEFAULT_PAGE, LARGEST_PAGE, check_request_id
+from ranker.servicer.requests import DEFAULT_PAGE, LARGEST_PAGE, check_request_id, job_message
 from servicekit.clock import now_micros
 from servicekit.jobs import Jobs
 from servicekit.requests import enter, page_place, page_size, page_token

@@ -154,14 +154,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
 
     def _keep(self, record: AnswerRecord, catalog_id: str, who: str | None) -> bool:
         return self.answers is not None and self.answers.offer(
-            stored(
-                record,
-                catalog_id,
-                who,
-                self.pseudonyms.key_id,
-                now_micros=now_micros(),
-                keep_micros=self.keep_micros,
-            )
+            stored(record, catalog_id, who, self.pseudonyms.key_id, self.keep_micros)
         )
 
     async def Nominate(self, request: pb.NominateRequest, context: Context) -> pb.NominateResponse:

@@ -1,14 +1,20 @@
 """What several services read from requests, and how they refuse it."""
 
 from collections.abc import Iterable
+from functools import partial
 
 from ranker.domain.events import Identity, Shopper
 from ranker.domain.pseudonyms import Pseudonyms
+from servicekit import job_service
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import event_pb2
 from sightline_rules.ids import IdInvalidError, check_id
 
+OWNER = "ranker/"
+"""What stands in front of the jobs' ids on the wire."""
+job_message = partial(job_service.job_message, owner=OWNER)
+"""A job as the wire shows it."""
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 1000
 MOST_ID_BYTES = 128
