@@ -38,7 +38,7 @@ def test_a_form_of_production_that_is_none_is_left_unspecified() -> None:
 
 
 def test_values_within_values_times_and_amounts() -> None:
-    made = message_of(event_pb2.Event, {"unit_price": Money(1_500_000, "EUR")}, value=None)
+    made = message_of(event_pb2.Event, {"unit_price": Money(1_500_000, "EUR"), "value": None})
     assert (made.unit_price.units, made.unit_price.nanos) == (1, 500_000_000)
     assert not made.HasField("value")
     trial = message_of(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -261,7 +262,8 @@ def _bounded(asked: Tasks, items: int, seed: int) -> Tasks:
         return Task(task.known.take(rows), task.wanted.take(rows), task.candidates)
 
     kinds = ("regulars", "newcomers", "new_items", "ongoing")
-    return replace(asked, **{kind: some(getattr(asked, kind)) for kind in kinds})
+    fewer: dict[str, Any] = {kind: some(getattr(asked, kind)) for kind in kinds}
+    return replace(asked, **fewer)
 
 
 def _shopper_count(trial: Trial) -> int:
