@@ -155,7 +155,7 @@ def test_a_report_that_was_stored_is_shown_as_it_was_found() -> None:
     shown = message_of(Evaluation, stored)
     assert shown == message_of(Evaluation, found)
     assert shown.trials[0].systems[0].slices[0].figures
-    assert shown.production_form == Evaluation.PRODUCTION_FORM_REFITTED
+    assert shown.production_form == Evaluation.PRODUCTION_FORM_ARTIFACT
 
 
 def test_the_same_data_give_the_same_report() -> None:
