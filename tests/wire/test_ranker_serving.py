@@ -120,7 +120,7 @@ async def test_a_click_changes_the_very_next_answer(
         same = [item for item in answer.product_ids if item[0] == clicked[0]]
         assert same[0] == beside
         assert parts_of(answer, beside)["item_item"] > 0
-        named = await serving.nominate(shopper=who, top_k=6)
+        named = await serving.generate(shopper=who, top_k=6)
         assert list(named.product_ids) == list(answer.product_ids)
     newest, earlier = parts_of(answer, "r2"), parts_of(answer, "w2")
     assert newest["item_item"] > earlier["item_item"] > 0
