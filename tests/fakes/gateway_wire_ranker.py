@@ -22,7 +22,7 @@ from sightline.ranker.v1 import (
     ranking_service_pb2,
     ranking_service_pb2_grpc,
 )
-from sightline_rules import duplicates
+from tests.fakes import collapsing
 from tests.fakes.gateway_script import Script
 
 
@@ -123,9 +123,9 @@ def _grouped(request: Any, rows: list[int]) -> dict[int, tuple[str, ...]]:
     flat = list(request.same_pictures)
     pairs = [pair for pair in zip(flat[::2], flat[1::2], strict=True) if {*pair} <= {*rows}]
 
-    def products(columns: Any, which: Any, marks: Any) -> list[duplicates.Candidate]:
+    def products(columns: Any, which: Any, marks: Any) -> list[collapsing.Candidate]:
         return [
-            duplicates.Candidate(
+            collapsing.Candidate(
                 columns.product_ids[row],
                 columns.parent_ids[row] if columns.parent_ids else "",
                 columns.image_hashes[row] if columns.image_hashes else 0,
@@ -136,7 +136,7 @@ def _grouped(request: Any, rows: list[int]) -> dict[int, tuple[str, ...]]:
 
     count = len(own.product_ids)
     items = (*products(own, range(count), ()), *products(held, rows, pairs))
-    groups = duplicates.collapse(items)
+    groups = collapsing.collapse(items)
     return {group.place - count: group.collapsed for group in groups if group.place >= count}
 
 

@@ -5,13 +5,14 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
 
 from ranker.adapters.model_store import ModelStore
-from ranker.settings import WorkerSettings
+from ranker.feedback import health
 from ranker.workers.health import Watch
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2
@@ -170,7 +171,8 @@ async def test_what_a_worker_found_is_in_the_report(shop: Shop, tmp_path: Path) 
     answer = await shop.recommend()
     await shop.write(answer, *(("IMPRESSION", item) for item in products(answer)))
     store = ModelStore(str(tmp_path / "models"))
-    await Watch(WorkerSettings(), shop.ranker.database, store).look()
+    compared = partial(health.windows, days=7, reference_days=28)
+    await Watch(shop.ranker.database, store, ("default",), 3600, compared).look()
     found = (await shop.report()).health
     assert found.compute_time.seconds > found.start_time.seconds > found.reference_time.seconds
     assert [one.policy for one in found.policies] == ["served", "raw_score"]

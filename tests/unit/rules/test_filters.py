@@ -17,7 +17,6 @@ from sightline_rules.filters import (
     Operator,
     Time,
     by_key,
-    conjunction,
     fields,
     passes,
 )
@@ -122,7 +121,7 @@ def test_texts_are_compared_literally_whatever_they_hold(brand: str, asked: str)
 
 
 def test_fields_names_every_field_once() -> None:
-    condition = conjunction([Membership("tags", ("a",)), Comparison("brand", E, "b")])
+    condition = All((Membership("tags", ("a",)), Comparison("brand", E, "b")))
     assert fields(condition) == {"tags", "brand"}
     assert fields(All()) == frozenset()
     assert fields(Any((Not(Existence("price")), condition))) == {"price", "tags", "brand"}

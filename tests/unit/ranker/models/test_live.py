@@ -44,14 +44,14 @@ async def test_a_promotion_is_served_and_loaded_once(
     assert load.calls == ["v1"]
 
 
-async def test_how_many_robots_the_serving_model_found_is_told_as_a_metric(
+async def test_how_many_robots_the_serving_model_found_is_exported_as_a_metric(
     live: LiveModels, promotions: FakePromotions
 ) -> None:
-    for version, metrics, told in (("v1", (Metric("robots", 3.0, 9),), 3.0), ("v2", (), 0.0)):
+    for version, metrics, reported in (("v1", (Metric("robots", 3.0, 9),), 3.0), ("v2", (), 0.0)):
         promotions.now["default"] = replace(record(version), metrics=metrics)
         await live.refresh()
         found = REGISTRY.get_sample_value("sightline_robot_shoppers", {"catalog": "default"})
-        assert found == told
+        assert found == reported
 
 
 async def test_while_the_next_model_loads_the_former_serves(
@@ -170,7 +170,7 @@ async def test_a_former_model_that_is_bad_costs_the_overlap_alone(
     assert (live.serving("default"), live.former("default")) == (TWO, None)
 
 
-async def test_of_a_small_catalogue_no_former_model_is_kept(
+async def test_of_a_small_catalog_no_former_model_is_kept(
     promotions: FakePromotions, load: GatedLoad
 ) -> None:
     live = LiveModels(("default",), promotions, load, in_memory_items=1)

@@ -10,8 +10,9 @@ from tests.fakes.ranker import model
 
 def test_a_newcomer_is_the_shrunk_mean_of_the_last_five_known_products() -> None:
     vectors = {f"p{n}": [float(n), 1.0] for n in range(8)}
-    found = fold_in.of(model(vectors), None, ["new", "p7", "p6", "p5", "p4", "p3", "p2"])
-    assert found.viewed == ("p7", "p6", "p5", "p4", "p3")
+    made = model(vectors)
+    found = fold_in.of(made, None, ["new", "p7", "p6", "p5", "p4", "p3", "p2"])
+    assert [made.item_ids[row] for row in found.recent.rows] == ["p7", "p6", "p5", "p4", "p3"]
     assert found.long_term is None
     assert found.session is not None
     np.testing.assert_allclose(found.session, np.array([5.0, 1.0]) * 5 / 5.5, rtol=1e-6)
@@ -21,19 +22,19 @@ def test_events_of_unknown_products_alone_make_nobody_personal() -> None:
     assert not fold_in.of(model({"p": [1.0]}), "a", ["new"]).personal
 
 
-def test_somebody_who_only_told_of_themselves_is_as_those_who_told_the_same() -> None:
+def test_somebody_who_only_gave_attributes_is_as_those_who_gave_the_same() -> None:
     made = replace(
         model({"p": [1.0, 0.0]}, actors={"a": [0.0, 3.0]}),
         shopper_feature_names=("age=30s", "size=M"),
         shopper_feature_rows={"age=30s": 0, "size=M": 1},
         shopper_feature_vectors=np.array([[1, 2], [10, 20]], np.float32),
     )
-    told = (("age", "30s"), ("size", "M"), ("size", "unheard of"))
-    newcomer = fold_in.by_history(made, "b", History(attributes=told))
+    given = (("age", "30s"), ("size", "M"), ("size", "unheard of"))
+    newcomer = fold_in.by_history(made, "b", History(attributes=given))
     assert newcomer.personal
     assert newcomer.long_term is not None
     np.testing.assert_allclose(newcomer.long_term, [11.0, 22.0])
-    trained = fold_in.by_history(made, "a", History(attributes=told))
+    trained = fold_in.by_history(made, "a", History(attributes=given))
     assert trained.long_term is not None
     np.testing.assert_allclose(trained.long_term, [0.0, 3.0])
     unheard = fold_in.by_history(made, "b", History(attributes=(("age", "90s"),)))

@@ -59,7 +59,7 @@ def test_only_what_was_bought_speaks_for_what_is_bought_with_it() -> None:
     np.testing.assert_allclose(found[parts.BOUGHT_TOGETHER], TOGETHER[2])
 
 
-def test_candidates_get_what_the_whole_catalogue_gives_them_and_strangers_no_neighbours() -> None:
+def test_candidates_get_what_the_whole_catalog_gives_them_and_unseen_ones_no_neighbours() -> None:
     made = full()
     shopper = fold_in.of(made, "ann", ["a", "b"], bought=["a"])
     rows = np.array([3, parts.UNKNOWN, 0])
@@ -103,7 +103,7 @@ numbers = st.floats(-3, 3, width=16)
     weights=st.tuples(*[st.floats(0, 4)] * len(parts.OWN_PARTS)),
     decay=st.floats(0.1, 1),
 )
-def test_one_pass_over_the_catalogue_is_the_sum_of_the_parts(
+def test_one_pass_over_the_catalog_is_the_sum_of_the_parts(
     actor: str, viewed: list[str], weights: tuple[float, ...], decay: float
 ) -> None:
     made = full()

@@ -19,10 +19,10 @@ from retriever.search import collapse, search
 from retriever.search.candidates import most_marked
 from retriever.search.query import Query
 from retriever.search.search import Answer
-from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, POSSIBLE, Candidate, same_picture
-from sightline_rules.duplicates import collapse as collapse_by_rule
+from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, POSSIBLE, same_picture
 from sightline_rules.grouping import near_pictures
 from sightline_rules.photos import image_id
+from tests.fakes import collapsing
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
 from tests.unit.retriever.conftest import generation, write
 from tests.unit.retriever.rows import searcher
@@ -278,10 +278,10 @@ async def test_groups_are_those_of_the_rule(wanted: int) -> None:
 
     found = await collapse.choose(table, table.places(names), table.places([]), wanted, unknown)
     candidates = [
-        Candidate(name, image_hash=image_hash)
+        collapsing.Candidate(name, image_hash=image_hash)
         for name, image_hash in zip(names, hashes, strict=True)
     ]
-    expected = collapse_by_rule(candidates)
+    expected = collapsing.collapse(candidates)
     assert any(group.collapsed for group in expected)
     kept = [group.place for group in expected]
     assert list(found.kept)[:wanted] == kept[:wanted]
