@@ -11,13 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from prometheus_client import Gauge
 
-from embedder.domain.errors import (
-    EmbedderUnavailable,
-    ModelFailed,
-    ModelNotReady,
-    ModelSilent,
-    SpaceVersionUnavailable,
-)
+from embedder.domain import errors
 from embedder.domain.items import Vectors
 from embedder.domain.models import (
     FEATURES,
@@ -131,7 +125,7 @@ class ServedModel:
                 return self._known
             try:
                 return await self._read()
-            except EmbedderUnavailable:
+            except errors.EmbedderUnavailable:
                 if self._known is None:
                     raise
                 return self._known
@@ -171,11 +165,11 @@ class ServedModel:
         self.answered_at = self._clock()
         described = await self._of_version(inferred.model_version)
         if (described.recipe, described.dimension) != (prepared_for.recipe, prepared_for.dimension):
-            raise EmbedderUnavailable("the model was replaced during the call")
+            raise errors.EmbedderUnavailable("the model was replaced during the call")
         check(inferred, len(next(iter(inputs.values()))), described)
         self._answered = version = version_of(described, inferred.model_version)
         if wanted not in {"", version}:
-            raise SpaceVersionUnavailable(self.space, [version])
+            raise errors.SpaceVersionUnavailable(self.space, [version])
         return Answer(version, inferred.vectors, inferred.categories)
 
     async def state(self, seconds: float | None = None) -> SpaceState:
@@ -227,7 +221,7 @@ class ServedModel:
             self.trouble = error
             return self._silent()
         except TimeoutError:
-            self.trouble = ModelSilent()
+            self.trouble = errors.ModelSilent()
             return self._silent()
         self.trouble = None
         return self._state_of(known, answer.version, ready=True)
@@ -268,14 +262,14 @@ class ServedModel:
     async def _read(self) -> Description:
         """Ask the model, unless it was silent a moment ago: callers that wait share one silence."""
         if self._clock() < self._silent_until:
-            raise EmbedderUnavailable("the model server did not answer a moment ago")
+            raise errors.EmbedderUnavailable("the model server did not answer a moment ago")
         try:
             described = await self._inference.describe()
-        except EmbedderUnavailable:
+        except errors.EmbedderUnavailable:
             self._silent_until = self._clock() + SILENCE
             raise
         if described.space != self.space:
-            raise ModelNotReady(f"{described.model} does not serve the space {self.space}")
+            raise errors.ModelNotReady(f"{described.model} does not serve the space {self.space}")
         self._known = described
         self._read_at = self._clock()
         self._read_again_at = self._read_at + self._ttl
@@ -299,19 +293,21 @@ def check(inferred: Inferred, count: int, described: Description) -> None:
     """Raise ModelFailed unless there are `count` sound vectors, and chances of categories."""
     vectors, categories = inferred.vectors, inferred.categories
     if vectors.shape != (count, described.dimension) or vectors.dtype != np.float32:
-        raise ModelFailed("the model's answer has another shape than it says")
+        raise errors.ModelFailed("the model's answer has another shape than it says")
     squares = np.einsum("ij,ij->i", vectors, vectors)
     if not np.isfinite(squares).all():
-        raise ModelFailed("the model's answer is not finite")
+        raise errors.ModelFailed("the model's answer is not finite")
     if described.space != FEATURES and not _is_one(np.sqrt(squares)):
-        raise ModelFailed("the model's answer is not of unit length")
+        raise errors.ModelFailed("the model's answer is not of unit length")
     if (categories is not None) != bool(described.categories):
-        raise ModelFailed("the model's answer has no categories, or some that it does not name")
+        raise errors.ModelFailed(
+            "the model's answer has no categories, or some that it does not name"
+        )
     if categories is not None:
         if categories.shape != (count, described.categories + 1):
-            raise ModelFailed("the model's answer has other categories than it says")
+            raise errors.ModelFailed("the model's answer has other categories than it says")
         if not ((categories >= 0).all() and _is_one(categories.sum(axis=1))):
-            raise ModelFailed("the chances of the categories do not sum to one")
+            raise errors.ModelFailed("the chances of the categories do not sum to one")
 
 
 def _is_one(values: Vectors) -> bool:

@@ -5,12 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from retriever.domain.errors import (
-    CollectionAbsent,
-    CollectionReleased,
-    IndexRefused,
-    IndexUnavailable,
-)
+from retriever.domain import errors
 from retriever.domain.generation import Generation
 from retriever.domain.index_values import IndexRow
 from retriever.ports.engine import VectorIndex
@@ -35,7 +30,7 @@ async def upsert_rows(
         try:
             async with leading(leader):
                 await index.upsert(generation.collection, chunk, generation.parameters)
-        except IndexRefused:
+        except errors.IndexRefused:
             if len(chunk) == 1:
                 # It stays out of the index until it changes; nothing behind it has to wait.
                 log.warning("row refused by the engine", row_id=chunk[0].row_id)
@@ -71,5 +66,5 @@ def batches(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield values[start : start + size]
 
 
-LOST = (IndexUnavailable, CollectionAbsent, CollectionReleased)
+LOST = (errors.IndexUnavailable, errors.CollectionAbsent, errors.CollectionReleased)
 """What a call to the engine raises when it has gone or was started anew."""

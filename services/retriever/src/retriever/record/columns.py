@@ -11,17 +11,8 @@ from sqlalchemy import Connection
 from retriever.domain.generation import Generation
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import Changes, PhotoRow, ProductRow
+from retriever.record import parts
 from retriever.record.hashes import from_signed
-from retriever.record.parts import (
-    PHOTO,
-    among,
-    held_by,
-    look_up,
-    row_source,
-    same,
-    to_floats,
-    vector_of,
-)
 from retriever.record.tables import changes, images, product_images, products, sequences, vectors
 
 _PRODUCTS = (
@@ -31,12 +22,13 @@ _PRODUCTS = (
     )
     .select_from(
         products.outerjoin(
-            product_images, sa.and_(same(product_images, products), product_images.c.position == 0)
-        ).outerjoin(images, PHOTO)
+            product_images,
+            sa.and_(parts.same(product_images, products), product_images.c.position == 0),
+        ).outerjoin(images, parts.PHOTO)
     )
     .where(products.c.catalog_id == sa.bindparam("catalog_id"))
 )
-_BY_ID = _PRODUCTS.where(among(products, "product_id"))
+_BY_ID = _PRODUCTS.where(parts.among(products, "product_id"))
 _HEAD = sa.select(sequences.c.seq).where(sequences.c.catalog_id == sa.bindparam("catalog_id"))
 _CHANGED = sa.select(changes.c.product_id).where(
     changes.c.catalog_id == sa.bindparam("catalog_id"), changes.c.seq > sa.bindparam("after")
@@ -64,7 +56,7 @@ def read_product_rows(
 ) -> list[ProductRow]:
     """Those of the products that exist."""
     of = {"catalog_id": catalog_id}
-    return [_row(row) for row in look_up(connection, _BY_ID, product_ids, of)]
+    return [_row(row) for row in parts.look_up(connection, _BY_ID, product_ids, of)]
 
 
 def _row(row: Sequence[Any]) -> ProductRow:
@@ -76,7 +68,7 @@ def read_photo_rows(
     connection: Connection, generation: Generation, product_ids: Sequence[str] | None
 ) -> list[PhotoRow]:
     """The rows that a generation should hold of these products; None = of all."""
-    row, vector, rows = row_source(generation)
+    row, vector, rows = parts.row_source(generation)
     given = generation.of_products
     query = (
         sa.select(
@@ -87,29 +79,29 @@ def read_photo_rows(
             vector.c.seq,
         )
         .select_from(rows)
-        .where(held_by(generation, vector), row.c.catalog_id == generation.catalog_id)
+        .where(parts.held_by(generation, vector), row.c.catalog_id == generation.catalog_id)
     )
     if product_ids is None:
         return [PhotoRow._make(found) for found in connection.execute(query)]
     chosen = query.where(row.c.product_id.in_(sa.bindparam("among", expanding=True)))
-    return [PhotoRow._make(found) for found in look_up(connection, chosen, product_ids, {})]
+    return [PhotoRow._make(found) for found in parts.look_up(connection, chosen, product_ids, {})]
 
 
 def read_row_vectors(
     connection: Connection, generation: Generation, row_ids: Sequence[str]
 ) -> tuple[list[str], Floats]:
     """Those of the rows that there are, and their vectors [rows, dimension]."""
-    row, vector, rows = row_source(generation)
+    row, vector, rows = parts.row_source(generation)
     query = (
         sa.select(row.c.row_id, vector.c.data)
         .select_from(rows)
         .where(
-            held_by(generation, vector),
+            parts.held_by(generation, vector),
             row.c.catalog_id == generation.catalog_id,
             row.c.row_id.in_(sa.bindparam("among", expanding=True)),
         )
     )
-    found = list(look_up(connection, query, row_ids, {}))
+    found = list(parts.look_up(connection, query, row_ids, {}))
     data = np.frombuffer(b"".join(each.data for each in found), dtype="<f4")
     names = [each.row_id for each in found]
     return names, data.reshape(len(found), generation.dimension).astype(np.float32, copy=False)
@@ -123,11 +115,11 @@ def read_first_vectors(
         return {}
     query = (
         sa.select(product_images.c.product_id, vectors.c.data)
-        .select_from(product_images.join(vectors, vector_of(generation)))
-        .where(among(product_images, "product_id"), product_images.c.position == 0)
+        .select_from(product_images.join(vectors, parts.vector_of(generation)))
+        .where(parts.among(product_images, "product_id"), product_images.c.position == 0)
     )
-    found = look_up(connection, query, product_ids, {"catalog_id": generation.catalog_id})
-    return {row.product_id: to_floats(row.data) for row in found}
+    found = parts.look_up(connection, query, product_ids, {"catalog_id": generation.catalog_id})
+    return {row.product_id: parts.to_floats(row.data) for row in found}
 
 
 def count_products(connection: Connection, catalog_id: str, most: int) -> int:
@@ -142,11 +134,11 @@ def read_means(
 ) -> list[tuple[str, Floats]]:
     """The first products behind `after` that have a vector, each with the mean of its photos'
     vectors, or its own; at most `limit`, by id."""
-    row, vector, rows = row_source(generation)
+    row, vector, rows = parts.row_source(generation)
     product_id = row.c.product_id
     mine = (
         row.c.catalog_id == generation.catalog_id,
-        held_by(generation, vector),
+        parts.held_by(generation, vector),
         product_id > after,
     )
     page = sa.select(product_id).select_from(rows).where(*mine).distinct()
@@ -164,7 +156,9 @@ def read_means(
     return [
         (
             product,
-            np.mean([to_floats(one.data) for one in of], axis=0, dtype=np.float64).astype("<f4"),
+            np.mean([parts.to_floats(one.data) for one in of], axis=0, dtype=np.float64).astype(
+                "<f4"
+            ),
         )
         for product, of in groupby(found, key=lambda one: one.product_id)
     ]

@@ -9,15 +9,7 @@ from sqlalchemy import Connection
 
 from retriever.domain.filter_parts import MatchingRows, Part
 from retriever.domain.generation import Generation
-from retriever.record.parts import (
-    BOUND_VERSION,
-    PHOTOS_WITH_VECTOR,
-    among,
-    look_up,
-    on,
-    same,
-    version_of,
-)
+from retriever.record import parts
 from retriever.record.products import FACTS, to_facts
 from retriever.record.tables import (
     CATEGORY_HEAD,
@@ -37,25 +29,25 @@ _KEYED = sa.select(
     product_images.c.product_id,
     product_images.c.image_id,
     vectors.c.data,
-).select_from(PHOTOS_WITH_VECTOR)
+).select_from(parts.PHOTOS_WITH_VECTOR)
 _GIVEN = sa.select(
     product_vectors.c.row_id,
     product_vectors.c.product_id,
     sa.literal("").label("image_id"),
     product_vectors.c.data,
-).where(on(product_vectors, **BOUND_VERSION))
+).where(parts.on(product_vectors, **parts.BOUND_VERSION))
 _BY_PRODUCT = {
-    False: _KEYED.where(among(product_images, "product_id")),
-    True: _GIVEN.where(among(product_vectors, "product_id")),
+    False: _KEYED.where(parts.among(product_images, "product_id")),
+    True: _GIVEN.where(parts.among(product_vectors, "product_id")),
 }
 _BY_ROW = {
-    False: _KEYED.where(among(product_images, "row_id")),
-    True: _GIVEN.where(among(product_vectors, "row_id")),
+    False: _KEYED.where(parts.among(product_images, "row_id")),
+    True: _GIVEN.where(parts.among(product_vectors, "row_id")),
 }
 """By whether a generation is of products."""
 _SAMPLE = (
     sa.select(product_images.c.row_id, *FACTS)
-    .select_from(product_images.join(products, same(product_images, products)))
+    .select_from(product_images.join(products, parts.same(product_images, products)))
     .where(
         product_images.c.catalog_id == sa.bindparam("catalog_id"),
         product_images.c.row_id > sa.bindparam("after"),
@@ -91,7 +83,7 @@ def read_vectors(
 def _read(
     connection: Connection, statement: sa.Select[Any], generation: Generation, ids: Sequence[str]
 ) -> MatchingRows:
-    rows = list(look_up(connection, statement, ids, version_of(generation)))
+    rows = list(parts.look_up(connection, statement, ids, parts.version_of(generation)))
     data = np.frombuffer(b"".join(row.data for row in rows), dtype="<f4")
     keys = [(row.row_id, row.product_id, row.image_id) for row in rows]
     return MatchingRows(keys, data.reshape(len(rows), generation.dimension))

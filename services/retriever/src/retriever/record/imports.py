@@ -12,13 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.errors import (
-    ImportClosed,
-    ImportDeletesTooMuch,
-    ImportModeMismatch,
-    ImportNotFound,
-    ProductInvalid,
-)
+from retriever.domain import errors
 from retriever.domain.imports import Closing, ImportMode, ImportProgress, ImportRow
 from retriever.domain.product import ProductWrite, Stored
 from retriever.record.batch import Batch
@@ -75,7 +69,7 @@ def open_import(  # noqa: PLR0917 - a call of the record, with the time
     if known is not None:
         progress = _progress(known)
         if progress.mode is not mode:
-            raise ImportModeMismatch(progress.mode)
+            raise errors.ImportModeMismatch(progress.mode)
         return progress
     c, opened, active = imports.c, session.take()[0], now - int(active_seconds * 1e6)
     under_way = connection.execute(
@@ -106,9 +100,9 @@ def open_state(connection: Connection, catalog_id: str, import_id: str) -> sa.Ro
     """The row of an open import. Raises ImportNotFound, ImportClosed."""
     known = _find(connection, catalog_id, import_id)
     if known is None:
-        raise ImportNotFound
+        raise errors.ImportNotFound
     if known.closed:
-        raise ImportClosed
+        raise errors.ImportClosed
     return known
 
 
@@ -173,12 +167,12 @@ def write_rows(
 def _decide(batch: Batch, row: ImportRow, taken: dict[str, int]) -> Stored | ServiceError:
     """Store a row's product, unless an earlier row of the import stored one of that id."""
     if row.write is None:
-        raise ImportClosed  # its outcome is gone since: the import was closed meanwhile
+        raise errors.ImportClosed  # its outcome is gone since: the import was closed meanwhile
     if isinstance(row.write, ServiceError):
         return _bounded(row.write)
     if row.product_id in taken:
         description = f"is also the id of row {taken[row.product_id]}"
-        return ProductInvalid.at(f"{row.write.path}.product_id", description)
+        return errors.ProductInvalid.at(f"{row.write.path}.product_id", description)
     outcome = batch.write(row.write)
     return outcome if isinstance(outcome, Stored) else _bounded(outcome)
 
@@ -227,7 +221,7 @@ def close_import(
     Session(connection, catalog_id, now)  # the catalog's writers wait
     known = _find(connection, catalog_id, import_id)
     if known is None:
-        raise ImportNotFound
+        raise errors.ImportNotFound
     progress = _progress(known)
     if progress.closed:
         shown = tuple(json.loads(known.sample))
@@ -240,7 +234,7 @@ def close_import(
         count = int(connection.execute(number.where(*left)).scalar_one())
         held = int(connection.execute(number.where(c.catalog_id == catalog_id)).scalar_one())
         if not dry_run and count > share * held:
-            raise ImportDeletesTooMuch(count, held, share)
+            raise errors.ImportDeletesTooMuch(count, held, share)
         first = sa.select(c.product_id).where(*left).order_by(c.touched, c.product_id)
         ids = list(connection.execute(first.limit(sample)).scalars())
     if not dry_run:

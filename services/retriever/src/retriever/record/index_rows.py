@@ -9,18 +9,7 @@ from sqlalchemy import Connection
 from retriever.domain.generation import Generation
 from retriever.domain.index_values import IndexRow
 from retriever.domain.vectors import Floats
-from retriever.record.parts import (
-    BOUND_VERSION,
-    PHOTOS_WITH_VECTOR,
-    among,
-    held_by,
-    look_up,
-    on,
-    row_source,
-    same,
-    to_floats,
-    version_of,
-)
+from retriever.record import parts
 from retriever.record.products import to_facts
 from retriever.record.tables import product_images, product_vectors, products, vectors
 
@@ -30,7 +19,7 @@ _ROWS = sa.select(
     vectors.c.data,
     vectors.c.seq.label("vector_seq"),
     products,
-).select_from(PHOTOS_WITH_VECTOR.join(products, same(product_images, products)))
+).select_from(parts.PHOTOS_WITH_VECTOR.join(products, parts.same(product_images, products)))
 _GIVEN_ROWS = (
     sa.select(
         product_vectors.c.row_id,
@@ -39,8 +28,8 @@ _GIVEN_ROWS = (
         product_vectors.c.seq.label("vector_seq"),
         products,
     )
-    .select_from(product_vectors.join(products, same(product_vectors, products)))
-    .where(on(product_vectors, **BOUND_VERSION))
+    .select_from(product_vectors.join(products, parts.same(product_vectors, products)))
+    .where(parts.on(product_vectors, **parts.BOUND_VERSION))
 )
 """The same where each product has one vector."""
 
@@ -58,8 +47,8 @@ def _newer(vector: sa.Table) -> sa.ColumnElement[bool]:
 
 
 _INDEX_ROWS = {
-    False: _ROWS.where(among(product_images, "product_id"), _newer(vectors)),
-    True: _GIVEN_ROWS.where(among(product_vectors, "product_id"), _newer(product_vectors)),
+    False: _ROWS.where(parts.among(product_images, "product_id"), _newer(vectors)),
+    True: _GIVEN_ROWS.where(parts.among(product_vectors, "product_id"), _newer(product_vectors)),
 }
 _INDEX_PAGE = {
     False: _page_of(_ROWS, product_images),
@@ -76,8 +65,8 @@ def read_index_rows(
     after: int = -1,
 ) -> list[IndexRow]:
     """What the index should hold of some products, of commits after one alone, in no order."""
-    of = {**version_of(generation), "after": after}
-    found = look_up(connection, _INDEX_ROWS[generation.of_products], product_ids, of)
+    of = {**parts.version_of(generation), "after": after}
+    found = parts.look_up(connection, _INDEX_ROWS[generation.of_products], product_ids, of)
     return [_to_index_row(row) for row in found]
 
 
@@ -85,7 +74,7 @@ def read_index_page(
     connection: Connection, generation: Generation, after: str, limit: int
 ) -> list[IndexRow]:
     """What the index should hold behind a row id, by row id."""
-    values = {**version_of(generation), "after": after, "most": limit}
+    values = {**parts.version_of(generation), "after": after, "most": limit}
     page = connection.execute(_INDEX_PAGE[generation.of_products], values)
     return [_to_index_row(row) for row in page]
 
@@ -94,13 +83,13 @@ def read_row_seqs(
     connection: Connection, generation: Generation, low: str, high: str
 ) -> dict[str, tuple[int, str]]:
     """Row id → (seq, product id) of the rows that the index should hold with low ≤ id < high."""
-    row, vector, rows = row_source(generation)
+    row, vector, rows = parts.row_source(generation)
     c = row.c
     query = (
         sa.select(c.row_id, products.c.seq, vector.c.seq, c.product_id)
-        .select_from(rows.join(products, same(row, products)))
+        .select_from(rows.join(products, parts.same(row, products)))
         .where(
-            held_by(generation, vector),
+            parts.held_by(generation, vector),
             c.catalog_id == generation.catalog_id,
             c.row_id >= low,
             c.row_id < high,
@@ -114,8 +103,8 @@ def read_row_seqs(
 
 def count_rows(connection: Connection, generation: Generation, most: int | None = None) -> int:
     """How many rows the index should hold; of more than `most`, so many."""
-    row, vector, rows = row_source(generation)
-    mine = row.c.catalog_id == generation.catalog_id, held_by(generation, vector)
+    row, vector, rows = parts.row_source(generation)
+    mine = row.c.catalog_id == generation.catalog_id, parts.held_by(generation, vector)
     counted = sa.select(row.c.row_id).select_from(rows).where(*mine).limit(most).subquery()
     query = sa.select(sa.func.count()).select_from(counted)
     return int(connection.execute(query).scalar_one())
@@ -125,19 +114,19 @@ def read_product_vectors(
     connection: Connection, generation: Generation, product_id: str
 ) -> list[Floats]:
     """The vectors of a product's photos in order, or its own."""
-    row, vector, rows = row_source(generation)
+    row, vector, rows = parts.row_source(generation)
     query = (
         sa.select(vector.c.data)
         .select_from(rows)
         .where(
-            held_by(generation, vector),
+            parts.held_by(generation, vector),
             row.c.catalog_id == generation.catalog_id,
             row.c.product_id == product_id,
         )
     )
     if not generation.of_products:
         query = query.order_by(product_images.c.position)
-    return [to_floats(data) for data in connection.execute(query).scalars()]
+    return [parts.to_floats(data) for data in connection.execute(query).scalars()]
 
 
 def _to_index_row(row: sa.Row[Any]) -> IndexRow:
@@ -147,5 +136,5 @@ def _to_index_row(row: sa.Row[Any]) -> IndexRow:
         product_id=row.product_id,
         image_id=row.image_id,
         facts=to_facts(row),
-        vector=to_floats(row.data),
+        vector=parts.to_floats(row.data),
     )

@@ -7,15 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from retriever.domain import errors
 from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.errors import (
-    GenerationActive,
-    GenerationExists,
-    GenerationNotFound,
-    GenerationNotVerified,
-    GenerationsFull,
-    RollbackUnavailable,
-)
 from retriever.domain.generation import (
     MOST_LIVE,
     Backlog,
@@ -50,14 +43,14 @@ def find(connection: Connection, catalog_id: str, name: str) -> Generation:
     for generation in all_generations(connection, catalog_id):
         if generation.name == name:
             return generation
-    raise GenerationNotFound
+    raise errors.GenerationNotFound
 
 
 def find_live(connection: Connection, catalog_id: str, name: str) -> Generation:
     """A generation that was not dropped. Raises GenerationNotFound."""
     generation = find(connection, catalog_id, name)
     if generation.state is GenerationState.DROPPED:
-        raise GenerationNotFound
+        raise errors.GenerationNotFound
     return generation
 
 
@@ -71,11 +64,11 @@ def register(connection: Connection, now: int, generation: Generation) -> Genera
     queue_up(connection, generation.catalog_id)
     known = all_generations(connection, generation.catalog_id)
     if any(each.name == generation.name for each in known):
-        raise GenerationExists(generation.name)
+        raise errors.GenerationExists(generation.name)
     of_space = [each for each in known if each.space == generation.space]
     live = [each for each in of_space if each.state is not GenerationState.DROPPED]
     if len(live) >= MOST_LIVE:
-        raise GenerationsFull(MOST_LIVE)
+        raise errors.GenerationsFull(MOST_LIVE)
     # One whose vectors are still to be given would answer nothing.
     first = not generation.given and not any(each.active for each in live)
     state = GenerationState.READY if first else GenerationState.BUILDING
@@ -121,7 +114,7 @@ def activate(
         return generation
     why = _objection(connection, generation, now)
     if why and not force:
-        raise GenerationNotVerified(name, why)
+        raise errors.GenerationNotVerified(name, why)
     before = _active(connection, generation)
     if before is not None:
         _set(connection, before, active=False)
@@ -155,10 +148,10 @@ def rollback(connection: Connection, now: int, catalog_id: str, space: str) -> G
     live = [each for each in live_generations(connection, catalog_id) if each.space == space]
     present = next((each for each in live if each.active), None)
     if present is None:
-        raise RollbackUnavailable(space)
+        raise errors.RollbackUnavailable(space)
     before = next((each for each in live if each.name == present.predecessor), None)
     if before is None:
-        raise RollbackUnavailable(space)
+        raise errors.RollbackUnavailable(space)
     # Going back twice goes back two generations, and never forth again.
     _set(connection, present, active=False, predecessor="")
     return _set(connection, before, active=True, activated=now)
@@ -171,7 +164,7 @@ def retire(connection: Connection, catalog_id: str, name: str) -> Generation:
     if generation.state is GenerationState.DROPPED:
         return generation
     if generation.active:
-        raise GenerationActive(name)
+        raise errors.GenerationActive(name)
     return _set(connection, generation, state=GenerationState.DROPPED)
 
 

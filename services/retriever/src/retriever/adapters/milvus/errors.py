@@ -7,21 +7,16 @@ from types import MappingProxyType
 from pymilvus import MilvusException
 from pymilvus import exceptions as vendor
 
-from retriever.domain.errors import (
-    CollectionAbsent,
-    CollectionReleased,
-    IndexRefused,
-    IndexUnavailable,
-)
+from retriever.domain import errors
 
 
 class Meaning(Enum):
     """What an error of the vendor means to us."""
 
-    UNAVAILABLE = IndexUnavailable
-    REFUSED = IndexRefused
-    ABSENT = CollectionAbsent
-    RELEASED = CollectionReleased
+    UNAVAILABLE = errors.IndexUnavailable
+    REFUSED = errors.IndexRefused
+    ABSENT = errors.CollectionAbsent
+    RELEASED = errors.CollectionReleased
     BY_CODE = None
 
 
@@ -82,5 +77,5 @@ def translate(error: Exception) -> Exception:
             code = error.code
             # Where retries ended, `code` is a grpc.StatusCode.
             meaning = CODES.get(code, Meaning.UNAVAILABLE) if isinstance(code, int) else meaning
-    kind: type[Exception] = meaning.value or IndexUnavailable
+    kind: type[Exception] = meaning.value or errors.IndexUnavailable
     return kind()

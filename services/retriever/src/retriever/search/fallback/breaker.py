@@ -17,12 +17,7 @@ from typing import TypeVar
 import numpy as np
 from prometheus_client import Gauge
 
-from retriever.domain.errors import (
-    CollectionAbsent,
-    CollectionReleased,
-    IndexRefused,
-    IndexUnavailable,
-)
+from retriever.domain import errors
 from retriever.domain.generation import Generation
 from retriever.domain.product import MAX_PHOTOS
 from retriever.ports.engine import VectorIndex
@@ -89,13 +84,13 @@ class Breaker:
     ) -> T:
         """The engine's answer, within so many seconds. Raises IndexUnavailable."""
         if self.lost(generation):
-            raise IndexUnavailable
+            raise errors.IndexUnavailable
         try:
             async with asyncio.timeout(seconds):
                 return await reach(generation, ask, self._index, self._record)
-        except (IndexUnavailable, TimeoutError) as error:
+        except (errors.IndexUnavailable, TimeoutError) as error:
             self.suspect(generation)
-            raise IndexUnavailable from error
+            raise errors.IndexUnavailable from error
 
     async def _probe(self, generation: Generation) -> None:
         """Until it succeeds, or the generation is dropped."""
@@ -122,9 +117,9 @@ class Breaker:
             ask = partial(self._search, generation)
             await reach(generation, ask, self._index, self._record)
             return not self.lost(generation) or await self._holds_all(generation)
-        except IndexRefused:
+        except errors.IndexRefused:
             return True
-        except (ServiceError, TimeoutError, CollectionAbsent, CollectionReleased):
+        except (ServiceError, TimeoutError, errors.CollectionAbsent, errors.CollectionReleased):
             with suppress(ServiceError):
                 live = await self._record.generations(generation.catalog_id)
                 return all(each.collection != generation.collection for each in live)
