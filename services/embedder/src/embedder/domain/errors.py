@@ -56,8 +56,6 @@ class BatchInvalid(errors.InvalidArgument, reason="BATCH_INVALID"):
 
 
 class ItemEmpty(errors.InvalidArgument, reason="ITEM_EMPTY"):
-    """The item holds nothing to embed."""
-
     message = "the item holds neither a photo, nor its address, nor a text"
 
 
@@ -126,8 +124,6 @@ class ProcessLost(EmbedderUnavailable):
 
 
 class ModelSilent(EmbedderUnavailable):
-    """Triton took longer than this service waits."""
-
     message = "the model server takes too long"
 
 
@@ -141,8 +137,6 @@ class QueueFull(errors.ResourceExhausted, reason="EMBED_QUEUE_FULL"):
 
 
 class DeadlinePassed(errors.DeadlineExceeded, reason="DEADLINE_EXCEEDED"):
-    """The caller's time is used up."""
-
     message = "the deadline passed first"
 
 
@@ -151,8 +145,6 @@ class ModelFailed(errors.Internal, reason="MODEL_FAILED"):
 
 
 class SpaceNotFound(errors.NotFound, reason="SPACE_NOT_FOUND"):
-    """No fitted space of the catalog has this version or name."""
-
     message = "no fitted space of this catalog has this version or name"
 
 
@@ -165,15 +157,11 @@ class FitUnavailable(errors.FailedPrecondition, reason="FIT_UNAVAILABLE"):
 
 
 class FitInProgress(errors.Unavailable, reason="FIT_IN_PROGRESS"):
-    """Another space is being fitted here."""
-
     message = "another space is being fitted here"
     retry_after = timedelta(seconds=10)
 
 
 class FitFailed(errors.Internal, reason="FIT_FAILED"):
-    """The process that fits ended before it was done."""
-
     def __init__(self, code: int) -> None:
         super().__init__(
             f"the process that fits ended with status {code}; -9 is most often too little memory"

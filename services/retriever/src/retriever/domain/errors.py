@@ -62,8 +62,6 @@ from servicekit.requests import FieldsInvalid, describe
 
 
 class IndexTokenInvalid(errors.InvalidArgument, reason="INDEX_TOKEN_INVALID"):
-    """An index token that this service did not give for this catalog."""
-
     message = "this index token is not one of this catalog"
     violations = (errors.FieldViolation("min_index_token", "is not one of this catalog"),)
 
@@ -105,8 +103,6 @@ class ImageRejected(errors.InvalidArgument):
 
 
 class ProductNotFound(errors.NotFound, reason="PRODUCT_NOT_FOUND"):
-    """The catalog holds no such product."""
-
     message = "this catalog has no such product"
 
     def __init__(self, *paths: str) -> None:
@@ -116,8 +112,6 @@ class ProductNotFound(errors.NotFound, reason="PRODUCT_NOT_FOUND"):
 
 
 class ImageNotFound(errors.NotFound, reason="IMAGE_NOT_FOUND"):
-    """The catalog, or the product, holds no such photo."""
-
     message = "no such photo is stored"
 
     def __init__(self, path: str = "") -> None:
@@ -126,14 +120,10 @@ class ImageNotFound(errors.NotFound, reason="IMAGE_NOT_FOUND"):
 
 
 class ImportNotFound(errors.NotFound, reason="IMPORT_NOT_FOUND"):
-    """The catalog has no import of this id."""
-
     message = "this catalog has no such import: open it first"
 
 
 class GenerationNotFound(errors.NotFound, reason="GENERATION_NOT_FOUND"):
-    """The catalog has no index generation of this name in this space."""
-
     message = "this catalog has no such generation"
 
 
@@ -147,12 +137,7 @@ class SpaceUnavailable(errors.FailedPrecondition, reason="SPACE_UNAVAILABLE"):
 
 
 class GenerationExists(errors.AlreadyExists, reason="GENERATION_EXISTS"):
-    """The catalog has, or had, a generation of this name."""
-
     message = "this catalog has, or had, a generation of this name: take another one"
-
-    def __init__(self, name: str) -> None:
-        super().__init__(metadata={"name": name})
 
 
 class GenerationsFull(errors.ResourceExhausted, reason="GENERATIONS_FULL"):
@@ -170,21 +155,11 @@ class GenerationNotVerified(errors.FailedPrecondition, reason="GENERATION_NOT_VE
 
 
 class GenerationActive(errors.FailedPrecondition, reason="GENERATION_ACTIVE"):
-    """Searches use the generation."""
-
     message = "this generation is the active one of its space: activate another one first"
-
-    def __init__(self, name: str) -> None:
-        super().__init__(metadata={"name": name})
 
 
 class RollbackUnavailable(errors.FailedPrecondition, reason="ROLLBACK_UNAVAILABLE"):
-    """No generation was active before the present one, or it was dropped."""
-
     message = "no generation to go back to: none was active before, or it was dropped"
-
-    def __init__(self, space: str) -> None:
-        super().__init__(metadata={"space": space})
 
 
 class VersionMismatch(errors.FailedPrecondition, reason="INDEX_VERSION_MISMATCH"):
@@ -197,8 +172,6 @@ class VersionMismatch(errors.FailedPrecondition, reason="INDEX_VERSION_MISMATCH"
 
 
 class ImportClosed(errors.FailedPrecondition, reason="IMPORT_CLOSED"):
-    """The import was closed and takes no more rows."""
-
     message = "this import is closed: open another one"
 
 
@@ -224,8 +197,6 @@ class ImportDeletesTooMuch(errors.FailedPrecondition, reason="IMPORT_DELETES_TOO
 
 
 class EtagMismatch(errors.Aborted, reason="ETAG_MISMATCH"):
-    """The product changed since the caller read it."""
-
     message = "the product is not (or no longer) what this etag says"
 
 
@@ -237,15 +208,11 @@ class IndexUnavailable(errors.Unavailable, reason="INDEX_UNAVAILABLE"):
 
 
 class EmbedderUnavailable(errors.Unavailable, reason="EMBEDDER_UNAVAILABLE"):
-    """The embedder, or the model behind it, does not answer."""
-
     message = "the embedder does not answer"
     retry_after = timedelta(seconds=1)
 
 
 class PhotosUnavailable(errors.Unavailable, reason="PHOTO_STORE_UNAVAILABLE"):
-    """The photo store can't be read or written."""
-
     message = "the photo store can't be reached"
     retry_after = timedelta(seconds=2)
 
@@ -257,30 +224,20 @@ class PhotosFull(errors.ResourceExhausted, reason="PHOTO_STORE_FULL"):
 
 
 class StageDeadline(errors.DeadlineExceeded, reason="STAGE_DEADLINE"):
-    """The index did not reach the write that the caller wants to see in the time there was."""
-
     message = "the index has not reached min_index_token in time"
 
 
 class ImageDamaged(errors.DataLoss, reason="IMAGE_DAMAGED"):
-    """The stored bytes do not have the photo's hash any more."""
-
     message = "the stored photo is damaged"
 
 
 class IndexRefused(errors.Internal, reason="INDEX_REFUSED"):
-    """The engine refused what we sent: our own mistake."""
-
     message = "the index refused the request"
 
 
 class BackupNotFound(errors.NotFound, reason="BACKUP_NOT_FOUND"):
-    """The catalog has no backup of this id."""
-
     message = "there is no such backup of this catalog"
-
-    def __init__(self, path: str = "backup_id") -> None:
-        super().__init__(violations=(errors.FieldViolation(path, "names no backup: list them"),))
+    violations = (errors.FieldViolation("backup_id", "names no backup: list them"),)
 
 
 class BackupDamaged(errors.DataLoss, reason="BACKUP_DAMAGED"):
@@ -313,8 +270,6 @@ class BackupCatalogMismatch(errors.FailedPrecondition, reason="BACKUP_CATALOG_MI
 
 
 class CatalogNotEmpty(errors.FailedPrecondition, reason="CATALOG_NOT_EMPTY"):
-    """The catalog holds products, and a restore was not asked to replace them."""
-
     message = (
         "the catalog holds products: restore into an empty one, or with force, which deletes "
         "what the backup does not hold"
@@ -323,8 +278,6 @@ class CatalogNotEmpty(errors.FailedPrecondition, reason="CATALOG_NOT_EMPTY"):
 
 
 class BackupsUnavailable(errors.Unavailable, reason="BACKUP_STORE_UNAVAILABLE"):
-    """The place of backups can't be read or written."""
-
     message = "the place of backups can't be reached; see RETRIEVER_BACKUPS"
     retry_after = timedelta(seconds=5)
 

@@ -64,7 +64,7 @@ def register(connection: Connection, now: int, generation: Generation) -> Genera
     queue_up(connection, generation.catalog_id)
     known = all_generations(connection, generation.catalog_id)
     if any(each.name == generation.name for each in known):
-        raise errors.GenerationExists(generation.name)
+        raise errors.GenerationExists(metadata={"name": generation.name})
     of_space = [each for each in known if each.space == generation.space]
     live = [each for each in of_space if each.state is not GenerationState.DROPPED]
     if len(live) >= MOST_LIVE:
@@ -148,10 +148,10 @@ def rollback(connection: Connection, now: int, catalog_id: str, space: str) -> G
     live = [each for each in live_generations(connection, catalog_id) if each.space == space]
     present = next((each for each in live if each.active), None)
     if present is None:
-        raise errors.RollbackUnavailable(space)
+        raise errors.RollbackUnavailable(metadata={"space": space})
     before = next((each for each in live if each.name == present.predecessor), None)
     if before is None:
-        raise errors.RollbackUnavailable(space)
+        raise errors.RollbackUnavailable(metadata={"space": space})
     # Going back twice goes back two generations, and never forth again.
     _set(connection, present, active=False, predecessor="")
     return _set(connection, before, active=True, activated=now)
@@ -164,7 +164,7 @@ def retire(connection: Connection, catalog_id: str, name: str) -> Generation:
     if generation.state is GenerationState.DROPPED:
         return generation
     if generation.active:
-        raise errors.GenerationActive(name)
+        raise errors.GenerationActive(metadata={"name": name})
     return _set(connection, generation, state=GenerationState.DROPPED)
 
 
