@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from retriever.columns.keeper import Columns
+from retriever.domain.filter_parts import MatchingRows
 from retriever.domain.generation import Generation
-from retriever.domain.vectors import Floats
 from retriever.ports.columns import Changes, ProductRow
 from retriever.record import Record
 from servicekit.sql import Database
@@ -49,11 +49,9 @@ class Counting(Record):
         self.counted.append("row_count")
         return await super().row_count(generation, most)
 
-    async def row_vectors(
-        self, generation: Generation, row_ids: Sequence[str]
-    ) -> tuple[list[str], Floats]:
+    async def vectors_of_rows(self, generation: Generation, row_ids: Sequence[str]) -> MatchingRows:
         self.read_rows += row_ids
-        return await super().row_vectors(generation, row_ids)
+        return await super().vectors_of_rows(generation, row_ids)
 
     def took(self) -> list[str]:
         """What was read since this was asked last."""

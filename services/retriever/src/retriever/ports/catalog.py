@@ -82,7 +82,8 @@ class ImportRecord(Protocol):
     async def close_import(
         self, catalog_id: str, import_id: str, *, share: float, dry_run: bool, sample: int
     ) -> Closing:
-        """Close it unless `dry_run`. Raises ImportDeletesTooMuch beyond `share` of the catalog."""
+        """Close it unless `dry_run`; a closed one answers as it did. Raises ImportDeletesTooMuch
+        beyond `share` of the catalog."""
 
     async def drop_rows(self, catalog_id: str, import_id: str, limit: int) -> int:
         """Forget up to `limit` outcomes of a closed import; how many there were."""

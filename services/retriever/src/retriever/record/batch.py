@@ -62,7 +62,6 @@ def write_products(
 def change_products(
     connection: Connection, now: int, catalog_id: str, changes: Sequence[ProductChange]
 ) -> tuple[list[Stored | ServiceError], int]:
-    """Change products in part, in order; else like `write_products`."""
     session = Session(connection, catalog_id, now)
     named = [change.content.product_id for change in changes]
     found = read_products(connection, catalog_id, named)

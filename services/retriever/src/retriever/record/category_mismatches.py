@@ -88,7 +88,6 @@ def read_mismatches(
 
 
 def count_mismatched(connection: Connection, catalog_id: str) -> int:
-    """How many products contradict their category."""
     return connection.execute(_COUNT.where(doubts.c.catalog_id == catalog_id)).scalar_one()
 
 

@@ -11,40 +11,25 @@ from retriever.domain.filter_parts import MatchingRows, Part
 from retriever.domain.generation import Generation
 from retriever.record import parts
 from retriever.record.products import FACTS, to_facts
-from retriever.record.tables import (
-    CATEGORY_HEAD,
-    product_images,
-    product_vectors,
-    products,
-    vectors,
-)
+from retriever.record.tables import CATEGORY_HEAD, product_images, products
 from sightline_rules import categories
 from sightline_rules.filters import Comparison, Facts, Filter, Membership, Money, Operator, passes
 
 _BITS = 128
 """Of a row's id."""
 
-_KEYED = sa.select(
-    product_images.c.row_id,
-    product_images.c.product_id,
-    product_images.c.image_id,
-    vectors.c.data,
-).select_from(parts.PHOTOS_WITH_VECTOR)
-_GIVEN = sa.select(
-    product_vectors.c.row_id,
-    product_vectors.c.product_id,
-    sa.literal("").label("image_id"),
-    product_vectors.c.data,
-).where(parts.on(product_vectors, **parts.BOUND_VERSION))
-_BY_PRODUCT = {
-    False: _KEYED.where(parts.among(product_images, "product_id")),
-    True: _GIVEN.where(parts.among(product_vectors, "product_id")),
-}
-_BY_ROW = {
-    False: _KEYED.where(parts.among(product_images, "row_id")),
-    True: _GIVEN.where(parts.among(product_vectors, "row_id")),
-}
-"""By whether a generation is of products."""
+
+def _by(column: str) -> dict[bool, sa.Select[Any]]:
+    """Rows with some values in a column; by whether a generation is of products."""
+    return {
+        given: of.select(of.row.c.row_id, of.row.c.product_id, of.image_id, of.vector.c.data).where(
+            parts.among(of.row, column)
+        )
+        for given, of in parts.ROWS.items()
+    }
+
+
+_BY_PRODUCT, _BY_ROW = _by("product_id"), _by("row_id")
 _SAMPLE = (
     sa.select(product_images.c.row_id, *FACTS)
     .select_from(product_images.join(products, parts.same(product_images, products)))
@@ -60,7 +45,6 @@ _SAMPLE = (
 def read_matching_rows(
     connection: Connection, generation: Generation, condition: Filter, part: Part, most: int
 ) -> MatchingRows | None:
-    """The rows whose products pass; None = more than `most` products pass the part alone."""
     whole = condition == part
     found = connection.execute(
         sa.select(products.c.product_id, *(() if whole else FACTS))
@@ -76,7 +60,6 @@ def read_matching_rows(
 def read_vectors(
     connection: Connection, generation: Generation, row_ids: Sequence[str]
 ) -> MatchingRows:
-    """Those of the rows that the record knows."""
     return _read(connection, _BY_ROW[generation.of_products], generation, row_ids)
 
 
@@ -145,7 +128,6 @@ def _ordered(operator: Operator, micros: int) -> sa.ColumnElement[bool]:
 def read_sample(
     connection: Connection, catalog_id: str, after: str, size: int
 ) -> tuple[list[Facts], int]:
-    """The products of rows behind a random id, and how many rows there are, about."""
     values = {"catalog_id": catalog_id, "most": size}
     rows = connection.execute(_SAMPLE, {**values, "after": after}).all()
     span = int(rows[-1].row_id, 16) - int(after, 16) if rows else 0

@@ -50,7 +50,6 @@ def live_generations(connection: Connection, catalog_id: str) -> list[Generation
 def read_generation(
     connection: Connection, catalog_id: str, space: str, name: str = ""
 ) -> Generation | None:
-    """The live generation of this name, or the active one."""
     values = {"catalog_id": catalog_id, "space": space}
     if name:
         return first_generation(connection.execute(_NAMED, {**values, "name": name}))
@@ -109,7 +108,6 @@ def photo_versions(live: Iterable[Generation]) -> list[Generation]:
 
 
 def all_generations(connection: Connection, catalog_id: str) -> list[Generation]:
-    """Those that were dropped too, oldest first."""
     rows = connection.execute(_ALL, {"catalog_id": catalog_id})
     return [_to_generation(row) for row in rows]
 

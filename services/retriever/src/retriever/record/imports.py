@@ -59,11 +59,6 @@ def open_import(  # noqa: PLR0917 - a call of the record, with the time
     mode: ImportMode,
     active_seconds: float,
 ) -> ImportProgress:
-    """The import, begun unless it is known. Raises ImportModeMismatch.
-
-    Another import that is open and took rows within `active_seconds` is under way: what it wrote
-    is spared.
-    """
     session = Session(connection, catalog_id, now)
     known = _find(connection, catalog_id, import_id)
     if known is not None:
@@ -120,7 +115,6 @@ def read_decided(
 def decided_of(
     connection: Connection, catalog_id: str, import_id: str, numbers: Sequence[int]
 ) -> frozenset[int]:
-    """Those of some rows that were decided. Raises ImportNotFound, ImportClosed."""
     open_state(connection, catalog_id, import_id)
     return frozenset(read_decided(connection, catalog_id, import_id, numbers))
 
@@ -214,10 +208,6 @@ def close_import(
     dry_run: bool,
     sample: int,
 ) -> Closing:
-    """What closing deletes; closed unless `dry_run`. An import that is closed answers as it did.
-
-    Raises ImportNotFound, and ImportDeletesTooMuch when it is more than `share` of the catalog.
-    """
     Session(connection, catalog_id, now)  # the catalog's writers wait
     known = _find(connection, catalog_id, import_id)
     if known is None:
@@ -251,7 +241,6 @@ def close_import(
 
 
 def drop_rows(connection: Connection, catalog_id: str, import_id: str, limit: int) -> int:
-    """Forget up to `limit` outcomes of a closed import; how many there were."""
     c = import_rows.c
     which = _of(import_rows, catalog_id, import_id)
     some = sa.select(c.row_number).where(*which).order_by(c.row_number).limit(limit)

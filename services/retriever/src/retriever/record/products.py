@@ -105,7 +105,6 @@ def _image_ids(
 def read_image_ids(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
 ) -> dict[str, frozenset[str]]:
-    """By product, the photos that it has now."""
     photos = _image_ids(connection, catalog_id, product_ids)
     return {product_id: frozenset(held) for product_id, held in photos.items()}
 
@@ -113,7 +112,6 @@ def read_image_ids(
 def read_products(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
 ) -> dict[str, Product]:
-    """Those of the products that exist, by id."""
     of = {"catalog_id": catalog_id}
     photos: dict[str, list[Image]] = {}
     for row in look_up(connection, _PHOTOS, product_ids, of):
@@ -131,7 +129,6 @@ def read_page(
     *,
     mismatched_only: bool = False,
 ) -> list[Product]:
-    """Products in order behind a key; see CatalogRecord."""
     c = products.c
     query = sa.select(c.product_id).where(c.catalog_id == catalog_id).limit(limit)
     if mismatched_only:
@@ -209,7 +206,6 @@ def read_part(
     after: tuple[int, str] | None,
     limit: int,
 ) -> Tally:
-    """Which of `limit` products last written whole before a commit pass; and where to go on."""
     c = products.c
     place = sa.tuple_(c.touched, c.product_id)
     query = (
@@ -227,7 +223,6 @@ def read_part(
 
 
 def read_image(connection: Connection, catalog_id: str, image_id: str) -> Image | None:
-    """What is known of a photo."""
     query = sa.select(*_PHOTO).where(on(images, catalog_id=catalog_id, image_id=image_id))
     row = connection.execute(query).first()
     return None if row is None else _to_image(row)

@@ -32,7 +32,6 @@ _HELD = sa.select(vectors.c.image_id, vectors.c.data).where(
 
 
 def check(row: Row, image_ids: Sequence[str]) -> None:
-    """Whether a product of an archive is one that the catalog takes. Raises BackupDamaged."""
     try:
         content = _content(row, image_ids)
         whole = content_etag(content) == row["etag"]
@@ -71,7 +70,6 @@ def _content(row: Row, image_ids: Sequence[str]) -> ProductContent:
 
 
 def put_images(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
-    """Photos that the record does not know yet. Their bytes are stored."""
     session = Session(connection, catalog_id, now)
     of = {"catalog_id": session.catalog_id}
     parts.put(session.connection, images, [{**row, **of} for row in rows], keep=True)
@@ -190,7 +188,6 @@ def _want_texts(
 
 
 def put_pending(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
-    """Say of photos that wait how often they have failed, and why."""
     session = Session(connection, catalog_id, now)
     c = pending.c
     for row in rows:

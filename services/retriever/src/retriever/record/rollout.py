@@ -47,7 +47,6 @@ def find(connection: Connection, catalog_id: str, name: str) -> Generation:
 
 
 def find_live(connection: Connection, catalog_id: str, name: str) -> Generation:
-    """A generation that was not dropped. Raises GenerationNotFound."""
     generation = find(connection, catalog_id, name)
     if generation.state is GenerationState.DROPPED:
         raise errors.GenerationNotFound
@@ -55,11 +54,6 @@ def find_live(connection: Connection, catalog_id: str, name: str) -> Generation:
 
 
 def register(connection: Connection, now: int, generation: Generation) -> Generation:
-    """Register it. The space's first is active and ready, with all photos pending, unless callers
-    give its vectors.
-
-    Raises GenerationExists, GenerationsFull.
-    """
     # A write that is under way sees the new generation, or its photos are seen here.
     queue_up(connection, generation.catalog_id)
     known = all_generations(connection, generation.catalog_id)
@@ -77,7 +71,6 @@ def register(connection: Connection, now: int, generation: Generation) -> Genera
 
 
 def create_generation(connection: Connection, now: int, generation: Generation) -> Generation:
-    """Register it unless one has the name; active when its space has no active one."""
     queue_up(connection, generation.catalog_id)  # as in `register`
     known = all_generations(connection, generation.catalog_id)
     for each in known:
@@ -107,7 +100,6 @@ def _insert(
 def activate(
     connection: Connection, now: int, catalog_id: str, name: str, *, force: bool
 ) -> Generation:
-    """Make it the active one of its space. Raises GenerationNotFound, GenerationNotVerified."""
     queue_up(connection, catalog_id)
     generation = find_live(connection, catalog_id, name)
     if generation.active:
@@ -143,7 +135,6 @@ def _objection(connection: Connection, generation: Generation, now: int) -> str:
 
 
 def rollback(connection: Connection, now: int, catalog_id: str, space: str) -> Generation:
-    """Make that one active that was so before the present one. Raises RollbackUnavailable."""
     queue_up(connection, catalog_id)
     live = [each for each in live_generations(connection, catalog_id) if each.space == space]
     present = next((each for each in live if each.active), None)
@@ -158,7 +149,6 @@ def rollback(connection: Connection, now: int, catalog_id: str, space: str) -> G
 
 
 def retire(connection: Connection, catalog_id: str, name: str) -> Generation:
-    """Take it out of service; one that is stays as it is. Raises GenerationActive too."""
     queue_up(connection, catalog_id)
     generation = find(connection, catalog_id, name)
     if generation.state is GenerationState.DROPPED:
@@ -169,7 +159,6 @@ def retire(connection: Connection, catalog_id: str, name: str) -> Generation:
 
 
 def save_verification(connection: Connection, generation: Generation, found: Verification) -> None:
-    """Keep what was found, in place of what was found before."""
     values = {"verification": verification_text(found)}
     connection.execute(sa.update(generations).where(is_generation(generation)).values(values))
 
@@ -182,21 +171,18 @@ def mark(
     check_wanted: bool | None = None,
     collection: str | None = None,
 ) -> None:
-    """Change what is given."""
     values = {"state": state, "check_wanted": check_wanted, "collection": collection}
     given = {name: value for name, value in values.items() if value is not None}
     connection.execute(sa.update(generations).where(is_generation(generation)).values(given))
 
 
 def want_check(connection: Connection, generation: Generation) -> None:
-    """Ask the worker to compare the generation with the record."""
     mark(connection, generation, check_wanted=True)
 
 
 def read_statuses(
     connection: Connection, catalog_id: str, space: str = "", *, dropped: bool = False
 ) -> list[GenerationStatus]:
-    """The generations of a catalog, oldest first; `space`: of this one alone, empty = of all."""
     read = all_generations if dropped else live_generations
     known = [each for each in read(connection, catalog_id) if space in ("", each.space)]
     targets = {(each.space, each.predecessor) for each in known if each.active}
@@ -239,7 +225,6 @@ def _set(connection: Connection, generation: Generation, **values: Any) -> Gener
 
 
 def save_offers(connection: Connection, catalog_id: str, offered: Sequence[EmbeddingSpace]) -> None:
-    """Keep what the embedder serves now."""
     connection.execute(sa.delete(offers).where(offers.c.catalog_id == catalog_id))
     rows = [
         {
@@ -255,7 +240,6 @@ def save_offers(connection: Connection, catalog_id: str, offered: Sequence[Embed
 
 
 def read_offers(connection: Connection, catalog_id: str) -> list[EmbeddingSpace]:
-    """What the embedder served when it was last seen."""
     c = offers.c
     query = sa.select(offers).where(c.catalog_id == catalog_id).order_by(c.space, c.space_version)
     return [
@@ -268,8 +252,6 @@ def read_offers(connection: Connection, catalog_id: str) -> list[EmbeddingSpace]
 
 
 def want_some(connection: Connection, generation: Generation, after: str, limit: int) -> str | None:
-    """Make those of the next photos, or products, pending that lack a vector; where to go on,
-    None = the end."""
     if generation.given:
         return None
     # A write that is under way may bring or take away a product that has one of the photos.
@@ -290,14 +272,12 @@ def want_some(connection: Connection, generation: Generation, after: str, limit:
 
 
 def want_failed(connection: Connection, generation: Generation) -> None:
-    """Make those photos pending again that were given up."""
     anew = {"failed": False, "attempts": 0, "next_attempt": 0, "reason": "", "backfill": True}
     which = pending_of(generation), pending.c.failed
     connection.execute(sa.update(pending).where(*which).values(anew))
 
 
 def read_backlog(connection: Connection, generation: Generation) -> Backlog:
-    """What a backfill still waits for."""
     of = sa.and_(pending_of(generation), pending.c.backfill)
     waits = sa.and_(~pending.c.failed, holds_up())
     number = sa.select(sa.func.count())
@@ -308,8 +288,6 @@ def read_backlog(connection: Connection, generation: Generation) -> Backlog:
 
 
 def photos(connection: Connection, generation: Generation) -> int:
-    """Photos that the catalog's products have, or products; vectors that were given, where callers
-    give them."""
     if generation.given:
         return count_rows(connection, generation)
     item = item_of(generation)
@@ -320,7 +298,6 @@ def photos(connection: Connection, generation: Generation) -> int:
 
 
 def end_backfill(connection: Connection, generation: Generation) -> None:
-    """What fails still is tried on as any other photo; the generation is ready."""
     which = pending_of(generation), pending.c.backfill
     connection.execute(sa.update(pending).where(*which).values(backfill=False))
     ready = sa.update(generations).where(
@@ -330,15 +307,10 @@ def end_backfill(connection: Connection, generation: Generation) -> None:
 
 
 def take_back(connection: Connection, generation: Generation, limit: int) -> int:
-    """Forget some photos that wait for a backfill alone; how many there were."""
     return _delete(connection, pending, generation, limit, pending.c.backfill)
 
 
 def discard(connection: Connection, generation: Generation, limit: int) -> int:
-    """Forget some vectors and waiting photos of a dropped generation's version; how many.
-
-    None while another generation has the version.
-    """
     queue_up(connection, generation.catalog_id)
     version = generation.space, generation.space_version
     live = live_generations(connection, generation.catalog_id)

@@ -164,7 +164,6 @@ class Record(Store):
     written = _reads(columns.read_written)
     product_rows = _reads(columns.read_product_rows)
     photo_rows = _reads(columns.read_photo_rows)
-    row_vectors = _reads(columns.read_row_vectors)
     product_count = _reads(columns.count_products)
 
     # The worker

@@ -80,7 +80,6 @@ def drop_blank(
 def read_texts(
     connection: Connection, generation: Generation, product_ids: Sequence[str]
 ) -> dict[str, str]:
-    """The texts of products, those left out that are gone; empty = it has none."""
     products = read_products(connection, generation.catalog_id, product_ids)
     return {product_id: text_of(product.content) for product_id, product in products.items()}
 
@@ -88,7 +87,6 @@ def read_texts(
 def read_embedded(
     connection: Connection, generation: Generation, product_ids: Sequence[str]
 ) -> dict[str, tuple[str, Floats]]:
-    """Texts with the vectors that were made of them, by product."""
     texts = read_texts(connection, generation, product_ids)
     rows = parts.look_up(connection, _HELD, texts, parts.version_of(generation))
     return {
