@@ -86,20 +86,11 @@ class SpaceState:
     ready: bool
     """Whether a photo would be embedded now."""
     version: str = ""
-    dimension: int = 0
-    preprocessing: str = ""
-    licence: str = ""
+    known: Description | None = None
+    """What the model says of itself; None = it never spoke."""
+    takes_texts: bool = False
     default: bool = False
     """Whether items that name no version come here."""
-    catalog: str = ""
-    """The catalog that it was fitted on; empty = none."""
-    takes_texts: bool = False
-    shopper_views: int = 1
-    catalogue_views: int = 1
-    categories: int = 0
-    """Categories that its head knows; 0 = it has none."""
-    create_time: float = 0.0
-    """When it was fitted, in seconds since 1970; 0 = it was not."""
 
 
 def version_of(description: Description, model_version: str) -> str:

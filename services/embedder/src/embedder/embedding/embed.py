@@ -106,7 +106,7 @@ class Embedder:
 
     async def categories(self, state: SpaceState) -> Sequence[tuple[str, ...]]:
         """Return the full paths that a version's head knows; none while they can't be read."""
-        if not state.categories:
+        if state.known is None or not state.known.categories:
             return ()
         try:
             return await self.photos.names.categories(state.model)

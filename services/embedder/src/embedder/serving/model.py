@@ -22,7 +22,7 @@ from embedder.domain.models import (
     Tensors,
     version_of,
 )
-from embedder.domain.recipes import Recipe, Sentences, Tokens, words
+from embedder.domain.recipes import Recipe, Sentences, Tokens
 from embedder.ports import Inference
 from servicekit.errors import ServiceError
 
@@ -236,21 +236,8 @@ class ServedModel:
         return self._state_of(known, version, ready=False)
 
     def _state_of(self, known: Description, version: str, *, ready: bool) -> SpaceState:
-        return SpaceState(
-            space=self.space,
-            model=known.model,
-            ready=ready,
-            version=version,
-            dimension=known.dimension,
-            preprocessing=words(known.recipe),
-            licence=known.licence,
-            catalog=known.catalog,
-            takes_texts=isinstance(known.recipe, Tokens),
-            shopper_views=known.shopper_views,
-            catalogue_views=known.catalogue_views,
-            categories=known.categories,
-            create_time=known.create_time,
-        )
+        takes_texts = isinstance(known.recipe, Tokens)
+        return SpaceState(self.space, known.model, ready, version, known, takes_texts)
 
     async def _of_version(self, model_version: str) -> Description:
         """Return a description that names this version; a new version is asked for once more."""
