@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -41,14 +41,13 @@ class PhotoStore:
         limits: photos.PhotoLimits | None = None,
         decoders: Decoders | None = None,
         fetcher: Fetcher | None = None,
-        options: dict[str, Any] | None = None,
     ) -> None:
-        """`url`: a folder, or what fsspec takes (`s3://bucket/prefix`), with its `options`.
+        """`url`: a folder, or what fsspec takes (`s3://bucket/prefix`).
 
         Photos are looked at in `decoders`, by default two processes that the first photo starts.
         By default nothing may be fetched.
         """
-        self._files, self._root = fsspec.core.url_to_fs(url, **(options or {}))
+        self._files, self._root = fsspec.core.url_to_fs(url)
         self._limits = limits or photos.PhotoLimits()
         self._decoders = decoders or Decoders(2)
         self._fetcher = fetcher or Fetcher(FetchPolicy())

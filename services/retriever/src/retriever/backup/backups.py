@@ -20,6 +20,7 @@ from retriever.catalog.images import stored_photo
 from retriever.domain.archive import Manifest, Row
 from retriever.domain.errors import BackupCatalogMismatch, CatalogNotEmpty
 from retriever.domain.jobs import Progress, reporting, request_key
+from retriever.domain.product import CatalogPart
 from retriever.ports.backup import BackupRecord, BackupStore
 from retriever.ports.photos import Photos
 from servicekit.errors import ServiceError
@@ -116,7 +117,7 @@ async def ask_restore(
     before = await record.commit_number(catalog_id)
     if not force:
         # What is written from now on counts as newer than the backup.
-        held = await record.tally(catalog_id, All(), before=before, after=None, limit=1)
+        held = await record.tally(catalog_id, CatalogPart(All(), before, None, 1))
         if held.product_ids:
             raise CatalogNotEmpty
     params = {"backup_id": backup_id, "source": source, "force": force, "before": before}

@@ -7,7 +7,6 @@ from retriever.domain import product
 from retriever.domain.category_mismatch import CategoryMismatch
 from retriever.domain.imports import Closing, ImportMode, ImportProgress, ImportRow
 from servicekit.errors import ServiceError
-from sightline_rules.filters import Filter
 
 
 class CatalogRecord(Protocol):
@@ -95,26 +94,10 @@ class DeletionRecord(Protocol):
     async def commit_number(self, catalog_id: str) -> int:
         """A new number of the commit sequence: what is written whole from now on has it or more."""
 
-    async def tally(
-        self,
-        catalog_id: str,
-        condition: Filter,
-        *,
-        before: int,
-        after: tuple[int, str] | None,
-        limit: int,
-    ) -> product.Tally:
-        """Which of the next `limit` products that were last written whole before a commit pass."""
+    async def tally(self, catalog_id: str, part: product.CatalogPart) -> product.Tally:
+        """Which products of a part there are."""
 
-    async def sweep(
-        self,
-        catalog_id: str,
-        condition: Filter,
-        *,
-        before: int,
-        after: tuple[int, str] | None,
-        limit: int,
-    ) -> product.Tally:
+    async def sweep(self, catalog_id: str, part: product.CatalogPart) -> product.Tally:
         """The same, and delete them in the same transaction."""
 
 

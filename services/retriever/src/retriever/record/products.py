@@ -10,13 +10,21 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.product import Attribute, Image, Order, Product, ProductContent, Tally
+from retriever.domain.product import (
+    Attribute,
+    CatalogPart,
+    Image,
+    Order,
+    Product,
+    ProductContent,
+    Tally,
+)
 from retriever.record.category_mismatches import MISMATCHED
 from retriever.record.hashes import from_signed
 from retriever.record.parts import PHOTO, among, look_up, on
 from retriever.record.tables import images, product_images, products
 from sightline_rules import categories, filters
-from sightline_rules.filters import Availability, Facts, Filter, Money, Time, by_key
+from sightline_rules.filters import Availability, Facts, Money, Time, by_key
 
 FACTS = (
     products.c.category,
@@ -197,28 +205,20 @@ def to_facts(row: Any) -> Facts:
     )
 
 
-def read_part(
-    connection: Connection,
-    catalog_id: str,
-    condition: Filter,
-    *,
-    before: int,
-    after: tuple[int, str] | None,
-    limit: int,
-) -> Tally:
+def read_part(connection: Connection, catalog_id: str, part: CatalogPart) -> Tally:
     c = products.c
     place = sa.tuple_(c.touched, c.product_id)
     query = (
         sa.select(c.touched, c.product_id, *FACTS)
-        .where(c.catalog_id == catalog_id, c.touched < before)
+        .where(c.catalog_id == catalog_id, c.touched < part.before)
         .order_by(c.touched, c.product_id)
-        .limit(limit)
+        .limit(part.limit)
     )
-    if after is not None:
-        query = query.where(place > sa.tuple_(*after))
+    if part.after is not None:
+        query = query.where(place > sa.tuple_(*part.after))
     rows = connection.execute(query).all()
-    passed = tuple(row.product_id for row in rows if filters.passes(condition, to_facts(row)))
-    last = (rows[-1].touched, rows[-1].product_id) if len(rows) == limit else None
+    passed = tuple(row.product_id for row in rows if filters.passes(part.condition, to_facts(row)))
+    last = (rows[-1].touched, rows[-1].product_id) if len(rows) == part.limit else None
     return Tally(passed, last)
 
 

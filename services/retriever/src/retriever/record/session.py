@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from retriever.domain.errors import GenerationNotFound, ImageNotFound, ProductNotFound
 from retriever.domain.generation import Generation, GenerationState
-from retriever.domain.product import Tally
+from retriever.domain.product import CatalogPart, Tally
 from retriever.domain.texts import digest_of, text_of
 from retriever.domain.vectors import VectorWrite
 from retriever.record import parts, tables
@@ -21,7 +21,6 @@ from retriever.record.hashes import write_hashes
 from retriever.record.products import read_part, read_products
 from servicekit.errors import ServiceError
 from sightline_rules import ids
-from sightline_rules.filters import Filter
 
 Entry: TypeAlias = tuple[int, str, int, Iterable[str]]
 """Of the outbox: commit, product, the commit that it is a part of, ids of index rows taken away."""
@@ -284,19 +283,9 @@ def delete(
     return session.delete(list(dict.fromkeys(product_ids))), session.head()
 
 
-def sweep(
-    connection: Connection,
-    now: int,
-    catalog_id: str,
-    condition: Filter,
-    *,
-    before: int,
-    after: tuple[int, str] | None,
-    limit: int,
-) -> Tally:
-    """Delete those of `read_part` that pass."""
+def sweep(connection: Connection, now: int, catalog_id: str, part: CatalogPart) -> Tally:
     session = Session(connection, catalog_id, now)
-    found = read_part(connection, catalog_id, condition, before=before, after=after, limit=limit)
+    found = read_part(connection, catalog_id, part)
     session.delete(found.product_ids)
     return found
 

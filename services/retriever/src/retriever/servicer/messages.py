@@ -53,9 +53,11 @@ def common_fields(message: Descriptor, value: object) -> dict[str, Anything]:
     return {name: getattr(value, name) for name in names if hasattr(value, name)}
 
 
-def status(error: ServiceError | None) -> status_pb2.Status:
-    """An item's status; None = it went well."""
-    return status_pb2.Status(code=code_pb2.OK) if error is None else to_status(error)
+def status(outcome: object) -> status_pb2.Status:
+    """An item's status; what is no ServiceError went well."""
+    if isinstance(outcome, ServiceError):
+        return to_status(outcome)
+    return status_pb2.Status(code=code_pb2.OK)
 
 
 def job(found: Job) -> job_pb2.Job:

@@ -1,6 +1,5 @@
 """Products, photos and imports: protos to values and back."""
 
-from google.rpc import code_pb2, status_pb2
 from google.type import money_pb2
 
 from retriever.catalog.updates import UpdateDraft
@@ -20,7 +19,6 @@ from retriever.servicer import messages
 from retriever.servicer.column_messages import attribute
 from servicekit.errors import ServiceError
 from servicekit.requests import RequestInvalid, timestamp
-from servicekit.status import to_status
 from sightline.common.v1 import import_pb2, photo_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2
 from sightline_rules.filters import Availability
@@ -161,19 +159,11 @@ def image_message(image: Image, content: bytes = b"") -> product_pb2.ProductImag
 
 def outcome(given_id: str, result: Stored | ServiceError) -> product_service_pb2.UpsertResult:
     """What became of one product."""
-    if isinstance(result, ServiceError):
-        return product_service_pb2.UpsertResult(status=to_status(result), product_id=given_id)
-    return product_service_pb2.UpsertResult(
-        status=status_pb2.Status(code=code_pb2.OK),
-        product_id=given_id,
-        etag=result.etag,
-        image_ids=result.image_ids,
-    )
-
-
-def offer_status(outcome: Stored | ServiceError) -> status_pb2.Status:
-    """What became of one offer."""
-    return messages.status(outcome if isinstance(outcome, ServiceError) else None)
+    made = product_service_pb2.UpsertResult(status=messages.status(result), product_id=given_id)
+    if isinstance(result, Stored):
+        made.etag = result.etag
+        made.image_ids.extend(result.image_ids)
+    return made
 
 
 def import_state(progress: ImportProgress) -> import_pb2.ImportState:

@@ -7,7 +7,6 @@ import secrets
 import socket
 import zlib
 from collections.abc import Callable, Collection, Mapping
-from types import TracebackType
 from typing import Any, Final, Self
 
 import numpy as np
@@ -64,16 +63,7 @@ class Triton:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """End the connection."""
+    async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
     def inference(self, model: str) -> "TritonInference":

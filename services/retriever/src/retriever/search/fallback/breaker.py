@@ -53,7 +53,6 @@ class Breaker:
         *,
         patience: float = PROBE_SECONDS,
         pause: float = PAUSE_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`most`: a generation of at most so many rows, once lost, is so until the engine holds all
         of it: one that lost its data answers before it is filled anew."""
@@ -62,7 +61,6 @@ class Breaker:
         self._most = most
         self._patience = patience
         self._pause = pause
-        self._clock = clock
         self._lost: set[str] = set()
         self._probing: dict[str, asyncio.Task[None]] = {}
         self._answered: dict[str, float] = {}
@@ -75,7 +73,7 @@ class Breaker:
     def suspect(self, generation: Generation) -> None:
         """Have it probed, unless it is or was just now."""
         collection = generation.collection
-        known = self._clock() - self._answered.get(collection, -self._pause) < self._pause
+        known = time.monotonic() - self._answered.get(collection, -self._pause) < self._pause
         if collection not in self._probing and not known:
             self._probing[collection] = asyncio.create_task(self._probe(generation))
 
@@ -94,7 +92,7 @@ class Breaker:
 
     async def _probe(self, generation: Generation) -> None:
         """Until it succeeds, or the generation is dropped."""
-        begun, collection = self._clock(), generation.collection
+        begun, collection = time.monotonic(), generation.collection
         try:
             while not await self._answers(generation):
                 if collection not in self._lost:
@@ -103,9 +101,9 @@ class Breaker:
                 LOST.set(len(self._lost))
                 await asyncio.sleep(self._pause)
             if collection in self._lost:
-                seconds = round(self._clock() - begun, 2)
+                seconds = round(time.monotonic() - begun, 2)
                 log.info("index found again", collection=collection, seconds=seconds)
-            self._answered[collection] = self._clock()
+            self._answered[collection] = time.monotonic()
         finally:
             self._lost.discard(collection)
             LOST.set(len(self._lost))
