@@ -1,6 +1,7 @@
 """What passes a filter, read from the record: by its indexes, and a sample of all."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import eq, ge, gt, le, lt
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,14 @@ from retriever.record.tables import CATEGORY_HEAD, product_images, products
 from sightline_rules import categories
 from sightline_rules.filters import Comparison, Facts, Filter, Membership, Money, Operator, passes
 
+_ORDERED: Mapping[Operator, Callable[[Any, int], sa.ColumnElement[bool]]] = {
+    Operator.LESS: lt,
+    Operator.LESS_OR_EQUAL: le,
+    Operator.GREATER: gt,
+    Operator.GREATER_OR_EQUAL: ge,
+    Operator.EQUAL: eq,
+}
+"""What an index answers of prices."""
 _BITS = 128
 """Of a row's id."""
 
@@ -77,7 +86,7 @@ def holds(part: Part) -> sa.ColumnElement[bool]:
     c = products.c
     match part:
         case Comparison("price", operator, Money(currency, micros)):
-            return sa.and_(c.currency == currency, _ordered(operator, micros))
+            return sa.and_(c.currency == currency, _ORDERED[operator](c.price_micros, micros))
         case Comparison("brand", _, value):
             return c.brand == value
         case Membership("brand", values):
@@ -106,23 +115,6 @@ def _within(path: str) -> sa.ColumnElement[bool]:
         else head == path[:CATEGORY_HEAD]
     )
     return sa.and_(near, sa.or_(category == path, sa.and_(category >= below, category < end)))
-
-
-def _ordered(operator: Operator, micros: int) -> sa.ColumnElement[bool]:
-    price = products.c.price_micros
-    match operator:
-        case Operator.LESS:
-            return price < micros
-        case Operator.LESS_OR_EQUAL:
-            return price <= micros
-        case Operator.GREATER:
-            return price > micros
-        case Operator.GREATER_OR_EQUAL:
-            return price >= micros
-        case Operator.EQUAL:
-            return price == micros
-        case _:
-            raise AssertionError(f"no index answers {operator}")
 
 
 def read_sample(

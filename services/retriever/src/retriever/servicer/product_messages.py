@@ -23,7 +23,6 @@ from sightline.common.v1 import import_pb2, photo_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2
 from sightline_rules.filters import Availability
 
-AVAILABILITY_NUMBER = messages.numbers_by_value(messages.AVAILABILITY)
 _ORDER = messages.values_by_number(
     product_service_pb2.ListProductsRequest.Order.DESCRIPTOR,
     Order,
@@ -32,7 +31,6 @@ _ORDER = messages.values_by_number(
 _IMPORT_MODE = messages.values_by_number(
     import_pb2.ImportMode.DESCRIPTOR, ImportMode, ImportMode.INCREMENTAL
 )
-_IMPORT_MODE_NUMBER = messages.numbers_by_value(_IMPORT_MODE)
 _VIEWS = frozenset(product_service_pb2.ProductView.values())
 
 
@@ -120,7 +118,7 @@ def row(product: Product, mismatch: CategoryMismatch | None = None) -> product_p
         description=content.description,
         category_path=content.category_path,
         brand=content.brand,
-        availability=AVAILABILITY_NUMBER[content.availability],
+        availability=messages.AVAILABILITY_NUMBER[content.availability],
         tags=content.tags,
         attributes=[attribute(item.key, item.value) for item in content.attributes],
         images=[image_message(image) for image in product.images],
@@ -169,7 +167,7 @@ def outcome(given_id: str, result: Stored | ServiceError) -> product_service_pb2
 def import_state(progress: ImportProgress) -> import_pb2.ImportState:
     """How far an import is."""
     fields = messages.common_fields(import_pb2.ImportState.DESCRIPTOR, progress)
-    return import_pb2.ImportState(**fields | {"mode": _IMPORT_MODE_NUMBER[progress.mode]})
+    return import_pb2.ImportState(**fields)
 
 
 def order(number: int) -> Order:
