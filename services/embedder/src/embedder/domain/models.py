@@ -20,7 +20,7 @@ FEATURES = "features"
 
 CHECKSUM = "checksum"
 """An output that Triton's Python backend adds to a model's: of the request and the other outputs.
-Triton's own backends do not have it, and do not need it: deploy/triton/README.md."""
+Triton's own backends do not have it, and do not need it: docs/research/triton.md."""
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 """What a model is given: arrays [n, …] by the names of its inputs."""

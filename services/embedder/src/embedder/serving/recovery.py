@@ -43,7 +43,7 @@ LAST_BACKOFF: Final = 60.0
 """Seconds after a first and after a further attempt in vain."""
 LOOK_SECONDS: Final = 5.0
 """Longer no look waits for one model: Triton's Python backend may wait for a process that is gone
-until its watchdog sees that (deploy/triton/README.md)."""
+until its watchdog sees that (docs/research/triton.md)."""
 
 UP: Final = Gauge("sightline_triton_server_up", "Whether Triton itself answered the last look.")
 RETRIES: Final = Counter(
