@@ -207,7 +207,7 @@ async def test_an_index_without_attributes_is_searched_until_one_with_them_is_bu
     assert await found(shop) == FOUND
 
 
-async def test_columns_and_filtered_products_are_told_apart(shop: Shop) -> None:
+async def test_columns_and_filtered_products_are_distinguished(shop: Shop) -> None:
     await shop.upsert(wine("red"), wine("white", category_path=["Wine", "White"]))
     answer = await shop.products.BatchGetProducts(
         products_pb.BatchGetProductsRequest(

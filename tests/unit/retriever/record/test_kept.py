@@ -110,7 +110,7 @@ async def test_a_quiet_record_is_not_asked_again_how_far_a_generation_is(
     assert unapplied.freshness.seq < unapplied.record.seq == unapplied.record.head
 
 
-async def test_where_commits_are_not_told_nothing_is_kept(
+async def test_where_commits_are_not_reported_nothing_is_kept(
     record: Record, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL does not tell them."""

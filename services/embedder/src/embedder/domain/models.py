@@ -56,8 +56,8 @@ class Description:
     """Categories that its head distinguishes, the unknown one not counted; 0 = it has no head."""
     shopper_views: int = 1
     """Views of a shopper's photo that are averaged when the item names no number."""
-    catalogue_views: int = 1
-    """Views of a catalogue photo that are averaged when the item names no number."""
+    catalog_views: int = 1
+    """Views of a catalog photo that are averaged when the item names no number."""
     create_time: float = 0.0
     """When it was fitted, in seconds since 1970; 0 = it was not."""
     checksums: bool = False

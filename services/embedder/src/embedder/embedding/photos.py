@@ -121,7 +121,7 @@ def look_of(item: Item, described: Description) -> Look:
     """Say how a model looks at an item's photo."""
     of_camera = {
         Camera.SHOPPER: described.shopper_views,
-        Camera.CATALOGUE: described.catalogue_views,
+        Camera.CATALOGUE: described.catalog_views,
     }
     return Look(item.views or of_camera[item.camera], item.box or WHOLE, item.find_subject)
 

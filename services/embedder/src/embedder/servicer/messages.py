@@ -50,7 +50,7 @@ def listed(each: Listed) -> pb.Space:
     if (known := state.known) is not None:
         message.dimension, message.licence = known.dimension, known.licence
         message.preprocessing, message.catalog_id = words(known.recipe), known.catalog
-        message.shopper_views, message.catalogue_views = known.shopper_views, known.catalogue_views
+        message.shopper_views, message.catalogue_views = known.shopper_views, known.catalog_views
         message.category_count = known.categories
     return message if each.fitted is None else _judged(message, each.fitted)
 

@@ -39,7 +39,7 @@ VIEWS: Final = 4
 TEXTS: Final = 64
 """Titles in one call."""
 SHOPPER_VIEWS: Final = 1
-CATALOGUE_VIEWS: Final = 4
+CATALOG_VIEWS: Final = 4
 """Views where nobody says how many: a shopper waits, an import does not."""
 PATIENCE_SECONDS: Final = 60.0
 """How long a fit waits for Triton before it ends; what it computed is kept."""
@@ -191,7 +191,7 @@ class Learner:
             text_version=text_version,
             create_time=time.time(),
             shopper_views=SHOPPER_VIEWS,
-            catalogue_views=CATALOGUE_VIEWS,
+            catalog_views=CATALOG_VIEWS,
             proof=tuple(collected.proof),
             rows=tuple(collected.rows),
         )

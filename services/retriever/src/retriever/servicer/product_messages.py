@@ -133,11 +133,11 @@ def row(product: Product, mismatch: CategoryMismatch | None = None) -> product_p
         message.price.currency_code = content.price.currency
         message.price.units, message.price.nanos = units, micros * 1_000
     if mismatch is not None:
-        message.category_doubt.CopyFrom(_category_doubt(mismatch))
+        message.category_doubt.CopyFrom(_mismatch(mismatch))
     return message
 
 
-def _category_doubt(value: CategoryMismatch) -> product_pb2.CategoryDoubt:
+def _mismatch(value: CategoryMismatch) -> product_pb2.CategoryDoubt:
     guess = value.instead
     return product_pb2.CategoryDoubt(
         image_id=value.image_id,

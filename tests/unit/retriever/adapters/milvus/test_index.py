@@ -1,4 +1,4 @@
-"""The engine's door: every error of the vendor has a meaning, hits are merged rightly."""
+"""The adapter of the engine: every error of the vendor has a meaning, hits are merged rightly."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def test_a_scan_takes_no_bound_but_hexadecimal() -> None:
     await index.close()
 
 
-async def test_an_engine_that_is_not_there_is_told_at_once() -> None:
+async def test_an_engine_that_is_not_there_is_reported_at_once() -> None:
     index = MilvusIndex("http://127.0.0.1:1", seconds=2)
     with pytest.raises(IndexUnavailable):
         await index.count("c")
