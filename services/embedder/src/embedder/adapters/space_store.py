@@ -44,14 +44,11 @@ class SpaceStore:
 
     def __init__(self, root: Path) -> None:
         """`root` and what it holds are made when first needed."""
-        self._root = root
+        self._root, self._work = root, root / WORK
+        self.features = root / "features"
+        """Where features of photos are kept."""
         self._logged: dict[Path, str] = {}
         """Of damaged spaces, what was logged, and of what: each damage is logged once."""
-
-    @property
-    def features(self) -> Path:
-        """Where features of photos are kept."""
-        return self._root / "features"
 
     def prepare(self) -> None:
         """Make the folders. Raises OSError."""
@@ -143,10 +140,6 @@ class SpaceStore:
                 self.folder(name, manifest.ServingState.SERVING),
                 self.folder(name, manifest.ServingState.RETIRED),
             )
-
-    @property
-    def _work(self) -> Path:
-        return self._root / WORK
 
     def _manifests(self, standing: manifest.ServingState) -> Iterator[manifest.Manifest]:
         for path in sorted((self._root / standing).glob("visual_*")):

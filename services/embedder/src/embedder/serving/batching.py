@@ -61,17 +61,13 @@ class Batching:
         once, at least 2, one of them kept from bulk work."""
         if places < 2:
             raise ValueError("one place for bulk work and one for interactive work are needed")
+        self.model = inference.model
         self._inference = inference
         self._most = most
         self._takes = most
         self._free = places
         self._waiting: list[_Wanted] = []
         self._running: dict[asyncio.Task[None], Sequence[_Wanted]] = {}
-
-    @property
-    def model(self) -> str:
-        """The model's name."""
-        return self._inference.model
 
     async def describe(self) -> Description:
         """Ask the model what it is; see ports.Inference."""

@@ -76,7 +76,7 @@ class ServedModel:
         probe: Inference | None = None,
     ) -> None:
         """`probe`: the model as it is looked at; None = as it is asked."""
-        self.space = space
+        self.space, self.model = space, inference.model
         self._by_probe = probe or inference
         self.answered_at = -math.inf
         """When it gave vectors last, by the clock."""
@@ -86,7 +86,8 @@ class ServedModel:
         self._ttl = ttl
         self._clock = clock
         self._reading = asyncio.Lock()
-        self._known: Description | None = None
+        self.known: Description | None = None
+        """What the model said of itself last; None = it never spoke."""
         self._read_again_at = -math.inf
         self._silent_until = -math.inf
         self._read_at = -math.inf
@@ -95,19 +96,9 @@ class ServedModel:
         self._state_until = -math.inf
         self._looking: asyncio.Task[SpaceState] | None = None
 
-    @property
-    def model(self) -> str:
-        """The model's name."""
-        return self._inference.model
-
-    @property
-    def known(self) -> Description | None:
-        """What the model said of itself last; None = it never spoke."""
-        return self._known
-
     def versions(self) -> list[str]:
         """Return the versions that the model names, as far as it has spoken."""
-        known = self._known
+        known = self.known
         return [] if known is None else [version_of(known, number) for number in known.hashes]
 
     def serving(self) -> list[str]:
@@ -121,14 +112,14 @@ class ServedModel:
         Raises what Inference.describe raises when the model has not spoken yet.
         """
         async with self._reading:
-            if self._known is not None and self._clock() < self._read_again_at:
-                return self._known
+            if self.known is not None and self._clock() < self._read_again_at:
+                return self.known
             try:
                 return await self._read()
             except errors.EmbedderUnavailable:
-                if self._known is None:
+                if self.known is None:
                     raise
-                return self._known
+                return self.known
 
     def forget(self) -> None:
         """Take its version out of the metric of readiness."""
@@ -146,7 +137,7 @@ class ServedModel:
                 try:
                     await self._read()
                 except ServiceError as error:
-                    return error if self._known is None else None
+                    return error if self.known is None else None
             return None
 
     async def embed(self, inputs: Tensors, prepared_for: Description, wanted: str = "") -> Answer:
@@ -228,9 +219,9 @@ class ServedModel:
 
     def _silent(self) -> SpaceState:
         """Say what is known of a model that does not answer; which version, if it has just one."""
-        known = self._known
+        known = self.known
         if known is None:
-            return SpaceState(space=self.space, model=self._inference.model, ready=False)
+            return SpaceState(self.space, self.model, ready=False)
         versions = list(known.hashes)
         version = version_of(known, versions[0]) if len(versions) == 1 else ""
         return self._state_of(known, version, ready=False)
@@ -242,8 +233,8 @@ class ServedModel:
     async def _of_version(self, model_version: str) -> Description:
         """Return a description that names this version; a new version is asked for once more."""
         async with self._reading:
-            if self._known is not None and model_version in self._known.hashes:
-                return self._known
+            if self.known is not None and model_version in self.known.hashes:
+                return self.known
             return await self._read()
 
     async def _read(self) -> Description:
@@ -257,10 +248,10 @@ class ServedModel:
             raise
         if described.space != self.space:
             raise errors.ModelNotReady(f"{described.model} does not serve the space {self.space}")
-        self._known = described
+        self.known = described
         self._read_at = self._clock()
         self._read_again_at = self._read_at + self._ttl
-        return self._known
+        return self.known
 
 
 def blank(description: Description) -> Tensors:

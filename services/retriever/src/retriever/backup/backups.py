@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from retriever.backup.archive import tar
 from retriever.backup.archive.reading import manifest_of
@@ -34,8 +35,6 @@ MOST_PHOTOS = 64
 MOST_PHOTO_BYTES = 32 * 2**20
 """Photos in memory at once; a single one may be larger."""
 DEFAULT_PAGE, MAX_PAGE = 50, 200
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +181,10 @@ async def _copy_photos(
                 *(stored_photo(job.catalog_id, i, deps.photos) for i in ids)
             )
             there = [(i, data) for i, data in zip(ids, read, strict=True) if data is not None]
-            await deps.store.run(_call(writer.photos, there))
+            await deps.store.run(partial(writer.photos, there))
             lost += len(ids) - len(there)
             progress.add(len(ids))
     return lost
-
-
-def _call(work: Callable[[T], None], value: T) -> Callable[[], None]:
-    return lambda: work(value)
 
 
 def affordable(images: Sequence[Row]) -> Iterator[list[Row]]:

@@ -297,17 +297,13 @@ async def _embed(
         raise
     except ServiceError as error:
         return [error] * len(data)  # the call as a whole was refused
-    if all(_is_down(result) for result in given):
+    if all(isinstance(result, errors.EmbedderUnavailable) for result in given):
         raise errors.EmbedderUnavailable
     checked = [_checked(generation, result) for result in given]
     for result in checked:
         if isinstance(result, errors.VersionMismatch):
             raise result
     return checked
-
-
-def _is_down(result: GivenVector | ServiceError) -> bool:
-    return isinstance(result, ServiceError) and result.reason == "EMBEDDER_UNAVAILABLE"
 
 
 def _checked(generation: Generation, result: GivenVector | ServiceError) -> Answered | ServiceError:
