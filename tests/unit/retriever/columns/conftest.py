@@ -82,7 +82,7 @@ async def ids(columns: Columns, catalog_id: str = "default") -> set[str]:
     view = await columns.view(catalog_id)
     assert view is not None
     table = view.table
-    passing = view.conditions.passing(All(), np.arange(table.size))
+    passing = view.conditions.passing(All(), np.arange(len(table.ids)))
     assert passing.tolist() == table.alive[: table.size].tolist()
     return {table.ids[place] for place in np.flatnonzero(passing).tolist()}
 

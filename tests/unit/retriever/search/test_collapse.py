@@ -234,7 +234,7 @@ async def test_the_first_photo_speaks_for_a_product(
     await follow(made, record, index)
     assert reported(await asked(record, index)) == {"a": (), "b": ()}
     (found,) = (await record.get("default", ["a"])).values()
-    assert found.image_hash == PICTURE
+    assert found.images[0].perceptual_hash == PICTURE
 
 
 def likenesses() -> list[int]:

@@ -111,11 +111,6 @@ class Product:
     seq: int
     """Commit sequence of its last write."""
 
-    @property
-    def image_hash(self) -> int:
-        """That of the photo that is shown of it, its first; 0 = none."""
-        return self.images[0].perceptual_hash if self.images else 0
-
     @cached_property
     def facts(self) -> Facts:
         """What filters may ask of it."""

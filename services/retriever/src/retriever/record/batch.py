@@ -56,7 +56,7 @@ def write_products(
     batch = Batch(session, [write.content for write in writes])
     outcomes = [batch.write(write) for write in writes]
     batch.save()
-    return outcomes, session.head()
+    return outcomes, session.head
 
 
 def change_products(
@@ -81,7 +81,7 @@ def change_products(
             held[content.product_id] = content
         outcomes.append(outcome)
     batch.save()
-    return outcomes, session.head()
+    return outcomes, session.head
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ class Batch:
         """`contents` holds every product, parent and photo that the writes will name."""
         contents = list(contents)
         self._session = session
-        self._seq = session.head()
+        self._seq = session.head
         photos = {image_id for content in contents for image_id in content.image_ids}
         self._known = self._read_known(contents)
         self._variants = self._read_variants(contents)
@@ -279,7 +279,7 @@ class Batch:
     def save(self) -> None:
         """Store what was decided."""
         session, connection = self._session, self._session.connection
-        session.take(self._seq - session.head())
+        session.take(self._seq - session.head)
         parts.put(connection, images, [*self._images.values()], keep=True)
         parts.put(connection, products, [*self._products.values()])
         session.place_photos(self._emptied, [*chain.from_iterable(self._placed.values())])

@@ -155,7 +155,7 @@ def write_rows(
         .values(**counts, active_time=session.now)
     )
     progress = ImportProgress(import_id, ImportMode(known.mode), **counts, closed=False)
-    return [decided[row.number] for row in rows], progress, session.head()
+    return [decided[row.number] for row in rows], progress, session.head
 
 
 def _decide(batch: Batch, row: ImportRow, taken: dict[str, int]) -> Stored | ServiceError:

@@ -72,11 +72,8 @@ class Session:
         self.catalog_id = catalog_id
         self.now = now
         """Microseconds since 1970 (UTC)."""
-        self._seq = queue_up(connection, catalog_id)
-
-    def head(self) -> int:
+        self.head = queue_up(connection, catalog_id)
         """The catalog's newest commit."""
-        return self._seq
 
     def look_up(
         self, statement: sa.Select[Any], values: Iterable[str], **of: str
@@ -88,11 +85,11 @@ class Session:
 
     def take(self, count: int = 1) -> range:
         """The numbers of so many new commits."""
-        taken = range(self._seq + 1, self._seq + 1 + count)
+        taken = range(self.head + 1, self.head + 1 + count)
         if taken:
-            self._seq += count
+            self.head += count
             self.connection.execute(
-                _ADVANCE, {"of_catalog": self.catalog_id, "seq": self._seq, "time": self.now}
+                _ADVANCE, {"of_catalog": self.catalog_id, "seq": self.head, "time": self.now}
             )
         return taken
 
@@ -112,8 +109,8 @@ class Session:
             self.connection.execute(
                 sa.update(tables.products)
                 .where(c.catalog_id == self.catalog_id, c.product_id.in_(chunk))
-                .where(c.touched < self._seq)
-                .values(touched=self._seq)
+                .where(c.touched < self.head)
+                .values(touched=self.head)
             )
 
     def delete(self, product_ids: Sequence[str]) -> int:
@@ -280,7 +277,7 @@ def delete(
 ) -> tuple[int, int]:
     """How many of these products existed, and the newest commit."""
     session = Session(connection, catalog_id, now)
-    return session.delete(list(dict.fromkeys(product_ids))), session.head()
+    return session.delete(list(dict.fromkeys(product_ids))), session.head
 
 
 def sweep(connection: Connection, now: int, catalog_id: str, part: CatalogPart) -> Tally:
@@ -298,7 +295,7 @@ def take_number(connection: Connection, now: int, catalog_id: str) -> int:
 def reach(connection: Connection, now: int, catalog_id: str, commit: int) -> None:
     """Let the next commit's number be greater than `commit`."""
     session = Session(connection, catalog_id, now)
-    session.take(max(0, commit - session.head()))
+    session.take(max(0, commit - session.head))
 
 
 def save_vectors(
@@ -306,7 +303,7 @@ def save_vectors(
 ) -> tuple[list[ServiceError | None], int]:
     """See `Session.write_vectors`; with the newest commit."""
     session = Session(connection, generation.catalog_id, now)
-    return session.write_vectors(generation, writes), session.head()
+    return session.write_vectors(generation, writes), session.head
 
 
 def save_hashes(

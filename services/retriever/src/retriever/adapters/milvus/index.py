@@ -215,18 +215,14 @@ class MilvusIndex:
         return _best(answer, parameters.metric)
 
     async def compares(self) -> bool:
-        return await self._is_server()
-
-    async def flush_holds_up(self) -> bool:
-        return await self._is_server()
-
-    async def _is_server(self) -> bool:
         """Whether it is no Milvus Lite; False while it does not answer."""
         if self._version is None:
             with suppress(IndexUnavailable):
                 async with self._call(_VERSION_SECONDS) as timeout:
                     self._version = str(await self._client.get_server_version(timeout=timeout))
         return self._version is not None and not self._version.startswith(_LITE)
+
+    flush_holds_up = compares
 
     async def matching_ids(
         self,
