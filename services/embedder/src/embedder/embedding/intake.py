@@ -15,7 +15,7 @@ from sightline_rules.photos import PhotoLimits, PhotoRejectedError, RejectionRea
 
 
 class PhotoIntake:
-    """Decodes photos in processes that may die of them."""
+    """Decodes photos in processes that may die of them. See ports.Intake."""
 
     def __init__(self, decoders: decoding.Decoders, limits: PhotoLimits) -> None:
         self._decoders = decoders
@@ -23,7 +23,6 @@ class PhotoIntake:
         self._turns = Turns(decoders.processes)
 
     def check(self, photo: bytes) -> None:
-        """Refuse by size and first bytes. Raises PhotoUndecodable or PhotoTooLarge."""
         try:
             photos.check_size(photo, self._limits)
             photos.sniff(photo)
@@ -31,10 +30,6 @@ class PhotoIntake:
             raise _translated(error) from error
 
     async def see(self, photo: bytes, recipe: Recipe, look: Look, stages: Stages) -> Seen:
-        """Return a photo as a model takes it, read-only.
-
-        Raises PhotoUndecodable, PhotoTooLarge or EmbedderUnavailable.
-        """
         priority = urgency.get() or Priority.INTERACTIVE
         async with self._turns.turn(priority, stages, "intake_queue"):
             with stages.measure("intake"):

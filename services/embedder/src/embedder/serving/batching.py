@@ -70,7 +70,6 @@ class Batching:
         self._running: dict[asyncio.Task[None], Sequence[_Wanted]] = {}
 
     async def describe(self) -> Description:
-        """Ask the model what it is; see ports.Inference."""
         described = await self._inference.describe()
         self._takes = min(self._most, described.max_batch)
         return described

@@ -150,21 +150,16 @@ class Session:
         users: dict[str, set[str]] = {}
         for row in self.look_up(USERS, [write.image_id for write in writes]):
             users.setdefault(row.image_id, set()).add(row.product_id)
-        missing = [
-            write.product_id
-            for write in writes
-            if write.product_id and write.product_id not in users.get(write.image_id, ())
-        ]
-        existing = {row.product_id for row in self.look_up(_EXISTING, missing)}
-        outcomes: list[ServiceError | None] = []
-        taken: list[VectorWrite] = []
-        for write in writes:
+        named = {write.product_id for write in writes} - {""}
+        existing = {row.product_id for row in self.look_up(_EXISTING, named)}
+
+        def failure(write: VectorWrite) -> ServiceError | None:
             if not write.product_id or write.product_id in users.get(write.image_id, ()):
-                taken.append(write)
-                outcomes.append(None)
-            else:
-                found = write.product_id in existing
-                outcomes.append(ImageNotFound() if found else ProductNotFound())
+                return None
+            return ImageNotFound() if write.product_id in existing else ProductNotFound()
+
+        outcomes = [failure(write) for write in writes]
+        taken = [w for w, failed in zip(writes, outcomes, strict=True) if failed is None]
         self._put_vectors(generation, taken, users)
         return outcomes
 
