@@ -256,7 +256,7 @@ async def test_a_cancelled_caller_leaves_the_look_to_the_others(
 
 
 async def test_the_metric_of_readiness_has_one_series_a_model_and_follows_the_version(
-    space: ServedModel, inference: FakeInference, clock: Clock
+    inference: FakeInference, clock: Clock
 ) -> None:
     def series() -> dict[str, float]:
         (family,) = READY.collect()
@@ -267,6 +267,7 @@ async def test_the_metric_of_readiness_has_one_series_a_model_and_follows_the_ve
         }
 
     inference.change(model="series")
+    space = ServedModel(inference, ttl=30, clock=clock)
     first = await space.state()
     assert series() == {first.version: 1}
     inference.error = EmbedderUnavailable("down")

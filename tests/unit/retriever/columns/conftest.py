@@ -83,14 +83,14 @@ async def ids(columns: Columns, catalog_id: str = "default") -> set[str]:
     assert view is not None
     table = view.table
     passing = view.conditions.passing(All(), np.arange(len(table.ids)))
-    assert passing.tolist() == table.alive[: table.size].tolist()
+    assert passing.tolist() == table.alive[: len(table.ids)].tolist()
     return {table.ids[place] for place in np.flatnonzero(passing).tolist()}
 
 
 async def cheap(columns: Columns) -> set[str]:
     view = await columns.view("default")
     assert view is not None
-    passing = view.conditions.passing(CHEAP, np.arange(view.table.size))
+    passing = view.conditions.passing(CHEAP, np.arange(len(view.table.ids)))
     return {view.table.ids[place] for place in np.flatnonzero(passing).tolist()}
 
 

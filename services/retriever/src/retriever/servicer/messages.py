@@ -30,7 +30,7 @@ def values_by_number(
 
 
 def _label(of: EnumDescriptor, value: Enum) -> str:
-    return of.values[0].name.removesuffix("UNSPECIFIED") + value.name
+    return f"{of.values[0].name.removesuffix('UNSPECIFIED')}{value.name}"
 
 
 AVAILABILITY = values_by_number(product_pb2.Availability.DESCRIPTOR, Availability)
