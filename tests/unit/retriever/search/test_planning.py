@@ -71,7 +71,7 @@ def test_ef_is_bounded() -> None:
     assert chosen(Estimate(10_000, 0.5), keen).ef == 30_000, "what the operator asked for"
 
 
-def test_few_survivors_of_an_indexed_part_are_read_from_the_record() -> None:
+def test_few_matches_of_an_indexed_part_are_read_from_the_record() -> None:
     plan = chosen(Estimate(100_000, 0.005, Narrowing(BRAND, 600)))
     assert (plan.route, plan.narrowing) == (Route.EXACT, BRAND)
     assert plan.words(1, 500, 500) == "exact over 500 matches, 1 round, 500 rows, by brand"
@@ -81,7 +81,7 @@ def test_few_survivors_of_an_indexed_part_are_read_from_the_record() -> None:
     assert chosen(costly).route is Route.GRAPH, "the part alone passes too many"
 
 
-def test_survivors_that_no_graph_would_find_are_told_by_the_engine() -> None:
+def test_matches_that_no_graph_would_find_are_reported_by_the_engine() -> None:
     plan = chosen(Estimate(100_000, 0.001))
     assert (plan.route, plan.narrowing) == (Route.EXACT, None)
     assert chosen(Estimate(10_000, 0.01)).route is Route.GRAPH
@@ -98,8 +98,8 @@ def test_an_engine_that_compares_is_asked_for_slices_of_which_few_rows_pass(
     plan = comparing(Estimate(100_000, share))
     assert (plan.route, plan.slices) == (Route.SLICES, slices)
     assert plan.ef >= min(MAX_EF, 6 * 200 / share), "for a share that was estimated too low"
-    told = "1 slice" if slices == 1 else f"{slices} slices"
-    assert plan.words(1, 200).startswith(f"compared by the engine in {told}, 1 round, 200 rows")
+    reported = "1 slice" if slices == 1 else f"{slices} slices"
+    assert plan.words(1, 200).startswith(f"compared by the engine in {reported}, 1 round, 200 rows")
 
 
 def test_a_graph_is_walked_where_many_rows_pass() -> None:
@@ -174,7 +174,7 @@ def sample(count: int = 1_000) -> Sample:
     return Sample(tuple(facts), 100 * count)
 
 
-def test_a_sample_tells_shares_and_the_narrowest_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_shows_shares_and_the_narrowest_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "LOOK_SECONDS", 60.0)  # time to look at all
     guess = estimate(All((CHEAP, BRAND)), sample())
     assert guess.narrowing == Narrowing(BRAND, pytest.approx(5_000))

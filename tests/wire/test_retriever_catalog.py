@@ -1,4 +1,4 @@
-"""The catalogue's later calls over real gRPC and real SQLite; the jobs in real worker processes.
+"""The catalog's later calls over real gRPC and real SQLite; the jobs in real worker processes.
 
 No engine and no embedder run: neither is needed for what is asked here.
 """
