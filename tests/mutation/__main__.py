@@ -1,0 +1,73 @@
+"""Mutation testing of the request path: which small faults its unit tests do not notice.
+
+`make mutants` draws some of all changes to a module and runs the module's own tests on each; a
+mutant that they pass is shown to more of its service's. Survivors that change nothing are listed
+with the reason in docs/research/mutation.md; any other is a test that is missing.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import random
+import re
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.mutation.operators import ROOT, source_of
+from tests.mutation.trial import TARGETS, Trial
+
+PAGE = ROOT / "docs/research/mutation.md"
+
+WARM = ("grpc", "numpy", "pydantic_settings", "scipy.sparse", "sqlalchemy", "google.protobuf")
+"""Imported once, for all processes; nothing of ours, and no plugin of pytest."""
+
+
+def equivalents() -> frozenset[tuple[str, str, str]]:
+    """Module, was and now of those that the page explains."""
+    found = re.findall(r"^- `([\w.]+)`: `(.+?)` → `(.+?)`: ", PAGE.read_text("utf-8"), re.MULTILINE)
+    return frozenset(found)
+
+
+def main() -> int:
+    """Print what became of the mutants, survivors one by one; 1 = there are unexplained ones."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.add_argument("modules", nargs="*", default=list(TARGETS), help="default: all")
+    parser.add_argument("--most", type=int, default=40, help="mutants of a module; 0 = all")
+    parser.add_argument("--seed", type=int, default=1, help="draws them")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--out", type=Path, default=ROOT / ".cache/mutants.json")
+    given = parser.parse_args()
+    os.chdir(ROOT)
+    for name in WARM:
+        importlib.import_module(name)
+    sources = [source_of(module) for module in given.modules]
+    drawn = []
+    for source in sources:
+        numbers = list(range(len(source.sites)))
+        random.Random(given.seed).shuffle(numbers)
+        drawn += [(source, number) for number in sorted(numbers[: given.most or None])]
+    known, rows, table = equivalents(), [], Counter[tuple[str, str]]()
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Trial(Path(folder), given.jobs, {})
+        trial.measure(sources)
+        for mutant, result in trial.run(drawn):
+            explained = result == "survived" and (mutant.module, mutant.was, mutant.now) in known
+            verdict = "equivalent" if explained else result
+            rows.append({**asdict(mutant), "result": verdict})
+            table[mutant.module, verdict] += 1
+            print(f"{verdict:10} {mutant.file}:{mutant.line}: {mutant.was} → {mutant.now}")
+    given.out.parent.mkdir(exist_ok=True)
+    given.out.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    kinds = ("killed", "timeout", "equivalent", "survived")
+    for source in sources:
+        counts = ", ".join(f"{table[source.module, kind]} {kind}" for kind in kinds)
+        print(f"{source.module}: {len(source.sites)} possible; {counts}")
+    return int(any(row["result"] == "survived" for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
