@@ -1,8 +1,8 @@
 """Mutation testing of the request path: which small faults its unit tests do not notice.
 
 `make mutants` draws some of all changes to a module and runs the module's own tests on each; a
-mutant that they pass is shown to more of its service's. Survivors that change nothing are listed
-with the reason in docs/research/mutation.md; any other is a test that is missing.
+mutant that they pass is shown to more of its service's. Those that survive and change nothing are
+listed with the reason in docs/research/mutation.md; any other is a test that is missing.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def equivalents() -> frozenset[tuple[str, str, str]]:
 
 
 def main() -> int:
-    """Print what became of the mutants, survivors one by one; 1 = there are unexplained ones."""
+    """Print what became of each mutant; 1 = some survived without an explanation."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("modules", nargs="*", default=list(TARGETS), help="default: all")
     parser.add_argument("--most", type=int, default=40, help="mutants of a module; 0 = all")
