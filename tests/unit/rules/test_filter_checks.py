@@ -32,6 +32,9 @@ GRAPE, ABV, ORGANIC = "attributes.grape", "attributes.abv", "attributes.organic"
         (Comparison("price", E, "12"), "filter.comparison.value"),
         (Comparison("price", E, Money("euro", 1)), "filter.comparison.value"),
         (Comparison("price", E, Money("EUR", -1)), "filter.comparison.value"),
+        (Comparison("price", E, Money("EUR", 2**63)), "filter.comparison.value"),
+        (Comparison("price", E, Money("eur", 1)), "filter.comparison.value"),
+        (Comparison("price", E, Money("ÄÖÜ", 1)), "filter.comparison.value"),
         (Comparison("brand", E, Availability.IN_STOCK), "filter.comparison.value"),
         (Comparison("brand", E, "x" * 1_025), "filter.comparison.value"),
         (Membership("tags", ("a", Money("EUR", 1))), "filter.membership.values[1]"),
@@ -69,6 +72,38 @@ def test_a_bad_filter_is_refused_with_the_path_of_the_culprit(condition: Filter,
     with pytest.raises(FilterInvalidError) as caught:
         check(condition)
     assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        Comparison("brand", E, "x" * 1_024),
+        Comparison("price", E, Money("EUR", 0)),
+        Comparison("price", E, Money("EUR", 2**63 - 1)),
+        Existence("attributes." + "x" * 64),
+        Membership("tags", ()),
+        All((All((All(),) * 64), *(Any((All(),) * 61),) * 3, *(All(),) * 4)),  # 256 parts
+    ],
+)
+def test_what_is_just_within_a_limit_can_be_evaluated(condition: Filter) -> None:
+    assert check(condition) is condition
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        (Comparison("brand", Operator.LESS, "a"), "brand takes only != = contains"),
+        (
+            Comparison(GRAPE, Operator.LESS, "a"),
+            "attributes.grape takes only != = contains with a text value",
+        ),
+        (Comparison(GRAPE, E, Time(1)), "is compared with a text or number or flag value"),
+    ],
+)
+def test_a_refusal_says_what_could_be_asked_instead(condition: Filter, words: str) -> None:
+    with pytest.raises(FilterInvalidError) as caught:
+        check(condition)
+    assert caught.value.description.endswith(words)
 
 
 @pytest.mark.parametrize("wrap", [lambda f: All((f,)), lambda f: Any((f,)), Not])

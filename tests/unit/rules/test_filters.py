@@ -121,11 +121,18 @@ def test_texts_are_compared_literally_whatever_they_hold(brand: str, asked: str)
     assert passes(Comparison("brand", E, asked), Facts(brand=brand)) is (brand == asked != "")
 
 
+def test_accents_are_composed_after_case_is_folded_too() -> None:
+    """Of "ΐ" lower case is three characters, and of its upper case two."""
+    upper, lower = "\N{GREEK CAPITAL LETTER IOTA WITH DIALYTIKA}\N{COMBINING ACUTE ACCENT}", "ΐ"
+    assert passes(Comparison("title", HAS, lower), Facts(title=upper))
+
+
 def test_fields_names_every_field_once() -> None:
     condition = conjunction([Membership("tags", ("a",)), Comparison("brand", E, "b")])
     assert fields(condition) == {"tags", "brand"}
     assert fields(All()) == frozenset()
     assert fields(Any((Not(Existence("price")), condition))) == {"price", "tags", "brand"}
+    assert conjunction([condition]) is condition
 
 
 TEXTS = ["", "A", "A > B", "A > B > C", "B", "C"]
@@ -137,6 +144,7 @@ FACTS = st.builds(
     availability=st.sampled_from(Availability),
     tags=st.frozensets(st.sampled_from(TEXTS[1:])),
     create_time=st.builds(Time, st.integers(0, 3)),
+    update_time=st.builds(Time, st.integers(0, 3)),
 )
 MEMBERSHIPS = st.one_of(
     st.builds(
@@ -158,7 +166,7 @@ MEMBERSHIPS = st.one_of(
     ),
     st.builds(
         Membership,
-        st.just("create_time"),
+        st.sampled_from(["create_time", "update_time"]),
         st.lists(st.builds(Time, st.integers(0, 3)), max_size=2).map(tuple),
     ),
 )

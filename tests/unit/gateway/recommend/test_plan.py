@@ -45,6 +45,14 @@ def test_more_is_asked_than_a_page_holds_within_the_scenes_bounds(page_size, top
     assert make_plan(Query(page_size=page_size), DEFAULT, 1.0).top_k == top_k
 
 
+def test_no_more_is_asked_or_ranked_than_the_peers_take():
+    scene = replace(DEFAULT, most_candidates=2_000, over_fetch=100.0)
+    plan = make_plan(Query(page_size=200), scene, 1.0)
+
+    assert (plan.top_k, plan.most, plan.ahead) == (1_000, 2_000, 410)
+    assert make_plan(Query(page_size=200), DEFAULT, 1.0).most == 100
+
+
 def test_with_a_filter_all_candidates_are_asked_for_because_it_thins_them_out():
     asked = Query(filter=CallersFilter("f", b"f", False))
 

@@ -84,6 +84,16 @@ def test_popularity_is_a_part_only_of_those_of_whom_nothing_is_known() -> None:
     assert parts.raw_parts(full(popularity=None), FoldIn(), parts.all_items(made)) == {}
 
 
+@pytest.mark.parametrize("shopper", [FoldIn(), fold_in.of(full(), "ann", ["a"], ["a"])])
+def test_parts_that_are_not_wanted_are_left_out(shopper: FoldIn) -> None:
+    items = parts.all_items(full())
+    every = parts.raw_parts(full(), shopper, items)
+    assert every
+    for name in parts.OWN_PARTS:
+        found = parts.raw_parts(full(), shopper, items, {name})
+        assert set(found) == {name} & set(every)
+
+
 def test_a_factor_is_the_scenes_weight_times_the_blend_over_the_scale() -> None:
     made = full(blend={"taste": 1.0, "item_item": 0.5}, part_scales={"item_item": 2.0})
     assert parts.factors(made) == {"taste": 0.25, "item_item": 0.25, "popularity": 1.0}
