@@ -50,7 +50,15 @@ def main() -> int:
         numbers = list(range(len(source.sites)))
         random.Random(given.seed).shuffle(numbers)
         drawn += [(source, number) for number in sorted(numbers[: given.most or None])]
+    possible = {
+        (mutant.module, mutant.was, mutant.now)
+        for source in sources
+        for mutant in map(source.mutant, range(len(source.sites)))
+    }
     known, rows, table = equivalents(), [], Counter[tuple[str, str]]()
+    for module, was, now in sorted(known - possible):
+        if module in given.modules:
+            print(f"{PAGE.name} explains what can't be made: {module}: {was} → {now}")
     with tempfile.TemporaryDirectory() as folder:
         trial = Trial(Path(folder), given.jobs, {})
         trial.measure(sources)

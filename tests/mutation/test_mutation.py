@@ -5,9 +5,7 @@ import textwrap
 
 import pytest
 
-from tests.mutation.__main__ import equivalents
 from tests.mutation.operators import Replace, flat, sites_of, source_of
-from tests.mutation.trial import TARGETS
 
 
 def mutants(code: str) -> list[str]:
@@ -49,13 +47,3 @@ def test_every_change_of_a_module_compiles() -> None:
     for number in range(count):
         source = source_of("gateway.recommend.plan")
         compile(source.changed(number), str(source.file), "exec")
-
-
-def test_what_the_page_explains_can_be_made() -> None:
-    made = {
-        (module, mutant.was, mutant.now)
-        for module in TARGETS
-        for source in [source_of(module)]
-        for mutant in map(source.mutant, range(len(source.sites)))
-    }
-    assert equivalents() <= made

@@ -116,6 +116,37 @@ def test_meaning(condition: Filter, red: bool, bare: bool) -> None:
     assert passes(condition, BARE) is bare
 
 
+@pytest.mark.parametrize(
+    ("operator", "holds"),
+    [
+        (Operator.LESS, "less"),
+        (Operator.LESS_OR_EQUAL, "less equal"),
+        (Operator.EQUAL, "equal"),
+        (Operator.NOT_EQUAL, "less greater"),
+        (Operator.GREATER_OR_EQUAL, "equal greater"),
+        (Operator.GREATER, "greater"),
+    ],
+)
+def test_an_order_is_that_of_numbers(operator: Operator, holds: str) -> None:
+    for held, name in ((1, "less"), (2, "equal"), (3, "greater")):
+        facts = Facts(
+            price=Money("EUR", held),
+            attributes={"abv": (float(held),)},
+            create_time=Time(held),
+            update_time=Time(held),
+        )
+        values = {
+            "price": Money("EUR", 2),
+            ABV: 2.0,
+            "create_time": Time(2),
+            "update_time": Time(2),
+        }
+        found = {
+            field: passes(Comparison(field, operator, it), facts) for field, it in values.items()
+        }
+        assert found == dict.fromkeys(values, name in holds.split())
+
+
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_texts_are_compared_literally_whatever_they_hold(brand: str, asked: str) -> None:
     assert passes(Comparison("brand", E, asked), Facts(brand=brand)) is (brand == asked != "")
