@@ -22,6 +22,7 @@ hypothesis.settings.register_profile(
     derandomize=True,
     database=None,
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 
 # A background job of a shell ignores SIGINT, and so would every process that a test starts.

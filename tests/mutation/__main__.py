@@ -67,7 +67,8 @@ def main() -> int:
             verdict = "equivalent" if explained else result
             rows.append({**asdict(mutant), "result": verdict})
             table[mutant.module, verdict] += 1
-            print(f"{verdict:10} {mutant.file}:{mutant.line}: {mutant.was} → {mutant.now}")
+            at = f"{mutant.file}:{mutant.line}"
+            print(f"{verdict:10} {at}: {mutant.was} → {mutant.now}", flush=True)
     given.out.parent.mkdir(exist_ok=True)
     given.out.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
     kinds = ("killed", "timeout", "equivalent", "survived")

@@ -99,7 +99,9 @@ def attempt(source: Source, number: int | None, tests: Sequence[str], folder: st
             ]
         )
     )
-    os._exit(NOT_IMPORTED if source.module not in sys.modules else code)
+    if not code and source.module not in sys.modules:
+        code = NOT_IMPORTED
+    os._exit(code)
 
 
 @dataclass
@@ -153,7 +155,10 @@ class Trial:
                 assert known.result() == "survived", f"{source.module}: its tests fail as it is"
                 seconds = time.monotonic() - known.began
                 self.limits[source.module, turn] = 10 + 5 * seconds
-                print(f"{source.module}: {seconds:.1f} s for {TARGETS[source.module][turn]}")
+                print(
+                    f"{source.module}: {seconds:.1f} s for {TARGETS[source.module][turn]}",
+                    flush=True,
+                )
 
     def run(self, drawn: Sequence[tuple[Source, int]]) -> Iterator[tuple[Mutant, str]]:
         """Each mutant with what became of it."""
