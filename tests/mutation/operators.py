@@ -35,12 +35,14 @@ SWAPPED: Mapping[type[ast.AST], Sequence[type[ast.AST]]] = {
     ast.LShift: (ast.RShift,),
     ast.RShift: (ast.LShift,),
 }
+SHOWN = 120
+"""Characters of a change that are shown."""
 CALLS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
 
 def without_effect(node: ast.AST) -> Iterator[ast.AST]:
-    """Parts of a node that are left alone: types, decorators, texts, constants that were measured,
-    and `strict`, which only says that lengths agree."""
+    """Parts of a node that are left alone: types, decorators, texts, errors that are raised, and
+    `strict`, which only says that lengths agree."""
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             yield from node.decorator_list
@@ -52,12 +54,6 @@ def without_effect(node: ast.AST) -> Iterator[ast.AST]:
             yield node
         case ast.Call(func=ast.Name(id="isinstance"), args=[_, kind]):
             yield kind
-        case ast.Module():
-            for each in node.body:
-                match each:
-                    case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                        if isinstance(value, ast.Constant) or not name.isupper():
-                            yield each
 
 
 def changes(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
@@ -139,8 +135,9 @@ class Replace(ast.NodeTransformer):
 
 
 def flat(node: ast.AST) -> str:
-    """A node's code in one line."""
-    return re.sub(r"\s+", " ", ast.unparse(node))
+    """A node's code in one line, cut where it is long."""
+    text = re.sub(r"\s+", " ", ast.unparse(node))
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def source_of(module: str) -> Source:
@@ -151,12 +148,19 @@ def source_of(module: str) -> Source:
 
 
 def sites_of(tree: ast.Module) -> Sequence[tuple[ast.AST, ast.AST]]:
-    """All changes that can be made."""
+    """All changes that can be made in functions."""
     left = {
         id(inner)
         for node in ast.walk(tree)
         for part in without_effect(node)
         for inner in ast.walk(part)
     }
+    inside = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for part in node.body
+        for inner in ast.walk(part)
+    }
     found = [change for node in ast.walk(tree) for change in changes(node)]
-    return [(at, new) for at, new in found if id(at) not in left]
+    return [(at, new) for at, new in found if id(at) in inside - left]

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.model.branch import Branch
 from gateway.model.query import CallersFilter, Query
-from gateway.recommend.plan import make_plan
+from gateway.recommend.plan import make_plan, weights_of
 from tests.fakes.gateway_values import ANN, DEFAULT, near, photo, words
 
 
@@ -70,3 +70,19 @@ def test_stages_end_at_their_share_of_the_time():
         1.8,
         2.0,
     )
+
+
+def test_parts_count_as_with_signals_where_one_of_them_named_a_candidate():
+    assert weights_of(DEFAULT, (Branch.COLLABORATIVE, Branch.VISUAL), ()) == {
+        "visual": 1.0,
+        "taste": 0.1,
+    }
+
+
+def test_a_part_that_has_no_weight_with_signals_has_none_where_all_are_negative():
+    assert weights_of(DEFAULT, (Branch.COLLABORATIVE,), (Branch.VISUAL, Branch.TEXT)) == {
+        "taste": 1.0,
+        "popularity": 1.0,
+        "visual": 1.0,
+        "text": 0.0,
+    }
