@@ -111,10 +111,17 @@ class Source:
     sites: Sequence[tuple[ast.AST, ast.AST]]
 
     def mutant(self, number: int) -> Mutant:
+        """A name or number is shown with what it stands in."""
         at, new = self.sites[number]
-        line = getattr(at, "lineno", 0)
+        shown = at
+        if isinstance(at, ast.Name | ast.Constant):
+            parents = (it for it in ast.walk(self.tree) if at in ast.iter_child_nodes(it))
+            shown = next(parents)
+        was = flat(shown)
+        now = flat(new) if shown is at else flat(Replace(at, new).visit(shown))
+        Replace(new, at).visit(shown)
         name = str(self.file.relative_to(ROOT))
-        return Mutant(self.module, name, line, flat(at), flat(new))
+        return Mutant(self.module, name, getattr(at, "lineno", 0), was, now)
 
     def changed(self, number: int) -> ast.Module:
         """The tree with one change; the tree itself changes, so in a process of its own."""
