@@ -165,6 +165,12 @@ def test_limits_of_the_first_round() -> None:
         (Comparison("availability", Operator.EQUAL, Availability.IN_STOCK), []),
         (Membership("category", ("a", "b")), [Membership("category", ("a", "b"))]),
         (Membership("category", ()), []),
+        (Membership("brand", ("a",)), [Membership("brand", ("a",))]),
+        (Membership("brand", ("a", "")), []),
+        (
+            Membership("brand", tuple(map(str, range(20)))),
+            [Membership("brand", tuple(map(str, range(20))))],
+        ),
         (Membership("brand", tuple(map(str, range(21)))), []),
     ],
 )
