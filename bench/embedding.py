@@ -29,7 +29,7 @@ from servicekit.memory import keep_memory
 Say: TypeAlias = Callable[[str], None]
 
 CLIENTS = (1, 8, 32)
-ROUNDS = 5
+ROUNDS = 4
 SIZES = {"0.3 MP": (unique.SMALL, 60, 2.0), "12 MP": (unique.LARGE, 10, 5.0)}
 """Width and height, how many different pictures, and the grain, with which a file of 12 megapixels
 has 1.5 MB."""

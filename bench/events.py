@@ -27,8 +27,8 @@ ROWS = 100_000
 CHUNK = 10_000
 IN_FLIGHT = 4
 AT_LEAST = 5_000
-SMALL_FILES = 3
-LONG, SHORTER = 1_000_000, 300_000
+SMALL_FILES = 2
+LONG, SHORTER = 1_000_000, 200_000
 """Rows of the long file: with --full, and where there are twenty minutes for all benches."""
 FLAT = 1.1
 _TYPES = (EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE)

@@ -48,7 +48,7 @@ COUNT = 10_000
 TOP = 200
 """Products asked for, and so hydrated: the goal of hydration speaks of 200."""
 ASKED = ((80, IndexKind.FLAT), (80, IndexKind.HNSW), (1_280, IndexKind.HNSW))
-QUERIES = 60
+QUERIES = 40
 UNREAD = 8
 """Queries before the retriever has read all products; of these only the hydration counts."""
 PAGE = 500

@@ -193,14 +193,17 @@ def test_a_crowd_of_variants_leaves_room_for_what_stands_behind_it() -> None:
 async def test_a_write_during_a_comparison_moves_no_similarity_to_another_product(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Large generations are compared in a thread, while the next write is taken in."""
+    """Large generations are compared by shares in threads, while the next write is taken in."""
     monkeypatch.setattr(exact, "INLINE_NUMBERS", 0)
+    monkeypatch.setattr(exact, "SHARE_NUMBERS", 3 * DIMENSION)
     items = [item(f"p{n}", 1.0 - n / 10) for n in range(4)]
     view, rows = columns_of(items, Metric.COSINE)
     compare = rows.compare
 
-    def meanwhile(queries: Sequence[Floats]) -> Floats:
-        scores = compare(queries)
+    def meanwhile(queries: Sequence[Floats], share: slice) -> Floats:
+        scores = compare(queries, share)
+        if share.start > 0:
+            return scores
         rows.remove(view.table.place("p0"))
         view.table.remove(["p0"])
         view.table.put(row_of("new", Facts()))

@@ -86,9 +86,10 @@ class Vectors:
         """Forget a product's rows."""
         self.put(place, (), {})
 
-    def compare(self, queries: Sequence[Floats]) -> Scores:
-        """How near each row is to the nearest query, as Hit.similarity has it: more is nearer."""
-        matrix = self._matrix[: len(self._keys)]
+    def compare(self, queries: Sequence[Floats], rows: slice = slice(None)) -> Scores:
+        """How near each of these rows is to the nearest query, as Hit.similarity has it: more is
+        nearer."""
+        matrix = self._matrix[: len(self._keys)][rows]
         asked = np.stack(queries).astype(np.float32)
         if self.metric is Metric.COSINE:
             asked /= np.linalg.norm(asked, axis=1, keepdims=True)

@@ -7,6 +7,7 @@ docs/research/engines.md for where the engine becomes the better of the two.
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,6 +26,8 @@ that was too few."""
 
 INLINE_NUMBERS = 8_000_000
 """Numbers that are compared without leaving the event loop: 3 ms (one core, 2026-11)."""
+SHARE_NUMBERS = 4_000_000
+"""Numbers that one thread compares at a time where there are more, so that other cores help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,12 @@ async def nearest(
 
 
 async def _compare(vectors: Vectors, queries: Sequence[Floats]) -> Scores:
-    numbers = len(vectors) * vectors.generation.dimension * len(queries)
-    if numbers <= INLINE_NUMBERS:
+    rows, numbers = len(vectors.owners), vectors.generation.dimension * len(queries)
+    if rows * numbers <= INLINE_NUMBERS:
         return vectors.compare(queries)
-    return await asyncio.to_thread(vectors.compare, queries)
+    ends = [*range(0, rows, max(1, SHARE_NUMBERS // numbers)), rows]
+    shares = (asyncio.to_thread(vectors.compare, queries, slice(*each)) for each in pairwise(ends))
+    return np.concatenate(await asyncio.gather(*shares))
 
 
 @dataclass(frozen=True, slots=True)
