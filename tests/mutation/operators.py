@@ -113,13 +113,11 @@ class Source:
     def mutant(self, number: int) -> Mutant:
         """A name or number is shown with what it stands in."""
         at, new = self.sites[number]
-        shown = at
+        was, now = flat(at), flat(new)
         if isinstance(at, ast.Name | ast.Constant):
-            parents = (it for it in ast.walk(self.tree) if at in ast.iter_child_nodes(it))
-            shown = next(parents)
-        was = flat(shown)
-        now = flat(new) if shown is at else flat(Replace(at, new).visit(shown))
-        Replace(new, at).visit(shown)
+            around = next(it for it in ast.walk(self.tree) if at in ast.iter_child_nodes(it))
+            was, now = flat(around), flat(Replace(at, new).visit(around))
+            Replace(new, at).visit(around)
         name = str(self.file.relative_to(ROOT))
         return Mutant(self.module, name, getattr(at, "lineno", 0), was, now)
 
