@@ -141,7 +141,7 @@ class Replace(ast.NodeTransformer):
 
 def flat(node: ast.AST) -> str:
     """A node's code in one line, cut where it is long."""
-    text = re.sub(r"\s+", " ", ast.unparse(node))
+    text = re.sub(r"\s+", " ", ast.unparse(node)).strip()
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 

@@ -159,6 +159,23 @@ def test_the_last_products_account_for_the_parts_that_rest_on_them() -> None:
     for name, each in terms.items():
         np.testing.assert_allclose(each.sum(axis=1), raw[name], rtol=1e-6)
     np.testing.assert_allclose(terms[parts.ITEM_ITEM][0], [0.0, 0.25 * TABLE[0, 3]])
+    everything = parts.terms(made, shopper, parts.all_items(made))
+    for name, each in terms.items():
+        np.testing.assert_allclose(everything[name][[3, 1]], each, rtol=1e-6)
+        assert len(everything[name]) == len(IDS)
+
+
+def test_neighbours_are_those_in_the_parts_that_count() -> None:
+    made = full()
+    shopper = fold_in.of(made, "ann", ["b", "a"], ["a"])
+
+    def found(*names: str) -> list[int]:
+        return parts.neighbour_rows(made, shopper, dict.fromkeys(names, 1.0)).tolist()
+
+    assert found(parts.ITEM_ITEM) == [0, 1, 3]
+    assert found(parts.BOUGHT_TOGETHER, parts.TASTE) == [2]
+    assert found(parts.BOUGHT_TOGETHER, parts.ITEM_ITEM) == [0, 1, 2, 3]
+    assert found(parts.TASTE) == []
 
 
 def test_the_trend_counts_for_everybody_of_whom_something_is_known() -> None:
