@@ -86,6 +86,15 @@ def test_a_history_fades_from_its_newest_event() -> None:
     assert fold_in.by_history(made, "a", history).recent.decays.sum() == 1.0
 
 
+def test_only_what_is_put_into_the_cart_or_bought_speaks_for_what_is_bought_with_it() -> None:
+    made = model({item: [1.0] for item in "pqr"})
+    kinds = {"p": EventType.PURCHASE, "q": EventType.VIEW, "r": EventType.ADD_TO_CART}
+    events = [Interaction("a", item, kind, None, 0, item) for item, kind in kinds.items()]
+    found = fold_in.by_history(made, "a", History(recent=tuple(events)))
+    assert found.liked.rows.tolist() == [0, 1, 2]
+    assert found.bought.rows.tolist() == [0, 2]
+
+
 def test_few_likings_of_a_newcomer_say_little_by_their_neighbours() -> None:
     made = model({"p": [1.0], "q": [0.0]}, actors={"a": [0.0]})
     newcomer = fold_in.of(made, "x", ["p"]).liked.decays
