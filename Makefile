@@ -70,7 +70,7 @@ bench-full: setup ## All of them, with what takes hours: searches at 100,000 and
 fuzz: setup ## Throw 100,000 mutated requests and 10,000 mutated photos at a suite of its own
 	$(BIN)/python -m tests.fuzz
 
-mutants: setup ## Make small faults in the request path, and show those that no unit test notices (30 minutes)
+mutants: setup ## Make small faults in the request path, and show those that no unit test notices
 	$(BIN)/python -m tests.mutation
 
 chaos-retriever: setup ## Kill, hang, empty and fill what the retriever stands on, under load, in 10 minutes
