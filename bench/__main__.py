@@ -92,7 +92,7 @@ FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
 """With those that take hours in place of their short forms."""
 
 SAMPLES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {"ablation": ablation.sample}
-"""For quick looks, whose figures are not to be told."""
+"""For quick looks, whose figures are not to be published."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
     benches = FULL if parsed.full else BENCHES
     if parsed.sample:
         if parsed.write_docs:
-            parser.error("a sample's figures are not to be told: leave out --write-docs")
+            parser.error("a sample's figures are not to be published: leave out --write-docs")
         benches = {**benches, **SAMPLES}
     names = parsed.names or (list(BENCHES) if parsed.full else USUAL)
     if unknown := sorted(set(names) - set(BENCHES)):

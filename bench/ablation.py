@@ -236,14 +236,14 @@ def _table(title: str, rows: Sequence[Row], task: Task) -> Table:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    told = []
+    cells = []
     for measure in MEASURES:
         level, above = row.levels[measure], row.gains[measure]
         same = above == Interval(0.0, 0.0, 0.0)
-        told.append(f"{100 * level:.1f}" + ("" if same else f" {_points(above)}"))
+        cells.append(f"{100 * level:.1f}" + ("" if same else f" {_points(above)}"))
     pays = "yes" if row.pays else "no"
     default = all(above.low == above.high == 0 for above in row.gains.values())
-    return row.backbone, row.name, *told, f"{row.milliseconds:+.1f}", "" if default else pays
+    return row.backbone, row.name, *cells, f"{row.milliseconds:+.1f}", "" if default else pays
 
 
 def _points(above: Interval) -> str:

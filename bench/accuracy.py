@@ -135,8 +135,8 @@ def _in_integers(data: Grocery, plain: Floats) -> tuple[Figure, ...]:
 def _doubts(
     labelled: Labelled, fits: doubts.Fits, fitted: Fitted, asked: Labelled
 ) -> tuple[Table, ...]:
-    """What the rule of doubts makes of wrong categories, by heads that are there, and by one of
-    the first part of the photos that learned from wrong ones."""
+    """What the rule for category mismatches makes of wrong categories, by heads that are there, and
+    by one of the first part of the photos that learned from wrong ones."""
     found = doubts.crossed(labelled, fits, VIEWS, SEED)
     given, wrong = doubts.misplaced(labelled, SEED)
     rows = fits[0][0]
@@ -183,7 +183,7 @@ def _off_the_shelf(photos: Photos) -> Floats:
 def _labelled(
     data: Grocery, train: Floats, iconic: Floats, scenes: npt.NDArray[np.int64]
 ) -> Labelled:
-    """The train part as shoppers' photos, and the catalogue's one of each product."""
+    """The train part as shoppers' photos, and the catalog's one of each product."""
     products = np.concatenate([data.train.products, data.iconic.products])
     return Labelled(
         features=np.concatenate([train, iconic]),

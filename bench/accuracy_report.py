@@ -67,7 +67,7 @@ class Found:
     integers: tuple[Figure, ...] = ()
     """The val part, off the shelf in 8-bit integers beside float32."""
     doubts: tuple[Table, ...] = ()
-    """What the rule of doubts makes of wrong categories."""
+    """What the rule for category mismatches makes of wrong categories."""
     clothing: Evaluation | None = None
     dimension: int = 0
 

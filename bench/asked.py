@@ -1,4 +1,4 @@
-"""What shoppers may type, in our own words, and what in the catalogues answers it.
+"""What shoppers may type, in our own words, and what in the catalogs answers it.
 
 Written before anything was measured, and not changed since: whoever adds a query here looks at the
 products alone.

@@ -65,12 +65,12 @@ def run(say: Say) -> Result:
 def _lists(
     folder: Path,
 ) -> tuple[dict[str, dict[str, Doubles]], dict[str, float], dict[str, float]]:
-    """By policy the figures of each shopper, the catalogue's coverage, and milliseconds a list."""
+    """By policy the figures of each shopper, the catalog's coverage, and milliseconds a list."""
     ids, genres, features = _films(folder)
     made = tasks(split_tails(log_of(_ratings(folder)), SHARE), ids)
     task, scorer = made.regulars, baselines.ease(made.training, len(ids))
     if scorer is None:
-        raise RuntimeError("EASE takes no catalogue of this size")
+        raise RuntimeError("EASE takes no catalog of this size")
     scores = scorer.scores(task.known)
     likers = np.bincount(made.training.items, minlength=len(ids))
     shelves = [
@@ -115,11 +115,11 @@ def _measured(
     figures: dict[str, dict[str, Doubles]], coverage: dict[str, float], cost: dict[str, float]
 ) -> Result:
     base = _columns(figures["raw score alone"])
-    rows, told = [], {}
+    rows, differences = [], {}
     for name, found in figures.items():
         columns = _columns(found)
         apart = intervals(columns - base)
-        told[name] = {
+        differences[name] = {
             figure: {"mean": float(columns[:, k].mean()), **asdict(_interval(apart, k))}
             for k, figure in enumerate(FIGURES)
         }
@@ -133,7 +133,7 @@ def _measured(
     return Result(
         tables=(Table("MovieLens-100k, re-ranked", headers, tuple(rows), CAPTION),),
         figures={
-            "differences": told,
+            "differences": differences,
             "coverage": coverage,
             "milliseconds": cost,
             "settings": {"window": WINDOW, "share": SHARE},

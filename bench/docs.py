@@ -35,8 +35,8 @@ def write(name: str, result: Result, page: Path | None = None) -> None:
     parts = [_markdown(table) for table in result.tables]
     if result.goals:
         parts.append("\n".join(f"- {verdict(goal)}" for goal in result.goals))
-    told = "\n\n".join(parts)
-    path.write_text(f"{before}{start}\n{told}\n{end}{after}")
+    joined = "\n\n".join(parts)
+    path.write_text(f"{before}{start}\n{joined}\n{end}{after}")
 
 
 def marks(name: str) -> tuple[str, str]:

@@ -1,10 +1,10 @@
-"""What a shop gains from doubts: how many wrong categories are flagged, and how many right ones.
+"""What a shop gains from category mismatches: how many wrong ones are flagged, how many right ones.
 
 The product's own rule judges photos by heads that had no part of them: those of the bench of
-accuracy. Phone photos stand for the catalogue's, each for a product with one photo. Each is judged
+accuracy. Phone photos stand for the catalog's, each for a product with one photo. Each is judged
 under its own category and under WRONG others, drawn by the seed with equal chances; precision is
 what follows where one category in twenty is wrong. One more head has learned from so many wrong
-categories itself, as it would in such a catalogue.
+categories itself, as it would in such a catalog.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,14 +65,14 @@ CAPTION: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A photo, as a head that had no part of it tells it."""
+    """A photo, as a head that had no part of it classifies it."""
 
     own: CategoryPath
     wrong: tuple[CategoryPath, ...]
     """Other categories that the head knows."""
     said: Classification
     unknown: bool
-    """Whether it is told to be of no known category."""
+    """Whether it is taken to be of no known category."""
     known: frozenset[CategoryPath]
     scene: str
     product: str
@@ -102,14 +102,14 @@ def judged(fitted: Fitted, data: Labelled, rows: Rows, views: int, seed: int) ->
     for row, chances in zip(rows, _chances(fitted, data, rows, views), strict=True):
         own = data.categories[row]
         others = [name for name in names if name != own]
-        told = classification(chances, names, GUESSES, "")
-        guesses = tuple(CategoryGuess(each.path, each.probability) for each in told.guesses)
+        answer = classification(chances, names, GUESSES, "")
+        guesses = tuple(CategoryGuess(each.path, each.probability) for each in answer.guesses)
         found.append(
             Judged(
                 own=own,
                 wrong=tuple(others[place] for place in draw.integers(0, len(others), WRONG)),
-                said=Classification(guesses, told.unknown_probability),
-                unknown=told.unknown,
+                said=Classification(guesses, answer.unknown_probability),
+                unknown=answer.unknown,
                 known=known,
                 scene=data.groups[row],
                 product=data.products[row],
@@ -222,7 +222,7 @@ def _interval(value: float, drawn: Doubles) -> Interval:
     return Interval(value, float(low), float(high))
 
 
-# What is told
+# What is reported
 
 
 def tables(found: Mapping[str, Sequence[Judged]], seed: int) -> tuple[Table, ...]:
@@ -235,7 +235,7 @@ def tables(found: Mapping[str, Sequence[Judged]], seed: int) -> tuple[Table, ...
                 _row(name, each) for each in worth(photos, _clusters(name, photos), tried, seed)
             ]
     unknown = [_unknown(name, photos, seed) for name, photos in found.items() if photos]
-    doubts = Table(
+    flagged = Table(
         title="Photos that contradict a category",
         headers=(
             *("photos", "own, at most", "other, at least", "unknown, at least"),
@@ -244,13 +244,13 @@ def tables(found: Mapping[str, Sequence[Judged]], seed: int) -> tuple[Table, ...
         rows=tuple(rows),
         caption=CAPTION,
     )
-    strangers = Table(
+    unseen = Table(
         title="What is called unknown",
         headers=("photos", "called unknown", "flagged under a wrong category", "photos asked"),
         rows=tuple(unknown),
         caption="Unknown: that none of the head's categories fits is likelier than each of them.",
     )
-    return tuple(table for table in (doubts, strangers) if table.rows)
+    return tuple(table for table in (flagged, unseen) if table.rows)
 
 
 def _clusters(name: str, photos: Sequence[Judged]) -> list[str]:

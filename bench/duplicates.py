@@ -29,7 +29,7 @@ Change: TypeAlias = Callable[[Image.Image, random.Random], Image.Image]
 
 SEED = 1
 COPIED = 300
-"""Photos of clothing that are copied; of wines and groceries all catalogue photos are."""
+"""Photos of clothing that are copied; of wines and groceries all catalog photos are."""
 THRESHOLDS = (2, 4, 6, 8, 10, 12)
 COSINES = (0.8, 0.85, 0.9, 0.95)
 COLOURFUL = 8
@@ -284,15 +284,17 @@ def _others(paths: Sequence[Path], raw: Raw) -> Likeness:
 
 def result(copies: Mapping[str, Likeness], others: Mapping[str, Likeness]) -> Result:
     """Tables and figures."""
-    told = {f"different products: {name}": alike for name, alike in others.items()}
+    every = {
+        **copies,
+        **{f"different products: {name}": alike for name, alike in others.items()},
+    }
     return Result(
-        tables=(_rates({**copies, **told}), _sweep(copies, others)),
+        tables=(_rates(every), _sweep(copies, others)),
         figures={
             "photos": COPIED,
-            "rates": {name: asdict(alike.rate()) for name, alike in {**copies, **told}.items()},
+            "rates": {name: asdict(alike.rate()) for name, alike in every.items()},
             "by_threshold": {
-                name: [asdict(point) for point in points(alike)]
-                for name, alike in {**copies, **told}.items()
+                name: [asdict(point) for point in points(alike)] for name, alike in every.items()
             },
         },
     )
@@ -330,9 +332,9 @@ def points(alike: Likeness) -> list[Point]:
     return found
 
 
-def _rates(told: Mapping[str, Likeness]) -> Table:
+def _rates(measured: Mapping[str, Likeness]) -> Table:
     rows = []
-    for name, alike in told.items():
+    for name, alike in measured.items():
         rate = alike.rate()
         rows.append(
             (

@@ -169,8 +169,8 @@ def _growth(small: Sequence[int], long: int) -> Interval:
 def table(found: Measured) -> Table:
     """Figures for people."""
     rate = percentile(found.rates, 0.5)
-    told = f"{rate.value:,.0f} ({rate.low:,.0f}–{rate.high:,.0f})"
-    rows = [("Python client", f"{ROWS:,}", told, "", "")]
+    spread = f"{rate.value:,.0f} ({rate.low:,.0f}–{rate.high:,.0f})"
+    rows = [("Python client", f"{ROWS:,}", spread, "", "")]
     rows += [
         (
             "sightline events import",

@@ -122,7 +122,7 @@ def fill_engine(uri: str, collection: str, corpus: Corpus) -> float:
     begun = time.perf_counter()
     options = [("grpc.max_send_message_length", MESSAGE_BYTES)]
     with grpc.insecure_channel(uri.removeprefix("http://"), options=options) as channel:
-        door = milvus_pb2_grpc.MilvusServiceStub(channel)
+        stub = milvus_pb2_grpc.MilvusServiceStub(channel)
         for start in range(0, len(corpus), ENGINE_ROWS):
             numbers = range(start, min(start + ENGINE_ROWS, len(corpus)))
             request = milvus_pb2.InsertRequest(
@@ -130,7 +130,7 @@ def fill_engine(uri: str, collection: str, corpus: Corpus) -> float:
                 fields_data=_columns(corpus, numbers),
                 num_rows=len(numbers),
             )
-            answer = door.Insert(request, timeout=120)
+            answer = stub.Insert(request, timeout=120)
             if answer.status.code or answer.insert_cnt != len(numbers):
                 raise OSError(f"the engine refused rows: {answer.status.reason}")
     return time.perf_counter() - begun

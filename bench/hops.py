@@ -114,8 +114,8 @@ def _figures(measured: Measured, times: Interval) -> dict[str, object]:
 
 def _cells(measured: Measured, times: Interval) -> tuple[str, ...]:
     each = (measured.server, measured.client, measured.both)
-    told = f"{times.value:.2f} ({times.low:.2f}–{times.high:.2f})"
-    return *(f"{median(values):.0f}" for values in each), told
+    spread = f"{times.value:.2f} ({times.low:.2f}–{times.high:.2f})"
+    return *(f"{median(values):.0f}" for values in each), spread
 
 
 async def _measure(say: Callable[[str], None]) -> dict[int, dict[str, Measured]]:

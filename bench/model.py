@@ -38,7 +38,7 @@ class Goal:
     at_least: float | None = None
     """None = there is no lower limit."""
     by_figure: bool = False
-    """Whether the figure decides and its interval is only told: of figures on a fixed set of
+    """Whether the figure decides and its interval is only shown: of figures on a fixed set of
     people, whose interval says what other people might give."""
     missing: str = ""
     """Why there is no figure; shown where there is none."""

@@ -1,4 +1,4 @@
-"""Nominees by behaviour: out of the ranker's memory or out of the index.
+"""Candidates by behaviour: out of the ranker's memory or out of the index.
 
 Memory is all that `Nominate` does with a model: exact, over every product. The index is the engine
 with one pymilvus client alone, in a collection as a publication makes it: an answer through the
@@ -56,7 +56,7 @@ class Case:
     """Seconds of each."""
     index: list[float] = field(default_factory=list)
     agreement: list[float] = field(default_factory=list)
-    """Share of the exact nominees that the index names too, of each."""
+    """Share of the exact candidates that the index names too, of each."""
     fill_seconds: float = 0.0
     array_bytes: int = 0
 
@@ -99,7 +99,7 @@ async def _case(
     size: int, engine: str, index: MilvusIndex | None, say: Say, client: MilvusClient | None
 ) -> Case:
     """Rounds of both, by turns, each request of another shopper."""
-    say(f"nominees among {size:,} products, {engine or 'memory alone'}")
+    say(f"candidates among {size:,} products, {engine or 'memory alone'}")
     draw = np.random.default_rng(SEED + size)
     model, case = _model(size, draw), Case(size, engine)
     case.array_bytes = model.item_vectors.nbytes + model.item_biases.nbytes
@@ -126,29 +126,29 @@ async def _case(
 
 
 def _out_of_memory(queries: Floats, model: Model) -> tuple[list[float], list[set[str]]]:
-    """Seconds and nominees of each."""
-    seconds, nominees = [], []
+    """Seconds and candidates of each."""
+    seconds, candidates = [], []
     for query in queries:
         began = time.perf_counter()
         found = generate.by_behaviour(FoldIn(query), model, TOP_K, frozenset())
         seconds.append(time.perf_counter() - began)
-        nominees.append(set(found.product_ids))
-    return seconds, nominees
+        candidates.append(set(found.product_ids))
+    return seconds, candidates
 
 
 async def _out_of_index(
     queries: Floats, index: MilvusIndex, collection: str, parameters: IndexParameters
 ) -> tuple[list[float], list[set[str]]]:
-    """Seconds and nominees of each."""
-    seconds, nominees = [], []
+    """Seconds and candidates of each."""
+    seconds, candidates = [], []
     for query in queries:
         began = time.perf_counter()
         hits = await index.search(
             collection, [query_vector(query)], All(), TOP_K, None, parameters=parameters
         )
         seconds.append(time.perf_counter() - began)
-        nominees.append({hit.product_id for hit in hits})
-    return seconds, nominees
+        candidates.append({hit.product_id for hit in hits})
+    return seconds, candidates
 
 
 def _model(size: int, draw: np.random.Generator) -> Model:

@@ -62,7 +62,7 @@ class Chunk:
 
 
 class Cost(Protocol):
-    """What a chunk of any kind tells."""
+    """What a chunk of any kind reports."""
 
     @property
     def programs(self) -> Mapping[str, float]:

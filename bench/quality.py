@@ -100,7 +100,7 @@ def run(say: Say) -> Result:
 
 
 def _chosen(data: MovieLens, made: Split, found: Found) -> Recipe:
-    """The recipe with the blend that is best on validation; tells what each part adds there."""
+    """The recipe with the blend that is best on validation; reports what each part adds there."""
     inner = split(made.before, made.protocol, SHARE)
     asked = _tasks(data, inner)
     task = asked.ongoing if made.protocol is Protocol.GLOBAL else asked.regulars
@@ -163,9 +163,9 @@ def _newcomers(data: MovieLens, made: Split, recipe: Recipe, found: Found) -> No
         training = histories_of(inside, _rows(data), SIGNALS)
         classics = baselines.fit_all(training, len(data.products))
         model = fitted(Given(inside, data.products), replace(recipe, seed=seed)).model
-        strangers = set(actors[out].tolist())
-        known = asked.regulars.known.where_actor(strangers)
-        wanted = asked.regulars.wanted.where_actor(strangers)
+        unseen = set(actors[out].tolist())
+        known = asked.regulars.known.where_actor(unseen)
+        wanted = asked.regulars.wanted.where_actor(unseen)
         task = Task(known, wanted, asked.regulars.candidates)
         for count in NEWCOMER_EVENTS:
             given = known.newest(count)
@@ -209,7 +209,7 @@ def _measured(
     training: Histories,
     given: Histories | None = None,
 ) -> Measured:
-    """`given`: the part of what the task's shoppers are known to like that the scorer is told;
+    """`given`: the part of what the task's shoppers are known to like that the scorer is given;
     None = all. What is known does not compete in either case."""
     scores = scorer.scores(task.known if given is None else given)
     lists: Lists = metrics.order(scores, task.known, task.wanted, task.candidates)

@@ -1,4 +1,4 @@
-"""Scoring and nominating, by LightFM's own predict and by the ranker, on the same vectors.
+"""Scoring and generating candidates, by LightFM's own predict and by the ranker, on equal vectors.
 
 LightFM is given the products' features, as it must be for a hybrid model. Rounds go by turns, some
 of LightFM's and then as many of ours, so that each has its own arrays in the processor's cache, as
@@ -33,8 +33,8 @@ ROUNDS, A_ROUND = 20, 20
 NEARLY = 1e-4
 """Share of the largest score by which two scores of single precision may differ."""
 
-SCORE, NOMINATE = f"score {CANDIDATES} by taste", f"nominate {TOP_K} of {shelves.SIZE:,} by taste"
-RANK, NOMINATE_ALL = f"rank {CANDIDATES} by all parts", f"nominate {TOP_K} by all parts"
+SCORE, GENERATE = f"score {CANDIDATES} by taste", f"nominate {TOP_K} of {shelves.SIZE:,} by taste"
+RANK, GENERATE_ALL = f"rank {CANDIDATES} by all parts", f"nominate {TOP_K} by all parts"
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -88,9 +88,9 @@ def run(products: Sequence[Product], say: Say) -> list[Race]:
     fitted, draw = _fit(products), np.random.default_rng(shelves.SEED + 6)
     races = [
         Race(SCORE, False, _score),
-        Race(NOMINATE, True, _nominate),
+        Race(GENERATE, True, _generate),
         Race(RANK, False, _rank),
-        Race(NOMINATE_ALL, True, _nominate_all),
+        Race(GENERATE_ALL, True, _generate_all),
     ]
     say(f"scoring beside LightFM.predict, {ROUNDS * A_ROUND} times each")
     with threadpool_limits(limits=1, user_api="blas"):
@@ -169,7 +169,7 @@ def _score(fitted: Fitted, task: Task) -> Ints:
     return generate.best(scores, TOP_K)
 
 
-def _nominate(fitted: Fitted, task: Task) -> Sequence[str]:
+def _generate(fitted: Fitted, task: Task) -> Sequence[str]:
     return generate.by_behaviour(task.by_taste, fitted.model, TOP_K, frozenset()).product_ids
 
 
@@ -178,7 +178,7 @@ def _rank(fitted: Fitted, task: Task) -> None:
     rank.rank(task.candidates, shelves.WEIGHTS, task.by_all, model, None, history=History())
 
 
-def _nominate_all(fitted: Fitted, task: Task) -> None:
+def _generate_all(fitted: Fitted, task: Task) -> None:
     generate.by_behaviour(task.by_all, fitted.model, TOP_K, frozenset())
 
 

@@ -1,4 +1,4 @@
-"""How fast the ranker scores and nominates, beside LightFM's own predict and an empty call.
+"""How fast the ranker scores and generates candidates, beside LightFM's predict and empty calls.
 
 In this process: see races.py. Over gRPC: the servers of ranker_servers.py in a process of their
 own, and one client that asks each of them by turns.
@@ -47,7 +47,7 @@ def run(say: Say) -> Result:
         tables=(races.table(raced), _call_table(calls)),
         goals=(
             _faster(races.SCORE, gains[races.SCORE], 5.0),
-            _faster(races.NOMINATE, gains[races.NOMINATE], 25.0),
+            _faster(races.GENERATE, gains[races.GENERATE], 25.0),
             Goal(
                 f"scoring {CANDIDATES} over gRPC ÷ an empty call of the same payload",
                 1.3,

@@ -1,4 +1,4 @@
-"""Search as a catalogue grows: 10,000 and a million products of 80 dimensions on one server.
+"""Search as a catalog grows: 10,000 and a million products of 80 dimensions on one server.
 
 `full` adds what takes hours: larger vectors, Milvus Lite at 100,000, faiss at size.
 """

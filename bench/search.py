@@ -167,9 +167,9 @@ async def _ask(shop: Shop, case: Case, number: int) -> None:
         return
     for ask, seen in ((shop.faiss.graph, case.graph), (shop.faiss.flat, case.flat)):
         begun = time.perf_counter()
-        told = ask(number, case.share)
+        answer = ask(number, case.share)
         if counts:
-            seen.note(told, nearest, time.perf_counter() - begun)
+            seen.note(answer, nearest, time.perf_counter() - begun)
 
 
 async def _search(

@@ -108,7 +108,7 @@ def _size(of: Case | Costs) -> str:
 
 
 def _recalls(cases: Sequence[Case]) -> Table:
-    def told(seen: Seen) -> Iterator[str]:
+    def shown(seen: Seen) -> Iterator[str]:
         yield f"{np.mean(seen.recalls):.3f}" if seen.recalls else "–"
 
     return Table(
@@ -124,8 +124,8 @@ def _recalls(cases: Sequence[Case]) -> Table:
                 f"{np.percentile(case.ours.recalls, 10):.2f}",
                 f"{np.mean(case.ours.near):.3f}",
                 f"{np.percentile(case.ours.near, 10):.2f}",
-                *told(case.bare),
-                *told(case.graph),
+                *shown(case.bare),
+                *shown(case.graph),
                 case.plan,
             )
             for case in cases
@@ -139,7 +139,7 @@ def _recalls(cases: Sequence[Case]) -> Table:
 
 
 def _latencies(cases: Sequence[Case]) -> Table:
-    def told(seen: Seen, share: float = 0.5) -> str:
+    def shown(seen: Seen, share: float = 0.5) -> str:
         return f"{1e3 * percentile(seen.seconds, share).value:.1f}" if seen.seconds else "–"
 
     return Table(
@@ -151,13 +151,13 @@ def _latencies(cases: Sequence[Case]) -> Table:
         rows=tuple(
             (
                 *_place(case),
-                told(case.ours),
-                told(case.ours, 0.99),
+                shown(case.ours),
+                shown(case.ours, 0.99),
                 f"{1e3 * percentile(case.hydrating, 0.5).value:.1f}",
-                told(case.bare),
-                told(case.bare, 0.99),
-                told(case.graph),
-                told(case.flat),
+                shown(case.bare),
+                shown(case.bare, 0.99),
+                shown(case.graph),
+                shown(case.flat),
             )
             for case in cases
         ),

@@ -49,7 +49,7 @@ CONDITIONS: Mapping[str, Filter] = {
 
 @dataclass(slots=True)
 class Case:
-    """One size of a catalogue."""
+    """One size of a catalog."""
 
     rows: int
     dimension: int

@@ -265,7 +265,7 @@ def _writes(found: Iterable[Measured]) -> Table:
         rates = percentile([BATCH / each for each in one.ours], 0.5)
         bare = percentile([BATCH / each for each in one.bare], 0.5)
         times = ratio(list(zip(one.ours, one.bare, strict=True)))
-        rows.append((one.engine, f"{BATCH:,}", "1", _told(rates), _told(bare), _told(times, 2)))
+        rows.append((one.engine, f"{BATCH:,}", "1", _shown(rates), _shown(bare), _shown(times, 2)))
         rows += [
             (one.engine, str(size), str(CALLERS), f"{rate:,.0f}", "", "")
             for size, rate in one.small.items()
@@ -292,7 +292,7 @@ def _reads(found: Iterable[Measured]) -> Table:
         for count, seconds in one.history.items():
             milliseconds = [each * 1e3 for each in seconds]
             spread = (percentile(milliseconds, share) for share in (0.5, 0.95))
-            rows.append((one.engine, f"{count:,}", *(_told(each, 2) for each in spread)))
+            rows.append((one.engine, f"{count:,}", *(_shown(each, 2) for each in spread)))
     return Table(
         title=f"Histories read, {STORED:,} events stored",
         headers=("store", "the shopper's events", "p50 ms", "p95 ms"),
@@ -301,6 +301,6 @@ def _reads(found: Iterable[Measured]) -> Table:
     )
 
 
-def _told(figure: Interval, digits: int = 0) -> str:
+def _shown(figure: Interval, digits: int = 0) -> str:
     value, low, high = (f"{each:,.{digits}f}" for each in (figure.value, figure.low, figure.high))
     return f"{value} ({low}–{high})"

@@ -64,7 +64,7 @@ class Chunk:
 
 
 def product(number: int) -> ProductContent:
-    """A product that nothing but its number tells from some others."""
+    """A product that differs from some others by its number alone."""
     draw = random.Random(f"{SEED}/{number}")
     kind = draw.choice(_KINDS)
     return ProductContent(

@@ -70,7 +70,7 @@ PLACES = 10
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """A catalogue and what is asked of it."""
+    """A catalog and what is asked of it."""
 
     name: str
     products: Sequence[ProductContent]

@@ -2,7 +2,7 @@
 
 The first part measures what is ours of a fit by turns with LightFM's own `fit` on the same
 matrices: the same epochs, and the same model bit for bit. The second trains on made-up shops of
-growing size, each in a process of its own, and tells of each step's time and of the memory at its
+growing size, each in a process of its own, and reports each step's time and of the memory at its
 peak.
 """
 
@@ -86,7 +86,7 @@ def _measure(say: Say, sizes: Sequence[int]) -> Result:
 
 
 def _by_turns() -> tuple[list[float], list[float]]:
-    """Seconds of each: ours with progress told after each epoch, LightFM's `fit` at one go."""
+    """Seconds of each: ours with progress reported after each epoch, LightFM's `fit` at one go."""
     given = shop(PRODUCTS, SHOPPERS, EVENTS)
     subject = subject_of(given, RECIPE)
     ours: list[float] = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from bench import unique
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.convert import requests
 
 SEED = 16
@@ -95,16 +96,20 @@ def by_photo(photo: bytes, catalog: str = "default") -> Question:
 
 def near(product: str, catalog: str = "default") -> Question:
     """Search by a product."""
-    asked = requests.search(products=product, page_size=PAGE_SIZE, catalog=catalog)
+    asked = _search(rec.QuerySignal(product_id=product), catalog)
     path = f"/search/product?product={quote(product, safe='')}&page_size={PAGE_SIZE}"
     return Question(FIND, asked.SerializeToString(), get(path))
 
 
 def by_text(text: str, catalog: str = "default") -> Question:
     """Search by a text."""
-    asked = requests.search(text=text, page_size=PAGE_SIZE, catalog=catalog)
+    asked = _search(rec.QuerySignal(text=text), catalog)
     path = f"/search/text?text={quote(text, safe='')}&page_size={PAGE_SIZE}"
     return Question(FIND, asked.SerializeToString(), get(path))
+
+
+def _search(near: rec.QuerySignal, catalog: str) -> rec.SearchRequest:
+    return rec.SearchRequest(catalog_id=catalog, signals=[near], page_size=PAGE_SIZE)
 
 
 def get(path: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The example catalogue as plain values: 100 wines and 1,000 dated ratings.
+"""The example catalog as plain values: 100 wines and 1,000 dated ratings.
 
 It reads the files beside it and knows no service, so that a demo, a test or a benchmark can turn
 the values into whatever messages it needs.

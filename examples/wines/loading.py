@@ -1,4 +1,4 @@
-"""Brings the example catalogue into a suite: products, ratings, a trained model.
+"""Brings the example catalog into a suite: products, ratings, a trained model.
 
 Every step checks that it did what it says and raises LoadingFailed when it did not.
 """

@@ -1,4 +1,4 @@
-"""The example catalogue as the client's products and events."""
+"""The example catalog as the client's products and events."""
 
 from examples.wines.catalogue import Rating, Wine
 from sightline_client import Attribute, Availability, Event, EventType, Money, Product, ProductImage

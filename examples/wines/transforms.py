@@ -1,4 +1,4 @@
-"""What a shopper's hand and light do to a catalogue photo: deterministic by seed and key.
+"""What a shopper's hand and light do to a catalog photo: deterministic by seed and key.
 
 The same Pillow gives the same bytes for the same photo, seed and key on every machine.
 """

@@ -83,7 +83,7 @@ VIOLATIONS = [
     (
         "services/retriever/src/retriever/search/search.py",
         "import pymilvus",
-        "Each vendor has one door",
+        "Each vendor has one adapter",
     ),
     (
         "services/gateway/src/gateway/recommend/recommend.py",

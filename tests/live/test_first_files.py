@@ -26,14 +26,14 @@ def test_events_may_come_before_their_products_and_count_from_then_on(hands: Han
     rows = [f"e{n},PURCHASE,{LIKED.id},u{n},2026-03-01T12:00:00Z" for n in range(5)]
     events = "\n".join(["event_id,type,product_id,user_id,time", *rows])
     (hands.folder / "events.csv").write_text(events + "\n")
-    assert "5 new, 0 there already" in hands.run("events", "import", "events.csv")
+    assert "5 new, 0 duplicates" in hands.run("events", "import", "events.csv")
     assert hands.facts("recommend")["results"] == []
     hands.write("shop.csv", [wine.id for wine in WINES[:4]])
     hands.run("products", "import", "shop.csv", "--images", PHOTOS)
     best, *_ = hands.facts("recommend")["results"]
     assert best["product"]["productId"] == LIKED.id
     assert best["reasons"][0]["code"] == "POPULAR"
-    assert "0 new, 5 there already" in hands.run("events", "import", "events.csv")
+    assert "0 new, 5 duplicates" in hands.run("events", "import", "events.csv")
 
 
 def test_the_same_file_twice_is_said_and_doubles_nothing(hands: Hands) -> None:

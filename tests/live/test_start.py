@@ -194,7 +194,7 @@ def test_the_first_day_page_by_page(desk: Desk) -> None:
     assert "URI_FORBIDDEN" not in refused
     assert "the host's name is not known" in " ".join(refused.split())
     again = said["send-my-events.md"]["sightline events import examples/exports/ga4.jsonl"]
-    assert "0 new, 4 there already" in again
+    assert "0 new, 4 duplicates" in again
     trained = said["train-and-promote.md"]
     assert (
         "is trained and kept, and does not serve yet" in trained["sightline models train --promote"]

@@ -122,7 +122,7 @@ class Shop:
             wanted *= 8
 
     def liked(self, user: str, count: int) -> bytes:
-        """The page of what a shopper's learned vector likes best; KeyError for a stranger."""
+        """The page of what a shopper's learned vector likes best; KeyError for a new shopper."""
         scores = self.actors[self.users[user]] @ self.items
         scores += self.biases
         wanted = FIRST * count

@@ -16,7 +16,7 @@ SightlineError
 └── ServerFault          a fault in the suite: its logs speak of it under the request's id
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -59,117 +59,84 @@ class Failure:
     """Further facts by name."""
 
 
+BY_CODE: dict[grpc.StatusCode, "type[SightlineError]"] = {}
+"""Which error stands for which code. OK is the only one that is missing."""
+
+
 class SightlineError(Exception):
-    """A call, or one item of a batch, that failed. ``failure`` holds the facts."""
+    """A call, or one item of a batch, that failed. ``failure`` holds the facts, those that are
+    most asked for also stand here."""
+
+    def __init_subclass__(cls, *, codes: str = "") -> None:
+        super().__init_subclass__()
+        BY_CODE.update({grpc.StatusCode[code]: cls for code in codes.split()})
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
-
-    @property
-    def code(self) -> grpc.StatusCode:
-        """The gRPC status code."""
-        return self.failure.code
-
-    @property
-    def reason(self) -> str:
-        """Machine-readable, UPPER_SNAKE; "" when the server gave none."""
-        return self.failure.reason
-
-    @property
-    def message(self) -> str:
-        """For people, in English."""
-        return self.failure.message
-
-    @property
-    def violations(self) -> tuple[FieldViolation, ...]:
-        """The fields at fault, when the request is."""
-        return self.failure.violations
-
-    @property
-    def retry_after(self) -> timedelta | None:
-        """How long to wait before another try; None = the server did not say."""
-        return self.failure.retry_after
+        self.code = failure.code
+        self.reason = failure.reason
+        self.message = failure.message
+        self.violations = failure.violations
+        self.retry_after = failure.retry_after
 
     def __str__(self) -> str:
-        head = self.failure.reason or self.failure.code.name
-        fields = "; ".join(f"{v.field}: {v.description}" for v in self.failure.violations)
-        return f"{head}: {self.failure.message}" + (f" ({fields})" if fields else "")
+        fields = "; ".join(f"{v.field}: {v.description}" for v in self.violations)
+        head = f"{self.reason or self.code.name}: {self.message}"
+        return head + (f" ({fields})" if fields else "")
 
 
-class InvalidRequest(SightlineError):
+class InvalidRequest(SightlineError, codes="INVALID_ARGUMENT OUT_OF_RANGE"):
     """The request itself is wrong: ``violations`` name the fields."""
 
 
-class NotFound(SightlineError):
+class NotFound(SightlineError, codes="NOT_FOUND"):
     """No such catalog, product, scene, model, job or photo."""
 
 
-class AlreadyExists(SightlineError):
+class AlreadyExists(SightlineError, codes="ALREADY_EXISTS"):
     """That id is taken by something else."""
 
 
-class Conflict(SightlineError):
+class Conflict(SightlineError, codes="ABORTED"):
     """What is stored has changed since it was read."""
 
 
-class FailedPrecondition(SightlineError):
+class FailedPrecondition(SightlineError, codes="FAILED_PRECONDITION"):
     """Not possible in the present state."""
 
 
-class Unauthenticated(SightlineError):
+class Unauthenticated(SightlineError, codes="UNAUTHENTICATED"):
     """No or bad credentials."""
 
 
-class PermissionDenied(SightlineError):
+class PermissionDenied(SightlineError, codes="PERMISSION_DENIED"):
     """Good credentials that don't allow this."""
 
 
-class ResourceExhausted(SightlineError):
+class ResourceExhausted(SightlineError, codes="RESOURCE_EXHAUSTED"):
     """Too large, or too much at once."""
 
 
-class Unavailable(SightlineError):
+class Unavailable(SightlineError, codes="UNAVAILABLE"):
     """No answer from the suite; trying again later can help."""
 
 
-class DeadlineExceeded(SightlineError):
+class DeadlineExceeded(SightlineError, codes="DEADLINE_EXCEEDED"):
     """No answer within the timeout."""
 
 
-class Cancelled(SightlineError):
+class Cancelled(SightlineError, codes="CANCELLED"):
     """The call was called off by the other side."""
 
 
-class Unimplemented(SightlineError):
+class Unimplemented(SightlineError, codes="UNIMPLEMENTED"):
     """The server is older than this client."""
 
 
-class ServerFault(SightlineError):
+class ServerFault(SightlineError, codes="UNKNOWN INTERNAL DATA_LOSS"):
     """A fault in the suite."""
 
-
-BY_CODE: Mapping[grpc.StatusCode, type[SightlineError]] = MappingProxyType(
-    {
-        grpc.StatusCode.CANCELLED: Cancelled,
-        grpc.StatusCode.UNKNOWN: ServerFault,
-        grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
-        grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
-        grpc.StatusCode.NOT_FOUND: NotFound,
-        grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
-        grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
-        grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
-        grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
-        grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
-        grpc.StatusCode.ABORTED: Conflict,
-        grpc.StatusCode.OUT_OF_RANGE: InvalidRequest,
-        grpc.StatusCode.UNIMPLEMENTED: Unimplemented,
-        grpc.StatusCode.INTERNAL: ServerFault,
-        grpc.StatusCode.UNAVAILABLE: Unavailable,
-        grpc.StatusCode.DATA_LOSS: ServerFault,
-    }
-)
-"""Which error stands for which code. OK is the only one that is missing."""
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -205,7 +172,7 @@ def from_status(status: status_pb2.Status) -> SightlineError:
             code=code,
             message=status.message or code.name,
             reason=info.reason,
-            violations=_violations(bad.field_violations),
+            violations=tuple(FieldViolation(v.field, v.description) for v in bad.field_violations),
             retry_after=retry_after,
             metadata=MappingProxyType(dict(info.metadata)),
         )
@@ -234,9 +201,3 @@ def check_answered(sent: int, answered: int) -> None:
 def make(failure: Failure) -> SightlineError:
     """The typed error for these facts."""
     return BY_CODE.get(failure.code, ServerFault)(failure)
-
-
-def _violations(
-    fields: Iterable[error_details_pb2.BadRequest.FieldViolation],
-) -> tuple[FieldViolation, ...]:
-    return tuple(FieldViolation(field.field, field.description) for field in fields)

@@ -1,4 +1,4 @@
-"""Supervisor's control interface (http://supervisord.org/api.html); the only door to it."""
+"""Supervisor's control interface (http://supervisord.org/api.html); its only adapter."""
 
 import http.client
 import xmlrpc.client

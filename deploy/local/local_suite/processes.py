@@ -51,7 +51,7 @@ def end(pids: Callable[[], list[int]], seconds: float) -> list[int]:
     Asks for the list again and again, because what ends may leave children. Returns what is still
     there when nothing helped for five more seconds.
     """
-    told: set[int] = set()
+    asked: set[int] = set()
     kill_at = time.monotonic() + seconds
     give_up_at = kill_at + 5
     while left := pids():
@@ -61,8 +61,8 @@ def end(pids: Callable[[], list[int]], seconds: float) -> list[int]:
         for pid in left:
             if now > kill_at:
                 _send(pid, signal.SIGKILL)
-            elif pid not in told:
-                told.add(pid)
+            elif pid not in asked:
+                asked.add(pid)
                 _send(pid, signal.SIGTERM)
         time.sleep(0.05)
     return []

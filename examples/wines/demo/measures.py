@@ -58,7 +58,7 @@ class Newcomer:
     type: str
     viewed: tuple[Wine, ...]
     mean_ranks: tuple[float, ...]
-    """Mean rank of the type's wines after each of VIEWS, over the whole catalogue."""
+    """Mean rank of the type's wines after each of VIEWS, over the whole catalog."""
     unseen_mean_ranks: tuple[float, ...]
     """The same without the viewed wines; NaN where the type has no others."""
     answers: tuple[Recommendations, ...]

@@ -29,18 +29,18 @@ _TYPES_THAT_FALL = 4
 
 
 async def photo(client: SightlineClient, wines: Sequence[Wine]) -> Scene:
-    """1. A photo that is in no catalogue entry byte for byte."""
+    """1. A photo that is in no catalog entry byte for byte."""
     wine = by_id(wines)[PHOTO_WINE]
     changed = changed_photo(wine)
     known = {hashlib.sha256(other.image.read_bytes()).hexdigest() for other in wines}
-    require(hashlib.sha256(changed).hexdigest() not in known, "the photo is in the catalogue")
+    require(hashlib.sha256(changed).hexdigest() not in known, "the photo is in the catalog")
     answer = await client.recommend(image=changed, page_size=TOP)
     whole(answer)
     place = place_of(answer, wine.id)
     return Scene(
         title="1. A photo",
         intro=f"A photo of “{wine.title}”, cropped, turned by a few degrees and darkened: byte for"
-        " byte it is in no catalogue entry.",
+        " byte it is in no catalog entry.",
         queries=(Shown(changed, "the photo that was sent"),),
         answers=(Answer("What looks like it", answer),),
         findings=(
@@ -175,7 +175,7 @@ def changed_photo(wine: Wine) -> bytes:
 
 
 def whole(answer: Recommendations) -> None:
-    """Something came back and nothing was lost on the way."""
+    """Something came back and nothing was degraded."""
     require(bool(answer.results), "the answer is empty")
     lost = [f"{loss.stage}: {loss.cause}" for loss in answer.degradations]
     require(not lost, f"the answer is degraded: {', '.join(lost)}")

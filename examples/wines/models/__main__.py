@@ -30,8 +30,8 @@ def play(console: Console, shell: Shell) -> None:
     shell("models", "train", "--seed", "1", "--promote", code=1)
     first = _newest(shell)
     note("The whole evidence, with the last ratings of each person as an appendix, and as a page:")
-    told = shell("models", "evaluate", first, "--html", str(PAGE))
-    _require("INCONCLUSIVE" in told, "so few people were taken for evidence")
+    evaluated = shell("models", "evaluate", first, "--html", str(PAGE))
+    _require("INCONCLUSIVE" in evaluated, "so few people were taken for evidence")
     note("Without a model similarity and popularity serve. Somebody who knows better may force it:")
     shell("models", "promote", first, "--force")
 
@@ -61,7 +61,7 @@ def play(console: Console, shell: Shell) -> None:
 
 
 def _ask(shell: Shell) -> list[str]:
-    """What the newcomer is shown, and the order of the whole catalogue."""
+    """What the newcomer is shown, and the order of the whole catalog."""
     shell("recommend", "--visitor", NEWCOMER, "--top", "5")
     answer = shell.facts("recommend", "--visitor", NEWCOMER, "--top", "100")
     return [one["product"]["productId"] for one in answer["results"]]

@@ -1,1 +1,1 @@
-"""A space learned from the example catalogue, brought into use by force, and taken back."""
+"""A space learned from the example catalog, brought into use by force, and taken back."""

@@ -118,14 +118,14 @@ class Load:
                 stderr=asyncio.subprocess.PIPE,
             )
             try:
-                _, told = await process.communicate()
+                _, wrong = await process.communicate()
             except asyncio.CancelledError:
                 process.kill()
                 await process.wait()
                 raise
             # 1: the lines say which failed; anything else left no lines to read.
             if process.returncode not in (0, 1):
-                error = f"sightline recommend ended with {process.returncode}: {told.decode()}"
+                error = f"sightline recommend ended with {process.returncode}: {wrong.decode()}"
                 self.seen.append(Seen(kind, "", None, 0.0, error=error))
                 return
             self.seen.extend(_answers(kind, out))

@@ -26,7 +26,7 @@ class Seen:
     """When it was sent (UTC); None = ``sightline recommend --batch`` sent it, which does not
     tell."""
     seconds: float
-    """How long its answer took; 0 = not told."""
+    """How long its answer took; 0 = not known."""
     generations: tuple[str, ...] = ()
     """Of the visual space, in the answer."""
     scores: tuple[float, ...] = ()
@@ -94,7 +94,7 @@ def _faults(played: Played) -> Iterator[str]:
 
 
 def _is_blind(item: Seen) -> bool:
-    """Whether the index was asked and did not answer. Customers' nominees come from the ranker."""
+    """Whether the index was asked and did not answer. Customers' candidates are the ranker's."""
     return item.kind != "user" and not item.error and not item.generations
 
 

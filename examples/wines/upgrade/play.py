@@ -29,8 +29,8 @@ class _Story:
     timeline: list[Moment] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
 
-    def moment(self, told: str, time: datetime | None = None) -> None:
-        self.timeline.append(Moment(time or datetime.now(UTC), told))
+    def moment(self, text: str, time: datetime | None = None) -> None:
+        self.timeline.append(Moment(time or datetime.now(UTC), text))
         self.tell(self.timeline[-1])
 
     def phase(self, name: str) -> None:
@@ -49,7 +49,7 @@ async def roll_out(
 ) -> Played:
     """Roll ``version``, or the model of that name, out under load; what came of it.
 
-    The catalogue of the client holds the wines, indexed. ``target``: the gateway, for the commands.
+    The catalog of the client holds the wines, indexed. ``target``: the gateway, for the commands.
     ``steady_seconds``: how long nothing changes between two steps. Raises UpgradeFailed when a
     command fails.
     """
@@ -78,11 +78,11 @@ async def _there(client: SightlineClient, target: str, version: str, story: _Sto
     story.phase("during")
     story.moment("sightline index upgrade")
     async with _watched(client, story):
-        told = await _command(client, target, "upgrade", "--version", version)
-    for step in told["steps"]:
+        answer = await _command(client, target, "upgrade", "--version", version)
+    for step in answer["steps"]:
         ended = datetime.fromisoformat(step["time"]) + timedelta(seconds=step["seconds"])
         story.moment(f"{step['step']}: {step['result']} ({step['seconds']:.1f} s)", ended)
-    if not told["active"]:
+    if not answer["active"]:
         raise UpgradeFailed("the upgrade did not make the new generation active")
 
 
@@ -124,7 +124,7 @@ async def _watched(client: SightlineClient, story: _Story) -> AsyncIterator[None
 
 
 async def _command(client: SightlineClient, target: str, *arguments: str) -> dict[str, Any]:
-    """What ``sightline index …`` tells. UpgradeFailed when it ends with an error."""
+    """What ``sightline index …`` reports. UpgradeFailed when it ends with an error."""
     process = await asyncio.create_subprocess_exec(
         SIGHTLINE,
         *("index", *arguments, "--json", "--target", target, "--catalog", client.catalog),
@@ -136,8 +136,8 @@ async def _command(client: SightlineClient, target: str, *arguments: str) -> dic
         raise UpgradeFailed(
             f"sightline index {' '.join(arguments)}: {wrong.decode()}{out.decode()}"
         )
-    told: dict[str, Any] = json.loads(out)
-    return told
+    answer: dict[str, Any] = json.loads(out)
+    return answer
 
 
 async def _live(client: SightlineClient) -> Sequence[Generation]:

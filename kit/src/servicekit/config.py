@@ -1,4 +1,4 @@
-"""Settings as frozen values, read from the environment once, with all bad ones told at once."""
+"""Settings as frozen values, read from the environment once, with all bad ones reported at once."""
 
 import re
 import sys

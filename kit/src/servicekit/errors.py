@@ -67,8 +67,11 @@ class FieldViolation:
     """What is wrong with it, for a person. Does not repeat photo bytes or personal data."""
 
 
+_by_code: dict[Code, "type[ServiceError]"] = {}
+
+
 class ServiceError(Exception):
-    """An outcome that the caller is told, with a reason that programs can rely on."""
+    """An outcome that the caller gets, with a reason that programs can rely on."""
 
     code: ClassVar[Code] = Code.INTERNAL
     reason: str = ""
@@ -76,8 +79,12 @@ class ServiceError(Exception):
     violations: tuple[FieldViolation, ...] = ()
     retry_after: timedelta | None = None
 
-    def __init_subclass__(cls, *, reason: str = "") -> None:
+    def __init_subclass__(cls, *, code: Code | None = None, reason: str = "") -> None:
+        """`code`: given by the errors of this module alone; those of services inherit it."""
         super().__init_subclass__()
+        if code is not None:
+            cls.code = code
+            _by_code[code] = cls
         if reason:
             cls.reason = reason
 
@@ -106,111 +113,64 @@ class ServiceError(Exception):
         self.metadata = MappingProxyType(dict(metadata))
 
 
-class InvalidArgument(ServiceError):
+class InvalidArgument(ServiceError, code=Code.INVALID_ARGUMENT):
     """The request can never succeed as it is."""
 
-    code = Code.INVALID_ARGUMENT
 
-
-class OutOfRange(InvalidArgument):
+class OutOfRange(InvalidArgument, code=Code.OUT_OF_RANGE):
     """The request points past the end of something."""
 
-    code = Code.OUT_OF_RANGE
 
-
-class NotFound(ServiceError):
+class NotFound(ServiceError, code=Code.NOT_FOUND):
     """What the request names does not exist."""
 
-    code = Code.NOT_FOUND
 
-
-class AlreadyExists(ServiceError):
+class AlreadyExists(ServiceError, code=Code.ALREADY_EXISTS):
     """What the request creates exists."""
 
-    code = Code.ALREADY_EXISTS
 
-
-class FailedPrecondition(ServiceError):
+class FailedPrecondition(ServiceError, code=Code.FAILED_PRECONDITION):
     """The state has to change first; the same request may succeed later."""
 
-    code = Code.FAILED_PRECONDITION
 
-
-class Aborted(ServiceError):
+class Aborted(ServiceError, code=Code.ABORTED):
     """Lost against a concurrent change; start over."""
 
-    code = Code.ABORTED
 
-
-class ResourceExhausted(ServiceError):
+class ResourceExhausted(ServiceError, code=Code.RESOURCE_EXHAUSTED):
     """A quota, a queue or a disk is full."""
 
-    code = Code.RESOURCE_EXHAUSTED
 
-
-class Unavailable(ServiceError):
+class Unavailable(ServiceError, code=Code.UNAVAILABLE):
     """Try the same again after `retry_after`."""
 
-    code = Code.UNAVAILABLE
 
-
-class DeadlineExceeded(ServiceError):
+class DeadlineExceeded(ServiceError, code=Code.DEADLINE_EXCEEDED):
     """The caller's time is used up."""
 
-    code = Code.DEADLINE_EXCEEDED
 
-
-class Unauthenticated(ServiceError):
+class Unauthenticated(ServiceError, code=Code.UNAUTHENTICATED):
     """The caller did not say who it is."""
 
-    code = Code.UNAUTHENTICATED
 
-
-class PermissionDenied(ServiceError):
+class PermissionDenied(ServiceError, code=Code.PERMISSION_DENIED):
     """The caller may not do this."""
 
-    code = Code.PERMISSION_DENIED
 
-
-class Unimplemented(ServiceError):
+class Unimplemented(ServiceError, code=Code.UNIMPLEMENTED):
     """This server has no such call."""
 
-    code = Code.UNIMPLEMENTED
 
-
-class DataLoss(ServiceError):
+class DataLoss(ServiceError, code=Code.DATA_LOSS):
     """Stored data is damaged."""
 
-    code = Code.DATA_LOSS
 
-
-class Internal(ServiceError):
+class Internal(ServiceError, code=Code.INTERNAL):
     """Our own mistake."""
-
-    code = Code.INTERNAL
 
 
 BY_CODE: Mapping[Code, type[ServiceError]] = MappingProxyType(
-    {
-        error.code: error
-        for error in (
-            InvalidArgument,
-            OutOfRange,
-            NotFound,
-            AlreadyExists,
-            FailedPrecondition,
-            Aborted,
-            ResourceExhausted,
-            Unavailable,
-            DeadlineExceeded,
-            Unauthenticated,
-            PermissionDenied,
-            Unimplemented,
-            DataLoss,
-            Internal,
-        )
-    }
     # What a peer answers without meaning it: a call that it dropped, and a bug of its own.
-    | {Code.CANCELLED: Unavailable, Code.UNKNOWN: Internal}
+    {**_by_code, Code.CANCELLED: Unavailable, Code.UNKNOWN: Internal}
 )
 """The error of each code except OK. Complete, and tested to be."""

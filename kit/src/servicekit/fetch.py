@@ -1,6 +1,6 @@
-"""Files fetched from addresses that strangers give (extra `fetch`).
+"""Files fetched from untrusted addresses (extra `fetch`).
 
-A stranger's address must not become a way into this network (server-side request forgery). So:
+An untrusted address must not become a way into this network (server-side request forgery). So:
 only allowed schemes and hosts; no credentials in the address; the name is resolved here, every
 address of it has to be public, and the connection goes to the address that was checked, under the
 name that was asked for, so that a second DNS answer counts for nothing; each redirect is judged in

@@ -61,13 +61,11 @@ class Observing:
     def add_generic_rpc_handlers(
         self, handlers: Sequence[grpc.GenericRpcHandler[Any, Any]]
     ) -> None:
-        """See grpc.aio.Server."""
         self._server.add_generic_rpc_handlers(
             tuple(_Generic(self._service, handler) for handler in handlers)
         )
 
     def add_registered_method_handlers(self, name: str, handlers: Mapping[str, Any]) -> None:
-        """See grpc.aio.Server."""
         self._server.add_registered_method_handlers(  # type: ignore[attr-defined]
             name,
             {
@@ -95,14 +93,9 @@ class _Generic(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
 
 def _wrapped(service: str, method: str, handler: Any) -> Any:
-    if handler.request_streaming and handler.response_streaming:
-        inner, make = handler.stream_stream, grpc.stream_stream_rpc_method_handler
-    elif handler.response_streaming:
-        inner, make = handler.unary_stream, grpc.unary_stream_rpc_method_handler
-    elif handler.request_streaming:
-        inner, make = handler.stream_unary, grpc.stream_unary_rpc_method_handler
-    else:
-        inner, make = handler.unary_unary, grpc.unary_unary_rpc_method_handler
+    ways = (handler.request_streaming, handler.response_streaming)
+    kind = "_".join("stream" if streams else "unary" for streams in ways)
+    inner, make = getattr(handler, kind), getattr(grpc, f"{kind}_rpc_method_handler")
     wrap = _wrap_stream if inspect.isasyncgenfunction(inner) else _wrap_call
     read = _each_well_formed if handler.request_streaming else _well_formed
     return make(
@@ -258,11 +251,11 @@ class _Observed:
             return
         if not isinstance(error, Exception | asyncio.CancelledError):
             return
-        told = _told(error)
-        self.end(told.code, error)
-        status = to_status(told)
+        reported = _reported(error)
+        self.end(reported.code, error)
+        status = to_status(reported)
         await self._context.abort(
-            getattr(grpc.StatusCode, told.code),
+            getattr(grpc.StatusCode, reported.code),
             status.message,
             (*_trailer(), (DETAILS_KEY, status.SerializeToString())),
         )
@@ -274,8 +267,8 @@ def _trailer() -> tuple[tuple[str, str], ...]:
     return ((REQUEST_ID_KEY, telemetry.request_id.get()), (VERSION_KEY, _VERSION))
 
 
-def _told(error: BaseException) -> ServiceError:
-    """What the caller is told of `error`."""
+def _reported(error: BaseException) -> ServiceError:
+    """What the caller gets for `error`."""
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, NotImplementedError):
@@ -300,12 +293,8 @@ def _own_code(context: Any) -> Code:
     code = context.code()
     if not code:
         return Code.OK
-    if isinstance(code, grpc.StatusCode):
-        return Code(code.name)
-    for candidate in grpc.StatusCode:
-        if candidate.value[0] == code:
-            return Code(candidate.name)
-    return Code.OK
+    matching = (each for each in grpc.StatusCode if code in (each, each.value[0]))
+    return next((Code(each.name) for each in matching), Code.OK)
 
 
 def outgoing_metadata() -> dict[str, str]:

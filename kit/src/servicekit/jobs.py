@@ -32,9 +32,6 @@ class JobState(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-_OPEN = (JobState.PENDING, JobState.RUNNING)
-
-
 class JobNotFound(NotFound, reason="JOB_NOT_FOUND"):
     """There is no job of this id."""
 

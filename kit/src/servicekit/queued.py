@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What is told of a queue."""
+    """What is reported of a queue."""
 
     kept: Counter
     dropped: Counter
@@ -41,7 +41,7 @@ class Batches(Generic[T]):
     """What goes together."""
 
     key: Callable[[T], Hashable]
-    """What tells an item from another."""
+    """What distinguishes an item from another."""
     load: Callable[[T], int]
     """How much of the queue's room it takes."""
     group: Callable[[T], Hashable] = lambda _: None

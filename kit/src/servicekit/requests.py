@@ -51,8 +51,8 @@ class CatalogNotFound(NotFound, reason="CATALOG_NOT_FOUND"):
 
 def describe(violations: Collection[FieldViolation]) -> str:
     """The first few violations as one line for people."""
-    told = "; ".join(f"{each.field}: {each.description}" for each in list(violations)[:3])
-    return f"{told}; and {len(violations) - 3} more" if len(violations) > 3 else told
+    shown = "; ".join(f"{each.field}: {each.description}" for each in list(violations)[:3])
+    return f"{shown}; and {len(violations) - 3} more" if len(violations) > 3 else shown
 
 
 def enter(catalog_id: str, request_id: str, declared: Collection[str]) -> str:

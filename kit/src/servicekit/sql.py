@@ -160,9 +160,9 @@ class Database:
         While it stays the same, nothing was committed, and what was read is still what a read would
         find: take the number first, then read, or take it within the `work` of `read_here`, where
         it is that of the very state which `work` sees. It may also change when nothing was
-        committed, and means nothing to another Database or process. A file of SQLite tells it
+        committed, and means nothing to another Database or process. A file of SQLite reports it
         within microseconds, also to an event loop. None on other stores, and when the file can't
-        be read: whoever reads is then told what is wrong.
+        be read: whoever reads then gets what is wrong.
         """
         if self._here is None:
             return None

@@ -46,7 +46,7 @@ def to_status(error: ServiceError) -> status_pb2.Status:
 
 
 def from_status(status: status_pb2.Status) -> ServiceError:
-    """The error that `status` tells. Without an ErrorInfo its reason is the code's name.
+    """The error that `status` reports. Without an ErrorInfo its reason is the code's name.
 
     Raises ValueError for a status of code OK, which is no error.
     """
@@ -78,7 +78,7 @@ def from_status(status: status_pb2.Status) -> ServiceError:
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> ServiceError:
-    """The error that a peer told, or that the transport made up.
+    """The error that a peer reported, or that the transport made up.
 
     A transport's own text names addresses and internals, so it is not taken over: raise the
     result `from error` to keep it for the log.

@@ -88,18 +88,12 @@ class Stages:
         try:
             yield
         finally:
-            duration = self._clock() - start
-            self._stages.append(Stage(name, start - self._origin, duration))
-            _stage_seconds(self._service, name).observe(duration)
+            self.record(name, start - self._origin, self._clock() - start)
 
     def record(self, name: str, start: float, duration: float) -> None:
-        """Take down a part of ours that was timed in another process; as `measure` does."""
+        """Take down a part that was timed elsewhere, in another process for one."""
         self._stages.append(Stage(name, start, duration))
         _stage_seconds(self._service, name).observe(duration)
-
-    def add(self, stage: Stage) -> None:
-        """Take over a stage that was timed elsewhere, such as by a peer. No metric."""
-        self._stages.append(stage)
 
     @property
     def elapsed(self) -> float:
@@ -150,7 +144,7 @@ _lines: Lines | None = None
 _calls_are_logged = False
 
 _process: dict[str, int] = {}
-"""What tells the lines of this process from those of others that serve the same port."""
+"""What distinguishes the lines of this process from those of others that serve the same port."""
 
 
 def number_lines(process: int) -> None:

@@ -60,7 +60,7 @@ def test_the_table_shows_the_answer_and_explains_it(gateway: FakeGateway) -> Non
     assert "ranking did not answer: this is the order of similarity" in text
     assert "Fallback: order of similarity" in text
     assert "Not in the catalog: gone" in text
-    assert "1.5 s behind the catalogue; 3 photos wait" in text
+    assert "1.5 s behind the catalog; 3 photos pending embedding" in text
 
 
 def test_json_is_the_whole_message_in_the_standard_mapping(gateway: FakeGateway) -> None:
@@ -71,7 +71,7 @@ def test_json_is_the_whole_message_in_the_standard_mapping(gateway: FakeGateway)
     assert json.loads(result.stdout)["noGoodMatch"] is False
 
 
-def test_a_refusal_ends_with_1_and_names_option_and_mend(gateway: FakeGateway, photo: Path) -> None:
+def test_a_refusal_ends_with_1_and_names_option_and_fix(gateway: FakeGateway, photo: Path) -> None:
     refused = status(
         code_pb2.INVALID_ARGUMENT,
         "not a photo",
@@ -202,9 +202,9 @@ def test_wrong_usage_ends_with_2_and_names_the_culprit(
 ) -> None:
     result = call(*arguments)
     assert result.exit_code == 2
-    told = " ".join(result.stderr.replace("│", " ").split())
-    assert culprit in told
-    assert not re.search("Value error|Input should|%Y|range", told), "the library's own words"
+    printed = " ".join(result.stderr.replace("│", " ").split())
+    assert culprit in printed
+    assert not re.search("Value error|Input should|%Y|range", printed), "the library's own words"
     assert result.stdout == ""
 
 
@@ -222,13 +222,13 @@ def test_a_healthy_suite_is_0_and_shows_its_figures(gateway: FakeGateway) -> Non
     assert result.exit_code == 0
     text = flat(result.output)
     for figure in (
-        *("gateway answers", "products in the catalogue: 100", "99 in the index"),
-        *("1 wait for their vector", "not known could not be embedded", "scenes: default"),
+        *("gateway answers", "products in the catalog: 100", "99 in the index"),
+        *("1 pending embedding", "not known could not be embedded", "scenes: default"),
     ):
         assert figure in text
 
 
-def test_status_tells_how_much_searches_find(gateway: FakeGateway) -> None:
+def test_status_shows_how_much_searches_find(gateway: FakeGateway) -> None:
     gateway.status.recall.add(plan="graph", filter_class="none", k=200, recall=1, upper=1)
     gateway.status.recall.add(
         plan="graph",
@@ -272,7 +272,7 @@ def test_help_teaches_the_exit_codes_and_examples() -> None:
     assert "sightline recommend --image" in flat(call("recommend", "--help").output)
 
 
-def test_every_mend_is_for_a_reason_that_the_docs_or_the_client_name() -> None:
+def test_every_fix_is_for_a_reason_that_the_docs_or_the_client_name() -> None:
     rows = re.findall(r"^\| ([A-Z_, ]+) \|", ERRORS, re.MULTILINE)
     documented = {reason for row in rows for reason in row.split(", ")}
     assert len(documented) > 20

@@ -106,7 +106,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_a_batch_keeps_its_order_and_tells_errors_by_line(
+def test_a_batch_keeps_its_order_and_shows_errors_by_line(
     gateway: FakeGateway, tmp_path: Path
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(b"jpeg")
@@ -174,13 +174,13 @@ def test_a_batch_whose_suite_goes_away_ends_and_keeps_what_is_done(
     command = ("recommend", "--batch", str(source), "--out", str(out), "--in-flight", "2")
     result = call(gateway, *command, "--json")
     assert (result.exit_code, result.stdout) == (1, "")
-    told = flat(result.stderr)
-    assert told.count("The suite does not answer (GATEWAY_UNREACHABLE): trying for") == 1
-    assert told.count("GATEWAY_UNREACHABLE: no gateway answers") == 1
+    printed = flat(result.stderr)
+    assert printed.count("The suite does not answer (GATEWAY_UNREACHABLE): trying for") == 1
+    assert printed.count("GATEWAY_UNREACHABLE: no gateway answers") == 1
     # Two are in flight, so either of lines 2 and 3 may be the last call that is answered.
     done = [answer["id"] for answer in lines(out)]
     assert done in ([0, 1], [0, 1, 2])
-    assert f"{len(done)} lines are done and kept in" in told
+    assert f"{len(done)} lines are done and kept in" in printed
     assert len(gateway.requests["Recommend"]) < 40, "it went on line by line"
 
 

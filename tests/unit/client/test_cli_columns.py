@@ -54,6 +54,39 @@ def test_a_map_is_said_column_by_column(tmp_path: Path) -> None:
     assert "2 products are good" in said
 
 
+def test_a_constant_of_a_column_that_the_file_lacks_is_refused(tmp_path: Path) -> None:
+    file = shop(tmp_path)
+    pairs = ("--map", "nr=id", "--map", "name=title", "--map", "price_eur=price")
+    code, said = looked(file, *pairs, "--set", "currency=EUR", "--set", "images={NAME}.jpg")
+    assert code == 1
+    assert "--set images={NAME}.jpg speaks of the column 'NAME', which shop.csv does not" in said
+    assert "Fix: there are id, title, price" in said
+
+
+def test_a_constant_may_speak_of_one_that_was_set_before(tmp_path: Path) -> None:
+    file = tmp_path / "clicks.jsonl"
+    file.write_text('{"product_id": "a", "user_id": "u"}\n')
+    constants = ("--set", "type=VIEW", "--set", "event_id={type}-{user_id}-{product_id}")
+    result = CliRunner().invoke(
+        app, ["events", "import", str(file), "--target", "127.0.0.1:1", *constants]
+    )
+    assert "speaks of" not in result.stderr
+    wrong = ("--set", "event_id={NAME}", "--set", "type=VIEW")
+    result = CliRunner().invoke(
+        app, ["events", "import", str(file), "--target", "127.0.0.1:1", *wrong]
+    )
+    said = " ".join(result.stderr.split())
+    assert result.exit_code == 1
+    assert "--set event_id={NAME} speaks of the column 'NAME', which clicks.jsonl does not" in said
+    assert "there are event_id, type, product_id" in said
+
+
+def test_a_constant_may_be_json(tmp_path: Path) -> None:
+    file = tmp_path / "shop.csv"
+    file.write_text("id,title\n1,A\n")
+    assert looked(str(file), "--set", 'attributes={"country": "Italy"}')[0] == 0
+
+
 @pytest.mark.parametrize(
     ("name", "words", "count"),
     [

@@ -133,7 +133,9 @@ def test_a_full_disk_is_wrong(tmp_path: Path, port: int) -> None:
     assert found.problem.startswith(f"2.0 GiB are free on the disk of {tmp_path}")
 
 
-def test_no_gateway_is_told_from_another_program_in_its_place(tmp_path: Path, port: int) -> None:
+def test_no_gateway_is_distinguished_from_another_program_in_its_place(
+    tmp_path: Path, port: int
+) -> None:
     (taken,) = unreachable(f"127.0.0.1:{port}", None)
     assert "is no gateway, or hangs" in taken.problem
     (silent,) = unreachable(f"127.0.0.1:{free_port()}", None)

@@ -29,7 +29,7 @@ def test_events_are_imported_once_however_often(
     path.write_text(EVENTS + rows)
     first = line("events", "import", str(path))
     assert first.exit_code == 0, first.output
-    assert "2,500 new, 0 there already" in first.stdout
+    assert "2,500 new, 0 duplicates" in first.stdout
     again = json.loads(line("events", "import", str(path), "--json").stdout)
     assert (again["writtenCount"], again["duplicateCount"]) == (0, 2500)
     sizes = sorted(len(request.events) for request in gateway.requests["WriteEvents"])
@@ -37,7 +37,7 @@ def test_events_are_imported_once_however_often(
     assert gateway.events["e7"].event_time.seconds == 1772366400
 
 
-def test_bad_events_are_told_by_row_and_never_end_the_rest(
+def test_bad_events_are_reported_by_row_and_never_end_the_rest(
     line: Line, gateway: FakeGateway, tmp_path: Path
 ) -> None:
     path = tmp_path / "e.csv"
@@ -61,7 +61,7 @@ def test_bad_events_are_told_by_row_and_never_end_the_rest(
     assert [row.split(",")[0] for row in kept] == ["event_id", "e2", "e3", "e4", "e5"]
 
 
-def test_only_the_first_refused_rows_are_told_one_by_one(
+def test_only_the_first_refused_rows_are_reported_one_by_one(
     line: Line, gateway: FakeGateway, tmp_path: Path
 ) -> None:
     path = tmp_path / "e.csv"
@@ -88,7 +88,7 @@ def test_a_row_with_half_a_character_is_kept_and_never_ends_the_rest(
 
 
 @pytest.mark.parametrize("command", ["events import", "products offers"])
-def test_a_suite_that_is_away_is_waited_for_and_it_is_told_once(
+def test_a_suite_that_is_away_is_waited_for_and_it_is_reported_once(
     line: Line, gateway: FakeGateway, tmp_path: Path, command: str
 ) -> None:
     path = tmp_path / "f.csv"
@@ -146,7 +146,7 @@ def test_products_of_a_parquet_file_are_imported_and_the_bad_ones_kept(
     assert again[2]["price"] == [["float", "nan"]]
 
 
-def test_events_of_a_parquet_file_are_imported_and_naive_times_told_how_to_mend(
+def test_events_of_a_parquet_file_are_imported_and_naive_times_reported_with_the_fix(
     line: Line, gateway: FakeGateway, tmp_path: Path
 ) -> None:
     naive = pa.array([1772366400_000_000_001, None], pa.int64()).cast(pa.timestamp("ns"))
@@ -208,7 +208,7 @@ def test_a_visitor_becomes_a_customer(line: Line, gateway: FakeGateway) -> None:
     assert request.to.user_id == "u7"
 
 
-def test_events_are_exported_and_the_folder_told(line: Line, gateway: FakeGateway) -> None:
+def test_events_are_exported_and_the_folder_shown(line: Line, gateway: FakeGateway) -> None:
     gateway.fail("ExportEvents", status(code_pb2.UNAVAILABLE, "lost"))
     gateway.job_states[-1].results.add(name="folder", value="s3://bucket/exports/default/1")
     result = line("events", "export", "--since", "2026-01-01", "--type", "click", "--type", "VIEW")

@@ -1,4 +1,4 @@
-"""Products are imported whole, whatever interrupts, and what is wrong is told by its row."""
+"""Products are imported whole, whatever interrupts, and what is wrong is reported by its row."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def test_a_file_is_imported_with_its_photos_and_closed(shop: Shop) -> None:
     assert not (shop.folder / "wines.rejected.csv").exists()
 
 
-def test_bad_rows_are_told_by_number_and_kept_to_be_mended(shop: Shop) -> None:
+def test_bad_rows_are_reported_by_number_and_kept_to_be_fixed(shop: Shop) -> None:
     shop.gateway.refused["w5"] = status(
         code_pb2.INVALID_ARGUMENT,
         "not a photo",
@@ -63,7 +63,7 @@ def test_bad_rows_are_told_by_number_and_kept_to_be_mended(shop: Shop) -> None:
     ]
 
 
-def test_rejected_rows_can_be_mended_and_imported_again(shop: Shop) -> None:
+def test_rejected_rows_can_be_fixed_and_imported_again(shop: Shop) -> None:
     shop.write("w1,Good,", "w2,Photo to come,b.jpg")
     assert shop.run().exit_code == 1
     (shop.folder / "b.jpg").write_bytes(b"B")
@@ -72,12 +72,12 @@ def test_rejected_rows_can_be_mended_and_imported_again(shop: Shop) -> None:
     assert shop.gateway.products["w2"].images[0].content == b"B"
 
 
-def test_a_file_of_rejected_rows_that_somebody_mends_is_not_overwritten(shop: Shop) -> None:
+def test_a_file_of_rejected_rows_that_somebody_fixes_is_not_overwritten(shop: Shop) -> None:
     shop.write("w2,No photo,none.jpg")
     shop.run()
-    (shop.folder / "wines.rejected.csv").write_text("mended")
+    (shop.folder / "wines.rejected.csv").write_text("fixed")
     shop.run()
-    assert (shop.folder / "wines.rejected.csv~").read_text() == "mended"
+    assert (shop.folder / "wines.rejected.csv~").read_text() == "fixed"
 
 
 def test_an_import_that_was_interrupted_goes_on_and_comes_to_the_same(shop: Shop) -> None:
@@ -130,15 +130,17 @@ def test_the_same_file_again_is_a_new_import_with_the_same_result(shop: Shop) ->
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])
-def test_one_photo_for_many_products_is_told_with_its_rows(
+def test_one_photo_for_many_products_is_reported_with_its_rows(
     shop: Shop, more: tuple[str, ...]
 ) -> None:
     shop.write("w1,One,a.jpg", "w2,Two,a.jpg", "w3,Three,a.jpg", "w4,Four,")
     result = shop.run(*more)
     assert result.exit_code == 0
-    told = flat(result.stderr)
-    assert "2 products have a photo that another one has (row 2 has that of row 1, a.jpg)" in told
-    assert "leave images empty" in told
+    printed = flat(result.stderr)
+    assert (
+        "2 products have a photo that another one has (row 2 has that of row 1, a.jpg)" in printed
+    )
+    assert "leave images empty" in printed
 
 
 def test_variants_may_share_their_photo(shop: Shop) -> None:
@@ -172,14 +174,14 @@ def test_a_suite_that_is_away_for_a_moment_is_waited_for(shop: Shop) -> None:
     assert "w1" in shop.gateway.products
 
 
-def test_a_wait_for_the_suite_is_told_once(shop: Shop) -> None:
+def test_a_wait_for_the_suite_is_reported_once(shop: Shop) -> None:
     shop.write(*(f"w{n},Wine," for n in range(400)))
     shop.gateway.fail("ImportProducts", *[AWAY] * 20)  # all four batches under way meet it
     result = shop.run()
     assert result.exit_code == 0, result.output
     assert len(shop.gateway.products) == 400
-    told = r"The suite does not answer \(GATEWAY_UNREACHABLE\): trying for 1[12]\d s more\."
-    assert re.fullmatch(told, flat(result.stderr))
+    printed = r"The suite does not answer \(GATEWAY_UNREACHABLE\): trying for 1[12]\d s more\."
+    assert re.fullmatch(printed, flat(result.stderr))
 
 
 def test_a_row_that_is_not_decided_yet_is_sent_again(shop: Shop) -> None:
@@ -229,7 +231,7 @@ def test_json_lines_rejects_to_json_lines(shop: Shop) -> None:
     }
 
 
-def test_json_tells_the_figures(shop: Shop) -> None:
+def test_json_shows_the_figures(shop: Shop) -> None:
     shop.write("w1,One,", "w2,Two,none.jpg")
     facts = shop.facts()
     assert facts["state"]["storedCount"] == "1"
@@ -265,14 +267,14 @@ def test_wrong_usage_is_2_and_names_the_culprit(
     assert culprit in result.stderr
 
 
-def test_a_file_that_can_not_be_used_is_1_with_the_mend(shop: Shop) -> None:
+def test_a_file_that_can_not_be_used_is_1_with_the_fix(shop: Shop) -> None:
     shop.write("w1,One", header="id,titel")
     result = shop.run()
     assert result.exit_code == 1
     assert "did you mean 'title'?" in flat(result.stderr)
 
 
-def test_a_folder_that_can_not_be_written_to_is_told_and_no_traceback(shop: Shop) -> None:
+def test_a_folder_that_can_not_be_written_to_is_reported_and_no_traceback(shop: Shop) -> None:
     shop.write("w2,No photo,none.jpg")
     if os.geteuid() == 0:
         (shop.folder / "wines.rejected.csv").mkdir()  # root may write anywhere

@@ -52,7 +52,7 @@ def test_full_deletes_nothing_while_a_row_has_no_id_that_can_be_read(shop: Shop)
     assert set(shop.gateway.products) == {"w1", "w2"}
 
 
-def test_a_part_of_a_catalogue_is_never_imported_as_the_whole(shop: Shop) -> None:
+def test_a_part_of_a_catalog_is_never_imported_as_the_whole(shop: Shop) -> None:
     (shop.folder / "wines.rejected.csv").write_text("id,title\n1,a\n")
     result = shop.run("--mode", "full", file="wines.rejected.csv")
     assert result.exit_code == 2

@@ -58,7 +58,7 @@ def calls(gateway: FakeGateway) -> list[str]:
 # The client
 
 
-async def test_a_generation_is_told_as_plain_values(
+async def test_a_generation_is_reported_as_plain_values(
     client: SightlineClient, gateway: FakeGateway
 ) -> None:
     parameters = IndexParameters(IndexKind.HNSW, m=8, ef=64)
@@ -122,8 +122,8 @@ async def test_creating_and_rolling_back_are_tried_once(
 def test_generations_are_listed_with_their_state(line: Line, gateway: FakeGateway) -> None:
     gateway.generations["visual-v1-1"].verification.CopyFrom(gateway.verification)
     text = flat(line("list").stdout)
-    for told in ("visual-v1-1", "active", "flat cosine", "passed", "99", "?"):
-        assert told in text
+    for words in ("visual-v1-1", "active", "flat cosine", "passed", "99", "?"):
+        assert words in text
     found = json.loads(line("list", "--json").stdout)
     assert found["generations"][0]["spaceVersion"] == "v1"
 

@@ -61,7 +61,7 @@ def test_a_model_without_evidence_is_kept_and_what_is_missing_is_said(
 
 
 @pytest.mark.parametrize("options", [(), ("--promote",)])
-def test_training_that_fails_or_is_cancelled_is_told_once(
+def test_training_that_fails_or_is_cancelled_is_reported_once(
     line: Line, gateway: FakeGateway, options: tuple[str, ...]
 ) -> None:
     ended = too_little(gateway)

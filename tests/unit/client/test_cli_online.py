@@ -21,20 +21,20 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_the_online_report_tells_each_figure_in_words(gateway: FakeGateway) -> None:
+def test_the_online_report_shows_each_figure_in_words(gateway: FakeGateway) -> None:
     assert "No answer is on record." in online(gateway).stdout
     assert "No event of this time carries" in flat(online(gateway).stdout)
     gateway.online_report = report()
-    told = flat(online(gateway, "--days", "28", "--conversion-days", "2").stdout)
+    printed = flat(online(gateway, "--days", "28", "--conversion-days", "2").stdout)
     assert gateway.requests["GetOnlineReport"][-1].days == 28
-    assert "m1 home blue 9 (8) 80 clicked 5.00% 2.00% to 9.00% 4" in told
-    assert "bought 0.00% 0.00% to 0.00% 0" in told
-    assert "within 2 days after the click" in told
-    assert "6 clicked and 0 bought products" in told
-    assert "2 of 7 events" in told
-    assert "SNIPS 0.0500 0.0200 to 0.0900" in told
-    assert "raw_score: NOT MEASURED: too few" in told
-    assert "DRIFT Red 60%, was 30%" in told
+    assert "m1 home blue 9 (8) 80 clicked 5.00% 2.00% to 9.00% 4" in printed
+    assert "bought 0.00% 0.00% to 0.00% 0" in printed
+    assert "within 2 days after the click" in printed
+    assert "6 clicked and 0 bought products" in printed
+    assert "2 of 7 events" in printed
+    assert "SNIPS 0.0500 0.0200 to 0.0900" in printed
+    assert "raw_score: NOT MEASURED: too few" in printed
+    assert "DRIFT Red 60%, was 30%" in printed
     shown = json.loads(online(gateway, "--json").stdout)
     assert shown["groups"][0]["clickThrough"]["count"] == "4"
 

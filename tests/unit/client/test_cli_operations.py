@@ -98,12 +98,12 @@ def test_a_purge_of_products_counts_first(line: Line, gateway: FakeGateway) -> N
     assert not gateway.products
 
 
-def test_what_waits_for_its_vector_is_told(line: Line, gateway: FakeGateway) -> None:
-    assert "1 wait for their vector" in flat(line("products", "status").stdout)
+def test_what_waits_for_its_vector_is_reported(line: Line, gateway: FakeGateway) -> None:
+    assert "1 pending embedding" in flat(line("products", "status").stdout)
     gateway.status.pending_images = 0
     assert line("products", "status", "--wait").exit_code == 0
     gateway.status.pending_texts = 27_000
-    assert "27,000 wait for their vector" in flat(line("products", "status").stdout)
+    assert "27,000 pending embedding" in flat(line("products", "status").stdout)
     gateway.status.products = -1
     assert line("products", "status").exit_code == 1
 
@@ -124,7 +124,7 @@ def test_a_wait_for_vectors_says_how_to_stop_and_outlives_a_passing_failure(
     monkeypatch.setattr(products, "Patience", Waiting)
     result = line("products", "status", "--wait")
     assert result.exit_code == 0, result.output
-    assert "0 wait for their vector" in flat(result.stdout)
+    assert "0 pending embedding" in flat(result.stdout)
     first, second = result.stderr.splitlines()
     assert first == "Waiting for vectors. Ctrl-C ends the wait; the suite goes on."
     assert re.fullmatch(r"The suite is not ready \(DRAINING\): trying for 1[12]\d s more\.", second)
@@ -196,5 +196,5 @@ def test_a_shell_can_learn_the_commands() -> None:
     assert "products" in listed.output
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_reported() -> None:
     assert CliRunner().invoke(app, ["--version"]).output.strip() == "0.8.0"

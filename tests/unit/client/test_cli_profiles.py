@@ -55,35 +55,37 @@ def ann() -> pb.ShopperProfile:
     )
 
 
-def test_a_shoppers_profile_is_told_with_what_it_rests_on(gateway: FakeGateway) -> None:
+def test_a_shoppers_profile_is_reported_with_what_it_rests_on(gateway: FakeGateway) -> None:
     gateway.shopper_profile = ann()
-    told = flat(profiles(gateway, "show", "ann", "--language", "zh").stdout)
+    printed = flat(profiles(gateway, "show", "ann", "--language", "zh").stdout)
     asked = gateway.requests["GetShopperProfile"][-1]
     assert (asked.shopper.user_id, asked.language_code, asked.catalog_id) == ("ann", "zh", "shop")
-    assert "Taken for a robot" in told
-    assert "2 visits, 2.0 a week. From 4 events, 1 purchase among them." in told
-    assert "Group 2: People who like Red (40% of all)." in told
-    assert "Shared with consent: age_band 25-34." in told
-    assert "Hidden or rated low: w1." in told
-    assert "You often choose from Red 0.50 75% 25% 3 r0, r1, r2, r3, r4 and 2 more" in told
+    assert "Taken for a robot" in printed
+    assert "2 visits, 2.0 a week. From 4 events, 1 purchase among them." in printed
+    assert "Group 2: People who like Red (40% of all)." in printed
+    assert "Shared with consent: age_band 25-34." in printed
+    assert "Hidden or rated low: w1." in printed
+    assert "You often choose from Red 0.50 75% 25% 3 r0, r1, r2, r3, r4 and 2 more" in printed
     shown = json.loads(profiles(gateway, "show", "ann", "--json").stdout)
     assert shown["affinities"][0]["kind"] == "KIND_CATEGORY"
 
 
-def test_a_stranger_is_told_as_one_and_a_visitor_is_asked_for(gateway: FakeGateway) -> None:
-    told = flat(profiles(gateway, "show", "cookie", "--visitor").stdout)
+def test_an_unknown_shopper_is_shown_as_one_and_a_visitor_is_asked_for(
+    gateway: FakeGateway,
+) -> None:
+    printed = flat(profiles(gateway, "show", "cookie", "--visitor").stdout)
     assert gateway.requests["GetShopperProfile"][-1].shopper.visitor_id == "cookie"
-    assert told == "Never did anything. No model serves: nothing can be said of tastes."
+    assert printed == "Never did anything. No model serves: nothing can be said of tastes."
 
 
-def test_a_products_profile_is_told_in_sentences(gateway: FakeGateway) -> None:
+def test_a_products_profile_is_reported_in_sentences(gateway: FakeGateway) -> None:
     gateway.product_profile = pb.ProductProfile(
         product_id="r1", texts=["It belongs to Red", "It is by A"], popularity=0.25, trend=1
     )
-    told = flat(profiles(gateway, "product", "r1").stdout)
+    printed = flat(profiles(gateway, "product", "r1").stdout)
     assert gateway.requests["GetProductProfile"][-1].product_id == "r1"
-    assert told.startswith("It belongs to Red. It is by A. Popularity 25%")
-    assert "2.00 times as before" in told
+    assert printed.startswith("It belongs to Red. It is by A. Popularity 25%")
+    assert "2.00 times as before" in printed
 
 
 def test_attributes_are_sent_with_consent_and_withdrawn_without(gateway: FakeGateway) -> None:
@@ -105,14 +107,14 @@ def test_nothing_is_sent_without_consent_or_value(
     assert not gateway.requests["SetShopperAttributes"]
 
 
-def test_groups_are_told_with_how_clear_they_are(gateway: FakeGateway) -> None:
+def test_groups_are_reported_with_how_clear_they_are(gateway: FakeGateway) -> None:
     assert "No groups are known: no model serves." in profiles(gateway, "segments").stdout
     gateway.segments = pb.ListSegmentsResponse(
         segments=[SEGMENT], silhouette=0.1, model_version="m1"
     )
-    told = flat(profiles(gateway, "segments").stdout)
-    assert "Group 2: People who like Red (40% of all)." in told
-    assert "Silhouette 0.10: one crowd, cut into parts." in told
+    printed = flat(profiles(gateway, "segments").stdout)
+    assert "Group 2: People who like Red (40% of all)." in printed
+    assert "Silhouette 0.10: one crowd, cut into parts." in printed
 
 
 async def test_the_client_gives_profiles_as_plain_values(gateway: FakeGateway) -> None:

@@ -35,9 +35,9 @@ def on_a_terminal(*arguments: str) -> tuple[int, str, str]:
         except OSError:  # the other end is closed
             pass
         assert process.stdout is not None
-        told = process.stdout.read().decode()
+        printed = process.stdout.read().decode()
     os.close(ours)
-    return process.returncode, told, _CONTROL.sub("", shown.decode())
+    return process.returncode, printed, _CONTROL.sub("", shown.decode())
 
 
 def test_an_import_shows_rows_their_speed_and_the_time_that_is_left(
@@ -47,9 +47,11 @@ def test_an_import_shows_rows_their_speed_and_the_time_that_is_left(
     path = tmp_path / "wines.csv"
     rows = "".join(f"w{n},Wine,{'-1' if n == 5 else ''},EUR\n" for n in range(2000))
     path.write_text(f"id,title,price,currency\n{rows}")
-    code, told, shown = on_a_terminal("products", "import", str(path), "--target", gateway.target)
+    code, printed, shown = on_a_terminal(
+        "products", "import", str(path), "--target", gateway.target
+    )
     assert code == 1, shown
-    assert "1,999 products stored" in told
+    assert "1,999 products stored" in printed
     assert "importing" in shown
     (*early, last) = re.findall(r"([\d,]+) rows, ([\d,]+)/s, 1 refused", shown)
     assert last[0] == "2,000"
@@ -93,7 +95,7 @@ def test_work_that_asks_or_looks_long_is_not_silent(
     (tmp_path / "shop").mkdir()
     for number in range(5):
         (tmp_path / "shop" / f"{number}.jpg").write_bytes(b"jpeg")
-    code, told, shown = on_a_terminal("products", *arguments, "--target", gateway.target)
+    code, printed, shown = on_a_terminal("products", *arguments, "--target", gateway.target)
     assert words in shown
-    assert words not in told
+    assert words not in printed
     assert code == 0, shown

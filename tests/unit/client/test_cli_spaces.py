@@ -35,7 +35,7 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
-async def test_spaces_are_told_as_plain_values(
+async def test_spaces_are_reported_as_plain_values(
     client: SightlineClient, gateway: FakeGateway
 ) -> None:
     job = await client.fit_space(backbone="lite2", seed=7, shopper_photo_tags=["phone"])
@@ -103,7 +103,7 @@ def test_spaces_are_listed_and_shown_with_their_evidence(line: Line) -> None:
     assert "candidate" in listed
     assert "inconclusive" in listed
     shown = flat(line("show", MODEL).stdout)
-    for told in (
+    for words in (
         "INCONCLUSIVE",
         "too few photos",
         "0.819",
@@ -111,7 +111,7 @@ def test_spaces_are_listed_and_shown_with_their_evidence(line: Line) -> None:
         "-0.010",
         "efficientnet_lite0",
     ):
-        assert told in shown
+        assert words in shown
     assert json.loads(line("show", VERSION, "--json").stdout)["model"] == MODEL
     missing = line("show", "none")
     assert missing.exit_code == 1

@@ -58,7 +58,7 @@ def test_a_reader_that_goes_away_is_not_complained_of(gateway: FakeGateway) -> N
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_text_from_a_catalogue_cannot_steer_the_terminal(gateway: FakeGateway) -> None:
+def test_text_from_a_catalog_cannot_steer_the_terminal(gateway: FakeGateway) -> None:
     gateway.recommendation.results[0].product.title = "\x1b[31mred\x1b[0m [bold]x[/bold]\x07"
     output = call("recommend", "--target", gateway.target).output
     assert "\x1b" not in output

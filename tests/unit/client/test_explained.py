@@ -93,7 +93,7 @@ def test_the_table_says_what_each_part_comes_from_and_what_moved_it() -> None:
     assert "the last product shown, wine-1: 1.0000" in text
 
 
-def test_a_filtered_product_tells_what_it_has() -> None:
+def test_a_filtered_product_shows_what_it_has() -> None:
     value = explanation(score=None, last_shown=None, branches=[])
     text = rendered(explained.explanation(value))
     assert "it has price: 12.50 EUR the condition: filter.comparison" in text
@@ -116,7 +116,7 @@ async def test_an_error_is_typed(client: SightlineClient, gateway: FakeGateway) 
         await client.explain("wine-2", scene="nope")
 
 
-def test_the_command_asks_and_tells(gateway: FakeGateway) -> None:
+def test_the_command_asks_and_shows(gateway: FakeGateway) -> None:
     to = ("--target", gateway.target)
     found = CliRunner().invoke(
         app,

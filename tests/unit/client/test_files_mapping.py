@@ -12,7 +12,7 @@ from sightline_client.files.mapping import ColumnMap, column_map
 from sightline_client.files.model import FileRefused
 from sightline_client.files.opening import Reading, look, open_table
 from sightline_client.files.photos import PhotoFolder
-from sightline_client.files.proposing import propose
+from sightline_client.files.proposing import propose, words
 
 ROOT = Path(__file__).parents[3]
 WINES = ROOT / "examples" / "wines" / "wines.csv"
@@ -43,13 +43,13 @@ def by(*pairs: str, constants: tuple[str, ...] = ()) -> ColumnMap:
 def test_the_wines_as_they_came_are_read_by_what_their_columns_look_like() -> None:
     columns, rows = look(WINES, products.COLUMNS)
     found = propose(columns, [row.cells for row in rows], products.COLUMNS, products.NEEDED)
-    assert found.map.columns["wineid"] == "id"
-    assert found.map.columns["winename"] == "title"
-    assert found.map.columns["type"] == "category"
-    assert found.map.columns["country"] == "attributes.country"
-    assert found.map.columns["vintages"] == ""
-    assert "column wineid looks like id" in found.words()
-    wines = read(WINES, found.map)
+    assert found.columns["wineid"] == "id"
+    assert found.columns["winename"] == "title"
+    assert found.columns["type"] == "category"
+    assert found.columns["country"] == "attributes.country"
+    assert found.columns["vintages"] == ""
+    assert "column wineid looks like id" in words(found)
+    wines = read(WINES, found)
     assert len(wines) == 100
     first = wines[0]
     assert (first.product_id, first.title, list(first.category_path)) == (
@@ -62,15 +62,13 @@ def test_the_wines_as_they_came_are_read_by_what_their_columns_look_like() -> No
     assert [one.text for one in first.attributes if one.key == "harmonize"][:2] == ["Beef", "Lamb"]
 
 
-def test_a_proposal_is_the_options_that_say_the_same() -> None:
+def test_a_proposal_finds_a_currency_in_a_name_and_leaves_long_texts_out() -> None:
     columns = ("sku", "product name", "price_eur", "notes")
     rows = [{"sku": "1", "product name": "A", "price_eur": "12,50", "notes": "x" * 200}]
     found = propose(columns, rows, products.COLUMNS, products.NEEDED)
-    assert found.options() == [
-        *("--map sku=id", "--map 'product name=title'", "--map price_eur=price", "--map notes="),
-        "--set currency=EUR",
-    ]
-    assert found.left_out == ("notes",)
+    own = {"sku": "id", "product name": "title", "price_eur": "price"}
+    assert found == ColumnMap(own | {"notes": ""}, {"currency": "EUR"})
+    assert "column notes is left out" in words(found)
 
 
 def test_a_map_names_ours_fills_in_what_is_the_same_everywhere_and_makes_attributes(

@@ -1,4 +1,4 @@
-"""Files are read row by row; what is wrong with a row is told and never ends the rest."""
+"""Files are read row by row; what is wrong with a row is reported and never ends the rest."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -60,7 +60,7 @@ def test_quotes_hold_separators_line_ends_and_quotes(tmp_path: Path) -> None:
     assert [row.number for row in rows] == [1, 2]
 
 
-def test_ragged_rows_are_told_with_their_line_and_the_rest_is_read(tmp_path: Path) -> None:
+def test_ragged_rows_are_reported_with_their_line_and_the_rest_is_read(tmp_path: Path) -> None:
     rows = read(write(tmp_path, "id,title\n1\n2,b,c\n3,d\n"))
     assert [row.error is None for row in rows] == [False, False, True]
     assert "line 2 has 1 cells, the header has 2" in str(rows[0].error)

@@ -76,7 +76,7 @@ def test_an_amount_alone_is_in_the_given_currency() -> None:
 @pytest.mark.parametrize(
     ("text", "column", "words"),
     [
-        ("price < 30", 8, "of which currency"),
+        ("price < 30", 8, "missing currency: write 30 EUR"),
         ("prise < 3 EUR", 0, "did you mean price?"),
         ("brand = a AND colour = red", 14, "there are category"),
         ("brand < x", 6, "takes = and !="),
@@ -105,7 +105,7 @@ def test_an_amount_alone_is_in_the_given_currency() -> None:
         ("brand = " + "x" * 70_000, 0, "65,536"),
     ],
 )
-def test_a_mistake_is_told_with_its_place(text: str, column: int, words: str) -> None:
+def test_a_mistake_is_reported_with_its_place(text: str, column: int, words: str) -> None:
     with pytest.raises(FilterSyntaxError, match=words) as caught:
         parse_filter(text)
     assert caught.value.column == column

@@ -36,9 +36,9 @@ def test_a_mixed_query_has_a_signal_for_each_thing() -> None:
 
 
 def test_a_lone_id_is_one_product_and_not_its_letters() -> None:
-    request = requests.search(products="abc")
+    request = requests.recommend(products="abc")
     assert [signal.product_id for signal in request.signals] == ["abc"]
 
 
 def test_an_empty_text_is_sent_to_be_refused_and_not_dropped() -> None:
-    assert requests.search(text="").signals[0].WhichOneof("content") == "text"
+    assert requests.recommend(text="").signals[0].WhichOneof("content") == "text"

@@ -72,26 +72,26 @@ async def test_subjects_come_with_the_answer(client: SightlineClient, gateway: F
 async def test_a_classification_is_typed_and_its_filters_can_be_searched_on(
     client: SightlineClient, gateway: FakeGateway
 ) -> None:
-    told = await client.classify(b"photo", top=3, box=Box(0, 0, 1, 0.5))
+    classified = await client.classify(b"photo", top=3, box=Box(0, 0, 1, 0.5))
 
-    assert (told.guesses, told.sure, told.unknown) == ((RED,), RED, False)
-    (proposal,) = told.proposals
+    assert (classified.guesses, classified.sure, classified.unknown) == ((RED,), RED, False)
+    (proposal,) = classified.proposals
     assert proposal.filter == filter_text.parse_filter('category = "Wine > Red"')
-    assert told.subject == Subject(Box(0.25, 0, 0.75, 1), (Box(0, 0, 1, 0.5),))
+    assert classified.subject == Subject(Box(0.25, 0, 0.75, 1), (Box(0, 0, 1, 0.5),))
     (request,) = gateway.requests["Classify"]
     assert (request.image, request.top_k, request.box.bottom) == (b"photo", 3, 0.5)
 
 
-def doubted(gateway: FakeGateway) -> None:
+def mismatched(gateway: FakeGateway) -> None:
     guess = photo_pb2.CategoryGuess(category_path=["Juice"], probability=0.875)
-    doubt = product_pb2.CategoryDoubt(image_id="a" * 64, probability=0.03125, instead=guess)
-    gateway.products["wine-1"].category_doubt.CopyFrom(doubt)
+    mismatch = product_pb2.CategoryDoubt(image_id="a" * 64, probability=0.03125, instead=guess)
+    gateway.products["wine-1"].category_doubt.CopyFrom(mismatch)
 
 
-async def test_a_doubt_is_read_with_its_product(
+async def test_a_category_mismatch_is_read_with_its_product(
     client: SightlineClient, gateway: FakeGateway
 ) -> None:
-    doubted(gateway)
+    mismatched(gateway)
     found = (await client.get_product("wine-1")).category_doubt
 
     assert found is not None
@@ -100,8 +100,8 @@ async def test_a_doubt_is_read_with_its_product(
     assert gateway.requests["ListProducts"][0].doubted_only
 
 
-def test_the_command_lists_and_shows_doubts(gateway: FakeGateway) -> None:
-    doubted(gateway)
+def test_the_command_lists_and_shows_category_mismatches(gateway: FakeGateway) -> None:
+    mismatched(gateway)
     listed = call(gateway, "products", "list", "--doubted", "--json")
     assert json.loads(listed.stdout)["products"][0]["categoryDoubt"]["probability"] == 0.03125
     shown = call(gateway, "products", "get", "wine-1")
@@ -144,8 +144,8 @@ def test_classify_shows_categories_and_filters(gateway: FakeGateway, photo: str)
     assert "Wine > Red 87.5%" in shown
     assert 'category = "Wine > Red"' in shown
     assert gateway.requests["Classify"][0].find_subject
-    told = json.loads(call(gateway, "classify", photo, "--json").stdout)
-    assert told["classification"]["sure"]["categoryPath"] == ["Wine", "Red"]
+    classified = json.loads(call(gateway, "classify", photo, "--json").stdout)
+    assert classified["classification"]["sure"]["categoryPath"] == ["Wine", "Red"]
 
     gateway.classified.classification.unknown = True
     assert "Nothing fits" in call(gateway, "classify", photo).stdout

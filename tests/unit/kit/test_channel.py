@@ -45,7 +45,7 @@ def test_without_idempotent_calls_nothing_is_tried_again() -> None:
 
 
 class Flaky(Echo):
-    """UNAVAILABLE as often as it is told to, then an answer."""
+    """UNAVAILABLE as often as it is set to, then an answer."""
 
     def __init__(self, failures: int) -> None:
         super().__init__()

@@ -39,7 +39,7 @@ def test_a_list_may_be_written_with_commas_or_as_json(
     assert load(Shop).catalogs == ("default", "wines")
 
 
-def test_every_bad_setting_is_told_at_once_with_its_purpose_but_not_its_value(
+def test_every_bad_setting_is_reported_at_once_with_its_purpose_but_not_its_value(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SHOP_COLOUR", "blue-ish")
@@ -50,12 +50,12 @@ def test_every_bad_setting_is_told_at_once_with_its_purpose_but_not_its_value(
     with pytest.raises(SystemExit) as caught:
         load(Shop)
     assert caught.value.code == 2
-    told = capsys.readouterr().err
-    assert told.startswith("5 bad setting(s):")
+    printed = capsys.readouterr().err
+    assert printed.startswith("5 bad setting(s):")
     for name in ("SHOP_COLOUR", "SHOP_PORT", "SHOP_KEY", "SHOP_LIMITS", "SHOP_CATALOGS"):
-        assert f"{name}:" in told
-    assert "Secret of the till." in told
-    assert "s3cr3t" not in told
+        assert f"{name}:" in printed
+    assert "Secret of the till." in printed
+    assert "s3cr3t" not in printed
 
 
 @pytest.mark.parametrize("names", ["", "a,a", "UPPER", "a/b", "..", "a" * 64, "ü"])

@@ -209,7 +209,7 @@ def test_no_process_outlives_a_service_that_is_killed(tmp_path: Path) -> None:
         text=True,
     ) as service:
         assert service.stdout is not None
-        line = service.stdout.readline()  # the stranger's words are not in it
+        line = service.stdout.readline()  # the untrusted words are not in it
         pids = [int(pid) for pid in line.split()]
         assert len(pids) == 2
         assert all(Path(f"/proc/{pid}").exists() for pid in pids)

@@ -1,4 +1,4 @@
-"""Addresses from strangers, against a real server on this machine and made-up names."""
+"""Untrusted addresses, against a real server on this machine and made-up names."""
 
 from ipaddress import ip_address
 

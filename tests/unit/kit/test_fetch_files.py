@@ -62,7 +62,7 @@ async def _silent(_writer: Writer) -> None:
     ],
     ids=lambda part: str(part)[:24],
 )
-async def test_a_host_that_gives_no_file_is_told_as_such(
+async def test_a_host_that_gives_no_file_is_reported_as_such(
     web: FakeWeb, page: Any, words: str
 ) -> None:
     web.pages["/bad"] = page

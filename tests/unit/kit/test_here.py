@@ -210,7 +210,7 @@ def test_a_file_opened_anew_has_another_version(db: Database) -> None:
     assert db.version() != before
 
 
-def test_a_store_that_is_missing_or_damaged_is_told_as_such(tmp_path: Path) -> None:
+def test_a_store_that_is_missing_or_damaged_is_reported_as_such(tmp_path: Path) -> None:
     missing = Database(f"sqlite:///{tmp_path}/none.db", migrations=MIGRATIONS)
     for _ in range(2):
         with pytest.raises(StoreUnavailable):

@@ -109,9 +109,9 @@ async def test_the_text_of_an_unexpected_error_reaches_neither_caller_nor_log(
                 await send(peer, kind, b"boom")
     error = from_rpc_error(caught.value)
     assert (type(error), error.reason) == (Internal, "INTERNAL")
-    told = repr((caught.value.details(), caught.value.trailing_metadata(), error))
-    assert "Cachée" not in told
-    assert "4711" not in told
+    received = repr((caught.value.details(), caught.value.trailing_metadata(), error))
+    assert "Cachée" not in received
+    assert "4711" not in received
     logged = capsys.readouterr().err
     assert '"code": "INTERNAL"' in logged
     assert "builtins.ValueError" in logged
@@ -148,9 +148,9 @@ async def test_the_request_id_comes_back_on_success_and_on_failure() -> None:
     async with echo() as peer:
         call = unary(peer)(b"hello", metadata=(("x-request-id", "r-17"),))
         await call
-        told = dict(await call.trailing_metadata())
-        assert told["x-request-id"] == "r-17"
-        assert told[interceptors.VERSION_KEY] == version("sightline-kit")
+        received = dict(await call.trailing_metadata())
+        assert received["x-request-id"] == "r-17"
+        assert received[interceptors.VERSION_KEY] == version("sightline-kit")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await unary(peer)(b"bad", metadata=(("x-request-id", "r-18"),))
         assert trailers(caught.value)["x-request-id"] == "r-18"
@@ -233,13 +233,13 @@ async def test_every_call_leaves_one_line_under_its_own_id(
                 await unary(peer)(b"bad", metadata=(("x-request-id", "r-3"),))
             health = peer.unary_unary("/grpc.health.v1.Health/Check", None, None)
             await health(b"")
-    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert [(line["request_id"], line["code"], line.get("reason")) for line in told] == [
+    received = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["request_id"], line["code"], line.get("reason")) for line in received] == [
         ("r-1", "OK", None),
         ("r-2", "OK", None),
         ("r-3", "INVALID_ARGUMENT", "COLOUR_UNKNOWN"),
     ]
-    for line in told:
+    for line in received:
         assert line["event"] == "call"
         assert line["service"] == "shop"
         assert line["method"] == "test.Echo/Unary"

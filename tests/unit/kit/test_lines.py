@@ -148,5 +148,5 @@ def test_nothing_is_lost_when_a_process_ends(end: str) -> None:
         check=False,
         timeout=SECONDS,
     )
-    told = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
-    assert [line["number"] for line in told] == list(range(100))
+    printed = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
+    assert [line["number"] for line in printed] == list(range(100))

@@ -96,12 +96,12 @@ async def test_two_processes_answer_on_one_port_and_are_counted_together(
         with urllib.request.urlopen(address, timeout=SECONDS) as answer:
             return str(answer.read(), "utf-8")
 
-    told = await asyncio.to_thread(scrape)
-    sold = float(told.partition("\ntest_sold_total ")[2].split()[0])
+    scraped = await asyncio.to_thread(scrape)
+    sold = float(scraped.partition("\ntest_sold_total ")[2].split()[0])
     assert sold >= asked + 10
-    assert "test_open 2.0\n" in told
+    assert "test_open 2.0\n" in scraped
     calls = f'sightline_rpc_seconds_count{{code="OK",method="{NAME}/Who",service="shop"}}'
-    assert float(told.partition(calls)[2].split()[0]) == sold
+    assert float(scraped.partition(calls)[2].split()[0]) == sold
     assert folders(tmp_path)
     assert await shop.stop() == 0
     assert not folders(tmp_path)
@@ -123,8 +123,8 @@ async def test_a_process_that_dies_is_replaced(shop: Shop) -> None:
     assert max(first) in later
     assert min(first) not in later
     assert await shop.stop() == 0
-    told = [line for line in shop.lines() if "takes its place" in str(line["event"])]
-    assert [line["status"] for line in told] == [-signal.SIGKILL]
+    replaced = [line for line in shop.lines() if "takes its place" in str(line["event"])]
+    assert [line["status"] for line in replaced] == [-signal.SIGKILL]
 
 
 async def test_a_stop_is_passed_on_and_lets_calls_end(shop: Shop) -> None:

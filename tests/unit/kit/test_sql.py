@@ -163,7 +163,7 @@ async def test_every_commit_makes_another_version_whoever_makes_it(
     assert len(set(seen)) == 3
 
 
-async def test_a_version_that_can_not_be_told_is_none(damaged: Path, tmp_path: Path) -> None:
+async def test_a_version_that_is_not_known_is_none(damaged: Path, tmp_path: Path) -> None:
     for made in (open_at(damaged), open_at(tmp_path / "none" / "store.db")):
         assert made.version() is None
         made.close()
@@ -183,7 +183,7 @@ async def test_a_write_blocked_by_another_process_is_busy_and_says_when_to_retur
     await db.write(lambda c: c.execute(add("later")))
 
 
-async def test_a_full_disk_is_told_as_such_and_the_store_lives_on(db: Database) -> None:
+async def test_a_full_disk_is_reported_as_such_and_the_store_lives_on(db: Database) -> None:
     def fill(connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA max_page_count=20")
         connection.execute(add("x" * 1_000_000))
@@ -201,7 +201,7 @@ def damaged(tmp_path: Path) -> Path:
     return file
 
 
-async def test_a_damaged_file_is_told_as_such(damaged: Path) -> None:
+async def test_a_damaged_file_is_reported_as_such(damaged: Path) -> None:
     db = open_at(damaged)
     with pytest.raises(StoreDamaged):
         await db.read(names)
@@ -385,7 +385,7 @@ def test_a_connection_that_was_never_made_is_unavailable() -> None:
 @pytest.mark.parametrize(
     "url", ["", "s3cr3t", "sqlite://", "sqlite:///:memory:", "sqlite:///x?mode=memory", "no://x/y"]
 )
-def test_a_url_that_no_store_can_have_is_told_without_repeating_it(url: str) -> None:
+def test_a_url_that_no_store_can_have_is_reported_without_repeating_it(url: str) -> None:
     with pytest.raises(ValueError, match=r".+") as caught:
         sql.check_url(url)
     assert "s3cr3t" not in str(caught.value)

@@ -61,9 +61,9 @@ def test_a_stage_that_fails_is_timed_and_counted() -> None:
     assert REGISTRY.get_sample_value("sightline_stage_seconds_count", labels) == 1
 
 
-def test_a_stage_of_a_peer_can_be_taken_over() -> None:
+def test_a_stage_that_another_process_timed_can_be_taken_down() -> None:
     stages = Stages("shop", Clock())
-    stages.add(Stage("peer", 0.5, 0.25))
+    stages.record("peer", 0.5, 0.25)
     assert stages.finished == (Stage("peer", 0.5, 0.25),)
 
 
@@ -109,11 +109,11 @@ def test_the_line_of_a_call_is_what_the_logger_would_log(
 
     with json_logs(level):
         contextvars.copy_context().run(log)
-    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    printed = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     if level == "warning":
-        assert told == []
+        assert printed == []
         return
-    direct, logged = told
+    direct, logged = printed
     assert ("trace_id" in direct) == traced
     assert datetime.fromisoformat(direct.pop("timestamp")) <= datetime.fromisoformat(
         logged.pop("timestamp")
@@ -134,10 +134,10 @@ def test_a_traceback_says_where_and_not_what(capsys: pytest.CaptureFixture[str])
                 fail()
             except KeyError:
                 log.exception("failed")
-        told = capsys.readouterr().err
-        assert "Cachée" not in told
-        assert "4711" not in told
-        exception = json.loads(told)["exception"]
+        printed = capsys.readouterr().err
+        assert "Cachée" not in printed
+        assert "4711" not in printed
+        exception = json.loads(printed)["exception"]
         assert "builtins.KeyError" in exception
         assert "builtins.ValueError" in exception
         assert any("in test_a_traceback" in place for place in exception)

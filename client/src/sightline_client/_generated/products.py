@@ -8,23 +8,7 @@ from collections.abc import AsyncIterable, Iterable, Iterator
 from sightline_client._generated.base import SyncConnected
 from sightline_client.transport import writing
 from sightline_client.transport.looping import SyncBatches
-from sightline_client.values.catalog import (
-    Deletion,
-    ImportBatch,
-    ImportMode,
-    ImportReport,
-    ImportState,
-    Offer,
-    OfferBatch,
-    OfferReport,
-    Order,
-    Product,
-    ProductImage,
-    ProductUpdate,
-    UpsertBatch,
-    UpsertOutcome,
-    UpsertReport,
-)
+from sightline_client.values import catalog
 from sightline_client.values.filters import Filter
 from sightline_client.values.operations import ImportClose, ProductPurge
 
@@ -34,10 +18,10 @@ class SyncProductCalls(SyncConnected):
 
     def upsert_products(
         self,
-        products: Iterable[Product] | AsyncIterable[Product],
+        products: Iterable[catalog.Product] | AsyncIterable[catalog.Product],
         *,
         batch_size: int = writing.MAX_PRODUCTS,
-    ) -> SyncBatches[UpsertBatch, UpsertReport]:
+    ) -> SyncBatches[catalog.UpsertBatch, catalog.UpsertReport]:
         """Creates or replaces products whole, in batches of up to ``batch_size`` (1 to 100)
         products and 32 MiB.
 
@@ -53,7 +37,7 @@ class SyncProductCalls(SyncConnected):
             products,
         )
 
-    def get_product(self, product_id: str, *, timeout: float | None = None) -> Product:
+    def get_product(self, product_id: str, *, timeout: float | None = None) -> catalog.Product:
         """One product; NotFound (PRODUCT_NOT_FOUND)."""
         return self._loop.run(self._client.get_product(product_id, timeout=timeout))
 
@@ -61,10 +45,10 @@ class SyncProductCalls(SyncConnected):
         self,
         *,
         filter: Filter | None = None,
-        order: Order = Order.PRODUCT_ID,
+        order: catalog.Order = catalog.Order.PRODUCT_ID,
         doubted_only: bool = False,
         timeout: float | None = None,
-    ) -> Iterator[Product]:
+    ) -> Iterator[catalog.Product]:
         """Every product that passes, read page by page; ``timeout`` is that of one page.
         ``doubted_only``: only those with a ``category_doubt``."""
         return self._loop.iterate(
@@ -75,23 +59,23 @@ class SyncProductCalls(SyncConnected):
 
     def delete_products(
         self, product_ids: str | Iterable[str], *, timeout: float | None = None
-    ) -> Deletion:
+    ) -> catalog.Deletion:
         """Deletes up to 1,000 products; one that does not exist counts as deleted."""
         return self._loop.run(self._client.delete_products(product_ids, timeout=timeout))
 
     def update_products(
-        self, updates: Iterable[ProductUpdate], *, timeout: float | None = None
-    ) -> tuple[UpsertOutcome, ...]:
+        self, updates: Iterable[catalog.ProductUpdate], *, timeout: float | None = None
+    ) -> tuple[catalog.UpsertOutcome, ...]:
         """Changes the named fields of up to 100 products, no product twice; a refused change is in
         the outcomes with its error and never fails the rest."""
         return self._loop.run(self._client.update_products(updates, timeout=timeout))
 
     def update_offers(
         self,
-        offers: Iterable[Offer] | AsyncIterable[Offer],
+        offers: Iterable[catalog.Offer] | AsyncIterable[catalog.Offer],
         *,
         batch_size: int = writing.MAX_OFFERS,
-    ) -> SyncBatches[OfferBatch, OfferReport]:
+    ) -> SyncBatches[catalog.OfferBatch, catalog.OfferReport]:
         """Sets prices and availabilities, in batches of up to ``batch_size`` (1 to 1,000); what is
         shown and filtered follows at once.
 
@@ -121,21 +105,21 @@ class SyncProductCalls(SyncConnected):
         self,
         import_id: str,
         *,
-        mode: ImportMode = ImportMode.INCREMENTAL,
+        mode: catalog.ImportMode = catalog.ImportMode.INCREMENTAL,
         timeout: float | None = None,
-    ) -> ImportState:
+    ) -> catalog.ImportState:
         """Begins an import, or says how far the one of this id is."""
         return self._loop.run(self._client.open_import(import_id, mode=mode, timeout=timeout))
 
     def import_products(
         self,
         import_id: str,
-        products: Iterable[Product] | AsyncIterable[Product],
+        products: Iterable[catalog.Product] | AsyncIterable[catalog.Product],
         *,
         after: int = 0,
         in_flight: int = 4,
         patience: float = 120.0,
-    ) -> SyncBatches[ImportBatch, ImportReport]:
+    ) -> SyncBatches[catalog.ImportBatch, catalog.ImportReport]:
         """Writes the rows of an open import: the first product is row 1. The rows up to ``after``
         (the state's ``rows_done``) are passed over. ``in_flight`` batches are under way at once;
         while the suite is away a batch is tried again for up to ``patience`` seconds.
@@ -168,6 +152,6 @@ class SyncProductCalls(SyncConnected):
             self._client.close_import(import_id, dry_run=dry_run, force=force, timeout=timeout)
         )
 
-    def get_image(self, image_id: str, *, timeout: float | None = None) -> ProductImage:
+    def get_image(self, image_id: str, *, timeout: float | None = None) -> catalog.ProductImage:
         """A photo with its bytes; NotFound (IMAGE_NOT_FOUND)."""
         return self._loop.run(self._client.get_image(image_id, timeout=timeout))

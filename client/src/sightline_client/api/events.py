@@ -4,18 +4,13 @@ from collections.abc import AsyncIterable, Iterable
 from datetime import datetime
 
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline.ranker.v1 import (
-    event_service_pb2,
-)
+from sightline.ranker.v1 import event_service_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.transport import writing
 from sightline_client.transport.batching import Batches
 from sightline_client.values.events import Event, EventBatch, EventReport, EventType
-from sightline_client.values.operations import (
-    EventPurge,
-    Job,
-)
+from sightline_client.values.operations import EventPurge, Job
 
 
 class EventCalls(Connected):

@@ -1,17 +1,9 @@
 """The index: its generations, and a rebuild."""
 
-from sightline.retriever.v1 import (
-    index_service_pb2,
-    rebuild_service_pb2,
-)
+from sightline.retriever.v1 import index_service_pb2, rebuild_service_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
-from sightline_client.values.operations import (
-    Generation,
-    IndexMetric,
-    IndexParameters,
-    Job,
-)
+from sightline_client.values.operations import Generation, IndexMetric, IndexParameters, Job
 
 
 class IndexCalls(Connected):

@@ -1,17 +1,11 @@
 """Ranking models: trained, measured and brought into service."""
 
-from sightline.ranker.v1 import (
-    model_service_pb2,
-    online_report_pb2,
-)
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.values.evaluation import Evaluation
 from sightline_client.values.online import OnlineReport
-from sightline_client.values.operations import (
-    Job,
-    Model,
-)
+from sightline_client.values.operations import Job, Model
 from sightline_client.values.trainings import TrainingRecipe
 
 _PAGE = 200

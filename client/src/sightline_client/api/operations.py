@@ -5,17 +5,11 @@ from collections.abc import AsyncIterator
 
 from sightline.common.v1 import job_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
-from sightline.retriever.v1 import (
-    backup_service_pb2,
-)
+from sightline.retriever.v1 import backup_service_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.errors import Unavailable
-from sightline_client.values.operations import (
-    Backup,
-    Job,
-    Status,
-)
+from sightline_client.values.operations import Backup, Job, Status
 
 _PAGE = 200
 _WATCH_TRIES = 5

@@ -8,28 +8,9 @@ from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.errors import check_answered
 from sightline_client.transport import importing, writing
 from sightline_client.transport.batching import Batches
-from sightline_client.values.catalog import (
-    Deletion,
-    ImportBatch,
-    ImportMode,
-    ImportReport,
-    ImportState,
-    Offer,
-    OfferBatch,
-    OfferReport,
-    Order,
-    Product,
-    ProductImage,
-    ProductUpdate,
-    UpsertBatch,
-    UpsertOutcome,
-    UpsertReport,
-)
+from sightline_client.values import catalog
 from sightline_client.values.filters import Filter
-from sightline_client.values.operations import (
-    ImportClose,
-    ProductPurge,
-)
+from sightline_client.values.operations import ImportClose, ProductPurge
 
 _PAGE = 200
 
@@ -39,10 +20,10 @@ class ProductCalls(Connected):
 
     def upsert_products(
         self,
-        products: Iterable[Product] | AsyncIterable[Product],
+        products: Iterable[catalog.Product] | AsyncIterable[catalog.Product],
         *,
         batch_size: int = writing.MAX_PRODUCTS,
-    ) -> Batches[UpsertBatch, UpsertReport]:
+    ) -> Batches[catalog.UpsertBatch, catalog.UpsertReport]:
         """Creates or replaces products whole, in batches of up to ``batch_size`` (1 to 100)
         products and 32 MiB.
 
@@ -52,7 +33,9 @@ class ProductCalls(Connected):
         """
         return self._writer().products(products, batch_size)
 
-    async def get_product(self, product_id: str, *, timeout: float | None = None) -> Product:
+    async def get_product(
+        self, product_id: str, *, timeout: float | None = None
+    ) -> catalog.Product:
         """One product; NotFound (PRODUCT_NOT_FOUND)."""
         with to_wire.sendable("request"):
             request = catalog_pb2.GetProductRequest(catalog_id=self.catalog, product_id=product_id)
@@ -62,10 +45,10 @@ class ProductCalls(Connected):
         self,
         *,
         filter: Filter | None = None,
-        order: Order = Order.PRODUCT_ID,
+        order: catalog.Order = catalog.Order.PRODUCT_ID,
         doubted_only: bool = False,
         timeout: float | None = None,
-    ) -> AsyncIterator[Product]:
+    ) -> AsyncIterator[catalog.Product]:
         """Every product that passes, read page by page; ``timeout`` is that of one page.
         ``doubted_only``: only those with a ``category_doubt``."""
         with to_wire.sendable("request"):
@@ -82,7 +65,7 @@ class ProductCalls(Connected):
 
     async def delete_products(
         self, product_ids: str | Iterable[str], *, timeout: float | None = None
-    ) -> Deletion:
+    ) -> catalog.Deletion:
         """Deletes up to 1,000 products; one that does not exist counts as deleted."""
         with to_wire.sendable("request"):
             request = catalog_pb2.DeleteProductsRequest(
@@ -93,8 +76,8 @@ class ProductCalls(Connected):
         )
 
     async def update_products(
-        self, updates: Iterable[ProductUpdate], *, timeout: float | None = None
-    ) -> tuple[UpsertOutcome, ...]:
+        self, updates: Iterable[catalog.ProductUpdate], *, timeout: float | None = None
+    ) -> tuple[catalog.UpsertOutcome, ...]:
         """Changes the named fields of up to 100 products, no product twice; a refused change is in
         the outcomes with its error and never fails the rest."""
         with to_wire.sendable("request"):
@@ -109,10 +92,10 @@ class ProductCalls(Connected):
 
     def update_offers(
         self,
-        offers: Iterable[Offer] | AsyncIterable[Offer],
+        offers: Iterable[catalog.Offer] | AsyncIterable[catalog.Offer],
         *,
         batch_size: int = writing.MAX_OFFERS,
-    ) -> Batches[OfferBatch, OfferReport]:
+    ) -> Batches[catalog.OfferBatch, catalog.OfferReport]:
         """Sets prices and availabilities, in batches of up to ``batch_size`` (1 to 1,000); what is
         shown and filtered follows at once.
 
@@ -145,9 +128,9 @@ class ProductCalls(Connected):
         self,
         import_id: str,
         *,
-        mode: ImportMode = ImportMode.INCREMENTAL,
+        mode: catalog.ImportMode = catalog.ImportMode.INCREMENTAL,
         timeout: float | None = None,
-    ) -> ImportState:
+    ) -> catalog.ImportState:
         """Begins an import, or says how far the one of this id is."""
         with to_wire.sendable("request"):
             request = catalog_pb2.OpenImportRequest(
@@ -160,12 +143,12 @@ class ProductCalls(Connected):
     def import_products(
         self,
         import_id: str,
-        products: Iterable[Product] | AsyncIterable[Product],
+        products: Iterable[catalog.Product] | AsyncIterable[catalog.Product],
         *,
         after: int = 0,
         in_flight: int = 4,
         patience: float = 120.0,
-    ) -> Batches[ImportBatch, ImportReport]:
+    ) -> Batches[catalog.ImportBatch, catalog.ImportReport]:
         """Writes the rows of an open import: the first product is row 1. The rows up to ``after``
         (the state's ``rows_done``) are passed over. ``in_flight`` batches are under way at once;
         while the suite is away a batch is tried again for up to ``patience`` seconds.
@@ -195,7 +178,9 @@ class ProductCalls(Connected):
             await self._call(self.calls.catalog.CloseImport, request, timeout)
         )
 
-    async def get_image(self, image_id: str, *, timeout: float | None = None) -> ProductImage:
+    async def get_image(
+        self, image_id: str, *, timeout: float | None = None
+    ) -> catalog.ProductImage:
         """A photo with its bytes; NotFound (IMAGE_NOT_FOUND)."""
         with to_wire.sendable("request"):
             request = catalog_pb2.GetImageRequest(catalog_id=self.catalog, image_id=image_id)

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 
-from sightline.ranker.v1 import (
-    profile_service_pb2,
-)
+from sightline.ranker.v1 import profile_service_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, to_wire
 from sightline_client.values.profiles import ProductProfile, Segments, ShopperProfile

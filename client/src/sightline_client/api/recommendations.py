@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, TypedDict, Unpack
 
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.api.base import Connected
-from sightline_client.convert import from_wire, requests
+from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.values.answers import Found, Recommendations
 from sightline_client.values.classifications import Classification
 from sightline_client.values.explanations import Explanation
@@ -125,7 +126,8 @@ class RecommendationCalls(Connected):
         images = await _photos(options.pop("image", None), options.pop("images", ()))
         options["unlike"] = await _unlike(options.get("unlike"))
         asked = requests.recommend(catalog=self.catalog, images=images, **options)
-        explained = requests.explain(product_id, asked)
+        with to_wire.sendable("product_id"):
+            explained = rec.ExplainRecommendationRequest(request=asked, product_id=product_id)
         method = self.calls.recommendation.ExplainRecommendation
         return from_wire.explanation(await self._call(method, explained, timeout))
 
@@ -146,18 +148,18 @@ class RecommendationCalls(Connected):
     ) -> Found:
         """The products nearest to photos, a text and products, not ranked for anyone; see
         ``recommend``."""
-        request = requests.search(
-            catalog=self.catalog,
-            images=await _photos(image, images),
-            text=text,
-            products=products,
-            filter=filter,
-            page_size=page_size,
-            min_index_token=min_index_token,
-            unlike=await _unlike(unlike),
-            box=box,
-            find_subject=find_subject,
-        )
+        photos, away = await _photos(image, images), await _unlike(unlike)
+        near = requests.ids(products)
+        with to_wire.sendable("request"):
+            request = rec.SearchRequest(
+                catalog_id=self.catalog,
+                signals=to_wire.signals(
+                    photos, text, near, unlike=away, box=box, find_subject=find_subject
+                ),
+                filter=to_wire.filter_(filter),
+                page_size=page_size,
+                min_index_token=min_index_token,
+            )
         return from_wire.found(await self._call(self.calls.recommendation.Search, request, timeout))
 
     async def classify(
@@ -172,9 +174,18 @@ class RecommendationCalls(Connected):
         """What a photo is of: categories with their chances, and filters to search on with.
         ``top``: how many categories, 1 to 20, 0 = 5. FailedPrecondition (CLASSIFIER_UNAVAILABLE)
         where no fitted space of the catalog has learned categories."""
-        request = requests.classify(
-            await load(image), catalog=self.catalog, box=box, find_subject=find_subject, top=top
-        )
+        photo = await load(image)
+        with to_wire.sendable("request"):
+            request = rec.ClassifyRequest(
+                catalog_id=self.catalog,
+                box=None if box is None else to_wire.box_(box),
+                find_subject=find_subject,
+                top_k=top,
+            )
+            if isinstance(photo, str):
+                request.image_uri = photo
+            else:
+                request.image = photo
         response = await self._call(self.calls.recommendation.Classify, request, timeout)
         return from_wire.classification(response)
 

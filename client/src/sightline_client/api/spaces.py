@@ -3,14 +3,10 @@
 from collections.abc import Iterable
 
 from sightline.embedder.v1 import embedding_service_pb2, space_service_pb2
-from sightline.retriever.v1 import (
-    fit_service_pb2,
-)
+from sightline.retriever.v1 import fit_service_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
-from sightline_client.values.operations import (
-    Job,
-)
+from sightline_client.values.operations import Job
 from sightline_client.values.spaces import Space
 
 

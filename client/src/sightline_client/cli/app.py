@@ -18,7 +18,6 @@ from sightline_client.cli.commands import (
     models,
     products,
     profiles,
-    rebuilding,
     recommend,
     search,
     spaces,
@@ -53,15 +52,8 @@ app.command("similar")(search.similar)
 app.command("classify")(classify.classify)
 products.app.command("import")(loading.import_)
 products.app.command("offers")(loading.offers)
-index.app.command("rebuild")(rebuilding.rebuild)
-app.add_typer(products.app, name="products")
-app.add_typer(events.app, name="events")
-app.add_typer(models.app, name="models")
-app.add_typer(profiles.app, name="profiles")
-app.add_typer(spaces.app, name="spaces")
-app.add_typer(index.app, name="index")
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(backup.app, name="backup")
+for group in (products, events, models, profiles, spaces, index, jobs, backup):
+    app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")

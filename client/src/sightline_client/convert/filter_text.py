@@ -242,7 +242,7 @@ class _Reader:
             raise self._at(token, f"{text!r} is no money: write an amount and a code, 30 EUR")
         code = (found[2] or self._currency).upper()
         if not code:
-            raise self._at(token, f"{text} of which currency? Write it behind: {text} EUR")
+            raise self._at(token, f"missing currency: write {text} EUR")
         return Money(amount, code)
 
     def _time(self, token: Token, text: str) -> datetime:

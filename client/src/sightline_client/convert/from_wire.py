@@ -1,14 +1,13 @@
 """The contract's messages into plain values. A value that this client is too old to know becomes
 UNKNOWN or UNSPECIFIED, never an error."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from google.protobuf.message import Message
-from google.rpc import status_pb2
 from google.type.money_pb2 import Money as MoneyMessage
 
 from sightline.common.v1 import answer_pb2, import_pb2, job_pb2, photo_pb2, product_pb2
@@ -17,31 +16,16 @@ from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline.ranker.v1 import (
-    evaluation_pb2,
-    model_service_pb2,
-    online_report_pb2,
-)
+from sightline.ranker.v1 import evaluation_pb2, model_service_pb2, online_report_pb2
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
 from sightline_client.convert.filter_text import parse_filter
-from sightline_client.convert.reading import error, reader
-from sightline_client.errors import SightlineError
-from sightline_client.values import (
-    answers,
-    catalog,
-    classifications,
-    events,
-    operations,
-    profiles,
-    signals,
-)
+from sightline_client.convert.reading import reader
+from sightline_client.values import answers, catalog, classifications, operations, profiles, signals
 from sightline_client.values.evaluation import Evaluation
 from sightline_client.values.explanations import Explanation
 from sightline_client.values.online import OnlineReport
 from sightline_client.values.spaces import Space
-
-F = TypeVar("F")
 
 
 class _Named(Protocol):
@@ -53,19 +37,6 @@ class _Named(Protocol):
 
 def _by_name(messages: Iterable[_Named]) -> Mapping[str, str]:
     return MappingProxyType({item.name: item.value for item in messages})
-
-
-def _failures(
-    failure: Callable[[str, SightlineError], F],
-    ids: Sequence[str],
-    statuses: Iterable[status_pb2.Status],
-) -> tuple[F, ...]:
-    """Of the items of a batch, those that were refused."""
-    return tuple(
-        failure(item_id, why)
-        for item_id, status in zip(ids, statuses, strict=True)
-        if (why := error(status)) is not None
-    )
 
 
 # Products and events
@@ -88,23 +59,6 @@ subject = reader(signals.Subject, photo_pb2.Subject)
 category_guess = reader(catalog.CategoryGuess, photo_pb2.CategoryGuess)
 deletion = reader(catalog.Deletion, catalog_pb2.DeleteProductsResponse)
 upsert_outcome = reader(catalog.UpsertOutcome, catalog_pb2.UpsertResult, error="status")
-
-
-def offer_batch(
-    product_ids: Sequence[str], message: catalog_pb2.UpdateOffersResponse, done: int
-) -> catalog.OfferBatch:
-    """What became of the offers of a batch; ``done`` is the count of all settled ones."""
-    failures = _failures(catalog.OfferFailure, product_ids, message.statuses)
-    stored = len(product_ids) - len(failures)
-    return catalog.OfferBatch(stored, failures, message.index_token, done)
-
-
-def event_batch(
-    event_ids: Sequence[str], message: user_event.WriteEventsResponse, done: int
-) -> events.EventBatch:
-    """What became of the events of a batch; ``done`` is the count of all settled ones."""
-    failures = _failures(events.EventFailure, event_ids, message.statuses)
-    return events.EventBatch(message.written_count, message.duplicate_count, failures, done)
 
 
 # Long work: jobs, imports, backups

@@ -10,7 +10,7 @@ from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Uri
 from sightline_client.values.signals import Box, Unlike
 
-__all__ = ["classify", "explain", "ids", "own_id", "recommend", "search"]
+__all__ = ["ids", "own_id", "recommend"]
 
 
 def own_id(request_id: str = "") -> str:
@@ -60,58 +60,3 @@ def recommend(
             min_quality=min_quality,
             explain=explain,
         )
-
-
-def explain(product_id: str, request: rec.RecommendRequest) -> rec.ExplainRecommendationRequest:
-    """See ``SightlineClient.explain``."""
-    with to_wire.sendable("product_id"):
-        return rec.ExplainRecommendationRequest(request=request, product_id=product_id)
-
-
-def search(
-    *,
-    catalog: str = "",
-    images: Iterable[bytes | Uri] = (),
-    text: str | None = None,
-    products: str | Iterable[str] = (),
-    filter: Filter | None = None,
-    page_size: int = 0,
-    min_index_token: str = "",
-    unlike: Unlike | None = None,
-    box: Box | None = None,
-    find_subject: bool = False,
-) -> rec.SearchRequest:
-    """See ``SightlineClient.search``."""
-    with to_wire.sendable("request"):
-        return rec.SearchRequest(
-            catalog_id=catalog,
-            signals=to_wire.signals(
-                images, text, ids(products), unlike=unlike, box=box, find_subject=find_subject
-            ),
-            filter=to_wire.filter_(filter),
-            page_size=page_size,
-            min_index_token=min_index_token,
-        )
-
-
-def classify(
-    image: bytes | Uri,
-    *,
-    catalog: str = "",
-    box: Box | None = None,
-    find_subject: bool = False,
-    top: int = 0,
-) -> rec.ClassifyRequest:
-    """See ``SightlineClient.classify``."""
-    with to_wire.sendable("request"):
-        request = rec.ClassifyRequest(
-            catalog_id=catalog,
-            box=None if box is None else to_wire.box_(box),
-            find_subject=find_subject,
-            top_k=top,
-        )
-        if isinstance(image, str):
-            request.image_uri = image
-        else:
-            request.image = image
-        return request

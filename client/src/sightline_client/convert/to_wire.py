@@ -13,32 +13,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money as MoneyMessage
 
 from sightline.common.v1 import event_pb2, filter_pb2, import_pb2, photo_pb2, product_pb2
-from sightline.gateway.v1 import catalog_service_pb2 as catalog
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.ranker.v1 import recipe_pb2
 from sightline.retriever.v1 import index_service_pb2
 from sightline_client.errors import invalid
-from sightline_client.values.catalog import (
-    Attribute,
-    Availability,
-    ImportMode,
-    Money,
-    Offer,
-    Product,
-    ProductImage,
-    ProductUpdate,
-)
+from sightline_client.values import catalog, filters
 from sightline_client.values.events import Event, EventType
-from sightline_client.values.filters import (
-    All,
-    Any,
-    Comparison,
-    Existence,
-    Filter,
-    Membership,
-    Not,
-    Value,
-)
 from sightline_client.values.operations import IndexMetric, IndexParameters
 from sightline_client.values.photos import Uri
 from sightline_client.values.signals import Box, Unlike
@@ -124,7 +105,7 @@ def shopper(user: str | None, visitor: str | None) -> event_pb2.Shopper | None:
     return event_pb2.Shopper(visitor_id=visitor) if visitor else None
 
 
-def money(value: Money) -> MoneyMessage:
+def money(value: catalog.Money) -> MoneyMessage:
     """Units and nanos of one sign, exactly."""
     if value.amount.is_finite() and value.amount.adjusted() >= _UNITS_DIGITS:
         raise invalid(
@@ -149,11 +130,11 @@ def timestamp(value: datetime) -> Timestamp:
     return message
 
 
-def filter_(value: Filter | None) -> filter_pb2.Filter | None:
+def filter_(value: filters.Filter | None) -> filter_pb2.Filter | None:
     """None = every product passes."""
     if value is None:
         return None
-    if isinstance(value, Comparison):
+    if isinstance(value, filters.Comparison):
         return filter_pb2.Filter(
             comparison=filter_pb2.Comparison(
                 field=value.field,
@@ -161,18 +142,18 @@ def filter_(value: Filter | None) -> filter_pb2.Filter | None:
                 value=_literal(value.value),
             )
         )
-    if isinstance(value, Membership):
+    if isinstance(value, filters.Membership):
         literals = [_literal(item) for item in value.values]
         return filter_pb2.Filter(
             membership=filter_pb2.Membership(field=value.field, values=literals)
         )
-    if isinstance(value, Existence):
+    if isinstance(value, filters.Existence):
         return filter_pb2.Filter(existence=filter_pb2.Existence(field=value.field))
-    if isinstance(value, All):
+    if isinstance(value, filters.All):
         return filter_pb2.Filter(all=_filters(value.filters))
-    if isinstance(value, Any):
+    if isinstance(value, filters.Any):
         return filter_pb2.Filter(any=_filters(value.filters))
-    if isinstance(value, Not):
+    if isinstance(value, filters.Not):
         message = filter_pb2.Filter()
         getattr(message, "not").MergeFrom(filter_(value.filter))
         getattr(message, "not").SetInParent()  # also when it holds an empty filter
@@ -180,12 +161,12 @@ def filter_(value: Filter | None) -> filter_pb2.Filter | None:
     raise TypeError(f"not a filter: {value!r}; build one from F, e.g. F.category == 'Red'")
 
 
-def _filters(values: Iterable[Filter]) -> filter_pb2.FilterList:
+def _filters(values: Iterable[filters.Filter]) -> filter_pb2.FilterList:
     parts = [part for part in map(filter_, values) if part is not None]
     return filter_pb2.FilterList(filters=parts)
 
 
-def product(value: Product) -> product_pb2.Product:
+def product(value: catalog.Product) -> product_pb2.Product:
     """A product to be written: what the service sets itself is left out."""
     return product_pb2.Product(
         product_id=value.product_id,
@@ -225,23 +206,23 @@ def event(value: Event) -> event_pb2.Event:
     )
 
 
-def offer(value: Offer) -> catalog.Offer:
+def offer(value: catalog.Offer) -> catalog_pb2.Offer:
     """An offer to be written."""
-    return catalog.Offer(
+    return catalog_pb2.Offer(
         product_id=value.product_id,
         price=None if value.price is None else money(value.price),
         availability=_availability(value.availability),
     )
 
 
-def update(value: ProductUpdate) -> catalog.ProductUpdate:
+def update(value: catalog.ProductUpdate) -> catalog_pb2.ProductUpdate:
     """A change of one product."""
-    return catalog.ProductUpdate(
+    return catalog_pb2.ProductUpdate(
         product=product(value.product), update_mask=FieldMask(paths=value.fields)
     )
 
 
-def import_mode(value: ImportMode) -> import_pb2.ImportMode.ValueType:
+def import_mode(value: catalog.ImportMode) -> import_pb2.ImportMode.ValueType:
     """What an import does with products that it does not mention."""
     return import_pb2.ImportMode.Value(f"IMPORT_MODE_{value}")
 
@@ -267,10 +248,10 @@ def index_parameters(value: IndexParameters) -> index_service_pb2.IndexParameter
     )
 
 
-def _literal(value: Value) -> filter_pb2.FilterValue:
-    if isinstance(value, Availability):  # before str: it is one
+def _literal(value: filters.Value) -> filter_pb2.FilterValue:
+    if isinstance(value, catalog.Availability):  # before str: it is one
         return filter_pb2.FilterValue(availability=_availability(value))
-    if isinstance(value, Money):
+    if isinstance(value, catalog.Money):
         return filter_pb2.FilterValue(money=money(value))
     if isinstance(value, datetime):
         return filter_pb2.FilterValue(time=timestamp(value))
@@ -293,11 +274,11 @@ def _number(value: float) -> float:
         raise invalid("filter", "holds a number that is too large") from None
 
 
-def _availability(value: Availability) -> product_pb2.Availability.ValueType:
+def _availability(value: catalog.Availability) -> product_pb2.Availability.ValueType:
     return product_pb2.Availability.Value(f"AVAILABILITY_{value}")
 
 
-def _attribute(value: Attribute) -> product_pb2.Attribute:
+def _attribute(value: catalog.Attribute) -> product_pb2.Attribute:
     if isinstance(value.value, bool):  # before numbers: it is one
         return product_pb2.Attribute(key=value.key, flag=value.value)
     if isinstance(value.value, str):
@@ -305,7 +286,7 @@ def _attribute(value: Attribute) -> product_pb2.Attribute:
     return product_pb2.Attribute(key=value.key, number=value.value)
 
 
-def _image(value: ProductImage) -> product_pb2.ProductImage:
+def _image(value: catalog.ProductImage) -> product_pb2.ProductImage:
     return product_pb2.ProductImage(content=value.content, image_id=value.image_id, uri=value.uri)
 
 

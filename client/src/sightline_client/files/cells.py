@@ -106,21 +106,18 @@ def integer(cells: Cells, name: str, most: int) -> int:
     return whole
 
 
-def money(cells: Cells, name: str, currency: str = "currency") -> Money | None:
+def money(cells: Cells, name: str) -> Money | None:
     """An amount with its currency, which stands in a column of its own; None = not said."""
-    amount, code = number(cells, name), text(cells, currency).upper()
+    amount, code = number(cells, name), text(cells, "currency").upper()
     if code and code not in CODES:
-        raise bad(currency, f"{_short(code)} is not an ISO 4217 currency code, such as EUR or USD")
+        raise bad(
+            "currency", f"{_short(code)} is not an ISO 4217 currency code, such as EUR or USD"
+        )
     if amount is None:
         return None
     if not code:
-        raise bad(currency, f"is missing: {name} {amount} is in which currency?")
+        raise bad("currency", f"is missing: {name} {amount} is in which currency?")
     return _money(name, amount, code)
-
-
-def amount(name: str, value: Decimal, code: str) -> Money:
-    """A known amount and code as money; not negative, at most six decimals."""
-    return _money(name, value, code)
 
 
 def _money(name: str, value: Decimal, code: str) -> Money:

@@ -7,12 +7,8 @@ from pathlib import Path
 
 from sightline_client.files.model import Row, bad
 
-SUFFIXES = frozenset(
-    {
-        *(".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".heif", ".tif", ".tiff"),
-        ".bmp",
-    }
-)
+_SUFFIXES = ".jpg .jpeg .png .webp .gif .avif .heic .heif .tif .tiff .bmp"
+SUFFIXES = frozenset(_SUFFIXES.split())
 """What is taken for a photo. The suite looks at the bytes and never at the name."""
 
 

@@ -22,7 +22,7 @@ _AMOUNT = re.compile(r"[-+]?\d[\d.,'\s\u00a0\u202f]*")
 _COMMA = re.compile(r"[-+]?\d+,\d{1,2}|[-+]?\d{1,3}(\.\d{3})+(,\d+)?")
 _POINT = re.compile(r"[-+]?\d{1,3}(,\d{3})+\.\d+")
 _TAG = re.compile(r"</?[A-Za-z!][^<>]*>|&(#\d+|#x[0-9A-Fa-f]+|[A-Za-z]\w+);")
-_FIELD = re.compile(r"\{([^{}]+)\}")
+_FIELD = re.compile(r'\{([^{}":]+)\}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,11 @@ class ColumnMap:
 
     def __bool__(self) -> bool:
         return bool(self.columns or self.constants)
+
+    def read(self, found: Iterable[str], known: Collection[str]) -> list[str]:
+        """Our columns that a file's become, its notes too."""
+        ours = [*(self.columns.get(name, name) for name in found), *self.columns.values()]
+        return [name for name in dict.fromkeys(ours) if name in known or name.startswith(NOTE)]
 
     def unread(self, found: Iterable[str], known: Collection[str]) -> list[str]:
         """Those of a file's columns of which nothing is said and that are none of ours."""
@@ -112,6 +117,17 @@ class Mapped(Wrapped):
         if attributes:
             made["attributes"] = {**attributes, **_object(made.get("attributes"))}
         return made
+
+
+def missing_field(constants: Mapping[str, str], there: Iterable[str]) -> tuple[str, str] | None:
+    """The first constant that speaks of a column that no row has by then, and that column."""
+    columns = set(there)
+    for ours, value in constants.items():
+        for name in _FIELD.findall(value):
+            if name not in columns:
+                return f"{ours}={value}", name
+        columns.add(ours)
+    return None
 
 
 def fill(made: dict[str, object], constants: Mapping[str, str]) -> None:

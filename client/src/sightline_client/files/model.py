@@ -90,14 +90,11 @@ class Wrapped:
 
     @property
     def total(self) -> int:
-        """See Table."""
         return self._table.total
 
     @property
     def done(self) -> int:
-        """See Table."""
         return self._table.done
 
     def close(self) -> None:
-        """See Table."""
         self._table.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sightline_client.files.delimited import Delimited
 from sightline_client.files.lines import JsonLines
-from sightline_client.files.mapping import ColumnMap, Mapped
+from sightline_client.files.mapping import ColumnMap, Mapped, missing_field
 from sightline_client.files.model import FileRefused, Row, Table, unread
 from sightline_client.files.parquet import Parquet
 from sightline_client.files.proposing import SAMPLE
@@ -47,11 +47,13 @@ def open_table(
     table = _open(path, columns, reading, ignore)
     try:
         if reading.shape is not None:
+            _check_constants(path, reading.map, columns)
             return Shaped(table, reading.shape, reading.map.constants)
         ours: Table = Mapped(table, reading.map, columns) if reading.map else table
         if table.columns:
             _check_names(path, table.columns, columns, reading.map, ignore)
             _check_needed(path, ours.columns, columns, needed)
+        _check_constants(path, reading.map, reading.map.read(table.columns, columns) or columns)
     except FileRefused:
         table.close()
         raise
@@ -130,6 +132,13 @@ def _check_names(
         if name not in ignore:
             problem = f"{path.name} has a column {name!r} that nothing reads"
             raise FileRefused(problem, unread(name, known))
+
+
+def _check_constants(path: Path, by: ColumnMap, there: Collection[str]) -> None:
+    if there and (missing := missing_field(by.constants, there)) is not None:
+        constant, name = missing
+        problem = f"--set {constant} speaks of the column {name!r}, which {path.name} does not have"
+        raise FileRefused(problem, f"there are {', '.join(there)}")
 
 
 def _check_needed(

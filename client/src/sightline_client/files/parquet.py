@@ -1,4 +1,4 @@
-"""Parquet, by pyarrow: ``pip install './client[parquet]'``. The only door to pyarrow."""
+"""Parquet, by pyarrow: ``pip install './client[parquet]'``. The only adapter of pyarrow."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,10 +1,9 @@
-"""Guesses which column of a stranger's table is which of ours, by its name and its first rows."""
+"""Guesses which column of a foreign table is which of ours, by its name and its first rows."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from sightline_client.files.currencies import CODES
 from sightline_client.files.mapping import ATTRIBUTES, ColumnMap, listed, money
@@ -16,64 +15,43 @@ _LONGEST_ATTRIBUTE = 80
 _MOST_VALUES = 20
 """Of one property of one product."""
 
-NAMES: Mapping[str, tuple[str, ...]] = {
-    "id": ("id", "productid", "sku", "itemid", "articleid", "articlenumber", "offerid", "code"),
-    "title": ("title", "name", "productname", "producttitle", "itemname", "articlename"),
-    "description": ("description", "bodyhtml", "longdescription", "shortdescription"),
-    "category": ("category", "categories", "productcategory", "producttype", "type", "department"),
-    "brand": ("brand", "vendor", "manufacturer", "producer", "maker", "label"),
-    "price": ("price", "regularprice", "unitprice", "listprice", "retailprice", "amount"),
-    "currency": ("currency", "currencycode", "pricecurrency"),
-    "available": ("available", "availability", "instock", "stockstatus"),
-    "images": (
-        "images",
-        "image",
-        "imageurl",
-        "imagelink",
-        "imagesrc",
-        "photo",
-        "photos",
-        "picture",
-    ),
-    "tags": ("tags", "keywords", "labels"),
-    "parent_id": ("parentid", "parent", "itemgroupid", "groupid", "modelid"),
-    "uri": ("uri", "url", "link", "producturl", "permalink", "website"),
-    "language": ("language", "lang", "languagecode", "locale"),
-    "event_id": ("eventid", "id", "uuid", "messageid"),
-    "type": ("type", "event", "eventtype", "eventname", "action"),
-    "product_id": ("productid", "itemid", "sku", "product", "item"),
-    "user_id": ("userid", "user", "customerid", "customer", "account"),
-    "visitor_id": ("visitorid", "anonymousid", "clientid", "deviceid", "userpseudoid", "cookie"),
-    "session_id": ("sessionid", "session", "visitid"),
-    "time": ("time", "timestamp", "eventtime", "date", "datetime", "createdat", "occurredat"),
-    "quantity": ("quantity", "qty", "count"),
-    "value": ("value", "rating", "score", "stars"),
-    "order_id": ("orderid", "transactionid", "order"),
-    "query": ("query", "searchterm", "search", "q"),
-    "unit_price": ("unitprice", "price", "itemprice"),
+_NAMES = {
+    "id": "id productid sku itemid articleid articlenumber offerid code",
+    "title": "title name productname producttitle itemname articlename",
+    "description": "description bodyhtml longdescription shortdescription",
+    "category": "category categories productcategory producttype type department",
+    "brand": "brand vendor manufacturer producer maker label",
+    "price": "price regularprice unitprice listprice retailprice amount",
+    "currency": "currency currencycode pricecurrency",
+    "available": "available availability instock stockstatus",
+    "images": "images image imageurl imagelink imagesrc photo photos picture",
+    "tags": "tags keywords labels",
+    "parent_id": "parentid parent itemgroupid groupid modelid",
+    "uri": "uri url link producturl permalink website",
+    "language": "language lang languagecode locale",
+    "event_id": "eventid id uuid messageid",
+    "type": "type event eventtype eventname action",
+    "product_id": "productid itemid sku product item",
+    "user_id": "userid user customerid customer account",
+    "visitor_id": "visitorid anonymousid clientid deviceid userpseudoid cookie",
+    "session_id": "sessionid session visitid",
+    "time": "time timestamp eventtime date datetime createdat occurredat",
+    "quantity": "quantity qty count",
+    "value": "value rating score stars",
+    "order_id": "orderid transactionid order",
+    "query": "query searchterm search q",
+    "unit_price": "unitprice price itemprice",
 }
 """Our column → names that others give it, in small letters and without signs."""
+NAMES = {ours: frozenset(theirs.split()) for ours, theirs in _NAMES.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """How a table may be read."""
-
-    map: ColumnMap
-    left_out: tuple[str, ...] = ()
-    """Columns that hold nothing of ours: long texts, lists of numbers."""
-
-    def options(self) -> list[str]:
-        """The same as options of the command line."""
-        said = [f"--map {_quoted(f'{name}={ours}')}" for name, ours in self.map.columns.items()]
-        return [*said, *(f"--set {_quoted(f'{k}={v}')}" for k, v in self.map.constants.items())]
-
-    def words(self) -> list[str]:
-        """What each column looks like, a sentence each."""
-        return [
-            f"column {name} looks like {ours}" if ours else f"column {name} is left out"
-            for name, ours in self.map.columns.items()
-        ]
+def words(proposed: ColumnMap) -> list[str]:
+    """What each column looks like, a sentence each."""
+    return [
+        f"column {name} looks like {ours}" if ours else f"column {name} is left out"
+        for name, ours in proposed.columns.items()
+    ]
 
 
 def propose(
@@ -81,7 +59,7 @@ def propose(
     rows: Sequence[Mapping[str, object]],
     known: Collection[str],
     needed: Collection[str],
-) -> Proposal:
+) -> ColumnMap:
     """A map of all columns that are none of ours. `rows`: the first ones, by their columns."""
     found: dict[str, str] = {}
     constants: dict[str, str] = {}
@@ -110,9 +88,7 @@ def propose(
     for name in left:
         keep = can_hold and _is_property(name, rows)
         found[name] = f"{ATTRIBUTES}{_attribute(name)}" if keep else ""
-    ordered = {name: found[name] for name in columns if name in found}
-    out = tuple(name for name, ours in ordered.items() if not ours)
-    return Proposal(ColumnMap(ordered, constants), out)
+    return ColumnMap({name: found[name] for name in columns if name in found}, constants)
 
 
 def _check_price(
@@ -152,7 +128,3 @@ def _attribute(name: str) -> str:
 
 def _simple(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _quoted(text: str) -> str:
-    return f"'{text}'" if re.search(r"[^\w=.\-]", text) else text

@@ -55,6 +55,19 @@ class Shaped(Wrapped):
             yield Row(row.number, cells, row.error)
 
 
+def _by_row(read: Callable[[Mapping[str, object]], Iterator[Cells]]) -> Read:
+    """Of an export whose rows can be read one by one, each as any number of ours."""
+
+    def each(rows: Iterator[Row]) -> Iterator[Row]:
+        for row in rows:
+            if row.error is not None:
+                yield row
+            else:
+                yield from (Row(row.number, made) for made in read(row.cells))
+
+    return each
+
+
 # Products
 
 
@@ -112,27 +125,24 @@ def _shopify_stock(cells: Mapping[str, object], status: str) -> object:
     return "backorder" if cells.get("variant inventory policy") == "continue" else "false"
 
 
-def _woocommerce(rows: Iterator[Row]) -> Iterator[Row]:
+@_by_row
+def _woocommerce(cells: Mapping[str, object]) -> Iterator[Cells]:
     """A row is a product or a variation; `Parent` names a variable product by id:… or SKU."""
-    for row in rows:
-        cells, made = row.cells, Cells()
-        if row.error is not None:
-            yield row
-            continue
-        number = cells.get("id")
-        made["id"] = cells.get("sku") or (f"id:{number}" if number else "")
-        _move(cells, made, title="name", description="description", images="images", tags="tags")
-        _move(cells, made, price="sale price")
-        if not made.get("price"):
-            _move(cells, made, price="regular price")
-        _move(cells, made, category="categories", brand="brands")
-        if isinstance(text := cells.get("categories"), str):
-            made["category"] = text.split(",")[0].strip()  # the others are other places of it
-        made["parent_id"] = cells.get("parent") or ""
-        stock = str(cells.get("in stock?") or "").lower()
-        made["available"] = {"1": "true", "0": "false"}.get(stock, stock)
-        made["attributes"] = _woocommerce_attributes(cells)
-        yield Row(row.number, made)
+    made = Cells()
+    number = cells.get("id")
+    made["id"] = cells.get("sku") or (f"id:{number}" if number else "")
+    _move(cells, made, title="name", description="description", images="images", tags="tags")
+    _move(cells, made, price="sale price")
+    if not made.get("price"):
+        _move(cells, made, price="regular price")
+    _move(cells, made, category="categories", brand="brands")
+    if isinstance(text := cells.get("categories"), str):
+        made["category"] = text.split(",")[0].strip()  # the others are other places of it
+    made["parent_id"] = cells.get("parent") or ""
+    stock = str(cells.get("in stock?") or "").lower()
+    made["available"] = {"1": "true", "0": "false"}.get(stock, stock)
+    made["attributes"] = _woocommerce_attributes(cells)
+    yield made
 
 
 def _woocommerce_attributes(cells: Mapping[str, object]) -> Mapping[str, object]:
@@ -145,33 +155,26 @@ def _woocommerce_attributes(cells: Mapping[str, object]) -> Mapping[str, object]
     return found
 
 
-def _google(rows: Iterator[Row]) -> Iterator[Row]:
+@_by_row
+def _google(cells: Mapping[str, object]) -> Iterator[Cells]:
     """Products of the Retail API, as JSON Lines."""
-    for row in rows:
-        if row.error is not None:
-            yield row
-            continue
-        cells, made = row.cells, Cells()
-        _move(cells, made, id="id", title="title", description="description", uri="uri")
-        _move(cells, made, tags="tags", language="languagecode", available="availability")
-        primary = cells.get("primaryproductid")
-        made["parent_id"] = primary if primary != made.get("id") else ""
-        categories, brands = cells.get("categories"), cells.get("brands")
-        made["category"] = categories[0] if isinstance(categories, list) and categories else ""
-        made["brand"] = brands[0] if isinstance(brands, list) and brands else ""
-        price = cells.get("priceinfo")
-        if isinstance(price, Mapping):
-            made["price"], made["currency"] = price.get("price"), price.get("currencyCode")
-        made["images"] = [image["uri"] for image in _objects(cells.get("images")) if "uri" in image]
-        attributes = cells.get("attributes")
-        made["attributes"] = {
-            str(name): values
-            for name, value in (attributes.items() if isinstance(attributes, Mapping) else ())
-            if isinstance(value, Mapping)
-            for values in [value.get("text") or value.get("numbers")]
-            if values
-        }
-        yield Row(row.number, made)
+    made = Cells()
+    _move(cells, made, id="id", title="title", description="description", uri="uri")
+    _move(cells, made, tags="tags", language="languagecode", available="availability")
+    primary = cells.get("primaryproductid")
+    made["parent_id"] = primary if primary != made.get("id") else ""
+    categories, brands = cells.get("categories"), cells.get("brands")
+    made["category"] = categories[0] if isinstance(categories, list) and categories else ""
+    made["brand"] = brands[0] if isinstance(brands, list) and brands else ""
+    price = _object(cells.get("priceinfo"))
+    made["price"], made["currency"] = price.get("price"), price.get("currencyCode")
+    made["images"] = [image["uri"] for image in _objects(cells.get("images")) if "uri" in image]
+    made["attributes"] = {
+        str(name): values
+        for name, value in _object(cells.get("attributes")).items()
+        if (values := _object(value).get("text") or _object(value).get("numbers"))
+    }
+    yield made
 
 
 # Events
@@ -193,62 +196,50 @@ _RETAIL = {
 }
 
 
-def _ga4(rows: Iterator[Row]) -> Iterator[Row]:
+@_by_row
+def _ga4(cells: Mapping[str, object]) -> Iterator[Cells]:
     """A row is an event with the items that it is about: one of ours for each. Events that are
     about no product, such as page_view, are left out."""
-    for row in rows:
-        cells = row.cells
-        kind = _GA4.get(str(cells.get("event_name")))
-        if row.error is not None or kind is None:
-            if row.error is not None:
-                yield row
-            continue
-        params = {
-            str(one.get("key")): one.get("value") for one in _objects(cells.get("event_params"))
+    kind = _GA4.get(str(cells.get("event_name")))
+    if kind is None:
+        return
+    params = {str(one.get("key")): one.get("value") for one in _objects(cells.get("event_params"))}
+    shared: Cells = {
+        "type": kind,
+        "time": cells.get("event_timestamp"),  # microseconds, which its column knows
+        "session_id": _param(params, "ga_session_id"),
+        "order_id": _object(cells.get("ecommerce")).get("transaction_id"),
+        "query": _param(params, "search_term") if kind == "SEARCH" else "",
+        **_who(cells.get("user_id"), cells.get("user_pseudo_id")),
+    }
+    money = _param(params, "currency")
+    for place, item in enumerate(_objects(cells.get("items")) or [{}]):
+        price = item.get("price")
+        of = {
+            "product_id": item.get("item_id") or "",
+            "quantity": item.get("quantity"),
+            **({"unit_price": price, "currency": money} if price and money else {}),
         }
-        commerce = cells.get("ecommerce")
-        shared: Cells = {
-            "type": kind,
-            "time": cells.get("event_timestamp"),  # microseconds, which its column knows
-            "session_id": _param(params, "ga_session_id"),
-            "order_id": commerce.get("transaction_id") if isinstance(commerce, Mapping) else "",
-            "query": _param(params, "search_term") if kind == "SEARCH" else "",
-            **_who(cells.get("user_id"), cells.get("user_pseudo_id")),
-        }
-        money = _param(params, "currency")
-        for place, item in enumerate(_objects(cells.get("items")) or [{}]):
-            price = item.get("price")
-            of = {
-                "product_id": item.get("item_id") or "",
-                "quantity": item.get("quantity"),
-                **({"unit_price": price, "currency": money} if price and money else {}),
-            }
-            yield Row(row.number, _event(shared, of, place))
+        yield _event(shared, of, place)
 
 
-def _retail(rows: Iterator[Row]) -> Iterator[Row]:
+@_by_row
+def _retail(cells: Mapping[str, object]) -> Iterator[Cells]:
     """User events of the Retail API, as JSON Lines: one of ours for each product of a row."""
-    for row in rows:
-        cells = row.cells
-        kind = _RETAIL.get(str(cells.get("eventtype")))
-        if row.error is not None or kind is None:
-            if row.error is not None:
-                yield row
-            continue
-        user, bought = cells.get("userinfo"), cells.get("purchasetransaction")
-        shared: Cells = {
-            "type": kind,
-            "time": cells.get("eventtime"),
-            "session_id": cells.get("sessionid") or "",
-            "order_id": bought.get("id") if isinstance(bought, Mapping) else "",
-            "query": cells.get("searchquery") or "" if kind == "SEARCH" else "",
-            **_who(user.get("userId") if isinstance(user, Mapping) else "", cells.get("visitorid")),
-        }
-        for place, detail in enumerate(_objects(cells.get("productdetails")) or [{}]):
-            product = detail.get("product")
-            named = product.get("id") if isinstance(product, Mapping) else ""
-            of = {"product_id": named, "quantity": detail.get("quantity")}
-            yield Row(row.number, _event(shared, of, place))
+    kind = _RETAIL.get(str(cells.get("eventtype")))
+    if kind is None:
+        return
+    shared: Cells = {
+        "type": kind,
+        "time": cells.get("eventtime"),
+        "session_id": cells.get("sessionid") or "",
+        "order_id": _object(cells.get("purchasetransaction")).get("id"),
+        "query": cells.get("searchquery") or "" if kind == "SEARCH" else "",
+        **_who(_object(cells.get("userinfo")).get("userId"), cells.get("visitorid")),
+    }
+    for place, detail in enumerate(_objects(cells.get("productdetails")) or [{}]):
+        named = _object(detail.get("product")).get("id")
+        yield _event(shared, {"product_id": named, "quantity": detail.get("quantity")}, place)
 
 
 def _event(shared: Cells, of: Cells, place: int) -> Cells:
@@ -268,6 +259,10 @@ def _param(params: Mapping[str, object], name: str) -> object:
     found = value.values() if isinstance(value, Mapping) else (value,)
     text = next((each for each in found if each not in (None, "")), "")
     return str(text)
+
+
+def _object(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _objects(value: object) -> list[Mapping[str, object]]:

@@ -1,15 +1,8 @@
 """Cuts what is to be written into batches that the suite takes, and follows them."""
 
 import warnings
-from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Generator,
-    Iterable,
-)
-from typing import Generic, TypeVar
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
+from typing import Any, Generic, TypeVar
 
 from sightline_client.errors import SightlineError, invalid
 
@@ -69,6 +62,19 @@ async def each(values: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
     else:
         for value in values:
             yield value
+
+
+async def stored(
+    batches: AsyncIterator[Any], report: Callable[[int, tuple[Any, ...], str], R]
+) -> R:
+    """The report of batches of what is stored or refused: how much, what was refused, and the
+    newest index token."""
+    count, failures, token = 0, list[Any](), ""
+    async for batch in batches:
+        count += batch.stored_count
+        failures += batch.failures
+        token = batch.index_token or token
+    return report(count, tuple(failures), token)
 
 
 def too_large() -> SightlineError:

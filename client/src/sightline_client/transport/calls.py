@@ -4,9 +4,9 @@
 command line does for ``--json``.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import grpc
 from grpc.aio import UnaryStreamMultiCallable, UnaryUnaryMultiCallable
@@ -44,6 +44,8 @@ class Calls:
 
     def __init__(self, target: str, *, credentials: grpc.ChannelCredentials | None = None) -> None:
         self.target = target
+        self.report: Callable[[Any], object] = lambda _: None
+        """Hears each answer as it came: the command line prints it with ``--json``."""
         self._channel = channel.connect(target, retries=True, credentials=credentials)
         self._channel_once = channel.connect(target, retries=False, credentials=credentials)
         self.recommendation = RecommendationServiceStub(self._channel)
@@ -64,9 +66,11 @@ class Calls:
     ) -> A:
         """The answer of a method of one of the services."""
         try:
-            return await method(request, timeout=timeout)
+            answer = await method(request, timeout=timeout)
         except grpc.aio.AioRpcError as error:
             raise self._typed(error) from None
+        self.report(answer)
+        return answer
 
     async def pages(
         self, method: UnaryUnaryMultiCallable[P, T], request: P, timeout: float | None

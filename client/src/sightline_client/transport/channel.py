@@ -8,75 +8,33 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """The suite's cap on one message, both ways."""
 
 _READS = {
-    "sightline.gateway.v1.RecommendationService": (
-        "Recommend",
-        "Search",
-        "ExplainRecommendation",
-        "Classify",
-    ),
-    "sightline.gateway.v1.CatalogService": ("GetProduct", "ListProducts", "GetImage"),
-    "sightline.gateway.v1.AdminService": (
-        "GetStatus",
-        "ListModels",
-        "GetEvaluation",
-        "GetOnlineReport",
-        "ListGenerations",
-        "ListBackups",
-        "GetShopperProfile",
-        "GetProductProfile",
-        "ListSegments",
-        "ListSpaces",
-    ),
-    "sightline.common.v1.JobService": ("GetJob", "ListJobs", "CancelJob", "WatchJob"),
+    "sightline.gateway.v1.RecommendationService": "Recommend Search ExplainRecommendation Classify",
+    "sightline.gateway.v1.CatalogService": "GetProduct ListProducts GetImage",
+    "sightline.gateway.v1.AdminService": "GetStatus ListModels GetEvaluation GetOnlineReport"
+    " ListGenerations ListBackups GetShopperProfile GetProductProfile ListSegments ListSpaces",
+    "sightline.common.v1.JobService": "GetJob ListJobs CancelJob WatchJob",
 }
 """They change nothing; a cancelled job stays cancelled."""
 
 _WRITES = {
-    "sightline.gateway.v1.CatalogService": (
-        "UpsertProducts",
-        "UpdateProducts",
-        "UpdateOffers",
-        "DeleteProducts",
-        "PurgeProducts",
-        "OpenImport",
-        "ImportProducts",
-        "CloseImport",
-    ),
-    "sightline.gateway.v1.UserEventService": ("WriteEvents", "MergeShopper", "PurgeEvents"),
-    "sightline.gateway.v1.AdminService": (
-        "TrainModel",
-        "EvaluateModel",
-        "ExportEvents",
-        "PromoteModel",
-        "PublishModel",
-        "SetShopperAttributes",
-        "BackfillGeneration",
-        "VerifyGeneration",
-        "ActivateGeneration",
-        "DropGeneration",
-        "CreateBackup",
-        "RestoreBackup",
-        "RebuildIndex",
-        "FitSpace",
-        "PromoteSpace",
-        "RetireSpace",
-    ),
+    "sightline.gateway.v1.CatalogService": "UpsertProducts UpdateProducts UpdateOffers"
+    " DeleteProducts PurgeProducts OpenImport ImportProducts CloseImport",
+    "sightline.gateway.v1.UserEventService": "WriteEvents MergeShopper PurgeEvents",
+    "sightline.gateway.v1.AdminService": "TrainModel EvaluateModel ExportEvents PromoteModel"
+    " PublishModel SetShopperAttributes BackfillGeneration VerifyGeneration ActivateGeneration"
+    " DropGeneration CreateBackup RestoreBackup RebuildIndex FitSpace PromoteSpace RetireSpace",
 }
 """Idempotent by an id that the caller gives: of the product, event, shopper, import, model,
 generation or, where a job is started, of the request. Not so a product with an etag: a second try
 would meet its own first."""
 
 ONCE = {
-    "sightline.gateway.v1.AdminService": (
-        "RollbackModel",
-        "DemoteModel",
-        "RollbackGeneration",
-        "CreateGeneration",
-    )
+    "sightline.gateway.v1.AdminService": "RollbackModel DemoteModel RollbackGeneration"
+    " CreateGeneration",
 }
 """Never tried again: going back twice is going back two models or generations, a model is
-demoted once, and a second try to
-create a generation would meet its own first, or create another one."""
+demoted once, and a second try to create a generation would meet its own first, or create another
+one."""
 
 RETRY_POLICY = {
     "maxAttempts": 4,
@@ -114,7 +72,7 @@ def service_config(*, retries: bool) -> dict[str, object]:
         {"service": service, "method": method}
         for calls in (_READS, _WRITES)
         for service, methods in calls.items()
-        for method in methods
+        for method in methods.split()
     ]
     config["methodConfig"] = [{"name": names, "retryPolicy": RETRY_POLICY}]
     # A suite that is down is not made worse by everyone trying four times.

@@ -13,6 +13,7 @@ from sightline.common.v1 import import_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client import errors
 from sightline_client.convert import to_wire
+from sightline_client.convert.reading import error
 from sightline_client.errors import SightlineError
 from sightline_client.transport import batching
 from sightline_client.transport.batching import Batches, each, split
@@ -111,12 +112,12 @@ class Sender:
             state, token = response.state, response.index_token or token
             waiting = [line for line in waiting if _passing(results[line.number])]
             if waiting:
-                error = errors.from_status(results[waiting[0].number].status)
+                refusal = errors.from_status(results[waiting[0].number].status)
                 left = until - asyncio.get_running_loop().time()
                 if left < 0:
-                    raise error
+                    raise refusal
                 if self.report is not None:
-                    self.report(error, left)
+                    self.report(refusal, left)
                 await asyncio.sleep(1)
         return Decided(lines, [_error(line, results[line.number]) for line in lines], state, token)
 
@@ -144,8 +145,8 @@ def import_products(
     side_by_side: int,
 ) -> Batches[ImportBatch, ImportReport]:
     """See ``SightlineClient.import_products``."""
-    lines = _lines(products, after)
-    return Batches(_batches(send_all(sender, lines, side_by_side=side_by_side)), _report)
+    decided = send_all(sender, _lines(products, after), side_by_side=side_by_side)
+    return Batches(_batches(decided), partial(batching.stored, report=ImportReport))
 
 
 async def read_ahead(items: Iterator[T], weight: Callable[[T], int]) -> AsyncIterator[T]:
@@ -182,8 +183,8 @@ def _line(number: int, product: Product) -> Line[None]:
         with to_wire.sendable("product"):
             empty.product_id = product.product_id
             message = to_wire.product(product)
-    except SightlineError as error:
-        return Line(number, empty, None, error)
+    except SightlineError as refusal:
+        return Line(number, empty, None, refusal)
     return Line(number, message, None, too_large(message))
 
 
@@ -197,30 +198,18 @@ def too_large(message: product_pb2.Product) -> SightlineError | None:
 async def _batches(decided: AsyncIterator[Decided[None]]) -> AsyncIterator[ImportBatch]:
     async for batch in decided:
         failures = tuple(
-            RowFailure(line.number, line.product.product_id, error)
-            for line, error in zip(batch.lines, batch.errors, strict=True)
-            if error is not None
+            RowFailure(line.number, line.product.product_id, refusal)
+            for line, refusal in zip(batch.lines, batch.errors, strict=True)
+            if refusal is not None
         )
         stored = len(batch.lines) - len(failures)
         yield ImportBatch(batch.lines[-1].number, stored, failures, batch.index_token)
 
 
-async def _report(batches: AsyncIterator[ImportBatch]) -> ImportReport:
-    stored, token = 0, ""
-    failures: list[RowFailure] = []
-    async for batch in batches:
-        stored += batch.stored_count
-        failures.extend(batch.failures)
-        token = batch.index_token or token
-    return ImportReport(stored, tuple(failures), token)
-
-
 def _passing(result: catalog_pb2.UpsertResult) -> bool:
-    error = errors.from_status(result.status) if result.status.code else None
-    return error is not None and error.code in _PASSING
+    refusal = error(result.status)
+    return refusal is not None and refusal.code in _PASSING
 
 
 def _error(line: Line[S], result: catalog_pb2.UpsertResult) -> SightlineError | None:
-    if line.error is not None:
-        return line.error
-    return errors.from_status(result.status) if result.status.code else None
+    return error(result.status) if line.error is None else line.error

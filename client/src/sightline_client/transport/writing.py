@@ -1,17 +1,19 @@
 """Writes products, offers and events batch by batch."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
+from google.rpc import status_pb2
 
 from sightline.common.v1 import event_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline_client.convert import from_wire, to_wire
-from sightline_client.errors import SightlineError, check_answered
-from sightline_client.transport.batching import Batches, each, split, too_large
+from sightline_client.errors import SightlineError, check_answered, from_status
+from sightline_client.transport.batching import Batches, each, split, stored, too_large
 from sightline_client.transport.calls import Calls
 from sightline_client.transport.channel import MAX_MESSAGE_BYTES
 from sightline_client.transport.pipeline import in_flight
@@ -38,7 +40,7 @@ _ITEM_BYTES = 16
 V = TypeVar("V")
 M = TypeVar("M", bound=Message)
 R = TypeVar("R")
-B = TypeVar("B", EventBatch, OfferBatch)
+F = TypeVar("F")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,15 @@ class _Answered(Generic[M, R]):
     done: int
     """Items settled so far, these included."""
 
-    @property
-    def sent(self) -> list[str]:
-        """Ids of what was sent."""
-        return [item.id for item in self.items if item.message is not None]
+    def failures(
+        self, kind: Callable[[str, SightlineError], F], statuses: Iterable[status_pb2.Status]
+    ) -> tuple[F, ...]:
+        """What was refused, then what could not be sent."""
+        sent = [item.id for item in self.items if item.message is not None]
+        answers = zip(sent, statuses, strict=True)
+        refused = (kind(name, from_status(status)) for name, status in answers if status.code)
+        unsent = (kind(item.id, item.error) for item in self.items if item.error is not None)
+        return (*refused, *unsent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +114,8 @@ class Writer:
             return response
 
         batches = _batches(events, _event_id, to_wire.event, _size(batch_size, MAX_EVENTS))
-        nothing = user_event.WriteEventsResponse()
-        answered = _answered(batches, send, nothing, side_by_side)
-        return Batches(_settled(answered, from_wire.event_batch, EventFailure), _event_report)
+        answered = _answered(batches, send, user_event.WriteEventsResponse(), side_by_side)
+        return Batches(_written(answered), _event_report)
 
     def offers(
         self, offers: Iterable[Offer] | AsyncIterable[Offer], batch_size: int
@@ -123,9 +129,8 @@ class Writer:
             return response
 
         batches = _batches(offers, _product_id, to_wire.offer, _size(batch_size, MAX_OFFERS))
-        nothing = catalog_pb2.UpdateOffersResponse()
-        answered = _answered(batches, send, nothing)
-        return Batches(_settled(answered, from_wire.offer_batch, OfferFailure), _offer_report)
+        answered = _answered(batches, send, catalog_pb2.UpdateOffersResponse())
+        return Batches(_set(answered), partial(stored, report=OfferReport))
 
 
 def _size(batch_size: int, most: int) -> int:
@@ -165,18 +170,22 @@ async def _upserted(
         yield UpsertBatch(outcomes, batch.response.index_token, batch.done)
 
 
-async def _settled(
-    batches: AsyncIterator[_Answered[M, R]],
-    read: Callable[[list[str], R, int], B],
-    failure: Callable[[str, SightlineError], Any],
-) -> AsyncIterator[B]:
-    """What became of each batch: of what was sent, and of what could not be."""
+async def _written(
+    batches: AsyncIterator[_Answered[event_pb2.Event, user_event.WriteEventsResponse]],
+) -> AsyncIterator[EventBatch]:
     async for batch in batches:
-        answered: B = read(batch.sent, batch.response, batch.done)
-        unsent: list[Any] = [
-            failure(item.id, item.error) for item in batch.items if item.error is not None
-        ]
-        yield replace(answered, failures=(*answered.failures, *unsent))
+        answer = batch.response
+        failures = batch.failures(EventFailure, answer.statuses)
+        yield EventBatch(answer.written_count, answer.duplicate_count, failures, batch.done)
+
+
+async def _set(
+    batches: AsyncIterator[_Answered[catalog_pb2.Offer, catalog_pb2.UpdateOffersResponse]],
+) -> AsyncIterator[OfferBatch]:
+    async for batch in batches:
+        failures = batch.failures(OfferFailure, batch.response.statuses)
+        stored_count = len(batch.items) - len(failures)
+        yield OfferBatch(stored_count, failures, batch.response.index_token, batch.done)
 
 
 def _product_id(item: Product | Offer) -> str:
@@ -205,20 +214,16 @@ def _batches(
 async def _prepared(
     values: Iterable[V] | AsyncIterable[V], id_of: Callable[[V], str], translate: Callable[[V], M]
 ) -> AsyncIterator[_Prepared[M]]:
-    async for value in each(values):
-        yield _prepare(value, id_of, translate)
-
-
-def _prepare(value: V, id_of: Callable[[V], str], translate: Callable[[V], M]) -> _Prepared[M]:
     """One bad item must not fail the rest: what can't be sent is kept with its error."""
-    try:
-        with to_wire.sendable(""):
-            item = _Prepared(id_of(value), translate(value))
-    except SightlineError as error:
-        return _Prepared(id_of(value), None, error)
-    if item.size > MAX_MESSAGE_BYTES - _ENVELOPE_BYTES:
-        return _Prepared(item.id, None, too_large())
-    return item
+    async for value in each(values):
+        try:
+            with to_wire.sendable(""):
+                item = _Prepared(id_of(value), translate(value))
+        except SightlineError as error:
+            item = _Prepared(id_of(value), None, error)
+        if item.size > MAX_MESSAGE_BYTES - _ENVELOPE_BYTES:
+            item = _Prepared(item.id, None, too_large())
+        yield item
 
 
 async def _upsert_report(batches: AsyncIterator[UpsertBatch]) -> UpsertReport:
@@ -240,13 +245,3 @@ async def _event_report(batches: AsyncIterator[EventBatch]) -> EventReport:
         duplicates += batch.duplicate_count
         failures.extend(batch.failures)
     return EventReport(written, duplicates, tuple(failures))
-
-
-async def _offer_report(batches: AsyncIterator[OfferBatch]) -> OfferReport:
-    stored, token = 0, ""
-    failures: list[OfferFailure] = []
-    async for batch in batches:
-        stored += batch.stored_count
-        failures.extend(batch.failures)
-        token = batch.index_token or token
-    return OfferReport(stored, tuple(failures), token)

@@ -22,7 +22,7 @@ class ScoreFeature:
 
 @dataclass(frozen=True, slots=True)
 class ScorePart:
-    """One addend of a raw score."""
+    """One contribution to a raw score."""
 
     name: str
     """Where it comes from: "visual", "text", "text_visual", "keywords", "collaborative", "taste",
@@ -38,7 +38,6 @@ class MoveCause(StrEnum):
     """Why a product does not stand where its raw score would put it."""
 
     UNKNOWN = "UNKNOWN"
-    """A cause that this client is too old to know."""
     DIVERSITY = "DIVERSITY"
     BRAND_CAP = "BRAND_CAP"
     CATEGORY_CAP = "CATEGORY_CAP"
@@ -74,7 +73,6 @@ class Cause(StrEnum):
     """Why quality was lost."""
 
     UNKNOWN = "UNKNOWN"
-    """A cause that this client is too old to know."""
     EMBEDDER_UNAVAILABLE = "EMBEDDER_UNAVAILABLE"
     INDEX_UNAVAILABLE = "INDEX_UNAVAILABLE"
     RETRIEVER_UNAVAILABLE = "RETRIEVER_UNAVAILABLE"
@@ -148,7 +146,7 @@ class Freshness:
     time: datetime | None
     """When the newest wholly indexed record was written (UTC); None = none yet."""
     pending: int
-    """Photos that wait for their vector."""
+    """Photos pending embedding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +186,7 @@ class Recommendations:
     no_good_match: bool
     """Nothing is near the query: the results are the nearest there are."""
     degradations: tuple[Degradation, ...]
-    """What was lost on the way; empty = nothing."""
+    """What is degraded; empty = nothing."""
     stage_timings: tuple[StageTiming, ...]
     versions: Versions
     freshness: Freshness | None

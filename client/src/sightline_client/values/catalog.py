@@ -101,7 +101,7 @@ class Product:
     etag: str = ""
     """Mark of this content. Given on a write, the write is refused unless it still holds."""
     category_doubt: "CategoryDoubt | None" = None
-    """Why its category is doubted; None = its photos agree, or nobody looked. Set by the
+    """How a photo contradicts its category; None = its photos agree, or nobody looked. Set by the
     service."""
 
 

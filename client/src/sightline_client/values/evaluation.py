@@ -22,7 +22,6 @@ class SplitProtocol(StrEnum):
     """How events were split into what could be learned from and what was asked for."""
 
     UNKNOWN = "UNKNOWN"
-    """One that this client is too old to know."""
     GLOBAL = "GLOBAL"
     """At one moment for everyone; verdicts rest on it."""
     PER_USER_TAIL = "PER_USER_TAIL"
@@ -33,7 +32,6 @@ class SystemKind(StrEnum):
     """What a measured system is."""
 
     UNKNOWN = "UNKNOWN"
-    """One that this client is too old to know."""
     CANDIDATE = "CANDIDATE"
     PRODUCTION = "PRODUCTION"
     BASELINE = "BASELINE"

@@ -11,7 +11,6 @@ class Outcome(StrEnum):
     """What became of the product; the first of these that applies."""
 
     UNKNOWN = "UNKNOWN"
-    """One that this client is too old to know."""
     SHOWN = "SHOWN"
     """It is on the first page."""
     PRODUCT_NOT_FOUND = "PRODUCT_NOT_FOUND"
@@ -97,6 +96,6 @@ class Explanation:
     last_shown: ExplainedScore | None
     """The last product of the first page."""
     degradations: tuple[Degradation, ...]
-    """What was lost on the way: the outcome is that of a poorer answer."""
+    """What is degraded: the outcome is that of a poorer answer."""
     versions: Versions
     request_id: str

@@ -16,7 +16,6 @@ class JobState(StrEnum):
     """Where a job stands."""
 
     UNKNOWN = "UNKNOWN"
-    """A state that this client is too old to know."""
     PENDING = "PENDING"
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
@@ -108,7 +107,6 @@ class GenerationState(StrEnum):
     """Where an index generation stands."""
 
     UNKNOWN = "UNKNOWN"
-    """A state that this client is too old to know."""
     BUILDING = "BUILDING"
     """It may lack photos that the catalog held before it was created."""
     READY = "READY"
@@ -119,7 +117,6 @@ class IndexMetric(StrEnum):
     """How near two vectors are."""
 
     UNKNOWN = "UNKNOWN"
-    """One that this client is too old to know."""
     COSINE = "COSINE"
     L2 = "L2"
     IP = "IP"
@@ -130,7 +127,6 @@ class IndexKind(StrEnum):
     """How the engine finds vectors."""
 
     UNKNOWN = "UNKNOWN"
-    """One that this client is too old to know."""
     FLAT = "FLAT"
     """Every vector is compared: exact."""
     HNSW = "HNSW"
@@ -296,7 +292,7 @@ class Status:
     products: int | None
     indexed_images: int | None
     pending_images: int | None
-    """Photos that wait for their vector."""
+    """Photos pending embedding."""
     failed_images: int | None
     """Photos that could not be embedded."""
     freshness: Freshness | None
@@ -307,7 +303,7 @@ class Status:
     """Every version of a space that the embedder serves; empty = not known, or an older suite."""
     indexed_texts: int | None = 0
     pending_texts: int | None = 0
-    """Products whose text waits for its vector."""
+    """Products whose text is pending embedding."""
     failed_texts: int | None = 0
     recall: tuple[RecallEstimate, ...] = ()
     """Of searches of the visual space; empty = nothing is known yet."""

@@ -41,22 +41,18 @@ async def load(photo: Photo) -> bytes | Uri:
     width, 3) or (height, width), uint8, RGB or grey. Pixels become a lossless PNG, or, if that is
     over the cap, a JPEG of quality 95. OSError for a file that can't be read, TypeError for
     what is no photo."""
-    if isinstance(photo, bytes | Uri):
-        return photo
-    if isinstance(photo, PathLike):
-        return await asyncio.to_thread(Path(photo).read_bytes)
-    return await asyncio.to_thread(encode, photo)
+    return photo if isinstance(photo, bytes | Uri) else await asyncio.to_thread(_content, photo)
 
 
 def product_image(photo: Photo) -> ProductImage:
     """The photo of a product to be written. A file is read at once."""
     if isinstance(photo, Uri):
         return ProductImage(uri=photo)
-    if isinstance(photo, bytes):
-        return ProductImage(content=photo)
-    if isinstance(photo, PathLike):
-        return ProductImage(content=Path(photo).read_bytes())
-    return ProductImage(content=encode(photo))
+    return ProductImage(content=photo if isinstance(photo, bytes) else _content(photo))
+
+
+def _content(photo: "PathLike[str] | Pixels") -> bytes:
+    return Path(photo).read_bytes() if isinstance(photo, PathLike) else encode(photo)
 
 
 def encode(pixels: "Pixels") -> bytes:

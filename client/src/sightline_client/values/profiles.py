@@ -12,7 +12,6 @@ class AffinityKind(StrEnum):
     """What somebody likes."""
 
     UNKNOWN = "UNKNOWN"
-    """A kind that this client is too old to know."""
     CATEGORY = "CATEGORY"
     BRAND = "BRAND"
     PRICE_BAND = "PRICE_BAND"

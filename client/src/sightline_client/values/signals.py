@@ -13,7 +13,7 @@ AWAY_WEIGHT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle within a photo that stands upright, in shares of its sides."""
+    """A rectangle within a photo that stands upright, in fractions of its width and height."""
 
     left: float
     """0 to 1, as are all."""

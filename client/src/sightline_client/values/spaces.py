@@ -9,7 +9,6 @@ class SpaceState(StrEnum):
     """Where a space stands."""
 
     UNKNOWN = "UNKNOWN"
-    """A state that this client is too old to know."""
     SERVING = "SERVING"
     CANDIDATE = "CANDIDATE"
     """Fitted, not promoted: nothing can be embedded into it."""
@@ -21,7 +20,6 @@ class SpaceVerdict(StrEnum):
     """Whether a fitted space is better than the one it is compared with."""
 
     UNKNOWN = "UNKNOWN"
-    """One that this client is too old to know."""
     BETTER = "BETTER"
     """The whole interval of the gain is above 0."""
     INCONCLUSIVE = "INCONCLUSIVE"

@@ -71,7 +71,6 @@ class PartVerdict(StrEnum):
     """What was found of a part of a model."""
 
     UNKNOWN = "UNKNOWN"
-    """One that this client is too old to know."""
     ADDS = "ADDS"
     NOTHING = "NOTHING"
     """It adds nothing: it is off."""

@@ -1,4 +1,4 @@
-"""What the server is told: everything in one folder, loopback where it listens to reason."""
+"""What the server is given: everything in one folder, loopback where it listens to reason."""
 
 from __future__ import annotations
 

@@ -3,20 +3,10 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from gateway.model import peers
 from gateway.model.answer import AnswerRecord
 from gateway.model.columns import Columns
 from gateway.model.messages import Classification, Rejection, Space, Subject, Vector
-from gateway.model.peers import (
-    Blend,
-    Embedded,
-    Found,
-    Ranked,
-    RankerCandidates,
-    RankOrder,
-    Reasoned,
-    ReasonOrder,
-    Rows,
-)
 from gateway.model.query import Scope, Shopper, Signal
 from gateway.model.scene import Scene
 
@@ -34,7 +24,7 @@ class Embedder(Protocol):
         *,
         space: str,
         views: int = 0,
-    ) -> Embedded:
+    ) -> peers.Embedded:
         """A vector or an error for each signal, all into one space; an empty version = its default
         one. `views`: of each photo; 0 = the space's own number."""
 
@@ -54,13 +44,13 @@ class Retriever(Protocol):
     async def search(
         self,
         catalog_id: str,
-        near: Vector | str | Blend,
+        near: Vector | str | peers.Blend,
         scope: Scope,
         *,
         top_k: int,
         exclude: Sequence[str],
         min_index_token: str,
-    ) -> Found:
+    ) -> peers.Found:
         """The `top_k` products nearest to a vector, to the product of that id, or to several
         together.
 
@@ -69,7 +59,7 @@ class Retriever(Protocol):
 
     async def keywords(
         self, catalog_id: str, text: str, scope: Scope, *, top_k: int, exclude: Sequence[str]
-    ) -> Found:
+    ) -> peers.Found:
         """The `top_k` products whose words match a text best, their similarities 0 to 1.
 
         Near-duplicates of one another count as one and come all.
@@ -83,7 +73,7 @@ class Retriever(Protocol):
 
     async def products(
         self, catalog_id: str, ids: Sequence[str], scope: Scope, titles: Sequence[str] = ()
-    ) -> Rows:
+    ) -> peers.Rows:
         """Those of up to 1,000 products that exist and pass, whole, in the order asked; and the
         titles of up to 1,000 others, whether they pass or not."""
 
@@ -103,16 +93,16 @@ class Ranker(Protocol):
         top_k: int,
         exclude: Sequence[str],
         accept_vectors: bool = False,
-    ) -> RankerCandidates:
+    ) -> peers.RankerCandidates:
         """Products that fit the shopper's behaviour; popular ones when there is none.
 
         `accept_vectors`: of a large catalog the shopper's vectors will do.
         """
 
-    async def rank(self, order: RankOrder) -> Ranked:
+    async def rank(self, order: peers.RankOrder) -> peers.Ranked:
         """The candidates ordered, hidden ones dropped."""
 
-    async def reasons(self, order: ReasonOrder) -> Reasoned:
+    async def reasons(self, order: peers.ReasonOrder) -> peers.Reasoned:
         """Reasons of up to 200 products that were ranked before."""
 
     async def answer(

@@ -38,15 +38,8 @@ class Gateway:
 
 def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
     """Connect the parts. To be called where an event loop runs."""
-    connections = {
-        Peer.EMBEDDER: _connect(
-            settings, Peer.EMBEDDER, settings.embedder_target, embedder.IDEMPOTENT
-        ),
-        Peer.RETRIEVER: _connect(
-            settings, Peer.RETRIEVER, settings.retriever_target, retriever.IDEMPOTENT
-        ),
-        Peer.RANKER: _connect(settings, Peer.RANKER, settings.ranker_target, ranker.IDEMPOTENT),
-    }
+    clients = {Peer.EMBEDDER: embedder, Peer.RETRIEVER: retriever, Peer.RANKER: ranker}
+    connections = {peer: _connect(settings, peer, of.IDEMPOTENT) for peer, of in clients.items()}
     embedding = embedder.EmbedderClient(*connections[Peer.EMBEDDER])
     retrieving = retriever.RetrieverClient(*connections[Peer.RETRIEVER])
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
@@ -87,8 +80,9 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
 
 
 def _connect(
-    settings: GatewaySettings, peer: Peer, target: str, idempotent: Sequence[tuple[str, str]]
+    settings: GatewaySettings, peer: Peer, idempotent: Sequence[tuple[str, str]]
 ) -> Connection:
+    target = getattr(settings, f"{peer}_target")
     caller = Caller(peer, reserve=settings.reserve_seconds, longest=settings.call_seconds)
     most = settings.max_message_bytes
     return connect(target, service_configs=idempotent, max_message_bytes=most), caller

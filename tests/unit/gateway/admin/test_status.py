@@ -5,8 +5,9 @@ import asyncio
 from gateway.admin.status import suite_state
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
-from gateway.model.messages import IndexState, Space
+from gateway.model.messages import IndexState, Space, SuiteStatus
 from servicekit.errors import ServiceError
+from servicekit.status import from_status
 from sightline.common.v1.answer_pb2 import SpaceVersion
 
 SPACE = SpaceVersion(space="visual", version="v1", generation="g1")
@@ -52,12 +53,19 @@ async def state(suite: Suite, seconds: float = 1.0):
     )
 
 
-def numbers(count: IndexState) -> tuple[int, int, int]:
-    return count.indexed, count.pending, count.failed
+def images(found: SuiteStatus) -> tuple[int, int, int]:
+    return found.indexed_images, found.pending_images, found.failed_images
 
 
-def reasons(found):
-    return {item.component: item.error.reason if item.error else "" for item in found.components}
+def texts(found: SuiteStatus) -> tuple[int, int, int]:
+    return found.indexed_texts, found.pending_texts, found.failed_texts
+
+
+def reasons(found: SuiteStatus) -> dict[str, str]:
+    return {
+        item.component: from_status(item.status).reason if item.status.code else ""
+        for item in found.components
+    }
 
 
 async def test_a_suite_that_is_well_says_so_with_its_numbers():
@@ -66,12 +74,12 @@ async def test_a_suite_that_is_well_says_so_with_its_numbers():
     assert reasons(found) == dict.fromkeys(
         ("gateway", "embedder", "triton", "retriever", "milvus", "ranker"), ""
     )
-    assert found.images.products == 5
-    assert numbers(found.images) == (7, 1, 2)
-    assert numbers(found.texts) == (3, 2, 1)
-    assert found.images.space == SPACE
-    assert found.offered == "v2"
-    assert [item.space for item in found.spaces] == ["text", "visual"]
+    assert found.products == 5
+    assert images(found) == (7, 1, 2)
+    assert texts(found) == (3, 2, 1)
+    assert found.visual_space == SPACE
+    assert found.embedder_space_version == "v2"
+    assert [item.space for item in found.embedder_spaces] == ["text", "visual"]
     assert found.model_version == "m1"
 
 
@@ -80,7 +88,7 @@ async def test_where_there_is_no_index_of_texts_none_waits():
     suite.texts = False
     found = await state(suite)
 
-    assert numbers(found.texts) == (0, 0, 0)
+    assert texts(found) == (0, 0, 0)
 
 
 async def test_everything_down_is_still_an_answer():
@@ -99,8 +107,8 @@ async def test_everything_down_is_still_an_answer():
         "milvus": "RETRIEVER_UNAVAILABLE",
         "ranker": "RANKER_UNAVAILABLE",
     }
-    assert found.images.products == -1
-    assert numbers(found.images) == numbers(found.texts) == (-1, -1, -1)
+    assert found.products == -1
+    assert images(found) == texts(found) == (-1, -1, -1)
     assert found.model_version == ""
 
 
@@ -130,4 +138,4 @@ async def test_the_model_that_counts_is_that_of_the_version_that_the_index_holds
     found = await state(Rolling())
 
     assert reasons(found)["triton"] == ""
-    assert found.offered == "v2"
+    assert found.embedder_space_version == "v2"

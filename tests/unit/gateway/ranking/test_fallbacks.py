@@ -4,7 +4,7 @@ import pytest
 
 from gateway.model.branch import Branch
 from gateway.model.causes import Cause, Peer
-from gateway.model.failures import BY_PEER, BY_REASON, Failure, cause_of
+from gateway.model.failures import BY_REASON, Failure, cause_of
 from gateway.model.messages import Degradation, Reason
 from gateway.ranking.fallbacks import degradations, reasons_for
 from servicekit.errors import BY_CODE, Code
@@ -27,7 +27,7 @@ def test_every_code_of_every_peer_is_either_a_failure_or_the_callers(peer, code)
     elif error.code is Code.DEADLINE_EXCEEDED:
         assert cause_of(peer, error) is Cause.STAGE_DEADLINE
     else:
-        assert cause_of(peer, error) is BY_PEER[peer]
+        assert cause_of(peer, error) is Cause[f"{peer.name}_UNAVAILABLE"]
 
 
 @pytest.mark.parametrize("reason", list(BY_REASON))

@@ -27,7 +27,7 @@ async def test_results_are_in_order_of_similarity_with_their_photo():
     assert found.results[0].similarity == pytest.approx(0.9)
     assert found.results[0].matched_image_id == "image of p3"
     assert shop.ranker.calls == []
-    assert found.freshness is not None
+    assert found.HasField("freshness")
 
 
 async def test_similarity_is_that_to_the_best_signal():

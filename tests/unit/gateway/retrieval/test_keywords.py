@@ -41,7 +41,7 @@ async def test_lists_of_a_text_are_fused_by_their_places():
 
     assert [item.product.product_id for item in found.results] == ["p1", "p3", "p2"]
     assert [item.similarity for item in found.results] == pytest.approx([0.5, 0.0, 0.4])
-    assert found.degradations == ()
+    assert not found.degradations
 
 
 async def test_words_are_a_branch_and_a_part_of_their_own():
@@ -113,7 +113,7 @@ async def test_what_no_shopper_words_name_is_an_empty_answer():
     shop.embedder.items[TEXT] = FailedPrecondition("no", reason="SPACE_UNAVAILABLE")
     found = await search(by_text(), shop.deps)
 
-    assert found.results == ()
+    assert not found.results
 
 
 async def test_each_list_of_a_text_has_its_verdict():
@@ -158,7 +158,7 @@ async def test_a_visual_space_without_titles_is_not_asked_and_nothing_is_degrade
     shop = shop_with_words()
     found = await search(by_text(), shop.deps)
 
-    assert found.degradations == ()
+    assert not found.degradations
     assert len(asked(shop)) == 1
 
 
@@ -170,6 +170,7 @@ async def test_an_index_of_a_version_that_takes_no_texts_is_learned_and_no_failu
     before = len(asked(shop))
     second = await search(by_text(), deps)
 
-    assert first.degradations == second.degradations == ()
+    assert not first.degradations
+    assert not second.degradations
     assert deps.versions.of("default", "visual") == "v1"
     assert len(asked(shop)) == before + 1  # the text space alone

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.model.causes import Cause, Peer
 from gateway.model.errors import ImageRefused, PeerUnavailable, ProductNotFound
-from gateway.model.messages import Box, SpaceVersion, Subject
+from gateway.model.messages import Box, SignalSubject, SpaceVersion, Subject
 from gateway.model.peers import Basis, Embedded
 from gateway.model.query import Query
 from gateway.model.scene import Fusion
@@ -128,7 +128,7 @@ async def test_parts_that_cancel_out_are_searched_for_one_by_one():
 
     assert searches(shop) == ["+1 photo +1 opposite", b"photo", b"opposite"]
     assert "p9" in ids(found)
-    assert found.degradations == ()
+    assert not found.degradations
 
 
 async def test_a_blend_whose_photos_are_unavailable_rests_on_its_products():
@@ -217,8 +217,9 @@ async def test_subjects_are_answered_with_the_place_of_their_signal():
     shop.retriever.nearest[b"second"] = {"p1": 0.4}
     query = Query(signals=(near("p2"), photo(1), asked))
 
-    assert (await recommend(query, shop.deps)).subjects == {2: subject}
-    assert (await search(query, shop.deps)).subjects == {2: subject}
+    expected = [SignalSubject(signal=2, subject=subject)]
+    assert (await recommend(query, shop.deps)).subjects == expected
+    assert list((await search(query, shop.deps)).subjects) == expected
 
 
 async def test_a_box_that_holds_nothing_is_the_callers_error():

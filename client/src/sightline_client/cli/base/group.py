@@ -37,11 +37,9 @@ class Command(TyperCommand):
     """One command. Flags show no type, and what is wrong with a value is in plain words."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """As typer's own."""
         return _without_types(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As typer's own."""
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
@@ -53,7 +51,6 @@ class _Group(TyperGroup):
     """The commands below a word."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """As typer's own."""
         return _without_types(super().get_params(ctx))
 
 
@@ -72,7 +69,6 @@ class Commands(typer.Typer):
         super().__init__(cls=_Group, **settings)
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[F], F]:
-        """As typer's own."""
         settings.setdefault("help", None)
         settings.setdefault("cls", Command)
         outer = super().command

@@ -52,6 +52,11 @@ def words(*names: str, metavar: str, help: str) -> Any:
     return typer.Option(*names, metavar=metavar, help=help, callback=text)
 
 
+def number(metavar: str, help: str, least: float, most: float | None = None, **more: Any) -> Any:
+    """An option that is a number within a range."""
+    return typer.Option(metavar=metavar, help=help, min=least, max=most, **more)
+
+
 def argument(metavar: str, help: str) -> Any:
     """An argument that is an id, or several."""
     return typer.Argument(metavar=metavar, help=help, callback=named)
@@ -118,6 +123,7 @@ File: TypeAlias = Annotated[
         metavar="FILE", exists=True, dir_okay=False, help="A .csv, .jsonl or .parquet file."
     ),
 ]
+Newest: TypeAlias = Annotated[int, number("N", "How many, newest first.", 1, 1000)]
 Force: TypeAlias = Annotated[
     bool, typer.Option("--force", help="Do it. Without it the command only shows what it would do.")
 ]
@@ -135,13 +141,15 @@ Ignore: TypeAlias = Annotated[
 ]
 
 
-def condition(text: str, currency: str, *, option: str = "--filter") -> Filter_ | None:
+def condition(text: str, currency: str) -> Filter_ | None:
     """The filter that the text stands for; wrong text is wrong usage, shown with a caret."""
     try:
         found = parse_filter(text, currency=currency) if text.strip() else None
         to_wire.filter_(found)
     except FilterSyntaxError as error:
-        raise typer.BadParameter(f"{error.message}\n{error.pointer}", param_hint=option) from None
+        raise typer.BadParameter(
+            f"{error.message}\n{error.pointer}", param_hint="--filter"
+        ) from None
     except SightlineError as error:
-        raise typer.BadParameter(error.message, param_hint=option) from None
+        raise typer.BadParameter(error.message, param_hint="--filter") from None
     return found

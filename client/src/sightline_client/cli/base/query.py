@@ -7,32 +7,38 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline_client.api.recommendations import RecommendOptions
 from sightline_client.cli.base import options
 from sightline_client.cli.base.option_groups import OptionGroup
-from sightline_client.convert import requests
 from sightline_client.transport.channel import MAX_MESSAGE_BYTES
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Uri
 from sightline_client.values.signals import AWAY_WEIGHT, Box, Unlike
 
 
-def _box(value: str | None) -> str | None:
-    """The box as given; refused where it is none."""
-    part(value)
-    return value
+def _box(text: str) -> Box:
+    """The part of a photo that a text names."""
+    try:
+        left, top, right, bottom = (float(number) for number in text.split(","))
+    except ValueError:
+        problem = "is four numbers, such as 0.1,0.2,0.6,0.9: left, top, right, bottom"
+        raise typer.BadParameter(problem, param_hint="--box") from None
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        problem = "has left below right and top below bottom, each from 0 to 1"
+        raise typer.BadParameter(problem, param_hint="--box")
+    return Box(left, top, right, bottom)
 
 
 _PHOTOS = {"exists": True, "dir_okay": False, "readable": True, "metavar": "PATH"}
 
-BoxText: TypeAlias = Annotated[
-    str | None,
+Part: TypeAlias = Annotated[
+    Box | None,
     typer.Option(
         "--box",
         metavar="L,T,R,B",
         help="The part of the photo that is meant: left, top, right and bottom as fractions of its"
         " width and height, such as 0.1,0.2,0.6,0.9.",
-        callback=_box,
+        parser=_box,
     ),
 ]
 FindSubject: TypeAlias = Annotated[
@@ -100,7 +106,7 @@ class QueryOptions(OptionGroup):
             help="How much each --not-… counts against what is wanted, which counts 1.",
         ),
     ] = AWAY_WEIGHT
-    box: BoxText = None
+    box: Part = None
     find_subject: FindSubject = False
 
     def photos(self) -> list[bytes | Uri]:
@@ -149,42 +155,25 @@ class RecommendationOptions(FilterOptions, QueryOptions):
         str, options.words(metavar="CODE", help="Language of the reasons: en, zh. Empty = en.")
     ] = ""
 
-    def request(self, catalog: str, *, explain: bool = False) -> rec.RecommendRequest:
-        """The request; what can't be asked is wrong usage."""
+    def request(self) -> RecommendOptions:
+        """What the client is asked; what can't be asked is wrong usage."""
         if self.user and self.visitor:
             raise typer.BadParameter("give --user or --visitor, not both", param_hint="--visitor")
-        return requests.recommend(
-            catalog=catalog,
-            images=self.photos(),
-            text=self.text,
-            products=self.product or (),
-            user=self.user,
-            visitor=self.visitor,
-            filter=self.condition(),
-            page_size=self.top,
-            scene=self.scene,
-            exclude=self.exclude or (),
-            language=self.language,
-            explain=explain,
-            unlike=self.unlike(),
-            box=part(self.box),
-            find_subject=self.find_subject,
-        )
-
-
-def part(text: str | None) -> Box | None:
-    """The part of a photo that a text names; None = all of it."""
-    if text is None:
-        return None
-    try:
-        left, top, right, bottom = (float(number) for number in text.split(","))
-    except ValueError:
-        problem = "is four numbers, such as 0.1,0.2,0.6,0.9: left, top, right, bottom"
-        raise typer.BadParameter(problem, param_hint="--box") from None
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        problem = "has left below right and top below bottom, each from 0 to 1"
-        raise typer.BadParameter(problem, param_hint="--box")
-    return Box(left, top, right, bottom)
+        return {
+            "images": self.photos(),
+            "text": self.text,
+            "products": self.product or (),
+            "user": self.user,
+            "visitor": self.visitor,
+            "filter": self.condition(),
+            "page_size": self.top,
+            "scene": self.scene,
+            "exclude": self.exclude or (),
+            "language": self.language,
+            "unlike": self.unlike(),
+            "box": self.box,
+            "find_subject": self.find_subject,
+        }
 
 
 def photos(paths: Sequence[Path] | None) -> list[bytes]:

@@ -39,19 +39,33 @@ class Suite(OptionGroup):
 
         return running.guarded(lambda: asyncio.run(connected()), keeps=keeps)
 
-    def ask(self, method: Callable[[Calls], UnaryUnaryMultiCallable[Q, A]], request: Q) -> A:
-        """The answer of one call."""
-        return self.run(lambda client: client.calls(method(client.calls), request, self.timeout))
-
     def answer(
+        self,
+        work: Callable[[SightlineClient], Awaitable[T]],
+        for_people: Callable[[T], RenderableType],
+    ) -> T:
+        """Prints the answer of the first call as it was asked for, and returns it. Further calls
+        fetch what it is shown with."""
+        messages: list[Message] = []
+
+        async def ask(client: SightlineClient) -> T:
+            client.calls.report = messages.append
+            return await work(client)
+
+        value = self.run(ask)
+        self.show(messages[0], lambda: for_people(value))
+        return value
+
+    def call(
         self,
         method: Callable[[Calls], UnaryUnaryMultiCallable[Q, A]],
         request: Q,
         for_people: Callable[[A], RenderableType],
     ) -> None:
-        """Prints the answer of one call as it was asked for."""
-        message = self.ask(method, request)
-        self.show(message, lambda: for_people(message))
+        """The same of a call that the client does not have as it is: of one page, for one."""
+        self.answer(
+            lambda client: client.calls(method(client.calls), request, self.timeout), for_people
+        )
 
     def show(self, message: Message, for_people: Callable[[], RenderableType]) -> None:
         """Prints an answer as it was asked for."""

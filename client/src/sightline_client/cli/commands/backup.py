@@ -34,9 +34,7 @@ def create(*, wait: options.Wait = True, suite: Suite) -> None:
 @app.command("list")
 def list_(
     *,
-    top: Annotated[
-        int, typer.Option(min=1, max=200, metavar="N", help="How many, newest first.")
-    ] = 20,
+    top: Annotated[int, options.number("N", "How many, newest first.", 1, 200)] = 20,
     suite: Suite,
 ) -> None:
     """List the backups of a catalog, newest first.
@@ -45,7 +43,7 @@ def list_(
 
       sightline backup list
     """
-    suite.answer(
+    suite.call(
         lambda calls: calls.admin.ListBackups,
         backup_service_pb2.ListBackupsRequest(catalog_id=suite.catalog, page_size=top),
         lambda answer: listings.backups([from_wire.backup(item) for item in answer.backups]),

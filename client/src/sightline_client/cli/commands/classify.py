@@ -8,7 +8,6 @@ import typer
 from sightline_client.cli.base import query
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import classified
-from sightline_client.convert import from_wire, requests
 
 
 def classify(
@@ -19,7 +18,7 @@ def classify(
             exists=True, dir_okay=False, readable=True, metavar="PHOTO", help="The photo's file."
         ),
     ],
-    box: query.BoxText = None,
+    box: query.Part = None,
     find_subject: query.FindSubject = False,
     top: Annotated[
         int, typer.Option("--top", min=1, max=20, metavar="K", help="How many categories.")
@@ -38,11 +37,7 @@ def classify(
       sightline classify shelf.jpg --find-subject --json | jq -r '.proposals[0].text'
     """
     (content,) = query.photos([photo])
-    request = requests.classify(
-        content, catalog=suite.catalog, box=query.part(box), find_subject=find_subject, top=top
-    )
     suite.answer(
-        lambda calls: calls.recommendation.Classify,
-        request,
-        lambda answer: classified.classification(from_wire.classification(answer)),
+        lambda client: client.classify(content, box=box, find_subject=find_subject, top=top),
+        classified.classification,
     )

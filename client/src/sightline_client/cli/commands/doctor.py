@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 import typer
@@ -148,7 +148,7 @@ def _catalog(status: Status) -> Iterator[Finding]:
         waiting = (status.pending_images or 0) + (status.pending_texts or 0)
         yield Finding(
             f"the index is {status.freshness.lag.total_seconds():.0f} s behind the catalog, and"
-            f" {waiting:,} photos and texts wait",
+            f" {waiting:,} photos and texts are pending embedding",
             "wait for it: `sightline products status --wait`; where it stands still, the"
             " retriever's worker or the embedder is down",
         )
@@ -185,15 +185,7 @@ def doctor(*, suite: Suite) -> None:
         found += findings(from_wire.status(answer[0]), answer[1])
     wrong = [each for each in found if each.wrong]
     if suite.json:
-        running.show_facts(
-            {
-                "healthy": not wrong,
-                "findings": [
-                    {"problem": each.problem, "fix": each.fix, "wrong": each.wrong}
-                    for each in found
-                ],
-            }
-        )
+        running.show_facts({"healthy": not wrong, "findings": [asdict(each) for each in found]})
     else:
         things = counted(len(wrong), "thing is wrong", "things are wrong")
         head = Text(f"{things}." if wrong else "Nothing is wrong.")

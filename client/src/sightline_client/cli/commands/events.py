@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from sightline.common.v1 import event_pb2, job_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline_client.cli.base import options, running
+from sightline_client.cli.base import options
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import LONG, PATIENT, Suite
 from sightline_client.cli.show import listings, tables
@@ -28,6 +28,12 @@ from sightline_client.files import shapes
 from sightline_client.values.events import EventType
 
 _TIMES = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
+_ZONE = ", e.g. 2026-03-01T12:00:00Z; without a zone UTC."
+
+
+def _time(help: str) -> Any:
+    return typer.Option(formats=_TIMES, metavar="TIME", help=help)
+
 
 Types = Annotated[
     list[EventType] | None,
@@ -90,23 +96,18 @@ def import_(
 
     outcome = suite.run(work, keeps=True)
     seconds = time.monotonic() - since
-    if suite.json:
-        running.show_facts(
-            {
-                "writtenCount": written,
-                "duplicateCount": duplicates,
-                "refusedCount": outcome.refused,
-                "rejectedFile": str(outcome.rejected or ""),
-                "seconds": round(seconds, 3),
-            }
-        )
-    else:
-        counts = f"{written:,} new, {duplicates:,} there already"
-        rows = tables.counted(outcome.rows, "row", "rows")
-        speed = f" ({rows}, {outcome.rows / seconds:,.0f}/s)"
-        running.show(Text(counts + speed + fixing.refused(outcome.refused)))
-        ignore = columns.ignore or ()
-        fixing.show(outcome.rejected, ("events", "import"), suite, ignore=ignore)
+    facts = {
+        "writtenCount": written,
+        "duplicateCount": duplicates,
+        "refusedCount": outcome.refused,
+        "rejectedFile": str(outcome.rejected or ""),
+        "seconds": round(seconds, 3),
+    }
+    rows = tables.counted(outcome.rows, "row", "rows")
+    counts = f"{written:,} new, {duplicates:,} duplicates ({rows}, {outcome.rows / seconds:,.0f}/s)"
+    summary = counts + fixing.refused(outcome.refused)
+    command = ("events", "import")
+    fixing.show(suite, facts, summary, outcome.rejected, command, ignore=columns.ignore)
     if outcome.refused:
         raise typer.Exit(1)
 
@@ -114,14 +115,7 @@ def import_(
 @app.command()
 def purge(
     *,
-    before: Annotated[
-        datetime | None,
-        typer.Option(
-            formats=_TIMES,
-            metavar="TIME",
-            help="Only events before this time, e.g. 2026-03-01T12:00:00Z; without a zone UTC.",
-        ),
-    ] = None,
+    before: Annotated[datetime | None, _time(f"Only events before this time{_ZONE}")] = None,
     type: Types = None,
     product: Annotated[
         str, options.words(metavar="ID", help="Only events with this product.")
@@ -164,18 +158,8 @@ def purge(
 @app.command()
 def export(
     *,
-    since: Annotated[
-        datetime | None,
-        typer.Option(
-            formats=_TIMES,
-            metavar="TIME",
-            help="Only events from this time on, e.g. 2026-03-01T12:00:00Z; without a zone UTC.",
-        ),
-    ] = None,
-    before: Annotated[
-        datetime | None,
-        typer.Option(formats=_TIMES, metavar="TIME", help="Only events before this time."),
-    ] = None,
+    since: Annotated[datetime | None, _time(f"Only events from this time on{_ZONE}")] = None,
+    before: Annotated[datetime | None, _time("Only events before this time.")] = None,
     type: Types = None,
     wait: options.Wait = True,
     suite: Suite,
@@ -220,14 +204,9 @@ def merge(
 
       sightline events merge cookie-7 1209683
     """
-    request = user_event.MergeShopperRequest(
-        catalog_id=suite.catalog, to=to_wire.shopper(user, None)
-    )
-    getattr(request, "from").visitor_id = visitor
     suite.answer(
-        lambda calls: calls.events.MergeShopper,
-        request,
-        lambda answer: Text(f"{tables.counted(answer.moved_count, 'event', 'events')} moved."),
+        lambda client: client.merge_shopper(visitor, user),
+        lambda moved: Text(f"{tables.counted(moved, 'event', 'events')} moved."),
     )
 
 

@@ -6,7 +6,6 @@ from sightline_client.cli.base import options
 from sightline_client.cli.base.query import RecommendationOptions
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import explained
-from sightline_client.convert import from_wire, requests
 
 
 def explain(
@@ -26,8 +25,5 @@ def explain(
 
       sightline explain 111478 --user 1209683 --filter 'price < 30 EUR' --language zh
     """
-    suite.answer(
-        lambda calls: calls.recommendation.ExplainRecommendation,
-        requests.explain(shown, asked.request(suite.catalog)),
-        lambda answer: explained.explanation(from_wire.explanation(answer)),
-    )
+    request = asked.request()
+    suite.answer(lambda client: client.explain(shown, **request), explained.explanation)

@@ -13,8 +13,8 @@ from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import listings, tables
 from sightline_client.cli.work import following, upgrade
 from sightline_client.client import SightlineClient
-from sightline_client.convert import from_wire, to_wire
-from sightline_client.values.operations import IndexKind, IndexMetric, IndexParameters
+from sightline_client.convert import from_wire
+from sightline_client.values.operations import Generation, IndexKind, IndexMetric, IndexParameters
 
 app = Commands(
     no_args_is_help=True,
@@ -44,9 +44,8 @@ def list_(
       sightline index list
     """
     suite.answer(
-        lambda calls: calls.admin.ListGenerations,
-        pb.ListGenerationsRequest(catalog_id=suite.catalog, space=space, include_dropped=dropped),
-        lambda answer: listings.generations(list(map(from_wire.generation, answer.generations))),
+        lambda client: client.list_generations(space=space, include_dropped=dropped),
+        listings.generations,
     )
 
 
@@ -92,21 +91,16 @@ def create(
     if kind.upper() not in _KINDS:
         raise typer.BadParameter(f"is none of {', '.join(_KINDS)}", param_hint="--kind")
     parameters = IndexParameters(IndexKind(kind.upper()), m, ef_construction, ef, partitions)
-
-    async def ask(client: SightlineClient) -> pb.Generation:
-        with to_wire.sendable("request"):
-            request = pb.CreateGenerationRequest(
-                catalog_id=suite.catalog,
-                name=name,
-                space=space,
-                space_version=version,
-                metric=to_wire.index_metric(IndexMetric(metric.upper())),
-                parameters=to_wire.index_parameters(parameters),
-            )
-        return await client.calls(client.calls.admin.CreateGeneration, request, suite.timeout)
-
-    message = suite.run(ask)
-    suite.show(message, lambda: _generation(message))
+    suite.answer(
+        lambda client: client.create_generation(
+            name=name,
+            space=space,
+            space_version=version,
+            metric=IndexMetric(metric.upper()),
+            parameters=parameters,
+        ),
+        _generation,
+    )
 
 
 @app.command()
@@ -127,16 +121,9 @@ def backfill(*, name: Name, wait: options.Wait = True, suite: Suite) -> None:
 def verify(
     *,
     name: Name,
-    sample: Annotated[
-        int,
-        typer.Option(min=0, max=10_000, metavar="N", help="Photos to embed again; 0 = 200."),
-    ] = 0,
-    k: Annotated[
-        int, typer.Option(min=0, max=1000, metavar="N", help="Neighbours to ask for; 0 = 100.")
-    ] = 0,
-    min_recall: Annotated[
-        float, typer.Option(min=0, max=1, metavar="SHARE", help="Least recall; 0 = 0.98.")
-    ] = 0.0,
+    sample: Annotated[int, options.number("N", "Photos to embed again; 0 = 200.", 0, 10_000)] = 0,
+    k: Annotated[int, options.number("N", "Neighbours to ask for; 0 = 100.", 0, 1000)] = 0,
+    min_recall: Annotated[float, options.number("SHARE", "Least recall; 0 = 0.98.", 0, 1)] = 0.0,
     suite: Suite,
 ) -> None:
     """Prove a generation: recall against exact search, photos embedded again, counts. Exit code 0 =
@@ -179,8 +166,7 @@ def activate(
 
       sightline index activate visual-lite2
     """
-    request = pb.ActivateGenerationRequest(catalog_id=suite.catalog, name=name, force=force)
-    suite.answer(lambda calls: calls.admin.ActivateGeneration, request, _generation)
+    suite.answer(lambda client: client.activate_generation(name, force=force), _generation)
 
 
 @app.command()
@@ -191,8 +177,7 @@ def rollback(*, space: Space = "visual", suite: Suite) -> None:
 
       sightline index rollback
     """
-    request = pb.RollbackGenerationRequest(catalog_id=suite.catalog, space=space)
-    suite.answer(lambda calls: calls.admin.RollbackGeneration, request, _generation)
+    suite.answer(lambda client: client.rollback_generation(space=space), _generation)
 
 
 @app.command()
@@ -203,8 +188,7 @@ def drop(*, name: Name, suite: Suite) -> None:
 
       sightline index drop visual-3f9a1b22c4d1-1
     """
-    request = pb.DropGenerationRequest(catalog_id=suite.catalog, name=name)
-    suite.answer(lambda calls: calls.admin.DropGeneration, request, _generation)
+    suite.answer(lambda client: client.drop_generation(name), _generation)
 
 
 @app.command("upgrade")
@@ -246,6 +230,26 @@ def upgrade_(
         raise typer.Exit(1)
 
 
+@app.command()
+def rebuild(
+    *,
+    space: Annotated[str, options.words(metavar="SPACE", help="The space to rebuild.")] = "visual",
+    wait: options.Wait = True,
+    suite: Suite,
+) -> None:
+    """Make an index that lost its data hold again what the record says.
+
+    No photo is embedded again. It ends when the index holds everything.
+
+    [bold]Examples[/bold]
+
+      sightline index rebuild
+
+      sightline index rebuild --space visual --catalog shop
+    """
+    following.carry_out(suite, lambda client: client.rebuild_index(space=space), wait=wait)
+
+
 def _show_upgrade(made: upgrade.Upgrade, *, json: bool) -> None:
     """The timeline, what is wrong, and what to do next."""
     name = tables.plain(made.generation.name) if made.generation is not None else ""
@@ -272,5 +276,5 @@ def _show_upgrade(made: upgrade.Upgrade, *, json: bool) -> None:
         running.show(Text(f"{name} is active. Back in one call: sightline index rollback"))
 
 
-def _generation(message: pb.Generation) -> RenderableType:
-    return listings.generations([from_wire.generation(message)])
+def _generation(value: Generation) -> RenderableType:
+    return listings.generations([value])

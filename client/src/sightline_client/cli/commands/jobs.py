@@ -2,8 +2,6 @@
 
 from typing import Annotated
 
-import typer
-
 from sightline.common.v1 import job_service_pb2
 from sightline_client.cli.base import options
 from sightline_client.cli.base.group import Commands
@@ -25,9 +23,7 @@ def list_(
     kind: Annotated[
         str, options.words(metavar="KIND", help="Only this kind, e.g. train; empty = all.")
     ] = "",
-    top: Annotated[
-        int, typer.Option(min=1, max=1000, metavar="N", help="How many, newest first.")
-    ] = 20,
+    top: options.Newest = 20,
     suite: Suite,
 ) -> None:
     """List jobs, newest first.
@@ -36,7 +32,7 @@ def list_(
 
       sightline jobs list --kind train
     """
-    suite.answer(
+    suite.call(
         lambda calls: calls.jobs.ListJobs,
         job_service_pb2.ListJobsRequest(catalog_id=suite.catalog, kind=kind, page_size=top),
         lambda answer: listings.jobs([from_wire.job(job) for job in answer.jobs]),
@@ -63,8 +59,4 @@ def cancel(*, job: JobId, suite: Suite) -> None:
 
       sightline jobs cancel ranker/0190…
     """
-    suite.answer(
-        lambda calls: calls.jobs.CancelJob,
-        job_service_pb2.CancelJobRequest(catalog_id=suite.catalog, job_id=job),
-        lambda answer: listings.jobs([from_wire.job(answer)]),
-    )
+    suite.answer(lambda client: client.cancel_job(job), lambda found: listings.jobs([found]))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client.cli.base import options, running
@@ -136,19 +135,16 @@ def import_(
         outcome = suite.run(lambda client: work(client, source, plan), keeps=not dry_run)
     finally:
         source.table.close()
-    if suite.json:
-        running.show_facts(
-            running.facts(outcome.closing) | _facts(source, outcome, dry_run=dry_run)
-        )
-    else:
-        running.show(Text(_summary(source, outcome, dry_run=dry_run)))
-        fixing.show(
-            outcome.rejected,
-            ("products", "import"),
-            suite,
-            images=images or folder,
-            ignore=columns.ignore or (),
-        )
+    closing = running.facts(outcome.closing) if suite.json else {}
+    fixing.show(
+        suite,
+        closing | _facts(source, outcome, dry_run=dry_run),
+        _summary(source, outcome, dry_run=dry_run),
+        outcome.rejected,
+        ("products", "import"),
+        images=images or folder,
+        ignore=columns.ignore,
+    )
     if outcome.refused or outcome.failed:
         raise typer.Exit(1)
 
@@ -194,20 +190,15 @@ def offers(
 
     outcome = suite.run(work, keeps=True)
     stored = outcome.rows - outcome.refused
-    if suite.json:
-        running.show_facts(
-            {
-                "storedCount": str(stored),
-                "refusedCount": str(outcome.refused),
-                "rejectedFile": str(outcome.rejected or ""),
-                "indexToken": token,
-            }
-        )
-    else:
-        counts = tables.counted(stored, "offer", "offers")
-        running.show(Text(f"{counts} set{fixing.refused(outcome.refused)}"))
-        ignore = columns.ignore or ()
-        fixing.show(outcome.rejected, ("products", "offers"), suite, ignore=ignore)
+    facts = {
+        "storedCount": str(stored),
+        "refusedCount": str(outcome.refused),
+        "rejectedFile": str(outcome.rejected or ""),
+        "indexToken": token,
+    }
+    summary = f"{tables.counted(stored, 'offer', 'offers')} set{fixing.refused(outcome.refused)}"
+    command = ("products", "offers")
+    fixing.show(suite, facts, summary, outcome.rejected, command, ignore=columns.ignore)
     if outcome.refused:
         raise typer.Exit(1)
 

@@ -37,20 +37,17 @@ app.command("online")(online.command)
 def train(
     *,
     seed: Annotated[
-        int,
-        typer.Option(min=0, max=2**32 - 1, metavar="N", help="The same data and seed, same model."),
+        int, options.number("N", "The same data and seed, same model.", 0, 2**32 - 1)
     ] = 0,
     promote: Annotated[
         bool, typer.Option("--promote", help="Make it the serving one if its evaluation passed.")
     ] = False,
     force: ForcePromotion = False,
     search: Annotated[
-        int | None,
-        typer.Option(min=0, max=10_000, metavar="N", help="Recipes to try on a validation split."),
+        int | None, options.number("N", "Recipes to try on a validation split.", 0, 10_000)
     ] = None,
     search_seconds: Annotated[
-        float | None,
-        typer.Option(min=1, max=604_800, metavar="S", help="How long to begin new tries."),
+        float | None, options.number("S", "How long to begin new tries.", 1, 604_800)
     ] = None,
     ablation: Annotated[
         bool | None, typer.Option(help="Find out what each part adds; what adds nothing is off.")
@@ -62,14 +59,12 @@ def train(
         TrainingLoss | None,
         typer.Option(case_sensitive=False, metavar="LOSS", help="warp, bpr or logistic."),
     ] = None,
-    dimension: Annotated[
-        int | None, typer.Option(min=2, max=512, metavar="N", help="Length of the vectors.")
-    ] = None,
+    dimension: Annotated[int | None, options.number("N", "Length of the vectors.", 2, 512)] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, max=1000, metavar="N", help="Passes over all interests.")
+        int | None, options.number("N", "Passes over all interests.", 1, 1000)
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, max=256, metavar="N", help="1 = reproducible bit for bit.")
+        int | None, options.number("N", "1 = reproducible bit for bit.", 1, 256)
     ] = None,
     wait: options.Wait = True,
     suite: Suite,
@@ -143,9 +138,7 @@ def train(
 @app.command("list")
 def list_(
     *,
-    top: Annotated[
-        int, typer.Option(min=1, max=1000, metavar="N", help="How many, newest first.")
-    ] = 20,
+    top: options.Newest = 20,
     suite: Suite,
 ) -> None:
     """List the models, newest first, with how well each orders events held out in time.
@@ -154,7 +147,7 @@ def list_(
 
       sightline models list
     """
-    suite.answer(
+    suite.call(
         lambda calls: calls.admin.ListModels,
         model_service_pb2.ListModelsRequest(catalog_id=suite.catalog, page_size=top),
         lambda answer: listings.models(list(map(from_wire.model, answer.models))),
@@ -212,10 +205,7 @@ def promote(
 
       sightline models promote lfm-6f1c…
     """
-    request = model_service_pb2.PromoteModelRequest(
-        catalog_id=suite.catalog, model_version=version, force=force
-    )
-    suite.answer(lambda calls: calls.admin.PromoteModel, request, _model)
+    suite.answer(lambda client: client.promote_model(version, force=force), _model)
 
 
 @app.command()
@@ -252,8 +242,7 @@ def rollback(*, suite: Suite) -> None:
 
       sightline models rollback
     """
-    request = model_service_pb2.RollbackModelRequest(catalog_id=suite.catalog)
-    suite.answer(lambda calls: calls.admin.RollbackModel, request, _model)
+    suite.answer(lambda client: client.rollback_model(), _model)
 
 
 @app.command()
@@ -266,11 +255,10 @@ def demote(*, suite: Suite) -> None:
       sightline models demote
     """
     suite.answer(
-        lambda calls: calls.admin.DemoteModel,
-        model_service_pb2.DemoteModelRequest(catalog_id=suite.catalog),
+        lambda client: client.demote_model(),
         lambda model: Text(f"Model {tables.plain(model.model_version)} serves no more; none does."),
     )
 
 
-def _model(message: model_service_pb2.Model) -> RenderableType:
-    return listings.models([from_wire.model(message)])
+def _model(value: Model) -> RenderableType:
+    return listings.models([value])

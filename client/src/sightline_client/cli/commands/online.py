@@ -2,24 +2,16 @@
 
 from typing import Annotated
 
-import typer
-
-from sightline.ranker.v1 import online_report_pb2
+from sightline_client.cli.base import options
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import online_report
-from sightline_client.convert import from_wire
 
 
 def command(
     *,
-    days: Annotated[
-        int, typer.Option(min=1, max=365, metavar="N", help="Of the answers of the last N days.")
-    ] = 7,
+    days: Annotated[int, options.number("N", "Of the answers of the last N days.", 1, 365)] = 7,
     conversion_days: Annotated[
-        int,
-        typer.Option(
-            min=1, max=90, metavar="N", help="A purchase counts up to N days after the click."
-        ),
+        int, options.number("N", "A purchase counts up to N days after the click.", 1, 90)
     ] = 7,
     suite: Suite,
 ) -> None:
@@ -32,11 +24,7 @@ def command(
 
       sightline models online --json | jq .groups
     """
-    request = online_report_pb2.GetOnlineReportRequest(
-        catalog_id=suite.catalog, days=days, conversion_days=conversion_days
-    )
     suite.answer(
-        lambda calls: calls.admin.GetOnlineReport,
-        request,
-        lambda answer: online_report.report(from_wire.online_report(answer)),
+        lambda client: client.online_report(days=days, conversion_days=conversion_days),
+        online_report.report,
     )

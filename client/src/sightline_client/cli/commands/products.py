@@ -48,11 +48,7 @@ def get(
 
       sightline products get wine-1
     """
-    suite.answer(
-        lambda calls: calls.catalog.GetProduct,
-        catalog_pb2.GetProductRequest(catalog_id=suite.catalog, product_id=product),
-        lambda answer: listings.product(from_wire.product(answer)),
-    )
+    suite.answer(lambda client: client.get_product(product), listings.product)
 
 
 @app.command("list")
@@ -61,13 +57,13 @@ def list_(
     filter: options.Filter = "",
     currency: options.Currency = "",
     order: Annotated[ListOrder, typer.Option(help="By id, or the newest first.")] = ListOrder.ID,
-    doubted: Annotated[
+    mismatched: Annotated[
         bool,
         typer.Option(
             "--doubted", help="Only those with a photo that contradicts their category, and why."
         ),
     ] = False,
-    top: Annotated[int, typer.Option(min=0, metavar="N", help="How many; 0 = all.")] = 50,
+    top: Annotated[int, options.number("N", "How many; 0 = all.", 0)] = 50,
     suite: Suite,
 ) -> None:
     """List products.
@@ -85,7 +81,7 @@ def list_(
         catalog_id=suite.catalog,
         filter=to_wire.filter_(options.condition(filter, currency)),
         order=catalog_pb2.ListProductsRequest.Order.Value(f"ORDER_{ordered}"),
-        doubted_only=doubted,
+        doubted_only=mismatched,
     )
 
     async def ask(client: SightlineClient) -> catalog_pb2.ListProductsResponse:
@@ -102,7 +98,7 @@ def list_(
 
     response = suite.run(ask)
     rows, more = map(from_wire.product, response.products), bool(response.next_page_token)
-    suite.show(response, lambda: listings.products(list(rows), more=more, doubted=doubted))
+    suite.show(response, lambda: listings.products(list(rows), more=more, mismatched=mismatched))
 
 
 @app.command()

@@ -5,14 +5,13 @@ from typing import Annotated, TypeAlias
 import typer
 from rich.text import Text
 
-from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import profile_service_pb2 as pb
 from sightline_client.cli.base import options
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import profiles as shown
 from sightline_client.cli.show.tables import counted
-from sightline_client.convert import from_wire, to_wire
+from sightline_client.convert import to_wire
 
 app = Commands(no_args_is_help=True, help="Show what is known of shoppers and products.")
 
@@ -35,14 +34,10 @@ def show(*, who: Who, visitor: Visitor = False, language: Language = "", suite: 
 
       sightline profiles show cookie-7 --visitor --language zh
     """
-    request = pb.GetShopperProfileRequest(
-        catalog_id=suite.catalog, shopper=_shopper(who, visitor=visitor), language_code=language
-    )
-
+    user, other = _ids(who, visitor=visitor)
     suite.answer(
-        lambda calls: calls.admin.GetShopperProfile,
-        request,
-        lambda answer: shown.shopper(from_wire.shopper_profile(answer)),
+        lambda client: client.shopper_profile(user=user, visitor=other, language=language),
+        shown.shopper,
     )
 
 
@@ -59,14 +54,8 @@ def product(
 
       sightline profiles product 100062
     """
-    request = pb.GetProductProfileRequest(
-        catalog_id=suite.catalog, product_id=product_id, language_code=language
-    )
-
     suite.answer(
-        lambda calls: calls.admin.GetProductProfile,
-        request,
-        lambda answer: shown.product(from_wire.product_profile(answer)),
+        lambda client: client.product_profile(product_id, language=language), shown.product
     )
 
 
@@ -91,12 +80,9 @@ def set_(
     if not consent:
         problem = "only what a shopper consents to may be kept"
         raise typer.BadParameter(problem, param_hint="--consent")
-    request = pb.SetShopperAttributesRequest(
-        catalog_id=suite.catalog,
-        shopper=_shopper(who, visitor=visitor),
-        attributes=[_attribute(one) for one in attributes],
-        consent=consent,
-    )
+    kept = [_attribute(one) for one in attributes]
+    shopper = to_wire.shopper(*_ids(who, visitor=visitor))
+    request = pb.SetShopperAttributesRequest(shopper=shopper, attributes=kept, consent=consent)
     _set(request, suite)
 
 
@@ -108,10 +94,8 @@ def clear(*, who: Who, visitor: Visitor = False, suite: Suite) -> None:
 
       sightline profiles clear 1209683
     """
-    request = pb.SetShopperAttributesRequest(
-        catalog_id=suite.catalog, shopper=_shopper(who, visitor=visitor)
-    )
-    _set(request, suite)
+    shopper = to_wire.shopper(*_ids(who, visitor=visitor))
+    _set(pb.SetShopperAttributesRequest(shopper=shopper), suite)
 
 
 @app.command()
@@ -122,24 +106,22 @@ def segments(*, language: Language = "", suite: Suite) -> None:
 
       sightline profiles segments
     """
-    request = pb.ListSegmentsRequest(catalog_id=suite.catalog, language_code=language)
-
-    suite.answer(
-        lambda calls: calls.admin.ListSegments,
-        request,
-        lambda answer: shown.segments(from_wire.segments(answer)),
-    )
+    suite.answer(lambda client: client.list_segments(language=language), shown.segments)
 
 
 def _set(request: pb.SetShopperAttributesRequest, suite: Suite) -> None:
-    message = suite.ask(lambda calls: calls.admin.SetShopperAttributes, request)
-    kept = counted(message.kept_count, "attribute is", "attributes are")
-    before = f"{message.former_count:,} before"
-    suite.show(message, lambda: Text(f"{kept} kept now, {before}."))
+    request.catalog_id = suite.catalog
+    suite.call(lambda calls: calls.admin.SetShopperAttributes, request, _kept)
 
 
-def _shopper(who: str, *, visitor: bool) -> event_pb2.Shopper | None:
-    return to_wire.shopper(None if visitor else who, who if visitor else None)
+def _kept(answer: pb.SetShopperAttributesResponse) -> Text:
+    kept = counted(answer.kept_count, "attribute is", "attributes are")
+    return Text(f"{kept} kept now, {answer.former_count:,} before.")
+
+
+def _ids(who: str, *, visitor: bool) -> tuple[str | None, str | None]:
+    """The customer, or the visitor."""
+    return (None, who) if visitor else (who, None)
 
 
 def _attribute(text: str) -> pb.ShopperAttribute:

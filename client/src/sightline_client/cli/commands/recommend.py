@@ -10,14 +10,12 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.query import RecommendationOptions
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import classified, explained, page, tables
 from sightline_client.cli.work import batch as batches
 from sightline_client.client import SightlineClient
-from sightline_client.convert import from_wire
 from sightline_client.errors import SightlineError
 from sightline_client.values.answers import Recommendations
 
@@ -94,22 +92,20 @@ def recommend(
             )
         _many(batch, out, asked.top, asked.currency, in_flight, suite)
         return
-    request = asked.request(suite.catalog, explain=explain)
+    request = asked.request()
+    request["explain"] = explain
+    names = [tables.plain(path.name) for path in asked.image or ()]
 
-    async def ask(client: SightlineClient) -> rec.RecommendResponse:
-        method = client.calls.recommendation.Recommend
-        response = await client.calls(method, request, client.timeout)
+    async def ask(client: SightlineClient) -> Recommendations:
+        answer = await client.recommend(**request)
         if html is not None:
-            names = [tables.plain(path.name) for path in asked.image or ()]
-            # The photos stand first among the signals; a file may not be there to read twice.
-            queries = [
-                (name, signal.image) for name, signal in zip(names, request.signals, strict=False)
-            ]
-            await _write(client, html, queries, asked.product or (), response)
-        return response
+            # A file may not be there to read twice.
+            photos = [photo for photo in request["images"] if isinstance(photo, bytes)]
+            queries = list(zip(names, photos, strict=False))
+            await _write(client, html, queries, asked.product or (), answer)
+        return answer
 
-    response = suite.run(ask)
-    suite.show(response, lambda: _shown(from_wire.recommendations(response), explain=explain))
+    suite.answer(ask, lambda answer: _shown(answer, explain=explain))
     if html is not None and not suite.json:
         running.say(Text(f"Written: {tables.plain(str(html))}"))
 
@@ -156,10 +152,9 @@ async def _write(
     path: Path,
     files: Sequence[tuple[str, bytes]],
     products: Sequence[str],
-    response: rec.RecommendResponse,
+    answer: Recommendations,
 ) -> None:
     """The answer as a page with the photos of what was asked and of what was found."""
-    answer = from_wire.recommendations(response)
     asked = await _photos_of(client, [(product_id, "") for product_id in products])
     named = [(product_id, asked[product_id]) for product_id in products if product_id in asked]
     page.write(

@@ -5,12 +5,11 @@ from typing import Annotated
 import typer
 from rich.console import Group, RenderableType
 
-from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.cli.base import options
-from sightline_client.cli.base.query import FilterOptions, QueryOptions, part
+from sightline_client.cli.base.query import FilterOptions, QueryOptions
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import classified, listings
-from sightline_client.convert import from_wire, requests
+from sightline_client.values.answers import Found
 
 
 def search(*, query: QueryOptions, passing: FilterOptions, suite: Suite) -> None:
@@ -27,19 +26,19 @@ def search(*, query: QueryOptions, passing: FilterOptions, suite: Suite) -> None
     photos = query.photos()
     if not (photos or query.product or query.text):
         raise typer.BadParameter("give at least one thing to be near to", param_hint="--image")
-    _answer(
-        requests.search(
-            catalog=suite.catalog,
+    condition, unlike = passing.condition(), query.unlike()
+    suite.answer(
+        lambda client: client.search(
             images=photos,
             products=query.product or (),
             text=query.text,
-            filter=passing.condition(),
+            filter=condition,
             page_size=passing.top,
-            unlike=query.unlike(),
-            box=part(query.box),
+            unlike=unlike,
+            box=query.box,
             find_subject=query.find_subject,
         ),
-        suite,
+        _found,
     )
 
 
@@ -57,20 +56,12 @@ def similar(
 
       sightline similar wine-1 --filter 'price < 30 EUR'
     """
-    request = requests.search(
-        catalog=suite.catalog,
-        products=product,
-        filter=passing.condition(),
-        page_size=passing.top,
+    condition, top = passing.condition(), passing.top
+    suite.answer(
+        lambda client: client.search(products=product, filter=condition, page_size=top), _found
     )
-    _answer(request, suite)
 
 
-def _answer(request: rec.SearchRequest, suite: Suite) -> None:
-    suite.answer(lambda calls: calls.recommendation.Search, request, _found)
-
-
-def _found(message: rec.SearchResponse) -> RenderableType:
-    answer = from_wire.found(message)
+def _found(answer: Found) -> RenderableType:
     subjects = [classified.subjects(answer.subjects)] if answer.subjects else []
     return Group(listings.found(answer), *subjects)

@@ -3,12 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.console import RenderableType
 from rich.text import Text
 
 from sightline.common.v1 import job_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
-from sightline.embedder.v1 import space_service_pb2
 from sightline_client.cli import failures
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands
@@ -45,14 +43,10 @@ def fit(
             metavar="MODEL", help="E.g. efficientnet_lite2; empty = the installation's own."
         ),
     ] = "",
-    dimension: Annotated[
-        int, typer.Option(min=16, max=256, metavar="N", help="Most components of a vector.")
-    ] = 256,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**62, metavar="N", help="The same data and seed, same space.")
-    ] = 0,
+    dimension: Annotated[int, options.number("N", "Most components of a vector.", 16, 256)] = 256,
+    seed: Annotated[int, options.number("N", "The same data and seed, same space.", 0, 2**62)] = 0,
     photos: Annotated[
-        int, typer.Option(min=100, max=1_000_000, metavar="N", help="Most photos to learn from.")
+        int, options.number("N", "Most photos to learn from.", 100, 1_000_000)
     ] = 50_000,
     shopper_tag: Annotated[
         list[str] | None,
@@ -135,7 +129,7 @@ def list_(
 
       sightline spaces list --all
     """
-    suite.answer(lambda calls: calls.admin.ListSpaces, _request(suite, include_all=all_), _spaces)
+    suite.answer(lambda client: client.list_spaces(include_all=all_), space_tables.spaces)
 
 
 @app.command()
@@ -146,13 +140,18 @@ def show(*, version: Version, suite: Suite) -> None:
 
       sightline spaces show visual_1f0c2a7b93d4
     """
-    request = _request(suite, include_all=True)
-    response = suite.ask(lambda calls: calls.admin.ListSpaces, request)
-    found = next((each for each in response.spaces if version in (each.version, each.model)), None)
+
+    async def ask(client: SightlineClient) -> pb.Space | None:
+        request = pb.ListSpacesRequest(catalog_id=suite.catalog, include_all=True)
+        listed = await client.calls(client.calls.admin.ListSpaces, request, suite.timeout)
+        named = (each for each in listed.spaces if version in (each.version, each.model))
+        return next(named, None)
+
+    found = suite.run(ask)
     if found is None:
         running.say(Text("There is no such space: `sightline spaces list --all` names them."))
         raise typer.Exit(1)
-    suite.show(found, lambda: _space(found))
+    suite.show(found, lambda: space_tables.space(from_wire.space(found)))
 
 
 @app.command()
@@ -164,10 +163,7 @@ def promote(*, version: Version, force: Force = False, suite: Suite = PROMOTION)
 
       sightline spaces promote visual_1f0c2a7b93d4
     """
-    request = space_service_pb2.PromoteSpaceRequest(
-        catalog_id=suite.catalog, version=version, force=force
-    )
-    suite.answer(lambda calls: calls.admin.PromoteSpace, request, _space)
+    suite.answer(lambda client: client.promote_space(version, force=force), space_tables.space)
 
 
 @app.command()
@@ -178,17 +174,4 @@ def retire(*, version: Version, suite: Suite = PROMOTION) -> None:
 
       sightline spaces retire visual_1f0c2a7b93d4
     """
-    request = space_service_pb2.RetireSpaceRequest(catalog_id=suite.catalog, version=version)
-    suite.answer(lambda calls: calls.admin.RetireSpace, request, _space)
-
-
-def _request(suite: Suite, *, include_all: bool) -> pb.ListSpacesRequest:
-    return pb.ListSpacesRequest(catalog_id=suite.catalog, include_all=include_all)
-
-
-def _spaces(message: pb.ListSpacesResponse) -> RenderableType:
-    return space_tables.spaces(list(map(from_wire.space, message.spaces)))
-
-
-def _space(message: pb.Space) -> RenderableType:
-    return space_tables.space(from_wire.space(message))
+    suite.answer(lambda client: client.retire_space(version), space_tables.space)

@@ -2,28 +2,22 @@
 
 from collections.abc import Mapping
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from sightline_client.cli.show.tables import plain
+from sightline_client.cli.show.tables import grid, plain
 from sightline_client.values.classifications import Classification
 from sightline_client.values.signals import Box, Subject
 
 
 def classification(value: Classification) -> RenderableType:
     """What a photo is of, then filters to search on with."""
-    table = Table("category", "chance", box=box.SIMPLE_HEAD)
-    for guess in value.guesses:
-        table.add_row(plain(" > ".join(guess.category_path)), f"{guess.probability:.1%}")
-    table.add_row("none of these", f"{value.unknown_probability:.1%}")
-    parts: list[RenderableType] = [table, _verdict(value)]
+    guesses = [(" > ".join(one.category_path), f"{one.probability:.1%}") for one in value.guesses]
+    guesses.append(("none of these", f"{value.unknown_probability:.1%}"))
+    parts: list[RenderableType] = [grid(("category", "chance"), guesses), _verdict(value)]
     if value.proposals:
-        proposals = Table("search on with --filter", "chance", box=box.SIMPLE_HEAD)
-        for proposal in value.proposals:
-            proposals.add_row(plain(proposal.text), f"{proposal.probability:.1%}")
-        parts.append(proposals)
+        proposals = ((one.text, f"{one.probability:.1%}") for one in value.proposals)
+        parts.append(grid(("search on with --filter", "chance"), proposals))
     if value.subject is not None:
         parts.append(Text(_subject(value.subject)))
     return Group(*parts)

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from sightline_client.cli.show import evaluation_words as words
-from sightline_client.cli.show.tables import plain
+from sightline_client.cli.show.tables import grid, plain
 from sightline_client.values.evaluation import (
     EvaluatedSystem,
     Evaluation,
@@ -64,47 +62,40 @@ def evaluation(value: Evaluation) -> RenderableType:
 
 def _slices(trial: EvaluationTrial) -> Iterable[RenderableType]:
     for name, meaning in words.SLICES.items():
-        rows = [(system, system.slice(name)) for system in trial.systems]
-        asked = [(system, part) for system, part in rows if part is not None and part.figures]
+        parts = ((system, system.slice(name)) for system in trial.systems)
+        asked = [(system, part) for system, part in parts if part is not None and part.figures]
         if not asked:
             yield Text(f"{name}: nobody to ask.", style="dim")
             continue
         count = asked[0][1].figures[0].sample_count
-        table = Table(
-            box=box.SIMPLE_HEAD,
-            title=Text(f"{name} ({count:,} shoppers): {meaning}"),
-            title_justify="left",
-        )
-        table.add_column("", no_wrap=True)
-        for column in COLUMNS.values():
-            table.add_column(column, justify="right", no_wrap=True)
-        for system, part in asked:
-            table.add_row(
+        rows: Iterable[Iterable[str | Text]] = (
+            (
                 _name(system),
                 *(words.figure(part.figure(one), interval=one == "ndcg@10") for one in COLUMNS),
             )
-        yield table
+            for system, part in asked
+        )
+        figures = tuple(COLUMNS.values())
+        title = Text(f"{name} ({count:,} shoppers): {meaning}")
+        whole = ("", *figures)
+        yield grid(whole, rows, right=figures, whole=whole, title=title, title_justify="left")
 
 
 def _comparisons(trial: EvaluationTrial) -> RenderableType:
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        title=Text("The candidate against each, by the same shoppers' nDCG@10"),
-        title_justify="left",
-    )
-    for column in ("", "asked", "difference", "95% interval", "smallest effect", "shown"):
-        table.add_column(column, justify="left" if column in ("", "asked") else "right")
-    for one in trial.comparisons:
-        smallest = "–" if one.smallest_effect is None else f"{one.smallest_effect:.4f}"
-        table.add_row(
+    columns = ("", "asked", "difference", "95% interval", "smallest effect", "shown")
+    rows = (
+        (
             Text(plain(one.against), style="bold" if one.decides else ""),
             words.asked(one) if one.decides else "",
             f"{one.difference:+.4f}",
             f"{one.low:+.4f} to {one.high:+.4f}",
-            smallest,
+            "–" if one.smallest_effect is None else f"{one.smallest_effect:.4f}",
             Text(one.verdict.value, style=STYLES[one.verdict]),
         )
-    return table
+        for one in trial.comparisons
+    )
+    title = Text("The candidate against each, by the same shoppers' nDCG@10")
+    return grid(columns, rows, right=columns[2:], title=title, title_justify="left")
 
 
 def _name(system: EvaluatedSystem) -> Text:

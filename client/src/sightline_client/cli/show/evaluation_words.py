@@ -1,15 +1,6 @@
 """What an evaluation's figures mean, in the words that the terminal and the page share."""
 
-from sightline_client.values.evaluation import (
-    Evaluation,
-    EvaluationComparison,
-    EvaluationFigure,
-    EvaluationTrial,
-    ProductionForm,
-    SplitProtocol,
-    SystemKind,
-    Verdict,
-)
+from sightline_client.values import evaluation
 
 FIGURES = {
     "ndcg@10": "nDCG@10: how many of the first ten places hold something that the shopper liked"
@@ -44,19 +35,19 @@ INTERVALS = (
 )
 
 VERDICTS = {
-    Verdict.PASSED: "better than popularity, and no worse than what serves",
-    Verdict.FAILED: "surely worse than popularity or than what serves",
-    Verdict.INCONCLUSIVE: "too little evidence: popularity and similarity, or the model that"
-    " serves, go on serving",
-    Verdict.UNKNOWN: "not evaluated",
+    evaluation.Verdict.PASSED: "better than popularity, and no worse than what serves",
+    evaluation.Verdict.FAILED: "surely worse than popularity or than what serves",
+    evaluation.Verdict.INCONCLUSIVE: "too little evidence: popularity and similarity, or the"
+    " model that serves, go on serving",
+    evaluation.Verdict.UNKNOWN: "not evaluated",
 }
 
 
-def split(trial: EvaluationTrial) -> str:
+def split(trial: evaluation.EvaluationTrial) -> str:
     """How the events were split, in a sentence."""
     counts = f"{trial.event_count_before:,} events to learn from, {trial.event_count_after:,} held"
     counts += f" out, {trial.product_count:,} products"
-    if trial.protocol is SplitProtocol.GLOBAL:
+    if trial.protocol is evaluation.SplitProtocol.GLOBAL:
         moment = f" at {trial.split_time:%Y-%m-%d %H:%M}Z" if trial.split_time else ""
         return f"Global split in time{moment}: {counts}. Nothing of the future is known of anybody."
     return (
@@ -65,12 +56,12 @@ def split(trial: EvaluationTrial) -> str:
     )
 
 
-def production(value: Evaluation) -> str:
+def production(value: evaluation.Evaluation) -> str:
     """What the candidate was compared with, in a sentence."""
     version = value.production_version
     if not version:
         return "No model served: the candidate has to be better than popularity."
-    if value.production_form is ProductionForm.REFITTED:
+    if value.production_form is evaluation.ProductionForm.REFITTED:
         return (
             f"In production: {version}, its recipe learned anew from the earlier events, as the"
             " model itself knows what is asked for."
@@ -78,7 +69,7 @@ def production(value: Evaluation) -> str:
     return f"In production: {version}, as it serves; all that it knows is older than the split."
 
 
-def figure(value: EvaluationFigure | None, *, interval: bool = True) -> str:
+def figure(value: evaluation.EvaluationFigure | None, *, interval: bool = True) -> str:
     """A figure with its interval."""
     if value is None:
         return "–"
@@ -89,11 +80,11 @@ def figure(value: EvaluationFigure | None, *, interval: bool = True) -> str:
     return text
 
 
-def asked(value: EvaluationComparison) -> str:
+def asked(value: evaluation.EvaluationComparison) -> str:
     """What the candidate had to show."""
     return f"no worse by {value.margin:.4f}" if value.margin else "better"
 
 
-def role(kind: SystemKind) -> str:
+def role(kind: evaluation.SystemKind) -> str:
     """What a system is, for a page's classes and a table's style."""
     return kind.value.lower()

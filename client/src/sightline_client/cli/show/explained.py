@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sightline_client.cli.show.tables import PARTS, degradation, plain
+from sightline_client.cli.show.tables import PARTS, degradation, grid, plain
 from sightline_client.values.answers import Move, MoveCause, RecommendedProduct, ScorePart
 from sightline_client.values.explanations import BranchVerdict, ExplainedScore, Explanation
 
@@ -110,20 +110,18 @@ def _score(title: str, parts: Sequence[ScorePart], moved: str) -> RenderableType
 
 
 def _branches(verdicts: Sequence[BranchVerdict]) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("list")
-    for name in ("products in it", "named it", "its similarity", "the last one's"):
-        table.add_column(name, justify="right")
-    for item in verdicts:
-        near = "" if item.signal is None else f", signals[{item.signal}]"
-        table.add_row(
-            f"{plain(item.branch)}{near}",
+    columns = ("list", "products in it", "named it", "its similarity", "the last one's")
+    rows = (
+        (
+            item.branch + ("" if item.signal is None else f", signals[{item.signal}]"),
             f"{item.named_count:,}",
             "yes" if item.named else "no",
             _similarity(item.similarity),
             _similarity(item.last_similarity),
         )
-    return Group(table, Text(BRANCHES_CAPTION, style="dim"))
+        for item in verdicts
+    )
+    return Group(grid(columns, rows, right=columns[1:]), Text(BRANCHES_CAPTION, style="dim"))
 
 
 def _similarity(value: float | None) -> str:

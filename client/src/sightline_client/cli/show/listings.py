@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sightline_client.cli.show import tables
-from sightline_client.cli.show.tables import plain
+from sightline_client.cli.show.tables import add, grid, plain
 from sightline_client.values.answers import Found
 from sightline_client.values.catalog import CategoryDoubt, Product
 from sightline_client.values.evaluation import Verdict
@@ -18,22 +18,22 @@ from sightline_client.values.operations import Backup, Generation, Job, Model, V
 
 def jobs(values: Sequence[Job]) -> RenderableType:
     """Jobs, a line each."""
-    table = _table("job", "kind", "state", "done", "result", "created", "ended")
+    table = grid(("job", "kind", "state", "done", "result", "created", "ended"))
     for job in values:
         of = f"{job.done:,}" + (f" of {job.total:,}" if job.total else "")
         made = ", ".join(f"{name} {value}" for name, value in job.results.items())
         why = str(job.error) if job.error is not None else made
         times = (_time(job.create_time), _time(job.end_time))
-        _row(table, job.job_id, job.kind, job.state, of, why or "–", *times)
+        add(table, job.job_id, job.kind, job.state, of, why or "–", *times)
     return table if values else Text("no job")
 
 
 def backups(values: Sequence[Backup]) -> RenderableType:
     """Backups, a line each."""
-    table = _table("backup", "taken", "products", "photos", "vectors", "MB", "spaces")
+    table = grid(("backup", "taken", "products", "photos", "vectors", "MB", "spaces"))
     for backup in values:
         spaces = ", ".join(f"{space.space} {space.generation}" for space in backup.spaces)
-        _row(
+        add(
             table,
             backup.backup_id,
             _time(backup.create_time),
@@ -50,15 +50,15 @@ BESIDE = "popularity_"
 
 def models(values: Sequence[Model]) -> RenderableType:
     """Models, a line each."""
-    table = _table(
-        "model", "state", "evidence", "trained", "events", "people", "products", "quality"
+    table = grid(
+        ("model", "state", "evidence", "trained", "events", "people", "products", "quality")
     )
     for model in values:
         own = [metric for metric in model.metrics if not metric.name.startswith(BESIDE)]
         quality = ", ".join(f"{metric.name} {metric.value:.3f}" for metric in own)
         if own:
             quality += f" (n={max(metric.sample_count for metric in own):,})"
-        _row(
+        add(
             table,
             model.model_version,
             _model_state(model),
@@ -80,13 +80,11 @@ def _model_state(model: Model) -> str:
 
 def generations(values: Sequence[Generation]) -> RenderableType:
     """Index generations, a line each."""
-    table = _table(
-        *("generation", "version", "index", "state", "photos", "waiting", "failed"),
-        *("verified", "active since"),
-    )
+    names = ("generation", "version", "index", "state", "photos", "waiting", "failed")
+    table = grid((*names, "verified", "active since"))
     for value in values:
         since = _time(value.activate_time) if value.active else "–"
-        _row(
+        add(
             table,
             value.name,
             f"{value.space} {value.space_version}",
@@ -102,9 +100,8 @@ def generations(values: Sequence[Generation]) -> RenderableType:
 
 def verification(value: Verification) -> RenderableType:
     """What a verification found, a line a figure, and what is wrong."""
-    table = _table("looked at", "found")
     filtered = "no filter fits" if value.filtered_recall is None else f"{value.filtered_recall:.4f}"
-    for name, fact in (
+    rows = (
         (f"recall at {value.k:,}", f"{value.recall:.4f}"),
         (f"recall at {value.k:,} under a filter", filtered),
         (
@@ -113,18 +110,17 @@ def verification(value: Verification) -> RenderableType:
         ),
         ("rows", f"{value.index_count:,} in the index, {value.record_count:,} in the record"),
         ("vectors that can't be compared", f"{value.unsound_count:,}"),
-    ):
-        _row(table, name, fact)
+    )
     wrong = [Text(f"Wrong: {plain(item)}", style="yellow") for item in value.findings]
-    return Group(table, *wrong) if wrong else Group(table, Text("It passed."))
+    return Group(grid(("looked at", "found"), rows), *(wrong or [Text("It passed.")]))
 
 
 def timeline(steps: Sequence[tuple[datetime, str, str, float]]) -> RenderableType:
     """Steps with when they began, what came of them, and how many seconds they took."""
-    table = _table("began", "step", "what came of it", "took")
-    for began, name, result, seconds in steps:
-        _row(table, _time(began), name, result, f"{seconds:,.1f} s")
-    return table
+    rows = (
+        (_time(began), name, result, f"{seconds:,.1f} s") for began, name, result, seconds in steps
+    )
+    return grid(("began", "step", "what came of it", "took"), rows)
 
 
 def _place(value: Generation) -> str:
@@ -147,14 +143,13 @@ def _verified(value: Verification | None) -> str:
 
 
 def products(
-    values: Sequence[Product], *, more: bool = False, doubted: bool = False
+    values: Sequence[Product], *, more: bool = False, mismatched: bool = False
 ) -> RenderableType:
-    """Products, a line each. `doubted`: with what is doubted of their categories."""
-    table = _table("product", "title", "category", "brand", "price", "availability", "photos")
-    if doubted:
-        table.add_column("its photo")
+    """Products, a line each. `mismatched`: with how their photos contradict their categories."""
+    names = ("product", "title", "category", "brand", "price", "availability", "photos")
+    table = grid((*names, "its photo") if mismatched else names)
     for product in values:
-        _row(
+        add(
             table,
             product.product_id,
             product.title,
@@ -163,14 +158,14 @@ def products(
             str(product.price or "–"),
             product.availability,
             str(len(product.images)),
-            *([_doubt(product.category_doubt)] if doubted else ()),
+            *([_mismatch(product.category_doubt)] if mismatched else ()),
         )
     if not values:
-        return Text("no product is doubted" if doubted else "no products match")
+        return Text("no photo contradicts its category" if mismatched else "no products match")
     return Group(table, Text("There are more: raise --top.")) if more else table
 
 
-def _doubt(value: CategoryDoubt | None) -> str:
+def _mismatch(value: CategoryDoubt | None) -> str:
     """What a photo has against the category."""
     if value is None:
         return ""
@@ -192,7 +187,7 @@ def product(value: Product) -> RenderableType:
         "title": value.title,
         "variant of": value.parent_id,
         "category": " > ".join(value.category_path),
-        "doubt": _doubt(value.category_doubt),
+        "category mismatch": _mismatch(value.category_doubt),
         "brand": value.brand,
         "price": str(value.price or ""),
         "availability": value.availability,
@@ -219,10 +214,8 @@ def found(value: Found) -> RenderableType:
     lost = [
         Text(f"Degraded: {tables.degradation(item)}", style="yellow") for item in value.degradations
     ]
-    table = _table("rank", "product", "title", "category", "price", "similarity")
-    for item in value.results:
-        _row(
-            table,
+    rows = (
+        (
             str(item.rank),
             item.product.product_id,
             tables.titled(item),
@@ -230,6 +223,9 @@ def found(value: Found) -> RenderableType:
             str(item.product.price or "–"),
             f"{item.similarity:.4f}",
         )
+        for item in value.results
+    )
+    table = grid(("rank", "product", "title", "category", "price", "similarity"), rows)
     results = table if value.results else Text("no products match")
     similarity = "similarity: cosine to the nearest of what was asked for, −1 to 1."
     like = tables.like_it_caption(value.results)
@@ -246,17 +242,6 @@ def found(value: Found) -> RenderableType:
 def purged(*, force: bool) -> str:
     """What becomes of what a purge counted."""
     return "deleted" if force else "would be deleted; --force deletes them"
-
-
-def _table(*names: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in names:
-        table.add_column(name, overflow="fold")
-    return table
-
-
-def _row(table: Table, *cells: str) -> None:
-    table.add_row(*(Text(plain(cell)) for cell in cells))
 
 
 def _time(value: datetime | None) -> str:

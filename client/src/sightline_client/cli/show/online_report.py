@@ -1,26 +1,16 @@
 """How answers fared with shoppers, as text for people."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sightline_client.cli.show.tables import counted, plain
-from sightline_client.values.online import (
-    AttributionCounts,
-    DriftItem,
-    Estimate,
-    FeedbackHealth,
-    OnlineGroup,
-    OnlineReport,
-    PolicyEstimate,
-    Rate,
-)
+from sightline_client.cli.show.tables import counted, grid, plain
+from sightline_client.values import online
 
 
-def report(value: OnlineReport) -> RenderableType:
+def report(value: online.OnlineReport) -> RenderableType:
     """The report as tables, each figure explained where it stands."""
     between = f"{value.start_time:%Y-%m-%d %H:%M}Z to {value.end_time:%Y-%m-%d %H:%M}Z"
     return Group(
@@ -31,7 +21,7 @@ def report(value: OnlineReport) -> RenderableType:
     )
 
 
-def _outcomes(value: OnlineReport) -> Iterable[RenderableType]:
+def _outcomes(value: online.OnlineReport) -> Iterable[RenderableType]:
     if not value.groups:
         yield Text("No answer is on record.")
         return
@@ -57,7 +47,7 @@ def _outcomes(value: OnlineReport) -> Iterable[RenderableType]:
         )
 
 
-def _group_rows(group: OnlineGroup) -> Iterable[tuple[str, ...]]:
+def _group_rows(group: online.OnlineGroup) -> Iterable[tuple[str, ...]]:
     group_cells = (
         group.model_version or "none",
         group.scene or "–",
@@ -70,11 +60,11 @@ def _group_rows(group: OnlineGroup) -> Iterable[tuple[str, ...]]:
     yield *("",) * len(group_cells), "hidden", *_rate(group.hide)
 
 
-def _rate(rate: Rate) -> tuple[str, str, str]:
+def _rate(rate: online.Rate) -> tuple[str, str, str]:
     return f"{rate.value:.2%}", f"{rate.lower:.2%} to {rate.upper:.2%}", f"{rate.count:,}"
 
 
-def _attribution(counts: AttributionCounts) -> str:
+def _attribution(counts: online.AttributionCounts) -> str:
     if not counts.token_count:
         return "No event of this time carries an attribution token: nothing can be counted."
     found = (
@@ -89,7 +79,7 @@ def _attribution(counts: AttributionCounts) -> str:
     )
 
 
-def _health(health: FeedbackHealth | None) -> Iterable[RenderableType]:
+def _health(health: online.FeedbackHealth | None) -> Iterable[RenderableType]:
     if health is None:
         yield Text("Estimates and drift: the ranker's worker has not computed them yet.")
         return
@@ -125,7 +115,7 @@ def _health(health: FeedbackHealth | None) -> Iterable[RenderableType]:
     )
 
 
-def _policy_rows(policy: PolicyEstimate) -> Iterable[tuple[str, ...]]:
+def _policy_rows(policy: online.PolicyEstimate) -> Iterable[tuple[str, ...]]:
     head: tuple[str, ...] = (
         policy.policy,
         f"{policy.impression_count:,}",
@@ -138,13 +128,13 @@ def _policy_rows(policy: PolicyEstimate) -> Iterable[tuple[str, ...]]:
         head = ("",) * len(head)
 
 
-def _estimate(estimate: Estimate | None) -> tuple[str, str]:
+def _estimate(estimate: online.Estimate | None) -> tuple[str, str]:
     if estimate is None:
         return "–", "–"
     return f"{estimate.value:.4f}", f"{estimate.lower:.4f} to {estimate.upper:.4f}"
 
 
-def _drift_cells(item: DriftItem) -> tuple[str, ...]:
+def _drift_cells(item: online.DriftItem) -> tuple[str, ...]:
     measured = not item.text.startswith("NOT MEASURED")
     return (
         item.item.replace("_", " "),
@@ -156,11 +146,6 @@ def _drift_cells(item: DriftItem) -> tuple[str, ...]:
     )
 
 
-def _table(titles: Iterable[str], rows: Iterable[Iterable[str]], *, names: int) -> Table:
+def _table(titles: Sequence[str], rows: Iterable[Iterable[str]], *, names: int) -> Table:
     """A table whose first `names` columns may be folded; figures stay in one piece."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for place, title in enumerate(titles):
-        table.add_column(title, overflow="fold", no_wrap=place >= names)
-    for cells in rows:
-        table.add_row(*(Text(plain(cell)) for cell in cells))
-    return table
+    return grid(titles, rows, whole=titles[names:], padding=(0, 1, 0, 0), pad_edge=False)

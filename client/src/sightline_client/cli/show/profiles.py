@@ -2,22 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from sightline_client.cli.show.tables import counted, plain
-from sightline_client.values.profiles import (
-    Affinity,
-    ProductProfile,
-    Segment,
-    Segments,
-    ShopperProfile,
-)
+from sightline_client.cli.show.tables import counted, grid, plain
+from sightline_client.values import profiles
 
 
-def shopper(value: ShopperProfile) -> RenderableType:
+def shopper(value: profiles.ShopperProfile) -> RenderableType:
     """What is known of a shopper."""
     lines = []
     if value.robot:
@@ -40,33 +32,33 @@ def shopper(value: ShopperProfile) -> RenderableType:
     return Group(*map(Text, lines), *_affinities(value.affinities))
 
 
-def _affinities(values: Sequence[Affinity]) -> Iterable[RenderableType]:
+def _affinities(values: Sequence[profiles.Affinity]) -> Iterable[RenderableType]:
     if not values:
         return
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("liking", "strength", "theirs", "usual", "events", "from"):
-        table.add_column(name, justify="left" if name in ("liking", "from") else "right")
-    for one in values:
-        table.add_row(
-            plain(one.text),
+    columns = ("liking", "strength", "theirs", "usual", "events", "from")
+    rows = (
+        (
+            one.text,
             f"{one.strength:.2f}",
             f"{one.share:.0%}",
             f"{one.usual_share:.0%}",
             f"{one.event_count:,}",
-            plain(_some(one.product_ids)),
+            _some(one.product_ids),
         )
-    yield table
+        for one in values
+    )
+    yield grid(columns, rows, right=columns[1:5])
     yield Text("strength: how much more than others, 0 to 1. theirs, usual: share of interest.")
 
 
-def product(value: ProductProfile) -> RenderableType:
+def product(value: profiles.ProductProfile) -> RenderableType:
     """What the serving model knows of a product."""
     trend = "not known" if value.trend is None else f"{2**value.trend:.2f} times as before"
     figures = f"Popularity {value.popularity:.0%} of the most popular one's; lately {trend}."
     return Group(*(Text(plain(text) + ".") for text in value.texts), Text(figures))
 
 
-def segments(value: Segments) -> RenderableType:
+def segments(value: profiles.Segments) -> RenderableType:
     """The groups of shoppers that the serving model knows."""
     if not value.segments:
         why = "too few shoppers" if value.model_version else "no model serves"
@@ -76,7 +68,7 @@ def segments(value: Segments) -> RenderableType:
     return Group(*(Text(_segment(one)) for one in value.segments), judged)
 
 
-def _segment(value: Segment) -> str:
+def _segment(value: profiles.Segment) -> str:
     return f"Group {value.segment_id}: {plain(value.text)} ({value.share:.0%} of all)."
 
 

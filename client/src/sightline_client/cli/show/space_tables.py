@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from sightline_client.cli.show.tables import plain
+from sightline_client.cli.show.tables import grid, plain
 from sightline_client.values.spaces import Space, SpaceEvaluation, SpaceFigure, SpaceVerdict
 
 STYLES = {
@@ -29,39 +27,39 @@ MEANINGS = {
 
 def spaces(values: Sequence[Space]) -> RenderableType:
     """Spaces, a line each."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in ("space", "version", "model", "state", "vector", "takes", "evidence", "fitted"):
-        table.add_column(column, overflow="fold", no_wrap=column in {"version", "model"})
-    for value in values:
-        found = value.evaluation
-        table.add_row(
-            plain(value.space),
-            plain(value.version) or "–",
-            plain(value.model),
+    if not values:
+        return Text("no space: the embedder has none")
+    rows = (
+        (
+            value.space,
+            value.version or "–",
+            value.model,
             _state(value),
             f"{value.dimension:,}-d",
             _takes(value),
-            "–" if found is None else found.verdict.value.lower(),
+            "–" if value.evaluation is None else value.evaluation.verdict.value.lower(),
             "–" if value.create_time is None else f"{value.create_time:%Y-%m-%d %H:%M}",
         )
-    return table if values else Text("no space: the embedder has none")
+        for value in values
+    )
+    columns = ("space", "version", "model", "state", "vector", "takes", "evidence", "fitted")
+    return grid(columns, rows, whole=("version", "model"))
 
 
 def space(value: Space) -> RenderableType:
     """A space, and what fitting it found."""
-    facts = Table(box=box.SIMPLE_HEAD, show_header=False)
-    for name, fact in (
-        ("space", f"{plain(value.space)}, version {plain(value.version) or 'not known yet'}"),
-        ("model", plain(value.model)),
+    rows = (
+        ("space", f"{value.space}, version {value.version or 'not known yet'}"),
+        ("model", value.model),
         ("state", _state(value)),
         ("vector", f"{value.dimension:,} components"),
         ("takes", _takes(value)),
         ("categories", f"{value.categories:,}" if value.categories else "none"),
         ("views", f"{value.shopper_views} of a shopper's photo, {value.catalogue_views} of yours"),
-        ("photos are", plain(value.preprocessing)),
-        ("weights", plain(value.licence)),
-    ):
-        facts.add_row(name, fact)
+        ("photos are", value.preprocessing),
+        ("weights", value.licence),
+    )
+    facts = grid(("", ""), rows, show_header=False)
     if value.evaluation is None:
         return facts
     return Group(facts, evaluation(value.evaluation))
@@ -70,19 +68,19 @@ def space(value: Space) -> RenderableType:
 def evaluation(value: SpaceEvaluation) -> RenderableType:
     """The verdict and the figures with their intervals."""
     baseline = plain(value.baseline_model) or "before"
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("figure")
-    for column in ("fitted", "95% interval", baseline, "gain", "queries"):
-        table.add_column(column, justify="right")
-    for figure in value.figures:
-        table.add_row(
-            plain(figure.name),
+    columns = ("figure", "fitted", "95% interval", baseline, "gain", "queries")
+    rows = (
+        (
+            figure.name,
             f"{figure.value:.3f}",
             f"{figure.low:.3f} to {figure.high:.3f}",
             "–" if figure.baseline is None else f"{figure.baseline:.3f}",
             _gain(figure),
             f"{figure.queries:,}",
         )
+        for figure in value.figures
+    )
+    table = grid(columns, rows, right=columns[1:])
     learned = (
         f"Learned from {value.photos:,} photos of {value.products:,} products in"
         f" {value.categories:,} categories, seed {value.seed}; each figure is of photos that the"

@@ -1,31 +1,17 @@
 """Answers and states as tables for people. Every figure is explained where it stands."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from types import MappingProxyType
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sightline_client.values.answers import (
-    Cause,
-    Degradation,
-    FoundProduct,
-    Freshness,
-    Recommendations,
-    RecommendedProduct,
-    StageTiming,
-    Versions,
-)
+from sightline_client.values import answers, operations
 from sightline_client.values.catalog import Availability
-from sightline_client.values.operations import (
-    ComponentStatus,
-    EmbedderSpace,
-    RecallEstimate,
-    Status,
-)
 
 PARTS = MappingProxyType(
     {
@@ -47,25 +33,54 @@ PARTS = MappingProxyType(
 
 CAUSES = MappingProxyType(
     {
-        Cause.UNKNOWN: "something was lost that this client does not know",
-        Cause.EMBEDDER_UNAVAILABLE: "photos and texts could not be turned into vectors",
-        Cause.INDEX_UNAVAILABLE: "the vector index did not answer",
-        Cause.RETRIEVER_UNAVAILABLE: "the catalog did not answer",
-        Cause.RANKER_UNAVAILABLE: "ranking did not answer: this is the order of similarity",
-        Cause.PROFILE_UNAVAILABLE: "the shopper's history could not be read: nothing here is"
-        " personal, and what they hid may be shown",
-        Cause.STAGE_DEADLINE: "a stage used up its part of the time",
-        Cause.SPACE_UNAVAILABLE: "no model for this kind of query is installed yet",
-        Cause.MODEL_NOT_READY: "the promoted ranking model can't be loaded: see the ranker's"
-        " log, or promote another one",
-        Cause.ANSWER_RECORD_DROPPED: "this answer was not recorded: later pages and replay will"
-        " not find it",
+        answers.Cause.UNKNOWN: "something was lost that this client does not know",
+        answers.Cause.EMBEDDER_UNAVAILABLE: "photos and texts could not be turned into vectors",
+        answers.Cause.INDEX_UNAVAILABLE: "the vector index did not answer",
+        answers.Cause.RETRIEVER_UNAVAILABLE: "the catalog did not answer",
+        answers.Cause.RANKER_UNAVAILABLE: "ranking did not answer: this is the order of similarity",
+        answers.Cause.PROFILE_UNAVAILABLE: "the shopper's history could not be read: nothing here"
+        " is personal, and what they hid may be shown",
+        answers.Cause.STAGE_DEADLINE: "a stage used up its part of the time",
+        answers.Cause.SPACE_UNAVAILABLE: "no model for this kind of query is installed yet",
+        answers.Cause.MODEL_NOT_READY: "the promoted ranking model can't be loaded: see the"
+        " ranker's log, or promote another one",
+        answers.Cause.ANSWER_RECORD_DROPPED: "this answer was not recorded: later pages and replay"
+        " will not find it",
     }
 )
 """What a lost dependency means, in words."""
 
 
-def answer(value: Recommendations, *, title: str = "") -> RenderableType:
+def grid(
+    columns: Iterable[str],
+    rows: Iterable[Iterable[str | Text]] = (),
+    *,
+    right: Collection[str] = (),
+    whole: Collection[str] = (),
+    **settings: Any,
+) -> Table:
+    """A table; texts are made plain. ``right``: columns of figures; ``whole``: those that are never
+    broken. Other settings are rich's."""
+    table = Table(box=box.SIMPLE_HEAD, **settings)
+    for name in columns:
+        figures = name in right
+        table.add_column(
+            name,
+            justify="right" if figures else "left",
+            overflow="ellipsis" if figures else "fold",
+            no_wrap=name in whole,
+        )
+    for row in rows:
+        add(table, *row)
+    return table
+
+
+def add(table: Table, *cells: str | Text) -> None:
+    """Adds a row; texts are made plain."""
+    table.add_row(*(Text(plain(cell)) if isinstance(cell, str) else cell for cell in cells))
+
+
+def answer(value: answers.Recommendations, *, title: str = "") -> RenderableType:
     """An answer as a table, with what was lost, where the time went and which versions made it."""
     return Group(
         _results(value.results, title),
@@ -75,18 +90,15 @@ def answer(value: Recommendations, *, title: str = "") -> RenderableType:
     )
 
 
-def status(value: Status) -> RenderableType:
+def status(value: operations.Status) -> RenderableType:
     """The suite's state: each part, the catalog and its index, the model, the scenes."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("part")
-    table.add_column("state")
-    table.add_column("answered in ms", justify="right")
-    for item in value.components:
-        table.add_row(plain(item.component), _component_state(item), _ms(item.latency))
+    columns = ("part", "state", "answered in ms")
+    rows = ((one.component, _component_state(one), _ms(one.latency)) for one in value.components)
+    table = grid(columns, rows, right=columns[2:])
     return Group(table, *(Text(line) for line in (STATUS_CAPTION, *_status_lines(value))))
 
 
-def catalog(value: Status) -> RenderableType:
+def catalog(value: operations.Status) -> RenderableType:
     """How much of the catalog can be found by its looks."""
     lines = _status_lines(value)
     return Group(*(Text(line) for line in lines if not line.startswith(("scenes", "ranking"))))
@@ -95,25 +107,20 @@ def catalog(value: Status) -> RenderableType:
 STATUS_CAPTION = "answered in ms: how long the part's own answer took, seen from the gateway"
 
 
-def degradation(value: Degradation) -> str:
+def degradation(value: answers.Degradation) -> str:
     """What was lost and what the answer rests on instead, in a sentence."""
     instead = f" Fallback: {plain(value.substitute)}." if value.substitute else ""
     return f"{plain(value.stage)}: {CAUSES[value.cause]} [{value.cause}].{instead}"
 
 
-def timings(values: Sequence[StageTiming]) -> RenderableType:
+def timings(values: Sequence[answers.StageTiming]) -> RenderableType:
     """Where the time went, in milliseconds."""
     if not values:
         return Text("No stage timings in this answer.")
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("stage")
-    for name in ("starts at", "takes", "of it network", "of it work"):
-        table.add_column(name, justify="right")
-    for item in values:
-        cells = (item.start, item.total, item.network, item.work)
-        table.add_row(plain(item.stage), *(_ms(cell) for cell in cells))
+    columns = ("stage", "starts at", "takes", "of it network", "of it work")
+    rows = ((it.stage, *map(_ms, (it.start, it.total, it.network, it.work))) for it in values)
     # Below the table and not its caption, which would wrap to its narrow width.
-    return Group(table, Text(TIMINGS_CAPTION, style="dim"))
+    return Group(grid(columns, rows, right=columns[1:]), Text(TIMINGS_CAPTION, style="dim"))
 
 
 TIMINGS_CAPTION = (
@@ -123,7 +130,7 @@ TIMINGS_CAPTION = (
 )
 
 
-def versions(value: Versions, freshness: Freshness | None) -> list[Text]:
+def versions(value: answers.Versions, freshness: answers.Freshness | None) -> list[Text]:
     """Which versions made the answer, a line each."""
     lines = [
         f"space {plain(space.space)}: version {plain(space.version)}, index generation"
@@ -140,13 +147,13 @@ def versions(value: Versions, freshness: Freshness | None) -> list[Text]:
     return [Text(line, style="dim") for line in lines]
 
 
-def parts(product: RecommendedProduct) -> str:
-    """The addends of a raw score, largest first."""
+def parts(product: answers.RecommendedProduct) -> str:
+    """The contributions to a raw score, largest first."""
     ordered = sorted(product.parts, key=lambda part: -abs(part.value))
     return "  ".join(f"{plain(part.name)} {part.value:+.3f}" for part in ordered)
 
 
-def parts_caption(results: Iterable[RecommendedProduct]) -> str:
+def parts_caption(results: Iterable[answers.RecommendedProduct]) -> str:
     """What score and parts mean, for the parts that are there."""
     names = dict.fromkeys(part.name for result in results for part in result.parts)
     meanings = "; ".join(f"{plain(name)}: {PARTS.get(name, 'see the docs')}" for name in names)
@@ -156,19 +163,19 @@ def parts_caption(results: Iterable[RecommendedProduct]) -> str:
     )
 
 
-def like_it(item: RecommendedProduct | FoundProduct) -> str:
+def like_it(item: answers.RecommendedProduct | answers.FoundProduct) -> str:
     """How many near-duplicates the product stands for: "+2 like it"; "" = none."""
     number = len(item.collapsed_product_ids)
     return f"+{number:,} like it" if number else ""
 
 
-def titled(item: RecommendedProduct | FoundProduct) -> str:
+def titled(item: answers.RecommendedProduct | answers.FoundProduct) -> str:
     """The product's title, and how many it stands for."""
     like = like_it(item)
     return plain(item.product.title) + (f" ({like})" if like else "")
 
 
-def like_it_caption(results: Iterable[RecommendedProduct | FoundProduct]) -> str:
+def like_it_caption(results: Iterable[answers.RecommendedProduct | answers.FoundProduct]) -> str:
     """What "like it" means, where it stands; "" = nowhere."""
     if not any(item.collapsed_product_ids for item in results):
         return ""
@@ -183,7 +190,7 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() else "�" for char in text)
 
 
-def _results(results: Sequence[RecommendedProduct], title: str) -> RenderableType:
+def _results(results: Sequence[answers.RecommendedProduct], title: str) -> RenderableType:
     if not results:
         return Text(f"{title + ': ' if title else ''}no products match.")
     table = Table(
@@ -206,7 +213,7 @@ def _results(results: Sequence[RecommendedProduct], title: str) -> RenderableTyp
     return table
 
 
-def _cells(item: RecommendedProduct) -> tuple[str, ...]:
+def _cells(item: answers.RecommendedProduct) -> tuple[str, ...]:
     product = item.product
     sold_out = "\n(sold out)" if product.availability is Availability.OUT_OF_STOCK else ""
     return (
@@ -221,13 +228,13 @@ def _cells(item: RecommendedProduct) -> tuple[str, ...]:
     )
 
 
-def chance(item: RecommendedProduct) -> str:
+def chance(item: answers.RecommendedProduct) -> str:
     """The calibrated score with its event; "" = there is none."""
     event = item.score_event.lower().replace("_", " ") if item.score_event else ""
     return "" if item.score is None else f"{item.score:.1%} {event}".rstrip()
 
 
-def _notes(value: Recommendations) -> list[Text]:
+def _notes(value: answers.Recommendations) -> list[Text]:
     notes = [Text(f"Degraded: {degradation(item)}", style="yellow") for item in value.degradations]
     if value.no_good_match:
         nearest = ": these are the nearest" if value.results else ""
@@ -240,20 +247,20 @@ def _notes(value: Recommendations) -> list[Text]:
     return notes
 
 
-def _component_state(item: ComponentStatus) -> Text:
+def _component_state(item: operations.ComponentStatus) -> Text:
     if item.error is None:
         return Text("answers", style="green")
     return Text(f"{item.error.code.name}: {plain(item.error.message)}", style="red")
 
 
-def _status_lines(value: Status) -> list[str]:
+def _status_lines(value: operations.Status) -> list[str]:
     space = value.visual_space
     lines = [
-        f"products in the catalogue: {count(value.products)}",
-        f"photos: {count(value.indexed_images)} in the index, {count(value.pending_images)} wait"
-        f" for their vector, {count(value.failed_images)} could not be embedded",
-        f"texts: {count(value.indexed_texts)} in the index, {count(value.pending_texts)} wait"
-        f" for their vector, {count(value.failed_texts)} could not be embedded",
+        f"products in the catalog: {count(value.products)}",
+        f"photos: {count(value.indexed_images)} in the index, {count(value.pending_images)} pending"
+        f" embedding, {count(value.failed_images)} could not be embedded",
+        f"texts: {count(value.indexed_texts)} in the index, {count(value.pending_texts)} pending"
+        f" embedding, {count(value.failed_texts)} could not be embedded",
         "visual space: "
         + (
             f"version {space.version}, index generation {space.generation}"
@@ -273,21 +280,21 @@ def _status_lines(value: Status) -> list[str]:
     return [plain(line) for line in lines]
 
 
-def _offer_line(offered: EmbedderSpace) -> str:
+def _offer_line(offered: operations.EmbedderSpace) -> str:
     notes = ("the default",) * offered.default + ("not ready",) * (not offered.ready)
     noted = f" ({', '.join(notes)})" if notes else ""
     return f"embedder: {offered.space} by {offered.model}, version {offered.version or '?'}{noted}"
 
 
-def _index_line(freshness: Freshness) -> str:
+def _index_line(freshness: answers.Freshness) -> str:
     behind = freshness.lag.total_seconds()
-    lag = f"{behind:.1f} s behind the catalogue" if behind else "holds all of the catalogue"
-    photos = counted(freshness.pending, "photo waits", "photos wait")
-    waiting = f"; {photos} for their vector" if freshness.pending else ""
-    return f"index: {lag}{waiting}"
+    lag = f"{behind:.1f} s behind the catalog" if behind else "up to date"
+    photos = counted(freshness.pending, "photo", "photos")
+    pending = f"; {photos} pending embedding" if freshness.pending else ""
+    return f"index: {lag}{pending}"
 
 
-def _recall_line(item: RecallEstimate) -> str:
+def _recall_line(item: operations.RecallEstimate) -> str:
     filters = "without filter" if item.filter_class == "none" else f"{item.filter_class} filters"
     line = (
         f"recall at {item.k} ({item.plan}, {filters}): {item.recall:.3f},"

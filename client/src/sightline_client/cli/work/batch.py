@@ -1,7 +1,7 @@
 """``sightline recommend --batch``: many requests side by side, their answers in order."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -118,8 +118,5 @@ def _line(row: Row, result: rec.RecommendResponse | SightlineError) -> dict[str,
 
 
 def _error(error: SightlineError) -> dict[str, Any]:
-    violations = [
-        {"field": item.field, "description": item.description} for item in error.violations
-    ]
     facts = {"code": error.code.name, "reason": error.reason, "message": error.message}
-    return facts | {"violations": violations}
+    return facts | {"violations": [asdict(item) for item in error.violations]}

@@ -19,7 +19,7 @@ from sightline_client.cli.show.tables import plain
 from sightline_client.files.mapping import ColumnMap, column_map
 from sightline_client.files.model import FileRefused, Table
 from sightline_client.files.opening import Reading, look, open_table
-from sightline_client.files.proposing import Proposal, propose
+from sightline_client.files.proposing import propose, words
 from sightline_client.files.shapes import Shape, shape_of
 
 GUESS, NONE = "guess", "none"
@@ -99,9 +99,9 @@ class Rows:
             pairs = []
         if pairs == [GUESS]:
             found = self._proposal(path, given)
-            for words in found.words():
-                running.say(Text(plain(words)))
-            chosen = ColumnMap(found.map.columns, {**found.map.constants, **fixed.constants})
+            for line in words(found):
+                running.say(Text(plain(line)))
+            chosen = ColumnMap(found.columns, {**found.constants, **fixed.constants})
             _remember(names, chosen)
             return Reading(map=chosen, encoding=given.encoding)
         if pairs:
@@ -135,16 +135,16 @@ class Rows:
             running.say(Text(f"Read as an export of {found.of} {hint}."))
         return found
 
-    def _proposal(self, path: Path, given: FileColumns) -> Proposal:
+    def _proposal(self, path: Path, given: FileColumns) -> ColumnMap:
         names, rows = look(path, self.known, given.encoding)
         return propose(names, [row.cells for row in rows], self.known, self.needed)
 
     def _hint(self, path: Path, given: FileColumns) -> str:
         found = self._proposal(path, given)
-        ours = [name for name in found.map.columns.values() if name in self.known]
+        ours = [name for name in found.columns.values() if name in self.known]
         if not ours:
             return ""
-        return f"; or read it as it looks, with --map guess: {', '.join(found.words())}"
+        return f"; or read it as it looks, with --map guess: {', '.join(words(found))}"
 
 
 # What was said the last time

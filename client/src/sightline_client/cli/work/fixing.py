@@ -1,8 +1,9 @@
 """What to do about rows that were refused: their file, and the command that imports it."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.text import Text
 
@@ -17,20 +18,27 @@ def refused(count: int) -> str:
 
 
 def show(
+    suite: Suite,
+    facts: Mapping[str, Any],
+    summary: str,
     rejected: Path | None,
     command: Sequence[str],
-    suite: Suite,
     *,
     images: Path | None = None,
-    ignore: Sequence[str] = (),
+    ignore: Sequence[str] | None = None,
 ) -> None:
-    """The whole command, on one line of its own so that it can be copied; nothing without a file of
-    rejected rows."""
+    """What came of a file: ``facts`` for programs, a summary for people. Where there is a file of
+    rejected rows also the whole command that imports it, on one line of its own so that it can be
+    copied."""
+    if suite.json:
+        running.show_facts(facts)
+        return
+    running.show(Text(summary))
     if rejected is None:
         return
     words = ["sightline", *command, str(rejected)]
     words += ["--images", str(images)] if images is not None else []
-    for column in ignore:
+    for column in ignore or ():
         words += ["--ignore", column]
     words += ["--catalog", suite.catalog] if suite.catalog != options.DEFAULT_CATALOG else []
     words += ["--target", suite.target] if suite.target != options.DEFAULT_TARGET else []

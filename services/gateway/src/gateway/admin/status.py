@@ -8,39 +8,20 @@ from typing import Generic, TypeVar
 
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable, SpaceInUse
-from gateway.model.messages import IndexState, Space
+from gateway.model.messages import (
+    ComponentStatus,
+    EmbedderSpace,
+    IndexState,
+    Space,
+    SuiteStatus,
+)
 from servicekit import deadlines
 from servicekit.errors import Internal, ServiceError, Unavailable
+from servicekit.status import to_status
 
 T = TypeVar("T")
 VISUAL, TEXT = "visual", "text"
 _UNKNOWN = IndexState(products=-1, indexed=-1, pending=-1, failed=-1)
-
-
-@dataclass(frozen=True, slots=True)
-class ComponentState:
-    """Status of one component."""
-
-    component: str
-    error: ServiceError | None
-    """None = it answers."""
-    seconds: float
-    """How long its answer took."""
-
-
-@dataclass(frozen=True, slots=True)
-class SuiteState:
-    """Status of the suite."""
-
-    components: tuple[ComponentState, ...]
-    spaces: Sequence[Space]
-    """As the embedder has them; empty = not known."""
-    offered: str
-    """The default version of the visual space; empty = not known."""
-    images: IndexState
-    texts: IndexState
-    """Of both, numbers are -1 where they are not known."""
-    model_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,32 +39,56 @@ async def suite_state(
     texts: Coroutine[object, object, IndexState],
     model: Coroutine[object, object, str],
     seconds: float,
-) -> SuiteState:
-    """The suite's state, by what its peers answer to these questions; none is waited for longer
-    than `seconds`."""
+) -> SuiteStatus:
+    """The suite's status, but for scenes and versions, by what its peers answer to these questions;
+    none is waited for longer than `seconds`."""
     embedder, retriever, of_texts, ranker = await asyncio.gather(
         _ask(spaces, Peer.EMBEDDER, seconds),
         _ask(images, Peer.RETRIEVER, seconds),
         _ask(texts, Peer.RETRIEVER, seconds),
         _ask(model, Peer.RANKER, seconds),
     )
-    counted = retriever.value or _UNKNOWN
+    counted, worded = retriever.value or _UNKNOWN, _texts(of_texts.value or _UNKNOWN)
     offered, used = _visual(embedder.value or (), counted.space.version)
-    return SuiteState(
-        components=(
-            ComponentState("gateway", None, 0.0),
-            ComponentState("embedder", embedder.error, embedder.seconds),
-            ComponentState("triton", _triton(embedder.error, used), embedder.seconds),
-            ComponentState("retriever", retriever.error, retriever.seconds),
-            ComponentState("milvus", _milvus(retriever), retriever.seconds),
-            ComponentState("ranker", ranker.error, ranker.seconds),
-        ),
-        spaces=embedder.value or (),
-        offered=offered.version if offered is not None else "",
-        images=counted,
-        texts=_texts(of_texts.value or _UNKNOWN),
+    return SuiteStatus(
+        components=[
+            _component("gateway", None, 0.0),
+            _component("embedder", embedder.error, embedder.seconds),
+            _component("triton", _triton(embedder.error, used), embedder.seconds),
+            _component("retriever", retriever.error, retriever.seconds),
+            _component("milvus", _milvus(retriever), retriever.seconds),
+            _component("ranker", ranker.error, ranker.seconds),
+        ],
+        visual_space=counted.space if counted.HasField("space") else None,
+        embedder_space_version=offered.version if offered is not None else "",
+        embedder_spaces=[_offered(item) for item in embedder.value or ()],
+        products=counted.products,
+        indexed_images=counted.indexed,
+        pending_images=counted.pending,
+        failed_images=counted.failed,
+        indexed_texts=worded.indexed,
+        pending_texts=worded.pending,
+        failed_texts=worded.failed,
+        freshness=counted.freshness if counted.HasField("freshness") else None,
         model_version=ranker.value or "",
+        recall=counted.recall,
+        advice=[each.advice for each in (counted, worded) if each.advice],
     )
+
+
+def _offered(space: Space) -> EmbedderSpace:
+    names = ("space", "version", "model", "dimension", "ready", "default_version")
+    return EmbedderSpace(**{name: getattr(space, name) for name in names})
+
+
+def _component(name: str, error: ServiceError | None, seconds: float) -> ComponentStatus:
+    """How one component is, and how long its answer took."""
+    message = ComponentStatus(component=name)
+    message.status.SetInParent()
+    if error is not None:
+        message.status.MergeFrom(to_status(error))
+    message.latency.FromMicroseconds(round(seconds * 1e6))
+    return message
 
 
 async def _ask(job: Coroutine[object, object, T], peer: Peer, seconds: float) -> _Reply[T]:

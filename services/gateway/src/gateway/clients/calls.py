@@ -1,9 +1,10 @@
 """Calls to a peer: deadline in, typed error out."""
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import TypeVar
 
 import grpc
+from grpc.aio import UnaryStreamMultiCallable, UnaryUnaryMultiCallable
 
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
@@ -11,6 +12,9 @@ from servicekit import deadlines
 from servicekit.errors import ServiceError
 from servicekit.interceptors import VERSION_KEY
 from servicekit.status import from_rpc_error
+
+Q = TypeVar("Q")
+A = TypeVar("A")
 
 _GONE = frozenset({"UNAVAILABLE", "CANCELLED"})
 """The transport's reasons for a peer that is gone; one that is there gives its own."""
@@ -32,7 +36,9 @@ class Caller:
         self._reserve = reserve
         self._longest = longest
 
-    async def call(self, method: Any, request: Any, *, note: bool = False) -> Any:
+    async def call(
+        self, method: UnaryUnaryMultiCallable[Q, A], request: Q, *, note: bool = False
+    ) -> A:
         """The answer of a unary call; raises ServiceError. `note`: the peer's version, too."""
         try:
             call = method(request, timeout=deadlines.budget(self._reserve, self._longest))
@@ -43,7 +49,7 @@ class Caller:
             raise self._error(error) from error
         return answer
 
-    async def stream(self, method: Any, request: Any) -> AsyncIterator[Any]:
+    async def stream(self, method: UnaryStreamMultiCallable[Q, A], request: Q) -> AsyncIterator[A]:
         """The answers of a streaming call, for as long as the caller's deadline lasts."""
         call = method(request, timeout=deadlines.budget(self._reserve))
         try:

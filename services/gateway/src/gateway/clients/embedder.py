@@ -46,7 +46,7 @@ class EmbedderClient(Embedder):
             items=[_item(signal, space, space_version, views) for signal in signals],
             priority=cast(vector_pb2.Priority.ValueType, priority),
         )
-        response: pb.BatchEmbedResponse = await self._caller.call(self._stub.BatchEmbed, request)
+        response = await self._caller.call(self._stub.BatchEmbed, request)
         if len(response.results) != len(signals):
             raise Internal("the embedder answered another number of items", reason="INTERNAL")
         return Embedded(
@@ -61,7 +61,7 @@ class EmbedderClient(Embedder):
         self, catalog_id: str, photo: Signal, top_k: int
     ) -> tuple[Classification, Subject | None]:
         request = pb.ClassifyRequest(catalog_id=catalog_id, items=[_item(photo)], top_k=top_k)
-        response: pb.ClassifyResponse = await self._caller.call(self._stub.Classify, request)
+        response = await self._caller.call(self._stub.Classify, request)
         if len(response.results) != 1:
             raise Internal("the embedder answered another number of items", reason="INTERNAL")
         (result,) = response.results
@@ -72,9 +72,7 @@ class EmbedderClient(Embedder):
 
     async def spaces(self, catalog_id: str) -> Sequence[Space]:
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
-        response: pb.ListSpacesResponse = await self._caller.call(
-            self._stub.ListSpaces, request, note=True
-        )
+        response = await self._caller.call(self._stub.ListSpaces, request, note=True)
         return response.spaces
 
 

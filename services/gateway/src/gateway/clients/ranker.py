@@ -1,6 +1,7 @@
 """The ranker as the use cases see it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from itertools import chain
 from types import MappingProxyType
@@ -79,9 +80,7 @@ class RankerClient(Ranker):
             exclude_product_ids=exclude,
             accepts_vectors=accept_vectors,
         )
-        answer: ranking_pb.NominateResponse = await self._caller.call(
-            self._ranking.Nominate, request
-        )
+        answer = await self._caller.call(self._ranking.Nominate, request)
         return RankerCandidates(
             product_ids=tuple(dict.fromkeys(answer.product_ids)),
             basis=_BASIS.get(answer.basis, Basis.NOTHING),
@@ -122,7 +121,7 @@ class RankerClient(Ranker):
             request.same_pictures.extend(chain.from_iterable(candidates.same_pictures[:MOST_PAIRS]))
         if order.record is not None:
             request.record.CopyFrom(_draft(order.record, candidates))
-        answer: ranking_pb.RankResponse = await self._caller.call(self._ranking.Rank, request)
+        answer = await self._caller.call(self._ranking.Rank, request)
         return _ranked(answer, candidates)
 
     async def reasons(self, order: ReasonOrder) -> Reasoned:
@@ -137,9 +136,7 @@ class RankerClient(Ranker):
             explored_places=order.explored,
             explain=order.explain,
         )
-        answer: ranking_pb.GiveReasonsResponse = await self._caller.call(
-            self._ranking.GiveReasons, request
-        )
+        answer = await self._caller.call(self._ranking.GiveReasons, request)
         reasoned = Reasoned(_reasons(answer.reasons), _contributions(answer.parts))
         if any(
             len(column) != len(order.rows)
@@ -170,9 +167,7 @@ class RankerClient(Ranker):
     async def serving_model(self, catalog_id: str) -> str:
         """Version of the serving model; empty = none."""
         request = models_pb.ListModelsRequest(catalog_id=catalog_id, page_size=MOST_MODELS)
-        answer: models_pb.ListModelsResponse = await self._caller.call(
-            self._models.ListModels, request, note=True
-        )
+        answer = await self._caller.call(self._models.ListModels, request, note=True)
         serving = (
             item.model_version
             for item in answer.models
@@ -265,18 +260,8 @@ def _contributions(parts: Iterable[ranking_pb.PartColumn]) -> Mapping[str, Seque
 
 @lru_cache(64)
 def _diversity(value: Diversity) -> ranking_pb.Diversity:
-    return ranking_pb.Diversity(
-        diversity=value.diversity,
-        popularity=value.popularity,
-        window=value.window,
-        cap_places=value.cap_places,
-        brand_cap=value.brand_cap,
-        category_caps=[
-            ranking_pb.CategoryCap(level=level, cap=most) for level, most in value.category_caps
-        ],
-        exploration_places=value.exploration_places,
-        exploration_days=value.exploration_days,
-    )
+    caps = [ranking_pb.CategoryCap(level=level, cap=most) for level, most in value.category_caps]
+    return ranking_pb.Diversity(**asdict(value) | {"category_caps": caps})
 
 
 def _record_message(record: AnswerRecord) -> answers_pb.AnswerRecord:

@@ -1,12 +1,12 @@
 """The retriever as the use cases see it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import grpc
+from grpc.aio import UnaryUnaryMultiCallable
 
 from gateway.clients import messages
-from gateway.clients.calls import Caller, by_service
+from gateway.clients.calls import A, Caller, Q, by_service
 from gateway.clients.columns import columns
 from gateway.model.columns import Columns, gathered
 from gateway.model.messages import IndexState, Rejection, Vector
@@ -109,9 +109,7 @@ class RetrieverClient(Retriever):
             filter=filter_of(scope),
             view=products_pb.PRODUCT_VIEW_COLUMNS,
         )
-        answer: products_pb.BatchGetProductsResponse = await self._call(
-            self._products.BatchGetProducts, request, scope
-        )
+        answer = await self._call(self._products.BatchGetProducts, request, scope)
         return columns(answer.columns)
 
     async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
@@ -129,9 +127,7 @@ class RetrieverClient(Retriever):
         )
         pages: list[Columns] = []
         for _ in range(MOST_PAGES):
-            answer: products_pb.ListProductsResponse = await self._call(
-                self._products.ListProducts, request, scope
-            )
+            answer = await self._call(self._products.ListProducts, request, scope)
             pages.append(columns(answer.columns))
             request.page_size -= len(pages[-1].product_ids)
             request.page_token = answer.next_page_token
@@ -149,9 +145,7 @@ class RetrieverClient(Retriever):
             view=products_pb.PRODUCT_VIEW_FULL,
             title_product_ids=titles,
         )
-        answer: products_pb.BatchGetProductsResponse = await self._call(
-            self._products.BatchGetProducts, request, scope
-        )
+        answer = await self._call(self._products.BatchGetProducts, request, scope)
         return Rows(
             tuple(answer.products),
             {item: title for item, title in zip(titles, answer.titles, strict=False) if title},
@@ -165,9 +159,7 @@ class RetrieverClient(Retriever):
             view=products_pb.PRODUCT_VIEW_COLUMNS,
             explain_filter=True,
         )
-        answer: products_pb.BatchGetProductsResponse = await self._call(
-            self._products.BatchGetProducts, request, scope
-        )
+        answer = await self._call(self._products.BatchGetProducts, request, scope)
         for item in answer.rejections:
             if scope.filter is None:
                 item.path = ""
@@ -177,20 +169,17 @@ class RetrieverClient(Retriever):
     async def count(self, catalog_id: str, space: str) -> IndexState:
         """What record and index hold of a space."""
         request = vectors_pb.CountRequest(catalog_id=catalog_id, space=space)
-        answer: IndexState = await self._caller.call(self._vectors.Count, request, note=True)
-        return answer
+        return await self._caller.call(self._vectors.Count, request, note=True)
 
     async def holding(self, catalog_id: str, space_version: str) -> tuple[str, ...]:
         """The index generations of a version that are not dropped, by name."""
         request = index_pb.ListGenerationsRequest(catalog_id=catalog_id)
-        answer: index_pb.ListGenerationsResponse = await self._caller.call(
-            self._index.ListGenerations, request
-        )
+        answer = await self._caller.call(self._index.ListGenerations, request)
         return tuple(
             each.name for each in answer.generations if each.space_version == space_version
         )
 
-    async def _call(self, method: Any, request: Any, scope: Scope) -> Any:
+    async def _call(self, method: UnaryUnaryMultiCallable[Q, A], request: Q, scope: Scope) -> A:
         try:
             return await self._caller.call(method, request)
         except InvalidArgument as error:

@@ -3,20 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gateway.model import messages
 from gateway.model.branch import Branch, branches_of
 from gateway.model.candidates import Contributions
-from gateway.model.messages import (
-    Classification,
-    Degradation,
-    FoundProduct,
-    Freshness,
-    Move,
-    ProductRow,
-    Reason,
-    Subject,
-    Timing,
-    Versions,
-)
 from gateway.model.query import Shopper
 
 
@@ -38,7 +27,7 @@ class AnsweredProduct:
     raw_score: float
     """The sum of the parts."""
     parts: tuple[tuple[str, float], ...]
-    reasons: tuple[Reason, ...]
+    reasons: tuple[messages.Reason, ...]
     matched_image_id: str
     branches: tuple[Branch, ...] = ()
     """Branches that named it."""
@@ -48,7 +37,7 @@ class AnsweredProduct:
     """None = not calibrated."""
     score_rank: int = 0
     """Place by raw score alone, from 1; 0 = not known."""
-    moves: tuple[Move, ...] = ()
+    moves: tuple[messages.Move, ...] = ()
     """Why its place in the ranker's order is another one."""
     contributions: Mapping[str, Contributions] = field(default_factory=dict)
     """By part what it is made of; only where asked for, and never in a record."""
@@ -77,13 +66,13 @@ class Order:
     """Near-duplicates that each represents, best first."""
     score_ranks: Sequence[int] = ()
     """Places by raw score alone, from 1; empty = the order is that of the scores."""
-    moves: Sequence[Sequence[Move]] = ()
+    moves: Sequence[Sequence[messages.Move]] = ()
     """Why the places in the ranker's order are others."""
     chances: Sequence[float] = ()
     """Calibrated scores, 0 to 1; empty = the model is not calibrated."""
     event: int = 0
     """Of which event `chances` are the chance; see Score."""
-    reasons: Sequence[tuple[Reason, ...]] = ()
+    reasons: Sequence[tuple[messages.Reason, ...]] = ()
     """Of the first products; of the others nobody asked."""
     contributions: Mapping[str, Sequence[Contributions]] = field(default_factory=dict)
     """By part, of the first products, what it is made of; only where asked for."""
@@ -106,7 +95,7 @@ class Order:
         """The branches that named the product at this place of the whole order."""
         return branches_of(self.branches[place - self.offset]) if self.branches else ()
 
-    def reasons_at(self, place: int) -> tuple[Reason, ...] | None:
+    def reasons_at(self, place: int) -> tuple[messages.Reason, ...] | None:
         """Why the product at this place of the whole order is there, from the ranker; None = nobody
         asked."""
         row = place - self.offset
@@ -117,7 +106,7 @@ class Order:
     def product(
         self,
         place: int,
-        reasons: tuple[Reason, ...] = (),
+        reasons: tuple[messages.Reason, ...] = (),
         contributions: Mapping[str, Contributions] | None = None,
     ) -> AnsweredProduct:
         """The product at this place of the whole order, with these reasons."""
@@ -151,9 +140,9 @@ class AnswerRecord:
     request_digest: bytes
     """SHA-256 of the request without shopper and page; see tokens.py."""
     shopper: Shopper | None
-    versions: Versions
+    versions: messages.Versions
     seed: int
-    degradations: tuple[Degradation, ...]
+    degradations: tuple[messages.Degradation, ...]
     answer_micros: int
     """When it was asked for, microseconds since 1970 (UTC)."""
     expire_micros: int
@@ -169,23 +158,24 @@ class AnswerRecord:
 class Result:
     """A product in an answer."""
 
-    row: ProductRow
+    row: messages.ProductRow
     rank: int
     """Place in the whole answer, from 1."""
     answered: AnsweredProduct
 
     @property
-    def moves(self) -> tuple[Move, ...]:
+    def moves(self) -> tuple[messages.Move, ...]:
         """Why it is here and not at its score rank: they sum to the difference."""
         moves = self.answered.moves
         if not self.answered.score_rank:
             return moves
         if moves:
-            moves = tuple(move for move in moves if move.cause != Move.CAUSE_COLLAPSE)
+            moves = tuple(move for move in moves if move.cause != messages.Move.CAUSE_COLLAPSE)
         # What is above it in the ranker's order and is not shown lets it move up.
         place = self.answered.score_rank - sum([move.places for move in moves])
-        gained = place - self.rank
-        return (*moves, Move(cause=Move.CAUSE_COLLAPSE, places=gained)) if gained else moves
+        if gained := place - self.rank:
+            return (*moves, messages.Move(cause=messages.Move.CAUSE_COLLAPSE, places=gained))
+        return moves
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,29 +184,15 @@ class Answer:
 
     results: tuple[Result, ...]
     no_good_match: bool
-    degradations: tuple[Degradation, ...]
-    timings: tuple[Timing, ...]
-    versions: Versions
-    freshness: Freshness | None
+    degradations: tuple[messages.Degradation, ...]
+    timings: tuple[messages.Timing, ...]
+    versions: messages.Versions
+    freshness: messages.Freshness | None
     missing_product_ids: tuple[str, ...]
     hidden_count: int
     attribution_token: str
     next_page_token: str
-    subjects: Mapping[int, Subject] = field(default_factory=dict)
-    """By the place of the signal in the request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """What Search answers."""
-
-    results: tuple[FoundProduct, ...]
-    degradations: tuple[Degradation, ...]
-    timings: tuple[Timing, ...]
-    versions: Versions
-    freshness: Freshness | None
-    subjects: Mapping[int, Subject] = field(default_factory=dict)
-    """By the place of the signal in the request."""
+    subjects: Sequence[messages.SignalSubject] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +208,6 @@ class Proposal:
 class Classified:
     """What Classify answers."""
 
-    classification: Classification
+    classification: messages.Classification
     proposals: tuple[Proposal, ...] = ()
-    subject: Subject | None = None
+    subject: messages.Subject | None = None

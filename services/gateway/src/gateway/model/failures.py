@@ -41,15 +41,6 @@ CALLERS = frozenset(
 
 _BAD_INPUT = frozenset({Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE})
 
-BY_PEER: Mapping[Peer, Cause] = MappingProxyType(
-    {
-        Peer.EMBEDDER: Cause.EMBEDDER_UNAVAILABLE,
-        Peer.RETRIEVER: Cause.RETRIEVER_UNAVAILABLE,
-        Peer.RANKER: Cause.RANKER_UNAVAILABLE,
-    }
-)
-"""The cause of any other failure of a peer."""
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -79,4 +70,4 @@ def cause_of(peer: Peer, error: ServiceError) -> Cause:
     ours = peer is Peer.RANKER and error.code in _BAD_INPUT
     if error.code in CALLERS and not ours:
         raise error
-    return BY_PEER[peer]
+    return Cause[f"{peer.name}_UNAVAILABLE"]

@@ -5,7 +5,7 @@ Nothing else in the domain knows the wire.
 
 from sightline.common.v1 import answer_pb2, photo_pb2, product_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2
-from sightline.gateway.v1 import recommendation_service_pb2
+from sightline.gateway.v1 import admin_service_pb2, recommendation_service_pb2
 from sightline.retriever.v1 import product_service_pb2, vector_service_pb2
 
 Box = photo_pb2.Box
@@ -45,6 +45,15 @@ IndexState = vector_service_pb2.CountResponse
 Move = answer_pb2.Move
 """Why a product is not where its raw score would put it."""
 
+SuiteStatus = admin_service_pb2.GetStatusResponse
+ComponentStatus = admin_service_pb2.ComponentStatus
+EmbedderSpace = admin_service_pb2.EmbedderSpace
+"""A version of a space that the embedder serves, as callers see it."""
+
+SignalSubject = recommendation_service_pb2.SignalSubject
+"""Where the subject of a signal's photo is."""
+Findings = recommendation_service_pb2.SearchResponse
+"""What Search answers."""
 FoundProduct = recommendation_service_pb2.FoundProduct
 """A product that Search found."""
 BranchVerdict = recommendation_service_pb2.BranchVerdict

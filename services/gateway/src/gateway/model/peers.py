@@ -4,19 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.model import messages
 from gateway.model.answer import AnswerRecord, Order
 from gateway.model.candidates import Candidates, Contributions
 from gateway.model.columns import Columns
 from gateway.model.diversity import Diversity
-from gateway.model.messages import (
-    Degradation,
-    Freshness,
-    ProductRow,
-    Reason,
-    SpaceVersion,
-    Subject,
-    Vector,
-)
 from gateway.model.query import Shopper
 from servicekit.errors import ServiceError
 
@@ -26,7 +18,7 @@ class Blend:
     """Vectors and products of one space, put together into one query by the retriever."""
 
     space: str
-    parts: tuple[tuple[float, Vector | str], ...]
+    parts: tuple[tuple[float, messages.Vector | str], ...]
     """Each with its weight, below 0 = away from it; a text is a product's id."""
 
 
@@ -34,10 +26,10 @@ class Blend:
 class Embedded:
     """What became of several signals, in their order."""
 
-    items: tuple[Vector | ServiceError, ...]
+    items: tuple[messages.Vector | ServiceError, ...]
     work: float | None
     """Seconds of work in the peer; None = not said."""
-    subjects: tuple[Subject | None, ...] = ()
+    subjects: tuple[messages.Subject | None, ...] = ()
     """Where the subjects are of photos that were to be looked for; empty = of none."""
 
 
@@ -50,15 +42,15 @@ class Found:
     """Cosine, −1 to 1, one a product."""
     image_ids: Sequence[str]
     """The photo that matched best, one a product."""
-    space: SpaceVersion | None
-    freshness: Freshness | None
+    space: messages.SpaceVersion | None
+    freshness: messages.Freshness | None
     plan: str
     work: float | None
     collapsed: Sequence[Sequence[str]] = ()
     """Near-duplicates of each, among the products found; empty = none has any."""
     own: Columns | None = None
     """The query's product, whose near-duplicates were left out; None = it has none."""
-    degradations: tuple[Degradation, ...] = ()
+    degradations: tuple[messages.Degradation, ...] = ()
     """Degradations that the retriever reports."""
 
 
@@ -79,8 +71,8 @@ class RankerCandidates:
     """With `vectors`: only those that a search with them can't see."""
     basis: Basis
     model_version: str
-    degradations: tuple[Degradation, ...] = ()
-    vectors: tuple[Vector, ...] = ()
+    degradations: tuple[messages.Degradation, ...] = ()
+    vectors: tuple[messages.Vector, ...] = ()
     """Of a large catalog: the shopper in the collaborative space, by the serving model, then by
     the one before it."""
     exclude: tuple[str, ...] = ()
@@ -93,7 +85,7 @@ class RankerCandidates:
 class Rows:
     """Products as the record has them now, and titles of others."""
 
-    rows: tuple[ProductRow, ...] = ()
+    rows: tuple[messages.ProductRow, ...] = ()
     titles: Mapping[str, str] = field(default_factory=dict)
     """By product id; what can't be had is missing."""
 
@@ -134,7 +126,7 @@ class Ranked:
     order: Order
     hidden_count: int
     model_version: str
-    degradations: tuple[Degradation, ...] = ()
+    degradations: tuple[messages.Degradation, ...] = ()
     work: float | None = None
     seen_count: int = 0
     collapsed_count: int = 0
@@ -151,7 +143,7 @@ class ReasonOrder:
     language_code: str
     shopper: Shopper | None
     session_id: str = field(repr=False)
-    rows: Sequence[ProductRow]
+    rows: Sequence[messages.ProductRow]
     parts: Sequence[tuple[str, Sequence[float]]]
     """The parts of their scores."""
     weights: Mapping[str, float]
@@ -164,5 +156,5 @@ class ReasonOrder:
 class Reasoned:
     """Reasons of ranked products, in the order asked."""
 
-    reasons: Sequence[tuple[Reason, ...]]
+    reasons: Sequence[tuple[messages.Reason, ...]]
     contributions: Mapping[str, Sequence[Contributions]] = field(default_factory=dict)

@@ -251,7 +251,7 @@ def _answer(
         hidden_count=ordered.hidden_count,
         attribution_token=attribution(run, replace(record, versions=versions)),
         next_page_token=next_page(run, record, page, no_good_match=poor) if more else "",
-        subjects=run.trace.subjects,
+        subjects=run.trace.signal_subjects,
     )
 
 

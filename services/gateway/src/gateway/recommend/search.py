@@ -1,7 +1,6 @@
 """Search: the products near to the signals, fused and not ranked for anyone."""
 
-from gateway.model.answer import Findings
-from gateway.model.messages import FoundProduct
+from gateway.model.messages import Findings, FoundProduct
 from gateway.model.query import Query
 from gateway.recommend.pages import cut
 from gateway.recommend.recommend import as_fused, begin, collapsed, degraded, fused, versions_of
@@ -23,7 +22,7 @@ async def search(query: Query, deps: Dependencies) -> Findings:
         page = await cut(run, collapsed(run, candidates, as_fused(candidates)))
     nearest = dict(zip(candidates.columns.product_ids, candidates.nearest, strict=True))
     return Findings(
-        results=tuple(
+        results=[
             FoundProduct(
                 product=result.row,
                 rank=result.rank,
@@ -32,10 +31,10 @@ async def search(query: Query, deps: Dependencies) -> Findings:
                 collapsed_product_ids=result.answered.collapsed,
             )
             for result in page.results
-        ),
+        ],
         degradations=degraded(run, candidates),
-        timings=run.trace.by_start,
+        stage_timings=run.trace.by_start,
         versions=versions_of(run),
         freshness=run.trace.freshness,
-        subjects=run.trace.subjects,
+        subjects=run.trace.signal_subjects,
     )

@@ -6,18 +6,16 @@ those of the new one are published, by that one too. Which of them the index hol
 its refusals, so that a promotion costs one more search and no request.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.model.branch import Branch
 from gateway.model.candidates import Listing
 from gateway.model.causes import Peer
-from gateway.model.messages import Vector
 from gateway.model.peers import Basis, Found, RankerCandidates
-from gateway.model.plan import MOST_ASKED
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.ranker import generate, look_up
+from gateway.retrieval.similar import search
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
@@ -84,7 +82,7 @@ async def _searched(run: Run, candidates: RankerCandidates) -> Found | None:
         version = next(iter(vectors))
     for _ in range(MOST_SEARCHES):
         try:
-            return await _search(run, vectors[version], candidates.exclude)
+            return await search(run, vectors[version], candidates.exclude)
         except ServiceError as error:
             if error.reason == "SPACE_UNAVAILABLE":
                 return None
@@ -95,17 +93,3 @@ async def _searched(run: Run, candidates: RankerCandidates) -> Found | None:
                 return None
             versions.learn(catalog_id, BRANCH, version)
     return None
-
-
-async def _search(run: Run, vector: Vector, exclude: Sequence[str]) -> Found:
-    async with run.trace.stage("retrieve", run.plan.ends.candidates) as note:
-        found = await run.peers.retriever.search(
-            run.query.catalog_id,
-            vector,
-            run.plan.scope,
-            top_k=run.plan.top_k,
-            exclude=exclude[:MOST_ASKED],
-            min_index_token="",
-        )
-        note.work = found.work
-    return found

@@ -155,7 +155,7 @@ async def _near_signal(
     run: Run, branch: Branch, signal: Signal, near: Vector | str
 ) -> BranchResult:
     """The products near to one signal. Raises ServiceError."""
-    found = await _search(run, near)
+    found = await search(run, near, run.query.left_out, run.query.min_index_token)
     listing = listing_of(branch, signal.strength, found, signal)
     return result_of(run, listing, found)
 
@@ -182,15 +182,18 @@ def result_of(run: Run, listing: Listing, found: Found) -> BranchResult:
     return BranchResult((listing,), found=(found,), steps=(step,))
 
 
-async def _search(run: Run, near: Vector | str | Blend) -> Found:
+async def search(
+    run: Run, near: Vector | str | Blend, exclude: Sequence[str], min_index_token: str = ""
+) -> Found:
+    """What the index holds near to something. Raises ServiceError."""
     async with run.trace.stage("retrieve", run.plan.ends.candidates) as note:
         found = await run.peers.retriever.search(
             run.query.catalog_id,
             near,
             run.plan.scope,
             top_k=run.plan.top_k,
-            exclude=run.query.left_out[:MOST_ASKED],
-            min_index_token=run.query.min_index_token,
+            exclude=exclude[:MOST_ASKED],
+            min_index_token=min_index_token,
         )
         note.work = found.work
     return found
@@ -221,7 +224,8 @@ async def _near_blend(run: Run, branch: Branch, signals: Sequence[Signal]) -> Br
             return notes
         parts = tuple((signal.strength, nears[signal.index]) for signal in left)
         try:
-            found = await _search(run, Blend(SPACES[branch], parts))
+            blend = Blend(SPACES[branch], parts)
+            found = await search(run, blend, run.query.left_out, run.query.min_index_token)
         except ServiceError as error:
             if _cancels_out(error):
                 return None

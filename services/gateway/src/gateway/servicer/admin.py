@@ -3,19 +3,15 @@
 from collections.abc import Sequence
 from functools import partial
 
-from google.rpc import status_pb2
-
-from gateway.admin.status import TEXT, VISUAL, ComponentState, check_unused, suite_state
+from gateway.admin.status import TEXT, VISUAL, check_unused, suite_state
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
-from gateway.model.messages import Space
 from gateway.ports import Scenes
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
 from servicekit.requests import page_size
 from servicekit.server import Context
-from servicekit.status import to_status
 from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb
 from sightline.embedder.v1 import space_service_pb2 as space_pb
 from sightline.gateway.v1 import admin_service_pb2 as pb
@@ -57,35 +53,19 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     ) -> pb.GetStatusResponse:
         """Health and status of the suite."""
         catalog_id = admit(request, self._catalogs)
-        state = await suite_state(
+        status = await suite_state(
             self._embedder.spaces(catalog_id),
             self._retriever.count(catalog_id, VISUAL),
             self._retriever.count(catalog_id, TEXT),
             self._ranker.serving_model(catalog_id),
             self._seconds,
         )
-        images, texts = state.images, state.texts
         versions = {"gateway": self._version, **self._peer_versions()}
-        return pb.GetStatusResponse(
-            components=[
-                _component(item, versions.get(item.component, "")) for item in state.components
-            ],
-            visual_space=images.space if images.HasField("space") else None,
-            embedder_space_version=state.offered,
-            embedder_spaces=[_offered(item) for item in state.spaces],
-            products=images.products,
-            indexed_images=images.indexed,
-            pending_images=images.pending,
-            failed_images=images.failed,
-            indexed_texts=texts.indexed,
-            pending_texts=texts.pending,
-            failed_texts=texts.failed,
-            freshness=images.freshness if images.HasField("freshness") else None,
-            model_version=state.model_version,
-            scenes=self._scenes.names(),
-            recall=images.recall,
-            advice=[each.advice for each in (images, texts) if each.advice],
-        )
+        for item in status.components:
+            if not item.status.code:
+                item.version = versions.get(item.component, "")
+        status.scenes.extend(self._scenes.names())
+        return status
 
     async def ListModels(
         self, request: ranker_pb.ListModelsRequest, context: Context
@@ -104,22 +84,3 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         await check_unused(request.version, spaces, partial(self._retriever.holding, catalog_id))
         space: embedding_pb.Space = await self._retire_space(request)
         return space
-
-
-def _offered(state: Space) -> pb.EmbedderSpace:
-    return pb.EmbedderSpace(
-        space=state.space,
-        version=state.version,
-        model=state.model,
-        dimension=state.dimension,
-        ready=state.ready,
-        default_version=state.default_version,
-    )
-
-
-def _component(state: ComponentState, version: str) -> pb.ComponentStatus:
-    status = status_pb2.Status() if state.error is None else to_status(state.error)
-    known = version if state.error is None else ""
-    message = pb.ComponentStatus(component=state.component, status=status, version=known)
-    message.latency.FromMicroseconds(round(state.seconds * 1e6))
-    return message

@@ -40,7 +40,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     ) -> product_pb2.Product:
         """One product."""
         catalog_id = admit(request, self._catalogs)
-        answer: retriever_pb.BatchGetProductsResponse = await self._call(
+        answer = await self._call(
             self._products.BatchGetProducts,
             retriever_pb.BatchGetProductsRequest(
                 catalog_id=catalog_id,
@@ -58,7 +58,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         """Products page by page."""
         catalog_id = admit(request, self._catalogs)
         page_size(request.page_size, 0, MOST_LISTED)
-        answer: retriever_pb.ListProductsResponse = await self._call(
+        answer = await self._call(
             self._products.ListProducts,
             retriever_pb.ListProductsRequest(
                 catalog_id=catalog_id,
@@ -80,7 +80,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     ) -> product_pb2.ProductImage:
         """A photo's bytes."""
         catalog_id = admit(request, self._catalogs)
-        answer: retriever_pb.GetImageResponse = await self._call(
+        answer = await self._call(
             self._products.GetImage,
             retriever_pb.GetImageRequest(
                 catalog_id=catalog_id, request_id=request.request_id, image_id=request.image_id

@@ -21,7 +21,7 @@ MOST_LISTED = 1_000
 OWNERS = (Peer.RETRIEVER, Peer.RANKER)
 """The services that have jobs; their names are the prefixes of their jobs' ids."""
 
-Owner = tuple[Caller, Any]
+Owner = tuple[Caller, "job_service_pb2_grpc.JobServiceAsyncStub"]
 """How to call a service's JobService: its caller and its stub."""
 
 
@@ -38,8 +38,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> job_pb2.Job:
         """One job."""
         caller, stub = self._owner(request)
-        job: job_pb2.Job = await caller.call(stub.GetJob, request)
-        return job
+        return await caller.call(stub.GetJob, request)
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
         """The jobs of all owners, newest first. An owner that does not answer fails the call:
@@ -57,7 +56,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         caller, stub = owner
 
         async def fetch(page_token: str, size: int) -> tuple[list[Entry], str]:
-            answer: pb.ListJobsResponse = await caller.call(
+            answer = await caller.call(
                 stub.ListJobs,
                 pb.ListJobsRequest(
                     catalog_id=request.catalog_id,
@@ -77,8 +76,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> job_pb2.Job:
         """Ask a job to stop."""
         caller, stub = self._owner(request)
-        job: job_pb2.Job = await caller.call(stub.CancelJob, request)
-        return job
+        return await caller.call(stub.CancelJob, request)
 
     async def WatchJob(
         self, request: pb.WatchJobRequest, context: Context

@@ -1,12 +1,9 @@
 """RecommendationService on the wire."""
 
-from collections.abc import Mapping
-
 from prometheus_client import Counter
 
 from gateway.clients import messages
 from gateway.model.answer import Result
-from gateway.model.messages import Subject
 from gateway.model.query import ALONE, CallersFilter, Query, Question, Signal, SignalKind
 from gateway.recommend.classify import classify
 from gateway.recommend.explain import explain
@@ -55,7 +52,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
             attribution_token=answer.attribution_token,
             next_page_token=answer.next_page_token,
             request_id=request_id,
-            subjects=_subjects(answer.subjects),
+            subjects=answer.subjects,
         )
         for result in answer.results:
             _recommend(result, response.results.add())
@@ -68,15 +65,8 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         COLLAPSED.labels("Search").inc(
             sum(len(item.collapsed_product_ids) for item in found.results)
         )
-        return pb.SearchResponse(
-            results=found.results,
-            degradations=found.degradations,
-            stage_timings=found.timings,
-            versions=found.versions,
-            freshness=found.freshness,
-            request_id=request_id,
-            subjects=_subjects(found.subjects),
-        )
+        found.request_id = request_id
+        return found
 
     async def ExplainRecommendation(
         self, request: pb.ExplainRecommendationRequest, context: Context
@@ -155,13 +145,6 @@ def _signal(index: int, message: pb.QuerySignal) -> Signal:
     )
 
 
-def _subjects(subjects: Mapping[int, Subject]) -> list[pb.SignalSubject]:
-    return [
-        pb.SignalSubject(signal=place, subject=subject)
-        for place, subject in sorted(subjects.items())
-    ]
-
-
 def _filter(message: filter_pb2.Filter) -> CallersFilter:
     return CallersFilter(
         message=message,
@@ -171,20 +154,16 @@ def _filter(message: filter_pb2.Filter) -> CallersFilter:
 
 
 def _names(message: filter_pb2.Filter, field: str) -> bool:
-    match message.WhichOneof("expression"):
-        case "comparison":
-            return message.comparison.field == field
-        case "membership":
-            return message.membership.field == field
-        case "existence":
-            return message.existence.field == field
-        case "all":
-            return any(_names(item, field) for item in message.all.filters)
-        case "any":
-            return any(_names(item, field) for item in message.any.filters)
-        case "not":
-            return _names(getattr(message, "not"), field)
-    return False
+    kind = message.WhichOneof("expression")
+    if kind is None:
+        return False
+    part = getattr(message, kind)
+    match part:
+        case filter_pb2.FilterList():
+            return any(_names(item, field) for item in part.filters)
+        case filter_pb2.Filter():
+            return _names(part, field)
+    return bool(part.field == field)
 
 
 def _recommend(result: Result, message: pb.RecommendedProduct) -> None:

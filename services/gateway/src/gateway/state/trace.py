@@ -10,7 +10,14 @@ from typing import Any
 from gateway.model.causes import Cause, Peer
 from gateway.model.errors import StageLate
 from gateway.model.failures import Failure, failure_of
-from gateway.model.messages import Degradation, Freshness, SpaceVersion, Subject, Timing
+from gateway.model.messages import (
+    Degradation,
+    Freshness,
+    SignalSubject,
+    SpaceVersion,
+    Subject,
+    Timing,
+)
 from gateway.model.peers import Found
 from gateway.model.retrieved import BranchResult
 from servicekit import deadlines
@@ -138,6 +145,14 @@ class RequestTrace:
     def causes(self) -> set[Cause]:
         """Why the answer is degraded so far."""
         return {failure.cause for failure in self.failures}
+
+    @property
+    def signal_subjects(self) -> list[SignalSubject]:
+        """Where the subjects of photos are, by the signals' places."""
+        return [
+            SignalSubject(signal=place, subject=self.subjects[place])
+            for place in sorted(self.subjects)
+        ]
 
     @property
     def plan(self) -> str:
