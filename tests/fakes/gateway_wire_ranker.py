@@ -27,7 +27,7 @@ from tests.fakes.gateway_script import Script
 
 
 class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
-    """Ranks by similarity; for shoppers it nominates p5 and p1, for nobody p4 and p2."""
+    """Ranks by similarity; for shoppers its candidates are p5 and p1, for nobody p4 and p2."""
 
     def __init__(self, script: Script, answers: "Answers") -> None:
         self.script = script
@@ -213,7 +213,7 @@ def unpacked(data: bytes) -> list[float]:
 
 
 def _drawn(count: int) -> dict[str, Any]:
-    """What is told of an order whose first two were drawn into each other's places."""
+    """What is recorded of an order whose first two were drawn into each other's places."""
     explored = answer_pb2.Move.CAUSE_EXPLORATION
     steps = [1, -1] + [0] * (count - 2)
     moves = [[answer_pb2.Move(cause=explored, places=step)] if step else [] for step in steps]
@@ -331,7 +331,7 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
 
 
 class Profiles(profile_service_pb2_grpc.ProfileServiceServicer):
-    """Tells of everybody and everything the same."""
+    """Answers the same for everybody and everything."""
 
     def __init__(self, script: Script) -> None:
         self.script = script

@@ -127,9 +127,9 @@ class FakeInference:
         """The first category and the unknown one, half and half."""
         if not self.description.categories:
             return None
-        reported = np.zeros((count, self.description.categories + 1), np.float32)
-        reported[:, [0, -1]] = 0.5
-        return reported if self.chances is None else self.chances[:count]
+        chances = np.zeros((count, self.description.categories + 1), np.float32)
+        chances[:, [0, -1]] = 0.5
+        return chances if self.chances is None else self.chances[:count]
 
 
 @dataclass

@@ -96,7 +96,7 @@ async def test_what_an_answer_led_to_is_counted_exactly(shop: Shop) -> None:
     )
 
 
-async def test_a_strangers_token_joins_nothing_and_is_kept(shop: Shop) -> None:
+async def test_a_foreign_token_joins_nothing_and_is_kept(shop: Shop) -> None:
     answer = await shop.recommend()
     token, (item, *_) = answer.attribution_token, products(answer)
     before = outcomes()
@@ -146,10 +146,10 @@ async def test_a_purchase_counts_within_its_window(suite: Suite) -> None:
     record.versions.model_version = "m1"
     request = answer_service_pb2.RecordAnswersRequest(answers=[record])
     await suite.answers.RecordAnswers(request)
-    told = [event("r0", "IMPRESSION", ago=5 * DAYS), event("r0", "PURCHASE", ago=2 * DAYS)]
-    for one in told:
+    events = [event("r0", "IMPRESSION", ago=5 * DAYS), event("r0", "PURCHASE", ago=2 * DAYS)]
+    for one in events:
         one.answer_id = "a"
-    await suite.append(*told)
+    await suite.append(*events)
 
     long, short = [
         await suite.models.GetOnlineReport(pb.GetOnlineReportRequest(conversion_days=days))
@@ -197,7 +197,7 @@ async def test_a_time_out_of_range_is_refused(shop: Shop, fields, field: str) ->
 
 
 @pytest.mark.parametrize("arms", [[""], ["a\nb"], ["x" * 65], [f"a{n}" for n in range(17)]])
-async def test_arms_that_can_not_be_told_apart_are_refused(suite: Suite, arms: list[str]) -> None:
+async def test_arms_that_can_not_be_separated_are_refused(suite: Suite, arms: list[str]) -> None:
     record = answer_service_pb2.AnswerRecord(answer_id="a", arms=arms)
     request = answer_service_pb2.RecordAnswersRequest(answers=[record])
     error = await refusal(suite.answers.RecordAnswers(request))

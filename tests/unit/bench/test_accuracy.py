@@ -1,4 +1,4 @@
-"""What the bench of accuracy tells, and that it measures nothing without photos."""
+"""What the bench of accuracy prints, and that it measures nothing without photos."""
 
 import numpy as np
 import pytest

@@ -27,13 +27,13 @@ def photo(chance: float, *, own: CategoryPath = APPLE, unknown: bool = False) ->
     return Judged(own, wrong, Classification(guesses, 0.0), unknown, KNOWN, "scene", "product")
 
 
-def labelled(categories: Sequence[CategoryPath], catalogue: Sequence[int] = ()) -> Labelled:
+def labelled(categories: Sequence[CategoryPath], catalog: Sequence[int] = ()) -> Labelled:
     """Photos with one view: of an apple [1, 0], of a pear [0, 1], of anything else [-1, -1]."""
     looks: dict[CategoryPath, tuple[int, int]] = {APPLE: (1, 0), PEAR: (0, 1)}
     return Labelled(
         features=np.array([[looks.get(each, (-1, -1))] for each in categories], np.float32),
         kinds=np.array(
-            [CATALOGUE if n in catalogue else SHOPPER for n in range(len(categories))], np.int8
+            [CATALOGUE if n in catalog else SHOPPER for n in range(len(categories))], np.int8
         ),
         products=[str(n // 2) for n in range(len(categories))],
         groups=[f"scene {n}" for n in range(len(categories))],
@@ -43,7 +43,7 @@ def labelled(categories: Sequence[CategoryPath], catalogue: Sequence[int] = ()) 
 
 @pytest.fixture
 def fitted() -> Fitted:
-    """A head that tells apples from pears."""
+    """A head that separates apples from pears."""
     head = Head((APPLE, PEAR), 20 * np.eye(2, dtype=np.float32), np.zeros(2, np.float32), 5.0)
     ones = np.ones((2, 2), np.float32)
     return Fitted(np.zeros_like(ones), ones, np.eye(2, dtype=np.float32), head)
@@ -82,9 +82,9 @@ def test_intervals_hold_the_figures_and_false_flags_are_of_a_thousand() -> None:
 
 
 def test_a_head_judges_what_it_was_not_fitted_on_by_what_it_knows_of_it(fitted: Fitted) -> None:
-    # Two photos a product; the first product's other photo was learned from, a catalogue's one is
+    # Two photos a product; the first product's other photo was learned from, a catalog's one is
     # not asked.
-    data = labelled([APPLE, APPLE, PEAR, PEAR, JUICE, JUICE], catalogue=[5])
+    data = labelled([APPLE, APPLE, PEAR, PEAR, JUICE, JUICE], catalog=[5])
     found = doubts.crossed(data, [(np.array([0]), fitted)], 1, 0)
     assert [each.scene for each in found[SEEN]] == ["scene 1"]
     assert [each.scene for each in found[STRANGE]] == ["scene 2", "scene 3"]
@@ -95,7 +95,7 @@ def test_a_head_judges_what_it_was_not_fitted_on_by_what_it_knows_of_it(fitted: 
 
 
 def test_one_photo_in_twenty_is_put_into_another_category() -> None:
-    data = labelled([APPLE, PEAR, JUICE, APPLE] * 20, catalogue=range(40))
+    data = labelled([APPLE, PEAR, JUICE, APPLE] * 20, catalog=range(40))
     given, rows = doubts.misplaced(data, 0)
     changed = [n for n, own in enumerate(data.categories) if own != given.categories[n]]
     assert changed == rows.tolist()

@@ -42,7 +42,7 @@ def test_without_photos_nothing_is_measured(
         assert (result.tables, len(result.warnings)) == ((), 1)
 
 
-def test_every_change_is_a_row_and_shares_are_told_honestly() -> None:
+def test_every_change_is_a_row_and_shares_are_honest() -> None:
     copies = dict.fromkeys([*duplicates.CHANGES, *duplicates.RECOLOURED], ALIKE)
     rates, sweep = duplicates.result(copies, {"hats": ALIKE}).tables
     assert len(rates.rows) == len(copies) + 1

@@ -33,7 +33,7 @@ def test_a_lower_limit_is_kept_by_the_whole_interval(
 
 
 @pytest.mark.parametrize(("figure", "verdict"), [(10.0, "MET"), (9.9, "MISSED")])
-def test_where_the_figure_decides_its_interval_is_only_told(figure: float, verdict: str) -> None:
+def test_where_the_figure_decides_its_interval_is_only_shown(figure: float, verdict: str) -> None:
     measured = Interval(figure, 5, 15)
     goal = Goal("nDCG@10", None, "", measured, at_least=10, by_figure=True)
     assert goal.verdict == verdict

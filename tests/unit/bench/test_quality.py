@@ -61,7 +61,7 @@ def test_without_the_data_every_goal_is_not_measured(
     assert any("$SIGHTLINE_DATA/ml100k" in warning for warning in result.warnings)
 
 
-def test_being_ahead_is_told_by_pairs() -> None:
+def test_being_ahead_is_decided_by_pairs() -> None:
     draw = np.random.default_rng(0)
     theirs = draw.random(200)
     each = {

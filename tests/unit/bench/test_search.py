@@ -132,14 +132,14 @@ async def test_a_record_that_was_filled_in_bulk_is_searched_like_any_other(
     assert answer.freshness.seq == answer.freshness.head == 1
 
 
-async def test_rows_that_are_inserted_in_bulk_are_those_that_the_record_tells(
+async def test_rows_that_are_inserted_in_bulk_are_those_that_the_record_has(
     corpus: Corpus, db: Database
 ) -> None:
     record, generation, _ = await made(db, corpus)
-    told = {row.product_id: row for row in await record.rows(generation, ["p3", "p7"])}
+    recorded = {row.product_id: row for row in await record.rows(generation, ["p3", "p7"])}
     held = {each.field_name: each for each in filling._columns(corpus, range(10))}
     for number in (3, 7):
-        row = told[product_id(number)]
+        row = recorded[product_id(number)]
         expected = {**columns(row.facts), "seq": row.seq, "slice": slice_number(row.row_id)}
         assert {name: held[name].scalars.long_data.data[number] for name in expected} == expected
         assert held["id"].scalars.string_data.data[number] == row.row_id

@@ -1,4 +1,4 @@
-"""What the bench of the record in the engine's place makes of a small catalogue."""
+"""What the bench of the record in the engine's place makes of a small catalog."""
 
 import asyncio
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from bench import standin
 
 
-def test_a_small_catalogue_is_measured_without_an_engine(tmp_path: Path) -> None:
+def test_a_small_catalog_is_measured_without_an_engine(tmp_path: Path) -> None:
     case = asyncio.run(standin.measure(str(tmp_path), 200, 8))
     assert len(case.reading) == standin.ROUNDS
     assert {name: len(taken) for name, taken in case.searches.items()} == dict.fromkeys(

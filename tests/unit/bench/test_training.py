@@ -28,7 +28,7 @@ def test_both_learn_the_same_from_the_same(small: None) -> None:
     np.testing.assert_array_equal(ours.items.vectors, theirs.item_embeddings)  # type: ignore[attr-defined]
 
 
-def test_a_measurement_tells_of_the_ratio_and_of_each_size(small: None) -> None:
+def test_a_measurement_shows_the_ratio_and_each_size(small: None) -> None:
     said: list[str] = []
     result = training._measure(said.append, (60, 90))
     (goal,) = result.goals

@@ -9,10 +9,10 @@ from bench.model import Interval, Verdict
 from bench.watchdog import BLOCK, BLOCKS, SHARES, Bench, Estimated
 
 
-def measured(slower: float, recall: float, told: float) -> Bench:
+def measured(slower: float, recall: float, estimated: float) -> Bench:
     nothing = cast(Any, None)
     bench = Bench(nothing, nothing, nothing, nothing, np.random.default_rng(1), nothing)
-    interval = Interval(told, told - 0.05, told + 0.05)
+    interval = Interval(estimated, estimated - 0.05, estimated + 0.05)
     bench.estimated = Estimated("graph ef 200", recall, interval)
     times = dict(zip(SHARES, (1.0, slower, 2.0), strict=True))
     bench.seconds = {share: [[times[share]] * BLOCK] * BLOCKS for share in SHARES}

@@ -53,6 +53,23 @@ def test_last_products_fade_with_the_hours_beside_what_training_knows() -> None:
     np.testing.assert_allclose(newcomer.session, [2 / 3, 4 / 3], err_msg="shrunk, but not faded")
 
 
+def test_each_part_looks_back_as_far_as_it_was_measured_for() -> None:
+    names = [f"p{n:02}" for n in range(60)]
+    made = model({name: [1.0] for name in names}, actors={"a": [0.0]})
+    found = fold_in.of(made, "a", names, names)
+    assert found.recent.rows.tolist() == list(range(5))
+    assert found.liked.rows.tolist() == list(range(50))
+    np.testing.assert_allclose(found.liked.decays, 0.95 ** np.arange(50))
+    assert found.bought.rows.tolist() == list(range(10))
+    assert set(found.bought.decays) == {1.0}
+
+
+def test_interests_count_half_after_a_day() -> None:
+    day = 86_400 * 1_000_000
+    assert fold_in.freshness(day) == 0.5
+    assert fold_in.freshness(day - 1) > 0.5
+
+
 def test_years_without_an_event_and_clocks_that_differ_are_no_matter() -> None:
     assert 0 < fold_in.freshness(10**17) < 1e-5
     assert fold_in.freshness(-1) == 1.0
@@ -68,6 +85,15 @@ def test_a_history_fades_from_its_newest_event() -> None:
     now = 72 * HOUR_MICROS
     assert fold_in.by_history(made, "a", history, now).recent.decays.sum() == 0.5
     assert fold_in.by_history(made, "a", history).recent.decays.sum() == 1.0
+
+
+def test_only_what_is_put_into_the_cart_or_bought_speaks_for_what_is_bought_with_it() -> None:
+    made = model({item: [1.0] for item in "pqr"})
+    kinds = {"p": EventType.PURCHASE, "q": EventType.VIEW, "r": EventType.ADD_TO_CART}
+    events = [Interaction("a", item, kind, None, 0, item) for item, kind in kinds.items()]
+    found = fold_in.by_history(made, "a", History(recent=tuple(events)))
+    assert found.liked.rows.tolist() == [0, 1, 2]
+    assert found.bought.rows.tolist() == [0, 2]
 
 
 def test_few_likings_of_a_newcomer_say_little_by_their_neighbours() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from ranker.domain.selection import PurgeCount, Selection
@@ -116,18 +117,20 @@ async def test_old_models_are_looked_for_after_a_training_and_no_other_job(db: D
 
 async def test_a_cancelled_job_ends_its_process(db: Database, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    code = f"import time, pathlib; time.sleep(3); pathlib.Path({str(mark)!r}).touch()"
+    code = (
+        f"import os, pathlib, time; pathlib.Path({str(mark)!r}).write_text(str(os.getpid()))\n"
+        "time.sleep(600)"
+    )
     jobs = Jobs(db, JOBS)
     job = await jobs.create("train", "default", {})
     stop = asyncio.Event()
     others = Jobs(db, JOBS)
     does = worker.trainings(others, python(code), stop)
     task = asyncio.create_task(worker.work(others, does, *PACE, stop))
-    await reached(jobs, job, (JobState.RUNNING,))
+    await until(lambda: mark.exists() and mark.read_text())
     await jobs.cancel(job.id)
     await reached(jobs, job, (JobState.CANCELLED,))
-    await asyncio.sleep(2)
-    assert not mark.exists()
+    await until(lambda: not psutil.pid_exists(int(mark.read_text())))
     stop.set()
     await task
 

@@ -21,11 +21,11 @@ IMAGES = Path(__file__).parents[2] / "examples" / "wines" / "images"
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Node client with exactly the packages of its lock; their install scripts do not run."""
     for tool in ("node", "npm"):
         assert shutil.which(tool), f"{tool} is missing: make tools"
-    folder = tmp_path_factory.mktemp("stranger")
+    folder = tmp_path_factory.mktemp("program")
     for name in ("package.json", "package-lock.json", "reflection.mjs"):
         shutil.copy(NODE / name, folder)
     quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
@@ -37,12 +37,12 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told(stranger: Path, gateway: str, shop_is_open: None) -> Mapping[str, Any]:
-    """What the stranger found out about the gateway, and what it was recommended."""
+def learned(program: Path, gateway: str, shop_is_open: None) -> Mapping[str, Any]:
+    """What the program learned of the gateway, and what it was recommended."""
     photo = IMAGES / f"{load_wines()[0].id}.jpg"
     done = subprocess.run(
         ["node", "reflection.mjs", gateway, str(photo)],
-        cwd=stranger,
+        cwd=program,
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -53,7 +53,7 @@ def told(stranger: Path, gateway: str, shop_is_open: None) -> Mapping[str, Any]:
     return answer
 
 
-def test_a_stranger_lists_every_public_service(told: Mapping[str, Any]) -> None:
+def test_a_client_by_reflection_lists_every_public_service(learned: Mapping[str, Any]) -> None:
     public = {
         f"sightline.gateway.v1.{name}"
         for name in (
@@ -63,18 +63,20 @@ def test_a_stranger_lists_every_public_service(told: Mapping[str, Any]) -> None:
             "AdminService",
         )
     } | {"sightline.common.v1.JobService", "grpc.health.v1.Health"}
-    assert public <= set(told["services"])
-    assert "Recommend" in told["methods"]
+    assert public <= set(learned["services"])
+    assert "Recommend" in learned["methods"]
 
 
-def test_a_stranger_is_recommended_products_for_a_photo(told: Mapping[str, Any]) -> None:
+def test_a_client_by_reflection_is_recommended_products_for_a_photo(
+    learned: Mapping[str, Any],
+) -> None:
     titles = {wine.id: wine.title for wine in load_wines()}
-    assert [each["rank"] for each in told["results"]] == [1, 2, 3, 4, 5]
-    assert all(titles[each["id"]] == each["title"] for each in told["results"])
-    assert told["results"][0]["id"] == load_wines()[0].id, "the photo is its own"
-    assert told["degradations"] == []
+    assert [each["rank"] for each in learned["results"]] == [1, 2, 3, 4, 5]
+    assert all(titles[each["id"]] == each["title"] for each in learned["results"])
+    assert learned["results"][0]["id"] == load_wines()[0].id, "the photo is its own"
+    assert learned["degradations"] == []
 
 
-def test_a_stranger_is_told_in_words_what_was_wrong(told: Mapping[str, Any]) -> None:
-    assert told["refused"]["code"] == "INVALID_ARGUMENT"
-    assert "page_size" in told["refused"]["details"]
+def test_a_client_by_reflection_reads_in_words_what_was_wrong(learned: Mapping[str, Any]) -> None:
+    assert learned["refused"]["code"] == "INVALID_ARGUMENT"
+    assert "page_size" in learned["refused"]["details"]
