@@ -162,7 +162,6 @@ def test_fields_names_every_field_once() -> None:
     assert fields(condition) == {"tags", "brand"}
     assert fields(All()) == frozenset()
     assert fields(Any((Not(Existence("price")), condition))) == {"price", "tags", "brand"}
-    assert conjunction([condition]) is condition
 
 
 TEXTS = ["", "A", "A > B", "A > B > C", "B", "C"]
