@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import grpc
+from google.protobuf.descriptor_pb2 import MethodOptions
 
 from servicekit.interceptors import passing_on
 
@@ -43,6 +44,18 @@ def _passing_on(make: Callable[..., Callable[..., Any]]) -> Callable[..., Callab
         return passing_on(make(*arguments, **options))
 
     return made
+
+
+def idempotent(*modules: Any) -> tuple[tuple[str, str], ...]:
+    """The calls of the services in these generated modules (`…_pb2`) that may be made again, by
+    their protos (`idempotency_level`)."""
+    return tuple(
+        (service.full_name, method.name)
+        for module in modules
+        for service in module.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+        if method.GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN
+    )
 
 
 def service_config(idempotent: Iterable[tuple[str, str]]) -> str:

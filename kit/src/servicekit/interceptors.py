@@ -14,7 +14,9 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Histogram
 
-from servicekit import deadlines, telemetry
+from servicekit import access, deadlines, telemetry
+from servicekit.access import Access
+from servicekit.config import DEFAULT_CATALOG
 from servicekit.errors import Code, Internal, InvalidArgument, ServiceError, Unimplemented
 from servicekit.status import DETAILS_KEY, to_status
 
@@ -24,7 +26,6 @@ _VERSION = version("sightline-kit")
 """Of this process: a release gives all of its packages the same one."""
 
 _PROPAGATOR = TraceContextTextMapPropagator()
-_TRACE_KEYS = ("traceparent", "tracestate")
 _QUIET = ("grpc.health.v1.Health/", "grpc.reflection.")
 """Calls that are logged at debug only: probes make them all the time."""
 _OUR_FAULT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS})
@@ -53,31 +54,37 @@ class Observing:
     which alone takes a tenth of an empty call's time (grpcio 1.85.1, 2026-11).
     """
 
-    def __init__(self, server: grpc.aio.Server, service: str) -> None:
+    def __init__(self, server: grpc.aio.Server, service: str, admitting: Access) -> None:
         """To be given to generated `add_…Servicer_to_server` in the place of `server`."""
         self._server = server
         self._service = service
+        self._access = admitting
 
     def add_generic_rpc_handlers(
         self, handlers: Sequence[grpc.GenericRpcHandler[Any, Any]]
     ) -> None:
         self._server.add_generic_rpc_handlers(
-            tuple(_Generic(self._service, handler) for handler in handlers)
+            tuple(_Generic(self._wrapped, handler) for handler in handlers)
         )
 
     def add_registered_method_handlers(self, name: str, handlers: Mapping[str, Any]) -> None:
         self._server.add_registered_method_handlers(  # type: ignore[attr-defined]
             name,
             {
-                method: _wrapped(self._service, f"{name}/{method}", handler)
+                method: self._wrapped(f"{name}/{method}", handler)
                 for method, handler in handlers.items()
             },
         )
 
+    def _wrapped(self, name: str, handler: Any) -> Any:
+        return _wrapped(_Method(self._service, name, self._access), handler)
+
 
 class _Generic(grpc.GenericRpcHandler):  # type: ignore[type-arg]
-    def __init__(self, service: str, inner: grpc.GenericRpcHandler[Any, Any]) -> None:
-        self._service, self._inner = service, inner
+    def __init__(
+        self, wrapped: Callable[[str, Any], Any], inner: grpc.GenericRpcHandler[Any, Any]
+    ) -> None:
+        self._wrapped, self._inner = wrapped, inner
         self._known: dict[str, Any] = {}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
@@ -88,18 +95,18 @@ class _Generic(grpc.GenericRpcHandler):  # type: ignore[type-arg]
             handler = self._inner.service(handler_call_details)
             if handler is None:
                 return None
-            found = self._known[method] = _wrapped(self._service, method.lstrip("/"), handler)
+            found = self._known[method] = self._wrapped(method.lstrip("/"), handler)
         return found
 
 
-def _wrapped(service: str, method: str, handler: Any) -> Any:
+def _wrapped(method: _Method, handler: Any) -> Any:
     ways = (handler.request_streaming, handler.response_streaming)
     kind = "_".join("stream" if streams else "unary" for streams in ways)
     inner, make = getattr(handler, kind), getattr(grpc, f"{kind}_rpc_method_handler")
     wrap = _wrap_stream if inspect.isasyncgenfunction(inner) else _wrap_call
     read = _each_well_formed if handler.request_streaming else _well_formed
     return make(
-        wrap(_Method(service, method), read, inner),
+        wrap(method, read, inner),
         _tolerant(handler.request_deserializer),
         handler.response_serializer,
     )
@@ -113,6 +120,7 @@ def _wrap_call(
     async def call(request: Any, context: Any) -> Any:
         observed = _Observed(method, context)
         try:
+            observed.admit()
             answer = await inner(read(request), context)
         except BaseException as error:
             await observed.fail(error)
@@ -131,6 +139,7 @@ def _wrap_stream(
     async def call(request: Any, context: Any) -> AsyncIterator[Any]:
         observed = _Observed(method, context)
         try:
+            observed.admit()
             async for answer in inner(read(request), context):
                 yield answer
         except BaseException as error:
@@ -160,9 +169,13 @@ def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], A
 
 
 def _well_formed(request: Any) -> Any:
-    """The request; raises RequestMalformed when it could not be read."""
+    """The request; raises RequestMalformed when it could not be read, CatalogForbidden when its
+    catalog is not the caller's."""
     if request is _MALFORMED:
         raise RequestMalformed
+    about = getattr(request, "request", request)  # to explain an answer is to ask the same again
+    if not access.caller.get().may_use(getattr(about, "catalog_id", "") or DEFAULT_CATALOG):
+        raise access.CatalogForbidden
     return request
 
 
@@ -174,11 +187,13 @@ async def _each_well_formed(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
 class _Method:
     """What is the same for all calls of one method."""
 
-    __slots__ = ("_seconds", "line", "name", "quiet", "service")
+    __slots__ = ("_seconds", "access", "line", "name", "quiet", "service")
 
-    def __init__(self, service: str, name: str) -> None:
+    def __init__(self, service: str, name: str, admitting: Access) -> None:
         self.service, self.name = service, name
         self.quiet = name.startswith(_QUIET)
+        # Who asks whether a server is alive is not asked who it is.
+        self.access = access.OPEN if self.quiet else admitting
         self.line = telemetry.CallLine(service, name, Code.OK)
         self._seconds: Histogram | None = None
 
@@ -194,25 +209,28 @@ class _Method:
 class _Observed:
     """One call from its arrival to its end. Runs in the call's own task, and so in its context."""
 
-    __slots__ = ("_context", "_method", "_request_id", "_start")
+    __slots__ = ("_context", "_metadata", "_method", "_request_id", "_start")
 
     def __init__(self, method: _Method, context: Any) -> None:
         self._method, self._context = method, context
         self._start = time.perf_counter()
-        given = None
-        carrier: dict[str, str] = {}
-        for key, value in context.invocation_metadata() or ():
-            if key == REQUEST_ID_KEY:
-                given = value
-            elif key in _TRACE_KEYS and isinstance(value, str):
-                carrier[key] = value
-        self._request_id = telemetry.accept_request_id(given)
+        self._metadata = {
+            key: value
+            for key, value in context.invocation_metadata() or ()
+            if isinstance(value, str)
+        }
+        self._request_id = telemetry.accept_request_id(self._metadata.get(REQUEST_ID_KEY))
         telemetry.request_id.set(self._request_id)
         telemetry.service_name.set(method.service)
         deadlines.start(context.time_remaining())
-        if carrier:
-            otel_context.attach(_PROPAGATOR.extract(carrier))
+        if "traceparent" in self._metadata:
+            otel_context.attach(_PROPAGATOR.extract(self._metadata))
         context.set_trailing_metadata(_trailer())
+
+    def admit(self) -> None:
+        """Name the caller. Raises Unauthenticated, PermissionDenied."""
+        admit = self._method.access.admit
+        access.caller.set(admit(self._method.name, self._metadata, self._context))
 
     def end(self, code: Code, error: BaseException | None = None) -> None:
         """Count and log the call."""

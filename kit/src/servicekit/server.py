@@ -13,6 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from servicekit import processes, telemetry
+from servicekit.access import OPEN, Access
 from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.interceptors import Observing
 from servicekit.memory import keep_memory, keep_objects
@@ -89,9 +90,13 @@ def run(main: Coroutine[Any, Any, T], settings: SharedServerSettings | None = No
 
 
 async def start(
-    bindings: Sequence[Binding], settings: ServerSettings, service: str
+    bindings: Sequence[Binding],
+    settings: ServerSettings,
+    service: str,
+    access: Access = OPEN,
 ) -> RunningServer:
-    """Start to serve `bindings`; health "" and each full name report SERVING.
+    """Start to serve `bindings`; health "" and each full name report SERVING. `access`: who may
+    call, but for health and reflection.
 
     Raises OSError when the port is taken.
     """
@@ -99,7 +104,7 @@ async def start(
         options=_options(settings.max_message_bytes),
         maximum_concurrent_rpcs=settings.max_concurrent_calls,
     )
-    observing = Observing(server, service)
+    observing = Observing(server, service, access)
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, observing)
     for binding in bindings:
@@ -127,6 +132,7 @@ async def serve(
     settings: ServerSettings,
     *,
     service: str,
+    access: Access = OPEN,
     on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, let calls in progress end, then run `on_stop`.
@@ -135,7 +141,7 @@ async def serve(
     """
     log = telemetry.get_logger()
     stop = _signalled()
-    running = await start(bindings, settings, service)
+    running = await start(bindings, settings, service, access)
     keep_objects()
     log.info("serving", port=running.port, services=[b.full_name for b in bindings])
     try:

@@ -3,38 +3,27 @@
 import json
 
 import grpc
+from google.protobuf.descriptor_pb2 import MethodOptions
+
+from sightline.common.v1 import job_service_pb2
+from sightline.gateway.v1 import (
+    admin_service_pb2,
+    catalog_service_pb2,
+    recommendation_service_pb2,
+    user_event_service_pb2,
+)
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """The suite's cap on one message, both ways."""
 
-_READS = {
-    "sightline.gateway.v1.RecommendationService": "Recommend Search ExplainRecommendation Classify",
-    "sightline.gateway.v1.CatalogService": "GetProduct ListProducts GetImage",
-    "sightline.gateway.v1.AdminService": "GetStatus ListModels GetEvaluation GetOnlineReport"
-    " ListGenerations ListBackups GetShopperProfile GetProductProfile ListSegments ListSpaces",
-    "sightline.common.v1.JobService": "GetJob ListJobs CancelJob WatchJob",
-}
-"""They change nothing; a cancelled job stays cancelled."""
-
-_WRITES = {
-    "sightline.gateway.v1.CatalogService": "UpsertProducts UpdateProducts UpdateOffers"
-    " DeleteProducts PurgeProducts OpenImport ImportProducts CloseImport",
-    "sightline.gateway.v1.UserEventService": "WriteEvents MergeShopper PurgeEvents",
-    "sightline.gateway.v1.AdminService": "TrainModel EvaluateModel ExportEvents PromoteModel"
-    " PublishModel SetShopperAttributes BackfillGeneration VerifyGeneration ActivateGeneration"
-    " DropGeneration CreateBackup RestoreBackup RebuildIndex FitSpace PromoteSpace RetireSpace",
-}
-"""Idempotent by an id that the caller gives: of the product, event, shopper, import, model,
-generation or, where a job is started, of the request. Not so a product with an etag: a second try
-would meet its own first."""
-
-ONCE = {
-    "sightline.gateway.v1.AdminService": "RollbackModel DemoteModel RollbackGeneration"
-    " CreateGeneration",
-}
-"""Never tried again: going back twice is going back two models or generations, a model is
-demoted once, and a second try to create a generation would meet its own first, or create another
-one."""
+_MODULES = (
+    admin_service_pb2,
+    catalog_service_pb2,
+    job_service_pb2,
+    recommendation_service_pb2,
+    user_event_service_pb2,
+)
+"""Where the public calls are."""
 
 RETRY_POLICY = {
     "maxAttempts": 4,
@@ -64,15 +53,18 @@ def connect(
 
 
 def service_config(*, retries: bool) -> dict[str, object]:
-    """gRPC's own description of how calls are balanced and tried again."""
+    """gRPC's own description of how calls are balanced and tried again, where protos call them
+    idempotent. A product with an etag goes by a channel without retries: a second try would meet
+    its own first."""
     config: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
     if not retries:
         return config
     names = [
-        {"service": service, "method": method}
-        for calls in (_READS, _WRITES)
-        for service, methods in calls.items()
-        for method in methods.split()
+        {"service": service.full_name, "method": method.name}
+        for module in _MODULES
+        for service in module.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+        if method.GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN
     ]
     config["methodConfig"] = [{"name": names, "retryPolicy": RETRY_POLICY}]
     # A suite that is down is not made worse by everyone trying four times.

@@ -17,6 +17,7 @@ async def main(settings: GatewaySettings, scenes: SceneFiles) -> None:
         gateway.bindings,
         settings,
         service=SERVICE,
+        access=gateway.access,
         on_stop=lambda: gateway.close(settings.drain_seconds),
     )
 

@@ -41,6 +41,10 @@ class GatewaySettings(SharedServerSettings):
     status_seconds: float = Field(default=2.0, gt=0, le=60)
     """How long GetStatus waits for each peer."""
 
+    keys_file: Path | None = None
+    """TOML file with the keys of callers (docs/operate/access.md), taken up again when it changes.
+    Unset = nobody is asked who they are: for one machine alone."""
+
     scenes_folder: Path | None = None
     """Folder of *.toml files, one a scene, that add to the built-in scenes or replace those of the
     same name. Changes are taken up without a restart; unset = built-in scenes only."""

@@ -6,6 +6,8 @@ from importlib.metadata import version
 
 import grpc
 
+from gateway.callers.admission import Admission
+from gateway.callers.keys import Keys
 from gateway.clients import embedder, ranker, retriever
 from gateway.clients.calls import Caller
 from gateway.model.causes import Peer
@@ -15,6 +17,7 @@ from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
 from gateway.state.run import Dependencies, Peers
 from gateway.state.scenes import SceneFiles
+from servicekit.access import OPEN, Access
 from servicekit.channel import connect
 from servicekit.server import Binding
 
@@ -28,6 +31,7 @@ class Gateway:
     bindings: Sequence[Binding]
     answers: AnswerQueue
     channels: Sequence[grpc.aio.Channel]
+    access: Access
 
     async def close(self, seconds: float) -> None:
         """Hand over what waits, for at most `seconds`, then close the channels."""
@@ -76,7 +80,13 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
         jobs.JobServicer(settings.catalogs, connections),
     )
     channels = [channel for channel, _ in connections.values()]
-    return Gateway([Binding.of(servicer) for servicer in servicers], answers, channels)
+    bindings = [Binding.of(servicer) for servicer in servicers]
+    return Gateway(bindings, answers, channels, access_of(settings))
+
+
+def access_of(settings: GatewaySettings) -> Access:
+    """Who may call. Raises Unreadable."""
+    return OPEN if settings.keys_file is None else Admission([Keys(settings.keys_file)])
 
 
 def _connect(

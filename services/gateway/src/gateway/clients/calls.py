@@ -1,6 +1,6 @@
 """Calls to a peer: deadline in, typed error out."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import TypeVar
 
 import grpc
@@ -18,11 +18,6 @@ A = TypeVar("A")
 
 _GONE = frozenset({"UNAVAILABLE", "CANCELLED"})
 """The transport's reasons for a peer that is gone; one that is there gives its own."""
-
-
-def by_service(names: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Methods by their service, as pairs."""
-    return tuple((service, name) for service, each in names.items() for name in each.split())
 
 
 class Caller:

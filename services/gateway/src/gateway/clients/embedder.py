@@ -6,22 +6,19 @@ from typing import cast
 import grpc
 
 from gateway.clients import messages
-from gateway.clients.calls import Caller, by_service
+from gateway.clients.calls import Caller
 from gateway.model.messages import Classification, Space, Subject, Vector
 from gateway.model.peers import Embedded
 from gateway.model.query import Signal, SignalKind
 from gateway.ports import Embedder
+from servicekit.channel import idempotent
 from servicekit.errors import Internal, ServiceError
 from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 
-IDEMPOTENT = by_service(
-    {
-        "sightline.embedder.v1.EmbeddingService": "BatchEmbed Classify ListSpaces",
-    }
-)
+IDEMPOTENT = idempotent(pb)
 
 
 class EmbedderClient(Embedder):

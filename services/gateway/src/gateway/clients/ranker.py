@@ -9,7 +9,7 @@ from types import MappingProxyType
 import grpc
 
 from gateway.clients import messages
-from gateway.clients.calls import Caller, by_service
+from gateway.clients.calls import Caller
 from gateway.clients.columns import columns_message, columns_of, order_message, order_of
 from gateway.model.answer import AnswerRecord, Order
 from gateway.model.branch import Branch
@@ -19,25 +19,25 @@ from gateway.model.messages import Reason
 from gateway.model.peers import Basis, Ranked, RankerCandidates, RankOrder, Reasoned, ReasonOrder
 from gateway.model.query import Shopper
 from gateway.ports import Ranker
+from servicekit.channel import idempotent
 from servicekit.errors import Internal
 from servicekit.requests import timestamp
+from sightline.common.v1 import job_service_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import answer_service_pb2_grpc as answers_grpc
+from sightline.ranker.v1 import event_service_pb2, profile_service_pb2
 from sightline.ranker.v1 import model_service_pb2 as models_pb
 from sightline.ranker.v1 import model_service_pb2_grpc as models_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc as ranking_grpc
 
-IDEMPOTENT = by_service(
-    {
-        "sightline.ranker.v1.AnswerService": "RecordAnswers GetAnswer",
-        "sightline.ranker.v1.EventService": "AppendEvents MergeShopper",
-        "sightline.common.v1.JobService": "GetJob ListJobs CancelJob",
-        "sightline.ranker.v1.ModelService": "GetOnlineReport ListModels GetEvaluation PromoteModel",
-        "sightline.ranker.v1.ProfileService": "GetShopperProfile GetProductProfile"
-        " SetShopperAttributes ListSegments",
-        "sightline.ranker.v1.RankingService": "Rank Nominate GiveReasons",
-    }
+IDEMPOTENT = idempotent(
+    job_service_pb2,
+    answers_pb,
+    event_service_pb2,
+    models_pb,
+    profile_service_pb2,
+    ranking_pb,
 )
 MOST_MODELS = 1_000
 MOST_PAIRS = 10_000

@@ -6,16 +6,18 @@ import grpc
 from grpc.aio import UnaryUnaryMultiCallable
 
 from gateway.clients import messages
-from gateway.clients.calls import A, Caller, Q, by_service
+from gateway.clients.calls import A, Caller, Q
 from gateway.clients.columns import columns
 from gateway.model.columns import Columns, gathered
 from gateway.model.messages import IndexState, Rejection, Vector
 from gateway.model.peers import Blend, Found, Rows
 from gateway.model.query import Scope
 from gateway.ports import Retriever
+from servicekit.channel import idempotent
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
 from servicekit.requests import timestamp
-from sightline.common.v1 import filter_pb2, product_pb2
+from sightline.common.v1 import filter_pb2, job_service_pb2, product_pb2
+from sightline.retriever.v1 import backup_service_pb2
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
 from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
@@ -25,17 +27,8 @@ from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 
-IDEMPOTENT = by_service(
-    {
-        "sightline.common.v1.JobService": "GetJob ListJobs CancelJob",
-        "sightline.retriever.v1.ProductService": "UpsertProducts UpdateOffers OpenImport"
-        " ImportProducts CloseImport BatchGetProducts ListProducts GetImage",
-        "sightline.retriever.v1.VectorService": "Search Count",
-        "sightline.retriever.v1.KeywordService": "SearchKeywords",
-        "sightline.retriever.v1.IndexService": "ListGenerations BackfillGeneration"
-        " VerifyGeneration ActivateGeneration DropGeneration",
-        "sightline.retriever.v1.BackupService": "ListBackups",
-    }
+IDEMPOTENT = idempotent(
+    job_service_pb2, products_pb, vectors_pb, keywords_pb, index_pb, backup_service_pb2
 )
 MOST_PAGES = 4
 """Pages of one list that are read to find the newest products that pass a filter."""

@@ -12,6 +12,7 @@ from ranker.domain.arrays import Floats
 from ranker.domain.columns import products_of
 from ranker.domain.errors import PublishIncomplete
 from ranker.domain.features import Product, Vectors
+from servicekit.channel import idempotent
 from servicekit.errors import ServiceError
 from servicekit.status import from_rpc_error, from_status
 from servicekit.telemetry import get_logger
@@ -168,10 +169,7 @@ def _published(made: index_service_pb2.Generation) -> Published:
     )
 
 
-IDEMPOTENT = (
-    ("sightline.retriever.v1.ProductService", "ListProducts"),
-    ("sightline.retriever.v1.VectorService", "ListVectors"),
-)
+IDEMPOTENT = idempotent(product_service_pb2, vector_service_pb2)
 """Calls that the channel may try again."""
 
 PAGE_SIZE = 1000

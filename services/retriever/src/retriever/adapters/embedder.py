@@ -12,15 +12,13 @@ from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import EmbedderUnavailable, VersionMismatch
 from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress
 from retriever.domain.vectors import GivenVector
-from servicekit.channel import connect
+from servicekit.channel import connect, idempotent
 from servicekit.errors import Internal, ServiceError
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 from sightline.embedder.v1 import space_pb2, space_service_pb2, space_service_pb2_grpc
-
-SERVICE = "sightline.embedder.v1.EmbeddingService"
 
 _GONE = frozenset(
     {
@@ -43,9 +41,7 @@ class EmbedderClient:
 
     def __init__(self, target: str, *, seconds: float = 60.0) -> None:
         """Connects on first use. `seconds`: the longest that one call may take, but for a fit."""
-        self._channel = connect(
-            target, service_configs=[(SERVICE, "BatchEmbed"), (SERVICE, "ListSpaces")]
-        )
+        self._channel = connect(target, service_configs=idempotent(pb))
         self._stub = pb_grpc.EmbeddingServiceStub(self._channel)
         self._spaces = space_service_pb2_grpc.SpaceServiceStub(self._channel)
         self._seconds = seconds

@@ -1,0 +1,169 @@
+"""Who calls, and what they may do.
+
+A server has one `Access`. It names the caller of each call before the request is looked at, and
+refuses it there: who is not known is UNAUTHENTICATED, who is known and may not is
+PERMISSION_DENIED. What a caller may do is a matter of its roles and catalogs; which role a call
+takes stands in its proto (`sightline.common.v1.access`), and a call that names none is made by
+nobody.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any, Protocol
+
+from google.protobuf import descriptor_pool
+
+from servicekit.errors import PermissionDenied, Unauthenticated
+from sightline.common.v1 import access_pb2
+
+POOL: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
+AUTHORIZATION = "authorization"
+_BEARER = "Bearer "
+MOST_TOKEN = 8_192
+"""Characters of a token."""
+
+
+class Role(StrEnum):
+    """What a caller may be allowed; see sightline.common.v1.Role."""
+
+    READ = "read"
+    EVENTS = "events"
+    CATALOG = "catalog"
+    MODELS = "models"
+    PRIVACY = "privacy"
+    OPERATE = "operate"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a call."""
+
+    name: str
+    """For the audit log and quotas; of a key, what the operator called it. No secret."""
+    roles: frozenset[Role]
+    catalogs: frozenset[str] | None = None
+    """None = all that there are."""
+
+    def may_use(self, catalog_id: str) -> bool:
+        """Whether a catalog is among the caller's."""
+        return self.catalogs is None or catalog_id in self.catalogs
+
+    def check(self, needed: frozenset[Role]) -> None:
+        """Raises RoleMissing unless the caller has one of these roles."""
+        if not needed & self.roles:
+            raise RoleMissing(needed)
+
+
+ANYONE = Caller("anyone", frozenset(Role))
+"""Who calls a server that asks nobody who they are."""
+
+caller: ContextVar[Caller] = ContextVar("caller", default=ANYONE)
+"""Of the current call."""
+
+
+class TokenMissing(Unauthenticated, reason="TOKEN_MISSING"):
+    """Nobody said who calls."""
+
+    message = "this server asks who calls: send the metadata `authorization: Bearer TOKEN`"
+
+
+class TokenInvalid(Unauthenticated, reason="TOKEN_INVALID"):
+    """The token is not one that this server takes. Whoever guesses learns no more than that."""
+
+    message = "the token is unknown, expired or not meant for this server"
+
+
+class RoleMissing(PermissionDenied, reason="ROLE_MISSING"):
+    """The caller has none of the roles that the call takes."""
+
+    def __init__(self, needed: frozenset[Role]) -> None:
+        roles = ", ".join(sorted(needed)) or "a role that nobody has"
+        super().__init__(f"this call takes one of these roles: {roles}")
+
+
+class CatalogForbidden(PermissionDenied, reason="CATALOG_FORBIDDEN"):
+    """The catalog is not one of the caller's. The answer is the same whether it exists."""
+
+    message = "catalog_id: is not among the catalogs of this token"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a call takes, by its proto."""
+
+    roles: frozenset[Role] = frozenset()
+    """One of them is enough; without any, nobody may call it."""
+    admin: bool = False
+    """Whether it is answered on the administrative port alone, where there is one."""
+
+
+@cache
+def rule(method: str) -> Rule:
+    """Of a call, `package.Service/Method`; the empty one where its proto says nothing."""
+    service, _, name = method.partition("/")
+    try:
+        found = POOL.FindServiceByName(service)
+        options = found.methods_by_name[name].GetOptions().Extensions[access_pb2.access]
+    except KeyError:
+        return Rule()
+    given = (access_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in options.roles)
+    return Rule(frozenset(map(Role, given)), options.admin)
+
+
+def bearer(metadata: Mapping[str, str]) -> str:
+    """The token of a call. Raises TokenMissing."""
+    given = metadata.get(AUTHORIZATION, "")
+    if not given.startswith(_BEARER):
+        raise TokenMissing
+    return given[len(_BEARER) :].strip()
+
+
+class Access(Protocol):
+    """Who may make calls of a server."""
+
+    def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:
+        """Who calls a method, `package.Service/Method`.
+
+        `metadata` has what has one value; `context` is gRPC's. Must not wait: it runs before each
+        call. Raises Unauthenticated, PermissionDenied.
+        """
+
+
+class Open:
+    """Everyone may do everything: development on one machine."""
+
+    def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:  # noqa: ARG002
+        """See Access."""
+        return ANYONE
+
+
+OPEN = Open()
+
+
+class PeersOnly:
+    """Other services of the suite, by a key that they share, or by their certificates' names."""
+
+    def __init__(self, key: str = "", names: frozenset[str] = frozenset()) -> None:
+        """`names`: of certificates (subject alternative names) that are peers. With neither, nobody
+        is."""
+        self._key, self._names = key.encode(), names
+
+    def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:  # noqa: ARG002
+        """See Access."""
+        if self._names and self._names & _names_of(context):
+            return ANYONE
+        if self._key and hmac.compare_digest(bearer(metadata).encode(), self._key):
+            return ANYONE
+        raise TokenInvalid
+
+
+def _names_of(context: Any) -> set[str]:
+    """The names in the certificate of who calls, which TLS has verified."""
+    given = context.auth_context().get("x509_subject_alternative_name", ())
+    return {name.decode("utf-8", "replace") for name in given}

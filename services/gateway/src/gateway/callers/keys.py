@@ -1,0 +1,95 @@
+"""Static keys: a TOML file with a hash, roles and catalogs for each caller, taken up as it changes.
+
+    [[keys]]
+    name = "shop-frontend"
+    sha256 = "…"                    # of the token: `sightline keys new` prints both
+    roles = ["read", "events"]
+    catalogs = ["default"]          # ["*"] = all
+    expires = 2027-01-01            # none = never
+
+Tokens have 256 random bits, so that a plain hash can't be turned round.
+"""
+
+import hashlib
+import time
+import tomllib
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from servicekit.access import Caller, Role
+from servicekit.reloaded import Reloaded, Unreadable
+
+EVERY = "*"
+
+
+class Key(BaseModel):
+    """One caller's key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, StringConstraints(pattern=r"^[\w.@:/-]{1,128}$")]
+    sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+    roles: Annotated[frozenset[Role], Field(min_length=1)]
+    catalogs: Annotated[frozenset[str], Field(min_length=1)]
+    expires: datetime | date | None = None
+
+    def caller(self) -> Caller:
+        """Who has it."""
+        catalogs = None if EVERY in self.catalogs else self.catalogs
+        return Caller(self.name, self.roles, catalogs)
+
+    def good(self, now: datetime) -> bool:
+        """Whether it is not expired."""
+        end = self.expires
+        if end is None:
+            return True
+        if not isinstance(end, datetime):
+            end = datetime(end.year, end.month, end.day)  # noqa: DTZ001 - its zone follows
+        return now < (end if end.tzinfo else end.replace(tzinfo=UTC))
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    keys: tuple[Key, ...]
+
+
+class Keys:
+    """The keys that a file holds now."""
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Reads the file; raises Unreadable."""
+        self._now = now
+        self._held = Reloaded(lambda: [path], lambda: _read(path), clock=clock)
+
+    def caller(self, token: str) -> Caller | None:
+        """Who has this token; None = nobody, or nobody any more."""
+        key = self._held.get().get(hashlib.sha256(token.encode()).hexdigest())
+        return key.caller() if key is not None and key.good(self._now()) else None
+
+
+def _read(path: Path) -> Mapping[str, Key]:
+    """By hash."""
+    try:
+        file = _File.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
+            for each in error.errors(include_url=False, include_input=False)
+        )
+        raise Unreadable(f"{path}: {problems}") from None
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"{path}: {error}") from None
+    keys = {key.sha256: key for key in file.keys}
+    if len(keys) != len(file.keys) or len({key.name for key in file.keys}) != len(file.keys):
+        raise Unreadable(f"{path}: two keys have the same name or the same sha256")
+    return keys

@@ -1,0 +1,80 @@
+"""Tokens that an identity provider signed (JWT, RFC 7519), checked by its keys (JWKS, RFC 7517).
+
+A token has to be signed by one of these keys with an asymmetric algorithm, to be meant for this
+installation (`iss`, `aud`), and to expire (`exp`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+
+from servicekit.access import Caller, Role
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
+"""None that checks with the key that signs: whoever has a public key could sign."""
+LEEWAY_SECONDS = 30
+"""That clocks may differ."""
+EVERY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token has to say, and where it says what."""
+
+    issuer: str
+    audience: str
+    roles: str = "roles"
+    """The claim that lists roles, as a list or as words; other roles than ours say nothing."""
+    catalogs: str = "catalogs"
+    """The claim that lists catalogs; `*` = all."""
+
+
+class SignedTokens:
+    """Checks tokens by the keys that there are now."""
+
+    def __init__(self, keys: Callable[[], jwt.PyJWKSet], claims: Claims) -> None:
+        self._keys, self._claims = keys, claims
+
+    def caller(self, token: str) -> Caller | None:
+        """Whose token it is; None = it is not good."""
+        try:
+            head = jwt.get_unverified_header(token)
+            key = self._keys()[head["kid"]] if "kid" in head else self._only()
+            said = jwt.decode(
+                token,
+                key,
+                algorithms=ALGORITHMS,
+                issuer=self._claims.issuer,
+                audience=self._claims.audience,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["exp", "iss", "aud", "sub"]},
+            )
+        except (jwt.PyJWTError, KeyError):
+            return None
+        return self._of(said)
+
+    def _only(self) -> jwt.PyJWK:
+        """The key of a token that names none. Raises KeyError unless there is just one."""
+        keys = self._keys().keys
+        if len(keys) != 1:
+            raise KeyError
+        return keys[0]
+
+    def _of(self, said: Mapping[str, Any]) -> Caller:
+        known = {role.value for role in Role}
+        roles = frozenset(Role(each) for each in _words(said.get(self._claims.roles)) & known)
+        catalogs = _words(said.get(self._claims.catalogs))
+        return Caller(str(said["sub"])[:128], roles, None if EVERY in catalogs else catalogs)
+
+
+def _words(claim: object) -> frozenset[str]:
+    """Of a claim that is a list, or words in a row."""
+    if isinstance(claim, str):
+        return frozenset(claim.split())
+    return (
+        frozenset(each for each in claim if isinstance(each, str))
+        if isinstance(claim, list)
+        else frozenset()
+    )

@@ -1,0 +1,23 @@
+"""A file of keys, and a clock that is moved by hand."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+WriteKeys = Callable[..., Path]
+
+
+def entry(name: str, token: str, roles: str, catalogs: str = '["default"]', more: str = "") -> str:
+    """A key as the file has it."""
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    return (
+        f'[[keys]]\nname = "{name}"\nsha256 = "{digest}"\nroles = {roles}\n'
+        f"catalogs = {catalogs}\n{more}\n"
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "keys.toml"

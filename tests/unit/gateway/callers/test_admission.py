@@ -1,0 +1,123 @@
+"""Every public call over the wire: by nobody, by the wrong role, about another's catalog."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from gateway.settings import GatewaySettings
+from gateway.state.scenes import SceneFiles
+from gateway.wiring import build
+from servicekit import server
+from servicekit.access import Role, rule
+from servicekit.status import from_rpc_error
+from sightline.common.v1 import job_service_pb2
+from sightline.gateway.v1 import (
+    admin_service_pb2,
+    catalog_service_pb2,
+    recommendation_service_pb2,
+    user_event_service_pb2,
+)
+from tests.unit.gateway.callers.conftest import entry
+
+MODULES = (
+    admin_service_pb2,
+    catalog_service_pb2,
+    job_service_pb2,
+    recommendation_service_pb2,
+    user_event_service_pb2,
+)
+
+
+def methods() -> Iterator[MethodDescriptor]:
+    for module in MODULES:
+        for service in module.DESCRIPTOR.services_by_name.values():
+            yield from service.methods
+
+
+def name_of(method: MethodDescriptor) -> str:
+    return f"{method.containing_service.full_name}/{method.name}"
+
+
+NAMES = [name_of(method) for method in methods()]
+BY_NAME = dict(zip(NAMES, methods(), strict=True))
+
+
+@pytest.fixture
+def keys(path: Path) -> Path:
+    """A caller for each role, and one with all roles in another catalog."""
+    every = str([role.value for role in Role])
+    path.write_text(
+        "".join(entry(role, role, f'["{role}"]') for role in Role)
+        + entry("elsewhere", "elsewhere", every, '["elsewhere"]')
+    )
+    return path
+
+
+@pytest.fixture
+async def gateway(keys: Path) -> AsyncIterator[grpc.aio.Channel]:
+    settings = GatewaySettings(port=0, keys_file=keys, catalogs=("default", "elsewhere"))
+    built = build(settings, SceneFiles())
+    running = await server.start(built.bindings, settings, "gateway", built.access)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        yield channel
+    await running.stop()
+    await built.close(0)
+
+
+async def asked(channel: grpc.aio.Channel, name: str, token: str | None) -> Any:
+    """What a call is refused with; None = it is not."""
+    method = BY_NAME[name]
+    make = channel.unary_stream if method.server_streaming else channel.unary_unary
+    request = message_factory.GetMessageClass(method.input_type)()
+    metadata = None if token is None else (("authorization", f"Bearer {token}"),)
+    call = make(f"/{name}", request_serializer=type(request).SerializeToString)(
+        request, metadata=metadata, timeout=10
+    )
+    try:
+        if method.server_streaming:
+            await call.read()
+        else:
+            await call
+    except grpc.aio.AioRpcError as error:
+        return from_rpc_error(error)
+    return None
+
+
+def test_every_public_call_names_its_roles() -> None:
+    assert len(NAMES) > 50
+    assert [name for name in NAMES if not rule(name).roles] == []
+    admin = {name for name in NAMES if rule(name).admin}
+    assert {name for name in NAMES if name.startswith("sightline.gateway.v1.AdminService")} < admin
+    assert {name.rpartition("/")[2] for name in admin} >= {
+        "PurgeProducts",
+        "PurgeEvents",
+        "MergeShopper",
+        "RestoreBackup",
+    }
+
+
+def test_a_call_that_says_nothing_is_nobodys() -> None:
+    assert rule("sightline.ranker.v1.RankingService/Rank").roles == frozenset()
+    assert rule("sightline.no.Such/Call").roles == frozenset()
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_call_is_admitted_by_its_roles_alone(gateway: grpc.aio.Channel, name: str) -> None:
+    assert (await asked(gateway, name, None)).reason == "TOKEN_MISSING"
+    assert (await asked(gateway, name, "guessed")).reason == "TOKEN_INVALID"
+    takes = rule(name).roles
+    for role in Role:
+        refused = await asked(gateway, name, role)
+        assert (refused is not None and refused.reason == "ROLE_MISSING") == (role not in takes)
+    assert (await asked(gateway, name, "elsewhere")).reason == "CATALOG_FORBIDDEN"
+
+
+async def test_health_asks_nobody_who_they_are(gateway: grpc.aio.Channel) -> None:
+    answer = await health_pb2_grpc.HealthStub(gateway).Check(health_pb2.HealthCheckRequest())
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING

@@ -1,0 +1,103 @@
+"""Signed tokens: whose they are, and all the ways in which they are no good."""
+
+import hmac
+import json
+import time
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from gateway.callers.signed import Claims, SignedTokens
+from servicekit.access import Caller, Role
+
+RSA = rsa.generate_private_key(65537, 2048)
+OTHER = rsa.generate_private_key(65537, 2048)
+CURVE = ec.generate_private_key(ec.SECP256R1())
+CLAIMS = Claims("https://id.shop.example", "sightline")
+
+
+def public(key: Any, kid: str, algorithm: type[Any]) -> dict[str, Any]:
+    """A public key as JWKS lists it."""
+    return {**json.loads(algorithm.to_jwk(key.public_key())), "kid": kid, "use": "sig"}
+
+
+KEYS = jwt.PyJWKSet.from_dict(
+    {
+        "keys": [
+            public(RSA, "r", jwt.algorithms.RSAAlgorithm),
+            public(CURVE, "e", jwt.algorithms.ECAlgorithm),
+        ]
+    }
+)
+TOKENS = SignedTokens(lambda: KEYS, CLAIMS)
+
+
+def signed(
+    key: Any = RSA, algorithm: str = "RS256", kid: str | None = "r", **changed: object
+) -> str:
+    said: dict[str, object] = {
+        "iss": CLAIMS.issuer,
+        "aud": CLAIMS.audience,
+        "sub": "shop-frontend",
+        "exp": int(time.time()) + 600,
+        "roles": ["read", "events"],
+        "catalogs": ["default"],
+    }
+    kept = {name: value for name, value in {**said, **changed}.items() if value is not None}
+    return jwt.encode(kept, key, algorithm, headers={"kid": kid} if kid else None)
+
+
+def test_a_good_token_names_its_caller() -> None:
+    expected = Caller("shop-frontend", frozenset({Role.READ, Role.EVENTS}), frozenset({"default"}))
+    assert TOKENS.caller(signed()) == expected
+    assert TOKENS.caller(signed(CURVE, "ES256", "e")) == expected
+
+
+def test_roles_and_catalogs_may_be_words() -> None:
+    found = TOKENS.caller(signed(roles="read profile email", catalogs="*"))
+    assert found == Caller("shop-frontend", frozenset({Role.READ}), None)
+
+
+def test_without_claims_a_caller_may_do_nothing() -> None:
+    found = TOKENS.caller(signed(roles=None, catalogs=None))
+    assert found == Caller("shop-frontend", frozenset(), frozenset())
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "a.b.c",
+        signed(OTHER),
+        signed(kid="unknown"),
+        signed(kid=None),
+        signed(CURVE, "ES256", "r"),
+        signed(iss="https://elsewhere.example"),
+        signed(aud="another"),
+        signed(exp=int(time.time()) - 60),
+        signed(exp=None),
+        signed(sub=None),
+        signed(nbf=int(time.time()) + 600),
+        jwt.encode({"sub": "x"}, None, "none"),
+    ],
+)
+def test_a_bad_token_is_nobodys(token: str) -> None:
+    assert TOKENS.caller(token) is None
+
+
+def test_a_public_key_signs_nothing() -> None:
+    """The classic confusion: HMAC with the public key's bytes, which anyone can compute."""
+    der = RSA.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    body = signed().split(".")[1]
+    head = jwt.utils.base64url_encode(b'{"alg":"HS256","kid":"r","typ":"JWT"}').decode()
+    mac = hmac.digest(der, f"{head}.{body}".encode(), "sha256")
+    forged = f"{head}.{body}.{jwt.utils.base64url_encode(mac).decode()}"
+    assert TOKENS.caller(forged) is None
+
+
+def test_one_key_needs_no_name() -> None:
+    alone = jwt.PyJWKSet.from_dict({"keys": [public(RSA, "r", jwt.algorithms.RSAAlgorithm)]})
+    assert SignedTokens(lambda: alone, CLAIMS).caller(signed(kid=None)) is not None
