@@ -42,7 +42,7 @@ class GatewaySettings(SharedServerSettings):
     """How long GetStatus waits for each peer."""
 
     keys_file: Path | None = None
-    """TOML file with the keys of callers (docs/operate/access.md), taken up again when it changes.
+    """TOML file with the keys of callers, taken up again when it changes.
     Unset = nobody is asked who they are: for one machine alone."""
 
     scenes_folder: Path | None = None
