@@ -20,7 +20,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces test check up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz chaos-retriever chaos-embedder format clean
+.PHONY: help demo demo-models demo-upgrade demo-spaces test check up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos-retriever chaos-embedder format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -69,6 +69,9 @@ bench-full: setup ## All of them, with what takes hours: searches at 100,000 and
 
 fuzz: setup ## Throw 100,000 mutated requests and 10,000 mutated photos at a suite of its own
 	$(BIN)/python -m tests.fuzz
+
+mutants: setup ## Make small faults in the request path, and show those that no unit test notices
+	$(BIN)/python -m tests.mutation
 
 chaos-retriever: setup ## Kill, hang, empty and fill what the retriever stands on, under load, in 10 minutes
 	$(BIN)/python -m tests.chaos

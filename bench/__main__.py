@@ -9,25 +9,22 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.text import Text
 
-from bench import (
+from bench.cases import (
     ablation,
     accuracy,
     compression,
     consistency,
     diversity,
-    docs,
     duplicates,
     embedding,
     hops,
     imports,
     latency,
-    machine,
     monolith,
     nominate,
     quality,
     ranking,
     recommend,
-    report,
     scale,
     search,
     signals,
@@ -37,8 +34,9 @@ from bench import (
     training,
     watchdog,
 )
-from bench.embedders import ServerRefused
-from bench.model import Result
+from bench.harness import docs, machine, report
+from bench.harness.model import Result
+from bench.peers.embedders import ServerRefused
 from examples.wines.loading import LoadingFailed
 from examples.wines.local import terminable
 from local_suite.model import SuiteError

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.machine import ROOT
+from bench.harness.machine import ROOT
 from retriever.adapters.milvus.filters import COLUMNS
 from retriever.domain.generation import IndexParameters
 

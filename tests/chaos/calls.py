@@ -138,7 +138,7 @@ class Retriever:
         return await self.ask(self.vectors.Count, vectors_pb.CountRequest(space=space))
 
     async def open_writes(self, space: str) -> int:
-        """Writes that the index does not hold yet, as the retriever tells."""
+        """Writes that the index does not hold yet, as the retriever reports."""
         return int((await self.counts(space)).outbox)
 
     async def newest(self, space: str) -> str:

@@ -33,7 +33,7 @@ class Outcome:
     """Rows in the engine, when the retriever said that nothing is left to be indexed."""
     seconds: float
     """Until the retriever said so."""
-    mended: float
+    fixed: float
     """Until the engine held exactly the record's rows."""
     products: int
     rows: int
@@ -63,9 +63,9 @@ async def compare(
         rows = await _expected(opened, retriever.catalog, ledger)
     lists = {of[0]: of[1] for of in rows.values()}
     vectors = [in_rows(ledger, lists[each], dimension) for each, dimension in versions.items()]
-    first, mended = await _index(suite, rows, until, began)
+    first, fixed = await _index(suite, rows, until, began)
     return Outcome(
-        record, next(filter(None, vectors), Difference()), first, seconds, mended,
+        record, next(filter(None, vectors), Difference()), first, seconds, fixed,
         products=len(ledger.live), rows=sum(map(len, lists.values())),
     )  # fmt: skip
 

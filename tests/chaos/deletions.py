@@ -49,13 +49,13 @@ async def _deletions(suite: Suite, engine: str, report: Report) -> None:
         await asyncio.to_thread(_delete, suite, suite.layout.data / FOLDERS[engine])
         held = (await retriever.counts(SPACE)).indexed
         report.say(f"{kind}: data folder deleted; {_rows(held)}")
-        seconds, told = await _rebuild(suite)
-        report.say(f"{kind}: `sightline index rebuild` took {seconds:.1f} s: {told}")
+        seconds, job = await _rebuild(suite)
+        report.say(f"{kind}: `sightline index rebuild` took {seconds:.1f} s: {job}")
         found = await _answers(retriever)
     wrong = sum(not _same(before, now) for before, now in zip(expected, found, strict=True))
     report.add(
         f"{kind}: a deleted data folder is rebuilt by one command",
-        not wrong and told["state"] == "STATE_SUCCEEDED",
+        not wrong and job["state"] == "STATE_SUCCEEDED",
         f"{PRODUCTS} rows in {seconds:.1f} s; {wrong} of {QUERIES} exact searches answer otherwise",
     )
 
@@ -68,8 +68,8 @@ async def _answers(retriever: Retriever) -> list[Answer]:
             vector=vector(VERSION, values(f"query {number}", 1, DIMENSION)), top_k=TOP
         )
         answer = await retriever.ask(retriever.vectors.Search, request)
-        if told := getattr(answer, "degradations", ()):
-            raise NotMeasured(f"the engine does not answer: {told}")
+        if lost := getattr(answer, "degradations", ()):
+            raise NotMeasured(f"the engine does not answer: {lost}")
         found.append((list(answer.candidates.product_ids), list(answer.similarities)))
     return found
 
@@ -102,6 +102,6 @@ async def _rebuild(suite: Suite) -> tuple[float, dict[str, object]]:
     out, error = await asyncio.wait_for(process.communicate(), COMMAND_SECONDS)
     if process.returncode:
         raise NotMeasured(f"sightline index rebuild: {(out + error).decode()[:300]}")
-    told = json.loads(out)
-    results = {item["name"]: item["value"] for item in told.get("results", ())}
-    return time.monotonic() - began, {"state": told["state"], **results}
+    job = json.loads(out)
+    results = {item["name"]: item["value"] for item in job.get("results", ())}
+    return time.monotonic() - began, {"state": job["state"], **results}

@@ -1,4 +1,4 @@
-"""The disks of record, photos and engine are full for a while: what callers are told, and what is
+"""The disks of record, photos and engine are full for a while: what callers are shown, and what is
 there when there is room again."""
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ async def _engine(
     report.add(
         f"full disk of {kind}, then kill -9: the index is whole again",
         not after.lost and not after.index,
-        f"the engine forgot: {after.index}; equal after {after.mended:.1f} s",
+        f"the engine forgot: {after.index}; equal after {after.fixed:.1f} s",
     )
 
 
@@ -212,5 +212,5 @@ def _words(met: dict[str, int]) -> str:
 def _summary(outcome: Outcome) -> str:
     return (
         f"{outcome.products} products: {outcome.record}; vectors {outcome.vectors}; "
-        f"index {outcome.index}, equal after {outcome.mended:.1f} s"
+        f"index {outcome.index}, equal after {outcome.fixed:.1f} s"
     )

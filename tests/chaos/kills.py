@@ -119,7 +119,7 @@ def _judge(
     report.add(f"{kind}: no acknowledged row is lost", not outcome.lost, measured)
     measured = (
         f"{outcome.rows} rows: {outcome.index}; said caught up after {outcome.seconds:.1f} s, "
-        f"equal after {outcome.mended:.1f} s"
+        f"equal after {outcome.fixed:.1f} s"
     )
     report.add(f"{kind}: nothing stale after catch-up", not outcome.index, measured)
     met = ", ".join(f"{what} {n}" for what, n in retriever.met.most_common()) or "none"

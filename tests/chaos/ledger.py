@@ -132,7 +132,7 @@ def in_index(expected: Iterable[IndexRow], held: Mapping[str, Mapping[str, Any]]
 
 
 def _same(row: IndexRow, held: Mapping[str, Any]) -> bool:
-    told = {"seq": row.seq, "product_id": row.product_id, **columns(row.facts)}
-    return all(held[name] == value for name, value in told.items()) and np.allclose(
+    wanted = {"seq": row.seq, "product_id": row.product_id, **columns(row.facts)}
+    return all(held[name] == value for name, value in wanted.items()) and np.allclose(
         held["vector"], row.vector, rtol=0, atol=1e-6
     )

@@ -1,4 +1,4 @@
-"""What a scenario tells."""
+"""What a scenario reports."""
 
 from __future__ import annotations
 

@@ -182,8 +182,8 @@ def _kind(answer: Any) -> tuple[Kind, str]:
     found = len(answer.results if hasattr(answer, "results") else answer.similarities)
     if not found:
         return Kind.BROKEN, "empty success"
-    told = getattr(answer, "degradations", ())
-    return (Kind.FLAGGED if any(each.cause == LOST for each in told) else Kind.WHOLE), ""
+    degradations = getattr(answer, "degradations", ())
+    return (Kind.FLAGGED if any(each.cause == LOST for each in degradations) else Kind.WHOLE), ""
 
 
 async def _outage(suite: Suite, engine: str, name: str, got: list[Got], report: Report) -> Outage:
@@ -263,12 +263,12 @@ def _judge_answers(
     kinds = Counter(str(each.kind) for each in lost)
     silent = kinds.pop(Kind.WHOLE, 0)
     slowest = max((each.ended - each.began for each in around), default=0.0)
-    told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     why = ", ".join(f"{what} {count}" for what, count in broken.most_common(4))
     report.add(
-        f"{ENGINES[engine]} {name}: the ladder answers",
+        f"{ENGINES[engine]} {name}: the fallbacks answer",
         bool(lost) and not broken and not silent,
-        f"while lost: {told or 'no answer'}; {silent} unflagged; broken: {why or 'none'}; "
+        f"while lost: {counted or 'no answer'}; {silent} unflagged; broken: {why or 'none'}; "
         f"slowest {slowest:.1f} s",
     )
 

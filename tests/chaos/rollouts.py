@@ -185,6 +185,6 @@ def _compare(
         seen.mixed.append(f"{answer.space} instead of {wanted or 'its version'}")
         return
     names, cosines = truth.nearest(named, asked)
-    got, told = list(answer.candidates.product_ids), np.array(answer.similarities)
-    if sorted(got) != sorted(names) or not np.allclose(told, cosines, atol=TOLERANCE):
-        seen.mixed.append(f"{NAMES[asked]} by {named}: {got[:3]} {told[:3]}")
+    got, near = list(answer.candidates.product_ids), np.array(answer.similarities)
+    if sorted(got) != sorted(names) or not np.allclose(near, cosines, atol=TOLERANCE):
+        seen.mixed.append(f"{NAMES[asked]} by {named}: {got[:3]} {near[:3]}")

@@ -129,7 +129,7 @@ def test_an_answer_half_of_another_generation_is_noticed() -> None:
     assert seen.mixed
 
 
-def test_an_empty_success_breaks_the_ladder() -> None:
+def test_an_empty_success_breaks_the_fallback_chain() -> None:
     assert outages._kind(gateway_pb.RecommendResponse())[0] is outages.Kind.BROKEN
     assert outages._kind(vectors_pb.SearchResponse())[0] is outages.Kind.BROKEN
     whole = gateway_pb.RecommendResponse(results=[gateway_pb.RecommendedProduct(rank=1)])

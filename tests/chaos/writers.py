@@ -42,7 +42,7 @@ class Writer:
     """Of the last write: no two write the same."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Write until told to stop; what was begun is brought to its end."""
+        """Write until asked to stop; what was begun is brought to its end."""
         kinds = (self._upsert, self._offers, self._vectors, self._delete)
         while not stop.is_set():
             self.number += 1

@@ -102,8 +102,8 @@ class Load:
     got: list[Got] = field(default_factory=list)
     unready: list[float] = field(default_factory=list)
     """When the embedder did not call itself ready."""
-    told: list[tuple[float, bool]] = field(default_factory=list)
-    """When, and whether, ListSpaces told that every inference succeeds."""
+    reported: list[tuple[float, bool]] = field(default_factory=list)
+    """When, and whether, ListSpaces reported that every inference succeeds."""
     _known: dict[int, Floats] = field(default_factory=dict)
     """What each photo gives by its number; then what each text does."""
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
@@ -222,13 +222,13 @@ class Load:
             await asyncio.sleep(0.2)
 
     async def _listens(self) -> None:
-        """Note what ListSpaces, from which GetStatus is told, says of Triton."""
+        """Note what ListSpaces, from which GetStatus is made, says of Triton."""
         stub = EmbeddingServiceStub(self.channel)
         while True:
             with contextlib.suppress(grpc.aio.AioRpcError):
                 answer = await stub.ListSpaces(pb.ListSpacesRequest(), timeout=LISTEN_SECONDS)
                 ready = all(space.ready for space in answer.spaces)
-                self.told.append((time.monotonic(), ready))
+                self.reported.append((time.monotonic(), ready))
             await asyncio.sleep(0.3)
 
 

@@ -31,17 +31,17 @@ BACK_SECONDS: Final = 5.0
 """Within which all is well again after Triton is; what is promised."""
 WATCHED_SECONDS: Final = 15.0
 """The same, where Triton's watchdog has to see first that it is not."""
-TOLD_SECONDS: Final = 5.0
+REPORTED_SECONDS: Final = 5.0
 """Within which a loss shows in ListSpaces."""
 UNSEEN_SECONDS: Final = 3.0
-"""A loss that is over so soon need not be told: what was found out is told again for a second, and
-to find it out takes another."""
+"""A loss that is over so soon need not be reported: what was found out is reported again for a
+second, and to find it out takes another."""
 AWAY_SECONDS: Final = 4.0
 INSTANCES: Final = 2
 """Processes of the model of photos, by its configuration."""
 START_SECONDS: Final = 60.0
 LOST: Final = frozenset({"EMBEDDER_UNAVAILABLE", "DEADLINE_EXCEEDED", "EMBED_QUEUE_FULL"})
-"""All that a caller may be told meanwhile."""
+"""All reasons that a caller may be given meanwhile."""
 FLOOD: Final = tuple(Asker(f"flood {n}", 8, 3.0) for n in range(40))
 
 
@@ -85,12 +85,12 @@ class Scene:
 
 
 async def _until(ask: Callable[[], Awaitable[T]], good: Callable[[T], bool], otherwise: str) -> T:
-    """Return what is told once it is good; Triton may refuse meanwhile. Raises NotMeasured."""
+    """Return the answer once it is good; Triton may refuse meanwhile. Raises NotMeasured."""
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         with contextlib.suppress(InferenceServerException):
-            if good(told := await ask()):
-                return told
+            if good(found := await ask()):
+                return found
         await asyncio.sleep(0.05)
     raise NotMeasured(otherwise)
 
@@ -100,7 +100,7 @@ Loss = Callable[[Scene], Awaitable[float]]
 
 
 async def process_killed(scene: Scene) -> float:
-    """One of the model's two processes; nobody but the embedder mends that."""
+    """One of the model's two processes; nobody but the embedder replaces it."""
     os.kill(scene.processes()[0], signal.SIGKILL)
     return time.monotonic()
 
@@ -232,24 +232,26 @@ async def _lose(scene: Scene, name: str, loss: Loss, report: Report) -> None:
     seconds = max(0.0, well - back)
     around = [each for each in load.got if each.ended >= lost and each.asker in _NAMES]
     counts = counted(around)
-    report.say(f"{name}: {_told(counts)}; all well {seconds:.1f} s after its return")
+    report.say(f"{name}: {_summary(counts)}; all well {seconds:.1f} s after its return")
     strange = {reason for reason in counts if reason != "whole"} - LOST
-    report.add(f"{name}: typed answers, in time", bool(counts) and not strange, _told(counts))
+    report.add(f"{name}: typed answers, in time", bool(counts) and not strange, _summary(counts))
     most = WATCHED_SECONDS if name in WATCHED else BACK_SECONDS
     report.add(f"{name}: well within {most:.0f} s", seconds <= most, f"{seconds:.1f} s")
     unready = [when for when in load.unready if when >= lost]
     report.add(f"{name}: the embedder stays ready", not unready, f"{len(unready)} times it was not")
     if name not in HIDDEN:
-        told = [when - lost for when, ready in load.told if when >= lost and not ready]
-        held = min(told) <= TOLD_SECONDS if told else well - lost < UNSEEN_SECONDS
-        first = f"after {min(told):.1f} s" if told else f"not: over after {well - lost:.1f} s"
-        report.add(f"{name}: ListSpaces tells it", held, first)
+        reported = [when - lost for when, ready in load.reported if when >= lost and not ready]
+        held = min(reported) <= REPORTED_SECONDS if reported else well - lost < UNSEEN_SECONDS
+        first = (
+            f"after {min(reported):.1f} s" if reported else f"not: over after {well - lost:.1f} s"
+        )
+        report.add(f"{name}: ListSpaces reports it", held, first)
 
 
 _NAMES: Final = frozenset(asker.name for asker in ASKERS)
 
 
-def _told(counts: Mapping[str, int]) -> str:
+def _summary(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
 
 
@@ -280,7 +282,7 @@ async def _versions(suite: Suite, repository: Repository, switches: int, report:
                 report.add(f"{what} is refused", refused, "by Triton's model control")
             later = [e for e in load.got if e.ended >= began and e.asker == "shopper"]
             held = bool(later) and {(e.reason, e.version) for e in later} == {("", _of(load, good))}
-            report.add("the version before it serves on", held, _told(counted(later)))
+            report.add("the version before it serves on", held, _summary(counted(later)))
 
 
 def _of(load: Load, _last: str) -> str:
@@ -301,10 +303,10 @@ async def _second_version(scene: Scene) -> str:
     scene.repository.turned(2)
     await scene.client.load_model(VISUAL)
     kept = "the version does not change"
-    found = await _until(version, lambda told: told not in {"", first}, kept)
+    found = await _until(version, lambda found: found not in {"", first}, kept)
     scene.repository.take(2)
     await scene.client.load_model(VISUAL)
-    await _until(version, lambda told: told == first, kept)
+    await _until(version, lambda found: found == first, kept)
     return found
 
 
@@ -347,7 +349,7 @@ def _judge_switches(load: Load, began: float, switches: int, report: Report) -> 
     report.add(
         f"{switches} switches of version: no request failed",
         bool(around) and not failed,
-        _told(counted(around)),
+        _summary(counted(around)),
     )
     versions = {each.version for each in around if each.asker == "shopper"}
     report.add(

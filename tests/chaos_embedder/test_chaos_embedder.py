@@ -34,7 +34,7 @@ def result(vector: np.ndarray, version: str = "first") -> pb.EmbedResult:  # typ
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
+    ("found", "judged"),
     [
         (result(VECTOR), WHOLE),
         (result(-VECTOR, "turned"), WHOLE),
@@ -48,9 +48,9 @@ def result(vector: np.ndarray, version: str = "first") -> pb.EmbedResult:  # typ
     ],
 )
 def test_an_answer_that_is_not_what_it_says_is_noticed(
-    load: Load, found: pb.EmbedResult, told: str
+    load: Load, found: pb.EmbedResult, judged: str
 ) -> None:
-    assert load._judged(0, found) == told
+    assert load._judged(0, found) == judged
 
 
 def test_a_text_s_vector_has_to_be_nearest_to_its_own(load: Load) -> None:

@@ -42,7 +42,7 @@ def test_the_rules_ask_for_metrics_that_the_code_has() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_each_alert_tells_an_operator_what_to_do(rule: dict[str, dict[str, str]]) -> None:
+def test_each_alert_says_to_an_operator_what_to_do(rule: dict[str, dict[str, str]]) -> None:
     assert rule["labels"]["severity"] in {"info", "warning", "critical"}
     notes = rule["annotations"]
     assert notes["summary"]

@@ -25,7 +25,7 @@ def test_groups_of_tests_that_are_named_exist() -> None:
         assert (ROOT / name).exists(), name
 
 
-def test_every_package_has_the_version_that_the_changelog_tells_of() -> None:
+def test_every_package_has_the_version_that_the_changelog_describes() -> None:
     newest = re.search(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest is not None
     assert len(MEMBERS) == 8
@@ -56,7 +56,7 @@ def test_ci_does_what_a_person_does() -> None:
     assert "make test" in (ROOT / ".ci/run").read_text()
 
 
-NOT_TOLD = {"JOB_CLAIM_LOST", "UNIMPLEMENTED", "UNKNOWN"}
+NOT_PUBLISHED = {"JOB_CLAIM_LOST", "UNIMPLEMENTED", "UNKNOWN"}
 """Reasons that reach no caller of a service, or are a gRPC code's own name."""
 
 
@@ -73,6 +73,6 @@ def test_every_reason_that_a_caller_can_meet_is_explained_and_no_other() -> None
     explained = {
         reason for cell in rows for reason in re.findall(r"[A-Z]+(?:_[A-Z]+)+|INTERNAL", cell)
     }
-    assert raised - NOT_TOLD - explained == set()
+    assert raised - NOT_PUBLISHED - explained == set()
     everywhere = "".join(path.read_text() for path in sources)
     assert {reason for reason in explained if f'"{reason}"' not in everywhere} == set()

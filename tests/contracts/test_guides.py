@@ -71,7 +71,7 @@ def test_every_filter_of_the_table_is_one() -> None:
 
 def test_every_word_of_a_plan_is_explained() -> None:
     graph = Plan(Route.GRAPH, 100, 8000, reason="about 5% pass")
-    told = [
+    plans = [
         Plan(Route.FLAT, 100).words(1, 200),
         graph.words(1, 200),
         graph.words(1, 200, matches=42),
@@ -80,9 +80,9 @@ def test_every_word_of_a_plan_is_explained() -> None:
         Plan(Route.EXACT, 100, reason="by the engine's ids").words(1, 200, matches=42),
     ]
     rows = MatchingRows([("row", "product", "photo")] * 100, np.zeros((100, 1), np.float32))
-    told += [RecordCopy(rows, Freshness(0, 0, 0, 0, 0)).words, "in memory, 3068 rows compared"]
+    plans += [RecordCopy(rows, Freshness(0, 0, 0, 0, 0)).words, "in memory, 3068 rows compared"]
     explained = FILTERS.partition("| word | means |")[2]
-    for word in {part for words in told for part in words.split(", ")}:
+    for word in {part for words in plans for part in words.split(", ")}:
         assert f"`{word}`" in explained, word
 
 

@@ -123,7 +123,7 @@ def test_an_image_starts_its_service_and_is_reachable(name: str) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_grpc_knows_what_it_is_told_to_do_without(known: bool) -> None:
+def test_grpc_knows_what_it_has_to_do_without(known: bool) -> None:
     """What a later release does not know it only complains of."""
     given = GRPC if known else {"GRPC_EXPERIMENTS": "-no_such_thing"}
     program = "import grpc; grpc.insecure_channel('127.0.0.1:1').close()"
@@ -147,8 +147,8 @@ def test_the_image_for_training_is_the_worker() -> None:
 def test_images_say_what_they_are(name: str) -> None:
     for stages in finals(name):
         labels = {k: v for stage in stages for k, v in stage.pairs("LABEL").items()}
-        told = {key.removeprefix("org.opencontainers.image.") for key in labels}
-        assert told == {"title", "description", "licenses", "version", "revision"}
+        named = {key.removeprefix("org.opencontainers.image.") for key in labels}
+        assert named == {"title", "description", "licenses", "version", "revision"}
         assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
     if name in SERVICES:
         project = tomllib.loads((FILES[name].parent / "pyproject.toml").read_text())["project"]

@@ -27,9 +27,9 @@ ELSEWHERE = {
     "client/README.md": 1_869,
     "deploy/k8s/README.md": MOST_WORDS,
     "deploy/milvus-cluster/README.md": MOST_WORDS,
-    "deploy/triton/README.md": 2_437,
+    "deploy/triton/README.md": MOST_WORDS,
 }
-"""The same outside docs/, with their most words: two are longer, and may only become shorter."""
+"""The same outside docs/, with their most words: one is longer, and may only become shorter."""
 
 
 @pytest.fixture(scope="module")

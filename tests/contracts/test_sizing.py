@@ -49,7 +49,7 @@ def test_what_the_page_says_in_words_is_computed_too() -> None:
     assert f"Below {beside} dimensions" in PAGE
 
 
-def test_a_place_that_the_page_lost_is_told() -> None:
+def test_a_place_that_the_page_lost_is_an_error() -> None:
     with pytest.raises(KeyError, match="row"):
         sizing.filled("nothing here")
 
@@ -74,9 +74,9 @@ def test_the_cluster_has_the_memory_and_the_processors_that_the_page_asks_for(na
     assert shop.memory <= nodes * memory(node) <= 1.5 * shop.memory
     assert nodes * float(node["resources"]["requests"]["cpu"]) >= shop.cores
     assert memory(values["dataNode"]) >= 3 * shop.segment * sizing.MEBIBYTE
-    told = f"{nodes * memory(node) / GB:.0f} GB, of {shop.memory / GB:.0f} needed"
+    claim = f"{nodes * memory(node) / GB:.0f} GB, of {shop.memory / GB:.0f} needed"
     text = (CLUSTER / name).read_text(encoding="utf-8")
-    assert told in text
+    assert claim in text
     assert f"{shop.store / GB:.0f} GB and the log" in text
 
 

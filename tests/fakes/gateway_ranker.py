@@ -12,7 +12,7 @@ from gateway.model.messages import Move, Reason, Vector, Versions
 from gateway.model.peers import Basis, Ranked, RankerCandidates, RankOrder, Reasoned, ReasonOrder
 from gateway.model.query import Shopper
 from servicekit.errors import ServiceError
-from sightline_rules import duplicates
+from tests.fakes import collapsing
 
 
 def part_of(order: Order, offset: int, limit: int) -> Order:
@@ -33,9 +33,9 @@ def _grouped(candidates: Candidates, rows: Sequence[int]) -> dict[int, tuple[str
     pairs = [pair for pair in candidates.same_pictures if {*pair} <= {*rows}]
     own, columns = candidates.own, candidates.columns
 
-    def products(held: Columns, which: Sequence[int]) -> list[duplicates.Candidate]:
+    def products(held: Columns, which: Sequence[int]) -> list[collapsing.Candidate]:
         return [
-            duplicates.Candidate(
+            collapsing.Candidate(
                 held.product_ids[row],
                 held.parent_ids[row] if held.parent_ids else "",
                 held.image_hashes[row] if held.image_hashes else 0,
@@ -45,7 +45,7 @@ def _grouped(candidates: Candidates, rows: Sequence[int]) -> dict[int, tuple[str
         ]
 
     count = len(own.product_ids)
-    groups = duplicates.collapse((*products(own, range(count)), *products(columns, rows)))
+    groups = collapsing.collapse((*products(own, range(count)), *products(columns, rows)))
     return {group.place - count: group.collapsed for group in groups if group.place >= count}
 
 

@@ -91,8 +91,8 @@ class FakeRetriever:
                 "no such product", reason="PRODUCT_NOT_FOUND", violations=paths if blended else ()
             )
         if key in self.cancelling:
-            told_of = FieldViolation("blend", "cancels out")
-            raise InvalidArgument("blend", reason="VECTOR_INVALID", violations=[told_of])
+            cancelled = FieldViolation("blend", "cancels out")
+            raise InvalidArgument("blend", reason="VECTOR_INVALID", violations=[cancelled])
         found = {
             item: score for item, score in self.nearest.get(key, {}).items() if item not in exclude
         }

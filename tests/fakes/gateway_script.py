@@ -48,7 +48,7 @@ class Script:
     collapsed: dict[str, list[str]] = field(default_factory=dict)
     """What a search finds to be near-duplicates, by the one that stands for them."""
     degradations: list[answer_pb2.Degradation] = field(default_factory=list)
-    """What a search lost on its way."""
+    """What a search went without."""
     rejected: dict[str | None, str] = field(default_factory=dict)
     """By the kind of a filter the path of the condition that lets no product pass."""
     scans: int = 0

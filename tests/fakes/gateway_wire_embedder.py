@@ -55,9 +55,9 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             result = embedding_service_pb2.ClassifyResult(status=failed)
         else:
             red = photo_pb2.CategoryGuess(category_path=["Wine", "Red"], probability=0.75)
-            told = photo_pb2.Classification(guesses=[red], sure=red, space_version="v1")
+            classified = photo_pb2.Classification(guesses=[red], sure=red, space_version="v1")
             result = embedding_service_pb2.ClassifyResult(
-                classification=told, subject=self._result(item).subject
+                classification=classified, subject=self._result(item).subject
             )
         return embedding_service_pb2.ClassifyResponse(results=[result])
 

@@ -22,12 +22,12 @@ from sightline.ranker.v1 import (
     ranking_service_pb2,
     ranking_service_pb2_grpc,
 )
-from sightline_rules import duplicates
+from tests.fakes import collapsing
 from tests.fakes.gateway_script import Script
 
 
 class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
-    """Ranks by similarity; for shoppers it nominates p5 and p1, for nobody p4 and p2."""
+    """Ranks by similarity; for shoppers its candidates are p5 and p1, for nobody p4 and p2."""
 
     def __init__(self, script: Script, answers: "Answers") -> None:
         self.script = script
@@ -123,9 +123,9 @@ def _grouped(request: Any, rows: list[int]) -> dict[int, tuple[str, ...]]:
     flat = list(request.same_pictures)
     pairs = [pair for pair in zip(flat[::2], flat[1::2], strict=True) if {*pair} <= {*rows}]
 
-    def products(columns: Any, which: Any, marks: Any) -> list[duplicates.Candidate]:
+    def products(columns: Any, which: Any, marks: Any) -> list[collapsing.Candidate]:
         return [
-            duplicates.Candidate(
+            collapsing.Candidate(
                 columns.product_ids[row],
                 columns.parent_ids[row] if columns.parent_ids else "",
                 columns.image_hashes[row] if columns.image_hashes else 0,
@@ -136,7 +136,7 @@ def _grouped(request: Any, rows: list[int]) -> dict[int, tuple[str, ...]]:
 
     count = len(own.product_ids)
     items = (*products(own, range(count), ()), *products(held, rows, pairs))
-    groups = duplicates.collapse(items)
+    groups = collapsing.collapse(items)
     return {group.place - count: group.collapsed for group in groups if group.place >= count}
 
 
@@ -213,7 +213,7 @@ def unpacked(data: bytes) -> list[float]:
 
 
 def _drawn(count: int) -> dict[str, Any]:
-    """What is told of an order whose first two were drawn into each other's places."""
+    """What is recorded of an order whose first two were drawn into each other's places."""
     explored = answer_pb2.Move.CAUSE_EXPLORATION
     steps = [1, -1] + [0] * (count - 2)
     moves = [[answer_pb2.Move(cause=explored, places=step)] if step else [] for step in steps]
@@ -331,7 +331,7 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
 
 
 class Profiles(profile_service_pb2_grpc.ProfileServiceServicer):
-    """Tells of everybody and everything the same."""
+    """Answers the same for everybody and everything."""
 
     def __init__(self, script: Script) -> None:
         self.script = script

@@ -62,7 +62,7 @@ class Vectors(vector_service_pb2_grpc.VectorServiceServicer):
                 "no such product",
                 reason="PRODUCT_NOT_FOUND",
                 violations=[
-                    FieldViolation(f"blend.parts[{place}].product_id", "is not in the catalogue")
+                    FieldViolation(f"blend.parts[{place}].product_id", "is not in the catalog")
                     for place in gone
                 ],
             )

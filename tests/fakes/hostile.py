@@ -57,8 +57,8 @@ def limits() -> tuple[tuple[int, int], bool]:
 
 def shout() -> None:
     """Print, as C libraries do."""
-    os.write(1, b"a stranger's words")
-    os.write(2, b"a stranger's words")
+    os.write(1, b"somebody's words")
+    os.write(2, b"somebody's words")
 
 
 def be_stillborn(*_: object) -> None:

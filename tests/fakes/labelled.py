@@ -1,5 +1,5 @@
 """Labelled photos made from a seed: each shows a product through nuisances that all products share,
-and the catalogue's camera is another one than shoppers'."""
+and the catalog's camera is another one than shoppers'."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ def labelled(
     noise: float = 3.0,
     seed: int = 0,
 ) -> Labelled:
-    """`photos` of each product by shoppers, and one of the catalogue's where `iconic`."""
+    """`photos` of each product by shoppers, and one of the catalog's where `iconic`."""
     draw = np.random.default_rng(seed)
     axes = np.linalg.qr(draw.normal(size=(FEATURES, FEATURES)))[0]
     families = 2 * draw.normal(size=(categories, SIGNAL))

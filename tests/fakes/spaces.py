@@ -41,7 +41,7 @@ def description(folder: Path) -> Description:
 
 @dataclass
 class FolderServer:
-    """Serves the models of a repository's folder when it is told to: a Triton in miniature."""
+    """Serves the models of a repository's folder when it is asked to: a Triton in miniature."""
 
     models: Path
     loaded: set[str] = field(default_factory=set)

@@ -49,7 +49,7 @@ def vectors(pixels: Pixels, dimension: int) -> Vectors:
 
 
 def vectors_of(inputs: Tensors, dimension: int) -> Vectors:
-    """Return unit vectors of whatever a model is given; a catalogue photo's are mirrored."""
+    """Return unit vectors of whatever a model is given; a catalog photo's are mirrored."""
     first, *_ = inputs.values()
     if "image" not in inputs:
         found = np.zeros((len(first), dimension), np.float32)
@@ -127,9 +127,9 @@ class FakeInference:
         """The first category and the unknown one, half and half."""
         if not self.description.categories:
             return None
-        told = np.zeros((count, self.description.categories + 1), np.float32)
-        told[:, [0, -1]] = 0.5
-        return told if self.chances is None else self.chances[:count]
+        chances = np.zeros((count, self.description.categories + 1), np.float32)
+        chances[:, [0, -1]] = 0.5
+        return chances if self.chances is None else self.chances[:count]
 
 
 @dataclass

@@ -39,7 +39,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.etags: dict[tuple[str, str], str] = {}
-        """Of acknowledged products, by catalog and id; empty = something that was not told."""
+        """Of acknowledged products, by catalog and id; empty = an answer that did not name it."""
         self.rows: dict[tuple[str, int], str] = {}
         """The etag of each decided row of KEPT's imports, by import and number; empty = refused."""
         self.updated: set[tuple[str, str]] = set()
@@ -146,7 +146,7 @@ class Ledger:
     def _updates(self, request: UpdateProductsRequest, answer: Answer) -> None:
         products = [(KEPT, update.product.product_id) for update in request.updates]
         if answer.code != "OK":
-            self._doubt(products, answer)
+            self._undecide(products, answer)
             return
         response = _parsed(UpsertProductsResponse(), answer)
         for product, result in zip(products, response.results, strict=True):
@@ -159,7 +159,7 @@ class Ledger:
     def _offers(self, request: UpdateOffersRequest, answer: Answer) -> None:
         products = [(KEPT, offer.product_id) for offer in request.offers]
         if answer.code != "OK":
-            self._doubt(products, answer)
+            self._undecide(products, answer)
             return
         response = _parsed(UpdateOffersResponse(), answer)
         for product, offer, status in zip(products, request.offers, response.statuses, strict=True):
@@ -168,7 +168,7 @@ class Ledger:
             if status.code == 0 or status.code in _OPEN:
                 self.etags[product] = ""
 
-    def _doubt(self, products: Iterable[tuple[str, str]], answer: Answer) -> None:
+    def _undecide(self, products: Iterable[tuple[str, str]], answer: Answer) -> None:
         """A change of known products that was not answered was made, or was not."""
         if _undecided(answer):
             self.etags |= {product: "" for product in products if product in self.etags}

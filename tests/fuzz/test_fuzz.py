@@ -154,8 +154,8 @@ def test_updates_change_what_is_expected_and_offers_too() -> None:
     assert ledger.updated == {(KEPT, "a")}
     assert ledger.etags == {(KEPT, "a"): "new", (KEPT, "b"): "e1", (KEPT, "c"): "e2"}
     offers = UpdateOffersRequest(catalog_id=KEPT, offers=[Offer(product_id=name) for name in "bc"])
-    told = UpdateOffersResponse(statuses=[bad, good]).SerializeToString()
-    answer = Answer("OK", "", b"", (told,))
+    partly = UpdateOffersResponse(statuses=[bad, good]).SerializeToString()
+    answer = Answer("OK", "", b"", (partly,))
     ledger.record(named("UpdateOffers"), offers.SerializeToString(), answer)
     assert set(ledger.offers) == {(KEPT, "c")}
     assert ledger.etags == {(KEPT, "a"): "new", (KEPT, "b"): "e1", (KEPT, "c"): ""}

@@ -20,9 +20,9 @@ from tests.live.two_shops import (
     BESIDE,
     COOKIE,
     ISOLATED,
+    NEWCOMER,
     ONLY_HERE,
     PHOTOS,
-    STRANGER,
     Shops,
     beside,
     event,
@@ -119,20 +119,20 @@ async def test_one_id_names_an_event_in_each_shop(ranker: grpc.aio.Channel) -> N
     assert await events_of(ranker, BESIDE, user_id=ANN) == []
 
 
-async def test_each_shop_recommends_to_strangers_what_is_popular_there(
+async def test_each_shop_recommends_to_newcomers_what_is_popular_there(
     isolated: SightlineClient, beside: SightlineClient
 ) -> None:
-    assert (await titles(isolated, user=STRANGER))[0] == "isolated p0"
-    assert (await titles(beside, user=STRANGER))[0] == "beside p4"
+    assert (await titles(isolated, user=NEWCOMER))[0] == "isolated p0"
+    assert (await titles(beside, user=NEWCOMER))[0] == "beside p4"
 
 
-async def test_a_customer_of_one_shop_is_a_stranger_in_the_other(
+async def test_a_customer_of_one_shop_is_a_newcomer_in_the_other(
     isolated: SightlineClient, beside: SightlineClient
 ) -> None:
     here = await isolated.recommend(user=ANN, page_size=50)
     assert {part.name for one in here.results for part in one.parts} >= {"taste", "session"}
     known = await beside.recommend(user=ANN, page_size=50)
-    unknown = await beside.recommend(user=STRANGER, page_size=50)
+    unknown = await beside.recommend(user=NEWCOMER, page_size=50)
     assert [(one.product.product_id, one.parts) for one in known.results] == [
         (one.product.product_id, one.parts) for one in unknown.results
     ]
@@ -170,7 +170,7 @@ async def test_a_purge_in_one_shop_leaves_the_others_events_and_popularity(
         await client.write_events(
             [event(client.catalog, name, EventType.CLICK, "p3", user="gone") for name in names]
         )
-    before = await beside.recommend(user=STRANGER, page_size=50)
+    before = await beside.recommend(user=NEWCOMER, page_size=50)
     purge = await isolated.purge_events(product_id="p3", user="gone", force=True)
     assert purge.event_count == 2
     assert purge.job is not None
@@ -179,7 +179,7 @@ async def test_a_purge_in_one_shop_leaves_the_others_events_and_popularity(
     assert ended.state is JobState.SUCCEEDED
     assert await events_of(ranker, ISOLATED, user_id="gone") == []
     assert len(await events_of(ranker, BESIDE, user_id="gone")) == 2
-    after = await beside.recommend(user=STRANGER, page_size=50)
+    after = await beside.recommend(user=NEWCOMER, page_size=50)
     assert [one.parts for one in after.results] == [one.parts for one in before.results]
 
 
@@ -214,9 +214,9 @@ async def test_a_job_is_seen_and_stopped_by_its_own_shop_only(
 async def test_a_page_of_one_shops_answer_is_refused_in_the_other(
     isolated: SightlineClient, beside: SightlineClient
 ) -> None:
-    answer = await isolated.recommend(user=STRANGER, page_size=1)
+    answer = await isolated.recommend(user=NEWCOMER, page_size=1)
     assert answer.next_page_token
-    again = {"user": STRANGER, "page_size": 1, "page_token": answer.next_page_token}
+    again = {"user": NEWCOMER, "page_size": 1, "page_token": answer.next_page_token}
     assert await refusal(beside.recommend(**again)) == "PAGE_TOKEN_INVALID"  # type: ignore[arg-type]
     second = await isolated.recommend(**again)  # type: ignore[arg-type]
     assert second.results[0].rank == 2

@@ -19,10 +19,10 @@ from tests.live.two_shops import (
     BESIDE,
     COOKIE,
     ISOLATED,
+    NEWCOMER,
     ONLY_HERE,
     PHOTOS,
     SHARED,
-    STRANGER,
     Shops,
     beside,
     isolated,
@@ -41,7 +41,7 @@ async def test_metrics_name_neither_products_nor_people_and_tell_the_shops_apart
     assert len(ports) == 7
     text = "\n".join([await asyncio.to_thread(scraped, port) for port in ports])
     values = set(re.findall(r'="([^"]*)"', text))
-    secrets = {ANN, STRANGER, COOKIE, ONLY_HERE, *SHARED, shops.model, shops.job.job_id}
+    secrets = {ANN, NEWCOMER, COOKIE, ONLY_HERE, *SHARED, shops.model, shops.job.job_id}
     assert not values & secrets
     assert not {value for value in values if hashlib.sha256(PHOTOS[10]).hexdigest() in value}
     labelled = set(re.findall(r'catalog="([^"]*)"', text))
@@ -104,7 +104,7 @@ def of(found: Mapping[Figure, float], catalog: str) -> dict[Figure, float]:
 
 
 def calls(found: Mapping[Figure, float], method: str, code: str) -> float:
-    """How many of the gateway's calls of the catalogue ended with a code."""
+    """How many of the gateway's calls of the catalog ended with a code."""
     wanted = {("method", f"sightline.gateway.v1.CatalogService/{method}"), ("code", code)}
     return sum(
         value

@@ -97,7 +97,7 @@ async def stored_products(client: SightlineClient) -> dict[str, str]:
             return {product.product_id: product.etag async for product in client.list_products()}
         except Unavailable:
             await asyncio.sleep(0.25)
-    raise TimeoutError("the catalogue does not come back")
+    raise TimeoutError("the catalog does not come back")
 
 
 async def found_by_its_own_photo(client: SightlineClient, product_ids: list[str]) -> None:

@@ -128,7 +128,7 @@ async def test_the_life_of_a_collection(index: MilvusIndex, name: str, place: Pl
     assert await index.state(name) is CollectionState.LOADED
     assert await index.count(name) == 40
     await every_write_is_seen_by_the_next_search(index, name, given)
-    await a_scan_tells_rows_by_range(index, name, given)
+    await a_scan_finds_rows_by_range(index, name, given)
     await a_search_merges_its_vectors(index, name, given)
     await index.flush(name)
     assert (await newest(index, name, given[7].vector, 1))[0].row_id == given[7].row_id
@@ -156,7 +156,7 @@ async def every_write_is_seen_by_the_next_search(
         assert {hit.row_id for hit in found} == {row.row_id for row in given}
 
 
-async def a_scan_tells_rows_by_range(index: MilvusIndex, name: str, given: list[IndexRow]) -> None:
+async def a_scan_finds_rows_by_range(index: MilvusIndex, name: str, given: list[IndexRow]) -> None:
     low, high = given[10].row_id, given[20].row_id
     held = await index.scan(name, low, high)
     assert held == {row.row_id: row.seq for row in given[10:20]}
@@ -201,7 +201,7 @@ async def test_a_filter_passes_what_the_rules_pass(index: MilvusIndex, name: str
     What the columns can't say passes every row, so what is expected of an engine is what the
     compiled filter says, no row more.
     """
-    chance, told = random.Random(7), 0
+    chance, parted = random.Random(7), 0
     given = [replace(row, facts=facts(chance)) for row in rows(400)]
     await index.create(name, DIMENSION)
     await index.upsert(name, given[:200])
@@ -210,15 +210,15 @@ async def test_a_filter_passes_what_the_rules_pass(index: MilvusIndex, name: str
     assert len(await newest(index, name, given[0].vector, 1_000)) == 400
     for _ in range(120):
         asked = check(condition(chance))
-        latest = not told  # the first waits until all rows are there, for all that follow
+        latest = not parted  # the first waits until all rows are there, for all that follow
         vector = [given[0].vector]
         hits = await index.search(name, vector, asked, len(given), None, latest=latest)
         found = {hit.row_id for hit in hits}
         expected = {row.row_id for row in given if passes(asked, row.facts)}
         assert expected <= found, filters.compile_filter(asked)
         assert found == {row.row_id for row in given if said(asked, row)}
-        told += 0 < len(expected) < len(given)
-    assert told > 40, "too few filters tell products apart"
+        parted += 0 < len(expected) < len(given)
+    assert parted > 40, "too few filters set products apart"
 
 
 def similarities(vectors: Floats, query: Floats, metric: Metric) -> Floats:
@@ -265,8 +265,8 @@ async def _measure(index: MilvusIndex, name: str, parameters: IndexParameters) -
         hits = await searched(index, name, query.vector, top, parameters)
         expected = similarities(vectors, query.vector, parameters.metric)
         by_id = {row.row_id: value for row, value in zip(given, expected, strict=True)}
-        told = [by_id[hit.row_id] for hit in hits]
-        assert [hit.similarity for hit in hits] == pytest.approx(told, abs=1e-4), parameters
+        computed = [by_id[hit.row_id] for hit in hits]
+        assert [hit.similarity for hit in hits] == pytest.approx(computed, abs=1e-4), parameters
         assert hits == sorted(hits, key=lambda hit: -hit.similarity)
         least = np.sort(expected)[-top] - 1e-4
         shares.append(sum(hit.similarity >= least for hit in hits) / top)
@@ -313,7 +313,7 @@ async def test_partitions_by_top_category_answer_as_one_would(
 
 @pytest.mark.parametrize("shape", [2, SHAPE])
 async def test_slices_are_parts_of_the_whole(index: MilvusIndex, name: str, shape: int) -> None:
-    """Also of a collection that is older than the column which tells them."""
+    """Also of a collection that is older than the column that names them."""
     given, asked = of_kinds(60), Comparison("category", Operator.EQUAL, "Wine")
     older = shaped(name, shape)
     found: list[str] = []
@@ -337,8 +337,8 @@ async def test_an_engine_says_whether_it_compares_under_narrow_filters(
     if place.process is None:
         pytest.skip("NOT MEASURED: the engine at MILVUS_URI may be any")
     # On a busy machine it may be asked in vain: it has 0.2 s, so that no search waits for it.
-    *_, told = [await index.compares() for _ in range(20)]
-    assert told is (place.process.name != "Milvus Lite")
+    *_, compares = [await index.compares() for _ in range(20)]
+    assert compares is (place.process.name != "Milvus Lite")
 
 
 async def searched(
@@ -352,7 +352,7 @@ async def searched(
 async def test_acknowledged_rows_survive_a_kill(
     index: MilvusIndex, name: str, place: Place
 ) -> None:
-    """Four writers, then kill -9; meanwhile the loss is told at once."""
+    """Four writers, then kill -9; meanwhile the loss is reported at once."""
     if place.process is None:
         pytest.skip("NOT MEASURED: the engine at MILVUS_URI is not ours to kill")
     await index.create(name, DIMENSION, EXACT)

@@ -148,7 +148,7 @@ async def test_the_engine_passes_what_the_rules_pass(tmp_path: Path) -> None:
         await index.upsert("filters", rows[: ROWS // 2])
         await index.flush("filters")  # half of the rows in a file, half in memory
         await index.upsert("filters", rows[ROWS // 2 :])
-        told = 0
+        parted = 0
         for asked in [*EXTREME, *(condition(chance) for _ in range(ROUNDS))]:
             check(asked)
             hits = await index.search("filters", [rows[0].vector], asked, ROWS, None)
@@ -157,6 +157,6 @@ async def test_the_engine_passes_what_the_rules_pass(tmp_path: Path) -> None:
             assert expected <= found, filters.compile_filter(asked)
             again = {row.row_id for row in rows if row.row_id in found and passes(asked, row.facts)}
             assert again == expected
-            told += 0 < len(expected) < ROWS
-        assert told > ROUNDS / 3, "too few filters tell products apart"
+            parted += 0 < len(expected) < ROWS
+        assert parted > ROUNDS / 3, "too few filters split the products"
         await index.close()

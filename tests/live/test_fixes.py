@@ -28,6 +28,8 @@ SHOP = [wine.id for wine in WINES[:8]]
 PHOTOS = WINES[0].image.parent
 BUYERS = 24
 OTHER = "fixes-empty"
+RECONNECTING = "try again in a moment"
+"""What a Fix says while the gateway may still be about to reconnect."""
 
 
 def flat(text: str) -> str:
@@ -213,7 +215,7 @@ def record(suite: Suite, name: str) -> Iterator[sqlite3.Connection]:
         yield database
 
 
-def test_a_catalog_that_is_none_is_told_from_one_that_is(hands: Hands) -> None:
+def test_a_catalog_that_does_not_exist_is_not_taken_for_one_that_does(hands: Hands) -> None:
     said = Hands(hands.gateway, hands.folder, "nowhere").run("products", "list", code=1)
     assert commands(fixes(said)) == ["sightline config check"]
     default = Hands(hands.gateway, hands.folder, "default")
@@ -231,7 +233,7 @@ def test_status_names_what_is_down(hands: Hands, suite: Suite) -> None:
         assert "ranker does not answer" in flat(found)
     finally:
         suite.start("ranker")
-    until_it_works(hands, "models", "list")
+    typed_until(hands, "models", "list", before=RECONNECTING)
     assert "ranker does not answer" not in hands.run("doctor")
 
 
@@ -246,7 +248,7 @@ def test_status_names_what_is_down_when_nothing_can_be_recommended(
         assert "retriever" in hands.run("status", code=1)
     finally:
         suite.start("retriever")
-    until_it_works(hands, "recommend", "--image", str(WINES[0].image))
+    typed_until(hands, "recommend", "--image", str(WINES[0].image), before=RECONNECTING)
 
 
 def test_the_help_that_a_refused_filter_points_to_has_the_fields(hands: Hands) -> None:
@@ -296,33 +298,27 @@ def test_a_photo_that_was_lost_is_named_and_comes_back_with_its_product(
             path.unlink()
     finally:
         suite.start("retriever-worker")
-    said = doctor_until(shop, "1 photos or texts could not be embedded", code=1)
+    said = typed_until(shop, "doctor", expected="1 photos or texts could not be embedded", code=1)
     assert commands(fixes(said)) == ["sightline products import FILE"]
     assert photo in suite.log("retriever-worker").read_text()
     shop.run("products", "import", "lost.csv", "--images", str(PHOTOS))
     shop.run("products", "status", "--wait", "--timeout", "60")
     assert "0 could not" in flat(shop.run("products", "status"))
-    doctor_until(shop, "Nothing is wrong", code=0)
+    typed_until(shop, "doctor", expected="Nothing is wrong")
 
 
-def until_it_works(hands: Hands, *arguments: str) -> None:
-    """Type it again and again, as its Fix says: the gateway may still be about to reconnect."""
-    until = time.monotonic() + SECONDS
+def typed_until(
+    hands: Hands, *arguments: str, expected: str = "", code: int = 0, before: str = ""
+) -> str:
+    """Type a command until it prints what is expected and exits with `code`; what it printed.
+
+    `before`: what its error has to say as long as it does not.
+    """
+    end = time.monotonic() + SECONDS
     while True:
         process = hands.start(*arguments)
         out, err = process.communicate(timeout=100)
-        if process.returncode == 0:
-            return
-        assert "try again in a moment" in flat(err), out + err
-        assert time.monotonic() < until, out + err
-
-
-def doctor_until(hands: Hands, expected: str, *, code: int) -> str:
-    """What the doctor says, once that is as expected."""
-    until = time.monotonic() + SECONDS
-    while True:
-        process = hands.start("doctor")
-        out, err = process.communicate(timeout=100)
         if expected in flat(out) and process.returncode == code:
             return out
-        assert time.monotonic() < until, out + err
+        assert before in flat(err), out + err
+        assert time.monotonic() < end, out + err

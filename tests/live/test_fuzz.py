@@ -10,7 +10,7 @@ from tests.fuzz.model import Plan, Verdict
 from tests.fuzz.run import run
 
 TRITON_GAVE_UP = {"no process died", "memory of triton"}
-"""What can't be told where Triton ended by itself; all else has to be measured, and to hold."""
+"""What can't be judged where Triton ended by itself; all else has to be measured, and to hold."""
 
 
 async def test_rubbish_breaks_nothing(suite: Suite, tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.corpus import clustered
-from bench.engines import SERVER
-from bench.search import measured
-from bench.search_report import LEAST_FILTERED, LEAST_PLAIN
+from bench.cases.search import measured
+from bench.cases.search_report import LEAST_FILTERED, LEAST_PLAIN
+from bench.datasets.corpus import clustered
+from bench.harness.engines import SERVER
 
 
 def test_recall_holds_under_every_filter() -> None:

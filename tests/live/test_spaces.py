@@ -75,11 +75,11 @@ async def _a_head_that_learned_little_is_sure_of_nothing(
     client: SightlineClient, wines: Sequence[Wine]
 ) -> None:
     """One photo of each wine does not show what a category is, and the chances say so."""
-    told = [await client.classify(wine.image) for wine in wines[:5]]
-    named = [each.guesses[0].category_path for each in told]
+    classified = [await client.classify(wine.image) for wine in wines[:5]]
+    named = [each.guesses[0].category_path for each in classified]
     right = [one == wine.category_path for one, wine in zip(named, wines, strict=False)]
     assert sum(right) >= 4, named  # all five, 2026-11; 53% of the wines are red
-    for each in (*told, await client.classify(_noise())):
+    for each in (*classified, await client.classify(_noise())):
         assert each.guesses[0].probability < 0.5
         assert each.sure is None
     assert [each async for each in client.list_products(doubted_only=True)] == []

@@ -98,14 +98,14 @@ class Desk:
 
 def transcript(name: str) -> list[tuple[str, list[str]]]:
     """The commands of a page, each with the lines that it is shown to print."""
-    told: list[tuple[str, list[str]]] = []
+    typed: list[tuple[str, list[str]]] = []
     for kind, block in BLOCK.findall((TUTORIALS / name).read_text()):
         for line in block.splitlines() if kind == "console" else ():
             if line.startswith("$ "):
-                told.append((line[2:], []))
+                typed.append((line[2:], []))
             else:
-                told[-1][1].append(line)
-    return told
+                typed[-1][1].append(line)
+    return typed
 
 
 def bare(line: str) -> str:
@@ -144,14 +144,14 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         made.shell("make down")
 
 
-def test_the_first_hour_goes_as_it_is_told(desk: Desk) -> None:
+def test_the_first_hour_goes_as_the_page_shows_it(desk: Desk) -> None:
     typed = transcript(FIRST_HOUR)
     assert len(typed) > 10
     assert said_to_fix(desk.shell("sightline status", code=1)) == [typed[0][0]]
     for command, expected in typed:
         printed = desk.shell(command)
-        told = "\n".join(expected)
-        assert shown(expected, printed), f"$ {command}\n{told}\n--- prints\n{printed}"
+        wanted = "\n".join(expected)
+        assert shown(expected, printed), f"$ {command}\n{wanted}\n--- prints\n{printed}"
 
 
 def test_a_suite_that_lost_a_part_is_started_anew_elsewhere_if_need_be(desk: Desk) -> None:

@@ -39,7 +39,7 @@ SERVICES = {
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_a_stranger_finds_every_service_and_each_is_healthy(
+async def test_reflection_lists_every_service_and_each_is_healthy(
     suite: Suite, service: str
 ) -> None:
     async with grpc.aio.insecure_channel(suite.addresses()[service]) as channel:

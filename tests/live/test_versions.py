@@ -40,14 +40,14 @@ async def test_the_suite_embeds_into_two_versions_and_its_default_one_is_the_sho
     async with SightlineClient(gateway) as client:
         status = await client.status()
     assert status.embedder_space_version == spaces[0].version
-    told = [(each.model, each.version, each.default) for each in status.embedder_spaces]
-    assert told == [(each.model, each.version, each.default_version) for each in listed]
+    shown = [(each.model, each.version, each.default) for each in status.embedder_spaces]
+    assert shown == [(each.model, each.version, each.default_version) for each in listed]
 
 
 async def test_a_new_model_is_rolled_out_while_shoppers_ask(gateway: str) -> None:
     """As `make demo-upgrade` does it, with fewer wines and less time between the steps."""
     wines, ratings = load_wines()[:12], load_ratings()
-    told: list[Moment] = []
+    moments: list[Moment] = []
     async with SightlineClient(gateway, catalog="upgraded", timeout=30) as client:
         await loading.import_wines(client, wines)
         await loading.import_ratings(client, ratings)
@@ -60,11 +60,11 @@ async def test_a_new_model_is_rolled_out_while_shoppers_ask(gateway: str) -> Non
             ratings,
             version="efficientnet_lite2",
             steady_seconds=0.5,
-            tell=told.append,
+            tell=moments.append,
         )
     assert faults(played) == ()
     assert {kind for kind, _ in counts(played.seen)} == {"photo", "product", "user"}
-    steps = [moment.told.partition(":")[0] for moment in told]
+    steps = [moment.told.partition(":")[0] for moment in moments]
     for step in ("create", "backfill", "verify", "activate", "rolled back", "again"):
         assert step in steps
     assert [moment.told for moment in first_answers(played)] == [

@@ -117,7 +117,7 @@ async def test_a_reason_names_the_wine_that_was_looked_at(
         assert all(one.text.startswith(words) and seen.title in one.text for one in named)
 
 
-async def test_each_wine_that_is_not_shown_is_told_why(
+async def test_each_wine_that_is_not_shown_has_a_reason(
     client: SightlineClient, wines: tuple[Wine, ...]
 ) -> None:
     first, *others = wines
@@ -137,8 +137,8 @@ async def test_each_wine_that_is_not_shown_is_told_why(
 
     answer = await client.recommend(image=first.image, page_size=100)
     shown, last = answer.results[0], answer.results[-1]
-    told = await outcome(shown.product.product_id)
-    assert (told.outcome, told.rank) == (Outcome.SHOWN, 1)
+    best = await outcome(shown.product.product_id)
+    assert (best.outcome, best.rank) == (Outcome.SHOWN, 1)
     behind = await outcome(last.product.product_id)
     assert (behind.outcome, behind.rank) == (Outcome.OUTRANKED, last.rank)
     assert behind.score is not None

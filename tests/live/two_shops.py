@@ -28,7 +28,7 @@ ISOLATED, BESIDE = "isolated", "beside"
 PHOTOS = [path.read_bytes() for path in sorted((HERE / "images").glob("*.jpg"))[:12]]
 SHARED = ("p0", "p1", "p2", "p3", "p4")
 ONLY_HERE = "only-in-isolated"
-ANN, STRANGER, COOKIE = "ann", "a-stranger", "cookie"
+ANN, NEWCOMER, COOKIE = "ann", "a-newcomer", "cookie"
 
 
 def products(catalog: str) -> list[Product]:

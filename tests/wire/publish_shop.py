@@ -155,7 +155,7 @@ class Shop:
     async def visit(self) -> str:
         """The shopper looks at three products and hides the best of the rest; its id."""
         await self._append(*((event_pb2.EVENT_TYPE_VIEW, item) for item in PRODUCTS[:3]))
-        hidden = next(item for item in await self.nominees() if item not in PRODUCTS[:3])
+        hidden = next(item for item in await self.generated() if item not in PRODUCTS[:3])
         await self._append((event_pb2.EVENT_TYPE_HIDE, hidden))
         return hidden
 
@@ -183,12 +183,12 @@ class Shop:
         assert listing.branch is Branch.COLLABORATIVE
         return list(listing.columns.product_ids)
 
-    async def nominees(self) -> list[str]:
+    async def generated(self) -> list[str]:
         """What the serving model itself names."""
-        nominees = await self.deps.peers.ranker.generate(
+        candidates = await self.deps.peers.ranker.generate(
             "default", SHOPPER, "", top_k=200, exclude=()
         )
-        return list(nominees.product_ids)
+        return list(candidates.product_ids)
 
     async def search(self, version: str, **fields: object) -> dict[str, float]:
         """The products best for a shopper by a model, with their scores."""

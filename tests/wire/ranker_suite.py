@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +12,19 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ranker.__main__ import bindings, open_key
+from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import Catalog
+from ranker.events import export, purge
 from ranker.models.live import LiveModels
 from ranker.record.answers import AnswerLog, AnswerQueue
 from ranker.record.models import ModelRegistry
+from ranker.record.selections import SelectionRecord
 from ranker.record.tables import JOBS, MIGRATIONS
-from ranker.settings import RankerSettings, TrainSettings, WorkerSettings
+from ranker.settings import RankerSettings, TrainSettings
 from ranker.training.job import Workshop
 from ranker.training.job import run as run_training
-from ranker.workers.jobs import train_command, work
+from ranker.workers.jobs import Do, train_command, trainings, work
 from servicekit.channel import connect
 from servicekit.errors import ServiceError
 from servicekit.jobs import Jobs, now_micros
@@ -84,7 +88,7 @@ class Suite:
         )
         return await self.ranking.Rank(request)
 
-    async def nominate(self, **fields):
+    async def generate(self, **fields):
         return await self.ranking.Nominate(ranking_service_pb2.NominateRequest(**fields))
 
     async def train(self, **fields) -> job_pb2.Job:
@@ -162,15 +166,30 @@ async def suite(
     database.close()
 
 
+@asynccontextmanager
+async def at_work(suite: Suite, exported_to: str = "exports") -> AsyncIterator[None]:
+    """A worker that does all kinds of jobs but publications."""
+    stop, jobs = asyncio.Event(), Jobs(suite.database, JOBS)
+    selections = SelectionRecord(suite.database)
+    exports = ExportStore(str(suite.folder / exported_to))
+    does: dict[str, Do] = {
+        **trainings(jobs, train_command, stop),
+        purge.PURGE: lambda job: purge.run(job, selections, jobs, stop),
+        export.EXPORT: lambda job: export.run(
+            job, selections, exports.folder(job.catalog_id, job.id), jobs, stop
+        ),
+    }
+    task = asyncio.create_task(work(jobs, does, 30.0, 0.02, stop))
+    yield
+    stop.set()
+    await task
+
+
 @pytest.fixture
 async def working(suite: Suite) -> AsyncIterator[Suite]:
     """The same with a worker."""
-    stop = asyncio.Event()
-    jobs = Jobs(suite.database, JOBS)
-    task = asyncio.create_task(work(jobs, train_command, WorkerSettings(poll_seconds=0.05), stop))
-    yield suite
-    stop.set()
-    await task
+    async with at_work(suite):
+        yield suite
 
 
 def event(product_id: str = "r0", what: str = "VIEW", ago: int = 0, **fields) -> event_pb2.Event:

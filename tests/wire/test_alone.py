@@ -112,7 +112,7 @@ def test_nothing_of_it_leads_back_to_the_sources(alone: Alone) -> None:
     assert (packages / "sightline" / alone.service / "v1").is_dir()
 
 
-def test_it_starts_alone_is_healthy_and_ends_when_told_to(alone: Alone, tmp_path: Path) -> None:
+def test_it_starts_alone_is_healthy_and_ends_on_a_signal(alone: Alone, tmp_path: Path) -> None:
     with started(alone, tmp_path) as (process, port):
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             health = health_pb2_grpc.HealthStub(channel)

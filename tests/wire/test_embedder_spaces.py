@@ -176,8 +176,8 @@ async def fitted_spaces_belong_to_their_catalogs(served: Served) -> None:
     assert "256 tokens" in text.preprocessing
     assert listed[LITE0].default_version
     item = pb.EmbedItem(image=WINES[0].read_bytes(), space_version=wine.version)
-    (stranger,) = await served.embed(item, catalog="beer")
-    assert reason(stranger) == "SPACE_VERSION_UNAVAILABLE"
+    (elsewhere,) = await served.embed(item, catalog="beer")
+    assert reason(elsewhere) == "SPACE_VERSION_UNAVAILABLE"
 
 
 async def every_answer_shows_to_be_whole(served: Served) -> None:
@@ -185,9 +185,9 @@ async def every_answer_shows_to_be_whole(served: Served) -> None:
         described = await served.triton.inference(model).describe()
         given = blank(described)
         result = await served.triton.infer(model, given, "7")
-        told = sorted({output.name for output in result.get_response().outputs} - {CHECKSUM})
+        reported = sorted({output.name for output in result.get_response().outputs} - {CHECKSUM})
         contents = [given[name].tobytes() for name in sorted(given)]
-        contents += [result.as_numpy(name).tobytes() for name in told]
+        contents += [result.as_numpy(name).tobytes() for name in reported]
         expected = zlib.crc32(b"7" + b"".join(contents))
         assert result.as_numpy(CHECKSUM).tolist() == [[expected]], model
 
@@ -223,9 +223,9 @@ async def a_box_is_what_is_looked_at(served: Served) -> None:
     whole, same, part, subject, bad = await served.embed(*items)
     assert values(whole) @ values(same) == pytest.approx(1, abs=1e-6)
     assert 0.2 < values(whole) @ values(part) < 0.99
-    told = subject.subject.box
-    assert 0 <= told.left < told.right <= 1
-    again = pb.EmbedItem(image=photo, box=told)
+    reported = subject.subject.box
+    assert 0 <= reported.left < reported.right <= 1
+    again = pb.EmbedItem(image=photo, box=reported)
     (given,) = await served.embed(again)
     assert values(subject) @ values(given) > 0.97, "its own box, decoded at another size"
     assert reason(bad) == "BOX_INVALID"
@@ -279,21 +279,21 @@ async def photos_are_classified_by_the_newest_space(served: Served) -> None:
     logits = np.append(vector[0] @ head.weights + head.biases, head.unknown)
     chances = np.exp(logits - logits.max())
     chances /= chances.sum()
-    told = good.classification
+    reported = good.classification
     best = np.argsort(-chances[:-1])[:2]
-    assert [tuple(guess.category_path) for guess in told.guesses] == [
+    assert [tuple(guess.category_path) for guess in reported.guesses] == [
         fitted.PATHS[place] for place in best
     ]
-    assert [guess.probability for guess in told.guesses] == pytest.approx(
+    assert [guess.probability for guess in reported.guesses] == pytest.approx(
         chances[best].tolist(), abs=1e-3
     )
-    assert told.unknown_probability == pytest.approx(chances[-1], abs=1e-3)
+    assert reported.unknown_probability == pytest.approx(chances[-1], abs=1e-3)
     version = (await served.listed())[served.wine.name].version
-    assert told.space_version == version
+    assert reported.space_version == version
     item = pb.EmbedItem(image=photo, space_version=version, views=1, classify=True)
     (embedded,) = await served.embed(item)
     assert len(embedded.classification.guesses) == 3
-    assert embedded.classification.guesses[0] == told.guesses[0]
+    assert embedded.classification.guesses[0] == reported.guesses[0]
 
 
 async def peers_hear_what_photos_are_of(served: Served) -> None:
@@ -316,8 +316,8 @@ async def peers_hear_what_photos_are_of(served: Served) -> None:
         caller = Caller(Peer.EMBEDDER, reserve=0.02, longest=20)
         asking = GatewaysClient(channel, caller)
         signal = Signal(ALONE, SignalKind.IMAGE, image=photo, find_subject=True)
-        told, subject = await asking.classify("wine", signal, 20)
-        assert (told.space_version, len(told.guesses)) == (version, len(fitted.PATHS))
+        reported, subject = await asking.classify("wine", signal, 20)
+        assert (reported.space_version, len(reported.guesses)) == (version, len(fitted.PATHS))
         assert subject is not None
         with pytest.raises(ServiceError) as caught:
             await asking.classify("beer", replace(signal, image=b"no photo"), 20)

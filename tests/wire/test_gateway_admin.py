@@ -26,7 +26,7 @@ from tests.wire.gateway_calls import refused, suite
 __all__ = ["suite"]  # fixtures
 
 
-async def test_status_tells_of_every_component(suite):
+async def test_status_shows_every_component(suite):
     state = await suite.admin.GetStatus(admin_service_pb2.GetStatusRequest())
 
     assert [(item.component, item.status.code) for item in state.components] == [

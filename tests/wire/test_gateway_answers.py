@@ -114,7 +114,7 @@ async def test_a_photo_by_its_address_is_answered_as_the_photo_is(suite):
     assert [item.product.product_id for item in found.results] == BY_SIMILARITY
 
 
-async def test_a_shoppers_nominees_join_the_photos_candidates(suite):
+async def test_a_shoppers_candidates_join_the_photos_candidates(suite):
     answer = await suite.recommendation.Recommend(photo(shopper=ANN, session_id="s1"))
 
     branches = {item.product.product_id: list(item.branches) for item in answer.results}

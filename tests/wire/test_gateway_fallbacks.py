@@ -96,7 +96,7 @@ async def test_a_list_of_the_newest_products_without_end_is_not_read_for_ever(su
     assert answer.results
 
 
-async def test_index_lost_nominees_are_looked_up_in_the_record(suite):
+async def test_index_lost_generated_candidates_are_looked_up_in_the_record(suite):
     suite.retriever.script.errors["Search"] = Unavailable("engine", reason="INDEX_UNAVAILABLE")
     answer = await suite.recommendation.Recommend(photo(shopper=ANN))
 
@@ -105,7 +105,7 @@ async def test_index_lost_nominees_are_looked_up_in_the_record(suite):
     assert not answer.HasField("freshness")
 
 
-async def test_what_stands_in_for_the_index_is_told_and_is_no_other_loss(suite):
+async def test_what_stands_in_for_the_index_is_reported_and_is_no_other_loss(suite):
     stands_in = answer_pb2.Degradation(
         stage="index",
         cause=answer_pb2.Degradation.CAUSE_INDEX_UNAVAILABLE,
@@ -128,7 +128,7 @@ async def test_a_peers_mistake_is_a_loss_and_not_the_callers(suite):
 
 
 @pytest.mark.parametrize("everything", [False, True])
-async def test_with_nothing_left_the_caller_is_told_when_to_try_again(suite, everything):
+async def test_with_nothing_left_the_caller_learns_when_to_try_again(suite, everything):
     await suite.retriever.down()
     if everything:
         await suite.embedder.down()

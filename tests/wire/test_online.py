@@ -5,13 +5,14 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
 
 from ranker.adapters.model_store import ModelStore
-from ranker.settings import WorkerSettings
+from ranker.feedback import health
 from ranker.workers.health import Watch
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2
@@ -95,7 +96,7 @@ async def test_what_an_answer_led_to_is_counted_exactly(shop: Shop) -> None:
     )
 
 
-async def test_a_strangers_token_joins_nothing_and_is_kept(shop: Shop) -> None:
+async def test_a_foreign_token_joins_nothing_and_is_kept(shop: Shop) -> None:
     answer = await shop.recommend()
     token, (item, *_) = answer.attribution_token, products(answer)
     before = outcomes()
@@ -145,10 +146,10 @@ async def test_a_purchase_counts_within_its_window(suite: Suite) -> None:
     record.versions.model_version = "m1"
     request = answer_service_pb2.RecordAnswersRequest(answers=[record])
     await suite.answers.RecordAnswers(request)
-    told = [event("r0", "IMPRESSION", ago=5 * DAYS), event("r0", "PURCHASE", ago=2 * DAYS)]
-    for one in told:
+    events = [event("r0", "IMPRESSION", ago=5 * DAYS), event("r0", "PURCHASE", ago=2 * DAYS)]
+    for one in events:
         one.answer_id = "a"
-    await suite.append(*told)
+    await suite.append(*events)
 
     long, short = [
         await suite.models.GetOnlineReport(pb.GetOnlineReportRequest(conversion_days=days))
@@ -170,7 +171,8 @@ async def test_what_a_worker_found_is_in_the_report(shop: Shop, tmp_path: Path) 
     answer = await shop.recommend()
     await shop.write(answer, *(("IMPRESSION", item) for item in products(answer)))
     store = ModelStore(str(tmp_path / "models"))
-    await Watch(WorkerSettings(), shop.ranker.database, store).look()
+    compared = partial(health.windows, days=7, reference_days=28)
+    await Watch(shop.ranker.database, store, ("default",), 3600, compared).look()
     found = (await shop.report()).health
     assert found.compute_time.seconds > found.start_time.seconds > found.reference_time.seconds
     assert [one.policy for one in found.policies] == ["served", "raw_score"]
@@ -195,7 +197,7 @@ async def test_a_time_out_of_range_is_refused(shop: Shop, fields, field: str) ->
 
 
 @pytest.mark.parametrize("arms", [[""], ["a\nb"], ["x" * 65], [f"a{n}" for n in range(17)]])
-async def test_arms_that_can_not_be_told_apart_are_refused(suite: Suite, arms: list[str]) -> None:
+async def test_arms_that_can_not_be_separated_are_refused(suite: Suite, arms: list[str]) -> None:
     record = answer_service_pb2.AnswerRecord(answer_id="a", arms=arms)
     request = answer_service_pb2.RecordAnswersRequest(answers=[record])
     error = await refusal(suite.answers.RecordAnswers(request))

@@ -30,7 +30,7 @@ async def test_promotions_and_rollbacks_are_followed_by_the_index(shop: Shop) ->
         await shop.stock()
         await shop.promote("lfm-one")
         hidden = await shop.visit()
-        named = await shop.nominees()
+        named = await shop.generated()
         assert len(named) == 200
         assert hidden not in named
         job = await shop.published("lfm-one", 1)
@@ -62,7 +62,7 @@ async def test_promotions_and_rollbacks_are_followed_by_the_index(shop: Shop) ->
         await shop.published("lfm-two", 2)
         assert await shop.active() == ("lfm-two", "lfm-one")
         assert await shop.search("lfm-two") == pytest.approx(best("lfm-two"), abs=1e-4)
-        renamed = await shop.nominees()
+        renamed = await shop.generated()
         assert renamed != named
         assert await shop.fitting() == renamed[: len(indexed)]
         # A replica that still serves the model before names that one's generation.

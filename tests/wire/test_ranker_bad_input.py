@@ -1,4 +1,4 @@
-"""Odd histories and catalogues: each a clear outcome, and what serves is untouched."""
+"""Odd histories and catalogs: each a clear outcome, and what serves is untouched."""
 
 import asyncio
 
@@ -19,7 +19,9 @@ ROBOT = event_pb2.Shopper(user_id="robot")
 POPULARITY = {"popularity": 1.0}
 
 
-async def told(suite: Suite, who: event_pb2.Shopper = BOB) -> tuple[str, list[str], list[float]]:
+async def reported(
+    suite: Suite, who: event_pb2.Shopper = BOB
+) -> tuple[str, list[str], list[float]]:
     """What the shopper is answered: by which model, which products, with which scores."""
     answer = await suite.rank(shopper=who)
     return answer.model_version, list(answer.product_ids), list(answer.raw_scores)
@@ -42,7 +44,7 @@ async def test_an_empty_history_is_answered_from_popularity_and_says_that_no_mod
     before = await suite.rank(shopper=ANN)
     assert (len(before.product_ids), set(before.raw_scores)) == (12, {0.0})
     assert before.model_version == ""
-    assert not (await suite.nominate(shopper=ANN)).product_ids
+    assert not (await suite.generate(shopper=ANN)).product_ids
     await suite.append(event("w3", shopper=BOB))
     after = await suite.rank(shopper=ANN, weights=POPULARITY)
     assert after.product_ids[0] == "w3"
@@ -65,8 +67,8 @@ async def test_whoever_only_hides_is_a_newcomer_without_what_they_hid(suite: Sui
     answer = await suite.rank(shopper=ANN)
     assert set(answer.product_ids) == {f"w{n}" for n in range(6)}
     assert answer.hidden_count == 6
-    nominees = (await suite.nominate(shopper=ANN)).product_ids
-    assert not set(nominees) & {f"r{n}" for n in range(6)}
+    candidates = (await suite.generate(shopper=ANN)).product_ids
+    assert not set(candidates) & {f"r{n}" for n in range(6)}
 
 
 async def test_what_comes_in_out_of_order_counts_by_its_own_time(suite: Suite) -> None:
@@ -80,7 +82,7 @@ async def test_what_comes_in_out_of_order_counts_by_its_own_time(suite: Suite) -
     assert [one.event_id for one in found] == ["latest", "late", "earlier"]
 
 
-async def test_a_clock_that_is_a_little_ahead_is_forgiven_and_one_that_is_far_is_told(
+async def test_a_clock_that_is_a_little_ahead_is_forgiven_and_one_that_is_far_is_shown(
     suite: Suite,
 ) -> None:
     answer = await suite.append(
@@ -103,15 +105,15 @@ CASES = {
         [event("r0", shopper=event_pb2.Shopper(user_id=f"u{n}"), ago=n) for n in range(9)],
         [product("r0", "Red")],
     ),
-    "a catalogue without overlap": (crowd(), [product("other", "Blue")]),
-    "an empty catalogue": (crowd(), []),
+    "a catalog without overlap": (crowd(), [product("other", "Blue")]),
+    "an empty catalog": (crowd(), []),
     "constant features": (crowd(), [product(one.product_id, "Wine") for one in PRODUCTS]),
 }
 NOTHING_TO_LEARN = {
     "nothing at all",
     "only hides",
-    "a catalogue without overlap",
-    "an empty catalogue",
+    "a catalog without overlap",
+    "an empty catalog",
 }
 
 
@@ -126,10 +128,10 @@ async def test_odd_data_end_in_a_sound_model_or_a_reason_and_leave_what_serves(
     outcome = await trained(suite)
     if case in NOTHING_TO_LEARN:
         assert outcome == "TRAINING_DATA_INSUFFICIENT"
-        assert (await told(suite))[0] == ""
+        assert (await reported(suite))[0] == ""
         return
     await suite.promote(outcome)
-    version, ids, scores = await told(suite)
+    version, ids, scores = await reported(suite)
     assert version == outcome
     assert len(ids) == len(PRODUCTS)
     assert all(abs(score) < 1e6 for score in scores)
@@ -140,10 +142,10 @@ async def test_a_training_without_anything_to_learn_from_leaves_the_serving_mode
 ) -> None:
     await suite.append(*crowd())
     await suite.promote(await suite.learn())
-    before = await told(suite)
+    before = await reported(suite)
     suite.retriever.products = []
     assert await trained(suite) == "TRAINING_DATA_INSUFFICIENT"
-    assert await told(suite) == before
+    assert await reported(suite) == before
 
 
 # ---- very many events of one
@@ -165,7 +167,7 @@ async def test_a_hundred_thousand_events_of_one_shopper_are_read_in_bounds_and_t
     assert len(rows) < 20
     version = await suite.learn()
     await suite.promote(version)
-    assert (await told(suite))[0] == version
+    assert (await reported(suite))[0] == version
 
 
 def multiply(connection: sa.Connection) -> None:
@@ -193,7 +195,7 @@ async def test_a_training_that_is_killed_half_way_leaves_the_serving_model(
 ) -> None:
     await suite.append(*crowd())
     await suite.promote(await suite.learn())
-    before = await told(suite)
+    before = await reported(suite)
     suite.retriever.gate = asyncio.Event()
     killed = asyncio.create_task(suite.learn(seed=9))
     suite.retriever.asked.clear()
@@ -201,6 +203,6 @@ async def test_a_training_that_is_killed_half_way_leaves_the_serving_model(
     killed.cancel()
     await asyncio.gather(killed, return_exceptions=True)
     suite.retriever.gate = None
-    assert await told(suite) == before
+    assert await reported(suite) == before
     assert before[0] != await suite.learn(seed=9)
     assert (await refusal(suite.promote("never-trained"))).reason == "MODEL_NOT_FOUND"

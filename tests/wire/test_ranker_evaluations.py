@@ -1,21 +1,16 @@
 """From a training to a promotion: what evidence is found, asked for, forced and taken back."""
 
-import asyncio
-
 import pytest
 
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import Catalog
-from ranker.record.tables import JOBS
-from ranker.settings import TrainSettings, WorkerSettings
+from ranker.settings import TrainSettings
 from ranker.training.job import Workshop, evaluate_again
-from ranker.workers.jobs import train_command, work
 from servicekit.channel import connect
-from servicekit.jobs import Jobs
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2
 from sightline.ranker.v1 import evaluation_pb2 as evaluations
 from sightline.ranker.v1 import model_service_pb2 as pb
-from tests.wire.ranker_suite import Suite, crowd, event, refusal, suite
+from tests.wire.ranker_suite import Suite, at_work, crowd, event, refusal, suite
 
 __all__ = ["suite"]
 
@@ -58,20 +53,20 @@ async def listed(suite: Suite) -> list[pb.Model]:
     return list((await suite.models.ListModels(pb.ListModelsRequest())).models)
 
 
-async def test_too_little_evidence_is_told_refused_and_served_by_popularity_until_it_is_forced(
+async def test_too_little_evidence_is_shown_refused_and_served_by_popularity_until_it_is_forced(
     suite: Suite,
 ) -> None:
     await suite.append(*crowd())
     version = await suite.learn()
-    told = await found(suite)
-    assert told.model_version == version
-    assert told.verdict == evaluations.Evaluation.VERDICT_INCONCLUSIVE
+    reported = await found(suite)
+    assert reported.model_version == version
+    assert reported.verdict == evaluations.Evaluation.VERDICT_INCONCLUSIVE
     (model,) = await listed(suite)
-    assert (model.verdict, model.verdict_summary) == (told.verdict, told.summary)
+    assert (model.verdict, model.verdict_summary) == (reported.verdict, reported.summary)
 
     refused = await refusal(suite.promote(version, force=False))
     assert refused.reason == "MODEL_UNPROVEN"
-    assert told.summary in refused.message
+    assert reported.summary in refused.message
     answer = await suite.rank()
     assert (answer.model_version, [part.name for part in answer.parts]) == ("", ["popularity"])
 
@@ -87,9 +82,9 @@ async def test_what_passes_serves_without_force_until_another_one_is_shown_to_be
 ) -> None:
     await suite.append(*shop(0, 1, 2, 3, 4))
     first = await suite.learn()
-    told = await found(suite, first)
-    assert told.verdict == evaluations.Evaluation.VERDICT_PASSED, told.summary
-    assert told.shopper_count == PEOPLE
+    reported = await found(suite, first)
+    assert reported.verdict == evaluations.Evaluation.VERDICT_PASSED, reported.summary
+    assert reported.shopper_count == PEOPLE
     assert not (await suite.promote(first, force=False)).forced
 
     await suite.append(*shop(5))
@@ -118,15 +113,15 @@ async def test_an_evaluation_adds_tails_and_compares_on_the_same_histories(suite
     version = await suite.learn()
     await suite.promote(version)
     await evaluate(suite, version)
-    told = await found(suite, version)
-    assert told.production_version == ""  # it is not compared with itself
-    assert [trial.protocol for trial in told.trials] == [
+    reported = await found(suite, version)
+    assert reported.production_version == ""  # it is not compared with itself
+    assert [trial.protocol for trial in reported.trials] == [
         evaluations.EvaluationTrial.PROTOCOL_GLOBAL,
         evaluations.EvaluationTrial.PROTOCOL_PER_USER_TAIL,
     ]
-    names = [system.name for system in told.trials[0].systems]
+    names = [system.name for system in reported.trials[0].systems]
     assert names == [*("candidate", "popularity", "item-kNN", "EASE", "V-SKNN", "sequential rules")]
-    for trial in told.trials:
+    for trial in reported.trials:
         counts = {
             figure.sample_count
             for system in trial.systems
@@ -140,15 +135,11 @@ async def test_an_evaluation_adds_tails_and_compares_on_the_same_histories(suite
 async def test_an_evaluation_is_a_job_of_the_worker(suite: Suite) -> None:
     await suite.append(*crowd())
     version = await suite.learn()
-    stop = asyncio.Event()
-    jobs = Jobs(suite.database, JOBS)
-    task = asyncio.create_task(work(jobs, train_command, WorkerSettings(poll_seconds=0.05), stop))
-    job = await suite.models.EvaluateModel(pb.EvaluateModelRequest(request_id="once"))
-    same = await suite.models.EvaluateModel(pb.EvaluateModelRequest(request_id="once"))
-    watch = job_service_pb2.WatchJobRequest(job_id=job.job_id)
-    ended = [state async for state in suite.jobs.WatchJob(watch)][-1]
-    stop.set()
-    await task
+    async with at_work(suite):
+        job = await suite.models.EvaluateModel(pb.EvaluateModelRequest(request_id="once"))
+        same = await suite.models.EvaluateModel(pb.EvaluateModelRequest(request_id="once"))
+        watch = job_service_pb2.WatchJobRequest(job_id=job.job_id)
+        ended = [state async for state in suite.jobs.WatchJob(watch)][-1]
     assert (job.job_id, job.kind) == (same.job_id, "evaluate")
     assert ended.state == job_pb2.Job.STATE_SUCCEEDED
     results = {one.name: one.value for one in ended.results}

@@ -7,16 +7,11 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ranker.events import purge
-from ranker.record.selections import SelectionRecord
-from ranker.record.tables import JOBS
-from ranker.settings import WorkerSettings
-from ranker.workers.jobs import train_command, work
 from servicekit.clock import now_micros
-from servicekit.jobs import Jobs
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2
 from sightline.ranker.v1 import event_service_pb2 as pb
 from sightline.ranker.v1 import model_service_pb2
-from tests.wire.ranker_suite import ANN, HOUR, Suite, crowd, event, refusal, suite
+from tests.wire.ranker_suite import ANN, HOUR, Suite, at_work, crowd, event, refusal, suite
 
 __all__ = ["suite"]
 
@@ -27,14 +22,8 @@ POPULARITY = {"popularity": 1.0}
 @pytest.fixture
 async def purging(suite: Suite) -> AsyncIterator[Suite]:
     """A ranker with a worker that purges."""
-    stop, jobs = asyncio.Event(), Jobs(suite.database, JOBS)
-    settings = WorkerSettings(poll_seconds=0.02)
-    task = asyncio.create_task(
-        work(jobs, train_command, settings, stop, SelectionRecord(suite.database))
-    )
-    yield suite
-    stop.set()
-    await task
+    async with at_work(suite):
+        yield suite
 
 
 def merging(source=COOKIE, target=ANN, **fields) -> pb.MergeShopperRequest:
@@ -72,8 +61,8 @@ async def test_what_a_visitor_did_counts_for_the_user_in_the_very_next_request(
     assert "session" in {part.name for part in after.parts}
     assert ("w2" in after.product_ids, after.hidden_count) == (False, 1)
     assert after.model_version == suite_version
-    nominees = await suite.nominate(shopper=ANN, top_k=3)
-    assert set(nominees.product_ids) <= {f"w{n}" for n in range(6)} - {"w2"}
+    candidates = await suite.generate(shopper=ANN, top_k=3)
+    assert set(candidates.product_ids) <= {f"w{n}" for n in range(6)} - {"w2"}
 
 
 async def learned(suite: Suite) -> str:
@@ -180,7 +169,7 @@ async def test_many_events_go_in_batches_and_what_they_counted_goes_with_them(
     job = await followed(purging, answer.job.job_id)
     assert (job.state, job.done) == (job_pb2.Job.STATE_SUCCEEDED, 1000)
     assert await ids(purging) == []
-    assert list((await purging.nominate()).product_ids) == ["w1"]
+    assert list((await purging.generate()).product_ids) == ["w1"]
 
 
 async def test_a_cancelled_purge_leaves_the_rest_and_says_how_far_it_came(
@@ -189,16 +178,12 @@ async def test_a_cancelled_purge_leaves_the_rest_and_says_how_far_it_came(
     monkeypatch.setattr(purge, "BATCH", 10)
     await suite.append(*(event(event_id=f"e{n}", ago=n) for n in range(500)))
     answer = await suite.events.PurgeEvents(pb.PurgeEventsRequest(shopper=ANN, force=True))
-    stop, jobs = asyncio.Event(), Jobs(suite.database, JOBS)
-    purger = SelectionRecord(suite.database)
-    task = asyncio.create_task(work(jobs, train_command, WorkerSettings(), stop, purger))
     get = job_service_pb2.GetJobRequest(job_id=answer.job.job_id)
-    while (await suite.jobs.GetJob(get)).done == 0:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    await suite.jobs.CancelJob(job_service_pb2.CancelJobRequest(job_id=answer.job.job_id))
-    job = await followed(suite, answer.job.job_id)
-    stop.set()
-    await task
+    async with at_work(suite):
+        while (await suite.jobs.GetJob(get)).done == 0:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await suite.jobs.CancelJob(job_service_pb2.CancelJobRequest(job_id=answer.job.job_id))
+        job = await followed(suite, answer.job.job_id)
     assert job.state == job_pb2.Job.STATE_CANCELLED
     assert len(await ids(suite)) == 500 - job.done
     assert 0 < job.done < 500
@@ -208,14 +193,8 @@ async def test_events_that_come_in_after_the_count_stay(suite: Suite) -> None:
     await suite.append(event(event_id="before"))
     answer = await suite.events.PurgeEvents(pb.PurgeEventsRequest(shopper=ANN, force=True))
     await suite.append(event(event_id="after", ago=HOUR))
-    stop = asyncio.Event()
-    purger = SelectionRecord(suite.database)
-    task = asyncio.create_task(
-        work(Jobs(suite.database, JOBS), train_command, WorkerSettings(), stop, purger)
-    )
-    await followed(suite, answer.job.job_id)
-    stop.set()
-    await task
+    async with at_work(suite):
+        await followed(suite, answer.job.job_id)
     assert await ids(suite) == ["after"]
 
 
@@ -272,7 +251,7 @@ async def test_impressions_are_kept_whole_and_are_no_interest(suite: Suite) -> N
     assert {one.position for one in back.values()} == set(range(1, 7))
     assert {one.scene for one in back.values()} == {"home"}
     assert {one.session_id for one in back.values()} == {""}
-    assert not (await suite.nominate(shopper=ANN)).product_ids
+    assert not (await suite.generate(shopper=ANN)).product_ids
     ranked = await suite.rank(shopper=ANN, drop_seen=True, weights=POPULARITY)
     assert len(ranked.product_ids) == 12
     assert set(ranked.raw_scores) == {0.0}

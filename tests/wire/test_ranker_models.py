@@ -50,11 +50,11 @@ async def test_a_trained_and_promoted_model_moves_what_was_viewed_up(working: Su
         parts = [part.values[place] for part in after.parts]
         assert abs(after.raw_scores[place] - sum(parts)) <= 1e-6 * sum(map(abs, parts))
 
-    known = await working.nominate(shopper=event_pb2.Shopper(user_id="w-0"), top_k=3)
+    known = await working.generate(shopper=event_pb2.Shopper(user_id="w-0"), top_k=3)
     assert known.basis == ranking_service_pb2.NominateResponse.BASIS_LONG_TERM
     assert {item[0] for item in known.product_ids} == {"w"}
     await working.append(event("w4", shopper=new))
-    fresh = await working.nominate(shopper=new, top_k=3, exclude_product_ids=["w4", "w5"])
+    fresh = await working.generate(shopper=new, top_k=3, exclude_product_ids=["w4", "w5"])
     assert fresh.basis == ranking_service_pb2.NominateResponse.BASIS_SESSION
     assert {item[0] for item in fresh.product_ids} == {"w"}
     taste = await working.rank(shopper=event_pb2.Shopper(user_id="w-0"))
@@ -231,7 +231,7 @@ async def test_what_one_catalog_did_and_learned_is_unknown_in_another(suite: Sui
     other = await suite.rank(catalog_id="other", shopper=event_pb2.Shopper(user_id="r-1"))
     assert other.model_version == ""
     assert set(other.raw_scores) == {0.0}
-    assert list((await suite.nominate(catalog_id="other")).product_ids) == []
+    assert list((await suite.generate(catalog_id="other")).product_ids) == []
 
 
 def _state(pid: int) -> str:

@@ -73,7 +73,7 @@ async def test_a_profile_follows_the_events_and_is_gone_with_them(
     assert not purged.HasField("segment")
 
 
-async def test_products_and_segments_are_told_by_the_serving_model(
+async def test_products_and_segments_are_shown_by_the_serving_model(
     suite: Suite, profiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = await profiles.ListSegments(pb.ListSegmentsRequest())
@@ -128,26 +128,26 @@ async def test_attributes_are_kept_with_consent_alone_and_go_with_it(
     assert not (await profiles.GetShopperProfile(asking())).attributes
 
 
-async def test_somebody_is_served_by_what_they_told_of_themselves_alone(
+async def test_somebody_is_served_by_what_they_shown_of_themselves_alone(
     suite: Suite, profiles
 ) -> None:
     await suite.append(*crowd())
     for person in range(8):
         for kind, age in (("r", "60+"), ("w", "18-24")):
             who = event_pb2.Shopper(user_id=f"{kind}-{person}")
-            told = pb.ShopperAttribute(key="age_band", text=age)
-            await profiles.SetShopperAttributes(telling(told, shopper=who))
+            reported = pb.ShopperAttribute(key="age_band", text=age)
+            await profiles.SetShopperAttributes(telling(reported, shopper=who))
     await suite.promote(await suite.learn())
     first = {}
     for age in ("60+", "18-24"):
-        told = pb.ShopperAttribute(key="age_band", text=age)
-        await profiles.SetShopperAttributes(telling(told))
-        answer = await suite.nominate(shopper=ANN, top_k=3)
+        reported = pb.ShopperAttribute(key="age_band", text=age)
+        await profiles.SetShopperAttributes(telling(reported))
+        answer = await suite.generate(shopper=ANN, top_k=3)
         assert answer.basis == ranking_service_pb2.NominateResponse.BASIS_LONG_TERM
         first[age] = {item[0] for item in answer.product_ids}
     assert first == {"60+": {"r"}, "18-24": {"w"}}
     await profiles.SetShopperAttributes(telling(consent=False))
-    answer = await suite.nominate(shopper=ANN, top_k=3)
+    answer = await suite.generate(shopper=ANN, top_k=3)
     assert answer.basis == ranking_service_pb2.NominateResponse.BASIS_POPULARITY
 
 
@@ -160,17 +160,17 @@ async def test_a_visitors_attributes_become_the_users(suite: Suite, profiles) ->
 
 
 async def test_who_it_is_stands_nowhere(suite: Suite, profiles, capfd) -> None:
-    secret = pb.ShopperAttribute(key="age_band", text="told-in-confidence")
+    secret = pb.ShopperAttribute(key="age_band", text="said-in-confidence")
     await profiles.SetShopperAttributes(telling(secret))
     twice = telling(secret, secret)
     error = await refusal(profiles.SetShopperAttributes(twice))
     assert error.reason == "REQUEST_INVALID"
-    assert "told-in-confidence" not in str(error)
+    assert "said-in-confidence" not in str(error)
     content = b"".join(file.read_bytes() for file in suite.folder.glob("ranker.db*"))
     assert USER.encode() not in content
     logged = "".join(capfd.readouterr())
     assert USER not in logged
-    assert "told-in-confidence" not in logged
+    assert "said-in-confidence" not in logged
 
 
 @pytest.mark.parametrize(

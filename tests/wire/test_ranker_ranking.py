@@ -24,9 +24,9 @@ async def test_before_anything_happened_ranking_is_similarity_and_nominates_noth
     assert not answer.degradations, "that nothing was learned yet is no loss"
     assert [one.stage for one in answer.stage_timings] == ["history", "score"]
     assert answer.reasons[0].reasons[0].code == "LOOKS_LIKE_QUERY"
-    nominated = await suite.nominate()
-    assert list(nominated.product_ids) == []
-    assert nominated.basis == ranking_service_pb2.NominateResponse.BASIS_UNSPECIFIED
+    generated = await suite.generate()
+    assert list(generated.product_ids) == []
+    assert generated.basis == ranking_service_pb2.NominateResponse.BASIS_UNSPECIFIED
 
 
 async def test_events_make_popularity_in_the_very_next_request(suite: Suite) -> None:
@@ -34,9 +34,9 @@ async def test_events_make_popularity_in_the_very_next_request(suite: Suite) -> 
     answer = await suite.rank(shopper=event_pb2.Shopper(visitor_id="new"))
     assert list(answer.product_ids[:2]) == ["w3", "r1"]
     assert [part.name for part in answer.parts] == ["popularity"]
-    nominated = await suite.nominate()
-    assert list(nominated.product_ids) == ["w3", "r1"]
-    assert nominated.basis == ranking_service_pb2.NominateResponse.BASIS_POPULARITY
+    generated = await suite.generate()
+    assert list(generated.product_ids) == ["w3", "r1"]
+    assert generated.basis == ranking_service_pb2.NominateResponse.BASIS_POPULARITY
 
 
 async def test_a_hidden_product_is_gone_for_one_shopper_until_it_is_unhidden(
@@ -152,5 +152,5 @@ async def test_a_column_of_another_length_is_refused_by_its_name(suite: Suite) -
 
 
 @pytest.mark.parametrize("top_k", [-1, 1001])
-async def test_too_many_nominees_are_refused(suite: Suite, top_k: int) -> None:
-    assert (await refusal(suite.nominate(top_k=top_k))).reason == "REQUEST_INVALID"
+async def test_too_many_candidates_are_refused(suite: Suite, top_k: int) -> None:
+    assert (await refusal(suite.generate(top_k=top_k))).reason == "REQUEST_INVALID"

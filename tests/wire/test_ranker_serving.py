@@ -64,7 +64,7 @@ def learned(known: str) -> Model:
 
 @pytest.fixture
 async def serving(suite: Suite) -> Suite:
-    """A ranker whose model knows Ann, and of Eve what she told of herself."""
+    """A ranker whose model knows Ann, and of Eve what she gave of herself."""
     key = pseudonyms.load(suite.folder / "key", create=False)
     made = learned(key.of("default", Shopper(Identity.USER, USER)))
     await promoted(suite, made)
@@ -120,7 +120,7 @@ async def test_a_click_changes_the_very_next_answer(
         same = [item for item in answer.product_ids if item[0] == clicked[0]]
         assert same[0] == beside
         assert parts_of(answer, beside)["item_item"] > 0
-        named = await serving.nominate(shopper=who, top_k=6)
+        named = await serving.generate(shopper=who, top_k=6)
         assert list(named.product_ids) == list(answer.product_ids)
     newest, earlier = parts_of(answer, "r2"), parts_of(answer, "w2")
     assert newest["item_item"] > earlier["item_item"] > 0
@@ -184,5 +184,5 @@ async def test_the_same_columns_come_whichever_way_they_are_read(serving: Suite)
     assert len(answer.raw_scores) == len(IDS)
     assert pb.RankResponse.FromString(answer.SerializeToString()) == answer
     for place, score in enumerate(answer.raw_scores):
-        addends = [part.values[place] for part in answer.parts]
-        assert abs(score - sum(addends)) <= 1e-6 * sum(map(abs, addends))
+        contributions = [part.values[place] for part in answer.parts]
+        assert abs(score - sum(contributions)) <= 1e-6 * sum(map(abs, contributions))

@@ -15,15 +15,11 @@ import grpc
 import pytest
 
 from ranker.__main__ import bindings, open_key
-from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore
 from ranker.models.live import LiveModels
 from ranker.record.models import ModelRegistry
-from ranker.record.selections import SelectionRecord
-from ranker.record.tables import JOBS, MIGRATIONS
-from ranker.settings import RankerSettings, WorkerSettings
-from ranker.workers.jobs import Exporter, train_command, work
-from servicekit.jobs import Jobs
+from ranker.record.tables import MIGRATIONS
+from ranker.settings import RankerSettings
 from servicekit.server import start
 from servicekit.sql import Database
 from servicekit.status import from_rpc_error
@@ -34,7 +30,7 @@ from tests.engines import free_port
 from tests.postgres import NoPostgreSQL, PostgreSQL, postgresql
 from tests.stores import migrate
 from tests.waiting import SECONDS, until
-from tests.wire.ranker_suite import ANN, Suite, event, refusal, suite
+from tests.wire.ranker_suite import ANN, Suite, at_work, event, refusal, suite
 
 __all__ = ["suite"]
 
@@ -98,7 +94,7 @@ def own_postgresql() -> Iterator[PostgreSQL]:
         pytest.skip(str(error))
 
 
-async def test_a_killed_postgresql_is_told_and_what_was_acknowledged_is_there_afterwards(
+async def test_a_killed_postgresql_is_shown_and_what_was_acknowledged_is_there_afterwards(
     own_postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
     own_postgresql.execute("CREATE DATABASE ranker")
@@ -243,20 +239,15 @@ async def test_an_export_is_a_job_that_can_be_asked_for_twice(suite: Suite) -> N
     first = await suite.events.ExportEvents(request)
     await suite.append(event(event_id="later"))
     assert (await suite.events.ExportEvents(request)).job_id == first.job_id
-    stop = asyncio.Event()
-    exporter = Exporter(SelectionRecord(suite.database), ExportStore(str(suite.folder / "exports")))
-    jobs, settings = Jobs(suite.database, JOBS), WorkerSettings(poll_seconds=0.02)
-    worker = asyncio.create_task(work(jobs, train_command, settings, stop, exporter=exporter))
     watch = job_service_pb2.WatchJobRequest(job_id=first.job_id)
-    job = [state async for state in suite.jobs.WatchJob(watch)][-1]
-    stop.set()
-    await worker
+    async with at_work(suite):
+        job = [state async for state in suite.jobs.WatchJob(watch)][-1]
     assert job.state == job_pb2.Job.STATE_SUCCEEDED
-    told = {one.name: one.value for one in job.results}
+    results = {one.name: one.value for one in job.results}
     manifest = json.loads(
-        (Path(told["folder"].removeprefix("file://")) / "manifest.json").read_text()
+        (Path(results["folder"].removeprefix("file://")) / "manifest.json").read_text()
     )
-    assert (manifest["event_count"], told["event_count"], job.done) == (5, "5", 5)
+    assert (manifest["event_count"], results["event_count"], job.done) == (5, "5", 5)
 
 
 async def test_an_export_of_no_sound_time_is_refused(suite: Suite) -> None:
@@ -270,13 +261,8 @@ async def test_an_export_that_can_not_be_written_ends_with_its_reason(suite: Sui
     await suite.append(event())
     (suite.folder / "file").write_text("no folder")
     asked = await suite.events.ExportEvents(pb.ExportEventsRequest())
-    stop = asyncio.Event()
-    exporter = Exporter(SelectionRecord(suite.database), ExportStore(str(suite.folder / "file")))
-    jobs, settings = Jobs(suite.database, JOBS), WorkerSettings(poll_seconds=0.02)
-    worker = asyncio.create_task(work(jobs, train_command, settings, stop, exporter=exporter))
     watch = job_service_pb2.WatchJobRequest(job_id=asked.job_id)
-    job = [state async for state in suite.jobs.WatchJob(watch)][-1]
-    stop.set()
-    await worker
+    async with at_work(suite, exported_to="file"):
+        job = [state async for state in suite.jobs.WatchJob(watch)][-1]
     assert job.state == job_pb2.Job.STATE_FAILED
     assert "EXPORT_UNWRITABLE" in str(job.error)

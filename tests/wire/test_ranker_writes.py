@@ -54,7 +54,7 @@ async def test_bad_events_are_refused_one_by_one_with_their_reasons(suite: Suite
 
 async def test_an_event_of_an_unknown_product_is_kept_and_given_back_whole(suite: Suite) -> None:
     given = event(
-        "not-in-any-catalogue",
+        "not-in-any-catalog",
         "PURCHASE",
         quantity=2,
         order_id="o-1",
@@ -144,7 +144,7 @@ async def test_an_undeclared_catalog_is_refused_by_every_call(suite: Suite) -> N
         suite.events.MergeShopper(event_service_pb2.MergeShopperRequest(**one)),
         suite.events.PurgeEvents(event_service_pb2.PurgeEventsRequest(**one)),
         suite.rank(**one),
-        suite.nominate(**one),
+        suite.generate(**one),
         suite.answers.RecordAnswers(answer_service_pb2.RecordAnswersRequest(**one)),
         suite.answers.GetAnswer(answer_service_pb2.GetAnswerRequest(**one)),
         suite.models.TrainModel(model_service_pb2.TrainModelRequest(**one)),

@@ -210,7 +210,7 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
         each.close()
 
 
-async def test_a_catalogue_moves_and_answers_the_same(shop: Shop) -> None:
+async def test_a_catalog_moves_and_answers_the_same(shop: Shop) -> None:
     await shop.stock()
     expected, products = await shop.nearest(), await shop.held()
     backup_id = await shop.back_up()

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from retriever.adapters.milvus import filters
-from retriever.adapters.milvus import index as milvus
 from retriever.domain.collections import shaped
 from retriever.domain.index_values import CollectionState
 from sightline.common.v1 import filter_pb2, product_pb2
@@ -176,12 +175,11 @@ async def test_an_index_without_attributes_is_searched_until_one_with_them_is_bu
     made = await shop.record.generation("default", "visual")
     assert made is not None
     former = shaped(made.collection, 1)
+    columns = filters.columns
     known = [name for name in filters.COLUMNS if name not in filters.ATTRIBUTE]
     with monkeypatch.context() as patch:
-        patch.setattr(milvus, "COLUMNS", known)
-        patch.setattr(
-            milvus, "columns", lambda facts: {k: filters.columns(facts)[k] for k in known}
-        )
+        patch.setattr(filters, "COLUMNS", known)
+        patch.setattr(filters, "columns", lambda facts: {k: columns(facts)[k] for k in known})
         await shop.index.create(former, made.dimension)
         rows = await shop.record.rows(made, ["old", "blend", "merlot", "plain"])
         await shop.index.upsert(former, rows)
@@ -207,7 +205,7 @@ async def test_an_index_without_attributes_is_searched_until_one_with_them_is_bu
     assert await found(shop) == FOUND
 
 
-async def test_columns_and_filtered_products_are_told_apart(shop: Shop) -> None:
+async def test_columns_and_filtered_products_are_distinguished(shop: Shop) -> None:
     await shop.upsert(wine("red"), wine("white", category_path=["Wine", "White"]))
     answer = await shop.products.BatchGetProducts(
         products_pb.BatchGetProductsRequest(

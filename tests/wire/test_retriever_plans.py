@@ -120,7 +120,7 @@ async def test_every_filter_finds_the_nearest_by_a_plan_that_the_answer_names(sh
         assert {timing.stage for timing in found.stage_timings} == {"index", "hydrate"}
 
 
-async def test_rows_that_the_engine_lost_are_noticed_told_and_mended(shop: Shop) -> None:
+async def test_rows_that_the_engine_lost_are_noticed_reported_and_fixed(shop: Shop) -> None:
     """The watchdog sees it by the answers alone, and changes no search."""
     await fill(shop, FEW)
     made = await shop.record.activate("default", "graph", force=True)
@@ -145,7 +145,7 @@ async def test_rows_that_the_engine_lost_are_noticed_told_and_mended(shop: Shop)
         return recall
 
     await search()
-    await shop.stop_worker()  # which may mend what was lost before it was looked at often enough
+    await shop.stop_worker()  # which may fix what was lost before it was looked at often enough
     await shop.index.delete(made.collection, [row.row_id for row in rows[::3]])
 
     for _ in range(LEAST_LOOKS + 5):  # some may find no time to look

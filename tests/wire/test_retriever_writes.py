@@ -92,7 +92,9 @@ async def test_writes_are_taken_while_the_embedder_is_down_and_indexed_after(sho
     assert found.freshness.index_lag.ToMicroseconds() > 0
 
 
-async def test_a_photo_that_contradicts_its_category_is_told_with_the_product(shop: Shop) -> None:
+async def test_a_photo_that_contradicts_its_category_is_reported_with_the_product(
+    shop: Shop,
+) -> None:
     apple, juice = ("Fruit", "Apple"), ("Juice",)
     shop.embedder.head = frozenset({apple, juice})
     classified = Classification((CategoryGuess(juice, 0.96), CategoryGuess(apple, 0.01)), 0.02)

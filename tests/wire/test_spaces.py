@@ -38,7 +38,7 @@ SHOPPER, CATALOGUE = photo_pb2.PHOTO_KIND_SHOPPER, photo_pb2.PHOTO_KIND_CATALOGU
 
 
 def shop() -> Iterator[FitPhoto]:
-    """The catalogue's photo of each wine, and two that a shopper might take of the bottle."""
+    """The catalog's photo of each wine, and two that a shopper might take of the bottle."""
     for wine in load_wines()[:FITTED]:
         picture = Image.open(wine.image).convert("RGB")
         turned = [picture.rotate(turn, expand=True, fillcolor="white") for turn in (4, -6)]
@@ -71,8 +71,8 @@ class Service:
                 yield photo
 
         wanted = FitPlan(backbone, 256, 0, 1000, ())
-        told = self.trainer.fit("default", wanted, len(photos), some())
-        return [each async for each in told][-1]
+        steps = self.trainer.fit("default", wanted, len(photos), some())
+        return [each async for each in steps][-1]
 
     async def embed(self, *items: pb.EmbedItem) -> list[np.ndarray | ServiceError]:
         answer = await self.embedding.BatchEmbed(pb.BatchEmbedRequest(items=items), timeout=SECONDS)
@@ -152,11 +152,11 @@ async def _whole_life(service: Service, folder: Path) -> None:
     unknown = await refused(service.fit(*photos, backbone="lite9"))
     assert unknown.reason == "FIT_INVALID", unknown
 
-    told = await service.fit(*photos)
+    fitted = await service.fit(*photos)
 
-    assert (told.done, told.skipped) == (72, 0)
-    made = (await service.listed(include_all=True))[told.model]
-    assert (made.version, len(made.version)) == (told.version, 16)
+    assert (fitted.done, fitted.skipped) == (72, 0)
+    made = (await service.listed(include_all=True))[fitted.model]
+    assert (made.version, len(made.version)) == (fitted.version, 16)
     assert (made.state, made.catalog_id) == (space_pb2.SPACE_STATE_CANDIDATE, "default")
     assert (made.takes_texts, made.evaluation.photos, made.evaluation.products) == (True, 72, 24)
     assert {each.name for each in made.evaluation.figures} >= {"1-NN"}
@@ -182,12 +182,12 @@ async def _whole_life(service: Service, folder: Path) -> None:
         for kind in (SHOPPER, CATALOGUE)
     ]
     text = pb.EmbedItem(text=photos[0].label.title, space="visual", space_version=made.version)
-    of_shopper, of_catalogue, of_text = await service.embed(*kinds, text)
-    for vector in (of_shopper, of_catalogue, of_text):
+    of_shopper, of_catalog, of_text = await service.embed(*kinds, text)
+    for vector in (of_shopper, of_catalog, of_text):
         assert isinstance(vector, np.ndarray)
         assert vector.shape == (made.dimension,)
         assert abs(np.linalg.norm(vector) - 1) < 1e-3
-    assert np.abs(of_shopper - of_catalogue).max() > 1e-3  # type: ignore[operator]
+    assert np.abs(of_shopper - of_catalog).max() > 1e-3  # type: ignore[operator]
     assert made.category_count
     await _unseen_wines_stand_beside(service, made.version)
     answer = await service.embedding.Classify(pb.ClassifyRequest(items=[shown]), timeout=SECONDS)
@@ -251,18 +251,18 @@ def _photos_tell_categories(
 
     Not of everything: noise is Red to this head, with 0.97. It was never shown what is no wine.
     """
-    told = [each.classification for each in photos if each.classification]
+    classified = [each.classification for each in photos if each.classification]
     right, instead, unfounded = 0, 0, 0
-    for wine, each in zip(wines[:FITTED], told[:FITTED], strict=True):
+    for wine, each in zip(wines[:FITTED], classified[:FITTED], strict=True):
         own = wine.category_path
         right += each.guesses[0].path == own
         wrong = next(path for path in sorted(known) if path != own)
-        doubted = category_mismatch(wrong, each, known, "photo", "version")
-        instead += bool(doubted and doubted.instead and doubted.instead.path == own)
+        mismatch = category_mismatch(wrong, each, known, "photo", "version")
+        instead += bool(mismatch and mismatch.instead and mismatch.instead.path == own)
         unfounded += category_mismatch(own, each, known, "photo", "version") is not None
     assert (right, unfounded) == (FITTED, 0)
     assert instead > 0.75 * FITTED  # 23 of 24, 2026-11
-    learned, unseen = np.split(np.array([each.unknown_probability for each in told]), 2)
+    learned, unseen = np.split(np.array([each.unknown_probability for each in classified]), 2)
     assert unseen.mean() > 3 * learned.mean()  # 0.32 and 0.04, 2026-11
 
 

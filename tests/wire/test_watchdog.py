@@ -55,11 +55,13 @@ async def test_a_process_that_stood_still_while_it_started_is_ended_and_its_mode
                 if await stood_still(serving.process.pid, load):
                     break
                 await serving.client.unload_model(LITE0, client_timeout=SECONDS)
-            (told,) = await asyncio.gather(load, return_exceptions=True)
-            assert isinstance(told, InferenceServerException), "no process was stopped in 20 loads"
+            (outcome,) = await asyncio.gather(load, return_exceptions=True)
+            assert isinstance(outcome, InferenceServerException), (
+                "no process was stopped in 20 loads"
+            )
             if await ended(serving.process):
                 continue  # by itself, as it may: it let go of memory that the process went on using
-            assert "is not healthy" in str(told)
+            assert "is not healthy" in str(outcome)
             await serving.client.load_model(LITE0, client_timeout=SECONDS)
             photo = triton.InferInput("image", [1, 224, 224, 3], "UINT8")
             photo.set_data_from_numpy(np.zeros((1, 224, 224, 3), np.uint8))
@@ -79,8 +81,8 @@ async def test_a_server_that_waits_for_a_process_that_was_killed_as_it_started_i
                 while not (found := processes_of(LITE0, serving.process.pid)):  # noqa: ASYNC110
                     await asyncio.sleep(0)
                 os.kill(found[0], signal.SIGKILL)
-                (told,) = await asyncio.gather(load, return_exceptions=True)
-                assert "DEADLINE_EXCEEDED" not in str(told), "the load did not end"
+                (outcome,) = await asyncio.gather(load, return_exceptions=True)
+                assert "DEADLINE_EXCEEDED" not in str(outcome), "the load did not end"
                 if await ended(serving.process):
                     break
                 # It had said its first word, which ends the load at once.

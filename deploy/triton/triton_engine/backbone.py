@@ -159,10 +159,10 @@ class Pixels(_Table):
     @property
     def normalisation(self) -> str:
         """What the graph does to the pixels, in words; part of the space's version."""
-        return f"(x-{_told(self.mean)})/{_told(self.scale)} in the graph"
+        return f"(x-{_stated(self.mean)})/{_stated(self.scale)} in the graph"
 
 
-def _told(value: float | tuple[float, ...]) -> str:
+def _stated(value: float | tuple[float, ...]) -> str:
     several = value if isinstance(value, tuple) else (value,)
     text = " ".join(f"{number:g}" for number in several)
     return f"[{text}]" if len(several) > 1 else text
@@ -266,13 +266,13 @@ class PhotoModel(_Manifest):
     @property
     def parameters(self) -> dict[str, str]:
         """What the embedder reads of the model, beside what it reads of every one."""
-        told = {
+        stated = {
             "input_size": str(self.input.size),
             "crop": f"{self.input.crop:g}",
             "normalisation": self.input.normalisation,
         }
         steps = self.input.preprocessing
-        return {**told, "preprocessing": steps} if steps else told
+        return {**stated, "preprocessing": steps} if steps else stated
 
 
 class LiteModel(PhotoModel):

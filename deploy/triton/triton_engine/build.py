@@ -125,7 +125,7 @@ def _in_package(package: str) -> Path:
 
 def _pinned(path: Path, pinned: str) -> bytes:
     if not path.is_file():
-        raise BuildError(f"there is no file {path}: mend the manifest")
+        raise BuildError(f"there is no file {path}: fix the manifest")
     return _checked(path.read_bytes(), path.name, pinned)
 
 

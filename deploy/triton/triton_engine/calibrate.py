@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("photos", type=Path, help="a folder of JPEG files")
     given = parser.parse_args(arguments)
     found = ranges(given.graph.read_bytes(), sorted(given.photos.glob("*.jpg")))
-    lines = (f"  {json.dumps(name)}: {json.dumps(told)}" for name, told in found.items())
+    lines = (f"  {json.dumps(name)}: {json.dumps(stated)}" for name, stated in found.items())
     print("{\n" + ",\n".join(lines) + "\n}")
     return 0
 

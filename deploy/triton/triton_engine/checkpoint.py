@@ -177,15 +177,15 @@ def _json(path: Path) -> dict[str, Any]:
 def _tower(config: Mapping[str, Any]) -> Tower:
     """Return how the tower is built."""
     family = _family(config)
-    told = config.get("vision_config") if family.whole else config
+    stated = config.get("vision_config") if family.whole else config
     where = f"{CONFIG}, vision_config" if family.whole else CONFIG
     v: _Clip | _Siglip
     if family.kind == "clip":
-        v = _parse(_Clip, told, where)
+        v = _parse(_Clip, stated, where)
         # Of a whole CLIP the configuration itself says it, and its tower's may be of no use.
         dimension = _parse(_Projection, config, CONFIG).projection_dim
     else:
-        v = _parse(_Siglip, told, where)
+        v = _parse(_Siglip, stated, where)
         dimension = v.hidden_size
     if v.hidden_size % v.num_attention_heads or v.patch_size > v.image_size:
         raise CheckpointError(
@@ -224,10 +224,10 @@ def _known() -> str:
     return ", ".join(family.architecture for family in FAMILIES.values())
 
 
-def _parse(kind: type[Read], told: object, where: str) -> Read:
+def _parse(kind: type[Read], stated: object, where: str) -> Read:
     try:
         # As JSON, whose arrays a strict model takes for tuples.
-        return kind.model_validate_json(json.dumps(told))
+        return kind.model_validate_json(json.dumps(stated))
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise CheckpointError(
@@ -294,8 +294,8 @@ def _stored(keys: set[str], shapes: Mapping[str, Any]) -> dict[str, str]:
 
 def _tensor(file: Any, name: str, shape: tuple[int, ...]) -> Array:
     """Return one tensor as float32."""
-    told = file.get_slice(name)
-    found, dtype = tuple(told.get_shape()), told.get_dtype()
+    stated = file.get_slice(name)
+    found, dtype = tuple(stated.get_shape()), stated.get_dtype()
     if found != shape:
         raise CheckpointError(
             f"{WEIGHTS}: {name} is of shape {found}, {CONFIG} means {shape}: take both files of "
@@ -322,24 +322,26 @@ def _seen(folder: Path, tower: Tower) -> Seen:
     path, notes = folder / PREPROCESSOR, []
     if path.exists():
         said = _parse(_Preprocessor, _json(path), PREPROCESSOR)
-        told = family.model_copy(update=said.model_dump(exclude_none=True, exclude_unset=True))
+        stated = family.model_copy(update=said.model_dump(exclude_none=True, exclude_unset=True))
     else:
-        told = family
+        stated = family
         notes.append(f"There was no {PREPROCESSOR}: crop, mean and scale are the family's.")
-    crop = _crop(told, tower.size)
-    if isinstance(told.size, dict) and "shortest_edge" not in told.size:
+    crop = _crop(stated, tower.size)
+    if isinstance(stated.size, dict) and "shortest_edge" not in stated.size:
         notes.append(
             "The authors squeezed whole photos into the square; here it is cut from the middle."
         )
-    if told.resample != BICUBIC:
-        notes.append(f"The authors resized by Pillow's filter {told.resample}; here it is bicubic.")
-    return _normalised(told, crop, notes)
+    if stated.resample != BICUBIC:
+        notes.append(
+            f"The authors resized by Pillow's filter {stated.resample}; here it is bicubic."
+        )
+    return _normalised(stated, crop, notes)
 
 
-def _crop(told: _Preprocessor, size: int) -> float:
+def _crop(stated: _Preprocessor, size: int) -> float:
     """Return the share that the centre square keeps."""
-    short = _side(told.size, "size")
-    kept = _side(told.crop_size, "crop_size") if told.do_center_crop else short
+    short = _side(stated.size, "size")
+    kept = _side(stated.crop_size, "crop_size") if stated.do_center_crop else short
     if kept != size or kept > short:
         raise CheckpointError(
             f"{PREPROCESSOR} makes squares of {kept} pixels out of {short}, the network takes "
@@ -348,27 +350,27 @@ def _crop(told: _Preprocessor, size: int) -> float:
     return kept / short
 
 
-def _side(told: int | dict[str, int | None] | None, name: str) -> int:
+def _side(stated: int | dict[str, int | None] | None, name: str) -> int:
     """Return the side of the square that a size means."""
-    sides = told if isinstance(told, dict) else {"shortest_edge": told}
+    sides = stated if isinstance(stated, dict) else {"shortest_edge": stated}
     known = {name: n for name, n in sides.items() if n is not None}
     if len(set(known.values())) != 1 or not known.keys() <= {"shortest_edge", "height", "width"}:
         raise CheckpointError(
-            f"{PREPROCESSOR}: {name} {told} is no square: write the manifest by hand"
+            f"{PREPROCESSOR}: {name} {stated} is no square: write the manifest by hand"
         )
     return next(iter(known.values()))
 
 
-def _normalised(told: _Preprocessor, crop: float, notes: Sequence[str]) -> Seen:
+def _normalised(stated: _Preprocessor, crop: float, notes: Sequence[str]) -> Seen:
     """Bring (byte * factor - mean) / deviation to (byte - mean) / scale."""
-    mean, deviation = told.image_mean, told.image_std
-    if mean is None or deviation is None or not told.do_normalize:
+    mean, deviation = stated.image_mean, stated.image_std
+    if mean is None or deviation is None or not stated.do_normalize:
         mean, deviation = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    factor = (told.do_rescale and told.rescale_factor) or 1.0
+    factor = (stated.do_rescale and stated.rescale_factor) or 1.0
     return Seen(crop, _divided(mean, factor), _divided(deviation, factor), tuple(notes))
 
 
 def _divided(numbers: Colours, factor: float) -> Colours:
-    """Keep six digits: so many of them the version of the space tells."""
+    """Keep six digits: so many of them the version of the space shows."""
     red, green, blue = (float(f"{number / factor:.6g}") for number in numbers)
     return red, green, blue

@@ -82,7 +82,7 @@ def build(weights: Weights, backbone: LiteModel) -> onnx.ModelProto:
     if unused := graph.unused():
         raise BuildError(
             f"{backbone.name}: the network makes no use of {unused[0]} and {len(unused) - 1} more "
-            f"weights: mend network.depth, which is {depth:g}"
+            f"weights: fix network.depth, which is {depth:g}"
         )
     image = tensor(INPUT, onnx.TensorProto.UINT8, ["N", size, size, 3])
     return graph.model(backbone.name, [image], backbone.output, backbone.dimension)

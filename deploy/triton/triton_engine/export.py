@@ -102,7 +102,7 @@ def _model(tower: Tower, seen: Seen, file: bytes, named: Named) -> OnnxPhotoMode
 def manifest(model: OnnxPhotoModel, notes: Sequence[str]) -> str:
     """Return the manifest's text, the notes as comments before it."""
     weights, network, pixels = model.weights, model.network, model.input
-    told = {
+    stated = {
         "": {"title": model.title, "space": model.space},
         "weights": weights.model_dump(),
         "network": network.model_dump(),
@@ -110,7 +110,7 @@ def manifest(model: OnnxPhotoModel, notes: Sequence[str]) -> str:
         "graph": model.graph.model_dump(),
     }
     lines = [f"# {line}" for line in ("Written by triton_engine.export.", *notes)]
-    for table, values in told.items():
+    for table, values in stated.items():
         lines += ["", f"[{table}]"] if table else []
         # A text, a number or a list of numbers is the same in JSON and in TOML.
         lines += [f"{key} = {json.dumps(v, ensure_ascii=False)}" for key, v in values.items()]

@@ -49,9 +49,9 @@ class Graph:
 
         Raises BuildError when the shapes do not fit from the inputs to the output.
         """
-        told = helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, ["N", dimension])
+        stated = helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, ["N", dimension])
         model = helper.make_model(
-            helper.make_graph(self.nodes, name, inputs, [told], self.constants),
+            helper.make_graph(self.nodes, name, inputs, [stated], self.constants),
             opset_imports=[helper.make_opsetid("", OPSET)],
             ir_version=IR_VERSION,
             producer_name="sightline",

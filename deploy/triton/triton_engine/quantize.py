@@ -38,7 +38,7 @@ def quantise(model: onnx.ModelProto, ranges: Ranges) -> onnx.ModelProto:
     names = tensors(model)
     if missing := [name for name in names if name not in ranges]:
         raise BuildError(f"no range of {missing[0]}: run `python -m triton_engine.calibrate`")
-    told = {
+    stated = {
         name: TensorData(lowest=np.float32(ranges[name][0]), highest=np.float32(ranges[name][1]))
         for name in names
     }
@@ -48,7 +48,7 @@ def quantise(model: onnx.ModelProto, ranges: Ranges) -> onnx.ModelProto:
         reduce_range=False,
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QUInt8,
-        tensors_range=TensorsData(CalibrationMethod.MinMax, told),
+        tensors_range=TensorsData(CalibrationMethod.MinMax, stated),
         nodes_to_quantize=[],
         nodes_to_exclude=[],
         op_types_to_quantize=list(QUANTISED),

@@ -33,7 +33,7 @@ def texts(backbone: Backbone) -> dict[str, str]:
     }
     files = {}
     for path, (template, engine) in CONFIGURATIONS.items():
-        parameters = {"parameters": _parameters(_told(backbone, engine))}
+        parameters = {"parameters": _parameters(_stated(backbone, engine))}
         files[path] = _part(template).substitute(written | parameters)
     return files | {f"{VERSION}/model.py": (TEMPLATES / "model.py").read_text()}
 
@@ -73,7 +73,7 @@ def _tensors(backbone: Backbone) -> str:
     return _part("pixels.pbtxt").substitute(values).rstrip()
 
 
-def _told(backbone: Backbone, engine: str) -> dict[str, str]:
+def _stated(backbone: Backbone, engine: str) -> dict[str, str]:
     """Return the parameters of a configuration."""
     return {
         "space": backbone.space,
@@ -86,9 +86,9 @@ def _told(backbone: Backbone, engine: str) -> dict[str, str]:
     }
 
 
-def _parameters(told: Mapping[str, str]) -> str:
+def _parameters(stated: Mapping[str, str]) -> str:
     lines = []
-    for key, value in told.items():
+    for key, value in stated.items():
         name, text = f'key: "{key}"', f'value: {{ string_value: "{value}" }}'
         line = f"  {{ {name} {text} }},"
         lines.append(line if len(line) <= _WIDTH else f"  {{ {name}\n    {text} }},")

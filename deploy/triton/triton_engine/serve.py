@@ -29,7 +29,7 @@ PROCESSES: Final = Path("/proc")
 STUB: Final = "triton_python_backend_stub"
 SUITE: Final = "SIGHTLINE_SUITE"
 """Variable that says which suite a process belongs to; see deploy/local/README.md."""
-# Not needed here, so closed: the caller would have to know a key that nobody is told.
+# Not needed here, so closed: the caller would have to know a key that nobody is given.
 CLOSED: Final = "shared-memory,trace,logging"
 
 

@@ -177,12 +177,12 @@ class _Network(Transformer):
         x = self.add("Add", [x, self._attention(normed, normed, p + "self_attn.")], p + "attended")
         return self._mlp(x, p + "layer_norm2", p)
 
-    def _attention(self, asks: str, told: str, p: str) -> str:
-        """Let every vector of `asks` attend to those of `told`: [N, T, d] each."""
+    def _attention(self, asks: str, context: str, p: str) -> str:
+        """Let every vector of `asks` attend to those of `context`: [N, T, d] each."""
         width = self.tower.width // self.tower.heads
         query = self.split(self.dense(asks, p + "q_proj"), width, [0, 2, 1, 3])
-        key = self.split(self.dense(told, p + "k_proj"), width, [0, 2, 3, 1])
-        value = self.split(self.dense(told, p + "v_proj"), width, [0, 2, 1, 3])
+        key = self.split(self.dense(context, p + "k_proj"), width, [0, 2, 3, 1])
+        value = self.split(self.dense(context, p + "v_proj"), width, [0, 2, 1, 3])
         return self.dense(self.attend(query, key, value, p, width=width), p + "out_proj")
 
     def _mlp(self, x: str, norm: str, p: str) -> str:

@@ -40,7 +40,7 @@ WORKING: Final = {psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP, psutil.STATUS
 SCRIPT: Final = "/model.py"
 """End of the first argument of a process of a model."""
 EVERY: Final = ""
-"""Instead of a model: while the server starts it says nothing, and loads all that it is told to."""
+"""Instead of a model: while it starts the server says nothing, and loads what it is asked to."""
 
 Work = frozenset[tuple[int, float, int]]
 """Of each process its id, its processor time in seconds, and the bytes it read from disks."""
@@ -141,7 +141,7 @@ class Server:
         self._started = False
 
     def moving(self) -> set[str]:
-        """Return what it is loading or unloading: NAME/VERSION, or NAME if it tells no version.
+        """Return what it is loading or unloading: NAME/VERSION, or NAME if it says no version.
 
         Nothing while it does not answer.
         """

@@ -1,4 +1,4 @@
-"""Near-duplicates: the same picture under several product ids, and the variants of one parent.
+"""The same picture under several product ids; `grouping` says what collapses into what.
 
 Pictures are compared by perceptual hashes, which `photos.inspect` makes: 56 bits that say which of
 the lowest frequencies of the picture's luminance are strong, above 8 bits that say which side of
@@ -11,8 +11,7 @@ Whoever has them says so by marks; everybody else has the hashes alone.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 NO_HASH = 0
@@ -36,34 +35,6 @@ _CUTS = [(part, low, (1 << (high - low)) - 1) for part, (low, high) in enumerate
 """Number, shift and mask of each part."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A product that may stand in an answer."""
-
-    product_id: str
-    parent_id: str = ""
-    """The product that it is a variant of; empty = none."""
-    image_hash: int = NO_HASH
-    """Of the photo that is shown of it, its first; 64 bits."""
-    marks: Sequence[Hashable] = ()
-    """Those that have one in common are known to show the same picture."""
-
-    @property
-    def family(self) -> str:
-        """What all variants of a parent and the parent itself share."""
-        return self.parent_id or self.product_id
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A product that stays, and those that collapse into it."""
-
-    place: int
-    """Of the one that stays, among the candidates."""
-    collapsed: tuple[str, ...] = ()
-    """Product ids, best first."""
-
-
 def luminance_distance(one: int, other: int) -> int:
     """In how many bits of luminance two hashes differ, 0 to 56."""
     return ((one ^ other) >> COLOUR_BITS).bit_count()
@@ -84,28 +55,10 @@ def same_picture(one: int, other: int, cosine: float | None = None) -> bool:
     return cosine is not None and distance <= POSSIBLE and cosine >= COSINE
 
 
-def collapse(candidates: Iterable[Candidate]) -> tuple[Group, ...]:
-    """The candidates, best first, without near-duplicates of better ones, which name them.
-
-    A candidate collapses into the best one that stays and is of its family or shows the same
-    picture. It is compared with those that stay alone: likeness is not handed on.
-    """
-    collapsed: dict[int, list[str]] = {}
-    kept = _Kept()
-    for place, candidate in enumerate(candidates):
-        into = kept.best_like(candidate)
-        if into is None:
-            collapsed[place] = []
-            kept.add(place, candidate)
-        else:
-            collapsed[into].append(candidate.product_id)
-    return tuple(Group(place, tuple(ids)) for place, ids in collapsed.items())
-
-
 def groups(hashes: Sequence[int]) -> list[int]:
     """For each picture, by its hash, the first that it is tied to by a chain of same pictures.
 
-    Unlike `collapse`, likeness is handed on: what must not be told apart is not, at the price of
+    Unlike in `grouping`, matching is transitive: what must stay together does, at the price of
     groups that are too large. Pictures without a hash are alone.
     """
     first = list(range(len(hashes)))
@@ -128,42 +81,6 @@ def _root(first: list[int], place: int) -> int:
         first[place] = first[first[place]]
         place = first[place]
     return place
-
-
-class _Kept:
-    """The candidates that stay, found by what a near-duplicate has in common with them."""
-
-    def __init__(self) -> None:
-        self._hashes: dict[int, int] = {}
-        self._families: dict[str, int] = {}
-        self._marks: dict[Hashable, int] = {}
-        self._parts: dict[tuple[int, int], list[int]] = {}
-
-    def add(self, place: int, candidate: Candidate) -> None:
-        self._families[candidate.family] = place
-        for mark in candidate.marks:
-            self._marks[mark] = place
-        if candidate.image_hash != NO_HASH:
-            self._hashes[place] = candidate.image_hash
-            for part in _parts(candidate.image_hash):
-                self._parts.setdefault(part, []).append(place)
-
-    def best_like(self, candidate: Candidate) -> int | None:
-        """The place of the best one that the candidate is a near-duplicate of."""
-        places = [self._marks[mark] for mark in candidate.marks if mark in self._marks]
-        if candidate.family in self._families:
-            places.append(self._families[candidate.family])
-        if candidate.image_hash != NO_HASH:
-            places += self._pictured(candidate.image_hash)
-        return min(places, default=None)
-
-    def _pictured(self, image_hash: int) -> list[int]:
-        return [
-            place
-            for part in _parts(image_hash)
-            for place in self._parts.get(part, ())
-            if same_picture(self._hashes[place], image_hash)
-        ]
 
 
 def _parts(image_hash: int) -> Iterator[tuple[int, int]]:

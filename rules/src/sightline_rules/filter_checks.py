@@ -198,5 +198,5 @@ def _check_value(name: str, rule: FieldRule, value: Value, path: str) -> None:
 
 def check_currency(currency: str, path: str) -> None:
     """Raises FilterInvalidError unless `currency` looks like an ISO 4217 code."""
-    if not (len(currency) == 3 and currency.isascii() and currency.isupper()):
+    if not re.fullmatch("[A-Z]{3}", currency):
         raise FilterInvalidError(path, 'the currency must be three capital letters, like "EUR"')

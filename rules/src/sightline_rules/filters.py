@@ -6,10 +6,11 @@ This is the reference: an engine's own filter must pass exactly the products tha
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from operator import eq, ge, gt, le, lt, ne
 
 from sightline_rules import categories
 
@@ -174,12 +175,8 @@ def passes(condition: Filter, facts: Facts) -> bool:
 
 def _exists(name: str, facts: Facts) -> bool:
     match name:
-        case "category":
-            return facts.category != ""
-        case "brand":
-            return facts.brand != ""
-        case "tags":
-            return bool(facts.tags)
+        case "category" | "brand" | "tags":
+            return bool(getattr(facts, name))
         case "price":
             return facts.price is not None
         case "title" | "availability" | "create_time" | "update_time":
@@ -200,10 +197,8 @@ def _texts(name: str, facts: Facts) -> Iterable[str]:
     match name:
         case "category":
             return categories.split(facts.category)
-        case "brand":
-            return (facts.brand,)
-        case "title":
-            return (facts.title,)
+        case "brand" | "title":
+            return (getattr(facts, name),)
         case _:
             held = facts.attributes.get(attribute_key(name), ())
             return (value for value in held if isinstance(value, str))
@@ -228,14 +223,8 @@ def _is_among(name: str, values: frozenset[Value], facts: Facts) -> bool:
             return facts.brand != "" and facts.brand in values
         case "tags":
             return not values.isdisjoint(facts.tags)
-        case "availability":
-            return facts.availability in values
-        case "price":
-            return facts.price in values
-        case "create_time":
-            return facts.create_time in values
-        case "update_time":
-            return facts.update_time in values
+        case "availability" | "price" | "create_time" | "update_time":
+            return getattr(facts, name) in values
         case _:
             raise FilterInvalidError("filter", f"{name} can't be evaluated; check() first")
 
@@ -267,10 +256,8 @@ def _compares(name: str, operator: Operator, value: Value, facts: Facts) -> bool
             price = facts.price
             known = price is not None and price.currency == currency
             return known and _ordered(operator, price.micros if price else 0, micros)
-        case "create_time", Time(micros):
-            return _ordered(operator, facts.create_time.micros, micros)
-        case "update_time", Time(micros):
-            return _ordered(operator, facts.update_time.micros, micros)
+        case "create_time" | "update_time", Time(micros):
+            return _ordered(operator, getattr(facts, name).micros, micros)
         case _, str() | float() | bool() if attribute_key(name):
             return _compares_attribute(attribute_key(name), operator, value, facts)
         case _:
@@ -295,22 +282,20 @@ def _compares_attribute(
             )
 
 
+_ORDERS: Mapping[Operator, Callable[[float, float], bool]] = {
+    Operator.EQUAL: eq,
+    Operator.NOT_EQUAL: ne,
+    Operator.LESS: lt,
+    Operator.LESS_OR_EQUAL: le,
+    Operator.GREATER: gt,
+    Operator.GREATER_OR_EQUAL: ge,
+}
+
+
 def _ordered(operator: Operator, left: float, right: float) -> bool:
-    match operator:
-        case Operator.EQUAL:
-            return left == right
-        case Operator.NOT_EQUAL:
-            return left != right
-        case Operator.LESS:
-            return left < right
-        case Operator.LESS_OR_EQUAL:
-            return left <= right
-        case Operator.GREATER:
-            return left > right
-        case Operator.GREATER_OR_EQUAL:
-            return left >= right
-        case Operator.CONTAINS:
-            raise FilterInvalidError("filter", "contains takes texts only; check() first")
+    if operator not in _ORDERS:
+        raise FilterInvalidError("filter", "contains takes texts only; check() first")
+    return _ORDERS[operator](left, right)
 
 
 def fields(condition: Filter) -> frozenset[str]:
@@ -322,8 +307,3 @@ def fields(condition: Filter) -> frozenset[str]:
             return fields(inner)
         case Comparison(name) | Membership(name) | Existence(name):
             return frozenset({name})
-
-
-def conjunction(parts: Sequence[Filter]) -> Filter:
-    """One filter that passes what every part passes."""
-    return parts[0] if len(parts) == 1 else All(tuple(parts))

@@ -1,4 +1,4 @@
-"""Near-duplicates among whole columns of products: the rule of `duplicates.collapse`, on arrays.
+"""Near-duplicates among whole columns of products: what collapses into what.
 
 A search compares hundreds of products, and variants by the thousand, most of which have nothing in
 common; so pairs that may be alike are found all at a time, and only they are looked at one by one.
@@ -47,11 +47,12 @@ class Grouped:
 
 
 def grouped(families: Sequence[Hashable], pairs: Iterable[tuple[int, int]]) -> Grouped:
-    """Products, best first, grouped as `duplicates.collapse` does it.
+    """Products, best first, without near-duplicates of better ones, which stand for them.
 
     `families`: what all variants of a parent and the parent itself share, one a product. `pairs`:
     places of products that show the same picture, in any order. A product collapses into the best
-    one that stays and is of its family or shows the same picture; likeness is not handed on.
+    one that stays and is of its family or shows the same picture; matching is not
+    transitive.
     """
     alike: dict[int, list[int]] = {}
     for one, other in pairs:

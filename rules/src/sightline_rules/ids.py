@@ -15,7 +15,7 @@ class IdInvalidError(ValueError):
 def check_id(value: str) -> str:
     """Answers `value` if it is an id: NFC, 1 to 128 bytes of UTF-8, no control characters.
 
-    Raises IdInvalidError. Ids are never mended silently: two spellings would be two products.
+    Raises IdInvalidError. Ids are never fixed silently: two spellings would be two products.
     """
     if not value:
         raise IdInvalidError("must not be empty")

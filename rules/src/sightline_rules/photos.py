@@ -1,6 +1,6 @@
-"""Photos from strangers: found out by their bytes, capped, decoded upright.
+"""Untrusted photos: found out by their bytes, capped, decoded upright.
 
-The catalogue, which must refuse what it could never embed, and the embedder share these rules: a
+The catalog, which must refuse what it could never embed, and the embedder share these rules: a
 photo that one accepts the other accepts too. Each format has one decoder, and no other one ever
 sees a photo. Of animations and files of several pages only the first frame is read, so that the
 number of frames costs nothing.
@@ -85,16 +85,7 @@ class Format(StrEnum):
     BMP = "BMP"
 
 
-MEDIA_TYPES = {
-    Format.JPEG: "image/jpeg",
-    Format.PNG: "image/png",
-    Format.WEBP: "image/webp",
-    Format.GIF: "image/gif",
-    Format.AVIF: "image/avif",
-    Format.HEIF: "image/heic",
-    Format.TIFF: "image/tiff",
-    Format.BMP: "image/bmp",
-}
+MEDIA_TYPES = {one: f"image/{one.lower()}" for one in Format} | {Format.HEIF: "image/heic"}
 """What the formats are called on the web."""
 
 WORDS = "JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP"

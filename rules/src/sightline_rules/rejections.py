@@ -92,9 +92,9 @@ def words(condition: Filter) -> str:
         case Membership(_, ()):
             return "nothing"
         case Membership(name, values):
-            told = [f"{name} = {_value(value)}" for value in values[:MOST_VALUES]]
-            more = len(values) - len(told)
-            return " OR ".join([*told, f"{more} more"] if more else told)
+            shown = [f"{name} = {_value(value)}" for value in values[:MOST_VALUES]]
+            more = len(values) - len(shown)
+            return " OR ".join([*shown, f"{more} more"] if more else shown)
         case Existence(name):
             return f"{name}:*"
 
@@ -144,10 +144,8 @@ def _time(value: Time) -> str:
 def _held(name: str, facts: Facts) -> str:
     """What a product has in a field."""
     match name:
-        case "category":
-            return facts.category or UNKNOWN
-        case "brand":
-            return facts.brand or UNKNOWN
+        case "category" | "brand":
+            return str(getattr(facts, name)) or UNKNOWN
         case "title":
             return facts.title
         case "price":
@@ -156,10 +154,8 @@ def _held(name: str, facts: Facts) -> str:
             return facts.availability.value
         case "tags":
             return ", ".join(sorted(facts.tags)) or "none"
-        case "create_time":
-            return _time(facts.create_time)
-        case "update_time":
-            return _time(facts.update_time)
+        case "create_time" | "update_time":
+            return _time(getattr(facts, name))
         case _:
             return _plain(facts.attributes.get(attribute_key(name), ())) or UNKNOWN
 

@@ -18,9 +18,9 @@ def test_the_status_of_nothing_is_a_table_and_code_three(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert main(["status"], {"DATA": str(tmp_path / "none")}) == 3
-    told = capsys.readouterr().out.splitlines()
-    assert len(told) == 9
-    assert told[1].split()[:4] == ["triton", "STOPPED", "no", "-"]
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 9
+    assert lines[1].split()[:4] == ["triton", "STOPPED", "no", "-"]
 
 
 def test_stopping_nothing_is_no_error(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ def test_a_data_path_too_long_for_a_socket_works(make: Make, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_run_stops_everything_when_told_to(make: Make, data: Path, number: signal.Signals) -> None:
+def test_run_stops_everything_on_a_signal(make: Make, data: Path, number: signal.Signals) -> None:
     make()
     port = free_port()
     runner = run_in_a_process(data, "", port)
@@ -253,7 +253,7 @@ def test_run_stops_everything_when_told_to(make: Make, data: Path, number: signa
     assert processes.marked(data) == []
 
 
-def test_run_that_is_told_to_stop_while_it_starts_leaves_nothing(make: Make, data: Path) -> None:
+def test_run_that_is_stopped_while_it_starts_leaves_nothing(make: Make, data: Path) -> None:
     log = make(program("front")).log("front")
     runner = run_in_a_process(data, "mute", free_port())
     until = time.monotonic() + SECONDS

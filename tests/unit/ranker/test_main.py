@@ -13,7 +13,7 @@ def settings(tmp_path: Path, *, create: bool) -> RankerSettings:
     return RankerSettings(key_file=tmp_path / "key", create_key=create)
 
 
-async def test_a_first_start_makes_a_key_only_when_it_is_told_to(
+async def test_a_first_start_makes_a_key_only_when_it_is_asked_to(
     db: Database, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyUnusable, match="no pseudonym key"):

@@ -57,17 +57,17 @@ def test_a_small_shop_is_measured_by_the_split_that_is_asked_for() -> None:
         for person in range(40)
         for step in range(5)
     ]
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     found = offline.evaluate(
         [*events, events[0]],
         [*products, products[0]],
         protocols=["per-user-tail"],
         share=0.2,
         seed=1,
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: reported.append((done, total)),
     )
     (trial,) = found.trials
     assert trial.protocol == pb.EvaluationTrial.PROTOCOL_PER_USER_TAIL
     assert (trial.event_count_before, trial.event_count_after, trial.product_count) == (160, 40, 12)
     assert found.verdict == pb.Evaluation.VERDICT_INCONCLUSIVE  # 40 shoppers are too few
-    assert told[-1] == (6, 6)
+    assert reported[-1] == (6, 6)

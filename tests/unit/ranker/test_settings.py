@@ -48,20 +48,20 @@ def test_every_setting_is_documented(cls: type[RankerSettings]) -> None:
     assert [name for name, field in cls.model_fields.items() if not field.description] == []
 
 
-def test_bad_settings_are_all_told_at_once(
+def test_bad_settings_are_all_reported_at_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RANKER_TRAIN_EPOCHS", "0")
     monkeypatch.setenv("RANKER_LEASE_SECONDS", "no")
     with pytest.raises(SystemExit):
         load(TrainSettings)
-    told = capsys.readouterr().err
-    assert "RANKER_TRAIN_EPOCHS" in told
-    assert "RANKER_LEASE_SECONDS" in told
+    reported = capsys.readouterr().err
+    assert "RANKER_TRAIN_EPOCHS" in reported
+    assert "RANKER_LEASE_SECONDS" in reported
 
 
 @pytest.mark.parametrize("module", ["ranker", "ranker.worker"])
-def test_a_process_tells_all_bad_settings_at_once_and_ends_with_2(module: str) -> None:
+def test_a_process_reports_all_bad_settings_at_once_and_ends_with_2(module: str) -> None:
     bad = {
         "RANKER_DATABASE_URL": "s3cr3t-nonsense",
         "RANKER_MODEL_STORE": "nowhere://models",

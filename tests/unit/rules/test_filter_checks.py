@@ -29,9 +29,13 @@ GRAPE, ABV, ORGANIC = "attributes.grape", "attributes.abv", "attributes.organic"
     [
         (Comparison("colour", E, "red"), "filter.comparison.field"),
         (Comparison("brand", Operator.LESS, "a"), "filter.comparison.operator"),
+        (Comparison("brand", Operator.LESS, Money("EUR", 1)), "filter.comparison.operator"),
         (Comparison("price", E, "12"), "filter.comparison.value"),
         (Comparison("price", E, Money("euro", 1)), "filter.comparison.value"),
         (Comparison("price", E, Money("EUR", -1)), "filter.comparison.value"),
+        (Comparison("price", E, Money("EUR", 2**63)), "filter.comparison.value"),
+        (Comparison("price", E, Money("eur", 1)), "filter.comparison.value"),
+        (Comparison("price", E, Money("ÄÖÜ", 1)), "filter.comparison.value"),
         (Comparison("brand", E, Availability.IN_STOCK), "filter.comparison.value"),
         (Comparison("brand", E, "x" * 1_025), "filter.comparison.value"),
         (Membership("tags", ("a", Money("EUR", 1))), "filter.membership.values[1]"),
@@ -71,6 +75,40 @@ def test_a_bad_filter_is_refused_with_the_path_of_the_culprit(condition: Filter,
     assert caught.value.path == path
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        Comparison("brand", E, "x" * 1_024),
+        Comparison("price", E, Money("EUR", 0)),
+        Comparison("price", E, Money("EUR", 2**63 - 1)),
+        Existence("attributes." + "x" * 64),
+        Membership("tags", ()),
+        All((All((All(),) * 64), *(Any((All(),) * 61),) * 3, *(All(),) * 4)),  # 256 parts
+        All((*(All((Not(All()),) * 60),) * 2, *(All(),) * 13)),  # 256, too
+    ],
+)
+def test_what_is_just_within_a_limit_can_be_evaluated(condition: Filter) -> None:
+    assert check(condition) is condition
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        (Comparison("brand", Operator.LESS, "a"), "brand takes only != = contains"),
+        (
+            Comparison(GRAPE, Operator.LESS, "a"),
+            "attributes.grape takes only != = contains with a text value",
+        ),
+        (Comparison("colour", E, "red"), "update_time or attributes.<key>"),
+        (Comparison(GRAPE, E, Time(1)), "is compared with a text or number or flag value"),
+    ],
+)
+def test_a_refusal_says_what_could_be_asked_instead(condition: Filter, words: str) -> None:
+    with pytest.raises(FilterInvalidError) as caught:
+        check(condition)
+    assert caught.value.description.endswith(words)
+
+
 @pytest.mark.parametrize("wrap", [lambda f: All((f,)), lambda f: Any((f,)), Not])
 def test_nesting_is_capped(wrap: Callable[[Filter], Filter]) -> None:
     condition: Filter = Existence("brand")
@@ -84,6 +122,15 @@ def test_nesting_is_capped(wrap: Callable[[Filter], Filter]) -> None:
     assert "deeper than 8" in caught.value.description
 
 
+@pytest.mark.parametrize("wrap", [lambda f: Any((f,)), Not])
+def test_only_an_all_around_the_whole_is_no_level(wrap: Callable[[Filter], Filter]) -> None:
+    condition: Filter = Existence("brand")
+    for _ in range(8):
+        condition = wrap(condition)
+    with pytest.raises(FilterInvalidError, match="deeper than 8"):
+        check(condition)
+
+
 def test_a_filter_is_limited_as_a_whole_and_not_only_in_each_part() -> None:
     """Each level takes 64 parts: without a limit in all, 262,144 would pass."""
     has = Comparison("brand", E, "Casa")
@@ -91,6 +138,9 @@ def test_a_filter_is_limited_as_a_whole_and_not_only_in_each_part() -> None:
     with pytest.raises(FilterInvalidError) as caught:
         check(All((All((has,) * 64),) * 64))
     assert (caught.value.path, "256" in caught.value.description) == ("filter", True)
+    for nested in (All((All((Any((has,) * 60),)),) * 5), All((All((Not(has),) * 60),) * 3)):
+        with pytest.raises(FilterInvalidError, match="at most 256"):
+            check(nested)
     brands = Membership("brand", tuple(f"b{number}" for number in range(1_000)))
     assert check(All((brands,) * 4))
     with pytest.raises(FilterInvalidError) as caught:

@@ -76,7 +76,7 @@ def test_alternatives_and_opposites_decide_as_a_whole():
         (Any(), None),
     ],
 )
-def test_what_the_product_has_is_told(condition, held):
+def test_what_the_product_has_is_shown(condition, held):
     assert rejection(condition, WINE).held == ((held,) if held else ())
 
 

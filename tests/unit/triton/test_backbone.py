@@ -48,7 +48,7 @@ def test_the_blocks_of_features_are_named_in_order_and_make_up_the_vector() -> N
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "reported"),
     [
         ("size = 260", "", "input.size: Field required"),
         ("size = 260", "size = 260\nstd = 1", "input.std: Extra inputs"),
@@ -74,12 +74,12 @@ def test_the_blocks_of_features_are_named_in_order_and_make_up_the_vector() -> N
     ],
 )
 def test_what_is_wrong_with_a_manifest_is_named(
-    manifest: Path, old: str, new: str, told: str
+    manifest: Path, old: str, new: str, reported: str
 ) -> None:
     text = manifest.read_text()
     assert old in text
     manifest.write_text(text.replace(old, new))
-    with pytest.raises(ManifestError, match=told):
+    with pytest.raises(ManifestError, match=reported):
         backbone.read(manifest)
 
 
@@ -91,7 +91,7 @@ def test_a_name_that_triton_or_a_path_could_not_take_is_refused(manifest: Path) 
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "reported"),
     [
         ("stage_4 = 40", "stage_9 = 40", "features.stages.stage_9"),
         ("stage_4 = 40", "stage_4 = 0", "features.stages.stage_4: .* greater"),
@@ -102,11 +102,11 @@ def test_a_name_that_triton_or_a_path_could_not_take_is_refused(manifest: Path) 
     ],
 )
 def test_what_is_wrong_with_features_is_named(
-    tmp_path: Path, old: str, new: str, told: str
+    tmp_path: Path, old: str, new: str, reported: str
 ) -> None:
     manifest = Path(shutil.copy(backbone.BACKBONES / f"{FEATURES[0]}.toml", tmp_path))
     text = manifest.read_text()
     assert old in text
     manifest.write_text(text.replace(old, new))
-    with pytest.raises(ManifestError, match=told):
+    with pytest.raises(ManifestError, match=reported):
         backbone.read(manifest)

@@ -159,18 +159,18 @@ def test_a_graph_other_than_the_manifest_s_is_not_written(
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "reported"),
     [
         ("depth = 1.0", "depth = 1.2", r"the weights have no _blocks\.\d+\."),
         ("dimension = 1280", "dimension = 1000", "the weights do not fit the manifest"),
     ],
 )
 def test_a_manifest_of_another_network_than_the_weights_are_of_is_refused(
-    tmp_path: Path, manifests: Path, packaged: Path, old: str, new: str, told: str
+    tmp_path: Path, manifests: Path, packaged: Path, old: str, new: str, reported: str
 ) -> None:
     path = change(manifests / f"{LITE0}.toml", (old, new))
     change(path, (backbone.read(path).graph.sha256, "0" * 64))
-    with pytest.raises(BuildError, match=told):
+    with pytest.raises(BuildError, match=reported):
         build.ensure(tmp_path / "models", manifests)
 
 
@@ -178,7 +178,7 @@ def test_a_file_of_the_weights_that_the_package_lacks_is_named(
     tmp_path: Path, manifests: Path, packaged: Path
 ) -> None:
     packaged.unlink()
-    with pytest.raises(BuildError, match=r"there is no file .*models/.*: mend the manifest"):
+    with pytest.raises(BuildError, match=r"there is no file .*models/.*: fix the manifest"):
         build.ensure(tmp_path / "models", manifests)
 
 
@@ -201,7 +201,7 @@ def test_a_network_that_leaves_weights_out_is_refused(manifest: Backbone) -> Non
         if f"_blocks.{last}." in key
     }
     assert isinstance(manifest, PhotoModel)
-    with pytest.raises(BuildError, match=r"makes no use of _blocks\.\d+\..* mend network\.depth"):
+    with pytest.raises(BuildError, match=r"makes no use of _blocks\.\d+\..* fix network\.depth"):
         efficientnet.build({**state, **extra}, manifest)
 
 

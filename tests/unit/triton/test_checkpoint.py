@@ -32,7 +32,7 @@ class Bomb:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         ({"model_type": "blip"}, f"'blip' .* is none of CLIPModel, .*{BY_HAND}"),
         ({"model_type": ["clip"]}, "is none of"),
@@ -61,10 +61,10 @@ class Bomb:
     ],
 )
 def test_a_configuration_of_another_network_is_refused(
-    change: dict[str, Any], told: str, tmp_path: Path
+    change: dict[str, Any], reported: str, tmp_path: Path
 ) -> None:
     folder = replace(CLIP, config={**CLIP.config, **change}).write(tmp_path)
-    with pytest.raises(CheckpointError, match=told):
+    with pytest.raises(CheckpointError, match=reported):
         checkpoint.read(folder)
 
 
@@ -76,7 +76,7 @@ def test_a_whole_model_without_a_tower_of_photos_is_refused(value: Any, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         (b"<html>", "is no JSON: download it anew"),
         (b"\xff\xfe\xff", "is no JSON"),
@@ -85,9 +85,11 @@ def test_a_whole_model_without_a_tower_of_photos_is_refused(value: Any, tmp_path
         (b" " * (checkpoint.MAX_TEXT + 1), "is larger than"),
     ],
 )
-def test_a_configuration_that_is_none_is_refused(text: bytes, told: str, tmp_path: Path) -> None:
+def test_a_configuration_that_is_none_is_refused(
+    text: bytes, reported: str, tmp_path: Path
+) -> None:
     (CLIP.write(tmp_path) / "config.json").write_bytes(text)
-    with pytest.raises(CheckpointError, match=f"config.json {told}"):
+    with pytest.raises(CheckpointError, match=f"config.json {reported}"):
         checkpoint.read(tmp_path)
 
 
@@ -99,7 +101,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("beside", "told"),
+    ("beside", "reported"),
     [
         ("pytorch_model.bin", "pytorch_model.bin is a pickle.*take model.safetensors"),
         ("model.safetensors.index.json", "in several files: save them with one"),
@@ -107,10 +109,10 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_without_a_file_of_weights_it_says_what_to_do(
-    beside: str, told: str, tmp_path: Path
+    beside: str, reported: str, tmp_path: Path
 ) -> None:
     (CLIP.write(tmp_path) / "model.safetensors").rename(tmp_path / beside)
-    with pytest.raises(CheckpointError, match=told):
+    with pytest.raises(CheckpointError, match=reported):
         checkpoint.read(tmp_path)
 
 
@@ -131,7 +133,7 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "reported"),
     [
         (None, f"has no {QUERY}, one of 1"),
         (np.zeros((16, 15), np.float32), f"{QUERY} is of shape"),
@@ -141,10 +143,10 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
         (np.full((16, 16), np.nan, np.float32), "is not of finite numbers"),
     ],
 )
-def test_a_tensor_that_does_not_fit_is_refused(value: Any, told: str, tmp_path: Path) -> None:
+def test_a_tensor_that_does_not_fit_is_refused(value: Any, reported: str, tmp_path: Path) -> None:
     weights = {name: w for name, w in CLIP.weights.items() if name != QUERY or value is not None}
     changed = {**weights, **({} if value is None else {QUERY: value})}
-    with pytest.raises(CheckpointError, match=told):
+    with pytest.raises(CheckpointError, match=reported):
         checkpoint.read(replace(CLIP, weights=changed).write(tmp_path))
 
 
@@ -186,7 +188,7 @@ ABSENT = "There was no preprocessor_config.json: crop, mean and scale are the fa
         ),
     ],
 )
-def test_what_was_done_to_photos_is_told_in_the_manifest_s_terms(
+def test_what_was_done_to_photos_is_reported_in_the_manifest_s_terms(
     photos: dict[str, Any] | None, expected: Seen, tmp_path: Path
 ) -> None:
     files = {} if photos is None else {"preprocessor_config": photos}
@@ -194,7 +196,7 @@ def test_what_was_done_to_photos_is_told_in_the_manifest_s_terms(
 
 
 @pytest.mark.parametrize(
-    ("photos", "told"),
+    ("photos", "reported"),
     [
         ({"size": 224}, "makes squares of 224 pixels out of 224, the network takes 32"),
         ({"size": 24, "crop_size": 32, "do_center_crop": True}, "squares of 32 pixels out of 24"),
@@ -210,7 +212,7 @@ def test_what_was_done_to_photos_is_told_in_the_manifest_s_terms(
     ],
 )
 def test_photos_that_the_manifest_can_t_tell_of_are_refused(
-    photos: dict[str, Any], told: str, tmp_path: Path
+    photos: dict[str, Any], reported: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match=f"preprocessor_config.json.*{told}"):
+    with pytest.raises(CheckpointError, match=f"preprocessor_config.json.*{reported}"):
         checkpoint.read(SIGLIP.write(tmp_path, preprocessor_config=photos))

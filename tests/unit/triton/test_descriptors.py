@@ -60,7 +60,7 @@ def plain_lbp(photo: Photo, radius: int) -> Array:
 
 
 @pytest.mark.parametrize("name", DESCRIPTORS)
-def test_each_gives_as_many_finite_numbers_as_are_told_whatever_it_sees(name: str) -> None:
+def test_each_gives_as_many_finite_numbers_as_are_reported_whatever_it_sees(name: str) -> None:
     black, white = (np.full((SIDE, SIDE, 3), level, np.uint8) for level in (0, 255))
     photos = (black, white, noise(0), waves(0.3, 7))
     found = of(name, *photos)
@@ -114,7 +114,7 @@ def test_a_shape_is_the_same_wherever_it_is_however_large_and_turned() -> None:
     assert np.abs(first - smaller)[:4].max() < 0.5
 
 
-def test_shapes_that_differ_are_told_apart_by_their_first_two_moments() -> None:
+def test_shapes_that_differ_are_distinguished_by_their_first_two_moments() -> None:
     square = figure((30, 30), (60, 30), (60, 60), (30, 60))
     bar = figure((20, 44), (76, 44), (76, 52), (20, 52))
     (round_one, long_one) = of("shape", square, bar)

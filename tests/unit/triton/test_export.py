@@ -64,11 +64,11 @@ def test_the_build_takes_the_manifest_as_it_is_written(made: Made, tmp_path: Pat
     folder = made.write(tmp_path / "hub")
     manifest = export.export(folder, tmp_path / "manifests", NAMED)
     (graph,) = build.ensure(tmp_path / "models", manifest.parent)
-    told = backbone.read(manifest)
-    assert isinstance(told, backbone.OnnxPhotoModel)
+    reported = backbone.read(manifest)
+    assert isinstance(reported, backbone.OnnxPhotoModel)
     images = RANDOM.integers(0, 256, (3, made.size, made.size, 3), dtype=np.uint8)
     expected = made.forward(
-        ((images - np.array(told.input.mean)) / told.input.scale).transpose(0, 3, 1, 2)
+        ((images - np.array(reported.input.mean)) / reported.input.scale).transpose(0, 3, 1, 2)
     )
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     found = run(graph, "embedding", image=images)
@@ -166,7 +166,7 @@ def test_what_the_weights_do_not_say_has_to_be_said(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "reported"),
     [
         (replace(NAMED, name="../tiny"), "name: "),
         (replace(NAMED, licence='MIT"\n[graph]'), "weights.Local.licence|licence: "),
@@ -174,10 +174,10 @@ def test_what_the_weights_do_not_say_has_to_be_said(
     ],
 )
 def test_a_name_that_no_manifest_can_have_is_refused(
-    wrong: Named, told: str, tmp_path: Path
+    wrong: Named, reported: str, tmp_path: Path
 ) -> None:
     folder = MADE["CLIPModel"].write(tmp_path / "hub")
-    with pytest.raises(ManifestError, match=told):
+    with pytest.raises(ManifestError, match=reported):
         export.export(folder, tmp_path / "manifests", wrong)
     assert not (tmp_path / "manifests").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["hub"]

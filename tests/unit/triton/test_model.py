@@ -248,8 +248,8 @@ def test_what_is_missing_or_does_not_fit_together_is_refused_by_name(several: An
     without = words(1, 5)
     del without["kind"]
     refused = several.execute([without, words(2, 5, kinds=1), words(1, 0), words(1, 5, 2)])
-    told = [answer.error.args[0] for answer in refused]
-    assert told == [
+    reported = [answer.error.args[0] for answer in refused]
+    assert reported == [
         "kind is missing",
         "the inputs differ in how many there are",
         "ids: wanted int64 [N, T], got int64 [1, 0]",

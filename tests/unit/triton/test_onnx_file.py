@@ -124,15 +124,15 @@ def sha256(data: bytes) -> str:
 
 
 def built(folder: Path, manifest: str, file: bytes) -> Path:
-    """Build a model as an operator does: with zeros for the graph, then with what is told."""
+    """Build a model as an operator does: with zeros for the graph, then with what is reported."""
     (folder / "tower.onnx").write_bytes(file)
     (folder / "words.json").write_bytes(b"{}")
     path = folder / "tiny.toml"
-    told = {"weights": sha256(file), "tokenizer": sha256(b"{}")}
-    path.write_text(manifest.format(graph=ZEROS, **told))
+    reported = {"weights": sha256(file), "tokenizer": sha256(b"{}")}
+    path.write_text(manifest.format(graph=ZEROS, **reported))
     with pytest.raises(BuildError, match="the built graph has sha256") as caught:
         build.ensure(folder / "models", folder)
-    path.write_text(manifest.format(graph=str(caught.value).split("sha256 ")[1][:64], **told))
+    path.write_text(manifest.format(graph=str(caught.value).split("sha256 ")[1][:64], **reported))
     (found,) = build.ensure(folder / "models", folder)
     return found
 
@@ -186,7 +186,7 @@ def test_a_tower_of_texts_takes_tokens_with_a_mask_or_without(
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "reported"),
     [
         (
             'input = "pixel_values"',
@@ -206,28 +206,28 @@ def test_a_tower_of_texts_takes_tokens_with_a_mask_or_without(
     ],
 )
 def test_a_manifest_that_does_not_fit_its_file_is_refused(
-    tmp_path: Path, old: str, new: str, told: str
+    tmp_path: Path, old: str, new: str, reported: str
 ) -> None:
     file = photos()
     (tmp_path / "tower.onnx").write_bytes(file)
     text = PHOTOS.format(weights=sha256(file), graph=ZEROS)
     assert old in text
     (tmp_path / "tiny.toml").write_text(text.replace(old, new))
-    with pytest.raises(BuildError, match=told):
+    with pytest.raises(BuildError, match=reported):
         build.ensure(tmp_path / "models", tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("file", "told"),
+    ("file", "reported"),
     [
         (b"<html>", "no ONNX file"),
         (photos(opset=12), "opset 12, wanted is 13 or newer"),
     ],
 )
-def test_what_is_no_file_for_this_is_refused(tmp_path: Path, file: bytes, told: str) -> None:
+def test_what_is_no_file_for_this_is_refused(tmp_path: Path, file: bytes, reported: str) -> None:
     (tmp_path / "tower.onnx").write_bytes(file)
     (tmp_path / "tiny.toml").write_text(PHOTOS.format(weights=sha256(file), graph=ZEROS))
-    with pytest.raises(BuildError, match=told):
+    with pytest.raises(BuildError, match=reported):
         build.ensure(tmp_path / "models", tmp_path)
 
 

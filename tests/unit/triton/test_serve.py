@@ -108,7 +108,7 @@ def wheel(tmp_path: Path) -> Path:
     return root
 
 
-def test_the_backend_folder_holds_links_and_preparing_it_again_mends_them(
+def test_the_backend_folder_holds_links_and_preparing_it_again_fixes_them(
     wheel: Path, tmp_path: Path
 ) -> None:
     backends = serve.prepare_backends(wheel, tmp_path / "backends")

@@ -60,7 +60,7 @@ def ended(process: psutil.Process) -> bool:
 
 
 class Stage:
-    """A watchdog, what it is told, and a server that it may end."""
+    """A watchdog, what it is reported, and a server that it may end."""
 
     def __init__(self, start: Start, moving: set[str]) -> None:
         self.moving = moving
@@ -156,9 +156,16 @@ class Index(pb_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc] # no ty
     """A server's repository."""
 
     def RepositoryIndex(self, _request: Any, _context: Any) -> Any:
-        told = ["a 1 READY", "a 2 LOADING", "b  LOADING", "c 1 UNLOADING", "d 1 UNAVAILABLE", "e  "]
+        reported = [
+            "a 1 READY",
+            "a 2 LOADING",
+            "b  LOADING",
+            "c 1 UNLOADING",
+            "d 1 UNAVAILABLE",
+            "e  ",
+        ]
         answer = pb.RepositoryIndexResponse()
-        for name, version, state in (each.split(" ") for each in told):
+        for name, version, state in (each.split(" ") for each in reported):
             answer.models.add(name=name, version=version, state=state)
         return answer
 

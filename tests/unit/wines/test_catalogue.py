@@ -1,4 +1,4 @@
-"""The example catalogue loads whole."""
+"""The example catalog loads whole."""
 
 import itertools
 

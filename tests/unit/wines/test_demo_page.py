@@ -52,7 +52,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing(tmp_path: Path) 
     assert not re.search(r"<script|<link|<iframe|@import|url\(|\son\w+=", html)
 
 
-def test_text_of_a_catalogue_is_text_and_no_markup(tmp_path: Path) -> None:
+def test_text_of_a_catalog_is_text_and_no_markup(tmp_path: Path) -> None:
     html = written(tmp_path, title='<script>alert("x")</script>" onload="x')
     assert "<script" not in html
     assert "&lt;script&gt;" in html

@@ -44,7 +44,7 @@ async def test_an_impersonal_answer_fails_the_customers_scene() -> None:
                 await scenes.customer(client, WINES, ratings)
 
 
-def test_the_photo_of_the_first_scene_is_no_catalogue_photo() -> None:
+def test_the_photo_of_the_first_scene_is_no_catalog_photo() -> None:
     wine = scenes.by_id(WINES)[scenes.PHOTO_WINE]
     assert scenes.changed_photo(wine) != wine.image.read_bytes()
 

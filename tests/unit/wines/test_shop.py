@@ -1,4 +1,4 @@
-"""The example catalogue becomes products and events without losing anything."""
+"""The example catalog becomes products and events without losing anything."""
 
 import hashlib
 

@@ -47,7 +47,7 @@ def test_a_good_roll_out_has_no_fault() -> None:
     assert faults(GOOD) == ()
 
 
-def test_every_fault_is_told() -> None:
+def test_every_fault_is_reported() -> None:
     good = seen(4, "new", 0.8, 0.7)
     assert with_one(replace(good, error="UNAVAILABLE: away")) == (
         "1 requests failed: UNAVAILABLE: away",

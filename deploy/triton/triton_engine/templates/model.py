@@ -53,8 +53,8 @@ class TritonPythonModel:
             raise pb.TritonModelException(
                 f"{path.name} of version {version} has sha256 {found}, config.pbtxt says {wanted}"
             )
-        self.inputs = [_Input(told) for told in config["input"]]
-        names = [told["name"] for told in config["output"]]
+        self.inputs = [_Input(stated) for stated in config["input"]]
+        names = [stated["name"] for stated in config["output"]]
         self.checks = CHECKSUM in names
         self.outputs = [name for name in names if name != CHECKSUM]
         self.max_batch = config["max_batch_size"]
@@ -104,7 +104,7 @@ class TritonPythonModel:
                 return f"{wanted.name} is missing"
             if not wanted.fits(tensors[wanted.name]):
                 got = tensors[wanted.name]
-                return f"{wanted.name}: wanted {wanted.told}, got {got.dtype} {list(got.shape)}"
+                return f"{wanted.name}: wanted {wanted.form}, got {got.dtype} {list(got.shape)}"
         if len({len(tensor) for tensor in tensors.values()}) > 1:
             return "the inputs differ in how many there are"
         return ""
@@ -131,12 +131,12 @@ class TritonPythonModel:
 class _Input:
     """What the configuration says of one input."""
 
-    def __init__(self, told: Mapping[str, Any]) -> None:
-        self.name: str = told["name"]
-        self.dtype = np.dtype(TYPES[told["data_type"]])
-        self.shape = tuple(int(side) for side in told["dims"])
+    def __init__(self, stated: Mapping[str, Any]) -> None:
+        self.name: str = stated["name"]
+        self.dtype = np.dtype(TYPES[stated["data_type"]])
+        self.shape = tuple(int(side) for side in stated["dims"])
         sides = ", ".join("T" if side == ANY else str(side) for side in self.shape)
-        self.told = f"{self.dtype} [N, {sides}]"
+        self.form = f"{self.dtype} [N, {sides}]"
 
     def fits(self, values: Array) -> bool:
         """Say whether these are one or more of what is wanted."""

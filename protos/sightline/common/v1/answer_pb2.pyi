@@ -22,7 +22,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class ScorePart(google.protobuf.message.Message):
-    """One addend of a raw score."""
+    """One part of a raw score."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -37,12 +37,12 @@ class ScorePart(google.protobuf.message.Message):
     answered.
     """
     value: builtins.float
-    """The addend, in the raw score's own unit (no fixed range): raw_score = the sum of the parts to
+    """The part, in the raw score's own unit (no fixed range): raw_score = the sum of the parts to
     1e-6 × the sum of their absolute values.
     """
     @property
     def features(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ScoreFeature]:
-        """Only where the request asks to explain: what the addend is made of, largest first; their sum is `value`, to
+        """Only where the request asks to explain: what the part is made of, largest first; their sum is `value`, to
         1e-6 × the sum of their absolute values. Empty = not asked for, or the part has no parts of its own.
         """
 
@@ -269,7 +269,7 @@ class Degradation(google.protobuf.message.Message):
         CAUSE_INDEX_UNAVAILABLE: Degradation._Cause.ValueType  # 2
         """The vector index did not answer."""
         CAUSE_RETRIEVER_UNAVAILABLE: Degradation._Cause.ValueType  # 3
-        """The catalogue did not answer."""
+        """The catalog did not answer."""
         CAUSE_RANKER_UNAVAILABLE: Degradation._Cause.ValueType  # 4
         """Ranking did not answer: the order is that of similarity."""
         CAUSE_PROFILE_UNAVAILABLE: Degradation._Cause.ValueType  # 5
@@ -295,7 +295,7 @@ class Degradation(google.protobuf.message.Message):
     CAUSE_INDEX_UNAVAILABLE: Degradation.Cause.ValueType  # 2
     """The vector index did not answer."""
     CAUSE_RETRIEVER_UNAVAILABLE: Degradation.Cause.ValueType  # 3
-    """The catalogue did not answer."""
+    """The catalog did not answer."""
     CAUSE_RANKER_UNAVAILABLE: Degradation.Cause.ValueType  # 4
     """Ranking did not answer: the order is that of similarity."""
     CAUSE_PROFILE_UNAVAILABLE: Degradation.Cause.ValueType  # 5
@@ -420,7 +420,7 @@ class RecallEstimate(google.protobuf.message.Message):
     plan: builtins.str
     """How these searches were done: "flat", "graph", "slices" or "exact"."""
     filter_class: builtins.str
-    """What share of the catalogue their filters pass: "none" (no filter), "wide" (20% and more), "middle" or
+    """What share of the catalog their filters pass: "none" (no filter), "wide" (20% and more), "middle" or
     "narrow" (less than 1%).
     """
     k: builtins.int
@@ -474,7 +474,7 @@ class IndexFreshness(google.protobuf.message.Message):
     index_time_micros: builtins.int
     """When the newest wholly indexed record was written, microseconds since 1970 (UTC); 0 = none yet."""
     pending: builtins.int
-    """Photos that wait for their vector in the searched space."""
+    """Photos with a pending embedding in the searched space."""
     @property
     def index_lag(self) -> google.protobuf.duration_pb2.Duration:
         """How old the oldest write is that the index does not hold yet; 0 = it holds all."""

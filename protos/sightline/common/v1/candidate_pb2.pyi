@@ -78,7 +78,7 @@ class CandidateColumns(google.protobuf.message.Message):
 
     @property
     def create_time_micros(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """When the catalogue first stored each, microseconds since 1970 (UTC)."""
+        """When the catalog first stored each, microseconds since 1970 (UTC)."""
 
     @property
     def image_hashes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:

@@ -126,7 +126,7 @@ class Event(google.protobuf.message.Message):
     type: Global___EventType.ValueType
     """What; required."""
     product_id: builtins.str
-    """With which product; required but for SEARCH. A product that the catalogue does not know yet is kept."""
+    """With which product; required but for SEARCH. A product that the catalog does not know yet is kept."""
     value: builtins.float
     """For RATING: the rating, 0 to 5 (5 = best), finite. Otherwise a strength of the caller's own,
     0 to 1,000,000, kept for training. Absent = none.

@@ -30,7 +30,7 @@ class _PhotoKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     PHOTO_KIND_SHOPPER: _PhotoKind.ValueType  # 1
     """A shopper's: a phone, a room, any light."""
     PHOTO_KIND_CATALOGUE: _PhotoKind.ValueType  # 2
-    """The catalogue's: a studio, a plain background."""
+    """The catalog's: a studio, a plain background."""
 
 class PhotoKind(_PhotoKind, metaclass=_PhotoKindEnumTypeWrapper):
     """Which camera a photo is from. A fitted space brings both kinds together, each by its own mean and deviation."""
@@ -40,12 +40,12 @@ PHOTO_KIND_UNSPECIFIED: PhotoKind.ValueType  # 0
 PHOTO_KIND_SHOPPER: PhotoKind.ValueType  # 1
 """A shopper's: a phone, a room, any light."""
 PHOTO_KIND_CATALOGUE: PhotoKind.ValueType  # 2
-"""The catalogue's: a studio, a plain background."""
+"""The catalog's: a studio, a plain background."""
 Global___PhotoKind: typing_extensions.TypeAlias = PhotoKind
 
 @typing.final
 class Box(google.protobuf.message.Message):
-    """A rectangle within a photo that stands upright, in shares of its sides: 0 ≤ left < right ≤ 1 from the left edge,
+    """A rectangle within a photo that stands upright, in fractions of its width and height: 0 ≤ left < right ≤ 1 from the left edge,
     0 ≤ top < bottom ≤ 1 from the top edge.
     """
 
@@ -111,7 +111,7 @@ class CategoryGuess(google.protobuf.message.Message):
     CATEGORY_PATH_FIELD_NUMBER: builtins.int
     PROBABILITY_FIELD_NUMBER: builtins.int
     probability: builtins.float
-    """The chance that the photo is of this category or of one below it, 0 to 1, calibrated on photos of the catalogue
+    """The chance that the photo is of this category or of one below it, 0 to 1, calibrated on photos of the catalog
     that the head had not seen.
     """
     @property
@@ -150,7 +150,7 @@ Global___CategoryPath: typing_extensions.TypeAlias = CategoryPath
 
 @typing.final
 class Classification(google.protobuf.message.Message):
-    """What a photo is of, as a head learned from the catalogue tells it."""
+    """What a photo is of, as a head learned from the catalog recognises it."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -160,7 +160,7 @@ class Classification(google.protobuf.message.Message):
     SURE_FIELD_NUMBER: builtins.int
     SPACE_VERSION_FIELD_NUMBER: builtins.int
     unknown_probability: builtins.float
-    """The chance that it is of none of the catalogue's categories, 0 to 1."""
+    """The chance that it is of none of the catalog's categories, 0 to 1."""
     unknown: builtins.bool
     """Nothing fits: none is likelier than all of the unknown."""
     space_version: builtins.str

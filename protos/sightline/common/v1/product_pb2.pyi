@@ -71,7 +71,7 @@ class Attribute(google.protobuf.message.Message):
     text: builtins.str
     """UTF-8 text, 1 to 512 bytes."""
     number: builtins.float
-    """A finite number; its unit is the catalogue's own."""
+    """A finite number; its unit is the catalog's own."""
     flag: builtins.bool
     """True or false."""
     def __init__(
@@ -90,7 +90,7 @@ Global___Attribute: typing_extensions.TypeAlias = Attribute
 
 @typing.final
 class ProductImage(google.protobuf.message.Message):
-    """One photo of a product. On a write give `content`, or the `image_id` of a photo that the catalogue
+    """One photo of a product. On a write give `content`, or the `image_id` of a photo that the catalog
     already holds, or `uri`; on a read `content` is empty (GetImage returns it). An `image_id` given with
     `content` or `uri` has to be that of the photo.
     """
@@ -138,7 +138,7 @@ Global___ProductImage: typing_extensions.TypeAlias = ProductImage
 
 @typing.final
 class Product(google.protobuf.message.Message):
-    """A thing a shop sells, as its catalogue knows it."""
+    """A thing a shop sells, as its catalog knows it."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -206,7 +206,7 @@ class Product(google.protobuf.message.Message):
 
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When the catalogue first stored it (UTC). Read only."""
+        """When the catalog first stored it (UTC). Read only."""
 
     @property
     def update_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
@@ -214,7 +214,7 @@ class Product(google.protobuf.message.Message):
 
     @property
     def category_doubt(self) -> Global___CategoryDoubt:
-        """Why its category is doubted; absent = its photos agree with it, or nobody looked. Found after the write, when a
+        """Why its category is in doubt; absent = its photos agree with it, or nobody looked. Found after the write, when a
         photo is embedded by a fitted space that has a head. Read only.
         """
 
@@ -262,7 +262,7 @@ class CategoryDoubt(google.protobuf.message.Message):
     """The fitted space whose head says so."""
     @property
     def instead(self) -> sightline.common.v1.photo_pb2.CategoryGuess:
-        """What it rather looks like; absent = like none of the catalogue's categories."""
+        """What it rather looks like; absent = like none of the catalog's categories."""
 
     def __init__(
         self,

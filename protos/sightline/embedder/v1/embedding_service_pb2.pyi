@@ -385,7 +385,7 @@ class Space(google.protobuf.message.Message):
     shopper_views: builtins.int
     """Views of a shopper's photo that are averaged when the item names no number."""
     catalogue_views: builtins.int
-    """Views of a catalogue photo that are averaged when the item names no number."""
+    """Views of a catalog photo that are averaged when the item names no number."""
     category_count: builtins.int
     """Categories that its head knows; 0 = it has none."""
     forced: builtins.bool

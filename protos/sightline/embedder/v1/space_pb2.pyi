@@ -62,7 +62,7 @@ class Figure(google.protobuf.message.Message):
     GAIN_HIGH_FIELD_NUMBER: builtins.int
     QUERIES_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """"1-NN", "hit@5", "mAP", "category", "1-NN one catalogue photo", "1-NN unseen products", "text hit@10"."""
+    """"1-NN", "hit@5", "mAP", "category", "1-NN one catalog photo", "1-NN unseen products", "text hit@10"."""
     value: builtins.float
     """With the fitted space, 0 to 1."""
     low: builtins.float
@@ -102,7 +102,7 @@ Global___Figure: typing_extensions.TypeAlias = Figure
 
 @typing.final
 class SpaceEvaluation(google.protobuf.message.Message):
-    """What fitting a space found, by cross-validation on the catalogue's photos: folds keep near-duplicates together, and
+    """What fitting a space found, by cross-validation on the catalog's photos: folds keep near-duplicates together, and
     what is measured was never seen by the map that is measured.
     """
 

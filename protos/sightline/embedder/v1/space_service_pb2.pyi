@@ -105,7 +105,7 @@ class FitPhoto(google.protobuf.message.Message):
     title: builtins.str
     """The product's title; empty = none."""
     kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType
-    """Which camera it is from. Default: the catalogue's."""
+    """Which camera it is from. Default: the catalog's."""
     duplicate_group: builtins.str
     """Photos of one group are the same picture and never stand on both sides of a fold; empty = a group of its own."""
     @property
@@ -176,7 +176,7 @@ class PromoteSpaceRequest(google.protobuf.message.Message):
     version: builtins.str
     """Its version; or its model's name. Required."""
     force: builtins.bool
-    """Whatever its evaluation says. Logged, and told in Space."""
+    """Whatever its evaluation says. Logged, and shown in Space."""
     def __init__(
         self,
         *,

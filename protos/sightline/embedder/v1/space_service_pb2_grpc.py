@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class SpaceServiceStub(object):
-    """Learns spaces from a catalogue's own labelled photos. The retriever's worker drives it by a job of kind "fit"; a
+    """Learns spaces from a catalog's own labelled photos. The retriever's worker drives it by a job of kind "fit"; a
     candidate is looked at, promoted, and rolled out as an index generation like any other version of the space.
     """
 
@@ -55,12 +55,12 @@ class SpaceServiceStub(object):
 
 
 class SpaceServiceServicer(object):
-    """Learns spaces from a catalogue's own labelled photos. The retriever's worker drives it by a job of kind "fit"; a
+    """Learns spaces from a catalog's own labelled photos. The retriever's worker drives it by a job of kind "fit"; a
     candidate is looked at, promoted, and rolled out as an index generation like any other version of the space.
     """
 
     def FitSpace(self, request_iterator, context):
-        """Fits a space: first the settings, then photos; the answer tells the progress, and last the candidate. What was
+        """Fits a space: first the settings, then photos; the answer shows the progress, and last the candidate. What was
         computed of a photo is kept for the next try, so that a broken stream costs little. One fit at a time a replica.
         There is an answer to the settings and one to every 8 photos: wait for it before you send the next 8, or a
         failure may reach you as a broken stream (INTERNAL) instead of with its reason.
@@ -114,7 +114,7 @@ def add_SpaceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SpaceService(object):
-    """Learns spaces from a catalogue's own labelled photos. The retriever's worker drives it by a job of kind "fit"; a
+    """Learns spaces from a catalog's own labelled photos. The retriever's worker drives it by a job of kind "fit"; a
     candidate is looked at, promoted, and rolled out as an index generation like any other version of the space.
     """
 

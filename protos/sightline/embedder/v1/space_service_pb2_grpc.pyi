@@ -75,7 +75,7 @@ _SpaceServiceRetireSpaceType = typing_extensions.TypeVar(
 )
 
 class SpaceServiceStub(typing.Generic[_SpaceServiceFitSpaceType, _SpaceServicePromoteSpaceType, _SpaceServiceRetireSpaceType]):
-    """Learns spaces from a catalogue's own labelled photos. The retriever's worker drives it by a job of kind "fit"; a
+    """Learns spaces from a catalog's own labelled photos. The retriever's worker drives it by a job of kind "fit"; a
     candidate is looked at, promoted, and rolled out as an index generation like any other version of the space.
     """
 
@@ -112,7 +112,7 @@ class SpaceServiceStub(typing.Generic[_SpaceServiceFitSpaceType, _SpaceServicePr
     ], channel: grpc.aio.Channel) -> None: ...
 
     FitSpace: _SpaceServiceFitSpaceType
-    """Fits a space: first the settings, then photos; the answer tells the progress, and last the candidate. What was
+    """Fits a space: first the settings, then photos; the answer shows the progress, and last the candidate. What was
     computed of a photo is kept for the next try, so that a broken stream costs little. One fit at a time a replica.
     There is an answer to the settings and one to every 8 photos: wait for it before you send the next 8, or a
     failure may reach you as a broken stream (INTERNAL) instead of with its reason.
@@ -146,7 +146,7 @@ SpaceServiceAsyncStub: typing_extensions.TypeAlias = SpaceServiceStub[
 ]
 
 class SpaceServiceServicer(metaclass=abc.ABCMeta):
-    """Learns spaces from a catalogue's own labelled photos. The retriever's worker drives it by a job of kind "fit"; a
+    """Learns spaces from a catalog's own labelled photos. The retriever's worker drives it by a job of kind "fit"; a
     candidate is looked at, promoted, and rolled out as an index generation like any other version of the space.
     """
 
@@ -156,7 +156,7 @@ class SpaceServiceServicer(metaclass=abc.ABCMeta):
         request_iterator: _MaybeAsyncIterator[sightline.embedder.v1.space_service_pb2.FitSpaceRequest],
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[sightline.embedder.v1.space_service_pb2.FitSpaceResponse], collections.abc.AsyncIterator[sightline.embedder.v1.space_service_pb2.FitSpaceResponse]]:
-        """Fits a space: first the settings, then photos; the answer tells the progress, and last the candidate. What was
+        """Fits a space: first the settings, then photos; the answer shows the progress, and last the candidate. What was
         computed of a photo is kept for the next try, so that a broken stream costs little. One fit at a time a replica.
         There is an answer to the settings and one to every 8 photos: wait for it before you send the next 8, or a
         failure may reach you as a broken stream (INTERNAL) instead of with its reason.

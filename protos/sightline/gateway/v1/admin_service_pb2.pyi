@@ -74,7 +74,7 @@ class GetStatusResponse(google.protobuf.message.Message):
     indexed_images: builtins.int
     """Photos in the index; -1 = not known."""
     pending_images: builtins.int
-    """Photos that wait for their vector; -1 = not known."""
+    """Photos with a pending embedding; -1 = not known."""
     failed_images: builtins.int
     """Photos that could not be embedded; -1 = not known."""
     model_version: builtins.str

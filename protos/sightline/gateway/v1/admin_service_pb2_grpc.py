@@ -282,7 +282,7 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetShopperAttributes(self, request, context):
-        """Keeps what a shopper told of themselves, with their consent alone, or deletes it.
+        """Keeps what a shopper said of themselves, with their consent alone, or deletes it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -359,7 +359,7 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateBackup(self, request, context):
-        """Starts a job that copies the catalogue into one file; follow it with JobService.
+        """Starts a job that copies the catalog into one file; follow it with JobService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -387,7 +387,7 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def FitSpace(self, request, context):
-        """Starts a job that fits a visual space on the catalogue's own photos; follow it with JobService.
+        """Starts a job that fits a visual space on the catalog's own photos; follow it with JobService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

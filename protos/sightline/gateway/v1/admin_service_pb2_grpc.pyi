@@ -804,7 +804,7 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     """What is known of a product."""
 
     SetShopperAttributes: _AdminServiceSetShopperAttributesType
-    """Keeps what a shopper told of themselves, with their consent alone, or deletes it."""
+    """Keeps what a shopper said of themselves, with their consent alone, or deletes it."""
 
     ListSegments: _AdminServiceListSegmentsType
     """The groups of shoppers that the serving model knows, the largest first."""
@@ -837,7 +837,7 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     """The generations of a catalog, oldest first."""
 
     CreateBackup: _AdminServiceCreateBackupType
-    """Starts a job that copies the catalogue into one file; follow it with JobService."""
+    """Starts a job that copies the catalog into one file; follow it with JobService."""
 
     ListBackups: _AdminServiceListBackupsType
     """The backups of a catalog, newest first."""
@@ -849,7 +849,7 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     """Starts a job that makes the index hold again what the record says."""
 
     FitSpace: _AdminServiceFitSpaceType
-    """Starts a job that fits a visual space on the catalogue's own photos; follow it with JobService."""
+    """Starts a job that fits a visual space on the catalog's own photos; follow it with JobService."""
 
     ListSpaces: _AdminServiceListSpacesType
     """The spaces that are served, candidates and retired ones, with what fitting them found."""
@@ -1084,7 +1084,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse]]:
-        """Keeps what a shopper told of themselves, with their consent alone, or deletes it."""
+        """Keeps what a shopper said of themselves, with their consent alone, or deletes it."""
 
     @abc.abstractmethod
     def ListSegments(
@@ -1172,7 +1172,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.backup_service_pb2.CreateBackupRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that copies the catalogue into one file; follow it with JobService."""
+        """Starts a job that copies the catalog into one file; follow it with JobService."""
 
     @abc.abstractmethod
     def ListBackups(
@@ -1204,7 +1204,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that fits a visual space on the catalogue's own photos; follow it with JobService."""
+        """Starts a job that fits a visual space on the catalog's own photos; follow it with JobService."""
 
     @abc.abstractmethod
     def ListSpaces(

@@ -49,7 +49,7 @@ class QuerySignal(google.protobuf.message.Message):
     and flagged SPACE_UNAVAILABLE.
     """
     product_id: builtins.str
-    """A product of the catalogue, by its photos."""
+    """A product of the catalog, by its photos."""
     image_uri: builtins.str
     """Where the service fetches a photo from, http or https, at most 2,048 characters. URI_FORBIDDEN unless
     scheme and host are allowed by the settings and the address is public; URI_UNREADABLE when it gives no
@@ -260,7 +260,7 @@ class RecommendRequest(google.protobuf.message.Message):
     page_token: builtins.str
     """`next_page_token` of the page before, with the same request; empty = first page."""
     min_index_token: builtins.str
-    """See at least this catalogue write; empty = whatever is indexed."""
+    """See at least this catalog write; empty = whatever is indexed."""
     priority: sightline.common.v1.vector_pb2.Priority.ValueType
     """Default: interactive."""
     min_quality: builtins.float
@@ -328,7 +328,7 @@ class RecommendResponse(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     SUBJECTS_FIELD_NUMBER: builtins.int
     no_good_match: builtins.bool
-    """Nothing in the catalogue is near the signals: results are the nearest there are."""
+    """Nothing in the catalog is near the signals: results are the nearest there are."""
     hidden_count: builtins.int
     """Candidates dropped because the shopper hid them."""
     attribution_token: builtins.str
@@ -343,7 +343,7 @@ class RecommendResponse(google.protobuf.message.Message):
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
-        """What was lost on the way; empty = nothing."""
+        """What was degraded; empty = nothing."""
 
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
@@ -359,7 +359,7 @@ class RecommendResponse(google.protobuf.message.Message):
 
     @property
     def missing_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids among the signals that the catalogue does not hold, where others could still be answered."""
+        """Ids among the signals that the catalog does not hold, where others could still be answered."""
 
     @property
     def subjects(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalSubject]:
@@ -424,7 +424,7 @@ class RecommendedProduct(google.protobuf.message.Message):
 
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScorePart]:
-        """The raw score's addends."""
+        """The raw score's parts."""
 
     @property
     def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Reason]:
@@ -510,7 +510,7 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
         OUTCOME_SHOWN: ExplainRecommendationResponse._Outcome.ValueType  # 1
         """It is on the first page: `rank`, `score`."""
         OUTCOME_PRODUCT_NOT_FOUND: ExplainRecommendationResponse._Outcome.ValueType  # 2
-        """The catalogue does not hold it."""
+        """The catalog does not hold it."""
         OUTCOME_EXCLUDED: ExplainRecommendationResponse._Outcome.ValueType  # 3
         """The request leaves it out: `exclude_product_ids`, or it is one of the request's own signals."""
         OUTCOME_FILTERED: ExplainRecommendationResponse._Outcome.ValueType  # 4
@@ -538,7 +538,7 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
     OUTCOME_SHOWN: ExplainRecommendationResponse.Outcome.ValueType  # 1
     """It is on the first page: `rank`, `score`."""
     OUTCOME_PRODUCT_NOT_FOUND: ExplainRecommendationResponse.Outcome.ValueType  # 2
-    """The catalogue does not hold it."""
+    """The catalog does not hold it."""
     OUTCOME_EXCLUDED: ExplainRecommendationResponse.Outcome.ValueType  # 3
     """The request leaves it out: `exclude_product_ids`, or it is one of the request's own signals."""
     OUTCOME_FILTERED: ExplainRecommendationResponse.Outcome.ValueType  # 4
@@ -602,7 +602,7 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
-        """What was lost on the way: the outcome is that of a poorer answer."""
+        """What was degraded: the outcome is that of a poorer answer."""
 
     @property
     def versions(self) -> sightline.common.v1.answer_pb2.Versions:
@@ -722,7 +722,7 @@ class ExplainedScore(google.protobuf.message.Message):
     """Place by `raw_score` alone, from 1."""
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScorePart]:
-        """The raw score's addends, by feature."""
+        """The raw score's parts, by feature."""
 
     @property
     def moves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Move]:
@@ -765,7 +765,7 @@ class SearchRequest(google.protobuf.message.Message):
     page_size: builtins.int
     """How many, 1 to 200; 0 = 20. Anything else is refused."""
     min_index_token: builtins.str
-    """See at least this catalogue write; empty = whatever is indexed."""
+    """See at least this catalog write; empty = whatever is indexed."""
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:
         """What to be near to: 1 to 8 signals."""
@@ -810,7 +810,7 @@ class SearchResponse(google.protobuf.message.Message):
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
-        """What was lost on the way; empty = nothing."""
+        """What was degraded; empty = nothing."""
 
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:

@@ -83,7 +83,7 @@ class RecommendationServiceServicer(object):
     def ExplainRecommendation(self, request, context):
         """Why a product is, or is not, in the answer to a request: which condition left it out, or where it stands and
         what the score is made of. The request is carried out anew, without being recorded. Errors as for Recommend;
-        a product that the catalogue does not hold is an outcome and no error. Fields in errors are those within
+        a product that the catalog does not hold is an outcome and no error. Fields in errors are those within
         `request`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -91,7 +91,7 @@ class RecommendationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Classify(self, request, context):
-        """What a photo is of: categories of the catalogue with their chances, "unknown" when nothing fits, and filters to
+        """What a photo is of: categories of the catalog with their chances, "unknown" when nothing fits, and filters to
         search on with. CLASSIFIER_UNAVAILABLE (no fitted space of the catalog has a head), and what Recommend says of
         photos.
         """

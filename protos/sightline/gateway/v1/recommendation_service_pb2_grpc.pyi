@@ -148,12 +148,12 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     ExplainRecommendation: _RecommendationServiceExplainRecommendationType
     """Why a product is, or is not, in the answer to a request: which condition left it out, or where it stands and
     what the score is made of. The request is carried out anew, without being recorded. Errors as for Recommend;
-    a product that the catalogue does not hold is an outcome and no error. Fields in errors are those within
+    a product that the catalog does not hold is an outcome and no error. Fields in errors are those within
     `request`.
     """
 
     Classify: _RecommendationServiceClassifyType
-    """What a photo is of: categories of the catalogue with their chances, "unknown" when nothing fits, and filters to
+    """What a photo is of: categories of the catalog with their chances, "unknown" when nothing fits, and filters to
     search on with. CLASSIFIER_UNAVAILABLE (no fitted space of the catalog has a head), and what Recommend says of
     photos.
     """
@@ -211,7 +211,7 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse]]:
         """Why a product is, or is not, in the answer to a request: which condition left it out, or where it stands and
         what the score is made of. The request is carried out anew, without being recorded. Errors as for Recommend;
-        a product that the catalogue does not hold is an outcome and no error. Fields in errors are those within
+        a product that the catalog does not hold is an outcome and no error. Fields in errors are those within
         `request`.
         """
 
@@ -221,7 +221,7 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.recommendation_service_pb2.ClassifyRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.ClassifyResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.ClassifyResponse]]:
-        """What a photo is of: categories of the catalogue with their chances, "unknown" when nothing fits, and filters to
+        """What a photo is of: categories of the catalog with their chances, "unknown" when nothing fits, and filters to
         search on with. CLASSIFIER_UNAVAILABLE (no fitted space of the catalog has a head), and what Recommend says of
         photos.
         """

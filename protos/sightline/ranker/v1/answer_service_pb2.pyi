@@ -80,7 +80,7 @@ class AnswerRecord(google.protobuf.message.Message):
     @property
     def arms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The arms of experiments that made it, up to 16, each 1 to 64 characters without control characters; empty =
-        no experiment ran. Clicks, conversions and hides are told for each; see OnlineReport.
+        no experiment ran. Clicks, conversions and hides are reported for each; see OnlineReport.
         """
 
     @property

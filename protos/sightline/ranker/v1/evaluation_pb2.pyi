@@ -304,7 +304,7 @@ class EvaluationFigure(google.protobuf.message.Message):
     rare the liking of listed products is); "diversity@10" (0 to 1: how unlike each other they are);
     "popularity@10" (0 to 1: share of shoppers who like them); "popularity_lift@10" (-1 and up: how much more popular
     they are than what the asked shoppers like themselves, the popularity bias; 0 = alike); "coverage@10" (0 to 1:
-    share of the catalogue that is listed for anybody); "gini@10" (0 to 1: how unevenly places go to products).
+    share of the catalog that is listed for anybody); "gini@10" (0 to 1: how unevenly places go to products).
     """
     value: builtins.float
     """Mean over shoppers; of coverage, gini and popularity_lift, of all lists together."""
@@ -347,7 +347,7 @@ class BrandExposure(google.protobuf.message.Message):
     place_share: builtins.float
     """Share of the first ten places, 0 to 1."""
     product_share: builtins.float
-    """Share of the catalogue's products, 0 to 1."""
+    """Share of the catalog's products, 0 to 1."""
     interest_share: builtins.float
     """Share of what shoppers liked in the part that was held out, 0 to 1."""
     def __init__(

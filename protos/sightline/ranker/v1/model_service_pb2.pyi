@@ -447,7 +447,7 @@ class PublishModelRequest(google.protobuf.message.Message):
     model_version: builtins.str
     """The model; empty = the one that serves. One that does not serve is prepared, and active once it serves."""
     rewrite: builtins.bool
-    """Whether a model that is published already is written again, with the products that came back to the catalogue
+    """Whether a model that is published already is written again, with the products that came back to the catalog
     since. Default: its generation is made active as it is.
     """
     def __init__(

@@ -79,7 +79,7 @@ class ShopperProfile(google.protobuf.message.Message):
     """Events of interest that the profile was computed from: the newest ones, at most 1,000."""
     @property
     def attributes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ShopperAttribute]:
-        """What they told of themselves with their consent, by key; up to 20."""
+        """What they said of themselves with their consent, by key; up to 20."""
 
     @property
     def affinities(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Affinity]:
@@ -116,7 +116,7 @@ Global___ShopperProfile: typing_extensions.TypeAlias = ShopperProfile
 
 @typing.final
 class ShopperAttribute(google.protobuf.message.Message):
-    """One thing that a shopper told of themselves."""
+    """One thing that a shopper said of themselves."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -197,7 +197,7 @@ class Affinity(google.protobuf.message.Message):
     key: builtins.str
     """For KIND_ATTRIBUTE: which attribute; else empty."""
     value: builtins.str
-    """Which one, as the catalogue names it; for KIND_PRICE_BAND as in `text`."""
+    """Which one, as the catalog names it; for KIND_PRICE_BAND as in `text`."""
     strength: builtins.float
     """How much more they like it than others do, above 0, up to 1 = they like nothing else:
     (share − usual_share) / (1 − usual_share) × S / (S + 2), where S is the weight of their interests in such
@@ -454,7 +454,7 @@ Global___PriceBand: typing_extensions.TypeAlias = PriceBand
 
 @typing.final
 class SetShopperAttributesRequest(google.protobuf.message.Message):
-    """Tells what a shopper told of themselves."""
+    """Keeps what a shopper said of themselves."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

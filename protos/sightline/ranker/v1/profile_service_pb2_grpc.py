@@ -83,7 +83,7 @@ class ProfileServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetShopperAttributes(self, request, context):
-        """Keeps what a shopper told of themselves, in the place of all that was kept before; deletes it when the consent
+        """Keeps what a shopper said of themselves, in the place of all that was kept before; deletes it when the consent
         is withdrawn. CONSENT_REQUIRED for attributes without consent. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -145,7 +145,7 @@ class ProfileServiceStub(typing.Generic[_ProfileServiceGetShopperProfileType, _P
     """
 
     SetShopperAttributes: _ProfileServiceSetShopperAttributesType
-    """Keeps what a shopper told of themselves, in the place of all that was kept before; deletes it when the consent
+    """Keeps what a shopper said of themselves, in the place of all that was kept before; deletes it when the consent
     is withdrawn. CONSENT_REQUIRED for attributes without consent. Idempotent.
     """
 
@@ -204,7 +204,7 @@ class ProfileServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse]]:
-        """Keeps what a shopper told of themselves, in the place of all that was kept before; deletes it when the consent
+        """Keeps what a shopper said of themselves, in the place of all that was kept before; deletes it when the consent
         is withdrawn. CONSENT_REQUIRED for attributes without consent. Idempotent.
         """
 

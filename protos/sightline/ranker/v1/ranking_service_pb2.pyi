@@ -266,7 +266,7 @@ class Diversity(google.protobuf.message.Message):
     explored products, caps do not hold.
     """
     exploration_days: builtins.float
-    """How long a product is new, days since the catalogue first stored it, up to 3,650; 0 = 30."""
+    """How long a product is new, days since the catalog first stored it, up to 3,650; 0 = 30."""
     @property
     def category_caps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CategoryCap]:
         """Most products of one category there; none = any number."""
@@ -643,8 +643,8 @@ class NominateRequest(google.protobuf.message.Message):
     top_k: builtins.int
     """How many, 1 to 1,000; 0 = 100."""
     accepts_vectors: builtins.bool
-    """Whether the caller searches the index itself: of a large catalogue it then gets the shopper's `vectors`, and
-    of products only those that such a search can't see. Default: products, whatever the catalogue's size.
+    """Whether the caller searches the index itself: of a large catalog it then gets the shopper's `vectors`, and
+    of products only those that such a search can't see. Default: products, whatever the catalog's size.
     """
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
@@ -731,7 +731,7 @@ class NominateResponse(google.protobuf.message.Message):
 
     @property
     def vectors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.vector_pb2.Vector]:
-        """Of a large catalogue: the shopper in the space "collaborative", where a product's inner product with the
+        """Of a large catalog: the shopper in the space "collaborative", where a product's inner product with the
         vector is what taste and session add to its score. The serving model's first; then that of the model before
         it, whose products the index holds until those of the serving one are published. Search with the one that the
         index holds, and take `product_ids` as well: they are then the best of the products that go with the shopper's

@@ -65,7 +65,7 @@ class RankingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Nominate(self, request, context):
-        """The products of the whole catalogue that fit a shopper's behaviour best; popular ones for a
+        """The products of the whole catalog that fit a shopper's behaviour best; popular ones for a
         shopper without history; none when nobody has done anything yet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -114,7 +114,7 @@ class RankingServiceStub(typing.Generic[_RankingServiceRankType, _RankingService
     """
 
     Nominate: _RankingServiceNominateType
-    """The products of the whole catalogue that fit a shopper's behaviour best; popular ones for a
+    """The products of the whole catalog that fit a shopper's behaviour best; popular ones for a
     shopper without history; none when nobody has done anything yet.
     """
 
@@ -157,7 +157,7 @@ class RankingServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.ranking_service_pb2.NominateRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.ranking_service_pb2.NominateResponse, collections.abc.Awaitable[sightline.ranker.v1.ranking_service_pb2.NominateResponse]]:
-        """The products of the whole catalogue that fit a shopper's behaviour best; popular ones for a
+        """The products of the whole catalog that fit a shopper's behaviour best; popular ones for a
         shopper without history; none when nobody has done anything yet.
         """
 

@@ -69,7 +69,7 @@ class Recipe(google.protobuf.message.Message):
         """EASE (Steck 2019); memory grows with the square of the products."""
         ITEM_ITEM_KNN: Recipe._ItemItem.ValueType  # 3
         """Cosine of what came before with what comes next; memory grows with the pairs that people share. Takes the
-        place of the others in catalogues of more than 10,000 liked products.
+        place of the others in catalogs of more than 10,000 liked products.
         """
         ITEM_ITEM_TRANSITION: Recipe._ItemItem.ValueType  # 4
         """A regression of what people like next on what they liked before (SLIT; Choi et al. 2021); memory grows with
@@ -87,7 +87,7 @@ class Recipe(google.protobuf.message.Message):
     """EASE (Steck 2019); memory grows with the square of the products."""
     ITEM_ITEM_KNN: Recipe.ItemItem.ValueType  # 3
     """Cosine of what came before with what comes next; memory grows with the pairs that people share. Takes the
-    place of the others in catalogues of more than 10,000 liked products.
+    place of the others in catalogs of more than 10,000 liked products.
     """
     ITEM_ITEM_TRANSITION: Recipe.ItemItem.ValueType  # 4
     """A regression of what people like next on what they liked before (SLIT; Choi et al. 2021); memory grows with

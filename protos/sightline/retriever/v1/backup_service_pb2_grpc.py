@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class BackupServiceStub(object):
-    """Copies of a catalogue, each one file: products, photos, vectors and what is known of its index generations,
+    """Copies of a catalog, each one file: products, photos, vectors and what is known of its index generations,
     in a form that is no engine's own. The place is the setting RETRIEVER_BACKUPS.
     """
 
@@ -55,12 +55,12 @@ class BackupServiceStub(object):
 
 
 class BackupServiceServicer(object):
-    """Copies of a catalogue, each one file: products, photos, vectors and what is known of its index generations,
+    """Copies of a catalog, each one file: products, photos, vectors and what is known of its index generations,
     in a form that is no engine's own. The place is the setting RETRIEVER_BACKUPS.
     """
 
     def CreateBackup(self, request, context):
-        """Starts a job of kind "backup": the catalogue as it is at one commit, while writes go on. Its results name
+        """Starts a job of kind "backup": the catalog as it is at one commit, while writes go on. Its results name
         the backup_id. A job that fails or is cancelled leaves no backup. The same request_id answers the same job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -114,7 +114,7 @@ def add_BackupServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class BackupService(object):
-    """Copies of a catalogue, each one file: products, photos, vectors and what is known of its index generations,
+    """Copies of a catalog, each one file: products, photos, vectors and what is known of its index generations,
     in a form that is no engine's own. The place is the setting RETRIEVER_BACKUPS.
     """
 

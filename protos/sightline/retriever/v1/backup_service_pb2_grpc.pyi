@@ -75,7 +75,7 @@ _BackupServiceRestoreBackupType = typing_extensions.TypeVar(
 )
 
 class BackupServiceStub(typing.Generic[_BackupServiceCreateBackupType, _BackupServiceListBackupsType, _BackupServiceRestoreBackupType]):
-    """Copies of a catalogue, each one file: products, photos, vectors and what is known of its index generations,
+    """Copies of a catalog, each one file: products, photos, vectors and what is known of its index generations,
     in a form that is no engine's own. The place is the setting RETRIEVER_BACKUPS.
     """
 
@@ -112,7 +112,7 @@ class BackupServiceStub(typing.Generic[_BackupServiceCreateBackupType, _BackupSe
     ], channel: grpc.aio.Channel) -> None: ...
 
     CreateBackup: _BackupServiceCreateBackupType
-    """Starts a job of kind "backup": the catalogue as it is at one commit, while writes go on. Its results name
+    """Starts a job of kind "backup": the catalog as it is at one commit, while writes go on. Its results name
     the backup_id. A job that fails or is cancelled leaves no backup. The same request_id answers the same job.
     """
 
@@ -145,7 +145,7 @@ BackupServiceAsyncStub: typing_extensions.TypeAlias = BackupServiceStub[
 ]
 
 class BackupServiceServicer(metaclass=abc.ABCMeta):
-    """Copies of a catalogue, each one file: products, photos, vectors and what is known of its index generations,
+    """Copies of a catalog, each one file: products, photos, vectors and what is known of its index generations,
     in a form that is no engine's own. The place is the setting RETRIEVER_BACKUPS.
     """
 
@@ -155,7 +155,7 @@ class BackupServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.backup_service_pb2.CreateBackupRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job of kind "backup": the catalogue as it is at one commit, while writes go on. Its results name
+        """Starts a job of kind "backup": the catalog as it is at one commit, while writes go on. Its results name
         the backup_id. A job that fails or is cancelled leaves no backup. The same request_id answers the same job.
         """
 

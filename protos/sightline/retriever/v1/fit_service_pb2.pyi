@@ -46,7 +46,7 @@ class FitSpaceRequest(google.protobuf.message.Message):
     @property
     def shopper_photo_tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Tags of products whose photos are shoppers' own, e.g. "shopper-photo", up to 16: the others count as the
-        catalogue's. Empty = none is.
+        catalog's. Empty = none is.
         """
 
     def __init__(

@@ -43,7 +43,7 @@ _FitServiceFitSpaceType = typing_extensions.TypeVar(
 )
 
 class FitServiceStub(typing.Generic[_FitServiceFitSpaceType]):
-    """Has a visual space fitted on the catalogue's own photos."""
+    """Has a visual space fitted on the catalog's own photos."""
 
     @typing.overload
     def __init__(self: FitServiceStub[
@@ -62,7 +62,7 @@ class FitServiceStub(typing.Generic[_FitServiceFitSpaceType]):
     ], channel: grpc.aio.Channel) -> None: ...
 
     FitSpace: _FitServiceFitSpaceType
-    """Starts a job (kind "fit", `done` of `total` photos) that sends the catalogue's photos, with what they show, to
+    """Starts a job (kind "fit", `done` of `total` photos) that sends the catalog's photos, with what they show, to
     the embedder, which fits a space on them. Its results: "space_version", "model", "verdict", "skipped". It answers
     the job that is on it already, if there is one. What fails ends it with the embedder's reason: FIT_INVALID, ….
     """
@@ -75,7 +75,7 @@ FitServiceAsyncStub: typing_extensions.TypeAlias = FitServiceStub[
 ]
 
 class FitServiceServicer(metaclass=abc.ABCMeta):
-    """Has a visual space fitted on the catalogue's own photos."""
+    """Has a visual space fitted on the catalog's own photos."""
 
     @abc.abstractmethod
     def FitSpace(
@@ -83,7 +83,7 @@ class FitServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job (kind "fit", `done` of `total` photos) that sends the catalogue's photos, with what they show, to
+        """Starts a job (kind "fit", `done` of `total` photos) that sends the catalog's photos, with what they show, to
         the embedder, which fits a space on them. Its results: "space_version", "model", "verdict", "skipped". It answers
         the job that is on it already, if there is one. What fails ends it with the embedder's reason: FIT_INVALID, ….
         """

@@ -63,7 +63,7 @@ class IndexParameters(google.protobuf.message.Message):
         KIND_UNSPECIFIED: IndexParameters._Kind.ValueType  # 0
         """Not said: KIND_FLAT."""
         KIND_FLAT: IndexParameters._Kind.ValueType  # 1
-        """Every vector is compared: exact, also under a filter, in time that grows with the catalogue. To about
+        """Every vector is compared: exact, also under a filter, in time that grows with the catalog. To about
         10,000 photos of 1,280 dimensions on Milvus Lite, 100,000 on a server.
         """
         KIND_HNSW: IndexParameters._Kind.ValueType  # 2
@@ -75,7 +75,7 @@ class IndexParameters(google.protobuf.message.Message):
     KIND_UNSPECIFIED: IndexParameters.Kind.ValueType  # 0
     """Not said: KIND_FLAT."""
     KIND_FLAT: IndexParameters.Kind.ValueType  # 1
-    """Every vector is compared: exact, also under a filter, in time that grows with the catalogue. To about
+    """Every vector is compared: exact, also under a filter, in time that grows with the catalog. To about
     10,000 photos of 1,280 dimensions on Milvus Lite, 100,000 on a server.
     """
     KIND_HNSW: IndexParameters.Kind.ValueType  # 2
@@ -99,7 +99,7 @@ class IndexParameters(google.protobuf.message.Message):
     partitions: builtins.int
     """Parts that the engine keeps by the products' top categories, 0 to 64; 0 or 1 = one for all. A
     search whose filter names categories looks at their parts alone; any other looks at every part
-    and takes longer. Worth it where most searches name a category of a large catalogue.
+    and takes longer. Worth it where most searches name a category of a large catalog.
     """
     def __init__(
         self,
@@ -129,9 +129,9 @@ class Generation(google.protobuf.message.Message):
         STATE_UNSPECIFIED: Generation._State.ValueType  # 0
         """Not said."""
         STATE_BUILDING: Generation._State.ValueType  # 1
-        """It may lack photos that the catalogue held before it was created."""
+        """It may lack photos that the catalog held before it was created."""
         STATE_READY: Generation._State.ValueType  # 2
-        """A backfill has ended, or it was its catalogue's first."""
+        """A backfill has ended, or it was its catalog's first."""
         STATE_DROPPED: Generation._State.ValueType  # 3
         """It is gone; listed for the record."""
 
@@ -141,9 +141,9 @@ class Generation(google.protobuf.message.Message):
     STATE_UNSPECIFIED: Generation.State.ValueType  # 0
     """Not said."""
     STATE_BUILDING: Generation.State.ValueType  # 1
-    """It may lack photos that the catalogue held before it was created."""
+    """It may lack photos that the catalog held before it was created."""
     STATE_READY: Generation.State.ValueType  # 2
-    """A backfill has ended, or it was its catalogue's first."""
+    """A backfill has ended, or it was its catalog's first."""
     STATE_DROPPED: Generation.State.ValueType  # 3
     """It is gone; listed for the record."""
 
@@ -183,7 +183,7 @@ class Generation(google.protobuf.message.Message):
     indexed_count: builtins.int
     """Photos that have a vector of its version; −1 = not known."""
     pending_count: builtins.int
-    """Photos that wait for their vector; −1 = not known."""
+    """Photos with a pending embedding; −1 = not known."""
     failed_count: builtins.int
     """Photos that could not be embedded; −1 = not known."""
     forced: builtins.bool
@@ -260,7 +260,7 @@ class Verification(google.protobuf.message.Message):
     recall: builtins.float
     """Share of the exact nearest neighbours that the index finds, at `k`, 0 to 1."""
     filtered_recall: builtins.float
-    """The same under a filter that passes about a tenth of the catalogue; absent when there is none."""
+    """The same under a filter that passes about a tenth of the catalog; absent when there is none."""
     k: builtins.int
     """Neighbours that were asked for."""
     record_count: builtins.int
@@ -430,7 +430,7 @@ class ActivateGenerationRequest(google.protobuf.message.Message):
     name: builtins.str
     """The generation's name; required."""
     force: builtins.bool
-    """Whatever its verification says. Logged, and told in Generation."""
+    """Whatever its verification says. Logged, and shown in Generation."""
     def __init__(
         self,
         *,

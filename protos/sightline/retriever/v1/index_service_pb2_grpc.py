@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class IndexServiceStub(object):
-    """Index generations: a catalogue's vectors of one version of one space, in one collection of the engine.
+    """Index generations: a catalog's vectors of one version of one space, in one collection of the engine.
     A new version of a space is rolled out beside the old one: create, backfill, verify, activate; and back
     in one call. Searches that name no generation use the active one of their space.
 
@@ -81,7 +81,7 @@ class IndexServiceStub(object):
 
 
 class IndexServiceServicer(object):
-    """Index generations: a catalogue's vectors of one version of one space, in one collection of the engine.
+    """Index generations: a catalog's vectors of one version of one space, in one collection of the engine.
     A new version of a space is rolled out beside the old one: create, backfill, verify, activate; and back
     in one call. Searches that name no generation use the active one of their space.
 
@@ -93,7 +93,7 @@ class IndexServiceServicer(object):
 
     def CreateGeneration(self, request, context):
         """Registers a generation; the worker makes its collection, within a second or so. From then on every write
-        reaches it; what the catalogue holds already takes a backfill. The first of a space is active and ready at
+        reaches it; what the catalog holds already takes a backfill. The first of a space is active and ready at
         once. GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve this version when the worker last
         looked, every five seconds; the text names those it serves), INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (eight
         of the space are live). One whose vectors are given (`dimension`) is active only once it is activated.
@@ -200,7 +200,7 @@ def add_IndexServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IndexService(object):
-    """Index generations: a catalogue's vectors of one version of one space, in one collection of the engine.
+    """Index generations: a catalog's vectors of one version of one space, in one collection of the engine.
     A new version of a space is rolled out beside the old one: create, backfill, verify, activate; and back
     in one call. Searches that name no generation use the active one of their space.
 

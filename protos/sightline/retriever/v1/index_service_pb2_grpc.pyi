@@ -139,7 +139,7 @@ _IndexServiceListGenerationsType = typing_extensions.TypeVar(
 )
 
 class IndexServiceStub(typing.Generic[_IndexServiceCreateGenerationType, _IndexServiceBackfillGenerationType, _IndexServiceVerifyGenerationType, _IndexServiceActivateGenerationType, _IndexServiceRollbackGenerationType, _IndexServiceDropGenerationType, _IndexServiceListGenerationsType]):
-    """Index generations: a catalogue's vectors of one version of one space, in one collection of the engine.
+    """Index generations: a catalog's vectors of one version of one space, in one collection of the engine.
     A new version of a space is rolled out beside the old one: create, backfill, verify, activate; and back
     in one call. Searches that name no generation use the active one of their space.
 
@@ -215,7 +215,7 @@ class IndexServiceStub(typing.Generic[_IndexServiceCreateGenerationType, _IndexS
 
     CreateGeneration: _IndexServiceCreateGenerationType
     """Registers a generation; the worker makes its collection, within a second or so. From then on every write
-    reaches it; what the catalogue holds already takes a backfill. The first of a space is active and ready at
+    reaches it; what the catalog holds already takes a backfill. The first of a space is active and ready at
     once. GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve this version when the worker last
     looked, every five seconds; the text names those it serves), INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (eight
     of the space are live). One whose vectors are given (`dimension`) is active only once it is activated.
@@ -285,7 +285,7 @@ IndexServiceAsyncStub: typing_extensions.TypeAlias = IndexServiceStub[
 ]
 
 class IndexServiceServicer(metaclass=abc.ABCMeta):
-    """Index generations: a catalogue's vectors of one version of one space, in one collection of the engine.
+    """Index generations: a catalog's vectors of one version of one space, in one collection of the engine.
     A new version of a space is rolled out beside the old one: create, backfill, verify, activate; and back
     in one call. Searches that name no generation use the active one of their space.
 
@@ -302,7 +302,7 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
         """Registers a generation; the worker makes its collection, within a second or so. From then on every write
-        reaches it; what the catalogue holds already takes a backfill. The first of a space is active and ready at
+        reaches it; what the catalog holds already takes a backfill. The first of a space is active and ready at
         once. GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve this version when the worker last
         looked, every five seconds; the text names those it serves), INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (eight
         of the space are live). One whose vectors are given (`dimension`) is active only once it is activated.

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class ProductServiceStub(object):
-    """The catalogue's record: what a shop sells. An acknowledged write survives the death of any process.
+    """The catalog's record: what a shop sells. An acknowledged write survives the death of any process.
     """
 
     def __init__(self, channel):
@@ -94,7 +94,7 @@ class ProductServiceStub(object):
 
 
 class ProductServiceServicer(object):
-    """The catalogue's record: what a shop sells. An acknowledged write survives the death of any process.
+    """The catalog's record: what a shop sells. An acknowledged write survives the death of any process.
     """
 
     def UpsertProducts(self, request, context):
@@ -249,7 +249,7 @@ def add_ProductServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ProductService(object):
-    """The catalogue's record: what a shop sells. An acknowledged write survives the death of any process.
+    """The catalog's record: what a shop sells. An acknowledged write survives the death of any process.
     """
 
     @staticmethod

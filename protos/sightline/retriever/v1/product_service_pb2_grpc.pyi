@@ -203,7 +203,7 @@ _ProductServiceGetImageType = typing_extensions.TypeVar(
 )
 
 class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _ProductServiceBatchGetProductsType, _ProductServiceListProductsType, _ProductServiceDeleteProductsType, _ProductServiceUpdateProductsType, _ProductServiceUpdateOffersType, _ProductServicePurgeProductsType, _ProductServiceOpenImportType, _ProductServiceImportProductsType, _ProductServiceCloseImportType, _ProductServiceGetImageType]):
-    """The catalogue's record: what a shop sells. An acknowledged write survives the death of any process."""
+    """The catalog's record: what a shop sells. An acknowledged write survives the death of any process."""
 
     @typing.overload
     def __init__(self: ProductServiceStub[
@@ -396,7 +396,7 @@ ProductServiceAsyncStub: typing_extensions.TypeAlias = ProductServiceStub[
 ]
 
 class ProductServiceServicer(metaclass=abc.ABCMeta):
-    """The catalogue's record: what a shop sells. An acknowledged write survives the death of any process."""
+    """The catalog's record: what a shop sells. An acknowledged write survives the death of any process."""
 
     @abc.abstractmethod
     def UpsertProducts(

@@ -145,7 +145,7 @@ class Blend(google.protobuf.message.Message):
     """Vectors and products put together into one query: the sum of weight × unit vector, brought to unit length (Rocchio
     1971). A product stands for the mean of its photos; one of which no photo is embedded yet counts nothing, and where
     none is left of what is wanted nothing is found. VECTOR_INVALID when they cancel out, PRODUCT_NOT_FOUND with the path
-    of every part that the catalogue does not hold.
+    of every part that the catalog does not hold.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -486,7 +486,7 @@ Global___CountRequest: typing_extensions.TypeAlias = CountRequest
 
 @typing.final
 class CountResponse(google.protobuf.message.Message):
-    """Counts of a catalogue and of a space's index."""
+    """Counts of a catalog and of a space's index."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -507,7 +507,7 @@ class CountResponse(google.protobuf.message.Message):
     indexed: builtins.int
     """Rows in the active generation, as the engine counts them; -1 = it does not answer, or lost them all."""
     pending: builtins.int
-    """Photos that wait for their vector in this space, or products, in the space "text"; 0 in one whose vectors are
+    """Photos with a pending embedding in this space, or products, in the space "text"; 0 in one whose vectors are
     given.
     """
     failed: builtins.int

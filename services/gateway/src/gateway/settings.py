@@ -1,8 +1,9 @@
 """The gateway's settings; the only file that reads the environment (GATEWAY_…)."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.config import SharedServerSettings
@@ -43,7 +44,24 @@ class GatewaySettings(SharedServerSettings):
 
     keys_file: Path | None = None
     """TOML file with the keys of callers (docs/operate/access.md), taken up again when it changes.
-    Unset = nobody is asked who they are: for one machine alone."""
+    With neither this nor `jwt_keys_file` nobody is asked who they are: for one machine alone."""
+
+    jwt_keys_file: Path | None = None
+    """Public keys of an identity provider (JWKS, RFC 7517), whose signed tokens (JWT) are taken;
+    taken up again when the file changes. Needs `jwt_issuer`."""
+
+    jwt_issuer: str = ""
+    """The `iss` of its tokens."""
+
+    jwt_audience: str = "sightline"
+    """One of the `aud` of its tokens."""
+
+    jwt_roles_claim: str = "roles"
+    """The claim that lists roles, as a list or as words: read, events, catalog, models, privacy,
+    operate; others say nothing."""
+
+    jwt_catalogs_claim: str = "catalogs"
+    """The claim that lists catalogs, as a list or as words; `*` = all."""
 
     scenes_folder: Path | None = None
     """Folder of *.toml files, one a scene, that add to the built-in scenes or replace those of the
@@ -56,3 +74,9 @@ class GatewaySettings(SharedServerSettings):
 
     answer_days: float = Field(default=30.0, gt=0, le=3650)
     """How long an answer's record is asked to be kept and its attribution token is good."""
+
+    @model_validator(mode="after")
+    def _issuer(self) -> Self:
+        if self.jwt_keys_file is not None and not self.jwt_issuer:
+            raise ValueError("jwt_keys_file needs jwt_issuer: whose tokens they are")
+        return self

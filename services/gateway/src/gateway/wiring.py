@@ -6,8 +6,9 @@ from importlib.metadata import version
 
 import grpc
 
-from gateway.callers.admission import Admission
+from gateway.callers.admission import Admission, Tokens
 from gateway.callers.keys import Keys
+from gateway.callers.signed import Claims, SignedTokens, public_keys
 from gateway.clients import embedder, ranker, retriever
 from gateway.clients.calls import Caller
 from gateway.model.causes import Peer
@@ -85,7 +86,18 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
 
 def access_of(settings: GatewaySettings) -> Access:
     """Who may call. Raises Unreadable."""
-    return OPEN if settings.keys_file is None else Admission([Keys(settings.keys_file)])
+    kinds: list[Tokens] = []
+    if settings.keys_file is not None:
+        kinds.append(Keys(settings.keys_file))
+    if settings.jwt_keys_file is not None:
+        claims = Claims(
+            settings.jwt_issuer,
+            settings.jwt_audience,
+            settings.jwt_roles_claim,
+            settings.jwt_catalogs_claim,
+        )
+        kinds.append(SignedTokens(public_keys(settings.jwt_keys_file).get, claims))
+    return Admission(kinds) if kinds else OPEN
 
 
 def _connect(

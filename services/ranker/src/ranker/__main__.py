@@ -20,10 +20,10 @@ from ranker.record.shoppers import ShopperRecord, check_key, has_key
 from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
-from ranker.servicer.jobs import OWNER
 from ranker.servicer.models import ModelServicer
 from ranker.servicer.profiles import ProfileServicer
 from ranker.servicer.ranking import RankingServicer
+from ranker.servicer.requests import OWNER
 from ranker.settings import RankerSettings
 from servicekit import config, telemetry
 from servicekit.clock import now_micros

@@ -73,7 +73,6 @@ def interaction(event: event_pb2.Event) -> Interaction:
 
 
 def product_of(product: product_pb2.Product) -> Product:
-    """The product as training reads it."""
     price = product.price
     return Product(
         product_id=product.product_id,

@@ -88,14 +88,11 @@ class SignalSettings(Settings):
 
     @property
     def signals(self) -> Signals:
-        """The same as one value."""
         names = [field.name for field in fields(Signals)]
         return Signals(**{name: getattr(self, f"signal_{name}") for name in names})
 
 
 class RankerSettings(ServerSettings, StoreSettings, SignalSettings):
-    """The server's."""
-
     model_config = PREFIX
 
     port: int = Field(default=8603, ge=0, le=65535)
@@ -274,7 +271,6 @@ class TrainSettings(WorkerSettings):
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe that these give."""
         return Recipe(
             **{name: getattr(self, f"train_{name}") for name in RANGES},
             loss=self.train_loss,

@@ -26,7 +26,7 @@ from ranker.domain.model import EVALUATE, TRAIN
 from ranker.settings import TrainSettings
 from ranker.training.job import Workshop, evaluate_again, run
 from ranker.wiring import backend, stop_on_signals
-from ranker.workers.jobs import train_command, work
+from ranker.workers.jobs import train_command, trainings, work
 from servicekit import config, telemetry
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs, JobState
@@ -72,7 +72,9 @@ async def ask(catalog_id: str, *, incremental: bool) -> int:
         params = {"seed": 0} | ({"incremental": True} if incremental else {})
         job = await made.jobs.create(TRAIN, catalog_id, params)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(work(made.jobs, train_command, settings, stop, tidy=made.prune))
+            does = trainings(made.jobs, train_command, stop)
+            pace = (settings.lease_seconds, settings.poll_seconds)
+            tasks.create_task(work(made.jobs, does, *pace, stop, tidy=made.prune))
             ended = await _end(made.jobs, job, settings.poll_seconds, stop)
             stop.set()
     return 0 if ended is JobState.SUCCEEDED else 1

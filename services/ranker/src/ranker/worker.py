@@ -7,50 +7,86 @@ trainings (workers/nightly.py) and looks at feedback from time to time (workers/
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine, Iterator
+from functools import partial
+from typing import Any
 
 from ranker.adapters.export_store import ExportStore
+from ranker.events import export, purge
+from ranker.events.export import EXPORT
+from ranker.events.purge import PURGE
 from ranker.events.retention import Sweeper, days_by_type
-from ranker.models.publish import PublishedModels
+from ranker.feedback import health
+from ranker.models.publish import PUBLISH, Publication, PublishedModels
 from ranker.record.answers import AnswerLog
 from ranker.record.events import EventRecord
 from ranker.record.selections import SelectionRecord
 from ranker.settings import TrainSettings, WorkerSettings
 from ranker.wiring import Backend, backend, stop_on_signals
 from ranker.workers.health import Watch
-from ranker.workers.jobs import Exporter, train_command, work
+from ranker.workers.jobs import Do, train_command, trainings, work
+from ranker.workers.loops import repeat
 from ranker.workers.nightly import Nightly
 from ranker.workers.publishing import Publisher
 from servicekit import config, telemetry
 from servicekit.clock import now_micros
 from servicekit.server import run
 
+LOOK_SECONDS = 30.0
+"""How often, at least, it is asked whether a night has come or a look at feedback is due."""
 
-async def work_on(settings: WorkerSettings, made: Backend, stop: asyncio.Event) -> None:
+
+def loops(
+    settings: WorkerSettings, made: Backend, stop: asyncio.Event
+) -> Iterator[Coroutine[Any, Any, None]]:
     """All that a worker does, until `stop` is set."""
-    models = PublishedModels(made.registry, made.store)
+    jobs, registry, catalogs = made.jobs, made.registry, settings.catalogs
+    pace = (settings.lease_seconds, settings.poll_seconds)
+    models = PublishedModels(registry, made.store)
     selections = SelectionRecord(made.database, settings.signals)
-    exporter = Exporter(selections, ExportStore(settings.export_store))
-    events = EventRecord(made.database)
+    exports = ExportStore(settings.export_store)
+    does: dict[str, Do] = {
+        **trainings(jobs, train_command, stop),
+        PURGE: lambda job: purge.run(job, selections, jobs, stop),
+        EXPORT: lambda job: export.run(
+            job, selections, exports.folder(job.catalog_id, job.id), jobs, stop
+        ),
+    }
+    yield work(jobs, does, *pace, stop, tidy=made.prune)
+    publications: dict[str, Do] = {
+        PUBLISH: lambda job: Publication(job, models, made.index, jobs, stop).run()
+    }
+    yield work(jobs, publications, *pace, stop, name="ranker-publisher")
     sweeper = Sweeper(
-        settings.catalogs,
+        catalogs,
         days_by_type(settings.event_days, settings.impression_days),
         selections.expire,
         AnswerLog(made.database).sweep,
         now_micros,
     )
-    async with asyncio.TaskGroup() as tasks:
-        for task in (
-            work(
-                *(made.jobs, train_command, settings, stop, selections),
-                exporter=exporter,
-                tidy=made.prune,
-            ),
-            sweeper.work(settings.sweep_seconds, stop),
-            Publisher(made.jobs, models, made.index, settings, made.registry).work(stop),
-            Nightly(settings, made.jobs, made.registry, events, models.load, now_micros).work(stop),
-            Watch(settings, made.database, made.store).work(stop),
-        ):
-            tasks.create_task(task)
+    yield repeat(partial(sweeper.sweep, stop), settings.sweep_seconds, stop, "nothing swept")
+    yield from optional_loops(settings, made, models, stop)
+
+
+def optional_loops(
+    settings: WorkerSettings, made: Backend, models: PublishedModels, stop: asyncio.Event
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """What can be turned off."""
+    jobs, registry, catalogs = made.jobs, made.registry, settings.catalogs
+    if settings.publish:
+        follow = Publisher(jobs, registry, catalogs).follow
+        yield repeat(follow, settings.poll_seconds, stop, "models not published")
+    if settings.auto_promote:
+        hour, events = settings.auto_promote_hour, EventRecord(made.database)
+        nightly = Nightly(hour, jobs, registry, events, models.load, now_micros)
+        for catalog_id in catalogs:
+            look = partial(nightly.look, catalog_id)
+            yield repeat(look, LOOK_SECONDS, stop, "night not worked on", catalog_id=catalog_id)
+    if every := settings.health_seconds:
+        days, reference = settings.health_days, settings.health_reference_days
+        compared = partial(health.windows, days=days, reference_days=reference)
+        watch = Watch(made.database, made.store, catalogs, every, compared)
+        yield repeat(watch.look, min(every, LOOK_SECONDS), stop, "feedback not looked at")
 
 
 async def main() -> None:
@@ -65,7 +101,9 @@ async def main() -> None:
         async with backend(settings) as made:
             await asyncio.to_thread(made.database.migrate)
             telemetry.get_logger().info("working")
-            await work_on(settings, made, stop)
+            async with asyncio.TaskGroup() as tasks:
+                for loop in loops(settings, made, stop):
+                    tasks.create_task(loop)
 
 
 if __name__ == "__main__":

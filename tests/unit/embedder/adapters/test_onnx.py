@@ -60,10 +60,10 @@ def test_the_graph_gives_the_vectors_and_chances_of_the_map_for_both_kinds(tmp_p
 
 def test_a_photo_of_another_kind_has_another_vector(tmp_path: Path) -> None:
     model = space_graph(features.write(tmp_path / "model.onnx"), random_fit())
-    shopper, catalogue = (
+    shopper, catalog = (
         run(model, image=photos(1), kind=np.full((1, 1), kind, np.float32))[0] for kind in (0, 1)
     )
-    assert np.abs(shopper - catalogue).max() > 0.1
+    assert np.abs(shopper - catalog).max() > 0.1
 
 
 def test_without_a_head_there_is_no_category(tmp_path: Path) -> None:

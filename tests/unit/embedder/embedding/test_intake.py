@@ -1,4 +1,4 @@
-"""Photos from strangers."""
+"""Untrusted photos."""
 
 import asyncio
 

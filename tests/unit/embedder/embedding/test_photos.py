@@ -17,7 +17,7 @@ from tests.fakes.embedding import FakeIntake, embedder_of
 from tests.fakes.triton import DESCRIPTION, FakeInference, FakeNames, vectors
 
 FITTED = replace(
-    DESCRIPTION, cameras=True, categories=2, max_batch=4, shopper_views=1, catalogue_views=4
+    DESCRIPTION, cameras=True, categories=2, max_batch=4, shopper_views=1, catalog_views=4
 )
 APPLE, MILK = ("Fruit", "Apple"), ("Dairy", "Milk")
 
@@ -57,10 +57,10 @@ async def test_photos_of_both_cameras_in_one_batch_keep_their_own() -> None:
     both = [Item(photo=b"1", camera=camera, views=1) for camera in Camera]
     found = await run(inference, *both * 4, places=2)
     assert any(set(given["kind"].ravel()) == {0, 1} for given in inference.given)
-    for shopper, catalogue in zip(found[::2], found[1::2], strict=True):
+    for shopper, catalog in zip(found[::2], found[1::2], strict=True):
         assert isinstance(shopper, Embedding)
-        assert isinstance(catalogue, Embedding)
-        assert np.allclose(shopper.values, catalogue.values[::-1])
+        assert isinstance(catalog, Embedding)
+        assert np.allclose(shopper.values, catalog.values[::-1])
 
 
 async def test_a_model_that_knows_no_cameras_is_given_none() -> None:

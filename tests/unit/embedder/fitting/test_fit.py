@@ -37,8 +37,8 @@ def fitted(data: Labelled) -> Fitted:
 def test_photos_of_a_product_come_together_also_of_products_that_nobody_labelled() -> None:
     data = labelled(products=36)
     fitted = fit(kept(data, list(range(8 * 24))), Options(), 0)
-    strangers = kept(data, list(range(8 * 24, 8 * 36)))
-    assert alike(embedded(fitted, strangers), strangers) > alike(plain(strangers), strangers) + 0.2
+    unseen = kept(data, list(range(8 * 24, 8 * 36)))
+    assert alike(embedded(fitted, unseen), unseen) > alike(plain(unseen), unseen) + 0.2
     assert fitted.projection.shape[1] <= 256
 
 
@@ -55,7 +55,7 @@ def test_no_vector_is_longer_than_asked(data: Labelled) -> None:
     assert fit(data, Options(max_dimension=5), 0).projection.shape[1] <= 5
 
 
-def test_the_catalogue_s_camera_is_taken_out() -> None:
+def test_the_catalog_s_camera_is_taken_out() -> None:
     data = labelled(iconic=True, products=20)
     fitted = fit(data, Options(), 0)
     found = embedded(fitted, data)

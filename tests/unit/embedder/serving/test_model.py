@@ -159,7 +159,7 @@ async def test_a_space_is_ready_only_after_a_real_inference(
     space: ServedModel, inference: FakeInference, clock: Clock
 ) -> None:
     state = await space.state()
-    assert (state.ready, state.dimension, state.licence) == (True, 12, "Apache-2.0")
+    assert (state.ready, state.known) == (True, DESCRIPTION)
     assert state.version == version_of(DESCRIPTION, "1")
     assert inference.batches == [1]
     inference.error = EmbedderUnavailable("the stub died; the server still says READY")
@@ -172,7 +172,7 @@ async def test_a_space_is_ready_only_after_a_real_inference(
 async def test_a_space_whose_model_never_spoke_has_no_version(inference: FakeInference) -> None:
     inference.silence = EmbedderUnavailable("down")
     state = await ServedModel(inference, ttl=30).state()
-    assert (state.ready, state.version, state.dimension) == (False, "", 0)
+    assert (state.ready, state.version, state.known) == (False, "", None)
     assert state.model == "fake"
 
 
@@ -256,7 +256,7 @@ async def test_a_cancelled_caller_leaves_the_look_to_the_others(
 
 
 async def test_the_metric_of_readiness_has_one_series_a_model_and_follows_the_version(
-    space: ServedModel, inference: FakeInference, clock: Clock
+    inference: FakeInference, clock: Clock
 ) -> None:
     def series() -> dict[str, float]:
         (family,) = READY.collect()
@@ -267,6 +267,7 @@ async def test_the_metric_of_readiness_has_one_series_a_model_and_follows_the_ve
         }
 
     inference.change(model="series")
+    space = ServedModel(inference, ttl=30, clock=clock)
     first = await space.state()
     assert series() == {first.version: 1}
     inference.error = EmbedderUnavailable("down")

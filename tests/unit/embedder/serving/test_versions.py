@@ -87,4 +87,6 @@ async def test_the_versions_are_listed_with_the_default_one_first_each_ready_on_
     assert (first.model, first.version, first.default, first.ready) == ("fake", OLD, True, False)
     assert (second.model, second.version, second.default) == ("newer", NEW, False)
     assert second.ready
-    assert (first.dimension, second.dimension) == (12, 20)
+    assert first.known is not None
+    assert second.known is not None
+    assert (first.known.dimension, second.known.dimension) == (12, 20)

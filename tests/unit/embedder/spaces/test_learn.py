@@ -119,7 +119,7 @@ async def test_a_candidate_is_all_that_triton_needs_with_a_manifest(bench: Bench
     described = description(folder)
     assert (described.space, described.catalog, described.cameras) == ("visual", "default", True)
     assert (described.dimension, described.categories) == (8, 2)
-    assert (described.shopper_views, described.catalogue_views) == (1, 4)
+    assert (described.shopper_views, described.catalog_views) == (1, 4)
     assert description(text_folder).recipe.version == "e" * 16  # type: ignore[union-attr]
     assert "blocks" not in (folder / "config.pbtxt").read_text()
     assert "dynamic_batching" in (folder / "configs/gpu.pbtxt").read_text()

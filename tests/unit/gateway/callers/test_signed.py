@@ -3,6 +3,7 @@
 import hmac
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -10,8 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway.callers.signed import Claims, SignedTokens
-from servicekit.access import Caller, Role
+from gateway.callers.signed import Claims, SignedTokens, public_keys
+from gateway.settings import GatewaySettings
+from gateway.wiring import access_of
+from servicekit.access import Caller, Role, TokenInvalid
+from servicekit.reloaded import Unreadable
 
 RSA = rsa.generate_private_key(65537, 2048)
 OTHER = rsa.generate_private_key(65537, 2048)
@@ -101,3 +105,28 @@ def test_a_public_key_signs_nothing() -> None:
 def test_one_key_needs_no_name() -> None:
     alone = jwt.PyJWKSet.from_dict({"keys": [public(RSA, "r", jwt.algorithms.RSAAlgorithm)]})
     assert SignedTokens(lambda: alone, CLAIMS).caller(signed(kid=None)) is not None
+
+
+def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": [public(RSA, "r", jwt.algorithms.RSAAlgorithm)]}))
+    settings = GatewaySettings(jwt_keys_file=file, jwt_issuer=CLAIMS.issuer)
+    access = access_of(settings)
+    name = "sightline.gateway.v1.RecommendationService/Recommend"
+    admitted = access.admit(name, {"authorization": f"Bearer {signed()}"}, None)
+    assert admitted.name == "shop-frontend"
+    with pytest.raises(TokenInvalid):
+        access.admit(name, {"authorization": f"Bearer {signed(OTHER)}"}, None)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"keys": []}', '{"keys": [{"kty": "oct"}]}'])
+def test_a_bad_file_of_keys_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "jwks.json"
+    file.write_text(content)
+    with pytest.raises(Unreadable, match=r"jwks\.json"):
+        public_keys(file)
+
+
+def test_keys_need_an_issuer(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="jwt_issuer"):
+        GatewaySettings(jwt_keys_file=tmp_path / "jwks.json")

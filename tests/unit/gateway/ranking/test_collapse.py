@@ -1,15 +1,22 @@
 """Near-duplicates across branches: in whole requests, with fakes of the peers."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from gateway.model.answer import Order
+from gateway.model.branch import Branch
+from gateway.model.candidates import Candidates, Listing
+from gateway.model.columns import Columns
 from gateway.model.peers import Basis
 from gateway.model.query import Query
+from gateway.ranking.collapse import collapse, collapsed_into
+from gateway.ranking.fuse import fuse
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from tests.fakes.gateway_peers import Shop, shop_with_photo
-from tests.fakes.gateway_values import ANN, by_photo, near, photo
+from tests.fakes.gateway_values import ANN, by_photo, columns, near, photo, reason
 
 PICTURE = 0xFD22_0A9F_1C87_6333
 
@@ -107,3 +114,75 @@ async def test_search_collapses_too(shop):
         "p1": ["p2"],
         "p4": [],
     }
+
+
+# The rule on values: an order that no ranker made, or that has to be explained.
+
+IDS = ("a", "b", "c", "d")
+ORDER = Order(product_ids=IDS, raw_scores=[4.0, 3.0, 2.0, 1.0], total=4)
+
+
+def found(
+    own: Columns | None = None, collapsed: Sequence[Sequence[str]] = (), **known: dict[str, object]
+) -> Candidates:
+    """Candidates a to e with what is known of some, near to the query's own product."""
+    ids = (*IDS, "e")
+    made = replace(
+        columns(*ids),
+        parent_ids=[known.get("parents", {}).get(each, "") for each in ids],
+        image_hashes=[known["hashes"].get(each, 0) for each in ids] if "hashes" in known else [],
+    )
+    near = [0.9, 0.8, 0.7, 0.6, 0.5]
+    return fuse([Listing(Branch.VISUAL, 1.0, made, near, collapsed=collapsed, own=own)], (), 10)
+
+
+def variant(parent: str) -> Columns:
+    """The query's own product, whose photo's hash is not known."""
+    return replace(columns("own"), parent_ids=[parent], image_hashes=[])
+
+
+def test_an_order_without_near_duplicates_is_left_as_it_is():
+    assert collapse(found(variant("x")), ORDER) is ORDER
+
+
+def test_what_stays_keeps_its_row_of_every_column_beside_the_querys_own_product():
+    reasons = [(reason("LOOKS_LIKE_QUERY", each),) for each in "ab"]
+    given = replace(
+        ORDER,
+        parts=[("visual", [4.0, 3.0, 2.0, 1.0])],
+        reasons=reasons,
+        contributions={"visual": [(("signals[0]", 4.0),), (("signals[0]", 3.0),)]},
+    )
+    left = collapse(found(variant("x"), parents={"b": "x", "c": "y", "d": "y"}), given)
+
+    assert left == Order(
+        product_ids=["a", "c"],
+        raw_scores=[4.0, 2.0],
+        parts=[("visual", [4.0, 2.0])],
+        collapsed=[(), ("d",)],
+        score_ranks=[1, 3],
+        reasons=reasons[:1],
+        contributions={"visual": [(("signals[0]", 4.0),)]},
+        total=2,
+    )
+
+
+def test_places_by_score_alone_stay_those_of_the_whole_order():
+    left = collapse(found(parents={"a": "x", "b": "x"}), replace(ORDER, score_ranks=[2, 1, 4, 3]))
+
+    assert left.score_ranks == [2, 4, 3]
+
+
+@pytest.mark.parametrize("own", [None, variant("x")])
+def test_pictures_are_compared_by_their_hashes_where_these_are_known(own):
+    candidates = found(own, hashes={"a": PICTURE, "b": 1, "d": PICTURE})
+
+    assert collapse(candidates, ORDER).collapsed == [("d",), (), ()]
+    assert collapsed_into(candidates, ORDER, "d") == "a"
+    assert collapsed_into(candidates, ORDER, "b") == ""
+
+
+def test_what_a_search_found_counts_only_among_the_products_of_the_order():
+    candidates = found(collapsed=[("e",), ("e", "c"), (), (), ("d",)])
+
+    assert collapse(candidates, ORDER).collapsed == [(), ("c",), ()]

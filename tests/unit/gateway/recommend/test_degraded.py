@@ -60,15 +60,7 @@ async def test_without_the_ranker_a_shoppers_hides_are_flagged_as_unknown():
         ("record", Cause.ANSWER_RECORD_DROPPED),
     ]
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
-
-
-async def test_a_ranker_that_is_gone_is_not_asked_to_rank_after_it_could_not_generate():
-    shop = shop_with_photo()
-    shop.ranker.fails = {name: PeerUnavailable(Peer.RANKER) for name in ("rank", "generate")}
-
-    await recommend(by_photo(shopper=ANN), shop.deps)
-
-    assert shop.ranker.asked == ["generate"]
+    assert shop.ranker.asked == ["generate"], "what is gone is not asked to rank"
 
 
 async def test_a_ranker_that_failed_to_generate_may_still_rank():

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.model.branch import Branch
 from gateway.model.query import CallersFilter, Query
-from gateway.recommend.plan import make_plan
+from gateway.recommend.plan import make_plan, weights_of
 from tests.fakes.gateway_values import ANN, DEFAULT, near, photo, words
 
 
@@ -45,6 +45,14 @@ def test_more_is_asked_than_a_page_holds_within_the_scenes_bounds(page_size, top
     assert make_plan(Query(page_size=page_size), DEFAULT, 1.0).top_k == top_k
 
 
+def test_no_more_is_asked_or_ranked_than_the_peers_take():
+    scene = replace(DEFAULT, most_candidates=2_000, over_fetch=100.0)
+    plan = make_plan(Query(page_size=200), scene, 1.0)
+
+    assert (plan.top_k, plan.most, plan.ahead) == (1_000, 2_000, 410)
+    assert make_plan(Query(page_size=200), DEFAULT, 1.0).most == 100
+
+
 def test_with_a_filter_all_candidates_are_asked_for_because_it_thins_them_out():
     asked = Query(filter=CallersFilter("f", b"f", False))
 
@@ -62,3 +70,19 @@ def test_stages_end_at_their_share_of_the_time():
         1.8,
         2.0,
     )
+
+
+def test_parts_count_as_with_signals_where_one_of_them_named_a_candidate():
+    assert weights_of(DEFAULT, (Branch.COLLABORATIVE, Branch.VISUAL), ()) == {
+        "visual": 1.0,
+        "taste": 0.1,
+    }
+
+
+def test_a_part_that_has_no_weight_with_signals_has_none_where_all_are_negative():
+    assert weights_of(DEFAULT, (Branch.COLLABORATIVE,), (Branch.VISUAL, Branch.TEXT)) == {
+        "taste": 1.0,
+        "popularity": 1.0,
+        "visual": 1.0,
+        "text": 0.0,
+    }

@@ -24,6 +24,7 @@ async def test_a_newcomer_without_signals_gets_what_is_popular():
     assert ids(answer) == ["p4", "p2"]
     assert answer.results[0].answered.branches == ("popular",)
     assert shop.ranker.asked == ["generate", "rank"]
+    assert "newest" not in [name for name, _ in shop.retriever.calls], "they fill the page"
 
 
 async def test_popular_products_stay_out_while_the_photo_names_candidates():
@@ -79,16 +80,6 @@ async def test_excluded_popular_products_do_not_count_as_filling_the_page():
     answer = await recommend(Query(page_size=2, exclude_product_ids=("p2",)), shop.deps)
 
     assert ids(answer) == ["p4", "p0"]
-
-
-async def test_popular_products_that_fill_the_page_stay_alone():
-    shop = Shop()
-    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
-
-    answer = await recommend(Query(shopper=ANN, page_size=2), shop.deps)
-
-    assert ids(answer) == ["p4", "p2"]
-    assert "newest" not in [name for name, _ in shop.retriever.calls]
 
 
 async def test_a_scene_without_new_products_leaves_the_popular_ones_alone():

@@ -149,7 +149,7 @@ def test_written_again_it_is_the_same_bytes_and_leaves_no_draft(
     assert names == ["manifest.json", "model.npz"]
 
 
-def test_the_manifest_says_what_it_was_told_and_the_hash_of_the_arrays(
+def test_the_manifest_says_what_it_was_given_and_the_hash_of_the_arrays(
     store: ModelStore, tmp_path: Path
 ) -> None:
     store.write("default", MADE, {"data": {"event_count": 3}})

@@ -64,7 +64,7 @@ async def test_a_retriever_that_can_not_list_vectors_is_one_without_photos() -> 
     assert await vectors(None) is None
 
 
-async def test_an_outage_is_no_catalogue_without_photos() -> None:
+async def test_an_outage_is_no_catalog_without_photos() -> None:
     fake = FakeVectors({"a": [1.0]})
     fake.failures = [grpc.StatusCode.INTERNAL]
     with pytest.raises(ServiceError):

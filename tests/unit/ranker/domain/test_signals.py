@@ -191,7 +191,7 @@ def plainly(
     found: dict[tuple[str, str], float] = {}
     for pair in itertools.product("abc", "pqrs"):
         theirs = [one for one in events if (one.actor, one.product_id) == pair]
-        doubt, hidden = 1.0, False
+        unsure, hidden = 1.0, False
         for one in sorted(theirs, key=lambda one: (one.time_micros, one.event_id)):
             weight = signals.weights.get(one.type, 0.0)
             if one.type in (CART, PURCHASE):
@@ -199,12 +199,12 @@ def plainly(
             if one.type is RATING:
                 stars = one.value or 0.0
                 weight = stars / 5 if stars >= signals.liked_rating else 0.0
-                doubt = doubt if weight else 1.0
+                unsure = unsure if weight else 1.0
             hidden = {HIDE: True, UNHIDE: False}.get(one.type, hidden)
             days = (now - one.time_micros) / DAY_MICROS
-            doubt *= 1 - weight * 0.5 ** (days / signals.half_life_days)
-        if doubt < 1 and not hidden:
-            found[pair] = 1 - doubt
+            unsure *= 1 - weight * 0.5 ** (days / signals.half_life_days)
+        if unsure < 1 and not hidden:
+            found[pair] = 1 - unsure
     return found
 
 

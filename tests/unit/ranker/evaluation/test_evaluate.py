@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -7,8 +8,10 @@ from ranker.domain.errors import DataInsufficient
 from ranker.domain.events import EventType
 from ranker.domain.log import Log, log_of
 from ranker.domain.model import Model
-from ranker.domain.report import Kind, ProductionAs, Protocol, Report, Verdict, report_of
+from ranker.domain.report import Kind, ProductionAs, Protocol, Report, Verdict
 from ranker.evaluation.evaluate import Options, Production, evaluate, features_of
+from ranker.servicer.messages import message_of
+from sightline.ranker.v1.evaluation_pb2 import Evaluation
 from tests.fakes.ranker import HOUR, NOW, did, model, product
 
 PEOPLE = 120
@@ -135,7 +138,7 @@ def test_nothing_to_measure_is_inconclusive_and_says_so(log: Log) -> None:
     assert "nothing to measure" in found.summary
 
 
-def test_a_catalogue_without_products_or_without_overlap_is_inconclusive() -> None:
+def test_a_catalog_without_products_or_without_overlap_is_inconclusive() -> None:
     for products in ([], [product("elsewhere")]):
         found = run(products=products)
         assert (found.verdict, found.shopper_count) == (Verdict.INCONCLUSIVE, 0)
@@ -146,16 +149,20 @@ def test_one_product_in_all_is_inconclusive() -> None:
     assert run(log=log, products=PRODUCTS[:1]).verdict is Verdict.INCONCLUSIVE
 
 
-def test_a_report_goes_to_json_and_back_whole() -> None:
+def test_a_report_that_was_stored_is_shown_as_it_was_found() -> None:
     found = run(production=serving(good, last=3))
-    assert report_of(json.loads(json.dumps(found.json()))) == found
+    stored = json.loads(json.dumps(asdict(found)))
+    shown = message_of(Evaluation, stored)
+    assert shown == message_of(Evaluation, found)
+    assert shown.trials[0].systems[0].slices[0].figures
+    assert shown.production_form == Evaluation.PRODUCTION_FORM_ARTIFACT
 
 
 def test_the_same_data_give_the_same_report() -> None:
     assert run() == run()
 
 
-def test_exposure_tells_brands_places_beside_their_products_and_interests() -> None:
+def test_exposure_shows_brands_places_beside_their_products_and_interests() -> None:
     exposures = run().trials[0].systems[0].exposures
     assert {one.brand for one in exposures} == {"R", "W"}
     assert sum(one.places for one in exposures) == pytest.approx(1)
@@ -171,14 +178,14 @@ def test_products_are_alike_by_what_they_share_and_not_by_their_ids() -> None:
 
 
 def test_progress_counts_systems_of_all_splits() -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     evaluate(
         LOG,
         PRODUCTS,
         good,
         None,
         Options(),
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: reported.append((done, total)),
         now_micros=NOW,
     )
-    assert told == [(n, 12) for n in range(1, 13)]
+    assert reported == [(n, 12) for n in range(1, 13)]

@@ -164,7 +164,7 @@ async def test_taken_up_again_it_goes_on_after_the_last_whole_file(
     assert first.stat().st_mtime_ns == written
 
 
-async def test_a_full_disk_is_told_and_leaves_nothing_unfinished(
+async def test_a_full_disk_is_reported_and_leaves_nothing_unfinished(
     db: Database, events: EventRecord, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(self: ExportFile, rows: object) -> None:
@@ -177,7 +177,7 @@ async def test_a_full_disk_is_told_and_leaves_nothing_unfinished(
     assert list((tmp_path / "default" / job.id).iterdir()) == []
 
 
-async def test_a_folder_that_can_not_be_made_is_told(
+async def test_a_folder_that_can_not_be_made_is_reported(
     db: Database, events: EventRecord, jobs: Jobs, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("no folder")

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from ranker.events.retention import Sweeper, days_by_type
 from ranker.record.answers import Answer, AnswerLog
 from ranker.record.events import EventRecord
 from ranker.record.selections import SelectionRecord, expired
+from ranker.workers.loops import repeat
 from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import KEY, NOW, stored
 from tests.stores import only_sqlite
@@ -155,7 +157,8 @@ async def test_a_busy_store_is_tried_again(db: Database) -> None:
             stop.set()
             return 0
 
-    await Sweeper((), {}, SelectionRecord(db).expire, Busy().sweep, lambda: NOW).work(0.01, stop)
+    busy = Sweeper((), {}, SelectionRecord(db).expire, Busy().sweep, lambda: NOW)
+    await repeat(partial(busy.sweep, stop), 0.01, stop, "nothing swept")
     assert len(tries) == 2
 
 

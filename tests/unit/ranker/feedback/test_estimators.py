@@ -103,7 +103,7 @@ def test_the_policy_that_logged_is_what_it_showed() -> None:
     assert found.support == pytest.approx(1.0)
 
 
-def test_support_tells_how_much_was_never_shown() -> None:
+def test_support_shows_how_much_was_never_shown() -> None:
     one = world()
     logging = one.logging.copy()
     logging[:, :, 0] = 0  # never shown
@@ -126,7 +126,7 @@ def test_correlated_clicks_of_an_answer_widen_the_interval() -> None:
     assert estimate(apart).snips is not None
 
 
-def test_weights_above_the_clip_are_cut_and_told() -> None:
+def test_weights_above_the_clip_are_cut_and_counted() -> None:
     log = world().log(7)
     raw = log.target / log.propensity
     found = estimate(log, clip=2.0)

@@ -33,14 +33,14 @@ def activity(window: Window, a_day: int = 100, **fields: object) -> Activity:
 
 def known(**changes: object) -> Model:
     names = ("category=Wine", "category=Wine > Red", "brand=A", "price_band=EUR:6")
-    told = ProductFeatures(
+    features = ProductFeatures(
         names,
         np.array([0, 3, 5]),
         np.array([0, 1, 2, 0, 3], np.int32),
         np.full(len(names), 0.5, np.float32),
     )
     made = model({"p0": [1.0], "p1": [0.5]})
-    return dataclasses.replace(made, product_features=told, **changes)
+    return dataclasses.replace(made, product_features=features, **changes)
 
 
 def found(present: Activity, serving: Model | None = None, scores=(NONE, NONE)):

@@ -86,7 +86,7 @@ def test_the_order_without_chance_is_estimated_from_the_one_with_it(found) -> No
     assert raw.size < raw.count
 
 
-def test_another_blend_of_the_same_parts_is_told_apart_by_its_support(found) -> None:
+def test_another_blend_of_the_same_parts_is_set_apart_by_its_support(found) -> None:
     feedback, like, estimates = found
     other = estimates["blend of m2"]
     true = truth(feedback, like, feedback.parts @ np.array([4.0, 1.0]))

@@ -9,6 +9,7 @@ from ranker.domain.errors import ModelCorrupt
 from ranker.domain.model import Metric
 from ranker.models.live import COLUMNS_FROM, LiveModels
 from tests.fakes.ranker import FakePromotions, GatedLoad, model, record
+from tests.waiting import until
 
 ONE = model({"p": [1.0]}, version="v1")
 TWO = model({"p": [2.0]}, version="v2")
@@ -44,14 +45,14 @@ async def test_a_promotion_is_served_and_loaded_once(
     assert load.calls == ["v1"]
 
 
-async def test_how_many_robots_the_serving_model_found_is_told_as_a_metric(
+async def test_how_many_robots_the_serving_model_found_is_exported_as_a_metric(
     live: LiveModels, promotions: FakePromotions
 ) -> None:
-    for version, metrics, told in (("v1", (Metric("robots", 3.0, 9),), 3.0), ("v2", (), 0.0)):
+    for version, metrics, reported in (("v1", (Metric("robots", 3.0, 9),), 3.0), ("v2", (), 0.0)):
         promotions.now["default"] = replace(record(version), metrics=metrics)
         await live.refresh()
         found = REGISTRY.get_sample_value("sightline_robot_shoppers", {"catalog": "default"})
-        assert found == told
+        assert found == reported
 
 
 async def test_while_the_next_model_loads_the_former_serves(
@@ -116,13 +117,10 @@ async def test_a_slow_look_never_puts_an_older_model_back(
     assert live.serving("default") is TWO
 
 
-async def test_the_watch_notices_a_promotion_within_a_second(
-    live: LiveModels, promotions: FakePromotions
-) -> None:
+async def test_the_watch_notices_a_promotion(live: LiveModels, promotions: FakePromotions) -> None:
     await live.start()
     promotions.now["default"] = record("v1")
-    await asyncio.sleep(1)
-    assert live.serving("default") is ONE
+    await until(lambda: live.serving("default") is ONE)
     await live.stop()
 
 
@@ -133,8 +131,7 @@ async def test_the_watch_outlives_a_store_that_is_away(
     await live.start()
     promotions.now["default"] = record("v1")
     promotions.broken = False
-    await asyncio.sleep(1)
-    assert live.serving("default") is ONE
+    await until(lambda: live.serving("default") is ONE)
     await live.stop()
 
 
@@ -170,7 +167,7 @@ async def test_a_former_model_that_is_bad_costs_the_overlap_alone(
     assert (live.serving("default"), live.former("default")) == (TWO, None)
 
 
-async def test_of_a_small_catalogue_no_former_model_is_kept(
+async def test_of_a_small_catalog_no_former_model_is_kept(
     promotions: FakePromotions, load: GatedLoad
 ) -> None:
     live = LiveModels(("default",), promotions, load, in_memory_items=1)

@@ -39,7 +39,7 @@ def test_what_serves_already_needs_no_proof() -> None:
         (Verdict.PASSED, "", "popularity alone"),
     ],
 )
-def test_everything_else_is_refused_and_told_what_is_missing(
+def test_everything_else_is_refused_with_what_is_missing(
     verdict: Verdict | None, against: str, says: str
 ) -> None:
     with pytest.raises(ModelUnproven, match=says) as refused:

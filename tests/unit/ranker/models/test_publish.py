@@ -15,7 +15,7 @@ from ranker.models import publish
 from ranker.models.publish import PUBLISH, Publication, item_vectors, query_vector
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import JOBS
-from ranker.settings import WorkerSettings
+from ranker.workers.jobs import work
 from ranker.workers.publishing import Publisher
 from servicekit.errors import AlreadyExists, Unavailable
 from servicekit.jobs import Job, JobCancelled, Jobs, JobState
@@ -307,10 +307,14 @@ class Registry(ModelRegistry):
             await self.add(record(version))
 
 
-async def published(publisher: Publisher, jobs: Jobs, count: int) -> tuple[Job, ...]:
+async def published(bench: Bench, count: int) -> tuple[Job, ...]:
     """The jobs, oldest first, once so many have ended; then the worker is stopped."""
-    stop = asyncio.Event()
-    task = asyncio.create_task(publisher.work(stop))
+    stop, jobs = asyncio.Event(), bench.jobs
+
+    async def publication(job: Job) -> dict[str, str]:
+        return await Publication(job, bench.models, bench.retriever, jobs, stop).run()
+
+    task = asyncio.create_task(work(jobs, {PUBLISH: publication}, 30.0, 0.01, stop))
     async with asyncio.timeout(SECONDS):
         while True:
             found = await jobs.list(kinds=(PUBLISH,))
@@ -325,54 +329,38 @@ async def published(publisher: Publisher, jobs: Jobs, count: int) -> tuple[Job, 
 async def test_each_promotion_and_rollback_is_followed_once(bench: Bench, db: Database) -> None:
     registry = Registry(db)
     await registry.add_all("m0", "m1")
-    settings = WorkerSettings(poll_seconds=0.01, publish=True)
 
-    def worker() -> Publisher:
-        return Publisher(bench.jobs, bench.models, bench.retriever, settings, registry)
+    async def followed(count: int) -> tuple[Job, ...]:
+        """Twice, by a process that has not asked for anything yet."""
+        publisher = Publisher(bench.jobs, registry, ("default",))
+        await publisher.follow()
+        await publisher.follow()
+        return await published(bench, count)
 
     await registry.promote("default", "m0", 1)
-    await published(worker(), bench.jobs, 1)
+    await followed(1)
     await registry.promote("default", "m1", 2)
     bench.models.serves = "m1"
-    await published(worker(), bench.jobs, 2)  # another process asks for nothing twice
+    await followed(2)  # another process asks for nothing twice
     assert bench.retriever.active == ["m1"]
     _, promotion = await registry.before("default")
     await registry.roll_back("default", promotion, 3)
     bench.models.serves = "m0"
-    jobs = await published(worker(), bench.jobs, 3)
+    jobs = await followed(3)
     assert [job.params["model_version"] for job in jobs] == ["m0", "m1", "m0"]
     assert {job.state for job in jobs} == {JobState.SUCCEEDED}
     assert bench.retriever.active == ["m0"]
 
 
-async def test_nothing_is_published_by_itself_unless_it_is_asked_for(
-    bench: Bench, db: Database
-) -> None:
-    registry = Registry(db)
-    await registry.add_all("m0")
-    await registry.promote("default", "m0", 1)
-    off = Publisher(
-        bench.jobs, bench.models, bench.retriever, WorkerSettings(poll_seconds=0.01), registry
-    )
-    stop = asyncio.Event()
-    task = asyncio.create_task(off.work(stop))
-    await asyncio.sleep(0.1)
-    stop.set()
-    await task
-    assert await bench.jobs.list(kinds=(PUBLISH,)) == ()
-
-
-async def test_a_failed_job_names_its_reason(bench: Bench, db: Database) -> None:
-    settings, registry = WorkerSettings(poll_seconds=0.01), Registry(db)
-    publisher = Publisher(bench.jobs, bench.models, bench.retriever, settings, registry)
+async def test_a_failed_job_names_its_reason(bench: Bench) -> None:
     await bench.jobs.create(PUBLISH, "default", publish.params("unknown"))
 
     async def corrupt(catalog_id: str, version: str) -> Model:
         raise ModelCorrupt("the arrays have another hash")
 
-    (job,) = await published(publisher, bench.jobs, 1)
+    (job,) = await published(bench, 1)
     assert (job.state, job.error_reason) == (JobState.FAILED, "MODEL_NOT_FOUND")
     bench.models.load = corrupt  # type: ignore[method-assign]
     await bench.jobs.create(PUBLISH, "default", publish.params("m0"))
-    _, job = await published(publisher, bench.jobs, 2)
+    _, job = await published(bench, 2)
     assert (job.state, job.error_reason) == (JobState.FAILED, "MODEL_CORRUPT")

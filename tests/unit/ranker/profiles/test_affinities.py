@@ -5,7 +5,7 @@ from ranker.domain.model import ProductFeatures
 from ranker.profiles.affinities import likings, with_feature
 
 
-def told(rows: dict[str, list[str]], shares: dict[str, float]) -> ProductFeatures:
+def described(rows: dict[str, list[str]], shares: dict[str, float]) -> ProductFeatures:
     names = tuple(sorted(shares))
     features = [sorted(names.index(name) for name in row) for row in rows.values()]
     return ProductFeatures(
@@ -16,7 +16,7 @@ def told(rows: dict[str, list[str]], shares: dict[str, float]) -> ProductFeature
     )
 
 
-SHOP = told(
+SHOP = described(
     {"r1": ["red", "cheap"], "r2": ["red"], "w1": ["white", "cheap"], "plain": []},
     {"red": 0.25, "white": 0.75, "cheap": 0.5},
 )
@@ -29,7 +29,7 @@ def test_what_they_like_as_everybody_does_is_no_affinity() -> None:
     assert found.strengths[RED] == pytest.approx(0, abs=1e-7)
 
 
-def test_liking_nothing_else_is_an_affinity_of_one_less_the_doubt_about_little_evidence() -> None:
+def test_liking_nothing_else_is_an_affinity_of_one_less_a_discount_for_little_evidence() -> None:
     for weight in (0.5, 2.0, 1000.0):
         found = likings(SHOP, np.array([1]), np.array([weight]))
         assert found.shares[RED] == 1
@@ -38,7 +38,7 @@ def test_liking_nothing_else_is_an_affinity_of_one_less_the_doubt_about_little_e
 
 def test_a_share_counts_by_how_far_it_goes_beyond_the_usual_one() -> None:
     found = likings(SHOP, np.array([0, 2]), np.array([1.5, 0.5]))
-    # 3/4 of the interest is in red, 1/4 of everybody's: 2/3 of the way to all, doubted by 1.5.
+    # 3/4 of the interest is in red, 1/4 of everybody's: 2/3 of the way to all, discounted by 1.5.
     assert found.strengths[RED] == pytest.approx((0.75 - 0.25) / 0.75 * 1.5 / 3.5)
     assert found.strengths[WHITE] == 0
     assert found.strengths[CHEAP] == pytest.approx(1 * 2 / 4)
@@ -52,7 +52,7 @@ def test_products_without_features_dilute_and_no_products_are_no_affinity() -> N
 
 
 def test_a_feature_that_all_interest_has_says_nothing_of_anybody() -> None:
-    everything = told({"a": ["all"]}, {"all": 1.0})
+    everything = described({"a": ["all"]}, {"all": 1.0})
     assert likings(everything, np.array([0]), np.array([5.0])).strengths.tolist() == [0]
 
 

@@ -1,4 +1,4 @@
-"""Every part is the sum of what it comes from, and each addend is named for what it is."""
+"""Every part is the sum of what it comes from, and each contribution is named for what it is."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from ranker.domain.events import History
 from ranker.domain.features import Product, feature_names
 from ranker.domain.model import Model
 from ranker.ranking import breakdown, fold_in, parts
-from ranker.ranking.breakdown import MOST_ADDENDS, Evidence, split
+from ranker.ranking.breakdown import MOST_CONTRIBUTIONS, Evidence, split
 from ranker.ranking.rank import rank
 from tests.fakes.ranker import candidates, model, product
 
@@ -78,7 +78,7 @@ def evidence(made: Model, actor=None, products=(), bought=(), of=PRODUCTS) -> Ev
 
 
 def named(found: Evidence, part: str, item: str) -> dict[str, float]:
-    """Addends of one product's part."""
+    """Contributions of one product's part."""
     place = [found.candidates.ids[row] for row in found.ranking.rows].index(item)
     return dict(split(found)[part][place])
 
@@ -90,16 +90,16 @@ def named(found: Evidence, part: str, item: str) -> dict[str, float]:
     bought=st.integers(0, 4),
     changed=st.booleans(),
 )
-def test_addends_sum_to_their_part_whatever_is_known(seed, actor, products, bought, changed):
+def test_contributions_sum_to_their_part_whatever_is_known(seed, actor, products, bought, changed):
     of: list[Product] = PRODUCTS
     if changed:  # since the training: another brand, a product that is new
         of = [replace(PRODUCTS[0], brand="Z"), *PRODUCTS[1:], product("e", "Wine > Red")]
     found = evidence(trained(seed), actor, products, products[:bought], of)
     for part, columns in split(found).items():
-        for addends, value in zip(columns, found.ranking.parts[part], strict=True):
-            size = sum(abs(addend) for _, addend in addends)
-            assert sum(addend for _, addend in addends) == pytest.approx(value, abs=1e-6 * size)
-            sizes = [abs(addend) for _, addend in addends]
+        for contributions, value in zip(columns, found.ranking.parts[part], strict=True):
+            size = sum(abs(one) for _, one in contributions)
+            assert sum(one for _, one in contributions) == pytest.approx(value, abs=1e-6 * size)
+            sizes = [abs(one) for _, one in contributions]
             assert sizes == sorted(sizes, reverse=True)
 
 
@@ -118,7 +118,7 @@ def test_taste_comes_from_the_products_features_and_its_look():
     assert abs(found.get("other", 0)) < 1e-5 * sum(map(abs, found.values()))
 
 
-def test_a_product_that_changed_is_told_by_what_its_vector_was_made_of():
+def test_a_product_that_changed_is_explained_by_what_its_vector_was_made_of():
     of = [replace(PRODUCTS[1], brand="Q"), PRODUCTS[0]]
     found = named(evidence(trained(), "ann", of=of), "taste", "b")
     assert "brand=Y" in found
@@ -135,7 +135,7 @@ def test_where_a_model_does_not_keep_that_what_the_product_lost_is_other():
 
 def test_session_comes_from_the_last_products_and_for_newcomers_the_bias():
     made = trained()
-    newcomer = named(evidence(made, "stranger", ["b", "d"]), "session", "a")
+    newcomer = named(evidence(made, "newcomer", ["b", "d"]), "session", "a")
     assert set(newcomer) == {"product=b", "product=d", "bias"}
     known = named(evidence(made, "ann", ["b", "d"]), "session", "a")
     assert {"product=b", "product=d"} <= set(known) <= {"product=b", "product=d", "other"}
@@ -152,10 +152,10 @@ def test_the_smallest_of_many_features_go_together():
     many = product("m", tags=tags)
     features = {f"tag={tag}": [1.0 + number] for number, tag in enumerate(tags)}
     made = model({"m": [sum(1.0 + n for n in range(40))]}, actors={"ann": [1.0]}, features=features)
-    ((addends,),) = split(evidence(made, "ann", of=[many])).values()
-    assert len(addends) == MOST_ADDENDS + 1
-    assert addends[0][0] == breakdown.OTHER
-    assert addends[1][0] == "tag=t39"
+    ((contributions,),) = split(evidence(made, "ann", of=[many])).values()
+    assert len(contributions) == MOST_CONTRIBUTIONS + 1
+    assert contributions[0][0] == breakdown.OTHER
+    assert contributions[1][0] == "tag=t39"
 
 
 def test_without_a_model_nothing_is_split():

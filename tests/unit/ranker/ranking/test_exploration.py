@@ -36,20 +36,20 @@ def test_without_enough_new_products_only_the_first_places_are_given_away():
 
 @pytest.mark.parametrize("places", [(2,), (2, 3), (3, 5, 6)])
 def test_propensities_are_how_often_products_stand_where_they_stand(places):
-    """Over many seeds: of each (product, place) its share is the propensity that was told."""
+    """Over many seeds: of each (product, place) its share is the propensity that was returned."""
     rounds = 4000
-    seen, told = Counter[tuple[int, int]](), {}
+    seen, reported = Counter[tuple[int, int]](), {}
     for number in range(rounds):
         found = explore(14, [1, 4, 6, 9, 12], places, seed_of(number, None, "", NOW))
         for place, (one, chance) in enumerate(zip(*found, strict=True)):
             seen[one, place] += 1
-            assert told.setdefault((one, place), chance) == pytest.approx(chance)
-    for key, chance in told.items():
+            assert reported.setdefault((one, place), chance) == pytest.approx(chance)
+    for key, chance in reported.items():
         error = 4.5 * (chance * (1 - chance) / rounds) ** 0.5
         assert abs(seen[key] / rounds - chance) <= error + 1e-9, key
     # All that can happen did happen: the chances of a product's places sum to 1.
     for one in range(14):
-        total = sum(chance for (other, _), chance in told.items() if other == one)
+        total = sum(chance for (other, _), chance in reported.items() if other == one)
         assert total == pytest.approx(1)
 
 

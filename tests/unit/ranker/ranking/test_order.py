@@ -17,7 +17,7 @@ from servicekit.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2, candidate_pb2, event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import ranking_service_pb2 as pb
-from sightline_rules import duplicates
+from tests.fakes import collapsing
 from tests.fakes.ranker import KEY, NOW, FakeReader, did, model
 
 ANN = KEY.of("default", Shopper(Identity.USER, "ann"))
@@ -114,9 +114,9 @@ def requests(draw: st.DrawFn) -> pb.RankRequest:
 def expected(request: pb.RankRequest, whole: pb.RankResponse) -> list[tuple[int, list[str]]]:
     """Places in the whole order of those that stay, each with its near-duplicates."""
 
-    def items(columns: candidate_pb2.CandidateColumns) -> dict[str, duplicates.Candidate]:
+    def items(columns: candidate_pb2.CandidateColumns) -> dict[str, collapsing.Candidate]:
         return {
-            item: duplicates.Candidate(
+            item: collapsing.Candidate(
                 item,
                 columns.parent_ids[n] if columns.parent_ids else "",
                 columns.image_hashes[n] if columns.image_hashes else 0,
@@ -129,7 +129,7 @@ def expected(request: pb.RankRequest, whole: pb.RankResponse) -> list[tuple[int,
     pairs = {pair for pair in zip(ends, ends, strict=True) if pair[0] != pair[1]}
     own = list(items(request.query_products).values())
     known = items(request.candidates)
-    groups = duplicates.collapse([*own, *(known[item] for item in whole.product_ids)])
+    groups = collapsing.collapse([*own, *(known[item] for item in whole.product_ids)])
     size = len(own)
     return [(one.place - size, list(one.collapsed)) for one in groups if one.place >= size]
 
@@ -170,15 +170,15 @@ class Split:
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, features: pb.FeatureList) -> None:
-        self._told = {one.name: one.value for one in features.features if abs(one.value) > 1e-5}
+        self._shown = {one.name: one.value for one in features.features if abs(one.value) > 1e-5}
 
     def __eq__(self, other: object) -> bool:
         assert isinstance(other, Split)
-        return other._told == pytest.approx(self._told, rel=1e-4, abs=1e-5)
+        return other._shown == pytest.approx(self._shown, rel=1e-4, abs=1e-5)
 
 
 def one(answer: pb.RankResponse, place: int, whole_place: int) -> dict[str, object]:
-    """All that is told of a product."""
+    """All that is shown of a product."""
     return {
         "id": answer.product_ids[place],
         "raw": answer.raw_scores[place],
@@ -234,7 +234,7 @@ async def test_a_page_and_its_record_are_the_whole_ranking_collapsed(
     assert len(numbers(columns.raw_scores)) == len(left)
 
 
-async def test_no_room_in_the_queue_is_told() -> None:
+async def test_no_room_in_the_queue_is_reported() -> None:
     request = pb.RankRequest(candidates=candidate_pb2.CandidateColumns(product_ids=["a"]))
     request.record.answer_id = "a1"
     servicer = RankingServicer(("default",), KEY, FakeReader(), Serving(None), 0)

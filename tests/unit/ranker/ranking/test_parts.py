@@ -59,7 +59,7 @@ def test_only_what_was_bought_speaks_for_what_is_bought_with_it() -> None:
     np.testing.assert_allclose(found[parts.BOUGHT_TOGETHER], TOGETHER[2])
 
 
-def test_candidates_get_what_the_whole_catalogue_gives_them_and_strangers_no_neighbours() -> None:
+def test_candidates_get_what_the_whole_catalog_gives_them_and_unseen_ones_no_neighbours() -> None:
     made = full()
     shopper = fold_in.of(made, "ann", ["a", "b"], bought=["a"])
     rows = np.array([3, parts.UNKNOWN, 0])
@@ -84,6 +84,16 @@ def test_popularity_is_a_part_only_of_those_of_whom_nothing_is_known() -> None:
     assert parts.raw_parts(full(popularity=None), FoldIn(), parts.all_items(made)) == {}
 
 
+@pytest.mark.parametrize("shopper", [FoldIn(), fold_in.of(full(), "ann", ["a"], ["a"])])
+def test_parts_that_are_not_wanted_are_left_out(shopper: FoldIn) -> None:
+    items = parts.all_items(full())
+    every = parts.raw_parts(full(), shopper, items)
+    assert every
+    for name in parts.OWN_PARTS:
+        found = parts.raw_parts(full(), shopper, items, {name})
+        assert set(found) == {name} & set(every)
+
+
 def test_a_factor_is_the_scenes_weight_times_the_blend_over_the_scale() -> None:
     made = full(blend={"taste": 1.0, "item_item": 0.5}, part_scales={"item_item": 2.0})
     assert parts.factors(made) == {"taste": 0.25, "item_item": 0.25, "popularity": 1.0}
@@ -103,7 +113,7 @@ numbers = st.floats(-3, 3, width=16)
     weights=st.tuples(*[st.floats(0, 4)] * len(parts.OWN_PARTS)),
     decay=st.floats(0.1, 1),
 )
-def test_one_pass_over_the_catalogue_is_the_sum_of_the_parts(
+def test_one_pass_over_the_catalog_is_the_sum_of_the_parts(
     actor: str, viewed: list[str], weights: tuple[float, ...], decay: float
 ) -> None:
     made = full()
@@ -149,6 +159,23 @@ def test_the_last_products_account_for_the_parts_that_rest_on_them() -> None:
     for name, each in terms.items():
         np.testing.assert_allclose(each.sum(axis=1), raw[name], rtol=1e-6)
     np.testing.assert_allclose(terms[parts.ITEM_ITEM][0], [0.0, 0.25 * TABLE[0, 3]])
+    everything = parts.terms(made, shopper, parts.all_items(made))
+    for name, each in terms.items():
+        np.testing.assert_allclose(everything[name][[3, 1]], each, rtol=1e-6)
+        assert len(everything[name]) == len(IDS)
+
+
+def test_neighbours_are_those_in_the_parts_that_count() -> None:
+    made = full()
+    shopper = fold_in.of(made, "ann", ["b", "a"], ["a"])
+
+    def found(*names: str) -> list[int]:
+        return parts.neighbour_rows(made, shopper, dict.fromkeys(names, 1.0)).tolist()
+
+    assert found(parts.ITEM_ITEM) == [0, 1, 3]
+    assert found(parts.BOUGHT_TOGETHER, parts.TASTE) == [2]
+    assert found(parts.BOUGHT_TOGETHER, parts.ITEM_ITEM) == [0, 1, 2, 3]
+    assert found(parts.TASTE) == []
 
 
 def test_the_trend_counts_for_everybody_of_whom_something_is_known() -> None:

@@ -1,4 +1,4 @@
-"""What became of answers, as the record tells it: pairs and batches, windows and samples."""
+"""What became of answers, as the record returns it: pairs and batches, windows and samples."""
 
 import pytest
 
@@ -69,7 +69,7 @@ async def test_only_answers_of_which_something_was_shown_are_read(
     assert (found.answer_id, found.content, found.model_version) == ("shown", b"shown", "m1")
 
 
-async def test_outcomes_are_by_product_and_take_the_first_place_told(
+async def test_outcomes_are_by_product_and_take_the_first_place_reported(
     db: Database, record: FeedbackRecord
 ) -> None:
     await answers(db, "a")

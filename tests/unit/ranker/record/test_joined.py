@@ -67,7 +67,7 @@ async def test_a_batch_that_is_refused_fails_alone(
     assert isinstance(second, ValueError)
 
 
-async def test_a_full_disk_is_told_to_all_and_the_next_write_goes_through(
+async def test_a_full_disk_is_reported_to_all_and_the_next_write_goes_through(
     joined: Joined[str, str], ledger: Ledger
 ) -> None:
     ledger.full = True

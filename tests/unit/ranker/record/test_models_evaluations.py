@@ -1,4 +1,6 @@
 import dataclasses
+import json
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -22,6 +24,10 @@ REPORT = Report(
 )
 
 
+def stored(report: Report) -> Any:
+    return json.loads(json.dumps(dataclasses.asdict(report)))
+
+
 @pytest.fixture
 def registry(db: Database) -> ModelRegistry:
     return ModelRegistry(db)
@@ -32,7 +38,7 @@ async def test_an_evaluation_comes_back_whole_and_its_verdict_with_the_model(
 ) -> None:
     await registry.add(record("v1"))
     await ModelRegistry(db).keep_report("default", "v1", REPORT)
-    assert await ModelRegistry(db).report("default", "v1") == REPORT
+    assert await ModelRegistry(db).report("default", "v1") == stored(REPORT)
     found = await registry.get("default", "v1")
     assert (found.verdict, found.verdict_summary) == (Verdict.INCONCLUSIVE, "too few")
     assert found.compared_with == "v0"
@@ -45,7 +51,7 @@ async def test_a_later_evaluation_takes_the_place_of_the_first(
     later = dataclasses.replace(REPORT, verdict=Verdict.PASSED)
     for report in (REPORT, later):
         await ModelRegistry(db).keep_report("default", "v1", report)
-    assert await ModelRegistry(db).report("default", "v1") == later
+    assert await ModelRegistry(db).report("default", "v1") == stored(later)
 
 
 async def test_a_model_without_an_evaluation_says_so(db: Database, registry: ModelRegistry) -> None:

@@ -61,7 +61,7 @@ def test_ids_are_refused_as_one_by_one_they_would_be(ids: list[str]) -> None:
         assert candidates_of(request(*ids)).ids == tuple(ids)
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_that_is_wrong_is_reported_at_once() -> None:
     given_ = request(
         "a",
         "a",

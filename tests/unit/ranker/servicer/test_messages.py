@@ -6,7 +6,7 @@ from ranker.domain.events import EventType
 from ranker.domain.features import Money
 from ranker.domain.model import Verdict
 from ranker.domain.report import Kind, ProductionAs, Protocol, System
-from ranker.profiles.texts import Kind as AffinityKind
+from ranker.profiles.texts import ATTRIBUTE, KINDS
 from ranker.servicer.messages import message_of
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import evaluation_pb2, profile_service_pb2, recipe_pb2
@@ -18,7 +18,7 @@ from sightline.ranker.v1 import evaluation_pb2, profile_service_pb2, recipe_pb2
         (evaluation_pb2.Evaluation, "verdict", Verdict),
         (evaluation_pb2.EvaluationTrial, "protocol", Protocol),
         (evaluation_pb2.EvaluatedSystem, "kind", Kind),
-        (profile_service_pb2.Affinity, "kind", AffinityKind),
+        (profile_service_pb2.Affinity, "kind", (ATTRIBUTE, *KINDS.values())),
         (event_pb2.Event, "type", EventType),
         (recipe_pb2.PartAddition, "verdict", ("adds", "nothing", "too_few")),
     ],
@@ -37,12 +37,10 @@ def test_a_form_of_production_that_is_none_is_left_unspecified() -> None:
     assert forms == [0, 1, 2]
 
 
-def test_values_within_values_pairs_times_and_amounts() -> None:
-    given = {"price_band": (Money(1_500_000, "EUR"), Money(0, "EUR")), "attributes": [("k", "v")]}
-    made = message_of(profile_service_pb2.ProductProfile, given, trend=None)
-    assert (made.price_band.least.units, made.price_band.least.nanos) == (1, 500_000_000)
-    assert (made.attributes[0].key, made.attributes[0].text) == ("k", "v")
-    assert not made.HasField("trend")
+def test_values_within_values_times_and_amounts() -> None:
+    made = message_of(event_pb2.Event, {"unit_price": Money(1_500_000, "EUR"), "value": None})
+    assert (made.unit_price.units, made.unit_price.nanos) == (1, 500_000_000)
+    assert not made.HasField("value")
     trial = message_of(
         evaluation_pb2.EvaluationTrial,
         {"split_time": 3_000_001},

@@ -35,7 +35,7 @@ ALL = recipe_pb2.Recipe(
 )
 
 
-def test_what_is_asked_for_is_what_is_trained_and_told_again() -> None:
+def test_what_is_asked_for_is_what_is_trained_and_shown_again() -> None:
     """There and back through the job's parameters; also where a value is 0 or false."""
     request = pb.TrainModelRequest(seed=4, recipe=ALL, search_trials=5, search_seconds=60)
     params = params_of(request)
@@ -52,7 +52,7 @@ def test_a_message_of_a_recipe_names_fields_of_the_recipe_alone() -> None:
     named = {field.name for field in recipe_pb2.Recipe.DESCRIPTOR.fields}
     known = {field.name for field in dataclasses.fields(Recipe)}
     assert named <= known
-    apart = {"seed", "blend", "signals"}  # told beside it, or a matter of the installation
+    apart = {"seed", "blend", "signals"}  # shown beside it, or a matter of the installation
     assert known - named == apart
 
 
@@ -95,7 +95,7 @@ def test_what_makes_no_sense_is_refused(fields: dict, path: str) -> None:  # typ
     assert [one.field for one in caught.value.violations] == [path]
 
 
-def test_a_model_tells_how_it_was_trained() -> None:
+def test_a_model_shows_how_it_was_trained() -> None:
     recipe = Recipe(dimension=12, seed=3, blend=Blend({"taste": 1.0, "session": 2.5}, "validation"))
     addition = {
         "part": "session",
@@ -118,7 +118,7 @@ def test_a_model_tells_how_it_was_trained() -> None:
     assert message.additions[0].with_it == 0.25
 
 
-def test_of_a_model_of_an_older_release_nothing_is_told() -> None:
+def test_of_a_model_of_an_older_release_nothing_is_shown() -> None:
     message = pb.Model()
     describe(message, record("lfm-0"))
     assert message == pb.Model()

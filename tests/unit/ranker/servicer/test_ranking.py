@@ -1,4 +1,4 @@
-"""What callers that search the index themselves are given of a large catalogue."""
+"""What callers that search the index themselves are given of a large catalog."""
 
 import dataclasses
 
@@ -53,7 +53,7 @@ def servicer(in_memory_items: int, history: History) -> RankingServicer:
     return RankingServicer(("default",), KEY, reader, Serving(), in_memory_items)
 
 
-async def nominated(in_memory_items: int, history: History, **fields) -> pb.NominateResponse:
+async def generated(in_memory_items: int, history: History, **fields) -> pb.NominateResponse:
     return await servicer(in_memory_items, history).Nominate(
         pb.NominateRequest(**{**ASKED, **fields}), None
     )
@@ -63,7 +63,7 @@ VIEWED = History(recent=(did(ANN, "a", EventType.VIEW),), hidden=frozenset({"c"}
 
 
 async def test_vectors_come_with_what_a_search_by_them_can_t_see() -> None:
-    found = await nominated(3, VIEWED, exclude_product_ids=["b"])
+    found = await generated(3, VIEWED, exclude_product_ids=["b"])
     assert list(found.product_ids) == ["d"]
     assert [one.space_version for one in found.vectors] == ["lfm-now", "lfm-before"]
     assert list(found.exclude_product_ids) == ["b", "c"]
@@ -71,7 +71,7 @@ async def test_vectors_come_with_what_a_search_by_them_can_t_see() -> None:
     vector = np.frombuffer(found.vectors[0].data, "<f4")
     np.testing.assert_allclose(vector, [0.5 / (1 + SESSION_PRIOR), 0.0, 0.5], rtol=1e-6)
     products = np.array([[1.0, 0.0, 0.0], [0.9, 0.0, 0.5], [0.0, 1.0, 0.0], [0.0, 0.5, 0.0]])
-    everything = await nominated(3, VIEWED, accepts_vectors=False)
+    everything = await generated(3, VIEWED, accepts_vectors=False)
     scores = dict(zip(everything.product_ids, everything.scores, strict=True))
     for item, score in zip("ab", products @ vector, strict=False):
         assert scores[item] == pytest.approx(score)
@@ -81,7 +81,7 @@ async def test_vectors_come_with_what_a_search_by_them_can_t_see() -> None:
 @pytest.mark.parametrize(
     ("in_memory_items", "history", "fields"),
     [
-        pytest.param(4, VIEWED, {}, id="a catalogue that fits into memory"),
+        pytest.param(4, VIEWED, {}, id="a catalog that fits into memory"),
         pytest.param(3, VIEWED, {"accepts_vectors": False}, id="a caller without an index"),
         pytest.param(3, History(), {}, id="a shopper of whom nothing is known"),
     ],
@@ -89,6 +89,6 @@ async def test_vectors_come_with_what_a_search_by_them_can_t_see() -> None:
 async def test_products_come_otherwise(
     in_memory_items: int, history: History, fields: dict[str, bool]
 ) -> None:
-    found = await nominated(in_memory_items, history, **fields)
+    found = await generated(in_memory_items, history, **fields)
     assert not found.vectors
     assert found.product_ids

@@ -1,4 +1,4 @@
-"""A policy is taken whole or refused by its fields; moves are told where there are any."""
+"""A policy is taken whole or refused by its fields; moves are shown where there are any."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,10 +8,10 @@ import pytest
 from ranker.ranking.diversity import Arrangement, Cause, Policy
 from ranker.ranking.order import Order, order_of
 from ranker.ranking.rank import Ranking
-from ranker.servicer.replies import moved, policy_of
+from ranker.servicer.replies import add_moves, policy_of
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2
-from sightline.ranker.v1.ranking_service_pb2 import CategoryCap, Diversity
+from sightline.ranker.v1.ranking_service_pb2 import CategoryCap, Diversity, RankResponse
 
 
 def test_nothing_asked_for_moves_nothing():
@@ -69,18 +69,26 @@ def order(places: Sequence[int], moves: Mapping[Cause, Sequence[int]], *chances:
     return order_of(ranking, Arrangement(np.array(places), steps, np.array(chances)), None, None)
 
 
-def test_moves_are_told_by_product_and_only_where_there_are_some():
+def shown(some: Order) -> RankResponse:
+    """The answer with the moves of this order."""
+    answer = RankResponse()
+    add_moves(answer, some)
+    return answer
+
+
+def test_moves_are_shown_by_product_and_only_where_there_are_some():
     still = order([0, 1, 2], {Cause.DIVERSITY: [0, 0, 0]}, 1, 1, 1)
-    assert moved(still) == {"score_ranks": [], "moves": [], "propensities": []}
+    assert shown(still) == RankResponse()
     drawn = order([0, 1, 2], {Cause.EXPLORATION: [0, 0, 0]}, 0.5, 0.5, 0.5)
-    assert moved(drawn)["propensities"] == [0.5, 0.5, 0.5]
+    assert shown(drawn).propensities == [0.5, 0.5, 0.5]
+    assert [list(one.moves) for one in shown(drawn).moves] == [[], [], []]
     moves = {Cause.DIVERSITY: [1, -1, 0], Cause.BRAND_CAP: [0, 0, 0]}
-    told = moved(order([1, 0, 2], moves, 1, 0.5, 1).first(2))
-    assert [[(move.cause, move.places) for move in one.moves] for one in told["moves"]] == [
+    found = shown(order([1, 0, 2], moves, 1, 0.5, 1).first(2))
+    assert [[(move.cause, move.places) for move in one.moves] for one in found.moves] == [
         [(answer_pb2.Move.CAUSE_DIVERSITY, 1)],
         [(answer_pb2.Move.CAUSE_DIVERSITY, -1)],
     ]
-    assert (told["score_ranks"], told["propensities"]) == ([2, 1], [1, 0.5])
+    assert (found.score_ranks, found.propensities) == ([2, 1], [1, 0.5])
 
 
 def test_every_cause_has_a_number_on_the_wire():

@@ -27,7 +27,7 @@ def test_where_a_shopper_is_needed_nobody_is_refused() -> None:
 
 
 @pytest.mark.parametrize("micros", [0, -1, -62_135_596_800_000_000, 1_790_000_000_123_456])
-def test_times_before_and_after_1970_are_told_to_the_microsecond(micros: int) -> None:
+def test_times_before_and_after_1970_are_kept_to_the_microsecond(micros: int) -> None:
     found = timestamp(micros)
     assert found.seconds * 1_000_000 + found.nanos // 1000 == micros
     assert 0 <= found.nanos < 10**9

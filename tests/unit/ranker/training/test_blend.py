@@ -31,7 +31,7 @@ def ndcg(case: Case, weights: dict[str, float]) -> float:
     return float(found / discounts[: min(10, case.wanted.sum())].sum())
 
 
-def test_gains_are_those_of_the_whole_catalogue_though_only_pools_are_kept() -> None:
+def test_gains_are_those_of_the_whole_catalog_though_only_pools_are_kept() -> None:
     cases = drawn(20, {"taste": 1.0, "session": 0.5}, products=5 * POOL)
     weights = {"taste": 1.0, "session": 0.7}
     kept = gathered(cases)

@@ -34,10 +34,10 @@ def wine_given() -> Given:
 
 @pytest.fixture(scope="module")
 def searched(wine_given: Given) -> tuple[Trained, list[tuple[int, int]]]:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     order = Order(Recipe(), Budget(3, 600))
-    made = train(wine_given, order, None, lambda *step: told.append(step), NOW)
-    return made, told
+    made = train(wine_given, order, None, lambda *step: reported.append(step), NOW)
+    return made, reported
 
 
 def test_the_wines_metrics_name_how_many_people_they_rest_on(
@@ -63,10 +63,10 @@ def test_a_training_searches_measures_its_parts_and_then_fits_on_everything(
 
 
 def test_progress_rises_to_its_end(searched: tuple[Trained, list[tuple[int, int]]]) -> None:
-    told = searched[1]
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert len({total for _, total in told}) == 1
-    assert told[-1][0] == told[-1][1]
+    reported = searched[1]
+    assert [done for done, _ in reported] == sorted(done for done, _ in reported)
+    assert len({total for _, total in reported}) == 1
+    assert reported[-1][0] == reported[-1][1]
 
 
 def test_choices_never_see_what_the_evaluation_asks_for(
@@ -96,19 +96,19 @@ def test_too_little_to_choose_by_or_to_measure_still_makes_a_model(events: list)
 
 
 @pytest.mark.parametrize("products", [[], PRODUCTS])
-def test_nothing_to_learn_from_is_told_before_anything_is_fitted(
+def test_nothing_to_learn_from_is_reported_before_anything_is_fitted(
     products: list,  # type: ignore[type-arg]
 ) -> None:
-    told: list[int] = []
+    reported: list[int] = []
     with pytest.raises(DataInsufficient):
         train(
             Given(log_of([did("ann", "unknown")]), products),
             Order(RECIPE),
             None,
-            lambda done, total: told.append(done),
+            lambda done, total: reported.append(done),
             NOW,
         )
-    assert told == []
+    assert reported == []
 
 
 def base(log: Log) -> Order:

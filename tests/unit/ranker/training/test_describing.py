@@ -70,7 +70,7 @@ def test_few_people_and_robots_are_no_crowd() -> None:
     assert described(shop(), PRODUCTS, flagged, seed=0).segments is None
 
 
-def test_each_product_is_told_by_its_features_without_its_id() -> None:
+def test_each_product_is_described_by_its_features_without_its_id() -> None:
     wine = Product("x", "Wine > Red", "Casa", None, ("oak",), (("country", "Italy"), ("sku", "1")))
     found = product_features([wine], ("country",), None, np.ones(1), seed=0)
     assert found.names == (
@@ -84,7 +84,7 @@ def test_each_product_is_told_by_its_features_without_its_id() -> None:
     assert found.starts.tolist() == [0, 5]
 
 
-def test_usual_shares_are_those_of_interest_and_not_of_the_catalogue() -> None:
+def test_usual_shares_are_those_of_interest_and_not_of_the_catalog() -> None:
     interest = np.array([3.0 if one.category == "Red" else 1.0 for one in PRODUCTS])
     found = product_features(PRODUCTS, (), None, interest, seed=0)
     shares = dict(zip(found.names, found.shares.tolist(), strict=True))

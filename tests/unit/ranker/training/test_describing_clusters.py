@@ -24,7 +24,7 @@ def test_as_many_groups_are_found_as_there_are_the_largest_first() -> None:
     assert found.silhouette > 0.8
 
 
-def test_the_same_seed_gives_the_same_groups_and_one_cloud_is_told_as_such() -> None:
+def test_the_same_seed_gives_the_same_groups_and_one_cloud_is_reported_as_such() -> None:
     cloud = np.random.default_rng(0).standard_normal((200, 8)).astype(np.float32)
     one, two = (clusters(cloud, range(2, 6), seed=4) for _ in range(2))
     assert one is not None

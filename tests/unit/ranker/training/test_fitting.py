@@ -183,7 +183,7 @@ def test_the_logistic_loss_learns_from_what_is_hidden() -> None:
         [did("x", "r0", EventType.RATING, value=2.0)],
         [did("x", "r0"), did("x", "r0", EventType.HIDE, at=1)],
     ],
-    ids=["no events", "no overlap with the catalogue", "only low ratings", "only what is hidden"],
+    ids=["no events", "no overlap with the catalog", "only low ratings", "only what is hidden"],
 )
 def test_where_nobody_likes_anything_training_says_so(events: list[Interaction]) -> None:
     with pytest.raises(DataInsufficient):
@@ -212,10 +212,10 @@ def test_a_training_that_diverges_says_so() -> None:
         taught(dataclasses.replace(RECIPE, learning_rate=1e30, epochs=20))
 
 
-def test_progress_tells_of_every_epoch() -> None:
-    told: list[tuple[int, int]] = []
-    fitted(Given(LOG, PRODUCTS), RECIPE, lambda done, total: told.append((done, total)))
-    assert told == [(epoch, RECIPE.epochs) for epoch in range(1, RECIPE.epochs + 1)]
+def test_progress_is_reported_of_every_epoch() -> None:
+    reported: list[tuple[int, int]] = []
+    fitted(Given(LOG, PRODUCTS), RECIPE, lambda done, total: reported.append((done, total)))
+    assert reported == [(epoch, RECIPE.epochs) for epoch in range(1, RECIPE.epochs + 1)]
 
 
 def test_training_learns_which_type_somebody_buys() -> None:

@@ -24,7 +24,7 @@ Matrix = npt.NDArray[np.float64]
 
 @pytest.fixture(scope="module")
 def found() -> Interests:
-    """Forty shoppers who view 1 to 7 of 7 products; p3 belongs to another catalogue."""
+    """Forty shoppers who view 1 to 7 of 7 products; p3 belongs to another catalog."""
     draw = np.random.default_rng(1)
     return interests(
         log_of(
@@ -150,7 +150,7 @@ def test_the_newest_likings_teach_where_there_are_too_many(
     assert 20 <= len(items.likings_of(found, IDS)) <= (found.time >= newest).sum()
 
 
-def test_large_catalogues_get_cosines() -> None:
+def test_large_catalogs_get_cosines() -> None:
     assert kind_for(ItemItem.TRANSITION, items.DENSE_ITEMS) is ItemItem.TRANSITION
     assert kind_for(ItemItem.TRANSITION, items.DENSE_ITEMS + 1) is ItemItem.KNN
 

@@ -1,4 +1,4 @@
-"""Trainings as jobs: a real record and real files, and a catalogue in memory."""
+"""Trainings as jobs: a real record and real files, and a catalog in memory."""
 
 import errno
 import json
@@ -26,7 +26,7 @@ SETTINGS = TrainSettings(train_dimension=8, train_epochs=4)
 
 
 class Shelf:
-    """A catalogue in memory."""
+    """A catalog in memory."""
 
     def __init__(self) -> None:
         self.held: tuple[Product, ...] = tuple(PRODUCTS)
@@ -77,7 +77,7 @@ async def test_a_job_leaves_a_model_its_row_and_what_was_found_of_it(
     assert recipe.loss is Loss.BPR
     assert row.training["trials"] == 2
     assert (row.event_count, row.shopper_count, row.product_count) == (48, 16, 10)
-    assert (await shop.registry.report("default", version)).verdict == row.verdict
+    assert (await shop.registry.report("default", version))["verdict"] == row.verdict
     model = shop.store.read("default", version, row.manifest_sha256)
     assert model.style_space == "v1"
     assert model.item_vectors.shape == (10, recipe.dimension)
@@ -104,7 +104,7 @@ async def test_an_incremental_job_goes_on_from_what_serves_by_its_recipe(
     assert recipe_of(row.training["recipe"]).dimension == 6
     model = shop.store.read("default", version, row.manifest_sha256)
     assert len(model.actor_rows) == 20
-    assert (await shop.registry.report("default", version)).production == base
+    assert (await shop.registry.report("default", version))["production"] == base
 
 
 async def test_there_is_nothing_to_go_on_from_where_no_model_serves(
@@ -164,9 +164,9 @@ async def test_nothing_to_learn_from_leaves_what_serves(shop: Workshop, db: Data
     await buy(db, range(4))
     version = await trained(shop)
     await shop.registry.promote("default", version, NOW)
-    catalogue = shop._catalog
-    assert isinstance(catalogue, Shelf)
-    catalogue.held = (PRODUCTS[-1],)
+    catalog = shop._catalog
+    assert isinstance(catalog, Shelf)
+    catalog.held = (PRODUCTS[-1],)
     with pytest.raises(DataInsufficient):
         await trained(shop)
     assert (await shop.registry.promoted(("default",)))["default"].version == version

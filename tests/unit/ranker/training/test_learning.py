@@ -150,14 +150,14 @@ def test_too_few_answers_to_compare_leave_the_default() -> None:
 
 def test_answers_of_models_whose_blend_is_not_known_are_left_out() -> None:
     found = learn(feedback(), {"v1": SERVED["v1"]}, DEFAULT)
-    assert 14_000 < found.impression_count < 16_000
+    assert 14_000 < found.impressions < 16_000
 
 
 def test_answers_of_models_that_left_a_part_out_are_left_out() -> None:
     without = {"v1": SERVED["v1"], "v2": {"taste": 0.5}}
-    assert 14_000 < learn(feedback(), without, DEFAULT).impression_count < 16_000
+    assert 14_000 < learn(feedback(), without, DEFAULT).impressions < 16_000
     of_taste = Blend({"taste": 1.0, "popularity": 1.0})
-    assert learn(feedback(), without, of_taste).impression_count == 30_000, "it is not asked for"
+    assert learn(feedback(), without, of_taste).impressions == 30_000, "it is not asked for"
 
 
 def test_a_part_that_is_worth_nothing_stays_in_the_records() -> None:

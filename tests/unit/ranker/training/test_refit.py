@@ -61,9 +61,9 @@ def apart(found: Fitted) -> float:
 def test_it_comes_near_a_full_training_on_new_shoppers_in_a_quarter_of_the_epochs(
     base: State,
 ) -> None:
-    told: list[tuple[int, int]] = []
-    found = refitted(Given(AFTER, PRODUCTS), base, lambda *step: told.append(step))
-    assert told[-1] == (6, 6)
+    reported: list[tuple[int, int]] = []
+    found = refitted(Given(AFTER, PRODUCTS), base, lambda *step: reported.append(step))
+    assert reported[-1] == (6, 6)
     full = apart(fitted(Given(AFTER, PRODUCTS), RECIPE))
     few = apart(fitted(Given(AFTER, PRODUCTS), dataclasses.replace(RECIPE, epochs=1)))
     assert apart(found) > full - 0.03

@@ -74,18 +74,18 @@ async def test_a_training_learns_blend_and_calibration_from_the_record(
     db: Database, tmp_path: Path
 ) -> None:
     store, registry = ModelStore(str(tmp_path / "models")), ModelRegistry(db)
-    rooms = {"answers": FeedbackRecord(db), "registry": registry, "store": store}
-    nothing = await read("default", now_micros=NOW, **rooms)
+    stores = {"answers": FeedbackRecord(db), "registry": registry, "store": store}
+    nothing = await read("default", now_micros=NOW, **stores)
     assert nothing.learned(DEFAULT, NOW).blend is DEFAULT
     await write(db, store)
-    shown = await read("default", now_micros=NOW, **rooms)
+    shown = await read("default", now_micros=NOW, **stores)
     assert shown.learned(DEFAULT, NOW - ANSWERS).blend is DEFAULT, "it is of the time before"
     found = shown.learned(DEFAULT, NOW)
     assert found.blend.learned_from == "impressions"
     assert found.blend.weights["taste"] > 3 * found.blend.weights["session"]
     assert found.calibration is not None
-    told = json.loads(json.dumps(about(found)))
-    assert told["impressions"] == ANSWERS * PLACES
-    assert told["gain"]["lower"] > 0
-    assert len(told["reliability"]) == 10
-    assert told["examination"]["1"] == 1.0
+    reported = json.loads(json.dumps(about(found)))
+    assert reported["impressions"] == ANSWERS * PLACES
+    assert reported["gain"]["lower"] > 0
+    assert len(reported["reliability"]) == 10
+    assert reported["examination"]["1"] == 1.0

@@ -1,6 +1,6 @@
 """What the worker finds of feedback: from real records of answers and events, in a real store."""
 
-import asyncio
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,11 @@ from ranker.record.events import EventRecord
 from ranker.record.feedback import FeedbackRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
-from ranker.settings import WorkerSettings
 from ranker.workers.health import Watch
 from servicekit.sql import Database
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from tests.fakes.ranker import NOW, model, stored
-from tests.waiting import SECONDS
 
 TODAY = NOW // DAY_MICROS * DAY_MICROS
 EVERYTHING = Period(0, NOW + DAY_MICROS, DAY_MICROS)
@@ -46,6 +44,11 @@ class Clock:
 
     def __call__(self) -> int:
         return self.now
+
+
+def watch(db: Database, store: ModelStore, clock: Clock, seconds: float = 3600) -> Watch:
+    compared = partial(health.windows, days=7, reference_days=28)
+    return Watch(db, store, ("default",), seconds, compared, clock=clock)
 
 
 async def serve(db: Database, store: ModelStore, version: str = "m1", *, promote: bool = True):
@@ -126,7 +129,7 @@ async def test_candidates_that_nobody_saw_are_left_out_when_asked(db: Database) 
     assert len(await answered.feedback(read, shown_only=True)) == 5 * (PLACES - 1)
 
 
-async def test_a_look_finds_estimates_and_drift_keeps_and_tells_them(
+async def test_a_look_finds_estimates_and_drift_keeps_and_exports_them(
     db: Database, store: ModelStore
 ) -> None:
     await serve(db, store)
@@ -134,7 +137,7 @@ async def test_a_look_finds_estimates_and_drift_keeps_and_tells_them(
     await live(db, range(8, 36))
     await live(db, range(1, 8), a_day=60)
     clock = Clock()
-    await Watch(WorkerSettings(), db, store, clock).look()
+    await watch(db, store, clock).look()
 
     kept = await OnlineRecord(db).kept("default")
     assert kept is not None
@@ -159,10 +162,10 @@ async def test_a_look_finds_estimates_and_drift_keeps_and_tells_them(
 
 async def test_it_looks_again_only_when_it_is_due(db: Database, store: ModelStore) -> None:
     clock = Clock()
-    watch, record = Watch(WorkerSettings(health_seconds=60), db, store, clock), OnlineRecord(db)
+    looks, record = watch(db, store, clock, seconds=60), OnlineRecord(db)
     for at, computed in ((0, 0), (59, 0), (60, 60)):
         clock.now = NOW + at * 1_000_000
-        await watch.look()
+        await looks.look()
         kept = await record.kept("default")
         assert kept is not None
         assert kept[0] == NOW + computed * 1_000_000
@@ -171,35 +174,13 @@ async def test_it_looks_again_only_when_it_is_due(db: Database, store: ModelStor
 async def test_an_empty_shop_has_nothing_measured_and_no_flag(
     db: Database, store: ModelStore
 ) -> None:
-    await Watch(WorkerSettings(), db, store, Clock()).look()
+    await watch(db, store, Clock()).look()
     kept = await OnlineRecord(db).kept("default")
     assert kept is not None
     seen = health.from_json(kept[1])
     assert seen.joined == Joined(0, 0, 0)
     assert all(one.text.startswith("NOT MEASURED") for one in seen.drift)
     assert all(one.estimates.refusal for one in seen.policies)
-
-
-async def test_a_look_that_fails_ends_nothing(
-    db: Database, store: ModelStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    watch, stop, looks = Watch(WorkerSettings(health_seconds=0.01), db, store), asyncio.Event(), 0
-
-    async def fail() -> None:
-        nonlocal looks
-        looks += 1
-        if looks == 3:
-            stop.set()
-        raise RuntimeError("a mistake of ours")
-
-    monkeypatch.setattr(watch, "look", fail)
-    await asyncio.wait_for(watch.work(stop), SECONDS)
-    assert looks == 3
-
-
-async def test_it_can_be_turned_off(db: Database, store: ModelStore) -> None:
-    await Watch(WorkerSettings(health_seconds=0), db, store).work(asyncio.Event())
-    assert await OnlineRecord(db).kept("default") is None
 
 
 async def test_a_shopper_is_new_once_and_days_are_whole(db: Database) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from ranker.domain.selection import PurgeCount, Selection
@@ -13,14 +14,14 @@ from ranker.events import purge
 from ranker.record.events import EventRecord
 from ranker.record.selections import SelectionRecord
 from ranker.record.tables import JOBS
-from ranker.settings import WorkerSettings
 from ranker.workers import jobs as worker
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import NOW, stored
 from tests.waiting import SECONDS, until
 
-SETTINGS = WorkerSettings(lease_seconds=4, poll_seconds=0.05)
+PACE = (4.0, 0.05)
+"""Seconds of a claim, and between two looks for a job."""
 
 
 def python(code: str) -> worker.Command:
@@ -36,7 +37,9 @@ async def worked(db: Database, command: worker.Command, until: Sequence[JobState
     """The job after a worker brought it to one of these states."""
     jobs, stop = Jobs(db, JOBS, max_attempts=2), asyncio.Event()
     job = await jobs.create("train", "default", {"seed": 0})
-    task = asyncio.create_task(worker.work(jobs, command, SETTINGS, stop))
+    task = asyncio.create_task(
+        worker.work(jobs, worker.trainings(jobs, command, stop), *PACE, stop)
+    )
     found = await reached(jobs, job, until)
     stop.set()
     await task
@@ -54,7 +57,9 @@ async def reached(jobs: Jobs, job: Job, states: Sequence[JobState]) -> Job:
 DONE = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
-async def test_a_job_ends_with_the_result_and_progress_that_its_process_told(db: Database) -> None:
+async def test_a_job_ends_as_its_process_reported(
+    db: Database,
+) -> None:
     code = (
         "import sys; print('library noise'); print('{\"done\": 3, \"total\": 4}');"
         'print(\'{"result": {"model_version": "\' + sys.argv[1] + \'"}}\')'
@@ -99,8 +104,8 @@ async def test_old_models_are_looked_for_after_a_training_and_no_other_job(db: D
     jobs, stop, tidied = Jobs(db, JOBS), asyncio.Event(), asyncio.Queue[str]()
     made = [await jobs.create(kind, "default", {}) for kind in ("evaluate", "train")]
     code = "print('{\"result\": {}}')"
-    work = worker.work(jobs, python(code), SETTINGS, stop, tidy=tidied.put)
-    task = asyncio.create_task(work)
+    does = worker.trainings(jobs, python(code), stop)
+    task = asyncio.create_task(worker.work(jobs, does, *PACE, stop, tidy=tidied.put))
     for job in made:
         await reached(jobs, job, DONE)
     async with asyncio.timeout(SECONDS):
@@ -112,16 +117,20 @@ async def test_old_models_are_looked_for_after_a_training_and_no_other_job(db: D
 
 async def test_a_cancelled_job_ends_its_process(db: Database, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    code = f"import time, pathlib; time.sleep(3); pathlib.Path({str(mark)!r}).touch()"
+    code = (
+        f"import os, pathlib, time; pathlib.Path({str(mark)!r}).write_text(str(os.getpid()))\n"
+        "time.sleep(600)"
+    )
     jobs = Jobs(db, JOBS)
     job = await jobs.create("train", "default", {})
     stop = asyncio.Event()
-    task = asyncio.create_task(worker.work(Jobs(db, JOBS), python(code), SETTINGS, stop))
-    await reached(jobs, job, (JobState.RUNNING,))
+    others = Jobs(db, JOBS)
+    does = worker.trainings(others, python(code), stop)
+    task = asyncio.create_task(worker.work(others, does, *PACE, stop))
+    await until(lambda: mark.exists() and mark.read_text())
     await jobs.cancel(job.id)
     await reached(jobs, job, (JobState.CANCELLED,))
-    await asyncio.sleep(2)
-    assert not mark.exists()
+    await until(lambda: not psutil.pid_exists(int(mark.read_text())))
     stop.set()
     await task
 
@@ -129,8 +138,9 @@ async def test_a_cancelled_job_ends_its_process(db: Database, tmp_path: Path) ->
 async def test_a_stopping_worker_leaves_its_job_to_the_next_one(db: Database) -> None:
     jobs, stop = Jobs(db, JOBS), asyncio.Event()
     job = await jobs.create("train", "default", {})
-    slow = python("import time; time.sleep(30)")
-    task = asyncio.create_task(worker.work(Jobs(db, JOBS), slow, SETTINGS, stop))
+    others = Jobs(db, JOBS)
+    slow = worker.trainings(others, python("import time; time.sleep(30)"), stop)
+    task = asyncio.create_task(worker.work(others, slow, *PACE, stop))
     await reached(jobs, job, (JobState.RUNNING,))
     stop.set()
     await task
@@ -154,7 +164,7 @@ def test_a_line_that_is_no_object_says_nothing(line: bytes) -> None:
 
 
 class BusyJobs(Jobs):
-    """Jobs whose store is busy the first two times that a progress is told, and the first end."""
+    """Jobs whose store is busy at the first two reports of progress, and at the first end."""
 
     refused = 0
     unfinished = 0
@@ -179,7 +189,7 @@ async def test_a_store_that_is_busy_for_a_moment_costs_no_training(db: Database)
     await jobs.create("train", "default", {})
     job = await jobs.claim(("train",), "me", 30)
     assert job is not None
-    await worker.run_job(jobs, job, python(code), stop)
+    await worker.run_job(jobs, job, worker.trainings(jobs, python(code), stop)["train"], stop)
     done = await jobs.get(job.id)
     assert (done.state, done.attempts, done.done) == (JobState.SUCCEEDED, 1, 3)
 
@@ -197,13 +207,32 @@ async def test_a_purge_is_done_by_the_worker_itself(db: Database) -> None:
     jobs, stop = Jobs(db, JOBS), asyncio.Event()
     params = purge.params(Selection("default", product_id="p2"), PurgeCount(1, NOW, NOW, 9))
     job = await jobs.create(purge.PURGE, "default", params)
-    no_process = python("raise SystemExit(3)")
-    task = asyncio.create_task(
-        worker.work(Jobs(db, JOBS), no_process, SETTINGS, stop, SelectionRecord(db))
-    )
+    others, selections = Jobs(db, JOBS), SelectionRecord(db)
+
+    async def purged(job: Job) -> dict[str, str]:
+        return await purge.run(job, selections, others, stop)
+
+    task = asyncio.create_task(worker.work(others, {purge.PURGE: purged}, *PACE, stop))
     found = await reached(jobs, job, DONE)
     stop.set()
     await task
     assert (found.state, found.result) == (JobState.SUCCEEDED, {"deleted_count": "1"})
     (kept,) = await events.events_of("default", stored().actor, limit=9, before=None)
     assert kept.event.event_id == "e1"
+
+
+async def test_a_mistake_of_ours_fails_the_job_and_leaves_the_worker_at_work(db: Database) -> None:
+    jobs, stop = Jobs(db, JOBS), asyncio.Event()
+    made = [await jobs.create("purge_events", "default", {"n": n}) for n in range(2)]
+
+    async def mistaken(job: Job) -> dict[str, str]:
+        raise RuntimeError("a text that nobody may see")
+
+    others = Jobs(db, JOBS)
+    task = asyncio.create_task(worker.work(others, {"purge_events": mistaken}, *PACE, stop))
+    for job in made:
+        found = await reached(jobs, job, DONE)
+        assert (found.state, found.error_reason) == (JobState.FAILED, "INTERNAL")
+        assert "nobody" not in found.error_message
+    stop.set()
+    await task

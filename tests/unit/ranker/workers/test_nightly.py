@@ -9,7 +9,6 @@ from ranker.domain.model import TRAIN, Model, Verdict
 from ranker.domain.report import ProductionAs, Report
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import JOBS
-from ranker.settings import WorkerSettings
 from ranker.workers.nightly import Nightly
 from servicekit.jobs import Jobs
 from servicekit.sql import Database
@@ -19,7 +18,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class Nights:
-    """A worker that looks whenever it is told what time it is."""
+    """A worker that looks whenever it is asked, at whatever time."""
 
     def __init__(self, db: Database) -> None:
         self.time = NOON
@@ -31,10 +30,7 @@ class Nights:
 
     def begin(self) -> None:
         """A worker starts."""
-        settings = WorkerSettings(auto_promote=True)
-        self._nightly = Nightly(
-            settings, self.jobs, self.registry, self.events, self._load, self._now
-        )
+        self._nightly = Nightly(3, self.jobs, self.registry, self.events, self._load, self._now)
 
     async def look(self, at: datetime) -> int:
         """How many trainings were asked for by then."""

@@ -130,6 +130,6 @@ async def test_a_caller_that_gave_up_holds_up_nobody(folder: DurableFolder, root
     assert (root / "b").read_bytes() == b"y"
 
 
-def test_the_system_s_word_is_told(root: Path) -> None:
+def test_the_system_s_word_is_reported(root: Path) -> None:
     with pytest.raises(OSError, match="Bad file descriptor"):
         durable._sync(-1)

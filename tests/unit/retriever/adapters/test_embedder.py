@@ -37,7 +37,7 @@ async def test_vectors_come_with_their_version(client: EmbedderClient) -> None:
     assert found == GivenVector("visual", VERSION, DIMENSION, data)
 
 
-async def test_photos_are_told_to_be_the_catalog_s(
+async def test_photos_are_named_as_the_catalog_s(
     client: EmbedderClient, fake: FakeEmbedder
 ) -> None:
     await client.embed("default", "visual", VERSION, [b"one", b"two"])
@@ -63,7 +63,7 @@ async def test_a_reason_that_says_nothing_of_the_photo_means_down(
     assert isinstance(found, EmbedderUnavailable)
 
 
-async def test_every_version_of_a_space_is_told_as_it_is_now(
+async def test_every_version_of_a_space_is_reported_as_it_is_now(
     client: EmbedderClient, fake: FakeEmbedder
 ) -> None:
     fake.ready = False

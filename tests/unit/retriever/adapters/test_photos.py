@@ -130,7 +130,7 @@ def test_an_error_of_the_store_becomes_what_it_means(
         (DecodingUnavailable("none"), PhotosUnavailable, "PHOTO_STORE_UNAVAILABLE"),
     ],
 )
-async def test_a_decoder_s_death_is_told_as_the_photo_s_fault_unless_it_is_not(
+async def test_a_decoder_s_death_is_reported_as_the_photo_s_fault_unless_it_is_not(
     tmp_path: Path, failure: DecodingFailed, meaning: type[ServiceError], reason: str
 ) -> None:
     decoders = FakeDecoders()
@@ -155,7 +155,7 @@ async def test_a_bucket_works_like_a_folder() -> None:
     store.close()
 
 
-async def test_what_the_disk_says_is_told_as_what_it_means(
+async def test_what_the_disk_says_is_reported_as_what_it_means(
     store: PhotoStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(folder: int) -> None:

@@ -125,7 +125,7 @@ class FullDisk(BackupFiles):
         return Full(part, "w")
 
 
-async def test_a_full_disk_is_told_and_nothing_is_left(here: Place, tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported_and_nothing_is_left(here: Place, tmp_path: Path) -> None:
     here.store = FullDisk(str(tmp_path / "backups"))
     with pytest.raises(BackupsFull):
         await here.back_up()
@@ -133,7 +133,7 @@ async def test_a_full_disk_is_told_and_nothing_is_left(here: Place, tmp_path: Pa
     here.store.close()
 
 
-async def test_a_place_that_can_not_be_written_is_told(here: Place, tmp_path: Path) -> None:
+async def test_a_place_that_can_not_be_written_is_reported(here: Place, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     here.store = BackupFiles(str(tmp_path / "file"))
     with pytest.raises(BackupsUnavailable):

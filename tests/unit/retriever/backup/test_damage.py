@@ -108,7 +108,7 @@ DAMAGED: dict[str, Callable[[Members], Members]] = {
     "a commit beyond all numbers": lambda m: vouched(m, commit=2**62),
     "a generation that is none": lambda m: vouched(m, generations=[{"name": "x"}]),
     "no Parquet": lambda m: vouched(m | {"tables/vectors.parquet": b"PAR1 rubbish PAR1"}),
-    "other rows than told": lambda m: vouched(m, {"tables/vectors.parquet": 2}),
+    "other rows than reported": lambda m: vouched(m, {"tables/vectors.parquet": 2}),
     "a compressed table": lambda m: with_table(m, "images", lambda _: None, compression="zstd"),
     "a dictionary": lambda m: with_table(m, "images", lambda _: None, use_dictionary=True),
     "another price than the etag's": lambda m: with_table(m, "products", first("price_micros", 1)),
@@ -181,7 +181,7 @@ async def test_only_plain_files_are_read(
         await there.ask(backup_id)
 
 
-async def test_a_newer_format_is_told_from_damage(
+async def test_a_newer_format_is_distinguished_from_damage(
     here: Place, place: Callable[[str], Place], tmp_path: Path
 ) -> None:
     backup_id, there = await here.back_up(), place("there")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from retriever.catalog import deletions
-from retriever.domain.product import ProductContent, ProductWrite, Stored
+from retriever.domain.product import CatalogPart, ProductContent, ProductWrite, Stored
 from retriever.record import Record
 from retriever.wiring import job_queue
 from servicekit.jobs import Job, JobCancelled, Jobs
@@ -97,7 +97,7 @@ async def test_a_purge_goes_on_where_a_dead_worker_stopped(record: Record, jobs:
     job = await claimed(jobs, seconds=0)
     # The worker dies after a batch, before it could say so.
     before = int(job.params["before"])
-    await record.sweep("default", All(), before=before, after=None, limit=deletions.BATCH)
+    await record.sweep("default", CatalogPart(All(), before, None, deletions.BATCH))
     again = await claimed(jobs)
     assert asked.job is not None
     assert (again.id, again.attempts) == (asked.job.id, 2)

@@ -44,13 +44,13 @@ async def test_a_new_photo_comes_with_its_hash(record: Record) -> None:
     made = write("a", b"1")
     image = replace(made.new_images[image_id(b"1")], perceptual_hash=(1 << 64) - 2)
     await record.write("default", [replace(made, new_images={image.image_id: image})])
-    assert (await record.get("default", ["a"]))["a"].image_hash == (1 << 64) - 2
+    assert (await record.get("default", ["a"]))["a"].images[0].perceptual_hash == (1 << 64) - 2
     assert await record.unhashed("default", 9) == []
 
 
 async def test_photos_of_before_are_hashed_a_few_at_a_time(db: Database, record: Record) -> None:
     await before(db, record)
-    assert (await record.get("default", ["a"]))["a"].image_hash == 0
+    assert (await record.get("default", ["a"]))["a"].images[0].perceptual_hash == 0
     photos = FakePhotos({("default", image_id(data)): data for data in PHOTOS})
     counts = [await hash_photos("default", 2, record, photos) for _ in range(3)]
     assert counts == [2, 1, 0]
@@ -89,4 +89,6 @@ async def test_the_worker_hashes_photos_of_before(db: Database) -> None:
     async with bench.working():
         await until(done)
         await asyncio.sleep(0)
-    assert (await bench.record.get("default", ["a"]))["a"].image_hash == hash_of(PHOTOS[0])
+    assert (await bench.record.get("default", ["a"]))["a"].images[0].perceptual_hash == hash_of(
+        PHOTOS[0]
+    )

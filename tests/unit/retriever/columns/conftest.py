@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from retriever.columns.keeper import Columns
+from retriever.domain.filter_parts import MatchingRows
 from retriever.domain.generation import Generation
-from retriever.domain.vectors import Floats
 from retriever.ports.columns import Changes, ProductRow
 from retriever.record import Record
 from servicekit.sql import Database
@@ -49,11 +49,9 @@ class Counting(Record):
         self.counted.append("row_count")
         return await super().row_count(generation, most)
 
-    async def row_vectors(
-        self, generation: Generation, row_ids: Sequence[str]
-    ) -> tuple[list[str], Floats]:
+    async def vectors_of_rows(self, generation: Generation, row_ids: Sequence[str]) -> MatchingRows:
         self.read_rows += row_ids
-        return await super().row_vectors(generation, row_ids)
+        return await super().vectors_of_rows(generation, row_ids)
 
     def took(self) -> list[str]:
         """What was read since this was asked last."""
@@ -84,15 +82,15 @@ async def ids(columns: Columns, catalog_id: str = "default") -> set[str]:
     view = await columns.view(catalog_id)
     assert view is not None
     table = view.table
-    passing = view.conditions.passing(All(), np.arange(table.size))
-    assert passing.tolist() == table.alive[: table.size].tolist()
+    passing = view.conditions.passing(All(), np.arange(len(table.ids)))
+    assert passing.tolist() == table.alive[: len(table.ids)].tolist()
     return {table.ids[place] for place in np.flatnonzero(passing).tolist()}
 
 
 async def cheap(columns: Columns) -> set[str]:
     view = await columns.view("default")
     assert view is not None
-    passing = view.conditions.passing(CHEAP, np.arange(view.table.size))
+    passing = view.conditions.passing(CHEAP, np.arange(len(view.table.ids)))
     return {view.table.ids[place] for place in np.flatnonzero(passing).tolist()}
 
 

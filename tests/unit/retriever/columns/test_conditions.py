@@ -42,7 +42,7 @@ def expected(condition: Filter, shop: dict[str, Facts]) -> set[str]:
 
 
 def found(condition: Filter, table: Table, by: Conditions) -> set[str]:
-    passing = by.passing(condition, np.arange(table.size))
+    passing = by.passing(condition, np.arange(len(table.ids)))
     return {table.ids[place] for place in np.flatnonzero(passing).tolist()}
 
 

@@ -56,8 +56,8 @@ async def test_columns_follow_what_another_process_writes(
     assert await cheap(columns) == {"a", "b"}
     view = await columns.view("default")
     assert view is not None
-    p, b = view.table.places(["p", "b"]).tolist()
-    assert view.table.families()[p] == view.table.families()[b]
+    parent, variant = view.table.families(view.table.places(["p", "b"])).tolist()
+    assert parent == variant
     await neighbour.delete("default", ["a", "p"])
     assert await ids(columns) == {"b"}
     await neighbour.write("default", [write("a", price=Money("EUR", 1))])
@@ -179,7 +179,7 @@ async def test_a_quiet_record_is_read_once(
     for _ in range(3):
         await held(columns, made)
         await ids(columns)
-    # Where commits are not told, it is asked for its newest number.
+    # Where commits are not reported, it is asked for its newest number.
     quiet = db.version() is not None
     assert set(counting.took()) == (set() if quiet else {"written"})
     assert counting.read_rows
@@ -238,7 +238,7 @@ async def test_who_has_no_patience_gets_none_and_the_reading_goes_on(
     assert len(slow.read_rows) == 2
 
 
-async def test_a_reading_that_fails_is_told_and_tried_again(
+async def test_a_reading_that_fails_is_reported_and_tried_again(
     made: Generation, db: Database, clock: Clock
 ) -> None:
     class Failing(Counting):

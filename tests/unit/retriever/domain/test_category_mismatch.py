@@ -34,7 +34,7 @@ HARDLY = OWN_AT_MOST / 2
 KNOWN: frozenset[CategoryPath] = frozenset({APPLE, PEAR, JUICE, *((f"C{n}",) for n in range(20))})
 
 
-def told(*guesses: tuple[CategoryPath, float], unknown: float = 0.0) -> Classification:
+def reported(*guesses: tuple[CategoryPath, float], unknown: float = 0.0) -> Classification:
     return Classification(tuple(CategoryGuess(*guess) for guess in guesses), unknown)
 
 
@@ -43,14 +43,14 @@ def found(own: CategoryPath, said: Classification) -> CategoryMismatch | None:
 
 
 def test_a_photo_that_is_surely_of_another_category_contradicts() -> None:
-    said = told((JUICE, 0.9), (APPLE, HARDLY), unknown=0.05)
+    said = reported((JUICE, 0.9), (APPLE, HARDLY), unknown=0.05)
     assert found(APPLE, said) == CategoryMismatch(
         "photo", pytest.approx(HARDLY), CategoryGuess(JUICE, 0.9), VERSION
     )
 
 
 def test_a_photo_of_nothing_that_is_known_contradicts() -> None:
-    seen = found(APPLE, told((JUICE, HARDLY), unknown=0.98))
+    seen = found(APPLE, reported((JUICE, HARDLY), unknown=0.98))
     assert seen is not None
     assert seen.instead is None
     assert seen.probability <= OWN_AT_MOST
@@ -59,14 +59,14 @@ def test_a_photo_of_nothing_that_is_known_contradicts() -> None:
 @pytest.mark.parametrize(
     ("own", "said"),
     [
-        (APPLE, told((APPLE, OWN_AT_MOST + 0.01), (JUICE, 0.9))),
-        (APPLE, told((JUICE, OTHER_AT_LEAST - 0.01), (APPLE, HARDLY), unknown=0.1)),
-        (APPLE, told((JUICE, 0.05), unknown=UNKNOWN_AT_LEAST - 0.01)),
+        (APPLE, reported((APPLE, OWN_AT_MOST + 0.01), (JUICE, 0.9))),
+        (APPLE, reported((JUICE, OTHER_AT_LEAST - 0.01), (APPLE, HARDLY), unknown=0.1)),
+        (APPLE, reported((JUICE, 0.05), unknown=UNKNOWN_AT_LEAST - 0.01)),
         # Nothing of the own category among the guesses: it may still have what is left.
-        (APPLE, told((JUICE, 0.82), unknown=0.0)),
-        (("Fruit",), told((PEAR, 0.9), (JUICE, 0.05))),
-        (("Fruit", "Kiwi"), told((JUICE, 0.99))),
-        ((), told((JUICE, 0.99))),
+        (APPLE, reported((JUICE, 0.82), unknown=0.0)),
+        (("Fruit",), reported((PEAR, 0.9), (JUICE, 0.05))),
+        (("Fruit", "Kiwi"), reported((JUICE, 0.99))),
+        ((), reported((JUICE, 0.99))),
     ],
     ids=["likely", "unsure", "known", "left", "below", "new", "none"],
 )
@@ -76,8 +76,8 @@ def test_what_may_be_right_is_no_mismatch(own: CategoryPath, said: Classificatio
 
 def test_a_category_above_those_that_are_known_is_judged_by_them_together() -> None:
     much, little = 0.75 * OWN_AT_MOST, 0.25 * OWN_AT_MOST
-    assert found(("Fruit",), told((JUICE, 0.9), (PEAR, much), (APPLE, much))) is None
-    assert found(("Fruit",), told((JUICE, 0.9), (PEAR, little), (APPLE, little))) is not None
+    assert found(("Fruit",), reported((JUICE, 0.9), (PEAR, much), (APPLE, much))) is None
+    assert found(("Fruit",), reported((JUICE, 0.9), (PEAR, little), (APPLE, little))) is not None
 
 
 # In the record
@@ -88,8 +88,8 @@ async def made(record: Record) -> Generation:
     return await record.create_generation(generation())
 
 
-WRONG = told((JUICE, 0.97), (APPLE, HARDLY), unknown=0.01)
-RIGHT = told((APPLE, 0.97), (JUICE, HARDLY), unknown=0.01)
+WRONG = reported((JUICE, 0.97), (APPLE, HARDLY), unknown=0.01)
+RIGHT = reported((APPLE, 0.97), (JUICE, HARDLY), unknown=0.01)
 
 
 async def mismatches(record: Record, *names: str) -> dict[str, CategoryMismatch]:

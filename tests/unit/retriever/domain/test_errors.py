@@ -71,11 +71,11 @@ MADE: list[ServiceError] = [
     ImageNotFound("image_id"),
     GenerationNotFound(),
     IndexParametersInvalid.at("metric", "is unknown"),
-    GenerationExists("g"),
+    GenerationExists(metadata={"name": "g"}),
     GenerationsFull(8),
     GenerationNotVerified("g", "it was not verified"),
-    GenerationActive("g"),
-    RollbackUnavailable("visual"),
+    GenerationActive(metadata={"name": "g"}),
+    RollbackUnavailable(metadata={"space": "visual"}),
     SpaceUnavailable("text"),
     VersionMismatch("v1", "v2"),
     EtagMismatch(),
@@ -107,10 +107,10 @@ def test_every_error_of_the_model_is_tried_here() -> None:
 
 @pytest.mark.parametrize("error", MADE, ids=lambda error: type(error).__name__)
 def test_an_error_keeps_reason_and_fields_on_the_wire(error: ServiceError) -> None:
-    told = from_status(to_status(error))
-    assert (told.code, told.reason) == (error.code, error.reason)
-    assert told.violations == error.violations
-    assert told.retry_after == error.retry_after
+    reported = from_status(to_status(error))
+    assert (reported.code, reported.reason) == (error.code, error.reason)
+    assert reported.violations == error.violations
+    assert reported.retry_after == error.retry_after
 
 
 @pytest.mark.parametrize("error", MADE, ids=lambda error: type(error).__name__)

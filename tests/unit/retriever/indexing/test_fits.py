@@ -180,7 +180,7 @@ async def test_a_photo_that_is_lost_is_left_out_and_counted(shop: Shop) -> None:
     assert job.result["skipped"] == 1
 
 
-async def test_who_asks_while_a_fit_is_under_way_is_told_of_it(shop: Shop) -> None:
+async def test_who_asks_while_a_fit_is_under_way_is_shown_it(shop: Shop) -> None:
     first = await fits.ask("default", plan(), shop.jobs, request_id="r1")
     again = await fits.ask("default", plan(seed=9), shop.jobs, request_id="r2")
     other = await fits.ask("other", plan(), shop.jobs, request_id="r1")
@@ -276,11 +276,11 @@ async def some(*photos: FitPhoto, error: Exception | None = None) -> AsyncIterat
         raise error
 
 
-async def test_the_embedder_is_told_the_settings_then_each_photo(
+async def test_the_embedder_is_given_the_settings_then_each_photo(
     trainer: tuple[Trainer, EmbedderClient],
 ) -> None:
     server, client = trainer
-    told = [each async for each in client.fit("shop", plan(seed=7), 1, some(labelled()))]
+    reported = [each async for each in client.fit("shop", plan(seed=7), 1, some(labelled()))]
 
     settings, photo = server.asked
     assert settings.settings == space_service_pb2.FitSettings(
@@ -294,8 +294,8 @@ async def test_the_embedder_is_told_the_settings_then_each_photo(
         kind=photo_pb2.PHOTO_KIND_SHOPPER,
         duplicate_group="g",
     )
-    assert told[0] == FitProgress(0, 1)
-    assert told[-1] == FitProgress(1, 0, "f" * 16, "visual_0123456789ab", "WORSE")
+    assert reported[0] == FitProgress(0, 1)
+    assert reported[-1] == FitProgress(1, 0, "f" * 16, "visual_0123456789ab", "WORSE")
 
 
 @pytest.mark.parametrize(
@@ -316,9 +316,9 @@ async def test_eight_photos_are_sent_at_a_time_and_all_of_them(
 ) -> None:
     server, client = trainer
     photos = [labelled(b"%d" % number) for number in range(21)]
-    told = [each.done async for each in client.fit("shop", plan(), 21, some(*photos))]
+    reported = [each.done async for each in client.fit("shop", plan(), 21, some(*photos))]
     assert [each.photo.image for each in server.asked[1:]] == [each.data for each in photos]
-    assert told == [0, 8, 16, 1]
+    assert reported == [0, 8, 16, 1]
 
 
 async def test_a_photo_store_that_is_down_ends_the_fit_there_and_says_so_here(

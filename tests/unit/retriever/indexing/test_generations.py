@@ -227,7 +227,7 @@ async def test_what_is_not_known_to_be_good_is_not_activated(
     assert await active(shop) == "two"
 
 
-async def test_force_is_told_only_where_it_was_needed(shop: Record) -> None:
+async def test_force_is_reported_only_where_it_was_needed(shop: Record) -> None:
     await second(shop)
     assert not (await generations.activate("default", "two", shop, force=True)).generation.forced
 

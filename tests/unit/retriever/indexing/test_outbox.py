@@ -8,9 +8,8 @@ from retriever.domain.errors import (
     IndexUnavailable,
 )
 from retriever.domain.generation import Generation
-from retriever.indexing import outbox, writing
-from retriever.indexing.outbox import apply_outbox
-from retriever.indexing.writing import LeadershipLost
+from retriever.indexing import outbox
+from retriever.indexing.outbox import LeadershipLost, apply_outbox
 from retriever.record import Record
 from sightline_rules.photos import image_id
 from tests.fakes.index import Always, FakeIndex, Never
@@ -58,7 +57,7 @@ async def test_applying_twice_leaves_the_same_index(
 async def test_rows_go_in_batches_of_bounded_size(
     monkeypatch: pytest.MonkeyPatch, made: Generation, record: Record, index: FakeIndex
 ) -> None:
-    monkeypatch.setattr(writing, "UPSERT_ROWS", 8)
+    monkeypatch.setattr(outbox, "UPSERT_ROWS", 8)
     await record.write("default", [write(f"p{n}", data) for n, data in enumerate(PHOTOS)])
     await record.save_vectors(made, vectors(*PHOTOS))
     await applied(made, record, index)

@@ -16,7 +16,7 @@ from tests.unit.retriever.indexing.conftest import PHOTOS, applied, held
 
 
 @pytest.mark.parametrize(("scan_rows", "scan_limit"), [(4_000, 10**6), (7, 10**6), (4_000, 5)])
-async def test_missing_stale_and_extra_rows_are_mended(
+async def test_missing_stale_and_extra_rows_are_fixed(
     monkeypatch: pytest.MonkeyPatch,
     made: Generation,
     record: Record,

@@ -180,7 +180,7 @@ def _some(chance: random.Random) -> ProductWrite:
     return named(given) if chance.random() < 0.3 else given
 
 
-def told(outcomes: Sequence[Stored | ServiceError]) -> list[object]:
+def reported(outcomes: Sequence[Stored | ServiceError]) -> list[object]:
     return [item if isinstance(item, Stored) else item.reason for item in outcomes]
 
 
@@ -217,7 +217,7 @@ async def test_a_batch_leaves_what_its_writes_leave_one_by_one(
         writes = [_some(chance) for _ in range(8)]
         outcomes, seq = await record.write("default", writes)
         each = [(await singly.write("default", [item]))[0][0] for item in writes]
-        assert told(outcomes) == told(each)
+        assert reported(outcomes) == reported(each)
         data = chance.choice(PHOTOS)
         for one in (record, singly):
             await one.give_up(made, [image_id(data)], "IMAGE_DAMAGED")

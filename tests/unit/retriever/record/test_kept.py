@@ -79,9 +79,9 @@ async def test_catalogs_keep_products_of_the_same_id_apart(record: Record) -> No
 
 async def test_a_photo_that_is_hashed_later_is_shown_with_its_hash(record: Record) -> None:
     await record.write("default", [write("a", A)])
-    assert (await one(record, "a")).image_hash == 0
+    assert (await one(record, "a")).images[0].perceptual_hash == 0
     await record.save_hashes("default", {image_id(A): HASH})
-    assert (await one(record, "a")).image_hash == HASH
+    assert (await one(record, "a")).images[0].perceptual_hash == HASH
 
 
 async def test_a_quiet_record_is_not_asked_again_how_far_a_generation_is(
@@ -110,7 +110,7 @@ async def test_a_quiet_record_is_not_asked_again_how_far_a_generation_is(
     assert unapplied.freshness.seq < unapplied.record.seq == unapplied.record.head
 
 
-async def test_where_commits_are_not_told_nothing_is_kept(
+async def test_where_commits_are_not_reported_nothing_is_kept(
     record: Record, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL does not tell them."""

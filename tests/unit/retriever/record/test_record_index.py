@@ -95,7 +95,7 @@ async def test_a_commit_of_several_products_is_never_split(record: Record) -> No
     assert len(await record.changes(made, 2)) == 4
 
 
-async def test_rows_that_a_write_takes_away_are_told(record: Record) -> None:
+async def test_rows_that_a_write_takes_away_are_reported(record: Record) -> None:
     made = await record.create_generation(generation())
     await put(record, write("a", A, B))
     await record.save_vectors(made, vectors(A, B))
@@ -131,7 +131,7 @@ async def test_expected_rows_carry_the_newer_of_product_and_vector(record: Recor
     assert await record.expected(made, "0", row.row_id) == {}
 
 
-async def test_vectors_for_others_are_told_apart(record: Record) -> None:
+async def test_vectors_for_others_are_distinguished(record: Record) -> None:
     made = await record.create_generation(generation())
     await put(record, write("a", A), write("b", B))
     given = [
@@ -217,7 +217,7 @@ async def test_an_outage_that_is_one_photos_own_does_not_hold_up_the_others_for_
     assert (await record.freshness(made)).seq == seq
 
 
-async def test_what_waits_for_the_worker_is_told(
+async def test_what_waits_for_the_worker_is_reported(
     record: Record, db: Database, clock: Clock
 ) -> None:
     async def waits(*catalogs: str, space: str = "visual") -> str:

@@ -14,8 +14,7 @@ from retriever.columns.vectors import Vectors, loaded
 from retriever.domain.generation import IndexParameters, Metric
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import PhotoRow
-from sightline_rules import duplicates
-from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, Candidate
+from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, same_picture
 from sightline_rules.filters import (
     All,
     Availability,
@@ -28,6 +27,7 @@ from sightline_rules.filters import (
     Operator,
     passes,
 )
+from tests.fakes.collapsing import Candidate, collapse
 from tests.fakes.index import DIMENSION
 from tests.unit.retriever.conftest import generation
 from tests.unit.retriever.rows import row_of
@@ -162,7 +162,7 @@ def marks_of(items: Sequence[Item]) -> dict[str, list[tuple[str, str]]]:
             if left is None or right is None:
                 continue
             cosine = float(unit(left) @ unit(right))
-            if duplicates.same_picture(one.image_hash, other.image_hash, cosine):
+            if same_picture(one.image_hash, other.image_hash, cosine):
                 for each in (one, other):
                     marks[each.product_id].append((one.product_id, other.product_id))
     return marks
@@ -181,7 +181,7 @@ def collapsed(order: Sequence[Found], own: Sequence[Item], items: Sequence[Item]
     candidates = [
         Candidate(it.product_id, it.parent_id, it.image_hash, marks[it.product_id]) for it in stood
     ]
-    groups = duplicates.collapse(candidates)
+    groups = collapse(candidates)
     return Expected(
         {
             stood[group.place].product_id: group.collapsed

@@ -47,7 +47,7 @@ async def test_products_of_a_blend_stand_in_it_and_are_left_out(
     assert own(answer) == ["a", "c"]
 
 
-async def test_every_product_of_a_blend_that_is_missing_is_told_with_its_path(
+async def test_every_product_of_a_blend_that_is_missing_is_reported_with_its_path(
     made: Generation, record: Record, index: FakeIndex
 ) -> None:
     await stock(made, record, index, {"a": [b"1"]})

@@ -19,10 +19,10 @@ from retriever.search import collapse, search
 from retriever.search.candidates import most_marked
 from retriever.search.query import Query
 from retriever.search.search import Answer
-from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, POSSIBLE, Candidate, same_picture
-from sightline_rules.duplicates import collapse as collapse_by_rule
+from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, POSSIBLE, same_picture
 from sightline_rules.grouping import near_pictures
 from sightline_rules.photos import image_id
+from tests.fakes import collapsing
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
 from tests.unit.retriever.conftest import generation, write
 from tests.unit.retriever.rows import searcher
@@ -86,7 +86,7 @@ async def asked(record: Record, index: FakeIndex, query: Query = QUERY) -> Answe
     return await search.search(query, searcher(record, index), forever)
 
 
-def told(answer: Answer) -> dict[str, tuple[str, ...]]:
+def reported(answer: Answer) -> dict[str, tuple[str, ...]]:
     found = answer.candidates
     return dict(zip(found.product_ids, found.collapsed, strict=True))
 
@@ -106,7 +106,7 @@ async def test_the_best_of_each_group_stays_and_names_the_others(
 ) -> None:
     await stock(made, record, index, SHOP)
     answer = await asked(record, index)
-    assert told(answer) == {"red": ("blue",), "twin": ("copy",), "hat": (), "coat": ()}
+    assert reported(answer) == {"red": ("blue",), "twin": ("copy",), "hat": (), "coat": ()}
 
 
 async def test_marked_they_stay_in_their_places(
@@ -114,9 +114,9 @@ async def test_marked_they_stay_in_their_places(
 ) -> None:
     await stock(made, record, index, SHOP)
     answer = await asked(record, index, replace(QUERY, collapse=Collapse.MARK, top_k=3))
-    assert list(told(answer)) == ["red", "twin", "hat", "blue", "copy"]
-    assert told(answer)["red"] == ("blue",)
-    assert told(answer)["blue"] == ()
+    assert list(reported(answer)) == ["red", "twin", "hat", "blue", "copy"]
+    assert reported(answer)["red"] == ("blue",)
+    assert reported(answer)["blue"] == ()
 
 
 async def test_off_they_are_products_like_any_other(
@@ -138,7 +138,7 @@ async def test_what_collapses_makes_room_for_more(
     others = {f"p{n:02}": Item(0.5 - n / 1e3) for n in range(9)}
     await stock(made, record, index, {**crowd, **others})
     answer = await asked(record, index, replace(QUERY, top_k=10, collapse=mode))
-    found = told(answer)
+    found = reported(answer)
     assert set(others) <= set(found)
     assert found["v000"] == tuple(f"v{n:03}" for n in range(1, 200))
     marked = 0 if mode is Collapse.DROP else most_marked(10)
@@ -153,7 +153,7 @@ async def test_vectors_say_what_hashes_leave_open(
 ) -> None:
     items = {"a": Item(0.99, PICTURE), "b": Item(0.99 - apart, UNSURE)}
     await stock(made, record, index, items)
-    assert told(await asked(record, index)) == ({"a": ("b",)} if one else {"a": (), "b": ()})
+    assert reported(await asked(record, index)) == ({"a": ("b",)} if one else {"a": (), "b": ()})
 
 
 async def test_vectors_are_read_only_where_hashes_leave_something_open(
@@ -185,10 +185,10 @@ async def test_near_duplicates_of_the_querys_own_product_are_left_out_as_it_is(
     await stock(made, record, index, {**SHOP, "shirt": Item(0.5, PICTURE)})
     query = Query("default", product_id="blue")
     answer = await asked(record, index, query)
-    assert told(answer) == {"copy": ("twin",), "hat": (), "coat": ()}
+    assert reported(answer) == {"copy": ("twin",), "hat": (), "coat": ()}
     assert own(answer) == ["blue"]
     twin = await asked(record, index, Query("default", product_id="copy"))
-    assert told(twin) == {"blue": ("red",), "hat": (), "coat": ()}
+    assert reported(twin) == {"blue": ("red",), "hat": (), "coat": ()}
 
 
 async def test_asked_for_the_querys_own_product_answers_for_its_near_duplicates(
@@ -197,7 +197,7 @@ async def test_asked_for_the_querys_own_product_answers_for_its_near_duplicates(
     await stock(made, record, index, SHOP)
     query = Query("default", product_id="blue", include_query_product=True)
     answer = await asked(record, index, query)
-    assert told(answer)["blue"] == ("red",)
+    assert reported(answer)["blue"] == ("red",)
     assert own(answer) == []
 
 
@@ -232,9 +232,9 @@ async def test_the_first_photo_speaks_for_a_product(
     await record.write("default", writes)
     await record.save_vectors(made, [VectorWrite(image_id(b"front"), vector_of(b"front"))])
     await follow(made, record, index)
-    assert told(await asked(record, index)) == {"a": (), "b": ()}
+    assert reported(await asked(record, index)) == {"a": (), "b": ()}
     (found,) = (await record.get("default", ["a"])).values()
-    assert found.image_hash == PICTURE
+    assert found.images[0].perceptual_hash == PICTURE
 
 
 def likenesses() -> list[int]:
@@ -278,13 +278,13 @@ async def test_groups_are_those_of_the_rule(wanted: int) -> None:
 
     found = await collapse.choose(table, table.places(names), table.places([]), wanted, unknown)
     candidates = [
-        Candidate(name, image_hash=image_hash)
+        collapsing.Candidate(name, image_hash=image_hash)
         for name, image_hash in zip(names, hashes, strict=True)
     ]
-    expected = collapse_by_rule(candidates)
+    expected = collapsing.collapse(candidates)
     assert any(group.collapsed for group in expected)
     kept = [group.place for group in expected]
     assert list(found.kept)[:wanted] == kept[:wanted]
     if wanted == 100:  # the whole order was looked at
-        told = [tuple(names[it] for it in found.members.get(place, ())) for place in kept]
-        assert told == [group.collapsed for group in expected]
+        reported = [tuple(names[it] for it in found.members.get(place, ())) for place in kept]
+        assert reported == [group.collapsed for group in expected]

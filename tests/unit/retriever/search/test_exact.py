@@ -113,19 +113,19 @@ def test_answers_are_those_of_the_reference(
         return
     groups = collapsed(order, own, items).groups
     kept = list(groups)[:top_k]
-    told = dict(zip(found.product_ids, found.collapsed, strict=True))
+    reported = dict(zip(found.product_ids, found.collapsed, strict=True))
     if mode is Collapse.DROP:
         assert found.product_ids == kept
     else:
         hidden = [name for name in by_id if name in set(found.product_ids) - set(kept)]
         assert len(hidden) <= most_marked(top_k)
         assert found.product_ids == [name for name in by_id if name in {*kept, *hidden}]
-        assert all(told[name] == () for name in hidden)
-        assert set(hidden) <= {name for each in kept for name in told[each]}
+        assert all(reported[name] == () for name in hidden)
+        assert set(hidden) <= {name for each in kept for name in reported[each]}
     for name in kept:
-        assert set(told[name]) <= set(groups[name]), name
+        assert set(reported[name]) <= set(groups[name]), name
     if len(order) <= min(top_k, SPARE):  # all there is was looked at
-        assert {name: told[name] for name in kept} == groups
+        assert {name: reported[name] for name in kept} == groups
         assert found.group_count == len(groups)
     assert found.group_count >= len(kept)
 

@@ -180,7 +180,7 @@ async def test_slices_are_searched_side_by_side_and_make_one_list(
     assert answer.plan.startswith("compared by the engine in 4 slices, 1 round, "), answer.plan
 
 
-async def test_too_many_survivors_go_through_a_deeper_graph(
+async def test_too_many_matches_go_through_a_deeper_graph(
     made: Generation, record: Record, index: Forgetful, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nearest, "MOST_MATCHES", 5)
@@ -215,7 +215,7 @@ async def test_a_sample_is_drawn_anew_after_writes(
     assert (await samples.of("default", 2, record)).rows == 100
 
 
-async def test_the_number_of_rows_is_told_by_how_far_the_ids_of_a_sample_lie_apart(
+async def test_the_number_of_rows_is_estimated_by_how_far_the_ids_of_a_sample_lie_apart(
     made: Generation, record: Record
 ) -> None:
     starts = [f"{n:x}" + "0" * 31 for n in range(16)]

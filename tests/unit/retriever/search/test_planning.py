@@ -60,6 +60,7 @@ def test_a_flat_generation_is_searched_as_it_is(share: float) -> None:
 def test_ef_grows_as_fewer_rows_pass(share: float, ef: int) -> None:
     plan = chosen(Estimate(1_000_000, share))
     assert (plan.route, plan.ef) == (Route.GRAPH, ef)
+    assert plan.reason == f"about {share:.0%} pass"
 
 
 def test_ef_is_bounded() -> None:
@@ -71,7 +72,7 @@ def test_ef_is_bounded() -> None:
     assert chosen(Estimate(10_000, 0.5), keen).ef == 30_000, "what the operator asked for"
 
 
-def test_few_survivors_of_an_indexed_part_are_read_from_the_record() -> None:
+def test_few_matches_of_an_indexed_part_are_read_from_the_record() -> None:
     plan = chosen(Estimate(100_000, 0.005, Narrowing(BRAND, 600)))
     assert (plan.route, plan.narrowing) == (Route.EXACT, BRAND)
     assert plan.words(1, 500, 500) == "exact over 500 matches, 1 round, 500 rows, by brand"
@@ -81,9 +82,10 @@ def test_few_survivors_of_an_indexed_part_are_read_from_the_record() -> None:
     assert chosen(costly).route is Route.GRAPH, "the part alone passes too many"
 
 
-def test_survivors_that_no_graph_would_find_are_told_by_the_engine() -> None:
+def test_matches_that_no_graph_would_find_are_reported_by_the_engine() -> None:
     plan = chosen(Estimate(100_000, 0.001))
     assert (plan.route, plan.narrowing) == (Route.EXACT, None)
+    assert chosen(Estimate(100_000, EXACT_ROWS / 100_000)).route is Route.EXACT
     assert chosen(Estimate(10_000, 0.01)).route is Route.GRAPH
 
 
@@ -98,8 +100,8 @@ def test_an_engine_that_compares_is_asked_for_slices_of_which_few_rows_pass(
     plan = comparing(Estimate(100_000, share))
     assert (plan.route, plan.slices) == (Route.SLICES, slices)
     assert plan.ef >= min(MAX_EF, 6 * 200 / share), "for a share that was estimated too low"
-    told = "1 slice" if slices == 1 else f"{slices} slices"
-    assert plan.words(1, 200).startswith(f"compared by the engine in {told}, 1 round, 200 rows")
+    reported = "1 slice" if slices == 1 else f"{slices} slices"
+    assert plan.words(1, 200).startswith(f"compared by the engine in {reported}, 1 round, 200 rows")
 
 
 def test_a_graph_is_walked_where_many_rows_pass() -> None:
@@ -113,6 +115,7 @@ def test_a_graph_is_walked_where_many_rows_pass() -> None:
 def test_a_partition_is_all_that_a_search_of_its_category_walks_past() -> None:
     guess = Estimate(1_000_000, 0.05, reach=0.1)
     assert (guess.density, guess.reached) == (0.5, 100_000)
+    assert Estimate(1_000_000, 0.5, reach=0.1).density == 1.0, "a sample may be wrong"
     plan = comparing(guess)
     assert (plan.route, plan.ef) == (Route.GRAPH, 2_400)
 
@@ -162,6 +165,12 @@ def test_limits_of_the_first_round() -> None:
         (Comparison("availability", Operator.EQUAL, Availability.IN_STOCK), []),
         (Membership("category", ("a", "b")), [Membership("category", ("a", "b"))]),
         (Membership("category", ()), []),
+        (Membership("brand", ("a",)), [Membership("brand", ("a",))]),
+        (Membership("brand", ("a", "")), []),
+        (
+            Membership("brand", tuple(map(str, range(20)))),
+            [Membership("brand", tuple(map(str, range(20))))],
+        ),
         (Membership("brand", tuple(map(str, range(21)))), []),
     ],
 )
@@ -174,7 +183,7 @@ def sample(count: int = 1_000) -> Sample:
     return Sample(tuple(facts), 100 * count)
 
 
-def test_a_sample_tells_shares_and_the_narrowest_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_shows_shares_and_the_narrowest_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "LOOK_SECONDS", 60.0)  # time to look at all
     guess = estimate(All((CHEAP, BRAND)), sample())
     assert guess.narrowing == Narrowing(BRAND, pytest.approx(5_000))
@@ -184,6 +193,8 @@ def test_a_sample_tells_shares_and_the_narrowest_part(monkeypatch: pytest.Monkey
     nobody = Comparison("brand", Operator.EQUAL, "nobody")
     assert estimate(nobody, sample()).share > 0, "there may be some"
     assert estimate(BRAND, Sample((), 0)).matches == 0
+    assert Sample((), 0).share(BRAND) == 1.0, "nothing is known"
+    assert estimate(BRAND, Sample((Facts(brand="b1"),), 1)).share == 1.0
 
 
 def test_a_look_at_a_sample_ends_when_its_time_is_up() -> None:

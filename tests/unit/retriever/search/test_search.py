@@ -179,7 +179,7 @@ async def test_a_collection_that_is_gone_is_unavailable_and_its_check_asked_for(
     assert found.check_wanted
 
 
-async def test_every_wrong_question_is_told_apart(
+async def test_every_wrong_question_is_distinguished(
     made: Generation, record: Record, index: FakeIndex
 ) -> None:
     for query, error in (

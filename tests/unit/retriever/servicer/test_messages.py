@@ -166,11 +166,11 @@ def test_every_column_is_as_long_as_the_others_or_left_out() -> None:
     assert list(columns.product_ids) == ["a", "b"]
     assert list(columns.image_hashes) == [0, 3]
     assert [list(each.values) for each in columns.tags] == [[], ["x"]]
-    told = [(it.key, it.WhichOneof("value")) for it in columns.attributes[1].values]
-    assert told == [("grape", "text"), ("abv", "number"), ("bio", "flag")]
+    reported = [(it.key, it.WhichOneof("value")) for it in columns.attributes[1].values]
+    assert reported == [("grape", "text"), ("abv", "number"), ("bio", "flag")]
 
 
-def test_a_photo_tells_its_shape_and_bytes() -> None:
+def test_a_photo_shows_its_shape_and_bytes() -> None:
     message = product_messages.image_message(Image("f" * 64, "image/png", 3, 2, 1), b"abc")
     assert (message.content, message.media_type, message.width) == (b"abc", "image/png", 2)
 
@@ -338,7 +338,7 @@ def test_orders_and_views_of_the_future_are_refused() -> None:
         product_messages.as_columns(99)
 
 
-def test_an_outcome_tells_either_an_etag_or_a_reason() -> None:
+def test_an_outcome_shows_either_an_etag_or_a_reason() -> None:
     stored = product_messages.outcome("a", Stored("a", "e", ("i",)))
     assert (stored.status.code, stored.etag, list(stored.image_ids)) == (0, "e", ["i"])
     failed = product_messages.outcome("b", Internal("no", reason="INTERNAL"))

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from retriever.indexing.writing import LeadershipLost
+from retriever.indexing.outbox import LeadershipLost
 from retriever.workers.leader import Leadership
 from retriever.workers.tasks import Backoff
 from servicekit.leases import Lease

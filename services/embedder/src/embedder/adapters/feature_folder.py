@@ -22,12 +22,7 @@ class FeatureFolder:
 
     def __init__(self, root: Path) -> None:
         """`root` is made when the first photo is kept."""
-        self._root = root
-
-    @property
-    def path(self) -> Path:
-        """The folder."""
-        return self._root
+        self.path = root
 
     def has(self, photo: str) -> bool:
         """Say whether a photo's features are here, and note that they are wanted."""
@@ -52,7 +47,7 @@ class FeatureFolder:
         fresh.replace(path)
 
     def _path(self, photo: str) -> Path:
-        return self._root / photo[:2] / f"{photo}.npy"
+        return self.path / photo[:2] / f"{photo}.npy"
 
 
 def forget(root: Path, days: float = KEPT_DAYS) -> None:

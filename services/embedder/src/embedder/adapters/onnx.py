@@ -2,7 +2,7 @@
 and the text map, a graph of its own. Needs the extra `fit` (onnx).
 
 Inputs of the space's graph: `image` as the features model has it, `kind` float32 [N, 1] (0 = a
-shopper's photo, 1 = the catalogue's). Outputs: `embedding` float32 [N, d] of unit length and, with
+shopper's photo, 1 = the catalog's). Outputs: `embedding` float32 [N, d] of unit length and, with
 a head, `category` float32 [N, C + 1]: chances, that of the unknown last.
 """
 

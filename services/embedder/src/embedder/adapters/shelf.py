@@ -21,7 +21,6 @@ class Shelf:
         self._categories: dict[str, Sequence[tuple[str, ...]]] = {}
 
     async def spaces(self, catalog: str) -> Sequence[tuple[Manifest, ServingState]]:
-        """See ports.Record."""
         return [] if self._store is None else await asyncio.to_thread(_spaces, self._store, catalog)
 
     async def loaded(self) -> Collection[str]:

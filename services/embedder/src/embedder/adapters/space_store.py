@@ -24,16 +24,8 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from embedder.domain import manifest
 from embedder.domain.errors import SpaceNotFound
-from embedder.domain.manifest import (
-    MANIFEST,
-    MANIFESTS,
-    MAX_BYTES,
-    TEXT_SUFFIX,
-    Manifest,
-    ServingState,
-    SpaceDamaged,
-)
 from servicekit.telemetry import get_logger
 
 log = get_logger()
@@ -44,7 +36,7 @@ ABANDONED_SECONDS: Final = 86400.0
 
 
 WORK: Final = "work"
-_OUT_OF_SERVICE: Final = (ServingState.CANDIDATE, ServingState.RETIRED)
+_OUT_OF_SERVICE: Final = (manifest.ServingState.CANDIDATE, manifest.ServingState.RETIRED)
 
 
 class SpaceStore:
@@ -52,22 +44,19 @@ class SpaceStore:
 
     def __init__(self, root: Path) -> None:
         """`root` and what it holds are made when first needed."""
-        self._root = root
+        self._root, self._work = root, root / WORK
+        self.features = root / "features"
+        """Where features of photos are kept."""
         self._logged: dict[Path, str] = {}
         """Of damaged spaces, what was logged, and of what: each damage is logged once."""
 
-    @property
-    def features(self) -> Path:
-        """Where features of photos are kept."""
-        return self._root / "features"
-
     def prepare(self) -> None:
         """Make the folders. Raises OSError."""
-        for standing in ServingState:
+        for standing in manifest.ServingState:
             (self._root / standing).mkdir(parents=True, exist_ok=True)
         self._work.mkdir(exist_ok=True)
 
-    def folder(self, name: str, standing: ServingState) -> Path:
+    def folder(self, name: str, standing: manifest.ServingState) -> Path:
         """Return a space's folder there, which may not exist. `name` is a manifest's."""
         return self._root / standing / name
 
@@ -83,89 +72,88 @@ class SpaceStore:
                 if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                     shutil.rmtree(path, ignore_errors=True)
 
-    def spaces(self, catalog_id: str) -> Iterator[tuple[Manifest, ServingState]]:
+    def spaces(self, catalog_id: str) -> Iterator[tuple[manifest.Manifest, manifest.ServingState]]:
         """Yield a catalog's fitted spaces, the newest first, without damaged ones."""
         found = {}
-        for standing in (ServingState.SERVING, *_OUT_OF_SERVICE):  # the later ones decide
+        for standing in (manifest.ServingState.SERVING, *_OUT_OF_SERVICE):  # the later ones decide
             for each in self._manifests(standing):
                 if each.catalog_id == catalog_id:
                     found[each.name] = each, standing
         yield from sorted(found.values(), key=lambda each: each[0].create_time, reverse=True)
 
-    def find(self, catalog_id: str, wanted: str) -> tuple[Manifest, ServingState]:
+    def find(self, catalog_id: str, wanted: str) -> tuple[manifest.Manifest, manifest.ServingState]:
         """Return a catalog's space by its version or name. Raises SpaceNotFound."""
         for each, standing in self.spaces(catalog_id):
             if wanted in {each.version, each.name}:
                 return each, standing
         raise SpaceNotFound
 
-    def add(self, work: Path, found: Manifest) -> None:
+    def add(self, work: Path, found: manifest.Manifest) -> None:
         """Make a candidate of what lies in a folder of `work`, under its names there.
 
         One that was fitted before to the same map, photos and settings stays where it is.
         """
         self.prepare()
-        (work / found.name / MANIFEST).write_bytes(found.written())
+        (work / found.name / manifest.MANIFEST).write_bytes(found.written())
         with contextlib.suppress(SpaceNotFound):
             self.find(found.catalog_id, found.name)
             return
         for name in found.models:
             _sync(work / name)
-            _replace(work / name, self.folder(name, ServingState.CANDIDATE))
+            _replace(work / name, self.folder(name, manifest.ServingState.CANDIDATE))
 
-    def check(self, found: Manifest, standing: ServingState) -> None:
+    def check(self, found: manifest.Manifest, standing: manifest.ServingState) -> None:
         """Raise SpaceDamaged unless the files of a space are those that were written."""
         wanted = {found.name: found.files, found.text_name: found.text_files}
         for name in found.models:
             check(self.folder(name, standing), wanted[name])
 
-    def offer(self, found: Manifest, standing: ServingState) -> None:
+    def offer(self, found: manifest.Manifest, standing: manifest.ServingState) -> None:
         """Copy a space to where Triton looks; it stays where it is until `settle`."""
         for name in found.models:
             copy = self.work() / name
             shutil.copytree(self.folder(name, standing), copy)
             _sync(copy)
-            _replace(copy, self.folder(name, ServingState.SERVING))
+            _replace(copy, self.folder(name, manifest.ServingState.SERVING))
             copy.parent.rmdir()
 
-    def withdraw(self, found: Manifest) -> None:
+    def withdraw(self, found: manifest.Manifest) -> None:
         """Take back what `offer` copied."""
         for name in found.models:
-            shutil.rmtree(self.folder(name, ServingState.SERVING), ignore_errors=True)
+            shutil.rmtree(self.folder(name, manifest.ServingState.SERVING), ignore_errors=True)
 
-    def settle(self, found: Manifest, standing: ServingState, *, forced: bool) -> Manifest:
+    def settle(
+        self, found: manifest.Manifest, standing: manifest.ServingState, *, forced: bool
+    ) -> manifest.Manifest:
         """End a promotion: the space is in service. Return its manifest as it is now."""
         settled = replace(found, forced=forced)
-        path = self.folder(found.name, ServingState.SERVING) / MANIFEST
+        path = self.folder(found.name, manifest.ServingState.SERVING) / manifest.MANIFEST
         _write(path, settled.written(), self._work)
         for name in reversed(found.models):
             _discard(self.folder(name, standing), self._work)
         return settled
 
-    def retire(self, found: Manifest) -> None:
+    def retire(self, found: manifest.Manifest) -> None:
         """Move a space that served to the retired ones."""
         for name in found.models:
             _replace(
-                self.folder(name, ServingState.SERVING), self.folder(name, ServingState.RETIRED)
+                self.folder(name, manifest.ServingState.SERVING),
+                self.folder(name, manifest.ServingState.RETIRED),
             )
 
-    @property
-    def _work(self) -> Path:
-        return self._root / WORK
-
-    def _manifests(self, standing: ServingState) -> Iterator[Manifest]:
+    def _manifests(self, standing: manifest.ServingState) -> Iterator[manifest.Manifest]:
         for path in sorted((self._root / standing).glob("visual_*")):
-            if path.name.endswith(TEXT_SUFFIX):
+            if path.name.endswith(manifest.TEXT_SUFFIX):
                 continue
             try:
                 yield read(path)
-            except SpaceDamaged as error:
+            except manifest.SpaceDamaged as error:
                 self._log(path, error)
 
-    def _log(self, folder: Path, error: SpaceDamaged) -> None:
+    def _log(self, folder: Path, error: manifest.SpaceDamaged) -> None:
         """Log why a space is left out, once for the same file: whoever watches the suite reads the
         folder every few seconds."""
-        found = f"{_changed(folder / MANIFEST)} {error}"
+        found = f"{_changed(folder / manifest.MANIFEST)} {error}"
         if self._logged.get(folder) != found:
             self._logged[folder] = found
             log.warning("fitted space left out", reason=str(error))
@@ -222,24 +210,24 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def read(folder: Path) -> Manifest:
+def read(folder: Path) -> manifest.Manifest:
     """Return the manifest in a folder. Raises SpaceDamaged."""
-    path = folder / MANIFEST
+    path = folder / manifest.MANIFEST
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise SpaceDamaged(f"{path.name} of {folder.name} is too large")
-        found = MANIFESTS.validate_json(path.read_bytes())
+        if path.stat().st_size > manifest.MAX_BYTES:
+            raise manifest.SpaceDamaged(f"{path.name} of {folder.name} is too large")
+        found = manifest.MANIFESTS.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise SpaceDamaged(f"{folder.name} has no sound {path.name}") from error
+        raise manifest.SpaceDamaged(f"{folder.name} has no sound {path.name}") from error
     if found.name != folder.name:
-        raise SpaceDamaged(f"{folder.name} holds the manifest of another space")
+        raise manifest.SpaceDamaged(f"{folder.name} holds the manifest of another space")
     return found
 
 
 def hashes(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of a folder's files by their paths in it, without its manifest's."""
     found = {path.relative_to(folder).as_posix(): sha256(path) for path in _files(folder)}
-    found.pop(MANIFEST, None)
+    found.pop(manifest.MANIFEST, None)
     return found
 
 
@@ -247,7 +235,7 @@ def check(folder: Path, wanted: dict[str, str]) -> None:
     """Raise SpaceDamaged unless a folder holds these files, byte by byte, and no other."""
     found = hashes(folder)
     if wrong := sorted(name for name, _ in found.items() ^ wanted.items()):
-        raise SpaceDamaged(
+        raise manifest.SpaceDamaged(
             f"{folder.name}: not as it was written: {', '.join(dict.fromkeys(wrong))}"
         )
 
@@ -261,6 +249,6 @@ def sha256(path: Path) -> str:
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
-            raise SpaceDamaged(f"{folder.name} holds a link: {path.name}")
+            raise manifest.SpaceDamaged(f"{folder.name} holds a link: {path.name}")
         if path.is_file():
             yield path

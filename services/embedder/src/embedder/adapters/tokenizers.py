@@ -17,7 +17,7 @@ FILE = "tokenizer.json"
 
 
 class Tokenizers:
-    """The text models' tokenizers, read when they are needed first."""
+    """The text models' tokenizers, read when they are needed first. See ports.Encode."""
 
     def __init__(self, models: Path | None) -> None:
         """`models`: the folder of Triton models; None = there is none."""
@@ -25,11 +25,7 @@ class Tokenizers:
         self._read: dict[str, tokenizers.Tokenizer] = {}
 
     async def encode(self, model: str, recipe: Tokens, texts: Sequence[str]) -> Tensors:
-        """Return `input_ids` and `attention_mask` of the texts, int64 [n, t], padded to the longest
-        and cut at `recipe.most`.
-
-        Raises ModelNotReady when the model's own tokenizer is not there.
-        """
+        """Padded to the longest text, and cut at `recipe.most`; see ports.Encode."""
         return await asyncio.to_thread(self._encode, model, recipe, texts)
 
     def _encode(self, model: str, recipe: Tokens, texts: Sequence[str]) -> Tensors:

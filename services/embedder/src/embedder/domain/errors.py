@@ -40,48 +40,37 @@ from datetime import timedelta
 
 from embedder.domain.items import MAX_ITEMS, MAX_TEXT
 from embedder.domain.photos import MAX_VIEWS
-from servicekit.errors import (
-    DeadlineExceeded,
-    FailedPrecondition,
-    FieldViolation,
-    Internal,
-    InvalidArgument,
-    NotFound,
-    ResourceExhausted,
-    Unavailable,
-)
+from servicekit import errors
 
 RETRY_AFTER = timedelta(seconds=1)
 
 
-class BatchInvalid(InvalidArgument, reason="BATCH_INVALID"):
+class BatchInvalid(errors.InvalidArgument, reason="BATCH_INVALID"):
     """The batch has no items, or too many."""
 
     def __init__(self, count: int) -> None:
         super().__init__(
             f"a batch has 1 to {MAX_ITEMS} items, this one {count}",
-            violations=[FieldViolation("items", f"wanted 1 to {MAX_ITEMS} items")],
+            violations=[errors.FieldViolation("items", f"wanted 1 to {MAX_ITEMS} items")],
         )
 
 
-class ItemEmpty(InvalidArgument, reason="ITEM_EMPTY"):
-    """The item holds nothing to embed."""
-
+class ItemEmpty(errors.InvalidArgument, reason="ITEM_EMPTY"):
     message = "the item holds neither a photo, nor its address, nor a text"
 
 
-class TextInvalid(InvalidArgument, reason="TEXT_INVALID"):
+class TextInvalid(errors.InvalidArgument, reason="TEXT_INVALID"):
     """The text is empty or too long."""
 
     def __init__(self, length: int) -> None:
         super().__init__(f"a text has 1 to {MAX_TEXT} characters, this one {length}")
 
 
-class BoxInvalid(InvalidArgument, reason="BOX_INVALID"):
+class BoxInvalid(errors.InvalidArgument, reason="BOX_INVALID"):
     """The box is no rectangle within a photo."""
 
 
-class ViewsInvalid(InvalidArgument, reason="VIEWS_INVALID"):
+class ViewsInvalid(errors.InvalidArgument, reason="VIEWS_INVALID"):
     """No photo is looked at so often."""
 
     def __init__(self, views: int) -> None:
@@ -91,19 +80,19 @@ class ViewsInvalid(InvalidArgument, reason="VIEWS_INVALID"):
         )
 
 
-class PhotoUndecodable(InvalidArgument, reason="IMAGE_UNDECODABLE"):
+class PhotoUndecodable(errors.InvalidArgument, reason="IMAGE_UNDECODABLE"):
     """The bytes are not a whole photo of a format that is taken."""
 
 
-class PhotoTooLarge(InvalidArgument, reason="IMAGE_TOO_LARGE"):
+class PhotoTooLarge(errors.InvalidArgument, reason="IMAGE_TOO_LARGE"):
     """The photo is over the cap on bytes, pixels or memory."""
 
 
-class SpaceUnavailable(NotFound, reason="SPACE_UNAVAILABLE"):
+class SpaceUnavailable(errors.NotFound, reason="SPACE_UNAVAILABLE"):
     """There is no such space, or it does not take this kind of item."""
 
 
-class SpaceVersionUnavailable(FailedPrecondition, reason="SPACE_VERSION_UNAVAILABLE"):
+class SpaceVersionUnavailable(errors.FailedPrecondition, reason="SPACE_VERSION_UNAVAILABLE"):
     """No model serves this version of the space now."""
 
     def __init__(self, space: str, served: Sequence[str]) -> None:
@@ -115,15 +104,15 @@ class SpaceVersionUnavailable(FailedPrecondition, reason="SPACE_VERSION_UNAVAILA
         )
 
 
-class ModelNotReady(FailedPrecondition, reason="MODEL_NOT_READY"):
+class ModelNotReady(errors.FailedPrecondition, reason="MODEL_NOT_READY"):
     """Triton answers, but this service can't use its model; an operator has to act."""
 
 
-class ClassifierUnavailable(FailedPrecondition, reason="CLASSIFIER_UNAVAILABLE"):
+class ClassifierUnavailable(errors.FailedPrecondition, reason="CLASSIFIER_UNAVAILABLE"):
     """No space that serves the catalog has categories."""
 
 
-class EmbedderUnavailable(Unavailable, reason="EMBEDDER_UNAVAILABLE"):
+class EmbedderUnavailable(errors.Unavailable, reason="EMBEDDER_UNAVAILABLE"):
     """Triton does not answer; the same item may succeed in a moment."""
 
     retry_after = RETRY_AFTER
@@ -135,12 +124,10 @@ class ProcessLost(EmbedderUnavailable):
 
 
 class ModelSilent(EmbedderUnavailable):
-    """Triton took longer than this service waits."""
-
     message = "the model server takes too long"
 
 
-class QueueFull(ResourceExhausted, reason="EMBED_QUEUE_FULL"):
+class QueueFull(errors.ResourceExhausted, reason="EMBED_QUEUE_FULL"):
     """Too many items wait already, or the item's deadline would pass while it waits."""
 
     message = "too many items wait to be embedded"
@@ -149,47 +136,39 @@ class QueueFull(ResourceExhausted, reason="EMBED_QUEUE_FULL"):
         super().__init__(retry_after=retry_after)
 
 
-class DeadlinePassed(DeadlineExceeded, reason="DEADLINE_EXCEEDED"):
-    """The caller's time is used up."""
-
+class DeadlinePassed(errors.DeadlineExceeded, reason="DEADLINE_EXCEEDED"):
     message = "the deadline passed first"
 
 
-class ModelFailed(Internal, reason="MODEL_FAILED"):
+class ModelFailed(errors.Internal, reason="MODEL_FAILED"):
     """The model broke, or what it gave is no usable vector."""
 
 
-class SpaceNotFound(NotFound, reason="SPACE_NOT_FOUND"):
-    """No fitted space of the catalog has this version or name."""
-
+class SpaceNotFound(errors.NotFound, reason="SPACE_NOT_FOUND"):
     message = "no fitted space of this catalog has this version or name"
 
 
-class FitInvalid(FailedPrecondition, reason="FIT_INVALID"):
+class FitInvalid(errors.FailedPrecondition, reason="FIT_INVALID"):
     """No space can be fitted on these photos; the text says what is wanted."""
 
 
-class FitUnavailable(FailedPrecondition, reason="FIT_UNAVAILABLE"):
+class FitUnavailable(errors.FailedPrecondition, reason="FIT_UNAVAILABLE"):
     """This service is not set up to fit spaces; the text says what is missing."""
 
 
-class FitInProgress(Unavailable, reason="FIT_IN_PROGRESS"):
-    """Another space is being fitted here."""
-
+class FitInProgress(errors.Unavailable, reason="FIT_IN_PROGRESS"):
     message = "another space is being fitted here"
     retry_after = timedelta(seconds=10)
 
 
-class FitFailed(Internal, reason="FIT_FAILED"):
-    """The process that fits ended before it was done."""
-
+class FitFailed(errors.Internal, reason="FIT_FAILED"):
     def __init__(self, code: int) -> None:
         super().__init__(
             f"the process that fits ended with status {code}; -9 is most often too little memory"
         )
 
 
-class PromotionRefused(FailedPrecondition, reason="PROMOTION_REFUSED"):
+class PromotionRefused(errors.FailedPrecondition, reason="PROMOTION_REFUSED"):
     """The space is not proven better, and its promotion is not forced."""
 
     def __init__(self, verdict: str, why: str) -> None:

@@ -20,7 +20,7 @@ FEATURES = "features"
 
 CHECKSUM = "checksum"
 """An output that Triton's Python backend adds to a model's: of the request and the other outputs.
-Triton's own backends do not have it, and do not need it: deploy/triton/README.md."""
+Triton's own backends do not have it, and do not need it: docs/research/triton.md."""
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 """What a model is given: arrays [n, …] by the names of its inputs."""
@@ -56,8 +56,8 @@ class Description:
     """Categories that its head distinguishes, the unknown one not counted; 0 = it has no head."""
     shopper_views: int = 1
     """Views of a shopper's photo that are averaged when the item names no number."""
-    catalogue_views: int = 1
-    """Views of a catalogue photo that are averaged when the item names no number."""
+    catalog_views: int = 1
+    """Views of a catalog photo that are averaged when the item names no number."""
     create_time: float = 0.0
     """When it was fitted, in seconds since 1970; 0 = it was not."""
     checksums: bool = False
@@ -86,20 +86,11 @@ class SpaceState:
     ready: bool
     """Whether a photo would be embedded now."""
     version: str = ""
-    dimension: int = 0
-    preprocessing: str = ""
-    licence: str = ""
+    known: Description | None = None
+    """What the model says of itself; None = it never spoke."""
+    takes_texts: bool = False
     default: bool = False
     """Whether items that name no version come here."""
-    catalog: str = ""
-    """The catalog that it was fitted on; empty = none."""
-    takes_texts: bool = False
-    shopper_views: int = 1
-    catalogue_views: int = 1
-    categories: int = 0
-    """Categories that its head knows; 0 = it has none."""
-    create_time: float = 0.0
-    """When it was fitted, in seconds since 1970; 0 = it was not."""
 
 
 def version_of(description: Description, model_version: str) -> str:

@@ -4,13 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from embedder.domain.errors import (
-    BatchInvalid,
-    ClassifierUnavailable,
-    DeadlinePassed,
-    ItemEmpty,
-    SpaceUnavailable,
-)
+from embedder.domain import errors
 from embedder.domain.items import MAX_ITEMS, Embedding, Item, Outcome, Priority
 from embedder.domain.models import TEXT, VISUAL, SpaceState
 from embedder.embedding.call import Call, side_by_side
@@ -46,7 +40,7 @@ class Embedder:
         """
         check_count(items)
         urgency.set(priority)
-        nothing_done = {place: DeadlinePassed() for place in range(len(items))}
+        nothing_done = {place: errors.DeadlinePassed() for place in range(len(items))}
         call = Call(catalog, priority, stages, dict(nothing_done))
         groups: dict[tuple[str, str], dict[int, Item]] = {}
         to_fetch: dict[int, Item] = {}
@@ -89,7 +83,7 @@ class Embedder:
         asked: dict[int, Item] = {}
         for place, item in enumerate(items):
             if item.text is not None:
-                outcomes[place] = SpaceUnavailable("texts are not classified")
+                outcomes[place] = errors.SpaceUnavailable("texts are not classified")
             elif item.version:
                 asked[place] = item
             elif isinstance(newest, str):
@@ -106,17 +100,17 @@ class Embedder:
             async with asyncio.timeout(time.left()):
                 return await self.spaces.classifier(catalog)
         except TimeoutError:
-            return DeadlinePassed()
+            return errors.DeadlinePassed()
         except ServiceError as error:
             return error
 
     async def categories(self, state: SpaceState) -> Sequence[tuple[str, ...]]:
         """Return the full paths that a version's head knows; none while they can't be read."""
-        if not state.categories:
+        if state.known is None or not state.known.categories:
             return ()
         try:
             return await self.photos.names.categories(state.model)
-        except ClassifierUnavailable:
+        except errors.ClassifierUnavailable:
             return ()
 
     def _check(self, item: Item) -> str:
@@ -126,13 +120,13 @@ class Embedder:
             space = item.space or TEXT
             takes = {TEXT, VISUAL}
         elif item.photo is None and item.uri is None:
-            raise ItemEmpty
+            raise errors.ItemEmpty
         else:
             self.photos.check(item)
             space = item.space or VISUAL
             takes = {VISUAL}
         if space not in takes:
-            raise SpaceUnavailable(f"such items go to {' or '.join(sorted(takes))} only")
+            raise errors.SpaceUnavailable(f"such items go to {' or '.join(sorted(takes))} only")
         self.spaces.check(space)
         return space
 
@@ -169,12 +163,12 @@ class Embedder:
 def check_count(items: Sequence[Item]) -> None:
     """Raise BatchInvalid when there are no items, or too many."""
     if not 1 <= len(items) <= MAX_ITEMS:
-        raise BatchInvalid(len(items))
+        raise errors.BatchInvalid(len(items))
 
 
 def _classified(outcome: Outcome) -> Outcome:
     if isinstance(outcome, Embedding) and outcome.classification is None:
-        return ClassifierUnavailable(
+        return errors.ClassifierUnavailable(
             "this version has no head, or its categories can't be read: see EMBEDDER_SPACES"
         )
     return outcome

@@ -8,27 +8,21 @@ from embedder.domain.photos import Look, Seen, Subject
 from embedder.domain.recipes import Recipe
 from embedder.preprocessing import preprocess
 from embedder.serving.turns import Turns, urgency
-from servicekit.decoding import (
-    Decoders,
-    DecodingFailed,
-    DecodingOutOfMemory,
-    DecodingUnavailable,
-)
+from servicekit import decoding
 from servicekit.telemetry import Stages
 from sightline_rules import photos
 from sightline_rules.photos import PhotoLimits, PhotoRejectedError, RejectionReason
 
 
 class PhotoIntake:
-    """Decodes photos in processes that may die of them."""
+    """Decodes photos in processes that may die of them. See ports.Intake."""
 
-    def __init__(self, decoders: Decoders, limits: PhotoLimits) -> None:
+    def __init__(self, decoders: decoding.Decoders, limits: PhotoLimits) -> None:
         self._decoders = decoders
         self._limits = limits
         self._turns = Turns(decoders.processes)
 
     def check(self, photo: bytes) -> None:
-        """Refuse by size and first bytes. Raises PhotoUndecodable or PhotoTooLarge."""
         try:
             photos.check_size(photo, self._limits)
             photos.sniff(photo)
@@ -36,10 +30,6 @@ class PhotoIntake:
             raise _translated(error) from error
 
     async def see(self, photo: bytes, recipe: Recipe, look: Look, stages: Stages) -> Seen:
-        """Return a photo as a model takes it, read-only.
-
-        Raises PhotoUndecodable, PhotoTooLarge or EmbedderUnavailable.
-        """
         priority = urgency.get() or Priority.INTERACTIVE
         async with self._turns.turn(priority, stages, "intake_queue"):
             with stages.measure("intake"):
@@ -56,11 +46,11 @@ class PhotoIntake:
             return await self._decoders.run(preprocess.ordered, photo, wanted)
         except PhotoRejectedError as error:
             raise _translated(error) from error
-        except DecodingUnavailable as error:
+        except decoding.DecodingUnavailable as error:
             raise EmbedderUnavailable("no photo can be decoded now") from error
-        except DecodingOutOfMemory as error:
+        except decoding.DecodingOutOfMemory as error:
             raise PhotoTooLarge(f"the photo can't be decoded: {error}") from error
-        except DecodingFailed as error:
+        except decoding.DecodingFailed as error:
             raise PhotoUndecodable(f"the photo can't be decoded: {error}") from error
 
 

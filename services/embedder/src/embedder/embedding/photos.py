@@ -8,13 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from embedder.domain.errors import (
-    BoxInvalid,
-    ClassifierUnavailable,
-    ModelFailed,
-    ModelNotReady,
-    ViewsInvalid,
-)
+from embedder.domain import errors
 from embedder.domain.items import Classification, Embedding, Item, Priority, Vectors
 from embedder.domain.models import Description
 from embedder.domain.photos import LEAST_BOX, MAX_VIEWS, WHOLE, Box, Camera, Look, Seen
@@ -43,11 +37,11 @@ class Photos:
         """Refuse at once what can't be embedded. Raises BoxInvalid, ViewsInvalid, PhotoUndecodable
         or PhotoTooLarge."""
         if not 0 <= item.views <= MAX_VIEWS:
-            raise ViewsInvalid(item.views)
+            raise errors.ViewsInvalid(item.views)
         if item.box is not None:
             check_box(item.box)
             if item.find_subject:
-                raise BoxInvalid("a box is given, or the subject is looked for, not both")
+                raise errors.BoxInvalid("a box is given, or the subject is looked for, not both")
         if item.photo is not None:
             self.intake.check(item.photo)
 
@@ -73,7 +67,7 @@ class Photos:
         """Look at a photo, run the model on all the views, and make one vector of them."""
         recipe, model = route.described.recipe, route.served.model
         if not isinstance(recipe, Recipe):
-            raise ModelNotReady(f"{model} takes no photos")
+            raise errors.ModelNotReady(f"{model} takes no photos")
         queue = self.queues.of(model)
         with queue.place(call.priority, deadlines.remaining()):
             async with queue.begun.turn(call.priority, call.stages, "queue"):
@@ -116,7 +110,7 @@ class Photos:
         """Name the categories; None while their names can't be read."""
         try:
             names = await self.names.categories(route.served.model)
-        except ClassifierUnavailable:
+        except errors.ClassifierUnavailable:
             return None
         if len(names) != len(chances) - 1:
             return None
@@ -127,7 +121,7 @@ def look_of(item: Item, described: Description) -> Look:
     """Say how a model looks at an item's photo."""
     of_camera = {
         Camera.SHOPPER: described.shopper_views,
-        Camera.CATALOGUE: described.catalogue_views,
+        Camera.CATALOGUE: described.catalog_views,
     }
     return Look(item.views or of_camera[item.camera], item.box or WHOLE, item.find_subject)
 
@@ -136,9 +130,9 @@ def check_box(box: Box) -> None:
     """Raise BoxInvalid unless this is a rectangle within a photo, and not a tiny one."""
     sides = (box.left, box.top, box.right, box.bottom)
     if not all(math.isfinite(side) and 0 <= side <= 1 for side in sides):
-        raise BoxInvalid("a box is given in shares of the photo's sides, 0 to 1")
+        raise errors.BoxInvalid("a box is given in shares of the photo's sides, 0 to 1")
     if min(box.right - box.left, box.bottom - box.top) < LEAST_BOX:
-        raise BoxInvalid(
+        raise errors.BoxInvalid(
             f"left < right and top < bottom, and a box is at least {LEAST_BOX:.0%} of each side"
         )
 
@@ -153,5 +147,5 @@ def averaged(vectors: Vectors) -> Vectors:
     mean = vectors.mean(axis=0)
     length = np.linalg.norm(mean)
     if length < 1e-6:
-        raise ModelFailed("the views of the photo have opposite vectors")
+        raise errors.ModelFailed("the views of the photo have opposite vectors")
     return np.asarray(mean / length, np.float32)

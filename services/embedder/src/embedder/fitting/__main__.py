@@ -24,7 +24,7 @@ def learn(data: Labelled, baseline: Floats, order: Order, tell: Tell) -> tuple[F
         baseline,
         order.baseline_model,
         seed=order.seed,
-        views=Views(order.shopper_views, order.catalogue_views),
+        views=Views(order.shopper_views, order.catalog_views),
         tell=lambda done, _: tell("evaluate", done),
     )
     tell("fit", 0)

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logsumexp
 
 from embedder.fitting.components import Doubles
 from embedder.fitting.folds import Integers
@@ -38,11 +39,12 @@ def calibrated(known: Doubles, classes: Integers, unknown: Sequence[Doubles]) ->
     photos of none of the classes, each [m, C'] (none = there are no such, and SURE decides)."""
     if not unknown:
         best = min(_TEMPERATURES, key=lambda each: _loss(known / each, classes))
-        sums = _log_sum(known / best)
+        sums = logsumexp(known / best, axis=1)
         return Calibration(float(best), float(np.quantile(sums, SURE)))
     losses = []
     for temperature in _TEMPERATURES:
-        inside, outside = _log_sum(known / temperature), _log_sums(unknown, temperature)
+        inside = logsumexp(known / temperature, axis=1)
+        outside = np.concatenate([logsumexp(each / temperature, axis=1) for each in unknown])
         right = known[np.arange(len(known)), classes] / temperature
         ends = np.quantile(np.concatenate([inside, outside]), (0, 1))
         for place in np.linspace(ends[0] - 2, ends[1] + 2, _PLACES):
@@ -76,13 +78,4 @@ def _error(chances: Doubles, right: npt.NDArray[np.bool_]) -> float:
 
 
 def _loss(logits: Doubles, classes: Integers) -> float:
-    return float(np.mean(_log_sum(logits) - logits[np.arange(len(logits)), classes]))
-
-
-def _log_sum(logits: Doubles) -> Doubles:
-    most = logits.max(axis=1)
-    return np.asarray(most + np.log(np.exp(logits - most[:, None]).sum(axis=1)))
-
-
-def _log_sums(parts: Sequence[Doubles], temperature: float) -> Doubles:
-    return np.concatenate([_log_sum(each / temperature) for each in parts])
+    return float(np.mean(logsumexp(logits, axis=1) - logits[np.arange(len(logits)), classes]))

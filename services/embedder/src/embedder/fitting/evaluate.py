@@ -15,7 +15,7 @@ from embedder.fitting.head import classes_of
 from embedder.fitting.measuring import FOLDS, HALVES, NEAREST, Learn, Measuring, Views
 
 Tell = Callable[[int, int], None]
-"""Told how many of how many maps have been measured."""
+"""Called with how many of how many maps have been measured."""
 
 
 def evaluate(

@@ -57,7 +57,7 @@ def check(data: Labelled) -> None:
     if (count := len(set(data.products))) < 2:
         raise FitInvalid(f"a space is learned from at least two products; the photos show {count}")
     if not np.isin(data.kinds, range(KINDS)).all():
-        raise FitInvalid("a photo is of the kind 0 (a shopper's) or 1 (the catalogue's)")
+        raise FitInvalid("a photo is of the kind 0 (a shopper's) or 1 (the catalog's)")
     for start in range(0, photos, _BLOCK):
         sound = np.isfinite(data.features[start : start + _BLOCK]).all(axis=(1, 2))
         if not sound.all():

@@ -57,7 +57,7 @@ class Views:
     """How many views of a photo are averaged, the first ones of those that there are."""
 
     shopper: int = 1
-    catalogue: int = 4
+    catalog: int = 4
 
 
 @dataclass(slots=True)
@@ -202,7 +202,7 @@ class Measuring:
         """Return the vectors of photos that ask, and of those that are to be found."""
         return (
             vectors(fitted, self._data, asked, self._views.shopper),
-            vectors(fitted, self._data, found, self._views.catalogue),
+            vectors(fitted, self._data, found, self._views.catalog),
         )
 
     def _tally(self, name: str) -> Tally:
@@ -231,12 +231,12 @@ class Measuring:
         found: Rows,
         clusters: Integers,
     ) -> None:
-        """Take down the same where each product has only its first catalogue photo to be found."""
+        """Take down the same where each product has only its first catalog photo to be found."""
         if not self._both:
             return
-        catalogue = np.flatnonzero(self._data.kinds[found] == CATALOGUE)
-        _, first = np.unique(self._products[found[catalogue]], return_index=True)
-        index = catalogue[first]
+        studio = np.flatnonzero(self._data.kinds[found] == CATALOGUE)
+        _, first = np.unique(self._products[found[studio]], return_index=True)
+        index = studio[first]
         asks = np.isin(self._products[asked], self._products[found[index]])
         if not asks.any():
             return

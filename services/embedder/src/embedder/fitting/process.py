@@ -73,7 +73,7 @@ class Order:
     create_time: float
     """Seconds since 1970."""
     shopper_views: int
-    catalogue_views: int
+    catalog_views: int
     proof: tuple[int, ...]
     """Rows of the photos whose pixels are proof."""
     rows: tuple[Row, ...]
@@ -178,7 +178,7 @@ def _write_space(folder: Path, made: bytes, fitted: Fitted, order: Order, result
     parameters = {
         "catalog": order.catalog_id,
         "shopper_views": str(order.shopper_views),
-        "catalogue_views": str(order.catalogue_views),
+        "catalogue_views": str(order.catalog_views),
         "create_time": f"{order.create_time:.6f}",
     }
     for path in configuration.paths(order.backbone):

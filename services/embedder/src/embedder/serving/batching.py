@@ -61,6 +61,7 @@ class Batching:
         once, at least 2, one of them kept from bulk work."""
         if places < 2:
             raise ValueError("one place for bulk work and one for interactive work are needed")
+        self.model = inference.model
         self._inference = inference
         self._most = most
         self._takes = most
@@ -68,13 +69,7 @@ class Batching:
         self._waiting: list[_Wanted] = []
         self._running: dict[asyncio.Task[None], Sequence[_Wanted]] = {}
 
-    @property
-    def model(self) -> str:
-        """The model's name."""
-        return self._inference.model
-
     async def describe(self) -> Description:
-        """Ask the model what it is; see ports.Inference."""
         described = await self._inference.describe()
         self._takes = min(self._most, described.max_batch)
         return described

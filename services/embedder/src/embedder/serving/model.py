@@ -11,13 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from prometheus_client import Gauge
 
-from embedder.domain.errors import (
-    EmbedderUnavailable,
-    ModelFailed,
-    ModelNotReady,
-    ModelSilent,
-    SpaceVersionUnavailable,
-)
+from embedder.domain import errors
 from embedder.domain.items import Vectors
 from embedder.domain.models import (
     FEATURES,
@@ -28,7 +22,7 @@ from embedder.domain.models import (
     Tensors,
     version_of,
 )
-from embedder.domain.recipes import Recipe, Sentences, Tokens, words
+from embedder.domain.recipes import Recipe, Sentences, Tokens
 from embedder.ports import Inference
 from servicekit.errors import ServiceError
 
@@ -82,7 +76,7 @@ class ServedModel:
         probe: Inference | None = None,
     ) -> None:
         """`probe`: the model as it is looked at; None = as it is asked."""
-        self.space = space
+        self.space, self.model = space, inference.model
         self._by_probe = probe or inference
         self.answered_at = -math.inf
         """When it gave vectors last, by the clock."""
@@ -92,7 +86,8 @@ class ServedModel:
         self._ttl = ttl
         self._clock = clock
         self._reading = asyncio.Lock()
-        self._known: Description | None = None
+        self.known: Description | None = None
+        """What the model said of itself last; None = it never spoke."""
         self._read_again_at = -math.inf
         self._silent_until = -math.inf
         self._read_at = -math.inf
@@ -101,19 +96,9 @@ class ServedModel:
         self._state_until = -math.inf
         self._looking: asyncio.Task[SpaceState] | None = None
 
-    @property
-    def model(self) -> str:
-        """The model's name."""
-        return self._inference.model
-
-    @property
-    def known(self) -> Description | None:
-        """What the model said of itself last; None = it never spoke."""
-        return self._known
-
     def versions(self) -> list[str]:
         """Return the versions that the model names, as far as it has spoken."""
-        known = self._known
+        known = self.known
         return [] if known is None else [version_of(known, number) for number in known.hashes]
 
     def serving(self) -> list[str]:
@@ -127,14 +112,14 @@ class ServedModel:
         Raises what Inference.describe raises when the model has not spoken yet.
         """
         async with self._reading:
-            if self._known is not None and self._clock() < self._read_again_at:
-                return self._known
+            if self.known is not None and self._clock() < self._read_again_at:
+                return self.known
             try:
                 return await self._read()
-            except EmbedderUnavailable:
-                if self._known is None:
+            except errors.EmbedderUnavailable:
+                if self.known is None:
                     raise
-                return self._known
+                return self.known
 
     def forget(self) -> None:
         """Take its version out of the metric of readiness."""
@@ -152,7 +137,7 @@ class ServedModel:
                 try:
                     await self._read()
                 except ServiceError as error:
-                    return error if self._known is None else None
+                    return error if self.known is None else None
             return None
 
     async def embed(self, inputs: Tensors, prepared_for: Description, wanted: str = "") -> Answer:
@@ -171,11 +156,11 @@ class ServedModel:
         self.answered_at = self._clock()
         described = await self._of_version(inferred.model_version)
         if (described.recipe, described.dimension) != (prepared_for.recipe, prepared_for.dimension):
-            raise EmbedderUnavailable("the model was replaced during the call")
+            raise errors.EmbedderUnavailable("the model was replaced during the call")
         check(inferred, len(next(iter(inputs.values()))), described)
         self._answered = version = version_of(described, inferred.model_version)
         if wanted not in {"", version}:
-            raise SpaceVersionUnavailable(self.space, [version])
+            raise errors.SpaceVersionUnavailable(self.space, [version])
         return Answer(version, inferred.vectors, inferred.categories)
 
     async def state(self, seconds: float | None = None) -> SpaceState:
@@ -227,59 +212,46 @@ class ServedModel:
             self.trouble = error
             return self._silent()
         except TimeoutError:
-            self.trouble = ModelSilent()
+            self.trouble = errors.ModelSilent()
             return self._silent()
         self.trouble = None
         return self._state_of(known, answer.version, ready=True)
 
     def _silent(self) -> SpaceState:
         """Say what is known of a model that does not answer; which version, if it has just one."""
-        known = self._known
+        known = self.known
         if known is None:
-            return SpaceState(space=self.space, model=self._inference.model, ready=False)
+            return SpaceState(self.space, self.model, ready=False)
         versions = list(known.hashes)
         version = version_of(known, versions[0]) if len(versions) == 1 else ""
         return self._state_of(known, version, ready=False)
 
     def _state_of(self, known: Description, version: str, *, ready: bool) -> SpaceState:
-        return SpaceState(
-            space=self.space,
-            model=known.model,
-            ready=ready,
-            version=version,
-            dimension=known.dimension,
-            preprocessing=words(known.recipe),
-            licence=known.licence,
-            catalog=known.catalog,
-            takes_texts=isinstance(known.recipe, Tokens),
-            shopper_views=known.shopper_views,
-            catalogue_views=known.catalogue_views,
-            categories=known.categories,
-            create_time=known.create_time,
-        )
+        takes_texts = isinstance(known.recipe, Tokens)
+        return SpaceState(self.space, known.model, ready, version, known, takes_texts)
 
     async def _of_version(self, model_version: str) -> Description:
         """Return a description that names this version; a new version is asked for once more."""
         async with self._reading:
-            if self._known is not None and model_version in self._known.hashes:
-                return self._known
+            if self.known is not None and model_version in self.known.hashes:
+                return self.known
             return await self._read()
 
     async def _read(self) -> Description:
         """Ask the model, unless it was silent a moment ago: callers that wait share one silence."""
         if self._clock() < self._silent_until:
-            raise EmbedderUnavailable("the model server did not answer a moment ago")
+            raise errors.EmbedderUnavailable("the model server did not answer a moment ago")
         try:
             described = await self._inference.describe()
-        except EmbedderUnavailable:
+        except errors.EmbedderUnavailable:
             self._silent_until = self._clock() + SILENCE
             raise
         if described.space != self.space:
-            raise ModelNotReady(f"{described.model} does not serve the space {self.space}")
-        self._known = described
+            raise errors.ModelNotReady(f"{described.model} does not serve the space {self.space}")
+        self.known = described
         self._read_at = self._clock()
         self._read_again_at = self._read_at + self._ttl
-        return self._known
+        return self.known
 
 
 def blank(description: Description) -> Tensors:
@@ -299,19 +271,21 @@ def check(inferred: Inferred, count: int, described: Description) -> None:
     """Raise ModelFailed unless there are `count` sound vectors, and chances of categories."""
     vectors, categories = inferred.vectors, inferred.categories
     if vectors.shape != (count, described.dimension) or vectors.dtype != np.float32:
-        raise ModelFailed("the model's answer has another shape than it says")
+        raise errors.ModelFailed("the model's answer has another shape than it says")
     squares = np.einsum("ij,ij->i", vectors, vectors)
     if not np.isfinite(squares).all():
-        raise ModelFailed("the model's answer is not finite")
+        raise errors.ModelFailed("the model's answer is not finite")
     if described.space != FEATURES and not _is_one(np.sqrt(squares)):
-        raise ModelFailed("the model's answer is not of unit length")
+        raise errors.ModelFailed("the model's answer is not of unit length")
     if (categories is not None) != bool(described.categories):
-        raise ModelFailed("the model's answer has no categories, or some that it does not name")
+        raise errors.ModelFailed(
+            "the model's answer has no categories, or some that it does not name"
+        )
     if categories is not None:
         if categories.shape != (count, described.categories + 1):
-            raise ModelFailed("the model's answer has other categories than it says")
+            raise errors.ModelFailed("the model's answer has other categories than it says")
         if not ((categories >= 0).all() and _is_one(categories.sum(axis=1))):
-            raise ModelFailed("the chances of the categories do not sum to one")
+            raise errors.ModelFailed("the chances of the categories do not sum to one")
 
 
 def _is_one(values: Vectors) -> bool:

@@ -16,7 +16,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge
 
 from embedder.domain.errors import EmbedderUnavailable, ModelSilent, ProcessLost
-from embedder.domain.models import Description, Inferred, Tensors
+from embedder.domain.models import Inferred, Tensors
 from embedder.ports import Inference, ModelServer
 from embedder.serving.model import ServedModel
 from servicekit import deadlines
@@ -43,7 +43,7 @@ LAST_BACKOFF: Final = 60.0
 """Seconds after a first and after a further attempt in vain."""
 LOOK_SECONDS: Final = 5.0
 """Longer no look waits for one model: Triton's Python backend may wait for a process that is gone
-until its watchdog sees that (deploy/triton/README.md)."""
+until its watchdog sees that (docs/research/triton.md)."""
 
 UP: Final = Gauge("sightline_triton_server_up", "Whether Triton itself answered the last look.")
 RETRIES: Final = Counter(
@@ -72,23 +72,14 @@ class Retrying:
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`trouble` is called when the model was found to be gone, or a process of it."""
+        self.model, self.describe = inference.model, inference.describe
         self._inference = inference
         self._trouble = trouble
         self._clock = clock
         self._pause = pause
         self._answered_at = -math.inf
 
-    @property
-    def model(self) -> str:
-        """The model's name."""
-        return self._inference.model
-
-    async def describe(self) -> Description:
-        """See ports.Inference."""
-        return await self._inference.describe()
-
     async def infer(self, inputs: Tensors) -> Inferred:
-        """See ports.Inference."""
         for pause in PAUSES:
             try:
                 return await self._try(inputs)

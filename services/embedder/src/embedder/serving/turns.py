@@ -5,7 +5,7 @@ import heapq
 import itertools
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -160,12 +160,8 @@ class Queues:
 
     def __init__(self, most: int, ahead: int = AHEAD) -> None:
         """As of Queue, for each."""
-        self._most = most
-        self._ahead = ahead
-        self._queues: dict[str, Queue] = {}
+        self._queues = defaultdict[str, Queue](lambda: Queue(most, ahead))
 
     def of(self, model: str) -> Queue:
         """Return the queue of a model by its name."""
-        if model not in self._queues:
-            self._queues[model] = Queue(self._most, self._ahead)
         return self._queues[model]

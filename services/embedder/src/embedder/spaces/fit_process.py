@@ -69,7 +69,7 @@ def manifest(work: Path, order: Order, described: Description) -> Manifest:
         preprocessing=words(described.recipe),
         licence=described.licence,
         shopper_views=order.shopper_views,
-        catalogue_views=order.catalogue_views,
+        catalogue_views=order.catalog_views,
         categories=result.categories,
         takes_texts=result.takes_texts,
         evaluation=result.evaluation,

@@ -17,16 +17,7 @@ import numpy as np
 
 from embedder.adapters.feature_folder import FeatureFolder, forget
 from embedder.adapters.space_store import SpaceStore
-from embedder.domain.errors import (
-    EmbedderUnavailable,
-    FitInProgress,
-    FitInvalid,
-    FitUnavailable,
-    PhotoTooLarge,
-    PhotoUndecodable,
-    QueueFull,
-    SpaceUnavailable,
-)
+from embedder.domain import errors
 from embedder.domain.fits import FitPhoto, FitSettings, Progress, SentenceVectors
 from embedder.domain.items import MAX_TEXT
 from embedder.domain.photos import Pixels
@@ -48,7 +39,7 @@ VIEWS: Final = 4
 TEXTS: Final = 64
 """Titles in one call."""
 SHOPPER_VIEWS: Final = 1
-CATALOGUE_VIEWS: Final = 4
+CATALOG_VIEWS: Final = 4
 """Views where nobody says how many: a shopper waits, an import does not."""
 PATIENCE_SECONDS: Final = 60.0
 """How long a fit waits for Triton before it ends; what it computed is kept."""
@@ -121,15 +112,15 @@ class Learner:
         EmbedderUnavailable when Triton is gone for long.
         """
         if self._store is None or self._backbones is None:
-            raise FitUnavailable("EMBEDDER_SPACES and EMBEDDER_BACKBONES name no folders")
+            raise errors.FitUnavailable("EMBEDDER_SPACES and EMBEDDER_BACKBONES name no folders")
         if lacking := process.lacking():  # said before hours of features, not after
-            raise FitUnavailable(
+            raise errors.FitUnavailable(
                 f"the embedder has no {' and no '.join(lacking)}: "
                 "install sightline-embedder with the extra `fit`"
             )
         folder = self._folder(self._backbones, settings.backbone or self._default)
         if self._busy:
-            raise FitInProgress
+            raise errors.FitInProgress
         self._busy = True
         work = await asyncio.to_thread(self._begin, self._store)
         try:
@@ -147,7 +138,9 @@ class Learner:
             there = sorted(
                 path.name.removesuffix("_features") for path in backbones.glob("*_features")
             )
-            raise FitInvalid(f"there is no such backbone; there are: {', '.join(there) or 'none'}")
+            raise errors.FitInvalid(
+                f"there is no such backbone; there are: {', '.join(there) or 'none'}"
+            )
         return folder
 
     @staticmethod
@@ -158,7 +151,9 @@ class Learner:
             forget(store.features)
             return store.work()
         except OSError as error:
-            raise FitUnavailable(f"EMBEDDER_SPACES can't be written: {error.strerror}") from error
+            raise errors.FitUnavailable(
+                f"EMBEDDER_SPACES can't be written: {error.strerror}"
+            ) from error
 
     async def _fit(
         self,
@@ -196,7 +191,7 @@ class Learner:
             text_version=text_version,
             create_time=time.time(),
             shopper_views=SHOPPER_VIEWS,
-            catalogue_views=CATALOGUE_VIEWS,
+            catalog_views=CATALOG_VIEWS,
             proof=tuple(collected.proof),
             rows=tuple(collected.rows),
         )
@@ -249,7 +244,7 @@ class Learner:
                 )
                 await asyncio.to_thread(folder.keep, name, features)
                 shown = pixels if asked else shown
-        except (PhotoUndecodable, PhotoTooLarge):
+        except (errors.PhotoUndecodable, errors.PhotoTooLarge):
             return False, None
         return True, shown
 
@@ -260,7 +255,7 @@ class Learner:
         while True:
             try:
                 return await call()
-            except (EmbedderUnavailable, QueueFull):
+            except (errors.EmbedderUnavailable, errors.QueueFull):
                 if time.monotonic() + wait > end:
                     raise
                 await asyncio.sleep(wait)
@@ -276,12 +271,12 @@ class Learner:
                 some = titles[start : start + TEXTS]
                 read = functools.partial(self._sources.sentences, some, catalog_id)
                 found.append(await self._patiently(read))
-        except SpaceUnavailable:
+        except errors.SpaceUnavailable:
             return ""
         if not found:
             return ""
         if len({each.version for each in found}) > 1:
-            raise EmbedderUnavailable("the text model was replaced during the fit")
+            raise errors.EmbedderUnavailable("the text model was replaced during the fit")
         vectors = np.concatenate([each.vectors for each in found])
         await asyncio.to_thread(np.save, work / process.SENTENCES, vectors, allow_pickle=False)
         return found[0].version
@@ -302,7 +297,7 @@ def _check(collected: _Collected) -> None:
     """Raise FitInvalid unless there may be something to learn from."""
     photos, products = len(collected.rows), len({row.product for row in collected.rows})
     if photos < FEWEST_PHOTOS or products < 2:
-        raise FitInvalid(
+        raise errors.FitInvalid(
             f"{photos} photos of {products} products can be read, {collected.skipped} can't; "
             f"wanted are at least {FEWEST_PHOTOS} of at least 2 products, better hundreds, of "
             "products that have several"

@@ -26,7 +26,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Tells of the spaces of a catalog."""
+    """Lists the spaces of a catalog."""
 
     spaces: Spaces
     record: Record

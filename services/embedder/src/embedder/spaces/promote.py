@@ -15,14 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedder.adapters.space_store import SpaceStore
-from embedder.domain.errors import (
-    EmbedderUnavailable,
-    FitUnavailable,
-    ModelFailed,
-    ModelNotReady,
-    ModelSilent,
-    PromotionRefused,
-)
+from embedder.domain import errors
 from embedder.domain.fitted import Verdict
 from embedder.domain.manifest import Manifest, ServingState, SpaceDamaged
 from embedder.fitting import process
@@ -71,7 +64,7 @@ class Promotion:
             evaluation = found.evaluation
             better = evaluation.verdict is Verdict.BETTER
             if not (better or force):
-                raise PromotionRefused(evaluation.verdict, evaluation.text)
+                raise errors.PromotionRefused(evaluation.verdict, evaluation.text)
             try:
                 await self._introduce(store, found, standing)
             except BaseException:
@@ -100,7 +93,7 @@ class Promotion:
 
     def _needed(self) -> SpaceStore:
         if self._store is None:
-            raise FitUnavailable("EMBEDDER_SPACES names no folder")
+            raise errors.FitUnavailable("EMBEDDER_SPACES names no folder")
         return self._store
 
     async def _introduce(self, store: SpaceStore, found: Manifest, standing: ServingState) -> None:
@@ -113,22 +106,22 @@ class Promotion:
             for name in found.models:
                 await self._prove(store.folder(name, ServingState.SERVING))
         except SpaceDamaged as error:
-            raise ModelNotReady(
+            raise errors.ModelNotReady(
                 f"the space's files are not as they were fitted: {error}"
             ) from error
-        except ModelFailed as error:
-            raise ModelNotReady(f"Triton can't run the space: {error}") from error
+        except errors.ModelFailed as error:
+            raise errors.ModelNotReady(f"Triton can't run the space: {error}") from error
         except OSError as error:
-            raise ModelNotReady(f"the space can't be copied: {error.strerror}") from error
+            raise errors.ModelNotReady(f"the space can't be copied: {error.strerror}") from error
 
     async def _load(self, name: str) -> None:
         """Have a model loaded, and try again what may help. Raises as ModelControl does."""
         for pause in LOAD_PAUSES:
             try:
                 return await self._control.load(name)
-            except ModelSilent:
+            except errors.ModelSilent:
                 raise
-            except EmbedderUnavailable as error:
+            except errors.EmbedderUnavailable as error:
                 log.warning("triton_load_tried_again", model=name, reason=error.reason)
             await self._pause(pause)
         return await self._control.load(name)
@@ -141,10 +134,12 @@ class Promotion:
         for rows in _slices(len(wanted), described.max_batch):
             answer = await inference.infer({name: each[rows] for name, each in inputs.items()})
             if answer.vectors.shape != wanted[rows].shape:
-                raise ModelNotReady(f"{folder.name} gives vectors of another form than was fitted")
+                raise errors.ModelNotReady(
+                    f"{folder.name} gives vectors of another form than was fitted"
+                )
             cosines = (answer.vectors * wanted[rows]).sum(axis=1)
             if not (cosines >= ALIKE).all():
-                raise ModelNotReady(
+                raise errors.ModelNotReady(
                     f"{folder.name} gives other vectors in Triton than were fitted "
                     f"(cosine {cosines.min():.5f}, wanted {ALIKE})"
                 )

@@ -10,7 +10,7 @@ from embedder.domain.errors import ModelNotReady
 from embedder.domain.fits import SentenceVectors
 from embedder.domain.fitted import Floats
 from embedder.domain.items import Embedding, Item, Priority
-from embedder.domain.models import VISUAL, Description
+from embedder.domain.models import VISUAL
 from embedder.domain.photos import Look, Pixels
 from embedder.domain.recipes import Recipe
 from embedder.embedding.embed import Embedder
@@ -92,7 +92,6 @@ class ModelSources:
         return self._source(await self._embedder.spaces.route(VISUAL, "", catalog_id), 1)
 
     async def sentences(self, texts: Sequence[str], catalog_id: str) -> SentenceVectors:
-        """See Sources."""
         items = [Item(text=text) for text in texts]
         outcomes = await self._embedder.embed(items, catalog_id, Priority.BULK, Stages(), None)
         found = [each for each in outcomes if isinstance(each, Embedding)]
@@ -113,17 +112,12 @@ class PhotoSource:
         recipe = route.described.recipe
         if not isinstance(recipe, Recipe):
             raise ModelNotReady(f"{route.described.model} takes no photos")
+        self.description = route.described
         self._route, self._recipe = route, recipe
         self._intake = intake
         self._look = Look(views=views)
 
-    @property
-    def description(self) -> Description:
-        """See Source."""
-        return self._route.described
-
     async def features(self, photo: bytes) -> tuple[Floats, Pixels]:
-        """See Source."""
         self._intake.check(photo)
         with asking(Priority.BULK):
             seen = await self._intake.see(photo, self._recipe, self._look, Stages())

@@ -6,11 +6,13 @@ installation (`iss`, `aud`), and to expire (`exp`).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jwt
 
 from servicekit.access import Caller, Role
+from servicekit.reloaded import Reloaded, Unreadable
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
 """None that checks with the key that signs: whoever has a public key could sign."""
@@ -78,3 +80,15 @@ def _words(claim: object) -> frozenset[str]:
         if isinstance(claim, list)
         else frozenset()
     )
+
+
+def public_keys(path: Path) -> Reloaded[jwt.PyJWKSet]:
+    """The keys in a JWKS file. Raises Unreadable."""
+    return Reloaded(lambda: [path], lambda: _read(path))
+
+
+def _read(path: Path) -> jwt.PyJWKSet:
+    try:
+        return jwt.PyJWKSet.from_json(path.read_text("utf-8"))
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, jwt.PyJWTError) as error:
+        raise Unreadable(f"{path}: no key set: {error!r}") from None

@@ -34,17 +34,17 @@ def apart(work: Callable[P, T]) -> Callable[P, Awaitable[T]]:
         try:
             return await asyncio.to_thread(work, *args, **kwargs)
         except ImportError as error:
-            raise ExportUnwritable("the worker lacks pyarrow, of its extra `export`") from error
+            why = "the worker lacks pyarrow, of its extra `export`"
+            raise ExportUnwritable(f"the export can't be written: {why}") from error
         except OSError as error:
-            raise ExportUnwritable(error.strerror or "the store does not answer") from error
+            why = error.strerror or "the store does not answer"
+            raise ExportUnwritable(f"the export can't be written: {why}") from error
 
     return done
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A whole file."""
-
     name: str
     row_count: int
     byte_count: int
@@ -52,14 +52,11 @@ class Part:
 
 
 class ExportStore:
-    """All exports."""
-
     def __init__(self, url: str) -> None:
         """`url` is a folder or any URL that fsspec knows, such as s3://bucket/exports."""
         self._files, self._root = fsspec.core.url_to_fs(url)
 
     def folder(self, catalog_id: str, job_id: str) -> "ExportFolder":
-        """The folder of one export."""
         return ExportFolder(self._files, f"{self._root}/{catalog_id}/{job_id}")
 
 
@@ -167,7 +164,6 @@ class ExportFile:
 
     @apart
     def abort(self) -> None:
-        """Forget it."""
         with contextlib.suppress(OSError):  # or it would write its end when it is collected
             self._writer.close()
         self._folder.forget(self._file)

@@ -73,7 +73,8 @@ class ModelStore:
             for name, blob in (*blobs.items(), (MANIFEST, manifest)):
                 self._put(posixpath.join(folder, name), blob)
         except OSError as error:
-            raise StoreUnwritable(error.strerror or "the store does not answer") from error
+            why = error.strerror or "the store does not answer"
+            raise StoreUnwritable(f"the model can't be written: {why}") from error
         return hashlib.sha256(manifest).hexdigest()
 
     def read(self, catalog_id: str, version: str, manifest_sha256: str) -> Model:

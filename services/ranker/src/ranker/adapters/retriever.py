@@ -139,12 +139,10 @@ class CollaborativeIndex:
         return True
 
     async def activate(self, catalog_id: str, name: str) -> None:
-        """Make it the active one."""
         request = index_service_pb2.ActivateGenerationRequest(catalog_id=catalog_id, name=name)
         await answered(self._index.ActivateGeneration(request, timeout=CALL_SECONDS))
 
     async def drop(self, catalog_id: str, name: str) -> None:
-        """Take it out of service."""
         request = index_service_pb2.DropGenerationRequest(catalog_id=catalog_id, name=name)
         await answered(self._index.DropGeneration(request, timeout=CALL_SECONDS))
 

@@ -1,5 +1,6 @@
-"""NumPy arrays by their types, and sparse rows."""
+"""NumPy arrays by their types, sparse rows, and tables of columns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -27,6 +28,15 @@ class Neighbours:
     """(neighbours of all,) rows of products"""
     weights: Floats
     """(neighbours of all,) how much the product speaks for each; 0 is left out"""
+
+
+def indicators(named: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], Ints, Ints]:
+    """Rows of names, each once a row, as those of a sparse matrix (CSR) of ones: the names of its
+    columns, sorted; where each row starts; and the columns of each row's names, rising."""
+    names = tuple(sorted({name for row in named for name in row}))
+    columns = {name: column for column, name in enumerate(names)}
+    places = [place for row in named for place in sorted(columns[name] for name in row)]
+    return names, np.cumsum([0, *map(len, named)]), np.array(places, np.int64)
 
 
 Table = TypeVar("Table", bound=Any)

@@ -26,12 +26,7 @@ ServiceError
 KeyUnusable                 never on the wire: the service does not start
 """
 
-from servicekit.errors import (
-    Aborted,
-    AlreadyExists,
-    FailedPrecondition,
-    NotFound,
-)
+from servicekit.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound
 from servicekit.requests import FieldsInvalid
 
 
@@ -44,8 +39,6 @@ class EventTimeInvalid(FieldsInvalid, reason="EVENT_TIME_INVALID"):
 
 
 class EventConflict(AlreadyExists, reason="EVENT_CONFLICT"):
-    """An event of this id is stored with other content."""
-
     message = "another event has this event_id: an event can't be changed"
 
 
@@ -56,8 +49,6 @@ class ModelNotFound(NotFound, reason="MODEL_NOT_FOUND"):
 
 
 class EvaluationMissing(NotFound, reason="EVALUATION_NOT_FOUND"):
-    """The model was not evaluated."""
-
     message = "this model was not evaluated yet"
 
 
@@ -82,8 +73,6 @@ class PromotionConflict(Aborted, reason="PROMOTION_CONFLICT"):
 
 
 class ConsentRequired(FailedPrecondition, reason="CONSENT_REQUIRED"):
-    """Attributes of a shopper came without their consent."""
-
     message = "attributes are stored only with the shopper's consent: say so in `consent`"
 
 
@@ -113,18 +102,12 @@ class BaseUnusable(FailedPrecondition, reason="TRAINING_BASE_UNUSABLE"):
     """An incremental training has no model to begin from."""
 
 
-class StoreUnwritable(FailedPrecondition):
+class StoreUnwritable(FailedPrecondition, reason="MODEL_STORE_UNWRITABLE"):
     """A model can't be written where models are kept."""
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(f"the model can't be written: {problem}", reason="MODEL_STORE_UNWRITABLE")
 
-
-class ExportUnwritable(FailedPrecondition):
+class ExportUnwritable(FailedPrecondition, reason="EXPORT_UNWRITABLE"):
     """Events can't be written where exports are kept."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(f"the export can't be written: {problem}", reason="EXPORT_UNWRITABLE")
 
 
 class Interrupted(Exception):

@@ -33,7 +33,7 @@ class AnswerLog:
     product_ids: Sequence[str]
     raw_scores: Doubles
     parts: Mapping[str, Doubles]
-    """Addends of the raw scores."""
+    """Contributions of the raw scores."""
     propensities: Doubles
     """The chances that products stood at their places; 0 = not known."""
     outcomes: Mapping[str, Outcome]
@@ -82,7 +82,6 @@ class Feedback:
 
     @property
     def impressions(self) -> "Feedback":
-        """Only what was shown."""
         return self.part(self.shown)
 
 

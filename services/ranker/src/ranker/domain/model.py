@@ -183,6 +183,11 @@ class ModelRecord:
     pruned_micros: int | None = None
     """When its files were deleted; None = they are there."""
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What its files are read by."""
+        return self.catalog_id, self.version, self.manifest_sha256
+
 
 ROBOTS_METRIC = "robots"
 """Of a model: how many of its shoppers were taken for robots; left out where nobody was."""

@@ -90,8 +90,6 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """The counts of a period."""
-
     tallies: tuple[Tally, ...]
     """By model version, scene and arm, sorted."""
     joined: Joined
@@ -194,8 +192,6 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What people did in a window."""
-
     types: Mapping[tuple[int, str], int]
     """Events by day since 1970 and type."""
     shoppers: int

@@ -77,27 +77,20 @@ RANGES: Mapping[str, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The parameters of a training."""
+    """The parameters of a training: the settings RANKER_TRAIN_…, which settings.py describes."""
 
     loss: Loss = Loss.WARP
     dimension: int = 30
     epochs: int = 20
     max_sampled: int = 50
-    """WARP: products tried to find one that is ranked wrongly."""
     learning_rate: float = 0.05
     item_alpha: float = 0.0
-    """L2 penalty on features of products."""
     user_alpha: float = 0.0
-    """L2 penalty on features of shoppers."""
     threads: int = 1
-    """1 = the same data and seed give the same model bit for bit."""
     seed: int = 0
     attribute_keys: tuple[str, ...] = ("country", "grape")
-    """Text attributes of products that become features."""
     user_ids: bool = True
-    """Whether a shopper has a feature of their own, beside those of their given attributes."""
     style_dimension: int = 32
-    """Length of the visual style (PCA of the products' photo vectors); 0 = none."""
     style_scale: float = 0.1
     """By what the style is multiplied as a feature: AUC of cold films .736 at .1, .729 at .3."""
     shared_scale: float = 0.2
@@ -105,17 +98,11 @@ class Recipe:
     At 1 they make products too alike for a session: see docs/research/quality.md."""
     item_item: ItemItem = ItemItem.TRANSITION
     transition_penalty: float = 1600.0
-    """TRANSITION's λ."""
     ease_penalty: float = 350.0
-    """EASE's λ."""
     neighbours: int = 200
-    """Most that a product keeps of those that go with it."""
     together_support: int = 3
-    """Least baskets that two products must share to count as bought together."""
     blend: Blend = field(default_factory=Blend)
-    """How much each part counts."""
     signals: Signals = field(default_factory=Signals)
-    """How events are read."""
 
     def json(self) -> dict[str, Any]:
         """For a manifest; `recipe_of` reads it back."""

@@ -1,11 +1,8 @@
-"""What an evaluation found, as plain values that go to JSON and back."""
+"""What an evaluation found, as plain values that go to JSON. Their fields are those of the messages
+of evaluation.proto, which says what each means."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
-
-from pydantic import TypeAdapter
 
 from ranker.domain.model import Verdict
 
@@ -29,11 +26,8 @@ class ProductionAs(StrEnum):
     """How the model in production was compared."""
 
     NONE = "NONE"
-    """None serves."""
     ARTIFACT = "ARTIFACT"
-    """As it serves: all that it learned from is older than the split."""
     REFITTED = "REFITTED"
-    """Its recipe, learned anew from the candidate's events: as it serves it knows the answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +37,8 @@ class Figure:
     name: str
     value: float
     low: float | None
-    """End of the interval; None = of all lists together, which have none."""
     high: float | None
     sample_count: int
-    """Shoppers it rests on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +46,7 @@ class Slice:
     """The figures of one kind of shoppers or products."""
 
     name: str
-    """"regulars", "new_shoppers" or "new_items"."""
     figures: tuple[Figure, ...]
-    """Empty = there was nobody to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +54,9 @@ class Exposure:
     """How much of the places a brand gets."""
 
     brand: str
-    """Empty = products without one, or of all other brands."""
     places: float
-    """Share of the places in the first ten, 0 to 1."""
     products: float
-    """Share of the catalog's products."""
     interests: float
-    """Share of what shoppers wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +67,6 @@ class System:
     kind: Kind
     slices: tuple[Slice, ...]
     exposures: tuple[Exposure, ...]
-    """The brands that get most places, then all others as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +76,12 @@ class Comparison:
     against: str
     metric: str
     difference: float
-    """Candidate less the other."""
     low: float
     high: float
     smallest_effect: float | None
-    """The smallest true difference that these shoppers would show four times in five; None = there
-    are fewer than two."""
     margin: float
-    """How much less than the other still counts as no worse; 0 = it has to be better."""
     verdict: Verdict
     decides: bool
-    """Whether the verdict on the model rests on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +90,11 @@ class Trial:
 
     protocol: Protocol
     share: float
-    """Of the events that were held out."""
     moment_micros: int | None
-    """Where time was cut; None = for each shopper elsewhere."""
     events_before: int
     events_after: int
     product_count: int
     systems: tuple[System, ...]
-    """The candidate first, then production if there is one, then the baselines."""
     comparisons: tuple[Comparison, ...]
 
 
@@ -127,25 +104,8 @@ class Report:
 
     verdict: Verdict
     summary: str
-    """Why, in sentences."""
     trials: tuple[Trial, ...]
-    """The one that decides first."""
     production: str
-    """Version of the model in production; empty = none."""
     production_as: ProductionAs
     shopper_count: int
-    """Shoppers the verdict rests on."""
     evaluated_micros: int
-    """When, microseconds since 1970 (UTC)."""
-
-    def json(self) -> dict[str, Any]:
-        """For `json.dumps`."""
-        return asdict(self)
-
-
-_REPORT = TypeAdapter(Report)
-
-
-def report_of(content: Mapping[str, Any]) -> Report:
-    """What `json` made, read back; ValueError when it is not that."""
-    return _REPORT.validate_python(content)

@@ -44,33 +44,24 @@ INTEREST = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """How events are read: the settings RANKER_SIGNAL_…"""
+    """How events are read: the settings RANKER_SIGNAL_…, which settings.py describes."""
 
     view: float = 0.3
-    """Chance that a VIEW means a liking, 0 to 1; the next three likewise."""
     click: float = 0.4
     add_to_cart: float = 0.8
     purchase: float = 0.95
-    """Below 1, so that buying again still says more."""
     liked_rating: float = 3.0
-    """Stars, 0 to 5, from which a rating speaks for a product. Chosen on validation; see
-    docs/research/profiles.md."""
+    """Chosen on validation; see docs/research/profiles.md."""
     rating_power: float = 1.0
-    """How much less four stars say than five: (4/5)^power; 0 = the same."""
     half_life_days: float = 365.0
-    """After how many days an event counts half; 0 = events do not age."""
     session_gap_minutes: float = 30.0
-    """After how long without an event the next one begins another visit, where callers do not name
-    visits."""
     robot_events_a_day: int = 2000
-    """Events of one shopper on one day (UTC) beyond which they are taken for a robot. Of the 943
-    people of MovieLens-100k the busiest had 737 on a day, nobody over 30 in a minute."""
+    """Of the 943 people of MovieLens-100k the busiest had 737 on a day, nobody over 30 in a
+    minute."""
     robot_products_a_day: int = 1000
-    """The same for different products."""
     robot_views_a_minute: int = 60
-    """The same for VIEW and CLICK within any 60 seconds; ratings and orders come by the dozen."""
+    """Of VIEW and CLICK alone: ratings and orders come by the dozen."""
     robot_weight: float = 3.0
-    """What a robot's interests add up to at most: as much as so many likings that are certain."""
 
     @property
     def weights(self) -> dict[EventType, float]:
@@ -146,9 +137,9 @@ def interests(log: Log, signals: Signals = DEFAULTS, now: int | None = None) -> 
     counted = (weight > 0) & (np.arange(len(log)) > low[pair])
     last = newest(counted)
     aged = weight[counted] * _ages(log.time[counted], log, signals, now)
-    with np.errstate(divide="ignore"):  # what is certain has no doubt left: log 0
-        doubt = np.bincount(pair[counted], np.log1p(-aged), minlength=len(pairs))
-    strength = -np.expm1(doubt)
+    with np.errstate(divide="ignore"):  # what is certain: log 0
+        unsure = np.bincount(pair[counted], np.log1p(-aged), minlength=len(pairs))
+    strength = -np.expm1(unsure)
     liked = ~hidden & (last >= 0) & (strength > 0)
     actor, item = np.divmod(pairs, max(len(log.items), 1))
     flagged = robots(log, signals)

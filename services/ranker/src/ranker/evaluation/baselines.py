@@ -189,7 +189,6 @@ def sequential_rules(training: Histories, item_count: int) -> ItemToItem:
 
 
 def fit_all(training: Histories, item_count: int) -> tuple[Scorer, ...]:
-    """All baselines, popularity first."""
     made: tuple[Scorer | None, ...] = (
         popularity(training, item_count),
         item_knn(training, item_count),

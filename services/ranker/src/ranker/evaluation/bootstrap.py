@@ -29,7 +29,7 @@ class Intervals:
     high: Doubles
 
 
-def intervals(columns: Doubles, *, seed: int = 0, confidence: float = CONFIDENCE) -> Intervals:
+def intervals(columns: Doubles, *, seed: int = 0) -> Intervals:
     """BCa intervals of the means of `columns`, (shoppers, columns), at least one shopper."""
     means = columns.mean(axis=0)
     draws = _resampled(columns, seed)
@@ -40,17 +40,17 @@ def intervals(columns: Doubles, *, seed: int = 0, confidence: float = CONFIDENCE
     below = (draws < means).mean(axis=0) + (draws == means).mean(axis=0) / 2
     low, high = means.copy(), means.copy()
     for place in np.flatnonzero(spread > 0):
-        ends = _places(below[place], acceleration[place], confidence)
+        ends = _places(below[place], acceleration[place])
         low[place], high[place] = np.quantile(draws[:, place], ends)
     return Intervals(means, low, high)
 
 
-def smallest_effect(differences: Doubles, *, confidence: float = CONFIDENCE) -> float:
+def smallest_effect(differences: Doubles) -> float:
     """The smallest true mean that these paired differences, (shoppers,), would show four times in
     five: (z_{1−α/2} + z_{.8}) · s / √n. Infinite for fewer than two shoppers."""
     if len(differences) < 2:
         return float("inf")
-    z = _NORMAL.inv_cdf(0.5 + confidence / 2) + _NORMAL.inv_cdf(POWER)
+    z = _NORMAL.inv_cdf(0.5 + CONFIDENCE / 2) + _NORMAL.inv_cdf(POWER)
     return float(z * differences.std(ddof=1) / np.sqrt(len(differences)))
 
 
@@ -68,7 +68,7 @@ def _resampled(columns: Doubles, seed: int) -> Doubles:
     return np.concatenate(made)
 
 
-def _places(below: float, acceleration: float, confidence: float) -> tuple[float, float]:
+def _places(below: float, acceleration: float) -> tuple[float, float]:
     """Which quantiles of the draws are the interval's ends."""
     edge = 1 / (2 * REPLICATES)  # all draws on one side would be an infinite correction
     bias = _NORMAL.inv_cdf(min(max(below, edge), 1 - edge))
@@ -77,4 +77,4 @@ def _places(below: float, acceleration: float, confidence: float) -> tuple[float
         z = bias + _NORMAL.inv_cdf(probability)
         return _NORMAL.cdf(bias + z / (1 - acceleration * z))
 
-    return place(0.5 - confidence / 2), place(0.5 + confidence / 2)
+    return place(0.5 - CONFIDENCE / 2), place(0.5 + CONFIDENCE / 2)

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.arrays import Doubles, Ints, indicators
 from ranker.domain.errors import DataInsufficient
-from ranker.domain.features import ID_KIND, Product, feature_names
+from ranker.domain.features import Product, feature_names
 from ranker.domain.log import Log
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
@@ -59,8 +60,6 @@ class Production:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to measure."""
-
     protocols: tuple[Protocol, ...] = (Protocol.GLOBAL, Protocol.PER_USER_TAIL)
     """The first one decides."""
     share: float = 0.2
@@ -234,19 +233,10 @@ class _Bench:
 
 def features_of(products: Sequence[Product], attribute_keys: Sequence[str]) -> sp.csr_matrix:
     """(products, features) rows of length 1: what products share, but not their own ids."""
-    named = [
-        [
-            name
-            for name in feature_names(product, attribute_keys)
-            if not name.startswith(f"{ID_KIND}=")
-        ]
-        for product in products
-    ]
-    columns = {name: place for place, name in enumerate(sorted({x for one in named for x in one}))}
-    values = [1 / np.sqrt(len(names)) for names in named for _ in names]
-    places = [columns[name] for names in named for name in names]
-    starts = np.cumsum([0, *map(len, named)])
-    return sp.csr_matrix((values, places, starts), (len(products), max(len(columns), 1)))
+    named = [feature_names(product, attribute_keys)[1:] for product in products]
+    names, starts, places = indicators(named)
+    values = [1 / np.sqrt(len(row)) for row in named for _ in row]
+    return sp.csr_matrix((values, places, starts), (len(products), max(len(names), 1)))
 
 
 def _figures(
@@ -271,13 +261,9 @@ def _bounded(asked: Tasks, items: int, seed: int) -> Tasks:
         rows = np.sort(generator.choice(len(task.known), most, replace=False))
         return Task(task.known.take(rows), task.wanted.take(rows), task.candidates)
 
-    return replace(
-        asked,
-        regulars=some(asked.regulars),
-        newcomers=some(asked.newcomers),
-        new_items=some(asked.new_items),
-        ongoing=some(asked.ongoing),
-    )
+    kinds = ("regulars", "newcomers", "new_items", "ongoing")
+    fewer: dict[str, Any] = {kind: some(getattr(asked, kind)) for kind in kinds}
+    return replace(asked, **fewer)
 
 
 def _shopper_count(trial: Trial) -> int:

@@ -122,10 +122,8 @@ def tasks(made: Split, items: Sequence[str], signals: Signals = DEFAULTS) -> Tas
 
 
 def _asked(made: Split, task: Task) -> Task:
-    """The task, asked for when time was cut."""
     return replace(task, known=replace(task.known, asked_micros=made.moment_micros))
 
 
 def _paired(known: Histories, wanted: Histories) -> tuple[Histories, Histories]:
-    """Both, of those whom both have."""
     return known.where_actor(set(wanted.actors)), wanted.where_actor(set(known.actors))

@@ -97,7 +97,7 @@ def _sentence(one: Comparison) -> str:
     outcome = {
         Verdict.PASSED: "shown",
         Verdict.FAILED: "refuted",
-        Verdict.INCONCLUSIVE: "neither shown nor refuted",
+        Verdict.INCONCLUSIVE: "inconclusive",
     }[one.verdict]
     known = (
         "."

@@ -5,7 +5,6 @@ What is deleted is no longer there, so that killed or run twice it goes on where
 """
 
 import asyncio
-import contextlib
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,6 @@ from dataclasses import dataclass
 from prometheus_client import Counter
 
 from ranker.domain.events import DAY_MICROS, EventType
-from servicekit import telemetry
-from servicekit.errors import ServiceError
 
 BATCH = 1000
 """Events a transaction: some hundredths of a second, for which a writer may have to wait."""
@@ -50,17 +47,6 @@ class Sweeper:
     expire_answers: Callable[[int, int], Awaitable[int]]
     """(now, most) deletes records of answers that expired by now; how many."""
     now_micros: Callable[[], int]
-
-    async def work(self, every_seconds: float, stop: asyncio.Event) -> None:
-        """Sweep at once and then `every_seconds`, until `stop` is set. A store that is away or
-        busy is logged, and tried again the next time."""
-        while not stop.is_set():
-            try:
-                await self.sweep(stop)
-            except ServiceError as error:
-                telemetry.get_logger().warning("nothing swept", reason=error.reason)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), every_seconds)
 
     async def sweep(self, stop: asyncio.Event) -> None:
         """Delete all that is too old by now."""

@@ -58,9 +58,7 @@ async def blends(
         if version:  # without a model popularity alone is the ranker's
             try:
                 model = await registry.get(catalog_id, version)
-                manifest = await asyncio.to_thread(
-                    store.manifest, catalog_id, version, model.manifest_sha256
-                )
+                manifest = await asyncio.to_thread(store.manifest, *model.key)
             except (ModelNotFound, ModelCorrupt):
                 continue
             weights = manifest.get("blend") or DEFAULT_BLEND

@@ -33,8 +33,6 @@ FLOOR = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class ClickModel:
-    """What was learned of clicks."""
-
     intercept: float
     weights: Doubles
     """(parts,) at least 0"""
@@ -51,7 +49,6 @@ class ClickModel:
         return found
 
     def chance(self, parts: Doubles, place: Ints) -> Doubles:
-        """(rows,) the chance of a click."""
         return self.looked_at(place) * self.attraction(parts)
 
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.online import Z95
 
 CLIP = 20.0
 """Largest weight. What is cut off biases towards 0; `clipped_share` says how much it concerns."""
@@ -34,7 +35,6 @@ LEAST_REWARDS = 10
 """Least rewards of rows that count: with fewer an interval is a guess."""
 LEAST_SUPPORT = 0.5
 """Least share of what the policy shows that was shown with some chance."""
-Z95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)

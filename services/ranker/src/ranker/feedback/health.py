@@ -183,10 +183,8 @@ _HEALTH = TypeAdapter(Health)
 
 
 def to_json(health: Health) -> str:
-    """For the record."""
     return json.dumps(asdict(health), separators=(",", ":"))
 
 
 def from_json(text: str) -> Health:
-    """What `to_json` was given."""
     return _HEALTH.validate_python(json.loads(text))

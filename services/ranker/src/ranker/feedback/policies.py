@@ -25,8 +25,6 @@ which leaves DR what IPS is."""
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy and what is known of it."""
-
     name: str
     estimates: Estimates
 

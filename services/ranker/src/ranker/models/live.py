@@ -37,7 +37,7 @@ LoadModel = Callable[[str, str, str], Model]
 
 class LiveModels:
     """The models that serve now: one a catalog, and where the index is searched for its products,
-    the one before it, as long as no third one is promoted."""
+    the one before it, as long as no third one is promoted. See ports.Models."""
 
     def __init__(
         self,
@@ -58,15 +58,12 @@ class LiveModels:
         self._refreshing = asyncio.Lock()
 
     def serving(self, catalog_id: str) -> Model | None:
-        """The catalog's model; None = none is promoted, or none could be loaded."""
         return self._serving.get(catalog_id)
 
     def refused(self, catalog_id: str) -> bool:
-        """Whether a model is promoted that can't be loaded."""
         return catalog_id in self._refused
 
     def former(self, catalog_id: str) -> Model | None:
-        """The one that served before it; None = there is none, or it is not needed."""
         return self._former.get(catalog_id)
 
     async def refresh(self) -> None:
@@ -131,8 +128,7 @@ class LiveModels:
             return None
 
     async def _loaded(self, record: ModelRecord) -> Model:
-        key = (record.catalog_id, record.version, record.manifest_sha256)
-        return await asyncio.to_thread(self._load, *key)
+        return await asyncio.to_thread(self._load, *record.key)
 
     async def start(self) -> None:
         """Look once, then keep looking until `stop`. A failed look is logged and repeated."""
@@ -140,7 +136,6 @@ class LiveModels:
         self._task = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
-        """End the watch."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -57,11 +57,11 @@ class PublishedModels:
     async def load(self, catalog_id: str, version: str) -> Model:
         """The model; ModelNotFound, ModelCorrupt."""
         found = await self._registry.get(catalog_id, version)
-        return await asyncio.to_thread(self._store.read, catalog_id, version, found.manifest_sha256)
+        return await asyncio.to_thread(self._store.read, *found.key)
 
     async def serving(self, catalog_id: str) -> str:
         """The version that serves; empty = none does."""
-        found = (await self._registry.promoted((catalog_id,))).get(catalog_id)
+        found = await self._registry.serving(catalog_id)
         return found.version if found else ""
 
 
@@ -83,8 +83,6 @@ def query_vector(query: Floats, bias: float = 1.0) -> Floats:
 
 @dataclass(slots=True)
 class Publication:
-    """A job under way."""
-
     job: Job
     models: PublishedModels
     index: CollaborativeIndex
@@ -175,7 +173,6 @@ class Publication:
         return len(rows) - missing
 
     async def _await_job(self, job_id: str) -> None:
-        """Wait until the retriever has done a job."""
         while not await self._ask(self.index.ended, job_id):
             await self._progress()
             await asyncio.sleep(LOOK_SECONDS)

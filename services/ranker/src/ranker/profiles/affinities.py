@@ -7,7 +7,7 @@ share of everybody's interest that goes to such products::
 
 The first factor is the share beyond what chance would give, of what could be beyond it (as in
 Cohen's kappa, 1960): 0 = they like it as everybody does, 1 = they like nothing else. The second one
-doubts what rests on little: after two such likings that are certain, half is believed.
+discounts what rests on little: after two such likings that are certain, half is believed.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ import numpy as np
 from ranker.domain.arrays import Doubles, Ints
 from ranker.domain.model import ProductFeatures
 
-DOUBT = 2.0
+HALF_BELIEVED = 2.0
 """Certain likings after which half of what they say is believed."""
 
 
@@ -47,7 +47,7 @@ def of_sums(summed: Doubles, total: Doubles | float, usual: Doubles) -> Likings:
     """By the weights that go to each feature, (…, names), and in all, (…, 1)."""
     shares = summed / total
     beyond = np.maximum(shares - usual, 0.0) / np.maximum(1.0 - usual, 1e-9)
-    return Likings(shares, np.clip(beyond, 0.0, 1.0) * (summed / (summed + DOUBT)))
+    return Likings(shares, np.clip(beyond, 0.0, 1.0) * (summed / (summed + HALF_BELIEVED)))
 
 
 def with_feature(described: ProductFeatures, rows: Ints, feature: int) -> Ints:

@@ -5,21 +5,25 @@ the serving model knows of products. Nothing of it is kept.
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ranker.domain import features
 from ranker.domain.arrays import Doubles, Floats, Ints
 from ranker.domain.errors import ProductUnknown
 from ranker.domain.events import DAY_MICROS, EventType, History
-from ranker.domain.features import ATTRIBUTE_KIND, BRAND_KIND, CATEGORY_KIND, PRICE_KIND, TAG_KIND
 from ranker.domain.log import Log, log_of
+from ranker.domain.messages import money
+from ranker.domain.messages import profile_pb as pb
 from ranker.domain.model import Model, ProductFeatures, Segments
 from ranker.domain.signals import Signals, interests, robots, sessions
 from ranker.ports import HistoryReader
 from ranker.profiles.affinities import likings, with_feature
-from ranker.profiles.texts import Kind, Words
+from ranker.profiles.texts import Words
+from servicekit.requests import timestamp
 
 LEAST_EVENTS, MOST_EVENTS = 1_000, 10_000
 """How many of the newest events a profile reads: enough to find a robot, within these bounds."""
@@ -34,82 +38,6 @@ NOTABLE_TREND = 0.5
 """Base-2 logarithm: 1.4 times as popular as before, or the inverse."""
 
 
-@dataclass(frozen=True, slots=True)
-class Affinity:
-    """Something that a shopper, or a group of them, likes more than others do."""
-
-    kind: Kind
-    key: str
-    """Of an attribute; else empty."""
-    value: str
-    strength: float
-    """Above 0, up to 1; see affinities.py."""
-    share: float
-    """Of their interest; 0 = not said, as of groups."""
-    usual_share: float
-    """Of everybody's."""
-    event_count: int
-    product_ids: tuple[str, ...]
-    """From which it was inferred, those liked most first."""
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """How often a shopper comes."""
-
-    first_event_micros: int
-    last_event_micros: int
-    days_since_last_event: float
-    visit_count: int
-    visits_a_week: float
-    purchase_count: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A group of shoppers with like interests."""
-
-    segment_id: int
-    """From 1, within a model."""
-    affinities: tuple[Affinity, ...]
-    share: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ShopperProfile:
-    """What is known of a shopper."""
-
-    attributes: tuple[tuple[str, str], ...]
-    affinities: tuple[Affinity, ...]
-    disliked_product_ids: tuple[str, ...]
-    activity: Activity | None
-    segment: Segment | None
-    robot: bool
-    event_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class ProductProfile:
-    """What a model knows of a product."""
-
-    product_id: str
-    category_path: str
-    brand: str
-    price_band: str
-    """As features.py names it; empty = no price."""
-    tags: tuple[str, ...]
-    attributes: tuple[tuple[str, str], ...]
-    popularity: float
-    trend: float | None
-    style: tuple[float, ...]
-    similar_style_product_ids: tuple[str, ...]
-    """That look most like it, nearest first."""
-    texts: tuple[str, ...]
-
-
 async def read(catalog_id: str, actor: str, reader: HistoryReader, signals: Signals) -> History:
     """The history that a shopper's profile is computed from."""
     limit = min(max(LEAST_EVENTS, signals.robot_events_a_day + 1), MOST_EVENTS)
@@ -118,8 +46,7 @@ async def read(catalog_id: str, actor: str, reader: HistoryReader, signals: Sign
 
 def of_shopper(
     history: History, model: Model | None, signals: Signals, words: Words, now_micros: int
-) -> ShopperProfile:
-    """The profile of a shopper with this history."""
+) -> pb.ShopperProfile:
     log = log_of(history.recent)
     found = interests(log, signals, now_micros)
     liked = [
@@ -131,37 +58,35 @@ def of_shopper(
     rows = np.array([model.item_rows[item] for item, _ in known] if model else [], np.int64)
     weights = np.array([weight for _, weight in known])
     described = None if model is None else model.product_features
-    affinities: tuple[Affinity, ...] = ()
+    affinities: Iterable[pb.Affinity] = ()
     if described is not None and len(rows):
         counts = Counter(event.product_id for event in history.recent)
         ids = tuple(item for item, _ in known)
         evidence = _Evidence(ids, rows, weights, np.array([counts[item] for item in ids]))
-        affinities = tuple(_affinities(described, evidence, words))
+        affinities = _affinities(described, evidence, words)
     low = {found.items[item] for item in found.disliked_item.tolist()}
-    return ShopperProfile(
-        attributes=history.attributes,
+    return pb.ShopperProfile(
+        attributes=_attributes(history.attributes),
         affinities=affinities,
-        disliked_product_ids=tuple(sorted(low | history.hidden))[:MOST_DISLIKED],
+        disliked_product_ids=sorted(low | history.hidden)[:MOST_DISLIKED],
         activity=_activity(log, signals, words, now_micros),
         segment=_segment_of(model, rows, weights, words),
         robot=bool(robots(log, signals).any()),
+        model_version="" if model is None else model.version,
         event_count=len(log),
     )
 
 
-def segments_of(model: Model, words: Words) -> tuple[Segment, ...]:
+def segments_of(model: Model, words: Words) -> list[pb.Segment]:
     """All groups of shoppers that the model knows, the largest first."""
     found = model.segments
-    return (
-        ()
-        if found is None
-        else tuple(_segment(model, found, place, words) for place in range(len(found.shares)))
-    )
+    places = range(0 if found is None else len(found.shares))
+    return [_segment(model, found, place, words) for place in places if found is not None]
 
 
 def of_product(
     product_id: str, model: Model | None, popularity: float, words: Words
-) -> ProductProfile:
+) -> pb.ProductProfile:
     """The profile of a product; `popularity` is its share of the most popular one's, now.
     ProductUnknown."""
     described = None if model is None else model.product_features
@@ -172,25 +97,37 @@ def of_product(
     named = [described.names[place].partition("=") for place in places.tolist()]
     values = {kind: [value for one, _, value in named if one == kind] for kind, _, _ in named}
     style, similar = _style(model, row)
-    profile = ProductProfile(
+    band = "".join(values.get(features.PRICE_KIND, []))
+    profile = pb.ProductProfile(
         product_id=product_id,
         # A category comes with all above it, of which it is the longest.
-        category_path=max(values.get(CATEGORY_KIND, [""]), key=len),
-        brand="".join(values.get(BRAND_KIND, [])),
-        price_band="".join(values.get(PRICE_KIND, [])),
-        tags=tuple(values.get(TAG_KIND, [])),
-        attributes=tuple(
-            (kind.removeprefix(ATTRIBUTE_KIND), value)
+        category_path=max(values.get(features.CATEGORY_KIND, [""]), key=len),
+        brand="".join(values.get(features.BRAND_KIND, [])),
+        price_band=_price_band(band) if band else None,
+        tags=values.get(features.TAG_KIND, []),
+        attributes=_attributes(
+            (kind.removeprefix(features.ATTRIBUTE_KIND), value)
             for kind, _, value in named
-            if kind.startswith(ATTRIBUTE_KIND)
+            if kind.startswith(features.ATTRIBUTE_KIND)
         ),
         popularity=popularity,
         trend=None if model.trend is None else float(model.trend[row]),
         style=style,
+        style_space_version=model.style_space if style else "",
         similar_style_product_ids=similar,
-        texts=(),
+        model_version=model.version,
     )
-    return replace(profile, texts=tuple(_sentences(profile, words)))
+    profile.texts.extend(_sentences(profile, band, words))
+    return profile
+
+
+def _price_band(band: str) -> pb.PriceBand:
+    least, below = map(money, features.price_range(band))
+    return pb.PriceBand(least=least, below=below)
+
+
+def _attributes(pairs: Iterable[tuple[str, str]]) -> list[pb.ShopperAttribute]:
+    return [pb.ShopperAttribute(key=key, text=text) for key, text in pairs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +143,10 @@ class _Evidence:
 
 def _affinities(
     described: ProductFeatures, evidence: _Evidence, words: Words
-) -> Iterator[Affinity]:
+) -> Iterator[pb.Affinity]:
     """The strongest first, few of a kind."""
     found = likings(described, evidence.rows, evidence.weights)
-    taken: Counter[Kind] = Counter()
+    taken = Counter[str]()
     for feature in _strongest(found.strengths):
         kind, _, _ = words.feature(described.names[feature])
         if taken[kind] < MOST_OF_A_KIND:
@@ -223,7 +160,7 @@ def _affinities(
                 strength=float(found.strengths[feature]),
                 share=float(found.shares[feature]),
                 event_count=int(evidence.events[places].sum()),
-                product_ids=tuple(evidence.ids[place] for place in by_weight[:MOST_PRODUCTS]),
+                product_ids=[evidence.ids[place] for place in by_weight[:MOST_PRODUCTS]],
             )
 
 
@@ -234,30 +171,21 @@ def _strongest(strengths: Doubles | Floats) -> list[int]:
 
 
 def _affinity(
-    described: ProductFeatures,
-    feature: int,
-    words: Words,
-    *,
-    strength: float,
-    share: float = 0.0,
-    event_count: int = 0,
-    product_ids: tuple[str, ...] = (),
-) -> Affinity:
+    described: ProductFeatures, feature: int, words: Words, **measured: Any
+) -> pb.Affinity:
+    """`measured`: the message's other fields."""
     kind, key, value = words.feature(described.names[feature])
-    return Affinity(
-        kind=kind,
+    return pb.Affinity(
+        kind=pb.Affinity.Kind.Value(f"KIND_{kind}"),
         key=key,
         value=value,
-        strength=strength,
-        share=share,
         usual_share=float(described.shares[feature]),
-        event_count=event_count,
-        product_ids=product_ids,
-        text=words.say(kind.value, key=key, value=value),
+        text=words.say(kind, key=key, value=value),
+        **measured,
     )
 
 
-def _activity(log: Log, signals: Signals, words: Words, now_micros: int) -> Activity | None:
+def _activity(log: Log, signals: Signals, words: Words, now_micros: int) -> pb.Activity | None:
     if not len(log):
         return None
     first, last = int(log.time[0]), int(log.time[-1])
@@ -265,9 +193,9 @@ def _activity(log: Log, signals: Signals, words: Words, now_micros: int) -> Acti
     days = max(now_micros - last, 0) / DAY_MICROS
     rate = visits / max((now_micros - first) / (7 * DAY_MICROS), 1.0)
     given = {"ago": words.ago(days), "visits": words.visits(visits), "rate": f"{rate:.2g}"}
-    return Activity(
-        first_event_micros=first,
-        last_event_micros=last,
+    return pb.Activity(
+        first_event_time=timestamp(first),
+        last_event_time=timestamp(last),
         days_since_last_event=days,
         visit_count=visits,
         visits_a_week=rate,
@@ -276,7 +204,9 @@ def _activity(log: Log, signals: Signals, words: Words, now_micros: int) -> Acti
     )
 
 
-def _segment_of(model: Model | None, rows: Ints, weights: Doubles, words: Words) -> Segment | None:
+def _segment_of(
+    model: Model | None, rows: Ints, weights: Doubles, words: Words
+) -> pb.Segment | None:
     """The group whose interests are nearest; None = none is known, or nothing of the shopper."""
     if model is None or model.segments is None or not len(rows):
         return None
@@ -287,19 +217,16 @@ def _segment_of(model: Model | None, rows: Ints, weights: Doubles, words: Words)
     )
 
 
-def _segment(model: Model, segments: Segments, place: int, words: Words) -> Segment:
-    described = model.product_features
-    strengths = segments.strengths[place]
-    found = (
-        ()
-        if described is None
-        else tuple(
-            _affinity(described, feature, words, strength=float(strengths[feature]))
-            for feature in _strongest(strengths)[:SEGMENT_FEATURES]
-        )
-    )
+def _segment(model: Model, segments: Segments, place: int, words: Words) -> pb.Segment:
+    described, strengths = model.product_features, segments.strengths[place]
+    strongest = _strongest(strengths)[:SEGMENT_FEATURES]
+    found = [
+        _affinity(described, feature, words, strength=float(strengths[feature]))
+        for feature in strongest
+        if described is not None
+    ]
     names = words.join([f"{one.key} {one.value}".strip() for one in found])
-    return Segment(
+    return pb.Segment(
         segment_id=place + 1,
         affinities=found,
         share=float(segments.shares[place]),
@@ -307,32 +234,32 @@ def _segment(model: Model, segments: Segments, place: int, words: Words) -> Segm
     )
 
 
-def _style(model: Model, row: int) -> tuple[tuple[float, ...], tuple[str, ...]]:
-    """A product's style and the products that look most like it."""
+def _style(model: Model, row: int) -> tuple[list[float], list[str]]:
+    """A product's style and the products that look most like it, nearest first."""
     if model.styles is None or np.isnan(model.styles[row]).any():
-        return (), ()
+        return [], []
     distances = ((model.styles - model.styles[row]) ** 2).sum(axis=1)
     distances[row] = np.nan
     nearest = np.argsort(distances, kind="stable")[:SIMILAR_STYLES]  # NaN comes last
     similar = [model.item_ids[one] for one in nearest if np.isfinite(distances[one])]
-    return tuple(model.styles[row].tolist()), tuple(similar)
+    return model.styles[row].tolist(), similar
 
 
-def _sentences(profile: ProductProfile, words: Words) -> Iterator[str]:
+def _sentences(profile: pb.ProductProfile, band: str, words: Words) -> Iterator[str]:
     if profile.category_path:
         yield words.say("IN_CATEGORY", value=profile.category_path)
     if profile.brand:
         yield words.say("OF_BRAND", value=profile.brand)
-    if profile.price_band:
-        free = profile.price_band.endswith(":free")
-        prices = words.prices(profile.price_band)
-        yield words.say("PRICED_FREE") if free else words.say("PRICED", value=prices)
+    if band.endswith(":free"):
+        yield words.say("PRICED_FREE")
+    elif band:
+        yield words.say("PRICED", value=words.prices(band))
     if profile.tags:
         yield words.say("TAGGED", value=words.join(profile.tags))
-    for key, value in profile.attributes:
-        yield words.say("HAS", key=key, value=value)
+    for one in profile.attributes:
+        yield words.say("HAS", key=one.key, value=one.text)
     yield words.say("POPULAR", share=f"{100 * profile.popularity:.0f}")
-    if profile.trend is not None and abs(profile.trend) >= NOTABLE_TREND:
+    if abs(profile.trend) >= NOTABLE_TREND:
         yield words.say("RISING" if profile.trend > 0 else "FALLING")
     if profile.similar_style_product_ids:
         yield words.say("LOOKS", value=words.join(profile.similar_style_product_ids))

@@ -1,39 +1,19 @@
 """Profiles in a person's words, English and Chinese."""
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 
-from ranker.domain.features import (
-    ATTRIBUTE_KIND,
-    BRAND_KIND,
-    CATEGORY_KIND,
-    LOOK_KIND,
-    PRICE_KIND,
-    TAG_KIND,
-    Money,
-    price_range,
-)
+from ranker.domain import features
 
-
-class Kind(StrEnum):
-    """What a feature is about."""
-
-    CATEGORY = "CATEGORY"
-    BRAND = "BRAND"
-    PRICE_BAND = "PRICE_BAND"
-    TAG = "TAG"
-    ATTRIBUTE = "ATTRIBUTE"
-    STYLE = "STYLE"
-
-
-KINDS: Mapping[str, Kind] = {
-    CATEGORY_KIND: Kind.CATEGORY,
-    BRAND_KIND: Kind.BRAND,
-    PRICE_KIND: Kind.PRICE_BAND,
-    TAG_KIND: Kind.TAG,
-    LOOK_KIND: Kind.STYLE,
+ATTRIBUTE, PRICE_BAND = "ATTRIBUTE", "PRICE_BAND"
+KINDS: Mapping[str, str] = {
+    features.CATEGORY_KIND: "CATEGORY",
+    features.BRAND_KIND: "BRAND",
+    features.PRICE_KIND: PRICE_BAND,
+    features.TAG_KIND: "TAG",
+    features.LOOK_KIND: "STYLE",
 }
-"""By the kind of a feature's name; attributes have a prefix."""
+"""By the kind of a feature's name what it is about, as Affinity.Kind without its prefix; attributes
+have a prefix."""
 
 TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -109,20 +89,18 @@ class Words:
         return self._texts[what].format(**named)
 
     def join(self, parts: Sequence[str]) -> str:
-        """The parts in a row."""
         return self._texts["join"].join(parts)
 
-    def feature(self, name: str) -> tuple[Kind, str, str]:
+    def feature(self, name: str) -> tuple[str, str, str]:
         """Of a feature its kind, the attribute's key where it is one, and its value in words."""
         kind, _, value = name.partition("=")
-        if kind.startswith(ATTRIBUTE_KIND):
-            return Kind.ATTRIBUTE, kind.removeprefix(ATTRIBUTE_KIND), value
+        if kind.startswith(features.ATTRIBUTE_KIND):
+            return ATTRIBUTE, kind.removeprefix(features.ATTRIBUTE_KIND), value
         known = KINDS[kind]
-        return known, "", self.prices(value) if known is Kind.PRICE_BAND else value
+        return known, "", self.prices(value) if known == PRICE_BAND else value
 
     def prices(self, band: str) -> str:
-        """The range of a price band."""
-        least, below = price_range(band)
+        least, below = features.price_range(band)
         if not below.micros:
             return self._texts["free"]
         return self.say(
@@ -130,17 +108,15 @@ class Words:
         )
 
     def ago(self, days: float) -> str:
-        """How long ago."""
         whole = int(days)
         if whole < 2:
             return self._texts["day" if whole else "today"]
         return self.say("days", count=whole)
 
     def visits(self, count: int) -> str:
-        """How many visits."""
         return self.say("visit" if count == 1 else "visits", count=count)
 
 
-def _amount(money: Money) -> str:
+def _amount(money: features.Money) -> str:
     amount = money.micros / 1e6
     return f"{amount:.2f}" if amount < 100 else f"{amount:.0f}"

@@ -10,10 +10,10 @@ A part p of product i is ``factor_p × raw_p,i`` (parts.py), and each raw part i
     item_item        Σ_j d_j · W[j, i]
     bought_together  Σ_j d_j · T[j, i]
 
-Popularity, trend and the similarities to signals are one addend each here; the gateway, which knows
-the signals, splits the latter. What is left of a part after its named addends is one more, so that
-the sum is exact: single precision and, where a model does not keep what its vectors are made of,
-features that a product had when it was trained.
+Popularity, trend and the similarities to signals are one contribution each here; the gateway, which
+knows the signals, splits the latter. What is left of a part after its named contributions is one
+more, so that the sum is exact: single precision and, where a model does not keep what its vectors
+are made of, features that a product had when it was trained.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,10 +32,10 @@ from ranker.ranking.fold_in import FoldIn
 from ranker.ranking.parts import BOUGHT_TOGETHER, ITEM_ITEM, SESSION, TASTE
 from ranker.ranking.rank import Candidates, Ranking, represent
 
-Addends = tuple[tuple[str, float], ...]
+Contributions = tuple[tuple[str, float], ...]
 """Names with values in the raw score's unit, largest first."""
 
-MOST_ADDENDS = 16
+MOST_CONTRIBUTIONS = 16
 """Named ones of one value; the smallest of the others go together as OTHER."""
 BIAS, OTHER = "bias", "other"
 _STYLE = f"{STYLE_KIND}="
@@ -149,10 +149,10 @@ def again(
     )
 
 
-def split(evidence: Evidence) -> dict[str, tuple[Addends, ...]]:
-    """By part the addends of each ranked product's value; parts that are one addend are left out.
+def split(evidence: Evidence) -> dict[str, tuple[Contributions, ...]]:
+    """By part the contributions to each ranked product's value, without parts that are one.
 
-    The addends of a value sum to it, to 1e-6 × the sum of their absolute values.
+    They sum to the value, to 1e-6 × the sum of their absolute values.
     """
     found = {part: _by_product(evidence, part) for part in evidence.terms}
     if evidence.tastes:
@@ -165,7 +165,7 @@ def split(evidence: Evidence) -> dict[str, tuple[Addends, ...]]:
     return found
 
 
-def _by_product(evidence: Evidence, part: str) -> tuple[Addends, ...]:
+def _by_product(evidence: Evidence, part: str) -> tuple[Contributions, ...]:
     names = [f"product={item}" for item in evidence.last_products[part]]
     rest = BIAS if part == SESSION and evidence.shopper.long_term is None else OTHER
     return tuple(
@@ -176,10 +176,12 @@ def _by_product(evidence: Evidence, part: str) -> tuple[Addends, ...]:
     )
 
 
-def _whole(named: Sequence[tuple[str, float]], value: float, rest: str) -> Addends:
-    """The largest of the named addends, and as `rest` what they leave of the value."""
-    largest = sorted((one for one in named if one[1]), key=lambda one: -abs(one[1]))[:MOST_ADDENDS]
-    left = value - sum(addend for _, addend in largest)
-    if abs(left) > NEGLIGIBLE * (abs(value) + sum(abs(addend) for _, addend in largest)):
+def _whole(named: Sequence[tuple[str, float]], value: float, rest: str) -> Contributions:
+    """The largest of the named contributions, and as `rest` what they leave of the value."""
+    largest = sorted((one for one in named if one[1]), key=lambda one: -abs(one[1]))[
+        :MOST_CONTRIBUTIONS
+    ]
+    left = value - sum(one for _, one in largest)
+    if abs(left) > NEGLIGIBLE * (abs(value) + sum(abs(one) for _, one in largest)):
         largest.append((rest, left))
     return tuple(sorted(largest, key=lambda one: -abs(one[1])))

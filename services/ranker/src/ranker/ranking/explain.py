@@ -39,8 +39,6 @@ from ranker.ranking.parts import BOUGHT_TOGETHER, ITEM_ITEM, POPULARITY, SESSION
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a product is in the answer."""
-
     code: str
     parameters: tuple[tuple[str, str], ...]
     text: str

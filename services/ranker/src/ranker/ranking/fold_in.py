@@ -83,10 +83,8 @@ class FoldIn:
     session: Floats | None = None
     """Mean of the vectors of the last products they were interested in, weighed by decay, shrunk
     and faded."""
-    viewed: tuple[str, ...] = ()
-    """The products behind `session`, newest first."""
     recent: LastProducts = NOTHING
-    """The same as rows of the model: `session` is the sum of their vectors times `decays`."""
+    """The products behind `session`, which is the sum of their vectors times `decays`."""
     liked: LastProducts = NOTHING
     """Whose item-item neighbours count."""
     bought: LastProducts = NOTHING
@@ -126,7 +124,6 @@ def of(
     return FoldIn(
         long_term=long_term,
         session=recent.decays.astype(np.float32) @ model.item_vectors[recent.rows],
-        viewed=tuple(model.item_ids[place] for place in recent.rows),
         recent=recent,
         liked=liked,
         bought=_last_products(model, bought, windows.bought_together, fresh),

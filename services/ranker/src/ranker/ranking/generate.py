@@ -22,9 +22,9 @@ draws."""
 
 
 class Basis(StrEnum):
-    """What candidates were chosen by."""
+    """What candidates were chosen by, as NominateResponse.Basis without its prefix."""
 
-    NOTHING = "NOTHING"
+    NOTHING = "UNSPECIFIED"
     LONG_TERM = "LONG_TERM"
     SESSION = "SESSION"
     POPULARITY = "POPULARITY"

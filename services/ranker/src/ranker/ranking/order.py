@@ -31,34 +31,23 @@ class Likeness:
     """(pairs, 2) rows of candidates that are known to show the same picture"""
 
 
-@dataclass(frozen=True, slots=True)
-class Collapsed:
-    """What is left of an order."""
-
-    places: Ints
-    """Places in the order of those that stay, best first."""
-    members: Mapping[int, Sequence[int]]
-    """By such a place the rows of the candidates that collapsed into it, best first."""
-
-
-def collapsed(order: Ints, likeness: Likeness | None) -> Collapsed:
-    """The order, rows of candidates, best first, without near-duplicates of better ones and of the
-    request's own products; None = they are products like any other."""
+def collapsed(order: Ints, likeness: Likeness | None) -> tuple[Ints, Mapping[int, Sequence[int]]]:
+    """Of an order, rows of candidates, best first: the places of those that stay; and by such a
+    place the rows of those that collapsed into it. What is like one of the request's own products
+    does not stay. Without a likeness all do."""
     if likeness is None:
-        return Collapsed(np.arange(len(order)), {})
+        return np.arange(len(order)), {}
     own = likeness.own
     seats = np.concatenate([np.arange(own), order + own])
     pairs, _ = near_pictures(likeness.hashes[seats])
     known = [*pairs.tolist(), *_seated(order, likeness).tolist()]
     found: Grouped = grouped([likeness.families[seat] for seat in seats.tolist()], known)
-    return Collapsed(
-        np.array([place - own for place in found.kept if place >= own], np.int64),
-        {
-            place - own: (seats[members] - own).tolist()
-            for place, members in found.members().items()
-            if place >= own
-        },
-    )
+    members = {
+        place - own: (seats[behind] - own).tolist()
+        for place, behind in found.members().items()
+        if place >= own
+    }
+    return np.array([place - own for place in found.kept if place >= own], np.int64), members
 
 
 def _seated(order: Ints, likeness: Likeness) -> Ints:
@@ -119,21 +108,19 @@ def order_of(
 ) -> Order:
     """What the arrangement of a ranking leaves; `likeness`: what near-duplicates collapse by, None
     = they do not."""
-    left = collapsed(ranking.rows[arrangement.order], likeness)
-    places = left.places
+    places, members = collapsed(ranking.rows[arrangement.order], likeness)
     explored = arrangement.explored
     if explored and likeness is not None:
         explored = frozenset(n for n, place in enumerate(places.tolist()) if place in explored)
     order = arrangement.order[places]
     kept = ranking.take(order)
-    members = [left.members.get(place, ()) for place in places.tolist()] if left.members else ()
     return Order(
         ranking=kept,
         score_ranks=order + 1,
         moves={cause: steps[places] for cause, steps in arrangement.moves.items() if steps.any()},
         propensities=arrangement.propensities[places],
         chances=calibrated(model, kept.raw_scores),
-        members=members,
+        members=[members.get(place, ()) for place in places.tolist()] if members else (),
         explored=explored,
         drawn=bool((arrangement.propensities != 1).any()),
         collapsed_count=len(arrangement.order) - len(order),

@@ -231,7 +231,7 @@ def _spread(neighbours: Neighbours, last: LastProducts) -> Doubles:
 
 
 def _lookup(neighbours: Neighbours, last: LastProducts, items: Items) -> Doubles:
-    """The addends of `_spread`, for every product of the items and of the last, (n, last)."""
+    """The contributions of `_spread`, for every product of the items and of the last, (n, last)."""
     count = len(neighbours.starts) - 1
     rows = np.arange(count) if items.rows is None else items.rows
     places = np.full(count, UNKNOWN)

@@ -66,8 +66,6 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Ordered candidates."""
-
     rows: Ints
     """Rows of the candidates that are left, best first."""
     raw_scores: Doubles

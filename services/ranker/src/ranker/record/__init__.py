@@ -1,12 +1,2 @@
-"""The record: what the ranker knows, in SQL. Each module here owns some of the tables.
-
-events     what people did
-popularity how popular products are
-attributes what shoppers gave of themselves
-aliases    which visitors are users
-purges     what is deleted
-answers    what was answered
-models     which models there are, and which one serves
-keys       which key the pseudonyms were made with
-tables     the schema; migrations/ brings a store to it
-"""
+"""The record: what the ranker knows, in SQL. `tables` is the schema, and `migrations` bring a store
+to it; each other module owns what is done with some tables."""

@@ -6,13 +6,14 @@ Their content is opaque here.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from prometheus_client import Counter, Gauge
 from sqlalchemy import Connection
 
-from ranker.record.rows import Record
+from ranker.record.rows import Record, write_beside_others
 from ranker.record.shoppers import gate, owners
 from ranker.record.tables import ANSWERS
 from servicekit.queued import Batches, Counts, Queued
@@ -59,14 +60,10 @@ class Answer:
 
 
 class AnswerLog(Record):
-    """Answers of all catalogs."""
-
     async def write(self, answers: Sequence[Answer], now_micros: int) -> int:
         """Keep answers; the first content of an id stays. Returns how many were new."""
-        try:
-            return await self._db.write(lambda c: _write(c, answers, now_micros))
-        except sa.exc.IntegrityError:  # PostgreSQL: another process wrote one of them meanwhile
-            return await self._db.write(lambda c: _write(c, answers, now_micros))
+        work = partial(_write, now_micros=now_micros)
+        return await write_beside_others(self._db, work, answers)
 
     async def read(self, catalog_id: str, answer_id: str, now_micros: int) -> bytes | None:
         """The content; None when there is none or it has expired."""

@@ -17,7 +17,6 @@ from ranker.domain.signals import DEFAULTS, INTEREST, Signals
 from ranker.record import popularity
 from ranker.record.histories import INTERACTION, history, interaction_of
 from ranker.record.joined import Joined
-from ranker.record.popularity import Said
 from ranker.record.shoppers import gate, owner, owners
 from ranker.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_VISIBILITY
 from servicekit.sql import Database, StoreBusy
@@ -42,7 +41,7 @@ _event_values, _stored_values = attrgetter(*_OF_EVENT), attrgetter(*_OF_STORED)
 
 
 class EventRecord:
-    """Events of all catalogs."""
+    """Events of all catalogs; also a ports.HistoryReader."""
 
     def __init__(self, database: Database, signals: Signals = DEFAULTS) -> None:
         """`signals`: what events count for popularity."""
@@ -62,9 +61,6 @@ class EventRecord:
         return await self._joined.write(events)
 
     async def history(self, catalog_id: str, actor: str, *, limit: int, with_seen: bool) -> History:
-        """The shopper's history, at most `limit` recent events; what was seen is taken from the
-        newest MOST_SEEN."""
-
         def read(connection: Connection) -> History:
             return history(connection, catalog_id, actor, limit, with_seen=with_seen)
 
@@ -78,15 +74,13 @@ class EventRecord:
         return await self._db.read(work)
 
     async def popularity(self, catalog_id: str, product_ids: Sequence[str]) -> Doubles:
-        """For each product its share of the most popular one's count, 0 to 1."""
         return await self._read(
             lambda connection: popularity.shares(connection, catalog_id, product_ids),
             few=len(product_ids) <= FEW,
         )
 
     async def most_popular(self, catalog_id: str, count: int) -> tuple[tuple[str, float], ...]:
-        """The most popular products with that share, best first; ties by id. They are read anew
-        once anything was written."""
+        """They are read anew once anything was written."""
         version = self._db.version()
         held = self._popular.get((catalog_id, count))
         if held is not None and version is not None and held[0] == version:
@@ -175,16 +169,16 @@ def _to_owners(connection: Connection, events: Sequence[StoredEvent]) -> Sequenc
 
 
 def _insert(connection: Connection, events: Sequence[StoredEvent], signals: Signals) -> None:
-    said: defaultdict[str, list[Said]] = defaultdict(list)
-    for stored in events:
-        said[stored.catalog_id].append(_said(stored))
-    for catalog_id, each in sorted(said.items()):
-        popularity.add(connection, catalog_id, each, signals)
+    interactions = [_interaction(stored) for stored in events]
+    for catalog_id in sorted({stored.catalog_id for stored in events}):
+        pairs = zip(events, interactions, strict=True)
+        theirs = [one for stored, one in pairs if stored.catalog_id == catalog_id]
+        popularity.add(connection, catalog_id, theirs, signals)
     statement = sa.insert(EVENTS).compile(dialect=connection.dialect, column_keys=_COLUMNS)
-    rows: list[Any] = []
-    for stored in events:
-        row = _row(stored)
-        rows.append(row if statement.positional else dict(zip(_COLUMNS, row, strict=True)))
+    rows: list[Any] = [
+        row if statement.positional else dict(zip(_COLUMNS, row, strict=True))
+        for row in map(_row, events, interactions)
+    ]
     # Past SQLAlchemy's own treatment of every row, which took as long as the rest of the write.
     connection.exec_driver_sql(str(statement), rows)
 
@@ -204,24 +198,20 @@ def _digests(connection: Connection, events: Sequence[StoredEvent]) -> dict[tupl
     return found
 
 
-def _said(stored: StoredEvent) -> Said:
+def _interaction(stored: StoredEvent) -> Interaction:
     event = stored.event
     if event.type is None or event.time_micros is None:
         raise ValueError("only checked events are stored")
-    return Said(
-        event.product_id, stored.actor, event.type, event.value, event.quantity, event.time_micros
-    )
+    what = (event.product_id, event.type, event.value, event.time_micros, event.event_id)
+    return Interaction(stored.actor, *what, quantity=event.quantity)
 
 
-def _row(stored: StoredEvent) -> tuple[Any, ...]:
+def _row(stored: StoredEvent, interaction: Interaction) -> tuple[Any, ...]:
     """In the order of _COLUMNS."""
-    event = stored.event
-    if event.type is None or event.time_micros is None:
-        raise ValueError("only checked events are stored")
-    price = event.unit_price
+    event, price = stored.event, stored.event.unit_price
     special = {
-        "type": event.type.value,
-        "kind": kind_of(event.type),
+        "type": interaction.type.value,
+        "kind": kind_of(interaction.type),
         "unit_price_micros": None if price is None else price.micros,
         "unit_price_currency": "" if price is None else price.currency,
     }

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from ranker.domain.events import EventType
 from ranker.domain.feedback import Outcome
 from ranker.domain.online import Period
+from ranker.record.online import first, led_to, served
 from ranker.record.rows import Record
 from ranker.record.tables import ANSWERS, EVENTS
 
@@ -34,8 +35,6 @@ class KeptAnswer:
 
 
 class FeedbackRecord(Record):
-    """Answers of all catalogs."""
-
     async def answers(
         self, catalog_id: str, period: Period, limit: int
     ) -> AsyncIterator[tuple[KeptAnswer, ...]]:
@@ -50,21 +49,11 @@ class FeedbackRecord(Record):
 
 
 def _shown(connection: Connection, catalog_id: str, period: Period, limit: int) -> Sequence[str]:
-    a, e = ANSWERS.c, EVENTS.c
-    shown = sa.exists().where(
-        e.catalog_id == catalog_id,
-        e.answer_id == a.answer_id,
-        e.answer_id != "",
-        e.type == EventType.IMPRESSION,
-    )
+    a = ANSWERS.c
+    shown = sa.exists().where(led_to(), EVENTS.c.type == EventType.IMPRESSION)
     statement = (
         sa.select(a.answer_id)
-        .where(
-            a.catalog_id == catalog_id,
-            a.answer_micros >= period.start_micros,
-            a.answer_micros < period.end_micros,
-            shown,
-        )
+        .where(*served(catalog_id, period), shown)
         .order_by(a.answer_micros.desc(), a.answer_id.desc())
         .limit(limit)
     )
@@ -92,9 +81,6 @@ def _outcomes(catalog_id: str, period: Period, ids: Sequence[str]) -> sa.Select[
     """By answer and product: the impression's weight, the first place that was reported, whether it
     was clicked, and whether it was bought in time."""
     e = EVENTS.c
-
-    def first(event_type: EventType) -> sa.ColumnElement[int]:
-        return sa.func.min(sa.case((e.type == event_type, e.time_micros)))
 
     clicked, shown = first(EventType.CLICK), first(EventType.IMPRESSION)
     in_time = sa.func.coalesce(clicked, shown) + period.conversion_micros

@@ -6,25 +6,18 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from ranker.record.rows import write_beside_others
 from servicekit.errors import ServiceError
 from servicekit.sql import Database
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch(Generic[Item, Outcome]):
-    """What one caller wrote, and how they learn the outcome."""
-
-    items: Sequence[Item]
-    done: asyncio.Future[tuple[Outcome, ...]]
+Batch = tuple[Sequence[Item], asyncio.Future[tuple[Outcome, ...]]]
+"""What one caller wrote, and how they learn the outcome."""
 
 
 class Joined(Generic[Item, Outcome]):
@@ -45,7 +38,7 @@ class Joined(Generic[Item, Outcome]):
         self._db = database
         self._function = write
         self._most = most
-        self._waiting: deque[_Batch[Item, Outcome]] = deque()
+        self._waiting: deque[Batch[Item, Outcome]] = deque()
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, items: Sequence[Item]) -> tuple[Outcome, ...]:
@@ -54,7 +47,7 @@ class Joined(Generic[Item, Outcome]):
         A batch that the database refuses fails alone. Cancelled, it may still be written.
         """
         done: asyncio.Future[tuple[Outcome, ...]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Batch(items, done))
+        self._waiting.append((items, done))
         if self._writing is None or self._writing.done():
             # In a context of its own: the transaction is no one caller's.
             self._writing = asyncio.get_running_loop().create_task(
@@ -66,35 +59,29 @@ class Joined(Generic[Item, Outcome]):
         while self._waiting:
             await self._together(self._next())
 
-    def _next(self) -> list[_Batch[Item, Outcome]]:
+    def _next(self) -> list[Batch[Item, Outcome]]:
         group, count = [self._waiting.popleft()], 0
         while self._waiting:
-            count += len(group[-1].items)
-            if count + len(self._waiting[0].items) > self._most:
+            count += len(group[-1][0])
+            if count + len(self._waiting[0][0]) > self._most:
                 break
             group.append(self._waiting.popleft())
         return group
 
-    async def _together(self, group: Sequence[_Batch[Item, Outcome]]) -> None:
-        items = [item for batch in group for item in batch.items]
+    async def _together(self, group: Sequence[Batch[Item, Outcome]]) -> None:
+        together = [item for items, _ in group for item in items]
         try:
-            outcomes = iter(await self._commit(items))
+            outcomes = iter(await write_beside_others(self._db, self._function, together))
         except Exception as error:
             if len(group) > 1 and not isinstance(error, ServiceError):
                 for one in group:
                     await self._together([one])
                 return
-            for batch in group:  # the store is busy, full or away: for all of them
-                if not batch.done.done():
-                    batch.done.set_exception(error)
+            for _, done in group:  # the store is busy, full or away: for all of them
+                if not done.done():
+                    done.set_exception(error)
             return
-        for batch in group:
-            found = tuple(next(outcomes) for _ in batch.items)
-            if not batch.done.done():
-                batch.done.set_result(found)
-
-    async def _commit(self, items: Sequence[Item]) -> Sequence[Outcome]:
-        try:
-            return await self._db.write(lambda connection: self._function(connection, items))
-        except sa.exc.IntegrityError:  # PostgreSQL: another process wrote one of them meanwhile
-            return await self._db.write(lambda connection: self._function(connection, items))
+        for items, done in group:
+            found = tuple(next(outcomes) for _ in items)
+            if not done.done():
+                done.set_result(found)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from ranker.domain.errors import EvaluationMissing, ModelNotFound, PromotionConflict
 from ranker.domain.model import Metric, ModelRecord, Verdict
-from ranker.domain.report import Report, report_of
+from ranker.domain.report import Report
 from ranker.record.rows import Record, upsert
 from ranker.record.tables import EVALUATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
 
@@ -23,8 +23,6 @@ HOUR_MICROS = 3_600 * 1_000_000
 
 
 class ModelRegistry(Record):
-    """Models of all catalogs."""
-
     async def add(self, model: ModelRecord) -> None:
         """Keep a model. Trained again from the same data, it is the same model: its files, and so
         its manifest's hash, were written anew, and the time of the training is the newest."""
@@ -39,7 +37,7 @@ class ModelRegistry(Record):
 
     async def get(self, catalog_id: str, version: str) -> ModelRecord:
         """The model; ModelNotFound."""
-        statement = _SELECT.where(MODELS.c.catalog_id == catalog_id, MODELS.c.version == version)
+        statement = _SELECT.where(*_named(catalog_id, version))
         row = await self._db.read(lambda connection: connection.execute(statement).first())
         if row is None:
             raise ModelNotFound
@@ -84,8 +82,8 @@ class ModelRegistry(Record):
                     "verdict": verdict or "",
                 }
                 connection.execute(sa.insert(PROMOTION_LOG).values(row))
-                same = (MODELS.c.catalog_id == catalog_id, MODELS.c.version == version)
-                connection.execute(sa.update(MODELS).where(*same).values(forced=forced))
+                same = sa.update(MODELS).where(*_named(catalog_id, version))
+                connection.execute(same.values(forced=forced))
 
         await self._db.write(write)
 
@@ -108,14 +106,10 @@ class ModelRegistry(Record):
             promotions = _promotions(connection, catalog_id)
             if len(promotions) < 2 or promotions[0].sequence != promotion:
                 raise PromotionConflict
-            undone = (
-                sa.update(PROMOTION_LOG)
-                .where(
-                    PROMOTION_LOG.c.sequence == promotion, PROMOTION_LOG.c.undone_micros.is_(None)
-                )
-                .values(undone_micros=now_micros)
-            )
-            if not connection.execute(undone).rowcount:  # PostgreSQL: another one was quicker
+            log = PROMOTION_LOG.c
+            undo = sa.update(PROMOTION_LOG).values(undone_micros=now_micros)
+            undo = undo.where(log.sequence == promotion, log.undone_micros.is_(None))
+            if not connection.execute(undo).rowcount:  # PostgreSQL: another one was quicker
                 raise PromotionConflict
             _serve(connection, catalog_id, promotions[1].version, now_micros)
 
@@ -128,20 +122,13 @@ class ModelRegistry(Record):
         def write(connection: Connection) -> str:
             serving = PROMOTIONS.c.catalog_id == catalog_id
             version = connection.execute(sa.select(PROMOTIONS.c.version).where(serving)).scalar()
-            # PostgreSQL: of two at once only one deletes it.
-            if (
-                version is None
-                or not connection.execute(
-                    sa.delete(PROMOTIONS).where(serving, PROMOTIONS.c.version == version)
-                ).rowcount
-            ):
+            gone = sa.delete(PROMOTIONS).where(serving, PROMOTIONS.c.version == version)
+            if not connection.execute(gone).rowcount:  # PostgreSQL: of two at once one deletes it
                 raise ModelNotFound("no model serves")
-            promotions = (
-                PROMOTION_LOG.c.catalog_id == catalog_id,
-                PROMOTION_LOG.c.undone_micros.is_(None),
-            )
+            log = PROMOTION_LOG.c
+            undo = sa.update(PROMOTION_LOG).values(undone_micros=now_micros)
             connection.execute(
-                sa.update(PROMOTION_LOG).where(*promotions).values(undone_micros=now_micros)
+                undo.where(log.catalog_id == catalog_id, log.undone_micros.is_(None))
             )
             return str(version)
 
@@ -154,6 +141,10 @@ class ModelRegistry(Record):
         )
         rows = await self._db.read(lambda connection: connection.execute(statement).all())
         return {row.catalog_id: _record(row) for row in rows}
+
+    async def serving(self, catalog_id: str) -> ModelRecord | None:
+        """The promoted model; None = there is none."""
+        return (await self.promoted((catalog_id,))).get(catalog_id)
 
     async def former(self, catalog_id: str, version: str) -> ModelRecord | None:
         """The model that served last before this one, also where a rollback took it back; None =
@@ -211,19 +202,20 @@ class ModelRegistry(Record):
             "verdict": report.verdict,
             "summary": report.summary,
             "production": report.production,
-            "content": json.dumps(report.json()),
+            "content": json.dumps(asdict(report)),
             "evaluated_micros": report.evaluated_micros,
         }
         await self._db.write(lambda connection: upsert(connection, EVALUATIONS, [row]))
 
-    async def report(self, catalog_id: str, version: str) -> Report:
-        """What was found of a model; EvaluationMissing."""
+    async def report(self, catalog_id: str, version: str) -> Mapping[str, Any]:
+        """What was found of a model, as the JSON of a Report; EvaluationMissing."""
         t = EVALUATIONS.c
         statement = sa.select(t.content).where(t.catalog_id == catalog_id, t.version == version)
         content = await self._db.read(lambda connection: connection.execute(statement).scalar())
         if content is None:
             raise EvaluationMissing
-        return report_of(json.loads(content))
+        found: Mapping[str, Any] = json.loads(content)
+        return found
 
 
 _SELECT = (
@@ -247,15 +239,14 @@ _SELECT = (
 )
 
 
+def _named(catalog_id: str, version: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return MODELS.c.catalog_id == catalog_id, MODELS.c.version == version
+
+
 def _serve(connection: Connection, catalog_id: str, version: str, now_micros: int) -> None:
     """Make it the serving one; ModelNotFound."""
-    same = (
-        MODELS.c.catalog_id == catalog_id,
-        MODELS.c.version == version,
-        MODELS.c.pruned_micros.is_(None),
-    )
-    stamped = sa.update(MODELS).where(*same).values(promoted_micros=now_micros)
-    if not connection.execute(stamped).rowcount:
+    there = sa.update(MODELS).where(*_named(catalog_id, version), MODELS.c.pruned_micros.is_(None))
+    if not connection.execute(there.values(promoted_micros=now_micros)).rowcount:
         raise ModelNotFound
     upsert(connection, PROMOTIONS, [{"catalog_id": catalog_id, "version": version}])
 

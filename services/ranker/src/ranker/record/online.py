@@ -31,8 +31,6 @@ MOST_PRODUCTS = 20_000
 
 
 class OnlineRecord(Record):
-    """Counts of all catalogs."""
-
     async def counts(self, catalog_id: str, period: Period) -> Online:
         """What the period's answers led to, and how many of its events found their answer."""
         return await self._db.read(lambda connection: _counts(connection, catalog_id, period))
@@ -42,7 +40,6 @@ class OnlineRecord(Record):
         return await self._db.read(lambda connection: _join(connection, catalog_id, period))
 
     async def activity(self, catalog_id: str, window: Window) -> Activity:
-        """What people did in the window."""
         return await self._db.read(lambda connection: _activity(connection, catalog_id, window))
 
     async def keep(self, catalog_id: str, computed_micros: int, content: str) -> None:
@@ -84,7 +81,7 @@ def _join(connection: Connection, catalog_id: str, period: Period) -> Joined:
 def _answers(catalog_id: str, period: Period) -> sa.Select[Any]:
     a = ANSWERS.c
     kind = (a.model_version, a.scene, a.arms)
-    return sa.select(*kind, sa.func.count()).where(*_served(catalog_id, period)).group_by(*kind)
+    return sa.select(*kind, sa.func.count()).where(*served(catalog_id, period)).group_by(*kind)
 
 
 _SUMMED = ("shown", "clicked", "bought", "hidden")
@@ -150,23 +147,20 @@ def _products(catalog_id: str, period: Period) -> sa.Select[Any]:
     shopper = sa.case((a.actor == "", a.answer_id), else_=a.actor).label("shopper")
     kind = (a.answer_id, a.model_version, a.scene, a.arms)
 
-    def first(event_type: EventType, name: str) -> sa.Label[int]:
-        return sa.func.min(sa.case((e.type == event_type, e.time_micros))).label(name)
-
     # Where impressions are sampled, each that is kept stands for 1 / share of them.
     weight = sa.case((e.type == EventType.IMPRESSION, 1.0 / e.sample_share), else_=0.0)
     return (
         sa.select(
             *kind,
             shopper,
-            first(EventType.IMPRESSION, "shown"),
-            first(EventType.CLICK, "clicked"),
-            first(EventType.PURCHASE, "bought"),
-            first(EventType.HIDE, "hidden"),
+            first(EventType.IMPRESSION).label("shown"),
+            first(EventType.CLICK).label("clicked"),
+            first(EventType.PURCHASE).label("bought"),
+            first(EventType.HIDE).label("hidden"),
             sa.func.max(weight).label("weight"),
         )
-        .select_from(ANSWERS.join(EVENTS, _led_to()))
-        .where(*_served(catalog_id, period), e.type.in_(_COUNTED))
+        .select_from(ANSWERS.join(EVENTS, led_to()))
+        .where(*served(catalog_id, period), e.type.in_(_COUNTED))
         .group_by(*kind, a.actor, e.product_id)
     )
 
@@ -179,26 +173,28 @@ def _joined(catalog_id: str, period: Period) -> sa.Select[int, Any, int]:
         sa.func.sum(sa.case((e.answer_id != "", 1), else_=0)),
         sa.func.count(a.answer_id),
     )
-    return counts.select_from(EVENTS.outerjoin(ANSWERS, _led_to())).where(
-        e.catalog_id == catalog_id,
-        e.type.in_(EventType),  # all of them: an index by type and time is there
-        e.time_micros >= period.start_micros,
-        e.time_micros < period.end_micros,
-        e.attribution_token != "",
+    return counts.select_from(EVENTS.outerjoin(ANSWERS, led_to())).where(
+        *_happened(catalog_id, period), e.attribution_token != ""
     )
 
 
-def _led_to() -> sa.ColumnElement[bool]:
+def led_to() -> sa.ColumnElement[bool]:
     """Which answer led to which events. That there is one is said for the index's sake."""
     a, e = ANSWERS.c, EVENTS.c
     same = (e.catalog_id == a.catalog_id, e.answer_id == a.answer_id)
     return sa.and_(*same, e.answer_id != "")
 
 
-def _served(catalog_id: str, period: Period) -> tuple[sa.ColumnElement[bool], ...]:
+def served(catalog_id: str, period: Period) -> tuple[sa.ColumnElement[bool], ...]:
+    """What the period's answers are found by."""
     a = ANSWERS.c
-    served = (a.answer_micros >= period.start_micros, a.answer_micros < period.end_micros)
-    return (a.catalog_id == catalog_id, *served)
+    since, before = a.answer_micros >= period.start_micros, a.answer_micros < period.end_micros
+    return a.catalog_id == catalog_id, since, before
+
+
+def first(event_type: EventType) -> sa.ColumnElement[int]:
+    """When the first of several events of this type happened; null = there is none."""
+    return sa.func.min(sa.case((EVENTS.c.type == event_type, EVENTS.c.time_micros)))
 
 
 def _activity(connection: Connection, catalog_id: str, window: Window) -> Activity:
@@ -213,7 +209,7 @@ def _activity(connection: Connection, catalog_id: str, window: Window) -> Activi
     )
 
 
-def _happened(catalog_id: str, window: Window) -> tuple[sa.ColumnElement[bool], ...]:
+def _happened(catalog_id: str, window: Window | Period) -> tuple[sa.ColumnElement[bool], ...]:
     e = EVENTS.c
     return (
         e.catalog_id == catalog_id,

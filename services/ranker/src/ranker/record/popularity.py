@@ -12,42 +12,32 @@ and an event is added in the transaction that stores it.
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.domain.arrays import Doubles
-from ranker.domain.events import DAY_MICROS, EventType
+from ranker.domain.events import DAY_MICROS, Interaction
 from ranker.domain.log import TYPES
 from ranker.domain.signals import INTEREST, Signals, event_weights
+from ranker.record.histories import INTERACTION, interaction_of
 from ranker.record.rows import Rows, upsert
-from ranker.record.tables import EVENTS, POPULARITY
+from ranker.record.tables import POPULARITY
 
 HALF_LIFE_MICROS = 365 * DAY_MICROS
 ORIGIN_MICROS = 1_577_836_800_000_000
 """2020-01-01. Any fixed moment would do."""
 
 
-class Said(NamedTuple):
-    """What popularity needs of an event."""
-
-    product_id: str
-    actor: str
-    type: EventType
-    value: float | None
-    quantity: int
-    time_micros: int
-
-
 Day = tuple[str, str, int]
 """A product, a shopper, and a day since 1970: what counts once."""
 
-SAID = tuple(EVENTS.c[name] for name in Said._fields)
 
-
-def add(connection: Connection, catalog_id: str, said: Sequence[Said], signals: Signals) -> None:
+def add(
+    connection: Connection, catalog_id: str, said: Sequence[Interaction], signals: Signals
+) -> None:
     """Count events that are about to be stored: call it before they are."""
     after = by_day(said, signals)
     if not after:
@@ -63,7 +53,7 @@ def add(connection: Connection, catalog_id: str, said: Sequence[Said], signals: 
     keep_log_counts(connection, catalog_id, summed(gains))
 
 
-def by_day(said: Iterable[Said], signals: Signals) -> dict[Day, float]:
+def by_day(said: Iterable[Interaction], signals: Signals) -> dict[Day, float]:
     """Base-2 logarithms of what counts: for each product, shopper and day the strongest event.
     Those that say nothing for a product are left out."""
     counted = [one for one in said if one.type in INTEREST]
@@ -84,18 +74,12 @@ def by_day(said: Iterable[Said], signals: Signals) -> dict[Day, float]:
     return found
 
 
-def sums(said: Iterable[Said], signals: Signals) -> dict[str, float]:
+def sums(said: Iterable[Interaction], signals: Signals) -> dict[str, float]:
     """Base-2 logarithms of what these events count by product; those that count."""
     gains: dict[str, list[float]] = {}
     for (product, _, _), gain in by_day(said, signals).items():
         gains.setdefault(product, []).append(gain)
     return summed(gains)
-
-
-def said_of(row: Sequence[Any]) -> Said:
-    """What a row of the columns `SAID` holds."""
-    product, actor, kind, *rest = row
-    return Said(product, actor, EventType(kind), *rest)
 
 
 def log_counts(
@@ -143,7 +127,9 @@ def most_popular(
     return tuple((item, 2.0 ** (log - found[0][1])) for item, log in found)
 
 
-def stored_on(connection: Connection, catalog_id: str, days: Iterable[Day]) -> Iterable[Said]:
+def stored_on(
+    connection: Connection, catalog_id: str, days: Iterable[Day]
+) -> Iterable[Interaction]:
     """The stored events of interest of these shoppers on these days."""
     asked = sorted({(actor, day * DAY_MICROS) for _, actor, day in days})
     if not asked:
@@ -154,14 +140,14 @@ def stored_on(connection: Connection, catalog_id: str, days: Iterable[Day]) -> I
         given["actors"], given["since"] = map(list, zip(*asked, strict=True))
     else:
         given["pairs"] = json.dumps(asked)
-    return map(said_of, connection.execute(_STORED_ON[dialect], given))
+    return map(interaction_of, connection.execute(_STORED_ON[dialect], given))
 
 
-_SAID = ", ".join(f"events.{name}" for name in Said._fields)
+_COLUMNS = ", ".join(f"events.{column.name}" for column in INTERACTION)
 _STORED_ON = {
     "sqlite": sa.text(
         f"""
-        SELECT {_SAID} FROM json_each(:pairs) AS asked CROSS JOIN events
+        SELECT {_COLUMNS} FROM json_each(:pairs) AS asked CROSS JOIN events
         WHERE catalog_id = :catalog_id AND actor = asked.value ->> 0 AND kind = 'INTEREST'
             AND time_micros >= asked.value ->> 1 AND time_micros < (asked.value ->> 1) + :day
         """  # noqa: S608 - names of ours
@@ -170,7 +156,7 @@ _STORED_ON = {
         f"""
         SELECT found.* FROM unnest(CAST(:actors AS text[]), CAST(:since AS bigint[]))
             AS asked (actor, since) CROSS JOIN LATERAL (
-                SELECT {_SAID} FROM events
+                SELECT {_COLUMNS} FROM events
                 WHERE catalog_id = :catalog_id AND actor = asked.actor AND kind = 'INTEREST'
                     AND time_micros >= asked.since AND time_micros < asked.since + :day
                 OFFSET 0

@@ -3,8 +3,8 @@ SQLAlchemy's own treatment of each, which takes longer with their parameters and
 with the reading."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -12,6 +12,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from servicekit.sql import Database
+
+Item = TypeVar("Item")
+T = TypeVar("T")
 
 
 def upsert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -23,6 +26,17 @@ def upsert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, 
     connection.execute(
         statement.on_conflict_do_update(index_elements=keys, set_=changed), list(rows)
     )
+
+
+async def write_beside_others(
+    database: Database, work: Callable[[Connection, Sequence[Item]], T], items: Sequence[Item]
+) -> T:
+    """What `work` returns, which leaves out what is there already. Where another process wrote one
+    of them meanwhile (PostgreSQL), it is done again."""
+    try:
+        return await database.write(lambda connection: work(connection, items))
+    except sa.exc.IntegrityError:
+        return await database.write(lambda connection: work(connection, items))
 
 
 class Record:

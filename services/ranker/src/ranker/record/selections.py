@@ -18,10 +18,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.domain.events import EventType
+from ranker.domain.events import EventType, Interaction
 from ranker.domain.selection import COLUMNS, PurgeCount, Purged, PurgePlace, Selection
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.record import popularity
+from ranker.record.histories import INTERACTION, interaction_of
 from ranker.record.shoppers import gate, owner
 from ranker.record.tables import EVENTS, KIND_INTEREST, POPULARITY
 from servicekit.sql import Database
@@ -50,7 +51,6 @@ class SelectionRecord:
         return await self._db.read(lambda connection: connection.execute(newest).scalar()) or 0
 
     async def count(self, selection: Selection) -> PurgeCount:
-        """How many events fit, and from when to when."""
         t = EVENTS.c
         statement = sa.select(
             sa.func.count(),
@@ -115,7 +115,7 @@ def _delete(
     if not place.counted:
         over = len(rows) < limit
         return Purged(len(rows), None if over else PurgePlace(False, "", rows[-1].sequence))
-    gone = popularity.sums((popularity.said_of(row[:-1]) for row in rows), signals)
+    gone = popularity.sums((interaction_of(row[:-1]) for row in rows), signals)
     unfinished = rows[-1].product_id if len(rows) == limit else ""
     catalog_id = selection.catalog_id
     withdraw(connection, catalog_id, gone, signals, partly=lambda product: product == unfinished)
@@ -128,7 +128,7 @@ def batch_query(selection: Selection, place: PurgePlace, limit: int) -> sa.Selec
     """The next events that fit: first, product by product, those that count in popularity; then
     the others."""
     t = EVENTS.c
-    statement = sa.select(*popularity.SAID, t.sequence).where(*conditions(selection)).limit(limit)
+    statement = sa.select(*INTERACTION, t.sequence).where(*conditions(selection)).limit(limit)
     if not place.counted:
         others = statement.where(sa.not_(_INTEREST), t.sequence > place.sequence)
         return others.order_by(t.sequence)
@@ -174,10 +174,10 @@ def _counted_anew(
 ) -> dict[str, float]:
     """Base-2 logarithms of the products' counts as their events make them; none without events."""
     t = EVENTS.c
-    statement = sa.select(*popularity.SAID).where(
+    statement = sa.select(*INTERACTION).where(
         t.catalog_id == catalog_id, _COUNTED, t.product_id.in_(items)
     )
-    return popularity.sums(map(popularity.said_of, connection.execute(statement)), signals)
+    return popularity.sums(map(interaction_of, connection.execute(statement)), signals)
 
 
 def expired(
@@ -186,7 +186,7 @@ def expired(
     """The oldest events of a type, through the index events_age."""
     t = EVENTS.c
     return (
-        sa.select(*popularity.SAID, t.sequence)
+        sa.select(*INTERACTION, t.sequence)
         .where(t.catalog_id == catalog_id, t.type == event_type.value)
         .where(t.time_micros < before_micros)
         .order_by(t.time_micros)
@@ -202,7 +202,7 @@ def _expire(
 ) -> int:
     gate(connection, catalog_id, alone=True)
     rows = connection.execute(query).all()
-    said = [popularity.said_of(row[:-1]) for row in rows]
+    said = [interaction_of(row[:-1]) for row in rows]
     before = _counted(connection, catalog_id, said, signals)
     gone = sa.delete(EVENTS).where(EVENTS.c.sequence.in_([row.sequence for row in rows]))
     connection.execute(gone)
@@ -216,7 +216,7 @@ def _expire(
 
 
 def _counted(
-    connection: Connection, catalog_id: str, said: Sequence[popularity.Said], signals: Signals
+    connection: Connection, catalog_id: str, said: Sequence[Interaction], signals: Signals
 ) -> dict[popularity.Day, float]:
     """What the events that are there count on the days of these, which count at all."""
     days = popularity.by_day(said, signals)

@@ -24,8 +24,6 @@ from servicekit.sql import Database
 
 
 class ShopperRecord(Record):
-    """Shoppers of all catalogs."""
-
     async def merge(
         self, catalog_id: str, visitor: str, user: str, *, key_id: str, now_micros: int
     ) -> int:

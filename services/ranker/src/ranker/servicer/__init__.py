@@ -2,5 +2,5 @@
 
 requests   what several of them read from requests: catalog, shopper, pages
 ranking    RankingService       events   EventService       answers   AnswerService
-models     ModelService         jobs     JobService
+models     ModelService         profiles ProfileService
 """

@@ -28,8 +28,6 @@ LAST_SECOND = 253_402_300_799
 
 @dataclass(eq=False)
 class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
-    """Keeps answers and gives them back."""
-
     catalogs: Sequence[str]
     pseudonyms: Pseudonyms
     answers: AnswerQueue
@@ -39,26 +37,17 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
     async def RecordAnswers(
         self, request: pb.RecordAnswersRequest, context: Context
     ) -> pb.RecordAnswersResponse:
-        """Keep answers; the first content of an id stays."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_range("answers", len(request.answers), 1, MOST_ANSWERS)
         refuse(_problems(request.answers))
-        now = now_micros()
+        keep = (self.pseudonyms.key_id, self.keep_micros)
         answers = [
-            stored(
-                message,
-                catalog_id,
-                actor(message.shopper, catalog_id, self.pseudonyms),
-                self.pseudonyms.key_id,
-                now_micros=now,
-                keep_micros=self.keep_micros,
-            )
+            stored(message, catalog_id, actor(message.shopper, catalog_id, self.pseudonyms), *keep)
             for message in request.answers
         ]
         return pb.RecordAnswersResponse(written_count=await self.answers.write(answers))
 
     async def GetAnswer(self, request: pb.GetAnswerRequest, context: Context) -> pb.AnswerRecord:
-        """One kept answer, or a range of its products, without its shopper."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_range("offset", request.offset, 0, MOST_PRODUCTS)
         check_range("limit", request.limit, 0, MOST_PRODUCTS)
@@ -135,13 +124,7 @@ def _column_problems(draft: ranking_pb.AnswerDraft, count: int) -> Iterable[tupl
 
 
 def stored(
-    message: pb.AnswerRecord,
-    catalog_id: str,
-    who: str | None,
-    key_id: str,
-    *,
-    now_micros: int,
-    keep_micros: int,
+    message: pb.AnswerRecord, catalog_id: str, who: str | None, key_id: str, keep_micros: int
 ) -> Answer:
     """A checked record as it is kept, with `who` apart from its content; `keep_micros`: for how
     long, unless it says so itself. The message is changed into that content."""
@@ -149,7 +132,7 @@ def stored(
     if message.products:
         message.columns.CopyFrom(of_products(message.products))
         message.ClearField("products")
-    served, expires = message.answer_time, message.expire_time
+    served, expires, now = message.answer_time, message.expire_time, now_micros()
     return Answer(
         catalog_id=catalog_id,
         answer_id=message.answer_id,
@@ -157,14 +140,12 @@ def stored(
         key_id=key_id,
         content=message.SerializeToString(),
         expires_micros=(
-            expires.seconds * SECOND
-            if message.HasField("expire_time")
-            else now_micros + keep_micros
+            expires.seconds * SECOND if message.HasField("expire_time") else now + keep_micros
         ),
         answer_micros=(
             served.seconds * SECOND + served.nanos // 1000
             if message.HasField("answer_time")
-            else now_micros
+            else now
         ),
         model_version=message.versions.model_version,
         scene=message.scene,

@@ -18,18 +18,8 @@ from ranker.events.intake import append
 from ranker.record.events import EventRecord
 from ranker.record.selections import SelectionRecord
 from ranker.record.shoppers import ShopperRecord
-from ranker.servicer.jobs import job_message
+from ranker.servicer import requests
 from ranker.servicer.messages import message_of
-from ranker.servicer.requests import (
-    DEFAULT_PAGE,
-    LARGEST_PAGE,
-    actor,
-    check_product_id,
-    check_range,
-    check_request_id,
-    check_shopper,
-    shopper,
-)
 from servicekit.clock import now_micros
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.jobs import Jobs
@@ -51,8 +41,6 @@ NUMBERS = {one: number for number, one in TYPES.items()}
 
 @dataclass(eq=False)
 class EventServicer(event_service_pb2_grpc.EventServiceServicer):
-    """Takes events in, gives them back, moves and deletes them."""
-
     catalogs: Sequence[str]
     pseudonyms: Pseudonyms
     record: EventRecord
@@ -65,9 +53,8 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     async def AppendEvents(
         self, request: pb.AppendEventsRequest, context: Context
     ) -> pb.AppendEventsResponse:
-        """Write events, each with a status of its own."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
-        check_range("events", len(request.events), 1, MOST_EVENTS)
+        requests.check_range("events", len(request.events), 1, MOST_EVENTS)
         events = [_event(message) for message in request.events]
         done = await append(
             catalog_id,
@@ -88,10 +75,9 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         request: pb.GetEventsRequest,
         context: Context,
     ) -> pb.GetEventsResponse:
-        """A shopper's events, newest first."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
-        who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
-        size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
+        who = requests.actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
+        size = page_size(request.page_size, requests.DEFAULT_PAGE, requests.LARGEST_PAGE)
         place = page_place(request.page_token, (f"events of {catalog_id}",), int, int)
         found = await self.record.events_of(
             catalog_id,
@@ -109,7 +95,6 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     async def MergeShopper(
         self, request: pb.MergeShopperRequest, context: Context
     ) -> pb.MergeShopperResponse:
-        """Make a visitor a user."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         # "from" is a word of Python: the message has to be asked by name.
         visitor = self._named(catalog_id, "from", getattr(request, "from"), Identity.VISITOR)
@@ -122,9 +107,8 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     async def PurgeEvents(
         self, request: pb.PurgeEventsRequest, context: Context
     ) -> pb.PurgeEventsResponse:
-        """Count the events that fit and, if asked to, start the job that deletes them."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
-        check_request_id(request.request_id)
+        requests.check_request_id(request.request_id)
         selection = await self._selection(catalog_id, request)
         counted = await self.selections.count(selection)
         answer = pb.PurgeEventsResponse(event_count=counted.event_count)
@@ -138,13 +122,12 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
                 purge.params(selection, counted),
                 request_key(request.request_id, selection),
             )
-            answer.job.CopyFrom(job_message(job))
+            answer.job.CopyFrom(requests.job_message(job))
         return answer
 
     async def ExportEvents(self, request: pb.ExportEventsRequest, context: Context) -> job_pb2.Job:
-        """Start the job that writes events to Parquet files."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
-        check_request_id(request.request_id)
+        requests.check_request_id(request.request_id)
         extent = Selection(
             catalog_id=catalog_id,
             from_micros=_time(request, "from_time"),
@@ -154,15 +137,15 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         )
         key = request_key(request.request_id, extent)
         job = await self.jobs.create(export.EXPORT, catalog_id, params(extent), key)
-        return job_message(job)
+        return requests.job_message(job)
 
     def _named(self, catalog_id: str, path: str, message: event_pb2.Shopper, kind: Identity) -> str:
         """The pseudonym of whom the message names, who must be of this kind; RequestInvalid."""
-        who = shopper(message)
+        who = requests.shopper(message)
         if who is None or who.kind is not kind:
             problem = f"is required: a {Identity.VISITOR} becomes a {Identity.USER}"
             raise RequestInvalid(FieldViolation(f"{path}.{kind}_id", problem))
-        check_shopper(path, who)
+        requests.check_shopper(path, who)
         return self.pseudonyms.of(catalog_id, who)
 
     async def _selection(self, catalog_id: str, request: pb.PurgeEventsRequest) -> Selection:
@@ -173,10 +156,10 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             problem = "give at least one of " + ", ".join(conditions)
             raise RequestInvalid(*(FieldViolation(path, problem) for path in conditions))
         if request.product_id:
-            check_product_id(request.product_id)
+            requests.check_product_id(request.product_id)
         who = ""
         if request.HasField("shopper"):
-            who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
+            who = requests.actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
             who = await self.selections.owner(catalog_id, who)
         return Selection(
             catalog_id=catalog_id,
@@ -213,7 +196,7 @@ def _event(message: event_pb2.Event) -> Event | ServiceError:
     try:
         return Event(
             event_id=message.event_id,
-            shopper=shopper(message.shopper),
+            shopper=requests.shopper(message.shopper),
             type=TYPES.get(message.type),
             product_id=message.product_id,
             session_id=message.session_id,

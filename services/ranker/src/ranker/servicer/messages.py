@@ -1,9 +1,8 @@
 """Values as messages, field by field; and columns of numbers as they stand on the wire.
 
 A field takes the attribute of its name, or that of `NAMES`. Enums are matched by their names, times
-are microseconds since 1970 (UTC; ``start_time`` takes ``start_micros``), a value within a value is
-a message within the message, and a plain tuple in the place of a message has its fields in their
-order. None = not set.
+are microseconds since 1970 (UTC; ``start_time`` takes ``start_micros``), and a value within a value
+is a message within the message. None = not set.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +14,10 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.type import money_pb2
 
 from ranker.domain.arrays import Doubles
 from ranker.domain.features import Money
+from ranker.domain.messages import money
 from servicekit.requests import timestamp
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 
@@ -70,10 +69,11 @@ def message_of(kind: type[M], value: object, **given: object) -> M:
 
 
 def _attribute(value: object, name: str) -> Any:
-    if isinstance(value, Mapping):
-        return value.get(name)
     usual = name.removesuffix("_time") + "_micros" if name.endswith("_time") else name
-    return getattr(value, NAMES.get(name, usual), getattr(value, name, None))
+    known = NAMES.get(name, usual)
+    if isinstance(value, Mapping):
+        return value.get(known, value.get(name))
+    return getattr(value, known, getattr(value, name, None))
 
 
 def _converted(field: FieldDescriptor, value: Any) -> Any:
@@ -88,11 +88,7 @@ def _converted(field: FieldDescriptor, value: Any) -> Any:
     if kind is Timestamp:
         return timestamp(value)
     if isinstance(value, Money):
-        units, micros = divmod(value.micros, 1_000_000)
-        return money_pb2.Money(currency_code=value.currency, units=units, nanos=micros * 1000)
-    if isinstance(value, tuple):
-        names = [one.name for one in field.message_type.fields]
-        value = dict(zip(names, value, strict=False))
+        return money(value)
     return message_of(kind, value)
 
 

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import ModelRecord
 from ranker.domain.online import Online, Period, Tally, rates
-from ranker.domain.recipe import RANGES, ItemItem, Loss, recipe_of
+from ranker.domain.recipe import RANGES, recipe_of
 from ranker.feedback.estimators import CLIP
 from ranker.feedback.health import Health
 from ranker.servicer.messages import message_of
@@ -21,8 +21,11 @@ MOST_TRIALS = 10_000
 MOST_SECONDS = 7 * 86_400
 MOST_KEYS, MOST_KEY_LENGTH = 100, 128
 
-_LOSSES = {one: recipe_pb2.Recipe.Loss.Value(f"LOSS_{one.name}") for one in Loss}
-_ITEM_ITEMS = {one: recipe_pb2.Recipe.ItemItem.Value(f"ITEM_ITEM_{one.name}") for one in ItemItem}
+_ENUMS: Mapping[str, Any] = {
+    "loss": recipe_pb2.Recipe.Loss,
+    "item_item": recipe_pb2.Recipe.ItemItem,
+}
+"""Their names are those of Loss and ItemItem, behind a prefix."""
 _PLAIN = (*RANGES, "user_ids")
 """Fields that are the same on the wire and in a recipe."""
 
@@ -45,12 +48,10 @@ def params_of(request: pb.TrainModelRequest) -> dict[str, Any]:
 def _given(message: recipe_pb2.Recipe) -> dict[str, Any]:
     """What the message says of a recipe; JSON."""
     given = {name: getattr(message, name) for name in _PLAIN if _has(message, name)}
-    for loss, number in _LOSSES.items():
-        if message.loss == number:
-            given["loss"] = loss.value
-    for item_item, code in _ITEM_ITEMS.items():
-        if message.item_item == code:
-            given["item_item"] = item_item.value
+    for name, kind in _ENUMS.items():
+        number = getattr(message, name)
+        if number and number in kind.values():
+            given[name] = kind.Name(number).removeprefix(f"{name.upper()}_").lower()
     if message.attribute_keys:
         given["attribute_keys"] = list(message.attribute_keys)
     return given
@@ -62,8 +63,8 @@ def _problems(request: pb.TrainModelRequest) -> Iterable[tuple[str, str]]:
         value = getattr(message, name)
         if _has(message, name) and not least <= value <= most:
             yield f"recipe.{name}", f"must be {least:g} to {most:,.15g}"
-    for name, known in (("loss", _LOSSES), ("item_item", _ITEM_ITEMS)):
-        if getattr(message, name) not in (0, *known.values()):
+    for name, kind in _ENUMS.items():
+        if getattr(message, name) not in kind.values():
             yield f"recipe.{name}", "is none of those that are known"
     keys = message.attribute_keys
     if len(keys) > MOST_KEYS or not all(0 < len(key) <= MOST_KEY_LENGTH for key in keys):

@@ -12,10 +12,9 @@ from ranker.models import publish
 from ranker.models.promotion import require_proof
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
-from ranker.servicer.jobs import job_message
 from ranker.servicer.messages import message_of
 from ranker.servicer.model_messages import describe, params_of, period, report_message
-from ranker.servicer.requests import DEFAULT_PAGE, LARGEST_PAGE, check_request_id
+from ranker.servicer.requests import DEFAULT_PAGE, LARGEST_PAGE, check_request_id, job_message
 from servicekit.clock import now_micros
 from servicekit.jobs import Jobs
 from servicekit.requests import enter, page_place, page_size, page_token
@@ -28,8 +27,6 @@ from sightline.ranker.v1 import model_service_pb2 as pb
 
 @dataclass(eq=False)
 class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
-    """Trains, lists, promotes models and rolls them back."""
-
     catalogs: Sequence[str]
     jobs: Jobs
     registry: ModelRegistry
@@ -39,7 +36,6 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     """Makes this process serve what is promoted; the others notice by themselves."""
 
     async def TrainModel(self, request: pb.TrainModelRequest, context: Context) -> job_pb2.Job:
-        """Start a training job, or find the one that this request started."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
         params = params_of(request)
@@ -50,7 +46,6 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         request: pb.ListModelsRequest,
         context: Context,
     ) -> pb.ListModelsResponse:
-        """Models, newest first."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
         place = page_place(request.page_token, (f"models of {catalog_id}",), int, str)
@@ -65,7 +60,6 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     async def EvaluateModel(
         self, request: pb.EvaluateModelRequest, context: Context
     ) -> job_pb2.Job:
-        """Start a job that measures a model, or find the one that this request started."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
         version = (await self._named(catalog_id, request.model_version)).version
@@ -75,7 +69,6 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     async def GetEvaluation(
         self, request: pb.GetEvaluationRequest, context: Context
     ) -> evaluation_pb2.Evaluation:
-        """What the newest evaluation of a model found."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         version = (await self._named(catalog_id, request.model_version)).version
         report = await self.registry.report(catalog_id, version)
@@ -85,7 +78,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         """Look for proof and check the model's files, then make it the serving one."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         model = await self.registry.get(catalog_id, request.model_version)
-        serving = (await self.registry.promoted((catalog_id,))).get(catalog_id)
+        serving = await self.registry.serving(catalog_id)
         forced = False
         try:
             require_proof(model, serving)
@@ -93,7 +86,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
             if not request.force:
                 raise
             forced = True
-        await self._check(catalog_id, model)
+        await self._check(model)
         await self.registry.promote(
             catalog_id, model.version, now_micros(), forced=forced, verdict=model.verdict
         )
@@ -111,13 +104,12 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         """Check the files of the model before, then make it the serving one again."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         model, promotion = await self.registry.before(catalog_id)
-        await self._check(catalog_id, model)
+        await self._check(model)
         await self.registry.roll_back(catalog_id, promotion, now_micros())
         await self.refresh()
         return _message(await self.registry.get(catalog_id, model.version))
 
     async def DemoteModel(self, request: pb.DemoteModelRequest, context: Context) -> pb.Model:
-        """Take the serving model out of service."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         version = await self.registry.demote(catalog_id, now_micros())
         get_logger().info("model demoted", catalog_id=catalog_id, model_version=version)
@@ -125,13 +117,12 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         return _message(await self.registry.get(catalog_id, version))
 
     async def PublishModel(self, request: pb.PublishModelRequest, context: Context) -> job_pb2.Job:
-        """Start a job that publishes a model, or find the one that this request started."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
         if request.model_version:
             version = (await self.registry.get(catalog_id, request.model_version)).version
         else:
-            serving = (await self.registry.promoted((catalog_id,))).get(catalog_id)
+            serving = await self.registry.serving(catalog_id)
             if serving is None:
                 raise ModelNotFound("no model serves: name one, or promote one")
             version = serving.version
@@ -148,16 +139,15 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
             raise ModelNotFound("this catalog has no model: train one")
         return newest[0]
 
-    async def _check(self, catalog_id: str, model: ModelRecord) -> None:
+    async def _check(self, model: ModelRecord) -> None:
         """ModelCorrupt, or ModelNotFound when the files were pruned."""
         if model.pruned_micros is not None:
             raise ModelNotFound("the files of this model were pruned: train anew")
-        await asyncio.to_thread(self.store.read, catalog_id, model.version, model.manifest_sha256)
+        await asyncio.to_thread(self.store.read, *model.key)
 
     async def GetOnlineReport(
         self, request: online_report_pb2.GetOnlineReportRequest, context: Context
     ) -> online_report_pb2.OnlineReport:
-        """How answers fared with shoppers."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         asked = period(request, now_micros())
         kept = await self.online.kept(catalog_id)

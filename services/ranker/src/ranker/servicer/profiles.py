@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ranker.domain.errors import ConsentRequired
-from ranker.domain.features import price_range
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import Signals
 from ranker.ports import HistoryReader, Models
 from ranker.profiles import profiles
 from ranker.profiles.texts import Words
 from ranker.record.shoppers import ShopperRecord
-from ranker.servicer.messages import message_of
 from ranker.servicer.requests import actor, check_product_id, refuse
 from servicekit.clock import now_micros
 from servicekit.requests import enter
@@ -28,8 +26,6 @@ MOST_TEXT_BYTES = 128
 
 @dataclass(eq=False)
 class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
-    """Shows what is known of shoppers and products."""
-
     catalogs: Sequence[str]
     pseudonyms: Pseudonyms
     reader: HistoryReader
@@ -40,45 +36,32 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
     async def GetShopperProfile(
         self, request: pb.GetShopperProfileRequest, context: Context
     ) -> pb.ShopperProfile:
-        """What is known of a shopper."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
         model = self.models.serving(catalog_id)
         history = await profiles.read(catalog_id, who, self.reader, self.signals)
         words = Words(request.language_code)
         # In a thread: thousands of events take tens of milliseconds, which others would wait for.
-        found = await asyncio.to_thread(
+        return await asyncio.to_thread(
             profiles.of_shopper, history, model, self.signals, words, now_micros()
-        )
-        return message_of(
-            pb.ShopperProfile, found, model_version="" if model is None else model.version
         )
 
     async def GetProductProfile(
         self, request: pb.GetProductProfileRequest, context: Context
     ) -> pb.ProductProfile:
-        """What is known of a product."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_product_id(request.product_id)
         model = self.models.serving(catalog_id)
         (share,) = await self.reader.popularity(catalog_id, (request.product_id,))
         words = Words(request.language_code)
         # In a thread: it is compared with the styles of all products.
-        found = await asyncio.to_thread(
+        return await asyncio.to_thread(
             profiles.of_product, request.product_id, model, float(share), words
-        )
-        return message_of(
-            pb.ProductProfile,
-            found,
-            price_band=price_range(found.price_band) if found.price_band else None,
-            style_space_version=model.style_space if model and found.style else "",
-            model_version=model.version if model else "",
         )
 
     async def SetShopperAttributes(
         self, request: pb.SetShopperAttributesRequest, context: Context
     ) -> pb.SetShopperAttributesResponse:
-        """Keep what a shopper gave, or delete it."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
         given = _given(request.attributes)
@@ -92,14 +75,12 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
     async def ListSegments(
         self, request: pb.ListSegmentsRequest, context: Context
     ) -> pb.ListSegmentsResponse:
-        """The groups of shoppers that the serving model knows."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         model = self.models.serving(catalog_id)
         if model is None:
             return pb.ListSegmentsResponse()
-        found = profiles.segments_of(model, Words(request.language_code))
         return pb.ListSegmentsResponse(
-            segments=[message_of(pb.Segment, one) for one in found],
+            segments=profiles.segments_of(model, Words(request.language_code)),
             silhouette=model.segments.silhouette if model.segments else 0.0,
             model_version=model.version,
         )

@@ -39,12 +39,7 @@ from sightline.ranker.v1.answer_service_pb2 import AnswerRecord
 MOST_GENERATED = 1000
 DEFAULT_GENERATED = 100
 
-BASES = {
-    generate.Basis.NOTHING: pb.NominateResponse.BASIS_UNSPECIFIED,
-    generate.Basis.LONG_TERM: pb.NominateResponse.BASIS_LONG_TERM,
-    generate.Basis.SESSION: pb.NominateResponse.BASIS_SESSION,
-    generate.Basis.POPULARITY: pb.NominateResponse.BASIS_POPULARITY,
-}
+BASES = {one: pb.NominateResponse.Basis.Value(f"BASIS_{one}") for one in generate.Basis}
 
 
 @dataclass(eq=False)
@@ -132,7 +127,6 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
     async def GiveReasons(
         self, request: pb.GiveReasonsRequest, context: Context
     ) -> pb.GiveReasonsResponse:
-        """Reasons of products that were ranked before."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms)
         products, parts_given = explained_of(request)
@@ -159,20 +153,11 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         return [answer_pb2.Degradation(stage=stage, cause=cause, substitute=substitute)]
 
     def _keep(self, record: AnswerRecord, catalog_id: str, who: str | None) -> bool:
-        """Whether the record was taken into the queue."""
         return self.answers is not None and self.answers.offer(
-            stored(
-                record,
-                catalog_id,
-                who,
-                self.pseudonyms.key_id,
-                now_micros=now_micros(),
-                keep_micros=self.keep_micros,
-            )
+            stored(record, catalog_id, who, self.pseudonyms.key_id, self.keep_micros)
         )
 
     async def Nominate(self, request: pb.NominateRequest, context: Context) -> pb.NominateResponse:
-        """Name candidates by behaviour."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms)
         check_range("top_k", request.top_k, 0, MOST_GENERATED)
@@ -185,33 +170,24 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         top_k = request.top_k or DEFAULT_GENERATED
         excluded = frozenset(request.exclude_product_ids)
         large = model is not None and len(model.item_ids) > self.in_memory_items
+        vectors: list[vector_pb2.Vector] = []
+        left_out: list[str] = []
         if model is not None and large and request.accepts_vectors and shopper.personal:
             former = self.models.former(catalog_id)
-            before = self._shoppers.by(former, who, history, now)
-            both = [(model, shopper), (former, before)]
+            both = [(model, shopper), (former, self._shoppers.by(former, who, history, now))]
+            vectors = [_vector(each, by) for each, by in both if each and by.personal]
             hidden = sorted(history.hidden.difference(excluded))
-            beside = generate.by_neighbours(shopper, model, top_k, history.hidden | excluded)
-            return pb.NominateResponse(
-                product_ids=beside.product_ids,
-                scores=beside.scores,
-                vectors=[_vector(each, found) for each, found in both if each and found.personal],
-                exclude_product_ids=[*request.exclude_product_ids, *hidden][:MOST_GENERATED],
-                basis=BASES[beside.basis],
-                model_version=model.version,
-                history_token=token,
+            left_out = [*request.exclude_product_ids, *hidden][:MOST_GENERATED]
+            found = generate.by_neighbours(shopper, model, top_k, history.hidden | excluded)
+        else:
+            found = await generate.generate(
+                *(catalog_id, shopper, model, history, self.reader), top_k=top_k, exclude=excluded
             )
-        found = await generate.generate(
-            catalog_id,
-            shopper,
-            model,
-            history,
-            self.reader,
-            top_k=top_k,
-            exclude=excluded,
-        )
         return pb.NominateResponse(
             product_ids=found.product_ids,
             scores=found.scores,
+            vectors=vectors,
+            exclude_product_ids=left_out,
             basis=BASES[found.basis],
             model_version=model.version if model else "",
             degradations=self._degradations(catalog_id, "nominate"),
@@ -220,7 +196,6 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
 
 
 def _vector(model: Model, shopper: FoldIn) -> vector_pb2.Vector:
-    """The shopper as the index knows products of the model."""
     query = query_vector(*parts.query(model, shopper, parts.factors(model)))
     return vector_pb2.Vector(
         space=SPACE,

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypedDict
 
 from google.protobuf.duration_pb2 import Duration
 
 from ranker.domain.arrays import Doubles
 from ranker.domain.model import Model
 from ranker.ranking import breakdown
-from ranker.ranking.breakdown import Addends, Evidence
+from ranker.ranking.breakdown import Contributions, Evidence
 from ranker.ranking.diversity import Cause, Policy
 from ranker.ranking.explain import Reason, explain
 from ranker.ranking.order import Order
@@ -72,50 +71,23 @@ def _exploration_problems(places: Sequence[int]) -> Iterable[tuple[str, str]]:
         yield "exploration_places", problem
 
 
-class Moved(TypedDict):
-    """What a RankResponse shows of moves: nothing where the order is that of the scores, and no
-    draw could change it."""
-
-    score_ranks: list[int]
-    moves: list[pb.MoveList]
-    propensities: list[float]
-
-
-def moved(order: Order) -> Moved:
-    """What is shown of the products of an order."""
-    if not order.moves and not order.drawn:
-        ranks = order.score_ranks.tolist() if order.moved else []
-        return Moved(score_ranks=ranks, moves=[], propensities=[])
-    columns = [(cause_number(cause), steps.tolist()) for cause, steps in order.moves.items()]
-    return Moved(
-        score_ranks=order.score_ranks.tolist(),
-        moves=[
-            pb.MoveList(
-                moves=[
-                    answer_pb2.Move(cause=cause, places=steps[place])
-                    for cause, steps in columns
-                    if steps[place]
-                ]
-            )
-            for place in range(len(order))
-        ],
-        propensities=order.propensities.tolist(),
-    )
+def add_moves(answer: pb.RankResponse, order: Order) -> None:
+    """What moved the products: nothing where the order is that of the scores, and no draw could
+    change it."""
+    if order.moves or order.drawn or order.moved:
+        answer.score_ranks.extend(order.score_ranks.tolist())
+    if order.moves or order.drawn:
+        columns = [(cause_number(cause), steps.tolist()) for cause, steps in order.moves.items()]
+        for place in range(len(order)):
+            moved = answer.moves.add().moves
+            for cause, steps in columns:
+                if steps[place]:
+                    moved.add(cause=cause, places=steps[place])
+        answer.propensities.extend(order.propensities.tolist())
 
 
 def cause_number(cause: Cause) -> answer_pb2.Move.Cause.ValueType:
-    """The cause as messages have it."""
     return answer_pb2.Move.Cause.Value(f"CAUSE_{cause}")
-
-
-def features_of(column: Sequence[Addends]) -> list[pb.FeatureList]:
-    """What the values of a part are made of."""
-    return [
-        pb.FeatureList(
-            features=[answer_pb2.ScoreFeature(name=name, value=value) for name, value in addends]
-        )
-        for addends in column
-    ]
 
 
 def ranked(request: pb.RankRequest, evidence: Evidence, order: Order) -> pb.RankResponse:
@@ -134,16 +106,15 @@ def ranked(request: pb.RankRequest, evidence: Evidence, order: Order) -> pb.Rank
         collapsed=[
             pb.CollapsedProducts(product_ids=[ids[row] for row in rows]) for rows in first.members
         ],
-        **moved(first),
     )
+    add_moves(answer, first)
     if evidence.ranking.rows.size:
         reasons = explain(evidence, request.language_code, order.explored)
         add_reasons(answer, reasons)
     answer.MergeFromString(doubles(answer.RAW_SCORES_FIELD_NUMBER, ranking.raw_scores))
     if first.chances is not None:
         answer.MergeFromString(doubles(answer.SCORES_FIELD_NUMBER, first.chances))
-    addends = breakdown.split(evidence) if request.explain else {}
-    add_parts(answer, ranking.parts, addends)
+    add_parts(answer, ranking.parts, breakdown.split(evidence) if request.explain else {})
     return answer
 
 
@@ -151,16 +122,19 @@ Answer = pb.RankResponse | pb.GiveReasonsResponse
 
 
 def add_parts(
-    answer: Answer, parts: Mapping[str, Doubles], addends: Mapping[str, Sequence[Addends]]
+    answer: Answer, parts: Mapping[str, Doubles], made_of: Mapping[str, Sequence[Contributions]]
 ) -> None:
     """The parts of scores, with what their values are made of."""
     for name, values in parts.items():
-        column = answer.parts.add(name=name, features=features_of(addends.get(name, ())))
+        column = answer.parts.add(name=name)
         column.MergeFromString(doubles(column.VALUES_FIELD_NUMBER, values))
+        for each in made_of.get(name, ()):
+            features = column.features.add().features
+            for feature, value in each:
+                features.add(name=feature, value=value)
 
 
 def add_reasons(answer: Answer, reasons: Iterable[Sequence[Reason]]) -> None:
-    """Reasons of each product."""
     for each in reasons:
         added = answer.reasons.add().reasons
         for reason in each:
@@ -177,7 +151,6 @@ def score_event(model: Model | None) -> event_pb2.EventType.ValueType:
 
 
 def timings(stages: Stages) -> Iterable[answer_pb2.StageTiming]:
-    """How long each stage took."""
     for stage in stages.finished:
         duration = _duration(stage.duration)
         yield answer_pb2.StageTiming(

@@ -1,14 +1,20 @@
 """What several services read from requests, and how they refuse it."""
 
 from collections.abc import Iterable
+from functools import partial
 
 from ranker.domain.events import Identity, Shopper
 from ranker.domain.pseudonyms import Pseudonyms
+from servicekit import job_service
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import event_pb2
 from sightline_rules.ids import IdInvalidError, check_id
 
+OWNER = "ranker/"
+"""What stands in front of the jobs' ids on the wire."""
+job_message = partial(job_service.job_message, owner=OWNER)
+"""A job as the wire shows it."""
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 1000
 MOST_ID_BYTES = 128
@@ -32,7 +38,7 @@ def actor(
     who = shopper(message)
     if who is None:
         if required:
-            raise RequestInvalid(FieldViolation("shopper", "is required"))
+            raise RequestInvalid.at("shopper", "is required")
         return None
     check_shopper("shopper", who)
     return pseudonyms.of(catalog_id, who)
@@ -41,8 +47,7 @@ def actor(
 def check_shopper(path: str, who: Shopper) -> None:
     """RequestInvalid unless the id has a length that ids may have."""
     if not 0 < len(who.id.encode()) <= MOST_ID_BYTES:
-        problem = f"is not 1 to {MOST_ID_BYTES} bytes long"
-        raise RequestInvalid(FieldViolation(f"{path}.{who.kind}_id", problem))
+        raise RequestInvalid.at(f"{path}.{who.kind}_id", f"is not 1 to {MOST_ID_BYTES} bytes long")
 
 
 def refuse(problems: Iterable[tuple[str, str]], path: str = "") -> None:
@@ -57,17 +62,16 @@ def check_product_id(product_id: str) -> None:
     try:
         check_id(product_id)
     except IdInvalidError as error:
-        raise RequestInvalid(FieldViolation("product_id", str(error))) from error
+        raise RequestInvalid.at("product_id", str(error)) from error
 
 
 def check_range(path: str, given: int, least: int, most: int) -> None:
     """RequestInvalid unless `given` is within both bounds."""
     if not least <= given <= most:
-        raise RequestInvalid(FieldViolation(path, f"is not within {least} and {most}"))
+        raise RequestInvalid.at(path, f"is not within {least} and {most}")
 
 
 def check_request_id(request_id: str) -> None:
     """RequestInvalid when it is too long to be kept."""
     if len(request_id) > MOST_REQUEST_ID:
-        problem = f"is longer than {MOST_REQUEST_ID} characters"
-        raise RequestInvalid(FieldViolation("request_id", problem))
+        raise RequestInvalid.at("request_id", f"is longer than {MOST_REQUEST_ID} characters")

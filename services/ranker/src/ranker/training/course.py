@@ -195,7 +195,6 @@ class _Steps:
         return self._from(begun)
 
     def last(self) -> Progress:
-        """For the fit that ends the training."""
         return self._from(self._total - self._epochs)
 
     def _from(self, begun: int) -> Progress:

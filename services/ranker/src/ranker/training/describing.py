@@ -11,7 +11,7 @@ import numpy as np
 from scipy.cluster.vq import kmeans2, vq
 from scipy.spatial.distance import cdist
 
-from ranker.domain.arrays import Doubles, Floats, Ints
+from ranker.domain.arrays import Doubles, Floats, Ints, indicators
 from ranker.domain.features import LOOK_KIND, Product, feature_names
 from ranker.domain.model import Model, ProductFeatures, Segments
 from ranker.domain.signals import Interests
@@ -58,16 +58,12 @@ def product_features(
         [*feature_names(product, attribute_keys)[1:], *look]
         for product, look in zip(products, looks, strict=True)
     ]
-    names = tuple(sorted({name for row in named for name in row}))
-    columns = {name: column for column, name in enumerate(names)}
-    rows = [sorted(columns[name] for name in row) for row in named]
-    features = np.array([place for row in rows for place in row], dtype=np.int32)
-    counts = np.array([len(row) for row in rows], dtype=np.int64)
-    summed = np.bincount(features, np.repeat(interest, counts), len(names))
+    names, starts, features = indicators(named)
+    summed = np.bincount(features, np.repeat(interest, np.diff(starts)), len(names))
     return ProductFeatures(
         names=names,
-        starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        features=features,
+        starts=starts,
+        features=features.astype(np.int32),
         shares=(summed / max(float(interest.sum()), 1e-12)).astype(np.float32),
     )
 

@@ -5,7 +5,7 @@ bit for bit.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -192,12 +192,9 @@ gains nor costs at 16, and gains .02 at 50 and .045 at 340."""
 def score_scale(model: Model, interests: Interests) -> float:
     """The 99th percentile of the size of behavioural scores, over up to 1,000 shoppers and 20,000
     products evenly taken."""
-    actors = sorted(set(interests.actor.tolist()))
-    chosen = actors[:: -(-len(actors) // SHOPPERS)]
-    liked = _newest_first(interests, set(chosen))
     queries = [
-        parts.query(model, fold_in.of(model, interests.actors[one], liked[one]), SIZED)
-        for one in chosen
+        parts.query(model, fold_in.of(model, actor, liked), SIZED)
+        for actor, liked in _newest_first(interests, SHOPPERS)
     ]
     vectors, factors = (np.array(column) for column in zip(*queries, strict=True))
     some = slice(None, None, -(-len(model.item_ids) // ITEMS))
@@ -210,15 +207,11 @@ def part_scales(model: Model, interests: Interests) -> dict[str, float]:
     """By part the 99th percentile of the size of its raw scores where it has any, over up to 200
     shoppers, as they are right after their newest interest, and 5,000 products evenly taken;
     item_item's is the larger the fewer pairs it was learned from (`HALF_SURE`)."""
-    actors = sorted(set(interests.actor.tolist()))
-    chosen = actors[:: -(-len(actors) // SOME_SHOPPERS)]
-    liked = _newest_first(interests, set(chosen))
     step = -(-len(model.item_ids) // SOME_ITEMS)
     items = parts.all_items(model).at(np.arange(0, len(model.item_ids), step))
     sizes: defaultdict[str, list[Doubles]] = defaultdict(list)
-    for one in chosen:
-        products = liked[one]
-        shopper = fold_in.of(model, interests.actors[one], products, bought=products)
+    for actor, liked in _newest_first(interests, SOME_SHOPPERS):
+        shopper = fold_in.of(model, actor, liked, bought=liked)
         for name, values in parts.raw_parts(model, shopper, items).items():
             sizes[name].append(np.abs(values[values != 0]))
     together = {name: np.concatenate(found) for name, found in sizes.items()}
@@ -237,10 +230,14 @@ def sureness(interests: Interests) -> float:
     return float(pairs / (pairs + HALF_SURE))
 
 
-def _newest_first(interests: Interests, actors: set[int]) -> dict[int, tuple[str, ...]]:
-    """What these shoppers like, newest first; ties by product."""
-    found: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
-    for row in np.flatnonzero(np.isin(interests.actor, sorted(actors))).tolist():
-        actor, item = interests.actor[row], interests.items[interests.item[row]]
-        found[int(actor)].append((-int(interests.time[row]), item))
-    return {actor: tuple(item for _, item in sorted(found[actor])) for actor in actors}
+def _newest_first(interests: Interests, most: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Up to so many shoppers, evenly taken, each with what they like, newest first; ties by
+    product."""
+    actors = np.unique(interests.actor)
+    for actor in actors[:: -(-len(actors) // most)].tolist():
+        begin, end = np.searchsorted(interests.actor, (actor, actor + 1))  # they are sorted by it
+        times, items = interests.time[begin:end].tolist(), interests.item[begin:end].tolist()
+        found = sorted(
+            (-time, interests.items[item]) for time, item in zip(times, items, strict=True)
+        )
+        yield interests.actors[actor], tuple(item for _, item in found)

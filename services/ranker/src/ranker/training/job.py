@@ -64,12 +64,11 @@ class Workshop:
 
     async def production(self, catalog_id: str, given: Given) -> Production | None:
         """The model that serves, to be compared with; None = none does, or its files are bad."""
-        record = await self._serving(catalog_id)
+        record = await self.registry.serving(catalog_id)
         if record is None:
             return None
         try:
-            key = (catalog_id, record.version, record.manifest_sha256)
-            manifest, model = self.store.manifest(*key), self.store.read(*key)
+            manifest, model = self.store.manifest(*record.key), self.store.read(*record.key)
         except ModelCorrupt as error:
             get_logger().warning("production not compared with", problem=error.message)
             return None
@@ -79,13 +78,12 @@ class Workshop:
     async def base(self, catalog_id: str) -> tuple[str, State, bool]:
         """The model that serves as a state to go on from: its version, and whether it knows what
         shoppers gave. BaseUnusable."""
-        record = await self._serving(catalog_id)
+        record = await self.registry.serving(catalog_id)
         if record is None:
             raise BaseUnusable("no model serves that an incremental training could begin from")
-        key = (catalog_id, record.version, record.manifest_sha256)
         try:
-            model = self.store.read(*key)
-            manifest, arrays = self.store.read_state(*key)
+            model = self.store.read(*record.key)
+            manifest, arrays = self.store.read_state(*record.key)
         except ModelCorrupt as error:
             raise BaseUnusable(f"{error.message}: train anew") from error
         state = state_of(arrays, model, recipe_in(manifest), record.last_event_micros)
@@ -109,9 +107,6 @@ class Workshop:
         )
         await self.registry.keep_report(catalog_id, model.version, made.report)
         return model.version
-
-    async def _serving(self, catalog_id: str) -> ModelRecord | None:
-        return (await self.registry.promoted((catalog_id,))).get(catalog_id)
 
 
 async def run(job_id: str, usual: Mapping[str, Any], workshop: Workshop, progress: Progress) -> str:
@@ -139,7 +134,7 @@ async def evaluate_again(job_id: str, workshop: Workshop, progress: Progress) ->
     """
     job = await workshop.jobs.get(job_id)
     model = await workshop.registry.get(job.catalog_id, str(job.params["model_version"]))
-    manifest = workshop.store.manifest(job.catalog_id, model.version, model.manifest_sha256)
+    manifest = workshop.store.manifest(*model.key)
     given = await workshop.given(job.catalog_id)
     if not len(given.log):
         raise DataInsufficient("there are no events to measure by")

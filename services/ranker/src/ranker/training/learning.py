@@ -8,7 +8,7 @@ as the first place is.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.optimize import isotonic_regression
@@ -78,10 +78,10 @@ class Learned:
     calibration: Calibration | None
     decisions: tuple[str, ...]
     """What was decided and why, a sentence each."""
-    impression_count: int
-    event_count: int
-    examination: tuple[float, ...] = ()
-    """θ along clicks.PLACES; empty = nothing was learned."""
+    impressions: int
+    events: int
+    examination: Mapping[str, float] = field(default_factory=dict)
+    """θ by clicks.PLACES; empty = nothing was learned."""
     gain: Gain | None = None
     reliability: tuple[Bin, ...] = ()
     """Of the calibration, on impressions that it was not fitted on."""
@@ -142,7 +142,7 @@ def learn(
         (why, said),
         count,
         events,
-        examination=tuple(float(one) for one in model.examination),
+        examination=dict(zip(map(str, clicks.PLACES), model.examination.tolist(), strict=True)),
         gain=gain,
         reliability=reliability,
         calibration_error=_error(reliability),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranker.domain.arrays import Doubles, Floats, Ints
+from ranker.domain.arrays import Doubles, Floats, indicators
 from ranker.domain.features import ID_KIND, Product, Vectors, feature_names, style_names
 
 LEAST_SHARED = 5
@@ -87,14 +87,9 @@ def _indicators(named: Sequence[Sequence[str]]) -> tuple[Any, tuple[str, ...]]:
     """1 where a row has a name; the columns' names, sorted."""
     import scipy.sparse as sp
 
-    names = tuple(sorted({name for row in named for name in row}))
-    columns = {name: column for column, name in enumerate(names)}
-    indices: Ints = np.array([columns[name] for row in named for name in row], np.int64)
-    starts = np.cumsum([0, *map(len, named)])
-    ones = np.ones(len(indices), np.float32)
-    matrix = sp.csr_matrix((ones, indices, starts), (len(named), len(names)))
-    matrix.sort_indices()
-    return matrix, names
+    names, starts, places = indicators(named)
+    ones = np.ones(len(places), np.float32)
+    return sp.csr_matrix((ones, places, starts), (len(named), len(names))), names
 
 
 CHUNK = 4_096

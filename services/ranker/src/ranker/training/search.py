@@ -30,15 +30,12 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A recipe that was tried."""
-
     parameters: Mapping[str, Any]
     score: float | None
     """None = it could not be fitted."""
 
 
 def search(score: Score, recipe: Recipe, budget: Budget) -> tuple[Recipe, tuple[Trial, ...]]:
-    """The best recipe tried, and all that were."""
     if budget.trials < 1:
         return recipe, ()
     import optuna

@@ -1,7 +1,7 @@
 """What the kept answers and their events teach a training: blend and calibration (learning.py)."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ranker.adapters.model_store import ModelStore
@@ -10,7 +10,6 @@ from ranker.domain.feedback import Feedback
 from ranker.domain.online import Period
 from ranker.domain.recipe import Blend
 from ranker.feedback import answered
-from ranker.feedback.clicks import PLACES
 from ranker.record.feedback import FeedbackRecord
 from ranker.record.models import ModelRegistry
 from ranker.training.learning import Learned, learn
@@ -45,7 +44,6 @@ async def read(
     store: ModelStore,
     now_micros: int,
 ) -> Shown:
-    """The newest answers that are kept."""
     period = Period(0, now_micros, CONVERSION_MICROS)
     batches = answers.answers(catalog_id, period, MOST_ANSWERS)
     shown = await answered.feedback(batches, shown_only=True)
@@ -53,13 +51,6 @@ async def read(
 
 
 def about(found: Learned) -> dict[str, Any]:
-    """For the manifest: what was decided, on what, and how reliable scores are."""
-    return {
-        "told": list(found.decisions),
-        "impressions": found.impression_count,
-        "events": found.event_count,
-        "gain": None if found.gain is None else asdict(found.gain),
-        "examination": dict(zip(map(str, PLACES), found.examination, strict=False)),
-        "reliability": [asdict(one) for one in found.reliability],
-        "calibration_error": found.calibration_error,
-    }
+    """For the manifest: all that is not in the model itself."""
+    known = asdict(replace(found, calibration=None))
+    return {name: one for name, one in known.items() if name not in ("blend", "calibration")}

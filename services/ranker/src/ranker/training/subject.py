@@ -12,14 +12,7 @@ from ranker.domain.features import Product, Vectors
 from ranker.domain.log import Log
 from ranker.domain.recipe import Loss, Recipe
 from ranker.domain.signals import Interests, interests
-from ranker.training.matrices import (
-    Features,
-    Style,
-    learn_style,
-    of_products,
-    of_shoppers,
-    styles_of,
-)
+from ranker.training import matrices
 from ranker.training.neighbours import places
 from ranker.training.shown import Shown
 
@@ -49,7 +42,7 @@ class Subject:
     recipe: Recipe
     item_ids: tuple[str, ...]
     """Sorted; all products."""
-    items: Features
+    items: matrices.Features
     """(items, features) of all products, with the features that liked ones have"""
     warm: Ints
     """Rows of the products that somebody likes: only those take part. The others would be learned
@@ -57,13 +50,13 @@ class Subject:
     products .642 with it, .717 without): they are the sum of what they share with the rest."""
     actors: tuple[str, ...]
     """Sorted; those who like something."""
-    shoppers: Features
+    shoppers: matrices.Features
     """(actors, features)"""
     liked: Liked
     """In rows of `warm` and of `actors`."""
     times: Ints
     """(pairs,) of `liked`: of the newest event behind each"""
-    style: Style | None
+    style: matrices.Style | None
     styles: Floats | None
     """(items, style dimension)"""
     interests: Interests
@@ -78,7 +71,7 @@ def check(given: Given, recipe: Recipe) -> None:
         raise DataInsufficient("nobody likes any product of this catalog yet")
 
 
-def subject_of(given: Given, recipe: Recipe, style: Style | None = None) -> Subject:
+def subject_of(given: Given, recipe: Recipe, style: matrices.Style | None = None) -> Subject:
     """`style`: the one to go on with; None = learn it. DataInsufficient."""
     products = sorted(given.products, key=lambda product: product.product_id)
     ids = tuple(product.product_id for product in products)
@@ -89,8 +82,8 @@ def subject_of(given: Given, recipe: Recipe, style: Style | None = None) -> Subj
     if not known.any():
         raise DataInsufficient("nobody likes any product of this catalog yet")
     vectors = given.vectors
-    style = style or learn_style(vectors, recipe.style_dimension, recipe.style_scale)
-    of_items = None if style is None or vectors is None else styles_of(style, vectors, ids)
+    style = style or matrices.learn_style(vectors, recipe.style_dimension, recipe.style_scale)
+    of_items = None if style is None or vectors is None else matrices.styles_of(style, vectors, ids)
     warm, item = np.unique(rows[known], return_inverse=True)
     people, shopper = np.unique(found.actor[known], return_inverse=True)
     actors = tuple(found.actors[one] for one in people.tolist())
@@ -109,12 +102,12 @@ def subject_of(given: Given, recipe: Recipe, style: Style | None = None) -> Subj
     return Subject(
         recipe=recipe,
         item_ids=ids,
-        items=of_products(products, of_items, recipe.attribute_keys, recipe.shared_scale).used_by(
-            warm
-        ),
+        items=matrices.of_products(
+            products, of_items, recipe.attribute_keys, recipe.shared_scale
+        ).used_by(warm),
         warm=warm,
         actors=actors,
-        shoppers=of_shoppers(actors, given.attributes, with_ids=recipe.user_ids),
+        shoppers=matrices.of_shoppers(actors, given.attributes, with_ids=recipe.user_ids),
         liked=liked,
         times=times,
         style=style,

@@ -5,7 +5,6 @@ kept.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import Gauge
@@ -16,24 +15,19 @@ from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import Model, ModelRecord
 from ranker.domain.online import Period
 from ranker.feedback import answered, health
-from ranker.feedback.health import Health
+from ranker.feedback.health import Health, Windows
 from ranker.feedback.policies import policies
+from ranker.models.live import MOST_CATALOG_LABELS
 from ranker.record.feedback import FeedbackRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
-from ranker.workers.options import Options
-from servicekit import telemetry
 from servicekit.clock import now_micros
-from servicekit.errors import ServiceError
 from servicekit.sql import Database
 
 MOST_ANSWERS = 2_000
 """Answers of the present, and of the reference, whose candidates are read: the newest. With ten
 shown products each that is 20,000 impressions."""
 CONVERSION_MICROS = 7 * DAY_MICROS
-MOST_CATALOG_LABELS = 20
-LOOK_SECONDS = 30.0
-"""How often it is asked whether a look is due, at least."""
 
 DRIFT = Gauge(
     "sightline_feedback_drift",
@@ -56,41 +50,29 @@ Candidate = tuple[str, Blend]
 
 
 class Watch:
-    """Looks at feedback, keeps and exports what it finds."""
-
     def __init__(
         self,
-        settings: Options,
         database: Database,
         store: ModelStore,
+        catalogs: Sequence[str],
+        every_seconds: float,
+        compared: Callable[[int], Windows],
+        *,
         clock: Callable[[], int] = now_micros,
     ) -> None:
-        """`clock`: microseconds since 1970 (UTC)."""
-        self._settings = settings
-        self._store = store
-        self._clock = clock
+        """`compared`: what is compared with what as of a moment, which `clock` says: microseconds
+        since 1970 (UTC)."""
+        self._catalogs, self._every_seconds = catalogs, every_seconds
+        self._store, self._compared, self._clock = store, compared, clock
         self._answers = FeedbackRecord(database)
         self._online = OnlineRecord(database)
         self._registry = ModelRegistry(database)
 
-    async def work(self, stop: asyncio.Event) -> None:
-        """Look whenever it is due, until `stop` is set."""
-        seconds = self._settings.health_seconds
-        while not stop.is_set() and seconds:
-            try:
-                await self.look()
-            except ServiceError as error:
-                telemetry.get_logger().warning("feedback not looked at", reason=error.reason)
-            except Exception as error:  # the worker's jobs go on without it
-                telemetry.get_logger().error("feedback not looked at", exc_info=error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), min(seconds, LOOK_SECONDS))
-
     async def look(self) -> None:
         """Look at the catalogs that are due, and export what is kept of all."""
         found: dict[str, Health] = {}
-        due = self._clock() - round(self._settings.health_seconds * 1e6)
-        for catalog_id in self._settings.catalogs:
+        due = self._clock() - round(self._every_seconds * 1e6)
+        for catalog_id in self._catalogs:
             kept = await self._online.kept(catalog_id)
             if kept is not None and kept[0] > due:
                 found[catalog_id] = health.from_json(kept[1])
@@ -100,9 +82,8 @@ class Watch:
         _export(found)
 
     async def _seen(self, catalog_id: str) -> Health:
-        """What is found of a catalog now."""
-        now, settings = self._clock(), self._settings
-        compared = health.windows(now, settings.health_days, settings.health_reference_days)
+        now = self._clock()
+        compared = self._compared(now)
         start = compared.present.start_micros
         # Answers of today count as well: only volumes need whole days.
         present = Period(start, now, CONVERSION_MICROS)
@@ -115,7 +96,7 @@ class Watch:
             await self._online.activity(catalog_id, window)
             for window in (compared.reference, compared.before, compared.present)
         ]
-        serving = (await self._registry.promoted((catalog_id,))).get(catalog_id)
+        serving = await self._registry.serving(catalog_id)
         version = serving.version if serving is not None else ""
         blends = await self._blends(catalog_id, answers.versions)
         candidate = await self._candidate(catalog_id, version)
@@ -130,19 +111,17 @@ class Watch:
                 reference=reference,
                 before=before,
                 present=activity,
-                model=await self._model(catalog_id, serving),
+                model=await self._model(serving),
                 scores=(health.top_scores(earlier, version), health.top_scores(answers, version)),
             ),
         )
 
-    async def _model(self, catalog_id: str, serving: ModelRecord | None) -> Model | None:
+    async def _model(self, serving: ModelRecord | None) -> Model | None:
         """The serving model; None where there is none, or none that can be read."""
         if serving is None:
             return None
         try:
-            return await asyncio.to_thread(
-                self._store.read, catalog_id, serving.version, serving.manifest_sha256
-            )
+            return await asyncio.to_thread(self._store.read, *serving.key)
         except ModelCorrupt:
             return None
 

@@ -16,21 +16,16 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from ranker.adapters.export_store import ExportStore
-from ranker.domain.errors import ExportUnwritable, Interrupted
+from ranker.domain.errors import Interrupted
 from ranker.domain.model import EVALUATE, TRAIN
-from ranker.events import export, purge
-from ranker.events.export import EXPORT
-from ranker.events.purge import PURGE
-from ranker.record.selections import SelectionRecord
-from ranker.workers.options import Options
+from ranker.workers.loops import repeat
 from servicekit import telemetry
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
-from servicekit.jobs import Job, JobCancelled, JobClaimLost, Jobs
+from servicekit.jobs import Job, JobClaimLost, Jobs
 from servicekit.leases import worker_id
 
 MAX_ATTEMPTS = 3
@@ -38,11 +33,13 @@ MAX_ATTEMPTS = 3
 
 TERMINATE_SECONDS = 5.0
 FINISH_SECONDS = 1.0
-"""Between two tries to tell a result to a busy store."""
+"""Between two tries to report a result to a busy store."""
 
 Command = Callable[[str], Sequence[str]]
 """The command line of the process that does the job of this id."""
 
+Do = Callable[[Job], Awaitable[dict[str, str]]]
+"""Does a claimed job; its result."""
 Tidy = Callable[[str], Awaitable[None]]
 """Deletes old models of a catalog."""
 
@@ -64,72 +61,44 @@ def train_command(job_id: str) -> Sequence[str]:
     return (sys.executable, "-m", "ranker.train", "--job", job_id, "--parent", parent)
 
 
-@dataclass(frozen=True, slots=True)
-class Exporter:
-    """What exports need."""
-
-    rows: SelectionRecord
-    store: ExportStore
-
-    async def run(self, job: Job, jobs: Jobs, stop: asyncio.Event) -> dict[str, str]:
-        """Do the job; what export.run says."""
-        folder = self.store.folder(job.catalog_id, job.id)
-        return await export.run(job, self.rows, folder, jobs, stop)
+def trainings(jobs: Jobs, command: Command, stop: asyncio.Event) -> dict[str, Do]:
+    """Trainings and evaluations, each by a process of its own."""
+    return dict.fromkeys((TRAIN, EVALUATE), partial(_supervise, jobs, command, stop))
 
 
 async def work(
     jobs: Jobs,
-    command: Command,
-    settings: Options,
+    does: Mapping[str, Do],
+    lease_seconds: float,
+    poll_seconds: float,
     stop: asyncio.Event,
-    purger: SelectionRecord | None = None,
     *,
-    exporter: Exporter | None = None,
+    name: str = "ranker-worker",
     tidy: Tidy | None = None,
 ) -> None:
-    """Claim and run jobs until `stop` is set; a job in progress is then left to be claimed anew.
+    """Claim and do jobs of these kinds until `stop` is set; one in progress is then left to be
+    claimed anew. `tidy` is called after each training."""
+    me = worker_id(name)
 
-    Without a `purger` purges are left to another worker, and so are exports without an `exporter`.
-    `tidy` is called after each training.
-    """
-    able = {TRAIN: True, EVALUATE: True, PURGE: purger is not None, EXPORT: exporter is not None}
-    kinds = [kind for kind, can in able.items() if can]
-    me = worker_id("ranker-worker")
-    log = telemetry.get_logger()
-    while not stop.is_set():
-        try:
-            job = await jobs.claim(kinds, me, settings.lease_seconds)
-            if job is not None:
-                await run_job(jobs, job, command, stop, purger, exporter=exporter)
-                if tidy is not None and job.kind == TRAIN:
-                    await tidy(job.catalog_id)
-                continue
-        except ServiceError as error:
-            log.warning("job not worked on", reason=error.reason)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), settings.poll_seconds)
+    async def look() -> None:
+        while not stop.is_set():
+            job = await jobs.claim(tuple(does), me, lease_seconds)
+            if job is None:
+                return
+            await run_job(jobs, job, does[job.kind], stop)
+            if tidy is not None and job.kind == TRAIN:
+                await tidy(job.catalog_id)
+
+    await repeat(look, poll_seconds, stop, "job not worked on")
 
 
-async def run_job(
-    jobs: Jobs,
-    job: Job,
-    command: Command,
-    stop: asyncio.Event,
-    purger: SelectionRecord | None = None,
-    *,
-    exporter: Exporter | None = None,
-) -> None:
-    """Run one claimed job to its end, or to where it has to be left."""
+async def run_job(jobs: Jobs, job: Job, do: Do, stop: asyncio.Event) -> None:
+    """Do one claimed job to its end, or to where it has to be left."""
     log = telemetry.get_logger().bind(job_id=job.id, kind=job.kind, attempt=job.attempts)
     log.info("job begun")
     try:
         async with jobs.renewing(job.id):
-            if job.kind == PURGE and purger is not None:
-                result = await purge.run(job, purger, jobs, stop)
-            elif job.kind == EXPORT and exporter is not None:
-                result = await exporter.run(job, jobs, stop)
-            else:
-                result = await _supervise(jobs, job, command, stop)
+            result = await do(job)
             await finish(jobs, job, result, stop)
         log.info("job done", **result)
     except JobClaimLost:
@@ -138,13 +107,16 @@ async def run_job(
         log.info("job left; it is free again when its claim runs out")
     except TrainingDied:
         log.warning("training died; the job is free again when its claim runs out")
-    except (TrainingFailed, ExportUnwritable, JobCancelled) as error:
-        log.warning("job ended", reason=error.reason)
+    except Unavailable:
+        raise  # the record is away: free again when its claim runs out
+    except Exception as error:
+        named = isinstance(error, ServiceError)
+        log.warning("job ended", reason=getattr(error, "reason", ""), exc_info=not named)
         await jobs.fail(job.id, error)
 
 
 async def finish(jobs: Jobs, job: Job, result: dict[str, str], stop: asyncio.Event) -> None:
-    """Tell the result, as often as it takes: hours of training may stand behind it."""
+    """Report the result, as often as it takes: hours of training may stand behind it."""
     while True:
         try:
             return await jobs.finish(job.id, result)
@@ -154,7 +126,7 @@ async def finish(jobs: Jobs, job: Job, result: dict[str, str], stop: asyncio.Eve
             await asyncio.sleep(FINISH_SECONDS)
 
 
-async def _supervise(jobs: Jobs, job: Job, command: Command, stop: asyncio.Event) -> dict[str, str]:
+async def _supervise(jobs: Jobs, command: Command, stop: asyncio.Event, job: Job) -> dict[str, str]:
     """Follow the process; its result. Raises TrainingFailed, TrainingDied or what `jobs` says."""
     process = await asyncio.create_subprocess_exec(
         *command(job.id), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE

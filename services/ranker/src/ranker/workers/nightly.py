@@ -4,8 +4,6 @@ Of several workers the first to ask makes the night's job; any may promote what 
 that was promoted once is not promoted again by this: somebody may have rolled it back.
 """
 
-import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,12 +13,9 @@ from ranker.domain.model import TRAIN, Model
 from ranker.models.promotion import require_proof
 from ranker.ports import HistoryReader
 from ranker.record.models import ModelRegistry
-from ranker.workers.options import Options
 from servicekit import telemetry
-from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs, JobState
 
-LOOK_SECONDS = 30.0
 NIGHT = timedelta(hours=20)
 """How old the newest model is, at least, before a night that began before this worker did is made
 up for."""
@@ -28,9 +23,8 @@ up for."""
 
 @dataclass
 class Nightly:
-    """Asks for trainings and promotes what they made."""
-
-    settings: Options
+    hour: int
+    """Of the day (UTC), from which on it is night."""
     jobs: Jobs
     registry: ModelRegistry
     events: HistoryReader
@@ -44,23 +38,9 @@ class Nightly:
     def __post_init__(self) -> None:
         self._started = self._now()
 
-    async def work(self, stop: asyncio.Event) -> None:
-        """Look from time to time until `stop` is set; a failed look is logged and repeated."""
-        log = telemetry.get_logger()
-        while self.settings.auto_promote and not stop.is_set():
-            for catalog_id in self.settings.catalogs:
-                try:
-                    await self.look(catalog_id)
-                except ServiceError as error:
-                    log.warning("night not worked on", catalog_id=catalog_id, reason=error.reason)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
-
     async def look(self, catalog_id: str) -> None:
         """Ask for the night's training if it is due, and promote its model if it may be."""
-        night = self._now().replace(
-            hour=self.settings.auto_promote_hour, minute=0, second=0, microsecond=0
-        )
+        night = self._now().replace(hour=self.hour, minute=0, second=0, microsecond=0)
         if night > self._now() or not await self._due(catalog_id, night):
             return
         job = await self.jobs.create(TRAIN, catalog_id, {"seed": 0}, f"night of {night.date()}")
@@ -85,7 +65,7 @@ class Nightly:
         model = await self.registry.get(catalog_id, str(job.result["model_version"]))
         if model.promoted_micros is not None:
             return
-        serving = (await self.registry.promoted((catalog_id,))).get(catalog_id)
+        serving = await self.registry.serving(catalog_id)
         try:
             require_proof(model, serving)
         except ModelUnproven as error:

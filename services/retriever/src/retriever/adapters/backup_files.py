@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -33,9 +33,9 @@ _UNTRANSLATED = (ServiceError, StoppedError, ValueError, TypeError, KeyError)
 class BackupFiles:
     """See BackupStore in ports/backup.py."""
 
-    def __init__(self, url: str, options: dict[str, Any] | None = None) -> None:
-        """`url`: a folder, or what fsspec takes (`s3://bucket/prefix`), with its `options`."""
-        self._files, self._root = fsspec.core.url_to_fs(url, **(options or {}))
+    def __init__(self, url: str) -> None:
+        """`url`: a folder, or what fsspec takes (`s3://bucket/prefix`)."""
+        self._files, self._root = fsspec.core.url_to_fs(url)
         self._local = isinstance(self._files, LocalFileSystem)
         self._io = ThreadPoolExecutor(2, "backup-io")
 

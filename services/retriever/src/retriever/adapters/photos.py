@@ -13,31 +13,17 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from retriever.adapters.durable import DurableFolder
-from retriever.domain.errors import (
-    ImageDamaged,
-    ImageNotFound,
-    ImageRejected,
-    PhotosFull,
-    PhotosUnavailable,
-)
+from retriever.domain import errors
 from servicekit.decoding import Decoders, DecodingFailed, DecodingOutOfMemory, DecodingUnavailable
 from servicekit.errors import ServiceError
 from servicekit.fetch import Fetcher, FetchPolicy
-from sightline_rules.photos import (
-    PhotoInfo,
-    PhotoLimits,
-    PhotoRejectedError,
-    RejectionReason,
-    check_size,
-    inspect,
-    sniff,
-)
+from sightline_rules import photos
 
 T = TypeVar("T")
 
@@ -52,18 +38,17 @@ class PhotoStore:
         self,
         url: str,
         *,
-        limits: PhotoLimits | None = None,
+        limits: photos.PhotoLimits | None = None,
         decoders: Decoders | None = None,
         fetcher: Fetcher | None = None,
-        options: dict[str, Any] | None = None,
     ) -> None:
-        """`url`: a folder, or what fsspec takes (`s3://bucket/prefix`), with its `options`.
+        """`url`: a folder, or what fsspec takes (`s3://bucket/prefix`).
 
         Photos are looked at in `decoders`, by default two processes that the first photo starts.
         By default nothing may be fetched.
         """
-        self._files, self._root = fsspec.core.url_to_fs(url, **(options or {}))
-        self._limits = limits or PhotoLimits()
+        self._files, self._root = fsspec.core.url_to_fs(url)
+        self._limits = limits or photos.PhotoLimits()
         self._decoders = decoders or Decoders(2)
         self._fetcher = fetcher or Fetcher(FetchPolicy())
         self._io = ThreadPoolExecutor(4, "photo-io")
@@ -84,19 +69,23 @@ class PhotoStore:
     async def fetch(self, uri: str) -> bytes:
         return await self._fetcher.fetch(uri)
 
-    async def inspect(self, data: bytes) -> PhotoInfo:
+    async def inspect(self, data: bytes) -> photos.PhotoInfo:
         try:
-            check_size(data, self._limits)
-            sniff(data)  # what is no photo costs no process
-            return await self._decoders.run(inspect, data, self._limits)
-        except PhotoRejectedError as error:
-            raise ImageRejected(str(error.reason), str(error)) from error
+            photos.check_size(data, self._limits)
+            photos.sniff(data)  # what is no photo costs no process
+            return await self._decoders.run(photos.inspect, data, self._limits)
+        except photos.PhotoRejectedError as error:
+            raise errors.ImageRejected(str(error.reason), str(error)) from error
         except DecodingUnavailable as error:
-            raise PhotosUnavailable from error
+            raise errors.PhotosUnavailable from error
         except DecodingFailed as error:
             large = isinstance(error, DecodingOutOfMemory)
-            reason = RejectionReason.TOO_LARGE if large else RejectionReason.UNDECODABLE
-            raise ImageRejected(str(reason), f"the photo can't be decoded: {error}") from error
+            reason = (
+                photos.RejectionReason.TOO_LARGE if large else photos.RejectionReason.UNDECODABLE
+            )
+            raise errors.ImageRejected(
+                str(reason), f"the photo can't be decoded: {error}"
+            ) from error
 
     async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
         path = self._path(catalog_id, image_id)
@@ -112,7 +101,7 @@ class PhotoStore:
         path = self._path(catalog_id, image_id)
         data = await self._run(lambda: _translated(lambda: self._get(path)))
         if hashlib.sha256(data).hexdigest() != image_id:
-            raise ImageDamaged
+            raise errors.ImageDamaged
         return data
 
     async def _run(self, work: Callable[[], T]) -> T:
@@ -121,7 +110,7 @@ class PhotoStore:
 
     def _path(self, catalog_id: str, image_id: str) -> str:
         if not _HASH.fullmatch(image_id):
-            raise ImageNotFound
+            raise errors.ImageNotFound
         # Settings let only a-z, 0-9, - and _ into a catalog's name.
         return f"{self._root}/{catalog_id}/{image_id[:2]}/{image_id[2:4]}/{image_id}"
 
@@ -140,13 +129,13 @@ def _translated(work: Callable[[], T]) -> T:
     except ServiceError:
         raise
     except FileNotFoundError as error:
-        raise ImageNotFound from error
+        raise errors.ImageNotFound from error
     except OSError as error:
         raise _meaning(error) from error
     except Exception as error:
         # fsspec's drivers raise errors of their vendors: botocore, aiohttp, gcsfs, …
-        raise PhotosUnavailable from error
+        raise errors.PhotosUnavailable from error
 
 
 def _meaning(error: OSError) -> ServiceError:
-    return PhotosFull() if error.errno in _FULL else PhotosUnavailable()
+    return errors.PhotosFull() if error.errno in _FULL else errors.PhotosUnavailable()

@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from retriever.backup.archive import tar
 from retriever.backup.archive.reading import manifest_of
@@ -20,6 +21,7 @@ from retriever.catalog.images import stored_photo
 from retriever.domain.archive import Manifest, Row
 from retriever.domain.errors import BackupCatalogMismatch, CatalogNotEmpty
 from retriever.domain.jobs import Progress, reporting, request_key
+from retriever.domain.product import CatalogPart
 from retriever.ports.backup import BackupRecord, BackupStore
 from retriever.ports.photos import Photos
 from servicekit.errors import ServiceError
@@ -33,8 +35,6 @@ MOST_PHOTOS = 64
 MOST_PHOTO_BYTES = 32 * 2**20
 """Photos in memory at once; a single one may be larger."""
 DEFAULT_PAGE, MAX_PAGE = 50, 200
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ async def ask_restore(
     before = await record.commit_number(catalog_id)
     if not force:
         # What is written from now on counts as newer than the backup.
-        held = await record.tally(catalog_id, All(), before=before, after=None, limit=1)
+        held = await record.tally(catalog_id, CatalogPart(All(), before, None, 1))
         if held.product_ids:
             raise CatalogNotEmpty
     params = {"backup_id": backup_id, "source": source, "force": force, "before": before}
@@ -181,14 +181,10 @@ async def _copy_photos(
                 *(stored_photo(job.catalog_id, i, deps.photos) for i in ids)
             )
             there = [(i, data) for i, data in zip(ids, read, strict=True) if data is not None]
-            await deps.store.run(_call(writer.photos, there))
+            await deps.store.run(partial(writer.photos, there))
             lost += len(ids) - len(there)
             progress.add(len(ids))
     return lost
-
-
-def _call(work: Callable[[T], None], value: T) -> Callable[[], None]:
-    return lambda: work(value)
 
 
 def affordable(images: Sequence[Row]) -> Iterator[list[Row]]:

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain, groupby, islice
 from typing import Any, TypeAlias
 
@@ -206,7 +207,7 @@ async def _take_photos(
     batches = reader.rows("images")
     while batch := await deps.store.run(lambda: next(batches, None)):
         for group in affordable(batch):
-            photos = await deps.store.run(lambda group=group: reader.photos(group))  # type: ignore[misc]
+            photos = await deps.store.run(partial(reader.photos, group))
             await asyncio.gather(*(deps.photos.put(job.catalog_id, *photo) for photo in photos))
             progress.add(len(group))
 

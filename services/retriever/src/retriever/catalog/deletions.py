@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from retriever.domain.jobs import request_key
+from retriever.domain.product import CatalogPart
 from retriever.ports.catalog import DeletionRecord
 from servicekit.jobs import Job, Jobs
 from sightline_rules.filters import Filter
@@ -84,7 +85,7 @@ async def sweep(
     after: tuple[int, str] | None = None
     while True:
         began = time.monotonic()
-        swept = await record.sweep(catalog_id, condition, before=before, after=after, limit=BATCH)
+        swept = await record.sweep(catalog_id, CatalogPart(condition, before, after, BATCH))
         yield len(swept.product_ids)
         after = swept.after
         if after is None:
@@ -100,7 +101,7 @@ async def _count(
     count, sample = 0, tuple[str, ...]()
     after: tuple[int, str] | None = None
     while True:
-        found = await record.tally(catalog_id, condition, before=before, after=after, limit=LOOK)
+        found = await record.tally(catalog_id, CatalogPart(condition, before, after, LOOK))
         count, after = count + len(found.product_ids), found.after
         sample = (sample + found.product_ids)[:SAMPLE]
         if after is None:

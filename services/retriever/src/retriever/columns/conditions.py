@@ -43,6 +43,23 @@ _COMPARE: dict[Operator, Callable[[Ints, int], Flags]] = {
     Operator.GREATER: np.greater,
     Operator.GREATER_OR_EQUAL: np.greater_equal,
 }
+_CODED: dict[str, tuple[str, str, Callable[[str], Facts]]] = {
+    "category": ("categories", "category", lambda text: Facts(category=text)),
+    "brand": ("brands", "brand", lambda text: Facts(brand=text)),
+    "tags": ("tags", "tag", lambda text: Facts(tags=frozenset(json.loads(text)))),
+    "availability": (
+        "availabilities",
+        "availability",
+        lambda text: Facts(availability=Availability(text)),
+    ),
+    "attributes": (
+        "attributes",
+        "attribute",
+        lambda text: Facts(attributes=by_key(json.loads(text))),
+    ),
+}
+"""Of fields whose texts many products share: where a table has these and their codes, and what a
+text says."""
 
 
 class Conditions:
@@ -78,15 +95,6 @@ class Conditions:
     def _leaf(self, leaf: Leaf, places: Ints) -> Flags:
         table = self._table
         match leaf.field:
-            case "category":
-                return self._spread(leaf, table.categories, table.category[places], _categorised)
-            case "brand":
-                return self._spread(leaf, table.brands, table.brand[places], _branded)
-            case "tags":
-                return self._spread(leaf, table.tags, table.tag[places], _tagged)
-            case "availability":
-                column = table.availabilities
-                return self._spread(leaf, column, table.availability[places], _available)
             case "price":
                 return _priced(leaf, table, places)
             case "create_time":
@@ -97,9 +105,11 @@ class Conditions:
                 titles = (table.titles[place] for place in places.tolist())
                 found = (passes(leaf, Facts(title=title)) for title in titles)
                 return np.fromiter(found, np.bool_, len(places))
-            case _:
-                column = table.attributes
-                return self._spread(leaf, column, table.attribute[places], _described)
+            case field:
+                texts, codes, facts = _CODED.get(field, _CODED["attributes"])
+                return self._spread(
+                    leaf, getattr(table, texts), getattr(table, codes)[places], facts
+                )
 
     def _spread(
         self,
@@ -135,26 +145,6 @@ def _key(leaf: Leaf) -> Hashable:
             return leaf, type(value)
         case _:
             return leaf
-
-
-def _categorised(text: str) -> Facts:
-    return Facts(category=text)
-
-
-def _branded(text: str) -> Facts:
-    return Facts(brand=text)
-
-
-def _tagged(text: str) -> Facts:
-    return Facts(tags=frozenset(json.loads(text)))
-
-
-def _described(text: str) -> Facts:
-    return Facts(attributes=by_key(json.loads(text)))
-
-
-def _available(text: str) -> Facts:
-    return Facts(availability=Availability(text))
 
 
 def _priced(leaf: Leaf, table: Table, places: Ints) -> Flags:

@@ -320,8 +320,8 @@ class Columns:
         found: dict[str, Floats] = {}
         for start in range(0, len(row_ids), READ_ROWS):
             some = row_ids[start : start + READ_ROWS]
-            names, vectors = await self._record.row_vectors(generation, some)
-            found.update(zip(names, vectors, strict=True))
+            rows = await self._record.vectors_of_rows(generation, some)
+            found.update(zip((key[0] for key in rows.keys), rows.vectors, strict=True))
         return found
 
     def _measure(self) -> None:

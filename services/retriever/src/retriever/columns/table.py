@@ -87,11 +87,6 @@ class Table:
         return len(self._places)
 
     @property
-    def size(self) -> int:
-        """How many places there are, some of them empty."""
-        return len(self.ids)
-
-    @property
     def dead(self) -> int:
         """Places of products that were removed."""
         return len(self.ids) - len(self._places)
@@ -100,7 +95,9 @@ class Table:
     def nbytes(self) -> int:
         """Bytes of the arrays and titles, without ids, tags and attributes."""
         arrays = sum(item.nbytes for item in vars(self).values() if isinstance(item, np.ndarray))
-        return arrays + sum(map(_text_bytes, self.titles)) + 8 * (len(self.ids) + len(self.titles))
+        return (
+            arrays + sum(map(str.__sizeof__, self.titles)) + 8 * (len(self.ids) + len(self.titles))
+        )
 
     def place(self, product_id: str) -> int:
         """Where a product is; -1 = it is not there."""
@@ -139,20 +136,10 @@ class Table:
                 self.alive[place] = False
                 self.version += 1
 
-    def families(self, places: Ints | None = None) -> Ints:
-        """What all variants of a parent, and the parent itself, share; of some places or all.
-
-        From 0, below `family_count`.
-        """
-        if places is None:
-            places = np.arange(self.size)
+    def families(self, places: Ints) -> Ints:
+        """What all variants of a parent, and the parent itself, share; from 0."""
         family = self._family[places].astype(np.int64)
         return np.where(family == _LONELY, len(self.parents.texts) + places, family)
-
-    @property
-    def family_count(self) -> int:
-        """Above every number of a family."""
-        return len(self.parents.texts) + self.size
 
     def _take(self, product_id: str) -> int:
         """A place for a new product."""
@@ -180,7 +167,3 @@ class Table:
                 self._family[above] = self.parent[place]
         else:
             self._family[place] = self.parents.known(row.product_id)
-
-
-def _text_bytes(text: str) -> int:
-    return text.__sizeof__()

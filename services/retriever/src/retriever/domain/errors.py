@@ -57,27 +57,13 @@ CollectionAbsent, CollectionReleased    never on the wire: the index use cases f
 from datetime import timedelta
 
 from retriever.domain.imports import ImportMode
-from servicekit.errors import (
-    Aborted,
-    AlreadyExists,
-    DataLoss,
-    DeadlineExceeded,
-    FailedPrecondition,
-    FieldViolation,
-    Internal,
-    InvalidArgument,
-    NotFound,
-    ResourceExhausted,
-    Unavailable,
-)
+from servicekit import errors
 from servicekit.requests import FieldsInvalid, describe
 
 
-class IndexTokenInvalid(InvalidArgument, reason="INDEX_TOKEN_INVALID"):
-    """An index token that this service did not give for this catalog."""
-
+class IndexTokenInvalid(errors.InvalidArgument, reason="INDEX_TOKEN_INVALID"):
     message = "this index token is not one of this catalog"
-    violations = (FieldViolation("min_index_token", "is not one of this catalog"),)
+    violations = (errors.FieldViolation("min_index_token", "is not one of this catalog"),)
 
 
 class FilterInvalid(FieldsInvalid, reason="FILTER_INVALID"):
@@ -108,48 +94,40 @@ class IndexParametersInvalid(FieldsInvalid, reason="INDEX_PARAMETERS_INVALID"):
     """How a generation is to be searched makes no sense."""
 
 
-class ImageRejected(InvalidArgument):
+class ImageRejected(errors.InvalidArgument):
     """A photo that is not taken."""
 
     def __init__(self, reason: str, description: str, path: str = "") -> None:
-        violations = (FieldViolation(path, description),) if path else ()
+        violations = (errors.FieldViolation(path, description),) if path else ()
         super().__init__(description, reason=reason, violations=violations)
 
 
-class ProductNotFound(NotFound, reason="PRODUCT_NOT_FOUND"):
-    """The catalog holds no such product."""
-
+class ProductNotFound(errors.NotFound, reason="PRODUCT_NOT_FOUND"):
     message = "this catalog has no such product"
 
     def __init__(self, *paths: str) -> None:
         super().__init__(
-            violations=[FieldViolation(path, "is not in the catalog") for path in paths]
+            violations=[errors.FieldViolation(path, "is not in the catalog") for path in paths]
         )
 
 
-class ImageNotFound(NotFound, reason="IMAGE_NOT_FOUND"):
-    """The catalog, or the product, holds no such photo."""
-
+class ImageNotFound(errors.NotFound, reason="IMAGE_NOT_FOUND"):
     message = "no such photo is stored"
 
     def __init__(self, path: str = "") -> None:
-        violation = FieldViolation(path, "names a photo that is not stored")
+        violation = errors.FieldViolation(path, "names a photo that is not stored")
         super().__init__(violations=(violation,) if path else ())
 
 
-class ImportNotFound(NotFound, reason="IMPORT_NOT_FOUND"):
-    """The catalog has no import of this id."""
-
+class ImportNotFound(errors.NotFound, reason="IMPORT_NOT_FOUND"):
     message = "this catalog has no such import: open it first"
 
 
-class GenerationNotFound(NotFound, reason="GENERATION_NOT_FOUND"):
-    """The catalog has no index generation of this name in this space."""
-
+class GenerationNotFound(errors.NotFound, reason="GENERATION_NOT_FOUND"):
     message = "this catalog has no such generation"
 
 
-class SpaceUnavailable(FailedPrecondition, reason="SPACE_UNAVAILABLE"):
+class SpaceUnavailable(errors.FailedPrecondition, reason="SPACE_UNAVAILABLE"):
     """The space has no index yet, or does not exist."""
 
     message = "this space has no index in this catalog (yet)"
@@ -158,48 +136,33 @@ class SpaceUnavailable(FailedPrecondition, reason="SPACE_UNAVAILABLE"):
         super().__init__(description, metadata={"space": space})
 
 
-class GenerationExists(AlreadyExists, reason="GENERATION_EXISTS"):
-    """The catalog has, or had, a generation of this name."""
-
+class GenerationExists(errors.AlreadyExists, reason="GENERATION_EXISTS"):
     message = "this catalog has, or had, a generation of this name: take another one"
 
-    def __init__(self, name: str) -> None:
-        super().__init__(metadata={"name": name})
 
-
-class GenerationsFull(ResourceExhausted, reason="GENERATIONS_FULL"):
+class GenerationsFull(errors.ResourceExhausted, reason="GENERATIONS_FULL"):
     """The space has as many generations as it may have: each holds the whole catalog."""
 
     def __init__(self, most: int) -> None:
         super().__init__(f"this space has {most} generations in this catalog: drop one first")
 
 
-class GenerationNotVerified(FailedPrecondition, reason="GENERATION_NOT_VERIFIED"):
+class GenerationNotVerified(errors.FailedPrecondition, reason="GENERATION_NOT_VERIFIED"):
     """The generation is not known to be good."""
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{why}; or activate it with force", metadata={"name": name})
 
 
-class GenerationActive(FailedPrecondition, reason="GENERATION_ACTIVE"):
-    """Searches use the generation."""
-
+class GenerationActive(errors.FailedPrecondition, reason="GENERATION_ACTIVE"):
     message = "this generation is the active one of its space: activate another one first"
 
-    def __init__(self, name: str) -> None:
-        super().__init__(metadata={"name": name})
 
-
-class RollbackUnavailable(FailedPrecondition, reason="ROLLBACK_UNAVAILABLE"):
-    """No generation was active before the present one, or it was dropped."""
-
+class RollbackUnavailable(errors.FailedPrecondition, reason="ROLLBACK_UNAVAILABLE"):
     message = "no generation to go back to: none was active before, or it was dropped"
 
-    def __init__(self, space: str) -> None:
-        super().__init__(metadata={"space": space})
 
-
-class VersionMismatch(FailedPrecondition, reason="INDEX_VERSION_MISMATCH"):
+class VersionMismatch(errors.FailedPrecondition, reason="INDEX_VERSION_MISMATCH"):
     """A vector of another version of the space than the index holds: never to be compared."""
 
     message = "the vector's space version is not the one that the index holds"
@@ -208,23 +171,21 @@ class VersionMismatch(FailedPrecondition, reason="INDEX_VERSION_MISMATCH"):
         super().__init__(metadata={"given": given, "held": held})
 
 
-class ImportClosed(FailedPrecondition, reason="IMPORT_CLOSED"):
-    """The import was closed and takes no more rows."""
-
+class ImportClosed(errors.FailedPrecondition, reason="IMPORT_CLOSED"):
     message = "this import is closed: open another one"
 
 
-class ImportModeMismatch(FailedPrecondition, reason="IMPORT_MODE_MISMATCH"):
+class ImportModeMismatch(errors.FailedPrecondition, reason="IMPORT_MODE_MISMATCH"):
     """The import was opened with the other mode."""
 
     def __init__(self, opened: ImportMode) -> None:
-        violation = FieldViolation(
+        violation = errors.FieldViolation(
             "mode", f"is not the one that this import was opened with, {opened}"
         )
         super().__init__(describe([violation]), violations=(violation,))
 
 
-class ImportDeletesTooMuch(FailedPrecondition, reason="IMPORT_DELETES_TOO_MUCH"):
+class ImportDeletesTooMuch(errors.FailedPrecondition, reason="IMPORT_DELETES_TOO_MUCH"):
     """Closing the import would delete more than the set share of the catalog."""
 
     def __init__(self, deleted: int, held: int, share: float) -> None:
@@ -235,67 +196,51 @@ class ImportDeletesTooMuch(FailedPrecondition, reason="IMPORT_DELETES_TOO_MUCH")
         )
 
 
-class EtagMismatch(Aborted, reason="ETAG_MISMATCH"):
-    """The product changed since the caller read it."""
-
+class EtagMismatch(errors.Aborted, reason="ETAG_MISMATCH"):
     message = "the product is not (or no longer) what this etag says"
 
 
-class IndexUnavailable(Unavailable, reason="INDEX_UNAVAILABLE"):
+class IndexUnavailable(errors.Unavailable, reason="INDEX_UNAVAILABLE"):
     """The engine does not answer, or not in time."""
 
     message = "the vector index does not answer"
     retry_after = timedelta(seconds=1)
 
 
-class EmbedderUnavailable(Unavailable, reason="EMBEDDER_UNAVAILABLE"):
-    """The embedder, or the model behind it, does not answer."""
-
+class EmbedderUnavailable(errors.Unavailable, reason="EMBEDDER_UNAVAILABLE"):
     message = "the embedder does not answer"
     retry_after = timedelta(seconds=1)
 
 
-class PhotosUnavailable(Unavailable, reason="PHOTO_STORE_UNAVAILABLE"):
-    """The photo store can't be read or written."""
-
+class PhotosUnavailable(errors.Unavailable, reason="PHOTO_STORE_UNAVAILABLE"):
     message = "the photo store can't be reached"
     retry_after = timedelta(seconds=2)
 
 
-class PhotosFull(ResourceExhausted, reason="PHOTO_STORE_FULL"):
+class PhotosFull(errors.ResourceExhausted, reason="PHOTO_STORE_FULL"):
     """The photo store's disk is full. Nothing of the product was kept."""
 
     message = "the photo store is full"
 
 
-class StageDeadline(DeadlineExceeded, reason="STAGE_DEADLINE"):
-    """The index did not reach the write that the caller wants to see in the time there was."""
-
+class StageDeadline(errors.DeadlineExceeded, reason="STAGE_DEADLINE"):
     message = "the index has not reached min_index_token in time"
 
 
-class ImageDamaged(DataLoss, reason="IMAGE_DAMAGED"):
-    """The stored bytes do not have the photo's hash any more."""
-
+class ImageDamaged(errors.DataLoss, reason="IMAGE_DAMAGED"):
     message = "the stored photo is damaged"
 
 
-class IndexRefused(Internal, reason="INDEX_REFUSED"):
-    """The engine refused what we sent: our own mistake."""
-
+class IndexRefused(errors.Internal, reason="INDEX_REFUSED"):
     message = "the index refused the request"
 
 
-class BackupNotFound(NotFound, reason="BACKUP_NOT_FOUND"):
-    """The catalog has no backup of this id."""
-
+class BackupNotFound(errors.NotFound, reason="BACKUP_NOT_FOUND"):
     message = "there is no such backup of this catalog"
-
-    def __init__(self, path: str = "backup_id") -> None:
-        super().__init__(violations=(FieldViolation(path, "names no backup: list them"),))
+    violations = (errors.FieldViolation("backup_id", "names no backup: list them"),)
 
 
-class BackupDamaged(DataLoss, reason="BACKUP_DAMAGED"):
+class BackupDamaged(errors.DataLoss, reason="BACKUP_DAMAGED"):
     """The file is not what its manifest says, or no backup at all. Nothing of it was restored."""
 
     def __init__(self, member: str, description: str) -> None:
@@ -305,7 +250,7 @@ class BackupDamaged(DataLoss, reason="BACKUP_DAMAGED"):
         )
 
 
-class BackupVersionUnsupported(FailedPrecondition, reason="BACKUP_VERSION_UNSUPPORTED"):
+class BackupVersionUnsupported(errors.FailedPrecondition, reason="BACKUP_VERSION_UNSUPPORTED"):
     """The archive is of a format that this version can't read."""
 
     def __init__(self, description: str) -> None:
@@ -314,34 +259,30 @@ class BackupVersionUnsupported(FailedPrecondition, reason="BACKUP_VERSION_UNSUPP
         )
 
 
-class BackupCatalogMismatch(FailedPrecondition, reason="BACKUP_CATALOG_MISMATCH"):
+class BackupCatalogMismatch(errors.FailedPrecondition, reason="BACKUP_CATALOG_MISMATCH"):
     """The archive is of another catalog than the caller named."""
 
     def __init__(self, named: str, held: str) -> None:
         super().__init__(
             f"source_catalog_id: the backup is of catalog {held!r}, not of {named!r}",
-            violations=(FieldViolation("source_catalog_id", f"is not {held!r}"),),
+            violations=(errors.FieldViolation("source_catalog_id", f"is not {held!r}"),),
         )
 
 
-class CatalogNotEmpty(FailedPrecondition, reason="CATALOG_NOT_EMPTY"):
-    """The catalog holds products, and a restore was not asked to replace them."""
-
+class CatalogNotEmpty(errors.FailedPrecondition, reason="CATALOG_NOT_EMPTY"):
     message = (
         "the catalog holds products: restore into an empty one, or with force, which deletes "
         "what the backup does not hold"
     )
-    violations = (FieldViolation("force", "is needed: the catalog holds products"),)
+    violations = (errors.FieldViolation("force", "is needed: the catalog holds products"),)
 
 
-class BackupsUnavailable(Unavailable, reason="BACKUP_STORE_UNAVAILABLE"):
-    """The place of backups can't be read or written."""
-
+class BackupsUnavailable(errors.Unavailable, reason="BACKUP_STORE_UNAVAILABLE"):
     message = "the place of backups can't be reached; see RETRIEVER_BACKUPS"
     retry_after = timedelta(seconds=5)
 
 
-class BackupsFull(ResourceExhausted, reason="BACKUP_STORE_FULL"):
+class BackupsFull(errors.ResourceExhausted, reason="BACKUP_STORE_FULL"):
     """The place of backups is full. Nothing of the backup was kept."""
 
     message = "the place of backups is full; see RETRIEVER_BACKUPS"

@@ -40,7 +40,7 @@ class MatchingRows:
 
 
 def top_categories(condition: Filter) -> frozenset[str] | None:
-    """The top categories outside of which no product passes; None = it may be any."""
+    """The top categories outside of which nothing passes; None = it may be any."""
     match condition:
         case All(parts):
             known = [found for part in parts if (found := top_categories(part)) is not None]

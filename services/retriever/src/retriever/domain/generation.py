@@ -148,7 +148,7 @@ class GenerationStatus:
     indexed: int
     """Photos, or products, that have a vector of its version."""
     pending: int
-    """Photos, or products, that wait for their vector."""
+    """Photos, or products, that are pending embedding."""
     failed: int
     """Photos, or products, that could not be embedded."""
 
@@ -158,7 +158,7 @@ class Backlog:
     """What a backfill still waits for."""
 
     waiting: int
-    """Photos that wait for their vector, those left out that fail for a reason of their own."""
+    """Photos pending embedding, those left out that fail for a reason of their own."""
     troubled: int
     """Photos that fail, or could not be embedded."""
 
@@ -176,7 +176,7 @@ class Freshness:
     oldest_open: int
     """When the oldest write was made that is not in the generation; 0 = it holds all."""
     pending: int
-    """Photos that wait for their vector."""
+    """Photos pending embedding."""
 
 
 @dataclass(frozen=True, slots=True)

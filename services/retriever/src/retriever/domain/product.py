@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from sightline_rules import categories
-from sightline_rules.filters import Availability, Facts, Money, Time, by_key
+from sightline_rules.filters import Availability, Facts, Filter, Money, Time, by_key
 
 MAX_PHOTOS = 20
 """Of a product: so many rows may one write bring to an index."""
@@ -111,11 +111,6 @@ class Product:
     seq: int
     """Commit sequence of its last write."""
 
-    @property
-    def image_hash(self) -> int:
-        """That of the photo that is shown of it, its first; 0 = none."""
-        return self.images[0].perceptual_hash if self.images else 0
-
     @cached_property
     def facts(self) -> Facts:
         """What filters may ask of it."""
@@ -193,6 +188,19 @@ class Offer:
     """None = stays as it is."""
     availability: Availability | None
     """None = stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogPart:
+    """Products that were last written whole before a commit, and pass a filter."""
+
+    condition: Filter
+    before: int
+    """The commit."""
+    after: tuple[int, str] | None
+    """Where to go on; None = the beginning."""
+    limit: int
+    """How many are looked at."""
 
 
 @dataclass(frozen=True, slots=True)

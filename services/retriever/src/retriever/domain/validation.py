@@ -4,15 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from math import isfinite
 
+from retriever.domain import product
 from retriever.domain.errors import ProductInvalid
-from retriever.domain.product import (
-    MAX_PHOTOS,
-    Amount,
-    Attribute,
-    ImageDraft,
-    ProductContent,
-    ProductDraft,
-)
 from servicekit.errors import FieldViolation
 from sightline_rules import categories, filter_checks, filters, ids
 from sightline_rules.filters import Availability, Money
@@ -27,7 +20,7 @@ Note = Callable[[str, str], None]
 """Takes down a field, relative to the product, and what is wrong with it."""
 
 
-def check_product(draft: ProductDraft, path: str) -> ProductContent:
+def check_product(draft: product.ProductDraft, path: str) -> product.ProductContent:
     """The product's content but for its photos. Raises ProductInvalid with all that is wrong."""
     wrong: list[FieldViolation] = []
 
@@ -61,7 +54,7 @@ def check_product(draft: ProductDraft, path: str) -> ProductContent:
     price = check_price(note, draft.price)
     if wrong:
         raise ProductInvalid(*wrong)
-    return ProductContent(
+    return product.ProductContent(
         product_id=draft.product_id,
         title=draft.title,
         parent_id=draft.parent_id,
@@ -95,7 +88,7 @@ def _check_tags(note: Note, tags: Sequence[str]) -> None:
 
 def _check_attributes(
     note: Note, given: Sequence[tuple[str, str | float | bool | None]]
-) -> tuple[Attribute, ...]:
+) -> tuple[product.Attribute, ...]:
     if len(given) > 128:
         note("attributes", f"has {len(given)} entries; at most 128 are taken")
     kinds: dict[str, type] = {}
@@ -114,21 +107,21 @@ def _check_attributes(
         if key in kinds and not (kinds[key] is str and isinstance(value, str)):
             note(f"{field}.key", "is given twice; only texts may repeat")
         kinds[key] = type(value)
-        checked.append(Attribute(key, value))
+        checked.append(product.Attribute(key, value))
     return tuple(checked)
 
 
-def _check_images(note: Note, given: Sequence[ImageDraft]) -> None:
-    if len(given) > MAX_PHOTOS:
-        note("images", f"has {len(given)} entries; at most {MAX_PHOTOS} are taken")
-    for index, image in enumerate(given[:MAX_PHOTOS]):
+def _check_images(note: Note, given: Sequence[product.ImageDraft]) -> None:
+    if len(given) > product.MAX_PHOTOS:
+        note("images", f"has {len(given)} entries; at most {product.MAX_PHOTOS} are taken")
+    for index, image in enumerate(given[: product.MAX_PHOTOS]):
         if image.image_id and not _IMAGE_ID.fullmatch(image.image_id):
             note(f"images[{index}].image_id", "must be 64 lower-case hexadecimal digits")
         if image.content and image.uri:
             note(f"images[{index}]", "has both content and uri; give one")
 
 
-def check_price(note: Note, given: Amount | None) -> Money | None:
+def check_price(note: Note, given: product.Amount | None) -> Money | None:
     """The price; what is wrong with it is noted under `price`."""
     if given is None:
         return None

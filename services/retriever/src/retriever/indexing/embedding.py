@@ -10,16 +10,9 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Any
 
+from retriever.domain import errors
 from retriever.domain.category_mismatch import CategoryPath, Classification
 from retriever.domain.embedding import MAX_ATTEMPTS, Pending
-from retriever.domain.errors import (
-    EmbedderUnavailable,
-    ImageDamaged,
-    ImageNotFound,
-    PhotosUnavailable,
-    VectorInvalid,
-    VersionMismatch,
-)
 from retriever.domain.generation import Generation
 from retriever.domain.texts import digest_of
 from retriever.domain.vectors import Floats, GivenVector, VectorWrite, check_vector
@@ -227,11 +220,11 @@ async def _embed_photos(part: Sequence[Pending], deps: Dependencies) -> Embedded
     for item in part:
         try:
             data = await deps.photos.get(generation.catalog_id, item.item_id)
-        except (ImageNotFound, ImageDamaged) as error:
+        except (errors.ImageNotFound, errors.ImageDamaged) as error:
             failed += 1
             log.warning("photo lost", image_id=item.item_id, reason=error.reason)
             await record.give_up(generation, [item.item_id], error.reason)
-        except PhotosUnavailable as error:
+        except errors.PhotosUnavailable as error:
             failed, unreachable = failed + 1, error
             await _retry_later(generation, [item], record, error.reason)
         else:
@@ -251,7 +244,7 @@ async def _call(wanted: Sequence[_Wanted], deps: Dependencies) -> Embedded:
     data = [each.content for each in wanted]
     try:
         results = await _embed(generation, data, deps.embedder, classify=bool(deps.known))
-    except EmbedderUnavailable:
+    except errors.EmbedderUnavailable:
         items = [item for each in wanted for item in each.items]
         await _retry_later(generation, items, record, "EMBEDDER_UNAVAILABLE")
         raise
@@ -300,31 +293,27 @@ async def _embed(
             data,
             classify=classify,
         )
-    except EmbedderUnavailable:
+    except errors.EmbedderUnavailable:
         raise
     except ServiceError as error:
         return [error] * len(data)  # the call as a whole was refused
-    if all(_is_down(result) for result in given):
-        raise EmbedderUnavailable
+    if all(isinstance(result, errors.EmbedderUnavailable) for result in given):
+        raise errors.EmbedderUnavailable
     checked = [_checked(generation, result) for result in given]
     for result in checked:
-        if isinstance(result, VersionMismatch):
+        if isinstance(result, errors.VersionMismatch):
             raise result
     return checked
-
-
-def _is_down(result: GivenVector | ServiceError) -> bool:
-    return isinstance(result, ServiceError) and result.reason == "EMBEDDER_UNAVAILABLE"
 
 
 def _checked(generation: Generation, result: GivenVector | ServiceError) -> Answered | ServiceError:
     if isinstance(result, ServiceError):
         return result
     if result.space_version != generation.space_version:
-        return VersionMismatch(result.space_version, generation.space_version)
+        return errors.VersionMismatch(result.space_version, generation.space_version)
     try:
         vector = check_vector(result, generation.dimension, "vector")
-    except VectorInvalid as error:
+    except errors.VectorInvalid as error:
         return error
     return Answered(vector, result.classification)
 
@@ -333,7 +322,7 @@ async def _note_failure(
     generation: Generation, item: Pending, error: ServiceError, record: IndexRecord
 ) -> None:
     """Leave what can never be embedded, or failed too often; else try it later."""
-    hopeless = isinstance(error, InvalidArgument) and not isinstance(error, VectorInvalid)
+    hopeless = isinstance(error, InvalidArgument) and not isinstance(error, errors.VectorInvalid)
     if hopeless or item.attempts + 1 >= MAX_ATTEMPTS:
         log.warning(
             "not embedded, given up", space=generation.space, item=item.item_id, reason=error.reason

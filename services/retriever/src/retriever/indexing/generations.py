@@ -119,7 +119,7 @@ async def _register(
         except GenerationExists:
             if order.name:
                 raise
-    raise GenerationExists(name)  # as many others were quicker
+    raise GenerationExists(metadata={"name": name})  # as many others were quicker
 
 
 async def _free_name(catalog_id: str, offered: EmbeddingSpace, record: RegistryRecord) -> str:

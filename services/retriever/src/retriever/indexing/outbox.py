@@ -4,17 +4,36 @@ A step can die at any point: the record says afterwards what is left to do, and 
 leaves the same index. One process at a time runs them (`Leader`).
 """
 
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
+from retriever.domain import errors
 from retriever.domain.generation import Generation
-from retriever.indexing.writing import batches, delete_rows, upsert_rows
+from retriever.domain.index_values import IndexRow
 from retriever.ports.engine import VectorIndex
 from retriever.ports.indexing import IndexRecord, Leader
+from servicekit.telemetry import get_logger
 
 APPLY_CHANGES = 500
 """Outbox entries of one step."""
 READ_PRODUCTS = 256
 """Products whose rows are read at a time: 26 MB when each has 20 photos of 1,280 dimensions."""
+UPSERT_ROWS = 256
+"""Rows of one call: 1.3 MB of vectors at 1,280 dimensions."""
+DELETE_ROWS = 1_000
+LOST = (errors.IndexUnavailable, errors.CollectionAbsent, errors.CollectionReleased)
+"""What a call to the engine raises when it has gone or was started anew."""
+
+T = TypeVar("T")
+
+log = get_logger()
+
+
+class LeadershipLost(Exception):
+    """Another process may write to the index now: stop at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +75,49 @@ async def apply_outbox(
         written += len(changed) + len(gone)
     advanced = await record.advance(generation, changes[-1])
     return Applied(advanced, written, len(changes) >= APPLY_CHANGES)
+
+
+# Rows into the engine and out of it, while this process leads
+
+
+async def upsert_rows(
+    generation: Generation, rows: Sequence[IndexRow], index: VectorIndex, leader: Leader
+) -> None:
+    for chunk in batches(rows, UPSERT_ROWS):
+        try:
+            async with leading(leader):
+                await index.upsert(generation.collection, chunk, generation.parameters)
+        except errors.IndexRefused:
+            if len(chunk) == 1:
+                # It stays out of the index until it changes; nothing behind it has to wait.
+                log.warning("row refused by the engine", row_id=chunk[0].row_id)
+                continue
+            half = len(chunk) // 2
+            await upsert_rows(generation, chunk[:half], index, leader)
+            await upsert_rows(generation, chunk[half:], index, leader)
+
+
+async def delete_rows(
+    generation: Generation, row_ids: Sequence[str], index: VectorIndex, leader: Leader
+) -> None:
+    for chunk in batches(row_ids, DELETE_ROWS):
+        async with leading(leader):
+            await index.delete(generation.collection, chunk)
+
+
+@asynccontextmanager
+async def leading(leader: Leader) -> AsyncIterator[None]:
+    """Lets a call to the engine last as long as no other process may write."""
+    left = leader.left()
+    if left <= 0:
+        raise LeadershipLost
+    try:
+        async with asyncio.timeout(left):
+            yield
+    except TimeoutError as error:
+        raise LeadershipLost from error
+
+
+def batches(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

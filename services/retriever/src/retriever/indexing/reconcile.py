@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from retriever.domain.generation import Generation
-from retriever.indexing.writing import UPSERT_ROWS, batches, delete_rows, upsert_rows
+from retriever.indexing.outbox import UPSERT_ROWS, batches, delete_rows, upsert_rows
 from retriever.ports.engine import VectorIndex
 from retriever.ports.indexing import IndexRecord, Leader
 

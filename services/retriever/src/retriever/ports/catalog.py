@@ -3,64 +3,54 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from retriever.domain import product
 from retriever.domain.category_mismatch import CategoryMismatch
 from retriever.domain.imports import Closing, ImportMode, ImportProgress, ImportRow
-from retriever.domain.product import (
-    Image,
-    Offer,
-    Order,
-    Product,
-    ProductChange,
-    ProductWrite,
-    Stored,
-    Tally,
-)
 from servicekit.errors import ServiceError
-from sightline_rules.filters import Filter
 
 
 class CatalogRecord(Protocol):
     """The record as the catalog's use cases see it."""
 
     async def write(
-        self, catalog_id: str, writes: Sequence[ProductWrite]
-    ) -> tuple[list[Stored | ServiceError], int]:
+        self, catalog_id: str, writes: Sequence[product.ProductWrite]
+    ) -> tuple[list[product.Stored | ServiceError], int]:
         """One transaction; an outcome for each, and the record's newest seq afterwards."""
 
     async def change(
-        self, catalog_id: str, changes: Sequence[ProductChange]
-    ) -> tuple[list[Stored | ServiceError], int]:
+        self, catalog_id: str, changes: Sequence[product.ProductChange]
+    ) -> tuple[list[product.Stored | ServiceError], int]:
         """Read, change and write back in one transaction; else like `write`."""
 
     async def offer(
-        self, catalog_id: str, offers: Sequence[Offer]
-    ) -> tuple[list[Stored | ServiceError], int]:
+        self, catalog_id: str, offers: Sequence[product.Offer]
+    ) -> tuple[list[product.Stored | ServiceError], int]:
         """Set prices and availability of products, none twice; else like `write`."""
 
     async def delete(self, catalog_id: str, product_ids: Sequence[str]) -> tuple[int, int]:
         """How many existed, and the record's newest seq afterwards."""
 
-    async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
+    async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, product.Product]:
         """The products that exist."""
 
     async def page(
         self,
         catalog_id: str,
-        order: Order,
+        order: product.Order,
         after: tuple[int, str] | None,
         limit: int,
         *,
         mismatched_only: bool = False,
-    ) -> list[Product]:
+    ) -> list[product.Product]:
         """Products in order behind the key (create time or 0, product id). `mismatched_only`: of
         which some photo contradicts the category."""
 
     async def category_mismatches(
-        self, catalog_id: str, products: Sequence[Product]
+        self, catalog_id: str, products: Sequence[product.Product]
     ) -> dict[str, CategoryMismatch]:
         """By product, the photo that contradicts its category most; none where none does."""
 
-    async def image(self, catalog_id: str, image_id: str) -> Image | None:
+    async def image(self, catalog_id: str, image_id: str) -> product.Image | None:
         """What is known of a photo."""
 
 
@@ -82,7 +72,7 @@ class ImportRecord(Protocol):
 
     async def import_rows(
         self, catalog_id: str, import_id: str, rows: Sequence[ImportRow]
-    ) -> tuple[list[Stored | ServiceError], ImportProgress, int]:
+    ) -> tuple[list[product.Stored | ServiceError], ImportProgress, int]:
         """Decide rows, ascending by number, in one transaction. Raises ImportClosed too.
 
         An outcome for each, how far the import is, and the record's newest seq afterwards.
@@ -91,7 +81,8 @@ class ImportRecord(Protocol):
     async def close_import(
         self, catalog_id: str, import_id: str, *, share: float, dry_run: bool, sample: int
     ) -> Closing:
-        """Close it unless `dry_run`. Raises ImportDeletesTooMuch beyond `share` of the catalog."""
+        """Close it unless `dry_run`; a closed one answers as it did. Raises ImportDeletesTooMuch
+        beyond `share` of the catalog."""
 
     async def drop_rows(self, catalog_id: str, import_id: str, limit: int) -> int:
         """Forget up to `limit` outcomes of a closed import; how many there were."""
@@ -103,26 +94,10 @@ class DeletionRecord(Protocol):
     async def commit_number(self, catalog_id: str) -> int:
         """A new number of the commit sequence: what is written whole from now on has it or more."""
 
-    async def tally(
-        self,
-        catalog_id: str,
-        condition: Filter,
-        *,
-        before: int,
-        after: tuple[int, str] | None,
-        limit: int,
-    ) -> Tally:
-        """Which of the next `limit` products that were last written whole before a commit pass."""
+    async def tally(self, catalog_id: str, part: product.CatalogPart) -> product.Tally:
+        """Which products of a part there are."""
 
-    async def sweep(
-        self,
-        catalog_id: str,
-        condition: Filter,
-        *,
-        before: int,
-        after: tuple[int, str] | None,
-        limit: int,
-    ) -> Tally:
+    async def sweep(self, catalog_id: str, part: product.CatalogPart) -> product.Tally:
         """The same, and delete them in the same transaction."""
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from retriever.domain.filter_parts import MatchingRows
 from retriever.domain.generation import Generation
-from retriever.domain.vectors import Floats
 from retriever.domain.words import Words
 
 
@@ -80,10 +80,8 @@ class ColumnRecord(Protocol):
     ) -> list[PhotoRow]:
         """The rows that a generation should hold of these products; None = of all."""
 
-    async def row_vectors(
-        self, generation: Generation, row_ids: Sequence[str]
-    ) -> tuple[list[str], Floats]:
-        """Those of the rows that there are, and their vectors [rows, dimension]."""
+    async def vectors_of_rows(self, generation: Generation, row_ids: Sequence[str]) -> MatchingRows:
+        """Those of the rows that the generation should hold."""
 
     async def words(
         self, catalog_id: str, product_ids: Sequence[str] | None

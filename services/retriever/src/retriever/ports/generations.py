@@ -58,7 +58,8 @@ class RegistryRecord(GenerationsRecord, Protocol):
     """The registry of generations. Each call is one transaction."""
 
     async def register(self, generation: Generation) -> Generation:
-        """Register it; a space's first is active, with all photos pending. Else it is building.
+        """Register it; a space's first is active, with all photos pending, unless callers give its
+        vectors. Else it is building.
 
         Raises GenerationExists, GenerationsFull.
         """
@@ -73,7 +74,7 @@ class RegistryRecord(GenerationsRecord, Protocol):
         """Make that one active that was so before. Raises RollbackUnavailable."""
 
     async def retire(self, catalog_id: str, name: str) -> Generation:
-        """Take it out of service. Raises GenerationNotFound, GenerationActive."""
+        """Take it out of service, unless it is. Raises GenerationNotFound, GenerationActive."""
 
     async def statuses(
         self, catalog_id: str, space: str = "", *, dropped: bool = False

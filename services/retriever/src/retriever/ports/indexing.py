@@ -26,7 +26,7 @@ class BackfillRecord(GenerationsRecord, Protocol):
 
     async def want_some(self, generation: Generation, after: str, limit: int) -> str | None:
         """Make those pending of the next `limit` photos or products that lack a vector; where to go
-        on."""
+        on, None = the end."""
 
     async def want_failed(self, generation: Generation) -> None:
         """Make those pending again that could not be embedded."""
@@ -35,7 +35,8 @@ class BackfillRecord(GenerationsRecord, Protocol):
         """What the backfill waits for."""
 
     async def photo_count(self, generation: Generation) -> int:
-        """Photos that the catalog's products have; products, where their texts are embedded."""
+        """Photos that the catalog's products have; products, where their texts are embedded;
+        vectors that were given, where callers give them."""
 
     async def end_backfill(self, generation: Generation) -> None:
         """The generation is ready; photos that fail still are tried on as any other."""

@@ -28,7 +28,7 @@ class MatchRecord(RowsRecord, Protocol):
         """
 
     async def vectors_of_rows(self, generation: Generation, row_ids: Sequence[str]) -> MatchingRows:
-        """Those of the rows that the generation should hold."""
+        """Those of the rows that the generation should hold, in no order."""
 
 
 class SearchRecord(MatchRecord, ColumnRecord, Protocol):
@@ -71,7 +71,7 @@ class SearchRecord(MatchRecord, ColumnRecord, Protocol):
         excluded: Collection[str],
     ) -> list[tuple[str, float]]:
         """Products that have any of the words and pass, each with how well it matches (0 to 1),
-        best first, up to 1,000."""
+        best first, equal ones by id, up to 1,000."""
 
     async def mean_vectors(
         self, generation: Generation, after: str, limit: int

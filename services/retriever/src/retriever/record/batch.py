@@ -16,18 +16,10 @@ from sqlalchemy import Connection
 from retriever.domain.errors import EtagMismatch, ImageNotFound, ProductInvalid, ProductNotFound
 from retriever.domain.generation import Generation
 from retriever.domain.product import Image, ProductChange, ProductContent, ProductWrite, Stored
+from retriever.record import parts
 from retriever.record.generations import live_generations, photo_versions
 from retriever.record.hashes import to_signed
 from retriever.record.keywords import put_words
-from retriever.record.parts import (
-    BOUND_VERSION,
-    among,
-    on,
-    pending_row,
-    photo_rows,
-    put,
-    version_of,
-)
 from retriever.record.products import content_etag, content_values, read_products
 from retriever.record.session import ROWS, Entry, Session
 from retriever.record.tables import images, pending, products, vectors
@@ -40,18 +32,18 @@ _KNOWN = sa.select(
     products.c.etag,
     products.c.create_time,
     products.c.touched,
-).where(among(products, "product_id"))
+).where(parts.among(products, "product_id"))
 _VARIANTS = (
     sa.select(products.c.parent_id, sa.func.count().label("number"))
-    .where(among(products, "parent_id"))
+    .where(parts.among(products, "parent_id"))
     .group_by(products.c.parent_id)
 )
-_IMAGES = sa.select(images.c.image_id).where(among(images, "image_id"))
+_IMAGES = sa.select(images.c.image_id).where(parts.among(images, "image_id"))
 _EMBEDDED = sa.select(vectors.c.image_id).where(
-    among(vectors, "image_id"), on(vectors, **BOUND_VERSION)
+    parts.among(vectors, "image_id"), parts.on(vectors, **parts.BOUND_VERSION)
 )
 _GIVEN_UP = sa.select(pending.c.image_id).where(
-    among(pending, "image_id"), on(pending, **BOUND_VERSION), pending.c.failed
+    parts.among(pending, "image_id"), parts.on(pending, **parts.BOUND_VERSION), pending.c.failed
 )
 
 
@@ -64,13 +56,12 @@ def write_products(
     batch = Batch(session, [write.content for write in writes])
     outcomes = [batch.write(write) for write in writes]
     batch.save()
-    return outcomes, session.head()
+    return outcomes, session.head
 
 
 def change_products(
     connection: Connection, now: int, catalog_id: str, changes: Sequence[ProductChange]
 ) -> tuple[list[Stored | ServiceError], int]:
-    """Change products in part, in order; else like `write_products`."""
     session = Session(connection, catalog_id, now)
     named = [change.content.product_id for change in changes]
     found = read_products(connection, catalog_id, named)
@@ -90,7 +81,7 @@ def change_products(
             held[content.product_id] = content
         outcomes.append(outcome)
     batch.save()
-    return outcomes, session.head()
+    return outcomes, session.head
 
 
 @dataclass(slots=True)
@@ -123,7 +114,7 @@ class Batch:
         """`contents` holds every product, parent and photo that the writes will name."""
         contents = list(contents)
         self._session = session
-        self._seq = session.head()
+        self._seq = session.head
         photos = {image_id for content in contents for image_id in content.image_ids}
         self._known = self._read_known(contents)
         self._variants = self._read_variants(contents)
@@ -164,7 +155,7 @@ class Batch:
     def _read_targets(self, photos: Iterable[str]) -> list[_Target]:
         targets = []
         for generation in photo_versions(self._live):
-            of = version_of(generation)
+            of = parts.version_of(generation)
             embedded = {row.image_id for row in self._session.look_up(_EMBEDDED, photos, **of)}
             given_up = {row.image_id for row in self._session.look_up(_GIVEN_UP, photos, **of)}
             targets.append(_Target(generation, embedded, given_up))
@@ -219,7 +210,7 @@ class Batch:
     def _replace(self, write: ProductWrite, etag: str, known: _Known | None, whole: bool) -> None:
         content = write.content
         self._seq += 1
-        placed = photo_rows(self._session.catalog_id, content.product_id, content.image_ids)
+        placed = parts.photo_rows(self._session.catalog_id, content.product_id, content.image_ids)
         self._placed[content.product_id] = placed
         rows = {row["row_id"] for row in placed}
         now = _Known(
@@ -272,7 +263,7 @@ class Batch:
         self, target: _Target, image_id: str
     ) -> tuple[tuple[str, str, str], dict[str, Any]]:
         made = target.generation
-        row = pending_row(made, image_id, self._seq, self._session.now)
+        row = parts.pending_row(made, image_id, self._seq, self._session.now)
         return (made.space, made.space_version, image_id), row
 
     def _image_row(self, image: Image) -> dict[str, Any]:
@@ -288,14 +279,14 @@ class Batch:
     def save(self) -> None:
         """Store what was decided."""
         session, connection = self._session, self._session.connection
-        session.take(self._seq - session.head())
-        put(connection, images, [*self._images.values()], keep=True)
-        put(connection, products, [*self._products.values()])
+        session.take(self._seq - session.head)
+        parts.put(connection, images, [*self._images.values()], keep=True)
+        parts.put(connection, products, [*self._products.values()])
         session.place_photos(self._emptied, [*chain.from_iterable(self._placed.values())])
         session.note(self._entries)
         # A photo that a backfill waits for is this write's own from now on.
-        put(connection, pending, [*self._wanted.values()], keep=True, but="backfill")
-        put(connection, pending, [*self._retried.values()])
+        parts.put(connection, pending, [*self._wanted.values()], keep=True, but="backfill")
+        parts.put(connection, pending, [*self._retried.values()])
         put_words(connection, session.catalog_id, (it for _, it in self._written.values()))
         want_texts(session, self._live, self._written)
         session.touch(list(dict.fromkeys(self._touched)))

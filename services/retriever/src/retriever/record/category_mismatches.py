@@ -20,7 +20,7 @@ from retriever.domain.category_mismatch import (
 from retriever.domain.generation import Generation
 from retriever.domain.product import Product
 from retriever.record.parts import among, chunks, look_up, on, put, same
-from retriever.record.tables import doubts, product_images, products
+from retriever.record.tables import mismatches, product_images, products
 from sightline_rules import categories
 
 _USERS = (
@@ -29,22 +29,22 @@ _USERS = (
     .where(among(product_images, "image_id"))
     .distinct()
 )
-_OF_PRODUCTS = sa.select(doubts).where(among(doubts, "product_id"))
+_OF_PRODUCTS = sa.select(mismatches).where(among(mismatches, "product_id"))
 _HOLDS = sa.and_(
-    doubts.c.category == products.c.category,
+    mismatches.c.category == products.c.category,
     sa.exists().where(
         on(
             product_images,
-            catalog_id=doubts.c.catalog_id,
-            product_id=doubts.c.product_id,
-            image_id=doubts.c.image_id,
+            catalog_id=mismatches.c.catalog_id,
+            product_id=mismatches.c.product_id,
+            image_id=mismatches.c.image_id,
         )
     ),
 )
-MISMATCHED = sa.exists().where(same(doubts, products), _HOLDS).correlate(products)
+MISMATCHED = sa.exists().where(same(mismatches, products), _HOLDS).correlate(products)
 """Whether a product contradicts its category, in a statement on products."""
-_COUNT = sa.select(sa.func.count(sa.distinct(doubts.c.product_id))).select_from(
-    doubts.join(products, sa.and_(same(doubts, products), _HOLDS))
+_COUNT = sa.select(sa.func.count(sa.distinct(mismatches.c.product_id))).select_from(
+    mismatches.join(products, sa.and_(same(mismatches, products), _HOLDS))
 )
 
 
@@ -57,15 +57,15 @@ def judge(
     """Put down what photos have against their products' categories, in place of what they had."""
     catalog_id = generation.catalog_id
     for chunk in chunks(list(classifications)):
-        mine = doubts.c.catalog_id == catalog_id, doubts.c.image_id.in_(chunk)
-        connection.execute(sa.delete(doubts).where(*mine))
+        mine = mismatches.c.catalog_id == catalog_id, mismatches.c.image_id.in_(chunk)
+        connection.execute(sa.delete(mismatches).where(*mine))
     rows = []
     for user in look_up(connection, _USERS, classifications, {"catalog_id": catalog_id}):
         own, photo = categories.split(user.category), classifications[user.image_id]
         found = category_mismatch(own, photo, known, user.image_id, generation.space_version)
         if found is not None:
             rows.append(_values(catalog_id, user.product_id, user.category, found))
-    put(connection, doubts, rows)
+    put(connection, mismatches, rows)
 
 
 def read_mismatches(
@@ -88,8 +88,7 @@ def read_mismatches(
 
 
 def count_mismatched(connection: Connection, catalog_id: str) -> int:
-    """How many products contradict their category."""
-    return connection.execute(_COUNT.where(doubts.c.catalog_id == catalog_id)).scalar_one()
+    return connection.execute(_COUNT.where(mismatches.c.catalog_id == catalog_id)).scalar_one()
 
 
 def _values(

@@ -1,6 +1,6 @@
 """What columns in memory are made of, and what changed since a commit; one vector a product."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,18 +11,9 @@ from sqlalchemy import Connection
 from retriever.domain.generation import Generation
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import Changes, PhotoRow, ProductRow
+from retriever.record import parts
 from retriever.record.hashes import from_signed
-from retriever.record.parts import (
-    PHOTO,
-    among,
-    held_by,
-    look_up,
-    row_source,
-    same,
-    to_floats,
-    vector_of,
-)
-from retriever.record.tables import changes, images, product_images, products, sequences, vectors
+from retriever.record.tables import changes, images, product_images, products, sequences
 
 _PRODUCTS = (
     sa.select(
@@ -31,21 +22,25 @@ _PRODUCTS = (
     )
     .select_from(
         products.outerjoin(
-            product_images, sa.and_(same(product_images, products), product_images.c.position == 0)
-        ).outerjoin(images, PHOTO)
+            product_images,
+            sa.and_(parts.same(product_images, products), product_images.c.position == 0),
+        ).outerjoin(images, parts.PHOTO)
     )
     .where(products.c.catalog_id == sa.bindparam("catalog_id"))
 )
-_BY_ID = _PRODUCTS.where(among(products, "product_id"))
+_BY_ID = _PRODUCTS.where(parts.among(products, "product_id"))
 _HEAD = sa.select(sequences.c.seq).where(sequences.c.catalog_id == sa.bindparam("catalog_id"))
 _CHANGED = sa.select(changes.c.product_id).where(
     changes.c.catalog_id == sa.bindparam("catalog_id"), changes.c.seq > sa.bindparam("after")
+)
+_PHOTOS = parts.ROWS[False]
+_FIRST = _PHOTOS.select(_PHOTOS.row.c.product_id, _PHOTOS.vector.c.data).where(
+    parts.among(_PHOTOS.row, "product_id"), _PHOTOS.position == 0
 )
 _COUNT = sa.select(products.c.product_id).where(products.c.catalog_id == sa.bindparam("catalog_id"))
 
 
 def read_written(connection: Connection, catalog_id: str, after: int | None) -> Changes:
-    """What was written after a commit, as it is now; None = everything there is."""
     of = {"catalog_id": catalog_id}
     # First: what is written between the two reads is read twice rather than never.
     head = int(connection.execute(_HEAD, of).scalar() or 0)
@@ -62,9 +57,8 @@ def read_written(connection: Connection, catalog_id: str, after: int | None) -> 
 def read_product_rows(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
 ) -> list[ProductRow]:
-    """Those of the products that exist."""
     of = {"catalog_id": catalog_id}
-    return [_row(row) for row in look_up(connection, _BY_ID, product_ids, of)]
+    return [_row(row) for row in parts.look_up(connection, _BY_ID, product_ids, of)]
 
 
 def _row(row: Sequence[Any]) -> ProductRow:
@@ -75,96 +69,50 @@ def _row(row: Sequence[Any]) -> ProductRow:
 def read_photo_rows(
     connection: Connection, generation: Generation, product_ids: Sequence[str] | None
 ) -> list[PhotoRow]:
-    """The rows that a generation should hold of these products; None = of all."""
-    row, vector, rows = row_source(generation)
-    given = generation.of_products
-    query = (
-        sa.select(
-            row.c.row_id,
-            row.c.product_id,
-            sa.literal("") if given else row.c.image_id,
-            sa.literal(0) if given else product_images.c.position,
-            vector.c.seq,
-        )
-        .select_from(rows)
-        .where(held_by(generation, vector), row.c.catalog_id == generation.catalog_id)
-    )
+    of, values = parts.ROWS[generation.of_products], parts.version_of(generation)
+    row, seq = of.row.c, of.vector.c.seq
+    query = of.select(row.row_id, row.product_id, of.image_id, of.position, seq)
+    found: Iterable[sa.Row[Any]] = ()
     if product_ids is None:
-        return [PhotoRow._make(found) for found in connection.execute(query)]
-    chosen = query.where(row.c.product_id.in_(sa.bindparam("among", expanding=True)))
-    return [PhotoRow._make(found) for found in look_up(connection, chosen, product_ids, {})]
-
-
-def read_row_vectors(
-    connection: Connection, generation: Generation, row_ids: Sequence[str]
-) -> tuple[list[str], Floats]:
-    """Those of the rows that there are, and their vectors [rows, dimension]."""
-    row, vector, rows = row_source(generation)
-    query = (
-        sa.select(row.c.row_id, vector.c.data)
-        .select_from(rows)
-        .where(
-            held_by(generation, vector),
-            row.c.catalog_id == generation.catalog_id,
-            row.c.row_id.in_(sa.bindparam("among", expanding=True)),
-        )
-    )
-    found = list(look_up(connection, query, row_ids, {}))
-    data = np.frombuffer(b"".join(each.data for each in found), dtype="<f4")
-    names = [each.row_id for each in found]
-    return names, data.reshape(len(found), generation.dimension).astype(np.float32, copy=False)
+        found = connection.execute(query, values)
+    else:
+        chosen = query.where(parts.among(of.row, "product_id"))
+        found = parts.look_up(connection, chosen, product_ids, values)
+    return [PhotoRow._make(each) for each in found]
 
 
 def read_first_vectors(
     connection: Connection, generation: Generation, product_ids: Sequence[str]
 ) -> dict[str, Floats]:
-    """By product, the vector of its first photo; none where a product has one vector itself."""
     if generation.of_products:
         return {}
-    query = (
-        sa.select(product_images.c.product_id, vectors.c.data)
-        .select_from(product_images.join(vectors, vector_of(generation)))
-        .where(among(product_images, "product_id"), product_images.c.position == 0)
-    )
-    found = look_up(connection, query, product_ids, {"catalog_id": generation.catalog_id})
-    return {row.product_id: to_floats(row.data) for row in found}
+    found = parts.look_up(connection, _FIRST, product_ids, parts.version_of(generation))
+    return {row.product_id: parts.to_floats(row.data) for row in found}
 
 
 def count_products(connection: Connection, catalog_id: str, most: int) -> int:
-    """How many products there are; of more than `most`, so many."""
-    some = _COUNT.limit(most).subquery()
-    counted = sa.select(sa.func.count()).select_from(some)
-    return int(connection.execute(counted, {"catalog_id": catalog_id}).scalar_one())
+    return parts.count(connection, _COUNT, most, {"catalog_id": catalog_id})
 
 
 def read_means(
     connection: Connection, generation: Generation, after: str, limit: int
 ) -> list[tuple[str, Floats]]:
-    """The first products behind `after` that have a vector, each with the mean of its photos'
-    vectors, or its own; at most `limit`, by id."""
-    row, vector, rows = row_source(generation)
-    product_id = row.c.product_id
-    mine = (
-        row.c.catalog_id == generation.catalog_id,
-        held_by(generation, vector),
-        product_id > after,
-    )
-    page = sa.select(product_id).select_from(rows).where(*mine).distinct()
-    chosen = connection.execute(page.order_by(product_id).limit(limit)).scalars().all()
+    of, values = parts.ROWS[generation.of_products], parts.version_of(generation)
+    product_id = of.row.c.product_id
+    page = of.select(product_id).where(product_id > after).distinct()
+    page = page.order_by(product_id).limit(limit)
+    chosen = connection.execute(page, values).scalars().all()
     if not chosen:
         return []
     # In a fixed order, so that the same photos have the same mean, bit for bit.
-    order = (product_id,) if generation.of_products else (product_id, row.c.position)
-    found = connection.execute(
-        sa.select(product_id, vector.c.data)
-        .select_from(rows)
-        .where(*mine, product_id <= chosen[-1])
-        .order_by(*order)
-    )
+    order = (product_id,) if generation.of_products else (product_id, of.position)
+    query = of.select(product_id, of.vector.c.data).order_by(*order)
+    query = query.where(product_id > after, product_id <= chosen[-1])
     return [
-        (
-            product,
-            np.mean([to_floats(one.data) for one in of], axis=0, dtype=np.float64).astype("<f4"),
-        )
-        for product, of in groupby(found, key=lambda one: one.product_id)
+        (product, _mean([parts.to_floats(row.data) for row in rows]))
+        for product, rows in groupby(connection.execute(query, values), lambda row: row.product_id)
     ]
+
+
+def _mean(vectors: Sequence[Floats]) -> Floats:
+    return np.asarray(np.mean(vectors, axis=0, dtype=np.float64), "<f4")

@@ -1,6 +1,7 @@
 """What passes a filter, read from the record: by its indexes, and a sample of all."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import eq, ge, gt, le, lt
 from typing import Any
 
 import numpy as np
@@ -9,53 +10,38 @@ from sqlalchemy import Connection
 
 from retriever.domain.filter_parts import MatchingRows, Part
 from retriever.domain.generation import Generation
-from retriever.record.parts import (
-    BOUND_VERSION,
-    PHOTOS_WITH_VECTOR,
-    among,
-    look_up,
-    on,
-    same,
-    version_of,
-)
+from retriever.record import parts
 from retriever.record.products import FACTS, to_facts
-from retriever.record.tables import (
-    CATEGORY_HEAD,
-    product_images,
-    product_vectors,
-    products,
-    vectors,
-)
+from retriever.record.tables import CATEGORY_HEAD, product_images, products
 from sightline_rules import categories
 from sightline_rules.filters import Comparison, Facts, Filter, Membership, Money, Operator, passes
 
+_ORDERED: Mapping[Operator, Callable[[Any, int], sa.ColumnElement[bool]]] = {
+    Operator.LESS: lt,
+    Operator.LESS_OR_EQUAL: le,
+    Operator.GREATER: gt,
+    Operator.GREATER_OR_EQUAL: ge,
+    Operator.EQUAL: eq,
+}
+"""What an index answers of prices."""
 _BITS = 128
 """Of a row's id."""
 
-_KEYED = sa.select(
-    product_images.c.row_id,
-    product_images.c.product_id,
-    product_images.c.image_id,
-    vectors.c.data,
-).select_from(PHOTOS_WITH_VECTOR)
-_GIVEN = sa.select(
-    product_vectors.c.row_id,
-    product_vectors.c.product_id,
-    sa.literal("").label("image_id"),
-    product_vectors.c.data,
-).where(on(product_vectors, **BOUND_VERSION))
-_BY_PRODUCT = {
-    False: _KEYED.where(among(product_images, "product_id")),
-    True: _GIVEN.where(among(product_vectors, "product_id")),
-}
-_BY_ROW = {
-    False: _KEYED.where(among(product_images, "row_id")),
-    True: _GIVEN.where(among(product_vectors, "row_id")),
-}
-"""By whether a generation is of products."""
+
+def _by(column: str) -> dict[bool, sa.Select[Any]]:
+    """Rows with some values in a column; by whether a generation is of products."""
+    return {
+        given: of.select(of.row.c.row_id, of.row.c.product_id, of.image_id, of.vector.c.data).where(
+            parts.among(of.row, column)
+        )
+        for given, of in parts.ROWS.items()
+    }
+
+
+_BY_PRODUCT, _BY_ROW = _by("product_id"), _by("row_id")
 _SAMPLE = (
     sa.select(product_images.c.row_id, *FACTS)
-    .select_from(product_images.join(products, same(product_images, products)))
+    .select_from(product_images.join(products, parts.same(product_images, products)))
     .where(
         product_images.c.catalog_id == sa.bindparam("catalog_id"),
         product_images.c.row_id > sa.bindparam("after"),
@@ -68,7 +54,6 @@ _SAMPLE = (
 def read_matching_rows(
     connection: Connection, generation: Generation, condition: Filter, part: Part, most: int
 ) -> MatchingRows | None:
-    """The rows whose products pass; None = more than `most` products pass the part alone."""
     whole = condition == part
     found = connection.execute(
         sa.select(products.c.product_id, *(() if whole else FACTS))
@@ -84,14 +69,13 @@ def read_matching_rows(
 def read_vectors(
     connection: Connection, generation: Generation, row_ids: Sequence[str]
 ) -> MatchingRows:
-    """Those of the rows that the record knows."""
     return _read(connection, _BY_ROW[generation.of_products], generation, row_ids)
 
 
 def _read(
     connection: Connection, statement: sa.Select[Any], generation: Generation, ids: Sequence[str]
 ) -> MatchingRows:
-    rows = list(look_up(connection, statement, ids, version_of(generation)))
+    rows = list(parts.look_up(connection, statement, ids, parts.version_of(generation)))
     data = np.frombuffer(b"".join(row.data for row in rows), dtype="<f4")
     keys = [(row.row_id, row.product_id, row.image_id) for row in rows]
     return MatchingRows(keys, data.reshape(len(rows), generation.dimension))
@@ -102,7 +86,7 @@ def holds(part: Part) -> sa.ColumnElement[bool]:
     c = products.c
     match part:
         case Comparison("price", operator, Money(currency, micros)):
-            return sa.and_(c.currency == currency, _ordered(operator, micros))
+            return sa.and_(c.currency == currency, _ORDERED[operator](c.price_micros, micros))
         case Comparison("brand", _, value):
             return c.brand == value
         case Membership("brand", values):
@@ -133,27 +117,9 @@ def _within(path: str) -> sa.ColumnElement[bool]:
     return sa.and_(near, sa.or_(category == path, sa.and_(category >= below, category < end)))
 
 
-def _ordered(operator: Operator, micros: int) -> sa.ColumnElement[bool]:
-    price = products.c.price_micros
-    match operator:
-        case Operator.LESS:
-            return price < micros
-        case Operator.LESS_OR_EQUAL:
-            return price <= micros
-        case Operator.GREATER:
-            return price > micros
-        case Operator.GREATER_OR_EQUAL:
-            return price >= micros
-        case Operator.EQUAL:
-            return price == micros
-        case _:
-            raise AssertionError(f"no index answers {operator}")
-
-
 def read_sample(
     connection: Connection, catalog_id: str, after: str, size: int
 ) -> tuple[list[Facts], int]:
-    """The products of rows behind a random id, and how many rows there are, about."""
     values = {"catalog_id": catalog_id, "most": size}
     rows = connection.execute(_SAMPLE, {**values, "after": after}).all()
     span = int(rows[-1].row_id, 16) - int(after, 16) if rows else 0

@@ -7,14 +7,13 @@ from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
 from retriever.domain.generation import (
     Generation,
     GenerationState,
-    IndexKind,
     IndexParameters,
-    Metric,
     Verification,
 )
 from retriever.record.parts import held_by, inserting, same, vector_of
@@ -39,6 +38,7 @@ _OF_SPACE = sa.select(generations).where(
     generations.c.state != GenerationState.DROPPED,
 )
 _ACTIVE = _OF_SPACE.where(generations.c.active)
+_PARAMETERS, _VERIFICATION = TypeAdapter(IndexParameters), TypeAdapter(Verification)
 _NAMED = _OF_SPACE.where(generations.c.name == sa.bindparam("name"))
 
 
@@ -50,7 +50,6 @@ def live_generations(connection: Connection, catalog_id: str) -> list[Generation
 def read_generation(
     connection: Connection, catalog_id: str, space: str, name: str = ""
 ) -> Generation | None:
-    """The live generation of this name, or the active one."""
     values = {"catalog_id": catalog_id, "space": space}
     if name:
         return first_generation(connection.execute(_NAMED, {**values, "name": name}))
@@ -72,18 +71,12 @@ def _to_generation(row: sa.Row[Any]) -> Generation:
 
 @lru_cache(maxsize=1_000)  # every search reads its generation
 def _to_parameters(metric: str, text: str) -> IndexParameters:
-    values = json.loads(text)
-    if "kind" in values:
-        values["kind"] = IndexKind(values["kind"])
-    return IndexParameters(Metric(metric), **values)
+    return _PARAMETERS.validate_python({**json.loads(text), "metric": metric})
 
 
 @lru_cache(maxsize=1_000)
 def _to_verification(text: str) -> Verification | None:
-    if not text:
-        return None
-    values = json.loads(text)
-    return Verification(**{**values, "findings": tuple(values["findings"])})
+    return _VERIFICATION.validate_json(text) if text else None
 
 
 def generation_values(generation: Generation) -> dict[str, Any]:
@@ -109,7 +102,6 @@ def photo_versions(live: Iterable[Generation]) -> list[Generation]:
 
 
 def all_generations(connection: Connection, catalog_id: str) -> list[Generation]:
-    """Those that were dropped too, oldest first."""
     rows = connection.execute(_ALL, {"catalog_id": catalog_id})
     return [_to_generation(row) for row in rows]
 

@@ -12,13 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.errors import (
-    ImportClosed,
-    ImportDeletesTooMuch,
-    ImportModeMismatch,
-    ImportNotFound,
-    ProductInvalid,
-)
+from retriever.domain import errors
 from retriever.domain.imports import Closing, ImportMode, ImportProgress, ImportRow
 from retriever.domain.product import ProductWrite, Stored
 from retriever.record.batch import Batch
@@ -65,17 +59,12 @@ def open_import(  # noqa: PLR0917 - a call of the record, with the time
     mode: ImportMode,
     active_seconds: float,
 ) -> ImportProgress:
-    """The import, begun unless it is known. Raises ImportModeMismatch.
-
-    Another import that is open and took rows within `active_seconds` is under way: what it wrote
-    is spared.
-    """
     session = Session(connection, catalog_id, now)
     known = _find(connection, catalog_id, import_id)
     if known is not None:
         progress = _progress(known)
         if progress.mode is not mode:
-            raise ImportModeMismatch(progress.mode)
+            raise errors.ImportModeMismatch(progress.mode)
         return progress
     c, opened, active = imports.c, session.take()[0], now - int(active_seconds * 1e6)
     under_way = connection.execute(
@@ -106,9 +95,9 @@ def open_state(connection: Connection, catalog_id: str, import_id: str) -> sa.Ro
     """The row of an open import. Raises ImportNotFound, ImportClosed."""
     known = _find(connection, catalog_id, import_id)
     if known is None:
-        raise ImportNotFound
+        raise errors.ImportNotFound
     if known.closed:
-        raise ImportClosed
+        raise errors.ImportClosed
     return known
 
 
@@ -126,7 +115,6 @@ def read_decided(
 def decided_of(
     connection: Connection, catalog_id: str, import_id: str, numbers: Sequence[int]
 ) -> frozenset[int]:
-    """Those of some rows that were decided. Raises ImportNotFound, ImportClosed."""
     open_state(connection, catalog_id, import_id)
     return frozenset(read_decided(connection, catalog_id, import_id, numbers))
 
@@ -167,18 +155,18 @@ def write_rows(
         .values(**counts, active_time=session.now)
     )
     progress = ImportProgress(import_id, ImportMode(known.mode), **counts, closed=False)
-    return [decided[row.number] for row in rows], progress, session.head()
+    return [decided[row.number] for row in rows], progress, session.head
 
 
 def _decide(batch: Batch, row: ImportRow, taken: dict[str, int]) -> Stored | ServiceError:
     """Store a row's product, unless an earlier row of the import stored one of that id."""
     if row.write is None:
-        raise ImportClosed  # its outcome is gone since: the import was closed meanwhile
+        raise errors.ImportClosed  # its outcome is gone since: the import was closed meanwhile
     if isinstance(row.write, ServiceError):
         return _bounded(row.write)
     if row.product_id in taken:
         description = f"is also the id of row {taken[row.product_id]}"
-        return ProductInvalid.at(f"{row.write.path}.product_id", description)
+        return errors.ProductInvalid.at(f"{row.write.path}.product_id", description)
     outcome = batch.write(row.write)
     return outcome if isinstance(outcome, Stored) else _bounded(outcome)
 
@@ -220,14 +208,10 @@ def close_import(
     dry_run: bool,
     sample: int,
 ) -> Closing:
-    """What closing deletes; closed unless `dry_run`. An import that is closed answers as it did.
-
-    Raises ImportNotFound, and ImportDeletesTooMuch when it is more than `share` of the catalog.
-    """
     Session(connection, catalog_id, now)  # the catalog's writers wait
     known = _find(connection, catalog_id, import_id)
     if known is None:
-        raise ImportNotFound
+        raise errors.ImportNotFound
     progress = _progress(known)
     if progress.closed:
         shown = tuple(json.loads(known.sample))
@@ -240,7 +224,7 @@ def close_import(
         count = int(connection.execute(number.where(*left)).scalar_one())
         held = int(connection.execute(number.where(c.catalog_id == catalog_id)).scalar_one())
         if not dry_run and count > share * held:
-            raise ImportDeletesTooMuch(count, held, share)
+            raise errors.ImportDeletesTooMuch(count, held, share)
         first = sa.select(c.product_id).where(*left).order_by(c.touched, c.product_id)
         ids = list(connection.execute(first.limit(sample)).scalars())
     if not dry_run:
@@ -257,7 +241,6 @@ def close_import(
 
 
 def drop_rows(connection: Connection, catalog_id: str, import_id: str, limit: int) -> int:
-    """Forget up to `limit` outcomes of a closed import; how many there were."""
     c = import_rows.c
     which = _of(import_rows, catalog_id, import_id)
     some = sa.select(c.row_number).where(*which).order_by(c.row_number).limit(limit)

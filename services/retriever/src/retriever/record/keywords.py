@@ -27,8 +27,8 @@ from retriever.domain.words import (
     selecting,
     words_in,
 )
+from retriever.record import parts
 from retriever.record.filter_matches import holds
-from retriever.record.parts import among, inserting, look_up, same
 from retriever.record.products import FACTS, to_facts
 from retriever.record.tables import keywords, products
 from sightline_rules import categories
@@ -43,11 +43,11 @@ _EVERYTHING = All()
 _WORDS = tuple(keywords.c[name].label(f"words_{name}") for name in FIELDS)
 _HELD = sa.select(keywords.c.product_id, *_WORDS)
 _OF_CATALOG = _HELD.where(keywords.c.catalog_id == sa.bindparam("catalog_id"))
-_OF_PRODUCTS = _HELD.where(among(keywords, "product_id"))
+_OF_PRODUCTS = _HELD.where(parts.among(keywords, "product_id"))
 _JUDGED = (
     sa.select(keywords.c.product_id, *_WORDS, *FACTS)
-    .select_from(keywords.join(products, same(keywords, products)))
-    .where(among(keywords, "product_id"))
+    .select_from(keywords.join(products, parts.same(keywords, products)))
+    .where(parts.among(keywords, "product_id"))
 )
 
 
@@ -63,7 +63,7 @@ def put_words(connection: Connection, catalog_id: str, contents: Iterable[Produc
     ]
     if not rows:
         return
-    statement = inserting(connection.dialect.name, keywords)
+    statement = parts.inserting(connection.dialect.name, keywords)
     new = statement.excluded
     connection.execute(
         statement.on_conflict_do_update(
@@ -78,12 +78,11 @@ def put_words(connection: Connection, catalog_id: str, contents: Iterable[Produc
 def read_words(
     connection: Connection, catalog_id: str, product_ids: Sequence[str] | None
 ) -> list[tuple[str, Words]]:
-    """The words of these products, of those that exist; None = of all."""
     of = {"catalog_id": catalog_id}
     if product_ids is None:
         rows: Iterable[sa.Row[Any]] = connection.execute(_OF_CATALOG, of)
     else:
-        rows = look_up(connection, _OF_PRODUCTS, product_ids, of)
+        rows = parts.look_up(connection, _OF_PRODUCTS, product_ids, of)
     return [(row.product_id, _held(row)) for row in rows]
 
 
@@ -127,15 +126,12 @@ def find_words(
     condition: Filter,
     excluded: Collection[str],
 ) -> list[tuple[str, float]]:
-    """Products that have any of the words and pass, each with how well it matches, best first.
-
-    At most MOST_FOUND; equal ones by product id.
-    """
     engine = _ENGINES[connection.dialect.name]
     mine = keywords.c.catalog_id == catalog_id
-    total = _count(connection, sa.select(keywords.c.product_id).where(mine), MOST_PRODUCTS)
+    total = parts.count(connection, sa.select(keywords.c.product_id).where(mine), MOST_PRODUCTS, {})
     counts = {
-        word: _count(connection, engine.having([word], catalog_id), MOST_COUNTED) for word in asked
+        word: parts.count(connection, engine.having([word], catalog_id), MOST_COUNTED, {})
+        for word in asked
     }
     rarities = {word: rarity(count, max(total, count)) for word, count in counts.items()}
     chosen, every = selecting(counts)
@@ -151,18 +147,12 @@ def find_words(
     found: dict[str, float] = {}
     for start in range(0, len(named), _STEP):
         some = [name for name in named[start : start + _STEP] if name not in excluded]
-        for row in look_up(connection, _JUDGED, some, {"catalog_id": catalog_id}):
+        for row in parts.look_up(connection, _JUDGED, some, {"catalog_id": catalog_id}):
             if condition == _EVERYTHING or passes(condition, to_facts(row)):
                 found[row.product_id] = match(rarities, _held(row))
         if len(found) >= MOST_FOUND:
             break
     return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:MOST_FOUND]
-
-
-def _count(connection: Connection, rows: sa.Select[Any], most: int) -> int:
-    """How many rows there are, at most `most`."""
-    some = rows.limit(most).subquery()
-    return int(connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
 
 
 def _likeliest(
@@ -173,7 +163,7 @@ def _likeliest(
 ) -> Sequence[str]:
     """The likeliest products of a query, of those that pass what an index can say of the filter."""
     for part in indexed_parts(condition):
-        query = query.where(sa.exists().where(same(keywords, products), holds(part)))
+        query = query.where(sa.exists().where(parts.same(keywords, products), holds(part)))
     query = query.order_by(likelihood.desc(), keywords.c.product_id).limit(MOST_TRIED)
     return connection.execute(query).scalars().all()
 

@@ -41,8 +41,6 @@ _LABELS = (
 def read_labels(
     connection: Connection, catalog_id: str, after: str, limit: int
 ) -> tuple[list[Label], str | None]:
-    """The photos of the first `limit` products behind `after`, by product and place; and the last
-    of these products, None = there were none."""
     values = {"catalog_id": catalog_id, "after": after}
     page = list(connection.execute(_PAGE, {**values, "most": limit}).scalars())
     if not page:

@@ -55,7 +55,7 @@ def offer(
         outcomes.append(Stored(offer.product_id, etag, known.image_ids))
     if changed:
         _set_offers(session, changed)
-    return outcomes, session.head()
+    return outcomes, session.head
 
 
 def _set_offers(session: Session, changed: Sequence[tuple[Mapping[str, Any], str]]) -> None:

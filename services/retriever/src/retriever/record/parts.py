@@ -1,6 +1,7 @@
 """Pieces of statements that several of the record's modules need."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -109,21 +110,57 @@ def _vector_where(**version: Any) -> sa.ColumnElement[bool]:
     return on(vectors, catalog_id=photo.catalog_id, image_id=photo.image_id, **version)
 
 
-PHOTOS_WITH_VECTOR = product_images.join(vectors, _vector_where(**BOUND_VERSION))
-"""Products' photos, each with its vector of a version."""
-
-
 def vector_of(generation: Generation) -> sa.ColumnElement[bool]:
     """Joins a product's photo with its vector of the generation's version."""
     return _vector_where(space=generation.space, space_version=generation.space_version)
 
 
-def row_source(generation: Generation) -> tuple[sa.Table, sa.Table, sa.FromClause]:
-    """What the index's rows are made of: the table that names them, that of their vectors, both
-    joined."""
-    if generation.of_products:
-        return product_vectors, product_vectors, product_vectors
-    return product_images, vectors, product_images.join(vectors, vector_of(generation))
+@dataclass(frozen=True, slots=True)
+class RowSource:
+    """What the index's rows are made of."""
+
+    row: sa.Table
+    """It names them."""
+    vector: sa.Table
+    joined: sa.FromClause
+    """Both."""
+    image_id: sa.ColumnElement[str]
+    """Empty where the product itself has the vector."""
+    position: sa.ColumnElement[int]
+    """Of the photo among its product's."""
+
+    def select(self, *columns: Any) -> sa.Select[Any]:
+        """Columns of a version's rows; `version_of` gives the values."""
+        mine = self.row.c.catalog_id == sa.bindparam("catalog_id")
+        query = sa.select(*columns).select_from(self.joined)
+        return query.where(mine, on(self.vector, **BOUND_VERSION))
+
+
+ROWS: Mapping[bool, RowSource] = {
+    False: RowSource(
+        product_images,
+        vectors,
+        product_images.join(vectors, _vector_where()),
+        product_images.c.image_id,
+        product_images.c.position,
+    ),
+    True: RowSource(
+        product_vectors,
+        product_vectors,
+        product_vectors,
+        sa.literal("").label("image_id"),
+        sa.literal(0).label("position"),
+    ),
+}
+"""By whether a generation is of products."""
+
+
+def count(
+    connection: Connection, rows: sa.Select[Any], most: int | None, of: Mapping[str, Any]
+) -> int:
+    """How many rows there are; of more than `most`, so many."""
+    counted = sa.select(sa.func.count()).select_from(rows.limit(most).subquery())
+    return int(connection.execute(counted, of).scalar_one())
 
 
 def held_by(generation: Generation, table: sa.Table) -> sa.ColumnElement[bool]:

@@ -10,13 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.product import Attribute, Image, Order, Product, ProductContent, Tally
+from retriever.domain import product
 from retriever.record.category_mismatches import MISMATCHED
 from retriever.record.hashes import from_signed
 from retriever.record.parts import PHOTO, among, look_up, on
 from retriever.record.tables import images, product_images, products
 from sightline_rules import categories, filters
-from sightline_rules.filters import Availability, Facts, Filter, Money, Time, by_key
+from sightline_rules.filters import Availability, Facts, Money, Time, by_key
 
 FACTS = (
     products.c.category,
@@ -53,7 +53,7 @@ _CONTENT = (
 )
 _NAMES = tuple(column.name for column in _CONTENT[:13])
 """What `content_values` returns."""
-_PHOTO = tuple(images.c[field.name] for field in fields(Image))
+_PHOTO = tuple(images.c[field.name] for field in fields(product.Image))
 _PRODUCTS = sa.select(*_CONTENT).where(among(products, "product_id"))
 _PHOTOS = (
     sa.select(product_images.c.product_id, *_PHOTO)
@@ -105,17 +105,15 @@ def _image_ids(
 def read_image_ids(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
 ) -> dict[str, frozenset[str]]:
-    """By product, the photos that it has now."""
     photos = _image_ids(connection, catalog_id, product_ids)
     return {product_id: frozenset(held) for product_id, held in photos.items()}
 
 
 def read_products(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
-) -> dict[str, Product]:
-    """Those of the products that exist, by id."""
+) -> dict[str, product.Product]:
     of = {"catalog_id": catalog_id}
-    photos: dict[str, list[Image]] = {}
+    photos: dict[str, list[product.Image]] = {}
     for row in look_up(connection, _PHOTOS, product_ids, of):
         photos.setdefault(row.product_id, []).append(_to_image(row[1:]))
     found = look_up(connection, _PRODUCTS, product_ids, of)
@@ -125,18 +123,17 @@ def read_products(
 def read_page(
     connection: Connection,
     catalog_id: str,
-    order: Order,
+    order: product.Order,
     after: tuple[int, str] | None,
     limit: int,
     *,
     mismatched_only: bool = False,
-) -> list[Product]:
-    """Products in order behind a key; see CatalogRecord."""
+) -> list[product.Product]:
     c = products.c
     query = sa.select(c.product_id).where(c.catalog_id == catalog_id).limit(limit)
     if mismatched_only:
         query = query.where(MISMATCHED)
-    if order is Order.NEWEST:
+    if order is product.Order.NEWEST:
         query = query.order_by(c.create_time.desc(), c.product_id)
         if after is not None:
             same = sa.and_(c.create_time == after[0], c.product_id > after[1])
@@ -153,11 +150,11 @@ def read_page(
             return [found[product_id] for product_id in order_of]
 
 
-def _to_product(row: Sequence[Any], photos: tuple[Image, ...]) -> Product:
+def _to_product(row: Sequence[Any], photos: tuple[product.Image, ...]) -> product.Product:
     """`row`: _CONTENT. Taken by place, as names cost a third of the time of 200 products."""
     product_id, parent_id, title, description, category, brand, micros, currency, *more = row
     availability, tags, attributes, language_code, uri, created, updated, etag, seq = more
-    content = ProductContent(
+    content = product.ProductContent(
         product_id=product_id,
         parent_id=parent_id,
         title=title,
@@ -172,7 +169,7 @@ def _to_product(row: Sequence[Any], photos: tuple[Image, ...]) -> Product:
         language_code=language_code,
         uri=uri,
     )
-    return Product(content, photos, created, updated, etag, seq)
+    return product.Product(content, photos, created, updated, etag, seq)
 
 
 @lru_cache(maxsize=10_000)  # most products share theirs with others, or have none
@@ -181,8 +178,8 @@ def _tags(text: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=10_000)
-def _attributes(text: str) -> tuple[Attribute, ...]:
-    return tuple(Attribute(key, value) for key, value in json.loads(text))
+def _attributes(text: str) -> tuple[product.Attribute, ...]:
+    return tuple(product.Attribute(key, value) for key, value in json.loads(text))
 
 
 def to_facts(row: Any) -> Facts:
@@ -200,46 +197,36 @@ def to_facts(row: Any) -> Facts:
     )
 
 
-def read_part(
-    connection: Connection,
-    catalog_id: str,
-    condition: Filter,
-    *,
-    before: int,
-    after: tuple[int, str] | None,
-    limit: int,
-) -> Tally:
-    """Which of `limit` products last written whole before a commit pass; and where to go on."""
+def read_part(connection: Connection, catalog_id: str, part: product.CatalogPart) -> product.Tally:
     c = products.c
     place = sa.tuple_(c.touched, c.product_id)
     query = (
         sa.select(c.touched, c.product_id, *FACTS)
-        .where(c.catalog_id == catalog_id, c.touched < before)
+        .where(c.catalog_id == catalog_id, c.touched < part.before)
         .order_by(c.touched, c.product_id)
-        .limit(limit)
+        .limit(part.limit)
     )
-    if after is not None:
-        query = query.where(place > sa.tuple_(*after))
+    if part.after is not None:
+        query = query.where(place > sa.tuple_(*part.after))
     rows = connection.execute(query).all()
-    passed = tuple(row.product_id for row in rows if filters.passes(condition, to_facts(row)))
-    last = (rows[-1].touched, rows[-1].product_id) if len(rows) == limit else None
-    return Tally(passed, last)
+    passed = tuple(row.product_id for row in rows if filters.passes(part.condition, to_facts(row)))
+    last = (rows[-1].touched, rows[-1].product_id) if len(rows) == part.limit else None
+    return product.Tally(passed, last)
 
 
-def read_image(connection: Connection, catalog_id: str, image_id: str) -> Image | None:
-    """What is known of a photo."""
+def read_image(connection: Connection, catalog_id: str, image_id: str) -> product.Image | None:
     query = sa.select(*_PHOTO).where(on(images, catalog_id=catalog_id, image_id=image_id))
     row = connection.execute(query).first()
     return None if row is None else _to_image(row)
 
 
-def _to_image(row: Sequence[Any]) -> Image:
+def _to_image(row: Sequence[Any]) -> product.Image:
     """`row`: _PHOTO."""
     image_id, media_type, size, width, height, hashed = row
-    return Image(image_id, media_type, size, width, height, from_signed(hashed))
+    return product.Image(image_id, media_type, size, width, height, from_signed(hashed))
 
 
-def content_values(content: ProductContent) -> dict[str, Any]:
+def content_values(content: product.ProductContent) -> dict[str, Any]:
     return {
         "product_id": content.product_id,
         "parent_id": content.parent_id,
@@ -259,7 +246,7 @@ def content_values(content: ProductContent) -> dict[str, Any]:
     }
 
 
-def content_etag(content: ProductContent) -> str:
+def content_etag(content: product.ProductContent) -> str:
     return values_etag(content_values(content), content.image_ids)
 
 

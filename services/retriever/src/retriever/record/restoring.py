@@ -12,18 +12,9 @@ from retriever.domain.archive import Row
 from retriever.domain.errors import BackupDamaged
 from retriever.domain.product import Amount, ImageDraft, ProductContent, ProductDraft
 from retriever.domain.validation import check_product
+from retriever.record import parts
 from retriever.record.generations import live_generations, photo_versions
 from retriever.record.keywords import put_words
-from retriever.record.parts import (
-    BOUND_VERSION,
-    among,
-    chunks,
-    on,
-    pending_row,
-    photo_rows,
-    put,
-    version_of,
-)
 from retriever.record.products import content_etag
 from retriever.record.session import ROWS, USERS, Entry, Session
 from retriever.record.tables import images, pending, products, vectors
@@ -32,14 +23,15 @@ from servicekit.errors import ServiceError
 from sightline_rules import categories
 from sightline_rules.filters import Availability
 
-_TOUCHED = sa.select(products.c.product_id, products.c.touched).where(among(products, "product_id"))
+_TOUCHED = sa.select(products.c.product_id, products.c.touched).where(
+    parts.among(products, "product_id")
+)
 _HELD = sa.select(vectors.c.image_id, vectors.c.data).where(
-    among(vectors, "image_id"), on(vectors, **BOUND_VERSION)
+    parts.among(vectors, "image_id"), parts.on(vectors, **parts.BOUND_VERSION)
 )
 
 
 def check(row: Row, image_ids: Sequence[str]) -> None:
-    """Whether a product of an archive is one that the catalog takes. Raises BackupDamaged."""
     try:
         content = _content(row, image_ids)
         whole = content_etag(content) == row["etag"]
@@ -78,10 +70,9 @@ def _content(row: Row, image_ids: Sequence[str]) -> ProductContent:
 
 
 def put_images(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
-    """Photos that the record does not know yet. Their bytes are stored."""
     session = Session(connection, catalog_id, now)
     of = {"catalog_id": session.catalog_id}
-    put(session.connection, images, [{**row, **of} for row in rows], keep=True)
+    parts.put(session.connection, images, [{**row, **of} for row in rows], keep=True)
 
 
 def put_vectors(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
@@ -102,10 +93,10 @@ def _put_vectors(session: Session, of: Mapping[str, str], rows: Mapping[str, Row
     if not changed:
         return
     (seq,) = session.take()
-    put(session.connection, vectors, [{**rows[i], **of, "seq": seq} for i in changed])
-    for chunk in chunks(changed):
+    parts.put(session.connection, vectors, [{**rows[i], **of, "seq": seq} for i in changed])
+    for chunk in parts.chunks(changed):
         session.connection.execute(
-            sa.delete(pending).where(on(pending, **of), pending.c.image_id.in_(chunk))
+            sa.delete(pending).where(parts.on(pending, **of), pending.c.image_id.in_(chunk))
         )
     users = {row.product_id for row in session.look_up(USERS, changed)}
     session.note((seq, product_id, seq, ()) for product_id in sorted(users))
@@ -147,10 +138,10 @@ def _written(
         {**row, **of, "seq": seq, "touched": seq}
         for (row, _), seq in zip(chosen, seqs, strict=True)
     ]
-    put(connection, products, rows)
+    parts.put(connection, products, rows)
     put_words(connection, session.catalog_id, (_content(*each) for each in chosen))
     placed = {
-        row["product_id"]: photo_rows(session.catalog_id, row["product_id"], image_ids)
+        row["product_id"]: parts.photo_rows(session.catalog_id, row["product_id"], image_ids)
         for row, image_ids in chosen
     }
     session.place_photos(former, [*chain.from_iterable(placed.values())])
@@ -169,14 +160,14 @@ def _want(
         for image_id in image_ids:
             wanted.setdefault(image_id, seq)
     for target in photo_versions(live_generations(session.connection, session.catalog_id)):
-        found = session.look_up(_HELD_IDS, wanted, **version_of(target))
+        found = session.look_up(_HELD_IDS, wanted, **parts.version_of(target))
         held = {row.image_id for row in found}
         rows = [
-            pending_row(target, image_id, seq, session.now)
+            parts.pending_row(target, image_id, seq, session.now)
             for image_id, seq in wanted.items()
             if image_id not in held
         ]
-        put(session.connection, pending, rows, keep=True)
+        parts.put(session.connection, pending, rows, keep=True)
 
 
 _HELD_IDS = _HELD.with_only_columns(vectors.c.image_id)
@@ -197,7 +188,6 @@ def _want_texts(
 
 
 def put_pending(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
-    """Say of photos that wait how often they have failed, and why."""
     session = Session(connection, catalog_id, now)
     c = pending.c
     for row in rows:
@@ -205,6 +195,6 @@ def put_pending(connection: Connection, now: int, catalog_id: str, rows: Sequenc
         values = {name: value for name, value in row.items() if name not in key}
         session.connection.execute(
             sa.update(pending)
-            .where(on(pending, catalog_id=session.catalog_id, **key), c.attempts == 0)
+            .where(parts.on(pending, catalog_id=session.catalog_id, **key), c.attempts == 0)
             .values(values)
         )

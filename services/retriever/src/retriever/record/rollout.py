@@ -7,15 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from retriever.domain import errors
 from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.errors import (
-    GenerationActive,
-    GenerationExists,
-    GenerationNotFound,
-    GenerationNotVerified,
-    GenerationsFull,
-    RollbackUnavailable,
-)
 from retriever.domain.generation import (
     MOST_LIVE,
     Backlog,
@@ -50,32 +43,26 @@ def find(connection: Connection, catalog_id: str, name: str) -> Generation:
     for generation in all_generations(connection, catalog_id):
         if generation.name == name:
             return generation
-    raise GenerationNotFound
+    raise errors.GenerationNotFound
 
 
 def find_live(connection: Connection, catalog_id: str, name: str) -> Generation:
-    """A generation that was not dropped. Raises GenerationNotFound."""
     generation = find(connection, catalog_id, name)
     if generation.state is GenerationState.DROPPED:
-        raise GenerationNotFound
+        raise errors.GenerationNotFound
     return generation
 
 
 def register(connection: Connection, now: int, generation: Generation) -> Generation:
-    """Register it. The space's first is active and ready, with all photos pending, unless callers
-    give its vectors.
-
-    Raises GenerationExists, GenerationsFull.
-    """
     # A write that is under way sees the new generation, or its photos are seen here.
     queue_up(connection, generation.catalog_id)
     known = all_generations(connection, generation.catalog_id)
     if any(each.name == generation.name for each in known):
-        raise GenerationExists(generation.name)
+        raise errors.GenerationExists(metadata={"name": generation.name})
     of_space = [each for each in known if each.space == generation.space]
     live = [each for each in of_space if each.state is not GenerationState.DROPPED]
     if len(live) >= MOST_LIVE:
-        raise GenerationsFull(MOST_LIVE)
+        raise errors.GenerationsFull(MOST_LIVE)
     # One whose vectors are still to be given would answer nothing.
     first = not generation.given and not any(each.active for each in live)
     state = GenerationState.READY if first else GenerationState.BUILDING
@@ -84,7 +71,6 @@ def register(connection: Connection, now: int, generation: Generation) -> Genera
 
 
 def create_generation(connection: Connection, now: int, generation: Generation) -> Generation:
-    """Register it unless one has the name; active when its space has no active one."""
     queue_up(connection, generation.catalog_id)  # as in `register`
     known = all_generations(connection, generation.catalog_id)
     for each in known:
@@ -114,14 +100,13 @@ def _insert(
 def activate(
     connection: Connection, now: int, catalog_id: str, name: str, *, force: bool
 ) -> Generation:
-    """Make it the active one of its space. Raises GenerationNotFound, GenerationNotVerified."""
     queue_up(connection, catalog_id)
     generation = find_live(connection, catalog_id, name)
     if generation.active:
         return generation
     why = _objection(connection, generation, now)
     if why and not force:
-        raise GenerationNotVerified(name, why)
+        raise errors.GenerationNotVerified(name, why)
     before = _active(connection, generation)
     if before is not None:
         _set(connection, before, active=False)
@@ -150,33 +135,30 @@ def _objection(connection: Connection, generation: Generation, now: int) -> str:
 
 
 def rollback(connection: Connection, now: int, catalog_id: str, space: str) -> Generation:
-    """Make that one active that was so before the present one. Raises RollbackUnavailable."""
     queue_up(connection, catalog_id)
     live = [each for each in live_generations(connection, catalog_id) if each.space == space]
     present = next((each for each in live if each.active), None)
     if present is None:
-        raise RollbackUnavailable(space)
+        raise errors.RollbackUnavailable(metadata={"space": space})
     before = next((each for each in live if each.name == present.predecessor), None)
     if before is None:
-        raise RollbackUnavailable(space)
+        raise errors.RollbackUnavailable(metadata={"space": space})
     # Going back twice goes back two generations, and never forth again.
     _set(connection, present, active=False, predecessor="")
     return _set(connection, before, active=True, activated=now)
 
 
 def retire(connection: Connection, catalog_id: str, name: str) -> Generation:
-    """Take it out of service; one that is stays as it is. Raises GenerationActive too."""
     queue_up(connection, catalog_id)
     generation = find(connection, catalog_id, name)
     if generation.state is GenerationState.DROPPED:
         return generation
     if generation.active:
-        raise GenerationActive(name)
+        raise errors.GenerationActive(metadata={"name": name})
     return _set(connection, generation, state=GenerationState.DROPPED)
 
 
 def save_verification(connection: Connection, generation: Generation, found: Verification) -> None:
-    """Keep what was found, in place of what was found before."""
     values = {"verification": verification_text(found)}
     connection.execute(sa.update(generations).where(is_generation(generation)).values(values))
 
@@ -189,21 +171,18 @@ def mark(
     check_wanted: bool | None = None,
     collection: str | None = None,
 ) -> None:
-    """Change what is given."""
     values = {"state": state, "check_wanted": check_wanted, "collection": collection}
     given = {name: value for name, value in values.items() if value is not None}
     connection.execute(sa.update(generations).where(is_generation(generation)).values(given))
 
 
 def want_check(connection: Connection, generation: Generation) -> None:
-    """Ask the worker to compare the generation with the record."""
     mark(connection, generation, check_wanted=True)
 
 
 def read_statuses(
     connection: Connection, catalog_id: str, space: str = "", *, dropped: bool = False
 ) -> list[GenerationStatus]:
-    """The generations of a catalog, oldest first; `space`: of this one alone, empty = of all."""
     read = all_generations if dropped else live_generations
     known = [each for each in read(connection, catalog_id) if space in ("", each.space)]
     targets = {(each.space, each.predecessor) for each in known if each.active}
@@ -246,7 +225,6 @@ def _set(connection: Connection, generation: Generation, **values: Any) -> Gener
 
 
 def save_offers(connection: Connection, catalog_id: str, offered: Sequence[EmbeddingSpace]) -> None:
-    """Keep what the embedder serves now."""
     connection.execute(sa.delete(offers).where(offers.c.catalog_id == catalog_id))
     rows = [
         {
@@ -262,7 +240,6 @@ def save_offers(connection: Connection, catalog_id: str, offered: Sequence[Embed
 
 
 def read_offers(connection: Connection, catalog_id: str) -> list[EmbeddingSpace]:
-    """What the embedder served when it was last seen."""
     c = offers.c
     query = sa.select(offers).where(c.catalog_id == catalog_id).order_by(c.space, c.space_version)
     return [
@@ -275,8 +252,6 @@ def read_offers(connection: Connection, catalog_id: str) -> list[EmbeddingSpace]
 
 
 def want_some(connection: Connection, generation: Generation, after: str, limit: int) -> str | None:
-    """Make those of the next photos, or products, pending that lack a vector; where to go on,
-    None = the end."""
     if generation.given:
         return None
     # A write that is under way may bring or take away a product that has one of the photos.
@@ -297,14 +272,12 @@ def want_some(connection: Connection, generation: Generation, after: str, limit:
 
 
 def want_failed(connection: Connection, generation: Generation) -> None:
-    """Make those photos pending again that were given up."""
     anew = {"failed": False, "attempts": 0, "next_attempt": 0, "reason": "", "backfill": True}
     which = pending_of(generation), pending.c.failed
     connection.execute(sa.update(pending).where(*which).values(anew))
 
 
 def read_backlog(connection: Connection, generation: Generation) -> Backlog:
-    """What a backfill still waits for."""
     of = sa.and_(pending_of(generation), pending.c.backfill)
     waits = sa.and_(~pending.c.failed, holds_up())
     number = sa.select(sa.func.count())
@@ -315,8 +288,6 @@ def read_backlog(connection: Connection, generation: Generation) -> Backlog:
 
 
 def photos(connection: Connection, generation: Generation) -> int:
-    """Photos that the catalog's products have, or products; vectors that were given, where callers
-    give them."""
     if generation.given:
         return count_rows(connection, generation)
     item = item_of(generation)
@@ -327,7 +298,6 @@ def photos(connection: Connection, generation: Generation) -> int:
 
 
 def end_backfill(connection: Connection, generation: Generation) -> None:
-    """What fails still is tried on as any other photo; the generation is ready."""
     which = pending_of(generation), pending.c.backfill
     connection.execute(sa.update(pending).where(*which).values(backfill=False))
     ready = sa.update(generations).where(
@@ -337,15 +307,10 @@ def end_backfill(connection: Connection, generation: Generation) -> None:
 
 
 def take_back(connection: Connection, generation: Generation, limit: int) -> int:
-    """Forget some photos that wait for a backfill alone; how many there were."""
     return _delete(connection, pending, generation, limit, pending.c.backfill)
 
 
 def discard(connection: Connection, generation: Generation, limit: int) -> int:
-    """Forget some vectors and waiting photos of a dropped generation's version; how many.
-
-    None while another generation has the version.
-    """
     queue_up(connection, generation.catalog_id)
     version = generation.space, generation.space_version
     live = live_generations(connection, generation.catalog_id)

@@ -13,61 +13,42 @@ from sqlalchemy import Connection
 
 from retriever.domain.errors import GenerationNotFound, ImageNotFound, ProductNotFound
 from retriever.domain.generation import Generation, GenerationState
-from retriever.domain.product import Tally
+from retriever.domain.product import CatalogPart, Tally
 from retriever.domain.texts import digest_of, text_of
 from retriever.domain.vectors import VectorWrite
+from retriever.record import parts, tables
 from retriever.record.hashes import write_hashes
-from retriever.record.parts import (
-    BOUND_VERSION,
-    among,
-    chunks,
-    look_up,
-    on,
-    pending_of,
-    put,
-    version_of,
-)
 from retriever.record.products import read_part, read_products
-from retriever.record.tables import (
-    changes,
-    generations,
-    outbox,
-    pending,
-    product_images,
-    product_vectors,
-    products,
-    sequences,
-    vectors,
-)
 from servicekit.errors import ServiceError
 from sightline_rules import ids
-from sightline_rules.filters import Filter
 
 Entry: TypeAlias = tuple[int, str, int, Iterable[str]]
 """Of the outbox: commit, product, the commit that it is a part of, ids of index rows taken away."""
 _HEAD = (
-    sa.select(sequences.c.seq)
-    .where(sequences.c.catalog_id == sa.bindparam("catalog_id"))
+    sa.select(tables.sequences.c.seq)
+    .where(tables.sequences.c.catalog_id == sa.bindparam("catalog_id"))
     .with_for_update()
 )
 _ADVANCE = (
-    sa.update(sequences)
-    .where(sequences.c.catalog_id == sa.bindparam("of_catalog"))
+    sa.update(tables.sequences)
+    .where(tables.sequences.c.catalog_id == sa.bindparam("of_catalog"))
     .values(seq=sa.bindparam("seq"), time=sa.bindparam("time"))
 )
-ROWS = sa.select(product_images.c.product_id, product_images.c.row_id).where(
-    among(product_images, "product_id")
+ROWS = sa.select(tables.product_images.c.product_id, tables.product_images.c.row_id).where(
+    parts.among(tables.product_images, "product_id")
 )
 """Of products, for `look_up`."""
-USERS = sa.select(product_images.c.image_id, product_images.c.product_id).where(
-    among(product_images, "image_id")
+USERS = sa.select(tables.product_images.c.image_id, tables.product_images.c.product_id).where(
+    parts.among(tables.product_images, "image_id")
 )
 """The products that have photos."""
-_LIVES = sa.select(generations.c.name).where(
-    on(generations, catalog_id=sa.bindparam("catalog_id"), **BOUND_VERSION),
-    generations.c.state != GenerationState.DROPPED,
+_LIVES = sa.select(tables.generations.c.name).where(
+    parts.on(tables.generations, catalog_id=sa.bindparam("catalog_id"), **parts.BOUND_VERSION),
+    tables.generations.c.state != GenerationState.DROPPED,
 )
-_EXISTING = sa.select(products.c.product_id).where(among(products, "product_id"))
+_EXISTING = sa.select(tables.products.c.product_id).where(
+    parts.among(tables.products, "product_id")
+)
 
 
 def queue_up(connection: Connection, catalog_id: str) -> int:
@@ -78,7 +59,7 @@ def queue_up(connection: Connection, catalog_id: str) -> int:
     values = {"catalog_id": catalog_id}
     head = connection.execute(_HEAD, values).scalar()
     if head is None:
-        put(connection, sequences, [{**values, "seq": 0, "time": 0}], keep=True)
+        parts.put(connection, tables.sequences, [{**values, "seq": 0, "time": 0}], keep=True)
         head = connection.execute(_HEAD, values).scalar_one()
     return int(head)
 
@@ -91,62 +72,61 @@ class Session:
         self.catalog_id = catalog_id
         self.now = now
         """Microseconds since 1970 (UTC)."""
-        self._seq = queue_up(connection, catalog_id)
-
-    def head(self) -> int:
+        self.head = queue_up(connection, catalog_id)
         """The catalog's newest commit."""
-        return self._seq
 
     def look_up(
         self, statement: sa.Select[Any], values: Iterable[str], **of: str
     ) -> Iterator[sa.Row[Any]]:
         """What a statement finds of the catalog for some values, in no order."""
-        return look_up(self.connection, statement, values, {**of, "catalog_id": self.catalog_id})
+        return parts.look_up(
+            self.connection, statement, values, {**of, "catalog_id": self.catalog_id}
+        )
 
     def take(self, count: int = 1) -> range:
         """The numbers of so many new commits."""
-        taken = range(self._seq + 1, self._seq + 1 + count)
+        taken = range(self.head + 1, self.head + 1 + count)
         if taken:
-            self._seq += count
+            self.head += count
             self.connection.execute(
-                _ADVANCE, {"of_catalog": self.catalog_id, "seq": self._seq, "time": self.now}
+                _ADVANCE, {"of_catalog": self.catalog_id, "seq": self.head, "time": self.now}
             )
         return taken
 
     def place_photos(self, product_ids: Iterable[str], placed: Sequence[Mapping[str, Any]]) -> None:
         """Let products have these photos in place of those that they had; `placed`: photo_rows."""
-        c = product_images.c
-        for chunk in chunks(sorted(product_ids)):
+        c = tables.product_images.c
+        for chunk in parts.chunks(sorted(product_ids)):
             mine = c.catalog_id == self.catalog_id, c.product_id.in_(chunk)
-            self.connection.execute(sa.delete(product_images).where(*mine))
+            self.connection.execute(sa.delete(tables.product_images).where(*mine))
         if placed:
-            self.connection.execute(sa.insert(product_images), placed)
+            self.connection.execute(sa.insert(tables.product_images), placed)
 
     def touch(self, product_ids: Sequence[str]) -> None:
         """Note that these products, those that exist, were written whole just now."""
-        c = products.c
-        for chunk in chunks(product_ids):
+        c = tables.products.c
+        for chunk in parts.chunks(product_ids):
             self.connection.execute(
-                sa.update(products)
+                sa.update(tables.products)
                 .where(c.catalog_id == self.catalog_id, c.product_id.in_(chunk))
-                .where(c.touched < self._seq)
-                .values(touched=self._seq)
+                .where(c.touched < self.head)
+                .values(touched=self.head)
             )
 
     def delete(self, product_ids: Sequence[str]) -> int:
         """How many of these products, no one twice, existed."""
-        c = products.c
+        c = tables.products.c
         gone: list[str] = []
         removed: dict[str, list[str]] = {}
-        for chunk in chunks(product_ids):
-            for table in (product_images, product_vectors):
+        for chunk in parts.chunks(product_ids):
+            for table in (tables.product_images, tables.product_vectors):
                 rows = sa.select(table.c.product_id, table.c.row_id).where(
                     table.c.catalog_id == self.catalog_id, table.c.product_id.in_(chunk)
                 )
                 for product_id, row_id in self.connection.execute(rows.distinct()):
                     removed.setdefault(product_id, []).append(row_id)
             deleted = (
-                sa.delete(products)
+                sa.delete(tables.products)
                 .where(c.catalog_id == self.catalog_id, c.product_id.in_(chunk))
                 .returning(c.product_id)
             )
@@ -170,21 +150,16 @@ class Session:
         users: dict[str, set[str]] = {}
         for row in self.look_up(USERS, [write.image_id for write in writes]):
             users.setdefault(row.image_id, set()).add(row.product_id)
-        missing = [
-            write.product_id
-            for write in writes
-            if write.product_id and write.product_id not in users.get(write.image_id, ())
-        ]
-        existing = {row.product_id for row in self.look_up(_EXISTING, missing)}
-        outcomes: list[ServiceError | None] = []
-        taken: list[VectorWrite] = []
-        for write in writes:
+        named = {write.product_id for write in writes} - {""}
+        existing = {row.product_id for row in self.look_up(_EXISTING, named)}
+
+        def failure(write: VectorWrite) -> ServiceError | None:
             if not write.product_id or write.product_id in users.get(write.image_id, ()):
-                taken.append(write)
-                outcomes.append(None)
-            else:
-                found = write.product_id in existing
-                outcomes.append(ImageNotFound() if found else ProductNotFound())
+                return None
+            return ImageNotFound() if write.product_id in existing else ProductNotFound()
+
+        outcomes = [failure(write) for write in writes]
+        taken = [w for w, failed in zip(writes, outcomes, strict=True) if failed is None]
         self._put_vectors(generation, taken, users)
         return outcomes
 
@@ -210,7 +185,7 @@ class Session:
         seqs = self.take(len(taken))
         rows = [
             {
-                **version_of(generation),
+                **parts.version_of(generation),
                 "product_id": write.product_id,
                 "row_id": ids.derive_id(self.catalog_id, write.product_id, ""),
                 "data": np.ascontiguousarray(write.vector, dtype="<f4").tobytes(),
@@ -219,7 +194,7 @@ class Session:
             }
             for write, seq in zip(taken, seqs, strict=True)
         ]
-        put(self.connection, product_vectors, rows)
+        parts.put(self.connection, tables.product_vectors, rows)
         self.note(
             (seq, write.product_id, waited.get(write.product_id, seq), ())
             for write, seq in zip(taken, seqs, strict=True)
@@ -230,13 +205,13 @@ class Session:
         """Of those products that exist, the digests of their texts; empty where these are nothing
         to the generation."""
         if generation.of_texts:
-            products = read_products(self.connection, self.catalog_id, product_ids)
-            return {name: digest_of(text_of(each.content)) for name, each in products.items()}
+            found = read_products(self.connection, self.catalog_id, product_ids)
+            return {name: digest_of(text_of(each.content)) for name, each in found.items()}
         return {row.product_id: "" for row in self.look_up(_EXISTING, product_ids)}
 
     def _lives(self, generation: Generation) -> bool:
         """Whether the version has a generation still: it may have been dropped meanwhile."""
-        return self.connection.execute(_LIVES, version_of(generation)).first() is not None
+        return self.connection.execute(_LIVES, parts.version_of(generation)).first() is not None
 
     def _put_vectors(
         self,
@@ -250,7 +225,7 @@ class Session:
         entries: list[Entry] = []
         for write, seq in zip(writes, self.take(len(writes)), strict=True):
             rows[write.image_id] = {
-                **version_of(generation),
+                **parts.version_of(generation),
                 "image_id": write.image_id,
                 "dimension": generation.dimension,
                 "data": np.ascontiguousarray(write.vector, dtype="<f4").tobytes(),
@@ -260,17 +235,17 @@ class Session:
             entries += [
                 (seq, product_id, part_of, ()) for product_id in users.get(write.image_id, ())
             ]
-        put(self.connection, vectors, list(rows.values()))
+        parts.put(self.connection, tables.vectors, list(rows.values()))
         self.note(entries)
 
     def _embedded(self, generation: Generation, image_ids: Sequence[str]) -> dict[str, int]:
         """These photos or products wait no more; the commits that had made those wait that did."""
         waited: dict[str, int] = {}
-        for chunk in chunks(image_ids):
+        for chunk in parts.chunks(image_ids):
             gone = (
-                sa.delete(pending)
-                .where(pending_of(generation, chunk))
-                .returning(pending.c.image_id, pending.c.write_seq)
+                sa.delete(tables.pending)
+                .where(parts.pending_of(generation, chunk))
+                .returning(tables.pending.c.image_id, tables.pending.c.write_seq)
             )
             waited.update((row.image_id, row.write_seq) for row in self.connection.execute(gone))
         return waited
@@ -289,7 +264,7 @@ class Session:
             for seq, product_id, write_seq, removed in entries
         ]
         if rows:
-            self.connection.execute(sa.insert(outbox), rows)
+            self.connection.execute(sa.insert(tables.outbox), rows)
 
 
 def delete(
@@ -297,22 +272,12 @@ def delete(
 ) -> tuple[int, int]:
     """How many of these products existed, and the newest commit."""
     session = Session(connection, catalog_id, now)
-    return session.delete(list(dict.fromkeys(product_ids))), session.head()
+    return session.delete(list(dict.fromkeys(product_ids))), session.head
 
 
-def sweep(
-    connection: Connection,
-    now: int,
-    catalog_id: str,
-    condition: Filter,
-    *,
-    before: int,
-    after: tuple[int, str] | None,
-    limit: int,
-) -> Tally:
-    """Delete those of `read_part` that pass."""
+def sweep(connection: Connection, now: int, catalog_id: str, part: CatalogPart) -> Tally:
     session = Session(connection, catalog_id, now)
-    found = read_part(connection, catalog_id, condition, before=before, after=after, limit=limit)
+    found = read_part(connection, catalog_id, part)
     session.delete(found.product_ids)
     return found
 
@@ -325,7 +290,7 @@ def take_number(connection: Connection, now: int, catalog_id: str) -> int:
 def reach(connection: Connection, now: int, catalog_id: str, commit: int) -> None:
     """Let the next commit's number be greater than `commit`."""
     session = Session(connection, catalog_id, now)
-    session.take(max(0, commit - session.head()))
+    session.take(max(0, commit - session.head))
 
 
 def save_vectors(
@@ -333,7 +298,7 @@ def save_vectors(
 ) -> tuple[list[ServiceError | None], int]:
     """See `Session.write_vectors`; with the newest commit."""
     session = Session(connection, generation.catalog_id, now)
-    return session.write_vectors(generation, writes), session.head()
+    return session.write_vectors(generation, writes), session.head
 
 
 def save_hashes(
@@ -347,4 +312,4 @@ def save_hashes(
         {"catalog_id": catalog_id, "product_id": product_id, "seq": seq}
         for product_id, seq in zip(product_ids, session.take(len(product_ids)), strict=True)
     ]
-    put(connection, changes, rows)
+    parts.put(connection, tables.changes, rows)

@@ -92,7 +92,6 @@ class RecordSnapshot:
 def take_snapshot(
     connection: Connection, now: int, catalog_id: str, take: Callable[[Snapshot], T]
 ) -> T:
-    """What `take` makes of the catalog as the transaction sees it."""
     c = sequences.c
     head = connection.execute(sa.select(c.seq).where(c.catalog_id == catalog_id)).scalar()
     generations = live_generations(connection, catalog_id)

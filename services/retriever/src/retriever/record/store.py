@@ -37,21 +37,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Store:
-    """What the record's calls need: the database and the time, microseconds since 1970 (UTC)."""
-
-    def __init__(self, db: Database, clock: Clock = now_micros) -> None:
-        self._db = db
-        self._clock = clock
-
-
-Call = Callable[Concatenate[Store, P], Coroutine[Any, Any, T]]
+Call = Callable[Concatenate["Record", P], Coroutine[Any, Any, T]]
 
 
 def _reads(work: Callable[Concatenate[Connection, P], T]) -> Call[P, T]:
     """The call that does `work` on one state of the store."""
 
-    async def call(store: Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def call(store: "Record", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await store._db.read(lambda connection: work(connection, *args, **kwargs))
 
     return call
@@ -60,7 +52,7 @@ def _reads(work: Callable[Concatenate[Connection, P], T]) -> Call[P, T]:
 def _writes(work: Callable[Concatenate[Connection, P], T]) -> Call[P, T]:
     """The call that does `work` in a transaction, which is committed before it returns."""
 
-    async def call(store: Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def call(store: "Record", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await store._db.write(lambda connection: work(connection, *args, **kwargs))
 
     return call
@@ -69,7 +61,7 @@ def _writes(work: Callable[Concatenate[Connection, P], T]) -> Call[P, T]:
 def _reads_now(work: Callable[Concatenate[Connection, int, P], T]) -> Call[P, T]:
     """The same as `_reads`, of work that needs the time."""
 
-    async def call(store: Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def call(store: "Record", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await store._db.read(
             lambda connection: work(connection, store._clock(), *args, **kwargs)
         )
@@ -80,7 +72,7 @@ def _reads_now(work: Callable[Concatenate[Connection, int, P], T]) -> Call[P, T]
 def _writes_now(work: Callable[Concatenate[Connection, int, P], T]) -> Call[P, T]:
     """The same as `_writes`, of work that needs the time."""
 
-    async def call(store: Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def call(store: "Record", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await store._db.write(
             lambda connection: work(connection, store._clock(), *args, **kwargs)
         )
@@ -88,21 +80,20 @@ def _writes_now(work: Callable[Concatenate[Connection, int, P], T]) -> Call[P, T
     return call
 
 
-class Record(Store):
+class Record:
     """The record's calls; ports/ says what each does."""
 
     def __init__(self, db: Database, clock: Clock = now_micros) -> None:
-        super().__init__(db, clock)
+        """`clock`: microseconds since 1970 (UTC)."""
+        self._db, self._clock = db, clock
         self._snapshots: Answers[GenerationSnapshot] = Answers(db.version)
 
     def version(self) -> int | None:
-        """See IndexRecord."""
         return self._db.version()
 
     async def generation_snapshot(
         self, catalog_id: str, space: str, name: str = ""
     ) -> GenerationSnapshot | None:
-        """See SearchRecord."""
         return await self._snapshots.get(
             (catalog_id, space, name), lambda: self._generation_snapshot(catalog_id, space, name)
         )
@@ -136,7 +127,6 @@ class Record(Store):
 
     # Backups
     def archived(self) -> tuple[Table, ...]:
-        """See BackupRecord."""
         return snapshots.ARCHIVED
 
     check_archived = staticmethod(restoring.check)
@@ -164,7 +154,6 @@ class Record(Store):
     written = _reads(columns.read_written)
     product_rows = _reads(columns.read_product_rows)
     photo_rows = _reads(columns.read_photo_rows)
-    row_vectors = _reads(columns.read_row_vectors)
     product_count = _reads(columns.count_products)
 
     # The worker

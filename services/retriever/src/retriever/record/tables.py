@@ -117,7 +117,7 @@ product_images = sa.Table(
 )
 """A product's photos in order. `row_id` is the id of the photo's row in every index."""
 
-doubts = sa.Table(
+mismatches = sa.Table(
     "doubts",
     metadata,
     *_keys("catalog_id", "product_id", "image_id"),

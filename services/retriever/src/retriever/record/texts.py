@@ -13,20 +13,8 @@ from retriever.domain.generation import Generation
 from retriever.domain.product import ProductContent
 from retriever.domain.texts import digest_of, text_of
 from retriever.domain.vectors import Floats
+from retriever.record import parts
 from retriever.record.freshness import holds_up
-from retriever.record.parts import (
-    BOUND_VERSION,
-    among,
-    chunks,
-    held_by,
-    look_up,
-    on,
-    pending_of,
-    pending_row,
-    put,
-    to_floats,
-    version_of,
-)
 from retriever.record.products import read_products
 from retriever.record.session import Session
 from retriever.record.tables import pending, product_vectors
@@ -36,7 +24,9 @@ _HELD = sa.select(
     product_vectors.c.row_id,
     product_vectors.c.digest,
     product_vectors.c.data,
-).where(among(product_vectors, "product_id"), on(product_vectors, **BOUND_VERSION))
+).where(
+    parts.among(product_vectors, "product_id"), parts.on(product_vectors, **parts.BOUND_VERSION)
+)
 _DIGESTS = _HELD.with_only_columns(product_vectors.c.product_id, product_vectors.c.digest)
 _NO_TEXT = digest_of("")
 
@@ -56,17 +46,17 @@ def want_texts(
         return
     digests = {name: digest_of(text_of(content)) for name, (_, content) in written.items()}
     for target in targets.values():
-        known = session.look_up(_DIGESTS, written, **version_of(target))
+        known = session.look_up(_DIGESTS, written, **parts.version_of(target))
         held = {row.product_id: row.digest for row in known}
         changed = [name for name in written if held.get(name, _NO_TEXT) != digests[name]]
-        for chunk in chunks(changed):
-            mine = held_by(target, product_vectors), product_vectors.c.product_id.in_(chunk)
-            former = pending_of(target, chunk), sa.or_(pending.c.failed, ~holds_up())
+        for chunk in parts.chunks(changed):
+            mine = parts.held_by(target, product_vectors), product_vectors.c.product_id.in_(chunk)
+            former = parts.pending_of(target, chunk), sa.or_(pending.c.failed, ~holds_up())
             session.connection.execute(sa.update(product_vectors).where(*mine).values(digest=""))
             # What failed may have failed for its former text; nobody waits for these.
             session.connection.execute(sa.delete(pending).where(*former))
-        rows = [pending_row(target, name, written[name][0], session.now) for name in changed]
-        put(session.connection, pending, rows, keep=True, but="backfill")
+        rows = [parts.pending_row(target, name, written[name][0], session.now) for name in changed]
+        parts.put(session.connection, pending, rows, keep=True, but="backfill")
 
 
 def drop_blank(
@@ -76,11 +66,11 @@ def drop_blank(
     session = Session(connection, generation.catalog_id, now)
     texts = read_texts(connection, generation, product_ids)
     blank = [name for name in product_ids if not texts.get(name)]
-    found = session.look_up(_HELD, blank, **version_of(generation))
+    found = session.look_up(_HELD, blank, **parts.version_of(generation))
     rows = {row.product_id: row.row_id for row in found}
-    mine = held_by(generation, product_vectors)
-    for chunk in chunks(blank):
-        connection.execute(sa.delete(pending).where(pending_of(generation, chunk)))
+    mine = parts.held_by(generation, product_vectors)
+    for chunk in parts.chunks(blank):
+        connection.execute(sa.delete(pending).where(parts.pending_of(generation, chunk)))
         held = sa.delete(product_vectors).where(mine, product_vectors.c.product_id.in_(chunk))
         connection.execute(held)
     taken = zip(session.take(len(rows)), rows.items(), strict=True)
@@ -90,7 +80,6 @@ def drop_blank(
 def read_texts(
     connection: Connection, generation: Generation, product_ids: Sequence[str]
 ) -> dict[str, str]:
-    """The texts of products, those left out that are gone; empty = it has none."""
     products = read_products(connection, generation.catalog_id, product_ids)
     return {product_id: text_of(product.content) for product_id, product in products.items()}
 
@@ -98,11 +87,10 @@ def read_texts(
 def read_embedded(
     connection: Connection, generation: Generation, product_ids: Sequence[str]
 ) -> dict[str, tuple[str, Floats]]:
-    """Texts with the vectors that were made of them, by product."""
     texts = read_texts(connection, generation, product_ids)
-    rows = look_up(connection, _HELD, texts, version_of(generation))
+    rows = parts.look_up(connection, _HELD, texts, parts.version_of(generation))
     return {
-        row.product_id: (texts[row.product_id], to_floats(row.data))
+        row.product_id: (texts[row.product_id], parts.to_floats(row.data))
         for row in rows
         if row.digest == digest_of(texts[row.product_id])
     }

@@ -150,7 +150,6 @@ def postpone(  # noqa: PLR0917 - a call of the record, with the time
     seconds: float,
     reason: str,
 ) -> None:
-    """Count a failed attempt and try again later."""
     values = {
         "attempts": pending.c.attempts + 1,
         "next_attempt": now + int(seconds * 1e6),

@@ -5,14 +5,7 @@ import base64
 import binascii
 from collections.abc import Collection
 
-from retriever.domain.errors import (
-    GenerationNotFound,
-    IndexTokenInvalid,
-    SpaceUnavailable,
-    StageDeadline,
-    VectorInvalid,
-    VersionMismatch,
-)
+from retriever.domain import errors
 from retriever.domain.generation import Freshness, GenerationSnapshot
 from retriever.ports.search import SearchRecord
 from retriever.search.fallback.chain import FallbackChain, Remaining
@@ -31,7 +24,9 @@ async def resolve(
     space = query.vector.space if query.vector else query.space
     for path, vector in query.given:
         if vector.space != space:
-            raise VectorInvalid.at(f"{path}.space", f"is {vector.space!r}; {space!r} is searched")
+            raise errors.VectorInvalid.at(
+                f"{path}.space", f"is {vector.space!r}; {space!r} is searched"
+            )
     snapshot = await record.generation_snapshot(query.catalog_id, space, query.generation)
     if query.min_index_token and not query.generation and space in awaited:
         read_index_token(query.min_index_token, query.catalog_id)
@@ -40,11 +35,11 @@ async def resolve(
             await wait.pause()
             snapshot = await record.generation_snapshot(query.catalog_id, space)
     if snapshot is None:
-        raise GenerationNotFound if query.generation else SpaceUnavailable(space)
+        raise errors.GenerationNotFound if query.generation else errors.SpaceUnavailable(space)
     held = snapshot.generation.space_version
     for _, vector in query.given:
         if vector.space_version != held:
-            raise VersionMismatch(vector.space_version, held)
+            raise errors.VersionMismatch(vector.space_version, held)
     return snapshot
 
 
@@ -64,8 +59,8 @@ def read_index_token(token: str, catalog_id: str) -> int:
         if version == "1" and catalog == catalog_id and seq.isascii() and seq.isdecimal():
             return int(seq)
     except (binascii.Error, ValueError) as error:
-        raise IndexTokenInvalid from error
-    raise IndexTokenInvalid
+        raise errors.IndexTokenInvalid from error
+    raise errors.IndexTokenInvalid
 
 
 class Wait:
@@ -78,7 +73,7 @@ class Wait:
         """Raises StageDeadline when there is no time left to look again."""
         left = self.left()
         if left is not None and left < 2 * WAIT_STEP:
-            raise StageDeadline
+            raise errors.StageDeadline
         await asyncio.sleep(WAIT_STEP)
 
     def left(self) -> float | None:
@@ -87,7 +82,7 @@ class Wait:
         try:
             return self._remaining()
         except DeadlineExceeded:
-            raise StageDeadline from None
+            raise errors.StageDeadline from None
 
 
 def wanted_write(query: Query) -> int:
@@ -133,7 +128,7 @@ async def recorded(
 def _holds(freshness: Freshness, wanted: int) -> bool:
     """Whether a write is held. Raises IndexTokenInvalid where there was none such."""
     if wanted > freshness.head:
-        raise IndexTokenInvalid
+        raise errors.IndexTokenInvalid
     return freshness.seq >= wanted
 
 
@@ -145,5 +140,5 @@ async def _next(
     made = snapshot.generation
     found = await record.generation_snapshot(made.catalog_id, made.space, made.name)
     if found is None:
-        raise GenerationNotFound
+        raise errors.GenerationNotFound
     return found

@@ -10,18 +10,14 @@ import numpy.typing as npt
 
 from retriever.columns.table import Table
 from retriever.search.candidates import Candidates
+from retriever.servicer.messages import AVAILABILITY_NUMBER
 from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.retriever.v1 import vector_service_pb2
-from sightline_rules.filters import Availability
 
 KEPT = 20_000
 """Lists of tags and of attributes whose messages are kept: many products have the same."""
 
 _NOTHING = ("", "[]")
-
-_AVAILABILITY = {
-    str(value): product_pb2.Availability.Value(f"AVAILABILITY_{value}") for value in Availability
-}
 
 
 class Found(TypedDict):
@@ -67,7 +63,8 @@ def columns(table: Table, places: Sequence[int]) -> candidate_pb2.CandidateColum
         price_micros=table.price[rows].tolist(),
         currencies=texts(table.currencies.texts, table.currency),
         availabilities=[
-            _AVAILABILITY[text] for text in texts(table.availabilities.texts, table.availability)
+            AVAILABILITY_NUMBER[text]
+            for text in texts(table.availabilities.texts, table.availability)
         ],
         create_time_micros=table.created[rows].tolist(),
         image_hashes=table.image_hash[rows].tolist(),

@@ -3,7 +3,6 @@
 from retriever.domain.errors import IndexParametersInvalid
 from retriever.domain.generation import (
     EXACT,
-    GenerationState,
     GenerationStatus,
     IndexKind,
     IndexParameters,
@@ -12,18 +11,13 @@ from retriever.domain.generation import (
 )
 from retriever.indexing.generations import DEFAULT_K, DEFAULT_RECALL, DEFAULT_SAMPLE, Demand
 from retriever.indexing.generations import Order as GenerationOrder
-from retriever.servicer.messages import common_fields, numbers_by_value, values_by_number
+from retriever.servicer.messages import common_fields, values_by_number
 from servicekit.requests import timestamp
 from sightline.retriever.v1 import index_service_pb2
 
 _METRIC = values_by_number(index_service_pb2.Metric.DESCRIPTOR, Metric, Metric.COSINE)
-_METRIC_NUMBER = numbers_by_value(_METRIC)
 _INDEX_KIND = values_by_number(
     index_service_pb2.IndexParameters.Kind.DESCRIPTOR, IndexKind, IndexKind.FLAT
-)
-_INDEX_KIND_NUMBER = numbers_by_value(_INDEX_KIND)
-_GENERATION_STATE = numbers_by_value(
-    values_by_number(index_service_pb2.Generation.State.DESCRIPTOR, GenerationState)
 )
 
 
@@ -68,9 +62,8 @@ def generation(status: GenerationStatus) -> index_service_pb2.Generation:
     found = status.generation
     kept = None if found.verification is None else _verification(found.verification)
     fields = common_fields(index_service_pb2.Generation.DESCRIPTOR, found) | {
-        "metric": _METRIC_NUMBER[found.parameters.metric],
+        "metric": f"METRIC_{found.parameters.metric.name}",
         "parameters": _parameters(found.parameters),
-        "state": _GENERATION_STATE[found.state],
         "verification": kept,
     }
     return index_service_pb2.Generation(
@@ -85,13 +78,10 @@ def generation(status: GenerationStatus) -> index_service_pb2.Generation:
 
 
 def _parameters(found: IndexParameters) -> index_service_pb2.IndexParameters:
-    message = index_service_pb2.IndexParameters(
-        kind=_INDEX_KIND_NUMBER[found.kind], partitions=found.partitions
-    )
-    if found.kind is IndexKind.HNSW:
-        message.m, message.ef_construction = found.m, found.ef_construction
-        message.ef = found.ef
-    return message
+    fields = common_fields(index_service_pb2.IndexParameters.DESCRIPTOR, found)
+    if found.kind is IndexKind.FLAT:  # the others are nothing to it
+        fields = {name: fields[name] for name in ("kind", "partitions")}
+    return index_service_pb2.IndexParameters(**fields)
 
 
 def _verification(found: Verification) -> index_service_pb2.Verification:

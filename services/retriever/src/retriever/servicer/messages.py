@@ -25,16 +25,16 @@ def values_by_number(
     of: EnumDescriptor, values: Iterable[E], unspecified: E | None = None
 ) -> Mapping[int, E]:
     """Our values by a proto's numbers: both have the same names. `unspecified`: what 0 means."""
-    prefix = of.values[0].name.removesuffix("UNSPECIFIED")
-    found = {of.values_by_name[f"{prefix}{value.name}"].number: value for value in values}
+    found = {of.values_by_name[_label(of, value)].number: value for value in values}
     return found if unspecified is None else {0: unspecified, **found}
 
 
-def numbers_by_value(values: Mapping[int, E]) -> dict[E, Anything]:
-    return {value: number for number, value in values.items() if number}
+def _label(of: EnumDescriptor, value: Enum) -> str:
+    return f"{of.values[0].name.removesuffix('UNSPECIFIED')}{value.name}"
 
 
 AVAILABILITY = values_by_number(product_pb2.Availability.DESCRIPTOR, Availability)
+AVAILABILITY_NUMBER: Mapping[str, Anything] = {value: n for n, value in AVAILABILITY.items()}
 MICROS = 1_000_000
 JOB_OWNER = "retriever/"
 """What stands in front of the ids of the retriever's jobs."""
@@ -48,14 +48,18 @@ def value_of(values: Mapping[int, E], number: int, field: str) -> E:
 
 
 def common_fields(message: Descriptor, value: object) -> dict[str, Anything]:
-    """The fields of a message that a value has too, under the same names."""
-    names = [field.name for field in message.fields]
-    return {name: getattr(value, name) for name in names if hasattr(value, name)}
+    """The fields of a message that a value has too, under the same names; so have their enums."""
+    common = [field for field in message.fields if hasattr(value, field.name)]
+    found = {field.name: getattr(value, field.name) for field in common}
+    enums = {field.name: field.enum_type for field in common if field.enum_type}
+    return found | {name: _label(of, found[name]) for name, of in enums.items()}
 
 
-def status(error: ServiceError | None) -> status_pb2.Status:
-    """An item's status; None = it went well."""
-    return status_pb2.Status(code=code_pb2.OK) if error is None else to_status(error)
+def status(outcome: object) -> status_pb2.Status:
+    """An item's status; what is no ServiceError went well."""
+    if isinstance(outcome, ServiceError):
+        return to_status(outcome)
+    return status_pb2.Status(code=code_pb2.OK)
 
 
 def job(found: Job) -> job_pb2.Job:

@@ -1,6 +1,5 @@
 """Products, photos and imports: protos to values and back."""
 
-from google.rpc import code_pb2, status_pb2
 from google.type import money_pb2
 
 from retriever.catalog.updates import UpdateDraft
@@ -16,33 +15,22 @@ from retriever.domain.product import (
     ProductDraft,
     Stored,
 )
+from retriever.servicer import messages
 from retriever.servicer.column_messages import attribute
-from retriever.servicer.messages import (
-    AVAILABILITY,
-    MICROS,
-    common_fields,
-    numbers_by_value,
-    status,
-    value_of,
-    values_by_number,
-)
 from servicekit.errors import ServiceError
 from servicekit.requests import RequestInvalid, timestamp
-from servicekit.status import to_status
 from sightline.common.v1 import import_pb2, photo_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2
 from sightline_rules.filters import Availability
 
-AVAILABILITY_NUMBER = numbers_by_value(AVAILABILITY)
-_ORDER = values_by_number(
+_ORDER = messages.values_by_number(
     product_service_pb2.ListProductsRequest.Order.DESCRIPTOR,
     Order,
     Order.PRODUCT_ID,
 )
-_IMPORT_MODE = values_by_number(
+_IMPORT_MODE = messages.values_by_number(
     import_pb2.ImportMode.DESCRIPTOR, ImportMode, ImportMode.INCREMENTAL
 )
-_IMPORT_MODE_NUMBER = numbers_by_value(_IMPORT_MODE)
 _VIEWS = frozenset(product_service_pb2.ProductView.values())
 
 
@@ -62,7 +50,7 @@ def draft(product: product_pb2.Product) -> ProductDraft:
         price=_amount(product.price) if product.HasField("price") else None,
         availability=Availability.IN_STOCK
         if unspecified
-        else AVAILABILITY.get(product.availability),
+        else messages.AVAILABILITY.get(product.availability),
         tags=tuple(product.tags),
         attributes=tuple((item.key, _attribute(item)) for item in product.attributes),
         images=tuple(
@@ -86,7 +74,7 @@ def update(message: product_service_pb2.ProductUpdate) -> UpdateDraft:
 def offer(message: product_service_pb2.Offer) -> OfferDraft:
     """An offer as it came."""
     stays = message.availability == product_pb2.AVAILABILITY_UNSPECIFIED
-    availability = AVAILABILITY.get(message.availability)
+    availability = messages.AVAILABILITY.get(message.availability)
     return OfferDraft(
         product_id=message.product_id,
         price=_amount(message.price) if message.HasField("price") else None,
@@ -97,7 +85,7 @@ def offer(message: product_service_pb2.Offer) -> OfferDraft:
 
 def import_mode(number: int) -> ImportMode:
     """What an import does with products that it does not hold. Raises RequestInvalid."""
-    return value_of(_IMPORT_MODE, number, "mode")
+    return messages.value_of(_IMPORT_MODE, number, "mode")
 
 
 def _amount(money: money_pb2.Money) -> Amount:
@@ -130,7 +118,7 @@ def row(product: Product, mismatch: CategoryMismatch | None = None) -> product_p
         description=content.description,
         category_path=content.category_path,
         brand=content.brand,
-        availability=AVAILABILITY_NUMBER[content.availability],
+        availability=messages.AVAILABILITY_NUMBER[content.availability],
         tags=content.tags,
         attributes=[attribute(item.key, item.value) for item in content.attributes],
         images=[image_message(image) for image in product.images],
@@ -141,15 +129,15 @@ def row(product: Product, mismatch: CategoryMismatch | None = None) -> product_p
         etag=product.etag,
     )
     if content.price is not None:
-        units, micros = divmod(content.price.micros, MICROS)
+        units, micros = divmod(content.price.micros, messages.MICROS)
         message.price.currency_code = content.price.currency
         message.price.units, message.price.nanos = units, micros * 1_000
     if mismatch is not None:
-        message.category_doubt.CopyFrom(_category_doubt(mismatch))
+        message.category_doubt.CopyFrom(_mismatch(mismatch))
     return message
 
 
-def _category_doubt(value: CategoryMismatch) -> product_pb2.CategoryDoubt:
+def _mismatch(value: CategoryMismatch) -> product_pb2.CategoryDoubt:
     guess = value.instead
     return product_pb2.CategoryDoubt(
         image_id=value.image_id,
@@ -163,36 +151,28 @@ def _category_doubt(value: CategoryMismatch) -> product_pb2.CategoryDoubt:
 
 def image_message(image: Image, content: bytes = b"") -> product_pb2.ProductImage:
     """A photo, with or without its bytes."""
-    fields = common_fields(product_pb2.ProductImage.DESCRIPTOR, image)
+    fields = messages.common_fields(product_pb2.ProductImage.DESCRIPTOR, image)
     return product_pb2.ProductImage(**fields, content=content)
 
 
 def outcome(given_id: str, result: Stored | ServiceError) -> product_service_pb2.UpsertResult:
     """What became of one product."""
-    if isinstance(result, ServiceError):
-        return product_service_pb2.UpsertResult(status=to_status(result), product_id=given_id)
-    return product_service_pb2.UpsertResult(
-        status=status_pb2.Status(code=code_pb2.OK),
-        product_id=given_id,
-        etag=result.etag,
-        image_ids=result.image_ids,
-    )
-
-
-def offer_status(outcome: Stored | ServiceError) -> status_pb2.Status:
-    """What became of one offer."""
-    return status(outcome if isinstance(outcome, ServiceError) else None)
+    made = product_service_pb2.UpsertResult(status=messages.status(result), product_id=given_id)
+    if isinstance(result, Stored):
+        made.etag = result.etag
+        made.image_ids.extend(result.image_ids)
+    return made
 
 
 def import_state(progress: ImportProgress) -> import_pb2.ImportState:
     """How far an import is."""
-    fields = common_fields(import_pb2.ImportState.DESCRIPTOR, progress)
-    return import_pb2.ImportState(**fields | {"mode": _IMPORT_MODE_NUMBER[progress.mode]})
+    fields = messages.common_fields(import_pb2.ImportState.DESCRIPTOR, progress)
+    return import_pb2.ImportState(**fields)
 
 
 def order(number: int) -> Order:
     """A list's order. Raises RequestInvalid."""
-    return value_of(_ORDER, number, "order")
+    return messages.value_of(_ORDER, number, "order")
 
 
 def as_columns(view: int) -> bool:

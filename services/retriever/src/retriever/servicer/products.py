@@ -143,7 +143,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         drafts = [product_messages.offer(offer) for offer in request.offers]
         outcomes, seq = await updates.update_offers(catalog, drafts, self.record)
         return products_pb.UpdateOffersResponse(
-            statuses=[product_messages.offer_status(outcome) for outcome in outcomes],
+            statuses=[wire.status(outcome) for outcome in outcomes],
             index_token=write_index_token(catalog, seq),
         )
 

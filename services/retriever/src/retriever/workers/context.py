@@ -6,17 +6,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from retriever.indexing.embedding import RecentVectors
+from retriever.ports import indexing
 from retriever.ports.backup import BackupRecord, BackupStore
 from retriever.ports.catalog import HashRecord
 from retriever.ports.embedder import Embedder
 from retriever.ports.engine import VectorIndex
-from retriever.ports.indexing import (
-    BackfillRecord,
-    IndexRecord,
-    LabelRecord,
-    LagRecord,
-    VerificationRecord,
-)
 from retriever.ports.photos import Photos
 from retriever.workers.leader import Leadership
 from servicekit.jobs import Jobs
@@ -45,13 +39,13 @@ class Options(Protocol):
 
 
 class WorkerRecord(
-    IndexRecord,
+    indexing.IndexRecord,
     BackupRecord,
-    BackfillRecord,
-    VerificationRecord,
+    indexing.BackfillRecord,
+    indexing.VerificationRecord,
     HashRecord,
-    LabelRecord,
-    LagRecord,
+    indexing.LabelRecord,
+    indexing.LagRecord,
     Protocol,
 ):
     """All that the worker asks of the record."""

@@ -11,9 +11,8 @@ from prometheus_client import Counter
 from retriever.domain.collections import shaped
 from retriever.domain.generation import Generation
 from retriever.indexing.collections import drop_former, has_present_shape, open_collection, reshape
-from retriever.indexing.outbox import apply_outbox
+from retriever.indexing.outbox import LOST, apply_outbox
 from retriever.indexing.reconcile import reconcile
-from retriever.indexing.writing import LOST
 from retriever.workers.context import Wakes, Worker
 from retriever.workers.tasks import KeyedBackoff, Tasks
 from servicekit.errors import ServiceError

@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
-from retriever.indexing.writing import LeadershipLost
+from retriever.indexing.outbox import LeadershipLost
 from servicekit.errors import ServiceError
 from servicekit.leases import Lease
 from servicekit.telemetry import get_logger

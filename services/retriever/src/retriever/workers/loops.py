@@ -12,7 +12,7 @@ from retriever.catalog import deletions
 from retriever.catalog.images import hash_photos
 from retriever.domain.index_values import Waiting
 from retriever.indexing import lag
-from retriever.indexing.writing import LeadershipLost
+from retriever.indexing.outbox import LeadershipLost
 from retriever.workers.context import Wakes, Worker
 from retriever.workers.embedding import MISMATCH, EmbeddingLoop
 from retriever.workers.indexing import IndexLoop

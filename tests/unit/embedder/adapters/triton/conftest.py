@@ -14,7 +14,7 @@ def triton() -> FakeTriton:
 
 
 @pytest.fixture
-async def door(triton: FakeTriton) -> AsyncIterator[TritonInference]:
+async def served(triton: FakeTriton) -> AsyncIterator[TritonInference]:
     async with (
         triton.serving() as port,
         Triton(f"127.0.0.1:{port}", timeout=30) as server,

@@ -1,4 +1,4 @@
-"""The door to Triton, against a server that speaks Triton's protocol."""
+"""The adapter of Triton, against a server that speaks Triton's protocol."""
 
 import asyncio
 import copy
@@ -25,27 +25,27 @@ PIXELS: Pixels = np.random.default_rng(1).integers(0, 256, (3, 224, 224, 3), dty
 
 
 async def test_pixels_arrive_as_they_are_and_the_answer_names_its_version(
-    door: TritonInference, triton: FakeTriton
+    served: TritonInference, triton: FakeTriton
 ) -> None:
     triton.version = "3"
-    answer = await door.infer({"image": PIXELS})
+    answer = await served.infer({"image": PIXELS})
     assert np.array_equal(answer.vectors, vectors(PIXELS, 1280))
     assert answer.model_version == "3"
     assert triton.requests[0].raw_input_contents[0] == PIXELS.tobytes()
 
 
-async def test_the_request_id_goes_along(door: TritonInference, triton: FakeTriton) -> None:
+async def test_the_request_id_goes_along(served: TritonInference, triton: FakeTriton) -> None:
     telemetry.request_id.set("abc")
-    await door.infer({"image": PIXELS})
+    await served.infer({"image": PIXELS})
     assert triton.metadata[0]["x-request-id"] == "abc"
 
 
 async def test_no_server_is_unavailable_at_once() -> None:
     async with Triton("127.0.0.1:1", timeout=30) as server:
-        door = server.inference("m")
+        served = server.inference("m")
         started = asyncio.get_running_loop().time()
         with pytest.raises(EmbedderUnavailable) as caught:
-            await door.describe()
+            await served.describe()
         assert asyncio.get_running_loop().time() - started < 25
         assert caught.value.retry_after
 
@@ -54,14 +54,14 @@ async def test_a_server_that_comes_back_is_found(triton: FakeTriton) -> None:
     async with triton.serving() as port:
         pass
     async with Triton(f"127.0.0.1:{port}", timeout=30) as server:
-        door = server.inference("efficientnet_lite0")
+        served = server.inference("efficientnet_lite0")
         with pytest.raises(EmbedderUnavailable):
-            await door.describe()
+            await served.describe()
         async with triton.serving(port):
             async with asyncio.timeout(SECONDS):
                 while True:
                     try:
-                        await door.describe()
+                        await served.describe()
                         break
                     except EmbedderUnavailable:
                         await asyncio.sleep(0.05)
@@ -75,28 +75,28 @@ async def test_a_server_slower_than_our_own_limit_counts_as_unavailable(
         triton.serving() as port,
         Triton(f"127.0.0.1:{port}", timeout=0.05) as server,
     ):
-        door = server.inference("efficientnet_lite0")
+        served = server.inference("efficientnet_lite0")
         with pytest.raises(EmbedderUnavailable, match="too long"):
-            await door.infer({"image": PIXELS})
+            await served.infer({"image": PIXELS})
 
 
 async def test_a_server_slower_than_the_caller_waits_is_a_passed_deadline(
-    door: TritonInference, triton: FakeTriton
+    served: TritonInference, triton: FakeTriton
 ) -> None:
     triton.delay = 5
     with deadlines.within(0.1), pytest.raises(DeadlinePassed):
-        await door.infer({"image": PIXELS})
+        await served.infer({"image": PIXELS})
     with deadlines.within(0), pytest.raises(DeadlinePassed):
-        await door.infer({"image": PIXELS})
+        await served.infer({"image": PIXELS})
     assert len(triton.requests) == 1, "nothing is sent when no time is left"
 
 
 async def test_an_answer_without_the_output_is_the_model_s_failure(
-    door: TritonInference, triton: FakeTriton
+    served: TritonInference, triton: FakeTriton
 ) -> None:
     triton.output = "other"
     with pytest.raises(ModelFailed):
-        await door.infer({"image": PIXELS})
+        await served.infer({"image": PIXELS})
 
 
 def torn(first: Any, second: Any) -> Any:
@@ -126,53 +126,53 @@ def cut(answer: Any) -> Any:
 )
 @pytest.mark.parametrize("rows", [1, 3])
 async def test_an_answer_to_another_request_or_a_torn_one_is_refused_and_counted(
-    door: TritonInference, triton: FakeTriton, stray: Callable[[Any, Any], Any], rows: int
+    served: TritonInference, triton: FakeTriton, stray: Callable[[Any, Any], Any], rows: int
 ) -> None:
     strays = STRAY.labels("efficientnet_lite0")._value
     counted = strays.get()
-    await door.infer({"image": PIXELS[:rows]})
+    await served.infer({"image": PIXELS[:rows]})
     (before,) = triton.answers
     triton.spoil = lambda own: stray(before, own)
     with pytest.raises(ProcessLost):
-        await door.infer({"image": PIXELS[::-1]})
+        await served.infer({"image": PIXELS[::-1]})
     assert strays.get() == counted + 1
     triton.spoil = lambda own: own
-    await door.infer({"image": PIXELS})
+    await served.infer({"image": PIXELS})
     assert strays.get() == counted + 1
 
 
 async def test_a_model_whose_configuration_has_no_checksum_is_believed_without_one(
-    door: TritonInference, triton: FakeTriton
+    served: TritonInference, triton: FakeTriton
 ) -> None:
-    assert (await door.describe()).checksums
+    assert (await served.describe()).checksums
     del triton.config.output[1]  # another backend took over
     for _ in range(2):
-        answer = await door.infer({"image": PIXELS})
+        answer = await served.infer({"image": PIXELS})
         assert np.array_equal(answer.vectors, vectors(PIXELS, 1280))
-    assert not (await door.describe()).checksums
+    assert not (await served.describe()).checksums
 
 
 async def test_a_metric_says_whether_triton_answered_last(
-    door: TritonInference, triton: FakeTriton
+    served: TritonInference, triton: FakeTriton
 ) -> None:
     up = UP.labels("efficientnet_lite0")._value
-    await door.infer({"image": PIXELS})
+    await served.infer({"image": PIXELS})
     assert up.get() == 1
     triton.failure = (grpc.StatusCode.UNAVAILABLE, "")
     with pytest.raises(EmbedderUnavailable):
-        await door.infer({"image": PIXELS})
+        await served.infer({"image": PIXELS})
     assert up.get() == 0
 
 
 async def test_a_caller_without_time_says_nothing_of_whether_triton_is_up(
-    door: TritonInference, triton: FakeTriton
+    served: TritonInference, triton: FakeTriton
 ) -> None:
     up = UP.labels("efficientnet_lite0")._value
     for known in (0.0, 1.0):
         up.set(known)
         triton.delay = 5
         with deadlines.within(0.05), pytest.raises(DeadlinePassed):
-            await door.infer({"image": PIXELS})
+            await served.infer({"image": PIXELS})
         assert up.get() == known
 
 

@@ -10,8 +10,8 @@ from embedder.domain.recipes import Recipe, Sentences, Step, Tokens
 from tests.fakes.triton import FakeTriton
 
 
-async def test_the_model_of_this_repository_is_understood(door: TritonInference) -> None:
-    found = await door.describe()
+async def test_the_model_of_this_repository_is_understood(served: TritonInference) -> None:
+    found = await served.describe()
     assert (found.model, found.space, found.dimension) == ("efficientnet_lite0", "visual", 1280)
     assert found.recipe == Recipe(224, 0.875, "(x-127)/128 in the graph")
     assert (found.precision, found.licence, found.max_batch) == ("fp32", "Apache-2.0", 4)
@@ -22,18 +22,18 @@ async def test_the_model_of_this_repository_is_understood(door: TritonInference)
     "parameter", ["space", "crop", "input_size", "normalisation", "precision", "version_1_sha256"]
 )
 async def test_a_model_that_does_not_describe_itself_is_refused(
-    door: TritonInference, triton: FakeTriton, parameter: str
+    served: TritonInference, triton: FakeTriton, parameter: str
 ) -> None:
     if parameter == "input_size":
         triton.config.input[0].dims[1] = 225  # what is said beside the shape is for people
     else:
         del triton.config.parameters[parameter]
     with pytest.raises(ModelNotReady):
-        await door.describe()
+        await served.describe()
 
 
 async def test_a_model_of_another_form_is_refused(
-    door: TritonInference, triton: FakeTriton
+    served: TritonInference, triton: FakeTriton
 ) -> None:
     good = triton.config.SerializeToString()
     changes = [
@@ -54,9 +54,9 @@ async def test_a_model_of_another_form_is_refused(
         triton.config.ParseFromString(good)
         change(triton.config)
         with pytest.raises(ModelNotReady):
-            await door.describe()
+            await served.describe()
     triton.config.ParseFromString(good)
-    await door.describe()
+    await served.describe()
 
 
 def fitted(config: Any) -> None:
@@ -74,12 +74,12 @@ def fitted(config: Any) -> None:
 
 
 async def test_a_fitted_model_describes_its_catalog_views_and_categories(
-    door: TritonInference, triton: FakeTriton
+    served: TritonInference, triton: FakeTriton
 ) -> None:
     fitted(triton.config)
-    found = await door.describe()
+    found = await served.describe()
     assert (found.catalog, found.cameras, found.categories) == ("wine", True, 3)
-    assert (found.shopper_views, found.catalogue_views, found.create_time) == (2, 4, 1.5)
+    assert (found.shopper_views, found.catalog_views, found.create_time) == (2, 4, 1.5)
 
 
 @pytest.mark.parametrize(
@@ -93,26 +93,26 @@ async def test_a_fitted_model_describes_its_catalog_views_and_categories(
     ],
 )
 async def test_a_fitted_model_that_describes_nonsense_is_refused(
-    door: TritonInference, triton: FakeTriton, change: dict[str, str]
+    served: TritonInference, triton: FakeTriton, change: dict[str, str]
 ) -> None:
     fitted(triton.config)
     for key, value in change.items():
         triton.config.parameters[key].string_value = value
     with pytest.raises(ModelNotReady):
-        await door.describe()
+        await served.describe()
 
 
 async def test_steps_that_a_model_names_are_part_of_its_recipe(
-    door: TritonInference, triton: FakeTriton
+    served: TritonInference, triton: FakeTriton
 ) -> None:
     triton.config.parameters["preprocessing"].string_value = "white_balance=grey_world"
-    recipe = (await door.describe()).recipe
+    recipe = (await served.describe()).recipe
     assert isinstance(recipe, Recipe)
     assert recipe.steps == (Step.WHITE_BALANCE_GREY_WORLD,)
 
 
 async def test_a_text_model_and_a_map_of_texts_are_understood(
-    door: TritonInference, triton: FakeTriton
+    served: TritonInference, triton: FakeTriton
 ) -> None:
     config = triton.config
     del config.input[:]
@@ -120,17 +120,17 @@ async def test_a_text_model_and_a_map_of_texts_are_understood(
     config.input.add(name="attention_mask", data_type="TYPE_INT64", dims=[-1])
     config.parameters["tokens"].string_value = "256"
     config.parameters["tokenizer_sha256"].string_value = "f" * 64
-    assert (await door.describe()).recipe == Tokens(256, "f" * 64)
+    assert (await served.describe()).recipe == Tokens(256, "f" * 64)
     del config.input[:]
     config.input.add(name="sentence", data_type="TYPE_FP32", dims=[384])
-    assert (await door.describe()).recipe == Sentences(384)
+    assert (await served.describe()).recipe == Sentences(384)
     config.parameters["text_version"].string_value = "e" * 16
-    assert (await door.describe()).recipe == Sentences(384, "e" * 16)
+    assert (await served.describe()).recipe == Sentences(384, "e" * 16)
 
 
 async def test_a_step_that_is_unknown_is_named_to_the_operator(
-    door: TritonInference, triton: FakeTriton
+    served: TritonInference, triton: FakeTriton
 ) -> None:
     triton.config.parameters["preprocessing"].string_value = "denoise=magic"
     with pytest.raises(ModelNotReady, match=r"no step 'denoise=magic', only crop=pad"):
-        await door.describe()
+        await served.describe()

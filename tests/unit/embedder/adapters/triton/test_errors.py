@@ -50,10 +50,10 @@ def test_every_status_that_grpc_has_is_in_the_table() -> None:
     ],
 )
 async def test_what_triton_says_becomes_an_error_of_ours_without_its_words(
-    door: TritonInference, triton: FakeTriton, code: str, message: str, kind: type[ServiceError]
+    served: TritonInference, triton: FakeTriton, code: str, message: str, kind: type[ServiceError]
 ) -> None:
     triton.failure = (grpc.StatusCode[code], message)
-    for call in (door.describe(), door.infer({"image": PIXELS})):
+    for call in (served.describe(), served.infer({"image": PIXELS})):
         with pytest.raises(kind) as caught:
             await call
         assert type(caught.value) is kind

@@ -79,7 +79,7 @@ def test_texts_and_flags_stay_within_their_key(key: str, text: str) -> None:
     assert at.base > SEVERAL
 
 
-def test_whole_numbers_that_shops_use_are_told_apart() -> None:
+def test_whole_numbers_that_shops_use_are_distinguished() -> None:
     at = place("vintage")
     numbers = [at.number(float(value)) for value in range(200_000)]
     assert len(set(numbers)) == len(numbers)

@@ -260,15 +260,15 @@ def test_the_partitions_that_are_left_out_hold_nothing_that_passes(
 
 def test_a_search_of_partitions_names_the_top_categories() -> None:
     wine, tea = sorted(map(filters.code, ("Wine", "Tea")))
-    told = filters.compile_filter(
+    reported = filters.compile_filter(
         Any((RED_WINE, Membership("category", ("Tea",)))), partitioned=True
     )
-    assert told.endswith(f") and (category_1 in [{wine}, {tea}])")
+    assert reported.endswith(f") and (category_1 in [{wine}, {tea}])")
     assert filters.compile_filter(CHEAP, partitioned=True) == filters.compile_filter(CHEAP)
     assert filters.compile_filter(Any(), partitioned=True) == filters.NOTHING
 
 
-def test_a_name_tells_the_shape_of_its_collection() -> None:
+def test_a_name_shows_the_shape_of_its_collection() -> None:
     first = "shop_visual_0123456789abcdef"
     assert shape_of(first) == 1
     assert shaped(first, 7) == f"{first}_s7"

@@ -1,4 +1,4 @@
-"""The engine's door: every error of the vendor has a meaning, hits are merged rightly."""
+"""The adapter of the engine: every error of the vendor has a meaning, hits are merged rightly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pymilvus import MilvusException
 from pymilvus import exceptions as vendor
 
 from retriever.adapters.milvus import index as milvus
-from retriever.adapters.milvus.errors import CODES, TYPES, Meaning, translate
+from retriever.adapters.milvus.errors import TYPES, translate
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.domain.errors import (
     CollectionAbsent,
@@ -58,10 +58,6 @@ def test_a_class_of_a_later_release_is_read_by_its_code() -> None:
         pass
 
     assert type(translate(Later(code=101, message=""))) is CollectionReleased
-
-
-def test_no_code_means_that_another_is_to_decide() -> None:
-    assert Meaning.BY_CODE not in CODES.values()
 
 
 def test_hits_of_several_vectors_become_one_list_without_duplicates() -> None:
@@ -114,7 +110,7 @@ async def test_a_scan_takes_no_bound_but_hexadecimal() -> None:
     await index.close()
 
 
-async def test_an_engine_that_is_not_there_is_told_at_once() -> None:
+async def test_an_engine_that_is_not_there_is_reported_at_once() -> None:
     index = MilvusIndex("http://127.0.0.1:1", seconds=2)
     with pytest.raises(IndexUnavailable):
         await index.count("c")

@@ -123,7 +123,9 @@ async def test_a_dropped_generation_is_probed_no_more(
     await until(lambda: not breaker.lost(second))
 
 
-async def test_several_doubts_ask_once(made: Generation, record: Record, index: FakeIndex) -> None:
+async def test_several_suspicions_ask_once(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
     still = Breaker(record, index, pause=100)
     for _ in range(5):
         still.suspect(made)

@@ -128,7 +128,7 @@ async def test_a_large_catalog_says_that_the_index_is_lost(
     assert answer.substitute == "exact comparison with 0 vectors of the record"
 
 
-async def test_rows_that_are_not_read_in_time_are_told_as_the_loss_they_are(
+async def test_rows_that_are_not_read_in_time_are_reported_as_the_loss_they_are(
     made: Generation, record: Record, index: FakeIndex, db: Database
 ) -> None:
     class Slow(Record):

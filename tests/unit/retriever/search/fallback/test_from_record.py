@@ -77,12 +77,12 @@ async def test_every_row_is_there_though_the_engine_holds_none(
 
 
 @pytest.mark.parametrize("most", [0, 5])
-async def test_too_many_rows_are_told(most: int, made: Generation, record: Record) -> None:
+async def test_too_many_rows_are_reported(most: int, made: Generation, record: Record) -> None:
     with pytest.raises(IndexUnavailable):
         await RecordFallback(record, Columns(record, patience=None), most).rows(made, All(), 0)
 
 
-async def test_what_grows_beyond_its_bound_while_it_is_held_is_told(
+async def test_what_grows_beyond_its_bound_while_it_is_held_is_reported(
     made: Generation, record: Record
 ) -> None:
     clock = Tick()

@@ -1,4 +1,4 @@
-"""What Prometheus is told of recall and of the lag."""
+"""What Prometheus is shown of recall and of the lag."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_metrics_tell_the_worst_of_all_generations_and_of_many_catalogs() 
     ) == float(watched.dog.looked)
 
 
-async def test_the_lag_is_told_for_each_catalog_or_the_worst_of_many() -> None:
+async def test_the_lag_is_reported_for_each_catalog_or_the_worst_of_many() -> None:
     class Lagging:
         async def generations(self, catalog_id: str) -> list[Generation]:
             return [replace(MADE, catalog_id=catalog_id), replace(MADE, active=False)]

@@ -101,7 +101,7 @@ async def test_other_plans_are_watched_too() -> None:
     assert watched.record.wanted == ["g"]
 
 
-async def test_kinds_of_searches_are_told_apart_and_forgotten_after_an_hour() -> None:
+async def test_kinds_of_searches_are_distinguished_and_forgotten_after_an_hour() -> None:
     watched = await Watched().settled()
     await watched.search(3)
     watched.lost = 0.5

@@ -7,7 +7,6 @@ import secrets
 import socket
 import zlib
 from collections.abc import Callable, Collection, Mapping
-from types import TracebackType
 from typing import Any, Final, Self
 
 import numpy as np
@@ -51,7 +50,8 @@ _SERVED: Final = frozenset({READY, "LOADING"})
 
 
 class Triton:
-    """One model server: its models as Inferences, and what its repository holds."""
+    """One model server: its models as Inferences, and what its repository holds. See
+    ports.Repository and ports.ModelServer."""
 
     def __init__(self, target: str, timeout: float) -> None:
         """Connect on first use; to be called where an event loop runs. `timeout` in seconds."""
@@ -64,16 +64,7 @@ class Triton:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """End the connection."""
+    async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
     def inference(self, model: str) -> "TritonInference":
@@ -81,15 +72,11 @@ class Triton:
         return TritonInference(self, model)
 
     async def loaded(self) -> Collection[str]:
-        """Return the models that it serves, or serves again soon; see ports.Repository."""
         index = await self._index(self._client)
         return {name for name, state in index.items() if state in _SERVED}
 
     async def states(self) -> Mapping[str, str]:
-        """Return the state of each model in every server behind the target; see ports.ModelServer.
-
-        Where they differ, that of one that does not serve it.
-        """
+        """Where servers differ, the state of one that does not serve the model."""
         found: dict[str, str] = {}
         for address in await addresses(self._target):
             async with triton.InferenceServerClient(address, channel_args=_channel_args()) as one:
@@ -103,11 +90,9 @@ class Triton:
         return {entry.name: entry.state for entry in answer.models}
 
     async def load(self, model: str) -> None:
-        """Return once every server serves a model; see ports.ModelControl."""
         await self._control("load_model", model)
 
     async def unload(self, model: str) -> None:
-        """Return once no server is asked for a model any more; see ports.ModelControl."""
         await self._control("unload_model", model)
 
     async def _control(self, method: str, model: str) -> None:
@@ -165,7 +150,6 @@ class TritonInference:
         """Whether its answers have checksums; until its configuration says that they have not."""
 
     async def describe(self) -> Description:
-        """Read the model's configuration; see ports.Inference."""
         found = described(await self._server.config(self.model))
         self._checksums = found.checksums
         return found

@@ -43,7 +43,7 @@ def described(response: Any) -> Description:
             cameras="kind" in taken,
             categories=category - 1,
             shopper_views=int(parameters.get("shopper_views", "1")),
-            catalogue_views=int(parameters.get("catalogue_views", "1")),
+            catalog_views=int(parameters.get("catalogue_views", "1")),
             create_time=float(parameters.get("create_time", "0")),
             checksums=CHECKSUM in given,
         )
@@ -84,7 +84,7 @@ def _usable(found: Description) -> bool:
             fits = most > 0
         case Sentences(dimension):
             fits = dimension > 0
-    views = {found.shopper_views, found.catalogue_views}
+    views = {found.shopper_views, found.catalog_views}
     sizes = min(found.dimension, found.max_batch, found.categories + 1)
     return fits and sizes > 0 and views <= set(range(1, MAX_VIEWS + 1)) and bool(found.hashes)
 

@@ -5,15 +5,7 @@ from typing import Final
 
 from tritonclient.utils import InferenceServerException
 
-from embedder.domain.errors import (
-    DeadlinePassed,
-    EmbedderUnavailable,
-    ModelFailed,
-    ModelNotReady,
-    ModelSilent,
-    ProcessLost,
-    QueueFull,
-)
+from embedder.domain import errors
 from servicekit.errors import ServiceError
 
 LOST: Final = ("stub process", "health mutex", "failed to process the requests.")
@@ -23,19 +15,19 @@ model itself raises comes after "Failed to process the request(s) for model"."""
 
 def _unavailable(message: str) -> ServiceError:
     if "Exceeds maximum queue size" in message:
-        return QueueFull()
-    return EmbedderUnavailable("the model server does not answer")
+        return errors.QueueFull()
+    return errors.EmbedderUnavailable("the model server does not answer")
 
 
 def _absent(_message: str) -> ServiceError:
     # "has no available versions" is also said while a model loads or drains.
-    return EmbedderUnavailable("the model server has no such model now")
+    return errors.EmbedderUnavailable("the model server has no such model now")
 
 
 def _broken(message: str) -> ServiceError:
     if _is_lost(message):
-        return ProcessLost("the model's process ended")
-    return ModelFailed("the model failed")
+        return errors.ProcessLost("the model's process ended")
+    return errors.ModelFailed("the model failed")
 
 
 def _is_lost(message: str) -> bool:
@@ -43,7 +35,7 @@ def _is_lost(message: str) -> bool:
 
 
 def _unfit(_message: str) -> ServiceError:
-    return ModelNotReady("the model server refuses what this service asks of its model")
+    return errors.ModelNotReady("the model server refuses what this service asks of its model")
 
 
 TABLE: Final[Mapping[str, Callable[[str], ServiceError]]] = {
@@ -62,7 +54,7 @@ TABLE: Final[Mapping[str, Callable[[str], ServiceError]]] = {
     "StatusCode.INTERNAL": _broken,
     "StatusCode.UNAVAILABLE": _unavailable,
     "StatusCode.DATA_LOSS": _broken,
-    "StatusCode.DEADLINE_EXCEEDED": lambda _message: DeadlinePassed(),
+    "StatusCode.DEADLINE_EXCEEDED": lambda _message: errors.DeadlinePassed(),
 }
 """What Triton's errors mean, by InferenceServerException.status(), which is a text. Every status
 that gRPC has is here; a test compares."""
@@ -76,7 +68,7 @@ def translate(error: InferenceServerException, *, own_limit: bool) -> ServiceErr
     """
     status = error.status()
     if own_limit and status == "StatusCode.DEADLINE_EXCEEDED":
-        return ModelSilent()
+        return errors.ModelSilent()
     # Without a status the client itself could not read the answer.
     meaning = TABLE.get(status, _broken) if isinstance(status, str) else _broken
     return meaning(str(error.message() or ""))
@@ -86,10 +78,10 @@ def uncontrolled(error: InferenceServerException, model: str) -> ServiceError:
     """Say what it means that a model can't be loaded or unloaded."""
     message = str(error.message() or "")
     if "explicit model load" in message:
-        return ModelNotReady("Triton has to run with --model-control-mode=explicit")
+        return errors.ModelNotReady("Triton has to run with --model-control-mode=explicit")
     if _is_lost(message):
-        return ProcessLost(f"the process of {model} ended, or stood still, while it started")
+        return errors.ProcessLost(f"the process of {model} ended, or stood still, while it started")
     meant = translate(error, own_limit=True)
-    if isinstance(meant, EmbedderUnavailable) and error.status() != "StatusCode.NOT_FOUND":
+    if isinstance(meant, errors.EmbedderUnavailable) and error.status() != "StatusCode.NOT_FOUND":
         return meant
-    return ModelNotReady(f"Triton can't load {model}; its log says why")
+    return errors.ModelNotReady(f"Triton can't load {model}; its log says why")

@@ -1,86 +1,66 @@
 """What pymilvus's errors mean."""
 
 from collections.abc import Mapping
-from enum import Enum
 from types import MappingProxyType
 
 from pymilvus import MilvusException
 from pymilvus import exceptions as vendor
 
-from retriever.domain.errors import (
-    CollectionAbsent,
-    CollectionReleased,
-    IndexRefused,
-    IndexUnavailable,
-)
+from retriever.domain import errors
 
-
-class Meaning(Enum):
-    """What an error of the vendor means to us."""
-
-    UNAVAILABLE = IndexUnavailable
-    REFUSED = IndexRefused
-    ABSENT = CollectionAbsent
-    RELEASED = CollectionReleased
-    BY_CODE = None
-
-
-CODES: Mapping[int, Meaning] = MappingProxyType(
+CODES: Mapping[int, type[Exception]] = MappingProxyType(
     {
-        4: Meaning.ABSENT,  # CollectionNotExists before 2.3.2
-        6: Meaning.REFUSED,  # IllegalArgument, Milvus Lite's word for a bad row or expression
-        100: Meaning.ABSENT,
-        101: Meaning.RELEASED,
-        1100: Meaning.REFUSED,  # ParameterInvalid
-        1101: Meaning.REFUSED,  # ParameterMissing
-        1102: Meaning.REFUSED,  # ParameterTooLarge
+        4: errors.CollectionAbsent,  # CollectionNotExists before 2.3.2
+        6: errors.IndexRefused,  # IllegalArgument, Milvus Lite's word for a bad row or expression
+        100: errors.CollectionAbsent,
+        101: errors.CollectionReleased,
+        1100: errors.IndexRefused,  # ParameterInvalid
+        1101: errors.IndexRefused,  # ParameterMissing
+        1102: errors.IndexRefused,  # ParameterTooLarge
     }
 )
 """Codes of a status, https://github.com/milvus-io/milvus/blob/master/pkg/util/merr/errors.go.
 
-Every other one is UNAVAILABLE: code 1 alone means "service not ready" to the server and "anything
-unexpected" to Milvus Lite."""
-TYPES: Mapping[type[MilvusException], Meaning] = MappingProxyType(
+Every other one is IndexUnavailable: code 1 alone means "service not ready" to the server and
+"anything unexpected" to Milvus Lite."""
+TYPES: Mapping[type[MilvusException], type[Exception] | None] = MappingProxyType(
     {
-        MilvusException: Meaning.BY_CODE,
-        vendor.ConnectError: Meaning.UNAVAILABLE,
-        vendor.MilvusUnavailableException: Meaning.UNAVAILABLE,
-        vendor.ConnectionNotExistException: Meaning.UNAVAILABLE,
-        vendor.SchemaMismatchRetryableException: Meaning.UNAVAILABLE,
-        vendor.CollectionNotExistException: Meaning.ABSENT,
-        vendor.DescribeCollectionException: Meaning.BY_CODE,
-        vendor.IndexNotExistException: Meaning.ABSENT,
-        vendor.PartitionAlreadyExistException: Meaning.REFUSED,
-        vendor.AmbiguousIndexName: Meaning.REFUSED,
-        vendor.CannotInferSchemaException: Meaning.REFUSED,
-        vendor.SchemaNotReadyException: Meaning.REFUSED,
-        vendor.DataTypeNotMatchException: Meaning.REFUSED,
-        vendor.DataTypeNotSupportException: Meaning.REFUSED,
-        vendor.DataNotMatchException: Meaning.REFUSED,
-        vendor.ConnectionConfigException: Meaning.REFUSED,
-        vendor.PrimaryKeyException: Meaning.REFUSED,
-        vendor.PartitionKeyException: Meaning.REFUSED,
-        vendor.ClusteringKeyException: Meaning.REFUSED,
-        vendor.FieldsTypeException: Meaning.REFUSED,
-        vendor.FunctionsTypeException: Meaning.REFUSED,
-        vendor.FieldTypeException: Meaning.REFUSED,
-        vendor.AutoIDException: Meaning.REFUSED,
-        vendor.InvalidConsistencyLevel: Meaning.REFUSED,
-        vendor.ServerVersionIncompatibleException: Meaning.UNAVAILABLE,
-        vendor.ParamError: Meaning.REFUSED,
+        MilvusException: None,
+        vendor.ConnectError: errors.IndexUnavailable,
+        vendor.MilvusUnavailableException: errors.IndexUnavailable,
+        vendor.ConnectionNotExistException: errors.IndexUnavailable,
+        vendor.SchemaMismatchRetryableException: errors.IndexUnavailable,
+        vendor.CollectionNotExistException: errors.CollectionAbsent,
+        vendor.DescribeCollectionException: None,
+        vendor.IndexNotExistException: errors.CollectionAbsent,
+        vendor.PartitionAlreadyExistException: errors.IndexRefused,
+        vendor.AmbiguousIndexName: errors.IndexRefused,
+        vendor.CannotInferSchemaException: errors.IndexRefused,
+        vendor.SchemaNotReadyException: errors.IndexRefused,
+        vendor.DataTypeNotMatchException: errors.IndexRefused,
+        vendor.DataTypeNotSupportException: errors.IndexRefused,
+        vendor.DataNotMatchException: errors.IndexRefused,
+        vendor.ConnectionConfigException: errors.IndexRefused,
+        vendor.PrimaryKeyException: errors.IndexRefused,
+        vendor.PartitionKeyException: errors.IndexRefused,
+        vendor.ClusteringKeyException: errors.IndexRefused,
+        vendor.FieldsTypeException: errors.IndexRefused,
+        vendor.FunctionsTypeException: errors.IndexRefused,
+        vendor.FieldTypeException: errors.IndexRefused,
+        vendor.AutoIDException: errors.IndexRefused,
+        vendor.InvalidConsistencyLevel: errors.IndexRefused,
+        vendor.ServerVersionIncompatibleException: errors.IndexUnavailable,
+        vendor.ParamError: errors.IndexRefused,
     }
 )
-"""Every error class of pymilvus; a test proves it complete."""
+"""Every error class of pymilvus, None = its code says it; a test proves it complete."""
 
 
 def translate(error: Exception) -> Exception:
     """What an error that pymilvus raised means: an error of domain/errors.py."""
-    meaning = Meaning.UNAVAILABLE  # grpc.RpcError, a timeout
+    meaning: type[Exception] | None = errors.IndexUnavailable  # grpc.RpcError, a timeout
     if isinstance(error, MilvusException):
-        meaning = TYPES.get(type(error), Meaning.BY_CODE)
-        if meaning is Meaning.BY_CODE:
-            code = error.code
-            # Where retries ended, `code` is a grpc.StatusCode.
-            meaning = CODES.get(code, Meaning.UNAVAILABLE) if isinstance(code, int) else meaning
-    kind: type[Exception] = meaning.value or IndexUnavailable
-    return kind()
+        meaning = TYPES.get(type(error))
+        if meaning is None and isinstance(error.code, int):  # a grpc.StatusCode after retries
+            meaning = CODES.get(error.code)
+    return (meaning or errors.IndexUnavailable)()

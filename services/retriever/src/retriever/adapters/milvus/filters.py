@@ -79,6 +79,8 @@ _AVAILABILITY: Mapping[Availability, int] = {
     Availability.BACKORDER: 4,
 }
 """Stored in the index: never change a number."""
+_PRESENT = {"category": CATEGORY[0], "brand": "brand", "price": "currency"}
+"""By field, the column that is NONE where a product has none of it."""
 _SYMBOL: Mapping[Operator, str] = {
     Operator.EQUAL: "==",
     Operator.NOT_EQUAL: "!=",
@@ -209,18 +211,12 @@ def _in(column: str, numbers: Iterable[int], *, negated: bool = False) -> str:
 
 
 def _exists(field: str, *, negated: bool) -> str:
-    match field:
-        case "category":
-            return _in(CATEGORY[0], (NONE,), negated=not negated)
-        case "brand":
-            return _in("brand", (NONE,), negated=not negated)
-        case "price":
-            return _in("currency", (NONE,), negated=not negated)
-        case "tags":
-            held = [_in(column, (NONE,), negated=not negated) for column in TAG]
-            return _both(held) if negated else _either(held)
-        case _:
-            return NOTHING if negated else EVERYTHING
+    if field == "tags":
+        held = [_in(column, (NONE,), negated=not negated) for column in TAG]
+        return _both(held) if negated else _either(held)
+    if field in _PRESENT:
+        return _in(_PRESENT[field], (NONE,), negated=not negated)
+    return NOTHING if negated else EVERYTHING
 
 
 def _compare(field: str, operator: Operator, value: Value, *, negated: bool) -> str:

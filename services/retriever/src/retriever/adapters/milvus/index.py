@@ -42,15 +42,8 @@ import numpy as np
 from pymilvus import AsyncMilvusClient, DataType, MilvusException
 from pymilvus.client.types import LoadState
 
+from retriever.adapters.milvus import filters
 from retriever.adapters.milvus.errors import translate
-from retriever.adapters.milvus.filters import (
-    CATEGORY,
-    COLUMNS,
-    SLICE,
-    columns,
-    compile_filter,
-    slice_number,
-)
 from retriever.domain.collections import shape_of
 from retriever.domain.errors import IndexUnavailable
 from retriever.domain.generation import EXACT, IndexKind, IndexParameters, Metric
@@ -204,7 +197,9 @@ class MilvusIndex:
     ) -> list[Hit]:
         wanted = min(limit, MAX_ROWS)
         partitioned = parameters.partitions > 1
-        expression = compile_filter(condition, shape_of(collection), of=of, partitioned=partitioned)
+        expression = filters.compile_filter(
+            condition, shape_of(collection), of=of, partitioned=partitioned
+        )
         async with self._call(seconds) as timeout:
             answer = await self._client.search(
                 collection,
@@ -220,18 +215,14 @@ class MilvusIndex:
         return _best(answer, parameters.metric)
 
     async def compares(self) -> bool:
-        return await self._is_server()
-
-    async def flush_holds_up(self) -> bool:
-        return await self._is_server()
-
-    async def _is_server(self) -> bool:
         """Whether it is no Milvus Lite; False while it does not answer."""
         if self._version is None:
             with suppress(IndexUnavailable):
                 async with self._call(_VERSION_SECONDS) as timeout:
                     self._version = str(await self._client.get_server_version(timeout=timeout))
         return self._version is not None and not self._version.startswith(_LITE)
+
+    flush_holds_up = compares
 
     async def matching_ids(
         self,
@@ -245,7 +236,7 @@ class MilvusIndex:
         async with self._call(seconds) as timeout:
             found = await self._client.query(
                 collection,
-                filter=compile_filter(condition, shape_of(collection)),
+                filter=filters.compile_filter(condition, shape_of(collection)),
                 output_fields=[_ID],
                 limit=most + 1,
                 consistency_level="Strong" if latest else "Bounded",
@@ -269,8 +260,8 @@ def _schema(dimension: int, *, partitioned: bool = False) -> Any:
     schema.add_field("seq", DataType.INT64)
     schema.add_field("product_id", DataType.VARCHAR, max_length=256)
     schema.add_field("image_id", DataType.VARCHAR, max_length=64)
-    for name in (*COLUMNS, SLICE):
-        key = partitioned and name == CATEGORY[0]
+    for name in (*filters.COLUMNS, filters.SLICE):
+        key = partitioned and name == filters.CATEGORY[0]
         schema.add_field(name, DataType.INT64, is_partition_key=key)
     schema.add_field(_VECTOR, DataType.FLOAT_VECTOR, dim=dimension)
     return schema
@@ -282,9 +273,9 @@ def _row(row: IndexRow) -> dict[str, Any]:
         "seq": row.seq,
         "product_id": row.product_id,
         "image_id": row.image_id,
-        SLICE: slice_number(row.row_id),
+        filters.SLICE: filters.slice_number(row.row_id),
         _VECTOR: np.asarray(row.vector, dtype=np.float32),
-        **columns(row.facts),
+        **filters.columns(row.facts),
     }
 
 

@@ -8,16 +8,7 @@ from pydantic import ValidationError
 
 from retriever.backup.archive import tar
 from retriever.backup.archive.writing import Spool
-from retriever.domain.archive import (
-    COMPLETE,
-    FORMAT_VERSION,
-    MANIFEST,
-    MOST_JSON_BYTES,
-    Complete,
-    Manifest,
-    Row,
-    Table,
-)
+from retriever.domain import archive
 from retriever.domain.errors import BackupDamaged, BackupVersionUnsupported
 from retriever.domain.jobs import Progress
 from sightline_rules.photos import MEDIA_TYPES, PhotoRejectedError, sniff
@@ -25,19 +16,19 @@ from sightline_rules.photos import MEDIA_TYPES, PhotoRejectedError, sniff
 MOST_PHOTO_BYTES = 32 * 2**20
 """The most that RETRIEVER_IMAGE_MAX_BYTES can be."""
 
-J = TypeVar("J", Manifest, Complete)
+J = TypeVar("J", archive.Manifest, archive.Complete)
 
 
-def manifest_of(members: tar.Members) -> Manifest:
+def manifest_of(members: tar.Members) -> archive.Manifest:
     """The manifest, which comes first. Raises BackupDamaged, BackupVersionUnsupported."""
-    found = _json(members, MANIFEST, Manifest)
-    if found.format_version != FORMAT_VERSION:
+    found = _json(members, archive.MANIFEST, archive.Manifest)
+    if found.format_version != archive.FORMAT_VERSION:
         raise BackupVersionUnsupported(f"its format is version {found.format_version}")
     return found
 
 
 def _json(members: tar.Members, name: str, kind: type[J]) -> J:
-    members.open(name, MOST_JSON_BYTES)
+    members.open(name, archive.MOST_JSON_BYTES)
     try:
         return kind.model_validate_json(members.read())
     except ValidationError as error:
@@ -48,7 +39,7 @@ def _json(members: tar.Members, name: str, kind: type[J]) -> J:
 class ArchiveReader:
     """An archive, read from its beginning to its end, once. Every call blocks."""
 
-    def __init__(self, file: IO[bytes], spool: Spool, tables: Sequence[Table]) -> None:
+    def __init__(self, file: IO[bytes], spool: Spool, tables: Sequence[archive.Table]) -> None:
         self._members = tar.Members(file)
         self._spool = spool
         self._tables = {table.name: table for table in tables}
@@ -63,7 +54,7 @@ class ArchiveReader:
         if set(names) - set(known):
             raise BackupVersionUnsupported("it holds tables of a newer version")
         if names != known:
-            raise BackupDamaged(MANIFEST, f"must name {', '.join(known)}")
+            raise BackupDamaged(archive.MANIFEST, f"must name {', '.join(known)}")
 
     def take_tables(self, progress: Progress) -> None:
         """Copy the tables into the spool, each checked against its hash."""
@@ -79,11 +70,11 @@ class ArchiveReader:
             if digest.hexdigest() != member.sha256:
                 raise BackupDamaged(member.name, "does not have the hash that the manifest names")
 
-    def rows(self, name: str) -> Iterator[list[Row]]:
+    def rows(self, name: str) -> Iterator[list[archive.Row]]:
         """The rows of a table, in batches; after `take_tables`."""
         return self._spool.rows(self._tables[name], self.manifest)
 
-    def photos(self, images: Sequence[Row]) -> list[tuple[str, bytes]]:
+    def photos(self, images: Sequence[archive.Row]) -> list[tuple[str, bytes]]:
         """Those of these photos that are in the archive, each checked, with their ids; they come in
         its order."""
         found = []
@@ -96,7 +87,7 @@ class ArchiveReader:
                 self._lost += 1
         return found
 
-    def _photo(self, name: str, image: Row) -> tuple[str, bytes]:
+    def _photo(self, name: str, image: archive.Row) -> tuple[str, bytes]:
         size = image["size"]
         if not 0 < size <= MOST_PHOTO_BYTES or self._members.open(name, size) != size:
             raise BackupDamaged(name, "does not have the size that the record names")
@@ -111,11 +102,11 @@ class ArchiveReader:
             raise BackupDamaged(name, f"is not of type {image['media_type']}")
         return image["image_id"], data
 
-    def end(self) -> Complete:
+    def end(self) -> archive.Complete:
         """The archive's end, which must agree with what came. After all photos."""
-        complete = _json(self._members, COMPLETE, Complete)
+        complete = _json(self._members, archive.COMPLETE, archive.Complete)
         if (complete.photos, complete.lost) != (self._photos, self._lost):
-            raise BackupDamaged(COMPLETE, "does not agree with the photos that are there")
+            raise BackupDamaged(archive.COMPLETE, "does not agree with the photos that are there")
         if self._members.peek():
             raise BackupDamaged(tar.ARCHIVE, "goes on after its end")
         return complete

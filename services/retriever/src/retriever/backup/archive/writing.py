@@ -8,18 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from retriever.backup.archive import parquet, tar
-from retriever.domain.archive import (
-    COMPLETE,
-    FORMAT_VERSION,
-    MANIFEST,
-    Complete,
-    Manifest,
-    Member,
-    Row,
-    Table,
-    dumped,
-    meaning,
-)
+from retriever.domain import archive
 from retriever.domain.jobs import Progress
 from retriever.ports.backup import Snapshot
 
@@ -42,7 +31,7 @@ class Spool(ExitStack):
         self.files[name] = file
         return file
 
-    def rows(self, table: Table, manifest: Manifest) -> Iterator[list[Row]]:
+    def rows(self, table: archive.Table, manifest: archive.Manifest) -> Iterator[list[archive.Row]]:
         """The rows of a table that is in, in batches. Raises BackupDamaged."""
         file = self.files[table.name]
         file.seek(0)
@@ -51,18 +40,18 @@ class Spool(ExitStack):
 
 def fill(
     spool: Spool,
-    tables: Sequence[Table],
+    tables: Sequence[archive.Table],
     snapshot: Snapshot,
     progress: Progress,
     *,
     service_version: str,
-) -> Manifest:
+) -> archive.Manifest:
     """Write the tables of a snapshot; the manifest of the archive to be. Blocks."""
     rows = {table.name: snapshot.count(table) for table in tables}
     progress.total = sum(rows.values()) + rows.get("images", 0)
     photo_bytes = 0
 
-    def counted(table: Table) -> Iterator[Sequence[Row]]:
+    def counted(table: archive.Table) -> Iterator[Sequence[archive.Row]]:
         nonlocal photo_bytes
         for batch in snapshot.rows(table):
             if table.name == "images":
@@ -71,31 +60,33 @@ def fill(
             yield batch
 
     members = [_member(spool, table, counted(table)) for table in tables]
-    return Manifest(
-        format_version=FORMAT_VERSION,
+    return archive.Manifest(
+        format_version=archive.FORMAT_VERSION,
         service_version=service_version,
         catalog_id=snapshot.catalog_id,
         create_time=snapshot.time,
         commit=snapshot.commit,
         photo_bytes=photo_bytes,
         members=members,
-        generations=[dumped(generation) for generation in snapshot.generations],
+        generations=[archive.dumped(generation) for generation in snapshot.generations],
     )
 
 
-def _member(spool: Spool, table: Table, batches: Iterator[Sequence[Row]]) -> Member:
+def _member(
+    spool: Spool, table: archive.Table, batches: Iterator[Sequence[archive.Row]]
+) -> archive.Member:
     try:
         file = spool.add(table.name)
         rows = parquet.write(file, table, batches)
         file.flush()
     except OSError as error:
-        raise meaning(error) from error
+        raise archive.meaning(error) from error
     digest = hashlib.sha256()
     size = 0
     for chunk in _chunks(file):
         digest.update(chunk)
         size += len(chunk)
-    return Member(name=table.member, rows=rows, size=size, sha256=digest.hexdigest())
+    return archive.Member(name=table.member, rows=rows, size=size, sha256=digest.hexdigest())
 
 
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:
@@ -107,7 +98,7 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
 class Writer:
     """An archive under way. Every call blocks."""
 
-    def __init__(self, out: IO[bytes], manifest: Manifest) -> None:
+    def __init__(self, out: IO[bytes], manifest: archive.Manifest) -> None:
         self._out = out
         self._manifest = manifest
         self._time = manifest.create_time // 1_000_000
@@ -115,7 +106,7 @@ class Writer:
 
     def begin(self, spool: Spool, progress: Progress) -> None:
         """Manifest and tables. Raises StoppedError."""
-        self._json(MANIFEST, self._manifest)
+        self._json(archive.MANIFEST, self._manifest)
         for member, file in zip(self._manifest.members, spool.files.values(), strict=True):
             tar.write(
                 self._out, member.name, member.size, self._time, _watched(_chunks(file), progress)
@@ -129,10 +120,10 @@ class Writer:
 
     def end(self, lost: int) -> None:
         """What makes it whole."""
-        self._json(COMPLETE, Complete(photos=self._photos, lost=lost))
+        self._json(archive.COMPLETE, archive.Complete(photos=self._photos, lost=lost))
         tar.end(self._out)
 
-    def _json(self, name: str, value: Manifest | Complete) -> None:
+    def _json(self, name: str, value: archive.Manifest | archive.Complete) -> None:
         data = value.model_dump_json(indent=2).encode()
         tar.write(self._out, name, len(data), self._time, [data])
 

@@ -5,12 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retriever.domain.errors import (
-    EmbedderUnavailable,
-    ImageDamaged,
-    ImageNotFound,
-    VersionMismatch,
-)
+from retriever.domain import errors
 from retriever.domain.index_values import IndexRow
 from retriever.domain.vectors import Floats, GivenVector
 from retriever.indexing.verification.case import Case
@@ -59,7 +54,7 @@ async def _photos(
         try:
             data = await case.tools.photos.get(case.generation.catalog_id, row.image_id)
             read.append((data, row.vector))
-        except (ImageNotFound, ImageDamaged):
+        except (errors.ImageNotFound, errors.ImageDamaged):
             found.lost += 1
     return read
 
@@ -73,7 +68,7 @@ async def _texts(case: Case, rows: Sequence[IndexRow]) -> list[tuple[bytes | str
 
 def _compare(stored: Floats, result: GivenVector | ServiceError, found: Agreement) -> None:
     """Raises EmbedderUnavailable, VersionMismatch: they say nothing about photo or text."""
-    if isinstance(result, EmbedderUnavailable | VersionMismatch):
+    if isinstance(result, errors.EmbedderUnavailable | errors.VersionMismatch):
         raise result
     if not isinstance(result, GivenVector):
         found.lost += 1

@@ -17,12 +17,7 @@ from typing import TypeVar
 import numpy as np
 from prometheus_client import Gauge
 
-from retriever.domain.errors import (
-    CollectionAbsent,
-    CollectionReleased,
-    IndexRefused,
-    IndexUnavailable,
-)
+from retriever.domain import errors
 from retriever.domain.generation import Generation
 from retriever.domain.product import MAX_PHOTOS
 from retriever.ports.engine import VectorIndex
@@ -58,7 +53,6 @@ class Breaker:
         *,
         patience: float = PROBE_SECONDS,
         pause: float = PAUSE_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`most`: a generation of at most so many rows, once lost, is so until the engine holds all
         of it: one that lost its data answers before it is filled anew."""
@@ -67,7 +61,6 @@ class Breaker:
         self._most = most
         self._patience = patience
         self._pause = pause
-        self._clock = clock
         self._lost: set[str] = set()
         self._probing: dict[str, asyncio.Task[None]] = {}
         self._answered: dict[str, float] = {}
@@ -80,7 +73,7 @@ class Breaker:
     def suspect(self, generation: Generation) -> None:
         """Have it probed, unless it is or was just now."""
         collection = generation.collection
-        known = self._clock() - self._answered.get(collection, -self._pause) < self._pause
+        known = time.monotonic() - self._answered.get(collection, -self._pause) < self._pause
         if collection not in self._probing and not known:
             self._probing[collection] = asyncio.create_task(self._probe(generation))
 
@@ -89,17 +82,17 @@ class Breaker:
     ) -> T:
         """The engine's answer, within so many seconds. Raises IndexUnavailable."""
         if self.lost(generation):
-            raise IndexUnavailable
+            raise errors.IndexUnavailable
         try:
             async with asyncio.timeout(seconds):
                 return await reach(generation, ask, self._index, self._record)
-        except (IndexUnavailable, TimeoutError) as error:
+        except (errors.IndexUnavailable, TimeoutError) as error:
             self.suspect(generation)
-            raise IndexUnavailable from error
+            raise errors.IndexUnavailable from error
 
     async def _probe(self, generation: Generation) -> None:
         """Until it succeeds, or the generation is dropped."""
-        begun, collection = self._clock(), generation.collection
+        begun, collection = time.monotonic(), generation.collection
         try:
             while not await self._answers(generation):
                 if collection not in self._lost:
@@ -108,9 +101,9 @@ class Breaker:
                 LOST.set(len(self._lost))
                 await asyncio.sleep(self._pause)
             if collection in self._lost:
-                seconds = round(self._clock() - begun, 2)
+                seconds = round(time.monotonic() - begun, 2)
                 log.info("index found again", collection=collection, seconds=seconds)
-            self._answered[collection] = self._clock()
+            self._answered[collection] = time.monotonic()
         finally:
             self._lost.discard(collection)
             LOST.set(len(self._lost))
@@ -122,9 +115,9 @@ class Breaker:
             ask = partial(self._search, generation)
             await reach(generation, ask, self._index, self._record)
             return not self.lost(generation) or await self._holds_all(generation)
-        except IndexRefused:
+        except errors.IndexRefused:
             return True
-        except (ServiceError, TimeoutError, CollectionAbsent, CollectionReleased):
+        except (ServiceError, TimeoutError, errors.CollectionAbsent, errors.CollectionReleased):
             with suppress(ServiceError):
                 live = await self._record.generations(generation.catalog_id)
                 return all(each.collection != generation.collection for each in live)

@@ -1,0 +1,263 @@
+"""What each step of preprocessing and each descriptor is worth, alone, and what it costs.
+
+Phone photos of groceries look for their product among the other phone photos, those of their own
+scene left out, and among one iconic photo of each product. Once by a backbone's own features, once
+after shrinkage LDA that was fitted on photos of other scenes, since what a fitted space makes up
+for is not worth its cost. Every difference is paired, query by query, with an interval by the
+bootstrap over scenes. Nothing is chosen here but what is on by default: the recipe's numbers are
+those of the papers or of the libraries.
+"""
+
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from bench.cases.photo_measures import (
+    FITTED,
+    MEASURES,
+    Doubles,
+    Measured,
+    Seen,
+    Task,
+    gain,
+    measured,
+)
+from bench.datasets import featured, grocery
+from bench.datasets.featured import Backbone
+from bench.datasets.grocery import Photos
+from bench.harness.machine import ROOT
+from bench.harness.model import Interval, Result, Table
+from embedder.domain.recipes import Recipe, Step
+
+Say: TypeAlias = Callable[[str], None]
+BACKBONES = {"Lite0": "efficientnet_lite0_features", "Lite2": "efficientnet_lite2_features"}
+JUDGE = "efficientnet_lite1_features"
+"""Says which photos are of one scene; it is not measured itself."""
+HISTOGRAM = "hsv_histogram"
+SAMPLE = 400
+"""Photos of a quick look."""
+TIMED = 48
+"""Photos that the cost is measured on."""
+ENGINE = ROOT / "deploy" / "triton"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One thing done otherwise than by default."""
+
+    name: str
+    steps: tuple[Step, ...] = ()
+    crop: float | None = None
+    """Share of the shorter side; None = the model's own."""
+    views: int = 1
+
+
+DEFAULT = Variant("default: centre .875")
+VARIANTS = (
+    DEFAULT,
+    Variant("crop: full side", crop=1.0),
+    Variant("crop: padded", (Step.CROP_PAD,), crop=1.0),
+    Variant("crop: subject", (Step.CROP_SUBJECT,)),
+    Variant("crops: 4 views", views=4),
+    Variant("white balance: grey world", (Step.WHITE_BALANCE_GREY_WORLD,)),
+    Variant("white balance: white patch", (Step.WHITE_BALANCE_WHITE_PATCH,)),
+    Variant("denoise: median", (Step.DENOISE_MEDIAN,)),
+    Variant("denoise: bilateral", (Step.DENOISE_BILATERAL,)),
+    Variant("denoise: non-local means", (Step.DENOISE_NL_MEANS,)),
+    Variant("contrast: CLAHE", (Step.CONTRAST_CLAHE,)),
+)
+DESCRIPTORS = ("lbp", "gabor", "shape")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a variant is worth and costs."""
+
+    backbone: str
+    name: str
+    levels: Mapping[str, float]
+    """By measure."""
+    gains: Mapping[str, Interval]
+    """Above the default, by measure."""
+    milliseconds: float
+    """Processor time of a photo above the default's."""
+
+    @property
+    def pays(self) -> bool:
+        """Whether it is surely better after fitting, and not surely worse in anything."""
+        return self.gains[FITTED].low > 0 and all(gain.high >= 0 for gain in self.gains.values())
+
+
+def run(say: Say) -> Result:
+    """All of it, in about a quarter of an hour; what was made before is kept in .cache."""
+    return _measured(say, None)
+
+
+def sample(say: Say) -> Result:
+    """A quick look at a part of the photos, whose intervals say little."""
+    return _measured(say, SAMPLE)
+
+
+def _measured(say: Say, count: int | None) -> Result:
+    folder = grocery.find()
+    if folder is None:
+        missing = f"NOT MEASURED: $SIGHTLINE_DATA/{grocery.FOLDER} is not there"
+        return Result((), {"ablation": None}, warnings=(missing,))
+    data = grocery.load(folder)
+    train = data.train if count is None else _thinned(data.train, count)
+    data = replace(data, train=train)
+    say("which photos are of one scene")
+    seen = featured.heads(featured.backbone(JUDGE), train.paths)
+    task = Task(data, grocery.scenes(seen, train.products))
+    preprocessing: list[Row] = []
+    descriptors: list[Row] = []
+    for title, name in BACKBONES.items():
+        model = featured.backbone(name)
+        preprocessing += _preprocessing(title, model, task, say)
+        descriptors += _descriptors(title, model, task, say)
+    tables = (
+        _table("Preprocessing", preprocessing, task),
+        _table("Descriptors, standardised beside the backbone's", descriptors, task),
+    )
+    figures = {
+        "queries": len(train.paths),
+        "scenes": len(set(task.scenes.tolist())),
+        "preprocessing": [_plain(row) for row in preprocessing],
+        "descriptors": [_plain(row) for row in descriptors],
+    }
+    warnings = () if count is None else (f"a look at {len(train.paths)} photos only",)
+    return Result(tables, figures, warnings=warnings)
+
+
+def _preprocessing(title: str, model: Backbone, task: Task, say: Say) -> list[Row]:
+    rows: list[Row] = []
+    first: Measured | None = None
+    timed = task.data.train.paths[:: max(1, len(task.products) // TIMED)]
+    inference = _inference(model)
+    for variant in VARIANTS:
+        say(f"{title}, {variant.name}")
+        recipe = replace(model.recipe, steps=variant.steps, crop=variant.crop or model.recipe.crop)
+        seen = _seen(model, recipe, variant.views, task)
+        found = measured(seen.only([model.blocks[featured.HEAD]]).squared(), seen, task)
+        spent = featured.milliseconds(timed, recipe, variant.views) + variant.views * inference
+        first = first or Measured(found, spent)
+        rows.append(_row(title, variant.name, found, first.hits, spent - first.milliseconds, task))
+    return rows
+
+
+def _descriptors(title: str, model: Backbone, task: Task, say: Say) -> list[Row]:
+    """Each beside the head alone, where the histogram is one of them, and beside all features."""
+    plain, added = _seen(model, model.recipe, 1, task), {}
+    for name in DESCRIPTORS:
+        say(f"{title}, {name}")
+        added[name] = _described(name, model, task)
+    head, colours = model.blocks[featured.HEAD], model.blocks[HISTOGRAM]
+    colourless = [slice(0, colours.start)]
+    averages = plain.only([head]).squared()
+    default = measured(averages.standard(), plain.only(colourless), task)
+    rows = [_row(title, "the backbone alone", default, default, 0.0, task)]
+    with_colours = measured(averages.beside(plain.only([colours])).standard(), plain, task)
+    rows.append(_row(title, "+ HSV histogram", with_colours, default, 0.0, task))
+    for name, (seen, cost) in added.items():
+        several = averages.beside(plain.only([colours])).beside(seen)
+        found = measured(several.standard(), plain.beside(seen), task)
+        rows.append(_row(title, f"+ HSV histogram + {name}", found, with_colours, cost, task))
+    return rows
+
+
+def _seen(model: Backbone, recipe: Recipe, views: int, task: Task) -> Seen:
+    train, iconic = (
+        featured.features(model, photos.paths, recipe, views).mean(axis=1)
+        for photos in (task.data.train, task.data.iconic)
+    )
+    return Seen(train, iconic)
+
+
+def _described(name: str, model: Backbone, task: Task) -> tuple[Seen, float]:
+    """A descriptor of all photos, and its processor milliseconds of a photo."""
+    python = str(ENGINE / ".venv" / "bin" / "python")
+    command = [python, "-m", "triton_engine.descriptors", name, str(model.recipe.side)]
+    graph = subprocess.run(command, cwd=ENGINE, check=True, capture_output=True).stdout
+    session = featured.session(graph)
+    made, spent = [], 0.0
+    for photos in (task.data.train, task.data.iconic):
+        parts = []
+        for start in range(0, len(photos.paths), featured.CHUNK):
+            paths = photos.paths[start : start + featured.CHUNK]
+            given = featured.pixels(paths, model.recipe, 1)[:, 0]
+            since = time.process_time()
+            parts.append(session.run(None, {"image": given})[0])
+            spent += time.process_time() - since
+        made.append(np.concatenate(parts))
+    count = len(task.data.train.paths) + len(task.data.iconic.paths)
+    return Seen(*made), 1000 * spent / count
+
+
+def _inference(model: Backbone) -> float:
+    """Processor milliseconds of a view."""
+    session, side = featured.session(model.graph), model.recipe.side
+    blank = np.zeros((featured.BATCH, side, side, 3), np.uint8)
+    spent = []
+    for _ in range(6):
+        since = time.process_time()
+        session.run(None, {"image": blank})
+        spent.append(time.process_time() - since)
+    return 1000 * min(spent[1:]) / featured.BATCH
+
+
+def _thinned(photos: Photos, count: int) -> Photos:
+    places = np.linspace(0, len(photos.paths) - 1, min(count, len(photos.paths))).astype(int)
+    return Photos([photos.paths[place] for place in places], photos.products[places])
+
+
+def _row(
+    backbone: str,
+    name: str,
+    found: Mapping[str, Doubles],
+    default: Mapping[str, Doubles],
+    milliseconds: float,
+    task: Task,
+) -> Row:
+    return Row(
+        backbone,
+        name,
+        {measure: float(hits.mean()) for measure, hits in found.items()},
+        {measure: gain(hits, default[measure], task.scenes) for measure, hits in found.items()},
+        milliseconds,
+    )
+
+
+def _table(title: str, rows: Sequence[Row], task: Task) -> Table:
+    return Table(
+        title=title,
+        headers=("backbone", "what", *MEASURES, "ms of CPU", "pays"),
+        rows=tuple(_cells(row) for row in rows),
+        caption=(
+            f"{len(task.products)} phone photos of {len(set(task.scenes.tolist()))} scenes; % of "
+            "them, and paired differences with their 95% intervals over scenes. "
+            "ms: above the default's."
+        ),
+    )
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    cells = []
+    for measure in MEASURES:
+        level, above = row.levels[measure], row.gains[measure]
+        same = above == Interval(0.0, 0.0, 0.0)
+        cells.append(f"{100 * level:.1f}" + ("" if same else f" {_points(above)}"))
+    pays = "yes" if row.pays else "no"
+    default = all(above.low == above.high == 0 for above in row.gains.values())
+    return row.backbone, row.name, *cells, f"{row.milliseconds:+.1f}", "" if default else pays
+
+
+def _points(above: Interval) -> str:
+    return f"{100 * above.value:+.1f} ({100 * above.low:+.1f} to {100 * above.high:+.1f})"
+
+
+def _plain(row: Row) -> dict[str, object]:
+    return {**asdict(row), "pays": row.pays}

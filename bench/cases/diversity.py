@@ -1,0 +1,188 @@
+"""What diversity, de-biasing and caps give, and what they cost: re-ranked lists on MovieLens-100k.
+
+EASE scores every film for every shopper on the training part of each one's last fifth; the best 100
+are put into another order as the ranker does it, and judged by the evaluation's figures. The order
+knows of a film its first genre and its popularity alone; the figure of diversity looks at all its
+genres and its decade.
+"""
+
+import gzip
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+
+from bench.harness.model import Goal, Interval, Result, Table
+from ranker.domain.arrays import Doubles, Floats, Ints
+from ranker.domain.events import EventType, Interaction
+from ranker.domain.log import log_of
+from ranker.evaluation import baselines, metrics
+from ranker.evaluation.bootstrap import Intervals, intervals
+from ranker.evaluation.metrics import CUTOFFS, LISTED, Lists
+from ranker.evaluation.splits import Task, split_tails, tasks
+from ranker.ranking.diversity import Policy, Shelf, arrange
+
+WINDOW = 100
+SHARE = 0.2
+GENRES, DECADES, FIRST_DECADE = 19, 9, 192
+LEAST_GAIN, MOST_COST = 0.0, 0.01
+CAPTION = (
+    "In brackets the 95% interval of the difference to the raw score alone, paired by shopper."
+    " popularity: mean share of shoppers who like a listed film; coverage: share of the films in at"
+    " least one list; ms a list: to put 100 films into order."
+)
+POLICIES = {
+    "raw score alone": Policy(),
+    "diversity .1": Policy(diversity=0.1),
+    "diversity .2": Policy(diversity=0.2),
+    "diversity .4": Policy(diversity=0.4),
+    "popularity .1": Policy(popularity=0.1),
+    "popularity .3": Policy(popularity=0.3),
+    "3 of a category": Policy(category_caps=((1, 3),)),
+    "diversity .2, popularity .1": Policy(diversity=0.2, popularity=0.1),
+}
+FIGURES = (f"ndcg@{LISTED}", f"diversity@{LISTED}", f"novelty@{LISTED}", f"popularity@{LISTED}")
+
+Say: TypeAlias = Callable[[str], None]
+
+
+def run(say: Say) -> Result:
+    """Ten seconds, where the data is there."""
+    folder = Path(os.environ.get("SIGHTLINE_DATA", "/nonexistent")) / "ml100k"
+    if not (folder / "u.data.gz").is_file():
+        return Result(
+            (), {}, _goals(None, None), ("MovieLens-100k is missing in $SIGHTLINE_DATA/ml100k",)
+        )
+    say("films re-ranked by eight policies")
+    return _measured(*_lists(folder))
+
+
+def _lists(
+    folder: Path,
+) -> tuple[dict[str, dict[str, Doubles]], dict[str, float], dict[str, float]]:
+    """By policy the figures of each shopper, the catalog's coverage, and milliseconds a list."""
+    ids, genres, features = _films(folder)
+    made = tasks(split_tails(log_of(_ratings(folder)), SHARE), ids)
+    task, scorer = made.regulars, baselines.ease(made.training, len(ids))
+    if scorer is None:
+        raise RuntimeError("EASE takes no catalog of this size")
+    scores = scorer.scores(task.known)
+    likers = np.bincount(made.training.items, minlength=len(ids))
+    shelves = [
+        _shelf(scores[row], task.known.of(row), ids, genres, likers / likers.max())
+        for row in range(len(task.known))
+    ]
+    figures, coverage, cost = {}, {}, {}
+    for name, policy in POLICIES.items():
+        began = time.perf_counter()
+        orders = [rows[arrange(shelf, policy, b"").order] for rows, shelf in shelves]
+        cost[name] = (time.perf_counter() - began) / len(shelves) * 1e3
+        lists = _judged(np.stack(orders)[:, : max(CUTOFFS)], task)
+        figures[name] = metrics.by_shopper(lists, made.training, features)
+        coverage[name] = metrics.of_all_lists(lists, task.candidates)[f"coverage@{LISTED}"]
+    return figures, coverage, cost
+
+
+def _shelf(
+    scores: Floats | Doubles, known: Ints, ids: list[str], genres: list[str], shares: Doubles
+) -> tuple[Ints, Shelf]:
+    """A shopper's best films beside those `known`, and what the order knows of them."""
+    open_to = scores.astype(np.float64)
+    open_to[known] = -np.inf
+    best = np.argsort(-open_to, kind="stable")[:WINDOW]
+    return best, Shelf(
+        ids=[ids[film] for film in best],
+        raw_scores=open_to[best],
+        brands=[""] * WINDOW,
+        categories=[genres[film] for film in best],
+        styles=None,
+        shares=shares[best],
+        new=np.zeros(WINDOW, dtype=bool),
+    )
+
+
+def _judged(first: Ints, task: Task) -> Lists:
+    hits = np.stack([np.isin(first[row], task.wanted.of(row)) for row in range(len(first))])
+    return Lists(first, hits, task.wanted.lengths, np.zeros(len(first)))
+
+
+def _measured(
+    figures: dict[str, dict[str, Doubles]], coverage: dict[str, float], cost: dict[str, float]
+) -> Result:
+    base = _columns(figures["raw score alone"])
+    rows, differences = [], {}
+    for name, found in figures.items():
+        columns = _columns(found)
+        apart = intervals(columns - base)
+        differences[name] = {
+            figure: {"mean": float(columns[:, k].mean()), **asdict(_interval(apart, k))}
+            for k, figure in enumerate(FIGURES)
+        }
+        cells = [
+            f"{columns[:, k].mean():.3f} ({apart.low[k]:+.3f} to {apart.high[k]:+.3f})"
+            for k in range(len(FIGURES))
+        ]
+        rows.append((name, *cells, f"{coverage[name]:.3f}", f"{cost[name]:.2f}"))
+    mild = intervals(_columns(figures["diversity .2"]) - base)
+    headers = ("policy", *FIGURES, f"coverage@{LISTED}", "ms a list")
+    return Result(
+        tables=(Table("MovieLens-100k, re-ranked", headers, tuple(rows), CAPTION),),
+        figures={
+            "differences": differences,
+            "coverage": coverage,
+            "milliseconds": cost,
+            "settings": {"window": WINDOW, "share": SHARE},
+        },
+        goals=_goals(_interval(mild, 1), _interval(mild, 0)),
+    )
+
+
+def _columns(figures: dict[str, Doubles]) -> Doubles:
+    return np.stack([figures[name] for name in FIGURES], axis=1)
+
+
+def _interval(found: Intervals, column: int) -> Interval:
+    return Interval(*(float(part[column]) for part in (found.mean, found.low, found.high)))
+
+
+def _goals(gained: Interval | None, paid: Interval | None) -> tuple[Goal, ...]:
+    return (
+        Goal(f"diversity .2 adds to diversity@{LISTED}", None, "", gained, LEAST_GAIN),
+        Goal(f"diversity .2 changes ndcg@{LISTED}", None, "", paid, -MOST_COST),
+    )
+
+
+def _ratings(folder: Path) -> Iterator[Interaction]:
+    with gzip.open(folder / "u.data.gz", "rt") as lines:
+        for line in lines:
+            user, film, stars, seconds = line.split()
+            yield Interaction(
+                actor=user,
+                product_id=film,
+                type=EventType.RATING,
+                value=float(stars),
+                time_micros=int(seconds) * 1_000_000,
+                event_id=f"{user}-{film}",
+            )
+
+
+def _films(folder: Path) -> tuple[list[str], list[str], sp.csr_matrix]:
+    """Ids, each one's first genre ("" = none), and its genres and decade as a row of length 1."""
+    ids, first, rows = [], [], []
+    for line in (folder / "u.item").read_text("latin-1").splitlines():
+        cells = line.split("|")
+        genres = np.array(cells[-GENRES:], dtype=np.float64)
+        decades = np.zeros(DECADES)
+        if year := cells[2][-4:]:
+            decades[int(year) // 10 - FIRST_DECADE] = 1
+        ids.append(cells[0])
+        first.append(f"genre {genres.argmax()}" if genres.any() else "")
+        rows.append(np.concatenate([genres, decades]))
+    table = np.stack(rows)
+    lengths = np.linalg.norm(table, axis=1, keepdims=True)
+    return ids, first, sp.csr_matrix(table / np.maximum(lengths, 1e-12))

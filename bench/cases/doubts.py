@@ -1,0 +1,285 @@
+"""What a shop gains from category mismatches: how many wrong ones are flagged, how many right ones.
+
+The product's own rule judges photos by heads that had no part of them: those of the bench of
+accuracy. Phone photos stand for the catalog's, each for a product with one photo. Each is judged
+under its own category and under WRONG others, drawn by the seed with equal chances; precision is
+what follows where one category in twenty is wrong. One more head has learned from so many wrong
+categories itself, as it would in such a catalog.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.harness.model import Interval, Table
+from embedder.domain.fitted import SHOPPER, Fitted, Floats, Labelled
+from embedder.embedding.classify import classification
+from embedder.fitting import folds
+from embedder.fitting.bootstrap import ends, resampled
+from embedder.fitting.components import Rows
+from embedder.servicer.embedding import GUESSES
+from retriever.domain.category_mismatch import (
+    LIMITS,
+    CategoryGuess,
+    CategoryPath,
+    Classification,
+    Limits,
+    category_mismatch,
+)
+
+Doubles: TypeAlias = npt.NDArray[np.float64]
+Fits: TypeAlias = Sequence[tuple[Rows, Fitted]]
+"""Which photos each was fitted on."""
+
+WRONG_SHARE: Final = 0.05
+"""Of the products, that stand in a wrong category."""
+WRONG: Final = 4
+"""Wrong categories that each photo is tried under."""
+BEFORE: Final = Limits(0.05, 0.8, 0.9)
+"""What was reasoned before it was measured."""
+TRIED: Final = (
+    LIMITS,
+    *(Limits(own, 0.6, 0.9) for own in (0.005, 0.01, 0.05, 0.1)),
+    *(Limits(0.02, other, 0.9) for other in (0.4, 0.5, 0.7, 0.8)),
+    Limits(0.02, 0.6, 0.5),
+    BEFORE,
+)
+"""Those in use, others around them, and at last those that were in use before."""
+SEEN: Final = "products that the head learned from"
+MISLED: Final = "products that the head learned from, one in twenty in a wrong category"
+STRANGE: Final = "products that it never saw, of categories that it knows"
+STRANGERS: Final = "categories that it never saw"
+LEARNED: Final = "photos that the head learned from in the wrong category"
+VAL: Final = "val"
+FEWER: Final[Mapping[str, Sequence[Limits]]] = {STRANGE: (LIMITS, BEFORE), VAL: (LIMITS,)}
+"""What is measured on those that the limits were not chosen on."""
+CAPTION: Final = (
+    f"One category in {1 / WRONG_SHARE:.0f} is wrong, each other one equally likely; four views. "
+    "95% intervals by the bootstrap over scenes (products where the head saw no photo of them; "
+    "photos on val), which says nothing of what never happened. Val chose nothing."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A photo, as a head that had no part of it classifies it."""
+
+    own: CategoryPath
+    wrong: tuple[CategoryPath, ...]
+    """Other categories that the head knows."""
+    said: Classification
+    unknown: bool
+    """Whether it is taken to be of no known category."""
+    known: frozenset[CategoryPath]
+    scene: str
+    product: str
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What some limits are worth, with 95% intervals."""
+
+    limits: Limits
+    precision: Interval | None
+    """Of the flags, that stand on wrong categories; None = nothing is flagged."""
+    recall: Interval
+    """Of the products in wrong categories, that are flagged."""
+    false: Interval
+    """Of 1,000 products in right categories, those that are flagged."""
+
+
+def judged(fitted: Fitted, data: Labelled, rows: Rows, views: int, seed: int) -> list[Judged]:
+    """Have the head judge photos as an import does: chances of views, averaged."""
+    head = fitted.head
+    if head is None or not len(rows):
+        return []
+    names, known = tuple(head.categories), frozenset(head.categories)
+    draw = np.random.default_rng(seed)
+    found = []
+    for row, chances in zip(rows, _chances(fitted, data, rows, views), strict=True):
+        own = data.categories[row]
+        others = [name for name in names if name != own]
+        answer = classification(chances, names, GUESSES, "")
+        guesses = tuple(CategoryGuess(each.path, each.probability) for each in answer.guesses)
+        found.append(
+            Judged(
+                own=own,
+                wrong=tuple(others[place] for place in draw.integers(0, len(others), WRONG)),
+                said=Classification(guesses, answer.unknown_probability),
+                unknown=answer.unknown,
+                known=known,
+                scene=data.groups[row],
+                product=data.products[row],
+            )
+        )
+    return found
+
+
+def _chances(fitted: Fitted, data: Labelled, rows: Rows, views: int) -> Floats:
+    """Return [m, C + 1]."""
+    assert fitted.head is not None
+    features = data.features[rows, :views]
+    count, width = features.shape[1:]
+    kinds = np.repeat(data.kinds[rows], count)
+    vectors = fitted.embed(features.reshape(-1, width), kinds)
+    chances = fitted.head.chances(vectors)
+    return np.asarray(chances.reshape(len(rows), count, -1).mean(axis=1), np.float32)
+
+
+def crossed(data: Labelled, fits: Fits, views: int, seed: int) -> dict[str, list[Judged]]:
+    """Have each head judge shoppers' photos that it was not fitted on, by what it knows of them."""
+    found: dict[str, list[Judged]] = {SEEN: [], STRANGE: [], STRANGERS: []}
+    products = folds.numbered(data.products)
+    for rows, fitted in fits:
+        held = np.flatnonzero(data.kinds == SHOPPER)
+        held = held[~np.isin(held, rows)]
+        learned = set(products[rows].tolist())
+        photos = judged(fitted, data, held, views, seed)
+        for row, photo in zip(held, photos, strict=bool(photos)):
+            if photo.own not in photo.known:
+                found[STRANGERS].append(photo)
+            else:
+                found[SEEN if products[row] in learned else STRANGE].append(photo)
+    return found
+
+
+def misplaced(data: Labelled, seed: int) -> tuple[Labelled, Rows]:
+    """Put WRONG_SHARE of shoppers' photos into other categories; return which, too."""
+    draw = np.random.default_rng(seed)
+    shoppers = np.flatnonzero(data.kinds == SHOPPER)
+    count = round(WRONG_SHARE * len(shoppers))
+    rows = np.sort(draw.choice(shoppers, count, replace=False))
+    names, given = sorted(set(data.categories)), list(data.categories)
+    for row in rows:
+        others = [name for name in names if name != data.categories[row]]
+        given[row] = others[draw.integers(len(others))]
+    return replace(data, categories=given), rows
+
+
+def learned(
+    fitted: Fitted, data: Labelled, given: Labelled, rows: Rows, views: int
+) -> list[Judged]:
+    """Have a head judge photos that it learned from in the categories that were `given` to them."""
+    photos = judged(fitted, data, rows, views, 0)
+    return [
+        replace(photo, wrong=(given.categories[row],))
+        for row, photo in zip(rows, photos, strict=bool(photos))
+    ]
+
+
+def flags(photos: Sequence[Judged], limits: Limits) -> Doubles:
+    """Return [n, 2]: whether a photo is flagged under its own category, and how often under
+    wrong ones."""
+
+    def flagged(photo: Judged, category: CategoryPath) -> bool:
+        return (
+            category_mismatch(category, photo.said, photo.known, "", "", limits=limits) is not None
+        )
+
+    return np.array(
+        [
+            (flagged(photo, photo.own), np.mean([flagged(photo, each) for each in photo.wrong]))
+            for photo in photos
+        ],
+        float,
+    )
+
+
+def worth(
+    photos: Sequence[Judged], clusters: Sequence[str], tried: Sequence[Limits], seed: int
+) -> list[Worth]:
+    """Measure limits on the same photos, of which those of one cluster hang together."""
+    columns = np.concatenate([flags(photos, limits) for limits in tried], axis=1)
+    drawn = resampled(columns, folds.numbered(clusters), seed)
+    means = columns.mean(axis=0)
+    return [
+        Worth(limits, *_figures(means[place : place + 2], drawn[:, place : place + 2]))
+        for limits, place in zip(tried, range(0, len(means), 2), strict=True)
+    ]
+
+
+def _figures(means: Doubles, drawn: Doubles) -> tuple[Interval | None, Interval, Interval]:
+    exact = None
+    if means.any():
+        some = drawn[drawn.any(axis=1)]
+        exact = _interval(float(precision(*means)), precision(some[:, 0], some[:, 1]))
+    false, recall = (_interval(float(means[place]), drawn[:, place]) for place in (0, 1))
+    return exact, recall, Interval(1000 * false.value, 1000 * false.low, 1000 * false.high)
+
+
+def precision(false: Doubles, recall: Doubles) -> Doubles:
+    """Return which share of the flags is right, by the shares of right and of wrong categories
+    that are flagged."""
+    right = WRONG_SHARE * recall
+    return np.asarray(right / (right + (1 - WRONG_SHARE) * false))
+
+
+def _interval(value: float, drawn: Doubles) -> Interval:
+    low, high = ends(drawn)
+    return Interval(value, float(low), float(high))
+
+
+# What is reported
+
+
+def tables(found: Mapping[str, Sequence[Judged]], seed: int) -> tuple[Table, ...]:
+    """Say what limits are worth, and what is called unknown."""
+    rows: list[tuple[str, ...]] = []
+    for name, photos in found.items():
+        if photos and name not in (STRANGERS, LEARNED):
+            tried = FEWER.get(name, TRIED)
+            rows += [
+                _row(name, each) for each in worth(photos, _clusters(name, photos), tried, seed)
+            ]
+    unknown = [_unknown(name, photos, seed) for name, photos in found.items() if photos]
+    flagged = Table(
+        title="Photos that contradict a category",
+        headers=(
+            *("photos", "own, at most", "other, at least", "unknown, at least"),
+            *("flags that are right", "wrong ones flagged", "flags per 1,000 right ones"),
+        ),
+        rows=tuple(rows),
+        caption=CAPTION,
+    )
+    unseen = Table(
+        title="What is called unknown",
+        headers=("photos", "called unknown", "flagged under a wrong category", "photos asked"),
+        rows=tuple(unknown),
+        caption="Unknown: that none of the head's categories fits is likelier than each of them.",
+    )
+    return tuple(table for table in (flagged, unseen) if table.rows)
+
+
+def _clusters(name: str, photos: Sequence[Judged]) -> list[str]:
+    """What hangs together: scenes, and products where the head saw none of them."""
+    whole = name in (STRANGE, STRANGERS)
+    return [photo.product if whole else photo.scene for photo in photos]
+
+
+def _row(name: str, found: Worth) -> tuple[str, ...]:
+    limits = found.limits
+    return (
+        name,
+        f"{limits.own_at_most:g}{' (in use)' if limits == LIMITS else ''}",
+        f"{limits.other_at_least:g}",
+        f"{limits.unknown_at_least:g}",
+        "no flags" if found.precision is None else _cell(found.precision),
+        _cell(found.recall),
+        _cell(found.false, 1),
+    )
+
+
+def _unknown(name: str, photos: Sequence[Judged], seed: int) -> tuple[str, ...]:
+    columns = np.array([photo.unknown for photo in photos], float)[:, None]
+    columns = np.concatenate([columns, flags(photos, LIMITS)[:, 1:]], axis=1)
+    drawn = resampled(columns, folds.numbered(_clusters(name, photos)), seed)
+    cells = [_cell(_interval(float(columns[:, place].mean()), drawn[:, place])) for place in (0, 1)]
+    return name, *cells, f"{len(photos):,}"
+
+
+def _cell(found: Interval, digits: int = 3) -> str:
+    value, low, high = (f"{each:.{digits}f}" for each in (found.value, found.low, found.high))
+    return f"{value} ({low}-{high})"

@@ -1,0 +1,302 @@
+"""How fast a JPEG file becomes a vector, and at what cost, beside everything else that could do it.
+
+One closed loop on one machine: the clients, and whatever they ask, share its processors. Every
+contender runs the same graph and decodes by the same function; rounds are interleaved, so that a
+slow minute hits all alike. Photos are unique, and the embedder's cache is off, but where it is
+what is measured.
+"""
+
+import asyncio
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import TypeAlias
+
+from bench.cases import engine_speed
+from bench.datasets import unique
+from bench.harness.load import closed_loop
+from bench.harness.machine import ROOT
+from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.statistics import median_ratio, percentile, ratio
+from bench.peers import embedders
+from bench.peers.embedders import BARE, OURS, RAW, Contender
+from servicekit.memory import keep_memory
+
+Say: TypeAlias = Callable[[str], None]
+
+CLIENTS = (1, 8, 32)
+ROUNDS = 4
+SIZES = {"0.3 MP": (unique.SMALL, 60, 2.0), "12 MP": (unique.LARGE, 10, 5.0)}
+"""Width and height, how many different pictures, and the grain, with which a file of 12 megapixels
+has 1.5 MB."""
+A_ROUND = {
+    ("0.3 MP", 1): 30,
+    ("0.3 MP", 8): 80,
+    ("0.3 MP", 32): 256,
+    ("12 MP", 1): 6,
+    ("12 MP", 8): 24,
+    ("12 MP", 32): 96,
+}
+"""Photos a round: of 32 clients at least three each, or else the filling and the emptying of a
+server would be most of what is measured."""
+REPEATS = 200
+"""Calls of each kind by which the cache is measured."""
+
+
+@dataclass(slots=True)
+class Cell:
+    """One contender with photos of one size and so many clients."""
+
+    contender: str
+    size: str
+    clients: int
+    rates: list[float] = field(default_factory=list)
+    """Images a second of each round."""
+    costs: list[float] = field(default_factory=list)
+    """Milliseconds of processor time an image, of each round."""
+    latencies: list[float] = field(default_factory=list)
+    """Milliseconds of every image."""
+    tails: list[float] = field(default_factory=list)
+    """The 99th percentile of each round."""
+
+
+Cells: TypeAlias = Mapping[tuple[str, str, int], Cell]
+
+
+def run(say: Say) -> Result:
+    """Start everything, measure by turns, stop it."""
+    keep_memory()  # as the embedder does: the raw loop here has the same right to it
+    missing = _environment(say)
+    say("making photos that no cache knows")
+    files = {name: unique.photos(*made) for name, made in SIZES.items()}
+    with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder, ExitStack() as running:
+        cells, hits = asyncio.run(_measure(Path(folder), running, files, missing, say))
+    say("decoding alone, and engines alone")
+    return _result(cells, hits, files, missing)
+
+
+def _environment(say: Say) -> str:
+    """Have the other servers' environment; what is wrong when there is none."""
+    say("the other servers' environment (bench/servers; 0.5 GB when it is not there yet)")
+    command = [".tools/bin/uv", "sync", "--locked", "--project", "bench/peers/servers"]
+    try:
+        done = subprocess.run(
+            [*command, "--python", "python3.11"],
+            cwd=ROOT,
+            capture_output=True,
+            timeout=600,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return done.stderr.decode()[-300:] if done.returncode else ""
+
+
+async def _measure(
+    folder: Path,
+    running: ExitStack,
+    files: Mapping[str, list[bytes]],
+    missing: str,
+    say: Say,
+) -> tuple[Cells, dict[str, list[float]]]:
+    say("starting Triton, the embedder and the others")
+    enter = running.enter_context
+    triton, triton_port = await asyncio.to_thread(enter, embedders.triton_server(folder))
+    names = () if missing else tuple(embedders.PEERS)
+    servers = (
+        embedders.embedder_server(folder, triton_port, EMBEDDER_CACHE_BYTES="0"),
+        embedders.embedder_server(folder, triton_port),
+        *(embedders.peer_server(name, folder) for name in names),
+    )
+    starting = (asyncio.to_thread(enter, server) for server in servers)
+    (ours, port), (cached, cached_port), *others = await asyncio.gather(*starting)
+    async with AsyncExitStack() as stack:
+        ways = [
+            embedders.raw(),
+            embedders.bare_triton(triton, triton_port),
+            embedders.sightline(OURS, port, (triton, ours)),
+        ]
+        ways += [embedders.http(name, *at) for name, at in zip(names, others, strict=True)]
+        contenders = [await stack.enter_async_context(way) for way in ways]
+        cells = await _rounds(contenders, files, say)
+        say("the cache")
+        other = embedders.sightline("cache", cached_port, (triton, cached))
+        hits = await _hits(await stack.enter_async_context(other), files["0.3 MP"])
+    return cells, hits
+
+
+async def _rounds(
+    contenders: Sequence[Contender], files: Mapping[str, list[bytes]], say: Say
+) -> Cells:
+    cells = {
+        (each.name, size, clients): Cell(each.name, size, clients)
+        for (size, clients) in A_ROUND
+        for each in contenders
+    }
+    sources = {size: unique.unique(made) for size, made in files.items()}
+    for number in range(ROUNDS + 1):
+        say(f"round {number} of {ROUNDS}" if number else "warming up")
+        for (size, clients), count in A_ROUND.items():
+            for each in contenders:
+                await _round(each, cells[each.name, size, clients], sources[size], count, number)
+    return cells
+
+
+async def _round(
+    contender: Contender, cell: Cell, source: Iterator[bytes], count: int, number: int
+) -> None:
+    photos = list(islice(source, count))
+    before = contender.seconds()
+    done, seconds = await closed_loop(photos, cell.clients, contender.call)
+    if number:
+        latencies = [1000 * each.seconds for each in done]
+        cell.rates.append(count / seconds)
+        cell.costs.append(1000 * (contender.seconds() - before) / count)
+        cell.latencies += latencies
+        cell.tails.append(percentile(latencies, 0.99).value)
+
+
+async def _hits(contender: Contender, files: list[bytes]) -> dict[str, list[float]]:
+    """Milliseconds of photos that are new, and of one that is not, by turns."""
+    found: dict[str, list[float]] = {"new": [], "known": []}
+    source = unique.unique(files)
+    for photo in islice(source, REPEATS):
+        for taken in found.values():
+            began = time.perf_counter()
+            await contender.call(photo)
+            taken.append(1000 * (time.perf_counter() - began))
+    return found
+
+
+def _result(
+    cells: Cells, hits: dict[str, list[float]], files: Mapping[str, list[bytes]], missing: str
+) -> Result:
+    decoding = engine_speed.decoding()
+    engines = engine_speed.engines(files["0.3 MP"])
+    warnings = [f"the other servers could not be installed: {missing}"] if missing else []
+    sizes = {name: round(sum(map(len, made)) / len(made)) for name, made in files.items()}
+    return Result(
+        tables=(
+            *(_table(cells, size, sizes[size]) for size in SIZES),
+            engine_speed.decoding_table(decoding),
+            *engine_speed.engine_tables(engines),
+            _hit_table(hits),
+        ),
+        goals=(*_goals(cells), *engine_speed.goals(decoding, engines)),
+        figures={
+            "settings": {"rounds": ROUNDS, "bytes": sizes, "workers": embedders.WORKERS},
+            "cells": [
+                {
+                    "contender": cell.contender,
+                    "size": cell.size,
+                    "clients": cell.clients,
+                    "images_per_second": cell.rates,
+                    "cpu_ms_per_image": cell.costs,
+                    "p99_ms": cell.tails,
+                    "latency_ms": sorted(round(each, 2) for each in cell.latencies),
+                }
+                for cell in cells.values()
+            ],
+            "cache_ms": {kind: sorted(each) for kind, each in hits.items()},
+            **engine_speed.figures(decoding, engines),
+        },
+        warnings=tuple(warnings),
+    )
+
+
+def _goals(cells: Cells) -> list[Goal]:
+    """At 32 clients, where the machine is full, of each size."""
+    goals = []
+    for size in SIZES:
+        ours, bare, raw = (cells[name, size, 32] for name in (OURS, BARE, RAW))
+        goals += [
+            Goal(
+                f"{size}, 32 clients: images/s ÷ bare Triton's with the same decoding",
+                None,
+                "×",
+                median_ratio(ours.rates, bare.rates),
+                0.95,
+            ),
+            Goal(
+                f"{size}, 32 clients: processor time ÷ decode + raw onnxruntime",
+                1.25,
+                "×",
+                ratio(list(zip(ours.costs, raw.costs, strict=True))),
+            ),
+        ]
+        best = _best(cells, size)
+        name = best.contender if best else "the best Python server"
+        rates = median_ratio(ours.rates, best.rates) if best else None
+        tails = median_ratio(ours.tails, best.tails) if best else None
+        goals += [
+            Goal(f"{size}, 32 clients: images/s ÷ {name}'s", None, "×", rates, 1.0),
+            Goal(f"{size}, 32 clients: p99 ÷ {name}'s", 1.0, "×", tails),
+        ]
+    return goals
+
+
+def _best(cells: Cells, size: str) -> Cell | None:
+    """Of the other Python servers the one with most images a second."""
+    found = [cells[name, size, 32] for name in embedders.PEERS if (name, size, 32) in cells]
+    return max(found, key=lambda cell: median(cell.rates), default=None)
+
+
+def _table(cells: Cells, size: str, mean_bytes: int) -> Table:
+    rows = []
+    for (_, of, clients), cell in cells.items():
+        if of != size:
+            continue
+        raw = cells[RAW, size, clients]
+        rows.append(
+            (
+                str(clients),
+                cell.contender,
+                f"{median(cell.rates):.0f}",
+                _times(median_ratio(cell.rates, raw.rates)),
+                f"{percentile(cell.latencies, 0.5).value:.1f}",
+                f"{percentile(cell.latencies, 0.99).value:.0f}",
+                f"{median(cell.costs):.1f}",
+                _times(ratio(list(zip(cell.costs, raw.costs, strict=True)))),
+            )
+        )
+    return Table(
+        title=f"JPEG files of {size} ({mean_bytes / 1e6:.2f} MB) to vectors",
+        headers=("clients", "", "images/s", "÷ raw", "p50 ms", "p99 ms", "CPU ms", "÷ raw"),
+        rows=tuple(rows),
+        caption=(
+            f"Unique photos, {ROUNDS} interleaved rounds, medians, 95% intervals. CPU: of all the "
+            "contender's processes, the client's not counted but where the client decodes."
+        ),
+    )
+
+
+def _times(found: Interval) -> str:
+    return f"{found.value:.2f} ({found.low:.2f}-{found.high:.2f})"
+
+
+def _hit_table(hits: Mapping[str, Sequence[float]]) -> Table:
+    words = {"new": "a photo that is new", "known": "one that came before"}
+    rows = []
+    for kind, found in hits.items():
+        p50, p99 = percentile(found, 0.5), percentile(found, 0.99)
+        rows.append(
+            (
+                words[kind],
+                f"{p50.value:.1f}",
+                f"{p99.value:.1f}",
+                _times(median_ratio(found, hits["new"])),
+            )
+        )
+    return Table(
+        title="The embedder's cache, 0.3 MP",
+        headers=("", "p50 ms", "p99 ms", "÷ new"),
+        rows=tuple(rows),
+        caption=f"One client, {REPEATS} of each by turns.",
+        section=None,
+    )

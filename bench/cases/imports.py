@@ -1,0 +1,67 @@
+"""Imports: products from a folder of photos, and from a table without any, until they can be found,
+and events from files."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from bench.cases import events, photos, text_imports
+from bench.harness.model import Result
+from bench.peers import sentences
+from examples.wines.local import own_suite
+
+Say: TypeAlias = Callable[[str], None]
+
+
+def run(say: Say) -> Result:
+    """Starts a suite, measures, stops it."""
+    return _run(events.SHORTER, text_imports.SHORTER, say)
+
+
+def full(say: Say) -> Result:
+    """The same with longer files of products and events."""
+    return _run(events.LONG, text_imports.LONG, say)
+
+
+def _run(rows: int, products: int, say: Say) -> Result:
+    root, files = photos.find()
+    with own_suite(say) as suite:
+        chunks = photos.measure(suite, root, files, say) if files else []
+        texts = text_imports.measure(suite, products, say) if sentences.there() else []
+        found = events.measure(suite, rows, say)
+    return result(chunks, texts, found)
+
+
+def result(
+    chunks: list[photos.Chunk], texts: list[text_imports.Chunk], found: events.Measured
+) -> Result:
+    """Tables, figures and goals of what was measured."""
+    warnings = []
+    if not chunks:
+        warnings.append("there are no photos in $SIGHTLINE_DATA/clothing: see bench/README.md")
+    if sum(chunk.products for chunk in texts) < text_imports.LONG // 2:
+        warnings.append(
+            f"{text_imports.LONG:,} products without photos are taken with --full alone"
+        )
+    if found.long.rows < events.LONG:
+        warnings.append(
+            f"{events.LONG:,} event rows are taken with --full alone: here {found.long.rows:,} were"
+        )
+    return Result(
+        tables=(
+            *([photos.table(chunks)] if chunks else []),
+            *([text_imports.table(texts)] if texts else []),
+            events.table(found),
+        ),
+        figures={
+            "photos": photos.figures(chunks) if chunks else None,
+            "texts": text_imports.figures(texts) if texts else None,
+            "events": events.figures(found),
+        },
+        goals=(
+            photos.goal(chunks),
+            photos.goal_with_titles(chunks),
+            text_imports.goal(texts),
+            *events.goals(found),
+        ),
+        warnings=tuple(warnings),
+    )

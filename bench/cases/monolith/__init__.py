@@ -1,0 +1,61 @@
+"""The suite beside what a user would build instead: one process with everything in it.
+
+Both hold the same catalog, vectors and model on one machine and answer the same questions, by
+turns. What counts is the processor time of all their processes for an answer, then latency and
+answers a second. `filled` keeps filled suites under .cache, so that a second run starts soon.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from bench.cases.monolith import cases, goals, tables
+from bench.cases.monolith.goals import LARGE, SMALL
+from bench.harness.model import Goal, Result
+
+Say: TypeAlias = Callable[[str], None]
+
+
+def run(say: Say) -> Result:
+    """What fits five minutes."""
+    return result(cases.usual(say))
+
+
+def full(say: Say) -> Result:
+    """With 100,000 products on both engines, and 50,000 texts."""
+    return result(cases.full(say))
+
+
+def result(found: cases.Found) -> Result:
+    """Tables, figures and goals of what was measured."""
+    measured = [shop for shop in found.shops() if shop.cells]
+    beside = [shop for shop in measured if shop not in (found.plain, *found.variants)]
+    shown = [tables.by_process(shop) for shop in beside]
+    shown += [tables.end_to_end(shop) for shop in beside]
+    if found.plain.cells:
+        shown.append(tables.shapes(found.plain, found.variants))
+    return Result(
+        tables=tuple(shown),
+        goals=_goals(found),
+        figures={
+            "settings": found.settings,
+            "cells": [each for shop in measured for each in tables.figures(shop)],
+            "facts": found.facts,
+        },
+        warnings=tuple(tables.warnings(measured)),
+    )
+
+
+def _goals(found: cases.Found) -> list[Goal]:
+    """In the order of the table that set them."""
+    return [
+        *goals.beside_monolith(found.clothing, SMALL),
+        *goals.faster(found.clothing),
+        *goals.gateway(found.clothing),
+        *goals.variants(found.plain, found.variants),
+        *goals.beside_monolith(found.large, LARGE),
+        *goals.gateway(found.large),
+        goals.growth(found.clothing, found.large),
+        goals.text(found.texts),
+        found.embedded.goal(found.texts.missing),
+        *found.columns,
+    ]

@@ -1,0 +1,117 @@
+"""What is asked: the same questions of the suite, as messages, and of the monolith, by HTTP."""
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from bench.datasets import unique
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline_client.convert import requests
+
+SEED = 16
+PAGE_SIZE = 10
+PRODUCT, USER, PHOTO, SEARCH, TEXT = "product", "user", "photo", "search", "text"
+WORDS: Mapping[str, str] = {
+    PRODUCT: "recommend by product",
+    USER: "recommend for a user",
+    PHOTO: "recommend by photo",
+    SEARCH: "search by product",
+    TEXT: "search by text",
+}
+"""The kinds of questions, as tables name them."""
+_SERVICE = "/sightline.gateway.v1.RecommendationService/"
+RECOMMEND, FIND = f"{_SERVICE}Recommend", f"{_SERVICE}Search"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question in both forms."""
+
+    method: str
+    """Of the gateway."""
+    message: bytes
+    http: bytes
+    """The whole request, head and body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What may be asked about a catalog."""
+
+    products: Sequence[str] = ()
+    users: Sequence[str] = ()
+    photos: Sequence[bytes] = ()
+    """JPEG files; no two questions send the same bytes."""
+    texts: Sequence[str] = ()
+    catalog: str = "default"
+
+    def kinds(self) -> tuple[str, ...]:
+        """What can be asked at all."""
+        asked = {
+            PRODUCT: self.products,
+            USER: self.users,
+            PHOTO: self.photos,
+            SEARCH: self.products,
+            TEXT: self.texts,
+        }
+        return tuple(kind for kind, of in asked.items() if of)
+
+    def endless(self, kind: str) -> Iterator[Question]:
+        """Questions of a kind, in a random order that is always the same."""
+        draw = random.Random(f"{SEED}/{kind}")
+        if kind == PHOTO:
+            yield from (by_photo(each, self.catalog) for each in unique.unique(list(self.photos)))
+        of = {USER: self.users, TEXT: self.texts}.get(kind, self.products)
+        make = {PRODUCT: by_product, USER: for_user, SEARCH: near, TEXT: by_text}[kind]
+        order = draw.sample(range(len(of)), len(of))
+        for place in itertools.cycle(order):
+            yield make(of[place], self.catalog)
+
+
+def by_product(product: str, catalog: str = "default") -> Question:
+    """Recommend by a product."""
+    asked = requests.recommend(products=product, page_size=PAGE_SIZE, catalog=catalog)
+    path = f"/recommend/product?product={quote(product, safe='')}&page_size={PAGE_SIZE}"
+    return Question(RECOMMEND, asked.SerializeToString(), get(path))
+
+
+def for_user(user: str, catalog: str = "default") -> Question:
+    """Recommend for a user."""
+    asked = requests.recommend(user=user, page_size=PAGE_SIZE, catalog=catalog)
+    path = f"/recommend/user?user={quote(user, safe='')}&page_size={PAGE_SIZE}"
+    return Question(RECOMMEND, asked.SerializeToString(), get(path))
+
+
+def by_photo(photo: bytes, catalog: str = "default") -> Question:
+    """Recommend by a photo."""
+    asked = requests.recommend(images=[photo], page_size=PAGE_SIZE, catalog=catalog)
+    head = (
+        f"POST /recommend/photo?page_size={PAGE_SIZE} HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+        f"content-type: image/jpeg\r\ncontent-length: {len(photo)}\r\n\r\n"
+    )
+    return Question(RECOMMEND, asked.SerializeToString(), head.encode() + photo)
+
+
+def near(product: str, catalog: str = "default") -> Question:
+    """Search by a product."""
+    asked = _search(rec.QuerySignal(product_id=product), catalog)
+    path = f"/search/product?product={quote(product, safe='')}&page_size={PAGE_SIZE}"
+    return Question(FIND, asked.SerializeToString(), get(path))
+
+
+def by_text(text: str, catalog: str = "default") -> Question:
+    """Search by a text."""
+    asked = _search(rec.QuerySignal(text=text), catalog)
+    path = f"/search/text?text={quote(text, safe='')}&page_size={PAGE_SIZE}"
+    return Question(FIND, asked.SerializeToString(), get(path))
+
+
+def _search(near: rec.QuerySignal, catalog: str) -> rec.SearchRequest:
+    return rec.SearchRequest(catalog_id=catalog, signals=[near], page_size=PAGE_SIZE)
+
+
+def get(path: str) -> bytes:
+    """A GET request."""
+    return f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".encode()

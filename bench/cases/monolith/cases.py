@@ -1,0 +1,177 @@
+"""The catalogs that are measured, the usual ones and all."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from bench.cases.monolith import clothing, contenders, goals, load, metrics, shoppers, texts
+from bench.cases.monolith.asking import Questions
+from bench.cases.monolith.filled import Facts, Filling, filled, key, wait
+from bench.cases.monolith.goals import Shop
+from bench.cases.monolith.load import Plan
+from bench.cases.monolith.made import Made, Variants, write
+from bench.cases.monolith.measuring import Case, measured
+from bench.cases.monolith.texts import Speed
+from bench.harness.model import Goal
+from bench.peers import sentences
+from local_suite.suite import Suite
+from retriever.domain.generation import IndexKind, IndexParameters
+
+Say: TypeAlias = Callable[[str], None]
+
+CLOTHING = "3,068 photos"
+MADE = "10,000 × 256-d"
+LARGE, LARGE_LITE = "100,000 × 80-d, server", "100,000 × 80-d, Milvus Lite"
+TEXTS = "50,000 texts"
+PLAIN, THIRTY, FIFTY = "no variants", "30 variants of each product", "variants of 50 products"
+LONG = "only in the long form (python -m bench --full monolith)"
+SHAPE = 3_100
+"""Rows of the catalogs with variants and without."""
+CROWD, EVENTS = 1_000, 20_000
+ASKED = 500
+"""Different texts."""
+SHAPES = {
+    PLAIN: Made("plain", SHAPE, 256, Variants.NONE),
+    THIRTY: Made("thirty", SHAPE, 256, Variants.THIRTY),
+    FIFTY: Made("fifty", SHAPE, 256, Variants.FIFTY),
+}
+
+
+@dataclass(slots=True)
+class Found:
+    """What was measured."""
+
+    clothing: Shop
+    made: Shop = field(default_factory=lambda: Shop(MADE, {}, LONG))
+    large: Shop = field(default_factory=lambda: Shop(LARGE, {}, LONG))
+    large_lite: Shop = field(default_factory=lambda: Shop(LARGE_LITE, {}, LONG))
+    texts: Shop = field(default_factory=lambda: Shop(TEXTS, {}, LONG))
+    plain: Shop = field(default_factory=lambda: Shop(PLAIN, {}, LONG))
+    variants: Sequence[Shop] = (Shop(THIRTY, {}, LONG), Shop(FIFTY, {}, LONG))
+    embedded: Speed = field(default_factory=Speed)
+    columns: Sequence[Goal] = (goals.columns(CLOTHING, None),)
+    settings: dict[str, object] = field(default_factory=dict)
+    facts: dict[str, object] = field(default_factory=dict)
+
+    def shops(self) -> list[Shop]:
+        """All catalogs."""
+        return [
+            *(self.clothing, self.made, self.large, self.large_lite, self.texts, self.plain),
+            *self.variants,
+        ]
+
+
+def usual(say: Say) -> Found:
+    """What fits five minutes."""
+    found = _first(say)
+    _made(found, say)
+    return found
+
+
+def full(say: Say) -> Found:
+    """All of them."""
+    found = _first(say)
+    _made(found, say, CROWD)
+    found.large = _large(found, LARGE, "server", IndexKind.HNSW, say)
+    found.large_lite = _large(found, LARGE_LITE, "lite", IndexKind.FLAT, say)
+    _texts(found, say)
+    return found
+
+
+def _first(say: Say) -> Found:
+    """Clothing, which all forms have."""
+    if problem := contenders.environment():
+        raise OSError(f"the monolith's environment can't be made: {problem}")
+    found = Found(Shop(CLOTHING, {}, "there are no photos in $SIGHTLINE_DATA/clothing"))
+    found.settings = {"rounds": load.ROUNDS, "seconds": load.SECONDS, "callers": load.CALLERS}
+    _clothing(found, say)
+    return found
+
+
+def _clothing(found: Found, say: Say) -> None:
+    root, files = clothing.here()
+    if not files:
+        return
+    with filled(clothing.filling(root, files), say) as (suite, facts):
+        questions = Questions(facts.products, facts.users, clothing.asked(files))
+        done = measured(suite, Case(Plan(questions), hops=True), say)
+        found.clothing = Shop(CLOTHING, done.cells)
+        found.columns = (metrics.columns(CLOTHING, suite),)
+        found.facts[CLOTHING] = {"filled_seconds": facts.seconds, "bytes": done.moved}
+
+
+def _made(found: Found, say: Say, crowd: int = 0) -> None:
+    """10,000 products, and three catalogs of one size with variants and without."""
+    with filled(made_filling(crowd), say) as (suite, facts):
+        others = {
+            name: Questions(made.buyable(), catalog=made.catalog) for name, made in SHAPES.items()
+        }
+        plan = Plan(Questions(facts.products, facts.users), callers=(1, 8), rounds=4)
+        done = measured(suite, Case(plan, others=others), say)
+        found.made = Shop(MADE, done.cells)
+        found.plain = Shop(PLAIN, done.others[PLAIN])
+        found.variants = [Shop(name, done.others[name]) for name in (THIRTY, FIFTY)]
+        found.facts[MADE] = {"filled_seconds": facts.seconds}
+
+
+def made_filling(crowd: int = 0) -> Filling:
+    """10,000 products in the default catalog, and the catalogs with variants and without."""
+    return filling("made", [Made("default", 10_000, 256), *SHAPES.values()], crowd)
+
+
+def _large(found: Found, name: str, engine: str, kind: IndexKind, say: Say) -> Shop:
+    """100,000 products on one engine."""
+    made = Made("default", 100_000, 80, parameters=IndexParameters(kind=kind))
+    with filled(filling("large", [made], CROWD, engine), say) as (suite, facts):
+        questions = Questions(facts.products, facts.users)
+        done = measured(suite, Case(Plan(questions), hops=True), say)
+        found.facts[name] = {"filled_seconds": facts.seconds, "bytes": done.moved}
+        found.columns = (*found.columns, metrics.columns(name, suite))
+        return Shop(name, done.cells, "made vectors: no photo has one like them")
+
+
+def _texts(found: Found, say: Say) -> None:
+    """50,000 products without photos, asked by text."""
+    if not sentences.there():
+        found.texts = Shop(TEXTS, {}, "the text model was not built (make engines)")
+        return
+    made = Made("default", 50_000, 384, text_version=texts.version())
+    with filled(filling("texts", [made], 0), say) as (suite, facts):
+        plan = Plan(Questions(texts=made.words(ASKED)), callers=(1, 8))
+        done = measured(suite, Case(plan), say)
+        found.texts = Shop(TEXTS, done.cells)
+        found.embedded = texts.speed(suite, say)
+        found.facts[TEXTS] = {
+            "filled_seconds": facts.seconds,
+            "texts_per_second": found.embedded.suite,
+            "raw_texts_per_second": found.embedded.raw,
+        }
+
+
+def filling(
+    name: str, catalogs: Sequence[Made], crowd: int = CROWD, engine: str = "lite"
+) -> Filling:
+    """How a suite of made catalogs is filled, the first of which has a crowd of shoppers; 0 = none,
+    and no model."""
+    first = catalogs[0]
+
+    def fill(suite: Suite, say: Say) -> Facts:
+        photos = {made.catalog: made.count for made in catalogs if not made.text_version}
+        since, users = time.monotonic(), list[str]()
+        wait(suite, photos)
+        say(f"{name}: found {time.monotonic() - since:.0f} s after the start")
+        if crowd:
+            target = suite.addresses()["gateway"]
+            users = shoppers.learned(target, first.kinds(), EVENTS, crowd)
+            say(f"{name}: trained after {time.monotonic() - since:.0f} s")
+        return Facts(first.buyable(), users, photos)
+
+    return Filling(
+        key(name, list(map(repr, catalogs)), EVENTS, crowd, shoppers.SEED),
+        fill,
+        prepare=lambda data: write(data, catalogs),
+        catalogs=[made.catalog for made in catalogs],
+        spaces="text" if first.text_version else "visual",
+        engine=engine,
+    )

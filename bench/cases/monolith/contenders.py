@@ -1,0 +1,213 @@
+"""Those who answer: a suite over gRPC, the monolith over HTTP, a chain of hops that do nothing.
+
+The clients are alike and as small as they can be: bytes that were made before go out, bytes come
+back, and what they hold is looked at after the clock has stopped.
+"""
+
+import asyncio
+import json
+import subprocess
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import grpc
+
+from bench.cases.monolith.asking import FIND, PAGE_SIZE, Question, Questions
+from bench.harness import processes
+from bench.harness.machine import ROOT
+from bench.peers.embedders import ServerRefused, serving
+from local_suite.health import http_ok
+from local_suite.processes import marked
+from local_suite.suite import Suite
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from tests.engines import free_port
+
+Call: TypeAlias = Callable[[Question], Awaitable[bytes]]
+_Link: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+SUITE, CHAIN = "the suite", "bare chain of three hops"
+TIMEOUT = 20.0
+SERVER = ROOT / "bench/peers/monolith"
+SERVER_PYTHON = SERVER / ".venv/bin/python"
+_MODELS = ROOT / "deploy/triton/models"
+_ENVIRONMENT = {
+    "PYTHONPATH": ":".join(
+        str(ROOT / part) for part in ("services/embedder/src", "kit/src", "rules/src")
+    ),
+    "EMBEDDING_GRAPH": str(_MODELS / "efficientnet_lite0/1/model.onnx"),
+    "TEXT_GRAPH": str(_MODELS / "minilm_l6_v2/1/model.onnx"),
+    "TOKENIZER": str(_MODELS / "minilm_l6_v2/tokenizer.json"),
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    # As the suite's services have it: freed memory is kept for the next photo.
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(128 * 2**20),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One that answers."""
+
+    name: str
+    call: Call
+    spent: Callable[[], Mapping[str, float]]
+    """Processor seconds so far, by process."""
+    check: Callable[[Question, bytes], Counter[str]]
+    """What is wrong with an answer; empty = nothing."""
+    prepare: Callable[[str], Awaitable[None]] | None = None
+    """Called with the kind of question before a round of it."""
+    questions: Questions | None = None
+    """None = the same as all others."""
+
+
+def environment() -> str:
+    """Makes the monolith's environment; what is wrong when that fails."""
+    command = [".tools/bin/uv", "sync", "--locked", "--project", str(SERVER)]
+    try:
+        done = subprocess.run(
+            [*command, "--python", "python3.11"],
+            cwd=ROOT,
+            capture_output=True,
+            timeout=600,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return done.stderr.decode()[-300:] if done.returncode else ""
+
+
+# The suite
+
+
+@asynccontextmanager
+async def suite(
+    started: Suite, name: str = SUITE, questions: Questions | None = None
+) -> AsyncIterator[Contender]:
+    """A suite that runs, by its gateway."""
+    named = {status.pid: status.name for status in started.status() if status.pid}
+    pids = marked(started.layout.data)
+    async with grpc.aio.insecure_channel(started.addresses()["gateway"]) as channel:
+        spent = partial(processes.spent, named, pids)
+        yield Contender(name, by_channel(channel), spent, wrong_message, questions=questions)
+
+
+def by_channel(channel: grpc.aio.Channel) -> Call:
+    """Bytes to a gRPC server, bytes back."""
+    methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+
+    async def call(question: Question) -> bytes:
+        method = methods.get(question.method)
+        if method is None:
+            method = methods.setdefault(question.method, bare(channel, question.method))
+        try:
+            answer: bytes = await method(question.message, timeout=TIMEOUT)
+        except grpc.aio.AioRpcError as error:
+            return Failed(error.code().name.encode())
+        return answer
+
+    return call
+
+
+class Failed(bytes):
+    """What stands in the place of an answer that there was none of: the status."""
+
+
+def bare(
+    channel: grpc.aio.Channel, method: str
+) -> "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]":
+    """A method that takes bytes and gives bytes."""
+    return channel.unary_unary(method, request_serializer=None, response_deserializer=None)
+
+
+def wrong_message(question: Question, answer: bytes) -> Counter[str]:
+    """What a gateway's answer lacks: a whole page, with nothing lost."""
+    if isinstance(answer, Failed):
+        return Counter([answer.decode()])
+    read = rec.SearchResponse if question.method == FIND else rec.RecommendResponse
+    message = read.FromString(answer)
+    causes = (type(loss).Cause.Name(loss.cause) for loss in message.degradations)
+    found = Counter(causes)
+    if len(message.results) != PAGE_SIZE:
+        found[f"{len(message.results)} products"] += 1
+    return found
+
+
+def right(_question: Question, _answer: bytes) -> Counter[str]:
+    """Nothing is wrong with answers that say nothing."""
+    return Counter()
+
+
+# The monolith
+
+
+def monolith(workers: int) -> str:
+    """What it is called with so many processes."""
+    return f"monolith, {workers} process{'es' if workers > 1 else ''}"
+
+
+@contextmanager
+def monolith_servers(folder: Path, workers: int, threads: int) -> Iterator[Mapping[int, int]]:
+    """So many of its processes, each on a port of its own; process ids and ports."""
+    with ExitStack() as running:
+        ports = {}
+        for number in range(workers):
+            port = free_port()
+            given = _ENVIRONMENT | {"THREADS": str(threads)}
+            command = [str(SERVER_PYTHON), "app.py", str(folder), str(port)]
+            log = folder / f"server-{workers}-{number}.log"
+            ready = http_ok(port, "/openapi.json")
+            pid = running.enter_context(serving(command, log, ready, given, SERVER))
+            ports[pid] = port
+        yield ports
+
+
+@asynccontextmanager
+async def monolith_at(ports: Mapping[int, int]) -> AsyncIterator[Contender]:
+    """Its processes; connections are shared out evenly, which a load balancer would cost."""
+    named = {pid: f"process {number}" for number, pid in enumerate(ports, 1)}
+    links = _Links(tuple(ports.values()))
+    yield Contender(monolith(len(ports)), links.call, lambda: processes.spent(named), wrong_json)
+    links.close()
+
+
+class _Links:
+    """Connections that are kept, to each port as many as are in use at once."""
+
+    def __init__(self, ports: Sequence[int]) -> None:
+        self._ports, self._idle = ports, list[_Link]()
+        self._made = 0
+
+    async def call(self, question: Question) -> bytes:
+        reader, writer = link = self._idle.pop(0) if self._idle else await self._open()
+        writer.write(question.http)
+        head = await reader.readuntil(b"\r\n\r\n")
+        lower = head.lower()
+        place = lower.index(b"content-length:") + 15
+        length = int(lower[place : lower.index(b"\r\n", place)])
+        body = await reader.readexactly(length)
+        if head.split(None, 2)[1] != b"200":
+            raise ServerRefused(f"the monolith refused: {body[:200]!r}")
+        self._idle.append(link)
+        return body
+
+    async def _open(self) -> _Link:
+        port = self._ports[self._made % len(self._ports)]
+        self._made += 1
+        return await asyncio.open_connection("127.0.0.1", port)
+
+    def close(self) -> None:
+        for _, writer in self._idle:
+            with suppress(OSError):
+                writer.close()
+
+
+def wrong_json(_question: Question, answer: bytes) -> Counter[str]:
+    """What the monolith's answer lacks."""
+    count = len(json.loads(answer)["results"])
+    return Counter() if count == PAGE_SIZE else Counter([f"{count} products"])

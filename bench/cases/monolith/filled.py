@@ -1,0 +1,176 @@
+"""Suites that hold catalogs, kept between runs: filling one takes longer than measuring it.
+
+What is kept is a suite's folder after it stopped. A run works on a copy of it, so that what it
+writes (answers, for one) is gone afterwards.
+"""
+
+import asyncio
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from bench.cases.monolith import metrics
+from bench.harness import processes
+from bench.harness.machine import ROOT
+from examples.wines.loading import LoadingFailed
+from examples.wines.local import free_port_base, own
+from local_suite.model import Program
+from local_suite.processes import marked
+from local_suite.programs import sightline
+from local_suite.suite import Suite
+from sightline_client import SightlineClient
+
+Say: TypeAlias = Callable[[str], None]
+
+KEPT = ROOT / ".cache" / "monolith"
+SHAPES = ("services/*/src/*/migrations/versions/*.py", "deploy/triton/models/*/config.pbtxt")
+"""Files that decide what a filled suite looks like, whatever the code does with it."""
+START_SECONDS = 600.0
+READY_SECONDS = 1_800.0
+QUIET, QUIET_SECONDS = 0.05, 30.0
+"""Share of a processor that a suite which waits takes at most; how long this is waited for."""
+_FACTS, _SUITE = "facts.json", "suite"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What of a suite is asked."""
+
+    products: Sequence[str]
+    """Ids of those that can be bought, in a fixed order; of the default catalog."""
+    users: Sequence[str]
+    """Shoppers with a history; none = there is no model either."""
+    photos: Mapping[str, int]
+    """Vectors in the index of photos, by catalog."""
+    seconds: float = 0.0
+    """What filling it took, by the wall clock."""
+
+
+Fill: TypeAlias = Callable[[Suite, Say], Facts]
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """How a suite is filled."""
+
+    name: str
+    """See `key`."""
+    fill: Fill
+    """Called with the suite as it runs."""
+    prepare: Callable[[Path], None] | None = None
+    """Called with its folder before it starts for the first time."""
+    catalogs: Sequence[str] = ("default",)
+    spaces: str = "visual,text"
+    """Which spaces the retriever keeps."""
+    engine: str = "lite"
+
+    def programs(self, data: Path) -> list[Program]:
+        """The suite's programs on free ports."""
+        return [
+            replace(each, environment={**each.environment, "RETRIEVER_SPACES": self.spaces})
+            if each.name.startswith("retriever")
+            else each
+            for each in sightline(data, free_port_base(), self.catalogs, engine=self.engine)
+        ]
+
+
+class _Patient(Suite):
+    """A suite that may take its time to start: what is measured comes afterwards."""
+
+    def up(self, seconds: float = START_SECONDS) -> None:
+        """See Suite."""
+        super().up(seconds)
+
+
+def key(name: str, *content: object) -> str:
+    """The name of a kept folder: the catalog's, and a hash of what it is made of."""
+    digest = hashlib.sha256(json.dumps(content, default=str).encode())
+    for pattern in SHAPES:
+        for path in sorted(ROOT.glob(pattern)):
+            digest.update(path.read_bytes())
+    return f"{name}-{digest.hexdigest()[:12]}"
+
+
+@contextmanager
+def filled(filling: Filling, say: Say, folder: Path = KEPT) -> Iterator[tuple[Suite, Facts]]:
+    """A suite that runs and is filled, and what there is to ask."""
+    kept = folder / f"{filling.name}-{filling.engine}"
+    if not (kept / _FACTS).is_file():
+        say(f"{filling.name}: filled, and kept under .cache for the next run")
+        _keep(kept, filling, say)
+    facts = Facts(**json.loads((kept / _FACTS).read_text()))
+
+    def copied(data: Path) -> Suite:
+        shutil.copytree(kept / _SUITE, data, dirs_exist_ok=True)
+        return _Patient(data, filling.programs(data), report=_quiet)
+
+    say(f"{filling.name}: starting")
+    with own(copied) as suite:
+        wait(suite, facts.photos)
+        yield suite, facts
+
+
+def _keep(kept: Path, filling: Filling, say: Say) -> None:
+    shutil.rmtree(kept, ignore_errors=True)
+
+    def fresh(data: Path) -> Suite:
+        if filling.prepare is not None:
+            filling.prepare(data)
+        return _Patient(data, filling.programs(data), report=_quiet)
+
+    since = time.monotonic()
+    with own(fresh) as suite:
+        facts = filling.fill(suite, say)
+        wait(suite, facts.photos)
+        suite.down()
+        shutil.copytree(
+            suite.layout.data, kept / _SUITE, ignore=shutil.ignore_patterns("*.sock", "logs")
+        )
+    facts = replace(facts, seconds=facts.seconds or time.monotonic() - since)
+    (kept / _FACTS).write_text(json.dumps(asdict(facts)))
+
+
+def wait(suite: Suite, photos: Mapping[str, int]) -> None:
+    """Until the index holds everything, no vector waits, and the suite is at rest. LoadingFailed
+    when that takes longer than READY_SECONDS."""
+    until = time.monotonic() + READY_SECONDS
+    for catalog, count in photos.items():
+        asyncio.run(_indexed(suite, catalog, count, until))
+    while any(metrics.total(suite, "retriever-worker", name) != 0 for name in metrics.WAITING):
+        if time.monotonic() > until:
+            raise LoadingFailed("vectors still wait")
+        time.sleep(0.5)
+    _rest(suite)
+
+
+async def _indexed(suite: Suite, catalog: str, count: int, until: float) -> None:
+    async with SightlineClient(suite.addresses()["gateway"], catalog=catalog) as client:
+        while True:
+            status = await client.status()
+            if (status.indexed_images or 0) >= count and not status.pending_images:
+                return
+            if status.failed_images or time.monotonic() > until:
+                raise LoadingFailed(f"{status.indexed_images} of {count} photos are in the index")
+            await asyncio.sleep(0.5)
+
+
+def _rest(suite: Suite) -> None:
+    """Waits until the suite does next to nothing by itself, but not for ever."""
+    pids = marked(suite.layout.data)
+    until, before = time.monotonic() + QUIET_SECONDS, processes.spent({}, pids)
+    while time.monotonic() < until:
+        time.sleep(1.0)
+        after = processes.spent({}, pids)
+        if sum(after.values()) - sum(before.values()) < QUIET:
+            return
+        before = after
+
+
+def _quiet(line: str) -> None:
+    """A suite's own progress is of no interest here."""

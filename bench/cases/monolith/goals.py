@@ -1,0 +1,221 @@
+"""What the suite should cost beside the monolith, and what came of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from bench.cases.monolith.asking import PHOTO, PRODUCT, TEXT, USER, WORDS
+from bench.cases.monolith.contenders import CHAIN, SUITE, monolith
+from bench.cases.monolith.load import Cells, Key, over
+from bench.harness.model import Goal, Interval
+from bench.harness.statistics import median_ratio, percentile
+
+BUSY = 8
+"""Callers at which processor time and answers a second are compared."""
+BEFORE: Mapping[str, float] = {PRODUCT: 17.0, USER: 37.0}
+"""Answers a second of 8 callers before the fast path (docs/research/performance.md)."""
+FASTER = 10.0
+WITH_VARIANTS = 1.3
+CHAIN_TIMES = 1.5
+GROWTH = 1.5
+TEXT_MS = 30.0
+COLUMN_BYTES = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """By kind of question, beside the monolith."""
+
+    cost: Mapping[str, float]
+    """Processor time, at most."""
+    median: Mapping[str, float]
+    """p50 at one caller, at most."""
+    rate: Mapping[str, float]
+    """Answers a second on two cores beside two processes, at least."""
+
+
+SMALL = Limits(
+    cost={PRODUCT: 3.0, USER: 4.0, PHOTO: 1.35},
+    median={PRODUCT: 3.0, USER: 4.0, PHOTO: 1.5},
+    rate={PRODUCT: 0.35, USER: 0.25, PHOTO: 0.75},
+)
+LARGE = Limits(
+    cost={PRODUCT: 2.0, USER: 1.0, PHOTO: 1.35},
+    median={PRODUCT: 2.0, USER: 1.0, PHOTO: 1.5},
+    rate={PRODUCT: 0.5, USER: 1.0, PHOTO: 0.75},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A catalog, as goals name it, and what was measured; no cells = nothing was."""
+
+    name: str
+    cells: Cells
+    missing: str = ""
+    """Why something, or everything, was not measured."""
+
+    def why(self, kind: str) -> str:
+        """Why a kind of question was not measured."""
+        return self.missing or f"{WORDS[kind]} is not asked here"
+
+
+def beside_monolith(shop: Shop, limits: Limits) -> list[Goal]:
+    """Processor time, latency and throughput, by kind."""
+    goals = []
+    for kind, most in limits.cost.items():
+        cheapest = best(shop.cells, kind)
+        goals.append(
+            Goal(
+                f"{shop.name}, {WORDS[kind]}: processor time ÷ the monolith's, {BUSY} callers",
+                most,
+                "×",
+                over(shop.cells, (SUITE, kind, BUSY), cheapest, "costs"),
+                missing=shop.why(kind),
+            )
+        )
+    for kind, most in limits.median.items():
+        alone: Key = (monolith(1), kind, 1)
+        goals.append(
+            Goal(
+                f"{shop.name}, {WORDS[kind]}: p50 ÷ the monolith's, one caller",
+                most,
+                "×",
+                over(shop.cells, (SUITE, kind, 1), alone, "medians"),
+                missing=shop.why(kind),
+            )
+        )
+    for kind, least in limits.rate.items():
+        two: Key = (monolith(2), kind, BUSY)
+        goals.append(
+            Goal(
+                f"{shop.name}, {WORDS[kind]}: requests/s ÷ the monolith's with two processes,"
+                f" {BUSY} callers",
+                None,
+                "×",
+                over(shop.cells, (SUITE, kind, BUSY), two, "rates"),
+                at_least=least,
+                missing=shop.why(kind),
+            )
+        )
+    return goals
+
+
+def best(cells: Cells, kind: str, callers: int = BUSY) -> Key:
+    """The monolith with the number of processes that costs the least processor time."""
+    found = [
+        cell
+        for (name, of, at), cell in cells.items()
+        if of == kind and at == callers and name in (monolith(1), monolith(2)) and cell.costs
+    ]
+    cheapest = min(found, key=lambda cell: median(cell.costs), default=None)
+    return (cheapest.contender if cheapest else monolith(1), kind, callers)
+
+
+def faster(shop: Shop) -> list[Goal]:
+    """Answers a second beside what they were."""
+    goals = []
+    for kind, before in BEFORE.items():
+        cell = shop.cells.get((SUITE, kind, BUSY))
+        goals.append(
+            Goal(
+                f"{shop.name}, {WORDS[kind]}: requests/s, {BUSY} callers ({FASTER:g} × {before:g})",
+                None,
+                "requests/s",
+                percentile(cell.rates, 0.5) if cell and cell.rates else None,
+                at_least=FASTER * before,
+                missing=shop.why(kind),
+            )
+        )
+    return goals
+
+
+def gateway(shop: Shop) -> list[Goal]:
+    """The gateway's own processor time beside a chain of hops that do nothing."""
+    goals = []
+    for kind in (PRODUCT, USER):
+        ours, chain = (shop.cells.get((name, kind, BUSY)) for name in (SUITE, CHAIN))
+        measured = None
+        if ours and chain and ours.programs.get("gateway") and chain.costs:
+            measured = median_ratio(ours.programs["gateway"], chain.costs)
+        goals.append(
+            Goal(
+                f"{shop.name}, {WORDS[kind]}: gateway's own processor time ÷ a bare chain of three"
+                f" hops with the same bytes, {BUSY} callers",
+                CHAIN_TIMES,
+                "×",
+                measured,
+                missing=shop.missing or "the bytes of the hops are not known",
+            )
+        )
+    return goals
+
+
+def variants(plain: Shop, others: Sequence[Shop], kinds: Sequence[str] = (PRODUCT,)) -> list[Goal]:
+    """p50 at one caller in catalogs of variants beside one without."""
+    goals = []
+    for shop in others:
+        for kind in kinds:
+            goals.append(
+                Goal(
+                    f"{shop.name} ÷ {plain.name}: {WORDS[kind]}, processor time, one caller",
+                    WITH_VARIANTS,
+                    "×",
+                    between(shop.cells, plain.cells, (SUITE, kind, 1), "costs"),
+                    missing=shop.missing,
+                )
+            )
+            goals.append(
+                Goal(
+                    f"{shop.name} ÷ {plain.name}: {WORDS[kind]}, p50, one caller",
+                    WITH_VARIANTS,
+                    "×",
+                    between(shop.cells, plain.cells, (SUITE, kind, 1), "medians"),
+                    missing=shop.missing,
+                )
+            )
+    return goals
+
+
+def growth(small: Shop, large: Shop) -> Goal:
+    """p50 of products in a large catalog beside a small one."""
+    return Goal(
+        f"{large.name} ÷ {small.name}: {WORDS[PRODUCT]}, p50, one caller",
+        GROWTH,
+        "×",
+        between(large.cells, small.cells, (SUITE, PRODUCT, 1), "medians"),
+        missing=small.missing or large.missing,
+    )
+
+
+def text(shop: Shop) -> Goal:
+    """How long a search by text takes."""
+    cell = shop.cells.get((SUITE, TEXT, 1))
+    return Goal(
+        f"{shop.name}: search by text, p50, one caller",
+        TEXT_MS,
+        "ms",
+        percentile(cell.latencies, 0.5) if cell and cell.latencies else None,
+        missing=shop.missing,
+    )
+
+
+def between(first: Cells, second: Cells, key: Key, of: str) -> Interval | None:
+    """A figure of the same cell in two catalogs that were asked by turns; None = of one it is not
+    there."""
+    if key not in first or key not in second:
+        return None
+    mine, theirs = getattr(first[key], of), getattr(second[key], of)
+    count = min(len(mine), len(theirs))
+    return median_ratio(mine[:count], theirs[:count]) if count else None
+
+
+def columns(name: str, least: float | None, missing: str = "") -> Goal:
+    """Memory of the retriever's columns a product, without ids and tags."""
+    return Goal(
+        f"{name}: memory of the columns a product, without ids and tags",
+        COLUMN_BYTES,
+        "bytes",
+        None if least is None else Interval(least, least, least),
+        missing=missing or "the retriever reports no columns",
+    )

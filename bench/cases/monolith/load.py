@@ -1,0 +1,139 @@
+"""Rounds of all questions through all contenders by turns, each for a set time."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TypeAlias
+
+from bench.cases.monolith.asking import Question, Questions
+from bench.cases.monolith.contenders import Contender
+from bench.harness.load import closed_loop, lasting
+from bench.harness.model import Interval
+from bench.harness.statistics import median_ratio, percentile
+
+Say: TypeAlias = Callable[[str], None]
+
+CALLERS = (1, 8, 32)
+ROUNDS = 5
+SECONDS, WARM_UP_SECONDS = 0.5, 0.2
+"""Of a contender, a kind of question and a number of callers, in each round."""
+LEAST = 2
+"""Questions, at least."""
+
+
+@dataclass(slots=True)
+class Cell:
+    """One contender with one kind of question by so many callers."""
+
+    contender: str
+    kind: str
+    callers: int
+    costs: list[float] = field(default_factory=list)
+    """Milliseconds of processor time an answer, of each round."""
+    rates: list[float] = field(default_factory=list)
+    """Answers a second of each round."""
+    medians: list[float] = field(default_factory=list)
+    """Median latency of each round, milliseconds."""
+    latencies: list[float] = field(default_factory=list)
+    """Milliseconds of every answer."""
+    programs: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Milliseconds of processor time an answer, of each process in each round."""
+    wrong: Counter[str] = field(default_factory=Counter)
+    """What was wrong with answers."""
+
+    def cost(self) -> Interval:
+        """Median over rounds."""
+        return percentile(self.costs, 0.5)
+
+
+Key: TypeAlias = tuple[str, str, int]
+"""Contender, kind, callers."""
+Cells: TypeAlias = Mapping[Key, Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who is asked what."""
+
+    questions: Questions
+    callers: Sequence[int] = CALLERS
+    rounds: int = ROUNDS
+    seconds: float = SECONDS
+    kinds: Sequence[str] = ()
+    """Empty = all that can be asked."""
+
+    def all_kinds(self) -> Sequence[str]:
+        """What is asked."""
+        return self.kinds or self.questions.kinds()
+
+
+Asked: TypeAlias = Callable[[str, str, int], bool]
+"""Whether a contender is asked a kind of question by so many callers."""
+
+
+async def rounds(
+    contenders: Sequence[Contender],
+    plan: Plan,
+    say: Say,
+    asked: Asked = lambda _contender, _kind, _callers: True,
+) -> Cells:
+    """Every cell in every round, after one that warms up and is not kept."""
+    cells = {
+        (each.name, kind, callers): Cell(each.name, kind, callers)
+        for kind in plan.all_kinds()
+        for callers in plan.callers
+        for each in contenders
+        if asked(each.name, kind, callers)
+    }
+    named = {each.name: each for each in contenders}
+    sources = {
+        (name, kind): (each.questions or plan.questions).endless(kind)
+        for name, each in named.items()
+        for kind in plan.all_kinds()
+    }
+    for number in range(plan.rounds + 1):
+        say(f"round {number} of {plan.rounds}" if number else "warming up")
+        seconds = plan.seconds if number else min(plan.seconds, WARM_UP_SECONDS)
+        for (name, kind, _), cell in cells.items():
+            await one(named[name], cell, sources[name, kind], seconds, keep=number > 0)
+    return cells
+
+
+async def one(
+    contender: Contender, cell: Cell, source: Iterator[Question], seconds: float, *, keep: bool
+) -> None:
+    """One cell in one round."""
+    sent = list[Question]()
+
+    async def call(question: Question) -> bytes:
+        sent.append(question)
+        return await contender.call(question)
+
+    if contender.prepare is not None:
+        await contender.prepare(cell.kind)
+    before = contender.spent()
+    least = max(LEAST, cell.callers)
+    done, took = await closed_loop(lasting(source, seconds, least), cell.callers, call)
+    after = contender.spent()
+    if not keep:
+        return
+    for question, timed in zip(sent, done, strict=True):
+        cell.wrong.update(contender.check(question, timed.answer))
+    latencies = [1e3 * each.seconds for each in done]
+    spent = {name: 1e3 * (after[name] - before.get(name, 0.0)) / len(done) for name in after}
+    cell.latencies += latencies
+    cell.medians.append(median(latencies))
+    cell.rates.append(len(done) / took)
+    cell.costs.append(sum(spent.values()))
+    for name, milliseconds in spent.items():
+        cell.programs[name].append(milliseconds)
+
+
+def over(cells: Cells, first: Key, second: Key, of: str) -> Interval | None:
+    """A figure of one cell ("costs", "rates", "medians") over that of another; None = one of them
+    was not measured."""
+    if first not in cells or second not in cells:
+        return None
+    mine, theirs = getattr(cells[first], of), getattr(cells[second], of)
+    return median_ratio(mine, theirs) if mine and theirs else None

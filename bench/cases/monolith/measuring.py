@@ -1,0 +1,113 @@
+"""A suite, the monolith with the same vectors, and the chain, asked by turns."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import uvloop
+
+from bench.cases.monolith import chain, contenders, load
+from bench.cases.monolith.asking import PRODUCT, USER, Questions
+from bench.cases.monolith.contenders import CHAIN, SUITE, Contender, monolith
+from bench.cases.monolith.export import export
+from bench.cases.monolith.goals import BUSY
+from bench.cases.monolith.load import Cells, Plan
+from local_suite.suite import Suite
+
+Say: TypeAlias = Callable[[str], None]
+WORKERS = (1, 2)
+"""Processes of the monolith."""
+THREADS = 2
+"""Of all its processes together, for photos and texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is measured of a suite."""
+
+    plan: Plan
+    """Of its default catalog, beside the monolith."""
+    hops: bool = False
+    """Whether the chain is asked too."""
+    others: Mapping[str, Questions] = field(default_factory=dict)
+    """Other catalogs by name, which the suite alone is asked about, by product and one caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came of it."""
+
+    cells: Cells
+    others: Mapping[str, Cells]
+    """By the names of the case."""
+    moved: Mapping[str, object]
+    """Bytes that an answer moves, by kind."""
+
+
+def measured(suite: Suite, case: Case, say: Say) -> Measured:
+    """Everybody started, asked by turns, and stopped."""
+    with tempfile.TemporaryDirectory(prefix="sightline-monolith-") as name, ExitStack() as running:
+        folder = Path(name)
+        say("the monolith is given the same vectors, model and products")
+        export(suite, folder, case.plan.questions.users)
+        enter = running.enter_context
+        peers = [
+            enter(contenders.monolith_servers(folder, count, THREADS // count)) for count in WORKERS
+        ]
+        bare = enter(chain.servers(folder)) if case.hops else {}
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_asked(suite, case, peers, bare, say))
+
+
+async def _asked(
+    suite: Suite,
+    case: Case,
+    peers: Sequence[Mapping[int, int]],
+    bare: Mapping[int, int],
+    say: Say,
+) -> Measured:
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        found: list[Contender] = [await enter(contenders.suite(suite))]
+        found += [await enter(contenders.monolith_at(ports)) for ports in peers]
+        moved: dict[str, chain.Bytes] = {}
+        if bare:
+            say("the bytes between the services are counted")
+            kinds = [kind for kind in case.plan.all_kinds() if kind in (PRODUCT, USER)]
+            asked = {kind: case.plan.questions.endless(kind) for kind in kinds}
+            moved = await chain.counted(suite, asked)
+            found.append(await enter(chain.chain(bare, moved)))
+        for name, questions in case.others.items():
+            found.append(await enter(contenders.suite(suite, name, questions)))
+        cells = await load.rounds(found, case.plan, say, _is_asked(set(moved), set(case.others)))
+    return Measured(
+        {key: cell for key, cell in cells.items() if key[0] not in case.others},
+        {name: _alone(cells, name) for name in case.others},
+        {kind: asdict(each) for kind, each in moved.items()},
+    )
+
+
+def _alone(cells: Cells, name: str) -> Cells:
+    """Those of another catalog, as the suite's."""
+    return {
+        (SUITE, kind, callers): replace(cell, contender=SUITE)
+        for (contender, kind, callers), cell in cells.items()
+        if contender == name
+    }
+
+
+def _is_asked(kinds: set[str], others: set[str]) -> Callable[[str, str, int], bool]:
+    """One caller keeps one process busy at most; the chain is asked where it is compared."""
+
+    def asked(contender: str, kind: str, callers: int) -> bool:
+        if contender == CHAIN:
+            return kind in kinds and callers == BUSY
+        if contender in others:
+            return kind == PRODUCT and callers == 1
+        return not (contender == monolith(2) and callers == 1)
+
+    return asked

@@ -1,0 +1,186 @@
+"""What was measured, for people and for programs."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+import numpy as np
+
+from bench.cases.monolith.asking import WORDS
+from bench.cases.monolith.contenders import CHAIN, SUITE
+from bench.cases.monolith.goals import BUSY, Shop, best
+from bench.cases.monolith.load import Cell, over
+from bench.harness.model import Interval, Table
+from bench.harness.statistics import median_ratio, percentile
+
+PROGRAMS: Mapping[str, Sequence[str]] = {
+    **{name: (name,) for name in ("gateway", "retriever", "ranker", "embedder", "triton")},
+    "milvus": ("milvus",),
+    "workers": ("retriever-worker", "ranker-worker"),
+}
+"""Columns, and the processes in each; what is in none is `other`."""
+
+
+def end_to_end(shop: Shop) -> Table:
+    """Everybody's figures."""
+    rows = []
+    for (name, kind, callers), cell in shop.cells.items():
+        if not cell.costs:
+            continue
+        peer = best(shop.cells, kind, callers)
+        beside = None if name != SUITE else over(shop.cells, (name, kind, callers), peer, "costs")
+        rows.append(
+            (
+                WORDS[kind],
+                str(callers),
+                name,
+                str(len(cell.latencies)),
+                figure(cell.cost()),
+                times(beside) if beside else "",
+                figure(percentile(cell.latencies, 0.5)),
+                figure(percentile(cell.latencies, 0.99)),
+                f"{median(cell.rates):.0f}",
+            )
+        )
+    return Table(
+        title=f"{shop.name}: what an answer of ten products costs",
+        headers=(
+            *("request", "callers", "", "n", "processor ms", "÷ monolith", "p50 ms", "p99 ms"),
+            "requests/s",
+        ),
+        rows=tuple(rows),
+        caption="Processor time (user and system) of all processes of the suite, or of the"
+        " monolith, for an answer: medians of rounds with their 95% intervals. ÷ monolith: beside"
+        " the cheaper of one and two processes. Callers send the next request as soon as they have"
+        " an answer; they share the machine, and their own processor time is not counted.",
+        section=1,
+    )
+
+
+def by_process(shop: Shop, callers: int = BUSY) -> Table:
+    """Processor milliseconds of an answer in each of the suite's processes."""
+    rows = []
+    for (name, kind, at), cell in shop.cells.items():
+        if name != SUITE or at != callers or not cell.costs:
+            continue
+        parts = [f"{each:.1f}" for each in split(cell).values()]
+        beside = over(shop.cells, (name, kind, at), best(shop.cells, kind, at), "costs")
+        peer, chain = shop.cells.get(best(shop.cells, kind, at)), shop.cells.get((CHAIN, kind, at))
+        rows.append(
+            (
+                WORDS[kind],
+                figure(cell.cost()),
+                *parts,
+                f"{median(chain.costs):.2f}" if chain and chain.costs else "",
+                f"{median(peer.costs):.2f}" if peer and peer.costs else "",
+                times(beside) if beside else "",
+            )
+        )
+    return Table(
+        title=f"{shop.name}: processor milliseconds of an answer by process, {callers} callers",
+        headers=(
+            *("request", "in all", *PROGRAMS, "other"),
+            *("bare chain", "monolith", "÷ monolith"),
+        ),
+        rows=tuple(rows),
+        caption="Medians of rounds; `bare chain` is what three gRPC hops alone cost, `monolith` the"
+        " cheaper of one and two processes.",
+        section=None,
+    )
+
+
+def split(cell: Cell) -> dict[str, float]:
+    """Median milliseconds of each column of PROGRAMS, and of what is in none."""
+    listed = {name: column for column, names in PROGRAMS.items() for name in names}
+    rounds: dict[str, list[float]] = {
+        column: [0.0] * len(cell.costs) for column in (*PROGRAMS, "other")
+    }
+    for name, values in cell.programs.items():
+        column = rounds[listed.get(name, "other")]
+        for place, value in enumerate(values):
+            column[place] += value
+    return {column: median(values) for column, values in rounds.items()}
+
+
+def figures(shop: Shop) -> list[dict[str, object]]:
+    """The same for programs."""
+    return [
+        {
+            "catalog": shop.name,
+            "contender": cell.contender,
+            "kind": cell.kind,
+            "callers": cell.callers,
+            "cpu_ms": rounded(cell.costs),
+            "requests_per_second": rounded(cell.rates),
+            "p50_ms": rounded(cell.medians),
+            "percentiles_ms": _percentiles(cell.latencies),
+            "cpu_ms_by_process": {name: rounded(values) for name, values in cell.programs.items()},
+            "wrong": dict(cell.wrong),
+        }
+        for cell in shop.cells.values()
+    ]
+
+
+def warnings(shops: Sequence[Shop]) -> list[str]:
+    """Answers that were not whole."""
+    return [
+        f"{shop.name}, {WORDS[cell.kind]} by {cell.callers}, {cell.contender}: {dict(cell.wrong)}"
+        f" of {len(cell.latencies)} answers"
+        for shop in shops
+        for cell in shop.cells.values()
+        if cell.wrong
+    ]
+
+
+def shapes(plain: Shop, others: Sequence[Shop]) -> Table:
+    """Catalogs of the same size, with variants and without."""
+    rows = []
+    for (name, kind, callers), cell in plain.cells.items():
+        if name != SUITE:
+            continue
+        for shop in (plain, *others):
+            found = shop.cells.get((name, kind, callers))
+            if found is None or not found.costs:
+                continue
+            count = min(len(found.costs), len(cell.costs))
+            rows.append(
+                (
+                    WORDS[kind],
+                    str(callers),
+                    shop.name,
+                    figure(found.cost()),
+                    times(median_ratio(found.costs[:count], cell.costs[:count])),
+                    figure(percentile(found.latencies, 0.5)),
+                    times(median_ratio(found.medians[:count], cell.medians[:count])),
+                )
+            )
+    return Table(
+        title="Catalogs with variants and without",
+        headers=("request", "callers", "", "processor ms", "÷ without", "p50 ms", "÷ without"),
+        rows=tuple(rows),
+        caption="Asked by turns, of one suite; the same vectors in each.",
+        section=1,
+    )
+
+
+def figure(found: Interval) -> str:
+    """A figure with its interval."""
+    digits = 2 if found.value < 10 else 1 if found.value < 100 else 0
+    return f"{found.value:.{digits}f} ({found.low:.{digits}f}–{found.high:.{digits}f})"
+
+
+def times(found: Interval) -> str:
+    """A ratio with its interval."""
+    digits = 2 if found.value < 10 else 1
+    return f"{found.value:.{digits}f} ({found.low:.{digits}f}–{found.high:.{digits}f})"
+
+
+def _percentiles(latencies: Sequence[float]) -> list[float]:
+    """From 0 to 100; a request each would be a hundred thousand lines."""
+    if not latencies:
+        return []
+    return rounded(np.percentile(latencies, np.arange(101)).tolist())
+
+
+def rounded(values: Sequence[float]) -> list[float]:
+    """For a file."""
+    return [round(value, 3) for value in values]

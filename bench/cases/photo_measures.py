@@ -1,0 +1,176 @@
+"""How well vectors of photos tell products apart."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.datasets.featured import Floats
+from bench.datasets.grocery import Grocery, Labels
+from bench.harness.model import Interval
+
+Doubles: TypeAlias = npt.NDArray[np.float64]
+FOLDS = 5
+SHRINKAGE = 0.1
+DIMENSION = 80
+RESAMPLES = 4_000
+NEAREST, PRECISION, ICONIC = "1-NN", "mAP", "iconic"
+FITTED, FITTED_ICONIC = "fitted: 1-NN", "fitted: iconic"
+MEASURES = (NEAREST, PRECISION, ICONIC, FITTED, FITTED_ICONIC)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a variant makes of the photos."""
+
+    train: Floats
+    """[n, f]: the mean over views."""
+    iconic: Floats
+    """[81, f]."""
+
+    def only(self, blocks: Sequence[slice]) -> "Seen":
+        """These parts of the features."""
+        train, iconic = (
+            np.concatenate([each[:, block] for block in blocks], axis=1)
+            for each in (self.train, self.iconic)
+        )
+        return Seen(train, iconic)
+
+    def squared(self) -> "Seen":
+        """Of the head's roots, its averages: what a backbone gives off the shelf."""
+        return Seen(self.train**2, self.iconic**2)
+
+    def beside(self, other: "Seen") -> "Seen":
+        """With other features after these."""
+        train = np.concatenate((self.train, other.train), axis=1)
+        return Seen(train, np.concatenate((self.iconic, other.iconic), axis=1))
+
+    def standard(self) -> "Seen":
+        """Each number by the mean and deviation of the phone photos, so that blocks can be put
+        together."""
+        return Seen(standardized(self.train, self.train), standardized(self.iconic, self.train))
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Photos that look for their product."""
+
+    data: Grocery
+    scenes: Labels
+    """Of each train photo."""
+
+    @property
+    def products(self) -> Labels:
+        """Of each train photo."""
+        return self.data.train.products
+
+    def folds(self) -> Labels:
+        """Which fold each train photo is tested in: a scene's photos all in one."""
+        names, place = np.unique(self.scenes, return_inverse=True)
+        drawn = np.random.default_rng(0).permutation(len(names))
+        return np.asarray(drawn[place] % FOLDS, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The default's."""
+
+    hits: Mapping[str, Doubles]
+    milliseconds: float
+
+
+def measured(off_the_shelf: Seen, fitted: Seen, task: Task) -> dict[str, Doubles]:
+    """By measure: how well each phone photo found its product, 0 to 1 [n].
+
+    `off_the_shelf` is compared as it is, of `fitted` a space is made.
+    """
+    train, iconic = unit(off_the_shelf.train), unit(off_the_shelf.iconic)
+    similar = train @ train.T
+    similar[task.scenes[:, None] == task.scenes] = -np.inf
+    places = np.arange(len(task.products))
+    found = {
+        NEAREST: _right(task.products[similar.argmax(axis=1)], task),
+        PRECISION: precisions(similar, task.products[:, None] == task.products),
+        ICONIC: _right(task.data.iconic.products[(train @ iconic.T).argmax(axis=1)], task),
+        FITTED: np.zeros(len(places)),
+        FITTED_ICONIC: np.zeros(len(places)),
+    }
+    folds = task.folds()
+    for fold in range(FOLDS):
+        inside, asked = places[folds != fold], places[folds == fold]
+        train, iconic = discriminated(fitted, inside, task)
+        nearest = inside[(train[asked] @ train[inside].T).argmax(axis=1)]
+        found[FITTED][asked] = task.products[nearest] == task.products[asked]
+        shown = task.data.iconic.products[(train[asked] @ iconic.T).argmax(axis=1)]
+        found[FITTED_ICONIC][asked] = shown == task.products[asked]
+    return found
+
+
+def _right(products: Labels, task: Task) -> Doubles:
+    return np.asarray(products == task.products, np.float64)
+
+
+def precisions(similar: Floats, wanted: npt.NDArray[np.bool_]) -> Doubles:
+    """The average precision of each row's ranking; pairs at -inf are left out, and a row without
+    anything wanted has 0."""
+    order = np.argsort(-similar, axis=1, kind="stable")
+    hits = np.take_along_axis(wanted & np.isfinite(similar), order, axis=1)
+    ranks = np.arange(1, hits.shape[1] + 1)
+    summed = (hits * np.cumsum(hits, axis=1) / ranks).sum(axis=1)
+    return np.asarray(summed / np.maximum(hits.sum(axis=1), 1))
+
+
+def discriminated(seen: Seen, inside: Labels, task: Task) -> tuple[Floats, Floats]:
+    """All train and iconic photos after linear discriminant analysis with a shrunk within-class
+    scatter (J. Friedman, Regularized Discriminant Analysis, JASA 84, 1989), of unit length.
+
+    Fitted on the `inside` train photos and the iconic ones, both standardised by their own mean and
+    deviation.
+    """
+    train = standardized(seen.train, seen.train[inside])
+    iconic = standardized(seen.iconic, seen.iconic)
+    rows = np.concatenate((train[inside], iconic))
+    names, place = np.unique(
+        np.concatenate((task.products[inside], task.data.iconic.products)), return_inverse=True
+    )
+    sums = np.zeros((len(names), rows.shape[1]), np.float32)
+    np.add.at(sums, place, rows)
+    means = sums / np.bincount(place)[:, None]
+    apart = rows - means[place]
+    within = apart.T @ apart / np.float32(len(rows))
+    middle = np.trace(within) / len(within)
+    within = (1 - SHRINKAGE) * within + np.diag(np.full(len(within), SHRINKAGE * middle))
+    # Directions w of S w = λ W w for S of rank products - 1: w = W⁻¹ mᵀ u / √λ, by means m.
+    means -= means.mean(axis=0)
+    towards = np.linalg.solve(within, means.T)
+    strengths, turns = np.linalg.eigh(means @ towards)
+    strengths, turns = strengths[::-1][:DIMENSION], turns[:, ::-1][:, :DIMENSION]
+    projection = towards @ turns / np.sqrt(np.maximum(strengths, 1e-6))
+    return unit(train @ projection), unit(iconic @ projection)
+
+
+def gain(better: Doubles, worse: Doubles, scenes: Labels) -> Interval:
+    """The mean paired difference with its 95% interval by the percentile bootstrap over scenes:
+    photos of one scene are no independent evidence."""
+    names, place = np.unique(scenes, return_inverse=True)
+    sums = np.bincount(place, better - worse)
+    counts = np.bincount(place)
+    drawn = np.random.default_rng(0).multinomial(
+        len(names), np.full(len(names), 1 / len(names)), RESAMPLES
+    )
+    low, high = np.quantile((drawn @ sums) / (drawn @ counts), (0.025, 0.975))
+    return Interval(float((better - worse).mean()), float(low), float(high))
+
+
+def unit(vectors: Floats) -> Floats:
+    """The rows at unit length; zero stays zero."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
+
+
+def standardized(vectors: Floats, by: Floats) -> Floats:
+    deviation = by.std(axis=0)
+    floor = np.maximum(deviation, 1e-2 * np.median(deviation) + 1e-12)
+    return np.asarray((vectors - by.mean(axis=0)) / floor, np.float32)

@@ -1,0 +1,238 @@
+"""Products from a folder of photos until they can be found, beside the same work without a suite.
+
+Chunks of photos go by turns through the real command and suite, and through one process that only
+decodes and embeds; both costs are processor time, so it matters little who else is busy.
+"""
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from bench.harness import processes
+from bench.harness.model import Goal, Interval, Table
+from bench.harness.statistics import ratio
+from bench.peers.raw import Raw
+from bench.peers.sentences import Sentences
+from examples.wines.loading import LoadingFailed
+from local_suite.processes import marked
+from local_suite.suite import Suite
+from sightline_client import SightlineClient
+
+Say: TypeAlias = Callable[[str], None]
+
+NAME = "suite's processor time, photo file to searchable, over raw decode + onnxruntime"
+WITH_TITLES = f"{NAME}, of photo and title"
+AT_MOST = 1.4
+CHUNKS = 6
+WARM_UP = 64
+"""Photos that go first and are not counted."""
+SIGHTLINE = str(Path(sys.executable).with_name("sightline"))
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+_SECONDS = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one chunk of photos cost."""
+
+    photos: int
+    seconds: float
+    """From the command's start until every photo can be found."""
+    command: float
+    """Processor seconds of the command line."""
+    programs: Mapping[str, float]
+    """Processor seconds of each of the suite's programs."""
+    raw: float
+    """Processor seconds of decoding and embedding alone."""
+    titles: float = 0.0
+    """Processor seconds of embedding the titles alone; the photos' ids, as this folder's are."""
+
+    @property
+    def suite(self) -> float:
+        """Processor seconds of all of the suite's processes."""
+        return sum(self.programs.values())
+
+
+class Cost(Protocol):
+    """What a chunk of any kind reports."""
+
+    @property
+    def programs(self) -> Mapping[str, float]:
+        """Processor seconds of each of the suite's programs."""
+
+
+def find() -> tuple[Path, list[Path]]:
+    """The folder of clothing photos and its photos; none when there is no such folder here."""
+    given = os.environ.get("SIGHTLINE_DATA", "")
+    folder = Path(given) / "clothing"
+    if not given or not folder.is_dir():
+        return folder, []
+    return folder, sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
+
+
+def chunks(files: Sequence[Path]) -> list[list[Path]]:
+    """The chunk that warms up, then those that count, each a like share of every category."""
+    files = [*files]
+    step = max(1, len(files) // WARM_UP)
+    first = files[::step][:WARM_UP]
+    warm = set(first)
+    rest = [path for path in files if path not in warm]
+    return [first, *(rest[place::CHUNKS] for place in range(CHUNKS))]
+
+
+def measure(suite: Suite, root: Path, files: Sequence[Path], say: Say) -> list[Chunk]:
+    """Every chunk through the suite and through one process, by turns."""
+    raw, titles, done, held = Raw(), Sentences(threads=1), [], 0
+    for number, part in enumerate(chunks(files)):
+        say(f"photos, chunk {number} of {CHUNKS}" if number else "photos, warming up")
+        held += len(part)
+        chunk = _one(suite, root, part, held, raw, titles)
+        if number:
+            done.append(chunk)
+    return done
+
+
+def _one(
+    suite: Suite, root: Path, part: Sequence[Path], held: int, raw: Raw, titles: Sentences
+) -> Chunk:
+    target = suite.addresses()["gateway"]
+    with tempfile.TemporaryDirectory(prefix="sightline-photos-") as name:
+        folder = Path(name)
+        for path in part:
+            copy = folder / path.relative_to(root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+        before, since = spent(suite), time.perf_counter()
+        command = processes.run(
+            [SIGHTLINE, "products", "import", "--folder", name, "--target", target]
+        )
+        asyncio.run(searchable(target, held, held))
+        seconds, after = time.perf_counter() - since, spent(suite)
+    programs = {name: after[name] - before.get(name, 0.0) for name in after}
+    spoken = sorted((path.stem.replace("_", " ").replace("-", " ") for path in part), key=len)
+    return Chunk(
+        len(part),
+        seconds,
+        command.cpu_seconds,
+        programs,
+        raw.seconds(part),
+        titles.seconds(spoken),
+    )
+
+
+def spent(suite: Suite) -> dict[str, float]:
+    """Processor seconds of each program until now."""
+    named = {status.pid: status.name for status in suite.status() if status.pid}
+    return processes.by_program(processes.read(marked(suite.layout.data)), named)
+
+
+async def state(target: str) -> tuple[int, int]:
+    """How many texts are in the index, and how many photos."""
+    async with SightlineClient(target) as client:
+        status = await client.status()
+    return status.indexed_texts or 0, status.indexed_images or 0
+
+
+async def searchable(target: str, photos: int, texts: int, limit: float = _SECONDS) -> None:
+    """Waits until so many photos and texts are in the index. Asks seldom: every answer costs the
+    suite an inference or two."""
+    since = time.monotonic()
+    async with SightlineClient(target) as client:
+        while True:
+            status = await client.status()
+            if failed := (status.failed_images or 0) + (status.failed_texts or 0):
+                raise LoadingFailed(f"{failed} photos and texts could not be embedded")
+            missing = max(0, photos - (status.indexed_images or 0))
+            left = missing + max(0, texts - (status.indexed_texts or 0))
+            if left <= 0 and not status.pending_images and not status.pending_texts:
+                return
+            if time.monotonic() - since > limit:
+                raise LoadingFailed(f"{left} are not in the index after {limit:.0f} s")
+            await asyncio.sleep(min(max(0.3, left / 200), 3))
+
+
+def goal(done: Sequence[Chunk]) -> Goal:
+    """What became of the goal; NOT MEASURED without chunks."""
+    return Goal(NAME, AT_MOST, "×", _over_raw(done) if done else None)
+
+
+def goal_with_titles(done: Sequence[Chunk]) -> Goal:
+    """The same beside photos and titles, as what the suite embeds includes the texts."""
+    return Goal(WITH_TITLES, AT_MOST, "×", _over_both(done) if done else None)
+
+
+def table(done: Sequence[Chunk]) -> Table:
+    """Figures for people."""
+    speed, total = _speed(done), sum(chunk.photos for chunk in done)
+    whole = ratio([(chunk.suite + chunk.command, chunk.raw) for chunk in done])
+    over, both = _over_raw(done), _over_both(done)
+    rows = [
+        ("products/s, file to searchable", f"{speed.value:.1f}", _range(speed, 1)),
+        ("raw decode + onnxruntime, ms", _each(sum(chunk.raw for chunk in done), total), ""),
+        ("the suite, ms", _each(sum(chunk.suite for chunk in done), total), ""),
+    ]
+    rows += [(f"  {name}, ms", _each(value, total), "") for name, value in programs(done)]
+    rows += [
+        ("the command, ms", _each(sum(chunk.command for chunk in done), total), ""),
+        ("raw onnxruntime of the titles, ms", _each(sum(c.titles for c in done), total), ""),
+        ("suite ÷ raw", f"{over.value:.2f}", _range(over, 2)),
+        ("suite ÷ raw with titles", f"{both.value:.2f}", _range(both, 2)),
+        ("(suite + command) ÷ raw", f"{whole.value:.2f}", _range(whole, 2)),
+    ]
+    return Table(
+        title="Products from a folder of photos",
+        headers=("", "a product", "95% interval"),
+        rows=tuple(rows),
+        caption=f"{total:,} photos of $SIGHTLINE_DATA/clothing in {len(done)} imports by the"
+        " command; milliseconds are processor time (user and system) for each product. Raw: one"
+        " process with one thread, the same files, decoding and graph. Interval: bootstrap over"
+        " the imports.",
+        section=None,
+    )
+
+
+def figures(done: Sequence[Chunk]) -> dict[str, object]:
+    """The same for programs."""
+    return {
+        "chunks": [{**asdict(chunk), "suite": chunk.suite} for chunk in done],
+        "products_per_second": asdict(_speed(done)),
+        "suite_over_raw": asdict(_over_raw(done)),
+        "suite_over_raw_with_titles": asdict(_over_both(done)),
+    }
+
+
+def programs(done: Sequence[Cost]) -> list[tuple[str, float]]:
+    """Processor seconds of each program, the largest first."""
+    total: dict[str, float] = defaultdict(float)
+    for chunk in done:
+        for name, seconds in chunk.programs.items():
+            total[name] += seconds
+    return sorted(total.items(), key=lambda item: -item[1])
+
+
+def _over_raw(done: Sequence[Chunk]) -> Interval:
+    return ratio([(chunk.suite, chunk.raw) for chunk in done])
+
+
+def _over_both(done: Sequence[Chunk]) -> Interval:
+    return ratio([(chunk.suite, chunk.raw + chunk.titles) for chunk in done])
+
+
+def _speed(done: Sequence[Chunk]) -> Interval:
+    return ratio([(chunk.photos, chunk.seconds) for chunk in done])
+
+
+def _each(seconds: float, count: int) -> str:
+    return f"{seconds / count * 1e3:.2f}"
+
+
+def _range(value: Interval, digits: int) -> str:
+    return f"{value.low:.{digits}f}–{value.high:.{digits}f}"

@@ -1,0 +1,71 @@
+"""Search as a catalog grows: 10,000 and a million products of 80 dimensions on one server.
+
+`full` adds what takes hours: larger vectors, Milvus Lite at 100,000, faiss at size.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench.cases.search import measured
+from bench.cases.search_report import LEAST_FILTERED, TOP, Case, Measured, result
+from bench.datasets.corpus import clustered, photographed
+from bench.harness.engines import LITE, SERVER
+from bench.harness.model import Goal, Result
+from bench.harness.statistics import median_ratio
+
+Say = Callable[[str], None]
+
+FEW, MANY = 10_000, 1_000_000
+MOST_PHOTOS = 5_000
+MOST_GROWTH = 1.5
+"""p50 at a million over p50 at ten thousand, of a plain search."""
+
+
+def run(say: Say) -> Result:
+    """80-d on the server, both sizes in one engine, by turns; about seven minutes on two cores."""
+    grown = measured(SERVER, [clustered(FEW, 80), clustered(MANY, 80)], say, faiss=False)
+    return result([grown], [growth(grown.cases)])
+
+
+def full(say: Say) -> Result:
+    """All sizes, each beside faiss: two to three hours on two idle cores."""
+    shares = (0.5, 0.2, 0.15, 0.1, 0.08, 0.05, 0.005)
+    done: list[Measured] = []
+    grown = measured(
+        SERVER,
+        [clustered(count, 80, shares=shares) for count in (FEW, 100_000, MANY)],
+        say,
+        faiss=True,
+    )
+    done.append(grown)
+    for engine, count, dimension in (
+        (SERVER, MANY, 256),
+        (SERVER, 100_000, 1_280),
+        (LITE, 100_000, 1_280),
+    ):
+        done.append(measured(engine, [clustered(count, dimension)], say, faiss=True))
+    return result(done, [growth(grown.cases)])
+
+
+def photos(say: Say) -> Result:
+    """Real photos below SIGHTLINE_DATA on both engines; five minutes on two idle cores."""
+    place = os.environ.get("SIGHTLINE_DATA")
+    say("photos are embedded")
+    corpus = photographed(Path(place), MOST_PHOTOS) if place else None
+    if corpus is None:
+        missing = Goal(f"recall@{TOP}, photos of SIGHTLINE_DATA", None, "", None, LEAST_FILTERED)
+        return result([], [missing])
+    return result([measured(engine, [corpus], say, faiss=True) for engine in (LITE, SERVER)])
+
+
+def growth(cases: Sequence[Case]) -> Goal:
+    """How much longer a plain search takes among the most products than among the fewest."""
+    plain = sorted((case for case in cases if case.share == 1.0), key=lambda case: case.count)
+    few, many = plain[0], plain[-1]
+    return Goal(
+        name=f"p50 at {many.count:,} ÷ p50 at {few.count:,}, {few.engine}, plain",
+        at_most=MOST_GROWTH,
+        unit="×",
+        measured=median_ratio(many.ours.seconds, few.ours.seconds),
+    )

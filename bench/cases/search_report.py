@@ -1,0 +1,252 @@
+"""What searches gave: tables, figures and goals."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.statistics import percentile
+from bench.peers.bare_search import recall
+from sightline_rules.filters import Filter
+
+TOP = 100
+"""Products that are asked for."""
+LEAST_PLAIN, LEAST_FILTERED = 0.99, 0.98
+
+
+@dataclass(slots=True)
+class Seen:
+    """What one way to search answered, query by query."""
+
+    recalls: list[float] = field(default_factory=list)
+    """Of the first 100."""
+    near: list[float] = field(default_factory=list)
+    """Of the first 10."""
+    seconds: list[float] = field(default_factory=list)
+    rate: float = 0.0
+    """Answers a second with 8 clients; 0 = not asked so."""
+
+    @property
+    def alone(self) -> float:
+        """Answers a second with one client."""
+        return len(self.seconds) / sum(self.seconds)
+
+    def note(self, found: Sequence[object], expected: Sequence[object], seconds: float) -> None:
+        """One answer, best first."""
+        self.recalls.append(recall(found, expected, TOP))
+        self.near.append(recall(found, expected, 10))
+        self.seconds.append(seconds)
+
+
+@dataclass(slots=True)
+class Case:
+    """One filter on one collection."""
+
+    engine: str
+    count: int
+    dimension: int
+    name: str
+    share: float
+    condition: Filter
+    ours: Seen = field(default_factory=Seen)
+    bare: Seen = field(default_factory=Seen)
+    graph: Seen = field(default_factory=Seen)
+    """By faiss; nothing seen = not asked."""
+    flat: Seen = field(default_factory=Seen)
+    hydrating: list[float] = field(default_factory=list)
+    """Seconds of it that the record took."""
+    plan: str = ""
+    """Of the last query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a collection took."""
+
+    engine: str
+    count: int
+    dimension: int
+    insert_seconds: float
+    build_seconds: float
+    """Of this and all others that were built side by side."""
+    record_seconds: float
+    faiss_seconds: float
+    """faiss's graph, with two threads; 0 = it was not built."""
+    engine_bytes: int
+    """Proportional memory of the engine's processes with all that it holds by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All that one engine's run gave."""
+
+    cases: list[Case]
+    costs: list[Costs]
+
+
+def result(done: Sequence[Measured], goals: Sequence[Goal] = ()) -> Result:
+    """Tables, figures and goals of what was measured, and other goals behind them."""
+    cases = [case for each in done for case in each.cases]
+    costs = [cost for each in done for cost in each.costs]
+    return Result(
+        tables=(_recalls(cases), _latencies(cases), _rates(cases), _costs(costs)),
+        figures={
+            "cases": [_figures(case) for case in cases],
+            "costs": [_cost_figures(cost) for cost in costs],
+        },
+        goals=[*(_goal(case) for case in cases), *goals],
+    )
+
+
+def _place(case: Case) -> tuple[str, str]:
+    return _size(case), case.name
+
+
+def _size(of: Case | Costs) -> str:
+    return f"{of.engine.removeprefix('Milvus ')} {of.count:,} × {of.dimension:,}"
+
+
+def _recalls(cases: Sequence[Case]) -> Table:
+    def shown(seen: Seen) -> Iterator[str]:
+        yield f"{np.mean(seen.recalls):.3f}" if seen.recalls else "–"
+
+    return Table(
+        title=f"Recall of the nearest {TOP} and 10: mean and lowest decile",
+        headers=(
+            *("engine", "filter", f"@{TOP}", "decile", "@10", "decile"),
+            *("bare", "faiss", "plan"),
+        ),
+        rows=tuple(
+            (
+                *_place(case),
+                f"{np.mean(case.ours.recalls):.3f}",
+                f"{np.percentile(case.ours.recalls, 10):.2f}",
+                f"{np.mean(case.ours.near):.3f}",
+                f"{np.percentile(case.ours.near, 10):.2f}",
+                *shown(case.bare),
+                *shown(case.graph),
+                case.plan,
+            )
+            for case in cases
+        ),
+        caption=(
+            f"Bare: pymilvus alone, the same collection and filter, limit {TOP}, the generation's "
+            "own ef. faiss: HNSW in-process with the same m, ef_construction and ef. The plan is "
+            "that of the last query."
+        ),
+    )
+
+
+def _latencies(cases: Sequence[Case]) -> Table:
+    def shown(seen: Seen, share: float = 0.5) -> str:
+        return f"{1e3 * percentile(seen.seconds, share).value:.1f}" if seen.seconds else "–"
+
+    return Table(
+        title="Milliseconds of a search, one client",
+        headers=(
+            *("engine", "filter", "p50", "p99", "of it record", "bare p50", "bare p99"),
+            *("faiss p50", "faiss flat p50"),
+        ),
+        rows=tuple(
+            (
+                *_place(case),
+                shown(case.ours),
+                shown(case.ours, 0.99),
+                f"{1e3 * percentile(case.hydrating, 0.5).value:.1f}",
+                shown(case.bare),
+                shown(case.bare, 0.99),
+                shown(case.graph),
+                shown(case.flat),
+            )
+            for case in cases
+        ),
+        caption=(
+            "Ours: record, planner and engine, without gRPC of the suite's own. faiss runs on one "
+            "core and is told beforehand which products pass."
+        ),
+    )
+
+
+def _rates(cases: Sequence[Case]) -> Table:
+    return Table(
+        title="Searches a second",
+        headers=("engine", "filter", "1 client", "8 clients", "bare 1", "bare 8"),
+        rows=tuple(
+            (
+                *_place(case),
+                f"{case.ours.alone:.0f}",
+                f"{case.ours.rate:.0f}",
+                f"{case.bare.alone:.0f}",
+                f"{case.bare.rate:.0f}",
+            )
+            for case in cases
+        ),
+        caption="Ours in one event loop, as in the service; bare pymilvus in as many threads.",
+    )
+
+
+def _costs(costs: Sequence[Costs]) -> Table:
+    return Table(
+        title="What the collections took",
+        headers=("engine", "insert s", "graph s", "record s", "faiss graph s", "engine GiB"),
+        rows=tuple(
+            (
+                _size(cost),
+                f"{cost.insert_seconds:.0f}",
+                f"{cost.build_seconds:.0f}",
+                f"{cost.record_seconds:.0f}",
+                f"{cost.faiss_seconds:.0f}" if cost.faiss_seconds else "–",
+                f"{cost.engine_bytes / 2**30:.2f}",
+            )
+            for cost in costs
+        ),
+        caption=(
+            "Rows go in in bulk; the record is filled while the graph is built. Memory is "
+            "proportional (PSS), of all that the engine holds by then. Milvus Lite builds its "
+            "graph when it is first searched."
+        ),
+    )
+
+
+def _figures(case: Case) -> dict[str, object]:
+    ways = {"ours": case.ours, "bare": case.bare, "faiss": case.graph, "faiss_flat": case.flat}
+    return {
+        "engine": case.engine,
+        "products": case.count,
+        "dimension": case.dimension,
+        "filter": case.name,
+        "plan": case.plan,
+        "hydrate_p50_seconds": percentile(case.hydrating, 0.5).value,
+        **{name: _seen_figures(seen) for name, seen in ways.items() if seen.seconds},
+    }
+
+
+def _seen_figures(seen: Seen) -> dict[str, float]:
+    return {
+        "recall": float(np.mean(seen.recalls)),
+        "recall_lowest_decile": float(np.percentile(seen.recalls, 10)),
+        "recall_at_10": float(np.mean(seen.near)),
+        "recall_at_10_lowest_decile": float(np.percentile(seen.near, 10)),
+        "p50_seconds": percentile(seen.seconds, 0.5).value,
+        "p99_seconds": percentile(seen.seconds, 0.99).value,
+        "rate_1_client": seen.alone,
+        "rate_8_clients": seen.rate,
+    }
+
+
+def _cost_figures(cost: Costs) -> dict[str, object]:
+    return {name: getattr(cost, name) for name in Costs.__slots__}
+
+
+def _goal(case: Case) -> Goal:
+    """The mean with its 95% interval by the normal approximation."""
+    mean = float(np.mean(case.ours.recalls))
+    spread = 1.96 * float(np.std(case.ours.recalls)) / len(case.ours.recalls) ** 0.5
+    return Goal(
+        name=f"recall@{TOP}, {', '.join(_place(case))}",
+        at_most=None,
+        unit="",
+        measured=Interval(mean, mean - spread, min(1.0, mean + spread)),
+        at_least=LEAST_PLAIN if case.share == 1.0 else LEAST_FILTERED,
+    )

@@ -1,0 +1,309 @@
+"""Whether texts find products: by words, by meaning and by both, against BM25 on titles.
+
+By the product's own code: the record's search by words (retriever), the text model's graph and
+tokens (embedder, deploy/triton), and the fusion of lists (gateway). The rivals are SQLite's own
+BM25 on titles and on everything that is said of a product. Queries are of three kinds: what
+shoppers may type, of bench/datasets/asked.py; GroceryStoreDataset's descriptions, which no
+product's text holds, as they are and without the words of the title; and names of its classes in
+several languages. Every figure is a mean over queries with its 95% interval (bootstrap);
+differences are paired by query.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.cases.texts_report import (
+    FIELDS,
+    LEARNED,
+    LOOKS,
+    MEANING,
+    SHARES,
+    SUMMED,
+    THIRDS,
+    TITLES,
+    TOGETHER,
+    WITH_LOOKS,
+    WORDS,
+    Doubles,
+    Found,
+    Say,
+    Scores,
+    Untitled,
+    figures_of,
+    goals_of,
+    looks_table,
+    tables_of,
+    untitled_figures,
+)
+from bench.datasets import asked, featured, groceries, grocery
+from bench.datasets.asked import LANGUAGES, Question
+from bench.harness.model import Result
+from bench.peers import sentences
+from bench.peers.sentences import Floats, Sentences
+from bench.peers.texts_rivals import (
+    FORMS,
+    Meanings,
+    Rival,
+    by_words,
+    fused_lists,
+    named_lists,
+    summed_lists,
+)
+from embedder.domain.fitted import CATALOGUE, Labelled, TextMap, unit
+from embedder.fitting.fit import Options, fit
+from examples.wines.catalogue import load_wines
+from examples.wines.shop import product as wine_product
+from gateway.model.branch import Branch
+from gateway.model.scene import Scene
+from gateway.state.scenes import SceneFiles
+from retriever.domain.product import Attribute, ProductContent, ProductWrite
+from retriever.domain.words import words_of
+from retriever.record import Record
+from servicekit.sql import Database
+
+PLACES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A catalog and what is asked of it."""
+
+    name: str
+    products: Sequence[ProductContent]
+    questions: Mapping[str, Sequence[Question]]
+    """By kind."""
+
+
+def run(say: Say) -> Result:
+    """Measure all of it, in about a minute."""
+    missing = []
+    shops = [_wines()]
+    path = grocery.find()
+    if path is None:
+        missing.append(f"NOT MEASURED: $SIGHTLINE_DATA/{grocery.FOLDER} is not there")
+    else:
+        shops.append(_grocery(path))
+    model = Sentences() if sentences.there() else None
+    if model is None:
+        missing.append("NOT MEASURED: the text model was not built (make engines)")
+    found: Found = {}
+    for shop in shops:
+        say(f"{shop.name}: {len(shop.products)} products")
+        found |= asyncio.run(_measure(shop, model))
+    untitled: Untitled = {}
+    if path is not None and model is not None and featured.there(groceries.BACKBONE):
+        untitled = _untitled(shops[-1], model, groceries.photos(path, "train"))
+    return Result(
+        tables=(*tables_of(found), *looks_table(untitled)),
+        figures={"texts": figures_of(found), "untitled": untitled_figures(untitled)},
+        goals=goals_of(found),
+        warnings=tuple(missing),
+    )
+
+
+# The shops
+
+
+def _wines() -> Shop:
+    wines = load_wines()
+    questions = {
+        "typed": [
+            Question(text, frozenset(wine.id for wine in wines if answers(wine)))
+            for text, answers in asked.WINES.items()
+        ],
+    }
+    contents = []
+    for wine in wines:
+        made = wine_product(wine)
+        contents.append(
+            ProductContent(
+                made.product_id,
+                made.title,
+                category_path=("Wine", *made.category_path),
+                brand=made.brand,
+                tags=tuple(made.tags),
+                attributes=tuple(Attribute(it.key, it.value) for it in made.attributes),
+            )
+        )
+    return Shop("wines", contents, questions)
+
+
+def _grocery(path: Path) -> Shop:
+    rows = grocery.classes(path)
+    products, described, unnamed = [], [], []
+    for row in rows:
+        name = row["Class Name (str)"]
+        title = name.replace("-", " ")
+        products.append(ProductContent(name, title, category_path=grocery.category(row)))
+        about = path / row["Product Description Path (str)"].lstrip("/")
+        text = " ".join(about.read_text(encoding="utf-8").split())
+        described.append(Question(text, frozenset({name})))
+        unnamed.append(Question(_without(text, title), frozenset({name})))
+    by_coarse: dict[str, set[str]] = {}
+    for row in rows:
+        by_coarse.setdefault(row["Coarse Class Name (str)"], set()).add(row["Class Name (str)"])
+    return Shop(
+        "groceries",
+        products,
+        {
+            "typed": [Question(text, answers) for text, answers in asked.GROCERY.items()],
+            "described": described,
+            LEARNED: unnamed,
+            **{
+                language: [
+                    Question(names[place], frozenset(by_coarse[coarse]))
+                    for coarse, names in asked.NAMES.items()
+                ]
+                for place, language in enumerate(LANGUAGES)
+            },
+        },
+    )
+
+
+def _without(text: str, title: str) -> str:
+    """A description without the words of the title, and what these begin."""
+    names = [name for name in words_of(title) if len(name) > 2]
+    kept = [
+        word
+        for word in text.split()
+        if not any(part.startswith(name[:5]) for part in words_of(word) for name in names)
+    ]
+    return " ".join(kept) or text
+
+
+# Products without titles
+
+
+def _untitled(shop: Shop, model: Sentences, photos: groceries.Photos) -> Untitled:
+    """What typed queries find where a third of the products has photos and no words.
+
+    The space is fitted on all photos, its map from texts on the titles of the other two thirds; the
+    queries had no part in it. Every third is left without words once.
+    """
+    names = [it.product_id for it in shop.products]
+    questions, scene = shop.questions["typed"], SceneFiles().get("default")
+    thirds = np.random.default_rng(0).permutation(len(names)) % THIRDS
+    asked_for = model.vectors([question.text for question in questions])
+    scores: dict[str, list[Doubles]] = {}
+    for third in range(THIRDS):
+        silent = {name for name, mine in zip(names, thirds, strict=True) if mine == third}
+        titled = [it for it in shop.products if it.product_id not in silent]
+        fitted, looks = _fitted(titled, names, model, photos)
+        meanings, rival = Meanings(titled, model), Rival(titled, titles=True)
+        cosines = fitted.vectors(asked_for) @ looks.T
+        lists: dict[str, list[list[str]]] = {TITLES: [], MEANING: [], LOOKS: [], WITH_LOOKS: []}
+        for question, row in zip(questions, cosines, strict=True):
+            near = meanings.near(question.text)
+            order = np.argsort(-row, kind="stable")
+            seen = [(names[place], float(row[place])) for place in order]
+            lists[TITLES].append(rival.answer(question.text))
+            lists[MEANING].append([name for name, _ in near])
+            lists[LOOKS].append([name for name, _ in seen])
+            both = {Branch.TEXT: near, Branch.TEXT_VISUAL: seen}
+            lists[WITH_LOOKS].append(fused_lists(both, scene.branches))
+        for system, answers in lists.items():
+            scores.setdefault(system, []).append(_scores(answers, questions).ndcg)
+    return {system: np.mean(rows, axis=0) for system, rows in scores.items()}
+
+
+def _fitted(
+    titled: Sequence[ProductContent],
+    names: Sequence[str],
+    model: Sentences,
+    photos: groceries.Photos,
+) -> tuple[TextMap, Floats]:
+    """The map from texts, and the mean looks of each product of `names`."""
+    sentences = np.zeros((len(photos.names), 384), np.float32)
+    vectors = model.vectors([it.title for it in titled])
+    of = {it.product_id: row for it, row in zip(titled, vectors, strict=True)}
+    for place, name in enumerate(photos.names):
+        if name in of:
+            sentences[place] = of[name]
+    kinds = np.full(len(photos.names), CATALOGUE, np.int8)
+    groups = [str(place) for place in range(len(photos.names))]
+    data = Labelled(
+        photos.features[:, None], kinds, photos.names, groups, photos.categories, sentences
+    )
+    made = fit(data, Options(), seed=0)
+    if made.text_map is None:
+        raise ValueError("too few titles for a map")
+    seen = made.embed(photos.features, kinds)
+    held = np.array(photos.names)
+    return made.text_map, unit(np.stack([seen[held == name].mean(axis=0) for name in names]))
+
+
+# The systems
+
+
+async def _measure(shop: Shop, model: Sentences | None) -> Found:
+    with tempfile.TemporaryDirectory() as folder:
+        db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")
+        db.migrate()
+        record = Record(db)
+        await record.write("default", [ProductWrite(content, {}) for content in shop.products])
+        rivals = Rival(shop.products, titles=True), Rival(shop.products, titles=False)
+        meanings = None if model is None else Meanings(shop.products, model)
+        scene = SceneFiles().get("default")
+        found: Found = {}
+        for kind, questions in shop.questions.items():
+            lists = await _lists(questions, record, rivals, meanings, scene)
+            found[shop.name, kind] = {
+                system: _scores(answers, questions) for system, answers in lists.items()
+            }
+        db.close()
+    return found
+
+
+async def _lists(
+    questions: Sequence[Question],
+    record: Record,
+    rivals: "tuple[Rival, Rival]",
+    meanings: "Meanings | None",
+    scene: Scene,
+) -> dict[str, list[list[str]]]:
+    """By system, what it answers to each question."""
+    lists: dict[str, list[list[str]]] = {TITLES: [], FIELDS: [], WORDS: []}
+    if meanings is not None:
+        lists |= {MEANING: [], TOGETHER: [], SUMMED: []}
+        lists |= {named_lists(form, share): [] for form in FORMS for share in SHARES}
+    for question in questions:
+        lists[TITLES].append(rivals[0].answer(question.text))
+        lists[FIELDS].append(rivals[1].answer(question.text))
+        words = await by_words(record, question.text)
+        lists[WORDS].append([product_id for product_id, _ in words])
+        if meanings is not None:
+            near = meanings.near(question.text)
+            lists[MEANING].append([product_id for product_id, _ in near])
+            both = {Branch.KEYWORDS: words, Branch.TEXT: near}
+            lists[TOGETHER].append(fused_lists(both, scene.branches))
+            lists[SUMMED].append(summed_lists(both, scene.parts_with_signals))
+            for share in SHARES:
+                weights = {Branch.KEYWORDS: share, Branch.TEXT: 1.0}
+                for form, join in FORMS.items():
+                    lists[named_lists(form, share)].append(join(both, weights))
+    return lists
+
+
+# The figures
+
+
+def _scores(answers: Sequence[Sequence[str]], questions: Sequence[Question]) -> Scores:
+    pairs = list(zip(answers, questions, strict=True))
+    return Scores(
+        np.array([_ndcg(answer, question.answers) for answer, question in pairs]),
+        np.array(
+            [float(bool(question.answers & {*answer[:PLACES]})) for answer, question in pairs]
+        ),
+    )
+
+
+def _ndcg(answer: Sequence[str], right: frozenset[str]) -> float:
+    """Normalised discounted cumulative gain, a product right or not (Järvelin, Kekäläinen 2002)."""
+    gains = 1 / np.log2(np.arange(2, PLACES + 2))
+    held = np.array([product_id in right for product_id in answer[:PLACES]], float)
+    return float(held @ gains[: len(held)] / gains[: len(right)].sum())

@@ -1,0 +1,188 @@
+"""What `texts` found, as tables, figures and goals."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.datasets import asked
+from bench.datasets.asked import LANGUAGES
+from bench.harness import statistics
+from bench.harness.model import Goal, Interval, Table
+from bench.peers.texts_rivals import FORMS, named_lists
+
+TITLES, FIELDS = "BM25 on titles (SQLite)", "BM25 on all fields (SQLite)"
+WORDS, MEANING = "words", "text space"
+TOGETHER, SUMMED = "both, fused by places (Search)", "both, summed (Recommend)"
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Weights of words that are tried, against 1 for the text space."""
+LOOKS, WITH_LOOKS = "text_visual", "text space + text_visual, fused by places"
+THIRDS = 3
+NDCG, HIT = "nDCG@10", "hit@10"
+LEARNED = "names left out"
+
+Say: TypeAlias = Callable[[str], None]
+Doubles: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """A system's figures for questions of a kind, one a question."""
+
+    ndcg: Doubles
+    hit: Doubles
+
+
+Untitled: TypeAlias = dict[str, Doubles]
+"""nDCG@10 of typed queries, by system."""
+Found: TypeAlias = dict[tuple[str, str], dict[str, Scores]]
+"""By shop and kind, then by system."""
+
+
+def looks_table(untitled: Untitled) -> Iterable[Table]:
+    if untitled:
+        yield Table(
+            f"Groceries of which a third has photos and no words: {NDCG} of typed queries",
+            ("", NDCG, "more than the text space"),
+            tuple(
+                (
+                    system,
+                    _figure(statistics.mean(scores)),
+                    ""
+                    if system == MEANING
+                    else _figure(statistics.mean(scores - untitled[MEANING]), sign=True),
+                )
+                for system, scores in untitled.items()
+            ),
+            "Each third left without words once, mean of the three; the space is fitted on all"
+            " photos, its map from texts on the titles that are left.",
+            section=None,
+        )
+
+
+def untitled_figures(untitled: Untitled) -> list[dict[str, object]]:
+    return [
+        {"system": system, "ndcg": vars_of(statistics.mean(scores))}
+        for system, scores in untitled.items()
+    ]
+
+
+def tables_of(found: Found) -> Iterable[Table]:
+    kinds = [key for key in found if key[1] not in LANGUAGES]
+    yield Table(
+        f"Products found by texts: {NDCG} and {HIT}",
+        ("", "queries", NDCG, HIT, f"{NDCG}, more than BM25 on titles"),
+        tuple(
+            (
+                f"{shop}, {kind}: {system}",
+                str(len(scores.ndcg)),
+                _figure(statistics.mean(scores.ndcg)),
+                _figure(statistics.mean(scores.hit)),
+                "" if system == TITLES else _figure(_gain(found[shop, kind], system), sign=True),
+            )
+            for shop, kind in kinds
+            for system, scores in _main(found[shop, kind]).items()
+        ),
+        "Mean over queries (95% interval); differences are paired by query.",
+        section=None,
+    )
+    spoken = [key for key in found if key[1] in LANGUAGES]
+    if spoken:
+        yield Table(
+            "Groceries named in other languages; titles are English",
+            ("", *(system for system in _main(found[spoken[0]]) if system != FIELDS)),
+            tuple(
+                (
+                    language,
+                    *(
+                        f"{scores.ndcg.mean():.3f} / {scores.hit.mean():.2f}"
+                        for system, scores in _main(found[shop, language]).items()
+                        if system != FIELDS
+                    ),
+                )
+                for shop, language in spoken
+            ),
+            f"{NDCG} / {HIT}, mean over {len(asked.NAMES)} names.",
+            section=None,
+        )
+
+    if any(MEANING in systems for systems in found.values()):
+        yield _shares_table(found, kinds)
+
+
+def _shares_table(found: Found, kinds: Sequence[tuple[str, str]]) -> Table:
+    """What the weight of words does."""
+    return Table(
+        f"How much words count against the text space: {NDCG}",
+        ("", *(f"× {share:g}" for share in SHARES)),
+        tuple(
+            (
+                f"{shop}, {kind}: {form}",
+                *(
+                    f"{found[shop, kind][named_lists(form, share)].ndcg.mean():.3f}"
+                    for share in SHARES
+                ),
+            )
+            for shop, kind in kinds
+            for form in FORMS
+        ),
+        "The default scene's weights were chosen by this table: it can't show how good they are on"
+        " other queries.",
+        section=None,
+    )
+
+
+def _main(systems: Mapping[str, Scores]) -> Mapping[str, Scores]:
+    """The systems without the trials of weights."""
+    return {name: scores for name, scores in systems.items() if "words ×" not in name}
+
+
+def _gain(systems: Mapping[str, Scores], system: str) -> Interval:
+    return statistics.mean(systems[system].ndcg - systems[TITLES].ndcg)
+
+
+def _figure(value: Interval, *, sign: bool = False) -> str:
+    form = "+.3f" if sign else ".3f"
+    return f"{value.value:{form}} ({value.low:{form}} to {value.high:{form}})"
+
+
+def goals_of(found: Found) -> list[Goal]:
+    """Each kind of query: better than BM25 on titles."""
+    wanted = (("wines", "typed"), ("groceries", "typed"), ("groceries", LEARNED))
+    return [
+        Goal(
+            f"{shop}, {kind}: {NDCG}, more than BM25 on titles alone",
+            at_most=None,
+            unit="",
+            measured=(
+                _gain(found[shop, kind], TOGETHER)
+                if TOGETHER in found.get((shop, kind), {})
+                else None
+            ),
+            at_least=0.0,
+        )
+        for shop, kind in wanted
+    ]
+
+
+def figures_of(found: Found) -> list[dict[str, object]]:
+    return [
+        {
+            "shop": shop,
+            "kind": kind,
+            "system": system,
+            "queries": len(scores.ndcg),
+            "ndcg": vars_of(statistics.mean(scores.ndcg)),
+            "hit": vars_of(statistics.mean(scores.hit)),
+            "ndcg_gain": vars_of(_gain(systems, system)),
+        }
+        for (shop, kind), systems in found.items()
+        for system, scores in systems.items()
+    ]
+
+
+def vars_of(value: Interval) -> dict[str, float]:
+    """An interval for JSON."""
+    return {"value": value.value, "low": value.low, "high": value.high}

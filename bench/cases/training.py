@@ -1,0 +1,245 @@
+"""How long trainings take: beside LightFM alone, and from a thousand products and people to many.
+
+The first part measures what is ours of a fit by turns with LightFM's own `fit` on the same
+matrices: the same epochs, and the same model bit for bit. The second trains on made-up shops of
+growing size, each in a process of its own, and reports each step's time and of the memory at its
+peak.
+"""
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+from typing import TypeAlias
+
+import numpy as np
+
+from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.statistics import median_ratio
+from ranker.adapters.lightfm import Learned, learn
+from ranker.domain.events import EventType
+from ranker.domain.features import Money, Product
+from ranker.domain.log import TYPES, UNKNOWN, Log
+from ranker.domain.recipe import ItemItem, Recipe
+from ranker.training.fitting import assembled
+from ranker.training.subject import Given, Subject, subject_of
+
+MOST_RATIO = 1.15
+RECIPE = Recipe(epochs=5, item_item=ItemItem.OFF)
+PRODUCTS, SHOPPERS, EVENTS = 2_000, 1_000, 100_000
+ROUNDS = 9
+SIZES, FULL_SIZES = (1_000, 10_000, 100_000), (1_000, 10_000, 100_000, 1_000_000)
+EVENTS_A_SHOPPER = 10
+SEED = 20261120
+
+Say: TypeAlias = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a training of one size took."""
+
+    products: int
+    shoppers: int
+    events: int
+    read_seconds: float
+    """Events and products to matrices."""
+    epoch_seconds: float
+    """One pass of LightFM."""
+    rest_seconds: float
+    """Matrices to a model: vectors, products that go together, popularity, scales."""
+    peak_mib: float
+    """Of the whole process."""
+
+
+def run(say: Say) -> Result:
+    """Up to 100,000 products and people."""
+    return _measure(say, SIZES)
+
+
+def full(say: Say) -> Result:
+    """Up to a million."""
+    return _measure(say, FULL_SIZES)
+
+
+def _measure(say: Say, sizes: Sequence[int]) -> Result:
+    say(f"trainings on {EVENTS:,} events, by turns with LightFM alone")
+    ours, bare = _by_turns()
+    ratio = median_ratio(ours, bare)
+    grown = []
+    for size in sizes:
+        say(f"a training of {size:,} products and people")
+        grown.append(_apart(size))
+    return Result(
+        tables=(_ratio_table(ours, bare, ratio), _growth_table(grown)),
+        figures={
+            "settings": {"seed": SEED, "rounds": ROUNDS, "epochs": RECIPE.epochs},
+            "ours_seconds": ours,
+            "lightfm_seconds": bare,
+            "ratio": asdict(ratio),
+            "growth": [asdict(one) for one in grown],
+        },
+        goals=(Goal("training beside LightFM alone", MOST_RATIO, "×", ratio),),
+    )
+
+
+def _by_turns() -> tuple[list[float], list[float]]:
+    """Seconds of each: ours with progress reported after each epoch, LightFM's `fit` at one go."""
+    given = shop(PRODUCTS, SHOPPERS, EVENTS)
+    subject = subject_of(given, RECIPE)
+    ours: list[float] = []
+    bare: list[float] = []
+    for number in range(ROUNDS + 1):
+        for seconds, work in ((ours, _ours), (bare, _bare))[:: 1 if number % 2 else -1]:
+            began = time.perf_counter()
+            work(subject)
+            if number:  # the first round warms up
+                seconds.append(time.perf_counter() - began)
+    return ours, bare
+
+
+def _ours(subject: Subject) -> Learned:
+    done: list[int] = []
+    return learn(
+        subject.liked,
+        subject.items.matrix[subject.warm],
+        subject.shoppers.matrix,
+        RECIPE,
+        epochs=RECIPE.epochs,
+        progress=done.append,
+    )
+
+
+def _bare(subject: Subject) -> object:
+    import scipy.sparse as sp
+    from lightfm import LightFM
+
+    liked = subject.liked
+    shape = (len(subject.actors), len(subject.warm))
+    places = (liked.shopper, liked.item)
+    model = LightFM(
+        no_components=RECIPE.dimension,
+        loss=RECIPE.loss.value,
+        max_sampled=RECIPE.max_sampled,
+        learning_rate=RECIPE.learning_rate,
+        random_state=RECIPE.seed,
+    )
+    return model.fit(
+        sp.coo_matrix((liked.sign, places), shape),
+        user_features=subject.shoppers.matrix,
+        item_features=subject.items.matrix[subject.warm],
+        sample_weight=sp.coo_matrix((liked.weight, places), shape),
+        epochs=RECIPE.epochs,
+    )
+
+
+def shop(products: int, shoppers: int, events: int) -> Given:
+    """A made-up shop: few products are bought much, and people mostly buy what is theirs."""
+    draw = np.random.default_rng(SEED + products)
+    ids = tuple(f"p{n:07}" for n in range(products))
+    categories = draw.integers(0, 200, products)
+    brands = draw.zipf(1.5, products) % 2_000
+    prices = draw.lognormal(3, 1, products)
+    tags = draw.integers(0, 500, (products, 2))
+    made = [
+        Product(
+            item,
+            f"C{categories[n] % 20} > C{categories[n]}",
+            f"brand {brands[n]}",
+            Money(int(prices[n] * 1e6), "EUR"),
+            tuple(f"tag {tag}" for tag in sorted({*tags[n].tolist()})),
+        )
+        for n, item in enumerate(ids)
+    ]
+    actor = np.sort(draw.integers(0, shoppers, events))
+    popular = (draw.random(events) ** 3 * products).astype(np.int64)
+    own = (actor * 7_919 + draw.integers(0, max(products // 50, 1), events)) % products
+    item = np.where(draw.random(events) < 0.6, own, popular)
+    time_micros = np.sort(draw.integers(0, 90 * 86_400_000_000, events)) + 1_790_000_000_000_000
+    order = draw.permutation(events)
+    log = Log(
+        actors=tuple(f"a{n:07}" for n in range(shoppers)),
+        items=ids,
+        actor=actor[order],
+        item=item[order],
+        type=np.full(events, TYPES.index(EventType.PURCHASE)),
+        value=np.full(events, np.nan),
+        quantity=np.ones(events, np.int64),
+        time=time_micros,
+        session=np.full(events, UNKNOWN),
+        order=np.full(events, UNKNOWN),
+    )
+    return Given(log, made)
+
+
+def _apart(size: int) -> Size:
+    """The training in a process of its own, whose peak of memory is its alone."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_train, (size,))
+
+
+def _train(size: int) -> Size:
+    given = shop(size, size, EVENTS_A_SHOPPER * size)
+    recipe = replace(RECIPE, epochs=1, item_item=ItemItem.KNN)  # what large catalogues get
+    marks = [time.perf_counter()]
+    subject = subject_of(given, recipe)
+    marks.append(time.perf_counter())
+    learned = learn(
+        subject.liked,
+        subject.items.matrix[subject.warm],
+        subject.shoppers.matrix,
+        recipe,
+        epochs=1,
+        progress=lambda _: None,
+    )
+    marks.append(time.perf_counter())
+    assembled(subject, learned)
+    marks.append(time.perf_counter())
+    read, epoch, rest = np.diff(marks).tolist()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Size(size, size, len(given.log), read, epoch, rest, peak)
+
+
+def _ratio_table(ours: Sequence[float], bare: Sequence[float], ratio: Interval) -> Table:
+    return Table(
+        title="A training beside LightFM alone",
+        headers=("products", "people", "events", "epochs", "ours s", "LightFM s", "ratio"),
+        rows=(
+            (
+                f"{PRODUCTS:,}",
+                f"{SHOPPERS:,}",
+                f"{EVENTS:,}",
+                str(RECIPE.epochs),
+                f"{median(ours):.2f}",
+                f"{median(bare):.2f}",
+                f"{ratio.value:.3f} ({ratio.low:.3f}-{ratio.high:.3f})",
+            ),
+        ),
+        caption=(
+            f"Medians of {ROUNDS} rounds by turns, one thread, WARP; 95% interval. Ours tells of"
+            " its progress after each epoch; both learn the same numbers."
+        ),
+        section=None,
+    )
+
+
+def _growth_table(sizes: Sequence[Size]) -> Table:
+    return Table(
+        title="How trainings grow",
+        headers=("products = people", "events", "read s", "an epoch s", "rest s", "peak MiB"),
+        rows=tuple(
+            (
+                f"{one.products:,}",
+                f"{one.events:,}",
+                f"{one.read_seconds:.2f}",
+                f"{one.epoch_seconds:.2f}",
+                f"{one.rest_seconds:.2f}",
+                f"{one.peak_mib:,.0f}",
+            )
+            for one in sizes
+        ),
+        caption="One training each, of one epoch; the peak is that of the process, with its shop.",
+        section=None,
+    )

@@ -1,0 +1,273 @@
+"""The watchdog: whether its estimate is right, and what looking costs.
+
+The planner is made to ask for too small an `ef`, as it would on data that it was not measured on.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bench.harness.engines import generation, image_id
+from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.statistics import percentile, ratio
+from retriever.adapters.milvus.index import MilvusIndex
+from retriever.columns.keeper import Columns
+from retriever.domain.generation import Generation, IndexKind, IndexParameters
+from retriever.domain.product import Image, ProductContent, ProductWrite
+from retriever.domain.vectors import Floats, GivenVector, VectorWrite, exact_scores
+from retriever.indexing.outbox import apply_outbox
+from retriever.record import Record
+from retriever.search import planning
+from retriever.search.query import Query
+from retriever.search.recall.watchdog import LEAST_LOOKS, Watchdog
+from retriever.search.sampling import Samples
+from retriever.search.search import Answer, Searcher, search
+from servicekit.sql import Database
+from sightline_rules.filters import Comparison, Money, Operator
+from tests.engines import milvus_lite
+
+SEED = 20
+COUNT, DIMENSION, TOP = 10_000, 256, 100
+CLUSTERS, SPREAD = 200, 0.7
+BATCH = 1_000
+PASSING = 0.3
+"""Of the products, by a price that has nothing to do with the clusters: those with the first
+numbers, as the numbers have nothing to do with them either."""
+CHEAP = Comparison("price", Operator.LESS, Money("EUR", int(PASSING * COUNT) * 10**6))
+LOW_FACTOR = 0.3
+"""In place of planning.EF_FACTOR: about `ef` 200, where 4 asks for 2,600."""
+BLOCKS, BLOCK = 60, 5
+"""Searches whose latencies are compared: so many blocks of so many, of each kind by turns."""
+SHARES = (0.0, 0.01, 1.0)
+MOST_SLOWER = 1.05
+MOST_WRONG = 0.03
+
+
+@dataclass(slots=True)
+class Estimated:
+    """What the watchdog said of some searches."""
+
+    plan: str
+    recall: float
+    """Of the same searches, compared with every row."""
+    estimate: Interval
+
+
+@dataclass(slots=True)
+class Bench:
+    """What is searched, and what came of it."""
+
+    vectors: Floats
+    record: Record
+    index: MilvusIndex
+    generation: Generation
+    random: np.random.Generator
+    columns: Columns
+    """They hold no vectors: the engine answers."""
+    samples: Samples = field(default_factory=Samples)
+    estimated: Estimated | None = None
+    """Of searches whose `ef` is too low."""
+    seconds: dict[float, list[list[float]]] = field(default_factory=dict)
+    """Of each share that is looked at: of each block, of each search."""
+
+    async def search(self, dog: Watchdog) -> tuple[Answer, Floats]:
+        """A search for another point each time, that the dog sees; and that point."""
+        place = self.random.integers(0, COUNT)
+        noise = 0.5 * self.random.standard_normal(DIMENSION)
+        vector = np.asarray(self.vectors[place] + noise, np.float32)
+        asked = GivenVector("visual", "bench", DIMENSION, vector.astype("<f4").tobytes())
+        query = Query("default", vector=asked, condition=CHEAP, top_k=TOP)
+        deps = Searcher(self.record, self.index, self.columns, samples=self.samples)
+        answer = await search(query, deps, lambda: None)
+        dog.see(query, answer)
+        return answer, vector
+
+    def recall(self, answer: Answer, vector: Floats) -> float:
+        """Of an answer, against all that pass."""
+        passing = self.vectors[: int(PASSING * COUNT)]
+        scores = exact_scores(vector[None], passing, self.generation.parameters.metric)[0]
+        best = {f"p{n}" for n in np.argsort(-scores)[:TOP]}
+        found = set(answer.candidates.product_ids)
+        return len(found & best) / TOP
+
+    async def estimate(self) -> None:
+        """Searches until the watchdog says something of them."""
+        dog = Watchdog(self.record, share=1.0, settle=0.0, rest=0.0)
+        await self.search(dog)
+        await dog.caught_up()
+        recalls: list[float] = []
+        while len(recalls) < LEAST_LOOKS:
+            answer, vector = await self.search(dog)
+            await dog.caught_up()
+            recalls.append(self.recall(answer, vector))
+        (verdict,) = dog.verdicts()
+        seen = verdict.recall
+        interval = Interval(seen.value, seen.lower, seen.upper)
+        self.estimated = Estimated(answer.plan, float(np.mean(recalls)), interval)
+
+    async def compare(self) -> None:
+        """The latency of searches of which a share is looked at."""
+        dogs = {share: Watchdog(self.record, share=share, settle=0.0) for share in SHARES}
+        self.seconds = {share: [] for share in SHARES}
+        for block in range(-1, BLOCKS):
+            for share, dog in dogs.items():
+                took = []
+                for _ in range(BLOCK):
+                    begun = time.perf_counter()
+                    await self.search(dog)
+                    took.append(time.perf_counter() - begun)
+                if block >= 0:
+                    self.seconds[share].append(took)
+                await dog.close()
+
+
+def run(say: Callable[[str], None]) -> Result:
+    """Fills a record and Milvus Lite, measures, stops it."""
+    with tempfile.TemporaryDirectory() as folder, milvus_lite(Path(folder) / "engine") as engine:
+        return result(asyncio.run(measure(engine.uri, Path(folder), say)))
+
+
+async def measure(uri: str, folder: Path, say: Callable[[str], None]) -> Bench:
+    """Both parts, the engine and the record being there."""
+    db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")
+    db.migrate()
+    record, index = Record(db), MilvusIndex(uri, seconds=120)
+    random = np.random.default_rng(SEED)
+    centres = random.standard_normal((CLUSTERS, DIMENSION))[random.integers(0, CLUSTERS, COUNT)]
+    noise = SPREAD * random.standard_normal((COUNT, DIMENSION))
+    vectors = np.asarray(centres + noise, np.float32)
+    try:
+        say(f"{COUNT:,} products of {DIMENSION} dimensions are loaded")
+        made = await _filled(record, index, vectors)
+        columns = Columns(record, exact_rows=0, patience=None)
+        bench = Bench(vectors, record, index, made, random, columns)
+        say("Searched with the planner's ef: latencies")
+        await bench.compare()
+        say("Searched with an ef that is too low")
+        with _low():
+            await bench.estimate()
+    finally:
+        await index.close()
+        db.close()
+    return bench
+
+
+class _Alone:
+    """Nobody else writes here."""
+
+    def left(self) -> float:
+        return 600.0
+
+
+async def _filled(record: Record, index: MilvusIndex, vectors: Floats) -> Generation:
+    parameters = IndexParameters(kind=IndexKind.HNSW, ef=TOP)
+    made = await record.create_generation(generation("watchdog", DIMENSION, parameters))
+    await index.create(made.collection, DIMENSION, made.parameters)
+    for start in range(0, COUNT, BATCH):
+        numbers = range(start, start + BATCH)
+        await record.write("default", [_product(number) for number in numbers])
+        await record.save_vectors(made, [VectorWrite(image_id(n), vectors[n]) for n in numbers])
+    applied = await apply_outbox(made, record, index, _Alone())
+    while applied.more:
+        applied = await apply_outbox(applied.generation, record, index, _Alone())
+    await index.flush(made.collection)
+    return applied.generation
+
+
+def _product(number: int) -> ProductWrite:
+    photo = image_id(number)
+    content = ProductContent(
+        product_id=f"p{number}",
+        title=f"Product {number}",
+        price=Money("EUR", number * 10**6),
+        image_ids=(photo,),
+    )
+    return ProductWrite(content, {photo: Image(photo, "image/jpeg", 10, 4, 3)})
+
+
+@contextmanager
+def _low() -> Iterator[None]:
+    before, planning.EF_FACTOR = planning.EF_FACTOR, LOW_FACTOR  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        planning.EF_FACTOR = before
+
+
+def result(bench: Bench) -> Result:
+    """Tables, figures and goals of what was measured."""
+    seen = bench.estimated
+    assert seen is not None
+    estimating = Table(
+        title=f"An ef that is too low: {COUNT:,} products, a filter that passes {PASSING:.0%}",
+        headers=("plan", f"recall@{TOP}", "estimate", "its 95% interval"),
+        rows=(
+            (
+                seen.plan,
+                f"{seen.recall:.3f}",
+                f"{seen.estimate.value:.3f}",
+                f"{seen.estimate.low:.3f} to {seen.estimate.high:.3f}",
+            ),
+        ),
+        caption=(
+            f"Milvus Lite, HNSW, {DIMENSION}-d. {LEAST_LOOKS} searches, all looked at; "
+            "recall against every row, the estimate by a subset of 2,000."
+        ),
+    )
+    flat = {
+        share: [each for block in blocks for each in block]
+        for share, blocks in bench.seconds.items()
+    }
+    costs = {share: _cost(bench.seconds, share) for share in SHARES[1:]}
+    costing = Table(
+        title="What looking costs the searches beside it",
+        headers=("share looked at", "p50 ms", "p99 ms", "time, against none looked at"),
+        rows=tuple(
+            (
+                f"{share:.0%}",
+                f"{1e3 * percentile(seconds, 0.5).value:.1f}",
+                f"{1e3 * percentile(seconds, 0.99).value:.1f}",
+                f"{costs[share].value:.3f} ({costs[share].low:.3f} to {costs[share].high:.3f})"
+                if share
+                else "1",
+            )
+            for share, seconds in flat.items()
+        ),
+        caption=f"{BLOCKS} blocks of {BLOCK} searches of each kind, by turns; one client.",
+    )
+    return Result(
+        tables=(estimating, costing),
+        figures={
+            "products": COUNT,
+            "dimension": DIMENSION,
+            "plan": seen.plan,
+            "recall": seen.recall,
+            "estimate": seen.estimate.value,
+            "p50_seconds": {str(s): percentile(v, 0.5).value for s, v in flat.items()},
+        },
+        goals=[_estimate_goal(seen), _cost_goal(costs[SHARES[1]])],
+    )
+
+
+def _cost(seconds: dict[float, list[list[float]]], share: float) -> Interval:
+    """Time of the blocks' median searches, against those of which none is looked at."""
+    medians = [
+        (float(np.median(one)), float(np.median(other)))
+        for one, other in zip(seconds[share], seconds[0.0], strict=True)
+    ]
+    return ratio(medians)
+
+
+def _estimate_goal(seen: Estimated) -> Goal:
+    wrong = abs(seen.estimate.value - seen.recall)
+    return Goal("estimate's distance from recall", MOST_WRONG, "", Interval(wrong, wrong, wrong))
+
+
+def _cost_goal(cost: Interval) -> Goal:
+    return Goal(f"median search with {SHARES[1]:.0%} looked at / with none", MOST_SLOWER, "", cost)

@@ -1,0 +1,159 @@
+"""Photo files to a model's numbers, as the product makes them, without a suite."""
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2, service_pb2
+
+from bench.harness.machine import ROOT
+from embedder.adapters.triton.description import OUTPUTS, described
+from embedder.domain.fitted import unit
+from embedder.domain.photos import Look
+from embedder.domain.recipes import Recipe, words
+from embedder.preprocessing import preprocess
+from sightline_rules.photos import PhotoLimits
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+MODELS = ROOT / "deploy" / "triton" / "models"
+KEPT = ROOT / ".cache" / "features"
+"""What was made before, by everything that it depends on; `make clean` empties it."""
+CHUNK = 32
+"""Photos of one task."""
+BATCH = 4
+HEAD = "head"
+"""Of the blocks: the last layer, as roots."""
+_INPUT = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """A built model of photos."""
+
+    name: str
+    recipe: Recipe
+    blocks: Mapping[str, slice]
+    """Where each block is in the features; none = the model gives vectors."""
+    graph: bytes
+
+    @property
+    def output(self) -> str:
+        """What the graph calls what it gives."""
+        return OUTPUTS[1] if self.blocks else OUTPUTS[0]
+
+
+@cache
+def backbone(name: str) -> Backbone:
+    """The model of this name. OSError when it is not built as its configuration says."""
+    folder = MODELS / name
+    config = text_format.Parse(
+        (folder / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
+    )
+    found = described(service_pb2.ModelConfigResponse(config=config))
+    graph = (folder / "1" / "model.onnx").read_bytes()
+    if hashlib.sha256(graph).hexdigest() != found.hashes["1"]:
+        raise OSError(f"{folder} holds another graph than its configuration says")
+    if not isinstance(found.recipe, Recipe):
+        raise OSError(f"{folder} takes no photos")
+    ends, blocks = 0, {}
+    for part in config.parameters["blocks"].string_value.split():
+        block, _, size = part.partition("=")
+        blocks[block] = slice(ends, ends + int(size))
+        ends += int(size)
+    return Backbone(name, found.recipe, blocks, graph)
+
+
+def features(
+    model: Backbone, paths: Sequence[Path], recipe: Recipe, views: int, keep: Path = KEPT
+) -> Floats:
+    """What the model gives for each view of each photo, float32 [n, views, f]; all cores work."""
+    path = keep / f"{_key(model, paths, recipe, views)}.npy"
+    if path.is_file():
+        return np.asarray(np.load(path), np.float32)
+    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    cores = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(cores, get_context("spawn"), _quiet) as pool:
+        tasks = [pool.submit(_chunk, model.name, chunk, recipe, views) for chunk in chunks]
+        found: Floats = np.concatenate([task.result() for task in tasks])
+    keep.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".{os.getpid()}.tmp.npy")
+    np.save(unfinished, found)
+    unfinished.replace(path)
+    return found
+
+
+def heads(model: Backbone, paths: Sequence[Path]) -> Floats:
+    """The unit vectors [n, 1280] that the backbone gives off the shelf, of one view."""
+    # The features hold the roots of the head's averages.
+    roots = features(model, paths, model.recipe, 1)[:, 0, model.blocks[HEAD]]
+    return unit(np.square(roots))
+
+
+def there(name: str) -> bool:
+    """Whether a model was built."""
+    return (MODELS / name / "1" / "model.onnx").is_file()
+
+
+def pixels(paths: Sequence[Path], recipe: Recipe, views: int) -> npt.NDArray[np.uint8]:
+    """The model's input of each view of each photo, uint8 [n, views, side, side, 3]."""
+    limits, look = PhotoLimits(), Look(views=views)
+    made = [preprocess.pixels(path.read_bytes(), limits, recipe, look)[0] for path in paths]
+    shape = (len(paths), views, recipe.side, recipe.side, 3)
+    return np.frombuffer(b"".join(made), np.uint8).reshape(shape)
+
+
+def milliseconds(paths: Sequence[Path], recipe: Recipe, views: int, rounds: int = 3) -> float:
+    """Processor time from file to the model's input, of a photo; the quickest of some rounds."""
+    spent = []
+    for _ in range(rounds + 1):  # the first one loads libraries
+        since = time.process_time()
+        pixels(paths, recipe, views)
+        spent.append(time.process_time() - since)
+    return 1000 * min(spent[1:]) / len(paths)
+
+
+def session(graph: bytes) -> onnxruntime.InferenceSession:
+    """A graph on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(graph, options)
+
+
+@cache
+def _session(name: str) -> onnxruntime.InferenceSession:
+    return session(backbone(name).graph)
+
+
+def _chunk(name: str, paths: Sequence[Path], recipe: Recipe, views: int) -> Floats:
+    given = pixels(paths, recipe, views).reshape(-1, recipe.side, recipe.side, 3)
+    made: list[Floats] = [
+        _session(name).run([backbone(name).output], {_INPUT: given[start : start + BATCH]})[0]
+        for start in range(0, len(given), BATCH)
+    ]
+    found = np.concatenate(made).reshape(len(paths), views, -1)
+    return np.asarray(found, np.float32)
+
+
+def _quiet() -> None:
+    """A process is one core's worth."""
+    os.nice(5)
+
+
+def _key(model: Backbone, paths: Sequence[Path], recipe: Recipe, views: int) -> str:
+    seen = hashlib.sha256(model.graph)
+    seen.update(f"{words(recipe)} {preprocess.NARROW} {views}".encode())
+    for path in paths:
+        seen.update(hashlib.sha256(path.read_bytes()).digest())
+    return seen.hexdigest()[:32]

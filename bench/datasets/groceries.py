@@ -1,0 +1,39 @@
+"""GroceryStoreDataset's photos as features of one view, with what a shop would say of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from bench.datasets import featured, grocery
+from bench.datasets.featured import Floats
+
+BACKBONE: Final = "efficientnet_lite0_features"
+
+
+@dataclass(frozen=True, slots=True)
+class Photos:
+    """Photos with what they show."""
+
+    features: Floats
+    """[n, f], of one view."""
+    plain: Floats
+    """[n, 1280]: the unit vectors of the backbone off the shelf."""
+    names: Sequence[str]
+    """Of the product, e.g. "Golden-Delicious"."""
+    categories: Sequence[tuple[str, str]]
+    """Department and coarse class, e.g. ("Fruit", "Apple")."""
+
+
+def photos(folder: Path, part: Literal["train", "validation"]) -> Photos:
+    """The photos of a part. OSError when a file is missing."""
+    chosen: grocery.Photos = getattr(grocery.load(folder), part)
+    rows = grocery.classes(folder)
+    shown = [rows[product] for product in chosen.products.tolist()]
+    model = featured.backbone(BACKBONE)
+    return Photos(
+        features=featured.features(model, chosen.paths, model.recipe, 1)[:, 0],
+        plain=featured.heads(model, chosen.paths),
+        names=[row["Class Name (str)"] for row in shown],
+        categories=[grocery.category(row) for row in shown],
+    )

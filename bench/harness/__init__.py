@@ -1,0 +1,1 @@
+"""What benches are made with: processes, servers, load, statistics, reports."""

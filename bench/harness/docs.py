@@ -1,0 +1,50 @@
+"""Puts a bench's tables into the page that shows them, between two comments."""
+
+from pathlib import Path
+
+from bench.harness.machine import ROOT
+from bench.harness.model import Result, Table
+from bench.harness.report import verdict
+
+EMBEDDER = ROOT / "docs" / "research" / "embedder.md"
+PERFORMANCE = ROOT / "docs" / "research" / "performance.md"
+PAGES = {
+    "accuracy": EMBEDDER,
+    "embedding": EMBEDDER,
+    "ablation": EMBEDDER,
+    "monolith": PERFORMANCE,
+}
+"""Where each bench's tables are shown."""
+
+
+def write(name: str, result: Result, page: Path | None = None) -> None:
+    """Replace what is between the bench's comments by its tables and goals.
+
+    Of a bench without a page, or that measured nothing, nothing happens. ValueError when the page
+    lacks the comments.
+    """
+    path = page or PAGES.get(name)
+    if path is None or not result.tables:
+        return
+    start, end = marks(name)
+    text = path.read_text()
+    before, found, rest = text.partition(start)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise ValueError(f"{path} has no {start} … {end}")
+    parts = [_markdown(table) for table in result.tables]
+    if result.goals:
+        parts.append("\n".join(f"- {verdict(goal)}" for goal in result.goals))
+    joined = "\n\n".join(parts)
+    path.write_text(f"{before}{start}\n{joined}\n{end}{after}")
+
+
+def marks(name: str) -> tuple[str, str]:
+    """The comments before and after a bench's tables."""
+    return f"<!-- bench {name} -->", f"<!-- end of bench {name} -->"
+
+
+def _markdown(table: Table) -> str:
+    rows = [table.headers, ("---",) * len(table.headers), *table.rows]
+    lines = ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
+    return "\n".join((f"**{table.title}.** {table.caption}", "", *lines))

@@ -1,0 +1,193 @@
+"""A retriever on its own for benches: a filled record, an engine, the service's processes."""
+
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from pymilvus import MilvusClient
+
+from bench.harness import engines
+from bench.harness.engines import CATALOG, SERVER, image_id, product_id
+from local_suite.health import Probe, grpc_serving, http_ok
+from retriever.adapters.milvus.index import MilvusIndex
+from retriever.domain.generation import Generation, IndexParameters
+from retriever.domain.product import Image, ProductContent, ProductWrite
+from retriever.domain.vectors import VectorWrite
+from retriever.indexing.outbox import apply_outbox
+from retriever.record import Record
+from servicekit.sql import Database
+from sightline_rules.filters import Money
+from tests.engines import free_port
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+SEED = 20
+CLUSTERS = 200
+SPREAD = 0.7
+"""Standard deviation within a cluster; the clusters' centres have 1."""
+TAGGED = 2
+"""Every so many products have the tag."""
+TAG = "tagged"
+_BATCH = 1_000
+_START_SECONDS = 120.0
+_BUILD_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A record in a folder and a collection of one engine that hold the same products."""
+
+    folder: Path
+    engine: str
+    uri: str
+    generation: Generation
+    vectors: Floats
+    """A line a product, product `p0` first."""
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.folder}/record.db"
+
+
+def points(count: int, dimension: int, seed: int = SEED) -> Floats:
+    """Clustered vectors. Those of another seed are other points of the same clusters."""
+    centres = np.random.default_rng(SEED).standard_normal((CLUSTERS, dimension))
+    rng = np.random.default_rng([SEED, seed])
+    chosen = centres[rng.integers(0, CLUSTERS, count)]
+    return np.asarray(chosen + SPREAD * rng.standard_normal(chosen.shape), dtype=np.float32)
+
+
+def product(number: int) -> ProductWrite:
+    """A product with one photo, at a price of as many euros as its number."""
+    name = image_id(number)
+    # Of random hashes no two are of one picture, so none collapses.
+    looks = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
+    content = ProductContent(
+        product_id=product_id(number),
+        title=f"Product {number}",
+        category_path=("Wine", f"Region {number % 50}"),
+        brand=f"Brand {number % 100}",
+        price=Money("EUR", number * 10**6),
+        tags=(TAG,) if number % TAGGED == 0 else (),
+        image_ids=(name,),
+    )
+    return ProductWrite(content, {name: Image(name, "image/jpeg", 10, 4, 3, looks)})
+
+
+async def fill(
+    folder: Path, engine: str, uri: str, vectors: Floats, parameters: IndexParameters
+) -> Filled:
+    """Writes the products and brings them into the index, as the service does."""
+    db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")
+    db.migrate()
+    record, index = Record(db), MilvusIndex(uri, seconds=120)
+    try:
+        dimension = vectors.shape[1]
+        name = f"{dimension}_{parameters.kind.lower()}"
+        made = await record.create_generation(engines.generation(name, dimension, parameters))
+        await index.create(made.collection, made.dimension, made.parameters)
+        for start in range(0, len(vectors), _BATCH):
+            numbers = range(start, min(start + _BATCH, len(vectors)))
+            await record.write(CATALOG, [product(n) for n in numbers])
+            given = [VectorWrite(image_id(n), vectors[n]) for n in numbers]
+            await record.save_vectors(made, given)
+        applied = await apply_outbox(made, record, index, _Alone())
+        while applied.more:
+            applied = await apply_outbox(applied.generation, record, index, _Alone())
+        await index.flush(made.collection)
+        await record.mark(made, check_wanted=False)
+    finally:
+        await index.close()
+        db.close()
+    if engine == SERVER:
+        _wait_for_graph(uri, made.collection, len(vectors))
+    return Filled(folder, engine, uri, made, vectors)
+
+
+class _Alone:
+    """Nobody else writes here."""
+
+    def left(self) -> float:
+        return 600.0
+
+
+def _wait_for_graph(uri: str, collection: str, count: int) -> None:
+    """Until the server has its index in memory: till then it compares one by one."""
+    client = MilvusClient(uri)
+    try:
+        until = time.monotonic() + _BUILD_SECONDS
+        while int(client.describe_index(collection, "vector").get("indexed_rows", 0)) < count:
+            if time.monotonic() > until:
+                raise OSError(f"the index was not built within {_BUILD_SECONDS:.0f} s")
+            time.sleep(0.5)
+        client.release_collection(collection)
+        client.load_collection(collection)
+        time.sleep(3)
+    finally:
+        client.close()
+
+
+@contextlib.contextmanager
+def server(filled: Filled) -> Iterator[int]:
+    """The retriever's server while the block runs; its port."""
+    port = free_port()
+    with _process(filled, "retriever", {"PORT": port}, grpc_serving(port)):
+        yield port
+
+
+@contextlib.contextmanager
+def worker(filled: Filled) -> Iterator[int]:
+    """The retriever's worker while the block runs; the port of its metrics."""
+    port = free_port()
+    with _process(filled, "retriever.worker", {"WORKER_METRICS_PORT": port}, http_ok(port)):
+        yield port
+
+
+@contextlib.contextmanager
+def _process(
+    filled: Filled, module: str, settings: Mapping[str, object], ready: Probe
+) -> Iterator[None]:
+    """Raises OSError when it does not get ready."""
+    given = {
+        "DATABASE_URL": filled.database_url,
+        "PHOTOS_URL": filled.folder / "photos",
+        "BACKUPS": filled.folder / "backups",
+        "MILVUS_URI": filled.uri,
+        "MILVUS_PREFIX": "bench",
+        "EMBEDDER_TARGET": "127.0.0.1:9",  # nobody is there: every vector is given
+        **settings,
+    }
+    environment = {name: value for name, value in os.environ.items() if "RETRIEVER_" not in name}
+    environment |= {f"RETRIEVER_{name}": str(value) for name, value in given.items()}
+    with (filled.folder / f"{module}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module], env=environment, stdout=log, stderr=log
+        )
+    try:
+        _await(process, module, ready)
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await(process: subprocess.Popen[bytes], module: str, ready: Probe) -> None:
+    until = time.monotonic() + _START_SECONDS
+    while not ready():
+        if process.poll() is not None or time.monotonic() > until:
+            raise OSError(f"{module} did not get ready")
+        time.sleep(0.1)

@@ -1,0 +1,1 @@
+"""What the suite is measured beside: other people's servers, and the bare arithmetic."""

@@ -1,0 +1,98 @@
+"""What a search is measured beside: pymilvus alone on the same collection, and faiss in-process."""
+
+import time
+from collections.abc import Sequence
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+from pymilvus import MilvusClient
+
+from bench.datasets.corpus import Corpus, Floats
+from retriever.adapters.milvus.filters import compile_filter
+from retriever.domain.generation import Generation
+from sightline_rules.filters import Filter
+
+
+class Bare:
+    """Asks the engine for the wanted rows, with the generation's own `ef`, and for nothing else."""
+
+    def __init__(self, uri: str, generation: Generation, top: int) -> None:
+        self._client = MilvusClient(uri)
+        self._collection, self._top = generation.collection, top
+        ef = max(top, generation.parameters.ef)
+        self._how = {"metric_type": generation.parameters.metric.value, "params": {"ef": ef}}
+
+    def close(self) -> None:
+        self._client.close()
+
+    def search(self, query: Floats, condition: Filter) -> list[str]:
+        """Ids of products, nearest first."""
+        answer = self._client.search(
+            self._collection,
+            data=[query.tolist()],
+            filter=compile_filter(condition),
+            limit=self._top,
+            output_fields=["product_id", "image_id"],
+            search_params=self._how,
+            consistency_level="Bounded",
+        )
+        return [hit["entity"]["product_id"] for hit in answer[0]]
+
+
+class Faiss:
+    """faiss on one core: by a graph with the generation's parameters, and one by one.
+
+    Filters are bitmaps that are made beforehand, so it answers as if it knew what passes.
+    """
+
+    def __init__(self, corpus: Corpus, generation: Generation, top: int) -> None:
+        faiss.omp_set_num_threads(1)
+        self._top = top
+        self._ef = max(top, generation.parameters.ef)
+        self._queries = _unit(corpus.queries)
+        self._flat = faiss.IndexFlatIP(corpus.dimension)
+        self._graph = faiss.IndexHNSWFlat(
+            corpus.dimension, generation.parameters.m, faiss.METRIC_INNER_PRODUCT
+        )
+        self._graph.hnsw.efConstruction = generation.parameters.ef_construction
+        self._selectors = {
+            share: faiss.IDSelectorBitmap(np.packbits(corpus.passing(share), bitorder="little"))
+            for share in (1.0, *corpus.shares)
+        }
+        vectors = _unit(corpus.vectors)
+        self._flat.add(vectors)
+        faiss.omp_set_num_threads(2)
+        begun = time.perf_counter()
+        self._graph.add(vectors)
+        self.build_seconds = time.perf_counter() - begun
+        faiss.omp_set_num_threads(1)
+
+    def graph(self, number: int, share: float) -> list[int]:
+        """Numbers of products near a query, by the graph."""
+        parameters = faiss.SearchParametersHNSW(efSearch=self._ef, sel=self._selector(share))
+        return self._found(self._graph, number, parameters)
+
+    def flat(self, number: int, share: float) -> list[int]:
+        """The same, compared one by one."""
+        parameters = faiss.SearchParameters(sel=self._selector(share))
+        return self._found(self._flat, number, parameters)
+
+    def _selector(self, share: float) -> "faiss.IDSelector | None":
+        return None if share == 1.0 else self._selectors[share]
+
+    def _found(self, index: "faiss.Index", number: int, parameters: object) -> list[int]:
+        _, found = index.search(self._queries[[number]], self._top, params=parameters)
+        return [int(each) for each in found[0] if each >= 0]
+
+
+def _unit(vectors: Floats) -> npt.NDArray[np.float32]:
+    copied = np.ascontiguousarray(vectors, dtype=np.float32).copy()
+    faiss.normalize_L2(copied)
+    return copied
+
+
+def recall(found: Sequence[object], expected: Sequence[object], count: int) -> float:
+    """The share of the first `count` expected that is among the first found."""
+    wanted = set(expected[:count])
+    return len(wanted & set(found[:count])) / len(wanted)

@@ -1,0 +1,53 @@
+"""What collapses into what, one product at a time: the rule of `sightline_rules.grouping`, said as
+plainly as can be. Tests compare with it."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+from sightline_rules.duplicates import NO_HASH, same_picture
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A product that may stand in an answer."""
+
+    product_id: str
+    parent_id: str = ""
+    image_hash: int = NO_HASH
+    marks: Sequence[Hashable] = ()
+    """Those that have one in common are known to show the same picture."""
+
+    @property
+    def family(self) -> str:
+        """What all variants of a parent and the parent itself share."""
+        return self.parent_id or self.product_id
+
+    def is_like(self, other: "Candidate") -> bool:
+        """Whether one of the two collapses into the other."""
+        return (
+            self.family == other.family
+            or not set(self.marks).isdisjoint(other.marks)
+            or same_picture(self.image_hash, other.image_hash)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A product that stays, by its place, and the ids of those that collapse into it."""
+
+    place: int
+    collapsed: tuple[str, ...] = ()
+
+
+def collapse(candidates: Iterable[Candidate]) -> tuple[Group, ...]:
+    """The candidates, best first, each with those that collapse into the best one that stays and is
+    like them."""
+    kept: dict[int, Candidate] = {}
+    collapsed: dict[int, list[str]] = {}
+    for place, candidate in enumerate(candidates):
+        into = next((one for one, better in kept.items() if better.is_like(candidate)), None)
+        if into is None:
+            kept[place], collapsed[place] = candidate, []
+        else:
+            collapsed[into].append(candidate.product_id)
+    return tuple(Group(place, tuple(ids)) for place, ids in collapsed.items())

@@ -1,0 +1,45 @@
+"""What the bench of accuracy prints, and that it measures nothing without photos."""
+
+import numpy as np
+import pytest
+
+from bench.cases import accuracy, accuracy_report
+from bench.cases.accuracy_report import Found
+from bench.harness.model import Verdict
+from embedder.domain.fitted import Figure
+from embedder.fitting.measuring import NEAREST
+
+
+@pytest.mark.parametrize("given", ["", "/nowhere"])
+def test_without_the_photos_every_goal_is_not_measured(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_DATA", given)
+    result = accuracy.run(pytest.fail)
+    assert len(result.warnings) == 2
+    assert {goal.verdict for goal in result.goals} == {Verdict.NOT_MEASURED}
+
+
+def test_the_gate_is_met_where_the_whole_gain_is_above_nothing() -> None:
+    def gate(low: float) -> Verdict:
+        figure = Figure(NEAREST, 0.7, 0.6, 0.8, 296, 0.6, low, 0.2)
+        return accuracy_report.goals(Found({}, {accuracy_report.VAL_ONE: (figure,)}))[0].verdict
+
+    assert gate(0.01) is Verdict.MET
+    assert gate(-0.01) is Verdict.MISSED
+
+
+@pytest.mark.parametrize(("low", "verdict"), [(-0.04, Verdict.MET), (-0.06, Verdict.MISSED)])
+def test_integers_may_lose_what_is_within_the_accuracy_s_own_interval(
+    low: float, verdict: Verdict
+) -> None:
+    figure = Figure(NEAREST, 0.55, 0.5, 0.6, 296, 0.56, low, 0.01)
+    assert accuracy_report.goals(Found({}, {}, integers=(figure,)))[2].verdict is verdict
+
+
+def test_a_photo_finds_its_like_in_both_spaces_query_by_query() -> None:
+    ours, before = np.array([1, 1, 1, 0]), np.array([0, 1, 0, 0])
+    figure = accuracy.figure_of(NEAREST, ours, before)
+    assert (figure.value, figure.baseline, figure.queries) == (0.75, 0.25, 4)
+    assert figure.gain_low is not None
+    assert figure.gain_low >= 0

@@ -1,0 +1,45 @@
+"""Tables in the pages that show them."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.__main__ import BENCHES
+from bench.harness import docs
+from bench.harness.model import Result, Table
+
+RESULT = Result((Table("Steps", ("what", "1-NN"), (("a | b", "61.0"),), "of 2 photos"),), {})
+
+
+def test_the_tables_replace_what_stood_between_the_comments_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    page = tmp_path / "page.md"
+    start, end = docs.marks("ablation")
+    page.write_text(f"# Page\n{start}\nold\n{end}\nafter\n")
+    docs.write("ablation", RESULT, page)
+    docs.write("ablation", RESULT, page)
+    assert page.read_text() == (
+        f"# Page\n{start}\n**Steps.** of 2 photos\n\n"
+        f"| what | 1-NN |\n| --- | --- |\n| a / b | 61.0 |\n{end}\nafter\n"
+    )
+
+
+def test_what_was_not_measured_leaves_the_page_as_it_is(tmp_path: Path) -> None:
+    docs.write("ablation", Result((), {}), tmp_path / "absent.md")
+
+
+def test_a_page_without_the_comments_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n")
+    with pytest.raises(ValueError, match="has no <!-- bench ablation -->"):
+        docs.write("ablation", RESULT, page)
+
+
+@pytest.mark.parametrize("name", docs.PAGES)
+def test_every_page_has_the_comments_of_its_bench(name: str) -> None:
+    text = docs.PAGES[name].read_text()
+    start, end = docs.marks(name)
+    assert name in BENCHES
+    assert text.count(start) == text.count(end) == 1
+    assert text.index(start) < text.index(end)
