@@ -155,8 +155,7 @@ def _constructor(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     call = ", ".join(_passed(node.args, given={"target"}))
     return _shell(node) + (
         f"\n        self._loop = Loop()"
-        f"\n        self._client = self._loop.run("
-        f"self._loop.make(lambda: SightlineClient({call})))\n"
+        f"\n        self._client = self._loop.make(lambda: SightlineClient({call}))\n"
     )
 
 

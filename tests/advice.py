@@ -106,6 +106,10 @@ FOLLOWED = (
 
 ELSEWHERE: Mapping[str, str] = {
     "GATEWAY_UNREACHABLE": "tests/live/test_start.py: `make up` and what follows",
+    "TOKEN_MISSING": "tests/live/test_access.py: a gateway that asks who calls",
+    "TOKEN_INVALID": "tests/live/test_access.py: the same",
+    "ROLE_MISSING": "tests/live/test_access.py: the same",
+    "CATALOG_FORBIDDEN": "tests/live/test_access.py: the same",
     "CATALOG_NOT_FOUND": "tests/live/test_fixes.py: the command is about another catalog",
     "UNAVAILABLE": "tests/live/test_fixes.py: the ranker is stopped",
     "NOTHING_AVAILABLE": "tests/live/test_fixes.py: the retriever is stopped",

@@ -50,6 +50,8 @@ class FakeGateway:
         """Method → its requests in order, failed ones included."""
         self.deadlines: dict[str, list[float | None]] = defaultdict(list)
         """Method → seconds that each call had left when it came in."""
+        self.authorizations: list[str | None] = []
+        """Who each call says that calls; None = nobody."""
         self.after: dict[str, tuple[int, status_pb2.Status]] = {}
         """Method → after so many calls every further one ends so."""
         self.delay = 0.0
@@ -176,6 +178,8 @@ class FakeGateway:
             under_way = self._under_way[method]
             self.most_at_once[method] = max(self.most_at_once[method], under_way)
         self.deadlines[method].append(context.time_remaining())
+        said = {pair[0]: str(pair[1]) for pair in context.invocation_metadata()}
+        self.authorizations.append(said.get("authorization"))
         time.sleep(self.first_delay.get(method, self.delay) if number == 1 else self.delay)
         with self.lock:
             self._under_way[method] -= 1

@@ -42,15 +42,17 @@ class SightlineClient(
         catalog: str = "default",
         timeout: float = 10.0,
         batch_timeout: float = 60.0,
+        token: str | None = None,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         """``target`` is the gateway's host:port. ``timeout`` (seconds) is the deadline of every
         call that names no other; ``batch_timeout`` that of one batch of products or events.
-        ``credentials`` None = plain text."""
+        ``token`` says to the gateway who calls; ValueError where it is empty or no header can hold
+        it. ``credentials`` None = plain text, in which who listens reads the token too."""
         self.catalog = catalog
         self.timeout = timeout
         self.batch_timeout = batch_timeout
-        self.calls = Calls(target, credentials=credentials)
+        self.calls = Calls(target, token=token, credentials=credentials)
 
     async def __aenter__(self) -> Self:
         return self

@@ -13,3 +13,25 @@ def test_bad_scenes_stop_the_start_with_the_file_named(monkeypatch, tmp_path):
     with json_logs(), pytest.raises(SystemExit) as caught:
         main.start()
     assert "home.toml" in str(caught.value.code)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [(None, "No such file"), ("keys = [", "Invalid value"), ("[[keys]]", "keys.0.")],
+)
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_bad_keys_stop_the_start_with_one_line_that_names_the_file(
+    monkeypatch, tmp_path, text, problem, processes
+):
+    path = tmp_path / "keys.toml"
+    if text is not None:
+        path.write_text(text)
+    monkeypatch.setenv("GATEWAY_KEYS_FILE", str(path))
+    monkeypatch.setenv("GATEWAY_PROCESSES", processes)
+
+    with json_logs(), pytest.raises(SystemExit) as caught:
+        main.start()
+    said = str(caught.value.code)
+    assert said.startswith(f"bad keys: {path}: ")
+    assert problem in said
+    assert "\n" not in said

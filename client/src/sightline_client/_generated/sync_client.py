@@ -45,21 +45,22 @@ class SyncSightlineClient(
         catalog: str = "default",
         timeout: float = 10.0,
         batch_timeout: float = 60.0,
+        token: str | None = None,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         """``target`` is the gateway's host:port. ``timeout`` (seconds) is the deadline of every
         call that names no other; ``batch_timeout`` that of one batch of products or events.
-        ``credentials`` None = plain text."""
+        ``token`` says to the gateway who calls; ValueError where it is empty or no header can hold
+        it. ``credentials`` None = plain text, in which who listens reads the token too."""
         self._loop = Loop()
-        self._client = self._loop.run(
-            self._loop.make(
-                lambda: SightlineClient(
-                    target,
-                    catalog=catalog,
-                    timeout=timeout,
-                    batch_timeout=batch_timeout,
-                    credentials=credentials,
-                )
+        self._client = self._loop.make(
+            lambda: SightlineClient(
+                target,
+                catalog=catalog,
+                timeout=timeout,
+                batch_timeout=batch_timeout,
+                token=token,
+                credentials=credentials,
             )
         )
 

@@ -14,6 +14,7 @@ from sightline_client.cli.commands import (
     explain,
     index,
     jobs,
+    keys,
     loading,
     models,
     products,
@@ -37,8 +38,9 @@ app = Commands(
     `sightline products status --wait`, `sightline recommend --image PHOTO`,
     `sightline events import FILE`, `sightline models train --promote`.
 
-    Every command takes --target (else the environment's SIGHTLINE_TARGET, else 127.0.0.1:8600,
-    where `make up` puts the gateway), --catalog (the shop) and --json (for programs).
+    Every command that asks the suite takes --target (else the environment's SIGHTLINE_TARGET, else
+    127.0.0.1:8600, where `make up` puts the gateway), --token-file (who asks, else
+    SIGHTLINE_TOKEN_FILE or SIGHTLINE_TOKEN), --catalog (the shop) and --json (for programs).
 
     Exit codes: 0 done; 1 refused or failed, with the field and the fix on standard error;
     2 wrong usage; 130 interrupted. `sightline --install-completion` teaches your shell the
@@ -57,6 +59,7 @@ for group in (products, events, models, profiles, spaces, index, jobs, backup):
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")
+app.add_typer(keys.app, name="keys")
 
 
 def _version(*, asked: bool) -> None:

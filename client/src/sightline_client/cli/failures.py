@@ -33,6 +33,14 @@ _OPTIONS = (
 FIXES = MappingProxyType(
     {
         "GATEWAY_UNREACHABLE": "start the suite: `make up`, or name the gateway with --target",
+        "TOKEN_MISSING": "name the file that your token is in with --token-file; who runs the suite"
+        " makes one: `sightline keys new --name NAME --roles read`",
+        "TOKEN_INVALID": "take one that has not expired and that the gateway knows (its key is in"
+        " GATEWAY_KEYS_FILE), or a new one: `sightline keys new --name NAME --roles read`",
+        "ROLE_MISSING": "take a token with one of these roles, or have it added to `roles` of its"
+        " key in the gateway's GATEWAY_KEYS_FILE",
+        "CATALOG_FORBIDDEN": "name a catalog of your token with --catalog, or have this one added"
+        " to `catalogs` of its key in the gateway's GATEWAY_KEYS_FILE",
         "CATALOG_NOT_FOUND": "name a catalog that is set up with --catalog; `sightline config"
         " check` tries the default one",
         "SCENE_NOT_FOUND": "leave --scene out, or take one that `sightline status` lists",

@@ -18,6 +18,7 @@ from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationS
 from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
 from sightline_client.errors import SightlineError, Unavailable, from_rpc_error, make
 from sightline_client.transport import channel
+from sightline_client.transport.token import check, say_with_calls
 
 
 class PageRequest(Protocol):
@@ -42,12 +43,24 @@ class Calls:
     """The services, and a way to call them: ``await calls(calls.admin.GetStatus, request, 5)``.
     ``timeout`` is in seconds from now; None = no deadline."""
 
-    def __init__(self, target: str, *, credentials: grpc.ChannelCredentials | None = None) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        token: str | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        """``token``: who calls; None = nobody is named. ValueError where a header can't hold it."""
+        if token is not None:
+            check(token)
         self.target = target
         self.report: Callable[[Any], object] = lambda _: None
         """Hears each answer as it came: the command line prints it with ``--json``."""
         self._channel = channel.connect(target, retries=True, credentials=credentials)
         self._channel_once = channel.connect(target, retries=False, credentials=credentials)
+        if token is not None:
+            for each in (self._channel, self._channel_once):
+                say_with_calls(each, token)
         self.recommendation = RecommendationServiceStub(self._channel)
         self.catalog = CatalogServiceStub(self._channel)
         self.catalog_once = CatalogServiceStub(self._channel_once)

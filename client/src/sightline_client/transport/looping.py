@@ -34,9 +34,17 @@ class Loop:
             future.cancel()
             raise
 
-    async def make(self, maker: Callable[[], T]) -> T:
-        """What ``maker`` makes, made where it will be used."""
-        return maker()
+    def make(self, maker: Callable[[], T]) -> T:
+        """What ``maker`` makes, made where it will be used. Where it can't, the thread ends."""
+
+        async def made() -> T:
+            return maker()
+
+        try:
+            return self.run(made())
+        except BaseException:
+            self.close(_nothing)
+            raise
 
     def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
         """The items one by one, each asked for when it is needed."""
@@ -81,6 +89,10 @@ class SyncBatches(Generic[B, R]):
     def report(self) -> R:
         """What became of everything; sends what is not sent yet."""
         return self._done[1] if self._done is not None else self._loop.run(_awaited(self._batches))
+
+
+async def _nothing() -> None:
+    """The last work of a loop that came to none."""
 
 
 async def _awaited(work: Awaitable[T]) -> T:

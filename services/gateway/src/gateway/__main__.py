@@ -4,20 +4,22 @@ import sys
 
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles, ScenesInvalid
-from gateway.wiring import build
+from gateway.wiring import access_of, build
 from servicekit import config, server, telemetry
+from servicekit.access import Access
+from servicekit.reloaded import Unreadable
 
 SERVICE = "gateway"
 
 
-async def main(settings: GatewaySettings, scenes: SceneFiles) -> None:
+async def main(settings: GatewaySettings, scenes: SceneFiles, access: Access) -> None:
     """Serve until asked to stop."""
     gateway = build(settings, scenes)
     await server.serve(
         gateway.bindings,
         settings,
         service=SERVICE,
-        access=gateway.access,
+        access=access,
         on_stop=lambda: gateway.close(settings.drain_seconds),
     )
 
@@ -28,9 +30,12 @@ def start() -> None:
     telemetry.configure_logging(SERVICE, settings.log_level)
     try:
         scenes = SceneFiles(settings.scenes_folder)
+        access = access_of(settings)
     except ScenesInvalid as error:
         sys.exit(f"bad scenes: {error}")
-    server.run(main(settings, scenes), settings)
+    except Unreadable as error:
+        sys.exit(f"bad keys: {error}")
+    server.run(main(settings, scenes, access), settings)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class GatewaySettings(SharedServerSettings):
     """How long GetStatus waits for each peer."""
 
     keys_file: Path | None = None
-    """TOML file with the keys of callers, taken up again when it changes.
+    """TOML file with the keys of callers (docs/operate/access.md), taken up again when it changes.
     With neither this nor `jwt_keys_file` nobody is asked who they are: for one machine alone."""
 
     jwt_keys_file: Path | None = None

@@ -32,7 +32,6 @@ class Gateway:
     bindings: Sequence[Binding]
     answers: AnswerQueue
     channels: Sequence[grpc.aio.Channel]
-    access: Access
 
     async def close(self, seconds: float) -> None:
         """Hand over what waits, for at most `seconds`, then close the channels."""
@@ -82,7 +81,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
     )
     channels = [channel for channel, _ in connections.values()]
     bindings = [Binding.of(servicer) for servicer in servicers]
-    return Gateway(bindings, answers, channels, access_of(settings))
+    return Gateway(bindings, answers, channels)
 
 
 def access_of(settings: GatewaySettings) -> Access:

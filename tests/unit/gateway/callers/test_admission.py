@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
-from gateway.wiring import build
+from gateway.wiring import access_of, build
 from servicekit import server
 from servicekit.access import Role, rule
 from servicekit.status import from_rpc_error
@@ -63,7 +63,7 @@ def keys(path: Path) -> Path:
 async def gateway(keys: Path) -> AsyncIterator[grpc.aio.Channel]:
     settings = GatewaySettings(port=0, keys_file=keys, catalogs=("default", "elsewhere"))
     built = build(settings, SceneFiles())
-    running = await server.start(built.bindings, settings, "gateway", built.access)
+    running = await server.start(built.bindings, settings, "gateway", access_of(settings))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
         yield channel
     await running.stop()

@@ -73,6 +73,23 @@ Target: TypeAlias = Annotated[
         envvar="SIGHTLINE_TARGET", metavar="HOST:PORT", help="The gateway.", callback=address
     ),
 ]
+Token: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        envvar="SIGHTLINE_TOKEN",
+        metavar="TOKEN",
+        help="Says who asks, to a gateway that asks for it. Other users of the machine can see it"
+        " in the list of processes: --token-file is safer.",
+    ),
+]
+TokenFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="SIGHTLINE_TOKEN_FILE",
+        metavar="FILE",
+        help="The same from the first line of a file.",
+    ),
+]
 Catalog: TypeAlias = Annotated[str, words(metavar="ID", help="The catalog (shop) to ask.")]
 Timeout: TypeAlias = Annotated[
     float,

@@ -3,14 +3,14 @@ answer is shown."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from google.protobuf.message import Message
 from grpc.aio import UnaryUnaryMultiCallable
 from rich.console import RenderableType
 
-from sightline_client.cli.base import options, running
+from sightline_client.cli.base import options, running, tokens
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.client import SightlineClient
 from sightline_client.transport.calls import Calls
@@ -25,6 +25,8 @@ class Suite(OptionGroup):
     """The options of one command."""
 
     target: options.Target = options.DEFAULT_TARGET
+    token: options.Token = field(default=None, repr=False)
+    token_file: options.TokenFile = None
     catalog: options.Catalog = options.DEFAULT_CATALOG
     timeout: options.Timeout = 10.0
     json: options.Json = False
@@ -32,8 +34,12 @@ class Suite(OptionGroup):
     def run(self, work: Callable[[SightlineClient], Awaitable[T]], *, keeps: bool = False) -> T:
         """The work's answer; how it ends otherwise: see ``running.guarded``."""
 
+        token = tokens.of(self.token, self.token_file)
+
         async def connected() -> T:
-            connection = SightlineClient(self.target, catalog=self.catalog, timeout=self.timeout)
+            connection = SightlineClient(
+                self.target, catalog=self.catalog, timeout=self.timeout, token=token
+            )
             async with connection as client:
                 return await work(client)
 

@@ -1,0 +1,128 @@
+"""``sightline keys``"""
+
+import re
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from sightline.common.v1 import access_pb2
+from sightline_client.cli.base import running
+from sightline_client.cli.base.group import Commands
+from sightline_client.cli.work import keys
+
+app = Commands(no_args_is_help=True, help="Make keys, by which the gateway knows its callers.")
+
+ROLES = tuple(name.removeprefix("ROLE_").lower() for name in access_pb2.Role.keys()[1:])
+"""But for the one that nobody has."""
+EVERY = "*"
+_NAME = re.compile(r"[\w.@:/-]{1,128}")
+_CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+def _named(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise typer.BadParameter("is 1 to 128 letters, digits and . _ - @ : /")
+    return value
+
+
+def _roles(value: str) -> str:
+    unknown = [repr(each) for each in _listed(value) if each not in ROLES]
+    if unknown or not _listed(value):
+        what = f"{', '.join(unknown)}: no role" if unknown else "must not be empty"
+        raise typer.BadParameter(f"{what}. Roles are {', '.join(ROLES)}")
+    return value
+
+
+def _catalogs(value: str) -> str:
+    bad = [repr(x) for x in _listed(value) if x != EVERY and not _CATALOG.fullmatch(x)]
+    if bad or not _listed(value):
+        what = f"{', '.join(bad)}: no catalog" if bad else "must not be empty"
+        raise typer.BadParameter(
+            f"{what}. A catalog is 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit;"
+            f" '{EVERY}' = all"
+        )
+    return value
+
+
+def _day(value: str) -> str:
+    if not value:
+        return value
+    try:
+        day = date.fromisoformat(value)
+    except ValueError:
+        raise typer.BadParameter(f"{value!r} is no day: write 2027-01-01") from None
+    if day <= datetime.now(UTC).date():
+        raise typer.BadParameter(f"{value} has come: the key would be no good")
+    return value
+
+
+def _listed(value: str) -> list[str]:
+    """Of a list with commas, each once."""
+    return list(dict.fromkeys(filter(None, map(str.strip, value.split(",")))))
+
+
+@app.command()
+def new(
+    *,
+    name: Annotated[
+        str, typer.Option(metavar="NAME", callback=_named, help="Who will call. Logs show it.")
+    ],
+    roles: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            callback=_roles,
+            help=f"What they may do, with commas between: {', '.join(ROLES)}.",
+        ),
+    ],
+    catalogs: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST", callback=_catalogs, help="Of which catalogs; '*' = of all there are."
+        ),
+    ] = "default",
+    expires: Annotated[
+        str,
+        typer.Option(
+            metavar="DAY",
+            callback=_day,
+            help="The first day (UTC) on which the key is no longer good; none = it always is.",
+        ),
+    ] = "",
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            help="The gateway's file of keys, to which the key is added; it is made if it is"
+            " missing. Without it the key is printed for you to add.",
+        ),
+    ] = None,
+) -> None:
+    """Make a token for somebody who calls the gateway, and the key by which the gateway knows it.
+
+    It asks no suite. The first line printed is the token, which is shown this once and kept
+    nowhere: the key holds its hash alone. GATEWAY_KEYS_FILE names the file of keys to the gateway,
+    which takes up changes without a restart.
+
+    [bold]Example[/bold]
+
+      sightline keys new --name shop --roles read,events --file keys.toml > shop.token
+    """
+    token = keys.new_token()
+    key = keys.Key(
+        name, _listed(roles), _listed(catalogs), date.fromisoformat(expires) if expires else None
+    )
+    entry = key.entry(token)
+    if file is not None:
+        running.guarded(lambda: keys.append(file, name, entry))
+    typer.echo(token)
+    running.say(Text("This is the token. It is shown only now: keep it where only its user reads."))
+    if file is not None:
+        running.say(Text(f"Its key was added to {file}."))
+        return
+    running.say(Text("Add its key to the file that GATEWAY_KEYS_FILE names:"))
+    typer.echo(f"\n{entry}", nl=False)

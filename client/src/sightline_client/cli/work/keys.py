@@ -1,0 +1,72 @@
+"""Keys of callers: new tokens, and the file in which the gateway finds their hashes."""
+
+import hashlib
+import json
+import os
+import secrets
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from sightline_client.files.model import FileRefused
+
+PREFIX = "slk_"
+"""Of every token, so that one that got where it should not be is recognised."""
+_TOKEN_BYTES = 32
+_NEW_FILE = 0o600
+
+
+def new_token() -> str:
+    """A token of 256 random bits."""
+    return PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+@dataclass(frozen=True)
+class Key:
+    """What the gateway is to know of a caller."""
+
+    name: str
+    roles: Sequence[str]
+    catalogs: Sequence[str]
+    expires: date | None = None
+    """The first day (UTC) on which it is no longer good; None = it always is."""
+
+    def entry(self, token: str) -> str:
+        """The key in TOML, with the token's hash."""
+        lines = [
+            "[[keys]]",
+            f"name = {json.dumps(self.name, ensure_ascii=False)}",
+            f'sha256 = "{hashlib.sha256(token.encode()).hexdigest()}"',
+            f"roles = {json.dumps(list(self.roles))}",
+            f"catalogs = {json.dumps(list(self.catalogs))}",
+        ]
+        lines += [f"expires = {self.expires.isoformat()}"] if self.expires else []
+        return "\n".join(lines) + "\n"
+
+
+def append(path: Path, name: str, entry: str) -> None:
+    """Writes a key at the end of a file, which is made where there is none: for its owner's eyes.
+    FileRefused where it is no file of keys or has the name already; OSError."""
+    held = path.read_text("utf-8", "replace") if path.exists() else ""
+    if name in _names(path, held):
+        raise FileRefused(
+            f"{path}: has a key {name} already",
+            "take another --name, or delete that key from the file first",
+        )
+    between = "\n" if held and not held.endswith("\n\n") else ""
+    between += "\n" if held and not held.endswith("\n") else ""
+    _names(path, held + between + entry)
+    with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _NEW_FILE), "wb") as file:
+        file.write((between + entry).encode())
+
+
+def _names(path: Path, text: str) -> set[object]:
+    """Of the keys that a file of this text has. Raises FileRefused."""
+    try:
+        return {key.get("name") for key in tomllib.loads(text).get("keys", [])}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise FileRefused(
+            f"{path}: is no file of keys ({error})", "fix it, or name another --file"
+        ) from None

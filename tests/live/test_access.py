@@ -1,0 +1,170 @@
+"""A gateway that asks who calls: the page on it is typed, and each refusal with its Fix.
+
+The gateway stands alone: who is admitted learns that its peers are down.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.advice import commands
+from tests.engines import ROOT, free_port
+from tests.waiting import SECONDS
+
+PAGE = (ROOT / "docs/operate/access.md").read_text("utf-8")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TYPED = [
+    line[2:]
+    for kind, text in BLOCK.findall(PAGE)
+    for line in text.splitlines()
+    if kind == "console"
+]
+ADMITTED = "NOTHING_AVAILABLE"
+
+
+class Desk:
+    """A folder in which somebody types, and a gateway that is started from there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.target = folder, f"127.0.0.1:{free_port()}"
+        bin_folder = str(Path(sys.executable).parent)
+        self.environment = os.environ | {
+            "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+            "SIGHTLINE_TARGET": self.target,
+            "GATEWAY_PORT": self.target.rpartition(":")[2],
+            "GATEWAY_CATALOGS": "default,shoes",
+            **{
+                f"GATEWAY_{peer}_TARGET": "127.0.0.1:1"
+                for peer in ("EMBEDDER", "RETRIEVER", "RANKER")
+            },
+            "HOME": str(folder),
+            "COLUMNS": "200",
+        }
+
+    def shell(self, command: str, code: int = 0) -> str:
+        """Type a command; the words that it prints. AssertionError when it ends with another."""
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert done.returncode == code, f"{command}\n{done.stdout}"
+        return " ".join(done.stdout.split())
+
+    def gateway(self, setting: str) -> subprocess.Popen[bytes]:
+        """A gateway, with a setting as the page has it."""
+        return subprocess.Popen(
+            ["bash", "-c", f"{setting} exec {sys.executable} -m gateway"],
+            cwd=self.folder,
+            env=self.environment,
+        )
+
+
+def setting() -> str:
+    """What the page starts a suite with."""
+    (found,) = re.findall(r"^(GATEWAY_KEYS_FILE=\S+) make up$", PAGE, re.MULTILINE)
+    return str(found)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Keys as the page makes them, and the gateway that asks for them."""
+    made = Desk(tmp_path_factory.mktemp("access"))
+    for line in TYPED:
+        if "recommend" not in line:
+            made.shell(line)
+    process = made.gateway(setting())
+    try:
+        with grpc.insecure_channel(made.target) as channel:
+            grpc.channel_ready_future(channel).result(timeout=SECONDS)
+        yield made
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=SECONDS)
+
+
+@pytest.mark.parametrize("line", [line for line in TYPED if "recommend" in line])
+def test_who_has_a_key_is_admitted_as_the_page_says(desk: Desk, line: str) -> None:
+    assert ADMITTED in desk.shell(line, code=1)
+
+
+def test_the_pages_program_is_admitted(desk: Desk) -> None:
+    (program,) = (text for kind, text in BLOCK.findall(PAGE) if kind == "python")
+    (desk.folder / "shop.py").write_text(program.replace("127.0.0.1:8600", desk.target))
+    said = desk.shell(f"{sys.executable} shop.py", code=1)
+    assert "Unavailable" in said
+    assert (desk.folder / "shop.token").read_text().strip() not in said
+
+
+def fix(said: str, reason: str) -> str:
+    """What a refusal with this reason says to do."""
+    assert f"{reason}: " in said, said
+    return said.partition("Fix: ")[2]
+
+
+def test_who_names_nobody_is_refused_until_a_key_is_made(desk: Desk) -> None:
+    said = desk.shell("sightline recommend", code=1)
+    (command,) = commands(fix(said, "TOKEN_MISSING"))
+    desk.shell(f"{command.replace('NAME', 'fixed')} --file keys.toml > fixed.token")
+    until_admitted(desk, "sightline recommend --token-file fixed.token")
+
+
+def test_who_guesses_is_refused_until_a_key_is_made(desk: Desk) -> None:
+    said = desk.shell("sightline recommend --token slk_guessed", code=1)
+    assert "slk_guessed" not in said
+    (command,) = commands(fix(said, "TOKEN_INVALID"))
+    desk.shell(f"{command.replace('NAME', 'known')} --file keys.toml > known.token")
+    until_admitted(desk, "sightline recommend --token-file known.token")
+
+
+def test_a_key_that_is_deleted_is_no_longer_one(desk: Desk) -> None:
+    desk.shell(
+        "cp keys.toml before.toml;"
+        " sightline keys new --name gone --roles read --file keys.toml > gone.token"
+    )
+    until_admitted(desk, "sightline recommend --token-file gone.token")
+    desk.shell("cp before.toml keys.toml")
+    until(desk, "sightline recommend --token-file gone.token", "TOKEN_INVALID")
+
+
+def test_a_role_or_catalog_that_is_missing_is_added_to_the_key(desk: Desk) -> None:
+    ask = "sightline recommend --token-file import.token"
+    assert "`roles` of its key" in fix(desk.shell(ask, code=1), "ROLE_MISSING")
+    keys = desk.folder / "keys.toml"
+    keys.write_text(keys.read_text().replace('roles = ["catalog"]', 'roles = ["catalog", "read"]'))
+    until_admitted(desk, ask)
+    ask += " --catalog shoes"
+    assert "`catalogs` of its key" in fix(desk.shell(ask, code=1), "CATALOG_FORBIDDEN")
+    head, tail = keys.read_text().split('name = "import"')
+    keys.write_text(f'{head}name = "import"{tail.replace("default", "shoes", 1)}')
+    until_admitted(desk, ask)
+
+
+def test_a_gateway_without_its_keys_says_so_and_ends(desk: Desk) -> None:
+    said = desk.shell(f"GATEWAY_KEYS_FILE=nowhere.toml {sys.executable} -m gateway", code=1)
+    assert "bad keys: nowhere.toml" in said
+    assert "Traceback" not in said
+
+
+def until_admitted(desk: Desk, command: str) -> None:
+    """Type it until the gateway has looked at its file again."""
+    until(desk, command, ADMITTED)
+
+
+def until(desk: Desk, command: str, expected: str) -> None:
+    end = time.monotonic() + SECONDS
+    while expected not in (said := desk.shell(command, code=1)):
+        assert time.monotonic() < end, said
