@@ -26,7 +26,7 @@ POOL: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
 AUTHORIZATION = "authorization"
 _BEARER = "Bearer "
 MOST_TOKEN = 8_192
-"""Characters of a token."""
+"""Characters of a token, with `Bearer `."""
 
 
 class Role(StrEnum):
@@ -117,10 +117,12 @@ def rule(method: str) -> Rule:
 
 
 def bearer(metadata: Mapping[str, str]) -> str:
-    """The token of a call. Raises TokenMissing."""
+    """The token of a call. Raises TokenMissing, TokenInvalid."""
     given = metadata.get(AUTHORIZATION, "")
     if not given.startswith(_BEARER):
         raise TokenMissing
+    if len(given) > MOST_TOKEN:
+        raise TokenInvalid
     return given[len(_BEARER) :].strip()
 
 
