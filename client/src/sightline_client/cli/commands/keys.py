@@ -68,7 +68,7 @@ def _listed(value: str) -> list[str]:
 def new(
     *,
     name: Annotated[
-        str, typer.Option(metavar="NAME", callback=_named, help="Who will call. Logs show it.")
+        str, typer.Option(metavar="NAME", callback=_named, help="Who will call; once in a file.")
     ],
     roles: Annotated[
         str,
