@@ -54,7 +54,9 @@ class Observing:
     which alone takes a tenth of an empty call's time (grpcio 1.85.1, 2026-11).
     """
 
-    def __init__(self, server: grpc.aio.Server, service: str, admitting: Access) -> None:
+    def __init__(
+        self, server: grpc.aio.Server, service: str, admitting: Access = access.OPEN
+    ) -> None:
         """To be given to generated `add_…Servicer_to_server` in the place of `server`."""
         self._server = server
         self._service = service
