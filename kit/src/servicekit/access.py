@@ -25,8 +25,8 @@ from sightline.common.v1 import access_pb2
 POOL: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
 AUTHORIZATION = "authorization"
 _BEARER = "Bearer "
-MOST_TOKEN = 8_192
-"""Characters of a token, with `Bearer `."""
+MOST_TOKEN = 6_144
+"""Characters of a token, with `Bearer `: gRPC itself refuses calls whose metadata takes 8 KiB."""
 
 
 class Role(StrEnum):

@@ -46,7 +46,7 @@ def signed(
         "iss": CLAIMS.issuer,
         "aud": CLAIMS.audience,
         "sub": "shop-frontend",
-        "exp": int(time.time()) + 600,
+        "exp": int(time.time()) + 86_400,
         "roles": ["read", "events"],
         "catalogs": ["default"],
     }
@@ -84,7 +84,7 @@ def test_without_claims_a_caller_may_do_nothing() -> None:
         signed(exp=int(time.time()) - 60),
         signed(exp=None),
         signed(sub=None),
-        signed(nbf=int(time.time()) + 600),
+        signed(nbf=int(time.time()) + 43_200),
         jwt.encode({"sub": "x"}, None, "none"),
     ],
 )
