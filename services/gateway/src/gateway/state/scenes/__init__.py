@@ -17,11 +17,9 @@ from pydantic import ValidationError
 
 from gateway.model.errors import SceneNotFound
 from gateway.model.scene import Scene
-from servicekit.telemetry import get_logger
+from servicekit.reloaded import Reloaded, Unreadable
 
 DEFAULT = "default"
-LOOK_SECONDS = 1.0
-"""How often the files are looked at, at most."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 STALE = Gauge(
@@ -31,7 +29,7 @@ STALE = Gauge(
 )
 
 
-class ScenesInvalid(Exception):
+class ScenesInvalid(Unreadable):
     """A scene file can't be used; the message names it and what is wrong."""
 
 
@@ -42,53 +40,21 @@ class SceneFiles:
         self, folder: Path | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Reads all files; raises ScenesInvalid when one is bad."""
-        self._folders = [Path(__file__).parent, *([folder] if folder is not None else [])]
-        self._clock = clock
-        self._seen = self._marks()
-        self._scenes = _read(self._folders)
-        self._looked = clock()
+        folders = [Path(__file__).parent, *([folder] if folder is not None else [])]
+        self._scenes = Reloaded(
+            lambda: _files(folders), lambda: _read(folders), stale=STALE.set, clock=clock
+        )
 
     def get(self, name: str) -> Scene:
         """The scene as its file has it now; empty = "default". Raises SceneNotFound."""
-        self._look()
-        scene = self._scenes.get(name or DEFAULT)
+        scene = self._scenes.get().get(name or DEFAULT)
         if scene is None:
             raise SceneNotFound
         return scene
 
     def names(self) -> tuple[str, ...]:
         """Their names, sorted."""
-        self._look()
-        return tuple(sorted(self._scenes))
-
-    def _look(self) -> None:
-        now = self._clock()
-        if now - self._looked < LOOK_SECONDS:
-            return
-        self._looked = now
-        marks = self._marks()
-        if marks == self._seen:
-            return
-        self._seen = marks
-        try:
-            self._scenes = _read(self._folders)
-        except ScenesInvalid as error:
-            STALE.set(1)
-            get_logger().error("scene files refused; the former scenes go on", problem=str(error))
-            return
-        STALE.set(0)
-        get_logger().info("scenes read", scenes=sorted(self._scenes))
-
-    def _marks(self) -> dict[str, tuple[int, int]]:
-        """Modification time (ns) and size of each file."""
-        marks = {}
-        for path in _files(self._folders):
-            try:
-                stat = path.stat()
-            except OSError:
-                continue
-            marks[str(path)] = (stat.st_mtime_ns, stat.st_size)
-        return marks
+        return tuple(sorted(self._scenes.get()))
 
 
 def _files(folders: list[Path]) -> Iterator[Path]:
