@@ -141,6 +141,15 @@ def test_what_is_not_wanted_is_named_by_no_list_and_falls_by_its_similarity():
     assert order(fused) == ["b", "c", "d", "a"]
 
 
+def test_what_is_not_wanted_takes_its_share_of_the_weights_above_its_last():
+    wanted = listing(weight=2.0, a=0.9, b=0.8, c=0.75, d=0.5)
+
+    # a loses (.7 - .3) / 2 and falls behind c, but not behind d.
+    assert order(fuse([wanted, negative(a=0.7, z=0.3)], (), 10)) == ["b", "c", "a", "d"]
+    twice = [negative(a=0.7, z=0.3), negative(a=0.8, z=0.3)]
+    assert order(fuse([wanted, *twice], (), 10)) == ["b", "c", "d", "a"]
+
+
 def test_a_similarity_loses_what_it_has_above_the_last_of_what_is_not_wanted():
     fused = fuse([listing(a=0.9, b=0.8, c=0.7), negative(weight=0.5, a=0.7, b=0.3)], (), 10)
 
