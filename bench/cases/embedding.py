@@ -83,7 +83,7 @@ def run(say: Say) -> Result:
 
 def _environment(say: Say) -> str:
     """Have the other servers' environment; what is wrong when there is none."""
-    say("the other servers' environment (bench/servers; 0.5 GB when it is not there yet)")
+    say("the other servers' environment (bench/peers/servers; 0.5 GB when it is not there yet)")
     command = [".tools/bin/uv", "sync", "--locked", "--project", "bench/peers/servers"]
     try:
         done = subprocess.run(

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from google.protobuf import descriptor_pool
 
@@ -23,6 +23,8 @@ from servicekit.errors import PermissionDenied, Unauthenticated
 from sightline.common.v1 import access_pb2
 
 POOL: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
+EVERY = "*"
+"""Stands for all catalogs."""
 AUTHORIZATION = "authorization"
 _BEARER = "Bearer "
 MOST_TOKEN = 6_144
@@ -49,6 +51,11 @@ class Caller:
     roles: frozenset[Role]
     catalogs: frozenset[str] | None = None
     """None = all that there are."""
+
+    @classmethod
+    def of(cls, name: str, roles: frozenset[Role], catalogs: frozenset[str]) -> Self:
+        """A caller whose catalogs are named, or all of them by EVERY."""
+        return cls(name, roles, None if EVERY in catalogs else catalogs)
 
     def may_use(self, catalog_id: str) -> bool:
         """Whether a catalog is among the caller's."""

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from pydantic import ValidationError
+
 from servicekit.telemetry import get_logger
 
 T = TypeVar("T")
@@ -15,6 +17,14 @@ LOOK_SECONDS = 1.0
 
 class Unreadable(Exception):
     """Files can't be used; the message names the one and what is wrong, and no secret of it."""
+
+
+def problems(error: ValidationError) -> str:
+    """What is wrong with a file's content, each with its place; no value of it."""
+    return "; ".join(
+        f"{'.'.join(map(str, each['loc'])) or 'together'}: {each['msg']}"
+        for each in error.errors(include_url=False, include_input=False)
+    )
 
 
 class Reloaded(Generic[T]):

@@ -21,9 +21,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from servicekit.access import Caller, Role
-from servicekit.reloaded import Reloaded, Unreadable
-
-EVERY = "*"
+from servicekit.reloaded import Reloaded, Unreadable, problems
 
 
 class Key(BaseModel):
@@ -39,8 +37,7 @@ class Key(BaseModel):
 
     def caller(self) -> Caller:
         """Who has it."""
-        catalogs = None if EVERY in self.catalogs else self.catalogs
-        return Caller(self.name, self.roles, catalogs)
+        return Caller.of(self.name, self.roles, self.catalogs)
 
     def good(self, now: datetime) -> bool:
         """Whether it is not expired."""
@@ -82,11 +79,7 @@ def _read(path: Path) -> Mapping[str, Key]:
     try:
         file = _File.model_validate(tomllib.loads(path.read_text("utf-8")))
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
-            for each in error.errors(include_url=False, include_input=False)
-        )
-        raise Unreadable(f"{path}: {problems}") from None
+        raise Unreadable(f"{path}: {problems(error)}") from None
     except (OSError, ValueError) as error:
         raise Unreadable(f"{path}: {error}") from None
     keys = {key.sha256: key for key in file.keys}

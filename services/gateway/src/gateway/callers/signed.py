@@ -18,7 +18,6 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 """None that checks with the key that signs: whoever has a public key could sign."""
 LEEWAY_SECONDS = 30
 """That clocks may differ."""
-EVERY = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class SignedTokens:
         known = {role.value for role in Role}
         roles = frozenset(Role(each) for each in _words(said.get(self._claims.roles)) & known)
         catalogs = _words(said.get(self._claims.catalogs))
-        return Caller(str(said["sub"])[:128], roles, None if EVERY in catalogs else catalogs)
+        return Caller.of(str(said["sub"])[:128], roles, catalogs)
 
 
 def _words(claim: object) -> frozenset[str]:

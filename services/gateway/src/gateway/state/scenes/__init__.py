@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from gateway.model.errors import SceneNotFound
 from gateway.model.scene import Scene
-from servicekit.reloaded import Reloaded, Unreadable
+from servicekit.reloaded import Reloaded, Unreadable, problems
 
 DEFAULT = "default"
 
@@ -80,8 +80,4 @@ def _scene(path: Path) -> Scene:
     except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
         raise ScenesInvalid(f"{path}: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'together'}: {item['msg']}"
-            for item in error.errors(include_url=False, include_input=False)
-        )
-        raise ScenesInvalid(f"{path}: {problems}") from error
+        raise ScenesInvalid(f"{path}: {problems(error)}") from error
