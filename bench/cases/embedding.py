@@ -7,7 +7,6 @@ what is measured.
 """
 
 import asyncio
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,10 +20,9 @@ from typing import TypeAlias
 from bench.cases import engine_speed
 from bench.datasets import unique
 from bench.harness.load import closed_loop
-from bench.harness.machine import ROOT
 from bench.harness.model import Goal, Interval, Result, Table
 from bench.harness.statistics import median_ratio, percentile, ratio
-from bench.peers import embedders
+from bench.peers import embedders, environments
 from bench.peers.embedders import BARE, OURS, RAW, Contender
 from servicekit.memory import keep_memory
 
@@ -84,18 +82,7 @@ def run(say: Say) -> Result:
 def _environment(say: Say) -> str:
     """Have the other servers' environment; what is wrong when there is none."""
     say("the other servers' environment (bench/peers/servers; 0.5 GB when it is not there yet)")
-    command = [".tools/bin/uv", "sync", "--locked", "--project", "bench/peers/servers"]
-    try:
-        done = subprocess.run(
-            [*command, "--python", "python3.11"],
-            cwd=ROOT,
-            capture_output=True,
-            timeout=600,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    return done.stderr.decode()[-300:] if done.returncode else ""
+    return environments.made(embedders.SERVERS)
 
 
 async def _measure(

@@ -6,7 +6,6 @@ back, and what they hold is looked at after the clock has stopped.
 
 import asyncio
 import json
-import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
@@ -20,6 +19,7 @@ import grpc
 from bench.cases.monolith.asking import FIND, PAGE_SIZE, Question, Questions
 from bench.harness import processes
 from bench.harness.machine import ROOT
+from bench.peers import environments
 from bench.peers.embedders import ServerRefused, serving
 from local_suite.health import http_ok
 from local_suite.processes import marked
@@ -68,18 +68,7 @@ class Contender:
 
 def environment() -> str:
     """Makes the monolith's environment; what is wrong when that fails."""
-    command = [".tools/bin/uv", "sync", "--locked", "--project", str(SERVER)]
-    try:
-        done = subprocess.run(
-            [*command, "--python", "python3.11"],
-            cwd=ROOT,
-            capture_output=True,
-            timeout=600,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    return done.stderr.decode()[-300:] if done.returncode else ""
+    return environments.made(SERVER)
 
 
 # The suite
