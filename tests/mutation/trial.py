@@ -33,7 +33,10 @@ TARGETS: Mapping[str, Sequence[Sequence[str]]] = {
         ("retriever/search/test_planning.py",),
         ("retriever/search/test_nearest.py", "retriever/search/test_search.py"),
     ),
-    "retriever.search.collapse": (("retriever/search/test_collapse.py",),),
+    "retriever.search.collapse": (
+        ("retriever/search/test_choose.py",),
+        ("retriever/search/test_collapse.py", "retriever/search/test_exact.py"),
+    ),
     "retriever.domain.filter_parts": (("retriever/search/test_planning.py", COMPILED),),
     "retriever.adapters.milvus.filters": ((COMPILED,),),
     "retriever.record.filter_matches": (

@@ -1,0 +1,112 @@
+"""How far an order is looked at for near-duplicates, and what is compared there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from retriever.columns.table import Table
+from retriever.search.collapse import MOST_COMPARED, SPARE, Chosen, choose, most_marked
+from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, COSINE
+from tests.unit.retriever.rows import row
+
+PICTURE = 0xFD22_0A9F_1C87_6333
+
+
+def other_picture(number: int) -> int:
+    """The hash of a photo that is like none of another number: half of all bits differ."""
+    return (number + 1) * 0x9E37_79B9_7F4A_7C15 % (1 << 64) | 1
+
+
+def differing(bits: int) -> int:
+    """PICTURE, but for so many bits of luminance."""
+    return PICTURE ^ ((1 << bits) - 1 << COLOUR_BITS)
+
+
+@dataclass
+class Shop:
+    """Products by their photos' hashes, the best first, and what is asked about their vectors."""
+
+    hashes: Sequence[int]
+    parents: dict[int, str] = field(default_factory=dict)
+    cosine: float | None = None
+    """Of every two vectors."""
+    asked: list[tuple[int, int]] = field(default_factory=list)
+
+    async def cosines(self, pairs: Sequence[tuple[int, int]]) -> list[float | None]:
+        self.asked += pairs
+        return [self.cosine] * len(pairs)
+
+    async def chosen(self, wanted: int, own: int = 0) -> Chosen:
+        """`own`: so many of the first products are the query's."""
+        names = [f"p{number:05}" for number in range(len(self.hashes))]
+        table = Table(
+            row(name, image_hash=value, parent_id=self.parents.get(place, ""))
+            for place, (name, value) in enumerate(zip(names, self.hashes, strict=True))
+        )
+        places = table.places(names)
+        return await choose(table, places[own:], places[:own], wanted, self.cosines)
+
+
+@pytest.mark.parametrize(("top_k", "most"), [(0, 20), (3, 20), (4, 21), (100, 45)])
+def test_a_quarter_more_near_duplicates_stay_than_products_are_wanted(
+    top_k: int, most: int
+) -> None:
+    assert most_marked(top_k) == most
+
+
+@pytest.mark.parametrize("count", [SPARE, SPARE + 1, SPARE + 2, 3 * SPARE])
+async def test_only_as_much_of_an_order_is_looked_at_as_it_takes(count: int) -> None:
+    found = await Shop([other_picture(number) for number in range(count)]).chosen(wanted=1)
+    assert list(found.kept) == list(range(min(count, 1 + SPARE)))
+
+
+@pytest.mark.parametrize("same", [SPARE, SPARE + 1])
+async def test_twice_as_much_is_looked_at_where_too_few_stay(same: int) -> None:
+    wanted = 2
+    others = [other_picture(number) for number in range(300)]
+    found = await Shop([PICTURE] * (1 + same) + others).chosen(wanted)
+    looked = wanted + SPARE if same < SPARE + 1 else 2 * (wanted + SPARE)
+    assert len(found.kept) == looked - same
+
+
+async def test_members_are_those_of_answered_products_alone() -> None:
+    found = await Shop([PICTURE, other_picture(1), PICTURE, other_picture(1)]).chosen(1, own=1)
+    assert list(found.kept) == [0]
+    assert found.members == {0: [2]}
+
+
+@pytest.mark.parametrize(
+    ("cosine", "kept"), [(COSINE, [0]), (COSINE - 1e-6, [0, 1]), (None, [0, 1])]
+)
+async def test_vectors_decide_from_the_threshold_on(cosine: float | None, kept: list[int]) -> None:
+    shop = Shop([PICTURE, differing(CERTAIN + 1)], cosine=cosine)
+    assert list((await shop.chosen(2)).kept) == kept
+    assert shop.asked == [(0, 1)]
+
+
+async def test_vectors_are_not_asked_about_what_is_certain() -> None:
+    shop = Shop([PICTURE, differing(CERTAIN)])
+    assert list((await shop.chosen(2)).kept) == [0]
+    assert not shop.asked
+
+
+async def test_a_variant_is_compared_too_where_a_better_one_collapses() -> None:
+    """Of a long order only the best of each family is compared at first."""
+    filling = [other_picture(9 + number) for number in range(2)] * MOST_COMPARED
+    hashes = [PICTURE, PICTURE, other_picture(1), other_picture(1), *filling]
+    parents = {1: "shirt", 2: "shirt", **{4 + at: f"f{at % 2}" for at in range(len(filling))}}
+    found = await Shop(hashes, parents).chosen(10)
+    assert list(found.kept)[:2] == [0, 2]
+    assert found.members[0] == [1]
+    assert found.members[2] == [3]
+
+
+async def test_of_a_long_order_best_variants_are_compared() -> None:
+    crowd = {at: f"f{at % 3}" for at in range(3 * MOST_COMPARED)}
+    hashes = [[PICTURE, other_picture(1), differing(1)][at % 3] for at in crowd]
+    found = await Shop(hashes, crowd).chosen(10)
+    assert list(found.kept) == [0, 1]
+    assert len(found.members[0]) == 2 * MOST_COMPARED - 1
