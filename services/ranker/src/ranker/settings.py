@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from ranker.domain.recipe import RANGES, ItemItem, Loss, Recipe
 from ranker.domain.signals import DEFAULTS, MOST_STARS, Signals
 from servicekit.config import Catalogs, Place, Secret, ServerSettings, Settings
+from servicekit.retention import JobSettings
 from servicekit.sql import check_secret_url
 
 RECIPE = Recipe()
@@ -120,7 +121,7 @@ class RankerSettings(ServerSettings, StoreSettings, SignalSettings):
     answers are kept or left, and estimates weigh by 1 / share."""
 
 
-class WorkerSettings(StoreSettings, SignalSettings):
+class WorkerSettings(StoreSettings, SignalSettings, JobSettings):
     """The worker's, and a training's."""
 
     model_config = PREFIX
@@ -170,7 +171,7 @@ class WorkerSettings(StoreSettings, SignalSettings):
     """The same for impressions, of which there are most; 0 = as RANKER_EVENT_DAYS says."""
 
     sweep_seconds: float = Field(default=60.0, gt=0, le=86400)
-    """How often the worker looks for events and records of answers that are too old."""
+    """How often the worker looks for events, records of answers and jobs that are too old."""
 
     health_seconds: float = Field(default=3600.0, ge=0, le=7 * 86_400)
     """How often feedback is looked at for drift and estimates; 0 = never."""
