@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from retriever.adapters.embedder import EmbedderClient
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import EXACT_ROWS
 from retriever.record import Record
+from retriever.record.tables import jobs
 from retriever.search.recall.watchdog import Watchdog
 from retriever.servicer import vectors
 from retriever.servicer.filter_messages import unpacked
@@ -33,6 +35,7 @@ from retriever.workers.leader import Leadership
 from retriever.workers.loops import lead_in_turn
 from servicekit import server
 from servicekit.leases import Lease, worker_id
+from servicekit.retention import forget_jobs
 from servicekit.sql import Database
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import filter_pb2, product_pb2, vector_pb2
@@ -40,6 +43,7 @@ from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1.keyword_service_pb2_grpc import KeywordServiceStub
+from sightline.retriever.v1.photo_service_pb2_grpc import PhotoServiceStub
 from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
 from sightline.retriever.v1.vector_service_pb2_grpc import VectorServiceStub
 from tests.engines import MilvusLite
@@ -58,6 +62,7 @@ class Shop:
     products: ProductServiceStub
     vectors: VectorServiceStub
     words: KeywordServiceStub
+    photos: PhotoServiceStub
     embedder: FakeEmbedder
     db: Database
     index: MilvusIndex
@@ -144,6 +149,7 @@ async def shop(tmp_path: Path, engine: MilvusLite, exact_rows: int) -> AsyncIter
             worker_id("test"),
             backups,
             unpacked,
+            partial(forget_jobs, db, jobs, settings.job_days),
         )
         working.append((asyncio.create_task(lead_in_turn(worker, stop)), stop))
 
@@ -166,6 +172,7 @@ async def shop(tmp_path: Path, engine: MilvusLite, exact_rows: int) -> AsyncIter
             ProductServiceStub(channel),
             VectorServiceStub(channel),
             KeywordServiceStub(channel),
+            PhotoServiceStub(channel),
             embedder,
             db,
             index,

@@ -14,13 +14,20 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Annotated, Self
 
 import httpx
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, IPvAnyNetwork
 
 from servicekit.config import Settings
 from servicekit.errors import FailedPrecondition, FieldViolation, InvalidArgument, ServiceError
@@ -30,6 +37,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PORTS = {"http": 80, "https": 443}
 
 Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The IP addresses of a host, as text, best first. Raises OSError."""
 
@@ -37,6 +45,7 @@ _UNICAST = IPv6Network("2000::/3")
 _NOT_PUBLIC = tuple(
     ip_network(block)
     for block in (
+        "168.63.129.16/32",  # Azure's DNS, DHCP and health probes, as each of its machines sees it
         "192.0.0.0/24",  # protocol assignments
         "192.88.99.0/24",  # 6to4 relays
         "2001::/23",  # protocol assignments; Teredo, which hides an IPv4 address
@@ -46,7 +55,8 @@ _NOT_PUBLIC = tuple(
     )
 )
 """Blocks that Python 3.11 takes for global, in part or whole
-(https://www.iana.org/assignments/iana-ipv6-special-registry)."""
+(https://www.iana.org/assignments/iana-ipv6-special-registry;
+https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16)."""
 _HOST = re.compile(r"((\*\.)?[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9])?|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 
 
@@ -97,6 +107,11 @@ class FetchSettings(Settings):
     fetch_schemes: Annotated[tuple[str, ...], AfterValidator(_schemes)] = ("https",)
     """Schemes that photos may be fetched by: https, http."""
 
+    fetch_refused: tuple[IPvAnyNetwork, ...] = ()
+    """Networks that nothing is fetched from, though their addresses are public: your own, such as
+    `203.0.113.0/24,2001:db8::/32`. Private, local and reserved addresses are refused in any
+    case."""
+
     fetch_seconds: float = Field(default=10.0, gt=0, le=300)
     """How long fetching one photo may take, redirects included."""
 
@@ -114,6 +129,8 @@ class FetchPolicy:
     hosts: tuple[str, ...] = ()
     """See FetchSettings."""
     schemes: tuple[str, ...] = ("https",)
+    refused: tuple[Network, ...] = ()
+    """See FetchSettings."""
     max_bytes: int = 10 * 2**20
     """Largest file."""
     seconds: float = 10.0
@@ -134,6 +151,7 @@ class FetchPolicy:
         return cls(
             hosts=settings.fetch_hosts,
             schemes=settings.fetch_schemes,
+            refused=settings.fetch_refused,
             max_bytes=max_bytes,
             seconds=settings.fetch_seconds,
             redirects=settings.fetch_redirects,
@@ -143,9 +161,10 @@ class FetchPolicy:
         )
 
 
-def public(address: Address) -> bool:
-    """Whether an address belongs to the open internet and hides no other address."""
-    if any(address in block for block in _NOT_PUBLIC):
+def public(address: Address, refused: Iterable[Network] = ()) -> bool:
+    """Whether an address belongs to the open internet, hides no other address and is in none of
+    these networks."""
+    if any(address in block for block in (*_NOT_PUBLIC, *refused)):
         return False
     if isinstance(address, IPv6Address):
         return address in _UNICAST and address.is_global and address.scope_id is None
@@ -251,7 +270,8 @@ class Fetcher:
             except (OSError, ValueError) as error:
                 raise UriUnreadable("the host's name is not known") from error
         for address in found:
-            if not (public(address) or (self._loopback and address.is_loopback)):
+            ours = self._loopback and address.is_loopback
+            if not (ours or public(address, self._policy.refused)):
                 raise UriForbidden("its host is not on the open internet")
         return found
 

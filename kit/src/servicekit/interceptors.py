@@ -221,18 +221,24 @@ class _Observed:
             for key, value in context.invocation_metadata() or ()
             if isinstance(value, str)
         }
-        self._request_id = telemetry.accept_request_id(self._metadata.get(REQUEST_ID_KEY))
-        telemetry.request_id.set(self._request_id)
+        self._request_id = ""
         telemetry.service_name.set(method.service)
         deadlines.start(context.time_remaining())
         if "traceparent" in self._metadata:
             otel_context.attach(_PROPAGATOR.extract(self._metadata))
-        context.set_trailing_metadata(_trailer())
 
     def admit(self) -> None:
-        """Name the caller. Raises Unauthenticated, PermissionDenied."""
+        """Name the caller, and the call by the caller's id of it or one of ours. Raises
+        Unauthenticated, PermissionDenied."""
         admit = self._method.access.admit
-        access.caller.set(admit(self._method.name, self._metadata, self._context))
+        given = None  # logs quote nothing of a caller that was not admitted
+        try:
+            access.caller.set(admit(self._method.name, self._metadata, self._context))
+            given = self._metadata.get(REQUEST_ID_KEY)
+        finally:
+            self._request_id = telemetry.accept_request_id(given)
+            telemetry.request_id.set(self._request_id)
+            self._context.set_trailing_metadata(_trailer())
 
     def end(self, code: Code, error: BaseException | None = None) -> None:
         """Count and log the call."""

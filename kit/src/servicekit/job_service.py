@@ -45,6 +45,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
             kinds=(request.kind,) if request.kind else (),
             before="".join(page_place(request.page_token, about, str)),
             limit=size + 1,
+            params=False,
         )
         page = found[:size]
         return pb.ListJobsResponse(

@@ -184,10 +184,13 @@ class Jobs:
         states: Sequence[JobState] = (),
         before: str = "",
         limit: int = 50,
+        params: bool = True,
     ) -> tuple[Job, ...]:
-        """At most `limit` jobs, newest first, older than job id `before` when it is given."""
+        """At most `limit` jobs, newest first, older than job id `before` when it is given; with
+        empty `params` where these, which may be large, are not wanted."""
         t = self._t
-        query = sa.select(t).order_by(t.c.id.desc()).limit(limit)
+        shown = (column for column in t.c if params or column.name != "params")
+        query = sa.select(*shown).order_by(t.c.id.desc()).limit(limit)
         if catalog_id is not None:
             query = query.where(t.c.catalog_id == catalog_id)
         if kinds:
@@ -390,7 +393,7 @@ class Jobs:
 
 
 def _job(row: sa.Row[Any]) -> Job:
-    values = dict(row._mapping)
+    values = {"params": "{}", **row._mapping}
     values["state"] = JobState(values["state"])
     for name in ("params", "result"):
         values[name] = MappingProxyType(json.loads(values[name]))

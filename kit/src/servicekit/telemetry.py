@@ -47,11 +47,12 @@ STAGE_SECONDS = Histogram(
 # To find a child costs more than to observe. Labels are fixed words: there are few.
 _stage_seconds = cache(STAGE_SECONDS.labels)
 
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 def accept_request_id(given: str | bytes | None) -> str:
-    """`given` when it is 1 to 128 printable ASCII characters without spaces, else a new id."""
+    """`given` when it is 1 to 128 of letters, digits and `._:/+=-`, which is what UUIDs, trace ids
+    and base64 are made of; else a new id. Logs quote no other text of a caller's choice."""
     if isinstance(given, str) and _REQUEST_ID.fullmatch(given):
         return given
     return uuid.uuid4().hex

@@ -117,6 +117,7 @@ PRIVATE = [
     "64:ff9b:1::a00:1",
     "100::1",
     "2001::1",
+    "168.63.129.16",
     "2001:db8::1",
     "2002:a00:1::1",
     "3fff::1",
@@ -145,6 +146,20 @@ async def test_a_name_that_leads_off_the_open_internet_is_refused(address: str) 
 @pytest.mark.parametrize("address", ["8.8.8.8", "93.184.215.14", "2606:4700::1", "2a00:1450::1"])
 def test_the_open_internet_is_public(address: str) -> None:
     assert public(ip_address(address))
+
+
+async def test_networks_of_the_operator_are_refused_too() -> None:
+    settings = FetchSettings(
+        fetch_hosts=("photos.test",),
+        fetch_refused=("93.184.215.0/24", "2a00::/16"),  # type: ignore[arg-type]
+    )
+    for address in ("93.184.215.14", "2a00:1450::1"):
+        names = Names(photos_test=[["8.8.8.8", address]])
+        with pytest.raises(UriForbidden, match="open internet"):
+            await Fetcher(FetchPolicy.of(settings, 10), resolver=names).fetch(
+                "https://photos.test/a"
+            )
+    assert public(ip_address("93.184.216.14"), settings.fetch_refused)
 
 
 async def test_this_machine_is_refused_without_the_tests_own_parameter(web: FakeWeb) -> None:

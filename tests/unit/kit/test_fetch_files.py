@@ -172,6 +172,8 @@ async def test_the_systems_resolver_answers() -> None:
         {"fetch_hosts": ("photos.test/path",)},
         {"fetch_hosts": ("a b",)},
         {"fetch_schemes": ("file",)},
+        {"fetch_refused": ("203.0.113.7/24",)},
+        {"fetch_refused": ("shop.example",)},
     ],
 )
 def test_a_setting_that_would_allow_what_was_not_meant_is_refused(bad: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from prometheus_client import REGISTRY
 
-from servicekit import channel, deadlines, interceptors, server, telemetry
+from servicekit import access, channel, deadlines, interceptors, server, telemetry
 from servicekit.config import ServerSettings
 from servicekit.errors import Internal, InvalidArgument, Unimplemented
 from servicekit.status import from_rpc_error
@@ -22,9 +22,10 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 @asynccontextmanager
 async def echo(
-    servicer: Echo | None = None, service: str = "shop"
+    servicer: Echo | None = None, service: str = "shop", admitting: access.Access = access.OPEN
 ) -> AsyncIterator[grpc.aio.Channel]:
-    running = await server.start([binding(servicer or Echo())], ServerSettings(), service)
+    offered = [binding(servicer or Echo())]
+    running = await server.start(offered, ServerSettings(), service, admitting)
     peer = channel.connect(f"127.0.0.1:{running.port}")
     try:
         yield peer
@@ -173,6 +174,24 @@ async def test_a_missing_or_hostile_request_id_is_replaced() -> None:
             call = unary(peer)(b"hello", metadata=metadata)
             await call
             assert len(dict(await call.trailing_metadata())["x-request-id"]) == 32
+
+
+async def test_logs_quote_no_request_id_of_a_caller_that_was_not_admitted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    key = "k" * 32
+    with json_logs():
+        async with echo(admitting=access.PeersOnly(key)) as peer:
+            for token in ("guess", key):
+                pairs = (("x-request-id", "r-1"), ("authorization", f"Bearer {token}"))
+                try:
+                    await unary(peer)(b"hello", metadata=pairs)
+                except grpc.aio.AioRpcError as error:
+                    refused = trailers(error)["x-request-id"]
+    unknown, ours = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (unknown["code"], unknown["request_id"]) == ("UNAUTHENTICATED", refused)
+    assert len(refused) == 32
+    assert (ours["code"], ours["request_id"]) == ("OK", "r-1")
 
 
 async def test_the_handler_sees_the_callers_deadline() -> None:

@@ -195,6 +195,13 @@ async def test_a_job_that_does_not_exist_is_not_found(board: Jobs) -> None:
         await board.progress("nope", 1, 2)
 
 
+async def test_a_list_may_leave_parameters_out(board: Jobs) -> None:
+    await board.create("purge", "default", {"filter": "large"})
+    (whole,), (bare,) = await board.list(), await board.list(params=False)
+    assert (dict(whole.params), dict(bare.params)) == ({"filter": "large"}, {})
+    assert bare.id == whole.id
+
+
 async def test_a_list_is_newest_first_and_can_be_paged_and_narrowed(board: Jobs) -> None:
     ids = [(await board.create("train", "default", {}, f"r-{i}")).id for i in range(5)]
     await board.create("train", "shoes", {}, "r-9")

@@ -10,7 +10,7 @@ import pytest
 from ranker.settings import WorkerSettings
 from ranker.worker import loops
 
-ALWAYS = ["jobs", "jobs", "nothing swept"]
+ALWAYS = ["jobs", "jobs", "nothing swept", "nothing swept"]
 NIGHT, HEALTH = "night not worked on", "feedback not looked at"
 
 

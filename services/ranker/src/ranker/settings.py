@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import fsspec
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from ranker.domain.recipe import RANGES, ItemItem, Loss, Recipe
 from ranker.domain.signals import DEFAULTS, MOST_STARS, Signals
-from servicekit.config import Catalogs, ServerSettings, Settings
-from servicekit.sql import check_url
+from servicekit.config import Catalogs, Place, Secret, ServerSettings, Settings
+from servicekit.retention import JobSettings
+from servicekit.sql import check_secret_url
 
 RECIPE = Recipe()
 PREFIX = SettingsConfigDict(env_prefix="RANKER_")
@@ -33,13 +34,15 @@ class StoreSettings(Settings):
 
     model_config = PREFIX
 
-    database_url: Annotated[str, AfterValidator(check_url)] = "sqlite:///.data/ranker/ranker.db"
+    database_url: Annotated[Secret, AfterValidator(check_secret_url)] = SecretStr(
+        "sqlite:///.data/ranker/ranker.db"
+    )
     """SQLAlchemy URL of the record: `sqlite:////dir/ranker.db` or `postgresql+psycopg://…`."""
 
-    model_store: Annotated[str, AfterValidator(_known_store)] = ".data/ranker/models"
+    model_store: Annotated[Place, AfterValidator(_known_store)] = ".data/ranker/models"
     """Folder or fsspec URL (such as s3://bucket/models) that models are written to."""
 
-    export_store: Annotated[str, AfterValidator(_known_store)] = ".data/ranker/exports"
+    export_store: Annotated[Place, AfterValidator(_known_store)] = ".data/ranker/exports"
     """Folder or fsspec URL (such as s3://bucket/exports) that events are exported to."""
 
 
@@ -118,7 +121,7 @@ class RankerSettings(ServerSettings, StoreSettings, SignalSettings):
     answers are kept or left, and estimates weigh by 1 / share."""
 
 
-class WorkerSettings(StoreSettings, SignalSettings):
+class WorkerSettings(StoreSettings, SignalSettings, JobSettings):
     """The worker's, and a training's."""
 
     model_config = PREFIX
@@ -168,7 +171,7 @@ class WorkerSettings(StoreSettings, SignalSettings):
     """The same for impressions, of which there are most; 0 = as RANKER_EVENT_DAYS says."""
 
     sweep_seconds: float = Field(default=60.0, gt=0, le=86400)
-    """How often the worker looks for events and records of answers that are too old."""
+    """How often the worker looks for events, records of answers and jobs that are too old."""
 
     health_seconds: float = Field(default=3600.0, ge=0, le=7 * 86_400)
     """How often feedback is looked at for drift and estimates; 0 = never."""

@@ -21,6 +21,7 @@ from ranker.models.publish import PUBLISH, Publication, PublishedModels
 from ranker.record.answers import AnswerLog
 from ranker.record.events import EventRecord
 from ranker.record.selections import SelectionRecord
+from ranker.record.tables import JOBS
 from ranker.settings import TrainSettings, WorkerSettings
 from ranker.wiring import Backend, backend, stop_on_signals
 from ranker.workers.health import Watch
@@ -30,6 +31,7 @@ from ranker.workers.nightly import Nightly
 from ranker.workers.publishing import Publisher
 from servicekit import config, telemetry
 from servicekit.clock import now_micros
+from servicekit.retention import forget_jobs
 from servicekit.server import run
 
 LOOK_SECONDS = 30.0
@@ -64,7 +66,9 @@ def loops(
         AnswerLog(made.database).sweep,
         now_micros,
     )
-    yield repeat(partial(sweeper.sweep, stop), settings.sweep_seconds, stop, "nothing swept")
+    forget = partial(forget_jobs, made.database, JOBS, settings.job_days)
+    for sweep in (partial(sweeper.sweep, stop), forget):
+        yield repeat(sweep, settings.sweep_seconds, stop, "nothing swept")
     yield from optional_loops(settings, made, models, stop)
 
 

@@ -10,10 +10,11 @@ from pydantic_settings import SettingsConfigDict
 
 from retriever.columns.keeper import EXACT_BYTES, EXACT_ROWS, MOST_PRODUCTS
 from retriever.search.fallback.from_record import MOST_ROWS
-from servicekit.config import ServerSettings
+from servicekit.config import Place, Secret, ServerSettings
 from servicekit.decoding import DecodingSettings
 from servicekit.fetch import FetchSettings
-from servicekit.sql import check_url
+from servicekit.retention import JobSettings
+from servicekit.sql import check_secret_url
 
 
 def _spaces(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -23,12 +24,7 @@ def _spaces(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _database(url: SecretStr) -> SecretStr:
-    check_url(url.get_secret_value())
-    return url
-
-
-class Settings(ServerSettings, DecodingSettings, FetchSettings):
+class Settings(ServerSettings, DecodingSettings, FetchSettings, JobSettings):
     """Everything that can be set."""
 
     model_config = SettingsConfigDict(env_prefix="RETRIEVER_")
@@ -36,21 +32,31 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings):
     port: int = Field(default=8602, ge=0, le=65535)
     """Port for gRPC; 0 takes a free one."""
 
-    database_url: Annotated[SecretStr, AfterValidator(_database)] = SecretStr(
+    database_url: Annotated[Secret, AfterValidator(check_secret_url)] = SecretStr(
         "sqlite:///.data/retriever/record.db"
     )
     """The record, as a SQLAlchemy URL: `sqlite:////dir/record.db` or `postgresql+psycopg://…`."""
 
-    photos_url: str = Field(default=".data/retriever/photos", min_length=1)
+    photos_url: Place = Field(default=".data/retriever/photos", min_length=1)
     """Where photos are kept: a folder, or what fsspec takes, such as `s3://bucket/photos`."""
 
-    backups: str = Field(default=".data/retriever/backups", min_length=1)
+    photo_days: float = Field(default=7.0, ge=0, le=36500)
+    """After how many days without a product a photo is deleted, with all that was made of it; 0 =
+    never. Keep photos of two installations in two places: each knows its own products only."""
+
+    backups: Place = Field(default=".data/retriever/backups", min_length=1)
     """Where backups are kept: a folder, or what fsspec takes, such as `s3://bucket/backups`."""
 
-    milvus_uri: str = Field(default="http://127.0.0.1:8607", pattern=r"^https?://")
+    backup_count: int = Field(default=100, ge=1, le=100_000)
+    """Most backups of a catalog: another one is refused with BACKUP_QUOTA until one is deleted."""
+
+    backup_megabytes: int = Field(default=0, ge=0)
+    """What the backups of a catalog may take before another one is refused, in MB; 0 = any."""
+
+    milvus_uri: Place = Field(default="http://127.0.0.1:8607", pattern=r"^https?://")
     """The engine: Milvus Lite as a server (deploy/milvus), a Milvus server or a cluster."""
 
-    milvus_token: SecretStr = SecretStr("")
+    milvus_token: Secret = SecretStr("")
     """The engine's token, `user:password` or an API key; empty = none is sent."""
 
     milvus_seconds: float = Field(default=5.0, gt=0, le=600)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 
@@ -31,7 +33,11 @@ async def test_an_answer_is_gone_when_its_time_is_over(log: AnswerLog) -> None:
 async def test_another_catalog_sees_nothing(log: AnswerLog) -> None:
     await log.write([answer("a")], NOW)
     assert await log.read("other", "a", NOW) is None
-    assert await log.write([answer("a", catalog="other")], NOW) == 1
+    theirs = replace(answer("a", catalog="other"), content=b"theirs")
+    assert await log.write([theirs, answer("b")], NOW) == 2
+    assert await log.write([theirs, answer("a"), answer("b", catalog="other")], NOW) == 1
+    assert await log.read("other", "a", NOW) == b"theirs"
+    assert await log.read("default", "a", NOW) == b"x"
 
 
 async def test_writing_sweeps_what_has_expired(log: AnswerLog, db: Database) -> None:

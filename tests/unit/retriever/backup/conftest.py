@@ -12,6 +12,7 @@ import pytest
 from retriever.adapters.backup_files import BackupFiles
 from retriever.backup import backups, restores
 from retriever.catalog import products
+from retriever.catalog.takedowns import PermittedPhotos
 from retriever.domain.collections import shaped
 from retriever.domain.generation import IndexKind, IndexParameters, Metric, Verification
 from retriever.domain.product import Amount, ImageDraft, Offer, Order, Product, ProductDraft
@@ -70,7 +71,8 @@ class Place:
 
     @property
     def deps(self) -> backups.Dependencies:
-        return backups.Dependencies(self.record, self.photos, self.store, self.jobs)
+        photos = PermittedPhotos(self.photos, self.record)
+        return backups.Dependencies(self.record, photos, self.store, self.jobs)
 
     async def stock(self, number: int = 3, catalog: str = "default", first: int = 0) -> None:
         """Products with two photos each, the first one shared by all, all but the last embedded."""
@@ -87,8 +89,16 @@ class Place:
         outcomes, _ = await products.upsert(catalog, drafts, self.record, self.photos)
         assert not [o for o in outcomes if isinstance(o, ServiceError)]
 
+    async def ask_backup(
+        self, catalog: str = "default", quota: backups.Quota | None = None, **given: Any
+    ) -> Job:
+        asked: dict[str, Any] = {"now": 1_700_000_000_000_000, "request_id": ""} | given
+        return await backups.create(
+            catalog, self.store, self.jobs, quota or backups.Quota(), **asked
+        )
+
     async def back_up(self, catalog: str = "default") -> str:
-        asked = await backups.create(catalog, self.jobs, now=1_700_000_000_000_000, request_id="")
+        asked = await self.ask_backup(catalog)
         job = await self.claimed(backups.BACKUP)
         assert job.id == asked.id
         result = await backups.back_up(job, self.deps, "1.2.3")

@@ -90,8 +90,10 @@ def _sweep(connection: Connection, now_micros: int, limit: int) -> int:
 def _write(connection: Connection, answers: Sequence[Answer], now_micros: int) -> int:
     t = ANSWERS.c
     _sweep(connection, now_micros, SWEEP)
-    ids = [answer.answer_id for answer in answers]
-    found = sa.select(t.catalog_id, t.answer_id).where(t.answer_id.in_(ids))
+    keys = [(answer.catalog_id, answer.answer_id) for answer in answers]
+    found = sa.select(t.catalog_id, t.answer_id).where(
+        sa.tuple_(t.catalog_id, t.answer_id).in_(keys)
+    )
     known = {(row.catalog_id, row.answer_id) for row in connection.execute(found)}
     rows = []
     for answer in answers:

@@ -28,7 +28,16 @@ from retriever.record.generations import all_generations, live_generations, read
 from retriever.record.kept import Answers
 from retriever.record.labels import read_labels
 from retriever.record.offers import offer
+from retriever.record.takedowns import lift, read_takedowns, read_taken_down, take_down
 from retriever.record.texts import drop_blank, read_embedded, read_texts
+from retriever.record.unnamed import (
+    drop_unnamed,
+    forget_named,
+    note_unnamed,
+    read_overdue,
+    read_unknown,
+    read_unnamed,
+)
 from servicekit.clock import now_micros
 from servicekit.sql import Database
 
@@ -112,6 +121,18 @@ class Record:
     mismatch_count = _reads(count_mismatched)
     find_words = _reads(keywords.find_words)
     words = _reads(keywords.read_words)
+
+    # Photos that may not be, or that nothing names
+    taken_down = _reads(read_taken_down)
+    take_down = _writes_now(take_down)
+    lift_takedown = _writes(lift)
+    takedowns = _reads(read_takedowns)
+    unnamed = _reads(read_unnamed)
+    unknown = _reads(read_unknown)
+    note_unnamed = _writes_now(note_unnamed)
+    forget_named = _writes(forget_named)
+    overdue = _reads(read_overdue)
+    drop_unnamed = _writes_now(drop_unnamed)
 
     # Removals
     commit_number = _writes_now(session.take_number)
