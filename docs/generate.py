@@ -57,7 +57,9 @@ def _settings() -> str:
         "# Settings",
         MARK,
         "Each service reads environment variables when it starts. All bad values are reported at "
-        "once, and the process then exits with status 2. Lists are written `a,b,c` or as JSON.",
+        "once, and the process then exits with status 2. Lists are written `a,b,c` or as JSON. A "
+        "secret is better kept in a file: where `…_FILE` stands beside a variable, that one names "
+        "the file that holds its value. Logs and errors show no secret.",
     ]
     for service, classes in SERVICES.items():
         processes = len(classes) > 1
@@ -73,7 +75,10 @@ def _variables(classes: Sequence[type[Settings]]) -> Iterator[list[str]]:
     } | dict(classes[0].model_fields)
     for name, field in sorted(fields.items()):
         prefix = classes[0].model_config.get("env_prefix", "")
-        row = [f"`{(prefix + name).upper()}`", _default(field), _range(field)]
+        written = f"`{(prefix + name).upper()}`"
+        if field.annotation is SecretStr:
+            written += " or `…_FILE`"
+        row = [written, _default(field), _range(field)]
         if len(classes) > 1:
             row.append(_readers(name, classes))
         yield [*row, _line(field.description or "")]

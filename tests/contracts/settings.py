@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
+from pydantic import SecretStr
 
 from embedder.settings import EmbedderSettings
 from gateway.settings import GatewaySettings
@@ -27,7 +28,13 @@ def variables(process: str) -> set[str]:
     """The names of all variables that a process reads."""
     settings = CLASSES[process]
     prefix = settings.model_config.get("env_prefix", "")
-    return {f"{prefix}{field}".upper() for field in settings.model_fields}
+    names = {f"{prefix}{field}".upper() for field in settings.model_fields}
+    return names | {f"{prefix}{field}_file".upper() for field in secrets_of(settings)}
+
+
+def secrets_of(settings: type[Settings]) -> set[str]:
+    """The fields that may be given in a file, and that nothing shows."""
+    return {name for name, field in settings.model_fields.items() if field.annotation is SecretStr}
 
 
 def loaded(
@@ -36,6 +43,11 @@ def loaded(
     """What the process makes of an environment; an error when it would refuse to start."""
     for name in variables(process):
         monkeypatch.delenv(name, raising=False)
+    secrets = {name.removesuffix("_FILE") for name in environment} & {
+        f"{CLASSES[process].model_config['env_prefix']}{field}".upper()
+        for field in secrets_of(CLASSES[process])
+    }
     for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+        if name.removesuffix("_FILE") not in secrets:  # their files are in the pods alone
+            monkeypatch.setenv(name, value)
     return CLASSES[process]()

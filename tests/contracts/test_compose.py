@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import re
+import stat
 import subprocess
 import sys
 import time
@@ -23,7 +24,6 @@ from tests.contracts.settings import CLASSES, loaded, variables
 from tests.engines import free_port
 
 ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {"SIGHTLINE_DB_PASSWORD": "0123456789abcdef"}
 ENGINES = ("triton", "milvus", "postgres")
 OURS = tuple(CLASSES)
 MINIMUM = {
@@ -54,12 +54,12 @@ def interpolate(value: Any, environment: Mapping[str, str]) -> Any:
     return re.sub(r"\$\{(\w+)(:[-?])([^}]*)\}", put, value)
 
 
-def load(*names: str, environment: Mapping[str, str] = ENVIRONMENT) -> dict[str, Any]:
+def load(*names: str) -> dict[str, Any]:
     """The files, later ones over earlier ones: mappings merge, the rest is replaced."""
     whole: dict[str, Any] = {}
     for name in names:
         _merge(whole, yaml.safe_load((ROOT / name).read_text()))
-    found = interpolate(whole, environment)
+    found = interpolate(whole, {})
     assert "$" not in str({k: v for k, v in found.items() if not k.startswith("x-")})
     return found
 
@@ -87,6 +87,9 @@ def given(service: Mapping[str, Any]) -> dict[str, str]:
     """A service's settings; PROBE is what its health check reads."""
     environment = service["environment"].items()
     return {key: str(value) for key, value in environment if key != "PROBE"}
+
+
+SECRET = re.compile(r"PASSWORD|TOKEN|SECRET|DATABASE_URL")
 
 
 SCHEMA = Draft202012Validator(get_builtin_schema("vendor.compose-spec"))
@@ -137,12 +140,43 @@ def test_it_has_the_whole_suite_and_the_stores(services: dict[str, Any]) -> None
     assert set(services) == {*OURS, *ENGINES, "models"}
 
 
-def test_without_a_password_it_refuses_to_start() -> None:
-    with pytest.raises(LookupError, match="SIGHTLINE_DB_PASSWORD"):
-        load("compose.yaml", environment={})
-    assert "0123" not in (ROOT / "compose.yaml").read_text()
-    ignored = subprocess.run(["git", "check-ignore", "-q", ".env"], cwd=ROOT, check=False)
+SECRETS = Path(".secrets")
+"""What deploy/secrets.sh makes."""
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    subprocess.run([ROOT / "deploy/secrets.sh", tmp_path], check=True)
+    return tmp_path / SECRETS
+
+
+def test_secrets_are_files_that_a_command_makes_once(whole: dict[str, Any], secrets: Path) -> None:
+    files = {name: Path(each["file"]) for name, each in whole["secrets"].items()}
+    assert all(path == SECRETS / name for name, path in files.items())
+    assert {path.name for path in secrets.iterdir()} == set(files)
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
+    password = (secrets / "database-password").read_text()
+    assert len(password) >= 32
+    for name in ("retriever", "ranker"):
+        url = (secrets / f"{name}-database-url").read_text()
+        assert url == f"postgresql+psycopg://sightline:{password}@postgres:5432/{name}"
+    subprocess.run([ROOT / "deploy/secrets.sh", secrets.parent], check=True)
+    assert (secrets / "database-password").read_text() == password
+    ignored = subprocess.run(["git", "check-ignore", "-q", ".secrets/x"], cwd=ROOT, check=False)
     assert ignored.returncode == 0, "the password would be committed"
+
+
+@pytest.mark.parametrize("name", [*OURS, *ENGINES])
+def test_no_environment_holds_a_secret(
+    services: dict[str, Any], whole: dict[str, Any], name: str
+) -> None:
+    held = services[name].get("secrets", [])
+    assert set(held) <= set(whole["secrets"])
+    for key, value in services[name].get("environment", {}).items():
+        assert not (SECRET.search(key) and not key.endswith("_FILE")), key
+        assert "://" not in str(value) or "@" not in str(value), key
+        if key.startswith(("RETRIEVER", "RANKER", "POSTGRES")) and "/run/secrets" in str(value):
+            assert str(value).removeprefix("/run/secrets/") in held, key
 
 
 def test_only_the_gateway_is_published_and_on_this_machine_only(services: dict[str, Any]) -> None:
@@ -218,10 +252,12 @@ def port_of(services: Mapping[str, Any], name: str) -> set[int]:
     return {"triton": {8001}, "milvus": {19530}, "postgres": {5432}}[name]
 
 
-def test_each_calls_whom_the_design_lets_it_call(services: dict[str, Any]) -> None:
+def test_each_calls_whom_the_design_lets_it_call(services: dict[str, Any], secrets: Path) -> None:
     called = set()
+    files = {f"/run/secrets/{path.name}": path.read_text() for path in secrets.iterdir()}
     for name in OURS:
-        for key, value in given(services[name]).items():
+        for variable, written in given(services[name]).items():
+            key, value = variable.removesuffix("_FILE"), files.get(written, written)
             found = re.search(r"(?:@|//|^)([a-z-]+):(\d+)(?:/|$)", value)
             if found and key.endswith(("_TARGET", "_URI", "_URL")):
                 host, port = found[1], int(found[2])
@@ -243,7 +279,8 @@ def test_our_containers_can_change_nothing_but_their_volumes(
     targets = [volume.split(":")[1] for volume in service.get("volumes", [])]
     for key, value in given(service).items():
         if key.endswith(("PHOTOS_URL", "_BACKUPS", "_STORE", "_FILE")):
-            assert any(value.startswith(target) for target in targets), f"{key} is on no volume"
+            mounts = [*targets, *(f"/run/secrets/{name}" for name in service.get("secrets", []))]
+            assert any(value.startswith(mount) for mount in mounts), f"{key} is on no volume"
 
 
 @pytest.mark.parametrize("name", ["retriever", "ranker", "models"])

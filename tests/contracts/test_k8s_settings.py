@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.k8s import K8S, OURS, PODS, SERVED, Document, main, of, pod, settings_of
+from tests.contracts.k8s import (
+    K8S,
+    OURS,
+    PODS,
+    SERVED,
+    Document,
+    containers,
+    main,
+    of,
+    pod,
+    settings_of,
+)
 from tests.contracts.settings import loaded, variables
 
 
@@ -47,16 +58,37 @@ def test_all_processes_serve_the_same_catalogs(base: list[Document]) -> None:
 def test_settings_hold_no_secret(base: list[Document]) -> None:
     for name in OURS:
         for key in settings_of(base, name):
-            assert not re.search(r"PASSWORD|TOKEN|SECRET|DATABASE_URL", key), key
+            held = re.search(r"PASSWORD|TOKEN|SECRET|DATABASE_URL", key)
+            assert not held or key.endswith("_FILE"), key
+
+
+def test_no_environment_holds_a_secret(base: list[Document], example: list[Document]) -> None:
+    for documents in (base, example):
+        for name in PODS:
+            for container in containers(pod(documents, name)):
+                assert "secretRef" not in str(container.get("envFrom")), name
+                for each in container.get("env", []):
+                    assert "secretKeyRef" not in str(each), (name, each["name"])
+                    assert not re.search(r"PASSWORD|TOKEN|SECRET|_URL", each["name"])
 
 
 def secrets(documents: list[Document]) -> set[tuple[str, str]]:
-    """(name, key) of every Secret that some pod needs."""
+    """(name, key) of every Secret that some pod reads, by the settings that name its file."""
     found = set()
     for name in PODS:
-        for each in main(documents, name).get("env", []):
-            if reference := each.get("valueFrom", {}).get("secretKeyRef"):
-                found.add((reference["name"], reference["key"]))
+        volumes = pod(documents, name).get("volumes", [])
+        held = {volume["name"]: volume["secret"] for volume in volumes if "secret" in volume}
+        mounted = {
+            mount["mountPath"]: held[mount["name"]]
+            for mount in main(documents, name).get("volumeMounts", [])
+            if mount["name"] in held
+        }
+        for key, value in settings_of(documents, name).items():
+            if key.endswith("_FILE"):
+                secret = mounted.pop(str(Path(value).parent))
+                assert secret["defaultMode"] == 0o440
+                found.add((secret["secretName"], Path(value).name))
+        assert not mounted, "read by nobody"
     return found
 
 
@@ -64,10 +96,6 @@ def test_every_secret_is_documented_and_in_the_example(
     base: list[Document], example: list[Document]
 ) -> None:
     wanted = secrets(base)
-    keyed = [v["secret"]["secretName"] for v in pod(base, "ranker")["volumes"] if "secret" in v]
-    assert keyed == ["ranker-pseudonym-key"]
-    key_file = settings_of(base, "ranker")["RANKER_KEY_FILE"]
-    wanted.add((keyed[0], Path(key_file).name))
     assert len(wanted) == 4
     text = (K8S / "README.md").read_text()
     for name, key in wanted:
@@ -81,7 +109,5 @@ def test_every_secret_is_documented_and_in_the_example(
 
 
 def test_the_key_is_readable_by_the_ranker_alone(base: list[Document]) -> None:
-    (volume,) = [v for v in pod(base, "ranker")["volumes"] if "secret" in v]
-    assert volume["secret"]["defaultMode"] == 0o440
     users = [name for name in PODS if "ranker-pseudonym-key" in str(pod(base, name))]
     assert users == ["ranker"]

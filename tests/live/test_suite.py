@@ -86,6 +86,16 @@ def local_suite(command: str, data: Path, base: int) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.usefixtures("shop_is_open")
+def test_what_is_stored_is_its_users_alone(suite: Suite) -> None:
+    data = suite.layout.data
+    own = {suite.layout.config, suite.layout.facts, suite.layout.lock}  # made by this process
+    found = {path: path.lstat() for path in data.rglob("*") if path not in own}
+    kept = {path.relative_to(data).parts[0] for path in found}
+    assert kept >= {"retriever", "ranker", "milvus", "logs"}
+    assert [str(path) for path, stat in found.items() if stat.st_mode & 0o077] == []
+
+
 def test_a_second_suite_runs_beside_the_first_and_leaves_nothing_behind(
     suite: Suite, tmp_path: Path
 ) -> None:

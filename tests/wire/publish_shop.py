@@ -287,7 +287,8 @@ async def start_ranker(
         catalogs=("default", "other"),
         nominate_in_memory_items=0,
     )
-    db = Database(settings.database_url, migrations=MIGRATIONS)
+    url = settings.database_url.get_secret_value()
+    db = Database(url, migrations=MIGRATIONS)
     store, registry = ModelStore(settings.model_store), ModelRegistry(db)
     for name, made in MODELS.items():
         digest = store.write("default", made, {})
@@ -303,7 +304,7 @@ async def start_ranker(
         db,
         running.port,
         {
-            "RANKER_DATABASE_URL": settings.database_url,
+            "RANKER_DATABASE_URL": url,
             "RANKER_MODEL_STORE": settings.model_store,
             "RANKER_CATALOGS": "default,other",
             "RANKER_PUBLISH": "true",

@@ -46,6 +46,7 @@ def _head(layout: Layout) -> str:
                 "supervisord",
                 [
                     ("nodaemon", "false"),
+                    ("umask", "077"),  # also of the engines: what they store is their user's alone
                     ("pidfile", str(layout.pid)),
                     ("logfile", str(layout.logs / "supervisord.log")),
                     ("logfile_maxbytes", _LOG_BYTES),

@@ -89,8 +89,8 @@ class Layout:
 
     def make(self) -> None:
         """Create the folders. Raises SuiteError when the socket's folder is someone else's."""
-        for folder in (self.logs, self.config.parent):
-            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.data, self.logs, self.config.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self.socket.parent
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():

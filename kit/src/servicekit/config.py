@@ -2,9 +2,19 @@
 
 import re
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Self, TextIO, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -19,11 +29,60 @@ DEFAULT_CATALOG = "default"
 _CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
+@dataclass(frozen=True, slots=True)
+class _SecretFile:
+    """Where a secret stands; read by validation, which reports what is wrong with all others."""
+
+    path: str
+    variable: str
+    alone: bool
+    """Whether the secret is not given in the environment too."""
+
+
+def _content(given: object) -> object:
+    if not isinstance(given, _SecretFile):
+        return given
+    if not given.alone:
+        raise ValueError(f"{given.variable} is set beside it: which of the two is meant?")
+    try:
+        return Path(given.path).read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{given.variable}: can't be read ({type(error).__name__})") from None
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_content)]
+"""A password, a key, or a URL that may hold one: neither repr nor a log shows it. What its variable
+would hold may stand in a file instead, which the variable with `_FILE` behind its name names."""
+
+
+def _without_password(url: str) -> str:
+    try:
+        named = "://" in url and urlsplit(url).username is not None
+    except ValueError:
+        named = True
+    if named:
+        raise ValueError("must be a folder or a URL without a user name or password")
+    return url
+
+
+Place = Annotated[str, AfterValidator(_without_password)]
+"""A folder or a URL, which logs may show: credentials of buckets come from their drivers' files."""
+
+
 class _Environment(EnvSettingsSource):
-    """Reads lists as `a,b` too, and leaves what it can't read to validation.
+    """Reads lists as `a,b` too, secrets from files, and leaves what it can't read to validation.
 
     pydantic-settings would stop at the first value that is not JSON.
     """
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The variable's value; of a secret, the file that holds it."""
+        given, key, is_complex = super().get_field_value(field, field_name)
+        name = f"{self.env_prefix}{field_name}_file"
+        path = self.env_vars.get(self._apply_case_sensitive(name))
+        if path and field.annotation is SecretStr:
+            return _SecretFile(path, name.upper(), given is None), key, is_complex
+        return given, key, is_complex
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         try:

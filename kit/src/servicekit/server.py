@@ -1,6 +1,7 @@
 """A gRPC server with everything that each service's `__main__` would otherwise repeat."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -19,6 +20,9 @@ from servicekit.interceptors import Observing
 from servicekit.memory import keep_memory, keep_objects
 
 T = TypeVar("T")
+
+PRIVATE = 0o077
+"""The umask of every process that keeps data: its files are its user's alone."""
 
 LEAST_PING_MILLISECONDS = 2_000
 """Between two pings of a peer on a connection; the third one that comes earlier ends it."""
@@ -73,11 +77,12 @@ class RunningServer:
 
 
 def run(main: Coroutine[Any, Any, T], settings: SharedServerSettings | None = None) -> T:
-    """Run a service's `main` on uvloop.
+    """Run a service's `main` on uvloop, with files that are its user's alone.
 
     Where `settings` ask for several processes, this one starts them by its own command, looks after
     them, and exits with them.
     """
+    os.umask(PRIVATE)
     number = processes.number()
     if number is not None:
         processes.end_with_keeper()

@@ -24,6 +24,7 @@ from alembic import command, context
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, MetaData, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -43,7 +44,7 @@ from servicekit.sql_errors import (
 
 __all__ = [
     "POSTGRES_ERRORS", "SQLITE_ERRORS", "Database", "StoreBusy", "StoreDamaged", "StoreFull",
-    "StoreUnavailable", "check_url", "run_migrations", "translate",
+    "StoreUnavailable", "check_secret_url", "check_url", "run_migrations", "translate",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -251,6 +252,12 @@ def check_url(url: str) -> str:
     except (ArgumentError, ImportError):
         raise ValueError("not a SQLAlchemy URL of a database whose driver is installed") from None
     _check_sqlite(parsed)
+    return url
+
+
+def check_secret_url(url: SecretStr) -> SecretStr:
+    """The same of a URL that is kept out of logs."""
+    check_url(url.get_secret_value())
     return url
 
 

@@ -23,7 +23,7 @@ def test_server_worker_and_training_read_the_same_record_and_store(
     monkeypatch.setenv("RANKER_CATALOGS", "a,b")
     for cls in (RankerSettings, WorkerSettings, TrainSettings):
         found = load(cls)
-        assert found.database_url == "sqlite:////d/r.db"
+        assert found.database_url.get_secret_value() == "sqlite:////d/r.db"
         assert found.model_store == "file:///d/models"
         assert found.catalogs == ("a", "b")
 

@@ -91,7 +91,9 @@ async def main() -> None:
     telemetry.configure_logging("ranker", settings.log_level)
     calculate_alone()
     database = Database(
-        settings.database_url, migrations=MIGRATIONS, checkpoint_pages=CHECKPOINT_PAGES
+        settings.database_url.get_secret_value(),
+        migrations=MIGRATIONS,
+        checkpoint_pages=CHECKPOINT_PAGES,
     )
     store = ModelStore(settings.model_store)
     live = LiveModels(

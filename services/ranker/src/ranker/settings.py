@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import fsspec
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from ranker.domain.recipe import RANGES, ItemItem, Loss, Recipe
 from ranker.domain.signals import DEFAULTS, MOST_STARS, Signals
-from servicekit.config import Catalogs, ServerSettings, Settings
-from servicekit.sql import check_url
+from servicekit.config import Catalogs, Place, Secret, ServerSettings, Settings
+from servicekit.sql import check_secret_url
 
 RECIPE = Recipe()
 PREFIX = SettingsConfigDict(env_prefix="RANKER_")
@@ -33,13 +33,15 @@ class StoreSettings(Settings):
 
     model_config = PREFIX
 
-    database_url: Annotated[str, AfterValidator(check_url)] = "sqlite:///.data/ranker/ranker.db"
+    database_url: Annotated[Secret, AfterValidator(check_secret_url)] = SecretStr(
+        "sqlite:///.data/ranker/ranker.db"
+    )
     """SQLAlchemy URL of the record: `sqlite:////dir/ranker.db` or `postgresql+psycopg://…`."""
 
-    model_store: Annotated[str, AfterValidator(_known_store)] = ".data/ranker/models"
+    model_store: Annotated[Place, AfterValidator(_known_store)] = ".data/ranker/models"
     """Folder or fsspec URL (such as s3://bucket/models) that models are written to."""
 
-    export_store: Annotated[str, AfterValidator(_known_store)] = ".data/ranker/exports"
+    export_store: Annotated[Place, AfterValidator(_known_store)] = ".data/ranker/exports"
     """Folder or fsspec URL (such as s3://bucket/exports) that events are exported to."""
 
 

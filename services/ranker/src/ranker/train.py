@@ -30,6 +30,7 @@ from ranker.workers.jobs import train_command, trainings, work
 from servicekit import config, telemetry
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs, JobState
+from servicekit.server import PRIVATE
 
 PR_SET_PDEATHSIG = 1
 """https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
@@ -116,6 +117,7 @@ def main() -> int:
         "--incremental", action="store_true", help="with --catalog: go on from what serves"
     )
     given = parser.parse_args()
+    os.umask(PRIVATE)
     if given.parent is not None:
         end_with(given.parent)
     if given.job:

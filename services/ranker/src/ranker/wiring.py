@@ -40,7 +40,10 @@ class Backend:
 async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
     """All of it, closed at the end. The record's schema is as it was left."""
     database = Database(
-        settings.database_url, migrations=MIGRATIONS, threads=2, checkpoint_pages=CHECKPOINT_PAGES
+        settings.database_url.get_secret_value(),
+        migrations=MIGRATIONS,
+        threads=2,
+        checkpoint_pages=CHECKPOINT_PAGES,
     )
     channel = connect(settings.retriever_target, service_configs=IDEMPOTENT)
     registry, store = ModelRegistry(database), ModelStore(settings.model_store)

@@ -10,10 +10,10 @@ from pydantic_settings import SettingsConfigDict
 
 from retriever.columns.keeper import EXACT_BYTES, EXACT_ROWS, MOST_PRODUCTS
 from retriever.search.fallback.from_record import MOST_ROWS
-from servicekit.config import ServerSettings
+from servicekit.config import Place, Secret, ServerSettings
 from servicekit.decoding import DecodingSettings
 from servicekit.fetch import FetchSettings
-from servicekit.sql import check_url
+from servicekit.sql import check_secret_url
 
 
 def _spaces(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -21,11 +21,6 @@ def _spaces(names: tuple[str, ...]) -> tuple[str, ...]:
     if unknown := set(names) - known:
         raise ValueError(f"{', '.join(sorted(unknown))}: the embedder fills {sorted(known)} only")
     return names
-
-
-def _database(url: SecretStr) -> SecretStr:
-    check_url(url.get_secret_value())
-    return url
 
 
 class Settings(ServerSettings, DecodingSettings, FetchSettings):
@@ -36,21 +31,21 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings):
     port: int = Field(default=8602, ge=0, le=65535)
     """Port for gRPC; 0 takes a free one."""
 
-    database_url: Annotated[SecretStr, AfterValidator(_database)] = SecretStr(
+    database_url: Annotated[Secret, AfterValidator(check_secret_url)] = SecretStr(
         "sqlite:///.data/retriever/record.db"
     )
     """The record, as a SQLAlchemy URL: `sqlite:////dir/record.db` or `postgresql+psycopg://…`."""
 
-    photos_url: str = Field(default=".data/retriever/photos", min_length=1)
+    photos_url: Place = Field(default=".data/retriever/photos", min_length=1)
     """Where photos are kept: a folder, or what fsspec takes, such as `s3://bucket/photos`."""
 
-    backups: str = Field(default=".data/retriever/backups", min_length=1)
+    backups: Place = Field(default=".data/retriever/backups", min_length=1)
     """Where backups are kept: a folder, or what fsspec takes, such as `s3://bucket/backups`."""
 
-    milvus_uri: str = Field(default="http://127.0.0.1:8607", pattern=r"^https?://")
+    milvus_uri: Place = Field(default="http://127.0.0.1:8607", pattern=r"^https?://")
     """The engine: Milvus Lite as a server (deploy/milvus), a Milvus server or a cluster."""
 
-    milvus_token: SecretStr = SecretStr("")
+    milvus_token: Secret = SecretStr("")
     """The engine's token, `user:password` or an API key; empty = none is sent."""
 
     milvus_seconds: float = Field(default=5.0, gt=0, le=600)

@@ -190,7 +190,6 @@ def _write(path: Path, data: bytes, work: Path) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    Path(file.name).chmod(0o644)
     Path(file.name).replace(path)
 
 
