@@ -60,7 +60,7 @@ def test_what_builds_a_package_is_pinned(lock: str) -> None:
     )
     versions = locked()
     assert constraints == {name: versions[name] for name in constraints}
-    wanted = {"hatchling", *_needs("hatchling")}
+    wanted = {"editables", "hatchling", *_needs("hatchling")}
     if lock == "uv.lock":
         wanted |= {"setuptools"}  # LightFM's
     assert set(constraints) == wanted

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from servicekit import deadlines
 from sightline_rules.filters import Comparison, Existence, Facts, Membership, passes
 
 Leaf: TypeAlias = Comparison | Membership | Existence
-Codes: TypeAlias = npt.NDArray[np.signedinteger]
+Codes: TypeAlias = npt.NDArray[np.signedinteger[Any]]
 Answers: TypeAlias = npt.NDArray[np.int8]
 """By code, whether a text passes: 1 or 0; UNKNOWN = nobody asked yet."""
 
