@@ -223,7 +223,7 @@ async def test_the_store_reads_the_postings_of_the_own_catalog_alone(
     read = _in_sqlite if db.engine.name == SQLITE else _in_postgresql
     assert await db.write(read) == 2
     by_store = Columns(large, exact_rows=0, patience=None)
-    assert await _found(large, by_store, "barolo 酒") == ["barolo", "maotai", "glass"]
+    assert set(await _found(large, by_store, "barolo 酒")) == {"barolo", "maotai", "glass"}
 
 
 def _in_sqlite(connection: sa.Connection) -> int:
@@ -241,10 +241,9 @@ def _in_postgresql(connection: sa.Connection) -> int:
     """The most rows that any step of the plan reads, with those that it throws away."""
     connection.exec_driver_sql("DROP INDEX keywords_product")  # which reads the whole catalog
     connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-    statement = stored._PostgreSQL("default").having(["barolo"])
-    sql = statement.compile(connection, compile_kwargs={"literal_binds": True})
-    explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}".replace("%%", "%")
-    (plan,) = connection.exec_driver_sql(explained).scalar_one()
+    asked = stored._PostgreSQL("default").having(["barolo"]).compile(connection)
+    explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {asked}"
+    (plan,) = connection.exec_driver_sql(explained, asked.params).scalar_one()
     return max(map(_read, _nodes(plan["Plan"])))
 
 
@@ -262,7 +261,7 @@ def _read(node: dict[str, Any]) -> int:
 async def test_what_another_catalog_holds_makes_a_search_no_longer(
     shop: Record, db: Database
 ) -> None:
-    """In steps of SQLite's virtual machine."""
+    """Of SQLite's virtual machine not one step for each of the others."""
     if db.engine.name != SQLITE:
         return  # its rows are counted above
     ask = partial(
@@ -284,7 +283,7 @@ async def test_what_another_catalog_holds_makes_a_search_no_longer(
 
     alone = await db.read(steps)
     await _fill(shop)
-    assert await db.read(steps) == pytest.approx(alone, rel=0.02)
+    assert await db.read(steps) < alone + 2_000
 
 
 async def test_a_search_stops_when_nobody_waits_for_it(shop: Record) -> None:

@@ -185,9 +185,9 @@ class _Prices(_Arrays):
             case Membership(_, values):
                 found = np.zeros(len(self.values), np.bool_)
                 micros = dict[str, list[int]]()
-                for money in values:
-                    if isinstance(money, Money) and self.currencies.known(money.currency) >= 0:
-                        micros.setdefault(money.currency, []).append(money.micros)
+                for value in values:
+                    if isinstance(value, Money) and self.currencies.known(value.currency) >= 0:
+                        micros.setdefault(value.currency, []).append(value.micros)
                 for currency, some in micros.items():
                     found |= self._in(currency) & np.isin(self.values, np.array(some, np.int64))
                 return found
