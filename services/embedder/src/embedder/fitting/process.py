@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from embedder.adapters.feature_folder import FeatureFolder
