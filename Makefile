@@ -7,7 +7,6 @@ ENGINE ?= lite
 OUT ?= dist/protos
 # More than the cores of the smallest machine that runs the tests: many of them wait for processes.
 TEST_PROCESSES ?= 3
-UV_VERSION := 0.13.8
 
 UV := .tools/bin/uv
 BIN := .venv/bin
@@ -20,7 +19,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces test check up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos-retriever chaos-embedder format clean
+.PHONY: help demo demo-models demo-upgrade demo-spaces test check up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos-retriever chaos-embedder advisories sbom digests format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -113,6 +112,15 @@ image: setup .cache/googleapis ## Freeze the contract of a release, which later 
 images: ## Build an image of each service (needs Docker)
 	@deploy/images.sh
 
+advisories: $(UV) ## Ask OSV and npm for advisories about what all locks name; NOT MEASURED where they can't be reached
+	@deploy/advisories.sh
+
+sbom: $(UV) ## Write what is in each image into dist/sbom, as CycloneDX
+	@deploy/sbom.sh
+
+digests: ## Pin the images of others by digest (needs Docker and their registries)
+	@deploy/digests.sh
+
 format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -125,10 +133,11 @@ tools: ## Install what tests need and is not a Python package (Debian: chromium,
 clean: ## Remove environments, caches and data (not what `make up` keeps elsewhere by DATA=)
 	rm -rf .venv .tools .cache .data deploy/triton/.venv deploy/milvus/.venv deploy/milvus-server/.venv deploy/triton/models/*/1
 
-.tools/bin/uv:
+.tools/bin/uv: deploy/tools.txt
 	@deploy/local/prerequisites.sh $(PYTHON)
 	$(PYTHON) -m venv .tools
-	.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	.tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	@touch $@
 
 .venv/.synced: $(UV) $(MANIFESTS)
 	$(UV) sync --locked --all-packages --all-extras --all-groups --python $(PYTHON)

@@ -155,13 +155,17 @@ def test_secrets_are_files_that_a_command_makes_once(whole: dict[str, Any], secr
     assert all(path == SECRETS / name for name, path in files.items())
     assert {path.name for path in secrets.iterdir()} == set(files)
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
-    password = (secrets / "database-password").read_text()
-    assert len(password) >= 32
+    made = {path.name: path.read_text() for path in secrets.iterdir()}
+    passwords = {made["database-password"]}
     for name in ("retriever", "ranker"):
-        url = (secrets / f"{name}-database-url").read_text()
-        assert url == f"postgresql+psycopg://sightline:{password}@postgres:5432/{name}"
+        url = made[f"{name}-database-url"]
+        parsed = re.fullmatch(rf"postgresql\+psycopg://{name}:(\w+)@postgres:5432/{name}", url)
+        assert parsed is not None, "as a user of its own"
+        passwords.add(parsed[1])
+    assert len(passwords) == 3
+    assert all(len(each) >= 32 for each in passwords)
     subprocess.run([ROOT / "deploy/secrets.sh", secrets.parent], check=True)
-    assert (secrets / "database-password").read_text() == password
+    assert {path.name: path.read_text() for path in secrets.iterdir()} == made
     ignored = subprocess.run(["git", "check-ignore", "-q", ".secrets/x"], cwd=ROOT, check=False)
     assert ignored.returncode == 0, "the password would be committed"
 
@@ -216,12 +220,44 @@ def test_what_is_named_exists(whole: dict[str, Any], services: dict[str, Any]) -
     assert configured == set(whole["configs"])
 
 
+def gigabytes(limit: str) -> float:
+    """Compose's 64m and 2g, and Kubernetes' 64Mi and 2Gi."""
+    found = re.fullmatch(r"(\d+)([mg])i?", limit.lower())
+    assert found is not None, limit
+    return int(found[1]) / (1024 if found[2] == "m" else 1)
+
+
+@pytest.mark.parametrize("name", [*OURS, *ENGINES, "models"])
+def test_no_container_has_privileges_or_memory_without_end(
+    services: dict[str, Any], name: str
+) -> None:
+    service = services[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert "privileged" not in service
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert service.get("read_only", False) == (name != "milvus")
+    assert gigabytes(service["mem_limit"]) > 0
+
+
+def test_memory_is_bounded_as_in_kubernetes(services: dict[str, Any]) -> None:
+    for name in [*OURS, "triton"]:
+        (file,) = [each for each in yaml.safe_load_all(k8s_file(name)) if "Deploy" in each["kind"]]
+        (container,) = file["spec"]["template"]["spec"]["containers"]
+        limit = container["resources"]["limits"]["memory"]
+        assert gigabytes(services[name]["mem_limit"]) == gigabytes(limit), name
+
+
+def k8s_file(name: str) -> str:
+    return (ROOT / f"deploy/k8s/base/{name}.yaml").read_text()
+
+
 def test_images_are_pinned_and_none_has_a_known_hole(services: dict[str, Any]) -> None:
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version is not None
     floors = dict(MINIMUM)
     for service in services.values():
-        name, _, tag = service["image"].rpartition(":")
+        name, _, tag = service["image"].partition("@")[0].rpartition(":")
         if name.startswith("sightline/"):
             assert tag == version[1]
             continue
@@ -232,9 +268,9 @@ def test_images_are_pinned_and_none_has_a_known_hole(services: dict[str, Any]) -
 
 
 def test_triton_is_the_one_that_kubernetes_runs(services: dict[str, Any]) -> None:
-    name, _, tag = services["triton"]["image"].rpartition(":")
+    name, _, tag = services["triton"]["image"].partition("@")[0].rpartition(":")
     base = (ROOT / "deploy/k8s/base/kustomization.yaml").read_text()
-    assert f"{{ name: {name}, newTag: {tag} }}" in base
+    assert f"{{ name: {name}, newTag: {tag}" in base
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -1,14 +1,22 @@
 """How long the current call may still take. Set by the server interceptor, read by every hop."""
 
+import asyncio
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
+from typing import TypeVar
 
 from servicekit.errors import DeadlineExceeded
 
+T = TypeVar("T")
+
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 """time.monotonic() at which the current call ends; None when it has no end."""
+_abandoned: ContextVar[threading.Event | None] = ContextVar("abandoned", default=None)
+"""Set once nobody waits any more for what the current thread does; None outside of `in_thread`."""
 
 
 def remaining() -> float | None:
@@ -61,3 +69,25 @@ def otherwise(seconds: float) -> Iterator[None]:
         return
     with within(seconds):
         yield
+
+
+def check() -> None:
+    """For loops, every so many rows: raises DeadlineExceeded once nobody waits for them any more,
+    because the call's time is up, or because its caller went while they ran `in_thread`."""
+    left, abandoned = remaining(), _abandoned.get()
+    if (left is not None and left <= 0) or (abandoned is not None and abandoned.is_set()):
+        raise DeadlineExceeded("nobody waits for this any more", reason="DEADLINE_EXCEEDED")
+
+
+async def in_thread(work: Callable[[], T], threads: Executor | None = None) -> T:
+    """What `work` gives, done in a thread (None: of asyncio's own) under the call's deadline.
+
+    When the caller is cancelled, its loops stop at their next `check`.
+    """
+    context, abandoned = copy_context(), threading.Event()
+    context.run(_abandoned.set, abandoned)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(threads, context.run, work)
+    except asyncio.CancelledError:
+        abandoned.set()
+        raise

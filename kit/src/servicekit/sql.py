@@ -5,9 +5,7 @@ Needs the extra `sql`. SQLite is set up so that a committed write survives kill 
 writers queue here instead of failing there.
 """
 
-import asyncio
 import contextlib
-import contextvars
 import fcntl
 import importlib.util
 import sqlite3
@@ -16,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from zlib import crc32
@@ -31,6 +30,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
+from servicekit import deadlines
 from servicekit.here import Here
 from servicekit.sql_errors import (
     POSTGRES_ERRORS,
@@ -123,12 +123,9 @@ class Database:
     ) -> T:
         if self._waiting >= self._max_waiting:
             raise StoreBusy
-        run = contextvars.copy_context().run
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                threads, run, _transact, engine, fn
-            )
+            return await deadlines.in_thread(partial(_transact, engine, fn), threads)
         finally:
             self._waiting -= 1
 

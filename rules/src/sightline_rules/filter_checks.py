@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+from sightline_rules import categories
 from sightline_rules.filters import (
     ATTRIBUTES,
     All,
@@ -31,9 +32,13 @@ MAX_CONJUNCTS = 64
 MAX_MEMBERS = 1_000
 MAX_TEXT = 1_024
 MAX_PARTS = 256
-"""All, any, not and what they hold: a product takes at most about 0.5 ms."""
+"""All, any, not and what they hold."""
 MAX_VALUES = 4_000
 """Values of all memberships."""
+MAX_ATTRIBUTES = 128
+"""Attributes of a product: so many texts one key may have."""
+MAX_LOOKS = 4_096
+"""Looks that a filter takes at one product (`looks`): 32 times `contains` of attributes."""
 
 
 _EQUALITY = frozenset({Operator.EQUAL, Operator.NOT_EQUAL})
@@ -82,6 +87,8 @@ FIELDS: Mapping[str, FieldRule] = {
 }
 """Every field that a filter may name, but attributes."""
 
+_TEXTS = {"category": categories.MAX_LEVELS}
+"""Texts of a field that has several."""
 _ATTRIBUTE = FieldRule({str: _EQUALITY | _CONTAINS, float: _ORDER, bool: _EQUALITY})
 _KEY = re.compile(r"[a-z0-9_.-]{1,64}")
 
@@ -94,7 +101,30 @@ def check(condition: Filter, path: str = "filter") -> Filter:
         raise FilterInvalidError(path, f"has {parts} parts in all; at most {MAX_PARTS}")
     if values > MAX_VALUES:
         raise FilterInvalidError(path, f"has {values} values in all; at most {MAX_VALUES}")
+    if looks(condition) > MAX_LOOKS:
+        most = MAX_LOOKS // MAX_ATTRIBUTES
+        raise FilterInvalidError(
+            path,
+            f"looks at up to {looks(condition)} texts of a product; at most {MAX_LOOKS}, "
+            f"which is {most} times contains of attributes",
+        )
     return condition
+
+
+def looks(condition: Filter) -> int:
+    """What a filter costs: texts and values of a product that are looked at, at most.
+
+    `contains` looks at each text that its field may have, any other condition at one value.
+    """
+    match condition:
+        case All(filters) | Any(filters):
+            return sum(map(looks, filters))
+        case Not(inner):
+            return looks(inner)
+        case Comparison(name, Operator.CONTAINS):
+            return MAX_ATTRIBUTES if attribute_key(name) else _TEXTS.get(name, 1)
+        case Comparison() | Membership() | Existence():
+            return 1
 
 
 def _size(condition: Filter) -> tuple[int, int]:

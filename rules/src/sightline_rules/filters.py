@@ -6,8 +6,9 @@ This is the reference: an engine's own filter must pass exactly the products tha
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from dataclasses import field as field_of
 from enum import StrEnum
 from functools import lru_cache
 from operator import eq, ge, gt, le, lt, ne
@@ -73,6 +74,11 @@ class Membership:
 
     field: str
     values: tuple[Value, ...]
+    distinct: frozenset[Value] = field_of(init=False, repr=False, compare=False)
+    """The same as a set, made once for all products."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "distinct", frozenset(self.values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,9 @@ class Facts:
     price: Money | None = None
     availability: Availability = Availability.IN_STOCK
     tags: frozenset[str] = frozenset()
-    attributes: Mapping[str, tuple[AttributeValue, ...]] = field(default_factory=dict, hash=False)
+    attributes: Mapping[str, tuple[AttributeValue, ...]] = field_of(
+        default_factory=dict, hash=False
+    )
     """By key, as `by_key` groups them; a key has several values only where these are texts."""
     create_time: Time = Time(0)
     update_time: Time = Time(0)
@@ -165,10 +173,10 @@ def passes(condition: Filter, facts: Facts) -> bool:
             return _contains(name, text, facts)
         case Comparison(name, operator, value):
             return _compares(name, operator, value, facts)
-        case Membership(name, values):
+        case Membership(name):
             if key := attribute_key(name):
-                return _is_among_attributes(key, values, facts)
-            return _is_among(name, frozenset(values), facts)
+                return _is_among_attributes(key, condition, facts)
+            return _is_among(name, condition.distinct, facts)
         case Existence(name):
             return _exists(name, facts)
 
@@ -229,10 +237,10 @@ def _is_among(name: str, values: frozenset[Value], facts: Facts) -> bool:
             raise FilterInvalidError("filter", f"{name} can't be evaluated; check() first")
 
 
-def _is_among_attributes(key: str, values: Sequence[Value], facts: Facts) -> bool:
-    held, asked = facts.attributes.get(key, ()), frozenset(values)
+def _is_among_attributes(key: str, asked: Membership, facts: Facts) -> bool:
     return any(
-        value in asked and (isinstance(value, str) or _has_of_type(values, value)) for value in held
+        value in asked.distinct and (isinstance(value, str) or _has_of_type(asked.values, value))
+        for value in facts.attributes.get(key, ())
     )
 
 

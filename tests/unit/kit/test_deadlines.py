@@ -1,4 +1,5 @@
 import asyncio
+import threading
 
 import pytest
 
@@ -57,3 +58,42 @@ async def test_the_deadlines_of_calls_side_by_side_do_not_mix() -> None:
     assert long is not None
     assert short <= 1.0 < 99.0 < long
     assert none is None
+
+
+def test_a_loop_goes_on_while_there_is_time_and_stops_when_it_is_up() -> None:
+    deadlines.check()
+    with deadlines.within(60.0):
+        deadlines.check()
+    with deadlines.within(0.0), pytest.raises(DeadlineExceeded) as caught:
+        deadlines.check()
+    assert caught.value.reason == "DEADLINE_EXCEEDED"
+
+
+async def test_work_in_a_thread_has_the_deadline_of_its_call() -> None:
+    with deadlines.within(60.0):
+        left = await deadlines.in_thread(deadlines.remaining)
+        assert left is not None
+        assert left <= 60.0
+    with deadlines.within(0.0), pytest.raises(DeadlineExceeded):
+        await deadlines.in_thread(deadlines.check)
+
+
+async def test_work_in_a_thread_stops_when_its_caller_goes() -> None:
+    began, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        began.set()
+        try:
+            while True:
+                deadlines.check()
+        except DeadlineExceeded:
+            ended.set()
+            raise
+
+    task = asyncio.create_task(deadlines.in_thread(work))
+    assert await asyncio.to_thread(began.wait, 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(ended.wait, 10)
+    deadlines.check()

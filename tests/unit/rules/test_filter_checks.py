@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sightline_rules.filter_checks import check
+from sightline_rules.filter_checks import MAX_LOOKS, check, looks
 from sightline_rules.filters import (
     All,
     Any,
@@ -146,3 +146,22 @@ def test_a_filter_is_limited_as_a_whole_and_not_only_in_each_part() -> None:
     with pytest.raises(FilterInvalidError) as caught:
         check(All((brands,) * 5))
     assert "values" in caught.value.description
+
+
+def test_a_filter_costs_the_texts_that_it_looks_at() -> None:
+    title, category = Comparison("title", HAS, "a"), Comparison("category", HAS, "a")
+    grape, among = Comparison(GRAPE, HAS, "a"), Membership("brand", ("a",) * 1_000)
+    assert [looks(each) for each in (title, category, grape, among, All())] == [1, 8, 128, 1, 0]
+    assert looks(All((title, Any((Not(grape), category))))) == 1 + 128 + 8
+
+
+def test_texts_times_parts_are_limited() -> None:
+    """A product may have 128 texts of 512 bytes: 249 conditions on them took 51 ms a product."""
+    grape = Comparison(GRAPE, HAS, "a")
+    most = All((grape,) * 32)
+    assert looks(check(most)) == MAX_LOOKS
+    with pytest.raises(FilterInvalidError) as caught:
+        check(All((most, Comparison("brand", E, "a"))))
+    assert caught.value.path == "filter"
+    assert "at most 4096" in caught.value.description
+    assert "32 times contains" in caught.value.description

@@ -96,7 +96,9 @@ class FilterList(google.protobuf.message.Message):
     def filters(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Filter]:
         """0 to 64 filters. In all at most 256 parts (`all`, `any`, `not` and what they hold, and one or two for a
         scene that leaves out what can't be bought) and 4,000 values of memberships. Nested at most 8 deep, where
-        each `all`, `any` and `not` is one level, but an `all` that is the whole filter is none.
+        each `all`, `any` and `not` is one level, but an `all` that is the whole filter is none. It looks at most
+        at 4,096 texts and values of a product: 128 for CONTAINS of an attribute, 8 for CONTAINS of a category, 1
+        for any other comparison, membership or existence.
         """
 
     def __init__(

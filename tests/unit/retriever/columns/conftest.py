@@ -82,7 +82,7 @@ async def ids(columns: Columns, catalog_id: str = "default") -> set[str]:
     view = await columns.view(catalog_id)
     assert view is not None
     table = view.table
-    passing = view.conditions.passing(All(), np.arange(len(table.ids)))
+    passing = await view.conditions.passing(All(), np.arange(len(table.ids)))
     assert passing.tolist() == table.alive[: len(table.ids)].tolist()
     return {table.ids[place] for place in np.flatnonzero(passing).tolist()}
 
@@ -90,7 +90,7 @@ async def ids(columns: Columns, catalog_id: str = "default") -> set[str]:
 async def cheap(columns: Columns) -> set[str]:
     view = await columns.view("default")
     assert view is not None
-    passing = view.conditions.passing(CHEAP, np.arange(len(view.table.ids)))
+    passing = await view.conditions.passing(CHEAP, np.arange(len(view.table.ids)))
     return {view.table.ids[place] for place in np.flatnonzero(passing).tolist()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from retriever.columns import conditions
+from retriever.columns import lookups
 from retriever.columns.conditions import Conditions
 from retriever.columns.table import Table
+from servicekit import deadlines
+from servicekit.errors import DeadlineExceeded
 from sightline_rules.filter_checks import check
 from sightline_rules.filters import (
     All,
@@ -25,6 +28,7 @@ from sightline_rules.filters import (
     Not,
     Operator,
     Time,
+    fold,
     passes,
 )
 from tests.unit.retriever.adapters.milvus.test_filters import FACTS, FILTERS
@@ -42,7 +46,8 @@ def expected(condition: Filter, shop: dict[str, Facts]) -> set[str]:
 
 
 def found(condition: Filter, table: Table, by: Conditions) -> set[str]:
-    passing = by.passing(condition, np.arange(len(table.ids)))
+    places = np.arange(len(table.ids))
+    passing = by.asked(condition, places).passing() & table.alive[places]
     return {table.ids[place] for place in np.flatnonzero(passing).tolist()}
 
 
@@ -98,7 +103,7 @@ def places(names: Iterable[str], table: Table) -> np.ndarray[tuple[int], np.dtyp
 
 
 @pytest.mark.parametrize("condition", [All(), Not(Any()), Not(Existence("price"))])
-def test_only_the_products_asked_about_are_answered_and_none_that_is_not_there(
+async def test_only_the_products_asked_about_are_answered_and_none_that_is_not_there(
     condition: Filter,
 ) -> None:
     table = Table([row_of("a", Facts()), row_of("b", Facts()), row_of("c", Facts())])
@@ -106,26 +111,36 @@ def test_only_the_products_asked_about_are_answered_and_none_that_is_not_there(
     table.remove(["b"])
     by = Conditions(table)
     asked = np.concatenate([places(["c", "nobody", "a", "c"], table), gone])
-    assert by.passing(condition, asked).tolist() == [True, False, True, True, False]
-    assert by.passing(condition, places([], table)).tolist() == []
+    passing = await by.passing(condition, asked)
+    assert passing.tolist() == [True, False, True, True, False]
+    assert (await by.passing(condition, places([], table))).tolist() == []
 
 
-def test_a_table_of_none_passes_nothing() -> None:
+async def test_a_table_of_none_passes_nothing() -> None:
     table = Table()
     for condition in (All(), Comparison("brand", Operator.EQUAL, "")):
-        assert Conditions(table).passing(condition, np.array([-1])).tolist() == [False]
-        assert Conditions(table).passing(condition, np.arange(0)).tolist() == []
+        by = Conditions(table)
+        assert (await by.passing(condition, np.array([-1]))).tolist() == [False]
+        assert (await by.passing(condition, np.arange(0))).tolist() == []
 
 
-def test_what_was_looked_up_is_kept_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[Filter] = []
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[Filter]:
+    """Conditions, once for each text that one of them looked at."""
+    seen: list[Filter] = []
 
     def counted(condition: Filter, facts: Facts) -> bool:
-        calls.append(condition)
+        seen.append(condition)
         return passes(condition, facts)
 
-    monkeypatch.setattr(conditions, "passes", counted)
-    monkeypatch.setattr(conditions, "MOST_LOOKUPS", 2)
+    monkeypatch.setattr(lookups, "passes", counted)
+    return seen
+
+
+def test_what_was_looked_up_is_kept_and_bounded(
+    calls: list[Filter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "MOST_LEAVES", 2)
     table = Table(row_of(f"p{n}", Facts(brand=f"b{n % 3}")) for n in range(60))
     by = Conditions(table)
     asked = [Comparison("brand", Operator.EQUAL, f"b{n}") for n in range(3)]
@@ -138,3 +153,84 @@ def test_what_was_looked_up_is_kept_and_bounded(monkeypatch: pytest.MonkeyPatch)
     for condition in (*asked, asked[0]):
         assert len(found(condition, table, by)) == 20
     assert len(calls) == 4 + 4 + 4 + 4, "the one longest unused was forgotten"
+    monkeypatch.setattr(lookups, "MOST_BYTES", 3)
+    for _ in range(2):
+        assert len(found(asked[0], table, by)) == 20
+    assert len(calls) == 16 + 4, "what is too large is not kept"
+
+
+# What a filter costs
+
+SPOKEN = Any(tuple(Comparison(KEY, Operator.CONTAINS, f"word {n}") for n in range(32)))
+TITLED = Any(tuple(Comparison("title", Operator.CONTAINS, f"word {n}") for n in range(32)))
+
+
+def described(count: int) -> Table:
+    """Products of which each has texts of its own."""
+    return Table(
+        row_of(f"p{n}", Facts(title=f"Title {n}", attributes={"k": (f"Text {n}", f"Other {n}")}))
+        for n in range(count)
+    )
+
+
+@pytest.mark.parametrize(("condition", "texts"), [(SPOKEN, 2), (TITLED, 1)])
+def test_a_text_is_folded_once_and_not_once_for_each_condition(
+    condition: Filter, texts: int
+) -> None:
+    """Of more products than `fold` keeps texts."""
+    table = described(6_000)
+    fold.cache_clear()
+    Conditions(table).asked(condition, np.arange(6_000)).passing()
+    words = 32
+    assert fold.cache_info().misses == 6_000 * texts + words
+
+
+async def test_a_filter_is_asked_only_of_the_products_in_question(calls: list[Filter]) -> None:
+    """However many others there are."""
+    table = described(6_000)
+    by = Conditions(table)
+    for _ in range(2):
+        await by.passing(SPOKEN, np.arange(10))
+        assert len(calls) == 10 * 32, "what was looked up is kept"
+    assert by.asked(SPOKEN, np.arange(10)).steps == 0
+
+
+@pytest.mark.parametrize(("products", "in_thread"), [(5, False), (500, True)])
+async def test_what_takes_longer_leaves_the_event_loop(
+    products: int, in_thread: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[int] = set()
+
+    def noted(condition: Filter, facts: Facts) -> bool:
+        threads.add(threading.get_ident())
+        return passes(condition, facts)
+
+    monkeypatch.setattr(lookups, "passes", noted)
+    await Conditions(described(products)).passing(SPOKEN, np.arange(products))
+    assert (threading.get_ident() not in threads) == in_thread
+
+
+@pytest.mark.parametrize("condition", [SPOKEN, TITLED])
+async def test_nothing_more_is_looked_at_once_nobody_waits(
+    condition: Filter, calls: list[Filter]
+) -> None:
+    with deadlines.within(0.0), pytest.raises(DeadlineExceeded):
+        await Conditions(described(500)).passing(condition, np.arange(500))
+    assert calls == []
+
+
+async def test_a_write_meanwhile_changes_nothing_of_what_was_asked(calls: list[Filter]) -> None:
+    """A product is judged as it was when it was asked about, never by a mixture."""
+    before = Facts(brand="a", price=Money("EUR", 5))
+    after = Facts(brand="b", price=Money("EUR", 50))
+    table = Table([row_of("p", before)])
+    mixed = All(
+        (
+            Comparison("brand", Operator.EQUAL, "b"),
+            Comparison("price", Operator.LESS, Money("EUR", 9)),
+        )
+    )
+    asked = Conditions(table).asked(mixed, np.arange(1))
+    table.put(row_of("p", after))
+    assert asked.passing().tolist() == [False]
+    assert calls

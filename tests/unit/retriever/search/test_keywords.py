@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import sqlite3
+import threading
+from collections.abc import Awaitable, Iterator
 from functools import partial
 from importlib.resources import files
 from typing import Any, Protocol
@@ -13,6 +15,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from retriever.columns import off_loop
 from retriever.columns import words as indexed
 from retriever.columns.keeper import Columns
 from retriever.domain import words as domain
@@ -24,10 +27,12 @@ from retriever.record import keywords as stored
 from retriever.record.tables import keywords as table
 from retriever.search import keywords
 from retriever.search.keywords import Query
+from servicekit import deadlines
+from servicekit.errors import DeadlineExceeded
 from servicekit.requests import RequestInvalid
 from servicekit.sql import Database
 from sightline_rules.filters import Availability, Comparison, Filter, Money, Operator
-from tests.stores import each_engine
+from tests.stores import SQLITE, each_engine
 from tests.unit.retriever.conftest import write
 from tests.waiting import until
 
@@ -195,6 +200,115 @@ async def test_what_was_typed_is_1_to_4096_characters(found: Found) -> None:
         await found("x", top_k=1_001)
     with pytest.raises(RequestInvalid):
         await found("x", excluded=("x",) * 1_001)
+
+
+# What a search costs
+
+
+async def _fill(record: Record) -> None:
+    """Beside the shop, a catalog of many products that all have its words."""
+    await record.write("large", [write(f"l{n}", title=f"Barolo red {n} 酒") for n in range(2_000)])
+
+
+@pytest.fixture
+async def large(shop: Record) -> Record:
+    await _fill(shop)
+    return shop
+
+
+async def test_the_store_reads_the_postings_of_the_own_catalog_alone(
+    large: Record, db: Database
+) -> None:
+    """Two of its products have the word, and so have 2,001 of other catalogs."""
+    read = _in_sqlite if db.engine.name == SQLITE else _in_postgresql
+    assert await db.write(read) == 2
+    by_store = Columns(large, exact_rows=0, patience=None)
+    assert set(await _found(large, by_store, "barolo 酒")) == {"barolo", "maotai", "glass"}
+
+
+def _in_sqlite(connection: sa.Connection) -> int:
+    """The postings of the one word that is asked for, as its index counts them."""
+    statement = stored._SQLite("default").having(["barolo"])
+    term = str(statement.compile().params["words"]).strip('"')
+    connection.exec_driver_sql(
+        "CREATE VIRTUAL TABLE temp.terms USING fts5vocab(main, keywords_index, 'row')"
+    )
+    docs = "SELECT doc FROM temp.terms WHERE term = ?"
+    return int(connection.exec_driver_sql(docs, (term,)).scalar_one())
+
+
+def _in_postgresql(connection: sa.Connection) -> int:
+    """The most rows that any step of the plan reads, with those that it throws away."""
+    connection.exec_driver_sql("DROP INDEX keywords_product")  # which reads the whole catalog
+    connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+    asked = stored._PostgreSQL("default").having(["barolo"]).compile(connection)
+    explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {asked}"
+    (plan,) = connection.exec_driver_sql(explained, asked.params).scalar_one()
+    return max(map(_read, _nodes(plan["Plan"])))
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for inner in node.get("Plans", ()):
+        yield from _nodes(inner)
+
+
+def _read(node: dict[str, Any]) -> int:
+    thrown = sum(rows for name, rows in node.items() if name.startswith("Rows Removed"))
+    return int(node["Actual Rows"] + thrown)
+
+
+async def test_what_another_catalog_holds_makes_a_search_no_longer(
+    shop: Record, db: Database
+) -> None:
+    """Of SQLite's virtual machine not one step for each of the others."""
+    if db.engine.name != SQLITE:
+        return  # its rows are counted above
+    ask = partial(
+        stored.find_words,
+        catalog_id="default",
+        asked=("barolo", "red"),
+        condition=keywords.EVERYTHING,
+        excluded=(),
+    )
+
+    def steps(connection: sa.Connection) -> int:
+        counted: list[None] = []
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.set_progress_handler(lambda: counted.append(None), 1)
+        assert ask(connection)
+        driver.set_progress_handler(None, 0)
+        return len(counted)
+
+    alone = await db.read(steps)
+    await _fill(shop)
+    assert await db.read(steps) < alone + 2_000
+
+
+async def test_a_search_stops_when_nobody_waits_for_it(shop: Record) -> None:
+    """In the store, in its loop over what the words selected."""
+    with deadlines.within(0.0), pytest.raises(DeadlineExceeded):
+        await shop.find_words("default", ("barolo",), keywords.EVERYTHING, ())
+
+
+async def test_words_in_memory_are_added_up_off_the_event_loop(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what is written meanwhile waits for the next search."""
+    await record.write("default", [write(f"p{n}", title="Barolo") for n in range(20)])
+    threads: set[int] = set()
+
+    def noted(frequency: domain.Frequency) -> domain.Frequency:
+        threads.add(threading.get_ident())
+        return domain.saturated(frequency)
+
+    monkeypatch.setattr(indexed, "saturated", noted)
+    monkeypatch.setattr(off_loop, "INLINE_STEPS", -1)
+    columns = Columns(record, patience=None)
+    assert len(await _found(record, columns, "barolo")) == 20
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 # In memory against the store

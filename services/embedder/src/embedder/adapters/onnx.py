@@ -55,7 +55,7 @@ def space_graph(features: Path, fitted: Fitted, catalog_id: str = "") -> bytes:
     standard = nodes.add(
         "Mul",
         nodes.add("Sub", FEATURES, nodes.by_kind("mean", fitted.means)),
-        nodes.by_kind("inverse_scale", 1 / fitted.scales),
+        nodes.by_kind("inverse_scale", np.reciprocal(fitted.scales)),
     )
     projected = nodes.add("MatMul", standard, nodes.constant("projection", fitted.projection))
     nodes.unit(projected)

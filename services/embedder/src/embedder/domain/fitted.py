@@ -98,7 +98,7 @@ class Fitted:
 
     def embed(self, features: Floats, kinds: npt.NDArray[np.int8]) -> Floats:
         """Return the vectors [n, d], of unit length, of photos' features [n, f] and kinds [n]."""
-        standard = (features - self.means[kinds]) / self.scales[kinds]
+        standard = np.divide(features - self.means[kinds], self.scales[kinds])
         return unit(standard @ self.projection)
 
 

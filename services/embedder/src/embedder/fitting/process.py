@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from embedder.adapters.feature_folder import FeatureFolder
@@ -208,7 +207,7 @@ def _write_text_map(folder: Path, text_map: TextMap, order: Order) -> None:
     _put(folder / BACKEND, (order.backbone / BACKEND).read_bytes())
 
 
-def _write_proof(folder: Path, vectors: Floats, **inputs: npt.NDArray[Any]) -> None:
+def _write_proof(folder: Path, vectors: Floats, **inputs: Any) -> None:
     """Put beside a graph what it has to give of a few inputs, computed by another way than its."""
     with (folder / PROOF).open("wb") as file:
         np.savez(file, vectors=vectors, **inputs)

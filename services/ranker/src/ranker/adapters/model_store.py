@@ -15,7 +15,7 @@ import posixpath
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import fsspec
 import numpy as np
@@ -175,7 +175,7 @@ def version_of(model: Model, about: Mapping[str, Any]) -> str:
 def dump_arrays(arrays: Mapping[str, AnyArray]) -> bytes:
     """An npz; the same arrays give the same bytes."""
     out = io.BytesIO()
-    np.savez(out, **dict(arrays))
+    np.savez(out, **cast("dict[str, Any]", arrays))
     return out.getvalue()
 
 

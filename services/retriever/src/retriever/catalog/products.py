@@ -13,15 +13,17 @@ import numpy as np
 
 from retriever.catalog.images import take_images
 from retriever.columns.keeper import Columns, View
+from retriever.columns.off_loop import each_passes, off_loop
 from retriever.domain.errors import ImageNotFound, ProductInvalid
 from retriever.domain.product import Image, Order, Product, ProductDraft, ProductWrite, Stored
 from retriever.domain.validation import check_product
 from retriever.ports.catalog import CatalogRecord
 from retriever.ports.photos import Photos
-from servicekit import requests
+from servicekit import deadlines, requests
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.requests import PageTokenInvalid, check_count
-from sightline_rules import filters, ids
+from sightline_rules import ids
+from sightline_rules.filter_checks import looks
 from sightline_rules.filters import Filter
 from sightline_rules.rejections import Rejection, rejection
 
@@ -85,7 +87,7 @@ async def batch_get(
     check_count("product_ids", len(product_ids), MAX_GET)
     view = await columns.of(catalog_id, list(dict.fromkeys([*product_ids, *beside])))
     places = view.table.places(product_ids)
-    passing = view.conditions.passing(condition, places)
+    passing = await view.conditions.passing(condition, places)
     return Found(
         view,
         places[passing].tolist(),
@@ -99,8 +101,16 @@ async def rejections(
 ) -> dict[str, Rejection]:
     """Why products do not pass a filter, of those that do not."""
     held = await record.get(catalog_id, list(dict.fromkeys(product_ids)))
-    why = {name: rejection(condition, product.facts) for name, product in held.items()}
-    return {name: found for name, found in why.items() if found is not None}
+
+    def why() -> dict[str, Rejection]:
+        found = dict[str, Rejection]()
+        for name, product in held.items():
+            deadlines.check()
+            if (rejected := rejection(condition, product.facts)) is not None:
+                found[name] = rejected
+        return found
+
+    return await off_loop(looks(condition) * len(held), why)
 
 
 async def list_products(
@@ -123,10 +133,11 @@ async def list_products(
     while scanned < MAX_SCAN:
         limit = max(wanted, 200)
         batch = await record.page(catalog_id, order, after, limit, mismatched_only=mismatched_only)
-        for product in batch:
+        passing = await each_passes(condition, [product.facts for product in batch])
+        for product, passes in zip(batch, passing, strict=True):
             scanned += 1
             after = _position(order, product)
-            if filters.passes(condition, product.facts):
+            if passes:
                 kept.append(product)
                 if len(kept) == wanted:
                     return Page(kept, requests.page_token((context,), *after))

@@ -1,19 +1,23 @@
 """Filters on columns: which places pass. The meaning is that of sightline_rules.filters.passes.
 
-A condition on a text that many products share is looked up once for each text and then spread over
-the places; prices and times are compared as arrays.
+Texts are looked at once for each condition (lookups.py), prices and times compared as arrays.
 """
 
 import json
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from retriever.columns.lookups import Leaf, Lookups, Texts
+from retriever.columns.off_loop import off_loop
 from retriever.columns.table import NO_PRICE, Coded, Flags, Ints, Table
+from servicekit import deadlines
 from sightline_rules.filters import (
+    ATTRIBUTES,
     All,
     Any,
     Availability,
@@ -27,13 +31,7 @@ from sightline_rules.filters import (
     Operator,
     Time,
     by_key,
-    passes,
 )
-
-Leaf = Comparison | Membership | Existence
-
-MOST_LOOKUPS = 256
-"""Conditions whose texts are kept looked up."""
 
 _COMPARE: dict[Operator, Callable[[Ints, int], Flags]] = {
     Operator.EQUAL: np.equal,
@@ -52,7 +50,7 @@ _CODED: dict[str, tuple[str, str, Callable[[str], Facts]]] = {
         "availability",
         lambda text: Facts(availability=Availability(text)),
     ),
-    "attributes": (
+    ATTRIBUTES: (
         "attributes",
         "attribute",
         lambda text: Facts(attributes=by_key(json.loads(text))),
@@ -62,121 +60,175 @@ _CODED: dict[str, tuple[str, str, Callable[[str], Facts]]] = {
 text says."""
 
 
+class Column(Protocol):
+    """What the products at some places have in a field, and what conditions say of it."""
+
+    @property
+    def steps(self) -> int:
+        """What there is to do: about so many looks at a text or value."""
+
+    def look_up(self) -> None:
+        """Do what is best done for all conditions on the field at once."""
+
+    def flags(self, leaf: Leaf) -> Flags:
+        """By place, whether it passes one of them."""
+
+
 class Conditions:
     """Evaluates filters on one table, and keeps what it looked up for the next."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._lookups: OrderedDict[Hashable, Flags] = OrderedDict()
+        self._lookups = Lookups()
 
-    def passing(self, condition: Filter, places: Ints) -> Flags:
-        """Which of some places pass a filter that was checked; -1 and empty places do not."""
-        found = np.zeros(len(places), np.bool_)
+    async def passing(self, condition: Filter, places: Ints) -> Flags:
+        """Which of some places pass a filter that was checked, as the table is now; -1 and empty
+        places do not. Raises DeadlineExceeded when nobody waits any more."""
         held = np.flatnonzero(places >= 0)
         some = places[held]
-        found[held] = self._evaluate(condition, some) & self._table.alive[some]
+        asked, alive = self.asked(condition, some), self._table.alive[some]
+        found = np.zeros(len(places), np.bool_)
+        found[held] = alive & await off_loop(asked.steps, asked.passing)
         return found
 
-    def _evaluate(self, condition: Filter, places: Ints) -> Flags:
+    def asked(self, condition: Filter, places: Ints) -> "Asked":
+        """A filter, and of the table what it asks of some places: that no write changes any more,
+        so that it may be evaluated in a thread."""
+        by_field: dict[str, list[Leaf]] = {}
+        for leaf in _leaves(condition):
+            by_field.setdefault(_field(leaf), []).append(leaf)
+        columns = {field: self._column(field, of, places) for field, of in by_field.items()}
+        return Asked(condition, len(places), columns)
+
+    def _column(self, field: str, leaves: Sequence[Leaf], places: Ints) -> Column:
+        table = self._table
+        match field:
+            case "price":
+                prices = table.price[places], table.currency[places]
+                return _Prices(len(leaves), *prices, table.currencies)
+            case "create_time":
+                return _Times(len(leaves), table.created[places])
+            case "update_time":
+                return _Times(len(leaves), table.updated[places])
+            case "title":
+                titles = [table.titles[place] for place in places.tolist()]
+                return Texts(leaves, titles, np.arange(len(titles)), _titled, Lookups())
+            case _:
+                texts, codes, facts = _CODED[field]
+                shared = getattr(table, texts).texts
+                return Texts(leaves, shared, getattr(table, codes)[places], facts, self._lookups)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A filter on some places."""
+
+    condition: Filter
+    places: int
+    """How many."""
+    columns: Mapping[str, Column]
+    """By field."""
+
+    @property
+    def steps(self) -> int:
+        """What there is to do: about so many looks at a text or value."""
+        return sum(column.steps for column in self.columns.values())
+
+    def passing(self) -> Flags:
+        """By place, whether it passes. Raises DeadlineExceeded when nobody waits any more."""
+        for column in self.columns.values():
+            column.look_up()
+        return self._evaluate(self.condition)
+
+    def _evaluate(self, condition: Filter) -> Flags:
         match condition:
             case All(filters):
-                every = np.ones(len(places), np.bool_)
-                parts = (self._evaluate(part, places) for part in filters)
-                return np.asarray(reduce(np.logical_and, parts, every))
+                every = np.ones(self.places, np.bool_)
+                return np.asarray(reduce(np.logical_and, map(self._evaluate, filters), every))
             case Any(filters):
-                none = np.zeros(len(places), np.bool_)
-                parts = (self._evaluate(part, places) for part in filters)
-                return np.asarray(reduce(np.logical_or, parts, none))
+                none = np.zeros(self.places, np.bool_)
+                return np.asarray(reduce(np.logical_or, map(self._evaluate, filters), none))
             case Not(inner):
-                return ~self._evaluate(inner, places)
+                return ~self._evaluate(inner)
             case Comparison() | Membership() | Existence():
-                return self._leaf(condition, places)
-
-    def _leaf(self, leaf: Leaf, places: Ints) -> Flags:
-        table = self._table
-        match leaf.field:
-            case "price":
-                return _priced(leaf, table, places)
-            case "create_time":
-                return _timed(leaf, table.created[places])
-            case "update_time":
-                return _timed(leaf, table.updated[places])
-            case "title":
-                titles = (table.titles[place] for place in places.tolist())
-                found = (passes(leaf, Facts(title=title)) for title in titles)
-                return np.fromiter(found, np.bool_, len(places))
-            case field:
-                texts, codes, facts = _CODED.get(field, _CODED["attributes"])
-                return self._spread(
-                    leaf, getattr(table, texts), getattr(table, codes)[places], facts
-                )
-
-    def _spread(
-        self,
-        leaf: Leaf,
-        column: Coded,
-        codes: npt.NDArray[np.int8] | npt.NDArray[np.int32],
-        facts: Callable[[str], Facts],
-    ) -> Flags:
-        """By code, whether its text passes."""
-        return np.asarray(self._shared(leaf, column, facts)[codes], np.bool_)
-
-    def _shared(self, leaf: Leaf, column: Coded, facts: Callable[[str], Facts]) -> Flags:
-        """By code, whether a text of the column passes."""
-        key = _key(leaf)
-        known = self._lookups.pop(key, None)
-        held = 0 if known is None else len(known)
-        if known is None or held < len(column.texts):
-            new = [passes(leaf, facts(text)) for text in column.texts[held:]]
-            more = np.array(new, np.bool_)
-            known = more if known is None else np.concatenate([known, more])
-        self._lookups[key] = known
-        if len(self._lookups) > MOST_LOOKUPS:
-            self._lookups.popitem(last=False)
-        return known
+                deadlines.check()
+                return self.columns[_field(condition)].flags(condition)
 
 
-def _key(leaf: Leaf) -> Hashable:
-    """The leaf and the types of its values: to a dictionary 1.0 and True are one."""
-    match leaf:
-        case Membership(_, values):
-            return leaf, tuple(map(type, values))
-        case Comparison(_, _, value):
-            return leaf, type(value)
-        case _:
-            return leaf
+@dataclass(frozen=True, slots=True)
+class _Arrays:
+    """Compared at once: there is nothing to look up."""
+
+    conditions: int
+    values: Ints
+
+    @property
+    def steps(self) -> int:
+        return self.conditions * len(self.values) // 64
+
+    def look_up(self) -> None:
+        pass
 
 
-def _priced(leaf: Leaf, table: Table, places: Ints) -> Flags:
-    price = table.price[places]
-    match leaf:
-        case Existence():
-            return np.not_equal(price, NO_PRICE)
-        case Comparison(_, operator, Money() as money):
-            return _in_currency(money, table, places) & _COMPARE[operator](price, money.micros)
-        case Membership(_, values):
-            none = np.zeros(len(places), np.bool_)
-            monies = [value for value in values if isinstance(value, Money)]
-            found = (_in_currency(m, table, places) & np.equal(price, m.micros) for m in monies)
-            return np.asarray(reduce(np.logical_or, found, none))
-        case _:
-            raise AssertionError("a price is compared with money")
+@dataclass(frozen=True, slots=True)
+class _Prices(_Arrays):
+    codes: npt.NDArray[np.int16]
+    """Of their currencies."""
+    currencies: Coded
+
+    def flags(self, leaf: Leaf) -> Flags:
+        match leaf:
+            case Existence():
+                return np.not_equal(self.values, NO_PRICE)
+            case Comparison(_, operator, Money() as money):
+                return self._in(money.currency) & _COMPARE[operator](self.values, money.micros)
+            case Membership(_, values):
+                found = np.zeros(len(self.values), np.bool_)
+                micros = dict[str, list[int]]()
+                for value in values:
+                    if isinstance(value, Money) and self.currencies.known(value.currency) >= 0:
+                        micros.setdefault(value.currency, []).append(value.micros)
+                for currency, some in micros.items():
+                    found |= self._in(currency) & np.isin(self.values, np.array(some, np.int64))
+                return found
+            case _:
+                raise AssertionError("a price is compared with money")
+
+    def _in(self, currency: str) -> Flags:
+        known = np.not_equal(self.values, NO_PRICE)
+        same = np.equal(self.codes, self.currencies.known(currency))
+        return np.asarray(known & same, np.bool_)
 
 
-def _in_currency(money: Money, table: Table, places: Ints) -> Flags:
-    known = np.not_equal(table.price[places], NO_PRICE)
-    same = np.equal(table.currency[places], table.currencies.known(money.currency))
-    return np.asarray(known & same, np.bool_)
+class _Times(_Arrays):
+    def flags(self, leaf: Leaf) -> Flags:
+        match leaf:
+            case Existence():
+                return np.ones(len(self.values), np.bool_)
+            case Comparison(_, operator, Time(micros)):
+                return _COMPARE[operator](self.values, micros)
+            case Membership(_, values):
+                micros_of = [value.micros for value in values if isinstance(value, Time)]
+                return np.asarray(np.isin(self.values, np.array(micros_of, np.int64)), np.bool_)
+            case _:
+                raise AssertionError("a time is compared with a time")
 
 
-def _timed(leaf: Leaf, times: Ints) -> Flags:
-    match leaf:
-        case Existence():
-            return np.ones(len(times), np.bool_)
-        case Comparison(_, operator, Time(micros)):
-            return _COMPARE[operator](times, micros)
-        case Membership(_, values):
-            micros_of = [value.micros for value in values if isinstance(value, Time)]
-            return np.asarray(np.isin(times, np.array(micros_of, np.int64)), np.bool_)
-        case _:
-            raise AssertionError("a time is compared with a time")
+def _titled(title: str) -> Facts:
+    return Facts(title=title)
+
+
+def _leaves(condition: Filter) -> Iterable[Leaf]:
+    match condition:
+        case All(filters) | Any(filters):
+            for part in filters:
+                yield from _leaves(part)
+        case Not(inner):
+            yield from _leaves(inner)
+        case Comparison() | Membership() | Existence():
+            yield condition
+
+
+def _field(leaf: Leaf) -> str:
+    """Where the answer stands: all attributes are one field."""
+    return ATTRIBUTES if leaf.field.startswith(ATTRIBUTES) else leaf.field

@@ -117,7 +117,7 @@ class Table:
         self.category[place] = self.categories.code(row.category)
         self.brand[place] = self.brands.code(row.brand)
         known = row.price_micros is not None
-        self.price[place] = row.price_micros if known else NO_PRICE
+        self.price[place] = NO_PRICE if row.price_micros is None else row.price_micros
         self.currency[place] = self.currencies.code((known and row.currency) or "")
         self.availability[place] = self.availabilities.code(row.availability)
         self.tag[place] = self.tags.code(row.tags)

@@ -89,11 +89,12 @@ def _check_tags(note: Note, tags: Sequence[str]) -> None:
 def _check_attributes(
     note: Note, given: Sequence[tuple[str, str | float | bool | None]]
 ) -> tuple[product.Attribute, ...]:
-    if len(given) > 128:
-        note("attributes", f"has {len(given)} entries; at most 128 are taken")
+    most = filter_checks.MAX_ATTRIBUTES
+    if len(given) > most:
+        note("attributes", f"has {len(given)} entries; at most {most} are taken")
     kinds: dict[str, type] = {}
     checked = []
-    for index, (key, value) in enumerate(given[:128]):
+    for index, (key, value) in enumerate(given[:most]):
         field = f"attributes[{index}]"
         if not _ATTRIBUTE_KEY.fullmatch(key):
             note(f"{field}.key", "must be 1 to 64 of a-z, 0-9, _, . and -")

@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 from retriever.domain.filter_parts import MatchingRows, Part
 from retriever.domain.generation import Generation
 from retriever.record import parts
-from retriever.record.products import FACTS, to_facts
+from retriever.record.products import FACTS, passing, to_facts
 from retriever.record.tables import CATEGORY_HEAD, product_images, products
 from sightline_rules import categories
-from sightline_rules.filters import Comparison, Facts, Filter, Membership, Money, Operator, passes
+from sightline_rules.filters import Comparison, Facts, Filter, Membership, Money, Operator
 
 _ORDERED: Mapping[Operator, Callable[[Any, int], sa.ColumnElement[bool]]] = {
     Operator.LESS: lt,
@@ -62,8 +62,9 @@ def read_matching_rows(
     ).all()
     if len(found) > most:
         return None
-    passing = [row.product_id for row in found if whole or passes(condition, to_facts(row))]
-    return _read(connection, _BY_PRODUCT[generation.of_products], generation, passing)
+    kept = found if whole else passing(found, condition)
+    product_ids = [row.product_id for row in kept]
+    return _read(connection, _BY_PRODUCT[generation.of_products], generation, product_ids)
 
 
 def read_vectors(

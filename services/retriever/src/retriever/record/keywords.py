@@ -4,15 +4,20 @@ A product's words are written in the transaction that writes the product, and go
 store's own full-text search names products that have any of some words, the likeliest first
 (SQLite: BM25 of FTS5; PostgreSQL: ts_rank of each word × the word's rarity); how well they match
 their own words say (domain/words.py), in the same way on both and in each catalog by itself.
+
+In the store's index each word stands with its catalog's id before it (`_term`): a search reads the
+postings of its own catalog alone.
 """
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql
 
 from retriever.domain.filter_parts import indexed_parts
 from retriever.domain.product import Attribute, ProductContent
@@ -29,16 +34,15 @@ from retriever.domain.words import (
 )
 from retriever.record import parts
 from retriever.record.filter_matches import holds
-from retriever.record.products import FACTS, to_facts
+from retriever.record.products import FACTS, passing
 from retriever.record.tables import keywords, products
 from sightline_rules import categories
-from sightline_rules.filters import All, Filter, passes
+from sightline_rules.filters import Filter
 
 MOST_TRIED = 20_000
 """Products that are looked at whether they pass a filter, at most: the likeliest ones."""
 _STEP = 500
 _FILLED = 1_000
-_EVERYTHING = All()
 
 _WORDS = tuple(keywords.c[name].label(f"words_{name}") for name in FIELDS)
 _HELD = sa.select(keywords.c.product_id, *_WORDS)
@@ -126,18 +130,17 @@ def find_words(
     condition: Filter,
     excluded: Collection[str],
 ) -> list[tuple[str, float]]:
-    engine = _ENGINES[connection.dialect.name]
+    engine = _ENGINES[connection.dialect.name](catalog_id)
     mine = keywords.c.catalog_id == catalog_id
     total = parts.count(connection, sa.select(keywords.c.product_id).where(mine), MOST_PRODUCTS, {})
     counts = {
-        word: parts.count(connection, engine.having([word], catalog_id), MOST_COUNTED, {})
-        for word in asked
+        word: parts.count(connection, engine.having([word]), MOST_COUNTED, {}) for word in asked
     }
     rarities = {word: rarity(count, max(total, count)) for word, count in counts.items()}
     chosen, every = selecting(counts)
     named: Sequence[str] = ()
     if chosen:
-        query = engine.having(chosen, catalog_id, every=every)
+        query = engine.having(chosen, every=every)
         named = _likeliest(
             connection,
             query,
@@ -147,9 +150,9 @@ def find_words(
     found: dict[str, float] = {}
     for start in range(0, len(named), _STEP):
         some = [name for name in named[start : start + _STEP] if name not in excluded]
-        for row in parts.look_up(connection, _JUDGED, some, {"catalog_id": catalog_id}):
-            if condition == _EVERYTHING or passes(condition, to_facts(row)):
-                found[row.product_id] = match(rarities, _held(row))
+        rows = parts.look_up(connection, _JUDGED, some, {"catalog_id": catalog_id})
+        for row in passing(rows, condition):
+            found[row.product_id] = match(rarities, _held(row))
         if len(found) >= MOST_FOUND:
             break
     return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:MOST_FOUND]
@@ -168,25 +171,33 @@ def _likeliest(
     return connection.execute(query).scalars().all()
 
 
+def _term(catalog_id: str, word: str) -> str:
+    """A word as the store's index has it. No word holds the point."""
+    return f"{catalog_id}·{word}"
+
+
+@dataclass(frozen=True, slots=True)
 class _SQLite:
-    """The full-text search of a store: FTS5."""
+    """The full-text search of a store, for one catalog: FTS5."""
 
-    _INDEX = sa.table("keywords_index", sa.column("rowid"))
-    # With the sign no index answers it: products are looked up by their words, never the reverse.
-    _of_catalog: sa.ColumnElement[str] = sa.literal_column("+keywords.catalog_id", sa.Text)
+    catalog_id: str
 
-    def having(
-        self, words: Sequence[str], catalog_id: str, *, every: bool = False
-    ) -> sa.Select[Any]:
-        """A row for each product of a catalog that has any of the words, or every one."""
+    def having(self, words: Sequence[str], *, every: bool = False) -> sa.Select[Any]:
+        """A row for each of the catalog's products that has any of the words, or every one."""
         # Words have nothing but letters, digits and marks: none can end the quotes.
-        query = (" AND " if every else " OR ").join(f'"{word}"' for word in words)
+        terms = (f'"{_term(self.catalog_id, word)}"' for word in words)
+        index = sa.table("keywords_index", sa.column("rowid"))
+        # With the sign no index answers it: products are looked up by their words, never the
+        # reverse.
+        mine: sa.ColumnElement[str] = sa.literal_column("+keywords.catalog_id", sa.Text)
         return (
             sa.select(keywords.c.product_id)
-            .select_from(self._INDEX.join(keywords, keywords.c.number == self._INDEX.c.rowid))
+            .select_from(index.join(keywords, keywords.c.number == index.c.rowid))
             .where(
-                sa.text("keywords_index MATCH :words").bindparams(words=query),
-                self._of_catalog == catalog_id,
+                sa.text("keywords_index MATCH :words").bindparams(
+                    words=(" AND " if every else " OR ").join(terms)
+                ),
+                mine == self.catalog_id,
             )
         )
 
@@ -195,33 +206,35 @@ class _SQLite:
         return -sa.literal_column("bm25(keywords_index, 2.0, 1.5, 1.0)", sa.Float)
 
 
+@dataclass(frozen=True, slots=True)
 class _PostgreSQL:
     """The same by tsvector, whose ranks know nothing of how rare a word is."""
 
-    def having(
-        self, words: Sequence[str], catalog_id: str, *, every: bool = False
-    ) -> sa.Select[Any]:
-        asked = [self._query(word) for word in words]
-        found: sa.ColumnElement[Any] = asked[0]
-        for each in asked[1:]:
-            found = found.op("&&" if every else "||")(each)
+    catalog_id: str
+
+    def having(self, words: Sequence[str], *, every: bool = False) -> sa.Select[Any]:
+        found = self._query(words, " & " if every else " | ")
         return sa.select(keywords.c.product_id).where(
-            keywords.c.catalog_id == catalog_id, self._WORDS.op("@@")(found)
+            keywords.c.catalog_id == self.catalog_id, _TERMS.op("@@")(found)
         )
 
     def likelihood(self, rarities: Mapping[str, float]) -> sa.ColumnElement[float]:
         weights: sa.ColumnElement[Any] = sa.literal_column("'{0, 0.5, 0.75, 1}'::real[]")
         ranks = [
-            rare * sa.func.ts_rank(weights, self._WORDS, self._query(word), 1, type_=sa.Float)
+            rare * sa.func.ts_rank(weights, _TERMS, self._query([word]), 1, type_=sa.Float)
             for word, rare in rarities.items()
         ]
         return sum(ranks[1:], start=ranks[0])
 
-    _WORDS: sa.ColumnElement[Any] = sa.literal_column("keywords.words")
+    def _query(self, words: Sequence[str], between: str = "") -> sa.ColumnElement[Any]:
+        # Neither words nor ids of catalogs have quotes or backslashes.
+        terms = between.join(f"'{_term(self.catalog_id, word)}'" for word in words)
+        return sa.cast(terms, postgresql.TSQUERY)
 
-    @staticmethod
-    def _query(word: str) -> sa.ColumnElement[Any]:
-        return sa.func.plainto_tsquery(sa.literal_column("'simple'::regconfig"), word)
 
+_TERMS: sa.ColumnElement[Any] = sa.literal_column("keywords.terms")
 
-_ENGINES: Mapping[str, _SQLite | _PostgreSQL] = {"sqlite": _SQLite(), "postgresql": _PostgreSQL()}
+_ENGINES: Mapping[str, type[_SQLite | _PostgreSQL]] = {
+    "sqlite": _SQLite,
+    "postgresql": _PostgreSQL,
+}

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -15,8 +15,18 @@ from retriever.record.category_mismatches import MISMATCHED
 from retriever.record.hashes import from_signed
 from retriever.record.parts import PHOTO, among, look_up, on
 from retriever.record.tables import images, product_images, products
-from sightline_rules import categories, filters
-from sightline_rules.filters import Availability, Facts, Money, Time, by_key
+from servicekit import deadlines
+from sightline_rules import categories
+from sightline_rules.filters import (
+    All,
+    Availability,
+    Facts,
+    Filter,
+    Money,
+    Time,
+    by_key,
+    passes,
+)
 
 FACTS = (
     products.c.category,
@@ -197,6 +207,16 @@ def to_facts(row: Any) -> Facts:
     )
 
 
+def passing(rows: Iterable[Any], condition: Filter) -> Iterator[Any]:
+    """Those of some rows with FACTS that pass. Raises DeadlineExceeded when nobody waits for them
+    any more."""
+    everything = condition == All()
+    for row in rows:
+        deadlines.check()
+        if everything or passes(condition, to_facts(row)):
+            yield row
+
+
 def read_part(connection: Connection, catalog_id: str, part: product.CatalogPart) -> product.Tally:
     c = products.c
     place = sa.tuple_(c.touched, c.product_id)
@@ -209,7 +229,7 @@ def read_part(connection: Connection, catalog_id: str, part: product.CatalogPart
     if part.after is not None:
         query = query.where(place > sa.tuple_(*part.after))
     rows = connection.execute(query).all()
-    passed = tuple(row.product_id for row in rows if filters.passes(part.condition, to_facts(row)))
+    passed = tuple(row.product_id for row in passing(rows, part.condition))
     last = (rows[-1].touched, rows[-1].product_id) if len(rows) == part.limit else None
     return product.Tally(passed, last)
 

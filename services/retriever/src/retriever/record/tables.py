@@ -80,9 +80,16 @@ keywords = sa.Table(
     sa.Index("keywords_product", "catalog_id", "product_id", unique=True),
 )
 """The words of products, set apart by blanks (domain/words.py). The store's full-text search uses
-them: on SQLite a table `keywords_index` that triggers keep, on PostgreSQL a column `words`."""
+them: on SQLite a table `keywords_index` that triggers keep, on PostgreSQL a column `terms` (and
+`words`, by which replicas of 0.9 search)."""
 
-ENGINES_OWN = ("keywords_index", "keywords.words", "keywords_words")
+ENGINES_OWN = (
+    "keywords_index",
+    "keywords.words",
+    "keywords_words",
+    "keywords.terms",
+    "keywords_terms",
+)
 """What migrations make for one kind of store alone: tables, columns (table.column), indexes."""
 
 images = sa.Table(

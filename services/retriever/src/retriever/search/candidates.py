@@ -91,7 +91,7 @@ async def first_of_each(
     A hit of a photo that the product has no more, or of a product that is gone, is passed over.
     """
     places = view.table.places([hit.product_id for hit in hits])
-    passing = (places >= 0) & view.conditions.passing(asked.condition, places)
+    passing = (places >= 0) & await view.conditions.passing(asked.condition, places)
     counted = np.flatnonzero(passing).tolist()
     ids = {hits[row].product_id for row in counted}.difference(left_out)
     photos = await record.image_ids(asked.catalog_id, sorted(ids)) if ids else {}

@@ -64,15 +64,16 @@ async def nearest(
         nothing = view.table.places([])
         return Ordered(view, nothing, (), (), Chosen(()), 0)
     scores = await _compare(vectors, queries)
-    shortlist = _Shortlist(view, vectors.owners[: len(scores)], scores, condition, left_out)
+    owners = vectors.owners[: len(scores)].copy()  # a write may come while the filter is evaluated
+    shortlist = _Shortlist(view, owners, scores, condition, left_out)
     cosines = None if collapse is Collapse.OFF else _cosines(vectors)
     wanted = top_k + len(own) + SPARE
     moved = np.zeros(0, np.int64)
     while True:
-        near = shortlist.nearest(wanted, by_family=cosines is not None)
+        near = await shortlist.nearest(wanted, by_family=cosines is not None)
         others = max(top_k, most_marked(top_k))
         some = _with_best(near, near.firsts | np.isin(near.groups, moved), scores, others)
-        ordered = _in_order(view, vectors, some, scores)
+        ordered = _in_order(view, vectors, owners, some, scores)
         chosen = await choose(view.table, ordered[0], own, top_k, cosines)
         more = np.setdiff1d(_moved(view, ordered[0], own, chosen), moved)
         if len(some) < len(near.rows) and len(more):
@@ -126,7 +127,7 @@ class _Shortlist:
         self._rows = self._places = np.zeros(0, np.int64)
         """Those of them that pass, and their products' places."""
 
-    def nearest(self, wanted: int, *, by_family: bool) -> _Near:
+    async def nearest(self, wanted: int, *, by_family: bool) -> _Near:
         """All rows that are at least as near as the nearest of the `wanted`-th group.
 
         `by_family`: groups are families; otherwise products.
@@ -136,7 +137,7 @@ class _Shortlist:
             names, group = np.unique(groups, return_inverse=True)
             if len(names) >= wanted or self._count >= len(self._scores):
                 break
-            self._widen(wanted)
+            await self._widen(wanted)
         scores = self._scores[self._rows]
         best = np.full(len(names), -np.inf, np.float32)
         np.maximum.at(best, group, scores)
@@ -148,14 +149,14 @@ class _Shortlist:
         firsts = scores[near] == best[group[near]]
         return _Near(self._rows[near], groups[near], firsts, everything)
 
-    def _widen(self, wanted: int) -> None:
+    async def _widen(self, wanted: int) -> None:
         self._count = WIDER * max(self._count, wanted)
         if self._count >= len(self._scores):
             rows = np.arange(len(self._scores))
         else:
             rows = np.flatnonzero(self._scores >= _floor(self._scores, self._count))
         places = self._owners[rows]
-        passing = self._view.conditions.passing(self._condition, places)
+        passing = await self._view.conditions.passing(self._condition, places)
         passing &= ~np.isin(places, self._left_out)
         self._rows, self._places = rows[passing], places[passing]
 
@@ -197,12 +198,12 @@ def _moved(view: View, order: Ints, own: Ints, chosen: Chosen) -> Ints:
 
 
 def _in_order(
-    view: View, vectors: Vectors, rows: Ints, scores: Scores
+    view: View, vectors: Vectors, owners: Ints, rows: Ints, scores: Scores
 ) -> tuple[Ints, list[float], list[str]]:
     """Products of rows, nearest first, equal ones by id, each with its best row's similarity and
     photo."""
     ids = view.table.ids
-    places = vectors.owners[rows].tolist()
+    places = owners[rows].tolist()
     known = [vectors.key(row) for row in rows.tolist()]
     order = sorted(
         zip((-scores[rows]).tolist(), [ids[p] for p in places], known, places, strict=True),

@@ -12,6 +12,7 @@ import numpy as np
 
 from retriever.columns.keeper import Columns, View
 from retriever.columns.table import Ints
+from retriever.columns.words import best
 from retriever.domain.errors import KeywordsInvalid
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.domain.index_values import Collapse
@@ -92,7 +93,7 @@ async def _matching(
     if held is not None:
         view, words = held
         passing = partial(view.conditions.passing, query.condition)
-        places, matches = words.best(asked, view.table, passing, excluded)
+        places, matches = await best(words.asked(asked), view.table, passing, excluded)
         return _Matching(view, places, matches.tolist(), len(places))
     named = list[tuple[str, float]]()
     if asked:

@@ -26,6 +26,7 @@ from enum import StrEnum
 
 from retriever.domain.filter_parts import MAX_TRIED, Part, indexed_parts, top_categories
 from retriever.domain.generation import IndexKind, IndexParameters
+from sightline_rules.filter_checks import looks
 from sightline_rules.filters import All, Facts, Filter, Membership, passes
 
 MAX_LIMIT = 16_384
@@ -54,7 +55,7 @@ its graph finds enough (.996 at a million rows of which 15% pass), in a fifth of
 LOOK_SECONDS = 0.0005
 """How long one look at a sample may take."""
 LOOK_STEP = 32
-"""Products looked at between two looks at the clock."""
+"""Texts and values looked at between two looks at the clock, or one product."""
 
 
 class Route(StrEnum):
@@ -86,8 +87,9 @@ class Sample:
         if not self.facts:
             return 1.0
         end, seen, passed = clock() + LOOK_SECONDS, 0, 0
+        step = max(1, LOOK_STEP // max(1, looks(condition)))
         while seen < len(self.facts) and (not seen or clock() < end):
-            some = self.facts[seen : seen + LOOK_STEP]
+            some = self.facts[seen : seen + step]
             passed += sum(passes(condition, facts) for facts in some)
             seen += len(some)
         return max(passed, 0.5) / seen

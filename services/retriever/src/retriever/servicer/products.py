@@ -3,10 +3,12 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 from typing import NamedTuple, Protocol
 
 from retriever.catalog import deletions, imports, products, updates
 from retriever.columns.keeper import Columns
+from retriever.columns.off_loop import each_passes
 from retriever.columns.table import Table
 from retriever.domain.product import Product
 from retriever.ports.catalog import CatalogRecord, DeletionRecord, ImportRecord
@@ -21,7 +23,6 @@ from servicekit.server import Context
 from sightline.common.v1 import import_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
-from sightline_rules import filters
 
 MOST_ROWS = 10_000
 """Products whose messages are kept: 20 MB."""
@@ -86,7 +87,8 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             return response
         rows = await self._rows.read(catalog, table, found.places)
         # What was written since the columns were read may not pass any more.
-        response.products.extend(m for p, m in rows if filters.passes(condition, p.facts))
+        passing = await each_passes(condition, [product.facts for product, _ in rows])
+        response.products.extend(compress((message for _, message in rows), passing))
         return response
 
     async def ListProducts(

@@ -7,24 +7,24 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Self
 
 import numpy as np
 
+from retriever.columns.off_loop import each_passes
 from retriever.domain.generation import Generation, Metric
 from retriever.domain.index_values import IndexRow
 from retriever.domain.recall import Look
 from retriever.domain.vectors import Floats, exact_scores
 from retriever.ports.generations import RowsRecord
 from retriever.search.nearest import Nearest
-from sightline_rules.filters import Facts, Filter, passes
+from sightline_rules.filters import Facts, Filter
 
 PAGE = 250
 """Rows read at a time."""
 SUBSET_BYTES = 16 * 2**20
 """Vectors of one subset, at most."""
-FILTER_STEP = 32
-"""Rows that a filter looks at before others get their turn: 0.1 ms."""
 SHARE_ROWS = 256
 """Rows that show what share a filter passes, where the plan did not have to know."""
 MOST_CHECKED = 64
@@ -95,8 +95,8 @@ async def compare(seen: Seen, subset: Subset, record: RowsRecord, chance: random
     least = hits[k - 1].similarity if len(hits) >= k else -np.inf
     metric = nearest.generation.parameters.metric
     nearer = await asyncio.to_thread(_nearer, subset.vectors, nearest.vectors, metric, least)
-    passing = _passing(nearer, subset.facts, nearest.condition)
-    due = [place async for place in passing]
+    passing = await each_passes(nearest.condition, [subset.facts[place] for place in nearer])
+    due = list(compress(nearer, passing))
     if len(due) > MOST_CHECKED:
         due = chance.sample(due, MOST_CHECKED)
     names = list({subset.product_ids[place] for place in due})
@@ -111,8 +111,7 @@ async def compare(seen: Seen, subset: Subset, record: RowsRecord, chance: random
 async def passing_share(subset: Subset, condition: Filter) -> float:
     """The share of rows that a filter passes, 0 to 1."""
     facts = subset.facts[:SHARE_ROWS]
-    kept = [place async for place in _passing(range(len(facts)), facts, condition)]
-    return len(kept) / max(1, len(facts))
+    return sum(await each_passes(condition, facts)) / max(1, len(facts))
 
 
 def _nearer(
@@ -128,17 +127,6 @@ def _nearer(
         squares = np.square(vectors, dtype=np.float64).sum(axis=1)
         slack = EQUAL * (squares + np.square(asked, dtype=np.float64).sum(axis=1).max()) / 2
     return [int(place) for place in np.flatnonzero(scores > least + slack)]
-
-
-async def _passing(
-    places: Sequence[int], facts: Sequence[Facts], condition: Filter
-) -> AsyncIterator[int]:
-    """Those that pass; others get their turn in between."""
-    for number, place in enumerate(places):
-        if number % FILTER_STEP == FILTER_STEP - 1:
-            await asyncio.sleep(0)
-        if passes(condition, facts[place]):
-            yield place
 
 
 async def pages(

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Published advisories about what the locks name: each lock of uv by OSV (https://osv.dev), those of npm by
+# its registry. Exits 1 where there is one; where nobody can be asked it says NOT MEASURED and why.
+# OSV_URL= names another service with OSV's API, such as a mirror.
+set -u
+cd "${1:-$(dirname "$0")/..}"
+uv="${UV:-.tools/bin/uv}"
+bad=0
+
+judge() { # lock, exit status, what was said; 0 = nothing, 1 = advisories, else = nobody answered
+  case "$2" in
+    0) echo "$1: no advisory" ;;
+    1) printf '%s: ADVISORIES\n%s\n' "$1" "$3" && bad=1 ;;
+    *) printf '%s: NOT MEASURED: %s\n' "$1" "$(printf '%s' "$3" | tr -s '\n ' ' ' | cut -c 1-300)" ;;
+  esac
+}
+
+for lock in $(git ls-files '*uv.lock'); do
+  said=$("$uv" audit --quiet --locked --preview-features audit-command --project "$(dirname "$lock")" \
+    ${OSV_URL:+--service-url "$OSV_URL"} 2>&1)
+  judge "$lock" "$?" "$said"
+done
+for lock in $(git ls-files '*package-lock.json'); do
+  said=$(npm audit --package-lock-only --prefix "$(dirname "$lock")" 2>&1)
+  status=$?
+  case "$said" in *"npm error"* | *"not found"*) status=2 ;; esac
+  judge "$lock" "$status" "$said"
+done
+exit "$bad"

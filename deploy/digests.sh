@@ -1,0 +1,21 @@
+#!/bin/sh
+# Pins the images of others by what they hold: compose.yaml, Dockerfiles and the Kubernetes base, from the
+# repository's root. Asks their registries (needs Docker with buildx); run it again to take a newer build of a tag.
+set -eu
+cd "${1:-$(dirname "$0")/..}"
+files="compose.yaml services/*/Dockerfile deploy/triton/Dockerfile"
+base=deploy/k8s/base/kustomization.yaml
+# shellcheck disable=SC2086
+images=$(sed -nE 's/^(FROM| +image:) ([^ @$]+:[^ @$]+)(@[^ ]+)?( .*)?$/\2/p' $files | sort -u)
+for image in $images; do
+  digest=$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$image")
+  expr "$digest" : 'sha256:[0-9a-f]\{64\}$' >/dev/null || {
+    echo "$image: its registry answers no digest but: $digest" >&2
+    exit 1
+  }
+  # shellcheck disable=SC2086
+  sed -i -E "s#^(FROM| +image:) $image(@[^ ]+)?( .*)?\$#\1 $image@$digest\3#" $files
+  name="${image%:*}" tag="${image##*:}"
+  sed -i -E "s#\{ name: $name, newTag: $tag(, digest: [^ ]+)? \}#{ name: $name, newTag: $tag, digest: $digest }#" $base
+  echo "$image $digest"
+done

@@ -1,0 +1,98 @@
+"""The roles that compose.yaml makes, on a real PostgreSQL: each has its database, and no more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from servicekit.sql import Database
+from tests.postgres import NoPostgreSQL, PostgreSQL, postgresql
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ("retriever", "ranker")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
+    """A server on which the very script of compose.yaml ran."""
+    secrets = tmp_path_factory.mktemp("secrets")
+    for name in SERVICES:
+        url = f"postgresql+psycopg://{name}:its-'{name}'-password@postgres:5432/{name}"
+        (secrets / f"{name}-database-url").write_text(url)
+    try:
+        with postgresql(durable=False) as made:
+            subprocess.run(
+                [ROOT / "deploy/postgres/roles.sh"],
+                env={
+                    **os.environ,
+                    "PATH": f"{made.programs}:{os.environ['PATH']}",
+                    "PGHOST": str(made.folder),
+                    "POSTGRES_USER": "postgres",
+                    "SECRETS": str(secrets),
+                },
+                check=True,
+            )
+            yield made
+    except NoPostgreSQL as error:
+        pytest.skip(str(error))
+
+
+def entered(server: PostgreSQL, role: str, database: str) -> psycopg.Connection:
+    return psycopg.connect(
+        host=str(server.folder), user=role, dbname=database, autocommit=True, connect_timeout=10
+    )
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_may_do_in_its_database_what_it_needs(server: PostgreSQL, name: str) -> None:
+    """Its migrations, from the first to the last."""
+    url = f"postgresql+psycopg://{name}@/{name}?host={server.folder}"
+    record = Database(url, migrations=f"{name}.record.migrations")
+    record.migrate()
+    record.close()
+
+
+@pytest.mark.parametrize(("name", "other"), [SERVICES, SERVICES[::-1]])
+def test_a_service_does_not_get_into_any_other_database(
+    server: PostgreSQL, name: str, other: str
+) -> None:
+    for database in (other, "postgres", "template1"):
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            entered(server, name, database)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE DATABASE more",
+        "CREATE ROLE more",
+        "ALTER ROLE postgres PASSWORD 'mine'",
+        "CREATE SCHEMA more",
+        "CREATE TEMPORARY TABLE more (id int)",
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "SELECT pg_read_file('postgresql.conf')",
+        "ALTER DATABASE retriever CONNECTION LIMIT 0",
+        "DROP DATABASE template1",
+    ],
+)
+def test_a_service_may_do_nothing_else(server: PostgreSQL, name: str, statement: str) -> None:
+    with (
+        entered(server, name, name) as connection,
+        pytest.raises(errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement.encode())
+
+
+def test_a_role_has_the_password_of_its_url(server: PostgreSQL) -> None:
+    with entered(server, "postgres", "postgres") as connection:
+        rows = connection.execute("SELECT rolname, rolpassword FROM pg_authid").fetchall()
+    stored = {name: password for name, password in rows if name in SERVICES}
+    assert all(str(each).startswith("SCRAM-SHA-256$") for each in stored.values())
+    assert len(stored) == 2

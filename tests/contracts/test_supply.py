@@ -1,0 +1,274 @@
+"""What we are built of: locks, tools, images of others; what is known about them and in each."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contracts.test_images import FILES, images
+from tests.engines import free_port
+
+ROOT = Path(__file__).parents[2]
+UV = ROOT / ".tools/bin/uv"
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+LOCKS = ["uv.lock", *(f"deploy/{name}/uv.lock" for name in ("triton", "milvus", "milvus-server"))]
+
+
+def locked(lock: str = "uv.lock") -> dict[str, str]:
+    """By package, the version that a lock names; the newest where it names several."""
+    packages = tomllib.loads((ROOT / lock).read_text())["package"]
+    return {each["name"]: each["version"] for each in packages}
+
+
+def project(lock: str) -> dict[str, Any]:
+    return tomllib.loads((ROOT / lock).with_name("pyproject.toml").read_text())
+
+
+# Tools
+
+
+def test_the_first_make_installs_the_uv_of_the_lock_by_its_hashes() -> None:
+    exported = subprocess.run(
+        [UV, "export", "--quiet", "--frozen", "--only-group", "tools", "--no-header"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    held = (ROOT / "deploy/tools.txt").read_text()
+    assert [line for line in held.splitlines() if not line.startswith("#")] == exported.splitlines()
+    assert "--require-hashes" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_what_builds_a_package_is_pinned(lock: str) -> None:
+    """Locks name no build tools: these are taken in the very versions of the root's lock."""
+    constraints = dict(
+        each.split("==") for each in project(lock)["tool"]["uv"]["build-constraint-dependencies"]
+    )
+    versions = locked()
+    assert constraints == {name: versions[name] for name in constraints}
+    wanted = {"editables", "hatchling", *_needs("hatchling")}
+    if lock == "uv.lock":
+        wanted |= {"setuptools"}  # LightFM's
+    assert set(constraints) == wanted
+
+
+def _needs(package: str) -> set[str]:
+    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    (found,) = [each for each in packages if each["name"] == package]
+    return {each["name"] for each in found.get("dependencies", ())}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_package_of_a_lock_has_its_hash(lock: str) -> None:
+    for package in tomllib.loads((ROOT / lock).read_text())["package"]:
+        if "registry" in package["source"]:
+            files = [*package.get("wheels", ()), *filter(None, [package.get("sdist")])]
+            assert files, package["name"]
+            assert all(file["hash"].startswith("sha256:") for file in files), package["name"]
+
+
+def test_numbers_are_of_a_numpy_that_is_kept_up() -> None:
+    """NumPy 2 and a pyarrow that needs it; only Triton's wheel holds the old one back."""
+    held = {lock: locked(lock)["numpy"] for lock in LOCKS if "numpy" in locked(lock)}
+    assert {lock for lock, version in held.items() if version.startswith("1.")} == {
+        "deploy/triton/uv.lock"
+    }
+    (triton,) = [
+        each
+        for each in tomllib.loads((ROOT / "deploy/triton/uv.lock").read_text())["package"]
+        if each["name"] == "nvidia-pytriton"
+    ]
+    assert "numpy" in {each["name"] for each in triton["dependencies"]}
+    assert int(locked()["pyarrow"].split(".")[0]) >= 22
+
+
+# Images
+
+
+def references() -> list[str]:
+    """Every image of others that is run or built on, with its tag and, if it has one, digest."""
+    compose = re.findall(r"^ +image: (\S+)$", (ROOT / "compose.yaml").read_text(), re.MULTILINE)
+    base = (ROOT / "deploy/k8s/base/kustomization.yaml").read_text()
+    found = re.findall(r"\{ name: (\S+), newTag: ([^, ]+)(?:, digest: (\S+))? \}", base)
+    k8s = [f"{name}:{tag}" + (f"@{digest}" if digest else "") for name, tag, digest in found]
+    every = [*compose, *k8s, *(image for _, image in images())]
+    return [each for each in every if not each.startswith("sightline/")]
+
+
+def test_all_images_carry_digests_once_one_of_them_does() -> None:
+    """No registry could be asked where this was written, and a digest is not to be guessed: `make
+    digests` asks them. From then on none may be without, or have two."""
+    held = references()
+    assert len({each.partition("@")[0] for each in held}) == 6
+    digests = {each.partition("@")[2] for each in held}
+    if digests != {""}:
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", each) for each in digests), held
+    assert len({each.partition("@")[0] for each in held}) == len(set(held))
+
+
+def test_make_digests_pins_every_image_everywhere(tmp_path: Path) -> None:
+    """The script itself, with a registry that answers; twice, as for a newer build."""
+    paths = ["compose.yaml", "deploy/k8s/base/kustomization.yaml"]
+    for path in [*paths, *(str(file.relative_to(ROOT)) for file in FILES.values())]:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, tmp_path / path)
+    for digest in (DIGEST, "sha256:" + "f" * 64):
+        docker = tmp_path / "bin/docker"
+        docker.parent.mkdir(exist_ok=True)
+        docker.write_text(f"#!/bin/sh\necho {digest}\n")
+        docker.chmod(0o755)
+        done = subprocess.run(
+            [ROOT / "deploy/digests.sh", tmp_path],
+            env={"PATH": f"{docker.parent}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert len(done.stdout.splitlines()) == 6
+        for reference in references():
+            name, tag = reference.partition("@")[0].rsplit(":", 1)
+            found = [
+                line
+                for path in [*paths, *(str(file.relative_to(ROOT)) for file in FILES.values())]
+                for line in (tmp_path / path).read_text().splitlines()
+                if f"{name}:{tag}" in line or f"name: {name}, newTag: {tag}" in line
+            ]
+            assert found
+            assert all(line.count(digest) == 1 for line in found), found
+
+
+# Advisories
+
+
+class Answers(BaseHTTPRequestHandler):
+    """OSV's two calls, about one package that has a hole."""
+
+    holed = ""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))["queries"]
+        held = [{"id": "OSV-1", "modified": "2026-01-01T00:00:00Z"}]
+        self._answer(
+            {
+                "results": [
+                    {"vulns": held} if each["package"]["name"] == self.holed else {}
+                    for each in asked
+                ]
+            }
+        )
+
+    def do_GET(self) -> None:
+        self._answer(
+            {
+                "id": "OSV-1",
+                "modified": "2026-01-01T00:00:00Z",
+                "summary": "It has a hole",
+                "affected": [{"package": {"name": self.holed, "ecosystem": "PyPI"}}],
+            }
+        )
+
+    def _answer(self, message: Mapping[str, Any]) -> None:
+        body = json.dumps(message).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def osv(holed: str) -> Iterator[str]:
+    """OSV on this machine; its address."""
+    made = type("_Answers", (Answers,), {"holed": holed})
+    with ThreadingHTTPServer(("127.0.0.1", 0), made) as server, ThreadPoolExecutor(1) as threads:
+        threads.submit(server.serve_forever)
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+def advisories(at: str) -> subprocess.CompletedProcess[str]:
+    """`make advisories` of the locks of uv: npm's registry is not asked by a test."""
+    quiet = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "10", "npm_config_registry": at}
+    return subprocess.run(
+        [ROOT / "deploy/advisories.sh"],
+        env={**os.environ, **quiet, "npm_config_fetch_retries": "0", "OSV_URL": at},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_every_lock_is_asked_about_and_an_advisory_is_an_error() -> None:
+    with osv("jinja2") as at:
+        done = advisories(at)
+    listed = subprocess.run(
+        ["git", "ls-files", "*uv.lock", "*package-lock.json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert all(f"{lock}: " in done.stdout for lock in listed), done.stdout
+    assert "\nuv.lock: ADVISORIES" in f"\n{done.stdout}"
+    assert "OSV-1" in done.stdout
+    assert "deploy/milvus-server/uv.lock: no advisory" in done.stdout
+    assert done.returncode == 1
+
+
+def test_where_nobody_can_be_asked_it_says_so_and_why() -> None:
+    done = advisories(f"http://127.0.0.1:{free_port()}")
+    assert "\nuv.lock: NOT MEASURED: " in f"\n{done.stdout}"
+    assert "no advisory" not in done.stdout
+    assert "ADVISORIES" not in done.stdout
+    assert done.returncode == 0
+
+
+# What is in an image
+
+
+def test_each_image_has_a_list_of_what_is_in_it(tmp_path: Path) -> None:
+    subprocess.run(
+        [ROOT / "deploy/sbom.sh"],
+        env={**os.environ, "OUT": str(tmp_path)},
+        capture_output=True,
+        check=True,
+        timeout=300,
+    )
+    made = {path.name.split(".")[0]: json.loads(path.read_text()) for path in tmp_path.iterdir()}
+    built = re.findall(r"^image (\S+)", (ROOT / "deploy/images.sh").read_text(), re.MULTILINE)
+    assert set(made) == set(built)
+    parts = {
+        name: {each["name"]: each.get("version") for each in bom["components"]}
+        for name, bom in made.items()
+    }
+    versions = locked()
+    for name, found in parts.items():
+        assert made[name]["bomFormat"] == "CycloneDX"
+        if name != "models":
+            assert found["grpcio"] == versions["grpcio"]
+        assert not {"pytest", "ruff", "nvidia-pytriton"} & set(found), name
+    assert "psycopg" in parts["retriever"]
+    assert "psycopg" not in parts["gateway"]
+    assert "rectools-lightfm" in parts["ranker-train"]
+    assert "rectools-lightfm" not in parts["ranker"]
+    assert "onnx" in parts["models"]
