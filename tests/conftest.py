@@ -10,7 +10,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from tests.stores import ENGINES, NewStore, Stores
+from tests.stores import SQLITE, STARTED, NewStore, Stores
 
 # Nothing is timed in a test.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -79,7 +79,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
         yield Stores(tmp_path_factory.mktemp("stores"), stack)
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=[SQLITE, STARTED])
 def new_store(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> Iterator[NewStore]:
     """Makes stores on SQLite and, in a test of its own, on PostgreSQL."""
     with stores.on(request.param, tmp_path) as make:
