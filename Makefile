@@ -13,13 +13,15 @@ BIN := .venv/bin
 SUITE := $(BIN)/python -m local_suite
 export PYTHONPATH := deploy/local:$(PYTHONPATH)
 export UV_PYTHON_DOWNLOADS := never
+# A suite is nine Python processes, each of which would compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 export DATA PORT_BASE ENGINE
 
 MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproject.toml rules/pyproject.toml client/pyproject.toml services/*/pyproject.toml)
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces test check up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos-retriever chaos-embedder advisories sbom digests format clean
+.PHONY: help demo demo-models demo-upgrade demo-spaces test check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos-retriever chaos-embedder advisories sbom digests format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -57,8 +59,11 @@ status: ## Show the suite's processes
 test: setup tools lint ## Lint, types, contracts, unit, wire and live tests
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 tests
 
-check: setup lint ## Lint, types, contracts and unit tests alone, for everyday work
-	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) tests/contracts tests/unit
+check: setup ## Of that what is quick, for everyday work: lint, types, contracts and most unit tests
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint quick
+
+quick: setup
+	$(BIN)/python -m pytest -q -n logical -m "not slow" --durations 5 tests/contracts tests/unit
 
 bench: setup ## Measure; prints tables and writes JSON under bench/results/
 	$(BIN)/python -m bench

@@ -1,7 +1,7 @@
 """What the command line advises when something is wrong, and how a test follows each line of it.
 
-`tests/live/test_fixes.py` runs FOLLOWED, `tests/live/test_start.py` what starts and stops a suite,
-and `tests/contracts/test_fixes.py` sees to it that no line of the code is left out.
+`tests/live/shell/test_fixes.py` runs FOLLOWED, `tests/live/test_start.py` what starts and stops a
+suite, and `tests/contracts/test_fixes.py` sees to it that no line of the code is left out.
 """
 
 import ast
@@ -110,12 +110,12 @@ ELSEWHERE: Mapping[str, str] = {
     "TOKEN_INVALID": "tests/live/test_access.py: the same",
     "ROLE_MISSING": "tests/live/test_access.py: the same",
     "CATALOG_FORBIDDEN": "tests/live/test_access.py: the same",
-    "CATALOG_NOT_FOUND": "tests/live/test_fixes.py: the command is about another catalog",
-    "UNAVAILABLE": "tests/live/test_fixes.py: the ranker is stopped",
-    "NOTHING_AVAILABLE": "tests/live/test_fixes.py: the retriever is stopped",
-    "EVALUATION_NOT_FOUND": "tests/live/test_fixes.py: an evaluation is deleted",
-    "INTERNAL": "tests/live/test_fixes.py: a table is taken away, and put back as a log says",
-    "UNIMPLEMENTED": "tests/live/test_fixes.py: a gateway without methods, then this one",
+    "CATALOG_NOT_FOUND": "tests/live/shell/test_fixes.py: the command is about another catalog",
+    "UNAVAILABLE": "tests/live/shell/test_fixes.py: the ranker is stopped",
+    "NOTHING_AVAILABLE": "tests/live/shell/test_fixes.py: the retriever is stopped",
+    "EVALUATION_NOT_FOUND": "tests/live/shell/test_fixes.py: an evaluation is deleted",
+    "INTERNAL": "tests/live/shell/test_fixes.py: a table is taken away, and put back as a log says",
+    "UNIMPLEMENTED": "tests/live/shell/test_fixes.py: a gateway without methods, then this one",
 }
 """The other lines, and who follows them."""
 
@@ -127,12 +127,12 @@ TYPED_ELSEWHERE: Mapping[str, str] = {
     "make up PORT_BASE={local.other_base()}": "tests/live/test_start.py",
     "make setup": "tests/live/test_start.py: make up makes it first",
     "make wines": "tests/live/test_start.py: make up WINES=1 ends with it",
-    "du -sh {local.data}": "tests/live/test_fixes.py, where the disk is said to be full",
+    "du -sh {local.data}": "tests/live/shell/test_fixes.py, where the disk is said to be full",
     "pip install ./protos ./client": "tests/contracts/test_installs.py installs both",
-    "sightline products status --wait": "tests/live/test_fixes.py",
-    "sightline models train --promote": "tests/live/test_fixes.py",
-    "sightline recommend --help": "tests/live/test_fixes.py",
-    "sightline config check": "tests/live/test_fixes.py",
+    "sightline products status --wait": "tests/live/shell/test_fixes.py",
+    "sightline models train --promote": "tests/live/shell/test_fixes.py",
+    "sightline recommend --help": "tests/live/shell/test_fixes.py",
+    "sightline config check": "tests/live/shell/test_fixes.py",
     "sightline models promote {plain(version)} --force": "typed for MODEL_UNPROVEN",
     "sightline models evaluate {plain(version)} --show": "typed for MODEL_UNPROVEN",
     "sightline events import": "typed for TRAINING_DATA_INSUFFICIENT",

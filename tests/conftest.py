@@ -10,7 +10,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from tests.stores import ENGINES, NewStore, Stores
+from tests.stores import SQLITE, STARTED, NewStore, Stores
 
 # Nothing is timed in a test.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -38,19 +38,18 @@ WITHOUT_SUITE = {
 }
 """Live tests that start what they need themselves."""
 
-AT_A_SHELL = {f"{LIVE}test_{name}.py" for name in ("cli", "commands", "first_files", "fixes")}
-"""Live tests that have a whole suite of their own: with the others they would take as long as all
-other tests together."""
+SHELL = f"{LIVE}shell/"
+"""Tests that have a whole suite of their own."""
 
-LONGEST_FIRST = (LIVE, "tests/wire/")
+LONGEST_FIRST = (SHELL, f"{LIVE}test_start.py", LIVE, "tests/wire/")
 """Where groups of tests take long; begun first, so that the processes end at about one time."""
 
 
 def group(test: str) -> str:
     """Whose tests run in one process, given a test's id: a file's, or all of one whole suite's."""
     file = test.partition("::")[0]
-    if file in AT_A_SHELL:
-        return f"{LIVE}shell"
+    if file.startswith(SHELL):
+        return SHELL
     return LIVE if file.startswith(LIVE) and file not in WITHOUT_SUITE else file
 
 
@@ -79,7 +78,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
         yield Stores(tmp_path_factory.mktemp("stores"), stack)
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=[SQLITE, STARTED])
 def new_store(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> Iterator[NewStore]:
     """Makes stores on SQLite and, in a test of its own, on PostgreSQL."""
     with stores.on(request.param, tmp_path) as make:

@@ -13,18 +13,21 @@ import pytest
 from servicekit.sql import Database
 from tests.postgres import NoPostgreSQL, PostgreSQL, postgresql
 
-SQLITE, POSTGRESQL = ENGINES = ("sqlite", "postgresql")
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 NewStore: TypeAlias = Callable[[str, str], str]
 """(package of migrations, name of its file) to the URL of an empty, migrated store."""
 
-each_engine = pytest.mark.parametrize("new_store", ENGINES, indirect=True)
+STARTED = pytest.param(POSTGRESQL, marks=pytest.mark.slow)
+"""PostgreSQL as a test's parameter: a process, which `make check` does without."""
+
+each_engine = pytest.mark.parametrize("new_store", [SQLITE, STARTED], indirect=True)
 """For tests where one engine is the rule."""
 
 only_sqlite = pytest.mark.parametrize("new_store", [SQLITE], indirect=True)
 """For tests of what SQLite alone does: its plans, its file."""
 
-only_postgresql = pytest.mark.parametrize("new_store", [POSTGRESQL], indirect=True)
+only_postgresql = pytest.mark.parametrize("new_store", [STARTED], indirect=True)
 """For tests of what PostgreSQL alone does: writers side by side."""
 
 

@@ -10,13 +10,17 @@ SECONDS = 180.0
 """How long anything may take on a busy machine: a test that waits in vain fails, and says nothing
 of speed."""
 
+SHORTEST, LONGEST = 0.002, 0.02
+"""Seconds between two looks: at first, and in the end."""
+
 
 async def until(check: Callable[[], Awaitable[Any] | Any], seconds: float = SECONDS) -> None:
     """Wait until `check`, or what it returns to be awaited, is true."""
-    end = time.monotonic() + seconds
+    end, pause = time.monotonic() + seconds, SHORTEST
     while True:
         found = check()
         if await found if inspect.isawaitable(found) else found:
             return
         assert time.monotonic() < end, "did not happen in time"
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, LONGEST)  # a look takes the processor from what is awaited

@@ -356,6 +356,7 @@ def test_a_health_check_asks_for_the_service_itself(services: dict[str, Any], na
     assert services[name]["environment"]["PROBE"] == f"127.0.0.1:{port}/{service}"
 
 
+@pytest.mark.slow
 def test_the_health_check_is_red_without_a_service_and_green_with_one(
     services: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -34,6 +34,7 @@ from tests.contracts.settings import CLASSES
 from tests.contracts.test_images import FILES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [OLDEST, "1.32", kubernetes_validate.latest_version()])
 def test_every_document_is_what_kubernetes_expects(
     base: list[Document], example: list[Document], version: str

@@ -54,6 +54,16 @@ def index() -> None:
         pytest.skip("NOT MEASURED: no package index is reached from here")
 
 
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Those of the protos and the client."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for package in ("sightline-protos", "sightline-client"):
+        built = run(UV, "build", "-q", "--wheel", "--package", package, "-o", folder)
+        assert built.returncode == 0, built.stderr
+    return [next(folder.glob(f"sightline_{name}-*.whl")) for name in EVERYWHERE]
+
+
 def interpreter(version: str) -> str:
     """A Python of this version on this machine; skips where there is none."""
     kept = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
@@ -75,6 +85,7 @@ def test_the_manifest_promises_these_pythons(folder: str) -> None:
     assert project(ROOT / folder / "pyproject.toml")["requires-python"] == ">=3.11,<3.15"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("folder", EVERYWHERE)
 def test_what_it_needs_has_wheels_for(folder: str, python: str, index: None) -> None:
@@ -85,13 +96,12 @@ def test_what_it_needs_has_wheels_for(folder: str, python: str, index: None) -> 
     assert "grpcio==" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("python", PYTHONS)
-def test_it_installs_and_every_module_loads_on(python: str, index: None, tmp_path: Path) -> None:
-    found = interpreter(python)
-    for package in ("sightline-protos", "sightline-client"):
-        built = run(UV, "build", "-q", "--wheel", "--package", package, "-o", tmp_path)
-        assert built.returncode == 0, built.stderr
-    protos, client = (next(tmp_path.glob(f"sightline_{name}-*.whl")) for name in EVERYWHERE)
+def test_it_installs_and_every_module_loads_on(
+    python: str, index: None, wheels: list[Path], tmp_path: Path
+) -> None:
+    found, (protos, client) = interpreter(python), wheels
     made = run(UV, "venv", "-q", "-p", found, tmp_path / "venv")
     assert made.returncode == 0, made.stderr
     there = tmp_path / "venv" / "bin"

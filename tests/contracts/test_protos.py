@@ -43,6 +43,7 @@ def breaking(tree: Path) -> subprocess.CompletedProcess[str]:
     return run(BUF, "breaking", "now.binpb", "--against", "protos/image.binpb", cwd=tree)
 
 
+@pytest.mark.slow
 def test_the_contract_lints_and_breaks_nothing_of_the_last_release(copy: Path) -> None:
     for result in (run(BUF, "lint", cwd=copy), breaking(copy)):
         assert result.returncode == 0, result.stdout + result.stderr
@@ -62,6 +63,7 @@ def test_a_field_without_a_comment_does_not_lint(copy: Path) -> None:
     assert "comment" in result.stdout
 
 
+@pytest.mark.slow
 def test_generated_code_is_what_the_protos_give(copy: Path) -> None:
     fresh = run(sys.executable, "protos/generate.py", "--check", cwd=copy)
     assert fresh.returncode == 0, fresh.stderr

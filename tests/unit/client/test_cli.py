@@ -110,6 +110,7 @@ def test_no_gateway_ends_with_1_and_without_a_traceback(command: str) -> None:
     assert "Traceback" not in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -164,6 +164,7 @@ def test_many_requests_are_under_way_at_once_and_answered_in_order(
     assert 1 < gateway.most_at_once["Recommend"] <= 4
 
 
+@pytest.mark.slow
 def test_a_batch_whose_suite_goes_away_ends_and_keeps_what_is_done(
     gateway: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,7 @@ def test_a_constant_of_a_column_that_the_file_lacks_is_refused(tmp_path: Path) -
     assert "Fix: there are id, title, price" in said
 
 
+@pytest.mark.slow
 def test_a_constant_may_speak_of_one_that_was_set_before(tmp_path: Path) -> None:
     file = tmp_path / "clicks.jsonl"
     file.write_text('{"product_id": "a", "user_id": "u"}\n')

@@ -87,6 +87,7 @@ def test_a_row_with_half_a_character_is_kept_and_never_ends_the_rest(
     assert [json.loads(row)["id"] for row in kept] == ["\ud800", "a"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["events import", "products offers"])
 def test_a_suite_that_is_away_is_waited_for_and_it_is_reported_once(
     line: Line, gateway: FakeGateway, tmp_path: Path, command: str

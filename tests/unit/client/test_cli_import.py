@@ -80,6 +80,7 @@ def test_a_file_of_rejected_rows_that_somebody_fixes_is_not_overwritten(shop: Sh
     assert (shop.folder / "wines.rejected.csv~").read_text() == "fixed"
 
 
+@pytest.mark.slow
 def test_an_import_that_was_interrupted_goes_on_and_comes_to_the_same(shop: Shop) -> None:
     shop.write(*(f"w{n},Wine {n}," for n in range(300)), "bad", *(f"x{n},X," for n in range(300)))
     shop.gateway.fail("ImportProducts", *[LOST] * 4)
@@ -167,6 +168,7 @@ def test_a_given_import_id_is_done_once(shop: Shop) -> None:
     assert len(shop.gateway.requests["ImportProducts"]) == 1
 
 
+@pytest.mark.slow
 def test_a_suite_that_is_away_for_a_moment_is_waited_for(shop: Shop) -> None:
     shop.write("w1,One,")
     shop.gateway.fail("ImportProducts", *[DOWN] * 5)  # more than gRPC tries by itself
@@ -174,6 +176,7 @@ def test_a_suite_that_is_away_for_a_moment_is_waited_for(shop: Shop) -> None:
     assert "w1" in shop.gateway.products
 
 
+@pytest.mark.slow
 def test_a_wait_for_the_suite_is_reported_once(shop: Shop) -> None:
     shop.write(*(f"w{n},Wine," for n in range(400)))
     shop.gateway.fail("ImportProducts", *[AWAY] * 20)  # all four batches under way meet it
@@ -184,6 +187,7 @@ def test_a_wait_for_the_suite_is_reported_once(shop: Shop) -> None:
     assert re.fullmatch(printed, flat(result.stderr))
 
 
+@pytest.mark.slow
 def test_a_row_that_is_not_decided_yet_is_sent_again(shop: Shop) -> None:
     shop.write("w1,One,", "w2,Two,")
     shop.gateway.passing["w2"] = status(code_pb2.UNAVAILABLE, "busy", reason="STORE_BUSY")

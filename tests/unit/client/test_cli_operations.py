@@ -124,6 +124,7 @@ def test_what_waits_for_its_vector_is_reported(line: Line, gateway: FakeGateway)
     assert line("products", "status").exit_code == 1
 
 
+@pytest.mark.slow
 def test_a_wait_for_vectors_says_how_to_stop_and_outlives_a_passing_failure(
     line: Line, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +161,7 @@ def test_the_set_up_is_checked_with_versions(line: Line, gateway: FakeGateway) -
     assert "--catalog" in result.stderr
 
 
+@pytest.mark.slow
 def test_every_command_takes_catalog_and_target_and_json_and_teaches_by_example() -> None:
     group = CliRunner()
     pages = {

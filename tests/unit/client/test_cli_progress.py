@@ -40,6 +40,7 @@ def on_a_terminal(*arguments: str) -> tuple[int, str, str]:
     return process.returncode, printed, _CONTROL.sub("", shown.decode())
 
 
+@pytest.mark.slow
 def test_an_import_shows_rows_their_speed_and_the_time_that_is_left(
     gateway: FakeGateway, tmp_path: Path
 ) -> None:
@@ -61,6 +62,7 @@ def test_an_import_shows_rows_their_speed_and_the_time_that_is_left(
     assert "looking at wines.csv" in shown
 
 
+@pytest.mark.slow
 def test_standard_error_that_is_a_file_holds_no_meter(gateway: FakeGateway, tmp_path: Path) -> None:
     path = tmp_path / "wines.csv"
     path.write_text("id,title\nw1,Wine\n")
@@ -72,6 +74,7 @@ def test_standard_error_that_is_a_file_holds_no_meter(gateway: FakeGateway, tmp_
     assert done.stderr == b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

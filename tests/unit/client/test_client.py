@@ -276,6 +276,7 @@ async def test_another_catalog_is_in_every_request(gateway: FakeGateway) -> None
     assert catalogs == {"shop"}
 
 
+@pytest.mark.slow
 async def test_a_watch_that_is_lost_again_and_again_ends_with_its_timeout(
     client: SightlineClient, gateway: FakeGateway
 ) -> None:

@@ -75,6 +75,7 @@ HEADERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @settings(
@@ -133,6 +134,7 @@ def made(make: Make, cells: Mapping[str, object]) -> Message | str:
         return error.violations[0].field
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=400, deadline=None)
 @given(data=st.data())

@@ -79,6 +79,7 @@ async def test_a_call_is_made_at_most_three_times_and_once_unless_idempotent(
     assert flaky.calls == calls
 
 
+@pytest.mark.slow
 async def test_a_restarted_peer_is_found_within_seconds() -> None:
     running = await echo_on(0)
     seconds = math.inf

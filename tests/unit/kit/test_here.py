@@ -83,6 +83,7 @@ def add(connection: Connection, name: str = "new") -> None:
     connection.execute(sa.insert(SHELF).values(id=name))
 
 
+@pytest.mark.slow
 @only_sqlite
 async def test_a_read_here_sees_what_any_process_has_just_committed(db: Database) -> None:
     assert db.local
@@ -102,6 +103,7 @@ async def test_a_read_here_sees_what_any_process_has_just_committed(db: Database
     assert db.read_here(names) == expected
 
 
+@pytest.mark.slow
 @only_sqlite
 async def test_the_version_changes_exactly_when_any_process_commits(db: Database) -> None:
     writers = [Writer(db), Writer(db)]
@@ -122,6 +124,7 @@ async def test_the_version_changes_exactly_when_any_process_commits(db: Database
     assert len(set(seen)) == len(seen)
 
 
+@pytest.mark.slow
 @only_sqlite
 async def test_what_is_kept_while_the_version_stays_is_never_old(db: Database) -> None:
     """A reader that keeps what it read, against two processes that write all the while."""

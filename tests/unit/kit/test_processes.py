@@ -22,6 +22,8 @@ from tests.fakes.kit_echo import Echo, binding
 from tests.fakes.kit_processes import NAME
 from tests.waiting import SECONDS, until
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 

@@ -89,6 +89,7 @@ async def test_metrics_are_served_while_the_server_runs() -> None:
         await asyncio.to_thread(scrape)
 
 
+@pytest.mark.slow
 async def test_a_channel_that_pings_while_it_is_idle_stays_connected() -> None:
     running = await server.start([binding(Echo())], ServerSettings(), "shop")
     every = server.LEAST_PING_MILLISECONDS + 100
@@ -181,6 +182,7 @@ print(runs[MODE](main()) - before)
 """
 
 
+@pytest.mark.slow
 def test_memory_that_is_freed_is_kept_for_the_next_batch() -> None:
     kept, given_back = (
         int(subprocess.check_output([sys.executable, "-c", f"MODE = {mode!r}\n" + BATCHES]))

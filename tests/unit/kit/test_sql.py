@@ -69,6 +69,7 @@ async def test_every_pooled_connection_is_durable_and_checks_references(file: Pa
     assert {tuple(rest) for _, *rest in seen} == {("wal", 2, 1, 5000)}
 
 
+@pytest.mark.slow
 async def test_an_acknowledged_write_survives_kill_minus_nine(file: Path) -> None:
     db = open_at(file)
     db.migrate()
@@ -267,6 +268,7 @@ def test_tables_that_the_migrations_lack_are_found(db: Database) -> None:
     assert [operation[0] for operation in db.drift(other)] == ["add_table"]
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_migrate_once(file: Path) -> None:
     script = (
         "import sys\n"

@@ -161,6 +161,7 @@ def test_an_error_that_causes_itself_is_described_once() -> None:
     assert telemetry.describe(first) == ["builtins.ValueError", "builtins.KeyError"]
 
 
+@pytest.mark.slow
 def test_metrics_are_served_until_stopped() -> None:
     stop = telemetry.serve_metrics(free_port())
     stop()

@@ -64,6 +64,7 @@ def test_nothing_on_the_port_is_unhealthy_at_once() -> None:
     assert not any(probe() for probe in (grpc_serving(port), triton_ready(port), http_ok(port)))
 
 
+@pytest.mark.slow
 def test_a_port_that_takes_connections_but_never_answers_is_unhealthy_in_time() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

@@ -21,6 +21,8 @@ from local_suite.suite import Suite, stored_facts
 from tests.engines import free_port
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 FAKE = ROOT / "tests" / "fakes" / "local_program.py"
 

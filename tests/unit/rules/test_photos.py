@@ -141,6 +141,7 @@ def test_a_strip_wider_than_a_format_allows_can_not_be_written() -> None:
         encoded(Image.new("RGB", (1, 60_000)), "WEBP")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [b"zTXt", b"iCCP", b"iTXt"])
 def test_a_png_with_a_giant_hidden_text_is_refused_without_unpacking_it(name: bytes) -> None:
     head, *rest = png_chunks(encoded(half_red(), "PNG"))

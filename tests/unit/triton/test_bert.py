@@ -8,6 +8,8 @@ import pytest
 
 from tests.unit.triton.conftest import TEXT, model_of
 
+pytestmark = pytest.mark.slow
+
 Array = np.ndarray[Any, Any]
 
 SENTENCES = {

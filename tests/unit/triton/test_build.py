@@ -61,6 +61,7 @@ def change(manifest: Path, *changes: tuple[str, str]) -> Path:
     return manifest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [LITE0, LITE1, LITE2, TEXT, *FEATURES, *INT8])
 def test_building_gives_the_bytes_that_the_manifest_pins(manifest: Backbone) -> None:
     plain = manifest.name.removesuffix("_features").removesuffix("_int8")
@@ -234,6 +235,7 @@ def test_a_text_network_of_other_weights_than_the_manifest_says_is_refused() -> 
         bert.build(state, longer)
 
 
+@pytest.mark.slow
 def test_the_tokenizer_lies_beside_the_text_model_as_the_manifest_pins_it(engine: Path) -> None:
     model = backbone.read(backbone.BACKBONES / f"{TEXT}.toml")
     assert isinstance(model, TextModel)

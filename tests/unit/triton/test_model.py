@@ -110,6 +110,7 @@ def request(*shape: int, dtype: Any = np.uint8, seed: int = 0, number: str = "")
     return made
 
 
+@pytest.mark.slow
 def test_requests_are_run_together_up_to_the_limit_and_each_gets_its_own(model: Any) -> None:
     sizes = [1, 2, 2, 4, 1]
     requests = [request(n, 224, 224, 3, seed=i) for i, n in enumerate(sizes)]

@@ -18,6 +18,7 @@ needs_vnni = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_vnni
 def test_integers_find_nearly_the_same_vectors_for_photos_they_were_not_measured_on() -> None:
     whole, integers = (

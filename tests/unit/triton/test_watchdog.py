@@ -135,6 +135,7 @@ def test_a_server_that_starts_is_left_to_whoever_started_it(start: Start) -> Non
     assert not ended(stage.server)
 
 
+@pytest.mark.slow
 def test_a_process_that_works_between_two_looks_is_seen(start: Start) -> None:
     process = start(body="print(flush=True)\nfor n in range(3 * 10**7): pass\n" + IDLE)
     before = watchdog.work([process])
@@ -170,6 +171,7 @@ class Index(pb_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc] # no ty
         return answer
 
 
+@pytest.mark.slow
 def test_before_its_first_answer_a_server_loads_everything_and_one_that_hangs_later_nothing() -> (
     None
 ):
@@ -188,6 +190,7 @@ def test_before_its_first_answer_a_server_loads_everything_and_one_that_hangs_la
     assert asked.moving() == set()
 
 
+@pytest.mark.slow
 def test_it_watches_nobody_but_the_process_that_started_it() -> None:
     line = [sys.executable, "-m", "triton_engine.watchdog", "1", "1"]
     folder = Path(watchdog.__file__).parents[1]

@@ -14,6 +14,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(store, name, value)
 
 
+@pytest.mark.slow
 def test_both_engines_are_measured_beside_bare_writes(small: None) -> None:
     found = store.run(lambda line: None)
     writes, reads = found.tables

@@ -263,6 +263,7 @@ async def test_an_address_that_gives_no_photo_costs_its_own_item_only(
     ]
 
 
+@pytest.mark.slow
 async def test_nobody_waits_for_a_slow_address(inference: FakeInference) -> None:
     fetch = FakeFetch({"https://slow": b"7"}, gate=asyncio.Event())
     embedder = embedder_of(inference, places=2, fetch=fetch)

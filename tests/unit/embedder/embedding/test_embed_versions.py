@@ -104,6 +104,7 @@ async def test_vectors_of_another_version_than_was_asked_for_never_leave(
     assert lost.metadata["served_versions"] == embedded.version
 
 
+@pytest.mark.slow
 async def test_a_model_that_hangs_costs_only_its_own_version(
     inference: FakeInference, newer: FakeInference
 ) -> None:

@@ -67,6 +67,7 @@ def service(fitted: Path, tmp_path: Path) -> Service:
     return Service(fitted, tmp_path)
 
 
+@pytest.mark.slow
 async def test_a_space_that_is_better_comes_into_service_whole(service: Service) -> None:
     found, _ = service.only()
     promoted = await service.promotion.promote("default", found.version, force=False)

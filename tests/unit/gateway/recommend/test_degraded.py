@@ -139,6 +139,7 @@ async def test_without_the_record_at_the_end_nothing_is_made_up():
         await recommend(by_photo(), shop.deps)
 
 
+@pytest.mark.slow
 async def test_a_hanging_embedder_costs_its_budget_and_no_more():
     shop = shop_with_photo()
     shop.seconds = 4.0
@@ -152,6 +153,7 @@ async def test_a_hanging_embedder_costs_its_budget_and_no_more():
     assert asyncio.get_running_loop().time() - start < 3.6
 
 
+@pytest.mark.slow
 async def test_a_hanging_search_is_cancelled_at_its_budget():
     shop = shop_with_photo()
     shop.seconds = 2.0
@@ -163,6 +165,7 @@ async def test_a_hanging_search_is_cancelled_at_its_budget():
     assert degraded(answer) == [("visual", Cause.STAGE_DEADLINE)]
 
 
+@pytest.mark.slow
 async def test_a_hanging_ranker_leaves_the_fused_order_within_the_deadline():
     shop = shop_with_photo()
     shop.seconds = 2.0

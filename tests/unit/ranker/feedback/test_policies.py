@@ -66,6 +66,7 @@ def found():
     return feedback, like, estimates
 
 
+@pytest.mark.slow
 def test_what_was_served_is_the_mean_of_what_was_shown(found) -> None:
     feedback, _, estimates = found
     served = estimates["served"]

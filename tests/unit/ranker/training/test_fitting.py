@@ -291,6 +291,7 @@ def test_behavioural_scores_lie_about_where_cosines_do(wine_model: Model) -> Non
     assert np.quantile(sizes, 0.99) <= 1.0
 
 
+@pytest.mark.slow
 def test_serving_never_loads_what_trains() -> None:
     code = (
         "import ranker.__main__, sys;"

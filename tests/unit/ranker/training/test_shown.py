@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.answer_columns import of_products
@@ -69,6 +70,7 @@ async def write(db: Database, store: ModelStore) -> None:
         await EventRecord(db).append(events[start : start + 4_000])
 
 
+@pytest.mark.slow
 @only_sqlite  # the queries are asked of both elsewhere
 async def test_a_training_learns_blend_and_calibration_from_the_record(
     db: Database, tmp_path: Path

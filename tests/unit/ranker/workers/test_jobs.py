@@ -20,6 +20,8 @@ from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import NOW, stored
 from tests.waiting import SECONDS, until
 
+pytestmark = pytest.mark.slow
+
 PACE = (4.0, 0.05)
 """Seconds of a claim, and between two looks for a job."""
 

@@ -51,6 +51,7 @@ def found(condition: Filter, table: Table, by: Conditions) -> set[str]:
     return {table.ids[place] for place in np.flatnonzero(passing).tolist()}
 
 
+@pytest.mark.slow
 @given(SHOPS, STEPS, st.lists(FILTERS, min_size=1, max_size=3))
 @example(
     [Facts(attributes={"k": (1.0,)}), Facts(attributes={"k": (True,)}), Facts()],

@@ -82,6 +82,7 @@ async def test_a_step_makes_several_calls_of_which_some_are_in_flight_at_once(
     assert len(await record.due(made, 100)) == 2
 
 
+@pytest.mark.slow
 async def test_after_a_failure_no_other_call_begins_and_what_was_in_flight_is_stored(
     record: Record, made: Generation, photos: FakePhotos, clock: Clock
 ) -> None:

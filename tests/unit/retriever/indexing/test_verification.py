@@ -100,6 +100,7 @@ async def test_the_job_says_how_far_it_is(bench: Bench) -> None:
     assert (seen.done, seen.total) == (80, 80)
 
 
+@pytest.mark.slow
 async def test_an_index_that_leaves_neighbours_out_is_found(bench: Bench) -> None:
     search = bench.index.search
 

@@ -42,6 +42,7 @@ from tests.unit.retriever.search.exact_reference import (
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -177,6 +178,7 @@ def test_equal_products_come_by_their_ids_and_photos_by_theirs() -> None:
     assert asked_of(items, Collapse.DROP) == ["a", "b", "c"]
 
 
+@pytest.mark.slow
 def test_a_crowd_of_variants_leaves_room_for_what_stands_behind_it() -> None:
     crowd = [item(f"v{n:03}", 0.9 - n / 300, parent="p") for n in range(300)]
     pictures = [item(f"w{n:03}", -0.2 - n / 300, image_hash=PICTURE) for n in range(300)]

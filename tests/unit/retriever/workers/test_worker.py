@@ -90,6 +90,7 @@ async def test_a_record_that_failed_is_looked_at_as_often_as_before(bench: Bench
     assert median(between) < 0.1  # other processes may hold up this one now and then
 
 
+@pytest.mark.slow
 async def test_what_fell_due_without_a_write_is_found(bench: Bench) -> None:
     made = await bench.record.create_generation(generation())
     await bench.record.write("default", [write("a", PHOTOS[0])])
@@ -147,6 +148,7 @@ async def test_rows_lost_while_no_worker_ran_come_back(bench: Bench) -> None:
         await until(lambda: bench.rows() == {"a"})
 
 
+@pytest.mark.slow
 async def test_an_index_of_an_older_shape_is_built_anew_and_then_dropped(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +176,7 @@ async def test_two_workers_do_the_work_of_one(bench: Bench) -> None:
         assert sum(bench.embedder.calls) == 6
 
 
+@pytest.mark.slow
 async def test_another_worker_takes_over_at_once_from_one_that_stopped(bench: Bench) -> None:
     async with bench.working("one"):
         await until(lambda: bool(bench.index.rows))
@@ -186,6 +189,7 @@ async def test_another_worker_takes_over_at_once_from_one_that_stopped(bench: Be
     await asyncio.wait_for(second, SECONDS)
 
 
+@pytest.mark.slow
 async def test_a_catalog_whose_collection_is_broken_holds_up_no_other(bench: Bench) -> None:
     bad = await bench.record.create_generation(generation(catalog_id="bad", collection="broken_1"))
     bench.index.broken = {bad.collection}

@@ -1,0 +1,31 @@
+"""The commands have a whole suite of their own: with the other live tests they would take as long
+as all other tests together."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local_suite.suite import Suite
+from tests.live.conftest import running
+
+CATALOGS = (
+    *("default", "hands", "peace", "war", "shell"),
+    *("fixes", "fixes-empty", "fixes-new"),
+    "first-files",
+)
+"""One that stays empty; what the command line loads; the same file, in peace and while servers are
+killed; what every other command is tried on; what faults are made in and fixed; what a shop's
+first files go into."""
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """Every service and engine as a process of its own."""
+    with running(tmp_path_factory.mktemp("shell-suite"), CATALOGS) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def gateway(suite: Suite) -> str:
+    """The gateway's address."""
+    return suite.addresses()["gateway"]
