@@ -154,8 +154,8 @@ def test_a_role_or_catalog_that_is_missing_is_added_to_the_key(desk: Desk) -> No
 
 
 def test_a_gateway_without_its_keys_says_so_and_ends(desk: Desk) -> None:
-    said = desk.shell(f"GATEWAY_KEYS_FILE=nowhere.toml {sys.executable} -m gateway", code=1)
-    assert "bad keys: nowhere.toml" in said
+    said = desk.shell(f"GATEWAY_KEYS_FILE=nowhere.toml {sys.executable} -m gateway", code=2)
+    assert "nowhere.toml: [Errno 2] No such file" in said
     assert "Traceback" not in said
 
 

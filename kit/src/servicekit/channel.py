@@ -8,6 +8,7 @@ import grpc
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from servicekit.interceptors import passing_on
+from servicekit.peers import ALONE, Peers
 
 _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
@@ -17,6 +18,7 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 def connect(
     target: str,
     *,
+    peers: Peers = ALONE,
     service_configs: Iterable[tuple[str, str]] = (),
     max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> grpc.aio.Channel:
@@ -24,8 +26,8 @@ def connect(
 
     `target` is `host:port` or a gRPC target with a scheme. `service_configs` lists the idempotent
     calls as (full service name, method): only these are tried again, up to 3 times in all, and
-    only after UNAVAILABLE. Its calls pass the request id and trace context of the current call on.
-    To be called where an event loop runs.
+    only after UNAVAILABLE. Its calls pass the request id and trace context of the current call on,
+    and what `peers` know one another by. To be called where an event loop runs.
     """
     if "://" not in target and not target.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
         target = f"dns:///{target}"
@@ -33,15 +35,17 @@ def connect(
         target, options=_options(service_config(service_configs), max_message_bytes)
     )
     for kind in _KINDS:
-        setattr(made, kind, _passing_on(getattr(made, kind)))
+        setattr(made, kind, _passing_on(getattr(made, kind), peers))
     return made
 
 
-def _passing_on(make: Callable[..., Callable[..., Any]]) -> Callable[..., Callable[..., Any]]:
+def _passing_on(
+    make: Callable[..., Callable[..., Any]], peers: Peers
+) -> Callable[..., Callable[..., Any]]:
     """A channel's way to make calls, of calls that pass on what they are part of."""
 
     def made(*arguments: Any, **options: Any) -> Callable[..., Any]:
-        return passing_on(make(*arguments, **options))
+        return passing_on(make(*arguments, **options), peers.metadata)
 
     return made
 

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Self, TextIO, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -74,7 +75,16 @@ def _catalogs(names: tuple[str, ...]) -> tuple[str, ...]:
 Catalogs = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_catalogs)]
 
 
-class ServerSettings(Settings):
+class PeerSettings(Settings):
+    """How a process and the other services of its installation know one another."""
+
+    peer_key_file: Path | None = None
+    """File with the key that the services share, at least 32 characters; a second line is another
+    one that is taken too, while they change. Taken up again when it changes. Without it a service
+    asks nobody who calls."""
+
+
+class ServerSettings(PeerSettings):
     """What every gRPC server has."""
 
     host: str = Field(default="127.0.0.1", min_length=1)

@@ -5,7 +5,8 @@ import asyncio
 from embedder.adapters.triton.client import Triton
 from embedder.settings import EmbedderSettings
 from embedder.wiring import bind, decoders, fetcher
-from servicekit import config, server, telemetry
+from servicekit import server, startup, telemetry
+from servicekit.peers import Peers
 
 SERVICE = "embedder"
 
@@ -17,7 +18,8 @@ async def main(settings: EmbedderSettings) -> None:
     async with Triton(settings.triton_target, settings.infer_timeout_seconds) as triton:
         offered, recovery, sources = bind(settings, triton, decoding, fetch)
         watching = asyncio.create_task(recovery.run())
-        await server.serve(offered, settings, service=SERVICE)
+        access = Peers.of(settings).access()
+        await server.serve(offered, settings, service=SERVICE, access=access)
         watching.cancel()
         await sources.close()
     await fetch.close()
@@ -25,6 +27,6 @@ async def main(settings: EmbedderSettings) -> None:
 
 
 if __name__ == "__main__":
-    chosen = config.load(EmbedderSettings)
+    chosen = startup.load(EmbedderSettings, Peers.of)
     telemetry.configure_logging(SERVICE, chosen.log_level)
     server.run(main(chosen))

@@ -18,6 +18,7 @@ from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
 from gateway.state.run import Dependencies, Peers
 from gateway.state.scenes import SceneFiles
+from servicekit import peers
 from servicekit.access import OPEN, Access
 from servicekit.channel import connect
 from servicekit.server import Binding
@@ -41,9 +42,12 @@ class Gateway:
 
 
 def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
-    """Connect the parts. To be called where an event loop runs."""
+    """Connect the parts. To be called where an event loop runs. Raises Unreadable."""
     clients = {Peer.EMBEDDER: embedder, Peer.RETRIEVER: retriever, Peer.RANKER: ranker}
-    connections = {peer: _connect(settings, peer, of.IDEMPOTENT) for peer, of in clients.items()}
+    known = peers.Peers.of(settings)
+    connections = {
+        peer: _connect(settings, peer, known, of.IDEMPOTENT) for peer, of in clients.items()
+    }
     embedding = embedder.EmbedderClient(*connections[Peer.EMBEDDER])
     retrieving = retriever.RetrieverClient(*connections[Peer.RETRIEVER])
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
@@ -101,9 +105,13 @@ def access_of(settings: GatewaySettings) -> Access:
 
 
 def _connect(
-    settings: GatewaySettings, peer: Peer, idempotent: Sequence[tuple[str, str]]
+    settings: GatewaySettings,
+    peer: Peer,
+    known: peers.Peers,
+    idempotent: Sequence[tuple[str, str]],
 ) -> Connection:
     target = getattr(settings, f"{peer}_target")
     caller = Caller(peer, reserve=settings.reserve_seconds, longest=settings.call_seconds)
     most = settings.max_message_bytes
-    return connect(target, service_configs=idempotent, max_message_bytes=most), caller
+    channel = connect(target, peers=known, service_configs=idempotent, max_message_bytes=most)
+    return channel, caller

@@ -25,10 +25,11 @@ from ranker.servicer.profiles import ProfileServicer
 from ranker.servicer.ranking import RankingServicer
 from ranker.servicer.requests import OWNER
 from ranker.settings import RankerSettings
-from servicekit import config, telemetry
+from servicekit import startup, telemetry
 from servicekit.clock import now_micros
 from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
+from servicekit.peers import Peers
 from servicekit.server import Binding, run, serve
 from servicekit.sql import Database
 
@@ -87,7 +88,7 @@ def calculate_alone() -> None:
 
 async def main() -> None:
     """Open the record and the key, load what is promoted, and serve."""
-    settings = config.load(RankerSettings)
+    settings = startup.load(RankerSettings, Peers.of)
     telemetry.configure_logging("ranker", settings.log_level)
     calculate_alone()
     database = Database(
@@ -107,7 +108,11 @@ async def main() -> None:
         answers = AnswerQueue(AnswerLog(database), now_micros)
         offered = bindings(settings, database, key, live, store, answers=answers)
         await serve(
-            offered, settings, service="ranker", on_stop=lambda: answers.close(CLOSE_SECONDS)
+            offered,
+            settings,
+            service="ranker",
+            access=Peers.of(settings).access(),
+            on_stop=lambda: answers.close(CLOSE_SECONDS),
         )
     except KeyUnusable as error:
         sys.exit(f"the ranker does not start: {error}")

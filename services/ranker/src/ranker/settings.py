@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from ranker.domain.recipe import RANGES, ItemItem, Loss, Recipe
 from ranker.domain.signals import DEFAULTS, MOST_STARS, Signals
-from servicekit.config import Catalogs, ServerSettings, Settings
+from servicekit.config import Catalogs, PeerSettings, ServerSettings, Settings
 from servicekit.sql import check_url
 
 RECIPE = Recipe()
@@ -118,7 +118,7 @@ class RankerSettings(ServerSettings, StoreSettings, SignalSettings):
     answers are kept or left, and estimates weigh by 1 / share."""
 
 
-class WorkerSettings(StoreSettings, SignalSettings):
+class WorkerSettings(StoreSettings, SignalSettings, PeerSettings):
     """The worker's, and a training's."""
 
     model_config = PREFIX

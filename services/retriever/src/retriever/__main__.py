@@ -25,11 +25,12 @@ from retriever.servicer.products import ProductServicer
 from retriever.servicer.vectors import VectorServicer
 from retriever.settings import Settings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
-from servicekit.config import load
 from servicekit.errors import ServiceError
 from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
+from servicekit.peers import Peers
 from servicekit.server import Binding, run, serve
+from servicekit.startup import load
 from servicekit.telemetry import configure_logging
 
 
@@ -108,10 +109,11 @@ async def main(settings: Settings) -> None:
     offered = bindings(
         settings, record, photos, index, jobs, backups=backups, watchdog=watchdog, columns=columns
     )
-    await serve(offered, settings, service="retriever", on_stop=close)
+    access = Peers.of(settings).access()
+    await serve(offered, settings, service="retriever", access=access, on_stop=close)
 
 
 if __name__ == "__main__":
-    configured = load(Settings)
+    configured = load(Settings, Peers.of)
     configure_logging("retriever", configured.log_level)
     run(main(configured))
