@@ -40,6 +40,7 @@ class Desk:
             "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
             "SIGHTLINE_TARGET": self.target,
             "GATEWAY_PORT": self.target.rpartition(":")[2],
+            "GATEWAY_ADMIN_PORT": str(free_port()),
             "GATEWAY_CATALOGS": "default,shoes",
             **{
                 f"GATEWAY_{peer}_TARGET": "127.0.0.1:1"
@@ -84,7 +85,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Keys as the page makes them, and the gateway that asks for them."""
     made = Desk(tmp_path_factory.mktemp("access"))
     for line in TYPED:
-        if "recommend" not in line:
+        if "recommend" not in line and "status" not in line:
             made.shell(line)
     process = made.gateway(setting())
     try:
@@ -151,6 +152,14 @@ def test_a_role_or_catalog_that_is_missing_is_added_to_the_key(desk: Desk) -> No
     head, tail = keys.read_text().split('name = "import"')
     keys.write_text(f'{head}name = "import"{tail.replace("default", "shoes", 1)}')
     until_admitted(desk, ask)
+
+
+def test_what_operators_do_has_a_port_of_its_own(desk: Desk) -> None:
+    said = desk.shell("sightline status --token-file ops.token", code=1)
+    assert "--target" in fix(said, "ADMIN_PORT_ONLY")
+    (command,) = (line for line in TYPED if "ops.token" in line and "keys" not in line)
+    admin = desk.environment["GATEWAY_ADMIN_PORT"]
+    assert "gateway" in desk.shell(command.replace("8609", admin))
 
 
 def test_a_gateway_without_its_keys_says_so_and_ends(desk: Desk) -> None:

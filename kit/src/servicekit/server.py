@@ -50,25 +50,35 @@ class Binding:
         return cls(add, servicer, f"{package}.{base.__name__.removesuffix('Servicer')}")
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A port that answers calls."""
+
+    port: int
+    """0 takes a free one."""
+    access: Access = OPEN
+    """Who may call, but for health and reflection."""
+
+
 class RunningServer:
-    """A server that answers on `port` until it is stopped."""
+    """Servers that answer on `ports`, the first of which is `port`, until they are stopped."""
 
     def __init__(
         self,
-        server: grpc.aio.Server,
-        port: int,
+        servers: Sequence[grpc.aio.Server],
+        ports: Sequence[int],
         health_servicer: Any,
         stop_metrics: Callable[[], None],
     ) -> None:
-        self.port = port
-        self._server = server
+        self.port, self.ports = ports[0], ports
+        self._servers = servers
         self._health = health_servicer
         self._stop_metrics = stop_metrics
 
     async def stop(self, grace: float = 0.0) -> None:
         """Report NOT_SERVING, refuse new calls, cancel those that last longer than `grace` s."""
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(grace)
+        await asyncio.gather(*(each.stop(grace) for each in self._servers))
         await asyncio.to_thread(self._stop_metrics)
 
 
@@ -94,37 +104,53 @@ async def start(
     settings: ServerSettings,
     service: str,
     access: Access = OPEN,
+    also: Sequence[Listener] = (),
 ) -> RunningServer:
     """Start to serve `bindings`; health "" and each full name report SERVING. `access`: who may
-    call, but for health and reflection.
+    call on the port of the settings; `also`: on further ports.
 
-    Raises OSError when the port is taken.
+    Raises OSError when a port is taken.
     """
+    health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
+    listening = [
+        _listen(bindings, settings, service, listener, health_servicer)
+        for listener in (Listener(settings.port, access), *also)
+    ]
+    servers, ports = zip(*listening, strict=True)
+    stop_metrics = _serve_metrics(settings)
+    for server in servers:
+        await server.start()
+    for binding in bindings:
+        await health_servicer.set(binding.full_name, health_pb2.HealthCheckResponse.SERVING)
+    return RunningServer(servers, ports, health_servicer, stop_metrics)
+
+
+def _listen(
+    bindings: Sequence[Binding],
+    settings: ServerSettings,
+    service: str,
+    listener: Listener,
+    health_servicer: Any,
+) -> tuple[grpc.aio.Server, int]:
+    """A server that is not started yet, and its port. Raises OSError."""
     server = grpc.aio.server(
         options=_options(settings.max_message_bytes),
         maximum_concurrent_rpcs=settings.max_concurrent_calls,
     )
-    observing = Observing(server, service, access)
-    health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
+    observing = Observing(server, service, listener.access)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, observing)
     for binding in bindings:
         binding.add_to_server(binding.servicer, observing)
-    names = [binding.full_name for binding in bindings]
-    shown = [*names, health.SERVICE_NAME, reflection.SERVICE_NAME]
+    shown = [*(each.full_name for each in bindings), health.SERVICE_NAME, reflection.SERVICE_NAME]
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
         reflection.aio.ReflectionServicer(shown),  # type: ignore[attr-defined]
         observing,
     )
-    address = listen_address(settings.host, settings.port)
+    address = listen_address(settings.host, listener.port)
     try:
-        port = server.add_insecure_port(address)
+        return server, server.add_insecure_port(address)
     except RuntimeError as error:
         raise OSError(f"can't listen on {address}; is the port taken?") from error
-    stop_metrics = _serve_metrics(settings)
-    await server.start()
-    for name in names:
-        await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-    return RunningServer(server, port, health_servicer, stop_metrics)
 
 
 async def serve(
@@ -133,6 +159,7 @@ async def serve(
     *,
     service: str,
     access: Access = OPEN,
+    also: Sequence[Listener] = (),
     on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, let calls in progress end, then run `on_stop`.
@@ -141,9 +168,9 @@ async def serve(
     """
     log = telemetry.get_logger()
     stop = _signalled()
-    running = await start(bindings, settings, service, access)
+    running = await start(bindings, settings, service, access, also)
     keep_objects()
-    log.info("serving", port=running.port, services=[b.full_name for b in bindings])
+    log.info("serving", ports=running.ports, services=[b.full_name for b in bindings])
     try:
         await stop.wait()
         stop.clear()

@@ -2,7 +2,7 @@
 
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
-from gateway.wiring import access_of, build
+from gateway.wiring import access_of, build, listeners
 from servicekit import server, startup, telemetry
 from servicekit.access import Access
 from servicekit.peers import Peers
@@ -13,11 +13,13 @@ SERVICE = "gateway"
 async def main(settings: GatewaySettings, scenes: SceneFiles, access: Access) -> None:
     """Serve until asked to stop."""
     gateway = build(settings, scenes)
+    public, *also = listeners(settings, access)
     await server.serve(
         gateway.bindings,
         settings,
         service=SERVICE,
-        access=access,
+        access=public.access,
+        also=also,
         on_stop=lambda: gateway.close(settings.drain_seconds),
     )
 

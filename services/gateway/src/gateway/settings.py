@@ -17,6 +17,10 @@ class GatewaySettings(SharedServerSettings):
     port: int = Field(default=8600, ge=0, le=65535)
     """Port for gRPC; 0 takes a free one."""
 
+    admin_port: int = Field(default=0, ge=0, le=65535)
+    """A second port, for those who run the suite: all of AdminService, and each call that purges or
+    merges, are then answered there alone; other calls too. 0 = all are answered on `port`."""
+
     embedder_target: str = "127.0.0.1:8601"
     """Where the embedder listens: host:port or a gRPC target."""
 
@@ -79,4 +83,10 @@ class GatewaySettings(SharedServerSettings):
     def _issuer(self) -> Self:
         if self.jwt_keys_file is not None and not self.jwt_issuer:
             raise ValueError("jwt_keys_file needs jwt_issuer: whose tokens they are")
+        return self
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Self:
+        if self.admin_port and self.admin_port == self.port:
+            raise ValueError("admin_port is another port than port")
         return self

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import grpc
 
-from gateway.callers.admission import Admission, Tokens
+from gateway.callers.admission import Admission, Public, Tokens
 from gateway.callers.keys import Keys
 from gateway.callers.signed import Claims, SignedTokens, public_keys
 from gateway.clients import embedder, ranker, retriever
@@ -21,7 +21,7 @@ from gateway.state.scenes import SceneFiles
 from servicekit import peers
 from servicekit.access import OPEN, Access
 from servicekit.channel import connect
-from servicekit.server import Binding
+from servicekit.server import Binding, Listener
 
 VERSION = version("sightline-gateway")
 
@@ -102,6 +102,14 @@ def access_of(settings: GatewaySettings) -> Access:
         )
         kinds.append(SignedTokens(public_keys(settings.jwt_keys_file).get, claims))
     return Admission(kinds) if kinds else OPEN
+
+
+def listeners(settings: GatewaySettings, access: Access) -> list[Listener]:
+    """The public port, and the administrative one where there is one."""
+    if not settings.admin_port:
+        return [Listener(settings.port, access)]
+    public = Public(access, settings.admin_port)
+    return [Listener(settings.port, public), Listener(settings.admin_port, access)]
 
 
 def _connect(
