@@ -1,8 +1,10 @@
 """Channels to peers: balanced, retried where that is safe, quick to find a restarted peer."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import partial
+from typing import Any, Self, cast
 
 import grpc
 from google.protobuf.descriptor_pb2 import MethodOptions
@@ -13,6 +15,8 @@ from servicekit.peers import ALONE, Peers
 _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+LONGEST_SECONDS = 86_400.0
+"""That a call goes on after certificates have changed, such as the fit of a space."""
 
 
 def connect(
@@ -31,12 +35,16 @@ def connect(
     """
     if "://" not in target and not target.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
         target = f"dns:///{target}"
-    made = grpc.aio.insecure_channel(
-        target, options=_options(service_config(service_configs), max_message_bytes)
-    )
+    options = _options(service_config(service_configs), max_message_bytes)
+    made: Any
+    if peers.tls is None:
+        made = grpc.aio.insecure_channel(target, options=options)
+    else:
+        secure = partial(grpc.aio.secure_channel, target, options=options)
+        made = _Renewed(secure, peers.tls.calling)
     for kind in _KINDS:
         setattr(made, kind, _passing_on(getattr(made, kind), peers))
-    return made
+    return cast(grpc.aio.Channel, made)
 
 
 def _passing_on(
@@ -48,6 +56,58 @@ def _passing_on(
         return passing_on(make(*arguments, **options), peers.metadata)
 
     return made
+
+
+class _Renewed:
+    """A channel to peers whose certificates change: calls go over one that was made with those of
+    now; calls in progress end where they are."""
+
+    def __init__(
+        self,
+        make: Callable[[grpc.ChannelCredentials], grpc.aio.Channel],
+        credentials: Callable[[], grpc.ChannelCredentials],
+    ) -> None:
+        """`credentials`: those of now, the same object until they change."""
+        self._make, self._credentials = make, credentials
+        self._used = credentials()
+        self._channel = make(self._used)
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close(None)
+
+    async def close(self, grace: float | None) -> None:
+        for ending in self._ending:
+            ending.cancel()
+        await self._channel.close(grace)
+
+    def __getattr__(self, name: str) -> Any:
+        return partial(self._calls, name) if name in _KINDS else getattr(self._channel, name)
+
+    def _calls(self, kind: str, *arguments: Any, **options: Any) -> Callable[..., Any]:
+        """A method of the peer."""
+        channel = call = None
+
+        def called(*given: Any, **more: Any) -> Any:
+            nonlocal channel, call
+            now = self._now()
+            if call is None or channel is not now:
+                channel, call = now, getattr(now, kind)(*arguments, **options)
+            return call(*given, **more)
+
+        return called
+
+    def _now(self) -> grpc.aio.Channel:
+        wanted = self._credentials()
+        if wanted is not self._used:
+            ending = asyncio.ensure_future(self._channel.close(LONGEST_SECONDS))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            self._used, self._channel = wanted, self._make(wanted)
+        return self._channel
 
 
 def idempotent(*modules: Any) -> tuple[tuple[str, str], ...]:

@@ -80,8 +80,22 @@ class PeerSettings(Settings):
 
     peer_key_file: Path | None = None
     """File with the key that the services share, at least 32 characters; a second line is another
-    one that is taken too, while they change. Taken up again when it changes. Without it a service
-    asks nobody who calls."""
+    one that is taken too, while they change. Taken up again when it changes. Without it, and
+    without `peer_tls_folder`, a service asks nobody who calls."""
+
+    peer_tls_folder: Path | None = None
+    """Folder with `tls.crt`, `tls.key` and `ca.crt` (PEM), with which the services speak TLS and
+    show one another who they are. Taken up again when they change."""
+
+    peer_names: tuple[str, ...] = ()
+    """Names (subject alternative names) of which a caller's certificate has to have one; empty =
+    every certificate that `ca.crt` signed is a peer's."""
+
+    @model_validator(mode="after")
+    def _names_of_certificates(self) -> Self:
+        if self.peer_names and self.peer_tls_folder is None:
+            raise ValueError("peer_names needs peer_tls_folder: names stand in certificates")
+        return self
 
 
 class ServerSettings(PeerSettings):
@@ -92,6 +106,10 @@ class ServerSettings(PeerSettings):
 
     port: int = Field(default=0, ge=0, le=65535)
     """Port for gRPC; 0 takes a free one."""
+
+    probe_port: int = Field(default=0, ge=0, le=65535)
+    """Port for health checks alone, in plain text: for probes that speak no TLS, as Kubernetes' own
+    do not. 0 = none; `port` answers them too."""
 
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Port for Prometheus metrics over HTTP; 0 turns them off."""

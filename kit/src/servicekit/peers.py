@@ -1,8 +1,9 @@
-"""How the services of one installation know one another: by a key that they share.
+"""How the services of one installation know one another: by a key that they share, by certificates,
+or by both.
 
-A file holds it. Every call to a peer carries the first key of the file, and a service takes each
-of them: keys change without a failed call when the new one is added everywhere, then put first
-everywhere, and the old one is deleted last.
+A file holds the key. Every call to a peer carries the first key of the file, and a service takes
+each of them: keys change without a failed call when the new one is added everywhere, then put
+first everywhere, and the old one is deleted last.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import grpc
+
 from servicekit.access import AUTHORIZATION, OPEN, Access, PeersOnly
 from servicekit.config import PeerSettings
 from servicekit.reloaded import Reloaded, Unreadable
+from servicekit.tls import AUTHORITY, Certificates
 
 LEAST, MOST = 32, 1_024
 """Characters of a key."""
@@ -24,16 +28,29 @@ class Peers:
 
     keys: Callable[[], Sequence[str]] | None = None
     """The one that is sent, then others that are taken too."""
+    tls: Certificates | None = None
+    names: frozenset[str] = frozenset()
+    """In certificates, of peers that may call; empty = all that are signed."""
 
     @classmethod
     def of(cls, settings: PeerSettings) -> Self:
         """Raises Unreadable."""
-        path = settings.peer_key_file
-        return cls() if path is None else cls(Reloaded(lambda: [path], lambda: _read(path)).get)
+        path, folder = settings.peer_key_file, settings.peer_tls_folder
+        return cls(
+            None if path is None else Reloaded(lambda: [path], lambda: _read(path)).get,
+            None if folder is None else Certificates(folder, folder / AUTHORITY),
+            frozenset(settings.peer_names),
+        )
 
     def access(self) -> Access:
-        """Who may call a service."""
-        return OPEN if self.keys is None else PeersOnly(self.keys)
+        """Who may call a service. Whose certificate is wrong does not get as far as a call."""
+        if self.keys is None and not self.names:
+            return OPEN
+        return PeersOnly(self.keys, self.names)
+
+    def credentials(self) -> grpc.ServerCredentials | None:
+        """For a service's port; None = plain text."""
+        return None if self.tls is None else self.tls.serving()
 
     def metadata(self) -> dict[str, str]:
         """What a call to a peer carries."""

@@ -58,6 +58,8 @@ class Listener:
     """0 takes a free one."""
     access: Access = OPEN
     """Who may call, but for health and reflection."""
+    credentials: grpc.ServerCredentials | None = None
+    """None = plain text."""
 
 
 class RunningServer:
@@ -104,18 +106,23 @@ async def start(
     settings: ServerSettings,
     service: str,
     access: Access = OPEN,
+    *,
+    credentials: grpc.ServerCredentials | None = None,
     also: Sequence[Listener] = (),
 ) -> RunningServer:
-    """Start to serve `bindings`; health "" and each full name report SERVING. `access`: who may
-    call on the port of the settings; `also`: on further ports.
+    """Start to serve `bindings`; health "" and each full name report SERVING. `access` and
+    `credentials` are those of the settings' port, see Listener; `also`: further ports.
 
     Raises OSError when a port is taken.
     """
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
     listening = [
         _listen(bindings, settings, service, listener, health_servicer)
-        for listener in (Listener(settings.port, access), *also)
+        for listener in (Listener(settings.port, access, credentials), *also)
     ]
+    if settings.probe_port:
+        probed = Listener(settings.probe_port)
+        listening.append(_listen((), settings, service, probed, health_servicer))
     servers, ports = zip(*listening, strict=True)
     stop_metrics = _serve_metrics(settings)
     for server in servers:
@@ -148,7 +155,9 @@ def _listen(
     )
     address = listen_address(settings.host, listener.port)
     try:
-        return server, server.add_insecure_port(address)
+        if listener.credentials is None:
+            return server, server.add_insecure_port(address)
+        return server, server.add_secure_port(address, listener.credentials)
     except RuntimeError as error:
         raise OSError(f"can't listen on {address}; is the port taken?") from error
 
@@ -159,6 +168,7 @@ async def serve(
     *,
     service: str,
     access: Access = OPEN,
+    credentials: grpc.ServerCredentials | None = None,
     also: Sequence[Listener] = (),
     on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
@@ -168,7 +178,7 @@ async def serve(
     """
     log = telemetry.get_logger()
     stop = _signalled()
-    running = await start(bindings, settings, service, access, also)
+    running = await start(bindings, settings, service, access, credentials=credentials, also=also)
     keep_objects()
     log.info("serving", ports=running.ports, services=[b.full_name for b in bindings])
     try:

@@ -18,8 +18,11 @@ async def main(settings: EmbedderSettings) -> None:
     async with Triton(settings.triton_target, settings.infer_timeout_seconds) as triton:
         offered, recovery, sources = bind(settings, triton, decoding, fetch)
         watching = asyncio.create_task(recovery.run())
-        access = Peers.of(settings).access()
-        await server.serve(offered, settings, service=SERVICE, access=access)
+        known = Peers.of(settings)
+        access, credentials = known.access(), known.credentials()
+        await server.serve(
+            offered, settings, service=SERVICE, access=access, credentials=credentials
+        )
         watching.cancel()
         await sources.close()
     await fetch.close()

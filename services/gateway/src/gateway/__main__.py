@@ -2,7 +2,7 @@
 
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
-from gateway.wiring import access_of, build, listeners
+from gateway.wiring import access_of, build, certificates_of, listeners
 from servicekit import server, startup, telemetry
 from servicekit.access import Access
 from servicekit.peers import Peers
@@ -19,6 +19,7 @@ async def main(settings: GatewaySettings, scenes: SceneFiles, access: Access) ->
         settings,
         service=SERVICE,
         access=public.access,
+        credentials=public.credentials,
         also=also,
         on_stop=lambda: gateway.close(settings.drain_seconds),
     )
@@ -31,7 +32,7 @@ def scenes_of(settings: GatewaySettings) -> SceneFiles:
 
 def start() -> None:
     """The `python -m gateway` command."""
-    settings = startup.load(GatewaySettings, scenes_of, access_of, Peers.of)
+    settings = startup.load(GatewaySettings, scenes_of, access_of, certificates_of, Peers.of)
     telemetry.configure_logging(SERVICE, settings.log_level)
     server.run(main(settings, scenes_of(settings), access_of(settings)), settings)
 

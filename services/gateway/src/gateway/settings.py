@@ -46,6 +46,14 @@ class GatewaySettings(SharedServerSettings):
     status_seconds: float = Field(default=2.0, gt=0, le=60)
     """How long GetStatus waits for each peer."""
 
+    tls_folder: Path | None = None
+    """Folder with `tls.crt` and `tls.key` (PEM), with which the gateway speaks TLS to its callers;
+    taken up again when they change. None = plain text."""
+
+    tls_callers_ca_file: Path | None = None
+    """Who signs the certificates that callers have to show (mutual TLS); needs `tls_folder`. None =
+    they show none."""
+
     keys_file: Path | None = None
     """TOML file with the keys of callers (docs/operate/access.md), taken up again when it changes.
     With neither this nor `jwt_keys_file` nobody is asked who they are: for one machine alone."""
@@ -83,6 +91,12 @@ class GatewaySettings(SharedServerSettings):
     def _issuer(self) -> Self:
         if self.jwt_keys_file is not None and not self.jwt_issuer:
             raise ValueError("jwt_keys_file needs jwt_issuer: whose tokens they are")
+        return self
+
+    @model_validator(mode="after")
+    def _certified(self) -> Self:
+        if self.tls_callers_ca_file is not None and self.tls_folder is None:
+            raise ValueError("tls_callers_ca_file needs tls_folder: certificates are shown in TLS")
         return self
 
     @model_validator(mode="after")

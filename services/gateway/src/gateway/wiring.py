@@ -22,6 +22,7 @@ from servicekit import peers
 from servicekit.access import OPEN, Access
 from servicekit.channel import connect
 from servicekit.server import Binding, Listener
+from servicekit.tls import Certificates
 
 VERSION = version("sightline-gateway")
 
@@ -105,11 +106,23 @@ def access_of(settings: GatewaySettings) -> Access:
 
 
 def listeners(settings: GatewaySettings, access: Access) -> list[Listener]:
-    """The public port, and the administrative one where there is one."""
+    """The public port, and the administrative one where there is one. Raises Unreadable."""
+    tls = certificates_of(settings)
+
+    def on(port: int, who: Access) -> Listener:
+        return Listener(port, who, None if tls is None else tls.serving())
+
     if not settings.admin_port:
-        return [Listener(settings.port, access)]
+        return [on(settings.port, access)]
     public = Public(access, settings.admin_port)
-    return [Listener(settings.port, public), Listener(settings.admin_port, access)]
+    return [on(settings.port, public), on(settings.admin_port, access)]
+
+
+def certificates_of(settings: GatewaySettings) -> Certificates | None:
+    """With which it speaks to callers; None = in plain text. Raises Unreadable."""
+    if settings.tls_folder is None:
+        return None
+    return Certificates(settings.tls_folder, settings.tls_callers_ca_file)
 
 
 def _connect(

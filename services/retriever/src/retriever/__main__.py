@@ -109,8 +109,15 @@ async def main(settings: Settings) -> None:
     offered = bindings(
         settings, record, photos, index, jobs, backups=backups, watchdog=watchdog, columns=columns
     )
-    access = Peers.of(settings).access()
-    await serve(offered, settings, service="retriever", access=access, on_stop=close)
+    known = Peers.of(settings)
+    await serve(
+        offered,
+        settings,
+        service="retriever",
+        access=known.access(),
+        credentials=known.credentials(),
+        on_stop=close,
+    )
 
 
 if __name__ == "__main__":

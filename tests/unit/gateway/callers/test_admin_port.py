@@ -28,7 +28,7 @@ async def ports(path) -> AsyncIterator[Ports]:
     settings = GatewaySettings(port=0, admin_port=free_port(), keys_file=path)
     built = build(settings, SceneFiles())
     public, *also = listeners(settings, access_of(settings))
-    running = await server.start(built.bindings, settings, "gateway", public.access, also)
+    running = await server.start(built.bindings, settings, "gateway", public.access, also=also)
     assert running.ports[1] == settings.admin_port
     outside, inside = (grpc.aio.insecure_channel(f"127.0.0.1:{port}") for port in running.ports)
     async with outside, inside:
