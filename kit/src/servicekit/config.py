@@ -2,8 +2,10 @@
 
 import re
 import sys
+from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, Self, TextIO, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self, TextIO, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -17,6 +19,9 @@ from pydantic_settings import (
 DEFAULT_CATALOG = "default"
 """What an empty catalog_id means."""
 
+_PASSWORDS = frozenset(
+    {"admin", "change-me", "changeme", "milvus", "password", "postgres", "secret", "sightline"}
+)
 _CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -46,6 +51,19 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", use_attribute_docstrings=True, validate_default=True
     )
+
+    mode: Literal["development", "production"] = "development"
+    """In production a process refuses to start with settings that are unsafe, and names all of them
+    and what to do: docs/operate/access.md."""
+
+    def unsafe(self) -> Iterator[str]:
+        """What must not be so in production, and what to do about it. Classes add to what those
+        say that they are derived from."""
+        yield from ()
+
+    def variable(self, field: str) -> str:
+        """What a field is called in the environment."""
+        return (self.model_config.get("env_prefix", "") + field).upper()
 
     @classmethod
     def settings_customise_sources(
@@ -78,6 +96,9 @@ Catalogs = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_catal
 class PeerSettings(Settings):
     """How a process and the other services of its installation know one another."""
 
+    CALLED: ClassVar[tuple[str, ...]] = ()
+    """The fields that name peers to call."""
+
     peer_key_file: Path | None = None
     """File with the key that the services share, at least 32 characters; a second line is another
     one that is taken too, while they change. Taken up again when it changes. Without it, and
@@ -96,6 +117,16 @@ class PeerSettings(Settings):
         if self.peer_names and self.peer_tls_folder is None:
             raise ValueError("peer_names needs peer_tls_folder: names stand in certificates")
         return self
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        folder = self.variable("peer_tls_folder")
+        if self.peer_key_file is None and self.peer_tls_folder is None:
+            key = self.variable("peer_key_file")
+            yield f"services do not ask who calls them: set {key}, {folder} or both"
+        for field in self.CALLED if self.peer_tls_folder is None else ():
+            if not is_local(target := getattr(self, field)):
+                yield f"{self.variable(field)}: {target} is called in plain text: set {folder}"
 
 
 class ServerSettings(PeerSettings):
@@ -130,6 +161,25 @@ class ServerSettings(PeerSettings):
     catalogs: Catalogs = (DEFAULT_CATALOG,)
     """The catalogs of this installation; a request for another one is CATALOG_NOT_FOUND."""
 
+    reflection: bool = True
+    """Whether the server describes its calls to whoever asks (gRPC reflection); not in
+    production."""
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        if self.reflection:
+            yield f"calls are described to strangers: set {self.variable('reflection')}=false"
+        tls = self.tls_field()
+        if getattr(self, tls) is None and not is_local(f"{self.host}:{self.port}"):
+            yield (
+                f"{self.variable('host')}: plain text is spoken on {self.host}: set"
+                f" {self.variable(tls)}, or 127.0.0.1"
+            )
+
+    def tls_field(self) -> str:
+        """The field that has the server speak TLS."""
+        return "peer_tls_folder"
+
 
 class SharedServerSettings(ServerSettings):
     """What a server has that keeps nothing in memory for which its callers come back."""
@@ -143,6 +193,22 @@ class SharedServerSettings(ServerSettings):
         if self.processes > 1 and not self.port:
             raise ValueError("several processes need a port of which they all know: not 0")
         return self
+
+
+def is_local(target: str) -> bool:
+    """Whether `host:port`, or gRPC's name of it, does not leave this machine."""
+    if target.startswith("unix"):
+        return True
+    host = re.sub(r"^(dns|ipv4|ipv6):(//[^/]*/)?", "", target).rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_guessable(user: str, password: str) -> bool:
+    """Whether a password is one that software comes with, or that examples have."""
+    return password.lower() in {user.lower(), *_PASSWORDS}
 
 
 S = TypeVar("S", bound=Settings)

@@ -148,11 +148,13 @@ def _listen(
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, observing)
     for binding in bindings:
         binding.add_to_server(binding.servicer, observing)
-    shown = [*(each.full_name for each in bindings), health.SERVICE_NAME, reflection.SERVICE_NAME]
-    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
-        reflection.aio.ReflectionServicer(shown),  # type: ignore[attr-defined]
-        observing,
-    )
+    if settings.reflection:
+        names = [each.full_name for each in bindings]
+        shown = [*names, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+            reflection.aio.ReflectionServicer(shown),  # type: ignore[attr-defined]
+            observing,
+        )
     address = listen_address(settings.host, listener.port)
     try:
         if listener.credentials is None:

@@ -30,6 +30,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
+from servicekit.config import is_guessable
 from servicekit.here import Here
 from servicekit.sql_errors import (
     POSTGRES_ERRORS,
@@ -255,6 +256,12 @@ def check_url(url: str) -> str:
         raise ValueError("not a SQLAlchemy URL of a database whose driver is installed") from None
     _check_sqlite(parsed)
     return url
+
+
+def has_guessable_password(url: str) -> bool:
+    """Whether a database is protected by no more than a password that is known to all."""
+    parsed = make_url(url)
+    return bool(parsed.password) and is_guessable(parsed.username or "", str(parsed.password))
 
 
 def run_migrations(metadata: MetaData) -> None:

@@ -1,6 +1,7 @@
 """How a process starts: all that is wrong is said at once."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ class Shop(Settings):
 
     keys: Path = Path("keys")
     """Who may come in."""
+
+    def unsafe(self) -> Iterator[str]:
+        yield "the shop is open at night"
 
 
 def bad(settings: Shop) -> None:
@@ -42,6 +46,46 @@ def test_all_files_that_are_wrong_are_named(
         "  shop.toml: is no file of keys",
         "  certificate: has expired",
     ]
+
+
+def test_what_is_unsafe_is_refused_in_production_with_all_else_that_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SHOP_MODE", "production")
+    with pytest.raises(SystemExit) as caught:
+        startup.load(Shop, worse)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "2 problem(s):",
+        "  certificate: has expired",
+        "  the shop is open at night",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "refused"),
+    [
+        ("2.6.9", True),
+        ("v2.5.30", True),
+        ("milvus_lite 3.0.0", True),
+        ("2.6.10", False),
+        ("v2.10.0-dev", False),
+        (None, False),
+    ],
+)
+async def test_an_old_engine_is_refused_in_production_alone(
+    version: str | None, refused: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def asked() -> str | None:
+        return version
+
+    await startup.check_engine(Shop(), "Milvus", asked, "2.6.10")
+    if not refused:
+        await startup.check_engine(Shop(mode="production"), "Milvus", asked, "2.6.10")
+        return
+    with pytest.raises(SystemExit):
+        await startup.check_engine(Shop(mode="production"), "Milvus", asked, "2.6.10")
+    assert f"Milvus {version} has published vulnerabilities" in capsys.readouterr().err
 
 
 def test_what_is_right_starts() -> None:

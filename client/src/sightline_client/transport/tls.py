@@ -9,10 +9,10 @@ import grpc
 def tls_credentials(
     *, ca: Path | None = None, cert: Path | None = None, key: Path | None = None
 ) -> grpc.ChannelCredentials:
-    """For ``credentials`` of a client, from PEM files. ``ca``: who signed the gateway's certificate;
-    None = the public authorities that gRPC knows. ``cert`` and ``key``: what a gateway gets that
-    asks its callers for certificates; both or none. OSError where a file can't be read, ValueError
-    where one of the two is missing or a file holds something else."""
+    """For ``credentials`` of a client, from PEM files. ``ca``: who signed the certificate of the
+    gateway; None = the public authorities that gRPC knows. ``cert`` and ``key``: what a gateway
+    gets that asks its callers for certificates; both or none. OSError where a file can't be read,
+    ValueError where one of the two is missing or a file holds something else."""
     if (cert is None) != (key is None):
         raise ValueError("a certificate and its key go together: give both")
     roots, chain, secret = (None if file is None else file.read_bytes() for file in (ca, cert, key))

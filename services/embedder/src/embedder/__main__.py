@@ -2,7 +2,7 @@
 
 import asyncio
 
-from embedder.adapters.triton.client import Triton
+from embedder.adapters.triton.client import LEAST_VERSION, Triton
 from embedder.settings import EmbedderSettings
 from embedder.wiring import bind, decoders, fetcher
 from servicekit import server, startup, telemetry
@@ -16,6 +16,7 @@ async def main(settings: EmbedderSettings) -> None:
     decoding, fetch = decoders(settings), fetcher(settings)
     await decoding.start()
     async with Triton(settings.triton_target, settings.infer_timeout_seconds) as triton:
+        await startup.check_engine(settings, "Triton", triton.version, LEAST_VERSION)
         offered, recovery, sources = bind(settings, triton, decoding, fetch)
         watching = asyncio.create_task(recovery.run())
         known = Peers.of(settings)

@@ -1,5 +1,6 @@
 """The gateway's settings; the only file that reads the environment (GATEWAY_…)."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +14,8 @@ class GatewaySettings(SharedServerSettings):
     """Everything that can be set, with what it does."""
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
+
+    CALLED = ("embedder_target", "retriever_target", "ranker_target")
 
     port: int = Field(default=8600, ge=0, le=65535)
     """Port for gRPC; 0 takes a free one."""
@@ -104,3 +107,12 @@ class GatewaySettings(SharedServerSettings):
         if self.admin_port and self.admin_port == self.port:
             raise ValueError("admin_port is another port than port")
         return self
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        if self.keys_file is None and self.jwt_keys_file is None:
+            keys, jwt = self.variable("keys_file"), self.variable("jwt_keys_file")
+            yield f"callers are not asked who they are: set {keys} or {jwt}"
+
+    def tls_field(self) -> str:
+        return "tls_folder"

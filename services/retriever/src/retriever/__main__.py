@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 from threadpoolctl import threadpool_limits
 
 from retriever.adapters.backup_files import BackupFiles
-from retriever.adapters.milvus.index import MilvusIndex
+from retriever.adapters.milvus.index import LEAST_VERSION, MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.columns.keeper import Columns
 from retriever.indexing.lag import keep_measuring
@@ -30,7 +30,7 @@ from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
 from servicekit.peers import Peers
 from servicekit.server import Binding, run, serve
-from servicekit.startup import load
+from servicekit.startup import check_engine, load
 from servicekit.telemetry import configure_logging
 
 
@@ -88,6 +88,7 @@ async def main(settings: Settings) -> None:
     # A search compares vectors in a thread of its own; more of BLAS's wait for one another.
     threadpool_limits(limits=1, user_api="blas")
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
+    await check_engine(settings, "Milvus", index.version, LEAST_VERSION)
     backups, record = backup_files(settings), Record(db)
     watchdog = watch(settings, record)
     REGISTRY.register(RecallCollector(watchdog, settings.catalogs))
