@@ -11,7 +11,7 @@ COMMON = {
     "PEER_KEY_FILE": "peers.key",
     "PEER_TLS_FOLDER": "peers",
 }
-SERVER = {**COMMON, "HOST": "0.0.0.0", "REFLECTION": "false"}
+SERVER = {**COMMON, "HOST": "10.0.0.7", "REFLECTION": "false"}
 GATEWAY = {
     **SERVER,
     "TLS_FOLDER": "tls",
@@ -59,7 +59,11 @@ def test_what_is_safe_is_not_complained_of(process: str, monkeypatch: pytest.Mon
     ("process", "changes", "named"),
     [
         ("gateway", {"TLS_FOLDER": UNSET}, ["GATEWAY_HOST: plain text"]),
-        ("gateway", {"KEYS_FILE": UNSET}, ["GATEWAY_KEYS_FILE or GATEWAY_JWT_KEYS_FILE"]),
+        (
+            "gateway",
+            {"KEYS_FILE": UNSET},
+            ["GATEWAY_KEYS_FILE, GATEWAY_JWT_KEYS_FILE, GATEWAY_JWT_KEYS_URL"],
+        ),
         ("gateway", {"REFLECTION": UNSET}, ["GATEWAY_REFLECTION=false"]),
         ("gateway", {"PEER_KEY_FILE": UNSET}, []),
         (

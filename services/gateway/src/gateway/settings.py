@@ -2,12 +2,20 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from servicekit.config import SharedServerSettings
+from servicekit.config import SharedServerSettings, is_local
+
+
+def _https(address: str) -> str:
+    parts = urlsplit(address)
+    if address and parts.scheme != "https" and not is_local(f"{parts.hostname}:{parts.port}"):
+        raise ValueError("keys come by https:// alone: who changes them on the way makes tokens")
+    return address
 
 
 class GatewaySettings(SharedServerSettings):
@@ -59,11 +67,15 @@ class GatewaySettings(SharedServerSettings):
 
     keys_file: Path | None = None
     """TOML file with the keys of callers (docs/operate/access.md), taken up again when it changes.
-    With neither this nor `jwt_keys_file` nobody is asked who they are: for one machine alone."""
+    With neither this nor `jwt_keys_…` nobody is asked who they are: for one machine alone."""
 
     jwt_keys_file: Path | None = None
     """Public keys of an identity provider (JWKS, RFC 7517), whose signed tokens (JWT) are taken;
     taken up again when the file changes. Needs `jwt_issuer`."""
+
+    jwt_keys_url: Annotated[str, AfterValidator(_https)] = ""
+    """The same at an address of its own, https://…, looked at every five minutes and when a token
+    names an unknown key; redirects are not followed. Needs `jwt_issuer`."""
 
     jwt_issuer: str = ""
     """The `iss` of its tokens."""
@@ -92,8 +104,10 @@ class GatewaySettings(SharedServerSettings):
 
     @model_validator(mode="after")
     def _issuer(self) -> Self:
-        if self.jwt_keys_file is not None and not self.jwt_issuer:
-            raise ValueError("jwt_keys_file needs jwt_issuer: whose tokens they are")
+        if (self.jwt_keys_file or self.jwt_keys_url) and not self.jwt_issuer:
+            raise ValueError("jwt_keys_… needs jwt_issuer: whose tokens they are")
+        if self.jwt_keys_file and self.jwt_keys_url:
+            raise ValueError("jwt_keys_file and jwt_keys_url: one is enough")
         return self
 
     @model_validator(mode="after")
@@ -110,9 +124,10 @@ class GatewaySettings(SharedServerSettings):
 
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()
-        if self.keys_file is None and self.jwt_keys_file is None:
-            keys, jwt = self.variable("keys_file"), self.variable("jwt_keys_file")
-            yield f"callers are not asked who they are: set {keys} or {jwt}"
+        if self.keys_file is None and self.jwt_keys_file is None and not self.jwt_keys_url:
+            names = ("keys_file", "jwt_keys_file", "jwt_keys_url")
+            fields = ", ".join(map(self.variable, names))
+            yield f"callers are not asked who they are: set one of {fields}"
 
     def tls_field(self) -> str:
         return "tls_folder"

@@ -8,6 +8,7 @@ import grpc
 
 from gateway.callers.admission import Admission, Public, Tokens
 from gateway.callers.keys import Keys
+from gateway.callers.published import PublishedKeys
 from gateway.callers.signed import Claims, SignedTokens, public_keys
 from gateway.clients import embedder, ranker, retriever
 from gateway.clients.calls import Caller
@@ -94,14 +95,17 @@ def access_of(settings: GatewaySettings) -> Access:
     kinds: list[Tokens] = []
     if settings.keys_file is not None:
         kinds.append(Keys(settings.keys_file))
+    claims = Claims(
+        settings.jwt_issuer,
+        settings.jwt_audience,
+        settings.jwt_roles_claim,
+        settings.jwt_catalogs_claim,
+    )
     if settings.jwt_keys_file is not None:
-        claims = Claims(
-            settings.jwt_issuer,
-            settings.jwt_audience,
-            settings.jwt_roles_claim,
-            settings.jwt_catalogs_claim,
-        )
         kinds.append(SignedTokens(public_keys(settings.jwt_keys_file).get, claims))
+    if settings.jwt_keys_url:
+        published = PublishedKeys(settings.jwt_keys_url)
+        kinds.append(SignedTokens(published.get, claims, published.refresh))
     return Admission(kinds) if kinds else OPEN
 
 
