@@ -18,7 +18,10 @@ def test_a_service_says_what_is_wrong_with_its_settings(
     monkeypatch.setenv("GATEWAY_KEYS_FILE", str(tmp_path / "keys.toml"))
     (tmp_path / "keys.toml").write_text("keys = []")
     result = call("config", "check", "--service", "gateway")
-    assert (result.exit_code, result.stdout) == (0, "gateway: settings and files are right\n")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "gateway: settings and files are right (development)\n",
+    )
     result = call("config", "check", "--service", "gate")
     assert result.exit_code == 2
     assert "no service" in result.stderr

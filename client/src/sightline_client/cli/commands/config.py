@@ -88,11 +88,12 @@ def check(
 
 
 def _would_start(names: Sequence[str]) -> None:
-    """Prints of each service what is wrong; Exit 1 where something is."""
-    found = {name: services.problems(name) for name in dict.fromkeys(names)}
-    for name, problems in found.items():
-        lines = problems.splitlines() or ["settings and files are right"]
-        said = "\n  ".join(map(tables.plain, lines))
-        running.show(Text(f"{name}: {said}"), whole_lines=True)
-    if any(found.values()):
+    """Prints what each service says; Exit 1 where one would not."""
+    good = True
+    for name in dict.fromkeys(names):
+        said, starts = services.check(name)
+        lines = "\n  ".join(map(tables.plain, said.splitlines()))
+        running.show(Text(f"{name}: {lines}"), whole_lines=True)
+        good = good and starts
+    if not good:
         raise typer.Exit(1)

@@ -15,13 +15,13 @@ PROCESSES = {
 """What each is run as."""
 
 
-def problems(name: str) -> str:
-    """What a process of this name has against the environment, in its own words; empty = nothing.
-    It starts no server."""
+def check(name: str) -> tuple[str, bool]:
+    """What a process of this name has against the environment, in its own words, and whether it
+    would start. It serves nobody."""
     module = PROCESSES[name]
     if importlib.util.find_spec(module.partition(".")[0]) is None:
-        return "is not installed here: type this where it is"
+        return "is not installed here: type this where it is", False
     done = subprocess.run(
         [sys.executable, "-m", module, "--check"], capture_output=True, text=True, check=False
     )
-    return "" if done.returncode == 0 else done.stderr.strip() or f"exit code {done.returncode}"
+    return (done.stdout or done.stderr).strip(), done.returncode == 0
