@@ -89,7 +89,8 @@ class _Renewed:
 
     def _calls(self, kind: str, *arguments: Any, **options: Any) -> Callable[..., Any]:
         """A method of the peer."""
-        channel = call = None
+        channel: grpc.aio.Channel | None = None
+        call: Callable[..., Any] | None = None
 
         def called(*given: Any, **more: Any) -> Any:
             nonlocal channel, call

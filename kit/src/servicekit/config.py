@@ -168,7 +168,7 @@ class ServerSettings(PeerSettings):
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()
         if self.reflection:
-            yield f"calls are described to strangers: set {self.variable('reflection')}=false"
+            yield f"calls are described to whoever asks: set {self.variable('reflection')}=false"
         tls = self.tls_field()
         if getattr(self, tls) is None and not is_local(f"{self.host}:{self.port}"):
             yield (

@@ -57,7 +57,7 @@ _ID = "id"
 """A hit of Milvus 2.3 has its key under this name whatever the field is called."""
 _VECTOR = "vector"
 LEAST_VERSION = "2.6.10"
-"""Earlier servers answer strangers on their metrics port (CVE-2026-26190)."""
+"""Earlier servers do whatever they are asked to on their metrics port (CVE-2026-26190)."""
 _LITE = "milvus_lite"
 """How the version of Milvus Lite begins."""
 _VERSION_SECONDS = 0.2
