@@ -52,7 +52,7 @@ class Certificates:
 
         return grpc.dynamic_ssl_server_credentials(
             _configuration(used),
-            renewed,
+            renewed,  # type: ignore[arg-type] # None stands in gRPC's text, not in its types
             require_client_authentication=used.authorities is not None,
         )
 
