@@ -207,8 +207,8 @@ def is_local(target: str) -> bool:
 
 
 def is_guessable(user: str, password: str) -> bool:
-    """Whether a password is one that software comes with, or that examples have."""
-    return password.lower() in {user.lower(), *_PASSWORDS}
+    """Whether a password is one that software comes with, or that examples have; none is not."""
+    return password != "" and password.lower() in {user.lower(), *_PASSWORDS}
 
 
 S = TypeVar("S", bound=Settings)

@@ -261,7 +261,7 @@ def check_url(url: str) -> str:
 def has_guessable_password(url: str) -> bool:
     """Whether a database is protected by no more than a password that is known to all."""
     parsed = make_url(url)
-    return bool(parsed.password) and is_guessable(parsed.username or "", str(parsed.password))
+    return is_guessable(parsed.username or "", str(parsed.password or ""))
 
 
 def run_migrations(metadata: MetaData) -> None:
