@@ -29,6 +29,7 @@ PODS = [*WORKLOADS, *TIMED]
 
 ARROWS = {
     ("callers", "gateway", 8600),
+    ("operators", "gateway", 8609),
     ("gateway", "embedder", 8601),
     ("gateway", "retriever", 8602),
     ("gateway", "ranker", 8603),

@@ -61,8 +61,9 @@ def test_everything_is_in_a_namespace_that_restricts_its_pods(base: list[Documen
 
 
 def test_each_workload_has_what_belongs_to_it(base: list[Document]) -> None:
-    for kind in ("Deployment", "Service", "PodDisruptionBudget"):
+    for kind in ("Deployment", "PodDisruptionBudget"):
         assert sorted(of(base, kind)) == sorted(WORKLOADS), kind
+    assert sorted(of(base, "Service")) == sorted([*WORKLOADS, "gateway-admin"])
     assert sorted(of(base, "ServiceAccount")) == sorted(PODS)
     assert sorted(of(base, "CronJob")) == sorted(TIMED)
     assert {each["kind"] for each in base} == {

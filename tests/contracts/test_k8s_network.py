@@ -19,6 +19,7 @@ def peers(rule: Mapping[str, Any], key: str) -> Iterator[str]:
         ((label, value),) = peer["namespaceSelector"]["matchLabels"].items()
         yield {
             "sightline/caller": "callers",
+            "sightline/operator": "operators",
             "sightline/stores": "stores",
             "sightline/scrape": "scrapers",
             "kubernetes.io/metadata.name": f"{value}",

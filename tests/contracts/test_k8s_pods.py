@@ -60,6 +60,15 @@ def test_callers_see_every_pod_and_not_a_virtual_address(base: list[Document], n
     assert ("grpc" in [port["name"] for port in service["ports"]]) == (name not in WORKERS)
 
 
+def test_what_operators_do_has_a_service_of_its_own(base: list[Document]) -> None:
+    service = of(base, "Service")["gateway-admin"]["spec"]
+    assert service["selector"] == of(base, "Service")["gateway"]["spec"]["selector"]
+    (port,) = service["ports"]
+    assert settings_of(base, "gateway")["GATEWAY_ADMIN_PORT"] == str(port["port"])
+    offered = {each["name"]: each["containerPort"] for each in main(base, "gateway")["ports"]}
+    assert offered[port["targetPort"]] == port["port"]
+
+
 @pytest.mark.parametrize("name", SERVED)
 def test_alive_is_the_process_and_ready_is_the_service(base: list[Document], name: str) -> None:
     port, service = SERVED[name]

@@ -45,7 +45,8 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 class FakeGateway:
     """Serves while it is entered. Answers are attributes: change them as a test needs."""
 
-    def __init__(self) -> None:
+    def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
+        """``credentials``: None = plain text."""
         self.requests: dict[str, list[Any]] = defaultdict(list)
         """Method → its requests in order, failed ones included."""
         self.deadlines: dict[str, list[float | None]] = defaultdict(list)
@@ -141,7 +142,12 @@ class FakeGateway:
             ThreadPoolExecutor(max_workers=8),
             options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)],
         )
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        free = "127.0.0.1:0"
+        self.port = (
+            self._server.add_insecure_port(free)
+            if credentials is None
+            else self._server.add_secure_port(free, credentials)
+        )
         self.target = f"127.0.0.1:{self.port}"
         recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
             _Recommendations(self), self._server

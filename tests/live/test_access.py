@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 import pytest
 
+from tests import certificates
 from tests.advice import commands
 from tests.engines import ROOT, free_port
 from tests.waiting import SECONDS
@@ -40,6 +42,7 @@ class Desk:
             "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
             "SIGHTLINE_TARGET": self.target,
             "GATEWAY_PORT": self.target.rpartition(":")[2],
+            "GATEWAY_ADMIN_PORT": str(free_port()),
             "GATEWAY_CATALOGS": "default,shoes",
             **{
                 f"GATEWAY_{peer}_TARGET": "127.0.0.1:1"
@@ -84,7 +87,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Keys as the page makes them, and the gateway that asks for them."""
     made = Desk(tmp_path_factory.mktemp("access"))
     for line in TYPED:
-        if "recommend" not in line:
+        if line.startswith(("sightline keys", "chmod", "openssl")):
             made.shell(line)
     process = made.gateway(setting())
     try:
@@ -96,7 +99,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         process.wait(timeout=SECONDS)
 
 
-@pytest.mark.parametrize("line", [line for line in TYPED if "recommend" in line])
+@pytest.mark.parametrize("line", [line for line in TYPED if "recommend --token" in line])
 def test_who_has_a_key_is_admitted_as_the_page_says(desk: Desk, line: str) -> None:
     assert ADMITTED in desk.shell(line, code=1)
 
@@ -153,9 +156,64 @@ def test_a_role_or_catalog_that_is_missing_is_added_to_the_key(desk: Desk) -> No
     until_admitted(desk, ask)
 
 
+def test_what_operators_do_has_a_port_of_its_own(desk: Desk) -> None:
+    said = desk.shell("sightline status --token-file ops.token", code=1)
+    assert "--target" in fix(said, "ADMIN_PORT_ONLY")
+    (command,) = (line for line in TYPED if "ops.token" in line and "keys" not in line)
+    admin = desk.environment["GATEWAY_ADMIN_PORT"]
+    said = desk.shell(command.replace("8609", admin), code=1)  # as the gateway is alone
+    assert "ADMIN_PORT_ONLY" not in said
+    assert "retriever" in said
+
+
+@contextmanager
+def tls_gateway(desk: Desk, settings: str) -> Iterator[str]:
+    """Another gateway, which speaks TLS, when it answers; its target."""
+    target = f"127.0.0.1:{free_port()}"
+    ports = f"GATEWAY_PORT={target.rpartition(':')[2]} GATEWAY_ADMIN_PORT=0"
+    process = desk.gateway(f"{ports} GATEWAY_TLS_FOLDER=tls {settings} {setting()}")
+    try:
+        ask = f"sightline recommend --target {target} --ca ca.crt --cert shop.crt --key shop.key"
+        until(desk, ask, "TOKEN_MISSING")
+        yield target
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=SECONDS)
+
+
+@pytest.mark.parametrize("asked_for", ["", "GATEWAY_TLS_CALLERS_CA_FILE=ca.crt"])
+def test_a_gateway_that_speaks_tls_is_called_as_the_page_says(desk: Desk, asked_for: str) -> None:
+    made = certificates.write(desk.folder / "tls", certificates.authority())
+    for name, of in (("ca.crt", "ca.crt"), ("shop.crt", "tls.crt"), ("shop.key", "tls.key")):
+        (desk.folder / name).write_bytes((made / of).read_bytes())
+    believing, showing = (line for line in TYPED if "ca.crt" in line)
+    (program,) = (text for kind, text in BLOCK.findall(PAGE) if kind == "py")
+    with tls_gateway(desk, asked_for) as target:
+        assert ADMITTED in desk.shell(f"{showing} --target {target}", code=1)
+        missing = "GATEWAY_UNREACHABLE"
+        assert missing in desk.shell(f"sightline recommend --target {target}", code=1)
+        expected = missing if asked_for else ADMITTED
+        assert expected in desk.shell(f"{believing} --target {target}", code=1)
+        (desk.folder / "secure.py").write_text(
+            "from pathlib import Path\ntoken = Path('shop.token').read_text().strip()\n"
+            + program.replace("shop.example:8600", target)
+            + "with client:\n    client.recommend()\n"
+        )
+        assert expected in desk.shell(f"{sys.executable} secure.py", code=1)
+
+
+def test_a_service_says_beforehand_whether_it_would_start(desk: Desk) -> None:
+    (command,) = (line for line in TYPED if line.startswith("sightline config check"))
+    assert desk.shell(command) == "gateway: settings and files are right (development)"
+    said = desk.shell(f"GATEWAY_MODE=production {command}", code=1)
+    assert "GATEWAY_REFLECTION=false" in said
+    assert f"`{(check := 'python -m gateway --check')}`" in PAGE
+    assert "GATEWAY_KEYS_FILE" in desk.shell(f"GATEWAY_MODE=production {check}", code=2)
+
+
 def test_a_gateway_without_its_keys_says_so_and_ends(desk: Desk) -> None:
-    said = desk.shell(f"GATEWAY_KEYS_FILE=nowhere.toml {sys.executable} -m gateway", code=1)
-    assert "bad keys: nowhere.toml" in said
+    said = desk.shell(f"GATEWAY_KEYS_FILE=nowhere.toml {sys.executable} -m gateway", code=2)
+    assert "nowhere.toml: [Errno 2] No such file" in said
     assert "Traceback" not in said
 
 

@@ -10,7 +10,7 @@ nobody.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
@@ -69,6 +69,8 @@ class Caller:
 
 ANYONE = Caller("anyone", frozenset(Role))
 """Who calls a server that asks nobody who they are."""
+PEER = Caller("peer", frozenset(Role))
+"""A service of the suite, which has checked what its own caller may do."""
 
 caller: ContextVar[Caller] = ContextVar("caller", default=ANYONE)
 """Of the current call."""
@@ -84,6 +86,12 @@ class TokenInvalid(Unauthenticated, reason="TOKEN_INVALID"):
     """The token is not one that this server takes. Whoever guesses learns no more than that."""
 
     message = "the token is unknown, expired or not meant for this server"
+
+
+class PeerUnknown(Unauthenticated, reason="PEER_UNKNOWN"):
+    """A service is called by somebody else than its peers."""
+
+    message = "this service answers its peers alone: by …_PEER_KEY_FILE and …_PEER_NAMES"
 
 
 class RoleMissing(PermissionDenied, reason="ROLE_MISSING"):
@@ -156,23 +164,32 @@ OPEN = Open()
 
 
 class PeersOnly:
-    """Other services of the suite, by a key that they share, or by their certificates' names."""
+    """Other services of the suite, by a key that they share, by a name in their certificate, or by
+    both."""
 
-    def __init__(self, key: str = "", names: frozenset[str] = frozenset()) -> None:
-        """`names`: of certificates (subject alternative names) that are peers. With neither, nobody
-        is."""
-        self._key, self._names = key.encode(), names
+    def __init__(
+        self, keys: Callable[[], Iterable[str]] | None, names: Collection[str] = ()
+    ) -> None:
+        """`keys`: those that are good now; None = a call needs none. `names`: of which the
+        certificate has to have one; empty = it needs none."""
+        self._keys, self._names = keys, frozenset(names)
 
     def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:  # noqa: ARG002
         """See Access."""
-        if self._names and self._names & _names_of(context):
-            return ANYONE
-        if self._key and hmac.compare_digest(bearer(metadata).encode(), self._key):
-            return ANYONE
-        raise TokenInvalid
+        if self._names and self._names.isdisjoint(_names_of(context)):
+            raise PeerUnknown
+        if self._keys is not None and not _has_one(metadata, self._keys()):
+            raise PeerUnknown
+        return PEER
 
 
 def _names_of(context: Any) -> set[str]:
     """The names in the certificate of who calls, which TLS has verified."""
     given = context.auth_context().get("x509_subject_alternative_name", ())
     return {name.decode("utf-8", "replace") for name in given}
+
+
+def _has_one(metadata: Mapping[str, str], keys: Iterable[str]) -> bool:
+    """Whether a call carries one of the keys."""
+    given = metadata.get(AUTHORIZATION, "").removeprefix(_BEARER).encode()
+    return any(hmac.compare_digest(given, key.encode()) for key in keys)

@@ -1,22 +1,28 @@
 """Channels to peers: balanced, retried where that is safe, quick to find a restarted peer."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import partial
+from typing import Any, Self, cast
 
 import grpc
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from servicekit.interceptors import passing_on
+from servicekit.peers import ALONE, Peers
 
 _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+LONGEST_SECONDS = 86_400.0
+"""That a call goes on after certificates have changed, such as the fit of a space."""
 
 
 def connect(
     target: str,
     *,
+    peers: Peers = ALONE,
     service_configs: Iterable[tuple[str, str]] = (),
     max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> grpc.aio.Channel:
@@ -24,26 +30,85 @@ def connect(
 
     `target` is `host:port` or a gRPC target with a scheme. `service_configs` lists the idempotent
     calls as (full service name, method): only these are tried again, up to 3 times in all, and
-    only after UNAVAILABLE. Its calls pass the request id and trace context of the current call on.
-    To be called where an event loop runs.
+    only after UNAVAILABLE. Its calls pass the request id and trace context of the current call on,
+    and what `peers` know one another by. To be called where an event loop runs.
     """
     if "://" not in target and not target.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
         target = f"dns:///{target}"
-    made = grpc.aio.insecure_channel(
-        target, options=_options(service_config(service_configs), max_message_bytes)
-    )
+    options = _options(service_config(service_configs), max_message_bytes)
+    made: Any
+    if peers.tls is None:
+        made = grpc.aio.insecure_channel(target, options=options)
+    else:
+        secure = partial(grpc.aio.secure_channel, target, options=options)
+        made = _Renewed(secure, peers.tls.calling)
     for kind in _KINDS:
-        setattr(made, kind, _passing_on(getattr(made, kind)))
-    return made
+        setattr(made, kind, _passing_on(getattr(made, kind), peers))
+    return cast(grpc.aio.Channel, made)
 
 
-def _passing_on(make: Callable[..., Callable[..., Any]]) -> Callable[..., Callable[..., Any]]:
+def _passing_on(
+    make: Callable[..., Callable[..., Any]], peers: Peers
+) -> Callable[..., Callable[..., Any]]:
     """A channel's way to make calls, of calls that pass on what they are part of."""
 
     def made(*arguments: Any, **options: Any) -> Callable[..., Any]:
-        return passing_on(make(*arguments, **options))
+        return passing_on(make(*arguments, **options), peers.metadata)
 
     return made
+
+
+class _Renewed:
+    """A channel to peers whose certificates change: calls go over one that was made with those of
+    now; calls in progress end where they are."""
+
+    def __init__(
+        self,
+        make: Callable[[grpc.ChannelCredentials], grpc.aio.Channel],
+        credentials: Callable[[], grpc.ChannelCredentials],
+    ) -> None:
+        """`credentials`: those of now, the same object until they change."""
+        self._make, self._credentials = make, credentials
+        self._used = credentials()
+        self._channel = make(self._used)
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close(None)
+
+    async def close(self, grace: float | None) -> None:
+        for ending in self._ending:
+            ending.cancel()
+        await self._channel.close(grace)
+
+    def __getattr__(self, name: str) -> Any:
+        return partial(self._calls, name) if name in _KINDS else getattr(self._channel, name)
+
+    def _calls(self, kind: str, *arguments: Any, **options: Any) -> Callable[..., Any]:
+        """A method of the peer."""
+        channel: grpc.aio.Channel | None = None
+        call: Callable[..., Any] | None = None
+
+        def called(*given: Any, **more: Any) -> Any:
+            nonlocal channel, call
+            now = self._now()
+            if call is None or channel is not now:
+                channel, call = now, getattr(now, kind)(*arguments, **options)
+            return call(*given, **more)
+
+        return called
+
+    def _now(self) -> grpc.aio.Channel:
+        wanted = self._credentials()
+        if wanted is not self._used:
+            ending = asyncio.ensure_future(self._channel.close(LONGEST_SECONDS))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            self._used, self._channel = wanted, self._make(wanted)
+        return self._channel
 
 
 def idempotent(*modules: Any) -> tuple[tuple[str, str], ...]:

@@ -2,9 +2,11 @@
 
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, Self, TextIO, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self, TextIO, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -26,6 +28,9 @@ from pydantic_settings import (
 DEFAULT_CATALOG = "default"
 """What an empty catalog_id means."""
 
+_PASSWORDS = frozenset(
+    {"admin", "change-me", "changeme", "milvus", "password", "postgres", "secret", "sightline"}
+)
 _CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -105,6 +110,19 @@ class Settings(BaseSettings):
         frozen=True, extra="ignore", use_attribute_docstrings=True, validate_default=True
     )
 
+    mode: Literal["development", "production"] = "development"
+    """In production a process refuses to start with settings that are unsafe, and names all of them
+    and what to do: docs/operate/access.md."""
+
+    def unsafe(self) -> Iterator[str]:
+        """What must not be so in production, and what to do about it. Classes add to what those
+        say that they are derived from."""
+        yield from ()
+
+    def variable(self, field: str) -> str:
+        """What a field is called in the environment."""
+        return (self.model_config.get("env_prefix", "") + field).upper()
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -133,7 +151,43 @@ def _catalogs(names: tuple[str, ...]) -> tuple[str, ...]:
 Catalogs = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_catalogs)]
 
 
-class ServerSettings(Settings):
+class PeerSettings(Settings):
+    """How a process and the other services of its installation know one another."""
+
+    CALLED: ClassVar[tuple[str, ...]] = ()
+    """The fields that name peers to call."""
+
+    peer_key_file: Path | None = None
+    """File with the key that the services share, at least 32 characters; a second line is another
+    one that is taken too, while they change. Taken up again when it changes. Without it, and
+    without `peer_tls_folder`, a service asks nobody who calls."""
+
+    peer_tls_folder: Path | None = None
+    """Folder with `tls.crt`, `tls.key` and `ca.crt` (PEM), with which the services speak TLS and
+    show one another who they are. Taken up again when they change."""
+
+    peer_names: tuple[str, ...] = ()
+    """Names (subject alternative names) of which a caller's certificate has to have one; empty =
+    every certificate that `ca.crt` signed is a peer's."""
+
+    @model_validator(mode="after")
+    def _names_of_certificates(self) -> Self:
+        if self.peer_names and self.peer_tls_folder is None:
+            raise ValueError("peer_names needs peer_tls_folder: names stand in certificates")
+        return self
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        folder = self.variable("peer_tls_folder")
+        if self.peer_key_file is None and self.peer_tls_folder is None:
+            key = self.variable("peer_key_file")
+            yield f"services do not ask who calls them: set {key}, {folder} or both"
+        for field in self.CALLED if self.peer_tls_folder is None else ():
+            if not is_local(target := getattr(self, field)):
+                yield f"{self.variable(field)}: {target} is called in plain text: set {folder}"
+
+
+class ServerSettings(PeerSettings):
     """What every gRPC server has."""
 
     host: str = Field(default="127.0.0.1", min_length=1)
@@ -141,6 +195,10 @@ class ServerSettings(Settings):
 
     port: int = Field(default=0, ge=0, le=65535)
     """Port for gRPC; 0 takes a free one."""
+
+    probe_port: int = Field(default=0, ge=0, le=65535)
+    """Port for health checks alone, in plain text: for probes that speak no TLS, as Kubernetes' own
+    do not. 0 = none; `port` answers them too."""
 
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Port for Prometheus metrics over HTTP; 0 turns them off."""
@@ -161,6 +219,25 @@ class ServerSettings(Settings):
     catalogs: Catalogs = (DEFAULT_CATALOG,)
     """The catalogs of this installation; a request for another one is CATALOG_NOT_FOUND."""
 
+    reflection: bool = True
+    """Whether the server describes its calls to whoever asks (gRPC reflection); not in
+    production."""
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        if self.reflection:
+            yield f"calls are described to whoever asks: set {self.variable('reflection')}=false"
+        tls = self.tls_field()
+        if getattr(self, tls) is None and not is_local(f"{self.host}:{self.port}"):
+            yield (
+                f"{self.variable('host')}: plain text is spoken on {self.host}: set"
+                f" {self.variable(tls)}, or 127.0.0.1"
+            )
+
+    def tls_field(self) -> str:
+        """The field that has the server speak TLS."""
+        return "peer_tls_folder"
+
 
 class SharedServerSettings(ServerSettings):
     """What a server has that keeps nothing in memory for which its callers come back."""
@@ -174,6 +251,22 @@ class SharedServerSettings(ServerSettings):
         if self.processes > 1 and not self.port:
             raise ValueError("several processes need a port of which they all know: not 0")
         return self
+
+
+def is_local(target: str) -> bool:
+    """Whether `host:port`, or gRPC's name of it, does not leave this machine."""
+    if target.startswith("unix"):
+        return True
+    host = re.sub(r"^(dns|ipv4|ipv6):(//[^/]*/)?", "", target).rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_guessable(user: str, password: str) -> bool:
+    """Whether a password is one that software comes with, or that examples have; none is not."""
+    return password != "" and password.lower() in {user.lower(), *_PASSWORDS}
 
 
 S = TypeVar("S", bound=Settings)

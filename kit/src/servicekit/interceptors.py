@@ -333,15 +333,18 @@ def outgoing_metadata() -> dict[str, str]:
     return carrier
 
 
-def passing_on(call: Callable[..., Any]) -> Callable[..., Any]:
-    """`call` of a stub, with the request id and trace context of the current call for the peer.
+def passing_on(
+    call: Callable[..., Any], more: Callable[[], dict[str, str]] = dict
+) -> Callable[..., Any]:
+    """`call` of a stub, with the request id and trace context of the current call for the peer, and
+    `more`.
 
     Metadata that is given comes first. An interceptor of grpc.aio would do the same in a task of
     its own for each call.
     """
 
     def passed(*arguments: Any, metadata: Any = None, **options: Any) -> Any:
-        added = outgoing_metadata()
+        added = outgoing_metadata() | more()
         if metadata:
             given = {key for key, _ in metadata}
             pairs = (*metadata, *(pair for pair in added.items() if pair[0] not in given))

@@ -54,25 +54,37 @@ class Binding:
         return cls(add, servicer, f"{package}.{base.__name__.removesuffix('Servicer')}")
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A port that answers calls."""
+
+    port: int
+    """0 takes a free one."""
+    access: Access = OPEN
+    """Who may call, but for health and reflection."""
+    credentials: grpc.ServerCredentials | None = None
+    """None = plain text."""
+
+
 class RunningServer:
-    """A server that answers on `port` until it is stopped."""
+    """Servers that answer on `ports`, the first of which is `port`, until they are stopped."""
 
     def __init__(
         self,
-        server: grpc.aio.Server,
-        port: int,
+        servers: Sequence[grpc.aio.Server],
+        ports: Sequence[int],
         health_servicer: Any,
         stop_metrics: Callable[[], None],
     ) -> None:
-        self.port = port
-        self._server = server
+        self.port, self.ports = ports[0], ports
+        self._servers = servers
         self._health = health_servicer
         self._stop_metrics = stop_metrics
 
     async def stop(self, grace: float = 0.0) -> None:
         """Report NOT_SERVING, refuse new calls, cancel those that last longer than `grace` s."""
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(grace)
+        await asyncio.gather(*(each.stop(grace) for each in self._servers))
         await asyncio.to_thread(self._stop_metrics)
 
 
@@ -99,37 +111,62 @@ async def start(
     settings: ServerSettings,
     service: str,
     access: Access = OPEN,
+    *,
+    credentials: grpc.ServerCredentials | None = None,
+    also: Sequence[Listener] = (),
 ) -> RunningServer:
-    """Start to serve `bindings`; health "" and each full name report SERVING. `access`: who may
-    call, but for health and reflection.
+    """Start to serve `bindings`; health "" and each full name report SERVING. `access` and
+    `credentials` are those of the settings' port, see Listener; `also`: further ports.
 
-    Raises OSError when the port is taken.
+    Raises OSError when a port is taken.
     """
+    health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
+    listening = [
+        _listen(bindings, settings, service, listener, health_servicer)
+        for listener in (Listener(settings.port, access, credentials), *also)
+    ]
+    if settings.probe_port:
+        probed = Listener(settings.probe_port)
+        listening.append(_listen((), settings, service, probed, health_servicer))
+    servers, ports = zip(*listening, strict=True)
+    stop_metrics = _serve_metrics(settings)
+    for server in servers:
+        await server.start()
+    for binding in bindings:
+        await health_servicer.set(binding.full_name, health_pb2.HealthCheckResponse.SERVING)
+    return RunningServer(servers, ports, health_servicer, stop_metrics)
+
+
+def _listen(
+    bindings: Sequence[Binding],
+    settings: ServerSettings,
+    service: str,
+    listener: Listener,
+    health_servicer: Any,
+) -> tuple[grpc.aio.Server, int]:
+    """A server that is not started yet, and its port. Raises OSError."""
     server = grpc.aio.server(
         options=_options(settings.max_message_bytes),
         maximum_concurrent_rpcs=settings.max_concurrent_calls,
     )
-    observing = Observing(server, service, access)
-    health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
+    observing = Observing(server, service, listener.access)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, observing)
     for binding in bindings:
         binding.add_to_server(binding.servicer, observing)
-    names = [binding.full_name for binding in bindings]
-    shown = [*names, health.SERVICE_NAME, reflection.SERVICE_NAME]
-    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
-        reflection.aio.ReflectionServicer(shown),  # type: ignore[attr-defined]
-        observing,
-    )
-    address = listen_address(settings.host, settings.port)
+    if settings.reflection:
+        names = [each.full_name for each in bindings]
+        shown = [*names, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+            reflection.aio.ReflectionServicer(shown),  # type: ignore[attr-defined]
+            observing,
+        )
+    address = listen_address(settings.host, listener.port)
     try:
-        port = server.add_insecure_port(address)
+        if listener.credentials is None:
+            return server, server.add_insecure_port(address)
+        return server, server.add_secure_port(address, listener.credentials)
     except RuntimeError as error:
         raise OSError(f"can't listen on {address}; is the port taken?") from error
-    stop_metrics = _serve_metrics(settings)
-    await server.start()
-    for name in names:
-        await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-    return RunningServer(server, port, health_servicer, stop_metrics)
 
 
 async def serve(
@@ -138,6 +175,8 @@ async def serve(
     *,
     service: str,
     access: Access = OPEN,
+    credentials: grpc.ServerCredentials | None = None,
+    also: Sequence[Listener] = (),
     on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, let calls in progress end, then run `on_stop`.
@@ -146,9 +185,9 @@ async def serve(
     """
     log = telemetry.get_logger()
     stop = _signalled()
-    running = await start(bindings, settings, service, access)
+    running = await start(bindings, settings, service, access, credentials=credentials, also=also)
     keep_objects()
-    log.info("serving", port=running.port, services=[b.full_name for b in bindings])
+    log.info("serving", ports=running.ports, services=[b.full_name for b in bindings])
     try:
         await stop.wait()
         stop.clear()

@@ -31,6 +31,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from servicekit import deadlines
+from servicekit.config import is_guessable
 from servicekit.here import Here
 from servicekit.sql_errors import (
     POSTGRES_ERRORS,
@@ -259,6 +260,12 @@ def check_secret_url(url: SecretStr) -> SecretStr:
     """The same of a URL that is kept out of logs."""
     check_url(url.get_secret_value())
     return url
+
+
+def has_guessable_password(url: str) -> bool:
+    """Whether a database is protected by no more than a password that is known to all."""
+    parsed = make_url(url)
+    return is_guessable(parsed.username or "", str(parsed.password or ""))
 
 
 def run_migrations(metadata: MetaData) -> None:

@@ -6,13 +6,14 @@ from gateway import __main__ as main
 from tests.fakes.kit_logs import json_logs
 
 
-def test_bad_scenes_stop_the_start_with_the_file_named(monkeypatch, tmp_path):
+def test_bad_scenes_stop_the_start_with_the_file_named(monkeypatch, tmp_path, capsys):
     (tmp_path / "home.toml").write_text("colour = 1")
     monkeypatch.setenv("GATEWAY_SCENES_FOLDER", str(tmp_path))
 
     with json_logs(), pytest.raises(SystemExit) as caught:
         main.start()
-    assert "home.toml" in str(caught.value.code)
+    assert caught.value.code == 2
+    assert "home.toml" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ def test_bad_scenes_stop_the_start_with_the_file_named(monkeypatch, tmp_path):
 )
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_bad_keys_stop_the_start_with_one_line_that_names_the_file(
-    monkeypatch, tmp_path, text, problem, processes
+    monkeypatch, tmp_path, capsys, text, problem, processes
 ):
     path = tmp_path / "keys.toml"
     if text is not None:
@@ -31,7 +32,7 @@ def test_bad_keys_stop_the_start_with_one_line_that_names_the_file(
 
     with json_logs(), pytest.raises(SystemExit) as caught:
         main.start()
-    said = str(caught.value.code)
-    assert said.startswith(f"bad keys: {path}: ")
+    assert caught.value.code == 2
+    (_, said) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"  {path}: ")
     assert problem in said
-    assert "\n" not in said

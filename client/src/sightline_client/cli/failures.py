@@ -41,6 +41,8 @@ FIXES = MappingProxyType(
         " key in the gateway's GATEWAY_KEYS_FILE",
         "CATALOG_FORBIDDEN": "name a catalog of your token with --catalog, or have this one added"
         " to `catalogs` of its key in the gateway's GATEWAY_KEYS_FILE",
+        "ADMIN_PORT_ONLY": "name the gateway's administrative port (its GATEWAY_ADMIN_PORT) with"
+        " --target",
         "CATALOG_NOT_FOUND": "name a catalog that is set up with --catalog; `sightline config"
         " check` tries the default one",
         "SCENE_NOT_FOUND": "leave --scene out, or take one that `sightline status` lists",

@@ -2,10 +2,11 @@
 
 import asyncio
 
-from embedder.adapters.triton.client import Triton
+from embedder.adapters.triton.client import LEAST_VERSION, Triton
 from embedder.settings import EmbedderSettings
 from embedder.wiring import bind, decoders, fetcher
-from servicekit import config, server, telemetry
+from servicekit import server, startup, telemetry
+from servicekit.peers import Peers
 
 SERVICE = "embedder"
 
@@ -15,9 +16,14 @@ async def main(settings: EmbedderSettings) -> None:
     decoding, fetch = decoders(settings), fetcher(settings)
     await decoding.start()
     async with Triton(settings.triton_target, settings.infer_timeout_seconds) as triton:
+        await startup.check_engine(settings, "Triton", triton.version, LEAST_VERSION)
         offered, recovery, sources = bind(settings, triton, decoding, fetch)
         watching = asyncio.create_task(recovery.run())
-        await server.serve(offered, settings, service=SERVICE)
+        known = Peers.of(settings)
+        access, credentials = known.access(), known.credentials()
+        await server.serve(
+            offered, settings, service=SERVICE, access=access, credentials=credentials
+        )
         watching.cancel()
         await sources.close()
     await fetch.close()
@@ -25,6 +31,6 @@ async def main(settings: EmbedderSettings) -> None:
 
 
 if __name__ == "__main__":
-    chosen = config.load(EmbedderSettings)
+    chosen = startup.load(EmbedderSettings, Peers.of)
     telemetry.configure_logging(SERVICE, chosen.log_level)
     server.run(main(chosen))

@@ -1,13 +1,11 @@
 """Starts the gateway: reads the settings, connects the parts, serves."""
 
-import sys
-
 from gateway.settings import GatewaySettings
-from gateway.state.scenes import SceneFiles, ScenesInvalid
-from gateway.wiring import access_of, build
-from servicekit import config, server, telemetry
+from gateway.state.scenes import SceneFiles
+from gateway.wiring import access_of, build, certificates_of, listeners
+from servicekit import server, startup, telemetry
 from servicekit.access import Access
-from servicekit.reloaded import Unreadable
+from servicekit.peers import Peers
 
 SERVICE = "gateway"
 
@@ -15,27 +13,28 @@ SERVICE = "gateway"
 async def main(settings: GatewaySettings, scenes: SceneFiles, access: Access) -> None:
     """Serve until asked to stop."""
     gateway = build(settings, scenes)
+    public, *also = listeners(settings, access)
     await server.serve(
         gateway.bindings,
         settings,
         service=SERVICE,
-        access=access,
+        access=public.access,
+        credentials=public.credentials,
+        also=also,
         on_stop=lambda: gateway.close(settings.drain_seconds),
     )
 
 
+def scenes_of(settings: GatewaySettings) -> SceneFiles:
+    """The scenes that there are. Raises ScenesInvalid."""
+    return SceneFiles(settings.scenes_folder)
+
+
 def start() -> None:
     """The `python -m gateway` command."""
-    settings = config.load(GatewaySettings)
+    settings = startup.load(GatewaySettings, scenes_of, access_of, certificates_of, Peers.of)
     telemetry.configure_logging(SERVICE, settings.log_level)
-    try:
-        scenes = SceneFiles(settings.scenes_folder)
-        access = access_of(settings)
-    except ScenesInvalid as error:
-        sys.exit(f"bad scenes: {error}")
-    except Unreadable as error:
-        sys.exit(f"bad keys: {error}")
-    server.run(main(settings, scenes, access), settings)
+    server.run(main(settings, scenes_of(settings), access_of(settings)), settings)
 
 
 if __name__ == "__main__":

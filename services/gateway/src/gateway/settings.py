@@ -1,12 +1,21 @@
 """The gateway's settings; the only file that reads the environment (GATEWAY_…)."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from servicekit.config import SharedServerSettings
+from servicekit.config import SharedServerSettings, is_local
+
+
+def _https(address: str) -> str:
+    parts = urlsplit(address)
+    if address and parts.scheme != "https" and not is_local(f"{parts.hostname}:{parts.port}"):
+        raise ValueError("keys come by https:// alone: who changes them on the way makes tokens")
+    return address
 
 
 class GatewaySettings(SharedServerSettings):
@@ -14,8 +23,14 @@ class GatewaySettings(SharedServerSettings):
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
+    CALLED = ("embedder_target", "retriever_target", "ranker_target")
+
     port: int = Field(default=8600, ge=0, le=65535)
     """Port for gRPC; 0 takes a free one."""
+
+    admin_port: int = Field(default=0, ge=0, le=65535)
+    """A second port, for those who run the suite: all of AdminService, and each call that purges or
+    merges, are then answered there alone; other calls too. 0 = all are answered on `port`."""
 
     embedder_target: str = "127.0.0.1:8601"
     """Where the embedder listens: host:port or a gRPC target."""
@@ -42,13 +57,25 @@ class GatewaySettings(SharedServerSettings):
     status_seconds: float = Field(default=2.0, gt=0, le=60)
     """How long GetStatus waits for each peer."""
 
+    tls_folder: Path | None = None
+    """Folder with `tls.crt` and `tls.key` (PEM), with which the gateway speaks TLS to its callers;
+    taken up again when they change. None = plain text."""
+
+    tls_callers_ca_file: Path | None = None
+    """Who signs the certificates that callers have to show (mutual TLS); needs `tls_folder`. None =
+    they show none."""
+
     keys_file: Path | None = None
     """TOML file with the keys of callers (docs/operate/access.md), taken up again when it changes.
-    With neither this nor `jwt_keys_file` nobody is asked who they are: for one machine alone."""
+    With neither this nor `jwt_keys_…` nobody is asked who they are: for one machine alone."""
 
     jwt_keys_file: Path | None = None
     """Public keys of an identity provider (JWKS, RFC 7517), whose signed tokens (JWT) are taken;
     taken up again when the file changes. Needs `jwt_issuer`."""
+
+    jwt_keys_url: Annotated[str, AfterValidator(_https)] = ""
+    """The same at an address of its own, https://…, looked at every five minutes and when a token
+    names an unknown key; redirects are not followed. Needs `jwt_issuer`."""
 
     jwt_issuer: str = ""
     """The `iss` of its tokens."""
@@ -77,6 +104,30 @@ class GatewaySettings(SharedServerSettings):
 
     @model_validator(mode="after")
     def _issuer(self) -> Self:
-        if self.jwt_keys_file is not None and not self.jwt_issuer:
-            raise ValueError("jwt_keys_file needs jwt_issuer: whose tokens they are")
+        if (self.jwt_keys_file or self.jwt_keys_url) and not self.jwt_issuer:
+            raise ValueError("jwt_keys_… needs jwt_issuer: whose tokens they are")
+        if self.jwt_keys_file and self.jwt_keys_url:
+            raise ValueError("jwt_keys_file and jwt_keys_url: one is enough")
         return self
+
+    @model_validator(mode="after")
+    def _certified(self) -> Self:
+        if self.tls_callers_ca_file is not None and self.tls_folder is None:
+            raise ValueError("tls_callers_ca_file needs tls_folder: certificates are shown in TLS")
+        return self
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Self:
+        if self.admin_port and self.admin_port == self.port:
+            raise ValueError("admin_port is another port than port")
+        return self
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        if self.keys_file is None and self.jwt_keys_file is None and not self.jwt_keys_url:
+            names = ("keys_file", "jwt_keys_file", "jwt_keys_url")
+            fields = ", ".join(map(self.variable, names))
+            yield f"callers are not asked who they are: set one of {fields}"
+
+    def tls_field(self) -> str:
+        return "tls_folder"

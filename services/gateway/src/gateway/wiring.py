@@ -6,8 +6,9 @@ from importlib.metadata import version
 
 import grpc
 
-from gateway.callers.admission import Admission, Tokens
+from gateway.callers.admission import Admission, Public, Tokens
 from gateway.callers.keys import Keys
+from gateway.callers.published import PublishedKeys
 from gateway.callers.signed import Claims, SignedTokens, public_keys
 from gateway.clients import embedder, ranker, retriever
 from gateway.clients.calls import Caller
@@ -18,9 +19,11 @@ from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
 from gateway.state.run import Dependencies, Peers
 from gateway.state.scenes import SceneFiles
+from servicekit import peers
 from servicekit.access import OPEN, Access
 from servicekit.channel import connect
-from servicekit.server import Binding
+from servicekit.server import Binding, Listener
+from servicekit.tls import Certificates
 
 VERSION = version("sightline-gateway")
 
@@ -41,9 +44,12 @@ class Gateway:
 
 
 def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
-    """Connect the parts. To be called where an event loop runs."""
+    """Connect the parts. To be called where an event loop runs. Raises Unreadable."""
     clients = {Peer.EMBEDDER: embedder, Peer.RETRIEVER: retriever, Peer.RANKER: ranker}
-    connections = {peer: _connect(settings, peer, of.IDEMPOTENT) for peer, of in clients.items()}
+    known = peers.Peers.of(settings)
+    connections = {
+        peer: _connect(settings, peer, known, of.IDEMPOTENT) for peer, of in clients.items()
+    }
     embedding = embedder.EmbedderClient(*connections[Peer.EMBEDDER])
     retrieving = retriever.RetrieverClient(*connections[Peer.RETRIEVER])
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
@@ -90,21 +96,48 @@ def access_of(settings: GatewaySettings) -> Access:
     kinds: list[Tokens] = []
     if settings.keys_file is not None:
         kinds.append(Keys(settings.keys_file))
+    claims = Claims(
+        settings.jwt_issuer,
+        settings.jwt_audience,
+        settings.jwt_roles_claim,
+        settings.jwt_catalogs_claim,
+    )
     if settings.jwt_keys_file is not None:
-        claims = Claims(
-            settings.jwt_issuer,
-            settings.jwt_audience,
-            settings.jwt_roles_claim,
-            settings.jwt_catalogs_claim,
-        )
         kinds.append(SignedTokens(public_keys(settings.jwt_keys_file).get, claims))
+    if settings.jwt_keys_url:
+        published = PublishedKeys(settings.jwt_keys_url)
+        kinds.append(SignedTokens(published.get, claims, published.refresh))
     return Admission(kinds) if kinds else OPEN
 
 
+def listeners(settings: GatewaySettings, access: Access) -> list[Listener]:
+    """The public port, and the administrative one where there is one. Raises Unreadable."""
+    tls = certificates_of(settings)
+
+    def on(port: int, who: Access) -> Listener:
+        return Listener(port, who, None if tls is None else tls.serving())
+
+    if not settings.admin_port:
+        return [on(settings.port, access)]
+    public = Public(access, settings.admin_port)
+    return [on(settings.port, public), on(settings.admin_port, access)]
+
+
+def certificates_of(settings: GatewaySettings) -> Certificates | None:
+    """With which it speaks to callers; None = in plain text. Raises Unreadable."""
+    if settings.tls_folder is None:
+        return None
+    return Certificates(settings.tls_folder, settings.tls_callers_ca_file)
+
+
 def _connect(
-    settings: GatewaySettings, peer: Peer, idempotent: Sequence[tuple[str, str]]
+    settings: GatewaySettings,
+    peer: Peer,
+    known: peers.Peers,
+    idempotent: Sequence[tuple[str, str]],
 ) -> Connection:
     target = getattr(settings, f"{peer}_target")
     caller = Caller(peer, reserve=settings.reserve_seconds, longest=settings.call_seconds)
     most = settings.max_message_bytes
-    return connect(target, service_configs=idempotent, max_message_bytes=most), caller
+    channel = connect(target, peers=known, service_configs=idempotent, max_message_bytes=most)
+    return channel, caller

@@ -25,15 +25,26 @@ from ranker.servicer.profiles import ProfileServicer
 from ranker.servicer.ranking import RankingServicer
 from ranker.servicer.requests import OWNER
 from ranker.settings import RankerSettings
-from servicekit import config, telemetry
+from servicekit import startup, telemetry
 from servicekit.clock import now_micros
 from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
+from servicekit.peers import Peers
+from servicekit.reloaded import Unreadable
 from servicekit.server import Binding, run, serve
 from servicekit.sql import Database
 
 CLOSE_SECONDS = 5.0
 """How long a server that stops goes on storing answers."""
+
+
+def check_file(settings: RankerSettings) -> None:
+    """Raises Unreadable where the key's file can't be used; one that is made yet can."""
+    if not settings.create_key:
+        try:
+            pseudonyms.load(settings.key_file, create=False)
+        except KeyUnusable as error:
+            raise Unreadable(str(error)) from None
 
 
 async def open_key(database: Database, settings: RankerSettings) -> Pseudonyms:
@@ -87,7 +98,7 @@ def calculate_alone() -> None:
 
 async def main() -> None:
     """Open the record and the key, load what is promoted, and serve."""
-    settings = config.load(RankerSettings)
+    settings = startup.load(RankerSettings, Peers.of, check_file)
     telemetry.configure_logging("ranker", settings.log_level)
     calculate_alone()
     database = Database(
@@ -108,8 +119,14 @@ async def main() -> None:
         await live.start()
         answers = AnswerQueue(AnswerLog(database), now_micros)
         offered = bindings(settings, database, key, live, store, answers=answers)
+        known = Peers.of(settings)
         await serve(
-            offered, settings, service="ranker", on_stop=lambda: answers.close(CLOSE_SECONDS)
+            offered,
+            settings,
+            service="ranker",
+            access=known.access(),
+            credentials=known.credentials(),
+            on_stop=lambda: answers.close(CLOSE_SECONDS),
         )
     except KeyUnusable as error:
         sys.exit(f"the ranker does not start: {error}")

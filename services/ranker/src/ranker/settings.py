@@ -1,5 +1,6 @@
 """What the ranker's processes read from the environment, and nothing else reads it."""
 
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,9 +11,9 @@ from pydantic_settings import SettingsConfigDict
 
 from ranker.domain.recipe import RANGES, ItemItem, Loss, Recipe
 from ranker.domain.signals import DEFAULTS, MOST_STARS, Signals
-from servicekit.config import Catalogs, Place, Secret, ServerSettings, Settings
+from servicekit.config import Catalogs, PeerSettings, Place, Secret, ServerSettings, Settings
 from servicekit.retention import JobSettings
-from servicekit.sql import check_secret_url
+from servicekit.sql import check_secret_url, has_guessable_password
 
 RECIPE = Recipe()
 PREFIX = SettingsConfigDict(env_prefix="RANKER_")
@@ -44,6 +45,11 @@ class StoreSettings(Settings):
 
     export_store: Annotated[Place, AfterValidator(_known_store)] = ".data/ranker/exports"
     """Folder or fsspec URL (such as s3://bucket/exports) that events are exported to."""
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        if has_guessable_password(self.database_url.get_secret_value()):
+            yield f"{self.variable('database_url')}: has a password that anybody guesses: change it"
 
 
 class SignalSettings(Settings):
@@ -120,11 +126,19 @@ class RankerSettings(ServerSettings, StoreSettings, SignalSettings):
     """Of how many answers the impressions are stored, above 0 (none is no share), at most 1; whole
     answers are kept or left, and estimates weigh by 1 / share."""
 
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        if self.create_key:
+            name = self.variable("create_key")
+            yield f"{name}: nobody has a copy of a key that appears by itself: make one, unset this"
 
-class WorkerSettings(StoreSettings, SignalSettings, JobSettings):
+
+class WorkerSettings(StoreSettings, SignalSettings, JobSettings, PeerSettings):
     """The worker's, and a training's."""
 
     model_config = PREFIX
+
+    CALLED = ("retriever_target",)
 
     host: str = Field(default="127.0.0.1", min_length=1)
     """Address that metrics are served on."""

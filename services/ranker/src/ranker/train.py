@@ -27,9 +27,10 @@ from ranker.settings import TrainSettings
 from ranker.training.job import Workshop, evaluate_again, run
 from ranker.wiring import backend, stop_on_signals
 from ranker.workers.jobs import train_command, trainings, work
-from servicekit import config, telemetry
+from servicekit import startup, telemetry
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs, JobState
+from servicekit.peers import Peers
 from servicekit.server import PRIVATE
 
 PR_SET_PDEATHSIG = 1
@@ -40,7 +41,7 @@ ENDED = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 async def do(job_id: str) -> int:
     """Run the job and report on standard output how it goes; the exit status."""
-    settings = config.load(TrainSettings)
+    settings = startup.load(TrainSettings, Peers.of)
     telemetry.configure_logging("ranker-train", settings.log_level)
 
     def progress(done: int, total: int) -> None:
@@ -63,7 +64,7 @@ async def do(job_id: str) -> int:
 
 async def ask(catalog_id: str, *, incremental: bool) -> int:
     """Ask for a training and see it through; the exit status."""
-    settings = config.load(TrainSettings)
+    settings = startup.load(TrainSettings, Peers.of)
     telemetry.configure_logging("ranker-train", settings.log_level)
     if catalog_id not in settings.catalogs:
         sys.exit(f"catalog {catalog_id} is none of RANKER_CATALOGS")

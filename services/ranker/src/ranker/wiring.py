@@ -18,6 +18,7 @@ from ranker.settings import WorkerSettings
 from ranker.workers.jobs import MAX_ATTEMPTS
 from servicekit.channel import connect
 from servicekit.jobs import Jobs
+from servicekit.peers import Peers
 from servicekit.sql import Database
 
 
@@ -45,7 +46,9 @@ async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
         threads=2,
         checkpoint_pages=CHECKPOINT_PAGES,
     )
-    channel = connect(settings.retriever_target, service_configs=IDEMPOTENT)
+    channel = connect(
+        settings.retriever_target, peers=Peers.of(settings), service_configs=IDEMPOTENT
+    )
     registry, store = ModelRegistry(database), ModelStore(settings.model_store)
     index = CollaborativeIndex(channel)
     tidy = partial(prune, registry, store, index, settings.keep_models)

@@ -29,8 +29,9 @@ from ranker.workers.jobs import Do, train_command, trainings, work
 from ranker.workers.loops import repeat
 from ranker.workers.nightly import Nightly
 from ranker.workers.publishing import Publisher
-from servicekit import config, telemetry
+from servicekit import startup, telemetry
 from servicekit.clock import now_micros
+from servicekit.peers import Peers
 from servicekit.retention import forget_jobs
 from servicekit.server import run
 
@@ -95,7 +96,8 @@ def optional_loops(
 
 async def main() -> None:
     """Wire the worker and run it until SIGTERM or SIGINT."""
-    settings = config.load(TrainSettings)  # a training's too: mistakes show now, not in a job
+    # A training's too: mistakes show now, not in a job.
+    settings = startup.load(TrainSettings, Peers.of)
     telemetry.configure_logging("ranker-worker", settings.log_level)
     stop = stop_on_signals()
     with contextlib.ExitStack() as cleanup:

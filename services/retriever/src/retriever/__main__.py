@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 from threadpoolctl import threadpool_limits
 
 from retriever.adapters.backup_files import BackupFiles
-from retriever.adapters.milvus.index import MilvusIndex
+from retriever.adapters.milvus.index import LEAST_VERSION, MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.backup.backups import Quota
 from retriever.catalog.takedowns import PermittedPhotos
@@ -28,11 +28,12 @@ from retriever.servicer.products import ProductServicer
 from retriever.servicer.vectors import VectorServicer
 from retriever.settings import Settings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
-from servicekit.config import load
 from servicekit.errors import ServiceError
 from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
+from servicekit.peers import Peers
 from servicekit.server import Binding, run, serve
+from servicekit.startup import check_engine, load
 from servicekit.telemetry import configure_logging
 
 
@@ -97,6 +98,7 @@ async def main(settings: Settings) -> None:
     # A search compares vectors in a thread of its own; more of BLAS's wait for one another.
     threadpool_limits(limits=1, user_api="blas")
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
+    await check_engine(settings, "Milvus", index.version, LEAST_VERSION)
     backups, record = backup_files(settings), Record(db)
     watchdog = watch(settings, record)
     REGISTRY.register(RecallCollector(watchdog, settings.catalogs))
@@ -118,10 +120,18 @@ async def main(settings: Settings) -> None:
     offered = bindings(
         settings, record, photos, index, jobs, backups=backups, watchdog=watchdog, columns=columns
     )
-    await serve(offered, settings, service="retriever", on_stop=close)
+    known = Peers.of(settings)
+    await serve(
+        offered,
+        settings,
+        service="retriever",
+        access=known.access(),
+        credentials=known.credentials(),
+        on_stop=close,
+    )
 
 
 if __name__ == "__main__":
-    configured = load(Settings)
+    configured = load(Settings, Peers.of)
     configure_logging("retriever", configured.log_level)
     run(main(configured))

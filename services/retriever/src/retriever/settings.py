@@ -3,6 +3,7 @@
 The only module that reads the environment; variables start with RETRIEVER_.
 """
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -10,11 +11,11 @@ from pydantic_settings import SettingsConfigDict
 
 from retriever.columns.keeper import EXACT_BYTES, EXACT_ROWS, MOST_PRODUCTS
 from retriever.search.fallback.from_record import MOST_ROWS
-from servicekit.config import Place, Secret, ServerSettings
+from servicekit.config import Place, Secret, ServerSettings, is_guessable
 from servicekit.decoding import DecodingSettings
 from servicekit.fetch import FetchSettings
 from servicekit.retention import JobSettings
-from servicekit.sql import check_secret_url
+from servicekit.sql import check_secret_url, has_guessable_password
 
 
 def _spaces(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -28,6 +29,8 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings, JobSettings):
     """Everything that can be set."""
 
     model_config = SettingsConfigDict(env_prefix="RETRIEVER_")
+
+    CALLED = ("embedder_target",)
 
     port: int = Field(default=8602, ge=0, le=65535)
     """Port for gRPC; 0 takes a free one."""
@@ -129,3 +132,10 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings, JobSettings):
     """Least time between two flushes of a collection: Milvus Lite searches unflushed rows slowly.
     A Milvus server, whose writes wait for a flush, is left alone while any came within that time:
     it turns large parts into its graph by itself."""
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        if has_guessable_password(self.database_url.get_secret_value()):
+            yield f"{self.variable('database_url')}: has a password that anybody guesses: change it"
+        if is_guessable(*self.milvus_token.get_secret_value().partition(":")[::2]):
+            yield f"{self.variable('milvus_token')}: is one that Milvus comes with: change it"

@@ -19,10 +19,11 @@ from retriever.wiring import backup_files, database, job_queue, milvus_index, ph
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.loops import lead_in_turn
-from servicekit.config import load
 from servicekit.leases import Lease, worker_id
+from servicekit.peers import Peers
 from servicekit.retention import forget_jobs
 from servicekit.server import run
+from servicekit.startup import load
 from servicekit.telemetry import configure_logging, get_logger, serve_metrics
 
 LEASE = "index-writer"
@@ -37,7 +38,7 @@ async def main(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
     files = backup_files(settings)
-    embedder = EmbedderClient(settings.embedder_target)
+    embedder = EmbedderClient(settings.embedder_target, Peers.of(settings))
     seconds = settings.worker_lease_seconds
     name = worker_id("retriever-worker")
     worker = Worker(
@@ -69,6 +70,6 @@ async def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    configured = load(Settings)
+    configured = load(Settings, Peers.of)
     configure_logging("retriever-worker", configured.log_level)
     run(main(configured))

@@ -54,7 +54,7 @@ async def test_each_photo_has_an_outcome_of_its_own(
     assert isinstance(good, GivenVector)
 
 
-@pytest.mark.parametrize("reason", ["EMBED_QUEUE_FULL", "SPACE_UNAVAILABLE"])
+@pytest.mark.parametrize("reason", ["EMBED_QUEUE_FULL", "SPACE_UNAVAILABLE", "PEER_UNKNOWN"])
 async def test_a_reason_that_says_nothing_of_the_photo_means_down(
     client: EmbedderClient, fake: FakeEmbedder, reason: str
 ) -> None:

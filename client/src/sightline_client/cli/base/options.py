@@ -90,6 +90,35 @@ TokenFile: TypeAlias = Annotated[
         help="The same from the first line of a file.",
     ),
 ]
+Tls: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--tls",
+        envvar="SIGHTLINE_TLS",
+        help="Speak TLS, to a gateway whose certificate a public authority signed.",
+    ),
+]
+Ca: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="SIGHTLINE_CA_FILE",
+        metavar="FILE",
+        help="Speak TLS, to a gateway whose certificate one of these authorities (PEM) signed.",
+    ),
+]
+Cert: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="SIGHTLINE_CERT_FILE",
+        metavar="FILE",
+        help="Speak TLS and show this certificate (PEM), to a gateway that asks for one; with"
+        " --key.",
+    ),
+]
+Key: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(envvar="SIGHTLINE_KEY_FILE", metavar="FILE", help="The certificate's key (PEM)."),
+]
 Catalog: TypeAlias = Annotated[str, words(metavar="ID", help="The catalog (shop) to ask.")]
 Timeout: TypeAlias = Annotated[
     float,

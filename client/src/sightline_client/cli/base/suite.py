@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from grpc.aio import UnaryUnaryMultiCallable
 from rich.console import RenderableType
 
-from sightline_client.cli.base import options, running, tokens
+from sightline_client.cli.base import certificates, options, running, tokens
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.client import SightlineClient
 from sightline_client.transport.calls import Calls
@@ -27,6 +27,10 @@ class Suite(OptionGroup):
     target: options.Target = options.DEFAULT_TARGET
     token: options.Token = field(default=None, repr=False)
     token_file: options.TokenFile = None
+    tls: options.Tls = False
+    ca: options.Ca = None
+    cert: options.Cert = None
+    key: options.Key = None
     catalog: options.Catalog = options.DEFAULT_CATALOG
     timeout: options.Timeout = 10.0
     json: options.Json = False
@@ -35,10 +39,15 @@ class Suite(OptionGroup):
         """The work's answer; how it ends otherwise: see ``running.guarded``."""
 
         token = tokens.of(self.token, self.token_file)
+        credentials = certificates.of(self.ca, self.cert, self.key, wanted=self.tls)
 
         async def connected() -> T:
             connection = SightlineClient(
-                self.target, catalog=self.catalog, timeout=self.timeout, token=token
+                self.target,
+                catalog=self.catalog,
+                timeout=self.timeout,
+                token=token,
+                credentials=credentials,
             )
             async with connection as client:
                 return await work(client)

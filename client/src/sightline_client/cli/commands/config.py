@@ -1,5 +1,9 @@
 """``sightline config``"""
 
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
 from rich.text import Text
 
 from sightline.gateway.v1 import admin_service_pb2 as admin
@@ -8,6 +12,7 @@ from sightline_client.cli.base import running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import QUICK, Suite
 from sightline_client.cli.show import tables
+from sightline_client.cli.work import services
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import SightlineError
@@ -30,17 +35,40 @@ async def status_and_version(client: SightlineClient) -> tuple[admin.GetStatusRe
     return message, answer.versions.service_version
 
 
+def _services(value: list[str] | None) -> list[str] | None:
+    if unknown := [repr(each) for each in value or () if each not in services.PROCESSES]:
+        known = ", ".join(services.PROCESSES)
+        raise typer.BadParameter(f"{', '.join(unknown)}: no service. Services are {known}")
+    return value
+
+
 @app.command()
-def check(*, suite: Suite = QUICK) -> None:
+def check(
+    *,
+    service: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            callback=_services,
+            help="Check, instead, what this service would make of the environment: its settings,"
+            " and the files of keys, tokens and certificates that they name. It has to be installed"
+            " here. May be given several times.",
+        ),
+    ] = None,
+    suite: Suite = QUICK,
+) -> None:
     """Check that the gateway answers and has the catalog, and print the versions.
 
     Exit code 0 = both hold, even when parts of the suite are down: `sightline status` shows
-    those.
+    those. With --service: 0 = each would start.
 
     [bold]Example[/bold]
 
       sightline config check --target shop.example:8600 --catalog shoes
     """
+    if service:
+        _would_start(service)
+        return
     message, gateway = suite.run(status_and_version)
     target, catalog = suite.target, suite.catalog
     value = from_wire.status(message)
@@ -57,3 +85,15 @@ def check(*, suite: Suite = QUICK) -> None:
         f"ranking model: {value.model_version or 'none yet'}",
     ]
     running.show(Text("\n".join(tables.plain(line) for line in lines)))
+
+
+def _would_start(names: Sequence[str]) -> None:
+    """Prints what each service says; Exit 1 where one would not."""
+    good = True
+    for name in dict.fromkeys(names):
+        said, starts = services.check(name)
+        lines = "\n  ".join(map(tables.plain, said.splitlines()))
+        running.show(Text(f"{name}: {lines}"), whole_lines=True)
+        good = good and starts
+    if not good:
+        raise typer.Exit(1)

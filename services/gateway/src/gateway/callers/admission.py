@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from servicekit.access import Caller, TokenInvalid, bearer, rule
+from servicekit.access import Access, Caller, TokenInvalid, bearer, rule
+from servicekit.errors import PermissionDenied
 
 
 class Tokens(Protocol):
@@ -27,4 +28,28 @@ class Admission:
         if who is None:
             raise TokenInvalid
         who.check(rule(method).roles)
+        return who
+
+
+class AdminPortOnly(PermissionDenied, reason="ADMIN_PORT_ONLY"):
+    """The call is one of those that are answered on the administrative port."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(
+            f"this call is answered on the gateway's administrative port alone, {port}",
+            metadata={"port": str(port)},
+        )
+
+
+class Public:
+    """Admits whom another admits, but to no call that has a port of its own."""
+
+    def __init__(self, access: Access, admin_port: int) -> None:
+        self._access, self._admin_port = access, admin_port
+
+    def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:
+        """See servicekit.access.Access."""
+        who = self._access.admit(method, metadata, context)
+        if rule(method).admin:
+            raise AdminPortOnly(self._admin_port)
         return who

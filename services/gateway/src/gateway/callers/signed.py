@@ -18,6 +18,8 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 """None that checks with the key that signs: whoever has a public key could sign."""
 LEEWAY_SECONDS = 30
 """That clocks may differ."""
+UNUSABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, jwt.PyJWTError)
+"""What is raised by a set of keys that can't be had, or is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,21 @@ class Claims:
 class SignedTokens:
     """Checks tokens by the keys that there are now."""
 
-    def __init__(self, keys: Callable[[], jwt.PyJWKSet], claims: Claims) -> None:
-        self._keys, self._claims = keys, claims
+    def __init__(
+        self,
+        keys: Callable[[], jwt.PyJWKSet],
+        claims: Claims,
+        unknown: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`keys`: those of now; raises KeyError while there are none. `unknown`: is called when a
+        token names a key that is none of them."""
+        self._keys, self._claims, self._unknown = keys, claims, unknown
 
     def caller(self, token: str) -> Caller | None:
         """Whose token it is; None = it is not good."""
         try:
             head = jwt.get_unverified_header(token)
-            key = self._keys()[head["kid"]] if "kid" in head else self._only()
+            key = self._named(head["kid"]) if "kid" in head else self._only()
             said = jwt.decode(
                 token,
                 key,
@@ -55,6 +64,14 @@ class SignedTokens:
         except (jwt.PyJWTError, KeyError):
             return None
         return self._of(said)
+
+    def _named(self, kid: str) -> jwt.PyJWK:
+        """The key of that name. Raises KeyError."""
+        try:
+            return self._keys()[kid]
+        except KeyError:
+            self._unknown()
+            raise
 
     def _only(self) -> jwt.PyJWK:
         """The key of a token that names none. Raises KeyError unless there is just one."""
@@ -89,5 +106,5 @@ def public_keys(path: Path) -> Reloaded[jwt.PyJWKSet]:
 def _read(path: Path) -> jwt.PyJWKSet:
     try:
         return jwt.PyJWKSet.from_json(path.read_text("utf-8"))
-    except (OSError, LookupError, ValueError, TypeError, AttributeError, jwt.PyJWTError) as error:
+    except UNUSABLE as error:
         raise Unreadable(f"{path}: no key set: {error!r}") from None

@@ -16,8 +16,9 @@ from servicekit.status import from_rpc_error
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-_GONE = frozenset({"UNAVAILABLE", "CANCELLED"})
-"""The transport's reasons for a peer that is gone; one that is there gives its own."""
+_GONE = frozenset({"UNAVAILABLE", "CANCELLED", "PEER_UNKNOWN"})
+"""The transport's reasons for a peer that is gone, and that of one which does not know us: nothing
+that a caller can change. Others are the peer's own."""
 
 
 class Caller:

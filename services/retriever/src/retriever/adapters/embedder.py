@@ -14,6 +14,7 @@ from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress
 from retriever.domain.vectors import GivenVector
 from servicekit.channel import connect, idempotent
 from servicekit.errors import Internal, ServiceError
+from servicekit.peers import ALONE, Peers
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
@@ -27,6 +28,7 @@ _GONE = frozenset(
         "EMBEDDER_UNAVAILABLE",
         "EMBED_QUEUE_FULL",
         "FIT_IN_PROGRESS",
+        "PEER_UNKNOWN",
         "SPACE_UNAVAILABLE",
     }
 )
@@ -39,9 +41,9 @@ _NOT_SERVED = "SPACE_VERSION_UNAVAILABLE"
 class EmbedderClient:
     """See Embedder and SpaceTrainer in ports/embedder.py."""
 
-    def __init__(self, target: str, *, seconds: float = 60.0) -> None:
+    def __init__(self, target: str, peers: Peers = ALONE, *, seconds: float = 60.0) -> None:
         """Connects on first use. `seconds`: the longest that one call may take, but for a fit."""
-        self._channel = connect(target, service_configs=idempotent(pb))
+        self._channel = connect(target, peers=peers, service_configs=idempotent(pb))
         self._stub = pb_grpc.EmbeddingServiceStub(self._channel)
         self._spaces = space_service_pb2_grpc.SpaceServiceStub(self._channel)
         self._seconds = seconds

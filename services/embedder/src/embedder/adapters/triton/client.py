@@ -24,7 +24,7 @@ from embedder.domain.errors import (
 )
 from embedder.domain.models import CHECKSUM, Description, Inferred, Tensors
 from servicekit import deadlines
-from servicekit.errors import DeadlineExceeded
+from servicekit.errors import DeadlineExceeded, ServiceError
 from servicekit.interceptors import outgoing_metadata
 
 _NUMBERS: Final = itertools.count(secrets.randbits(59))
@@ -43,6 +43,10 @@ STRAY: Final = Counter(
     "Answers that were not those to their request, and were refused.",
     ("model",),
 )
+
+LEAST_VERSION: Final = "2.59.1"
+"""Triton 25.07: earlier ones can be taken over by whoever reaches them (CVE-2025-23319 and others).
+2.59.0 is 25.06."""
 
 READY: Final = "READY"
 _SERVED: Final = frozenset({READY, "LOADING"})
@@ -70,6 +74,13 @@ class Triton:
     def inference(self, model: str) -> "TritonInference":
         """Return one of its models; whether it is there shows when it is asked."""
         return TritonInference(self, model)
+
+    async def version(self) -> str | None:
+        """Of the server that answers; None while none does."""
+        try:
+            return str((await self.call("", self._client.get_server_metadata)).version)
+        except ServiceError:
+            return None
 
     async def loaded(self) -> Collection[str]:
         index = await self._index(self._client)

@@ -56,6 +56,8 @@ MAX_ROWS = 16_384
 _ID = "id"
 """A hit of Milvus 2.3 has its key under this name whatever the field is called."""
 _VECTOR = "vector"
+LEAST_VERSION = "2.6.10"
+"""Earlier servers do whatever they are asked to on their metrics port (CVE-2026-26190)."""
 _LITE = "milvus_lite"
 """How the version of Milvus Lite begins."""
 _VERSION_SECONDS = 0.2
@@ -214,13 +216,18 @@ class MilvusIndex:
             )
         return _best(answer, parameters.metric)
 
-    async def compares(self) -> bool:
-        """Whether it is no Milvus Lite; False while it does not answer."""
+    async def version(self, seconds: float = 5.0) -> str | None:
+        """Of the engine; None while it does not answer."""
         if self._version is None:
             with suppress(IndexUnavailable):
-                async with self._call(_VERSION_SECONDS) as timeout:
+                async with self._call(seconds) as timeout:
                     self._version = str(await self._client.get_server_version(timeout=timeout))
-        return self._version is not None and not self._version.startswith(_LITE)
+        return self._version
+
+    async def compares(self) -> bool:
+        """Whether it is no Milvus Lite; False while it does not answer."""
+        found = await self.version(_VERSION_SECONDS)
+        return found is not None and not found.startswith(_LITE)
 
     flush_holds_up = compares
 

@@ -1,0 +1,77 @@
+"""How the services of one installation know one another: by a key that they share, by certificates,
+or by both.
+
+A file holds the key. Every call to a peer carries the first key of the file, and a service takes
+each of them: keys change without a failed call when the new one is added everywhere, then put
+first everywhere, and the old one is deleted last.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import grpc
+
+from servicekit.access import AUTHORIZATION, OPEN, Access, PeersOnly
+from servicekit.config import PeerSettings
+from servicekit.reloaded import Reloaded, Unreadable
+from servicekit.tls import AUTHORITY, Certificates
+
+LEAST, MOST = 32, 1_024
+"""Characters of a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """What a process and its peers have in common; by default nothing, as on one machine."""
+
+    keys: Callable[[], Sequence[str]] | None = None
+    """The one that is sent, then others that are taken too."""
+    tls: Certificates | None = None
+    names: frozenset[str] = frozenset()
+    """In certificates, of peers that may call; empty = all that are signed."""
+
+    @classmethod
+    def of(cls, settings: PeerSettings) -> Self:
+        """Raises Unreadable."""
+        path, folder = settings.peer_key_file, settings.peer_tls_folder
+        return cls(
+            None if path is None else Reloaded(lambda: [path], lambda: _read(path)).get,
+            None if folder is None else Certificates(folder, folder / AUTHORITY),
+            frozenset(settings.peer_names),
+        )
+
+    def access(self) -> Access:
+        """Who may call a service. Whose certificate is wrong does not get as far as a call."""
+        if self.keys is None and not self.names:
+            return OPEN
+        return PeersOnly(self.keys, self.names)
+
+    def credentials(self) -> grpc.ServerCredentials | None:
+        """For a service's port; None = plain text."""
+        return None if self.tls is None else self.tls.serving()
+
+    def metadata(self) -> dict[str, str]:
+        """What a call to a peer carries."""
+        return {} if self.keys is None else {AUTHORIZATION: f"Bearer {self.keys()[0]}"}
+
+
+ALONE = Peers()
+
+
+def _read(path: Path) -> Sequence[str]:
+    try:
+        keys = path.read_text("ascii").split()
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"{path}: {error}") from None
+    if not 1 <= len(keys) <= 2 or not all(map(_good, keys)):
+        raise Unreadable(
+            f"{path}: has to hold one key, or two while they change, of {LEAST} to {MOST}"
+            " characters each, such as `openssl rand -hex 32` prints"
+        )
+    return keys
+
+
+def _good(key: str) -> bool:
+    return LEAST <= len(key) <= MOST and key.isprintable()

@@ -1,0 +1,78 @@
+"""Public keys as an identity provider publishes them (JWKS), fetched anew from time to time.
+
+No call waits for them: they are fetched in a thread, and the former ones are good until then. Those
+of an address that fails stay good, too.
+"""
+
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from typing import Any, Final
+
+import jwt
+
+from gateway.callers.signed import UNUSABLE
+from servicekit.telemetry import get_logger
+
+FRESH_SECONDS: Final = 300.0
+"""Between two looks, while all goes well: after so long a key that was withdrawn is no good."""
+LEAST_SECONDS: Final = 30.0
+"""Between two looks in any case, whoever sends tokens of unknown keys."""
+SECONDS: Final = 10.0
+"""That an answer may take."""
+MOST_BYTES: Final = 1 << 20
+_CHUNK: Final = 1 << 16
+
+
+class PublishedKeys:
+    """The keys at an address."""
+
+    def __init__(self, address: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Fetches them; where that fails there are none until it does not."""
+        self._address, self._clock = address, clock
+        self._keys: jwt.PyJWKSet | None = None
+        self._looked = clock()
+        self._looking = threading.Lock()
+        self._look()
+
+    def get(self) -> jwt.PyJWKSet:
+        """Those of now, or of a moment ago. Raises KeyError while there are none."""
+        if self._keys is None or self._clock() - self._looked >= FRESH_SECONDS:
+            self.refresh()
+        if self._keys is None:
+            raise KeyError(self._address)
+        return self._keys
+
+    def refresh(self) -> None:
+        """Have them fetched, unless that was done just now or goes on."""
+        if self._clock() - self._looked >= LEAST_SECONDS and not self._looking.locked():
+            self._looked = self._clock()
+            threading.Thread(target=self._look, daemon=True).start()
+
+    def _look(self) -> None:
+        with self._looking:
+            try:
+                self._keys = jwt.PyJWKSet.from_json(fetch(self._address).decode())
+            except UNUSABLE as error:
+                get_logger().error("no keys fetched", address=self._address, problem=repr(error))
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Who may answer is written in the settings."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def fetch(address: str) -> bytes:
+    """What a web server has there. Raises OSError, ValueError."""
+    end = time.monotonic() + SECONDS
+    body = b""
+    opener = urllib.request.build_opener(_NoRedirects)
+    with opener.open(address, timeout=SECONDS) as answer:
+        while chunk := answer.read1(_CHUNK):
+            body += chunk
+            if len(body) > MOST_BYTES or time.monotonic() > end:
+                raise ValueError(f"more than {MOST_BYTES} bytes, or {SECONDS:g} s")
+    return body

@@ -1,0 +1,88 @@
+"""The component that has everything run in production mode: nothing is left of what is unsafe."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+
+from tests.contracts.k8s import (
+    K8S,
+    OLDEST,
+    OURS,
+    PODS,
+    SERVED,
+    Document,
+    main,
+    of,
+    pod,
+    render,
+    settings_of,
+)
+from tests.contracts.settings import loaded
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
+    """An overlay with the component."""
+    folder = tmp_path_factory.mktemp("production") / "k8s"
+    shutil.copytree(K8S, folder)
+    overlay = folder / "overlays/production"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+        "resources: [../../base]\ncomponents: [../../components/production]\n"
+    )
+    return render(overlay)
+
+
+def test_every_document_is_what_kubernetes_expects(made: list[Document]) -> None:
+    for document in made:
+        kubernetes_validate.validate(document, OLDEST, strict=True)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_nothing_is_unsafe(
+    made: list[Document], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = settings_of(made, name)
+    if name in SERVED:
+        given[f"{name.upper()}_HOST"] = "0.0.0.0"  # noqa: S104 - as its image has it
+    settings = loaded(name, given, monkeypatch)
+    assert settings.mode == "production"
+    assert list(settings.unsafe()) == []
+
+
+@pytest.mark.parametrize("name", [*OURS, "ranker-train"])
+def test_its_files_come_from_secrets_that_the_readme_lists(made: list[Document], name: str) -> None:
+    mounts = {each["mountPath"]: each for each in main(made, name)["volumeMounts"]}
+    volumes = {each["name"]: each for each in pod(made, name)["volumes"]}
+    text = (K8S / "README.md").read_text()
+    files = [
+        value
+        for key, value in settings_of(made, name).items()
+        if key.endswith(("_FILE", "_FOLDER"))
+    ]
+    assert len(files) >= 2
+    for value in files:
+        place = next(each for each in (value, str(Path(value).parent)) if each in mounts)
+        assert mounts[place]["readOnly"] is True
+        secret = volumes[mounts[place]["name"]]["secret"]
+        assert secret["defaultMode"] == 0o440
+        assert f"| `{secret['secretName']}` |" in text
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_probes_ask_the_port_that_speaks_plain_text(made: list[Document], name: str) -> None:
+    port = int(settings_of(made, name)[f"{name.upper()}_PROBE_PORT"])
+    container = main(made, name)
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["grpc"]["port"] == port
+    assert not any("appProtocol" in each for each in of(made, "Service")[name]["spec"]["ports"])
+
+
+def test_triton_is_as_it_was(base: list[Document], made: list[Document]) -> None:
+    assert pod(made, "triton") == pod(base, "triton")
+    assert set(PODS) == {*OURS, "triton", "ranker-train"}

@@ -1,0 +1,92 @@
+"""The key that services share: who has it is a peer, and it changes without a failed call."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from servicekit import channel, server
+from servicekit.config import PeerSettings, ServerSettings
+from servicekit.peers import Peers
+from servicekit.reloaded import Unreadable
+from servicekit.status import from_rpc_error
+from tests.fakes.kit_echo import Echo, binding
+
+OLD, NEW = "a" * 32, "b" * 64
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "peers.key"
+    file.write_text(f"{OLD}\n")
+    return file
+
+
+@pytest.fixture
+async def target(path: Path) -> AsyncIterator[str]:
+    """A service that takes its peers alone."""
+    settings = ServerSettings(peer_key_file=path)
+    access = Peers.of(settings).access()
+    running = await server.start([binding(Echo())], settings, "shop", access)
+    yield f"127.0.0.1:{running.port}"
+    await running.stop()
+
+
+async def reason(target: str, peers: Peers) -> str:
+    """Why a call is refused; empty = it is not."""
+    async with channel.connect(target, peers=peers) as peer:
+        try:
+            await peer.unary_unary("/test.Echo/Unary", None, None)(b"x", timeout=10)
+        except grpc.aio.AioRpcError as error:
+            return from_rpc_error(error).reason
+    return ""
+
+
+async def test_a_peer_is_known_by_the_key(target: str, path: Path) -> None:
+    assert await reason(target, Peers.of(PeerSettings(peer_key_file=path))) == ""
+    assert await reason(target, Peers()) == "PEER_UNKNOWN"
+    for other in (NEW, OLD[:-1], f"{OLD}a", ""):
+        assert await reason(target, Peers(lambda other=other: [other])) == "PEER_UNKNOWN"
+
+
+async def test_while_keys_change_both_are_good_and_the_first_is_sent(
+    target: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written(text: str, changed: int) -> None:
+        path.write_text(text)
+        os.utime(path, ns=(changed, changed))
+
+    monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
+    here = Peers.of(PeerSettings(peer_key_file=path))
+    written(f"{OLD}\n{NEW}\n", 1)
+    assert here.metadata() == {"authorization": f"Bearer {OLD}"}
+    assert [await reason(target, Peers(lambda key=key: [key])) for key in (OLD, NEW)] == ["", ""]
+    written(f"{NEW}\n{OLD}\n", 2)
+    assert here.metadata() == {"authorization": f"Bearer {NEW}"}
+    written(f"{NEW}\n", 3)
+    assert await reason(target, Peers(lambda: [OLD])) == "PEER_UNKNOWN"
+    assert await reason(target, here) == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["", "short", f"{OLD}\n{OLD}\n{OLD}", f"{OLD}\n\x00{OLD}", "ü" * 32]
+)
+def test_a_file_without_a_good_key_is_refused_and_not_shown(path: Path, text: str) -> None:
+    path.write_text(text)
+    with pytest.raises(Unreadable, match=r"peers\.key") as caught:
+        Peers.of(PeerSettings(peer_key_file=path))
+    assert OLD not in str(caught.value)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match="No such file"):
+        Peers.of(PeerSettings(peer_key_file=tmp_path / "none"))
+
+
+def test_a_bad_change_leaves_the_former_key(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
+    here = Peers.of(PeerSettings(peer_key_file=path))
+    path.write_text("oops")
+    assert here.metadata() == {"authorization": f"Bearer {OLD}"}

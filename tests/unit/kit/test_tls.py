@@ -1,0 +1,185 @@
+"""TLS between services: who shows no certificate of theirs is not heard, and certificates change
+without a restart."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from servicekit import channel, server
+from servicekit.config import PeerSettings, ServerSettings
+from servicekit.peers import Peers
+from servicekit.reloaded import Unreadable
+from servicekit.server import RunningServer
+from servicekit.status import from_rpc_error
+from servicekit.tls import Certificates
+from tests import certificates
+from tests.engines import free_port
+from tests.fakes.kit_echo import Echo, binding
+
+OURS, OTHERS = certificates.authority(), certificates.authority()
+Call = Callable[[], Awaitable[str]]
+
+
+def peers_in(folder: Path, *names: str) -> Peers:
+    return Peers.of(PeerSettings(peer_tls_folder=folder, peer_names=names))
+
+
+@asynccontextmanager
+async def served(known: Peers, probe_port: int = 0) -> AsyncIterator[RunningServer]:
+    running = await server.start(
+        [binding(Echo())],
+        ServerSettings(probe_port=probe_port),
+        "shop",
+        known.access(),
+        credentials=known.credentials(),
+    )
+    yield running
+    await running.stop()
+
+
+@asynccontextmanager
+async def calling(running: RunningServer, known: Peers) -> AsyncIterator[Call]:
+    """Makes a call; the reason with which it is refused, empty = it is not."""
+    async with channel.connect(f"127.0.0.1:{running.port}", peers=known) as peer:
+        method = peer.unary_unary("/test.Echo/Unary", None, None)
+
+        async def call() -> str:
+            try:
+                await method(b"x", timeout=10)
+            except grpc.aio.AioRpcError as error:
+                return from_rpc_error(error).reason
+            return ""
+
+        yield call
+
+
+async def test_peers_show_one_another_their_certificates(tmp_path: Path) -> None:
+    ours = peers_in(certificates.write(tmp_path / "ours", OURS))
+    others = peers_in(certificates.write(tmp_path / "others", OTHERS))
+    async with served(ours) as running:
+        async with calling(running, ours) as call:
+            assert await call() == ""
+        async with calling(running, others) as call:
+            assert await call() == "UNAVAILABLE"
+        async with calling(running, Peers()) as call:
+            assert await call() == "UNAVAILABLE"
+
+
+async def test_who_believes_the_service_but_shows_nothing_is_not_heard(tmp_path: Path) -> None:
+    folder = certificates.write(tmp_path / "ours", OURS)
+    roots = (folder / "ca.crt").read_bytes()
+    async with served(peers_in(folder)) as running:
+        credentials = grpc.ssl_channel_credentials(roots)
+        async with grpc.aio.secure_channel(f"127.0.0.1:{running.port}", credentials) as peer:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await peer.unary_unary("/test.Echo/Unary", None, None)(b"x", timeout=10)
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_name_in_the_certificate_makes_a_peer(tmp_path: Path) -> None:
+    gateway = certificates.write(tmp_path / "gateway", OURS, "gateway")
+    worker = certificates.write(tmp_path / "worker", OURS, "worker")
+    async with served(peers_in(worker, "gateway")) as running:
+        async with calling(running, peers_in(gateway)) as call:
+            assert await call() == ""
+        async with calling(running, peers_in(worker)) as call:
+            assert await call() == "PEER_UNKNOWN"
+
+
+async def test_key_and_certificate_are_both_asked_for(tmp_path: Path) -> None:
+    folder, key = certificates.write(tmp_path / "ours", OURS), tmp_path / "peers.key"
+    key.write_text("k" * 32)
+    both = Peers.of(PeerSettings(peer_tls_folder=folder, peer_key_file=key))
+    async with served(both) as running:
+        async with calling(running, both) as call:
+            assert await call() == ""
+        async with calling(running, peers_in(folder)) as call:
+            assert await call() == "PEER_UNKNOWN"
+
+
+async def test_certificates_change_while_both_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
+    here, there = (certificates.write(tmp_path / name, OURS) for name in ("here", "there"))
+    former = peers_in(certificates.write(tmp_path / "former", OURS))
+    async with served(peers_in(there)) as running, calling(running, peers_in(here)) as call:
+        assert await call() == ""
+        certificates.write(there, OTHERS, changed=2)
+        assert await call() == "", "a connection that is there goes on"
+        certificates.write(here, OTHERS, changed=2)
+        assert await call() == ""
+        async with calling(running, former) as outdated:
+            assert await outdated() == "UNAVAILABLE"
+
+
+async def test_calls_in_progress_outlast_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
+    folder = certificates.write(tmp_path / "ours", OURS)
+    known, echo = peers_in(folder), Echo()
+    running = await server.start(
+        [binding(echo)], ServerSettings(), "shop", credentials=known.credentials()
+    )
+    async with channel.connect(f"127.0.0.1:{running.port}", peers=known) as peer:
+        method = peer.unary_unary("/test.Echo/Unary", None, None)
+        waiting = method(b"wait", timeout=60)
+        await echo.started.wait()
+        certificates.write(folder, OTHERS, changed=2)
+        assert await method(b"x", timeout=60) == b"x"
+        echo.go_on.set()
+        assert await waiting == b"wait"
+    await running.stop()
+
+
+async def test_probes_speak_plain_text_on_a_port_of_their_own(tmp_path: Path) -> None:
+    known, port = peers_in(certificates.write(tmp_path / "ours", OURS)), free_port()
+    async with served(known, port), channel.connect(f"127.0.0.1:{port}") as probe:
+        for name in ("", "test.Echo"):
+            asked = health_pb2.HealthCheckRequest(service=name)
+            answer = await health_pb2_grpc.HealthStub(probe).Check(asked, timeout=10)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await probe.unary_unary("/test.Echo/Unary", None, None)(b"x", timeout=10)
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def without(name: str, folder: Path) -> None:
+    (folder / name).unlink()
+
+
+def garbled(name: str, folder: Path) -> None:
+    (folder / name).write_text("no PEM")
+
+
+def of_another(name: str, folder: Path) -> None:
+    other = certificates.write(folder.parent / "another", OURS)
+    (folder / name).write_bytes((other / name).read_bytes())
+
+
+@pytest.mark.parametrize("name", ["tls.crt", "tls.key", "ca.crt"])
+@pytest.mark.parametrize("spoil", [without, garbled])
+def test_files_that_can_not_be_used_are_named(
+    tmp_path: Path, name: str, spoil: Callable[[str, Path], None]
+) -> None:
+    folder = certificates.write(tmp_path / "ours", OURS)
+    spoil(name, folder)
+    with pytest.raises(Unreadable, match=name.replace(".", r"\.")):
+        peers_in(folder)
+
+
+def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
+    folder = certificates.write(tmp_path / "ours", OURS)
+    of_another("tls.key", folder)
+    with pytest.raises(Unreadable, match="no certificate and its key"):
+        Certificates(folder, None)
+
+
+def test_names_need_certificates() -> None:
+    with pytest.raises(ValueError, match="peer_tls_folder"):
+        PeerSettings(peer_names=("gateway",))
