@@ -20,6 +20,7 @@ from gateway.state.run import Dependencies, Peers
 from gateway.state.scenes import SceneFiles
 from servicekit.access import OPEN, Access
 from servicekit.channel import connect
+from servicekit.keyring import SigningKeys
 from servicekit.server import Binding
 
 VERSION = version("sightline-gateway")
@@ -40,14 +41,14 @@ class Gateway:
             await each.close(None)
 
 
-def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
-    """Connect the parts. To be called where an event loop runs."""
+def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> Gateway:
+    """Connect the parts. To be called where an event loop runs. `keys`: what signs tokens."""
     clients = {Peer.EMBEDDER: embedder, Peer.RETRIEVER: retriever, Peer.RANKER: ranker}
     connections = {peer: _connect(settings, peer, of.IDEMPOTENT) for peer, of in clients.items()}
     embedding = embedder.EmbedderClient(*connections[Peer.EMBEDDER])
     retrieving = retriever.RetrieverClient(*connections[Peer.RETRIEVER])
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
-    passthrough = Passthrough(settings.catalogs, connections)
+    passthrough = Passthrough(settings.catalogs, connections, keys)
     answers = AnswerQueue(ranking.record, settings.answer_queue_products)
     deps = Dependencies(
         peers=Peers(embedding, retrieving, ranking),
@@ -59,14 +60,15 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
         longest_seconds=settings.longest_seconds,
         reserve_seconds=settings.reserve_seconds,
         answer_seconds=settings.answer_days * 86400.0,
+        keys=keys,
     )
     # The passthrough gives three of them the calls that they do not have themselves.
     servicers = (
         recommendation.RecommendationServicer(deps),
         catalog.CatalogServicer(  # type: ignore[abstract]
-            settings.catalogs, passthrough, *connections[Peer.RETRIEVER]
+            settings.catalogs, passthrough, *connections[Peer.RETRIEVER], keys
         ),
-        events.UserEventServicer(settings.catalogs, passthrough),  # type: ignore[abstract]
+        events.UserEventServicer(settings.catalogs, passthrough, keys),  # type: ignore[abstract]
         admin.AdminServicer(  # type: ignore[abstract]
             settings.catalogs,
             passthrough,
@@ -77,7 +79,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
             status_seconds=settings.status_seconds,
             service_version=VERSION,
         ),
-        jobs.JobServicer(settings.catalogs, connections),
+        jobs.JobServicer(settings.catalogs, connections, keys),
     )
     channels = [channel for channel, _ in connections.values()]
     bindings = [Binding.of(servicer) for servicer in servicers]

@@ -15,6 +15,7 @@ from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build
 from servicekit import server
 from servicekit.access import Role, rule
+from servicekit.keyring import open_keys
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import job_service_pb2
 from sightline.gateway.v1 import (
@@ -62,7 +63,7 @@ def keys(path: Path) -> Path:
 @pytest.fixture
 async def gateway(keys: Path) -> AsyncIterator[grpc.aio.Channel]:
     settings = GatewaySettings(port=0, keys_file=keys, catalogs=("default", "elsewhere"))
-    built = build(settings, SceneFiles())
+    built = build(settings, SceneFiles(), open_keys)
     running = await server.start(built.bindings, settings, "gateway", access_of(settings))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
         yield channel

@@ -14,8 +14,12 @@ from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model.causes import Peer
 from gateway.servicer import admin, catalog, events
+from gateway.servicer.list_tokens import GOOD_MICROS
 from gateway.servicer.passthrough import ROUTES, Passthrough, Route
+from servicekit.clock import now_micros
 from servicekit.errors import InvalidArgument, NotFound
+from servicekit.keyring import open_keys
+from servicekit.requests import PageTokenInvalid
 from sightline.gateway.v1 import catalog_service_pb2
 from sightline.retriever.v1 import product_service_pb2
 
@@ -54,15 +58,16 @@ class FakeCall:
 
 
 class FakeChannel:
-    """Notes what is sent through it and answers with an empty message."""
+    """Notes what is sent through it and answers with `content`, an empty message."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, bytes]] = []
+        self.content = b""
 
     def unary_unary(self, path: str, **codecs: Any) -> Any:
         def call(request: Any, **deadline: Any) -> FakeCall:
             self.sent.append((path, codecs["request_serializer"](request)))
-            return FakeCall(codecs["response_deserializer"](b""))
+            return FakeCall(codecs["response_deserializer"](self.content))
 
         return call
 
@@ -80,7 +85,7 @@ def served(channels: dict[Peer, Any]) -> dict[str, Any]:
         peer: (channel, Caller(peer, reserve=0.0, longest=1.0))
         for peer, channel in channels.items()
     }
-    passthrough = Passthrough(["default"], ways)
+    passthrough = Passthrough(["default"], ways, open_keys)
     return {
         admin.SERVICE.full_name: admin.AdminServicer(
             ["default"],
@@ -93,9 +98,9 @@ def served(channels: dict[Peer, Any]) -> dict[str, Any]:
             service_version="0",
         ),
         catalog.SERVICE.full_name: catalog.CatalogServicer(
-            ["default"], passthrough, *ways[Peer.RETRIEVER]
+            ["default"], passthrough, *ways[Peer.RETRIEVER], open_keys
         ),
-        events.SERVICE.full_name: events.UserEventServicer(["default"], passthrough),
+        events.SERVICE.full_name: events.UserEventServicer(["default"], passthrough, open_keys),
     }
 
 
@@ -179,6 +184,33 @@ async def test_too_few_and_too_many_entries_go_nowhere(method, route, channels):
             await getattr(servicer, method.name)(request_of(method, route, count), None)
     assert not any(channel.sent for channel in channels.values())
     assert await getattr(servicer, method.name)(request_of(method, route, route.most), None)
+
+
+LISTS = [pair for pair in ROUTED if "next_page_token" in pair[0].output_type.fields_by_name]
+
+
+@pytest.mark.parametrize(("method", "route"), LISTS, ids=str_of)
+async def test_a_lists_token_is_signed_for_its_call_and_catalog(method, route, channels):
+    servicer = served(channels)[method.containing_service.full_name]
+    channels[route.peer].content = GetMessageClass(method.output_type)(
+        next_page_token="theirs"
+    ).SerializeToString()
+    call = getattr(servicer, method.name)
+
+    first = await call(request_of(method, route), None)
+    assert "theirs" not in first.next_page_token
+    await call(request_of(method, route, page_token=first.next_page_token), None)
+    sent = GetMessageClass(method.input_type).FromString(channels[route.peer].sent[-1][1])
+    assert sent.page_token == "theirs"
+
+    end = now_micros() + GOOD_MICROS
+    others = [open_keys().seal(("list", method.name, "other"), b"theirs", end), "theirs"]
+    others.append(open_keys().seal(("list", "ListOthers", "default"), b"theirs", end))
+    others.append(open_keys().seal(("list", method.name, "default"), b"theirs", now_micros()))
+    for token in others:
+        with pytest.raises(PageTokenInvalid):
+            await call(request_of(method, route, page_token=token), None)
+    assert len(channels[route.peer].sent) == 2
 
 
 def test_the_orders_of_a_list_have_the_same_numbers():
