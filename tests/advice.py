@@ -110,6 +110,7 @@ ELSEWHERE: Mapping[str, str] = {
     "TOKEN_INVALID": "tests/live/test_access.py: the same",
     "ROLE_MISSING": "tests/live/test_access.py: the same",
     "CATALOG_FORBIDDEN": "tests/live/test_access.py: the same",
+    "BACKUP_UNSIGNED": "tests/unit/retriever/backup/test_signatures.py: with and without the key",
     "CATALOG_NOT_FOUND": "tests/live/test_fixes.py: the command is about another catalog",
     "UNAVAILABLE": "tests/live/test_fixes.py: the ranker is stopped",
     "NOTHING_AVAILABLE": "tests/live/test_fixes.py: the retriever is stopped",

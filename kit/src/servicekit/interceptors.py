@@ -172,11 +172,13 @@ def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], A
 
 def _well_formed(request: Any) -> Any:
     """The request; raises RequestMalformed when it could not be read, CatalogForbidden when its
-    catalog is not the caller's."""
+    catalog, or the one that it takes from, is not the caller's."""
     if request is _MALFORMED:
         raise RequestMalformed
     about = getattr(request, "request", request)  # to explain an answer is to ask the same again
-    if not access.caller.get().may_use(getattr(about, "catalog_id", "") or DEFAULT_CATALOG):
+    named = getattr(about, "catalog_id", "") or DEFAULT_CATALOG
+    source, who = getattr(about, "source_catalog_id", "") or named, access.caller.get()
+    if not (who.may_use(named) and who.may_use(source)):
         raise access.CatalogForbidden
     return request
 

@@ -17,6 +17,7 @@ from servicekit.access import OPEN, Access
 from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.interceptors import Observing
 from servicekit.memory import keep_memory, keep_objects
+from servicekit.reloaded import Unreadable
 
 T = TypeVar("T")
 
@@ -86,7 +87,10 @@ def run(main: Coroutine[Any, Any, T], settings: SharedServerSettings | None = No
         main.close()
         raise SystemExit(processes.look_after(settings))
     keep_memory()
-    return uvloop.run(main)
+    try:
+        return uvloop.run(main)
+    except Unreadable as error:
+        raise SystemExit(f"does not start: {error}") from None
 
 
 async def start(

@@ -92,6 +92,7 @@ class OperationCalls(Connected):
         *,
         source_catalog: str = "",
         force: bool = False,
+        accept_unsigned: bool = False,
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
@@ -100,7 +101,9 @@ class OperationCalls(Connected):
         ``source_catalog`` is the one that the backup is of, "" = this one. FailedPrecondition
         (CATALOG_NOT_EMPTY) when this catalog holds products: with ``force`` the backup's replace
         those of the same id, and in the end those that it does not hold are deleted. NotFound
-        (BACKUP_NOT_FOUND). The same ``request_id`` answers the same job."""
+        (BACKUP_NOT_FOUND). ``accept_unsigned``: also a backup that none of the operator's keys
+        signed, else FailedPrecondition (BACKUP_UNSIGNED). The same ``request_id`` answers the same
+        job."""
         with to_wire.sendable("request"):
             request = backup_service_pb2.RestoreBackupRequest(
                 catalog_id=self.catalog,
@@ -108,6 +111,7 @@ class OperationCalls(Connected):
                 backup_id=backup_id,
                 source_catalog_id=source_catalog,
                 force=force,
+                accept_unsigned=accept_unsigned,
             )
         return from_wire.job(await self._call(self.calls.admin.RestoreBackup, request, timeout))
 

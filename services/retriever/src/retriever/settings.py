@@ -3,6 +3,7 @@
 The only module that reads the environment; variables start with RETRIEVER_.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -46,6 +47,11 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings):
 
     backups: str = Field(default=".data/retriever/backups", min_length=1)
     """Where backups are kept: a folder, or what fsspec takes, such as `s3://bucket/backups`."""
+
+    backup_keys_file: Path | None = None
+    """Keys that sign backups (docs/operate/keys.md), one a line, the signing one first; taken up
+    again when the file changes. With it, backups that none of them signed are not restored unless
+    that is asked for."""
 
     milvus_uri: str = Field(default="http://127.0.0.1:8607", pattern=r"^https?://")
     """The engine: Milvus Lite as a server (deploy/milvus), a Milvus server or a cluster."""
