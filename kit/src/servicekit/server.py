@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from servicekit import processes, telemetry
 from servicekit.access import OPEN, Access
+from servicekit.audit import Audit
 from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.interceptors import Observing
 from servicekit.memory import keep_memory, keep_objects
@@ -98,9 +99,10 @@ async def start(
     settings: ServerSettings,
     service: str,
     access: Access = OPEN,
+    audit: Audit | None = None,
 ) -> RunningServer:
     """Start to serve `bindings`; health "" and each full name report SERVING. `access`: who may
-    call, but for health and reflection.
+    call, but for health and reflection. `audit`: where audited calls are noted; None = nowhere.
 
     Raises OSError when the port is taken.
     """
@@ -108,7 +110,7 @@ async def start(
         options=_options(settings.max_message_bytes),
         maximum_concurrent_rpcs=settings.max_concurrent_calls,
     )
-    observing = Observing(server, service, access)
+    observing = Observing(server, service, access, audit)
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, observing)
     for binding in bindings:
@@ -137,6 +139,7 @@ async def serve(
     *,
     service: str,
     access: Access = OPEN,
+    audit: Audit | None = None,
     on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, let calls in progress end, then run `on_stop`.
@@ -145,7 +148,7 @@ async def serve(
     """
     log = telemetry.get_logger()
     stop = _signalled()
-    running = await start(bindings, settings, service, access)
+    running = await start(bindings, settings, service, access, audit)
     keep_objects()
     log.info("serving", port=running.port, services=[b.full_name for b in bindings])
     try:

@@ -10,7 +10,14 @@ from typing import Protocol
 from google.protobuf.message import Message
 from google.type.money_pb2 import Money as MoneyMessage
 
-from sightline.common.v1 import answer_pb2, import_pb2, job_pb2, photo_pb2, product_pb2
+from sightline.common.v1 import (
+    answer_pb2,
+    audit_service_pb2,
+    import_pb2,
+    job_pb2,
+    photo_pb2,
+    product_pb2,
+)
 from sightline.embedder.v1 import embedding_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
@@ -80,6 +87,7 @@ import_state = reader(
 import_close = reader(operations.ImportClose, catalog_pb2.CloseImportResponse)
 product_purge = reader(operations.ProductPurge, catalog_pb2.PurgeProductsResponse)
 event_purge = reader(operations.EventPurge, user_event.PurgeEventsResponse)
+audit_entry = reader(operations.AuditEntry, audit_service_pb2.AuditEntry, catalog="catalog_id")
 backup = reader(operations.Backup, backup_service_pb2.Backup, catalog="catalog_id", error="status")
 
 # Models

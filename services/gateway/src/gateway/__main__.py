@@ -23,6 +23,7 @@ async def main(
         settings,
         service=SERVICE,
         access=access,
+        audit=gateway.audit,
         on_stop=lambda: gateway.close(settings.drain_seconds),
     )
 

@@ -13,12 +13,14 @@ from gateway.clients import embedder, ranker, retriever
 from gateway.clients.calls import Caller
 from gateway.model.causes import Peer
 from gateway.servicer import admin, catalog, events, jobs, recommendation
+from gateway.servicer.audit import AuditTrail
 from gateway.servicer.passthrough import Connection, Passthrough
 from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
 from gateway.state.run import Dependencies, Peers
 from gateway.state.scenes import SceneFiles
 from servicekit.access import OPEN, Access
+from servicekit.audit import Audit
 from servicekit.channel import connect
 from servicekit.keyring import SigningKeys
 from servicekit.server import Binding
@@ -31,6 +33,7 @@ class Gateway:
     """The parts of a gateway that is ready to serve."""
 
     bindings: Sequence[Binding]
+    audit: Audit
     answers: AnswerQueue
     channels: Sequence[grpc.aio.Channel]
 
@@ -49,6 +52,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     retrieving = retriever.RetrieverClient(*connections[Peer.RETRIEVER])
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
     passthrough = Passthrough(settings.catalogs, connections, keys)
+    trail = AuditTrail(connections, keys)
     answers = AnswerQueue(ranking.record, settings.answer_queue_products)
     deps = Dependencies(
         peers=Peers(embedding, retrieving, ranking),
@@ -76,6 +80,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
             embedder=embedding,
             ranker=ranking,
             retriever=retrieving,
+            trail=trail,
             status_seconds=settings.status_seconds,
             service_version=VERSION,
         ),
@@ -83,7 +88,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     )
     channels = [channel for channel, _ in connections.values()]
     bindings = [Binding.of(servicer) for servicer in servicers]
-    return Gateway(bindings, answers, channels)
+    return Gateway(bindings, Audit(trail.append, settings.catalogs), answers, channels)
 
 
 def access_of(settings: GatewaySettings) -> Access:
