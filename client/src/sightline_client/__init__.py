@@ -79,6 +79,7 @@ from sightline_client.values.events import EventBatch as EventBatch
 from sightline_client.values.events import EventFailure as EventFailure
 from sightline_client.values.events import EventReport as EventReport
 from sightline_client.values.events import EventType as EventType
+from sightline_client.values.events import Visitor as Visitor
 from sightline_client.values.explanations import BranchVerdict as BranchVerdict
 from sightline_client.values.explanations import ExplainedScore as ExplainedScore
 from sightline_client.values.explanations import Explanation as Explanation

@@ -28,7 +28,15 @@ from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.convert.reading import reader
-from sightline_client.values import answers, catalog, classifications, operations, profiles, signals
+from sightline_client.values import (
+    answers,
+    catalog,
+    classifications,
+    events,
+    operations,
+    profiles,
+    signals,
+)
 from sightline_client.values.evaluation import Evaluation
 from sightline_client.values.explanations import Explanation
 from sightline_client.values.online import OnlineReport
@@ -86,6 +94,7 @@ import_state = reader(
 )
 import_close = reader(operations.ImportClose, catalog_pb2.CloseImportResponse)
 product_purge = reader(operations.ProductPurge, catalog_pb2.PurgeProductsResponse)
+visitor = reader(events.Visitor, user_event.CreateVisitorResponse, proof="visitor_proof")
 event_purge = reader(operations.EventPurge, user_event.PurgeEventsResponse)
 audit_entry = reader(operations.AuditEntry, audit_service_pb2.AuditEntry, catalog="catalog_id")
 backup = reader(operations.Backup, backup_service_pb2.Backup, catalog="catalog_id", error="status")

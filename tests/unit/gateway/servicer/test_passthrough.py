@@ -35,7 +35,7 @@ HERE = {
         "RetireSpace",
     },
     "sightline.gateway.v1.CatalogService": {"GetProduct", "ListProducts", "GetImage"},
-    "sightline.gateway.v1.UserEventService": {"WriteEvents"},
+    "sightline.gateway.v1.UserEventService": {"WriteEvents", "CreateVisitor", "MergeShopper"},
 }
 """Calls with code of their own."""
 ROUTED = [

@@ -186,20 +186,40 @@ def export(
 
 
 @app.command()
+def visitor(*, suite: Suite) -> None:
+    """Make an id for a visitor who has none yet, with the proof that `events merge` takes.
+
+    [bold]Example[/bold]
+
+      sightline events visitor --json
+    """
+    suite.answer(
+        lambda client: client.create_visitor(),
+        lambda made: Text(f"visitor {made.visitor_id}\nproof {made.proof}"),
+    )
+
+
+@app.command()
 def merge(
     *,
     visitor: Annotated[str, options.argument("VISITOR", "Whose events move.")],
     user: Annotated[str, options.argument("USER", "To which customer.")],
+    proof: Annotated[
+        str, options.words(metavar="PROOF", help="What `events visitor` gave with the id.")
+    ] = "",
     suite: Suite,
 ) -> None:
     """Make a visitor's events, and those to come, a customer's: after a login.
+
+    A suite with keys for its tokens wants the visitor's proof, unless the caller's key has the role
+    privacy.
 
     [bold]Example[/bold]
 
       sightline events merge cookie-7 1209683
     """
     suite.answer(
-        lambda client: client.merge_shopper(visitor, user),
+        lambda client: client.merge_shopper(visitor, user, proof=proof),
         lambda moved: Text(f"{tables.counted(moved, 'event', 'events')} moved."),
     )
 

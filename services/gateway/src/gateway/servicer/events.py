@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from prometheus_client import Counter
 
+from gateway.servicer import visitors
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
 from gateway.state import tokens
@@ -34,6 +35,7 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
         """`keys`: what signed attribution tokens."""
         self._catalogs, self._keys = catalogs, keys
         self._append = passthrough.call(SERVICE, "WriteEvents")
+        self._merge = passthrough.call(SERVICE, "MergeShopper")
         passthrough.serve(self, SERVICE)
 
     async def WriteEvents(
@@ -45,6 +47,22 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
         for event in request.events:
             event.answer_id = _answer_of(event, catalog_id, self._keys())
         answer: pb.WriteEventsResponse = await self._append(request)
+        return answer
+
+    async def CreateVisitor(
+        self, request: pb.CreateVisitorRequest, context: Context
+    ) -> pb.CreateVisitorResponse:
+        """An id for a new visitor, with a proof."""
+        return visitors.created(admit(request, self._catalogs), self._keys())
+
+    async def MergeShopper(
+        self, request: pb.MergeShopperRequest, context: Context
+    ) -> pb.MergeShopperResponse:
+        """Make a visitor's events a user's."""
+        request.catalog_id = admit(request, self._catalogs)
+        visitors.check_proof(request, self._keys())
+        request.ClearField("visitor_proof")
+        answer: pb.MergeShopperResponse = await self._merge(request)
         return answer
 
 
