@@ -35,3 +35,13 @@ def test_bad_keys_stop_the_start_with_one_line_that_names_the_file(
     assert said.startswith(f"bad keys: {path}: ")
     assert problem in said
     assert "\n" not in said
+
+
+def test_a_bad_file_of_token_keys_stops_the_start(monkeypatch, tmp_path):
+    path = tmp_path / "tokens.keys"
+    path.write_text("short")
+    monkeypatch.setenv("GATEWAY_TOKEN_KEYS_FILE", str(path))
+
+    with json_logs(), pytest.raises(SystemExit) as caught:
+        main.start()
+    assert str(caught.value.code).startswith(f"bad keys: {path}: wants a line of 64")
