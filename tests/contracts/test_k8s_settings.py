@@ -47,7 +47,15 @@ def test_all_processes_serve_the_same_catalogs(base: list[Document]) -> None:
 def test_settings_hold_no_secret(base: list[Document]) -> None:
     for name in OURS:
         for key in settings_of(base, name):
-            assert not re.search(r"PASSWORD|TOKEN|SECRET|DATABASE_URL", key), key
+            secret = re.search(r"PASSWORD|TOKEN|SECRET|DATABASE_URL", key)
+            assert not secret or key.endswith("_FILE"), key
+
+
+KEYED = {
+    "ranker": ("ranker-pseudonym-key", "RANKER_KEY_FILE"),
+    "gateway": ("gateway-token-keys", "GATEWAY_TOKEN_KEYS_FILE"),
+}
+"""Services with a key file: its Secret and setting."""
 
 
 def secrets(documents: list[Document]) -> set[tuple[str, str]]:
@@ -64,11 +72,11 @@ def test_every_secret_is_documented_and_in_the_example(
     base: list[Document], example: list[Document]
 ) -> None:
     wanted = secrets(base)
-    keyed = [v["secret"]["secretName"] for v in pod(base, "ranker")["volumes"] if "secret" in v]
-    assert keyed == ["ranker-pseudonym-key"]
-    key_file = settings_of(base, "ranker")["RANKER_KEY_FILE"]
-    wanted.add((keyed[0], Path(key_file).name))
-    assert len(wanted) == 4
+    for owner, (secret, setting) in KEYED.items():
+        keyed = [v["secret"]["secretName"] for v in pod(base, owner)["volumes"] if "secret" in v]
+        assert keyed == [secret]
+        wanted.add((secret, Path(settings_of(base, owner)[setting]).name))
+    assert len(wanted) == 5
     text = (K8S / "README.md").read_text()
     for name, key in wanted:
         assert re.search(rf"\| `{name}` \| `{re.escape(key)}` \|", text), name
@@ -80,8 +88,8 @@ def test_every_secret_is_documented_and_in_the_example(
     assert given == wanted
 
 
-def test_the_key_is_readable_by_the_ranker_alone(base: list[Document]) -> None:
-    (volume,) = [v for v in pod(base, "ranker")["volumes"] if "secret" in v]
+@pytest.mark.parametrize("owner", KEYED)
+def test_a_key_is_readable_by_its_service_alone(base: list[Document], owner: str) -> None:
+    (volume,) = [v for v in pod(base, owner)["volumes"] if "secret" in v]
     assert volume["secret"]["defaultMode"] == 0o440
-    users = [name for name in PODS if "ranker-pseudonym-key" in str(pod(base, name))]
-    assert users == ["ranker"]
+    assert [name for name in PODS if KEYED[owner][0] in str(pod(base, name))] == [owner]
