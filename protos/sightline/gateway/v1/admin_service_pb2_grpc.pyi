@@ -7,6 +7,7 @@ import abc
 import collections.abc
 import grpc
 import grpc.aio
+import sightline.common.v1.audit_service_pb2
 import sightline.common.v1.job_pb2
 import sightline.embedder.v1.embedding_service_pb2
 import sightline.embedder.v1.space_service_pb2
@@ -501,6 +502,22 @@ _AdminServicePromoteSpaceType = typing_extensions.TypeVar(
     ],
 )
 
+_AdminServiceListAuditEntriesType = typing_extensions.TypeVar(
+    '_AdminServiceListAuditEntriesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.ListAuditEntriesRequest,
+        sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.ListAuditEntriesRequest,
+        sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.ListAuditEntriesRequest,
+        sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse,
+    ],
+)
+
 _AdminServiceRetireSpaceType = typing_extensions.TypeVar(
     '_AdminServiceRetireSpaceType',
     grpc.UnaryUnaryMultiCallable[
@@ -517,7 +534,7 @@ _AdminServiceRetireSpaceType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceRetireSpaceType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceRetireSpaceType]):
     """Runs the suite: models, profiles and state."""
 
     @typing.overload
@@ -637,6 +654,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
             sightline.embedder.v1.embedding_service_pb2.Space,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.common.v1.audit_service_pb2.ListAuditEntriesRequest,
+            sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
@@ -763,6 +784,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.embedder.v1.embedding_service_pb2.Space,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.common.v1.audit_service_pb2.ListAuditEntriesRequest,
+            sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
             sightline.embedder.v1.embedding_service_pb2.Space,
         ],
@@ -856,6 +881,9 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
 
     PromoteSpace: _AdminServicePromoteSpaceType
     """Has a fitted space served, if it is better; roll it out by CreateGeneration and what follows."""
+
+    ListAuditEntries: _AdminServiceListAuditEntriesType
+    """Who made which administrative or destructive call, newest first."""
 
     RetireSpace: _AdminServiceRetireSpaceType
     """Takes a fitted space out of service; refused with SPACE_IN_USE while a generation that is not dropped stands on
@@ -978,6 +1006,10 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
         sightline.embedder.v1.embedding_service_pb2.Space,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.common.v1.audit_service_pb2.ListAuditEntriesRequest,
+        sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
@@ -1221,6 +1253,14 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.Space, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.Space]]:
         """Has a fitted space served, if it is better; roll it out by CreateGeneration and what follows."""
+
+    @abc.abstractmethod
+    def ListAuditEntries(
+        self,
+        request: sightline.common.v1.audit_service_pb2.ListAuditEntriesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse, collections.abc.Awaitable[sightline.common.v1.audit_service_pb2.ListAuditEntriesResponse]]:
+        """Who made which administrative or destructive call, newest first."""
 
     @abc.abstractmethod
     def RetireSpace(
