@@ -13,7 +13,7 @@ from gateway.clients import embedder, ranker, retriever
 from gateway.clients.calls import Caller
 from gateway.model.causes import Peer
 from gateway.servicer import admin, catalog, events, jobs, recommendation
-from gateway.servicer.audit import AuditTrail
+from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Connection, Passthrough
 from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
@@ -52,7 +52,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     retrieving = retriever.RetrieverClient(*connections[Peer.RETRIEVER])
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
     passthrough = Passthrough(settings.catalogs, connections, keys)
-    trail = AuditTrail(connections, keys)
+    log = AuditLog(connections, keys)
     answers = AnswerQueue(ranking.record, settings.answer_queue_products)
     deps = Dependencies(
         peers=Peers(embedding, retrieving, ranking),
@@ -80,7 +80,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
             embedder=embedding,
             ranker=ranking,
             retriever=retrieving,
-            trail=trail,
+            audit=log,
             status_seconds=settings.status_seconds,
             service_version=VERSION,
         ),
@@ -88,7 +88,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     )
     channels = [channel for channel, _ in connections.values()]
     bindings = [Binding.of(servicer) for servicer in servicers]
-    return Gateway(bindings, Audit(trail.append, settings.catalogs), answers, channels)
+    return Gateway(bindings, Audit(log.append, settings.catalogs), answers, channels)
 
 
 def access_of(settings: GatewaySettings) -> Access:

@@ -14,7 +14,7 @@ from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model.causes import Peer
 from gateway.servicer import admin, catalog, events
-from gateway.servicer.audit import AuditTrail
+from gateway.servicer.audit import AuditLog
 from gateway.servicer.list_tokens import GOOD_MICROS
 from gateway.servicer.passthrough import ROUTES, Passthrough, Route
 from servicekit.clock import now_micros
@@ -100,7 +100,7 @@ def served(channels: dict[Peer, Any]) -> dict[str, Any]:
             embedder=EmbedderClient(*ways[Peer.EMBEDDER]),
             ranker=RankerClient(*ways[Peer.RANKER]),
             retriever=RetrieverClient(*ways[Peer.RETRIEVER]),
-            trail=AuditTrail(ways, open_keys),
+            audit=AuditLog(ways, open_keys),
             status_seconds=1.0,
             service_version="0",
         ),

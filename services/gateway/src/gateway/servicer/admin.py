@@ -8,7 +8,7 @@ from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.ports import Scenes
-from gateway.servicer.audit import AuditTrail
+from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
 from servicekit.requests import page_size
@@ -37,14 +37,14 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         embedder: EmbedderClient,
         ranker: RankerClient,
         retriever: RetrieverClient,
-        trail: AuditTrail,
+        audit: AuditLog,
         status_seconds: float,
         service_version: str,
     ) -> None:
         self._catalogs = catalogs
         self._scenes = scenes
         self._embedder, self._ranker, self._retriever = embedder, ranker, retriever
-        self._trail = trail
+        self._audit = audit
         self._list_models = passthrough.call(SERVICE, "ListModels")
         self._retire_space = passthrough.call(SERVICE, "RetireSpace")
         self._seconds = status_seconds
@@ -84,7 +84,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     ) -> audit_pb.ListAuditEntriesResponse:
         """Who made which administrative or destructive call."""
         request.catalog_id = admit(request, self._catalogs)
-        return await self._trail.entries(request)
+        return await self._audit.entries(request)
 
     async def RetireSpace(
         self, request: space_pb.RetireSpaceRequest, context: Context

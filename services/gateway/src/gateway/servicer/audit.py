@@ -26,7 +26,7 @@ EACH_SECONDS = 2.0
 Owner = tuple[Caller, "audit_service_pb2_grpc.AuditServiceAsyncStub"]
 
 
-class AuditTrail:
+class AuditLog:
     """Writes the audit log and reads it."""
 
     def __init__(self, connections: Mapping[Peer, Connection], keys: SigningKeys) -> None:
