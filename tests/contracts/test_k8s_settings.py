@@ -72,6 +72,13 @@ def test_no_environment_holds_a_secret(base: list[Document], example: list[Docum
                     assert not re.search(r"PASSWORD|TOKEN|SECRET|_URL", each["name"])
 
 
+KEYED = {
+    "ranker": ("ranker-pseudonym-key", "RANKER_KEY_FILE"),
+    "gateway": ("gateway-token-keys", "GATEWAY_TOKEN_KEYS_FILE"),
+}
+"""Services with a key file: its Secret and setting."""
+
+
 def secrets(documents: list[Document]) -> set[tuple[str, str]]:
     """(name, key) of every Secret that some pod reads, by the settings that name its file."""
     found = set()
@@ -96,7 +103,11 @@ def test_every_secret_is_documented_and_in_the_example(
     base: list[Document], example: list[Document]
 ) -> None:
     wanted = secrets(base)
-    assert len(wanted) == 4
+    for owner, (secret, setting) in KEYED.items():
+        keyed = [v["secret"]["secretName"] for v in pod(base, owner)["volumes"] if "secret" in v]
+        assert keyed == [secret]
+        wanted.add((secret, Path(settings_of(base, owner)[setting]).name))
+    assert len(wanted) == 5
     text = (K8S / "README.md").read_text()
     for name, key in wanted:
         assert re.search(rf"\| `{name}` \| `{re.escape(key)}` \|", text), name
@@ -108,6 +119,8 @@ def test_every_secret_is_documented_and_in_the_example(
     assert given == wanted
 
 
-def test_the_key_is_readable_by_the_ranker_alone(base: list[Document]) -> None:
-    users = [name for name in PODS if "ranker-pseudonym-key" in str(pod(base, name))]
-    assert users == ["ranker"]
+@pytest.mark.parametrize("owner", KEYED)
+def test_a_key_is_readable_by_its_service_alone(base: list[Document], owner: str) -> None:
+    (volume,) = [v for v in pod(base, owner)["volumes"] if "secret" in v]
+    assert volume["secret"]["defaultMode"] == 0o440
+    assert [name for name in PODS if KEYED[owner][0] in str(pod(base, name))] == [owner]

@@ -256,6 +256,12 @@ class _UserEvents(user_event_service_pb2_grpc.UserEventServiceServicer):
             statuses=statuses, written_count=written, duplicate_count=stored - written
         )
 
+    def CreateVisitor(self, request: Any, context: Any) -> Any:
+        self._gateway.take("CreateVisitor", request, context)
+        return user_event_service_pb2.CreateVisitorResponse(
+            visitor_id="v-new", visitor_proof="proof-of-v"
+        )
+
     def MergeShopper(self, request: Any, context: Any) -> Any:
         self._gateway.take("MergeShopper", request, context)
         return user_event_service_pb2.MergeShopperResponse(moved_count=3)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.rpc import code_pb2
 
-from sightline.common.v1 import job_pb2
+from sightline.common.v1 import audit_service_pb2, job_pb2
 from sightline.embedder.v1 import embedding_service_pb2, space_pb2
 from sightline.gateway.v1 import admin_service_pb2_grpc
 from sightline.ranker.v1 import model_service_pb2, recipe_pb2
@@ -227,6 +227,21 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
     def DeleteBackup(self, request: Any, context: Any) -> Any:
         self._gateway.take("DeleteBackup", request, context)
         return backup_service_pb2.DeleteBackupResponse(size=2_500_000)
+
+    def ListAuditEntries(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListAuditEntries", request, context)
+        page = int(request.page_token or 0)
+        entry = audit_service_pb2.AuditEntry(
+            entry_id=f"e{page}",
+            caller="ops",
+            method="sightline.gateway.v1.AdminService/DropGeneration",
+            catalog_id="default",
+            code="PERMISSION_DENIED" if page else "OK",
+            reason="ROLE_MISSING" if page else "",
+        )
+        return audit_service_pb2.ListAuditEntriesResponse(
+            entries=[entry], next_page_token="" if page else "1"
+        )
 
     def RestoreBackup(self, request: Any, context: Any) -> Any:
         self._gateway.take("RestoreBackup", request, context)

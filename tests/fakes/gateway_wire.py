@@ -10,6 +10,7 @@ from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import build
 from servicekit.config import ServerSettings
+from servicekit.keyring import signing_keys
 from servicekit.server import Binding, RunningServer, start
 from sightline.common.v1 import job_service_pb2_grpc
 from sightline.gateway.v1 import (
@@ -97,8 +98,8 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
             **settings,
         }
     )
-    gateway = build(values, SceneFiles())
-    server = await start(gateway.bindings, values, "gateway")
+    gateway = build(values, SceneFiles(), signing_keys(values.token_keys_file))
+    server = await start(gateway.bindings, values, "gateway", audit=gateway.audit)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         try:
             yield Suite(

@@ -23,12 +23,18 @@ from tests.waiting import SECONDS
 
 PAGE = (ROOT / "docs/operate/access.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-TYPED = [
-    line[2:]
-    for kind, text in BLOCK.findall(PAGE)
-    for line in text.splitlines()
-    if kind == "console"
-]
+
+
+def typed(page: str) -> list[str]:
+    """What a page has somebody type."""
+    blocks = [text for kind, text in BLOCK.findall(page) if kind == "console"]
+    return [line[2:] for text in blocks for line in text.splitlines()]
+
+
+TYPED = typed(PAGE)
+SIGNING = (ROOT / "docs/operate/keys.md").read_text("utf-8")
+KEYS = typed(SIGNING)
+(TOKENS,) = re.findall(r"`(GATEWAY_TOKEN_KEYS_FILE=\S+)`", SIGNING)
 ADMITTED = "NOTHING_AVAILABLE"
 
 
@@ -86,10 +92,10 @@ def setting() -> str:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Keys as the page makes them, and the gateway that asks for them."""
     made = Desk(tmp_path_factory.mktemp("access"))
-    for line in TYPED:
-        if line.startswith(("sightline keys", "chmod", "openssl")):
+    for line in [*TYPED, *KEYS]:
+        if line.startswith(("sightline keys", "chmod", "openssl")) or line in KEYS:
             made.shell(line)
-    process = made.gateway(setting())
+    process = made.gateway(f"{setting()} {TOKENS}")
     try:
         with grpc.insecure_channel(made.target) as channel:
             grpc.channel_ready_future(channel).result(timeout=SECONDS)
@@ -209,6 +215,34 @@ def test_a_service_says_beforehand_whether_it_would_start(desk: Desk) -> None:
     assert "GATEWAY_REFLECTION=false" in said
     assert f"`{(check := 'python -m gateway --check')}`" in PAGE
     assert "GATEWAY_KEYS_FILE" in desk.shell(f"GATEWAY_MODE=production {check}", code=2)
+
+
+def test_a_visitor_is_merged_with_the_proof_that_came_with_the_id(desk: Desk) -> None:
+    desk.shell("sightline keys new --name pages --roles read,events --file keys.toml > pages.token")
+    until_admitted(desk, "sightline recommend --token-file pages.token")
+    asked = "--token-file pages.token"
+    said = desk.shell(f"sightline events merge cookie-7 alice {asked}", code=1)
+    (command,) = commands(fix(said, "VISITOR_PROOF_INVALID"))
+    _, visitor, _, proof = desk.shell(f"{command} {asked}").split()
+    merge = f"sightline events merge {visitor} alice --proof {proof} {asked}"
+    assert "RANKER_UNAVAILABLE" in desk.shell(merge, code=1)
+    for other in (merge.replace(visitor, "cookie-7"), merge.replace(proof, f"{proof[:-1]}-")):
+        assert "VISITOR_PROOF_INVALID" in desk.shell(other, code=1)
+    desk.shell("sightline keys new --name desk --roles privacy,events --file keys.toml > d.token")
+    trusted = "sightline events merge cookie-7 alice --token-file d.token"
+    until(desk, trusted, "RANKER_UNAVAILABLE")
+
+
+def test_a_key_that_is_added_last_signs_once_the_lines_are_turned_round(desk: Desk) -> None:
+    keys = desk.folder / "tokens.keys"
+    make, _, add, turn = KEYS
+    assert (keys.stat().st_mode & 0o777, len(keys.read_text().split())) == (0o600, 2)
+    former = keys.read_text().split()
+    desk.shell(add)
+    desk.shell(turn)
+    assert keys.read_text().split()[1:] == former[::-1]
+    assert keys.stat().st_mode & 0o777 == 0o600
+    assert make.endswith("> tokens.keys")
 
 
 def test_a_gateway_without_its_keys_says_so_and_ends(desk: Desk) -> None:

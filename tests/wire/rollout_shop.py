@@ -25,6 +25,7 @@ from retriever.record import Record
 from retriever.settings import Settings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit import server
+from servicekit.keyring import open_keys
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import answer_pb2, job_pb2, job_service_pb2, product_pb2
 from sightline.common.v1.job_service_pb2_grpc import JobServiceStub
@@ -219,7 +220,7 @@ async def shop(tmp_path: Path, engine: MilvusLite, spaces: tuple[str, ...]) -> A
         retriever_target=f"127.0.0.1:{retriever.port}",
         ranker_target=f"127.0.0.1:{free_port()}",
     )
-    gateway = build(values, SceneFiles())
+    gateway = build(values, SceneFiles(), open_keys)
     front = await server.start(gateway.bindings, values, "gateway")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{front.port}") as channel:
         yield Shop(

@@ -10,6 +10,7 @@ from gateway.clients.ranker import IDEMPOTENT
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import build
+from servicekit.keyring import open_keys
 from servicekit.server import start
 from sightline.common.v1 import event_pb2, job_service_pb2, job_service_pb2_grpc
 from sightline.gateway.v1 import admin_service_pb2_grpc, user_event_service_pb2_grpc
@@ -35,7 +36,7 @@ class Front:
 @pytest.fixture
 async def front(suite: Suite) -> AsyncIterator[Front]:
     settings = GatewaySettings(port=0, ranker_target=suite.target, catalogs=("default", "other"))
-    gateway = build(settings, SceneFiles())
+    gateway = build(settings, SceneFiles(), open_keys)
     server = await start(gateway.bindings, settings, "gateway")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield Front(

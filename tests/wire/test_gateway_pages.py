@@ -1,8 +1,5 @@
 """Pages of an answer over real gRPC, and the record that they are read from."""
 
-import base64
-import json
-
 import pytest
 from prometheus_client import REGISTRY
 
@@ -200,13 +197,11 @@ async def test_a_page_token_with_another_request_is_refused(suite):
 
 async def test_a_twisted_page_token_is_refused_as_such(suite):
     one = await suite.recommendation.Recommend(photo(page_size=1))
-    said = json.loads(base64.urlsafe_b64decode(one.next_page_token + "=="))
-    for answer_id in ("\ud800", "", "x" * 1000):
-        twisted = json.dumps({**said, "a": answer_id}).encode()
-        token = base64.urlsafe_b64encode(twisted).decode().rstrip("=")
+    made = one.next_page_token
+    for token in (made[:-1], made + "A", made.swapcase(), "x" * 1000):
         error = await refused(suite.recommendation.Recommend(photo(page_token=token)))
 
-        assert error.reason == "PAGE_TOKEN_INVALID", answer_id
+        assert error.reason == "PAGE_TOKEN_INVALID", token
 
 
 async def test_a_lost_record_is_said_to_be_missing(suite):

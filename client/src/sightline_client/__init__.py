@@ -80,6 +80,7 @@ from sightline_client.values.events import EventBatch as EventBatch
 from sightline_client.values.events import EventFailure as EventFailure
 from sightline_client.values.events import EventReport as EventReport
 from sightline_client.values.events import EventType as EventType
+from sightline_client.values.events import Visitor as Visitor
 from sightline_client.values.explanations import BranchVerdict as BranchVerdict
 from sightline_client.values.explanations import ExplainedScore as ExplainedScore
 from sightline_client.values.explanations import Explanation as Explanation
@@ -97,6 +98,7 @@ from sightline_client.values.online import OnlineGroup as OnlineGroup
 from sightline_client.values.online import OnlineReport as OnlineReport
 from sightline_client.values.online import PolicyEstimate as PolicyEstimate
 from sightline_client.values.online import Rate as Rate
+from sightline_client.values.operations import AuditEntry as AuditEntry
 from sightline_client.values.operations import Backup as Backup
 from sightline_client.values.operations import ComponentStatus as ComponentStatus
 from sightline_client.values.operations import EmbedderSpace as EmbedderSpace

@@ -1,7 +1,9 @@
 """What a suite consists of."""
 
+import contextlib
 import hashlib
 import os
+import secrets
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +44,8 @@ class Program:
     """What it listens on, by purpose; `grpc` is its address."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Its settings."""
+    keys: tuple[Path, ...] = ()
+    """Files with a random key each, made when they are missing, for their owner alone."""
     stop_seconds: int = 12
     """How long it may take to end after SIGTERM before it is killed."""
 
@@ -95,6 +99,15 @@ class Layout:
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():
             raise SuiteError(f"{folder} belongs to someone else; set TMPDIR to a folder of yours")
+
+
+def make_key(path: Path) -> None:
+    """A file with a new key, unless there is one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(f"{secrets.token_hex(32)}\n")
 
 
 def layout(data: Path) -> Layout:

@@ -138,11 +138,12 @@ def _services(
         "RANKER_CREATE_KEY": "true",
     }
     retriever = _retriever(data, address)
-    targets = {
+    tokens = data / "gateway" / "tokens.keys"
+    gateway = {
         f"GATEWAY_{n.upper()}_TARGET": address[n] for n in ("embedder", "retriever", "ranker")
-    }
+    } | {"GATEWAY_TOKEN_KEYS_FILE": str(tokens)}
 
-    def service(name: str, main: str, environment: Mapping[str, str]) -> Program:
+    def service(name: str, main: str, environment: Mapping[str, str], *keys: Path) -> Program:
         prefix = name.upper()
         common = {
             f"{prefix}_PORT": str(ports[name]["grpc"]),
@@ -158,6 +159,7 @@ def _services(
             healthy=grpc_serving(ports[name]["grpc"], f"sightline.{name}.v1.{main}"),
             ports=ports[name],
             environment={**GRPC, **common, **environment},
+            keys=keys,
         )
 
     def worker(owner: str, environment: Mapping[str, str]) -> Program:
@@ -189,7 +191,7 @@ def _services(
         worker("retriever", retriever),
         service("ranker", "RankingService", ranker | key),
         worker("ranker", ranker | {"RANKER_RETRIEVER_TARGET": address["retriever"]}),
-        service("gateway", "RecommendationService", targets),
+        service("gateway", "RecommendationService", gateway, tokens),
     )
 
 

@@ -20,7 +20,7 @@ from typing import Self
 from local_suite import processes
 from local_suite.config import render
 from local_suite.control import Control, State
-from local_suite.model import HOST, MARKER, Program, SuiteError, layout
+from local_suite.model import HOST, MARKER, Program, SuiteError, layout, make_key
 from local_suite.patience import Patience
 
 Report = Callable[[str], None]
@@ -114,6 +114,9 @@ class Suite:
             self._check_installed()
             self._clear_strays()
             self._check_ports()
+            for program in self.programs.values():
+                for path in program.keys:
+                    make_key(path)
             self._spawn(lock)
         try:
             self._wait_all(seconds)

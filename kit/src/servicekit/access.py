@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any, Protocol, Self
 
 from google.protobuf import descriptor_pool
+from google.protobuf.descriptor_pb2 import MethodOptions
 
 from servicekit.errors import PermissionDenied, Unauthenticated
 from sightline.common.v1 import access_pb2
@@ -116,6 +117,8 @@ class Rule:
     """One of them is enough; without any, nobody may call it."""
     admin: bool = False
     """Whether it is answered on the administrative port alone, where there is one."""
+    audited: bool = False
+    """Whether it stands in the audit log: by its proto, or as it changes something there."""
 
 
 @cache
@@ -124,11 +127,14 @@ def rule(method: str) -> Rule:
     service, _, name = method.partition("/")
     try:
         found = POOL.FindServiceByName(service)
-        options = found.methods_by_name[name].GetOptions().Extensions[access_pb2.access]
+        described = found.methods_by_name[name].GetOptions()
     except KeyError:
         return Rule()
+    options = described.Extensions[access_pb2.access]
     given = (access_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in options.roles)
-    return Rule(frozenset(map(Role, given)), options.admin)
+    changes = described.idempotency_level != MethodOptions.NO_SIDE_EFFECTS
+    audited = options.audited or (options.admin and changes)
+    return Rule(frozenset(map(Role, given)), options.admin, audited)
 
 
 def bearer(metadata: Mapping[str, str]) -> str:

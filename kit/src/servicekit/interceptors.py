@@ -16,6 +16,7 @@ from prometheus_client import Histogram
 
 from servicekit import access, deadlines, telemetry
 from servicekit.access import Access
+from servicekit.audit import Audit
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.errors import Code, Internal, InvalidArgument, ServiceError, Unimplemented
 from servicekit.status import DETAILS_KEY, to_status
@@ -55,12 +56,17 @@ class Observing:
     """
 
     def __init__(
-        self, server: grpc.aio.Server, service: str, admitting: Access = access.OPEN
+        self,
+        server: grpc.aio.Server,
+        service: str,
+        admitting: Access = access.OPEN,
+        audit: Audit | None = None,
     ) -> None:
         """To be given to generated `add_…Servicer_to_server` in the place of `server`."""
         self._server = server
         self._service = service
         self._access = admitting
+        self._audit = audit
 
     def add_generic_rpc_handlers(
         self, handlers: Sequence[grpc.GenericRpcHandler[Any, Any]]
@@ -79,7 +85,8 @@ class Observing:
         )
 
     def _wrapped(self, name: str, handler: Any) -> Any:
-        return _wrapped(_Method(self._service, name, self._access), handler)
+        audit = self._audit if access.rule(name).audited else None
+        return _wrapped(_Method(self._service, name, self._access, audit), handler)
 
 
 class _Generic(grpc.GenericRpcHandler):  # type: ignore[type-arg]
@@ -125,8 +132,10 @@ def _wrap_call(
             observed.admit()
             answer = await inner(read(request), context)
         except BaseException as error:
+            await observed.note(request, error)
             await observed.fail(error)
             raise
+        await observed.note(request)
         observed.end(_own_code(context))
         return answer
 
@@ -172,11 +181,13 @@ def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], A
 
 def _well_formed(request: Any) -> Any:
     """The request; raises RequestMalformed when it could not be read, CatalogForbidden when its
-    catalog is not the caller's."""
+    catalog, or the one that it takes from, is not the caller's."""
     if request is _MALFORMED:
         raise RequestMalformed
     about = getattr(request, "request", request)  # to explain an answer is to ask the same again
-    if not access.caller.get().may_use(getattr(about, "catalog_id", "") or DEFAULT_CATALOG):
+    named = getattr(about, "catalog_id", "") or DEFAULT_CATALOG
+    source, who = getattr(about, "source_catalog_id", "") or named, access.caller.get()
+    if not (who.may_use(named) and who.may_use(source)):
         raise access.CatalogForbidden
     return request
 
@@ -189,10 +200,10 @@ async def _each_well_formed(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
 class _Method:
     """What is the same for all calls of one method."""
 
-    __slots__ = ("_seconds", "access", "line", "name", "quiet", "service")
+    __slots__ = ("_seconds", "access", "audit", "line", "name", "quiet", "service")
 
-    def __init__(self, service: str, name: str, admitting: Access) -> None:
-        self.service, self.name = service, name
+    def __init__(self, service: str, name: str, admitting: Access, audit: Audit | None) -> None:
+        self.service, self.name, self.audit = service, name, audit
         self.quiet = name.startswith(_QUIET)
         # Who asks whether a server is alive is not asked who it is.
         self.access = access.OPEN if self.quiet else admitting
@@ -239,6 +250,12 @@ class _Observed:
             self._request_id = telemetry.accept_request_id(given)
             telemetry.request_id.set(self._request_id)
             self._context.set_trailing_metadata(_trailer())
+
+    async def note(self, request: Any, error: BaseException | None = None) -> None:
+        """Write the call to the audit log, if its method's calls stand there."""
+        if self._method.audit is not None:
+            catalog = getattr(request, "catalog_id", "")
+            await self._method.audit.note(self._method.name, catalog, error)
 
     def end(self, code: Code, error: BaseException | None = None) -> None:
         """Count and log the call."""

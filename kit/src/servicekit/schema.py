@@ -34,6 +34,36 @@ def sequence() -> sa.Column[Any]:
     return sa.Column("sequence", kind, autoincrement=True, nullable=False)
 
 
+def create_audit() -> None:
+    """The table of servicekit.audit_service, to which rows can only be added."""
+    op.create_table(
+        "audit_entries",
+        *keys("id"),
+        *numbers("time"),
+        *texts("caller", "method", "catalog_id", "code", "reason", "request_id"),
+    )
+    op.create_index("audit_entries_catalog", "audit_entries", ["catalog_id", "id"])
+    if op.get_bind().dialect.name == "sqlite":
+        for act in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER audit_no_{act.lower()} BEFORE {act} ON audit_entries "
+                f"BEGIN SELECT RAISE(ABORT, '{_APPEND_ONLY}'); END"
+            )
+        return
+    op.execute(
+        "CREATE FUNCTION audit_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{_APPEND_ONLY}'; END $$"
+    )
+    for acts, each in (("UPDATE OR DELETE", "ROW"), ("TRUNCATE", "STATEMENT")):
+        op.execute(
+            f"CREATE TRIGGER audit_no_{acts.split()[-1].lower()} BEFORE {acts} ON audit_entries "
+            f"FOR EACH {each} EXECUTE FUNCTION audit_append_only()"
+        )
+
+
+_APPEND_ONLY = "the audit log is append-only"
+
+
 def create_jobs() -> None:
     """The table of servicekit.jobs."""
     op.create_table(

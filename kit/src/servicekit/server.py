@@ -15,9 +15,11 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from servicekit import processes, telemetry
 from servicekit.access import OPEN, Access
+from servicekit.audit import Audit
 from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.interceptors import Observing
 from servicekit.memory import keep_memory, keep_objects
+from servicekit.reloaded import Unreadable
 
 T = TypeVar("T")
 
@@ -103,7 +105,10 @@ def run(main: Coroutine[Any, Any, T], settings: SharedServerSettings | None = No
         main.close()
         raise SystemExit(processes.look_after(settings))
     keep_memory()
-    return uvloop.run(main)
+    try:
+        return uvloop.run(main)
+    except Unreadable as error:
+        raise SystemExit(f"does not start: {error}") from None
 
 
 async def start(
@@ -111,23 +116,25 @@ async def start(
     settings: ServerSettings,
     service: str,
     access: Access = OPEN,
+    audit: Audit | None = None,
     *,
     credentials: grpc.ServerCredentials | None = None,
     also: Sequence[Listener] = (),
 ) -> RunningServer:
     """Start to serve `bindings`; health "" and each full name report SERVING. `access` and
-    `credentials` are those of the settings' port, see Listener; `also`: further ports.
+    `credentials` are those of the settings' port, see Listener; `also`: further ports. `audit`:
+    where audited calls are noted; None = nowhere.
 
     Raises OSError when a port is taken.
     """
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
     listening = [
-        _listen(bindings, settings, service, listener, health_servicer)
+        _listen(bindings, settings, service, listener, health_servicer, audit)
         for listener in (Listener(settings.port, access, credentials), *also)
     ]
     if settings.probe_port:
         probed = Listener(settings.probe_port)
-        listening.append(_listen((), settings, service, probed, health_servicer))
+        listening.append(_listen((), settings, service, probed, health_servicer, None))
     servers, ports = zip(*listening, strict=True)
     stop_metrics = _serve_metrics(settings)
     for server in servers:
@@ -143,13 +150,14 @@ def _listen(
     service: str,
     listener: Listener,
     health_servicer: Any,
+    audit: Audit | None,
 ) -> tuple[grpc.aio.Server, int]:
     """A server that is not started yet, and its port. Raises OSError."""
     server = grpc.aio.server(
         options=_options(settings.max_message_bytes),
         maximum_concurrent_rpcs=settings.max_concurrent_calls,
     )
-    observing = Observing(server, service, listener.access)
+    observing = Observing(server, service, listener.access, audit)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, observing)
     for binding in bindings:
         binding.add_to_server(binding.servicer, observing)
@@ -177,6 +185,7 @@ async def serve(
     access: Access = OPEN,
     credentials: grpc.ServerCredentials | None = None,
     also: Sequence[Listener] = (),
+    audit: Audit | None = None,
     on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, let calls in progress end, then run `on_stop`.
@@ -185,7 +194,9 @@ async def serve(
     """
     log = telemetry.get_logger()
     stop = _signalled()
-    running = await start(bindings, settings, service, access, credentials=credentials, also=also)
+    running = await start(
+        bindings, settings, service, access, audit, credentials=credentials, also=also
+    )
     keep_objects()
     log.info("serving", ports=running.ports, services=[b.full_name for b in bindings])
     try:

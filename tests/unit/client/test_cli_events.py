@@ -204,7 +204,11 @@ def test_a_purge_of_events_counts_first(line: Line, gateway: FakeGateway) -> Non
 
 def test_a_visitor_becomes_a_customer(line: Line, gateway: FakeGateway) -> None:
     assert "3 events moved" in line("events", "merge", "cookie", "u7").stdout
-    (request,) = gateway.requests["MergeShopper"]
+    made = line("events", "visitor").stdout.split()
+    assert made == ["visitor", "v-new", "proof", "proof-of-v"]
+    assert line("events", "merge", "v-new", "u7", "--proof", made[-1]).exit_code == 0
+    assert [each.visitor_proof for each in gateway.requests["MergeShopper"]] == ["", "proof-of-v"]
+    request = gateway.requests["MergeShopper"][0]
     assert getattr(request, "from").visitor_id == "cookie"
     assert request.to.user_id == "u7"
 

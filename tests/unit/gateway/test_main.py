@@ -36,3 +36,14 @@ def test_bad_keys_stop_the_start_with_one_line_that_names_the_file(
     (_, said) = capsys.readouterr().err.splitlines()
     assert said.startswith(f"  {path}: ")
     assert problem in said
+
+
+def test_a_bad_file_of_token_keys_stops_the_start(monkeypatch, tmp_path, capsys):
+    path = tmp_path / "tokens.keys"
+    path.write_text("short")
+    monkeypatch.setenv("GATEWAY_TOKEN_KEYS_FILE", str(path))
+
+    with pytest.raises(SystemExit):
+        main.start()
+    (_, said) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"  {path}: wants a line of 64")

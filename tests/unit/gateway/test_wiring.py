@@ -3,10 +3,11 @@
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import build
+from servicekit.keyring import open_keys
 
 
 async def test_a_gateway_is_built_whole_while_every_peer_is_down():
-    gateway = build(GatewaySettings(), SceneFiles())
+    gateway = build(GatewaySettings(), SceneFiles(), open_keys)
 
     assert {binding.full_name for binding in gateway.bindings} == {
         "sightline.gateway.v1.RecommendationService",

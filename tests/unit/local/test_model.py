@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from local_suite.model import SuiteError, layout
+from local_suite.model import SuiteError, layout, make_key
 
 
 def test_the_control_socket_lies_in_data_when_its_path_is_short_enough() -> None:
@@ -47,3 +47,13 @@ def test_a_socket_folder_of_someone_else_is_refused(
     (tmp_path / f"sightline-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(SuiteError, match="someone else"):
         layout(tmp_path / ("x" * 120)).make()
+
+
+def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "gateway" / "tokens.keys"
+    make_key(path)
+    first = path.read_text()
+    make_key(path)
+    assert path.read_text() == first
+    assert len(bytes.fromhex(first)) == 32
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)

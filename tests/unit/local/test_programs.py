@@ -34,6 +34,12 @@ def test_no_two_ports_are_the_same_and_all_lie_within_sixteen_of_the_base(
     assert suite["gateway"].ports["grpc"] == 9000
 
 
+def test_the_gateways_tokens_have_a_key_of_the_suites_own(suite: dict[str, Program]) -> None:
+    (path,) = suite["gateway"].keys
+    assert suite["gateway"].environment["GATEWAY_TOKEN_KEYS_FILE"] == str(path)
+    assert path.is_relative_to("/srv/data")
+
+
 SETTINGS: dict[str, type[Settings]] = {
     "gateway": GatewaySettings,
     "embedder": EmbedderSettings,

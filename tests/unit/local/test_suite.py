@@ -102,6 +102,18 @@ def test_up_returns_when_all_answer_and_down_leaves_nothing(make: Make, data: Pa
     suite.down()
 
 
+def test_keys_that_programs_need_are_there_before_they_start_and_stay(
+    make: Make, data: Path
+) -> None:
+    path = data / "keys" / "tokens.keys"
+    suite = make(dataclasses.replace(program("front"), keys=(path,)))
+    suite.up()
+    key = path.read_text()
+    suite.down()
+    suite.up()
+    assert path.read_text() == key
+
+
 def test_a_start_without_progress_ends_and_says_what_it_waited_for(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

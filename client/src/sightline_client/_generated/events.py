@@ -9,7 +9,7 @@ from datetime import datetime
 from sightline_client._generated.base import SyncConnected
 from sightline_client.transport import writing
 from sightline_client.transport.looping import SyncBatches
-from sightline_client.values.events import Event, EventBatch, EventReport, EventType
+from sightline_client.values.events import Event, EventBatch, EventReport, EventType, Visitor
 from sightline_client.values.operations import EventPurge, Job
 
 
@@ -36,10 +36,19 @@ class SyncEventCalls(SyncConnected):
             events,
         )
 
-    def merge_shopper(self, visitor: str, user: str, *, timeout: float | None = None) -> int:
+    def create_visitor(self, *, timeout: float | None = None) -> Visitor:
+        """An id for a visitor who has none yet, with the proof that ``merge_shopper`` takes."""
+        return self._loop.run(self._client.create_visitor(timeout=timeout))
+
+    def merge_shopper(
+        self, visitor: str, user: str, *, proof: str = "", timeout: float | None = None
+    ) -> int:
         """Makes a visitor's events, present and future, those of a user: after a login. How many
-        moved now."""
-        return self._loop.run(self._client.merge_shopper(visitor, user, timeout=timeout))
+        moved now. ``proof`` came with the visitor's id; PermissionDenied (VISITOR_PROOF_INVALID)
+        when it is another's, or "" and the suite wants one."""
+        return self._loop.run(
+            self._client.merge_shopper(visitor, user, proof=proof, timeout=timeout)
+        )
 
     def purge_events(
         self,

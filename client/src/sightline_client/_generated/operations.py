@@ -4,9 +4,10 @@ Made from api/operations.py by generate_sync.py: change that one and run it.
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from sightline_client._generated.base import SyncConnected
-from sightline_client.values.operations import Backup, Job, Status
+from sightline_client.values.operations import AuditEntry, Backup, Job, Status
 
 
 class SyncOperationCalls(SyncConnected):
@@ -50,6 +51,7 @@ class SyncOperationCalls(SyncConnected):
         *,
         source_catalog: str = "",
         force: bool = False,
+        accept_unsigned: bool = False,
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
@@ -58,15 +60,32 @@ class SyncOperationCalls(SyncConnected):
         ``source_catalog`` is the one that the backup is of, "" = this one. FailedPrecondition
         (CATALOG_NOT_EMPTY) when this catalog holds products: with ``force`` the backup's replace
         those of the same id, and in the end those that it does not hold are deleted. NotFound
-        (BACKUP_NOT_FOUND). The same ``request_id`` answers the same job."""
+        (BACKUP_NOT_FOUND). ``accept_unsigned``: also a backup that none of the operator's keys
+        signed, else FailedPrecondition (BACKUP_UNSIGNED). The same ``request_id`` answers the same
+        job."""
         return self._loop.run(
             self._client.restore_backup(
                 backup_id,
                 source_catalog=source_catalog,
                 force=force,
+                accept_unsigned=accept_unsigned,
                 request_id=request_id,
                 timeout=timeout,
             )
+        )
+
+    def list_audit(
+        self,
+        *,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        caller: str = "",
+        timeout: float | None = None,
+    ) -> Iterator[AuditEntry]:
+        """Who made which administrative or destructive call, newest first, read page by page;
+        ``caller`` "" = of all."""
+        return self._loop.iterate(
+            self._client.list_audit(since=since, before=before, caller=caller, timeout=timeout)
         )
 
     def status(self, *, timeout: float | None = None) -> Status:

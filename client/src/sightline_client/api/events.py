@@ -9,7 +9,7 @@ from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.transport import writing
 from sightline_client.transport.batching import Batches
-from sightline_client.values.events import Event, EventBatch, EventReport, EventType
+from sightline_client.values.events import Event, EventBatch, EventReport, EventType, Visitor
 from sightline_client.values.operations import EventPurge, Job
 
 
@@ -30,12 +30,22 @@ class EventCalls(Connected):
         """
         return self._writer().events(events, batch_size, in_flight)
 
-    async def merge_shopper(self, visitor: str, user: str, *, timeout: float | None = None) -> int:
+    async def create_visitor(self, *, timeout: float | None = None) -> Visitor:
+        """An id for a visitor who has none yet, with the proof that ``merge_shopper`` takes."""
+        request = user_event.CreateVisitorRequest(catalog_id=self.catalog)
+        return from_wire.visitor(
+            await self._call(self.calls.events.CreateVisitor, request, timeout)
+        )
+
+    async def merge_shopper(
+        self, visitor: str, user: str, *, proof: str = "", timeout: float | None = None
+    ) -> int:
         """Makes a visitor's events, present and future, those of a user: after a login. How many
-        moved now."""
+        moved now. ``proof`` came with the visitor's id; PermissionDenied (VISITOR_PROOF_INVALID)
+        when it is another's, or "" and the suite wants one."""
         with to_wire.sendable("request"):
             request = user_event.MergeShopperRequest(
-                catalog_id=self.catalog, to=to_wire.shopper(user, None)
+                catalog_id=self.catalog, to=to_wire.shopper(user, None), visitor_proof=proof
             )
             # `from` is a word of Python's own.
             getattr(request, "from").visitor_id = visitor

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 
-from sightline.common.v1 import job_service_pb2
+from sightline.common.v1 import audit_service_pb2, job_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.retriever.v1 import backup_service_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.errors import Unavailable
-from sightline_client.values.operations import Backup, Job, Status
+from sightline_client.values.operations import AuditEntry, Backup, Job, Status
 
 _PAGE = 200
 _WATCH_TRIES = 5
@@ -101,6 +102,7 @@ class OperationCalls(Connected):
         *,
         source_catalog: str = "",
         force: bool = False,
+        accept_unsigned: bool = False,
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
@@ -109,7 +111,9 @@ class OperationCalls(Connected):
         ``source_catalog`` is the one that the backup is of, "" = this one. FailedPrecondition
         (CATALOG_NOT_EMPTY) when this catalog holds products: with ``force`` the backup's replace
         those of the same id, and in the end those that it does not hold are deleted. NotFound
-        (BACKUP_NOT_FOUND). The same ``request_id`` answers the same job."""
+        (BACKUP_NOT_FOUND). ``accept_unsigned``: also a backup that none of the operator's keys
+        signed, else FailedPrecondition (BACKUP_UNSIGNED). The same ``request_id`` answers the same
+        job."""
         with to_wire.sendable("request"):
             request = backup_service_pb2.RestoreBackupRequest(
                 catalog_id=self.catalog,
@@ -117,8 +121,31 @@ class OperationCalls(Connected):
                 backup_id=backup_id,
                 source_catalog_id=source_catalog,
                 force=force,
+                accept_unsigned=accept_unsigned,
             )
         return from_wire.job(await self._call(self.calls.admin.RestoreBackup, request, timeout))
+
+    async def list_audit(
+        self,
+        *,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        caller: str = "",
+        timeout: float | None = None,
+    ) -> AsyncIterator[AuditEntry]:
+        """Who made which administrative or destructive call, newest first, read page by page;
+        ``caller`` "" = of all."""
+        with to_wire.sendable("request"):
+            request = audit_service_pb2.ListAuditEntriesRequest(
+                catalog_id=self.catalog,
+                from_time=None if since is None else to_wire.timestamp(since),
+                before_time=None if before is None else to_wire.timestamp(before),
+                caller=caller,
+                page_size=_PAGE,
+            )
+        async for page in self._pages(self.calls.admin.ListAuditEntries, request, timeout):
+            for message in page.entries:
+                yield from_wire.audit_entry(message)
 
     async def status(self, *, timeout: float | None = None) -> Status:
         """How the suite is; answers whatever is down behind the gateway."""

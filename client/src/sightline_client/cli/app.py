@@ -6,6 +6,7 @@ import typer
 
 from sightline_client.cli.base.group import Commands, flowing
 from sightline_client.cli.commands import (
+    audit,
     backup,
     classify,
     config,
@@ -59,6 +60,7 @@ for group in (products, photos, events, models, profiles, spaces, index, jobs, b
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
+app.command("audit")(audit.audit)
 app.add_typer(config.app, name="config")
 app.add_typer(keys.app, name="keys")
 

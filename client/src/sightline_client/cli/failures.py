@@ -70,6 +70,10 @@ FIXES = MappingProxyType(
         "BACKUP_VERSION_UNSUPPORTED": "restore it with the version that wrote it, or a newer one",
         "BACKUP_DAMAGED": "take another backup, `sightline backup create`: this file is not what"
         " was written",
+        "BACKUP_UNSIGNED": "restore it where the key is that it was made with; --accept-unsigned"
+        " restores it all the same, if you know who wrote its file",
+        "VISITOR_PROOF_INVALID": "give --proof, which `sightline events visitor` shows with the id;"
+        " a key with the role privacy needs none",
         "CATALOG_NOT_EMPTY": "restore into an empty --catalog, or with --force, which deletes the"
         " products that the backup does not hold",
         "URI_FORBIDDEN": "take an http(s) address that the suite's settings allow, or the file",

@@ -10,7 +10,14 @@ from typing import Protocol
 from google.protobuf.message import Message
 from google.type.money_pb2 import Money as MoneyMessage
 
-from sightline.common.v1 import answer_pb2, import_pb2, job_pb2, photo_pb2, product_pb2
+from sightline.common.v1 import (
+    answer_pb2,
+    audit_service_pb2,
+    import_pb2,
+    job_pb2,
+    photo_pb2,
+    product_pb2,
+)
 from sightline.embedder.v1 import embedding_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
@@ -21,7 +28,15 @@ from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, photo_service_pb2
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.convert.reading import reader
-from sightline_client.values import answers, catalog, classifications, operations, profiles, signals
+from sightline_client.values import (
+    answers,
+    catalog,
+    classifications,
+    events,
+    operations,
+    profiles,
+    signals,
+)
 from sightline_client.values.evaluation import Evaluation
 from sightline_client.values.explanations import Explanation
 from sightline_client.values.online import OnlineReport
@@ -79,8 +94,10 @@ import_state = reader(
 )
 import_close = reader(operations.ImportClose, catalog_pb2.CloseImportResponse)
 product_purge = reader(operations.ProductPurge, catalog_pb2.PurgeProductsResponse)
+visitor = reader(events.Visitor, user_event.CreateVisitorResponse, proof="visitor_proof")
 event_purge = reader(operations.EventPurge, user_event.PurgeEventsResponse)
 takedown = reader(operations.Takedown, photo_service_pb2.Takedown)
+audit_entry = reader(operations.AuditEntry, audit_service_pb2.AuditEntry, catalog="catalog_id")
 backup = reader(operations.Backup, backup_service_pb2.Backup, catalog="catalog_id", error="status")
 
 # Models

@@ -59,6 +59,17 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Visitor:
+    """A visitor whose id the suite made. Both go to the visitor's browser or app alone."""
+
+    visitor_id: str
+    proof: str
+    """Shows that the id is the visitor's, when it is merged into a user."""
+    expire_time: datetime | None
+    """Until when the proof is good."""
+
+
+@dataclass(frozen=True, slots=True)
 class EventFailure:
     """An event that was refused."""
 

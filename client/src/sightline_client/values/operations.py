@@ -205,6 +205,25 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """An administrative or destructive call that somebody made."""
+
+    entry_id: str
+    time: datetime | None
+    """When it had ended."""
+    caller: str
+    """What the caller's key is called, or the ``sub`` of its token; "anyone" = nobody was asked."""
+    method: str
+    """E.g. "sightline.gateway.v1.AdminService/DropGeneration"."""
+    catalog: str
+    code: str
+    """The gRPC status code that it ended with, "OK" = it went well."""
+    reason: str
+    """The reason of its error; "" = it went well."""
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Backup:
     """A copy of a catalog in one file."""
 

@@ -69,8 +69,11 @@ class Access(google.protobuf.message.Message):
 
     ROLES_FIELD_NUMBER: builtins.int
     ADMIN_FIELD_NUMBER: builtins.int
+    AUDITED_FIELD_NUMBER: builtins.int
     admin: builtins.bool
     """Whether the call is answered on the gateway's administrative port alone, where there is one."""
+    audited: builtins.bool
+    """Whether its calls stand in the audit log, as those do that change anything on the administrative port."""
     @property
     def roles(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
         """One of these roles is enough."""
@@ -80,8 +83,9 @@ class Access(google.protobuf.message.Message):
         *,
         roles: collections.abc.Iterable[Global___Role.ValueType] | None = ...,
         admin: builtins.bool = ...,
+        audited: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["admin", b"admin", "roles", b"roles"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["admin", b"admin", "audited", b"audited", "roles", b"roles"]) -> None: ...
 
 Global___Access: typing_extensions.TypeAlias = Access
 

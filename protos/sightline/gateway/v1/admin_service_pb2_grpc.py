@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from sightline.common.v1 import audit_service_pb2 as sightline_dot_common_dot_v1_dot_audit__service__pb2
 from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.embedder.v1 import embedding_service_pb2 as sightline_dot_embedder_dot_v1_dot_embedding__service__pb2
 from sightline.embedder.v1 import space_service_pb2 as sightline_dot_embedder_dot_v1_dot_space__service__pb2
@@ -212,6 +213,11 @@ class AdminServiceStub(object):
                 '/sightline.gateway.v1.AdminService/PromoteSpace',
                 request_serializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.PromoteSpaceRequest.SerializeToString,
                 response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.FromString,
+                _registered_method=True)
+        self.ListAuditEntries = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ListAuditEntries',
+                request_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesResponse.FromString,
                 _registered_method=True)
         self.RetireSpace = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/RetireSpace',
@@ -457,6 +463,13 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAuditEntries(self, request, context):
+        """Who made which administrative or destructive call, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RetireSpace(self, request, context):
         """Takes a fitted space out of service; refused with SPACE_IN_USE while a generation that is not dropped stands on
         it.
@@ -632,6 +645,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.PromoteSpace,
                     request_deserializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.PromoteSpaceRequest.FromString,
                     response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.SerializeToString,
+            ),
+            'ListAuditEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEntries,
+                    request_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesResponse.SerializeToString,
             ),
             'RetireSpace': grpc.unary_unary_rpc_method_handler(
                     servicer.RetireSpace,
@@ -1531,6 +1549,33 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/PromoteSpace',
             sightline_dot_embedder_dot_v1_dot_space__service__pb2.PromoteSpaceRequest.SerializeToString,
             sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ListAuditEntries',
+            sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_audit__service__pb2.ListAuditEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

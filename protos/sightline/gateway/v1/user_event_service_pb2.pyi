@@ -81,6 +81,57 @@ class WriteEventsResponse(google.protobuf.message.Message):
 Global___WriteEventsResponse: typing_extensions.TypeAlias = WriteEventsResponse
 
 @typing.final
+class CreateVisitorRequest(google.protobuf.message.Message):
+    """Asks for a new visitor."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id"]) -> None: ...
+
+Global___CreateVisitorRequest: typing_extensions.TypeAlias = CreateVisitorRequest
+
+@typing.final
+class CreateVisitorResponse(google.protobuf.message.Message):
+    """A new visitor. Give both to the visitor's browser or app, and to nobody else."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VISITOR_ID_FIELD_NUMBER: builtins.int
+    VISITOR_PROOF_FIELD_NUMBER: builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: builtins.int
+    visitor_id: builtins.str
+    """For `Shopper.visitor_id`: 32 hexadecimal digits."""
+    visitor_proof: builtins.str
+    """For `MergeShopperRequest.visitor_proof`: up to 64 characters."""
+    @property
+    def expire_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Until when the proof is good (UTC): 400 days, which is as long as browsers keep a cookie."""
+
+    def __init__(
+        self,
+        *,
+        visitor_id: builtins.str = ...,
+        visitor_proof: builtins.str = ...,
+        expire_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["expire_time", b"expire_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["expire_time", b"expire_time", "visitor_id", b"visitor_id", "visitor_proof", b"visitor_proof"]) -> None: ...
+
+Global___CreateVisitorResponse: typing_extensions.TypeAlias = CreateVisitorResponse
+
+@typing.final
 class MergeShopperRequest(google.protobuf.message.Message):
     """Joins a visitor to a user."""
 
@@ -90,10 +141,16 @@ class MergeShopperRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     FROM_FIELD_NUMBER: builtins.int
     TO_FIELD_NUMBER: builtins.int
+    VISITOR_PROOF_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
     """For logs, up to 128 characters; empty = the service makes one."""
+    visitor_proof: builtins.str
+    """What CreateVisitor gave with the visitor_id. Needed from callers without ROLE_PRIVACY where the gateway has keys of
+    its own (GATEWAY_TOKEN_KEYS_FILE); VISITOR_PROOF_INVALID when it is missing, has expired or is of another visitor
+    or catalog.
+    """
     @property
     def to(self) -> sightline.common.v1.event_pb2.Shopper:
         """To whom: a user_id."""
@@ -104,9 +161,10 @@ class MergeShopperRequest(google.protobuf.message.Message):
         catalog_id: builtins.str = ...,
         request_id: builtins.str = ...,
         to: sightline.common.v1.event_pb2.Shopper | None = ...,
+        visitor_proof: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["from", b"from", "to", b"to"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "from", b"from", "request_id", b"request_id", "to", b"to"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "from", b"from", "request_id", b"request_id", "to", b"to", "visitor_proof", b"visitor_proof"]) -> None: ...
 
 Global___MergeShopperRequest: typing_extensions.TypeAlias = MergeShopperRequest
 

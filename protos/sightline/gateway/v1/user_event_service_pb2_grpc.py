@@ -40,6 +40,11 @@ class UserEventServiceStub(object):
                 request_serializer=sightline_dot_gateway_dot_v1_dot_user__event__service__pb2.WriteEventsRequest.SerializeToString,
                 response_deserializer=sightline_dot_gateway_dot_v1_dot_user__event__service__pb2.WriteEventsResponse.FromString,
                 _registered_method=True)
+        self.CreateVisitor = channel.unary_unary(
+                '/sightline.gateway.v1.UserEventService/CreateVisitor',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_user__event__service__pb2.CreateVisitorRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_user__event__service__pb2.CreateVisitorResponse.FromString,
+                _registered_method=True)
         self.MergeShopper = channel.unary_unary(
                 '/sightline.gateway.v1.UserEventService/MergeShopper',
                 request_serializer=sightline_dot_gateway_dot_v1_dot_user__event__service__pb2.MergeShopperRequest.SerializeToString,
@@ -59,6 +64,14 @@ class UserEventServiceServicer(object):
     def WriteEvents(self, request, context):
         """Writes up to 1,000 events, each with a status of its own: EVENT_INVALID, EVENT_TIME_INVALID,
         EVENT_CONFLICT. Idempotent by event_id; durable before the answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateVisitor(self, request, context):
+        """Makes an id for a visitor who has none yet, and a proof that the gateway made it: MergeShopper takes it. Nothing is
+        stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -86,6 +99,11 @@ def add_UserEventServiceServicer_to_server(servicer, server):
                     servicer.WriteEvents,
                     request_deserializer=sightline_dot_gateway_dot_v1_dot_user__event__service__pb2.WriteEventsRequest.FromString,
                     response_serializer=sightline_dot_gateway_dot_v1_dot_user__event__service__pb2.WriteEventsResponse.SerializeToString,
+            ),
+            'CreateVisitor': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateVisitor,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_user__event__service__pb2.CreateVisitorRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_user__event__service__pb2.CreateVisitorResponse.SerializeToString,
             ),
             'MergeShopper': grpc.unary_unary_rpc_method_handler(
                     servicer.MergeShopper,
@@ -126,6 +144,33 @@ class UserEventService(object):
             '/sightline.gateway.v1.UserEventService/WriteEvents',
             sightline_dot_gateway_dot_v1_dot_user__event__service__pb2.WriteEventsRequest.SerializeToString,
             sightline_dot_gateway_dot_v1_dot_user__event__service__pb2.WriteEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateVisitor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.UserEventService/CreateVisitor',
+            sightline_dot_gateway_dot_v1_dot_user__event__service__pb2.CreateVisitorRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_user__event__service__pb2.CreateVisitorResponse.FromString,
             options,
             channel_credentials,
             insecure,

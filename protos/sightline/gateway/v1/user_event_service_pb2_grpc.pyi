@@ -41,6 +41,22 @@ _UserEventServiceWriteEventsType = typing_extensions.TypeVar(
     ],
 )
 
+_UserEventServiceCreateVisitorType = typing_extensions.TypeVar(
+    '_UserEventServiceCreateVisitorType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.user_event_service_pb2.CreateVisitorRequest,
+        sightline.gateway.v1.user_event_service_pb2.CreateVisitorResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.user_event_service_pb2.CreateVisitorRequest,
+        sightline.gateway.v1.user_event_service_pb2.CreateVisitorResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.user_event_service_pb2.CreateVisitorRequest,
+        sightline.gateway.v1.user_event_service_pb2.CreateVisitorResponse,
+    ],
+)
+
 _UserEventServiceMergeShopperType = typing_extensions.TypeVar(
     '_UserEventServiceMergeShopperType',
     grpc.UnaryUnaryMultiCallable[
@@ -73,7 +89,7 @@ _UserEventServicePurgeEventsType = typing_extensions.TypeVar(
     ],
 )
 
-class UserEventServiceStub(typing.Generic[_UserEventServiceWriteEventsType, _UserEventServiceMergeShopperType, _UserEventServicePurgeEventsType]):
+class UserEventServiceStub(typing.Generic[_UserEventServiceWriteEventsType, _UserEventServiceCreateVisitorType, _UserEventServiceMergeShopperType, _UserEventServicePurgeEventsType]):
     """What shoppers do. An event counts in the shopper's next request and in the next training."""
 
     @typing.overload
@@ -81,6 +97,10 @@ class UserEventServiceStub(typing.Generic[_UserEventServiceWriteEventsType, _Use
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.user_event_service_pb2.WriteEventsRequest,
             sightline.gateway.v1.user_event_service_pb2.WriteEventsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.user_event_service_pb2.CreateVisitorRequest,
+            sightline.gateway.v1.user_event_service_pb2.CreateVisitorResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.user_event_service_pb2.MergeShopperRequest,
@@ -99,6 +119,10 @@ class UserEventServiceStub(typing.Generic[_UserEventServiceWriteEventsType, _Use
             sightline.gateway.v1.user_event_service_pb2.WriteEventsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.user_event_service_pb2.CreateVisitorRequest,
+            sightline.gateway.v1.user_event_service_pb2.CreateVisitorResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.user_event_service_pb2.MergeShopperRequest,
             sightline.gateway.v1.user_event_service_pb2.MergeShopperResponse,
         ],
@@ -113,6 +137,11 @@ class UserEventServiceStub(typing.Generic[_UserEventServiceWriteEventsType, _Use
     EVENT_CONFLICT. Idempotent by event_id; durable before the answer.
     """
 
+    CreateVisitor: _UserEventServiceCreateVisitorType
+    """Makes an id for a visitor who has none yet, and a proof that the gateway made it: MergeShopper takes it. Nothing is
+    stored.
+    """
+
     MergeShopper: _UserEventServiceMergeShopperType
     """Makes the events and attributes of a visitor those of a user: after a login. What the visitor does later under the
     visitor's id counts for the user too. Doing it again changes nothing.
@@ -125,6 +154,10 @@ UserEventServiceAsyncStub: typing_extensions.TypeAlias = UserEventServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.user_event_service_pb2.WriteEventsRequest,
         sightline.gateway.v1.user_event_service_pb2.WriteEventsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.user_event_service_pb2.CreateVisitorRequest,
+        sightline.gateway.v1.user_event_service_pb2.CreateVisitorResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.user_event_service_pb2.MergeShopperRequest,
@@ -147,6 +180,16 @@ class UserEventServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.gateway.v1.user_event_service_pb2.WriteEventsResponse, collections.abc.Awaitable[sightline.gateway.v1.user_event_service_pb2.WriteEventsResponse]]:
         """Writes up to 1,000 events, each with a status of its own: EVENT_INVALID, EVENT_TIME_INVALID,
         EVENT_CONFLICT. Idempotent by event_id; durable before the answer.
+        """
+
+    @abc.abstractmethod
+    def CreateVisitor(
+        self,
+        request: sightline.gateway.v1.user_event_service_pb2.CreateVisitorRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.user_event_service_pb2.CreateVisitorResponse, collections.abc.Awaitable[sightline.gateway.v1.user_event_service_pb2.CreateVisitorResponse]]:
+        """Makes an id for a visitor who has none yet, and a proof that the gateway made it: MergeShopper takes it. Nothing is
+        stored.
         """
 
     @abc.abstractmethod

@@ -151,10 +151,13 @@ class MergeShopperRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     FROM_FIELD_NUMBER: builtins.int
     TO_FIELD_NUMBER: builtins.int
+    VISITOR_PROOF_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
     """For logs, up to 128 characters; empty = the service makes one."""
+    visitor_proof: builtins.str
+    """Not read: the gateway has checked it."""
     @property
     def to(self) -> sightline.common.v1.event_pb2.Shopper:
         """To whom: a user_id."""
@@ -165,9 +168,10 @@ class MergeShopperRequest(google.protobuf.message.Message):
         catalog_id: builtins.str = ...,
         request_id: builtins.str = ...,
         to: sightline.common.v1.event_pb2.Shopper | None = ...,
+        visitor_proof: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["from", b"from", "to", b"to"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "from", b"from", "request_id", b"request_id", "to", b"to"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "from", b"from", "request_id", b"request_id", "to", b"to", "visitor_proof", b"visitor_proof"]) -> None: ...
 
 Global___MergeShopperRequest: typing_extensions.TypeAlias = MergeShopperRequest
 

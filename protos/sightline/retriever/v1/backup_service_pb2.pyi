@@ -215,6 +215,7 @@ class RestoreBackupRequest(google.protobuf.message.Message):
     BACKUP_ID_FIELD_NUMBER: builtins.int
     SOURCE_CATALOG_ID_FIELD_NUMBER: builtins.int
     FORCE_FIELD_NUMBER: builtins.int
+    ACCEPT_UNSIGNED_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """The catalog to restore into, declared in the settings; empty = "default"."""
     request_id: builtins.str
@@ -222,10 +223,16 @@ class RestoreBackupRequest(google.protobuf.message.Message):
     backup_id: builtins.str
     """The backup, as ListBackups names it."""
     source_catalog_id: builtins.str
-    """The catalog that the backup is of; empty = the one to restore into. It need not be declared here."""
+    """The catalog that the backup is of; empty = the one to restore into. It need not be declared here, but a caller with
+    a token needs the right to both: CATALOG_FORBIDDEN.
+    """
     force: builtins.bool
     """Also into a catalog that holds products: the backup's products replace those of the same id, and when all
     are in, the others are deleted, but for those written after this call. Default false.
+    """
+    accept_unsigned: builtins.bool
+    """Also a backup that none of the operator's keys signed, as those made before there were keys. Whoever could write
+    its file decides what the catalog holds then. Default false.
     """
     def __init__(
         self,
@@ -235,7 +242,8 @@ class RestoreBackupRequest(google.protobuf.message.Message):
         backup_id: builtins.str = ...,
         source_catalog_id: builtins.str = ...,
         force: builtins.bool = ...,
+        accept_unsigned: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["backup_id", b"backup_id", "catalog_id", b"catalog_id", "force", b"force", "request_id", b"request_id", "source_catalog_id", b"source_catalog_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accept_unsigned", b"accept_unsigned", "backup_id", b"backup_id", "catalog_id", b"catalog_id", "force", b"force", "request_id", b"request_id", "source_catalog_id", b"source_catalog_id"]) -> None: ...
 
 Global___RestoreBackupRequest: typing_extensions.TypeAlias = RestoreBackupRequest

@@ -92,7 +92,9 @@ class BackupServiceServicer(object):
         hashes; then its products appear, batch by batch, as they were: ids, etags, times, photos and vectors. The
         index follows by itself; no photo is embedded that has its vector. Products that are written whole while it
         runs stay as they were written. Cancelled, it leaves what it had restored.
-        BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY when the catalog holds products and `force` is not set;
+        No generation counts as verified that was not verified here.
+        BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY when the catalog holds products and `force` is not set; BACKUP_UNSIGNED when
+        none of the operator's keys signed it (RETRIEVER_BACKUP_KEYS_FILE) and `accept_unsigned` is not set;
         BACKUP_CATALOG_MISMATCH when the file is of another catalog than `source_catalog_id`.
         The same request_id answers the same job.
         """

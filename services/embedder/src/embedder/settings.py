@@ -1,6 +1,7 @@
 """The embedder's settings, from variables that start with EMBEDDER_."""
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -51,6 +52,11 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     spaces: str = ""
     """Folder of the spaces that were fitted on catalogs; Triton's second model repository is
     `models` in it. Empty: none is fitted, and none is served."""
+
+    space_keys_file: Path | None = None
+    """Keys that sign fitted spaces (docs/operate/keys.md), one a line, the signing one first; taken
+    up again when the file changes. With it, spaces that none of them signed are not served until
+    they are promoted with force."""
 
     fit_backbone: str = Field(default="efficientnet_lite2", pattern=r"^[a-z][a-z0-9_]{0,62}$")
     """What a space is fitted on when nobody says; `<backbone>_features` is its model in

@@ -29,6 +29,7 @@ from embedder.spaces.promote import Promotion
 from embedder.spaces.sources import ModelSources
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
+from servicekit.keyring import signing_keys
 from servicekit.server import Binding
 from sightline_rules.photos import PhotoLimits
 
@@ -54,9 +55,11 @@ def bind(
     """Put the service together around its models and what deals with untrusted files.
 
     Returns what is offered, what keeps the models alive while it runs, and what to close then.
+    Raises Unreadable.
     """
     backbones = Path(settings.backbones) if settings.backbones else None
-    store = SpaceStore(Path(settings.spaces)) if settings.spaces else None
+    keys = signing_keys(settings.space_keys_file)
+    store = SpaceStore(Path(settings.spaces), keys) if settings.spaces else None
     shelf = Shelf(store, triton)
     trouble = asyncio.Event()
 

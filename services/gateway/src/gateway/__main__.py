@@ -5,14 +5,17 @@ from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build, certificates_of, listeners
 from servicekit import server, startup, telemetry
 from servicekit.access import Access
+from servicekit.keyring import SigningKeys, signing_keys
 from servicekit.peers import Peers
 
 SERVICE = "gateway"
 
 
-async def main(settings: GatewaySettings, scenes: SceneFiles, access: Access) -> None:
+async def main(
+    settings: GatewaySettings, scenes: SceneFiles, access: Access, keys: SigningKeys
+) -> None:
     """Serve until asked to stop."""
-    gateway = build(settings, scenes)
+    gateway = build(settings, scenes, keys)
     public, *also = listeners(settings, access)
     await server.serve(
         gateway.bindings,
@@ -21,6 +24,7 @@ async def main(settings: GatewaySettings, scenes: SceneFiles, access: Access) ->
         access=public.access,
         credentials=public.credentials,
         also=also,
+        audit=gateway.audit,
         on_stop=lambda: gateway.close(settings.drain_seconds),
     )
 
@@ -30,11 +34,17 @@ def scenes_of(settings: GatewaySettings) -> SceneFiles:
     return SceneFiles(settings.scenes_folder)
 
 
+def keys_of(settings: GatewaySettings) -> SigningKeys:
+    """What signs tokens. Raises Unreadable."""
+    return signing_keys(settings.token_keys_file)
+
+
 def start() -> None:
     """The `python -m gateway` command."""
-    settings = startup.load(GatewaySettings, scenes_of, access_of, certificates_of, Peers.of)
+    settings = startup.load(GatewaySettings, scenes_of, keys_of, access_of, certificates_of, Peers.of)
     telemetry.configure_logging(SERVICE, settings.log_level)
-    server.run(main(settings, scenes_of(settings), access_of(settings)), settings)
+    scenes, access, keys = scenes_of(settings), access_of(settings), keys_of(settings)
+    server.run(main(settings, scenes, access, keys), settings)
 
 
 if __name__ == "__main__":

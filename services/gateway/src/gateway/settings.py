@@ -90,6 +90,11 @@ class GatewaySettings(SharedServerSettings):
     jwt_catalogs_claim: str = "catalogs"
     """The claim that lists catalogs, as a list or as words; `*` = all."""
 
+    token_keys_file: Path | None = None
+    """Keys that sign the tokens in answers (docs/operate/keys.md), one a line, the signing one
+    first; taken up again when the file changes. Every gateway of an installation needs the same.
+    Without it anybody can make such tokens: for one machine alone."""
+
     scenes_folder: Path | None = None
     """Folder of *.toml files, one a scene, that add to the built-in scenes or replace those of the
     same name. Changes are taken up without a restart; unset = built-in scenes only."""

@@ -14,6 +14,7 @@ from gateway.clients import embedder, ranker, retriever
 from gateway.clients.calls import Caller
 from gateway.model.causes import Peer
 from gateway.servicer import admin, catalog, events, jobs, recommendation
+from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Connection, Passthrough
 from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
@@ -21,7 +22,9 @@ from gateway.state.run import Dependencies, Peers
 from gateway.state.scenes import SceneFiles
 from servicekit import peers
 from servicekit.access import OPEN, Access
+from servicekit.audit import Audit
 from servicekit.channel import connect
+from servicekit.keyring import SigningKeys
 from servicekit.server import Binding, Listener
 from servicekit.tls import Certificates
 
@@ -33,6 +36,7 @@ class Gateway:
     """The parts of a gateway that is ready to serve."""
 
     bindings: Sequence[Binding]
+    audit: Audit
     answers: AnswerQueue
     channels: Sequence[grpc.aio.Channel]
 
@@ -43,8 +47,9 @@ class Gateway:
             await each.close(None)
 
 
-def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
-    """Connect the parts. To be called where an event loop runs. Raises Unreadable."""
+def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> Gateway:
+    """Connect the parts. To be called where an event loop runs. `keys`: what signs tokens. Raises
+    Unreadable."""
     clients = {Peer.EMBEDDER: embedder, Peer.RETRIEVER: retriever, Peer.RANKER: ranker}
     known = peers.Peers.of(settings)
     connections = {
@@ -53,8 +58,9 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
     embedding = embedder.EmbedderClient(*connections[Peer.EMBEDDER])
     retrieving = retriever.RetrieverClient(*connections[Peer.RETRIEVER])
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
-    once, _ = _connect(settings, Peer.RETRIEVER, ())
-    passthrough = Passthrough(settings.catalogs, connections, once)
+    once, _ = _connect(settings, Peer.RETRIEVER, known, ())
+    passthrough = Passthrough(settings.catalogs, connections, once, keys)
+    log = AuditLog(connections, keys)
     answers = AnswerQueue(ranking.record, settings.answer_queue_products)
     deps = Dependencies(
         peers=Peers(embedding, retrieving, ranking),
@@ -66,14 +72,15 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
         longest_seconds=settings.longest_seconds,
         reserve_seconds=settings.reserve_seconds,
         answer_seconds=settings.answer_days * 86400.0,
+        keys=keys,
     )
     # The passthrough gives three of them the calls that they do not have themselves.
     servicers = (
         recommendation.RecommendationServicer(deps),
         catalog.CatalogServicer(  # type: ignore[abstract]
-            settings.catalogs, passthrough, *connections[Peer.RETRIEVER]
+            settings.catalogs, passthrough, *connections[Peer.RETRIEVER], keys
         ),
-        events.UserEventServicer(settings.catalogs, passthrough),  # type: ignore[abstract]
+        events.UserEventServicer(settings.catalogs, passthrough, keys),  # type: ignore[abstract]
         admin.AdminServicer(  # type: ignore[abstract]
             settings.catalogs,
             passthrough,
@@ -81,14 +88,15 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
             embedder=embedding,
             ranker=ranking,
             retriever=retrieving,
+            audit=log,
             status_seconds=settings.status_seconds,
             service_version=VERSION,
         ),
-        jobs.JobServicer(settings.catalogs, connections),
+        jobs.JobServicer(settings.catalogs, connections, keys),
     )
     channels = [once, *(channel for channel, _ in connections.values())]
     bindings = [Binding.of(servicer) for servicer in servicers]
-    return Gateway(bindings, answers, channels)
+    return Gateway(bindings, Audit(log.append, settings.catalogs), answers, channels)
 
 
 def access_of(settings: GatewaySettings) -> Access:

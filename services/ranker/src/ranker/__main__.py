@@ -26,6 +26,7 @@ from ranker.servicer.ranking import RankingServicer
 from ranker.servicer.requests import OWNER
 from ranker.settings import RankerSettings
 from servicekit import startup, telemetry
+from servicekit.audit_service import AuditServicer
 from servicekit.clock import now_micros
 from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
@@ -84,6 +85,7 @@ def bindings(
         Binding.of(ModelServicer(catalogs, jobs, registry, store, online, live.refresh)),
         Binding.of(ProfileServicer(catalogs, key, events, live, shoppers, signals)),
         Binding.of(JobServicer(OWNER, catalogs, jobs)),
+        Binding.of(AuditServicer(catalogs, database)),
     ]
 
 

@@ -28,6 +28,7 @@ from retriever.servicer.products import ProductServicer
 from retriever.servicer.vectors import VectorServicer
 from retriever.settings import Settings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
+from servicekit.audit_service import AuditServicer
 from servicekit.errors import ServiceError
 from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
@@ -120,6 +121,7 @@ async def main(settings: Settings) -> None:
     offered = bindings(
         settings, record, photos, index, jobs, backups=backups, watchdog=watchdog, columns=columns
     )
+    offered.append(Binding.of(AuditServicer(settings.catalogs, db)))
     known = Peers.of(settings)
     await serve(
         offered,

@@ -4,6 +4,7 @@ The only module that reads the environment; variables start with RETRIEVER_.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -55,6 +56,11 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings, JobSettings):
 
     backup_megabytes: int = Field(default=0, ge=0)
     """What the backups of a catalog may take before another one is refused, in MB; 0 = any."""
+
+    backup_keys_file: Path | None = None
+    """Keys that sign backups (docs/operate/keys.md), one a line, the signing one first; taken up
+    again when the file changes. With it, backups that none of them signed are not restored unless
+    that is asked for."""
 
     milvus_uri: Place = Field(default="http://127.0.0.1:8607", pattern=r"^https?://")
     """The engine: Milvus Lite as a server (deploy/milvus), a Milvus server or a cluster."""

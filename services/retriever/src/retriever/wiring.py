@@ -10,6 +10,7 @@ from retriever.settings import Settings
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.jobs import Jobs
+from servicekit.keyring import signing_keys
 from servicekit.sql import Database
 from sightline_rules.photos import PhotoLimits
 
@@ -42,8 +43,8 @@ def photo_store(settings: Settings) -> PhotoStore:
 
 
 def backup_files(settings: Settings) -> BackupFiles:
-    """The place of backups."""
-    return BackupFiles(settings.backups)
+    """The place of backups. Raises Unreadable."""
+    return BackupFiles(settings.backups, signing_keys(settings.backup_keys_file))
 
 
 def watch(settings: Settings, record: RowsRecord) -> Watchdog:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embedder.adapters.shelf import Shelf
 from embedder.adapters.space_store import SpaceStore
 from embedder.domain.errors import (
     EmbedderUnavailable,
@@ -18,10 +19,12 @@ from embedder.domain.errors import (
     ProcessLost,
     PromotionRefused,
     SpaceNotFound,
+    SpaceUnsigned,
 )
 from embedder.domain.manifest import MANIFEST, Manifest, ServingState
 from embedder.spaces.promote import LOAD_PAUSES, Promotion
 from servicekit.errors import ServiceError
+from servicekit.keyring import KeyRing
 from tests.fakes.spaces import FolderServer
 from tests.unit.embedder.spaces.test_learn import SETTINGS, Bench
 
@@ -46,7 +49,8 @@ class Service:
     def __init__(self, fitted: Path, root: Path) -> None:
         shutil.copytree(fitted, root, dirs_exist_ok=True)
         self.root = root / "spaces"
-        self.store = SpaceStore(self.root)
+        self.keys = KeyRing()
+        self.store = SpaceStore(self.root, lambda: self.keys)
         self.server = FolderServer(self.root / "models")
         self.pauses: list[float] = []
         self.promotion = Promotion(self.store, self.server, self.server.inference, self.pause)
@@ -65,6 +69,71 @@ class Service:
 @pytest.fixture
 def service(fitted: Path, tmp_path: Path) -> Service:
     return Service(fitted, tmp_path)
+
+
+OURS, OTHERS = KeyRing([b"o" * 32]), KeyRing([b"x" * 32])
+
+
+async def serving(service: Service) -> set[str]:
+    return set(await Shelf(service.store, service.server).serving())
+
+
+@pytest.mark.parametrize("theirs", [KeyRing(), OTHERS], ids=["nobody", "another"])
+async def test_a_space_that_no_key_signed_is_promoted_by_force_alone_and_signed_then(
+    service: Service, theirs: KeyRing
+) -> None:
+    found, _ = service.only()
+    service.keys = theirs
+    await service.promotion.promote("default", found.version, force=True)
+    await service.promotion.retire("default", found.version)
+    service.keys = OURS
+    with pytest.raises(SpaceUnsigned, match="force"):
+        await service.promotion.promote("default", found.version, force=False)
+    assert service.only()[1] is ServingState.RETIRED
+
+    forced = await service.promotion.promote("default", found.version, force=True)
+    assert (forced.forced, service.only()) == (True, (forced, ServingState.SERVING))
+    assert service.store.trusts(*service.only())
+    service.keys = KeyRing([b"n" * 32, b"o" * 32])
+    assert service.store.trusts(*service.only()), "older keys are good until they are gone"
+    service.keys = OTHERS
+    assert not service.store.trusts(*service.only())
+
+
+async def test_a_space_in_service_that_no_key_signed_is_served_once_it_is_forced(
+    service: Service,
+) -> None:
+    found, _ = service.only()
+    await service.promotion.promote("default", found.version, force=False)
+    assert await serving(service) == {found.name, found.text_name}
+    (service.root / "models" / "visual_planted").mkdir()
+    service.keys = OURS
+    assert await serving(service) == set()
+    with pytest.raises(SpaceUnsigned):
+        await service.promotion.promote("default", found.version, force=False)
+    forced = await service.promotion.promote("default", found.version, force=True)
+    assert forced.forced
+    assert await serving(service) == {found.name, found.text_name}
+
+
+async def test_a_manifest_that_was_changed_is_signed_by_nobody(service: Service) -> None:
+    service.keys = OURS
+    found, _ = service.only()
+    await service.promotion.promote("default", found.version, force=True)
+    path = service.root / "models" / found.name / MANIFEST
+    said = json.loads(path.read_bytes())
+    path.write_text(json.dumps(said))
+    assert service.store.trusts(*service.only()), "spelt otherwise, it says the same"
+    path.write_text(json.dumps(said | {"backbone": "other"}))
+    assert not service.store.trusts(*service.only())
+
+
+async def test_a_space_that_is_fitted_with_a_key_is_signed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.store = SpaceStore(bench.root, lambda: OURS)
+    bench.learner = bench.made()
+    found = await bench.candidate()
+    assert bench.store.trusts(*bench.store.find("default", found.version))
 
 
 @pytest.mark.slow

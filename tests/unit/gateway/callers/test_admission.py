@@ -15,6 +15,7 @@ from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build
 from servicekit import server
 from servicekit.access import Role, rule
+from servicekit.keyring import open_keys
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import job_service_pb2
 from sightline.gateway.v1 import (
@@ -62,7 +63,7 @@ def keys(path: Path) -> Path:
 @pytest.fixture
 async def gateway(keys: Path) -> AsyncIterator[grpc.aio.Channel]:
     settings = GatewaySettings(port=0, keys_file=keys, catalogs=("default", "elsewhere"))
-    built = build(settings, SceneFiles())
+    built = build(settings, SceneFiles(), open_keys)
     running = await server.start(built.bindings, settings, "gateway", access_of(settings))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
         yield channel
@@ -70,11 +71,11 @@ async def gateway(keys: Path) -> AsyncIterator[grpc.aio.Channel]:
     await built.close(0)
 
 
-async def asked(channel: grpc.aio.Channel, name: str, token: str | None) -> Any:
+async def asked(channel: grpc.aio.Channel, name: str, token: str | None, **fields: str) -> Any:
     """What a call is refused with; None = it is not."""
     method = BY_NAME[name]
     make = channel.unary_stream if method.server_streaming else channel.unary_unary
-    request = message_factory.GetMessageClass(method.input_type)()
+    request = message_factory.GetMessageClass(method.input_type)(**fields)
     metadata = None if token is None else (("authorization", f"Bearer {token}"),)
     call = make(f"/{name}", request_serializer=type(request).SerializeToString)(
         request, metadata=metadata, timeout=10
@@ -117,6 +118,25 @@ async def test_a_call_is_admitted_by_its_roles_alone(gateway: grpc.aio.Channel, 
         refused = await asked(gateway, name, role)
         assert (refused is not None and refused.reason == "ROLE_MISSING") == (role not in takes)
     assert (await asked(gateway, name, "elsewhere")).reason == "CATALOG_FORBIDDEN"
+
+
+def test_every_catalog_that_a_request_names_is_one_that_is_looked_at() -> None:
+    named = {
+        field.name
+        for name in NAMES
+        for field in BY_NAME[name].input_type.fields
+        if "catalog" in field.name
+    }
+    assert named == {"catalog_id", "source_catalog_id"}
+
+
+async def test_a_restore_takes_the_right_to_both_catalogs(gateway: grpc.aio.Channel) -> None:
+    name = "sightline.gateway.v1.AdminService/RestoreBackup"
+    one = await asked(gateway, name, "operate", source_catalog_id="elsewhere")
+    other = await asked(gateway, name, "elsewhere", catalog_id="elsewhere", source_catalog_id="o")
+    own = await asked(gateway, name, "operate", source_catalog_id="default")
+    assert (one.reason, other.reason) == ("CATALOG_FORBIDDEN", "CATALOG_FORBIDDEN")
+    assert own.reason == "RETRIEVER_UNAVAILABLE"
 
 
 async def test_health_asks_nobody_who_they_are(gateway: grpc.aio.Channel) -> None:

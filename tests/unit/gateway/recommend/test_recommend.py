@@ -20,6 +20,7 @@ from gateway.model.query import Query, Scope
 from gateway.recommend.recommend import recommend
 from gateway.state import tokens
 from servicekit.errors import FailedPrecondition, InvalidArgument
+from servicekit.keyring import open_keys
 from servicekit.requests import CatalogNotFound
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import (
@@ -70,7 +71,10 @@ async def test_the_same_request_gets_the_same_answer_and_seed():
     first = await recommend(by_photo(shopper=ANN), shop.deps)
     second = await recommend(by_photo(shopper=ANN, request_id="other"), shop.deps)
 
-    seeds = {tokens.read_attribution_token(each.attribution_token).seed for each in (first, second)}
+    seeds = {
+        tokens.read_attribution_token(each.attribution_token, open_keys(), 0).seed
+        for each in (first, second)
+    }
     assert len(seeds) == 1
     assert seeds == {shop.ranker.calls[-1][1].seed}
     assert ids(first) == ids(second)

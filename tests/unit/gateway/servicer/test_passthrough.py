@@ -14,8 +14,13 @@ from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model.causes import Peer
 from gateway.servicer import admin, catalog, events
+from gateway.servicer.audit import AuditLog
+from gateway.servicer.list_tokens import GOOD_MICROS
 from gateway.servicer.passthrough import ROUTES, Passthrough, Route
+from servicekit.clock import now_micros
 from servicekit.errors import InvalidArgument, NotFound
+from servicekit.keyring import open_keys
+from servicekit.requests import PageTokenInvalid
 from sightline.gateway.v1 import catalog_service_pb2
 from sightline.retriever.v1 import product_service_pb2
 
@@ -23,9 +28,14 @@ SERVICES = {
     service.full_name: service for service in (admin.SERVICE, catalog.SERVICE, events.SERVICE)
 }
 HERE = {
-    "sightline.gateway.v1.AdminService": {"GetStatus", "ListModels", "RetireSpace"},
+    "sightline.gateway.v1.AdminService": {
+        "GetStatus",
+        "ListModels",
+        "ListAuditEntries",
+        "RetireSpace",
+    },
     "sightline.gateway.v1.CatalogService": {"GetProduct", "ListProducts", "GetImage"},
-    "sightline.gateway.v1.UserEventService": {"WriteEvents"},
+    "sightline.gateway.v1.UserEventService": {"WriteEvents", "CreateVisitor", "MergeShopper"},
 }
 """Calls with code of their own."""
 ROUTED = [
@@ -54,15 +64,16 @@ class FakeCall:
 
 
 class FakeChannel:
-    """Notes what is sent through it and answers with an empty message."""
+    """Notes what is sent through it and answers with `content`, an empty message."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, bytes]] = []
+        self.content = b""
 
     def unary_unary(self, path: str, **codecs: Any) -> Any:
         def call(request: Any, **deadline: Any) -> FakeCall:
             self.sent.append((path, codecs["request_serializer"](request)))
-            return FakeCall(codecs["response_deserializer"](b""))
+            return FakeCall(codecs["response_deserializer"](self.content))
 
         return call
 
@@ -80,7 +91,7 @@ def served(channels: dict[Peer, Any], once: FakeChannel | None = None) -> dict[s
         peer: (channel, Caller(peer, reserve=0.0, longest=1.0))
         for peer, channel in channels.items()
     }
-    passthrough = Passthrough(["default"], ways, once or FakeChannel())  # type: ignore[arg-type]
+    passthrough = Passthrough(["default"], ways, once or FakeChannel(), open_keys)  # type: ignore[arg-type]
     return {
         admin.SERVICE.full_name: admin.AdminServicer(
             ["default"],
@@ -89,13 +100,14 @@ def served(channels: dict[Peer, Any], once: FakeChannel | None = None) -> dict[s
             embedder=EmbedderClient(*ways[Peer.EMBEDDER]),
             ranker=RankerClient(*ways[Peer.RANKER]),
             retriever=RetrieverClient(*ways[Peer.RETRIEVER]),
+            audit=AuditLog(ways, open_keys),
             status_seconds=1.0,
             service_version="0",
         ),
         catalog.SERVICE.full_name: catalog.CatalogServicer(
-            ["default"], passthrough, *ways[Peer.RETRIEVER]
+            ["default"], passthrough, *ways[Peer.RETRIEVER], open_keys
         ),
-        events.SERVICE.full_name: events.UserEventServicer(["default"], passthrough),
+        events.SERVICE.full_name: events.UserEventServicer(["default"], passthrough, open_keys),
     }
 
 
@@ -193,6 +205,33 @@ async def test_a_product_with_an_etag_is_sent_once(channels, name):
     getattr(written[1], "product", written[1]).etag = "e"
     await getattr(servicer, name)(request, None)
     assert (len(channels[Peer.RETRIEVER].sent), len(once.sent)) == (1, 1)
+
+
+LISTS = [pair for pair in ROUTED if "next_page_token" in pair[0].output_type.fields_by_name]
+
+
+@pytest.mark.parametrize(("method", "route"), LISTS, ids=str_of)
+async def test_a_lists_token_is_signed_for_its_call_and_catalog(method, route, channels):
+    servicer = served(channels)[method.containing_service.full_name]
+    channels[route.peer].content = GetMessageClass(method.output_type)(
+        next_page_token="theirs"
+    ).SerializeToString()
+    call = getattr(servicer, method.name)
+
+    first = await call(request_of(method, route), None)
+    assert "theirs" not in first.next_page_token
+    await call(request_of(method, route, page_token=first.next_page_token), None)
+    sent = GetMessageClass(method.input_type).FromString(channels[route.peer].sent[-1][1])
+    assert sent.page_token == "theirs"
+
+    end = now_micros() + GOOD_MICROS
+    others = [open_keys().seal(("list", method.name, "other"), b"theirs", end), "theirs"]
+    others.append(open_keys().seal(("list", "ListOthers", "default"), b"theirs", end))
+    others.append(open_keys().seal(("list", method.name, "default"), b"theirs", now_micros()))
+    for token in others:
+        with pytest.raises(PageTokenInvalid):
+            await call(request_of(method, route, page_token=token), None)
+    assert len(channels[route.peer].sent) == 2
 
 
 def test_the_orders_of_a_list_have_the_same_numbers():

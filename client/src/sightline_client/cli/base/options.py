@@ -1,10 +1,12 @@
 """The options that every command has."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from sightline_client.convert import to_wire
 from sightline_client.convert.filter_text import FilterSyntaxError, parse_filter
@@ -55,6 +57,28 @@ def words(*names: str, metavar: str, help: str) -> Any:
 def number(metavar: str, help: str, least: float, most: float | None = None, **more: Any) -> Any:
     """An option that is a number within a range."""
     return typer.Option(metavar=metavar, help=help, min=least, max=most, **more)
+
+
+TIMES = ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d")
+ZONE = ", e.g. 2026-03-01T12:00:00Z; without a zone UTC."
+
+
+def moment(help: str) -> Any:
+    """An option that is a time."""
+    return typer.Option(formats=list(TIMES), metavar="TIME", help=help)
+
+
+def in_zone(value: datetime) -> datetime:
+    """The time as given; of UTC where no zone was."""
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def timestamp(value: datetime, option: str) -> Timestamp:
+    """The time for a message; refused where it can hold none such."""
+    try:
+        return to_wire.timestamp(in_zone(value))
+    except SightlineError as error:
+        raise typer.BadParameter(error.message, param_hint=option) from None
 
 
 def argument(metavar: str, help: str) -> Any:

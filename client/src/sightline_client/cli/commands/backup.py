@@ -90,6 +90,14 @@ def restore(
             " deleted.",
         ),
     ] = False,
+    accept_unsigned: Annotated[
+        bool,
+        typer.Option(
+            "--accept-unsigned",
+            help="Also a backup that none of the operator's keys signed: whoever could write its"
+            " file decides what the catalog holds then.",
+        ),
+    ] = False,
     wait: options.Wait = True,
     suite: Suite,
 ) -> None:
@@ -106,6 +114,8 @@ def restore(
     """
     following.carry_out(
         suite,
-        lambda client: client.restore_backup(backup, source_catalog=source, force=force),
+        lambda client: client.restore_backup(
+            backup, source_catalog=source, force=force, accept_unsigned=accept_unsigned
+        ),
         wait=wait,
     )

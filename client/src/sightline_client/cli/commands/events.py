@@ -3,12 +3,11 @@
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Group
 from rich.text import Text
 
@@ -22,18 +21,9 @@ from sightline_client.cli.work import bulk, fixing, following
 from sightline_client.cli.work.columns import FileColumns, Rows
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, requests, to_wire
-from sightline_client.errors import SightlineError
 from sightline_client.files import events as event_rows
 from sightline_client.files import shapes
 from sightline_client.values.events import EventType
-
-_TIMES = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
-_ZONE = ", e.g. 2026-03-01T12:00:00Z; without a zone UTC."
-
-
-def _time(help: str) -> Any:
-    return typer.Option(formats=_TIMES, metavar="TIME", help=help)
-
 
 Types = Annotated[
     list[EventType] | None,
@@ -115,7 +105,9 @@ def import_(
 @app.command()
 def purge(
     *,
-    before: Annotated[datetime | None, _time(f"Only events before this time{_ZONE}")] = None,
+    before: Annotated[
+        datetime | None, options.moment(f"Only events before this time{options.ZONE}")
+    ] = None,
     type: Types = None,
     product: Annotated[
         str, options.words(metavar="ID", help="Only events with this product.")
@@ -144,7 +136,7 @@ def purge(
     request = user_event.PurgeEventsRequest(
         catalog_id=suite.catalog,
         request_id=requests.own_id(),
-        before_time=None if before is None else _timestamp(before),
+        before_time=None if before is None else options.timestamp(before, "--before"),
         types=[to_wire.event_type(kind) for kind in type or ()],
         product_id=product,
         shopper=to_wire.shopper(user, visitor),
@@ -158,8 +150,10 @@ def purge(
 @app.command()
 def export(
     *,
-    since: Annotated[datetime | None, _time(f"Only events from this time on{_ZONE}")] = None,
-    before: Annotated[datetime | None, _time("Only events before this time.")] = None,
+    since: Annotated[
+        datetime | None, options.moment(f"Only events from this time on{options.ZONE}")
+    ] = None,
+    before: Annotated[datetime | None, options.moment("Only events before this time.")] = None,
     type: Types = None,
     order_ids: Annotated[
         bool, typer.Option("--order-ids", help="Orders by their own ids, not hashed.")
@@ -183,8 +177,8 @@ def export(
 
     async def ask(client: SightlineClient) -> job_pb2.Job:
         job = await client.export_events(
-            since=None if since is None else _in_zone(since),
-            before=None if before is None else _in_zone(before),
+            since=None if since is None else options.in_zone(since),
+            before=None if before is None else options.in_zone(before),
             types=type or (),
             order_ids=order_ids,
             queries=queries,
@@ -204,33 +198,42 @@ def export(
 
 
 @app.command()
+def visitor(*, suite: Suite) -> None:
+    """Make an id for a visitor who has none yet, with the proof that `events merge` takes.
+
+    [bold]Example[/bold]
+
+      sightline events visitor --json
+    """
+    suite.answer(
+        lambda client: client.create_visitor(),
+        lambda made: Text(f"visitor {made.visitor_id}\nproof {made.proof}"),
+    )
+
+
+@app.command()
 def merge(
     *,
     visitor: Annotated[str, options.argument("VISITOR", "Whose events move.")],
     user: Annotated[str, options.argument("USER", "To which customer.")],
+    proof: Annotated[
+        str, options.words(metavar="PROOF", help="What `events visitor` gave with the id.")
+    ] = "",
     suite: Suite,
 ) -> None:
     """Make a visitor's events, and those to come, a customer's: after a login.
+
+    A suite with keys for its tokens wants the visitor's proof, unless the caller's key has the role
+    privacy.
 
     [bold]Example[/bold]
 
       sightline events merge cookie-7 1209683
     """
     suite.answer(
-        lambda client: client.merge_shopper(visitor, user),
+        lambda client: client.merge_shopper(visitor, user, proof=proof),
         lambda moved: Text(f"{tables.counted(moved, 'event', 'events')} moved."),
     )
-
-
-def _in_zone(value: datetime) -> datetime:
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-def _timestamp(value: datetime) -> Timestamp:
-    try:
-        return to_wire.timestamp(_in_zone(value))
-    except SightlineError as error:
-        raise typer.BadParameter(error.message, param_hint="--before") from None
 
 
 def _purged(message: user_event.PurgeEventsResponse, *, force: bool) -> Text:

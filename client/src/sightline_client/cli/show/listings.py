@@ -8,8 +8,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sightline.common.v1 import audit_service_pb2
 from sightline_client.cli.show import tables
 from sightline_client.cli.show.tables import add, grid, plain
+from sightline_client.convert import from_wire
 from sightline_client.values.answers import Found
 from sightline_client.values.catalog import CategoryDoubt, Product
 from sightline_client.values.evaluation import Verdict
@@ -33,6 +35,24 @@ def jobs(values: Sequence[Job]) -> RenderableType:
         times = (_time(job.create_time), _time(job.end_time))
         add(table, job.job_id, job.kind, job.state, of, why or "–", *times)
     return table if values else Text("no job")
+
+
+def audit(message: audit_service_pb2.ListAuditEntriesResponse) -> RenderableType:
+    """Entries of the audit log, a line each, and how to go on."""
+    table = grid(("time", "caller", "call", "outcome", "request"))
+    for entry in map(from_wire.audit_entry, message.entries):
+        call = entry.method.rpartition("/")[2]
+        add(
+            table,
+            _time(entry.time),
+            entry.caller,
+            call,
+            entry.reason or entry.code,
+            entry.request_id,
+        )
+    if not message.next_page_token:
+        return table if message.entries else Text("no entry")
+    return Group(table, Text(f"older ones: the same with --page {message.next_page_token}"))
 
 
 def backups(values: Sequence[Backup]) -> RenderableType:

@@ -51,8 +51,9 @@ def _spaces(store: SpaceStore, catalog: str) -> Sequence[tuple[Manifest, Serving
 
 
 def _out_of_service(store: SpaceStore) -> set[str]:
-    """Return the names of the models of candidates and retired spaces."""
-    found = set[str]()
+    """Return the names of the models of candidates and retired spaces, and of those that no key
+    of the operator's signed."""
+    found = store.untrusted()
     for standing in (ServingState.CANDIDATE, ServingState.RETIRED):
         with contextlib.suppress(OSError):
             found |= {path.name for path in store.folder("", standing).iterdir()}

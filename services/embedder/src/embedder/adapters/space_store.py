@@ -13,6 +13,7 @@ A space that has a folder under `candidates` or `retired` is not in service, tho
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -26,6 +27,7 @@ from pydantic import ValidationError
 
 from embedder.domain import manifest
 from embedder.domain.errors import SpaceNotFound
+from servicekit.keyring import SigningKeys, open_keys
 from servicekit.telemetry import get_logger
 
 log = get_logger()
@@ -36,14 +38,17 @@ ABANDONED_SECONDS: Final = 86400.0
 
 
 WORK: Final = "work"
+_ABOUT: Final = ("space",)
+"""What a manifest's signature is about."""
 _OUT_OF_SERVICE: Final = (manifest.ServingState.CANDIDATE, manifest.ServingState.RETIRED)
 
 
 class SpaceStore:
     """The folder. Every method may block for as long as files do."""
 
-    def __init__(self, root: Path) -> None:
-        """`root` and what it holds are made when first needed."""
+    def __init__(self, root: Path, keys: SigningKeys = open_keys) -> None:
+        """`root` and what it holds are made when first needed. `keys`: what signs manifests."""
+        self._keys = keys
         self._root, self._work = root, root / WORK
         self.features = root / "features"
         """Where features of photos are kept."""
@@ -94,13 +99,45 @@ class SpaceStore:
         One that was fitted before to the same map, photos and settings stays where it is.
         """
         self.prepare()
-        (work / found.name / manifest.MANIFEST).write_bytes(found.written())
+        (work / found.name / manifest.MANIFEST).write_bytes(self._signed(found).written())
         with contextlib.suppress(SpaceNotFound):
             self.find(found.catalog_id, found.name)
             return
         for name in found.models:
             _sync(work / name)
             _replace(work / name, self.folder(name, manifest.ServingState.CANDIDATE))
+
+    def trusts(self, found: manifest.Manifest, standing: manifest.ServingState) -> bool:
+        """Say whether a key signed a space, where there are keys."""
+        keys = self._keys()
+        try:
+            if keys.secret:
+                data = (self.folder(found.name, standing) / manifest.MANIFEST).read_bytes()
+                keys.check(_ABOUT, _unsigned(data), found.signature)
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def untrusted(self) -> set[str]:
+        """Return the names of the models where Triton finds them whose space no key signed."""
+        here = manifest.ServingState.SERVING
+        if not self._keys().secret:
+            return set()
+        names = {path.name for path in self.folder("", here).glob("*")}
+        for each in self._manifests(here):
+            if self.trusts(each, here):
+                names.difference_update(each.models)
+            else:
+                unsigned = manifest.SpaceDamaged(
+                    f"{each.name} is not signed: promote it with force"
+                )
+                self._log(self.folder(each.name, here), unsigned)
+        return names
+
+    def adopt(self, found: manifest.Manifest) -> manifest.Manifest:
+        """Sign a space that lies where Triton finds it. Raises SpaceDamaged."""
+        self.check(found, manifest.ServingState.SERVING)
+        return self._write_manifest(replace(found, forced=True))
 
     def check(self, found: manifest.Manifest, standing: manifest.ServingState) -> None:
         """Raise SpaceDamaged unless the files of a space are those that were written."""
@@ -126,9 +163,7 @@ class SpaceStore:
         self, found: manifest.Manifest, standing: manifest.ServingState, *, forced: bool
     ) -> manifest.Manifest:
         """End a promotion: the space is in service. Return its manifest as it is now."""
-        settled = replace(found, forced=forced)
-        path = self.folder(found.name, manifest.ServingState.SERVING) / manifest.MANIFEST
-        _write(path, settled.written(), self._work)
+        settled = self._write_manifest(replace(found, forced=forced))
         for name in reversed(found.models):
             _discard(self.folder(name, standing), self._work)
         return settled
@@ -140,6 +175,18 @@ class SpaceStore:
                 self.folder(name, manifest.ServingState.SERVING),
                 self.folder(name, manifest.ServingState.RETIRED),
             )
+
+    def _signed(self, found: manifest.Manifest) -> manifest.Manifest:
+        keys = self._keys()
+        content = _unsigned(found.written())
+        return replace(found, signature=keys.sign(_ABOUT, content) if keys.secret else "")
+
+    def _write_manifest(self, found: manifest.Manifest) -> manifest.Manifest:
+        """Write the manifest of a space in service; return it as it is now."""
+        written = self._signed(found)
+        path = self.folder(found.name, manifest.ServingState.SERVING) / manifest.MANIFEST
+        _write(path, written.written(), self._work)
+        return written
 
     def _manifests(self, standing: manifest.ServingState) -> Iterator[manifest.Manifest]:
         for path in sorted((self._root / standing).glob("visual_*")):
@@ -157,6 +204,14 @@ class SpaceStore:
         if self._logged.get(folder) != found:
             self._logged[folder] = found
             log.warning("fitted space left out", reason=str(error))
+
+
+def _unsigned(data: bytes) -> bytes:
+    """Return what is signed of a manifest's bytes: all but the signature, whatever else a later
+    version adds. Raises ValueError."""
+    fields = json.loads(data)
+    fields.pop("signature", None)
+    return json.dumps(fields, sort_keys=True).encode()
 
 
 def _changed(path: Path) -> int:

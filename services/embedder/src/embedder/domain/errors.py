@@ -20,6 +20,7 @@ ServiceError
 │   ├── FitInvalid               FIT_INVALID                no space can be fitted on such photos
 │   ├── FitUnavailable           FIT_UNAVAILABLE            this service can fit no spaces
 │   ├── PromotionRefused         PROMOTION_REFUSED          not proven better, and not forced
+│   ├── SpaceUnsigned            SPACE_UNSIGNED             no key of the operator's signed it
 │   └── (servicekit.fetch)       URI_UNREADABLE             the address gave no file
 ├── Unavailable
 │   ├── EmbedderUnavailable      EMBEDDER_UNAVAILABLE       Triton does not answer
@@ -166,6 +167,13 @@ class FitFailed(errors.Internal, reason="FIT_FAILED"):
         super().__init__(
             f"the process that fits ended with status {code}; -9 is most often too little memory"
         )
+
+
+class SpaceUnsigned(errors.FailedPrecondition, reason="SPACE_UNSIGNED"):
+    message = (
+        "no key of EMBEDDER_SPACE_KEYS_FILE signed the space: add the key that it was fitted with, "
+        "or promote it with force if you know who wrote its folder"
+    )
 
 
 class PromotionRefused(errors.FailedPrecondition, reason="PROMOTION_REFUSED"):

@@ -68,6 +68,8 @@ class Manifest:
     """The same of the text map's folder."""
     forced: bool = False
     """Whether its promotion was forced past its evaluation."""
+    signature: str = ""
+    """Of the rest of the file, by an operator's key (servicekit.keyring); empty = nobody's."""
     format: Literal[1] = 1
 
     @property

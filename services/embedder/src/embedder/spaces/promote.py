@@ -53,16 +53,20 @@ class Promotion:
     async def promote(self, catalog_id: str, wanted: str, *, force: bool) -> Manifest:
         """Bring a space into service, by its version or name; one that serves stays as it is.
 
-        Raises SpaceNotFound, PromotionRefused, FitUnavailable; ModelNotReady or EmbedderUnavailable
-        when it can't be served as it was fitted: then it stays where it is.
+        One that no key signed, wherever it lies, is signed when it is forced. Raises SpaceNotFound,
+        SpaceUnsigned, PromotionRefused, FitUnavailable; ModelNotReady or EmbedderUnavailable when
+        it can't be served as it was fitted: then it stays where it is.
         """
         store = self._needed()
         async with self._turn:
             found, standing = await asyncio.to_thread(store.find, catalog_id, wanted)
+            trusted = await asyncio.to_thread(store.trusts, found, standing)
+            if not (trusted or force):
+                raise errors.SpaceUnsigned
             if standing is ServingState.SERVING:
-                return found
+                return found if trusted else await self._adopt(store, found)
             evaluation = found.evaluation
-            better = evaluation.verdict is Verdict.BETTER
+            better = trusted and evaluation.verdict is Verdict.BETTER
             if not (better or force):
                 raise errors.PromotionRefused(evaluation.verdict, evaluation.text)
             try:
@@ -95,6 +99,15 @@ class Promotion:
         if self._store is None:
             raise errors.FitUnavailable("EMBEDDER_SPACES names no folder")
         return self._store
+
+    async def _adopt(self, store: SpaceStore, found: Manifest) -> Manifest:
+        """Trust a space that lies where Triton finds it; it is loaded soon after."""
+        try:
+            return await asyncio.to_thread(store.adopt, found)
+        except SpaceDamaged as error:
+            raise errors.ModelNotReady(
+                f"the space's files are not as they were fitted: {error}"
+            ) from error
 
     async def _introduce(self, store: SpaceStore, found: Manifest, standing: ServingState) -> None:
         """Have Triton serve a space, and prove it."""

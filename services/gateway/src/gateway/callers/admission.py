@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from servicekit.access import Access, Caller, TokenInvalid, bearer, rule
+from servicekit.access import Access, Caller, TokenInvalid, bearer, caller, rule
 from servicekit.errors import PermissionDenied
 
 
@@ -27,6 +27,7 @@ class Admission:
         who = next((each for each in known if each is not None), None)
         if who is None:
             raise TokenInvalid
+        caller.set(who)  # the audit log names also who is refused
         who.check(rule(method).roles)
         return who
 

@@ -11,6 +11,8 @@ ServiceError
 │   ├── ImageUnreadable     URI_UNREADABLE
 │   ├── SpaceInUse          SPACE_IN_USE
 │   └── SpaceMissing        SPACE_UNAVAILABLE
+├── PermissionDenied
+│   └── VisitorProofInvalid VISITOR_PROOF_INVALID
 ├── Unavailable
 │   ├── PeerUnavailable     EMBEDDER_UNAVAILABLE, RETRIEVER_UNAVAILABLE, RANKER_UNAVAILABLE
 │   └── NothingAvailable    NOTHING_AVAILABLE
@@ -28,6 +30,7 @@ from servicekit.errors import (
     FailedPrecondition,
     FieldViolation,
     NotFound,
+    PermissionDenied,
     Unavailable,
 )
 from servicekit.requests import FieldsInvalid, describe
@@ -93,6 +96,16 @@ class AnswerMissing(NotFound, reason="ANSWER_RECORD_MISSING"):
     """There is no record of the answer: it was dropped, or has expired."""
 
     message = "no record of this answer is kept: ask for the first page again"
+
+
+class VisitorProofInvalid(PermissionDenied, reason="VISITOR_PROOF_INVALID"):
+    """Nothing shows that the visitor is the caller's to merge."""
+
+    message = (
+        "visitor_proof: is missing, has expired or is of another visitor: send what CreateVisitor "
+        "gave with the visitor_id, or merge with a key that has the role privacy"
+    )
+    violations = (FieldViolation("visitor_proof", "is not this visitor's"),)
 
 
 class PeerUnavailable(Unavailable):

@@ -161,7 +161,9 @@ async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
 
 async def later_page(run: Run) -> Answer:
     """A page read from the answer's record; what may be shown is checked anew."""
-    here = read_page_token(run.query.page_token, run.digests.callers)
+    here = read_page_token(
+        run.query.page_token, run.digests.callers, run.deps.keys(), run.time_micros
+    )
     record = await _recorded(run, here)
 
     async def rest(offset: int) -> Order:
@@ -219,7 +221,9 @@ def next_page(run: Run, record: AnswerRecord, page: Cut, *, no_good_match: bool)
             served=page.served,
             digest=run.digests.callers,
             no_good_match=no_good_match,
-        )
+        ),
+        run.deps.keys(),
+        _end(run, record),
     )
 
 
@@ -233,6 +237,12 @@ def attribution(run: Run, record: AnswerRecord) -> str:
             scene_version=record.versions.scene_version,
             model_version=record.versions.model_version,
             seed=record.seed,
-            expire_micros=record.expire_micros,
-        )
+        ),
+        run.deps.keys(),
+        _end(run, record),
     )
+
+
+def _end(run: Run, record: AnswerRecord) -> int:
+    """Until when the answer's tokens are good, microseconds since 1970 (UTC)."""
+    return record.expire_micros or run.time_micros + round(run.deps.answer_seconds * 1e6)

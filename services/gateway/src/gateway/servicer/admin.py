@@ -8,10 +8,12 @@ from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.ports import Scenes
+from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
 from servicekit.requests import page_size
 from servicekit.server import Context
+from sightline.common.v1 import audit_service_pb2 as audit_pb
 from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb
 from sightline.embedder.v1 import space_service_pb2 as space_pb
 from sightline.gateway.v1 import admin_service_pb2 as pb
@@ -35,12 +37,14 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         embedder: EmbedderClient,
         ranker: RankerClient,
         retriever: RetrieverClient,
+        audit: AuditLog,
         status_seconds: float,
         service_version: str,
     ) -> None:
         self._catalogs = catalogs
         self._scenes = scenes
         self._embedder, self._ranker, self._retriever = embedder, ranker, retriever
+        self._audit = audit
         self._list_models = passthrough.call(SERVICE, "ListModels")
         self._retire_space = passthrough.call(SERVICE, "RetireSpace")
         self._seconds = status_seconds
@@ -74,6 +78,13 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         page_size(request.page_size, 0, MOST_LISTED)
         answer: ranker_pb.ListModelsResponse = await self._list_models(request)
         return answer
+
+    async def ListAuditEntries(
+        self, request: audit_pb.ListAuditEntriesRequest, context: Context
+    ) -> audit_pb.ListAuditEntriesResponse:
+        """Who made which administrative or destructive call."""
+        request.catalog_id = admit(request, self._catalogs)
+        return await self._audit.entries(request)
 
     async def RetireSpace(
         self, request: space_pb.RetireSpaceRequest, context: Context

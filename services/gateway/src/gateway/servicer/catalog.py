@@ -6,8 +6,10 @@ import grpc
 
 from gateway.clients.calls import Caller
 from gateway.model.errors import ProductNotFound
+from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
+from servicekit.keyring import SigningKeys
 from servicekit.requests import page_size
 from servicekit.server import Context
 from sightline.common.v1 import product_pb2
@@ -29,8 +31,11 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         passthrough: Passthrough,
         channel: grpc.aio.Channel,
         caller: Caller,
+        keys: SigningKeys,
     ) -> None:
+        """`keys`: what signs page tokens."""
         self._catalogs = catalogs
+        self._tokens = ListTokens("ListProducts", keys)
         self._products = retriever_grpc.ProductServiceStub(channel)
         self._call = caller.call
         passthrough.serve(self, SERVICE)
@@ -56,24 +61,23 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         self, request: pb.ListProductsRequest, context: Context
     ) -> pb.ListProductsResponse:
         """Products page by page."""
-        catalog_id = admit(request, self._catalogs)
+        request.catalog_id = admit(request, self._catalogs)
         page_size(request.page_size, 0, MOST_LISTED)
         answer = await self._call(
             self._products.ListProducts,
             retriever_pb.ListProductsRequest(
-                catalog_id=catalog_id,
+                catalog_id=request.catalog_id,
                 request_id=request.request_id,
                 filter=request.filter if request.HasField("filter") else None,
                 order=request.order,  # type: ignore[arg-type]  # the same numbers
                 page_size=request.page_size,
-                page_token=request.page_token,
+                page_token=self._tokens.opened(request),
                 view=retriever_pb.PRODUCT_VIEW_FULL,
                 doubted_only=request.doubted_only,
             ),
         )
-        return pb.ListProductsResponse(
-            products=answer.products, next_page_token=answer.next_page_token
-        )
+        token = self._tokens.sealed(request, answer.next_page_token)
+        return pb.ListProductsResponse(products=answer.products, next_page_token=token)
 
     async def GetImage(
         self, request: pb.GetImageRequest, context: Context

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 from prometheus_client import Counter
 
+from gateway.servicer import visitors
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
 from gateway.state import tokens
+from servicekit.keyring import KeyRing, SigningKeys
 from servicekit.requests import check_count
 from servicekit.server import Context
 from sightline.common.v1 import event_pb2
@@ -27,9 +29,13 @@ ATTRIBUTIONS = Counter(
 class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
     """Passes events on to the ranker, which has them on disk before it answers."""
 
-    def __init__(self, catalogs: Sequence[str], passthrough: Passthrough) -> None:
-        self._catalogs = catalogs
+    def __init__(
+        self, catalogs: Sequence[str], passthrough: Passthrough, keys: SigningKeys
+    ) -> None:
+        """`keys`: what signed attribution tokens."""
+        self._catalogs, self._keys = catalogs, keys
         self._append = passthrough.call(SERVICE, "WriteEvents")
+        self._merge = passthrough.call(SERVICE, "MergeShopper")
         passthrough.serve(self, SERVICE)
 
     async def WriteEvents(
@@ -39,16 +45,33 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
         catalog_id = admit(request, self._catalogs)
         check_count("events", len(request.events), MOST_EVENTS)
         for event in request.events:
-            event.answer_id = _answer_of(event, catalog_id)
+            event.answer_id = _answer_of(event, catalog_id, self._keys())
         answer: pb.WriteEventsResponse = await self._append(request)
         return answer
 
+    async def CreateVisitor(
+        self, request: pb.CreateVisitorRequest, context: Context
+    ) -> pb.CreateVisitorResponse:
+        """An id for a new visitor, with a proof."""
+        return visitors.created(admit(request, self._catalogs), self._keys())
 
-def _answer_of(event: event_pb2.Event, catalog_id: str) -> str:
+    async def MergeShopper(
+        self, request: pb.MergeShopperRequest, context: Context
+    ) -> pb.MergeShopperResponse:
+        """Make a visitor's events a user's."""
+        request.catalog_id = admit(request, self._catalogs)
+        visitors.check_proof(request, self._keys())
+        request.ClearField("visitor_proof")
+        answer: pb.MergeShopperResponse = await self._merge(request)
+        return answer
+
+
+def _answer_of(event: event_pb2.Event, catalog_id: str, keys: KeyRing) -> str:
     """The answer that the event's token names; empty = none. What the caller wrote is no matter."""
     if not event.attribution_token:
         return ""
     happened = event.event_time.seconds if event.HasField("event_time") else int(time.time())
-    answer_id, outcome = tokens.answer_of(event.attribution_token, catalog_id, happened * 1_000_000)
+    micros = happened * 1_000_000
+    answer_id, outcome = tokens.answer_of(event.attribution_token, catalog_id, micros, keys)
     ATTRIBUTIONS.labels(outcome).inc()
     return answer_id

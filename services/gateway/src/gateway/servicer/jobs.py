@@ -7,9 +7,11 @@ from gateway.admin import listings
 from gateway.admin.listings import Entry
 from gateway.clients.calls import Caller
 from gateway.model.causes import Peer
+from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Connection
 from gateway.servicer.requests import admit
 from servicekit.errors import NotFound
+from servicekit.keyring import SigningKeys
 from servicekit.requests import page_size
 from servicekit.server import Context
 from sightline.common.v1 import job_pb2, job_service_pb2_grpc
@@ -28,8 +30,12 @@ Owner = tuple[Caller, "job_service_pb2_grpc.JobServiceAsyncStub"]
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     """Passes each call on to the job's owner."""
 
-    def __init__(self, catalogs: Sequence[str], connections: Mapping[Peer, Connection]) -> None:
+    def __init__(
+        self, catalogs: Sequence[str], connections: Mapping[Peer, Connection], keys: SigningKeys
+    ) -> None:
+        """`keys`: what signs page tokens."""
         self._catalogs = catalogs
+        self._tokens = ListTokens("ListJobs", keys)
         self._owners: dict[str, Owner] = {}
         for peer in OWNERS:
             channel, caller = connections[peer]
@@ -48,8 +54,9 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
             {name: self._lister(owner, request) for name, owner in self._owners.items()},
             about=("jobs", request.catalog_id, request.kind),
             size=page_size(request.page_size, DEFAULT_PAGE, MOST_LISTED),
-            token=request.page_token,
+            token=self._tokens.opened(request),
         )
+        token = self._tokens.sealed(request, token)
         return pb.ListJobsResponse(jobs=[entry.body for entry in entries], next_page_token=token)
 
     def _lister(self, owner: Owner, request: pb.ListJobsRequest) -> listings.Fetch:

@@ -15,7 +15,9 @@ from google.protobuf.message_factory import GetMessageClass
 
 from gateway.clients.calls import Caller
 from gateway.model.causes import Peer
+from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.requests import admit
+from servicekit.keyring import SigningKeys
 from servicekit.requests import check_count
 from servicekit.server import Context
 
@@ -102,11 +104,13 @@ class Passthrough:
         catalogs: Sequence[str],
         connections: Mapping[Peer, Connection],
         once: grpc.aio.Channel,
+        keys: SigningKeys,
     ) -> None:
-        """`once`: to the retriever, without retries."""
+        """`once`: to the retriever, without retries. `keys`: what signs page tokens."""
         self._catalogs = catalogs
         self._connections = connections
         self._once = once
+        self._keys = keys
 
     def serve(self, servicer: object, public: ServiceDescriptor) -> None:
         """Give a servicer the routed methods of its service that it does not have itself."""
@@ -137,7 +141,18 @@ class Passthrough:
                 check_count(route.counted, len(getattr(request, route.counted)), route.most)
             return await caller.call(once if _depends(request) else peers, request)
 
-        return call
+        pages = "next_page_token" in method.output_type.fields_by_name
+        return self._paged(call, ListTokens(name, self._keys)) if pages else call
+
+    def _paged(self, call: Call, tokens: ListTokens) -> Call:
+        async def paged(request: Any) -> Any:
+            request.catalog_id = admit(request, self._catalogs)
+            request.page_token = tokens.opened(request)
+            answer = await call(request)
+            answer.next_page_token = tokens.sealed(request, answer.next_page_token)
+            return answer
+
+        return paged
 
     def versions(self) -> dict[str, str]:
         """By peer, the version that it last answered a call of its status with; "" = unknown."""

@@ -8,6 +8,7 @@ from gateway.ports import Answers, Embedder, Ranker, Retriever, Scenes
 from gateway.state.text_spaces import TextQuerySpaces
 from gateway.state.tokens import Digests
 from gateway.state.trace import RequestTrace
+from servicekit.keyring import SigningKeys, open_keys
 
 
 class SpaceVersions:
@@ -59,6 +60,8 @@ class Dependencies:
     """Kept back to put the answer together."""
     answer_seconds: float = 30 * 86400.0
     """How long records and attribution tokens are good."""
+    keys: SigningKeys = open_keys
+    """What signs tokens."""
     versions: SpaceVersions = field(default_factory=SpaceVersions)
     text_spaces: TextQuerySpaces = field(default_factory=TextQuerySpaces)
 

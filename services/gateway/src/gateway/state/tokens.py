@@ -1,27 +1,23 @@
 """Attribution tokens, page tokens and the digests of requests. Pure.
 
-Both tokens are opaque to callers: base64url of a short JSON object, with the token's version first.
-They carry a key id and a MAC so that signing changes no shape; until there is a key both are empty
-and a token proves nothing. So a token gives nothing beyond what the caller may ask
-anyway: a page is served only when the request itself has the token's digest.
+Both tokens are opaque to callers: a short JSON object that a key of the ring signed, good until a
+time. What is no token of ours, for whatever reason, joins nothing and is no page. Beyond that a
+page is served only when the request itself has the token's digest.
 """
 
-import base64
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, PlainSerializer, Strict, StringConstraints, TypeAdapter
 
+from gateway.model.errors import AnswerMissing
 from gateway.model.plan import MOST_RANKED
 from gateway.model.query import Query, Signal
+from servicekit.keyring import KeyRing, TokenExpired
 from servicekit.requests import PageTokenInvalid
-
-VERSION: Literal[1] = 1
-KEY_ID = ""
-MAC = ""
 
 AnswerId = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]{1,64}$"), Field(alias="a")]
 """An id that a record can have: nothing else is asked of the ranker."""
@@ -29,20 +25,12 @@ Text = Annotated[str, StringConstraints(max_length=1024)]
 Count = Annotated[int, Field(ge=0, le=MOST_RANKED)]
 Flag = Annotated[bool, Strict(False), Field(alias="g"), PlainSerializer(int)]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Token:
-    """What both tokens have; on the wire each field has a short name."""
-
-    version: Annotated[Literal[1], Field(alias="v")] = VERSION
-    key_id: Annotated[str, Field(alias="k")] = KEY_ID
-    mac: Annotated[str, Field(alias="m")] = MAC
-
-    __pydantic_config__ = ConfigDict(strict=True, ser_json_bytes="hex", val_json_bytes="hex")
+_FOR_EVENTS, _FOR_PAGES = ("attribution",), ("page",)
+"""What each token is signed for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Attribution(_Token):
+class Attribution:
     """An attribution token's answer."""
 
     answer_id: AnswerId
@@ -51,8 +39,8 @@ class Attribution(_Token):
     scene_version: Annotated[Text, Field(alias="sv")]
     model_version: Annotated[Text, Field(alias="mv")]
     seed: Annotated[int, Field(alias="n", ge=0, lt=2**64)]
-    expire_micros: Annotated[int, Field(alias="x", ge=0, lt=2**63)]
-    """When it stops being good, microseconds since 1970 (UTC)."""
+
+    __pydantic_config__ = ConfigDict(strict=True)
 
 
 class Attributed(StrEnum):
@@ -60,6 +48,7 @@ class Attributed(StrEnum):
 
     NAMED = "named"
     UNREADABLE = "unreadable"
+    """Not one that a key of the ring signed: made up, changed, or of a key that is gone."""
     FOREIGN = "foreign"
     """Of another catalog."""
     EXPIRED = "expired"
@@ -67,7 +56,7 @@ class Attributed(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Page(_Token):
+class Page:
     """Where a later page begins."""
 
     answer_id: AnswerId
@@ -78,6 +67,8 @@ class Page(_Token):
     digest: Annotated[bytes, Field(alias="d")]
     """Digest of the request, the shopper included."""
     no_good_match: Flag
+
+    __pydantic_config__ = ConfigDict(strict=True, ser_json_bytes="hex", val_json_bytes="hex")
 
 
 _ATTRIBUTION, _PAGE = TypeAdapter(Attribution), TypeAdapter(Page)
@@ -151,57 +142,53 @@ def _how(signal: Signal) -> str:
     return away + box + ("|find" if signal.find_subject else "")
 
 
-def attribution_token(attribution: Attribution) -> str:
-    """The token; at most about 400 characters."""
-    return _text(_ATTRIBUTION.dump_json(attribution, by_alias=True))
+def attribution_token(attribution: Attribution, keys: KeyRing, expire_micros: int) -> str:
+    """The token, good until then (microseconds since 1970, UTC); at most about 400 characters."""
+    content = _ATTRIBUTION.dump_json(attribution, by_alias=True)
+    return keys.seal(_FOR_EVENTS, content, expire_micros)
 
 
-def read_attribution_token(token: str) -> Attribution:
-    """A token's content; raises ValueError when it is not one of ours."""
-    return _ATTRIBUTION.validate_json(_json(token))
+def read_attribution_token(token: str, keys: KeyRing, now_micros: int) -> Attribution:
+    """A token's content; raises ValueError, of which TokenExpired is one."""
+    return _ATTRIBUTION.validate_json(keys.open(_FOR_EVENTS, token, now_micros))
 
 
-def answer_of(token: str, catalog_id: str, happened_micros: int) -> tuple[str, Attributed]:
+def answer_of(
+    token: str, catalog_id: str, happened_micros: int, keys: KeyRing
+) -> tuple[str, Attributed]:
     """The answer that an event of this catalog is joined to, empty for none, and why.
 
     `happened_micros`: when the event happened, microseconds since 1970 (UTC). An event that
     arrives late is joined; one that happened after the token's end is not.
     """
     try:
-        token_content = read_attribution_token(token)
+        content = read_attribution_token(token, keys, happened_micros)
+    except TokenExpired:
+        return "", Attributed.EXPIRED
     except ValueError:
         return "", Attributed.UNREADABLE
-    if token_content.catalog_id != catalog_id:
+    if content.catalog_id != catalog_id:
         return "", Attributed.FOREIGN
-    if happened_micros >= token_content.expire_micros:
-        return "", Attributed.EXPIRED
-    return token_content.answer_id, Attributed.NAMED
+    return content.answer_id, Attributed.NAMED
 
 
-def page_token(page: Page) -> str:
-    """The token of a later page."""
-    return _text(_PAGE.dump_json(page, by_alias=True))
+def page_token(page: Page, keys: KeyRing, expire_micros: int) -> str:
+    """The token of a later page, good until then (microseconds since 1970, UTC)."""
+    return keys.seal(_FOR_PAGES, _PAGE.dump_json(page, by_alias=True), expire_micros)
 
 
-def read_page_token(token: str, request: bytes) -> Page:
-    """Where the page begins; raises PageTokenInvalid.
+def read_page_token(token: str, request: bytes, keys: KeyRing, now_micros: int) -> Page:
+    """Where the page begins; raises PageTokenInvalid, and AnswerMissing when it has expired.
 
     `request` is the digest of the request that the token came with: it must be the one that the
     token was made for.
     """
     try:
-        page = _PAGE.validate_json(_json(token))
+        page = _PAGE.validate_json(keys.open(_FOR_PAGES, token, now_micros))
+    except TokenExpired as error:
+        raise AnswerMissing from error
     except ValueError as error:
         raise PageTokenInvalid("is not one that this service gave") from error
     if page.digest != request:
         raise PageTokenInvalid("belongs to another request: send the same one, or no token")
     return page
-
-
-def _text(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).decode().rstrip("=")
-
-
-def _json(token: str) -> bytes:
-    """Raises ValueError."""
-    return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)

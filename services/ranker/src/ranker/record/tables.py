@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from servicekit.audit_service import audit_table
 from servicekit.jobs import jobs_table
 from servicekit.schema import keys, numbers, texts
 
@@ -191,3 +192,4 @@ KEYS = sa.Table(
 )
 
 JOBS = jobs_table(METADATA)
+AUDIT = audit_table(METADATA)

@@ -21,6 +21,7 @@ from retriever.domain.archive import meaning
 from retriever.domain.errors import BackupNotFound, BackupsUnavailable
 from retriever.domain.jobs import StoppedError
 from servicekit.errors import ServiceError
+from servicekit.keyring import SigningKeys, open_keys
 
 T = TypeVar("T")
 
@@ -33,8 +34,9 @@ _UNTRANSLATED = (ServiceError, StoppedError, ValueError, TypeError, KeyError)
 class BackupFiles:
     """See BackupStore in ports/backup.py."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, keys: SigningKeys = open_keys) -> None:
         """`url`: a folder, or what fsspec takes (`s3://bucket/prefix`)."""
+        self.keys = keys
         self._files, self._root = fsspec.core.url_to_fs(url)
         self._local = isinstance(self._files, LocalFileSystem)
         self._io = ThreadPoolExecutor(2, "backup-io")

@@ -26,6 +26,7 @@ from retriever.ports.backup import BackupRecord, BackupStore
 from retriever.ports.photos import Photos
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs
+from servicekit.keyring import KeyRing
 from servicekit.requests import page_place, page_size, page_token
 from sightline_rules.filters import All
 
@@ -106,7 +107,9 @@ async def _look(catalog_id: str, backup_id: str, store: BackupStore) -> Listed:
     try:
         file, size = await store.open(catalog_id, backup_id)
         with file:
-            return Listed(backup_id, size, await store.run(lambda: manifest_of(tar.Members(file))))
+            keys = wanted(store)
+            found = await store.run(lambda: manifest_of(tar.Members(file), keys))
+            return Listed(backup_id, size, found)
     except ServiceError as error:
         return Listed(backup_id, size, error)
 
@@ -120,29 +123,44 @@ async def ask_restore(
     *,
     source: str,
     force: bool,
+    unsigned: bool = False,
     request_id: str,
 ) -> Job:
-    """Ask for a restore. Raises BackupNotFound, BackupCatalogMismatch, CatalogNotEmpty.
+    """Ask for a restore; `unsigned`: also of what nobody signed. Raises BackupNotFound,
+    BackupUnsigned, BackupCatalogMismatch, CatalogNotEmpty.
 
     A request that is sent again with its id is answered with its job, whatever is there by then.
     """
     source = source or catalog_id
-    asked = json.dumps([backup_id, source, force])
+    asked = json.dumps([backup_id, source, force, *["unsigned"] * unsigned])
     same = request_key(request_id, asked, hashed=True)
     known = await jobs.find(RESTORE, catalog_id, same) if same else None
     if known is not None:
         return known
     file, _ = await store.open(source, backup_id)
     with file:
-        check_catalog(await store.run(lambda: manifest_of(tar.Members(file))), source)
+        keys = wanted(store, unsigned=unsigned)
+        check_catalog(await store.run(lambda: manifest_of(tar.Members(file), keys)), source)
     before = await record.commit_number(catalog_id)
     if not force:
         # What is written from now on counts as newer than the backup.
         held = await record.tally(catalog_id, CatalogPart(All(), before, None, 1))
         if held.product_ids:
             raise CatalogNotEmpty
-    params = {"backup_id": backup_id, "source": source, "force": force, "before": before}
+    params = {
+        "backup_id": backup_id,
+        "source": source,
+        "force": force,
+        "unsigned": unsigned,
+        "before": before,
+    }
     return await jobs.create(RESTORE, catalog_id, params, same)
+
+
+def wanted(store: BackupStore, *, unsigned: bool = False) -> KeyRing | None:
+    """The keys of which one must have signed a backup; None = nobody need have."""
+    keys = store.keys()
+    return keys if keys.secret and not unsigned else None
 
 
 def check_catalog(manifest: Manifest, source: str) -> None:
@@ -172,7 +190,7 @@ async def _back_up(
         )
         upload = await store.begin(job.catalog_id, job.params["backup_id"])
         try:
-            writer = Writer(upload.file, manifest)
+            writer = Writer(upload.file, manifest, store.keys())
             await store.run(lambda: writer.begin(spool, progress))
             (images,) = (table for table in tables if table.name == "images")
             rows = spool.rows(images, manifest)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from retriever.backup.archive.reading import ArchiveReader
 from retriever.backup.archive.writing import Spool
-from retriever.backup.backups import Dependencies, affordable, check_catalog
+from retriever.backup.backups import Dependencies, affordable, check_catalog, wanted
 from retriever.catalog.deletions import sweep
 from retriever.domain.archive import MANIFEST, Row, generations_of
 from retriever.domain.collections import collection_of
@@ -67,8 +67,9 @@ async def _restore(
 ) -> Mapping[str, Any]:
     store, record = deps.store, deps.record
     file, _ = await store.open(job.params["source"], job.params["backup_id"])
+    keys = wanted(store, unsigned=job.params.get("unsigned", False))
     with file, Spool(store.spool_folder()) as spool:
-        reader = await store.run(lambda: ArchiveReader(file, spool, record.archived()))
+        reader = await store.run(lambda: ArchiveReader(file, spool, record.archived(), keys))
         manifest = reader.manifest
         check_catalog(manifest, job.params["source"])
         generations = _checked(generations_of(manifest))
@@ -285,6 +286,9 @@ def _made(held: Generation, names: Mapping[str, str], job: Job, prefix: str) -> 
         applied_seq=0,
         applied_time=0,
         check_wanted=True,
+        # Proven is what was proven here.
+        verification=None,
+        forced=False,
     )
 
 

@@ -13,10 +13,17 @@ from retriever.domain.generation import Generation
 FORMAT: Final = "sightline.catalogue"
 FORMAT_VERSION = 1
 MANIFEST, COMPLETE = "manifest.json", "complete.json"
+SIGNATURE = ".hmac"
+"""What the member behind a JSON one is called after: who signed it (servicekit.keyring)."""
 MOST_JSON_BYTES = 4 * 2**20
 MOST_GENERATIONS = 1_000
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 Row: TypeAlias = dict[str, Any]
+
+
+def signed(name: str, before: str) -> tuple[str, str, str]:
+    """What the signature of a JSON member is about. `before`: the archive's signature before it."""
+    return "backup", name, before
 
 
 def meaning(error: OSError) -> BackupsFull | BackupsUnavailable:

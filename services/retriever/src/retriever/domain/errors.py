@@ -260,6 +260,13 @@ class BackupDamaged(errors.DataLoss, reason="BACKUP_DAMAGED"):
         )
 
 
+class BackupUnsigned(errors.FailedPrecondition, reason="BACKUP_UNSIGNED"):
+    message = (
+        "no key of RETRIEVER_BACKUP_KEYS_FILE signed the backup: add the key that it was made "
+        "with, or set accept_unsigned if you know who wrote the file"
+    )
+
+
 class BackupVersionUnsupported(errors.FailedPrecondition, reason="BACKUP_VERSION_UNSUPPORTED"):
     """The archive is of a format that this version can't read."""
 

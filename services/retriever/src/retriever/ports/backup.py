@@ -8,6 +8,7 @@ from retriever.domain.archive import Row, Table
 from retriever.domain.generation import Generation
 from retriever.ports.catalog import DeletionRecord
 from retriever.ports.generations import GenerationsRecord
+from servicekit.keyring import KeyRing
 
 
 class Snapshot(Protocol):
@@ -80,6 +81,9 @@ class Upload(Protocol):
 
 class BackupStore(Protocol):
     """The place of backups. Every call raises BackupsUnavailable."""
+
+    def keys(self) -> KeyRing:
+        """What signs the backups."""
 
     def spool_folder(self) -> Path | None:
         """Where large files may stand for a while; None = wherever the system puts them."""

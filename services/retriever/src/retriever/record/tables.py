@@ -4,6 +4,7 @@ from functools import partial
 
 import sqlalchemy as sa
 
+from servicekit.audit_service import audit_table
 from servicekit.jobs import jobs_table
 from servicekit.leases import leases_table
 from servicekit.schema import keys, texts
@@ -280,3 +281,4 @@ import_rows = sa.Table(
 
 jobs = jobs_table(metadata)
 leases = leases_table(metadata)
+audit = audit_table(metadata)

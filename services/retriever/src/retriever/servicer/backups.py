@@ -71,6 +71,7 @@ class BackupServicer(backup_service_pb2_grpc.BackupServiceServicer):
             self.jobs,
             source=request.source_catalog_id,
             force=request.force,
+            unsigned=request.accept_unsigned,
             request_id=request.request_id,
         )
         return wire.job(job)

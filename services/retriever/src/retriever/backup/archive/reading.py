@@ -9,28 +9,48 @@ from pydantic import ValidationError
 from retriever.backup.archive import tar
 from retriever.backup.archive.writing import Spool
 from retriever.domain import archive
-from retriever.domain.errors import BackupDamaged, BackupVersionUnsupported
+from retriever.domain.errors import BackupDamaged, BackupUnsigned, BackupVersionUnsupported
 from retriever.domain.jobs import Progress
+from servicekit.keyring import KeyRing, SignatureInvalid
 from sightline_rules.photos import MEDIA_TYPES, PhotoRejectedError, sniff
 
 MOST_PHOTO_BYTES = 32 * 2**20
 """The most that RETRIEVER_IMAGE_MAX_BYTES can be."""
 
+MOST_SIGNATURE_BYTES = 200
+
 J = TypeVar("J", archive.Manifest, archive.Complete)
 
 
-def manifest_of(members: tar.Members) -> archive.Manifest:
-    """The manifest, which comes first. Raises BackupDamaged, BackupVersionUnsupported."""
-    found = _json(members, archive.MANIFEST, archive.Manifest)
+def manifest_of(members: tar.Members, keys: KeyRing | None) -> archive.Manifest:
+    """The manifest, which comes first. `keys`: one of them must have signed it; None = nobody need
+    have. Raises BackupDamaged, BackupUnsigned, BackupVersionUnsupported."""
+    return _manifest(members, keys)[0]
+
+
+def _manifest(members: tar.Members, keys: KeyRing | None) -> tuple[archive.Manifest, str]:
+    """With its signature."""
+    found, signature = _json(members, archive.MANIFEST, archive.Manifest, keys)
     if found.format_version != archive.FORMAT_VERSION:
         raise BackupVersionUnsupported(f"its format is version {found.format_version}")
-    return found
+    return found, signature
 
 
-def _json(members: tar.Members, name: str, kind: type[J]) -> J:
+def _json(
+    members: tar.Members, name: str, kind: type[J], keys: KeyRing | None, before: str = ""
+) -> tuple[J, str]:
+    """What a member holds, and its signature; `before`: the one before it."""
     members.open(name, archive.MOST_JSON_BYTES)
+    data, signature = members.read(), ""
+    if members.peek() == name + archive.SIGNATURE:
+        members.open(name + archive.SIGNATURE, MOST_SIGNATURE_BYTES)
+        signature = members.read().decode("ascii", "replace")
     try:
-        return kind.model_validate_json(members.read())
+        if keys is not None:
+            keys.check(archive.signed(name, before), data, signature)
+        return kind.model_validate_json(data), signature
+    except SignatureInvalid as error:
+        raise BackupUnsigned from error
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the text"
         raise BackupDamaged(name, f"{where} is not what it must be") from error
@@ -39,11 +59,19 @@ def _json(members: tar.Members, name: str, kind: type[J]) -> J:
 class ArchiveReader:
     """An archive, read from its beginning to its end, once. Every call blocks."""
 
-    def __init__(self, file: IO[bytes], spool: Spool, tables: Sequence[archive.Table]) -> None:
+    def __init__(
+        self,
+        file: IO[bytes],
+        spool: Spool,
+        tables: Sequence[archive.Table],
+        keys: KeyRing | None,
+    ) -> None:
+        """`keys`: see manifest_of."""
         self._members = tar.Members(file)
         self._spool = spool
         self._tables = {table.name: table for table in tables}
-        self.manifest = manifest_of(self._members)
+        self._keys = keys
+        self.manifest, self._signature = _manifest(self._members, keys)
         self._check_names()
         self._photos = 0
         self._lost = 0
@@ -104,7 +132,9 @@ class ArchiveReader:
 
     def end(self) -> archive.Complete:
         """The archive's end, which must agree with what came. After all photos."""
-        complete = _json(self._members, archive.COMPLETE, archive.Complete)
+        complete, _ = _json(
+            self._members, archive.COMPLETE, archive.Complete, self._keys, self._signature
+        )
         if (complete.photos, complete.lost) != (self._photos, self._lost):
             raise BackupDamaged(archive.COMPLETE, "does not agree with the photos that are there")
         if self._members.peek():

@@ -11,6 +11,7 @@ from retriever.backup.archive import parquet, tar
 from retriever.domain import archive
 from retriever.domain.jobs import Progress
 from retriever.ports.backup import Snapshot
+from servicekit.keyring import KeyRing
 
 
 class Spool(ExitStack):
@@ -98,8 +99,10 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
 class Writer:
     """An archive under way. Every call blocks."""
 
-    def __init__(self, out: IO[bytes], manifest: archive.Manifest) -> None:
+    def __init__(self, out: IO[bytes], manifest: archive.Manifest, keys: KeyRing) -> None:
         self._out = out
+        self._keys = keys
+        self._signature = ""
         self._manifest = manifest
         self._time = manifest.create_time // 1_000_000
         self._photos = 0
@@ -126,6 +129,10 @@ class Writer:
     def _json(self, name: str, value: archive.Manifest | archive.Complete) -> None:
         data = value.model_dump_json(indent=2).encode()
         tar.write(self._out, name, len(data), self._time, [data])
+        if self._keys.secret:
+            self._signature = self._keys.sign(archive.signed(name, self._signature), data)
+            name, data = name + archive.SIGNATURE, self._signature.encode()
+            tar.write(self._out, name, len(data), self._time, [data])
 
 
 def _watched(chunks: Iterator[bytes], progress: Progress) -> Iterator[bytes]:

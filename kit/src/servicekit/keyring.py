@@ -1,0 +1,127 @@
+"""Keys that sign what leaves us and comes back: tokens, backups, spaces.
+
+A file has a line for each key: 64 hexadecimal digits, as `openssl rand -hex 32` prints them. The
+first key signs, all of them verify. A new key goes in as the last line, is moved to the first once
+every replica has it, and the old one is deleted when nothing that it signed is wanted any more.
+Empty lines and those that begin with `#` are left out; changes are taken up without a restart.
+
+Without a file there is one empty key, which everybody has: what it signs proves nothing, but is
+good across restarts, processes and replicas. That is for one machine alone.
+"""
+
+import base64
+import binascii
+import hmac
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
+
+from servicekit.reloaded import Reloaded, Unreadable
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+_ID, _MAC, _TIME = 4, 16, 8
+"""Bytes of a token's head: the key's id, the MAC, the end in microseconds since 1970."""
+
+
+class SignatureInvalid(ValueError):
+    """What was given is not signed by a key of the ring for what it is used for."""
+
+
+class TokenExpired(SignatureInvalid):
+    """A token was good once."""
+
+
+class KeyRing:
+    """Keys, the one that signs first."""
+
+    def __init__(self, keys: Sequence[bytes] = ()) -> None:
+        """`keys`: of 32 random bytes; none = the empty key."""
+        self.secret = bool(keys)
+        """Whether a signature proves anything."""
+        self._keys = {_digest(key, "key id")[:_ID]: key for key in reversed(keys or (b"",))}
+        self._first = list(self._keys)[-1]
+
+    def sign(self, about: Sequence[str], content: bytes) -> str:
+        """`KEY:MAC` in hexadecimal digits. `about`: what is signed, so that a signature is good for
+        nothing else."""
+        return self._signature(self._first, about, content)
+
+    def check(self, about: Sequence[str], content: bytes, signature: str) -> None:
+        """Raises SignatureInvalid."""
+        given = signature.encode("utf-8", "surrogatepass")
+        made = [self._signature(key_id, about, content).encode() for key_id in self._keys]
+        if not any(hmac.compare_digest(given, each) for each in made):
+            raise SignatureInvalid
+
+    def seal(self, about: Sequence[str], content: bytes, expire_micros: int) -> str:
+        """A token that holds `content`, readable to everybody, until a time; in the letters of
+        base64url. `about`: see `sign`."""
+        body = expire_micros.to_bytes(_TIME, "big") + content
+        mac = _digest(self._keys[self._first], *about, body)[:_MAC]
+        return base64.urlsafe_b64encode(self._first + mac + body).decode().rstrip("=")
+
+    def open(self, about: Sequence[str], token: str, now_micros: int) -> bytes:
+        """What a token holds. Raises SignatureInvalid, TokenExpired."""
+        data = _bytes(token)
+        key, body = self._keys.get(data[:_ID]), data[_ID + _MAC :]
+        mac = _digest(key or b"", *about, body)[:_MAC]
+        if key is None or not hmac.compare_digest(data[_ID : _ID + _MAC], mac):
+            raise SignatureInvalid
+        if now_micros >= int.from_bytes(body[:_TIME], "big"):
+            raise TokenExpired
+        return body[_TIME:]
+
+    def _signature(self, key_id: bytes, about: Sequence[str], content: bytes) -> str:
+        return f"{key_id.hex()}:{_digest(self._keys[key_id], *about, content).hex()}"
+
+
+SigningKeys: TypeAlias = Callable[[], KeyRing]
+"""The ring as it is now."""
+
+
+@cache
+def open_keys() -> KeyRing:
+    """The ring of whoever has no file."""
+    return KeyRing()
+
+
+def signing_keys(path: Path | None) -> SigningKeys:
+    """The keys in a file, as they are now; without one, those of `open_keys`. Raises Unreadable."""
+    return open_keys if path is None else Reloaded(lambda: [path], lambda: _read(path)).get
+
+
+def _read(path: Path) -> KeyRing:
+    try:
+        lines = [line.strip() for line in path.read_text("ascii").splitlines()]
+    except (OSError, UnicodeError) as error:
+        raise Unreadable(f"{path}: {error}") from None
+    found = [line for line in lines if line and not line.startswith("#")]
+    if not found or len(set(found)) < len(found) or not all(map(_KEY.fullmatch, found)):
+        raise Unreadable(
+            f"{path}: wants a line of 64 hexadecimal digits for each key, no two alike"
+        )
+    return KeyRing([bytes.fromhex(line) for line in found])
+
+
+def _bytes(token: str) -> bytes:
+    """Raises SignatureInvalid also for another spelling of the same bytes."""
+    try:
+        data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (ValueError, binascii.Error):
+        raise SignatureInvalid from None
+    if base64.urlsafe_b64encode(data).decode().rstrip("=") != token:
+        raise SignatureInvalid
+    return data
+
+
+def _digest(key: bytes, *parts: str | bytes) -> bytes:
+    """HMAC-SHA256 of `parts`, each after its length: no two lists of parts give the same bytes."""
+    return hmac.digest(key, b"".join(_framed(parts)), "sha256")
+
+
+def _framed(parts: Iterable[str | bytes]) -> Iterable[bytes]:
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        yield len(data).to_bytes(8, "big") + data

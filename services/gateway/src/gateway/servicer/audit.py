@@ -1,0 +1,82 @@
+"""The audit log, which services with a store keep for the gateway: it has none itself."""
+
+from collections.abc import Mapping
+
+from gateway.admin import listings
+from gateway.admin.listings import Entry
+from gateway.clients.calls import Caller
+from gateway.model.causes import Peer
+from gateway.servicer.list_tokens import ListTokens
+from gateway.servicer.passthrough import Connection
+from servicekit import deadlines
+from servicekit.errors import ServiceError
+from servicekit.keyring import SigningKeys
+from servicekit.requests import page_size
+from sightline.common.v1 import audit_service_pb2 as pb
+from sightline.common.v1 import audit_service_pb2_grpc
+
+DEFAULT_PAGE, MOST_LISTED = 50, 1_000
+
+OWNERS = (Peer.RETRIEVER, Peer.RANKER)
+"""An entry goes to the first that takes it."""
+
+EACH_SECONDS = 2.0
+"""How long each of them may take."""
+
+Owner = tuple[Caller, "audit_service_pb2_grpc.AuditServiceAsyncStub"]
+
+
+class AuditLog:
+    """Writes the audit log and reads it."""
+
+    def __init__(self, connections: Mapping[Peer, Connection], keys: SigningKeys) -> None:
+        """`keys`: what signs page tokens."""
+        self._tokens = ListTokens("ListAuditEntries", keys)
+        self._owners: dict[str, Owner] = {}
+        for peer in OWNERS:
+            channel, caller = connections[peer]
+            self._owners[peer.value] = caller, audit_service_pb2_grpc.AuditServiceStub(channel)
+
+    async def append(self, entry: pb.AuditEntry) -> None:
+        """Have an entry stored. Raises the last one's ServiceError when nobody takes it."""
+        request = pb.AppendAuditEntryRequest(
+            catalog_id=entry.catalog_id, request_id=entry.request_id, entry=entry
+        )
+        refused: list[ServiceError] = []
+        for caller, stub in self._owners.values():
+            try:
+                with deadlines.within(EACH_SECONDS):
+                    await caller.call(stub.AppendAuditEntry, request)
+            except ServiceError as error:
+                refused.append(error)
+            else:
+                return
+        raise refused[-1]
+
+    async def entries(self, request: pb.ListAuditEntriesRequest) -> pb.ListAuditEntriesResponse:
+        """The entries of all owners, newest first; one that does not answer fails the call."""
+        size = page_size(request.page_size, DEFAULT_PAGE, MOST_LISTED)
+        found, token = await listings.merged(
+            {name: _lister(owner, request) for name, owner in self._owners.items()},
+            about=("audit", request.catalog_id, request.caller),
+            size=size,
+            token=self._tokens.opened(request),
+        )
+        return pb.ListAuditEntriesResponse(
+            entries=[entry.body for entry in found],
+            next_page_token=self._tokens.sealed(request, token),
+        )
+
+
+def _lister(owner: Owner, asked: pb.ListAuditEntriesRequest) -> listings.Fetch:
+    caller, stub = owner
+
+    async def fetch(token: str, size: int) -> tuple[list[Entry], str]:
+        request = pb.ListAuditEntriesRequest()
+        request.MergeFrom(asked)
+        request.page_token, request.page_size = token, size
+        answer = await caller.call(stub.ListAuditEntries, request)
+        found = [Entry(each.entry_id, each.time.ToMicroseconds(), each) for each in answer.entries]
+        return found, answer.next_page_token
+
+    return fetch

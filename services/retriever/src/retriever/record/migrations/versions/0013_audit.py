@@ -1,0 +1,23 @@
+"""The audit log.
+
+Revision ID: 0013
+Revises: 0012
+"""
+
+from alembic import op
+
+from servicekit.schema import create_audit
+
+revision = "0013"
+down_revision = "0012"
+
+
+def upgrade() -> None:
+    """Add the table, and what keeps its rows."""
+    create_audit()
+
+
+def downgrade() -> None:
+    op.drop_table("audit_entries")
+    if op.get_bind().dialect.name != "sqlite":
+        op.execute("DROP FUNCTION audit_append_only()")

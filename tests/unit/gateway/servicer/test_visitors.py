@@ -1,0 +1,83 @@
+"""A visitor is merged by whoever got the proof with the id, and by who may read anyone's data."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.model.errors import VisitorProofInvalid
+from gateway.servicer.visitors import GOOD_MICROS, check_proof, created
+from servicekit import access
+from servicekit.access import Caller, Role
+from servicekit.clock import now_micros
+from servicekit.keyring import KeyRing, open_keys
+from sightline.gateway.v1 import user_event_service_pb2 as pb
+
+RING = KeyRing([b"k" * 32])
+SHOP = Caller("shop", frozenset({Role.READ, Role.EVENTS}))
+DESK = Caller("desk", frozenset({Role.EVENTS, Role.PRIVACY}))
+VISITOR = created("default", RING)
+
+
+@pytest.fixture(autouse=True)
+def caller() -> Iterator[None]:
+    token = access.caller.set(SHOP)
+    yield
+    access.caller.reset(token)
+
+
+def merging(visitor: str, proof: str = "", catalog: str = "default") -> pb.MergeShopperRequest:
+    request = pb.MergeShopperRequest(catalog_id=catalog, visitor_proof=proof)
+    getattr(request, "from").visitor_id = visitor
+    return request
+
+
+def refused(request: pb.MergeShopperRequest, keys: KeyRing = RING) -> bool:
+    try:
+        check_proof(request, keys)
+    except VisitorProofInvalid:
+        return True
+    return False
+
+
+def test_the_proof_that_came_with_an_id_is_taken() -> None:
+    assert not refused(merging(VISITOR.visitor_id, VISITOR.visitor_proof))
+    assert len(VISITOR.visitor_id) == 32
+    assert len(VISITOR.visitor_proof) <= 64
+    assert VISITOR.expire_time.ToMicroseconds() == pytest.approx(
+        now_micros() + GOOD_MICROS, abs=3_600_000_000
+    )
+
+
+def test_no_proof_of_another_visitor_catalog_time_or_key_is_taken() -> None:
+    about = ("visitor", "default", VISITOR.visitor_id)
+    expired = RING.seal(about, b"", now_micros())
+    for request in (
+        merging(VISITOR.visitor_id),
+        merging("cookie-7", VISITOR.visitor_proof),
+        merging(VISITOR.visitor_id, VISITOR.visitor_proof, "other"),
+        merging(VISITOR.visitor_id, expired),
+        merging(VISITOR.visitor_id, created("default", KeyRing()).visitor_proof),
+        merging(VISITOR.visitor_id, RING.seal(("page",), b"", now_micros() + 10**9)),
+    ):
+        assert refused(request)
+
+
+@given(st.integers(0, len(VISITOR.visitor_proof) - 1), st.integers(0, 6))
+def test_no_proof_with_a_bit_flipped_is_taken(place: int, bit: int) -> None:
+    proof = VISITOR.visitor_proof
+    other = proof[:place] + chr(ord(proof[place]) ^ 1 << bit) + proof[place + 1 :]
+    access.caller.set(SHOP)
+    assert refused(merging(VISITOR.visitor_id, other))
+
+
+def test_who_may_read_anyones_data_needs_none_but_gives_no_wrong_one() -> None:
+    access.caller.set(DESK)
+    assert not refused(merging("cookie-7"))
+    assert refused(merging("cookie-7", VISITOR.visitor_proof))
+
+
+def test_none_is_needed_while_anybody_could_make_one() -> None:
+    assert not refused(merging("cookie-7"), open_keys())
+    assert refused(merging("cookie-7", "made-up"), open_keys())

@@ -1,0 +1,96 @@
+"""Backups that an operator's keys sign: what none of them signed is not restored by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from retriever.backup import backups, restores
+from retriever.domain.archive import Manifest
+from retriever.domain.errors import BackupUnsigned
+from servicekit.keyring import KeyRing
+from tests.unit.retriever.backup.conftest import Place
+from tests.unit.retriever.backup.test_damage import Members, opened, packed, photo_of
+
+OURS, OTHERS = KeyRing([b"o" * 32]), KeyRing([b"x" * 32])
+ROTATED = KeyRing([b"n" * 32, b"o" * 32])
+
+
+async def backed_up(here: Place, keys: KeyRing) -> str:
+    here.store.keys = lambda: keys
+    return await here.back_up()
+
+
+def with_keys(there: Place, keys: KeyRing) -> Place:
+    there.store.keys = lambda: keys
+    return there
+
+
+@pytest.mark.parametrize("keys", [OURS, ROTATED])
+async def test_what_a_key_signed_is_restored_with_it(
+    here: Place, place: Callable[[str], Place], keys: KeyRing
+) -> None:
+    backup_id, there = await backed_up(here, OURS), with_keys(place("there"), keys)
+    await there.restore(backup_id)
+    assert await there.products() == await here.products()
+    (listed,), _ = await backups.list_backups("default", there.store, size=0, token="")
+    assert isinstance(listed.found, Manifest)
+
+
+@pytest.mark.parametrize("keys", [KeyRing(), OTHERS], ids=["nobody", "another"])
+async def test_what_no_key_signed_is_restored_only_when_that_is_asked_for(
+    here: Place, place: Callable[[str], Place], keys: KeyRing
+) -> None:
+    backup_id, there = await backed_up(here, keys), with_keys(place("there"), OURS)
+    with pytest.raises(BackupUnsigned, match="accept_unsigned"):
+        await there.ask(backup_id)
+    (listed,), _ = await backups.list_backups("default", there.store, size=0, token="")
+    assert isinstance(listed.found, BackupUnsigned)
+    assert await there.products() == []
+    await there.restore(backup_id, unsigned=True)
+    assert await there.products() == await here.products()
+
+
+async def test_a_signed_backup_is_restored_where_there_are_no_keys(
+    here: Place, place: Callable[[str], Place]
+) -> None:
+    backup_id, there = await backed_up(here, OURS), place("there")
+    await there.restore(backup_id)
+    assert await there.products() == await here.products()
+
+
+def less_one_photo(members: Members) -> Members:
+    """With an end that says so."""
+    end = json.loads(members["complete.json"])
+    end |= {"photos": end["photos"] - 1, "lost": end["lost"] + 1}
+    left = {name: data for name, data in members.items() if name != photo_of(members)}
+    return left | {"complete.json": json.dumps(end).encode()}
+
+
+CHANGES: dict[str, Callable[[Members], Members]] = {
+    "another manifest": lambda m: m | {"manifest.json": m["manifest.json"] + b" "},
+    "no signature": lambda m: {n: d for n, d in m.items() if n != "manifest.json.hmac"},
+    "one photo less": less_one_photo,
+    "no signature at its end": lambda m: {n: d for n, d in m.items() if n != "complete.json.hmac"},
+    "the other signature": lambda m: m | {"complete.json.hmac": m["manifest.json.hmac"]},
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+async def test_a_change_after_the_request_is_noticed_before_anything_counts(
+    here: Place, place: Callable[[str], Place], tmp_path: Path, name: str
+) -> None:
+    backup_id, there = await backed_up(here, OURS), with_keys(place("there"), OURS)
+    await there.ask(backup_id)
+    file = tmp_path / f"backups/default/{backup_id}.tar"
+    members = opened(file.read_bytes())
+    changed = CHANGES[name](members)
+    assert changed != members
+    file.write_bytes(packed(changed))
+    with pytest.raises(BackupUnsigned):
+        await restores.restore(await there.claimed(backups.RESTORE), there.deps, "s")
+    assert await there.products() == []
+    assert await there.record.generations("default") == []

@@ -1,0 +1,227 @@
+"""Who made which administrative or destructive call: noted by a gateway, kept by two services."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.settings import GatewaySettings
+from gateway.state.scenes import SceneFiles
+from gateway.wiring import access_of, build
+from servicekit import server
+from servicekit.access import Role, rule
+from servicekit.audit import UNSTORED
+from servicekit.audit_service import AuditServicer
+from servicekit.config import ServerSettings
+from servicekit.keyring import open_keys
+from servicekit.server import Binding, RunningServer
+from servicekit.sql import Database
+from sightline.common.v1 import audit_service_pb2 as audit_pb
+from sightline.gateway.v1 import (
+    admin_service_pb2_grpc,
+    catalog_service_pb2,
+    catalog_service_pb2_grpc,
+    user_event_service_pb2,
+    user_event_service_pb2_grpc,
+)
+from sightline.ranker.v1 import model_service_pb2
+from tests.fakes.kit_logs import json_logs
+from tests.stores import NewStore
+from tests.unit.gateway.callers.conftest import entry
+from tests.waiting import until
+from tests.wire.gateway_calls import refused
+
+CATALOGS = ("default", "other")
+
+
+@dataclass
+class Keeper:
+    """A service that keeps audit entries and does nothing else, and can be stopped."""
+
+    db: Database
+    running: RunningServer | None = None
+    port: int = 0
+
+    async def up(self) -> None:
+        offered = [Binding.of(AuditServicer(CATALOGS, self.db))]
+        self.running = await server.start(offered, ServerSettings(port=self.port), "keeper")
+        self.port = self.running.port
+
+    async def down(self) -> None:
+        if self.running is not None:
+            await self.running.stop()
+            self.running = None
+
+
+@dataclass
+class Front:
+    """A gateway with a key for each role, before two keepers."""
+
+    retriever: Keeper
+    ranker: Keeper
+    admin: admin_service_pb2_grpc.AdminServiceStub
+    catalog: catalog_service_pb2_grpc.CatalogServiceStub
+    events: user_event_service_pb2_grpc.UserEventServiceStub
+
+    async def page(self, **asked: Any) -> audit_pb.ListAuditEntriesResponse:
+        request = audit_pb.ListAuditEntriesRequest(**asked)
+        return await self.admin.ListAuditEntries(request, metadata=by("operate"))
+
+    async def whole(self) -> bool:
+        """Whether both keepers can be listed."""
+        try:
+            await self.page()
+        except grpc.aio.AioRpcError:
+            return False
+        return True
+
+    async def entries(self, **asked: Any) -> list[tuple[str, str, str]]:
+        """Caller, call and outcome of each."""
+        return [
+            (each.caller, each.method.rpartition("/")[2], each.reason or each.code)
+            for each in (await self.page(**asked)).entries
+        ]
+
+    async def train(self, role: str, **fields: str) -> str:
+        """The reason that a call is refused with."""
+        request = model_service_pb2.TrainModelRequest(**fields)
+        return (await refused(self.admin.TrainModel(request, metadata=by(role)))).reason
+
+
+def by(role: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {role}"),)
+
+
+@pytest.fixture
+async def front(tmp_path: Path, new_store: NewStore) -> AsyncIterator[Front]:
+    keys = tmp_path / "keys.toml"
+    keys.write_text("".join(entry(f"the-{role}", role, f'["{role}"]') for role in Role))
+    keepers = []
+    for name in ("retriever", "ranker"):
+        migrations = f"{name}.record.migrations"
+        db = Database(new_store(migrations, f"{name}.db"), migrations=migrations)
+        keepers.append(Keeper(db))
+        await keepers[-1].up()
+    retriever, ranker = keepers
+    settings = GatewaySettings(
+        port=0,
+        keys_file=keys,
+        catalogs=CATALOGS,
+        retriever_target=f"127.0.0.1:{retriever.port}",
+        ranker_target=f"127.0.0.1:{ranker.port}",
+        embedder_target="127.0.0.1:1",
+    )
+    built = build(settings, SceneFiles(), open_keys)
+    running = await server.start(
+        built.bindings, settings, "gateway", access_of(settings), built.audit
+    )
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        yield Front(
+            retriever,
+            ranker,
+            admin_service_pb2_grpc.AdminServiceStub(channel),
+            catalog_service_pb2_grpc.CatalogServiceStub(channel),
+            user_event_service_pb2_grpc.UserEventServiceStub(channel),
+        )
+    await running.stop()
+    await built.close(0)
+    for keeper in keepers:
+        await keeper.down()
+        keeper.db.close()
+
+
+async def test_who_is_known_leaves_an_entry_whatever_comes_of_the_call(front: Front) -> None:
+    assert await front.train("models") == "UNIMPLEMENTED"
+    assert await front.train("read") == "ROLE_MISSING"
+    assert await front.train("models", catalog_id="other") == "CATALOG_FORBIDDEN"
+    assert await front.entries() == [
+        ("the-read", "TrainModel", "ROLE_MISSING"),
+        ("the-models", "TrainModel", "UNIMPLEMENTED"),
+    ]
+    assert await front.entries(caller="the-read") == [("the-read", "TrainModel", "ROLE_MISSING")]
+    assert await front.entries(before_time=Timestamp(seconds=1)) == []
+    request = audit_pb.ListAuditEntriesRequest(catalog_id="other")
+    error = await refused(front.admin.ListAuditEntries(request, metadata=by("operate")))
+    assert error.reason == "CATALOG_FORBIDDEN"
+
+
+async def test_who_is_not_known_and_who_only_reads_leave_none(front: Front) -> None:
+    assert await front.train("guessed") == "TOKEN_INVALID"
+    listing = model_service_pb2.ListModelsRequest()
+    await refused(front.admin.ListModels(listing, metadata=by("models")))
+    writing = catalog_service_pb2.UpsertProductsRequest()
+    await refused(front.catalog.UpsertProducts(writing, metadata=by("catalog")))
+    assert await front.entries() == []
+
+
+async def test_what_destroys_leaves_one_also_on_the_public_port(front: Front) -> None:
+    deleting = catalog_service_pb2.DeleteProductsRequest(product_ids=["a secret product"])
+    await refused(front.catalog.DeleteProducts(deleting, metadata=by("catalog")))
+    purging = user_event_service_pb2.PurgeEventsRequest(product_id="a secret product")
+    await refused(front.events.PurgeEvents(purging, metadata=by("privacy")))
+    assert [each[:2] for each in await front.entries()] == [
+        ("the-privacy", "PurgeEvents"),
+        ("the-catalog", "DeleteProducts"),
+    ]
+
+
+async def test_what_one_service_can_not_take_the_other_one_does(front: Front) -> None:
+    await front.train("models")
+    await front.retriever.down()
+    await front.train("read")
+    error = await refused(front.page())
+    assert error.reason == "RETRIEVER_UNAVAILABLE", "a list without its entries would look whole"
+    await front.retriever.up()
+    await until(front.whole)
+    first = await front.page(page_size=1)
+    second = await front.page(page_size=1, page_token=first.next_page_token)
+    assert [page.entries[0].caller for page in (first, second)] == ["the-read", "the-models"]
+    assert not second.next_page_token
+
+
+async def test_an_entry_that_nobody_takes_stands_in_the_log(
+    front: Front, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = UNSTORED._value.get()
+    await front.retriever.down()
+    await front.ranker.down()
+    with json_logs():
+        await front.train("read", request_id="r1")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (audit,) = [line for line in lines if line.get("logger") == "audit"]
+    assert {name: audit[name] for name in ("caller", "catalog", "code", "reason")} == {
+        "caller": "the-read",
+        "catalog": "default",
+        "code": "PERMISSION_DENIED",
+        "reason": "ROLE_MISSING",
+    }
+    assert audit["method"] == "sightline.gateway.v1.AdminService/TrainModel"
+    assert UNSTORED._value.get() == before + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "audited"),
+    [
+        ("gateway.v1.AdminService/RestoreBackup", True),
+        ("gateway.v1.AdminService/GetShopperProfile", True),
+        ("gateway.v1.AdminService/GetStatus", False),
+        ("gateway.v1.AdminService/ListAuditEntries", False),
+        ("gateway.v1.CatalogService/PurgeProducts", True),
+        ("gateway.v1.CatalogService/DeleteProducts", True),
+        ("gateway.v1.CatalogService/CloseImport", True),
+        ("gateway.v1.CatalogService/UpsertProducts", False),
+        ("gateway.v1.UserEventService/MergeShopper", True),
+        ("gateway.v1.UserEventService/WriteEvents", False),
+        ("gateway.v1.RecommendationService/Recommend", False),
+        ("common.v1.JobService/CancelJob", True),
+        ("common.v1.JobService/GetJob", False),
+        ("ranker.v1.RankingService/Rank", False),
+    ],
+)
+def test_what_is_noted_stands_in_the_protos(name: str, audited: bool) -> None:
+    assert rule(f"sightline.{name}").audited == audited
