@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from importlib.metadata import version
 from typing import Any
 
@@ -16,8 +17,10 @@ from prometheus_client import Histogram
 
 from servicekit import access, deadlines, telemetry
 from servicekit.access import Access
-from servicekit.config import DEFAULT_CATALOG
-from servicekit.errors import Code, Internal, InvalidArgument, ServiceError, Unimplemented
+from servicekit.config import ServerSettings
+from servicekit.counting import RequestMalformed
+from servicekit.errors import Code, Internal, ServiceError, Unimplemented
+from servicekit.limits import Entrance, Limits, catalog_of
 from servicekit.status import DETAILS_KEY, to_status
 
 REQUEST_ID_KEY = "x-request-id"
@@ -30,16 +33,6 @@ _QUIET = ("grpc.health.v1.Health/", "grpc.reflection.")
 """Calls that are logged at debug only: probes make them all the time."""
 _OUR_FAULT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS})
 _log = telemetry.get_logger()
-
-
-class RequestMalformed(InvalidArgument):
-    """The bytes of a request are not a message of its type."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the request is not a message of this call's type: generate the client from the protos",
-            reason="REQUEST_MALFORMED",
-        )
 
 
 class Observing:
@@ -55,11 +48,16 @@ class Observing:
     """
 
     def __init__(
-        self, server: grpc.aio.Server, service: str, admitting: Access = access.OPEN
+        self,
+        server: grpc.aio.Server,
+        service: str,
+        admitting: Access = access.OPEN,
+        limits: Limits | None = None,
     ) -> None:
         """To be given to generated `add_…Servicer_to_server` in the place of `server`."""
         self._server = server
         self._service = service
+        self._limits = limits or Limits(service, ServerSettings())
         self._access = admitting
 
     def add_generic_rpc_handlers(
@@ -79,7 +77,7 @@ class Observing:
         )
 
     def _wrapped(self, name: str, handler: Any) -> Any:
-        return _wrapped(_Method(self._service, name, self._access), handler)
+        return _wrapped(_Method(self._service, name, self._access), self._limits, handler)
 
 
 class _Generic(grpc.GenericRpcHandler):  # type: ignore[type-arg]
@@ -101,29 +99,28 @@ class _Generic(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         return found
 
 
-def _wrapped(method: _Method, handler: Any) -> Any:
+def _wrapped(method: _Method, limits: Limits, handler: Any) -> Any:
+    """The handler in our terms. Whatever its kind, it reads its requests itself: gRPC would have
+    read and parsed them before we are asked anything."""
     ways = (handler.request_streaming, handler.response_streaming)
-    kind = "_".join("stream" if streams else "unary" for streams in ways)
-    inner, make = getattr(handler, kind), getattr(grpc, f"{kind}_rpc_method_handler")
-    wrap = _wrap_stream if inspect.isasyncgenfunction(inner) else _wrap_call
-    read = _each_well_formed if handler.request_streaming else _well_formed
-    return make(
-        wrap(method, read, inner),
-        _tolerant(handler.request_deserializer),
-        handler.response_serializer,
-    )
+    inner = getattr(handler, "_".join("stream" if streams else "unary" for streams in ways))
+    entrance = Entrance(limits, method.name, handler, _reader(handler.request_deserializer))
+    make = grpc.stream_unary_rpc_method_handler
+    if handler.response_streaming:
+        make = grpc.stream_stream_rpc_method_handler
+    if inspect.isasyncgenfunction(inner):
+        inner = _written(inner)
+    return make(_wrap(method, entrance, inner), None, handler.response_serializer)
 
 
-def _wrap_call(
-    method: _Method,
-    read: Callable[[Any], Any],
-    inner: Callable[[Any, Any], Awaitable[Any]],
+def _wrap(
+    method: _Method, entrance: Entrance, inner: Callable[[Any, Any], Awaitable[Any]]
 ) -> Callable[[Any, Any], Awaitable[Any]]:
-    async def call(request: Any, context: Any) -> Any:
+    async def call(_: Any, context: Any) -> Any:
         observed = _Observed(method, context)
         try:
             observed.admit()
-            answer = await inner(read(request), context)
+            answer = await entrance.carry(lambda request: inner(request, context), context)
         except BaseException as error:
             await observed.fail(error)
             raise
@@ -133,57 +130,33 @@ def _wrap_call(
     return call
 
 
-def _wrap_stream(
-    method: _Method,
-    read: Callable[[Any], Any],
-    inner: Callable[[Any, Any], AsyncIterator[Any]],
-) -> Callable[[Any, Any], AsyncIterator[Any]]:
-    async def call(request: Any, context: Any) -> AsyncIterator[Any]:
-        observed = _Observed(method, context)
-        try:
-            observed.admit()
-            async for answer in inner(read(request), context):
-                yield answer
-        except BaseException as error:
-            await observed.fail(error)
-            raise
-        observed.end(_own_code(context))
+def _written(
+    inner: Callable[[Any, Any], AsyncGenerator[Any, None]],
+) -> Callable[[Any, Any], Awaitable[None]]:
+    """What yields answers, as what writes them: so a stream's end also ends a slow reader."""
 
-    return call
+    async def write(request: Any, context: Any) -> None:
+        async with aclosing(inner(request, context)) as answers:
+            async for answer in answers:
+                await context.write(answer)
+
+    return write
 
 
-_MALFORMED = object()
-"""Stands for a request that can't be read."""
-
-
-def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
-    """`deserialize`, but what it can't read passes: grpc would answer UNKNOWN, and unlogged."""
-    if deserialize is None:
-        return None
+def _reader(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """Makes requests of their bytes; raises RequestMalformed where it can't, CatalogForbidden when
+    a request's catalog is not the caller's."""
 
     def read(data: bytes) -> Any:
         try:
-            return deserialize(data)
-        except Exception:  # DecodeError, but also UnicodeDecodeError and RecursionError
-            return _MALFORMED
+            request = deserialize(data) if deserialize else data
+        except Exception as error:  # DecodeError, but also UnicodeDecodeError and RecursionError
+            raise RequestMalformed from error
+        if not access.caller.get().may_use(catalog_of(request)):
+            raise access.CatalogForbidden
+        return request
 
     return read
-
-
-def _well_formed(request: Any) -> Any:
-    """The request; raises RequestMalformed when it could not be read, CatalogForbidden when its
-    catalog is not the caller's."""
-    if request is _MALFORMED:
-        raise RequestMalformed
-    about = getattr(request, "request", request)  # to explain an answer is to ask the same again
-    if not access.caller.get().may_use(getattr(about, "catalog_id", "") or DEFAULT_CATALOG):
-        raise access.CatalogForbidden
-    return request
-
-
-async def _each_well_formed(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    async for request in requests:
-        yield _well_formed(request)
 
 
 class _Method:

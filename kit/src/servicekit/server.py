@@ -16,6 +16,7 @@ from servicekit import processes, telemetry
 from servicekit.access import OPEN, Access
 from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.interceptors import Observing
+from servicekit.limits import Limits, largest
 from servicekit.memory import keep_memory, keep_objects
 
 T = TypeVar("T")
@@ -100,11 +101,9 @@ async def start(
 
     Raises OSError when the port is taken.
     """
-    server = grpc.aio.server(
-        options=_options(settings.max_message_bytes),
-        maximum_concurrent_rpcs=settings.max_concurrent_calls,
-    )
-    observing = Observing(server, service, access)
+    received = min(largest(b.full_name for b in bindings), settings.max_message_bytes)
+    server = grpc.aio.server(options=_options(settings.max_message_bytes, received))
+    observing = Observing(server, service, access, Limits(service, settings))
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, observing)
     for binding in bindings:
@@ -185,10 +184,10 @@ def _serve_metrics(settings: ServerSettings) -> Callable[[], None]:
     return telemetry.serve_metrics(settings.metrics_port, settings.host)
 
 
-def _options(max_message_bytes: int) -> list[tuple[str, int]]:
+def _options(sent: int, received: int) -> list[tuple[str, int]]:
     return [
-        ("grpc.max_send_message_length", max_message_bytes),
-        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", sent),
+        ("grpc.max_receive_message_length", received),
         # Two servers on one port would share its calls: a forgotten process must show at once.
         ("grpc.so_reuseport", int(processes.number() is not None)),
         # Our channels ping every 20 s; gRPC's default takes that for an attack after a while.
