@@ -49,6 +49,7 @@ class TooManyEntries(InvalidArgument, reason="REQUEST_INVALID"):
     """A list of a request, or all of them together, is longer than its call takes."""
 
     def __init__(self, path: str, most: int, what: str = "entries") -> None:
+        path = path.removeprefix("request.")  # errors of a question about a request name its fields
         description = f"has more than {most:,} {what}"
         violations = [FieldViolation(path, description)] if path else []
         super().__init__(f"{path or 'the request'}: {description}", violations=violations)
