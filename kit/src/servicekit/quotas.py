@@ -109,6 +109,18 @@ account: ContextVar[Account | None] = ContextVar("account", default=None)
 """Of the current call; None where nothing is counted."""
 
 
+def check(quota: Quota) -> None:
+    """Raises QuotaExhausted when the caller of the current call has nothing left."""
+    if found := account.get():
+        found.check(quota)
+
+
+def spend(quota: Quota, amount: float) -> None:
+    """Take down what the current call used."""
+    if found := account.get():
+        found.spend(quota, amount)
+
+
 class Quotas:
     """The accounts of all callers and catalogs."""
 

@@ -7,9 +7,10 @@ from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.config import SharedServerSettings
+from servicekit.quotas import QuotaSettings
 
 
-class GatewaySettings(SharedServerSettings):
+class GatewaySettings(SharedServerSettings, QuotaSettings):
     """Everything that can be set, with what it does."""
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
