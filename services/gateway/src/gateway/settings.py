@@ -40,6 +40,10 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     call_seconds: float = Field(default=60.0, gt=0, le=3600)
     """Most time for one call to a peer that is passed through (catalog, events, models, jobs)."""
 
+    hedge_share: float = Field(default=0.02, ge=0, le=0.5)
+    """Searches and candidates that are asked of another replica once more, when they take longer
+    than 95% do, as a share of all; 0 = none. Of use where peers have several replicas."""
+
     status_seconds: float = Field(default=2.0, gt=0, le=60)
     """How long GetStatus waits for each peer."""
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
-import grpc
-
 from gateway.callers.admission import Admission, Tokens
 from gateway.callers.keys import Keys
 from gateway.callers.signed import Claims, SignedTokens, public_keys
@@ -19,6 +17,7 @@ from gateway.state.answers import AnswerQueue
 from gateway.state.run import Dependencies, Peers
 from gateway.state.scenes import SceneFiles
 from servicekit.access import OPEN, Access
+from servicekit.breaker import Breaker
 from servicekit.channel import connect
 from servicekit.server import Binding
 
@@ -31,13 +30,14 @@ class Gateway:
 
     bindings: Sequence[Binding]
     answers: AnswerQueue
-    channels: Sequence[grpc.aio.Channel]
+    connections: Sequence[Connection]
 
     async def close(self, seconds: float) -> None:
         """Hand over what waits, for at most `seconds`, then close the channels."""
         await self.answers.close(seconds)
-        for each in self.channels:
-            await each.close(None)
+        for channel, caller in self.connections:
+            caller.close()
+            await channel.close(None)
 
 
 def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
@@ -79,9 +79,8 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
         ),
         jobs.JobServicer(settings.catalogs, connections),
     )
-    channels = [channel for channel, _ in connections.values()]
     bindings = [Binding.of(servicer) for servicer in servicers]
-    return Gateway(bindings, answers, channels)
+    return Gateway(bindings, answers, [*connections.values()])
 
 
 def access_of(settings: GatewaySettings) -> Access:
@@ -104,6 +103,13 @@ def _connect(
     settings: GatewaySettings, peer: Peer, idempotent: Sequence[tuple[str, str]]
 ) -> Connection:
     target = getattr(settings, f"{peer}_target")
-    caller = Caller(peer, reserve=settings.reserve_seconds, longest=settings.call_seconds)
     most = settings.max_message_bytes
-    return connect(target, service_configs=idempotent, max_message_bytes=most), caller
+    channel = connect(target, service_configs=idempotent, max_message_bytes=most)
+    caller = Caller(
+        peer,
+        reserve=settings.reserve_seconds,
+        longest=settings.call_seconds,
+        breaker=Breaker(channel, peer),
+        hedge_share=settings.hedge_share,
+    )
+    return channel, caller
