@@ -26,7 +26,7 @@ from servicekit import access, deadlines, memory
 from servicekit.concurrency import Concurrency, Overloaded
 from servicekit.config import DEFAULT_CATALOG, ServerSettings
 from servicekit.counting import Counts, RequestMalformed
-from servicekit.errors import InvalidArgument, ResourceExhausted, ServiceError, Unavailable
+from servicekit.errors import DeadlineExceeded, ResourceExhausted, ServiceError, Unavailable
 from servicekit.quotas import QuotaExhausted, Quotas, QuotaSettings
 from sightline.common.v1 import limits_pb2
 
@@ -70,7 +70,7 @@ class RequestTooLarge(ResourceExhausted, reason="REQUEST_TOO_LARGE"):
         )
 
 
-class RequestLate(InvalidArgument, reason="REQUEST_LATE"):
+class RequestLate(DeadlineExceeded, reason="REQUEST_LATE"):
     """The request did not arrive."""
 
     message = f"the request did not arrive within {ARRIVAL:g} s"

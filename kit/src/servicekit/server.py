@@ -16,7 +16,7 @@ from servicekit import processes, telemetry
 from servicekit.access import OPEN, Access
 from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.interceptors import Observing
-from servicekit.limits import Limits, largest
+from servicekit.limits import MIB, Limits, largest
 from servicekit.memory import keep_memory, keep_objects
 
 T = TypeVar("T")
@@ -101,7 +101,8 @@ async def start(
 
     Raises OSError when the port is taken.
     """
-    received = min(largest(b.full_name for b in bindings), settings.max_message_bytes)
+    # A little more than any call takes, for then it is refused with a reason.
+    received = min(largest(b.full_name for b in bindings), settings.max_message_bytes) + MIB
     server = grpc.aio.server(options=_options(settings.max_message_bytes, received))
     observing = Observing(server, service, access, Limits(service, settings))
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
