@@ -11,7 +11,7 @@ microseconds at most. Streams have places of their own. Who asks whether the pro
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
@@ -98,43 +98,58 @@ class StreamExpired(Unavailable, reason="STREAM_EXPIRED"):
 
 
 class Bytes:
-    """The bytes of requests that a process holds."""
+    """The bytes of requests that a process holds. A caller has half of the room at most: one that
+    sends slowly, and so holds what may still come, keeps nobody else out."""
 
     def __init__(self, most: int) -> None:
-        self.most = most
+        self.each = most // 2
+        """That one caller may hold."""
         self.free = most
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._held: Counter[str] = Counter()
+        self._waiting: list[tuple[str, int, asyncio.Future[None]]] = []
 
-    async def take(self, size: int) -> None:
-        """Have room for so many, in the order of asking. Raises BytesExhausted after PATIENCE."""
-        if not self._waiting and size <= self.free:
-            self.free -= size
+    async def take(self, caller: str, size: int) -> None:
+        """Have room for so many, at most `each`. Raises BytesExhausted after PATIENCE."""
+        if not self._waiting and self._has_room(caller, size):
+            self._hold(caller, size)
             return
         place = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, place))
+        waiting = caller, size, place
+        self._waiting.append(waiting)
+        self._wake()
         try:
             async with asyncio.timeout(PATIENCE):
                 await place
         except BaseException as error:
-            if place.done() and not place.cancelled():  # it came while this call was given up
-                self.give(size)
-            else:
-                self._waiting.remove((size, place))
-                self._wake()
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            else:  # it came while this call was given up
+                self.give(caller, size)
             if isinstance(error, TimeoutError):
                 raise BytesExhausted from None
             raise
 
-    def give(self, size: int) -> None:
+    def give(self, caller: str, size: int) -> None:
         """Have room for others."""
-        self.free += size
+        self._hold(caller, -size)
+        if not self._held[caller]:
+            del self._held[caller]
         self._wake()
 
+    def _has_room(self, caller: str, size: int) -> bool:
+        return size <= self.free and self._held[caller] + size <= self.each
+
+    def _hold(self, caller: str, size: int) -> None:
+        self.free -= size
+        self._held[caller] += size
+
     def _wake(self) -> None:
-        while self._waiting and self._waiting[0][0] <= self.free:
-            size, place = self._waiting.popleft()
-            if not place.done():
-                self.free -= size
+        """Let in who waits and has room, the first of them first."""
+        for waiting in [*self._waiting]:
+            caller, size, place = waiting
+            if self._has_room(caller, size):
+                self._hold(caller, size)
+                self._waiting.remove(waiting)
                 place.set_result(None)
 
 
@@ -183,10 +198,10 @@ class Limits:
 
 
 def _share_of_memory(settings: ServerSettings) -> int:
-    """An eighth of what there is, shared among the processes; room for two of the largest requests
-    at least."""
+    """A quarter of what there is, shared among the processes; room for the largest request of each
+    of two callers at least."""
     processes = getattr(settings, "processes", 1)
-    return max(memory.limit() // 8 // processes, 2 * settings.max_message_bytes)
+    return max(memory.limit() // 4 // processes, 2 * settings.max_message_bytes)
 
 
 class Entrance:
@@ -256,18 +271,18 @@ class Entrance:
     @asynccontextmanager
     async def _arrived(self, context: Any) -> AsyncIterator[Any]:
         """The request, whose bytes are counted as held meanwhile."""
-        held = self._limits.bytes
-        size = min(self._most, held.most)
-        await held.take(size)
+        held, caller = self._limits.bytes, access.caller.get().name
+        size = min(self._most, held.each)
+        await held.take(caller, size)
         try:
             data = await _read(context)
             request = self._parsed(data)
-            held.give(size - len(data))
+            held.give(caller, size - len(data))
             size = len(data)
             del data
             yield request
         finally:
-            held.give(size)
+            held.give(caller, size)
 
     async def _each(self, context: Any) -> AsyncIterator[Any]:
         while (data := await context.read()) is not grpc.aio.EOF:

@@ -1,3 +1,5 @@
+from collections import deque
+
 import pytest
 
 from servicekit.concurrency import LEAST, Concurrency, Overloaded
@@ -115,3 +117,80 @@ def test_each_limit_is_shown() -> None:
     clock.now += 2
     end(made, began)
     assert shown == [100, 50]
+
+
+class Backend:
+    """Works on all that it was let begin at once, and shares its capacity evenly among them."""
+
+    def __init__(self, capacity: float, given: float = 2.0) -> None:
+        """`capacity`: calls a second, whose callers give them `given` seconds."""
+        self.clock = Seconds()
+        self.limits = Concurrency(200, self.clock)
+        self.refused = 0
+        self.seconds: list[float] = []
+        """That each call took which was answered in time."""
+        self.late = 0
+        self._capacity, self._given = capacity, given
+        self._done = 0.0
+        """The work that was done for each call that is under way since the start."""
+        self._under_way: deque[tuple[float, float]] = deque()
+        """What will be done when each is, and when it began; the oldest first."""
+
+    def run(self, seconds: float, each_second: float) -> None:
+        """So many calls come, evenly."""
+        for _ in range(int(seconds * each_second)):
+            try:
+                self._under_way.append((self._done + 1.0, self.limits.enter("anyone")))
+            except Overloaded:
+                self.refused += 1
+            self._work(1.0 / each_second)
+
+    def _work(self, seconds: float) -> None:
+        end = self.clock.now + seconds
+        while self._under_way:
+            speed = self._capacity / len(self._under_way)
+            ready, began = self._under_way[0]
+            finish = self.clock.now + (ready - self._done) / speed
+            until = min(finish, began + self._given)
+            self._done += (min(until, end) - self.clock.now) * speed
+            self.clock.now = min(until, end)
+            if until > end:
+                return
+            self._under_way.popleft()
+            self.limits.leave("anyone", began, self._given, ok=finish <= until)
+            if finish <= until:
+                self.seconds.append(until - began)
+            else:
+                self.late += 1
+        self.clock.now = end
+
+
+@pytest.mark.parametrize("capacity", [20, 100, 500])
+def test_five_times_the_load_costs_no_goodput_and_what_is_admitted_is_in_time(
+    capacity: float,
+) -> None:
+    backend = Backend(capacity)
+    backend.run(seconds=4, each_second=5 * capacity)  # learns
+    backend.seconds.clear()
+    late = backend.late
+    backend.run(seconds=30, each_second=5 * capacity)
+    assert len(backend.seconds) >= 0.9 * capacity * 30
+    assert backend.late - late <= 0.01 * len(backend.seconds)
+
+
+def test_after_an_overload_nothing_is_refused_within_two_seconds() -> None:
+    backend = Backend(100)
+    backend.run(seconds=20, each_second=500)
+    backend.run(seconds=2, each_second=80)
+    refused = backend.refused
+    backend.run(seconds=20, each_second=80)
+    assert backend.refused == refused
+    assert max(backend.seconds[-1_000:]) < 0.1
+
+
+def test_without_a_limit_the_same_load_leaves_little_in_time() -> None:
+    """What the limit is held against: 200 at a time, of which a backend answers 50 a second."""
+    backend = Backend(50)
+    backend.limits._least = 200.0
+    backend.run(seconds=30, each_second=250)
+    assert len(backend.seconds) < 0.5 * 50 * 30

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 
 from servicekit import channel, limits, memory, server
 from servicekit.access import OPEN, Access, PeersOnly
-from servicekit.config import ServerSettings
+from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.errors import ServiceError
 from servicekit.limits import MIB, Bytes, BytesExhausted
 from servicekit.quotas import QuotaSettings
@@ -162,11 +162,10 @@ async def test_a_request_that_does_not_arrive_is_given_up(monkeypatch: pytest.Mo
 
 async def test_requests_wait_for_room_and_are_refused_when_there_is_none() -> None:
     async with (
-        serving(max_bytes_in_flight=MIB) as address,
+        serving(max_bytes_in_flight=2 * MIB) as address,
         channel.connect(address) as peer,
     ):
         coming = unsent(peer)
-        await asyncio.sleep(0)
         await is_alive(peer)
         error = await refused(peer.unary_unary(UNARY)(b"x"))
         assert (error.reason, error.retry_after is None) == ("BYTES_EXHAUSTED", False)
@@ -176,41 +175,59 @@ async def test_requests_wait_for_room_and_are_refused_when_there_is_none() -> No
 
 
 async def test_room_goes_to_those_who_wait_in_their_order() -> None:
-    room = Bytes(10)
-    await room.take(8)
-    waiting = [asyncio.create_task(room.take(size)) for size in (6, 2, 4)]
+    room = Bytes(20)
+    await room.take("shop", 8)
+    waiting = [asyncio.create_task(room.take("shop", size)) for size in (6, 4, 2)]
     await asyncio.sleep(0)
-    room.give(8)
-    await asyncio.gather(*waiting[:2])
-    assert not waiting[2].done()
-    room.give(6)
-    await waiting[2]
-    assert room.free == 10 - 2 - 4
+    assert not any(each.done() for each in waiting[:2])
+    room.give("shop", 8)
+    await asyncio.gather(waiting[0], waiting[2])
+    assert not waiting[1].done()
+    room.give("shop", 6)
+    await waiting[1]
+    assert room.free == 20 - 2 - 4
+
+
+async def test_one_caller_holds_half_of_the_room_and_keeps_nobody_out() -> None:
+    room = Bytes(20)
+    await room.take("slow", 10)
+    waiting = asyncio.create_task(room.take("slow", 1))
+    await asyncio.sleep(0)
+    await room.take("shop", 10)
+    assert not waiting.done()
+    room.give("shop", 10)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    room.give("slow", 10)
+    await waiting
+    assert room.free == 19
 
 
 async def test_who_gives_up_waiting_holds_nothing_and_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(limits, "PATIENCE", 0.05)
-    room = Bytes(10)
-    await room.take(5)
+    room = Bytes(20)
+    await room.take("shop", 5)
     with pytest.raises(BytesExhausted):
-        await room.take(6)
-    large, small = asyncio.create_task(room.take(9)), asyncio.create_task(room.take(5))
+        await room.take("shop", 6)
+    large = asyncio.create_task(room.take("shop", 9))
     await asyncio.sleep(0)
     large.cancel()
-    await small
-    room.give(10)
-    assert room.free == 10
+    await room.take("shop", 5)
+    room.give("shop", 10)
+    assert room.free == 20
 
 
-def test_without_a_setting_a_process_has_its_part_of_an_eighth(
+def test_without_a_setting_a_process_has_its_part_of_a_quarter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(memory, "limit", lambda: 8 * 2**30)
-    assert limits.Limits("s", ServerSettings()).bytes.most == 2**30
-    monkeypatch.setattr(memory, "limit", lambda: 256 * MIB)
-    assert limits.Limits("s", ServerSettings()).bytes.most == 64 * MIB
+    assert limits.Limits("s", ServerSettings()).bytes.free == 2**31
+    shared = SharedServerSettings(port=1, processes=4)
+    assert limits.Limits("s", shared).bytes.free == 2**29
+    monkeypatch.setattr(memory, "limit", lambda: 128 * MIB)
+    assert limits.Limits("s", ServerSettings()).bytes.free == 64 * MIB
 
 
 # Streams and probes
