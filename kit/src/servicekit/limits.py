@@ -147,7 +147,7 @@ class Bytes:
         """Let in who waits and has room, the first of them first."""
         for waiting in [*self._waiting]:
             caller, size, place = waiting
-            if self._has_room(caller, size):
+            if not place.done() and self._has_room(caller, size):
                 self._hold(caller, size)
                 self._waiting.remove(waiting)
                 place.set_result(None)
@@ -198,10 +198,10 @@ class Limits:
 
 
 def _share_of_memory(settings: ServerSettings) -> int:
-    """A quarter of what there is, shared among the processes; room for the largest request of each
-    of two callers at least."""
+    """A quarter of what there is, shared among the processes; room for two of the largest requests
+    of each of two callers at least."""
     processes = getattr(settings, "processes", 1)
-    return max(memory.limit() // 4 // processes, 2 * settings.max_message_bytes)
+    return max(memory.limit() // 4 // processes, 4 * settings.max_message_bytes)
 
 
 class Entrance:

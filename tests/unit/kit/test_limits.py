@@ -227,7 +227,7 @@ def test_without_a_setting_a_process_has_its_part_of_a_quarter(
     shared = SharedServerSettings(port=1, processes=4)
     assert limits.Limits("s", shared).bytes.free == 2**29
     monkeypatch.setattr(memory, "limit", lambda: 128 * MIB)
-    assert limits.Limits("s", ServerSettings()).bytes.free == 64 * MIB
+    assert limits.Limits("s", ServerSettings()).bytes.free == 128 * MIB
 
 
 # Streams and probes
