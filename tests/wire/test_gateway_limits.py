@@ -6,8 +6,10 @@ from servicekit.limits import MIB
 from sightline.common.v1 import event_pb2, filter_pb2
 from sightline.gateway.v1 import catalog_service_pb2, user_event_service_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
-from tests.fakes.gateway_wire import Suite, running
-from tests.wire.gateway_calls import PHOTO, photo, refused, suite  # noqa: F401
+from tests.fakes.gateway_wire import running
+from tests.wire.gateway_calls import PHOTO, photo, refused, suite
+
+__all__ = ["suite"]  # fixtures
 
 
 def filters(depth: int, each: int) -> filter_pb2.Filter:
@@ -26,14 +28,14 @@ def filters(depth: int, each: int) -> filter_pb2.Filter:
         (pb.RecommendRequest(filter=filters(5, 10)), []),
     ],
 )
-async def test_long_lists_reach_no_peer(suite: Suite, request_, field):
+async def test_long_lists_reach_no_peer(suite, request_, field):
     error = await refused(suite.recommendation.Recommend(request_))
     assert (error.reason, [each.field for each in error.violations]) == ("REQUEST_INVALID", field)
     assert not suite.embedder.script.seen
     assert not suite.retriever.script.seen
 
 
-async def test_what_is_larger_than_its_call_takes_reaches_no_peer(suite: Suite):
+async def test_what_is_larger_than_its_call_takes_reaches_no_peer(suite):
     large = "x" * MIB
     for call, request in (
         (
