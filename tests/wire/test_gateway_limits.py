@@ -58,7 +58,7 @@ async def test_photos_that_took_too_long_to_decode_are_paid_back_before_the_next
     """The scripted embedder says of each photo that decoding took 10 ms."""
     quota = {"quota_decode_seconds": 0.0001, "quota_burst_seconds": 1}
     async with running(**quota) as limited:
-        for _ in range(100):
+        for _ in range(101):
             await limited.recommendation.Recommend(photo())
         error = await refused(limited.recommendation.Recommend(photo()))
         assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED")

@@ -21,8 +21,6 @@ from servicekit.errors import ResourceExhausted
 
 MOST_ACCOUNTS = 10_000
 """Callers and catalogs that are kept in mind; who comes back after so many others starts full."""
-_PART = 0.01
-"""Of a token: who has as much may use a whole one, and owes the rest."""
 
 
 class Quota(StrEnum):
@@ -31,6 +29,11 @@ class Quota(StrEnum):
     CALLS = "calls"
     WRITES = "writes"
     DECODE_SECONDS = "decode_seconds"
+
+
+_NEEDED = {Quota.CALLS: 1.0, Quota.WRITES: 1.0, Quota.DECODE_SECONDS: 0.01}
+"""What has to be there before some is used; of decoding, the rest is owed."""
+_ROUNDING = timedelta(milliseconds=1)
 
 
 class QuotaSettings(Settings):
@@ -56,7 +59,7 @@ class QuotaExhausted(ResourceExhausted, reason="QUOTA_EXHAUSTED"):
     def __init__(self, quota: Quota, seconds: float) -> None:
         super().__init__(
             f"the quota of {quota.replace('_', ' ')} of this caller in this catalog is used up",
-            retry_after=timedelta(seconds=seconds),
+            retry_after=timedelta(seconds=seconds) + _ROUNDING,
             metadata={"quota": quota},
         )
 
@@ -69,11 +72,11 @@ class Bucket:
     def __init__(self, rate: float, most: float, now: float) -> None:
         self._rate, self._most, self._level, self._at = rate, most, most, now
 
-    def wait(self, now: float) -> float:
-        """Seconds until there is a part of a token; 0 = there is."""
+    def wait(self, needed: float, now: float) -> float:
+        """Seconds until there are so many tokens; 0 = there are."""
         self._level = min(self._most, self._level + (now - self._at) * self._rate)
         self._at = now
-        return 0.0 if self._level > 0 else (_PART - self._level) / self._rate
+        return max(0.0, needed - self._level) / self._rate
 
     def spend(self, amount: float) -> None:
         """Take tokens, also those that are not there yet: then nobody takes any until they are."""
@@ -96,7 +99,7 @@ class Account:
     def check(self, quota: Quota) -> None:
         """Raises QuotaExhausted when nothing is left."""
         bucket = self._buckets.get(quota)
-        if bucket is not None and (seconds := bucket.wait(self._clock())):
+        if bucket is not None and (seconds := bucket.wait(_NEEDED[quota], self._clock())):
             raise QuotaExhausted(quota, seconds)
 
     def spend(self, quota: Quota, amount: float = 1.0) -> None:
