@@ -29,10 +29,11 @@ from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_ac
 from sightline.common.v1 import filter_pb2 as sightline_dot_common_dot_v1_dot_filter__pb2
 from sightline.common.v1 import import_pb2 as sightline_dot_common_dot_v1_dot_import__pb2
 from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
+from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*sightline/gateway/v1/catalog_service.proto\x12\x14sightline.gateway.v1\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x17google/type/money.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/import.proto\x1a\x1dsightline/common/v1/job.proto\x1a!sightline/common/v1/product.proto\"o\n\x15UpsertProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\x08products\x18\x03 \x03(\x0b\x32\x1c.sightline.common.v1.Product\"b\n\x16UpsertProductsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".sightline.gateway.v1.UpsertResult\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"g\n\x0cUpsertResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\timage_ids\x18\x04 \x03(\t\"O\n\x11GetProductRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\"\xaf\x02\n\x13ListProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12>\n\x05order\x18\x04 \x01(\x0e\x32/.sightline.gateway.v1.ListProductsRequest.Order\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x14\n\x0c\x64oubted_only\x18\x07 \x01(\x08\"F\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x14\n\x10ORDER_PRODUCT_ID\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\"_\n\x14ListProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x15\x44\x65leteProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\"D\n\x16\x44\x65leteProductsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"K\n\x0fGetImageRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"u\n\x15UpdateProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x34\n\x07updates\x18\x03 \x03(\x0b\x32#.sightline.gateway.v1.ProductUpdate\"o\n\rProductUpdate\x12-\n\x07product\x18\x01 \x01(\x0b\x32\x1c.sightline.common.v1.Product\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"j\n\x13UpdateOffersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06offers\x18\x03 \x03(\x0b\x32\x1b.sightline.gateway.v1.Offer\"w\n\x05Offer\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12!\n\x05price\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\x37\n\x0c\x61vailability\x18\x03 \x01(\x0e\x32!.sightline.common.v1.Availability\"Q\n\x14UpdateOffersResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"z\n\x14PurgeProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"q\n\x15PurgeProductsResponse\x12\x15\n\rproduct_count\x18\x01 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x02 \x03(\t\x12%\n\x03job\x18\x03 \x01(\x0b\x32\x18.sightline.common.v1.Job\"}\n\x11OpenImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.sightline.common.v1.ImportMode\"\x81\x01\n\x15ImportProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12-\n\x04rows\x18\x04 \x03(\x0b\x32\x1f.sightline.gateway.v1.ImportRow\"N\n\tImportRow\x12\x12\n\nrow_number\x18\x01 \x01(\x03\x12-\n\x07product\x18\x02 \x01(\x0b\x32\x1c.sightline.common.v1.Product\"\x93\x01\n\x16ImportProductsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".sightline.gateway.v1.UpsertResult\x12/\n\x05state\x18\x02 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x13\n\x0bindex_token\x18\x03 \x01(\t\"o\n\x12\x43loseImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"\x9f\x01\n\x13\x43loseImportResponse\x12/\n\x05state\x18\x01 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x14\n\x0c\x64\x65lete_count\x18\x02 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x03 \x03(\t\x12%\n\x03job\x18\x04 \x01(\x0b\x32\x18.sightline.common.v1.Job2\xea\t\n\x0e\x43\x61talogService\x12w\n\x0eUpsertProducts\x12+.sightline.gateway.v1.UpsertProductsRequest\x1a,.sightline.gateway.v1.UpsertProductsResponse\"\n\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x12_\n\nGetProduct\x12\'.sightline.gateway.v1.GetProductRequest\x1a\x1c.sightline.common.v1.Product\"\n\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x12q\n\x0cListProducts\x12).sightline.gateway.v1.ListProductsRequest\x1a*.sightline.gateway.v1.ListProductsResponse\"\n\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x12w\n\x0e\x44\x65leteProducts\x12+.sightline.gateway.v1.DeleteProductsRequest\x1a,.sightline.gateway.v1.DeleteProductsResponse\"\n\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x12w\n\x0eUpdateProducts\x12+.sightline.gateway.v1.UpdateProductsRequest\x1a,.sightline.gateway.v1.UpsertProductsResponse\"\n\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x12q\n\x0cUpdateOffers\x12).sightline.gateway.v1.UpdateOffersRequest\x1a*.sightline.gateway.v1.UpdateOffersResponse\"\n\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x12v\n\rPurgeProducts\x12*.sightline.gateway.v1.PurgeProductsRequest\x1a+.sightline.gateway.v1.PurgeProductsResponse\"\x0c\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x03\x10\x01\x12\x63\n\nOpenImport\x12\'.sightline.gateway.v1.OpenImportRequest\x1a .sightline.common.v1.ImportState\"\n\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x12w\n\x0eImportProducts\x12+.sightline.gateway.v1.ImportProductsRequest\x1a,.sightline.gateway.v1.ImportProductsResponse\"\n\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x12n\n\x0b\x43loseImport\x12(.sightline.gateway.v1.CloseImportRequest\x1a).sightline.gateway.v1.CloseImportResponse\"\n\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x12`\n\x08GetImage\x12%.sightline.gateway.v1.GetImageRequest\x1a!.sightline.common.v1.ProductImage\"\n\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x42M\n\x14sightline.gateway.v1B\x13\x43\x61talogServiceProtoP\x01Z\x1esightline/gateway/v1;gatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*sightline/gateway/v1/catalog_service.proto\x12\x14sightline.gateway.v1\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x17google/type/money.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/import.proto\x1a\x1dsightline/common/v1/job.proto\x1a sightline/common/v1/limits.proto\x1a!sightline/common/v1/product.proto\"u\n\x15UpsertProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x34\n\x08products\x18\x03 \x03(\x0b\x32\x1c.sightline.common.v1.ProductB\x04\x80\xc9\x18\x64\"b\n\x16UpsertProductsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".sightline.gateway.v1.UpsertResult\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"g\n\x0cUpsertResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\timage_ids\x18\x04 \x03(\t\"O\n\x11GetProductRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\"\xaf\x02\n\x13ListProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12>\n\x05order\x18\x04 \x01(\x0e\x32/.sightline.gateway.v1.ListProductsRequest.Order\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x14\n\x0c\x64oubted_only\x18\x07 \x01(\x08\"F\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x14\n\x10ORDER_PRODUCT_ID\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\"_\n\x14ListProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"[\n\x15\x44\x65leteProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1a\n\x0bproduct_ids\x18\x03 \x03(\tB\x05\x80\xc9\x18\xe8\x07\"D\n\x16\x44\x65leteProductsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"K\n\x0fGetImageRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"{\n\x15UpdateProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12:\n\x07updates\x18\x03 \x03(\x0b\x32#.sightline.gateway.v1.ProductUpdateB\x04\x80\xc9\x18\x64\"o\n\rProductUpdate\x12-\n\x07product\x18\x01 \x01(\x0b\x32\x1c.sightline.common.v1.Product\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"q\n\x13UpdateOffersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x32\n\x06offers\x18\x03 \x03(\x0b\x32\x1b.sightline.gateway.v1.OfferB\x05\x80\xc9\x18\xe8\x07\"w\n\x05Offer\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12!\n\x05price\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\x37\n\x0c\x61vailability\x18\x03 \x01(\x0e\x32!.sightline.common.v1.Availability\"Q\n\x14UpdateOffersResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"z\n\x14PurgeProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"q\n\x15PurgeProductsResponse\x12\x15\n\rproduct_count\x18\x01 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x02 \x03(\t\x12%\n\x03job\x18\x03 \x01(\x0b\x32\x18.sightline.common.v1.Job\"}\n\x11OpenImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.sightline.common.v1.ImportMode\"\x87\x01\n\x15ImportProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\x33\n\x04rows\x18\x04 \x03(\x0b\x32\x1f.sightline.gateway.v1.ImportRowB\x04\x80\xc9\x18\x64\"N\n\tImportRow\x12\x12\n\nrow_number\x18\x01 \x01(\x03\x12-\n\x07product\x18\x02 \x01(\x0b\x32\x1c.sightline.common.v1.Product\"\x93\x01\n\x16ImportProductsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".sightline.gateway.v1.UpsertResult\x12/\n\x05state\x18\x02 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x13\n\x0bindex_token\x18\x03 \x01(\t\"o\n\x12\x43loseImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"\x9f\x01\n\x13\x43loseImportResponse\x12/\n\x05state\x18\x01 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x14\n\x0c\x64\x65lete_count\x18\x02 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x03 \x03(\t\x12%\n\x03job\x18\x04 \x01(\x0b\x32\x18.sightline.common.v1.Job2\xfc\t\n\x0e\x43\x61talogService\x12}\n\x0eUpsertProducts\x12+.sightline.gateway.v1.UpsertProductsRequest\x1a,.sightline.gateway.v1.UpsertProductsResponse\"\x10\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\xfa\xc8\x18\x02\x08 \x12_\n\nGetProduct\x12\'.sightline.gateway.v1.GetProductRequest\x1a\x1c.sightline.common.v1.Product\"\n\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x12q\n\x0cListProducts\x12).sightline.gateway.v1.ListProductsRequest\x1a*.sightline.gateway.v1.ListProductsResponse\"\n\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x12w\n\x0e\x44\x65leteProducts\x12+.sightline.gateway.v1.DeleteProductsRequest\x1a,.sightline.gateway.v1.DeleteProductsResponse\"\n\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x12}\n\x0eUpdateProducts\x12+.sightline.gateway.v1.UpdateProductsRequest\x1a,.sightline.gateway.v1.UpsertProductsResponse\"\x10\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\xfa\xc8\x18\x02\x08 \x12q\n\x0cUpdateOffers\x12).sightline.gateway.v1.UpdateOffersRequest\x1a*.sightline.gateway.v1.UpdateOffersResponse\"\n\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x12v\n\rPurgeProducts\x12*.sightline.gateway.v1.PurgeProductsRequest\x1a+.sightline.gateway.v1.PurgeProductsResponse\"\x0c\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x03\x10\x01\x12\x63\n\nOpenImport\x12\'.sightline.gateway.v1.OpenImportRequest\x1a .sightline.common.v1.ImportState\"\n\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x12}\n\x0eImportProducts\x12+.sightline.gateway.v1.ImportProductsRequest\x1a,.sightline.gateway.v1.ImportProductsResponse\"\x10\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\xfa\xc8\x18\x02\x08 \x12n\n\x0b\x43loseImport\x12(.sightline.gateway.v1.CloseImportRequest\x1a).sightline.gateway.v1.CloseImportResponse\"\n\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x12`\n\x08GetImage\x12%.sightline.gateway.v1.GetImageRequest\x1a!.sightline.common.v1.ProductImage\"\n\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x42M\n\x14sightline.gateway.v1B\x13\x43\x61talogServiceProtoP\x01Z\x1esightline/gateway/v1;gatewayv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,8 +41,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.gateway.v1.catalo
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\024sightline.gateway.v1B\023CatalogServiceProtoP\001Z\036sightline/gateway/v1;gatewayv1'
+  _globals['_UPSERTPRODUCTSREQUEST'].fields_by_name['products']._loaded_options = None
+  _globals['_UPSERTPRODUCTSREQUEST'].fields_by_name['products']._serialized_options = b'\200\311\030d'
+  _globals['_DELETEPRODUCTSREQUEST'].fields_by_name['product_ids']._loaded_options = None
+  _globals['_DELETEPRODUCTSREQUEST'].fields_by_name['product_ids']._serialized_options = b'\200\311\030\350\007'
+  _globals['_UPDATEPRODUCTSREQUEST'].fields_by_name['updates']._loaded_options = None
+  _globals['_UPDATEPRODUCTSREQUEST'].fields_by_name['updates']._serialized_options = b'\200\311\030d'
+  _globals['_UPDATEOFFERSREQUEST'].fields_by_name['offers']._loaded_options = None
+  _globals['_UPDATEOFFERSREQUEST'].fields_by_name['offers']._serialized_options = b'\200\311\030\350\007'
+  _globals['_IMPORTPRODUCTSREQUEST'].fields_by_name['rows']._loaded_options = None
+  _globals['_IMPORTPRODUCTSREQUEST'].fields_by_name['rows']._serialized_options = b'\200\311\030d'
   _globals['_CATALOGSERVICE'].methods_by_name['UpsertProducts']._loaded_options = None
-  _globals['_CATALOGSERVICE'].methods_by_name['UpsertProducts']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003'
+  _globals['_CATALOGSERVICE'].methods_by_name['UpsertProducts']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003\372\310\030\002\010 '
   _globals['_CATALOGSERVICE'].methods_by_name['GetProduct']._loaded_options = None
   _globals['_CATALOGSERVICE'].methods_by_name['GetProduct']._serialized_options = b'\220\002\001\362\310\030\003\n\001\001'
   _globals['_CATALOGSERVICE'].methods_by_name['ListProducts']._loaded_options = None
@@ -49,7 +60,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CATALOGSERVICE'].methods_by_name['DeleteProducts']._loaded_options = None
   _globals['_CATALOGSERVICE'].methods_by_name['DeleteProducts']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003'
   _globals['_CATALOGSERVICE'].methods_by_name['UpdateProducts']._loaded_options = None
-  _globals['_CATALOGSERVICE'].methods_by_name['UpdateProducts']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003'
+  _globals['_CATALOGSERVICE'].methods_by_name['UpdateProducts']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003\372\310\030\002\010 '
   _globals['_CATALOGSERVICE'].methods_by_name['UpdateOffers']._loaded_options = None
   _globals['_CATALOGSERVICE'].methods_by_name['UpdateOffers']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003'
   _globals['_CATALOGSERVICE'].methods_by_name['PurgeProducts']._loaded_options = None
@@ -57,57 +68,57 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CATALOGSERVICE'].methods_by_name['OpenImport']._loaded_options = None
   _globals['_CATALOGSERVICE'].methods_by_name['OpenImport']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003'
   _globals['_CATALOGSERVICE'].methods_by_name['ImportProducts']._loaded_options = None
-  _globals['_CATALOGSERVICE'].methods_by_name['ImportProducts']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003'
+  _globals['_CATALOGSERVICE'].methods_by_name['ImportProducts']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003\372\310\030\002\010 '
   _globals['_CATALOGSERVICE'].methods_by_name['CloseImport']._loaded_options = None
   _globals['_CATALOGSERVICE'].methods_by_name['CloseImport']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003'
   _globals['_CATALOGSERVICE'].methods_by_name['GetImage']._loaded_options = None
   _globals['_CATALOGSERVICE'].methods_by_name['GetImage']._serialized_options = b'\220\002\001\362\310\030\003\n\001\001'
-  _globals['_UPSERTPRODUCTSREQUEST']._serialized_start=320
-  _globals['_UPSERTPRODUCTSREQUEST']._serialized_end=431
-  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_start=433
-  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_end=531
-  _globals['_UPSERTRESULT']._serialized_start=533
-  _globals['_UPSERTRESULT']._serialized_end=636
-  _globals['_GETPRODUCTREQUEST']._serialized_start=638
-  _globals['_GETPRODUCTREQUEST']._serialized_end=717
-  _globals['_LISTPRODUCTSREQUEST']._serialized_start=720
-  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1023
-  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_start=953
-  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_end=1023
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1025
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1120
-  _globals['_DELETEPRODUCTSREQUEST']._serialized_start=1122
-  _globals['_DELETEPRODUCTSREQUEST']._serialized_end=1206
-  _globals['_DELETEPRODUCTSRESPONSE']._serialized_start=1208
-  _globals['_DELETEPRODUCTSRESPONSE']._serialized_end=1276
-  _globals['_GETIMAGEREQUEST']._serialized_start=1278
-  _globals['_GETIMAGEREQUEST']._serialized_end=1353
-  _globals['_UPDATEPRODUCTSREQUEST']._serialized_start=1355
-  _globals['_UPDATEPRODUCTSREQUEST']._serialized_end=1472
-  _globals['_PRODUCTUPDATE']._serialized_start=1474
-  _globals['_PRODUCTUPDATE']._serialized_end=1585
-  _globals['_UPDATEOFFERSREQUEST']._serialized_start=1587
-  _globals['_UPDATEOFFERSREQUEST']._serialized_end=1693
-  _globals['_OFFER']._serialized_start=1695
-  _globals['_OFFER']._serialized_end=1814
-  _globals['_UPDATEOFFERSRESPONSE']._serialized_start=1816
-  _globals['_UPDATEOFFERSRESPONSE']._serialized_end=1897
-  _globals['_PURGEPRODUCTSREQUEST']._serialized_start=1899
-  _globals['_PURGEPRODUCTSREQUEST']._serialized_end=2021
-  _globals['_PURGEPRODUCTSRESPONSE']._serialized_start=2023
-  _globals['_PURGEPRODUCTSRESPONSE']._serialized_end=2136
-  _globals['_OPENIMPORTREQUEST']._serialized_start=2138
-  _globals['_OPENIMPORTREQUEST']._serialized_end=2263
-  _globals['_IMPORTPRODUCTSREQUEST']._serialized_start=2266
-  _globals['_IMPORTPRODUCTSREQUEST']._serialized_end=2395
-  _globals['_IMPORTROW']._serialized_start=2397
-  _globals['_IMPORTROW']._serialized_end=2475
-  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_start=2478
-  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_end=2625
-  _globals['_CLOSEIMPORTREQUEST']._serialized_start=2627
-  _globals['_CLOSEIMPORTREQUEST']._serialized_end=2738
-  _globals['_CLOSEIMPORTRESPONSE']._serialized_start=2741
-  _globals['_CLOSEIMPORTRESPONSE']._serialized_end=2900
-  _globals['_CATALOGSERVICE']._serialized_start=2903
-  _globals['_CATALOGSERVICE']._serialized_end=4161
+  _globals['_UPSERTPRODUCTSREQUEST']._serialized_start=354
+  _globals['_UPSERTPRODUCTSREQUEST']._serialized_end=471
+  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_start=473
+  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_end=571
+  _globals['_UPSERTRESULT']._serialized_start=573
+  _globals['_UPSERTRESULT']._serialized_end=676
+  _globals['_GETPRODUCTREQUEST']._serialized_start=678
+  _globals['_GETPRODUCTREQUEST']._serialized_end=757
+  _globals['_LISTPRODUCTSREQUEST']._serialized_start=760
+  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1063
+  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_start=993
+  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_end=1063
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1065
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1160
+  _globals['_DELETEPRODUCTSREQUEST']._serialized_start=1162
+  _globals['_DELETEPRODUCTSREQUEST']._serialized_end=1253
+  _globals['_DELETEPRODUCTSRESPONSE']._serialized_start=1255
+  _globals['_DELETEPRODUCTSRESPONSE']._serialized_end=1323
+  _globals['_GETIMAGEREQUEST']._serialized_start=1325
+  _globals['_GETIMAGEREQUEST']._serialized_end=1400
+  _globals['_UPDATEPRODUCTSREQUEST']._serialized_start=1402
+  _globals['_UPDATEPRODUCTSREQUEST']._serialized_end=1525
+  _globals['_PRODUCTUPDATE']._serialized_start=1527
+  _globals['_PRODUCTUPDATE']._serialized_end=1638
+  _globals['_UPDATEOFFERSREQUEST']._serialized_start=1640
+  _globals['_UPDATEOFFERSREQUEST']._serialized_end=1753
+  _globals['_OFFER']._serialized_start=1755
+  _globals['_OFFER']._serialized_end=1874
+  _globals['_UPDATEOFFERSRESPONSE']._serialized_start=1876
+  _globals['_UPDATEOFFERSRESPONSE']._serialized_end=1957
+  _globals['_PURGEPRODUCTSREQUEST']._serialized_start=1959
+  _globals['_PURGEPRODUCTSREQUEST']._serialized_end=2081
+  _globals['_PURGEPRODUCTSRESPONSE']._serialized_start=2083
+  _globals['_PURGEPRODUCTSRESPONSE']._serialized_end=2196
+  _globals['_OPENIMPORTREQUEST']._serialized_start=2198
+  _globals['_OPENIMPORTREQUEST']._serialized_end=2323
+  _globals['_IMPORTPRODUCTSREQUEST']._serialized_start=2326
+  _globals['_IMPORTPRODUCTSREQUEST']._serialized_end=2461
+  _globals['_IMPORTROW']._serialized_start=2463
+  _globals['_IMPORTROW']._serialized_end=2541
+  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_start=2544
+  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_end=2691
+  _globals['_CLOSEIMPORTREQUEST']._serialized_start=2693
+  _globals['_CLOSEIMPORTREQUEST']._serialized_end=2804
+  _globals['_CLOSEIMPORTRESPONSE']._serialized_start=2807
+  _globals['_CLOSEIMPORTRESPONSE']._serialized_end=2966
+  _globals['_CATALOGSERVICE']._serialized_start=2969
+  _globals['_CATALOGSERVICE']._serialized_end=4245
 # @@protoc_insertion_point(module_scope)
