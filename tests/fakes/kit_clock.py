@@ -13,3 +13,13 @@ class Clock:
 
     def skip(self, seconds: float) -> None:
         self.now += int(seconds * 1e6)
+
+
+class Seconds:
+    """Seconds that pass only when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now

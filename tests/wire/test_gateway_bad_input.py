@@ -222,13 +222,18 @@ async def test_page_sizes_out_of_range_are_refused_in_every_list(suite, page_siz
 
 async def test_batches_out_of_range_are_refused(suite):
     for call, request in (
-        (suite.catalog.UpsertProducts, catalog_service_pb2.UpsertProductsRequest()),
         (
             suite.catalog.UpsertProducts,
             catalog_service_pb2.UpsertProductsRequest(products=[product_pb2.Product()] * 101),
         ),
-        (suite.catalog.DeleteProducts, catalog_service_pb2.DeleteProductsRequest()),
-        (suite.events.WriteEvents, user_event_service_pb2.WriteEventsRequest()),
+        (
+            suite.catalog.DeleteProducts,
+            catalog_service_pb2.DeleteProductsRequest(product_ids=["x"] * 1001),
+        ),
+        (
+            suite.recommendation.Recommend,
+            pb.RecommendRequest(exclude_product_ids=["x"] * 1001),
+        ),
         (
             suite.events.WriteEvents,
             user_event_service_pb2.WriteEventsRequest(events=[event_pb2.Event()] * 1001),

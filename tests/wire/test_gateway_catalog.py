@@ -155,11 +155,8 @@ async def test_a_refusal_of_the_retriever_keeps_reason_and_fields(suite):
 async def test_batches_out_of_range_and_unknown_catalogs_reach_no_peer(suite):
     catalog = suite.catalog
     for call, request in (
-        (catalog.UpdateProducts, pb.UpdateProductsRequest()),
         (catalog.UpdateProducts, pb.UpdateProductsRequest(updates=[pb.ProductUpdate()] * 101)),
-        (catalog.UpdateOffers, pb.UpdateOffersRequest()),
         (catalog.UpdateOffers, pb.UpdateOffersRequest(offers=[pb.Offer()] * 1_001)),
-        (catalog.ImportProducts, pb.ImportProductsRequest()),
         (catalog.ImportProducts, pb.ImportProductsRequest(rows=[pb.ImportRow()] * 101)),
     ):
         assert (await refused(call(request))).reason == "REQUEST_INVALID"

@@ -8,6 +8,7 @@ store with them.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from contextvars import ContextVar
 from typing import Final
 
 from prometheus_client import Counter
@@ -25,6 +26,9 @@ UNSTORED = Counter(
     "sightline_audit_unstored_total",
     "Audited calls that no store took: their lines in the log are all there is.",
 )
+
+about: ContextVar[str] = ContextVar("about", default="")
+"""The catalog that the current call is about, once its request was read."""
 
 
 class Audit:

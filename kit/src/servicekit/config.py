@@ -210,11 +210,26 @@ class ServerSettings(PeerSettings):
     """After SIGTERM, how long calls in progress may go on before they are cancelled."""
 
     max_message_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
-    """Largest gRPC message that is received or sent."""
+    """Largest gRPC message that is sent, or received of whatever call; most calls take less by
+    their protos."""
 
     max_concurrent_calls: int = Field(default=200, ge=1, le=100_000)
-    """Most calls at once, streams included; one more is answered RESOURCE_EXHAUSTED. Bounds what
-    waiting requests hold in memory."""
+    """Most calls at once; a process that answers too late takes fewer. One more is refused
+    (SERVICE_OVERLOADED)."""
+
+    max_bytes_in_flight: int = Field(default=0, ge=0)
+    """Bytes of requests that a process holds at once; 0 = a quarter of its memory (of the
+    container's limit), shared by the processes. One caller holds half of them at most. What finds
+    no room is refused (BYTES_EXHAUSTED)."""
+
+    max_streams: int = Field(default=1000, ge=1, le=100_000)
+    """Most streams at once (watches of jobs, fits); as many again of health and reflection."""
+
+    max_streams_per_connection: int = Field(default=100, ge=1, le=100_000)
+    """Most of these on one connection."""
+
+    stream_seconds: float = Field(default=3600.0, gt=0, le=604_800)
+    """Longest life of a stream; clients open it again."""
 
     catalogs: Catalogs = (DEFAULT_CATALOG,)
     """The catalogs of this installation; a request for another one is CATALOG_NOT_FOUND."""

@@ -25,6 +25,7 @@ from ipaddress import (
     ip_network,
 )
 from typing import Annotated, Self
+from weakref import WeakValueDictionary
 
 import httpx
 from pydantic import AfterValidator, Field, IPvAnyNetwork
@@ -113,13 +114,16 @@ class FetchSettings(Settings):
     case."""
 
     fetch_seconds: float = Field(default=10.0, gt=0, le=300)
-    """How long fetching one photo may take, redirects included."""
+    """How long fetching one photo may take, redirects and the wait for a place included."""
 
     fetch_redirects: int = Field(default=3, ge=0, le=20)
     """Most redirects that are followed for one photo; each must be allowed too."""
 
     fetch_concurrency: int = Field(default=16, ge=1, le=1024)
     """Photos fetched at a time."""
+
+    fetch_per_host: int = Field(default=8, ge=1, le=1024)
+    """Of these, at a time from one host: a host that hangs does not hold up the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +138,13 @@ class FetchPolicy:
     max_bytes: int = 10 * 2**20
     """Largest file."""
     seconds: float = 10.0
-    """Time for one file, redirects included."""
+    """Time for one file, redirects and the wait for a place included."""
     redirects: int = 3
     """Most redirects for one file."""
     concurrency: int = 16
     """Files at a time."""
+    per_host: int = 8
+    """Of these, from one host."""
     hosts_setting: str = "fetch_hosts"
     """The variable that allows hosts, for messages."""
     schemes_setting: str = "fetch_schemes"
@@ -156,6 +162,7 @@ class FetchPolicy:
             seconds=settings.fetch_seconds,
             redirects=settings.fetch_redirects,
             concurrency=settings.fetch_concurrency,
+            per_host=settings.fetch_per_host,
             hosts_setting=f"{prefix}FETCH_HOSTS",
             schemes_setting=f"{prefix}FETCH_SCHEMES",
         )
@@ -194,20 +201,20 @@ class Fetcher:
         self._loopback = loopback_for_tests
         self._verify = verify
         self._places = asyncio.Semaphore(policy.concurrency)
+        self._hosts: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._transport: httpx.AsyncHTTPTransport | None = None
 
     async def fetch(self, uri: str) -> bytes:
         """The file at `uri`, not empty, at most max_bytes. Raises UriForbidden, UriUnreadable."""
         target = self._judge(uri)  # what is forbidden need not wait for a place
         seconds = self._policy.seconds
-        async with self._places:
-            try:
-                async with asyncio.timeout(seconds):
-                    return await self._follow(target)
-            except TimeoutError:
-                raise UriUnreadable(
-                    f"the host did not give the whole file within {seconds:g} s"
-                ) from None
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._follow(target)
+        except TimeoutError:
+            raise UriUnreadable(
+                f"the host did not give the whole file within {seconds:g} s"
+            ) from None
 
     async def close(self) -> None:
         """Close what is open."""
@@ -216,11 +223,17 @@ class Fetcher:
 
     async def _follow(self, target: httpx.URL) -> bytes:
         for _ in range(self._policy.redirects + 1):
-            answer = await self._get(target)
+            # First a place of the host: who waits for a slow one takes no place of others.
+            async with self._host(target.host), self._places:
+                answer = await self._get(target)
             if isinstance(answer, bytes):
                 return answer
             target = self._judge(answer)
         raise UriUnreadable(f"the host redirects more than {self._policy.redirects} times")
+
+    def _host(self, name: str) -> asyncio.Semaphore:
+        """The places of a host, which are kept while someone holds or awaits one."""
+        return self._hosts.setdefault(name.lower(), asyncio.Semaphore(self._policy.per_host))
 
     def _judge(self, uri: str) -> httpx.URL:
         """The address taken apart, if it may be fetched; raises UriForbidden."""

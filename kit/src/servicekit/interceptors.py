@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from importlib.metadata import version
 from typing import Any
 
@@ -16,9 +17,11 @@ from prometheus_client import Histogram
 
 from servicekit import access, deadlines, telemetry
 from servicekit.access import Access
-from servicekit.audit import Audit
-from servicekit.config import DEFAULT_CATALOG
-from servicekit.errors import Code, Internal, InvalidArgument, ServiceError, Unimplemented
+from servicekit.audit import Audit, about
+from servicekit.config import ServerSettings
+from servicekit.counting import RequestMalformed
+from servicekit.errors import Code, Internal, ServiceError, Unimplemented
+from servicekit.limits import Entrance, Limits, catalog_of
 from servicekit.status import DETAILS_KEY, to_status
 
 REQUEST_ID_KEY = "x-request-id"
@@ -31,16 +34,6 @@ _QUIET = ("grpc.health.v1.Health/", "grpc.reflection.")
 """Calls that are logged at debug only: probes make them all the time."""
 _OUR_FAULT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS})
 _log = telemetry.get_logger()
-
-
-class RequestMalformed(InvalidArgument):
-    """The bytes of a request are not a message of its type."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the request is not a message of this call's type: generate the client from the protos",
-            reason="REQUEST_MALFORMED",
-        )
 
 
 class Observing:
@@ -61,10 +54,12 @@ class Observing:
         service: str,
         admitting: Access = access.OPEN,
         audit: Audit | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """To be given to generated `add_…Servicer_to_server` in the place of `server`."""
         self._server = server
         self._service = service
+        self._limits = limits or Limits(service, ServerSettings())
         self._access = admitting
         self._audit = audit
 
@@ -86,7 +81,7 @@ class Observing:
 
     def _wrapped(self, name: str, handler: Any) -> Any:
         audit = self._audit if access.rule(name).audited else None
-        return _wrapped(_Method(self._service, name, self._access, audit), handler)
+        return _wrapped(_Method(self._service, name, self._access, audit), self._limits, handler)
 
 
 class _Generic(grpc.GenericRpcHandler):  # type: ignore[type-arg]
@@ -108,93 +103,69 @@ class _Generic(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         return found
 
 
-def _wrapped(method: _Method, handler: Any) -> Any:
+def _wrapped(method: _Method, limits: Limits, handler: Any) -> Any:
+    """The handler in our terms. Whatever its kind, it reads its requests itself: gRPC would have
+    read and parsed them before we are asked anything."""
     ways = (handler.request_streaming, handler.response_streaming)
-    kind = "_".join("stream" if streams else "unary" for streams in ways)
-    inner, make = getattr(handler, kind), getattr(grpc, f"{kind}_rpc_method_handler")
-    wrap = _wrap_stream if inspect.isasyncgenfunction(inner) else _wrap_call
-    read = _each_well_formed if handler.request_streaming else _well_formed
-    return make(
-        wrap(method, read, inner),
-        _tolerant(handler.request_deserializer),
-        handler.response_serializer,
-    )
+    inner = getattr(handler, "_".join("stream" if streams else "unary" for streams in ways))
+    entrance = Entrance(limits, method.name, handler, _reader(handler.request_deserializer))
+    make = grpc.stream_unary_rpc_method_handler
+    if handler.response_streaming:
+        make = grpc.stream_stream_rpc_method_handler
+    if inspect.isasyncgenfunction(inner):
+        inner = _written(inner)
+    return make(_wrap(method, entrance, inner), None, handler.response_serializer)
 
 
-def _wrap_call(
-    method: _Method,
-    read: Callable[[Any], Any],
-    inner: Callable[[Any, Any], Awaitable[Any]],
+def _wrap(
+    method: _Method, entrance: Entrance, inner: Callable[[Any, Any], Awaitable[Any]]
 ) -> Callable[[Any, Any], Awaitable[Any]]:
-    async def call(request: Any, context: Any) -> Any:
+    async def call(_: Any, context: Any) -> Any:
         observed = _Observed(method, context)
         try:
             observed.admit()
-            answer = await inner(read(request), context)
+            answer = await entrance.carry(lambda request: inner(request, context), context)
         except BaseException as error:
-            await observed.note(request, error)
+            await observed.note(error)
             await observed.fail(error)
             raise
-        await observed.note(request)
+        await observed.note()
         observed.end(_own_code(context))
         return answer
 
     return call
 
 
-def _wrap_stream(
-    method: _Method,
-    read: Callable[[Any], Any],
-    inner: Callable[[Any, Any], AsyncIterator[Any]],
-) -> Callable[[Any, Any], AsyncIterator[Any]]:
-    async def call(request: Any, context: Any) -> AsyncIterator[Any]:
-        observed = _Observed(method, context)
-        try:
-            observed.admit()
-            async for answer in inner(read(request), context):
-                yield answer
-        except BaseException as error:
-            await observed.fail(error)
-            raise
-        observed.end(_own_code(context))
+def _written(
+    inner: Callable[[Any, Any], AsyncGenerator[Any, None]],
+) -> Callable[[Any, Any], Awaitable[None]]:
+    """What yields answers, as what writes them: so a stream's end also ends a slow reader."""
 
-    return call
+    async def write(request: Any, context: Any) -> None:
+        async with aclosing(inner(request, context)) as answers:
+            async for answer in answers:
+                await context.write(answer)
+
+    return write
 
 
-_MALFORMED = object()
-"""Stands for a request that can't be read."""
-
-
-def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
-    """`deserialize`, but what it can't read passes: grpc would answer UNKNOWN, and unlogged."""
-    if deserialize is None:
-        return None
+def _reader(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """Makes requests of their bytes; raises RequestMalformed where it can't, CatalogForbidden when
+    a request's catalog, or the one that it takes from, is not the caller's."""
 
     def read(data: bytes) -> Any:
         try:
-            return deserialize(data)
-        except Exception:  # DecodeError, but also UnicodeDecodeError and RecursionError
-            return _MALFORMED
+            request = deserialize(data) if deserialize else data
+        except Exception as error:  # DecodeError, but also UnicodeDecodeError and RecursionError
+            raise RequestMalformed from error
+        named, who = catalog_of(request), access.caller.get()
+        about.set(named)
+        source = getattr(request, "source_catalog_id", "") or named
+        if not (who.may_use(named) and who.may_use(source)):
+            raise access.CatalogForbidden
+        return request
 
     return read
-
-
-def _well_formed(request: Any) -> Any:
-    """The request; raises RequestMalformed when it could not be read, CatalogForbidden when its
-    catalog, or the one that it takes from, is not the caller's."""
-    if request is _MALFORMED:
-        raise RequestMalformed
-    about = getattr(request, "request", request)  # to explain an answer is to ask the same again
-    named = getattr(about, "catalog_id", "") or DEFAULT_CATALOG
-    source, who = getattr(about, "source_catalog_id", "") or named, access.caller.get()
-    if not (who.may_use(named) and who.may_use(source)):
-        raise access.CatalogForbidden
-    return request
-
-
-async def _each_well_formed(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    async for request in requests:
-        yield _well_formed(request)
 
 
 class _Method:
@@ -251,11 +222,10 @@ class _Observed:
             telemetry.request_id.set(self._request_id)
             self._context.set_trailing_metadata(_trailer())
 
-    async def note(self, request: Any, error: BaseException | None = None) -> None:
+    async def note(self, error: BaseException | None = None) -> None:
         """Write the call to the audit log, if its method's calls stand there."""
         if self._method.audit is not None:
-            catalog = getattr(request, "catalog_id", "")
-            await self._method.audit.note(self._method.name, catalog, error)
+            await self._method.audit.note(self._method.name, about.get(), error)
 
     def end(self, code: Code, error: BaseException | None = None) -> None:
         """Count and log the call."""

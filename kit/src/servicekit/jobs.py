@@ -18,6 +18,7 @@ from sqlalchemy import Connection, MetaData, Table
 
 from servicekit.clock import Clock, new_id, now_micros
 from servicekit.errors import Aborted, NotFound, ServiceError
+from servicekit.open_jobs import check_room
 from servicekit.schema import flags, keys, numbers, texts
 from servicekit.sql import Database
 
@@ -146,7 +147,7 @@ class Jobs:
         """A new PENDING job, or the one that this request already made.
 
         An empty `request_id` always makes a new one. `params` must be JSON values; those of the
-        first request stay.
+        first request stay. Raises JobsFull.
         """
         row = self._new(kind, catalog_id, params, request_id)
         same = self._made_by(kind, catalog_id, row["request_id"])
@@ -154,6 +155,7 @@ class Jobs:
         def insert(connection: Connection) -> Job:
             known = self._one(connection, same)
             if known is None:
+                check_room(connection, self._t, kind, catalog_id)
                 connection.execute(sa.insert(self._t).values(row))
                 known = self._one(connection, same)
             assert known is not None  # noqa: S101 - inserted in this transaction

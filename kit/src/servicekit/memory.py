@@ -3,6 +3,8 @@
 import contextlib
 import ctypes
 import gc
+import os
+from pathlib import Path
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -28,3 +30,13 @@ def keep_objects() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def limit() -> int:
+    """Bytes of memory that this process may have: the container's limit (cgroup), else the
+    machine's."""
+    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # "max" = none
+            most = min(most, int(Path("/sys/fs/cgroup", name).read_text("ascii")))
+    return most

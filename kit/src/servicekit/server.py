@@ -18,6 +18,7 @@ from servicekit.access import OPEN, Access
 from servicekit.audit import Audit
 from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.interceptors import Observing
+from servicekit.limits import MIB, Limits, largest
 from servicekit.memory import keep_memory, keep_objects
 from servicekit.reloaded import Unreadable
 
@@ -128,13 +129,14 @@ async def start(
     Raises OSError when a port is taken.
     """
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
+    limits = Limits(service, settings)  # of all ports together
     listening = [
-        _listen(bindings, settings, service, listener, health_servicer, audit)
+        _listen(bindings, settings, service, listener, health_servicer, audit, limits)
         for listener in (Listener(settings.port, access, credentials), *also)
     ]
     if settings.probe_port:
         probed = Listener(settings.probe_port)
-        listening.append(_listen((), settings, service, probed, health_servicer, None))
+        listening.append(_listen((), settings, service, probed, health_servicer, None, limits))
     servers, ports = zip(*listening, strict=True)
     stop_metrics = _serve_metrics(settings)
     for server in servers:
@@ -151,13 +153,13 @@ def _listen(
     listener: Listener,
     health_servicer: Any,
     audit: Audit | None,
+    limits: Limits,
 ) -> tuple[grpc.aio.Server, int]:
     """A server that is not started yet, and its port. Raises OSError."""
-    server = grpc.aio.server(
-        options=_options(settings.max_message_bytes),
-        maximum_concurrent_rpcs=settings.max_concurrent_calls,
-    )
-    observing = Observing(server, service, listener.access, audit)
+    # A little more than any call takes, for then it is refused with a reason.
+    received = min(largest(b.full_name for b in bindings), settings.max_message_bytes) + MIB
+    server = grpc.aio.server(options=_options(settings.max_message_bytes, received))
+    observing = Observing(server, service, listener.access, audit, limits)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, observing)
     for binding in bindings:
         binding.add_to_server(binding.servicer, observing)
@@ -240,10 +242,10 @@ def _serve_metrics(settings: ServerSettings) -> Callable[[], None]:
     return telemetry.serve_metrics(settings.metrics_port, settings.host)
 
 
-def _options(max_message_bytes: int) -> list[tuple[str, int]]:
+def _options(sent: int, received: int) -> list[tuple[str, int]]:
     return [
-        ("grpc.max_send_message_length", max_message_bytes),
-        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", sent),
+        ("grpc.max_receive_message_length", received),
         # Two servers on one port would share its calls: a forgotten process must show at once.
         ("grpc.so_reuseport", int(processes.number() is not None)),
         # Our channels ping every 20 s; gRPC's default takes that for an attack after a while.

@@ -20,6 +20,7 @@ from servicekit.fetch import (
 )
 from tests.fakes.web import FakeWeb, Writer, answer
 from tests.unit.kit.fetching import PHOTO, Names, fetcher, web
+from tests.waiting import SECONDS
 
 __all__ = ["web"]  # fixtures
 
@@ -151,6 +152,39 @@ async def test_no_more_files_than_set_are_fetched_at_a_time(web: FakeWeb) -> Non
     one = fetcher(web, concurrency=2)
     await asyncio.gather(*(one.fetch(web.url("/busy")) for _ in range(6)))
     assert most == 2
+
+
+async def test_a_host_that_hangs_holds_up_nobody_who_fetches_from_another(web: FakeWeb) -> None:
+    hanging, done = asyncio.Semaphore(0), asyncio.Event()
+
+    async def hang(_: Writer) -> None:
+        hanging.release()
+        await done.wait()
+
+    web.pages["/hang"] = hang
+    names = Names(photos_test=[["127.0.0.1"]], other_test=[["127.0.0.1"]])
+    hosts = tuple(f"{name}.test:{web.port}" for name in ("photos", "other"))
+    one = fetcher(web, names, hosts=hosts, concurrency=3, per_host=2, seconds=60)
+    stuck = [asyncio.create_task(one.fetch(web.url("/hang"))) for _ in range(6)]
+    for _ in range(2):
+        await asyncio.wait_for(hanging.acquire(), SECONDS)
+    other = web.url("/photo.jpg", "other.test")
+    assert await one.fetch(other) == PHOTO
+    assert hanging.locked()  # two of six got through
+    for task in stuck:
+        task.cancel()
+    await asyncio.wait(stuck)
+    done.set()
+
+
+@pytest.mark.parametrize("which", ["concurrency", "per_host"])
+async def test_the_wait_for_a_place_counts(web: FakeWeb, which: str) -> None:
+    one = fetcher(web, seconds=0.05, **{which: 1})
+    place = one._places if which == "concurrency" else one._host("photos.test")
+    async with place:
+        with pytest.raises(UriUnreadable, match="whole file within"):
+            await asyncio.wait_for(one.fetch(web.url("/photo.jpg")), SECONDS)
+    assert not web.requests
 
 
 async def test_an_error_can_name_the_field_that_held_the_address() -> None:

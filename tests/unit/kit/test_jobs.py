@@ -4,6 +4,7 @@ import pytest
 
 from servicekit.errors import Unavailable
 from servicekit.jobs import Job, JobCancelled, JobClaimLost, JobNotFound, Jobs, JobState
+from servicekit.open_jobs import MOST_OPEN, JobsFull
 from servicekit.sql import Database
 from tests.fakes.kit_clock import Clock
 from tests.fakes.kit_store import JOBS
@@ -39,6 +40,17 @@ async def test_a_job_goes_from_pending_to_succeeded_with_its_result(board: Jobs)
     assert (ended.state, ended.result) == (JobState.SUCCEEDED, {"version": "v1"})
     assert made.created_time < ended.started_time < ended.finished_time
     assert await board.claim(["train"], "w1", 30) is None
+
+
+async def test_a_catalog_has_so_many_open_jobs_of_a_kind_and_no_more(board: Jobs) -> None:
+    made = [await board.create("train", "default", {}, f"r-{n}") for n in range(MOST_OPEN)]
+    with pytest.raises(JobsFull):
+        await board.create("train", "default", {}, "one more")
+    assert await board.create("train", "default", {}, "r-1") == made[1]
+    await board.create("export", "default", {}, "another kind")
+    await board.create("train", "wines", {}, "another catalog")
+    await board.cancel(made[0].id)
+    await board.create("train", "default", {}, "one more")
 
 
 async def test_a_request_makes_one_job_however_often_it_comes(board: Jobs, other: Jobs) -> None:

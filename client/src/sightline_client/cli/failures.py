@@ -87,7 +87,8 @@ FIXES = MappingProxyType(
 FIXES_BY_CODE = {
     grpc.StatusCode.DEADLINE_EXCEEDED: "give it longer with --timeout; `sightline status` says"
     " what is slow or down",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "send less at once: a message holds 32 MiB at most",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "send less at once: a query holds 12 MiB"
+    " at most, a batch of products 32 MiB",
     grpc.StatusCode.UNAVAILABLE: "try again in a moment; `sightline status` says what is down",
     grpc.StatusCode.UNIMPLEMENTED: "the gateway is older than this client: update it",
 }

@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from sightline.common.v1 import answer_pb2 as sightline_dot_common_dot_v1_dot_answer__pb2
 from sightline.common.v1 import candidate_pb2 as sightline_dot_common_dot_v1_dot_candidate__pb2
 from sightline.common.v1 import event_pb2 as sightline_dot_common_dot_v1_dot_event__pb2
+from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 from sightline.common.v1 import vector_pb2 as sightline_dot_common_dot_v1_dot_vector__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)sightline/ranker/v1/ranking_service.proto\x12\x13sightline.ranker.v1\x1a sightline/common/v1/answer.proto\x1a#sightline/common/v1/candidate.proto\x1a\x1fsightline/common/v1/event.proto\x1a sightline/common/v1/vector.proto\"\xe0\x05\n\x0bRankRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12-\n\x07shopper\x18\x04 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x39\n\ncandidates\x18\x06 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x33\n\x08\x62ranches\x18\x07 \x03(\x0b\x32!.sightline.ranker.v1.BranchSignal\x12\r\n\x05\x66used\x18\x08 \x03(\x02\x12\x30\n\x07weights\x18\t \x03(\x0b\x32\x1f.sightline.ranker.v1.PartWeight\x12\r\n\x05top_k\x18\n \x01(\x05\x12\x11\n\tdrop_seen\x18\x0b \x01(\x08\x12\x0c\n\x04seed\x18\x0c \x01(\x04\x12\x31\n\tdiversity\x18\r \x01(\x0b\x32\x1e.sightline.ranker.v1.Diversity\x12\x0f\n\x07\x65xplain\x18\x0e \x01(\x08\x12\x13\n\x0btime_micros\x18\x0f \x01(\x03\x12\x19\n\x0creason_top_k\x18\x10 \x01(\x05H\x00\x88\x01\x01\x12\x38\n\rphoto_vectors\x18\x11 \x01(\x0b\x32!.sightline.ranker.v1.PhotoVectors\x12\x10\n\x08\x63ollapse\x18\x12 \x01(\x08\x12=\n\x0equery_products\x18\x13 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x15\n\rsame_pictures\x18\x14 \x03(\r\x12\x30\n\x06record\x18\x15 \x01(\x0b\x32 .sightline.ranker.v1.AnswerDraft\x12\x15\n\rhistory_token\x18\x16 \x01(\tB\x0f\n\r_reason_top_k\"\xaa\x02\n\x0b\x41nswerDraft\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x16\n\x0erequest_digest\x18\x02 \x01(\x0c\x12/\n\x08versions\x18\x03 \x01(\x0b\x32\x1d.sightline.common.v1.Versions\x12\x36\n\x0c\x64\x65gradations\x18\x04 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12\x1a\n\x12\x61nswer_time_micros\x18\x05 \x01(\x03\x12\x1a\n\x12\x65xpire_time_micros\x18\x06 \x01(\x03\x12\x0c\n\x04\x61rms\x18\x07 \x03(\t\x12\x19\n\x11matched_image_ids\x18\x08 \x03(\t\x12\x14\n\x0c\x62ranch_names\x18\t \x03(\t\x12\x10\n\x08\x62ranches\x18\n \x03(\r\"\xd8\x01\n\tDiversity\x12\x11\n\tdiversity\x18\x01 \x01(\x01\x12\x12\n\npopularity\x18\x02 \x01(\x01\x12\x0e\n\x06window\x18\x03 \x01(\x05\x12\x12\n\ncap_places\x18\x04 \x01(\x05\x12\x11\n\tbrand_cap\x18\x05 \x01(\x05\x12\x37\n\rcategory_caps\x18\x06 \x03(\x0b\x32 .sightline.ranker.v1.CategoryCap\x12\x1a\n\x12\x65xploration_places\x18\x07 \x03(\x05\x12\x18\n\x10\x65xploration_days\x18\x08 \x01(\x01\")\n\x0b\x43\x61tegoryCap\x12\r\n\x05level\x18\x01 \x01(\x05\x12\x0b\n\x03\x63\x61p\x18\x02 \x01(\x05\"F\n\x0cPhotoVectors\x12\x15\n\rspace_version\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"4\n\x0c\x42ranchSignal\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x14\n\x0csimilarities\x18\x02 \x03(\x02\"*\n\nPartWeight\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"\xe4\x04\n\x0cRankResponse\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x12\n\nraw_scores\x18\x02 \x03(\x01\x12.\n\x05parts\x18\x03 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartColumn\x12\x30\n\x07reasons\x18\x04 \x03(\x0b\x32\x1f.sightline.ranker.v1.ReasonList\x12\x14\n\x0chidden_count\x18\x05 \x01(\x05\x12\x12\n\nseen_count\x18\x06 \x01(\x05\x12\x15\n\rmodel_version\x18\x07 \x01(\t\x12\x36\n\x0c\x64\x65gradations\x18\x08 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12\x37\n\rstage_timings\x18\t \x03(\x0b\x32 .sightline.common.v1.StageTiming\x12\x13\n\x0bscore_ranks\x18\n \x03(\x05\x12,\n\x05moves\x18\x0b \x03(\x0b\x32\x1d.sightline.ranker.v1.MoveList\x12\x14\n\x0cpropensities\x18\x0c \x03(\x01\x12\x0e\n\x06scores\x18\r \x03(\x01\x12\x33\n\x0bscore_event\x18\x0e \x01(\x0e\x32\x1e.sightline.common.v1.EventType\x12\x39\n\tcollapsed\x18\x0f \x03(\x0b\x32&.sightline.ranker.v1.CollapsedProducts\x12\x13\n\x0btotal_count\x18\x10 \x01(\x05\x12\x17\n\x0f\x63ollapsed_count\x18\x11 \x01(\x05\x12\x10\n\x08recorded\x18\x12 \x01(\x08\"(\n\x11\x43ollapsedProducts\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\"^\n\nPartColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x01\x12\x32\n\x08\x66\x65\x61tures\x18\x03 \x03(\x0b\x32 .sightline.ranker.v1.FeatureList\"B\n\x0b\x46\x65\x61tureList\x12\x33\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32!.sightline.common.v1.ScoreFeature\"4\n\x08MoveList\x12(\n\x05moves\x18\x01 \x03(\x0b\x32\x19.sightline.common.v1.Move\":\n\nReasonList\x12,\n\x07reasons\x18\x01 \x03(\x0b\x32\x1b.sightline.common.v1.Reason\"\xc1\x01\n\x0fNominateRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\r\n\x05top_k\x18\x05 \x01(\x05\x12\x1b\n\x13\x65xclude_product_ids\x18\x06 \x03(\t\x12\x17\n\x0f\x61\x63\x63\x65pts_vectors\x18\x07 \x01(\x08\"\x82\x03\n\x10NominateResponse\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12:\n\x05\x62\x61sis\x18\x03 \x01(\x0e\x32+.sightline.ranker.v1.NominateResponse.Basis\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x36\n\x0c\x64\x65gradations\x18\x05 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12,\n\x07vectors\x18\x06 \x03(\x0b\x32\x1b.sightline.common.v1.Vector\x12\x1b\n\x13\x65xclude_product_ids\x18\x07 \x03(\t\x12\x15\n\rhistory_token\x18\x08 \x01(\t\"\\\n\x05\x42\x61sis\x12\x15\n\x11\x42\x41SIS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x42\x41SIS_LONG_TERM\x10\x01\x12\x11\n\rBASIS_SESSION\x10\x02\x12\x14\n\x10\x42\x41SIS_POPULARITY\x10\x03\"\xdd\x02\n\x12GiveReasonsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12-\n\x07shopper\x18\x04 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x39\n\ncandidates\x18\x06 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12.\n\x05parts\x18\x07 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartColumn\x12\x30\n\x07weights\x18\x08 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartWeight\x12\x0f\n\x07\x65xplain\x18\t \x01(\x08\x12\x17\n\x0f\x65xplored_places\x18\n \x03(\r\"\x8e\x01\n\x13GiveReasonsResponse\x12\x30\n\x07reasons\x18\x01 \x03(\x0b\x32\x1f.sightline.ranker.v1.ReasonList\x12.\n\x05parts\x18\x02 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartColumn\x12\x15\n\rmodel_version\x18\x03 \x01(\t2\xa7\x02\n\x0eRankingService\x12P\n\x04Rank\x12 .sightline.ranker.v1.RankRequest\x1a!.sightline.ranker.v1.RankResponse\"\x03\x90\x02\x01\x12\\\n\x08Nominate\x12$.sightline.ranker.v1.NominateRequest\x1a%.sightline.ranker.v1.NominateResponse\"\x03\x90\x02\x01\x12\x65\n\x0bGiveReasons\x12\'.sightline.ranker.v1.GiveReasonsRequest\x1a(.sightline.ranker.v1.GiveReasonsResponse\"\x03\x90\x02\x01\x42J\n\x13sightline.ranker.v1B\x13RankingServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)sightline/ranker/v1/ranking_service.proto\x12\x13sightline.ranker.v1\x1a sightline/common/v1/answer.proto\x1a#sightline/common/v1/candidate.proto\x1a\x1fsightline/common/v1/event.proto\x1a sightline/common/v1/limits.proto\x1a sightline/common/v1/vector.proto\"\xe0\x05\n\x0bRankRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12-\n\x07shopper\x18\x04 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x39\n\ncandidates\x18\x06 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x33\n\x08\x62ranches\x18\x07 \x03(\x0b\x32!.sightline.ranker.v1.BranchSignal\x12\r\n\x05\x66used\x18\x08 \x03(\x02\x12\x30\n\x07weights\x18\t \x03(\x0b\x32\x1f.sightline.ranker.v1.PartWeight\x12\r\n\x05top_k\x18\n \x01(\x05\x12\x11\n\tdrop_seen\x18\x0b \x01(\x08\x12\x0c\n\x04seed\x18\x0c \x01(\x04\x12\x31\n\tdiversity\x18\r \x01(\x0b\x32\x1e.sightline.ranker.v1.Diversity\x12\x0f\n\x07\x65xplain\x18\x0e \x01(\x08\x12\x13\n\x0btime_micros\x18\x0f \x01(\x03\x12\x19\n\x0creason_top_k\x18\x10 \x01(\x05H\x00\x88\x01\x01\x12\x38\n\rphoto_vectors\x18\x11 \x01(\x0b\x32!.sightline.ranker.v1.PhotoVectors\x12\x10\n\x08\x63ollapse\x18\x12 \x01(\x08\x12=\n\x0equery_products\x18\x13 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x15\n\rsame_pictures\x18\x14 \x03(\r\x12\x30\n\x06record\x18\x15 \x01(\x0b\x32 .sightline.ranker.v1.AnswerDraft\x12\x15\n\rhistory_token\x18\x16 \x01(\tB\x0f\n\r_reason_top_k\"\xaa\x02\n\x0b\x41nswerDraft\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x16\n\x0erequest_digest\x18\x02 \x01(\x0c\x12/\n\x08versions\x18\x03 \x01(\x0b\x32\x1d.sightline.common.v1.Versions\x12\x36\n\x0c\x64\x65gradations\x18\x04 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12\x1a\n\x12\x61nswer_time_micros\x18\x05 \x01(\x03\x12\x1a\n\x12\x65xpire_time_micros\x18\x06 \x01(\x03\x12\x0c\n\x04\x61rms\x18\x07 \x03(\t\x12\x19\n\x11matched_image_ids\x18\x08 \x03(\t\x12\x14\n\x0c\x62ranch_names\x18\t \x03(\t\x12\x10\n\x08\x62ranches\x18\n \x03(\r\"\xd8\x01\n\tDiversity\x12\x11\n\tdiversity\x18\x01 \x01(\x01\x12\x12\n\npopularity\x18\x02 \x01(\x01\x12\x0e\n\x06window\x18\x03 \x01(\x05\x12\x12\n\ncap_places\x18\x04 \x01(\x05\x12\x11\n\tbrand_cap\x18\x05 \x01(\x05\x12\x37\n\rcategory_caps\x18\x06 \x03(\x0b\x32 .sightline.ranker.v1.CategoryCap\x12\x1a\n\x12\x65xploration_places\x18\x07 \x03(\x05\x12\x18\n\x10\x65xploration_days\x18\x08 \x01(\x01\")\n\x0b\x43\x61tegoryCap\x12\r\n\x05level\x18\x01 \x01(\x05\x12\x0b\n\x03\x63\x61p\x18\x02 \x01(\x05\"F\n\x0cPhotoVectors\x12\x15\n\rspace_version\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"4\n\x0c\x42ranchSignal\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x14\n\x0csimilarities\x18\x02 \x03(\x02\"*\n\nPartWeight\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"\xe4\x04\n\x0cRankResponse\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x12\n\nraw_scores\x18\x02 \x03(\x01\x12.\n\x05parts\x18\x03 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartColumn\x12\x30\n\x07reasons\x18\x04 \x03(\x0b\x32\x1f.sightline.ranker.v1.ReasonList\x12\x14\n\x0chidden_count\x18\x05 \x01(\x05\x12\x12\n\nseen_count\x18\x06 \x01(\x05\x12\x15\n\rmodel_version\x18\x07 \x01(\t\x12\x36\n\x0c\x64\x65gradations\x18\x08 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12\x37\n\rstage_timings\x18\t \x03(\x0b\x32 .sightline.common.v1.StageTiming\x12\x13\n\x0bscore_ranks\x18\n \x03(\x05\x12,\n\x05moves\x18\x0b \x03(\x0b\x32\x1d.sightline.ranker.v1.MoveList\x12\x14\n\x0cpropensities\x18\x0c \x03(\x01\x12\x0e\n\x06scores\x18\r \x03(\x01\x12\x33\n\x0bscore_event\x18\x0e \x01(\x0e\x32\x1e.sightline.common.v1.EventType\x12\x39\n\tcollapsed\x18\x0f \x03(\x0b\x32&.sightline.ranker.v1.CollapsedProducts\x12\x13\n\x0btotal_count\x18\x10 \x01(\x05\x12\x17\n\x0f\x63ollapsed_count\x18\x11 \x01(\x05\x12\x10\n\x08recorded\x18\x12 \x01(\x08\"(\n\x11\x43ollapsedProducts\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\"^\n\nPartColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x01\x12\x32\n\x08\x66\x65\x61tures\x18\x03 \x03(\x0b\x32 .sightline.ranker.v1.FeatureList\"B\n\x0b\x46\x65\x61tureList\x12\x33\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32!.sightline.common.v1.ScoreFeature\"4\n\x08MoveList\x12(\n\x05moves\x18\x01 \x03(\x0b\x32\x19.sightline.common.v1.Move\":\n\nReasonList\x12,\n\x07reasons\x18\x01 \x03(\x0b\x32\x1b.sightline.common.v1.Reason\"\xc1\x01\n\x0fNominateRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\r\n\x05top_k\x18\x05 \x01(\x05\x12\x1b\n\x13\x65xclude_product_ids\x18\x06 \x03(\t\x12\x17\n\x0f\x61\x63\x63\x65pts_vectors\x18\x07 \x01(\x08\"\x82\x03\n\x10NominateResponse\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12:\n\x05\x62\x61sis\x18\x03 \x01(\x0e\x32+.sightline.ranker.v1.NominateResponse.Basis\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x36\n\x0c\x64\x65gradations\x18\x05 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12,\n\x07vectors\x18\x06 \x03(\x0b\x32\x1b.sightline.common.v1.Vector\x12\x1b\n\x13\x65xclude_product_ids\x18\x07 \x03(\t\x12\x15\n\rhistory_token\x18\x08 \x01(\t\"\\\n\x05\x42\x61sis\x12\x15\n\x11\x42\x41SIS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x42\x41SIS_LONG_TERM\x10\x01\x12\x11\n\rBASIS_SESSION\x10\x02\x12\x14\n\x10\x42\x41SIS_POPULARITY\x10\x03\"\xdd\x02\n\x12GiveReasonsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12-\n\x07shopper\x18\x04 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x39\n\ncandidates\x18\x06 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12.\n\x05parts\x18\x07 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartColumn\x12\x30\n\x07weights\x18\x08 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartWeight\x12\x0f\n\x07\x65xplain\x18\t \x01(\x08\x12\x17\n\x0f\x65xplored_places\x18\n \x03(\r\"\x8e\x01\n\x13GiveReasonsResponse\x12\x30\n\x07reasons\x18\x01 \x03(\x0b\x32\x1f.sightline.ranker.v1.ReasonList\x12.\n\x05parts\x18\x02 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartColumn\x12\x15\n\rmodel_version\x18\x03 \x01(\t2\xb3\x02\n\x0eRankingService\x12V\n\x04Rank\x12 .sightline.ranker.v1.RankRequest\x1a!.sightline.ranker.v1.RankResponse\"\t\x90\x02\x01\xfa\xc8\x18\x02\x08 \x12\\\n\x08Nominate\x12$.sightline.ranker.v1.NominateRequest\x1a%.sightline.ranker.v1.NominateResponse\"\x03\x90\x02\x01\x12k\n\x0bGiveReasons\x12\'.sightline.ranker.v1.GiveReasonsRequest\x1a(.sightline.ranker.v1.GiveReasonsResponse\"\t\x90\x02\x01\xfa\xc8\x18\x02\x08 BJ\n\x13sightline.ranker.v1B\x13RankingServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,47 +38,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.ranker.v1B\023RankingServiceProtoP\001Z\034sightline/ranker/v1;rankerv1'
   _globals['_RANKINGSERVICE'].methods_by_name['Rank']._loaded_options = None
-  _globals['_RANKINGSERVICE'].methods_by_name['Rank']._serialized_options = b'\220\002\001'
+  _globals['_RANKINGSERVICE'].methods_by_name['Rank']._serialized_options = b'\220\002\001\372\310\030\002\010 '
   _globals['_RANKINGSERVICE'].methods_by_name['Nominate']._loaded_options = None
   _globals['_RANKINGSERVICE'].methods_by_name['Nominate']._serialized_options = b'\220\002\001'
   _globals['_RANKINGSERVICE'].methods_by_name['GiveReasons']._loaded_options = None
-  _globals['_RANKINGSERVICE'].methods_by_name['GiveReasons']._serialized_options = b'\220\002\001'
-  _globals['_RANKREQUEST']._serialized_start=205
-  _globals['_RANKREQUEST']._serialized_end=941
-  _globals['_ANSWERDRAFT']._serialized_start=944
-  _globals['_ANSWERDRAFT']._serialized_end=1242
-  _globals['_DIVERSITY']._serialized_start=1245
-  _globals['_DIVERSITY']._serialized_end=1461
-  _globals['_CATEGORYCAP']._serialized_start=1463
-  _globals['_CATEGORYCAP']._serialized_end=1504
-  _globals['_PHOTOVECTORS']._serialized_start=1506
-  _globals['_PHOTOVECTORS']._serialized_end=1576
-  _globals['_BRANCHSIGNAL']._serialized_start=1578
-  _globals['_BRANCHSIGNAL']._serialized_end=1630
-  _globals['_PARTWEIGHT']._serialized_start=1632
-  _globals['_PARTWEIGHT']._serialized_end=1674
-  _globals['_RANKRESPONSE']._serialized_start=1677
-  _globals['_RANKRESPONSE']._serialized_end=2289
-  _globals['_COLLAPSEDPRODUCTS']._serialized_start=2291
-  _globals['_COLLAPSEDPRODUCTS']._serialized_end=2331
-  _globals['_PARTCOLUMN']._serialized_start=2333
-  _globals['_PARTCOLUMN']._serialized_end=2427
-  _globals['_FEATURELIST']._serialized_start=2429
-  _globals['_FEATURELIST']._serialized_end=2495
-  _globals['_MOVELIST']._serialized_start=2497
-  _globals['_MOVELIST']._serialized_end=2549
-  _globals['_REASONLIST']._serialized_start=2551
-  _globals['_REASONLIST']._serialized_end=2609
-  _globals['_NOMINATEREQUEST']._serialized_start=2612
-  _globals['_NOMINATEREQUEST']._serialized_end=2805
-  _globals['_NOMINATERESPONSE']._serialized_start=2808
-  _globals['_NOMINATERESPONSE']._serialized_end=3194
-  _globals['_NOMINATERESPONSE_BASIS']._serialized_start=3102
-  _globals['_NOMINATERESPONSE_BASIS']._serialized_end=3194
-  _globals['_GIVEREASONSREQUEST']._serialized_start=3197
-  _globals['_GIVEREASONSREQUEST']._serialized_end=3546
-  _globals['_GIVEREASONSRESPONSE']._serialized_start=3549
-  _globals['_GIVEREASONSRESPONSE']._serialized_end=3691
-  _globals['_RANKINGSERVICE']._serialized_start=3694
-  _globals['_RANKINGSERVICE']._serialized_end=3989
+  _globals['_RANKINGSERVICE'].methods_by_name['GiveReasons']._serialized_options = b'\220\002\001\372\310\030\002\010 '
+  _globals['_RANKREQUEST']._serialized_start=239
+  _globals['_RANKREQUEST']._serialized_end=975
+  _globals['_ANSWERDRAFT']._serialized_start=978
+  _globals['_ANSWERDRAFT']._serialized_end=1276
+  _globals['_DIVERSITY']._serialized_start=1279
+  _globals['_DIVERSITY']._serialized_end=1495
+  _globals['_CATEGORYCAP']._serialized_start=1497
+  _globals['_CATEGORYCAP']._serialized_end=1538
+  _globals['_PHOTOVECTORS']._serialized_start=1540
+  _globals['_PHOTOVECTORS']._serialized_end=1610
+  _globals['_BRANCHSIGNAL']._serialized_start=1612
+  _globals['_BRANCHSIGNAL']._serialized_end=1664
+  _globals['_PARTWEIGHT']._serialized_start=1666
+  _globals['_PARTWEIGHT']._serialized_end=1708
+  _globals['_RANKRESPONSE']._serialized_start=1711
+  _globals['_RANKRESPONSE']._serialized_end=2323
+  _globals['_COLLAPSEDPRODUCTS']._serialized_start=2325
+  _globals['_COLLAPSEDPRODUCTS']._serialized_end=2365
+  _globals['_PARTCOLUMN']._serialized_start=2367
+  _globals['_PARTCOLUMN']._serialized_end=2461
+  _globals['_FEATURELIST']._serialized_start=2463
+  _globals['_FEATURELIST']._serialized_end=2529
+  _globals['_MOVELIST']._serialized_start=2531
+  _globals['_MOVELIST']._serialized_end=2583
+  _globals['_REASONLIST']._serialized_start=2585
+  _globals['_REASONLIST']._serialized_end=2643
+  _globals['_NOMINATEREQUEST']._serialized_start=2646
+  _globals['_NOMINATEREQUEST']._serialized_end=2839
+  _globals['_NOMINATERESPONSE']._serialized_start=2842
+  _globals['_NOMINATERESPONSE']._serialized_end=3228
+  _globals['_NOMINATERESPONSE_BASIS']._serialized_start=3136
+  _globals['_NOMINATERESPONSE_BASIS']._serialized_end=3228
+  _globals['_GIVEREASONSREQUEST']._serialized_start=3231
+  _globals['_GIVEREASONSREQUEST']._serialized_end=3580
+  _globals['_GIVEREASONSRESPONSE']._serialized_start=3583
+  _globals['_GIVEREASONSRESPONSE']._serialized_end=3725
+  _globals['_RANKINGSERVICE']._serialized_start=3728
+  _globals['_RANKINGSERVICE']._serialized_end=4035
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.config import SharedServerSettings, is_local
+from servicekit.quotas import QuotaSettings
 
 
 def _https(address: str) -> str:
@@ -18,7 +19,7 @@ def _https(address: str) -> str:
     return address
 
 
-class GatewaySettings(SharedServerSettings):
+class GatewaySettings(SharedServerSettings, QuotaSettings):
     """Everything that can be set, with what it does."""
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
@@ -53,6 +54,10 @@ class GatewaySettings(SharedServerSettings):
 
     call_seconds: float = Field(default=60.0, gt=0, le=3600)
     """Most time for one call to a peer that is passed through (catalog, events, models, jobs)."""
+
+    hedge_share: float = Field(default=0.02, ge=0, le=0.5)
+    """Searches and candidates that are asked of another replica once more, when they take longer
+    than 95% do, as a share of all; 0 = none. Of use where peers have several replicas."""
 
     status_seconds: float = Field(default=2.0, gt=0, le=60)
     """How long GetStatus waits for each peer."""

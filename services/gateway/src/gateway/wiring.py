@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
-import grpc
-
 from gateway.callers.admission import Admission, Public, Tokens
 from gateway.callers.keys import Keys
 from gateway.callers.published import PublishedKeys
@@ -23,6 +21,7 @@ from gateway.state.scenes import SceneFiles
 from servicekit import peers
 from servicekit.access import OPEN, Access
 from servicekit.audit import Audit
+from servicekit.breaker import Breaker
 from servicekit.channel import connect
 from servicekit.keyring import SigningKeys
 from servicekit.server import Binding, Listener
@@ -38,13 +37,14 @@ class Gateway:
     bindings: Sequence[Binding]
     audit: Audit
     answers: AnswerQueue
-    channels: Sequence[grpc.aio.Channel]
+    connections: Sequence[Connection]
 
     async def close(self, seconds: float) -> None:
         """Hand over what waits, for at most `seconds`, then close the channels."""
         await self.answers.close(seconds)
-        for each in self.channels:
-            await each.close(None)
+        for channel, caller in self.connections:
+            caller.close()
+            await channel.close(None)
 
 
 def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> Gateway:
@@ -58,8 +58,8 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     embedding = embedder.EmbedderClient(*connections[Peer.EMBEDDER])
     retrieving = retriever.RetrieverClient(*connections[Peer.RETRIEVER])
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
-    once, _ = _connect(settings, Peer.RETRIEVER, known, ())
-    passthrough = Passthrough(settings.catalogs, connections, once, keys)
+    once = _connect(settings, Peer.RETRIEVER, known, ())
+    passthrough = Passthrough(settings.catalogs, connections, once[0], keys)
     log = AuditLog(connections, keys)
     answers = AnswerQueue(ranking.record, settings.answer_queue_products)
     deps = Dependencies(
@@ -94,9 +94,9 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         ),
         jobs.JobServicer(settings.catalogs, connections, keys),
     )
-    channels = [once, *(channel for channel, _ in connections.values())]
     bindings = [Binding.of(servicer) for servicer in servicers]
-    return Gateway(bindings, Audit(log.append, settings.catalogs), answers, channels)
+    audit = Audit(log.append, settings.catalogs)
+    return Gateway(bindings, audit, answers, [once, *connections.values()])
 
 
 def access_of(settings: GatewaySettings) -> Access:
@@ -145,7 +145,13 @@ def _connect(
     idempotent: Sequence[tuple[str, str]],
 ) -> Connection:
     target = getattr(settings, f"{peer}_target")
-    caller = Caller(peer, reserve=settings.reserve_seconds, longest=settings.call_seconds)
     most = settings.max_message_bytes
     channel = connect(target, peers=known, service_configs=idempotent, max_message_bytes=most)
+    caller = Caller(
+        peer,
+        reserve=settings.reserve_seconds,
+        longest=settings.call_seconds,
+        breaker=Breaker(channel, peer),
+        hedge_share=settings.hedge_share,
+    )
     return channel, caller

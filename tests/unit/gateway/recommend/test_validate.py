@@ -37,7 +37,6 @@ def test_no_catalog_is_the_default_one_and_an_undeclared_one_is_not_found():
     ("query", "field"),
     [
         (Query(signals=(Signal(0, SignalKind.NOTHING),)), "signals[0]"),
-        (Query(signals=tuple(photo(i) for i in range(9))), "signals"),
         (Query(signals=(photo(weight=-1.0),)), "signals[0].weight"),
         (Query(signals=(photo(weight=math.nan),)), "signals[0].weight"),
         (Query(signals=(photo(weight=101.0),)), "signals[0].weight"),
@@ -48,7 +47,6 @@ def test_no_catalog_is_the_default_one_and_an_undeclared_one_is_not_found():
         (Query(signals=(near("x" * 129),)), "signals[0].product_id"),
         (Query(shopper=Shopper(Identity.USER, "")), "shopper.user_id"),
         (Query(shopper=Shopper(Identity.VISITOR, "x" * 129)), "shopper.visitor_id"),
-        (Query(exclude_product_ids=("x",) * 1001), "exclude_product_ids"),
         (Query(exclude_product_ids=("x", "")), "exclude_product_ids[1]"),
         (Query(min_quality=1.5), "min_quality"),
         (Query(min_quality=math.nan), "min_quality"),

@@ -1,5 +1,6 @@
 """Calls to a peer: deadline in, typed error out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
@@ -9,7 +10,9 @@ from grpc.aio import UnaryStreamMultiCallable, UnaryUnaryMultiCallable
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
 from servicekit import deadlines
+from servicekit.breaker import Breaker
 from servicekit.errors import ServiceError
+from servicekit.hedging import Hedging
 from servicekit.interceptors import VERSION_KEY
 from servicekit.status import from_rpc_error
 
@@ -24,25 +27,51 @@ that a caller can change. Others are the peer's own."""
 class Caller:
     """Calls one peer within what is left of the current call's deadline."""
 
-    def __init__(self, peer: Peer, *, reserve: float, longest: float) -> None:
-        """`reserve` seconds are kept to report a failure; no call outlasts `longest` seconds."""
+    def __init__(
+        self,
+        peer: Peer,
+        *,
+        reserve: float,
+        longest: float,
+        breaker: Breaker | None = None,
+        hedge_share: float = 0.0,
+    ) -> None:
+        """`reserve` seconds are kept to report a failure; no call outlasts `longest` seconds; of
+        those that may be made twice `hedge_share` are."""
         self.peer = peer
+        self.breaker = breaker
+        self._hedge_share = hedge_share
+        self._hedging: dict[object, Hedging] = {}
         self.version = ""
         """The peer's, as it was last noted; empty = unknown."""
         self._reserve = reserve
         self._longest = longest
 
+    async def twice(self, method: UnaryUnaryMultiCallable[Q, A], request: Q) -> A:
+        """The answer of a unary call that changes nothing: one that is late is made once more.
+        Raises ServiceError."""
+        if method not in self._hedging:
+            self._hedging[method] = Hedging(self.peer, self._hedge_share)
+        return await self._hedging[method].call(lambda: self.call(method, request))
+
     async def call(
         self, method: UnaryUnaryMultiCallable[Q, A], request: Q, *, note: bool = False
     ) -> A:
         """The answer of a unary call; raises ServiceError. `note`: the peer's version, too."""
+        if self.breaker is not None and self.breaker.hangs:
+            raise PeerUnavailable(self.peer)
         try:
             call = method(request, timeout=deadlines.budget(self._reserve, self._longest))
             answer = await call
             if note:
                 self.version = str(dict(await call.trailing_metadata()).get(VERSION_KEY, ""))
         except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                self._suspect()
             raise self._error(error) from error
+        except asyncio.CancelledError:  # what has its own time ends its calls so
+            self._suspect()
+            raise
         return answer
 
     async def stream(self, method: UnaryStreamMultiCallable[Q, A], request: Q) -> AsyncIterator[A]:
@@ -55,6 +84,15 @@ class Caller:
             raise self._error(error) from error
         finally:
             call.cancel()  # a caller that left reads no more: the peer has to stop
+
+    def close(self) -> None:
+        """Ask no more whether the peer hangs."""
+        if self.breaker is not None:
+            self.breaker.close()
+
+    def _suspect(self) -> None:
+        if self.breaker is not None:
+            self.breaker.suspect()
 
     def _error(self, error: grpc.aio.AioRpcError) -> ServiceError:
         """The peer's own error; PeerUnavailable where it gave none, because it is gone."""

@@ -1,7 +1,7 @@
 """The embedder as the use cases see it."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import grpc
 
@@ -11,8 +11,10 @@ from gateway.model.messages import Classification, Space, Subject, Vector
 from gateway.model.peers import Embedded
 from gateway.model.query import Signal, SignalKind
 from gateway.ports import Embedder
+from servicekit import quotas
 from servicekit.channel import idempotent
 from servicekit.errors import Internal, ServiceError
+from servicekit.quotas import Quota
 from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
@@ -43,7 +45,8 @@ class EmbedderClient(Embedder):
             items=[_item(signal, space, space_version, views) for signal in signals],
             priority=cast(vector_pb2.Priority.ValueType, priority),
         )
-        response = await self._caller.call(self._stub.BatchEmbed, request)
+        decodes = any(signal.is_photo for signal in signals)
+        response = await self._call(self._stub.BatchEmbed, request, decodes=decodes)
         if len(response.results) != len(signals):
             raise Internal("the embedder answered another number of items", reason="INTERNAL")
         return Embedded(
@@ -58,7 +61,7 @@ class EmbedderClient(Embedder):
         self, catalog_id: str, photo: Signal, top_k: int
     ) -> tuple[Classification, Subject | None]:
         request = pb.ClassifyRequest(catalog_id=catalog_id, items=[_item(photo)], top_k=top_k)
-        response = await self._caller.call(self._stub.Classify, request)
+        response = await self._call(self._stub.Classify, request, decodes=True)
         if len(response.results) != 1:
             raise Internal("the embedder answered another number of items", reason="INTERNAL")
         (result,) = response.results
@@ -66,6 +69,15 @@ class EmbedderClient(Embedder):
             raise from_status(result.status)
         subject = result.subject if result.HasField("subject") else None
         return result.classification, subject
+
+    async def _call(self, method: Any, request: Any, *, decodes: bool) -> Any:
+        """Ask, within the caller's quota; raises QuotaExhausted."""
+        if not decodes:
+            return await self._caller.call(method, request)
+        quotas.check(Quota.DECODE_SECONDS)
+        response = await self._caller.call(method, request)
+        quotas.spend(Quota.DECODE_SECONDS, messages.seconds(response.stage_timings, "intake"))
+        return response
 
     async def spaces(self, catalog_id: str) -> Sequence[Space]:
         request = pb.ListSpacesRequest(catalog_id=catalog_id)

@@ -67,6 +67,11 @@ def work(timings: Iterable[answer_pb2.StageTiming]) -> float | None:
     return covered
 
 
+def seconds(timings: Iterable[answer_pb2.StageTiming], stage: str) -> float:
+    """What a peer's stages of one name took together."""
+    return sum(_seconds(item.total) for item in timings if item.stage == stage)
+
+
 def _seconds(message: duration_pb2.Duration) -> float:
     return message.seconds + message.nanos / 1e9
 

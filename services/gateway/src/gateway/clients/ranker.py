@@ -80,7 +80,7 @@ class RankerClient(Ranker):
             exclude_product_ids=exclude,
             accepts_vectors=accept_vectors,
         )
-        answer = await self._caller.call(self._ranking.Nominate, request)
+        answer = await self._caller.twice(self._ranking.Nominate, request)
         return RankerCandidates(
             product_ids=tuple(dict.fromkeys(answer.product_ids)),
             basis=_BASIS.get(answer.basis, Basis.NOTHING),

@@ -180,7 +180,7 @@ class RetrieverClient(Retriever):
 
     async def _call(self, method: UnaryUnaryMultiCallable[Q, A], request: Q, scope: Scope) -> A:
         try:
-            return await self._caller.call(method, request)
+            return await self._caller.twice(method, request)
         except InvalidArgument as error:
             raise _as_sent(error, scope) from error
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from gateway.model.causes import Cause, Peer
 from gateway.model.errors import PeerUnavailable
 from servicekit.errors import Code, ServiceError
+from servicekit.quotas import QuotaExhausted
 
 BY_REASON: Mapping[str, Cause] = MappingProxyType(
     {
@@ -61,6 +62,8 @@ def failure_of(stage: str, peer: Peer, error: ServiceError) -> Failure:
 
 def cause_of(peer: Peer, error: ServiceError) -> Cause:
     """What a peer's failure means for the answer; raises it when it is the caller's own."""
+    if isinstance(error, QuotaExhausted):  # of the gateway's own caller: no answer is worse
+        raise error
     known = BY_REASON.get(error.reason)
     if known is not None:
         return known

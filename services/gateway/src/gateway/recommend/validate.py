@@ -12,10 +12,8 @@ from sightline_rules.ids import IdInvalidError, check_id
 
 DEFAULT_RESULTS = 20
 MOST_RESULTS = 200
-MOST_SIGNALS = 8
 MOST_GUESSES = 20
 MOST_WEIGHT = 100.0
-MOST_EXCLUDED = 1_000
 MOST_IMAGE_BYTES = 10 * 2**20
 MOST_TEXT = 4_096
 MOST_URI = 2_048
@@ -77,9 +75,7 @@ def _check_photo(signal: Signal) -> None:
 
 
 def _violations(query: Query, signals_required: bool) -> Iterator[FieldViolation]:
-    if len(query.signals) > MOST_SIGNALS:
-        yield FieldViolation("signals", f"has {len(query.signals)}; at most {MOST_SIGNALS}")
-    elif signals_required and not query.signals:
+    if signals_required and not query.signals:
         yield FieldViolation("signals", "at least one is needed")
     else:
         for signal in query.signals:
@@ -88,13 +84,8 @@ def _violations(query: Query, signals_required: bool) -> Iterator[FieldViolation
             yield FieldViolation("signals", "are all negative: at least one has to be wanted")
     if query.shopper is not None:
         yield from _id_violations(query.shopper.id, f"shopper.{query.shopper.kind}_id")
-    if len(query.exclude_product_ids) > MOST_EXCLUDED:
-        yield FieldViolation(
-            "exclude_product_ids", f"has {len(query.exclude_product_ids)}; at most {MOST_EXCLUDED}"
-        )
-    else:
-        for index, product_id in enumerate(query.exclude_product_ids):
-            yield from _id_violations(product_id, f"exclude_product_ids[{index}]")
+    for index, product_id in enumerate(query.exclude_product_ids):
+        yield from _id_violations(product_id, f"exclude_product_ids[{index}]")
     if not 0 <= query.min_quality <= 1:
         yield FieldViolation("min_quality", "must be 0 to 1")
     if not 0 <= query.priority <= MOST_PRIORITY:

@@ -10,14 +10,12 @@ from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
 from gateway.state import tokens
 from servicekit.keyring import KeyRing, SigningKeys
-from servicekit.requests import check_count
 from servicekit.server import Context
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as pb
 from sightline.gateway.v1 import user_event_service_pb2_grpc
 
 SERVICE = pb.DESCRIPTOR.services_by_name["UserEventService"]
-MOST_EVENTS = 1_000
 
 ATTRIBUTIONS = Counter(
     "sightline_gateway_attributions_total",
@@ -43,7 +41,6 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
     ) -> pb.WriteEventsResponse:
         """Write events."""
         catalog_id = admit(request, self._catalogs)
-        check_count("events", len(request.events), MOST_EVENTS)
         for event in request.events:
             event.answer_id = _answer_of(event, catalog_id, self._keys())
         answer: pb.WriteEventsResponse = await self._append(request)

@@ -18,7 +18,6 @@ from gateway.model.causes import Peer
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.requests import admit
 from servicekit.keyring import SigningKeys
-from servicekit.requests import check_count
 from servicekit.server import Context
 
 Call = Callable[[Any], Awaitable[Any]]
@@ -32,9 +31,6 @@ class Route:
     peer: Peer
     path: str
     """The peer's call: package.Service/Method."""
-    counted: str = ""
-    """A repeated field that needs entries, at most `most`; empty = none."""
-    most: int = 0
 
 
 def _routes(peer: Peer, service: str, names: str) -> dict[str, Route]:
@@ -42,20 +38,15 @@ def _routes(peer: Peer, service: str, names: str) -> dict[str, Route]:
     return {name: Route(peer, f"sightline.{peer}.v1.{service}/{name}") for name in names.split()}
 
 
-def _counted(name: str, field: str, most: int) -> dict[str, Route]:
-    path = f"sightline.retriever.v1.ProductService/{name}"
-    return {name: Route(Peer.RETRIEVER, path, field, most)}
-
-
 ROUTES: Mapping[str, Mapping[str, Route]] = MappingProxyType(
     {
         "sightline.gateway.v1.CatalogService": {
-            **_routes(Peer.RETRIEVER, "ProductService", "PurgeProducts OpenImport CloseImport"),
-            **_counted("UpsertProducts", "products", 100),
-            **_counted("UpdateProducts", "updates", 100),
-            **_counted("ImportProducts", "rows", 100),
-            **_counted("UpdateOffers", "offers", 1_000),
-            **_counted("DeleteProducts", "product_ids", 1_000),
+            **_routes(
+                Peer.RETRIEVER,
+                "ProductService",
+                "UpsertProducts UpdateProducts UpdateOffers DeleteProducts PurgeProducts"
+                " OpenImport ImportProducts CloseImport",
+            ),
         },
         "sightline.gateway.v1.UserEventService": {
             **_routes(Peer.RANKER, "EventService", "MergeShopper PurgeEvents"),
@@ -121,8 +112,7 @@ class Passthrough:
     def call(self, public: ServiceDescriptor, name: str) -> Call:
         """The routed call of that name, in the public messages.
 
-        It refuses requests for no catalog of ours, and those with too many entries; raises
-        ServiceError.
+        It refuses requests for no catalog of ours; raises ServiceError.
         """
         route, method = ROUTES[public.full_name][name], public.methods_by_name[name]
         channel, caller = self._connections[route.peer]
@@ -137,8 +127,6 @@ class Passthrough:
 
         async def call(request: Any) -> Any:
             request.catalog_id = admit(request, self._catalogs)
-            if route.counted:
-                check_count(route.counted, len(getattr(request, route.counted)), route.most)
             return await caller.call(once if _depends(request) else peers, request)
 
         pages = "next_page_token" in method.output_type.fields_by_name

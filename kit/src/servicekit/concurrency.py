@@ -1,0 +1,90 @@
+"""How many calls are worked on at a time: as many as end early enough.
+
+Additive increase, multiplicative decrease (Chiu and Jain 1989, doi:10.1016/0169-7552(89)90019-6),
+as TCP does it, and as AIMDLimit and GradientLimit of Netflix's concurrency-limits
+(https://github.com/Netflix/concurrency-limits) do it for services. There is no constant of
+milliseconds in it: a call is late once it took half of the time that its caller gave it. So what is
+admitted still ends in time, and a process that is asked for too much says no at once instead of
+working on answers that nobody waits for any more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable
+from datetime import timedelta
+
+from servicekit.errors import ResourceExhausted
+
+LEAST = 8
+"""Calls at a time that are always admitted: some are slow by nature, and the limit can't tell."""
+QUICK = 0.1
+"""Seconds; what takes less is never late: a caller's tiny deadline is no sign of load."""
+UNHURRIED = 5.0
+"""Seconds after which a call without a deadline is late."""
+
+
+class Overloaded(ResourceExhausted, reason="SERVICE_OVERLOADED"):
+    """More calls are under way than end in time; this one was not begun."""
+
+    message = "too many calls are under way: come again in a moment"
+    retry_after = timedelta(seconds=1)
+
+
+class Concurrency:
+    """The calls that one process works on, and how many of them there may be."""
+
+    def __init__(
+        self,
+        most: int,
+        clock: Callable[[], float] = time.monotonic,
+        learned: Callable[[float], object] = float,
+    ) -> None:
+        """`most`: what the limit begins with, and never exceeds. `learned` is called with each."""
+        self.limit = float(most)
+        """Calls at a time, by now."""
+        self._learned = learned
+        learned(self.limit)
+        self._most, self._least = float(most), float(min(LEAST, most))
+        self._clock = clock
+        self._held: Counter[Hashable] = Counter()
+        self._total = 0
+        self._lowered = 0.0
+
+    def enter(self, party: Hashable) -> float:
+        """Begin a call of a party; answers when it began. Raises Overloaded.
+
+        Once all places are taken, only those get in who hold less than their even share of them: a
+        party that asks for everything does not keep others out.
+        """
+        held = self._held[party] + 1
+        parties = len(self._held) + (held == 1)
+        if self._total >= self.limit and held * parties > self.limit:
+            raise Overloaded
+        self._held[party] = held
+        self._total += 1
+        return self._clock()
+
+    def leave(self, party: Hashable, began: float, given: float | None, *, ok: bool) -> None:
+        """End a call that `enter` began. `given`: the seconds that its caller gave it."""
+        busy = self._total * 2 >= self.limit
+        self._total -= 1
+        self._held[party] -= 1
+        if not self._held[party]:
+            del self._held[party]
+        if busy:  # else the time that it took says nothing about load
+            self._learn(began, UNHURRIED if given is None else max(given / 2, QUICK), ok=ok)
+
+    def _learn(self, began: float, goal: float, *, ok: bool) -> None:
+        now = self._clock()
+        seconds = now - began
+        if seconds > goal:
+            if began >= self._lowered:  # once for all that were under way together
+                # Squared: who is far too late has no time for many rounds.
+                self.limit = max(self._least, self.limit * max(goal / seconds, 0.5) ** 2)
+                self._lowered = now
+                self._learned(self.limit)
+        elif ok and self.limit < self._most:
+            self.limit = min(self._most, self.limit + 1 / self.limit)
+            self._learned(self.limit)

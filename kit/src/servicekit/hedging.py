@@ -1,0 +1,69 @@
+"""A second request where the first one is unusually late; the first answer counts.
+
+Dean and Barroso, The Tail at Scale, 2013 (doi:10.1145/2408776.2408794). gRPC's own hedging is not
+in the C core on which Python's gRPC stands (https://github.com/grpc/proposal/pull/287; grpcio
+1.85.1 reads no hedgingPolicy), so it is here. Helps where a peer has several replicas, one of which
+is slow; with one replica it costs its share and gives nothing.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from prometheus_client import Counter
+
+T = TypeVar("T")
+
+LATE = 0.95
+"""The quantile of the times of calls behind which a call is late."""
+SAVED = 10.0
+"""Second requests that may be saved up."""
+_STEP = 0.04
+"""By how much a late call raises the estimate (a logarithm); the others lower it by as much in
+all, which keeps it at the quantile."""
+_RAISED, _LOWERED = math.exp(_STEP * LATE), math.exp(-_STEP * (1 - LATE))
+_LEAST, _FIRST = 0.005, 0.1
+
+HEDGED = Counter(
+    "sightline_hedged_total",
+    "Second requests to a peer, by whether the second one (won) or the first one (lost) answered.",
+    ("peer", "outcome"),
+)
+
+
+class Hedging:
+    """Of the calls of one method, which may be made twice."""
+
+    def __init__(self, peer: str, share: float, clock: Callable[[], float] = time.perf_counter):
+        """`share`: most second requests, of all; 0 = none."""
+        self._peer, self._share, self._clock = peer, share, clock
+        self._saved = 0.0
+        self.late = _FIRST
+        """Seconds after which a call is late: an estimate of their quantile LATE."""
+
+    async def call(self, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The answer of the first request to have one; the other one is cancelled."""
+        if not self._share:
+            return await start()
+        self._saved = min(SAVED, self._saved + self._share)
+        begun = self._clock()
+        first = asyncio.ensure_future(start())
+        both = {first}
+        try:
+            await asyncio.wait(both, timeout=self.late)
+            if not first.done() and self._saved >= 1:
+                self._saved -= 1
+                both.add(asyncio.ensure_future(start()))
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                HEDGED.labels(self._peer, "lost" if first.done() else "won").inc()
+                return await next(each for each in both if each.done())
+            return await first
+        finally:
+            self._learn(self._clock() - begun)
+            for each in both:
+                each.cancel()
+
+    def _learn(self, seconds: float) -> None:
+        self.late = max(_LEAST, self.late * (_RAISED if seconds > self.late else _LOWERED))

@@ -1,0 +1,351 @@
+"""What a server takes upon itself: requests of which size, how many bytes, calls and streams.
+
+A call passes, in this order: who calls (`access`), a place for the bytes of its request, their
+number, what is counted in them (`counting`), its catalog, the caller's quotas (`quotas`), and a
+place among those that are worked on (`concurrency`). The request is read after the first two, so a
+stranger's is never read, and parsed after the fourth. What is refused costs a few hundred
+microseconds at most. Streams have places of their own. Who asks whether the process is alive
+(`grpc.health.v1.Health/Check`) is answered without any of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor_pb2 import MethodOptions
+from prometheus_client import Counter as Total
+from prometheus_client import Gauge
+
+from servicekit import access, deadlines, memory
+from servicekit.concurrency import Concurrency, Overloaded
+from servicekit.config import DEFAULT_CATALOG, ServerSettings
+from servicekit.counting import Counts, RequestMalformed
+from servicekit.errors import DeadlineExceeded, ResourceExhausted, ServiceError, Unavailable
+from servicekit.quotas import QuotaExhausted, Quotas, QuotaSettings
+from sightline.common.v1 import limits_pb2
+
+MIB = 2**20
+ENTRIES = 50_000
+"""Most entries of all lists of a request whose call names no number."""
+PATIENCE = 1.0
+"""Seconds that a call waits for room for its request."""
+ARRIVAL = 10.0
+"""Seconds in which a request has to arrive once there is room for it."""
+UNLIMITED = "grpc.health.v1.Health/Check"
+STRANGERS = "grpc."
+"""What begins so asks nobody who calls: health and reflection."""
+
+_END: Any = grpc.aio.EOF  # type: ignore[attr-defined]
+
+REFUSED = Total(
+    "sightline_refused_total",
+    "Calls that were refused before anything was done for them, by why.",
+    ("service", "reason"),
+)
+CONCURRENCY = Gauge(
+    "sightline_concurrency_limit",
+    "Calls that may be worked on at a time, as it was learned from the time that calls took.",
+    ("service",),
+    multiprocess_mode="livesum",
+)
+STREAMS = Gauge(
+    "sightline_streams",
+    "Streams that are open: of callers, and of strangers (health and reflection).",
+    ("service", "of"),
+    multiprocess_mode="livesum",
+)
+
+
+class RequestTooLarge(ResourceExhausted, reason="REQUEST_TOO_LARGE"):
+    """The request has more bytes than its call takes. To come again is no use."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"a request of this call has at most {most // MIB} MiB",
+            metadata={"most_bytes": str(most)},
+        )
+
+
+class RequestLate(DeadlineExceeded, reason="REQUEST_LATE"):
+    """The request did not arrive."""
+
+    message = f"the request did not arrive within {ARRIVAL:g} s"
+
+
+class BytesExhausted(ResourceExhausted, reason="BYTES_EXHAUSTED"):
+    """This process holds as many bytes of requests as it may."""
+
+    message = "too many bytes of requests are held: come again in a moment"
+    retry_after = timedelta(seconds=1)
+
+
+class StreamsExhausted(ResourceExhausted, reason="STREAMS_EXHAUSTED"):
+    """There are as many streams as there may be, on this connection or in all."""
+
+    message = "too many streams are open: end some, or come again later"
+    retry_after = timedelta(seconds=10)
+
+
+class StreamExpired(Unavailable, reason="STREAM_EXPIRED"):
+    """The stream lived as long as any may: open it again."""
+
+    message = "a stream does not live longer: open it again"
+    retry_after = timedelta(0)
+
+
+class Bytes:
+    """The bytes of requests that a process holds. A caller has half of the room at most: one that
+    sends slowly, and so holds what may still come, keeps nobody else out."""
+
+    def __init__(self, most: int) -> None:
+        self.each = most // 2
+        """That one caller may hold."""
+        self.free = most
+        self._held: Counter[str] = Counter()
+        self._waiting: list[tuple[str, int, asyncio.Future[None]]] = []
+
+    async def take(self, caller: str, size: int) -> None:
+        """Have room for so many, at most `each`. Raises BytesExhausted after PATIENCE."""
+        if not self._waiting and self._has_room(caller, size):
+            self._hold(caller, size)
+            return
+        place = asyncio.get_running_loop().create_future()
+        waiting = caller, size, place
+        self._waiting.append(waiting)
+        self._wake()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await place
+        except BaseException as error:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            else:  # it came while this call was given up
+                self.give(caller, size)
+            if isinstance(error, TimeoutError):
+                raise BytesExhausted from None
+            raise
+
+    def give(self, caller: str, size: int) -> None:
+        """Have room for others."""
+        self._hold(caller, -size)
+        if not self._held[caller]:
+            del self._held[caller]
+        self._wake()
+
+    def _has_room(self, caller: str, size: int) -> bool:
+        return size <= self.free and self._held[caller] + size <= self.each
+
+    def _hold(self, caller: str, size: int) -> None:
+        self.free -= size
+        self._held[caller] += size
+
+    def _wake(self) -> None:
+        """Let in who waits and has room, the first of them first."""
+        for waiting in [*self._waiting]:
+            caller, size, place = waiting
+            if not place.done() and self._has_room(caller, size):
+                self._hold(caller, size)
+                self._waiting.remove(waiting)
+                place.set_result(None)
+
+
+class Streams:
+    """The streams of a process, by connection."""
+
+    def __init__(self, most: int, most_each: int, gauge: Gauge) -> None:
+        self._most, self._most_each, self._gauge = most, most_each, gauge
+        self._total = 0
+        self._each: Counter[str] = Counter()
+
+    @contextmanager
+    def place(self, connection: str) -> Iterator[None]:
+        """A place for one. Raises StreamsExhausted."""
+        if self._total >= self._most or self._each[connection] >= self._most_each:
+            raise StreamsExhausted
+        self._count(connection, 1)
+        try:
+            yield
+        finally:
+            self._count(connection, -1)
+            if not self._each[connection]:
+                del self._each[connection]
+
+    def _count(self, connection: str, change: int) -> None:
+        self._total += change
+        self._each[connection] += change
+        self._gauge.set(self._total)
+
+
+class Limits:
+    """Of one server, in one process."""
+
+    def __init__(self, service: str, settings: ServerSettings) -> None:
+        self.service = service
+        self.bytes = Bytes(settings.max_bytes_in_flight or _share_of_memory(settings))
+        most = settings.max_streams, settings.max_streams_per_connection
+        self.streams = Streams(*most, STREAMS.labels(service, "callers"))
+        self.probes = Streams(*most, STREAMS.labels(service, "strangers"))
+        """Of those whom nobody asks who they are: health and reflection."""
+        self.stream_seconds = settings.stream_seconds
+        shown = CONCURRENCY.labels(service)
+        self.concurrency = Concurrency(settings.max_concurrent_calls, learned=shown.set)
+        given = settings if isinstance(settings, QuotaSettings) else QuotaSettings()
+        self.quotas = Quotas(given)
+
+
+def _share_of_memory(settings: ServerSettings) -> int:
+    """A quarter of what there is, shared among the processes; room for two of the largest requests
+    of each of two callers at least."""
+    processes = getattr(settings, "processes", 1)
+    return max(memory.limit() // 4 // processes, 4 * settings.max_message_bytes)
+
+
+class Entrance:
+    """What every call of one method passes."""
+
+    def __init__(
+        self, limits: Limits, method: str, handler: Any, read: Callable[[bytes], Any]
+    ) -> None:
+        """`read` makes a request of its bytes, and may refuse it."""
+        self._limits, self._read = limits, read
+        found = descriptor(method)
+        rule = found.GetOptions().Extensions[limits_pb2.limits] if found else limits_pb2.Limits()
+        self._most = request_bytes(rule)
+        # Between services nothing is counted: who may call them is one of ours.
+        public = found is not None and access.rule(method).roles
+        self._counts = Counts(found.input_type, rule.entries or ENTRIES) if public else None
+        self._writes = found is not None and _writes(found)
+        self._seconds = rule.stream_seconds or limits.stream_seconds
+        self._streams = limits.probes if method.startswith(STRANGERS) else limits.streams
+        self._reads_stream = handler.request_streaming
+        self._carry = self._call
+        if handler.request_streaming or handler.response_streaming:
+            self._carry = self._stream
+        if method == UNLIMITED:
+            self._carry = self._plainly
+
+    async def carry(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
+        """Read the request and do the work for it, within all limits. Raises ServiceError."""
+        try:
+            return await self._carry(work, context)
+        except ServiceError as error:
+            if isinstance(error, _REFUSALS):
+                REFUSED.labels(self._limits.service, error.reason).inc()
+            raise
+
+    async def _plainly(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
+        return await work(self._parsed(await _read(context)))
+
+    async def _call(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
+        async with self._arrived(context) as request:
+            party = access.caller.get().name, catalog_of(request), self._writes
+            self._limits.quotas.enter(*party[:2], writes=self._writes)
+            given, ok = deadlines.remaining(), False
+            began = self._limits.concurrency.enter(party)
+            try:
+                answer = await work(request)
+                ok = True
+                return answer
+            finally:
+                self._limits.concurrency.leave(party, began, given, ok=ok)
+
+    async def _stream(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
+        with self._streams.place(context.peer()):
+            life = asyncio.timeout(self._seconds)
+            try:
+                async with life:
+                    if self._reads_stream:
+                        return await work(self._each(context))
+                    async with self._arrived(context) as request:
+                        pass  # it is small, and would be held for as long as the stream lives
+                    return await work(request)
+            except TimeoutError:
+                if life.expired():
+                    raise StreamExpired from None
+                raise
+
+    @asynccontextmanager
+    async def _arrived(self, context: Any) -> AsyncIterator[Any]:
+        """The request, whose bytes are counted as held meanwhile."""
+        held, caller = self._limits.bytes, access.caller.get().name
+        size = min(self._most, held.each)
+        await held.take(caller, size)
+        try:
+            data = await _read(context)
+            request = self._parsed(data)
+            held.give(caller, size - len(data))
+            size = len(data)
+            del data
+            yield request
+        finally:
+            held.give(caller, size)
+
+    async def _each(self, context: Any) -> AsyncIterator[Any]:
+        while (data := await context.read()) is not _END:
+            yield self._parsed(data)
+
+    def _parsed(self, data: bytes) -> Any:
+        """What the bytes say. Raises ServiceError."""
+        if len(data) > self._most:
+            raise RequestTooLarge(self._most)
+        if self._counts is not None:
+            self._counts.check(data)
+        return self._read(data)
+
+
+async def _read(context: Any) -> bytes:
+    """The bytes of the one request of a call. Raises RequestLate, RequestMalformed."""
+    try:
+        async with asyncio.timeout(ARRIVAL):
+            data = await context.read()
+    except TimeoutError:
+        raise RequestLate from None
+    if data is _END:
+        raise RequestMalformed
+    return bytes(data)
+
+
+_REFUSALS = (RequestTooLarge, BytesExhausted, StreamsExhausted, Overloaded, QuotaExhausted)
+
+
+def catalog_of(request: Any) -> str:
+    """The catalog that a request is about."""
+    about = getattr(request, "request", request)  # to explain an answer is to ask the same again
+    return getattr(about, "catalog_id", "") or DEFAULT_CATALOG
+
+
+def descriptor(method: str) -> Any:
+    """Of a call, `package.Service/Method`; None where there is no proto of it."""
+    service, _, name = method.partition("/")
+    try:
+        return access.POOL.FindServiceByName(service).methods_by_name[name]
+    except KeyError:
+        return None
+
+
+def request_bytes(rule: limits_pb2.Limits) -> int:
+    """Most bytes of a request of a call with this rule."""
+    return (rule.request_mib or 1) * MIB
+
+
+def largest(services: Iterable[str]) -> int:
+    """Bytes of the largest request that any call of these services takes."""
+    sizes = [MIB]
+    for name in services:
+        try:
+            methods = access.POOL.FindServiceByName(name).methods
+        except KeyError:
+            continue
+        rules = (each.GetOptions().Extensions[limits_pb2.limits] for each in methods)
+        sizes += map(request_bytes, rules)
+    return max(sizes)
+
+
+def _writes(found: Any) -> bool:
+    return bool(found.GetOptions().idempotency_level != MethodOptions.NO_SIDE_EFFECTS)

@@ -1,0 +1,78 @@
+"""Calls to a peer that is late, hangs, or is gone."""
+
+import asyncio
+
+import grpc
+import pytest
+
+from gateway.clients.calls import Caller
+from gateway.model.causes import Peer
+from gateway.model.errors import PeerUnavailable
+from servicekit.errors import DeadlineExceeded
+
+
+class Suspicious:
+    """A breaker that notes what is suspected."""
+
+    def __init__(self) -> None:
+        self.hangs = False
+        self.suspected = 0
+
+    def suspect(self) -> None:
+        self.suspected += 1
+
+
+class Method:
+    """A call of a stub, whose answers take so long or fail so, one after another."""
+
+    def __init__(self, *answers: float | grpc.StatusCode) -> None:
+        self._answers = iter(answers)
+        self.asked = 0
+
+    def __call__(self, request, timeout):
+        self.asked += 1
+        return self._answer(self.asked, next(self._answers))
+
+    async def _answer(self, number, answer):
+        if isinstance(answer, grpc.StatusCode):
+            nothing = grpc.aio.Metadata()
+            raise grpc.aio.AioRpcError(answer, nothing, nothing)
+        await asyncio.sleep(answer)
+        return number
+
+
+def caller(breaker=None, **options) -> Caller:
+    return Caller(Peer.RANKER, reserve=0.0, longest=10.0, breaker=breaker, **options)
+
+
+async def test_a_peer_that_hangs_is_not_called():
+    breaker, method = Suspicious(), Method(0)
+    breaker.hangs = True
+    with pytest.raises(PeerUnavailable):
+        await caller(breaker).call(method, None)
+    assert method.asked == 0
+    breaker.hangs = False
+    assert await caller(breaker).call(method, None) == 1
+
+
+async def test_only_a_call_that_ran_out_of_time_raises_suspicion():
+    breaker = Suspicious()
+    for code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+        with pytest.raises(PeerUnavailable):
+            await caller(breaker).call(Method(code), None)
+    assert breaker.suspected == 0
+    with pytest.raises(DeadlineExceeded):
+        await caller(breaker).call(Method(grpc.StatusCode.DEADLINE_EXCEEDED), None)
+    assert breaker.suspected == 1
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await caller(breaker).call(Method(60), None)
+    assert breaker.suspected == 2
+
+
+async def test_a_late_answer_is_asked_for_twice_where_that_is_allowed():
+    twice, method = caller(hedge_share=1.0), Method(60, 0)
+    assert await twice.twice(method, None) == 2
+    once = Method(0.2)
+    assert await caller().twice(once, None) == 1
+    assert once.asked == 1

@@ -1,0 +1,107 @@
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from servicekit.hedging import Hedging
+from tests.waiting import until
+
+
+class Replicas:
+    """Answers that come after so many seconds, one after another; each stands for a replica."""
+
+    def __init__(self, *seconds: float) -> None:
+        self._seconds = iter(seconds)
+        self.asked = 0
+        self.cancelled: list[int] = []
+
+    async def ask(self) -> int:
+        self.asked += 1
+        number = self.asked
+        try:
+            await asyncio.sleep(next(self._seconds))
+        except asyncio.CancelledError:
+            self.cancelled.append(number)
+            raise
+        return number
+
+
+async def answers(hedging: Hedging, replicas: Replicas, count: int) -> Sequence[int]:
+    return [await hedging.call(replicas.ask) for _ in range(count)]
+
+
+def made(share: float = 1.0, late: float = 0.01) -> Hedging:
+    hedging = Hedging("peer", share)
+    hedging.late = late
+    return hedging
+
+
+async def test_a_late_answer_is_asked_for_once_more_and_the_first_to_come_counts() -> None:
+    replicas = Replicas(60, 0)
+    assert await answers(made(), replicas, 1) == [2]
+    await asyncio.sleep(0)
+    assert replicas.cancelled == [1]
+
+
+async def test_the_first_request_may_still_win() -> None:
+    replicas = Replicas(0.05, 60)
+    assert await answers(made(), replicas, 1) == [1]
+    assert replicas.asked == 2
+
+
+async def test_an_answer_in_time_is_asked_for_once() -> None:
+    replicas = Replicas(*[0] * 20)
+    await answers(made(late=10), replicas, 20)
+    assert replicas.asked == 20
+
+
+async def test_there_are_no_more_second_requests_than_their_share() -> None:
+    replicas = Replicas(*[0.02] * 100)
+    hedging = made(share=0.125)
+    for _ in range(24):
+        hedging.late = 0.001
+        await hedging.call(replicas.ask)
+    assert replicas.asked == 24 + 3
+
+
+async def test_without_a_share_there_is_none() -> None:
+    replicas = Replicas(*[0.02] * 5)
+    await answers(made(share=0, late=0.001), replicas, 5)
+    assert replicas.asked == 5
+
+
+async def test_a_failure_is_the_callers() -> None:
+    async def fails() -> int:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await made().call(fails)
+
+
+async def test_who_leaves_takes_both_requests_with_them() -> None:
+    replicas = Replicas(60, 60)
+    task = asyncio.create_task(made().call(replicas.ask))
+    await until(lambda: replicas.asked == 2)
+    task.cancel()
+    await asyncio.wait({task})
+    await asyncio.sleep(0)
+    assert sorted(replicas.cancelled) == [1, 2]
+
+
+async def test_late_means_later_than_most() -> None:
+    """Of 2,000 calls that take 1 to 100 ms, all alike."""
+    times = [(number * 37 % 100 + 1) / 1000 for number in range(2_000)]
+    now = 0.0
+
+    def clock() -> float:
+        return now
+
+    hedging = Hedging("peer", 1e-9, clock)
+    for seconds in times:
+
+        async def call(seconds: float = seconds) -> None:
+            nonlocal now
+            now += seconds
+
+        await hedging.call(call)
+    assert 0.085 < hedging.late < 0.105

@@ -1,0 +1,327 @@
+"""What a server refuses before anything is done for a call, over real connections."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from prometheus_client import REGISTRY
+
+from servicekit import channel, limits, memory, server
+from servicekit.access import OPEN, Access, PeersOnly
+from servicekit.config import ServerSettings, SharedServerSettings
+from servicekit.errors import ServiceError
+from servicekit.limits import MIB, Bytes, BytesExhausted
+from servicekit.quotas import QuotaSettings
+from servicekit.server import Binding
+from servicekit.status import from_rpc_error
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
+from sightline.gateway.v1 import recommendation_service_pb2_grpc as pb_grpc
+from tests.fakes.kit_echo import Echo, binding
+from tests.waiting import SECONDS, until
+
+UNARY, STREAM = "/test.Echo/Unary", "/test.Echo/UnaryStream"
+HEALTH = health_pb2.HealthCheckRequest()
+
+
+class Shop(pb_grpc.RecommendationServiceServicer):
+    """Takes down what reaches it."""
+
+    def __init__(self) -> None:
+        self.reached: list[int] = []
+
+    async def Recommend(self, request: pb.RecommendRequest, _: Any) -> pb.RecommendResponse:
+        self.reached.append(request.ByteSize())
+        return pb.RecommendResponse()
+
+
+class Endless(Echo):
+    """A stream that never ends by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = asyncio.Event()
+
+    async def unary_stream(self, request: bytes, _context: Any) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield bytes(64 * 1024)
+        finally:
+            self.closed.set()
+
+
+@asynccontextmanager
+async def serving(
+    *bindings: Binding,
+    access: Access = OPEN,
+    settings: ServerSettings | None = None,
+    **options: Any,
+) -> AsyncIterator[str]:
+    """The address of a server with these settings."""
+    running = await server.start(
+        bindings or [binding(Echo())], settings or ServerSettings(**options), "limited", access
+    )
+    try:
+        yield f"127.0.0.1:{running.port}"
+    finally:
+        await running.stop()
+
+
+async def refused(call: Any) -> ServiceError:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await asyncio.wait_for(call, SECONDS)
+    return from_rpc_error(caught.value)
+
+
+def refusals(reason: str) -> float:
+    labels = {"service": "limited", "reason": reason}
+    return REGISTRY.get_sample_value("sightline_refused_total", labels) or 0.0
+
+
+async def is_alive(peer: grpc.aio.Channel) -> bool:
+    answer = await health_pb2_grpc.HealthStub(peer).Check(HEALTH, timeout=SECONDS)
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def unsent(peer: grpc.aio.Channel, path: str = UNARY) -> Any:
+    """A call whose request never comes."""
+    return peer.stream_unary(path)()
+
+
+# Sizes and counts
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [(b"\x2a\x00" * 2**20, "signals"), (b"\x72\x00" * 2**20, "exclude_product_ids")],
+)
+async def test_2_mib_of_empty_entries_reach_nobody(data: bytes, field: str) -> None:
+    shop = Shop()
+    async with serving(Binding.of(shop)) as address, channel.connect(address) as peer:
+        call = peer.unary_unary("/sightline.gateway.v1.RecommendationService/Recommend")
+        error = await refused(call(data))
+    assert error.reason == "REQUEST_INVALID"
+    assert [each.field for each in error.violations] == [field]
+    assert not shop.reached
+
+
+async def test_a_call_takes_as_many_bytes_as_its_proto_says_and_no_more() -> None:
+    shop = Shop()
+    before = refusals("REQUEST_TOO_LARGE")
+    async with (
+        serving(Binding.of(shop), binding(Echo())) as address,
+        channel.connect(address) as peer,
+    ):
+        stub = pb_grpc.RecommendationServiceStub(peer)
+        signal = pb.QuerySignal(image=bytes(11 * MIB))
+        await stub.Recommend(pb.RecommendRequest(signals=[signal]))
+        signal = pb.QuerySignal(image=bytes(12 * MIB))
+        photo = await refused(stub.Recommend(pb.RecommendRequest(signals=[signal])))
+        plain = await refused(peer.unary_unary(UNARY)(bytes(MIB + 1)))
+        assert await peer.unary_unary(UNARY)(bytes(MIB)) == bytes(MIB)
+    assert [photo.reason, plain.reason] == ["REQUEST_TOO_LARGE"] * 2
+    assert photo.retry_after is None
+    assert plain.metadata == {"most_bytes": str(MIB)}
+    assert len(shop.reached) == 1
+    assert refusals("REQUEST_TOO_LARGE") == before + 2
+
+
+async def test_each_message_of_a_stream_is_held_to_it() -> None:
+    async with serving() as address, channel.connect(address) as peer:
+        sending = peer.stream_unary("/test.Echo/StreamUnary")
+        assert (
+            await refused(sending(iter([b"one", bytes(MIB + 1)])))
+        ).reason == "REQUEST_TOO_LARGE"
+
+
+async def test_a_strangers_request_is_not_waited_for() -> None:
+    async with (
+        serving(access=PeersOnly("key" * 12)) as address,
+        channel.connect(address) as peer,
+    ):
+        assert (await refused(unsent(peer))).reason == "TOKEN_MISSING"
+
+
+async def test_a_call_without_a_request_is_malformed() -> None:
+    async with serving() as address, channel.connect(address) as peer:
+        call = peer.stream_unary(UNARY)(iter(()))
+        assert (await refused(call)).reason == "REQUEST_MALFORMED"
+
+
+async def test_a_request_that_does_not_arrive_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ARRIVAL", 0.05)
+    async with serving() as address, channel.connect(address) as peer:
+        assert (await refused(unsent(peer))).reason == "REQUEST_LATE"
+
+
+# Bytes
+
+
+async def test_requests_wait_for_room_and_are_refused_when_there_is_none() -> None:
+    async with (
+        serving(max_bytes_in_flight=2 * MIB) as address,
+        channel.connect(address) as peer,
+    ):
+        coming = unsent(peer)
+        await is_alive(peer)
+        error = await refused(peer.unary_unary(UNARY)(b"x"))
+        assert (error.reason, error.retry_after is None) == ("BYTES_EXHAUSTED", False)
+        assert await is_alive(peer)
+        coming.cancel()
+        assert await peer.unary_unary(UNARY)(b"x", timeout=SECONDS) == b"x"
+
+
+async def test_room_goes_to_those_who_wait_in_their_order() -> None:
+    room = Bytes(20)
+    await room.take("shop", 8)
+    waiting = [asyncio.create_task(room.take("shop", size)) for size in (6, 4, 2)]
+    await asyncio.sleep(0)
+    assert not any(each.done() for each in waiting[:2])
+    room.give("shop", 8)
+    await asyncio.gather(waiting[0], waiting[2])
+    assert not waiting[1].done()
+    room.give("shop", 6)
+    await waiting[1]
+    assert room.free == 20 - 2 - 4
+
+
+async def test_one_caller_holds_half_of_the_room_and_keeps_nobody_out() -> None:
+    room = Bytes(20)
+    await room.take("slow", 10)
+    waiting = asyncio.create_task(room.take("slow", 1))
+    await asyncio.sleep(0)
+    await room.take("shop", 10)
+    assert not waiting.done()
+    room.give("shop", 10)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    room.give("slow", 10)
+    await waiting
+    assert room.free == 19
+
+
+async def test_who_gives_up_waiting_holds_nothing_and_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "PATIENCE", 0.05)
+    room = Bytes(20)
+    await room.take("shop", 5)
+    with pytest.raises(BytesExhausted):
+        await room.take("shop", 6)
+    large = asyncio.create_task(room.take("shop", 9))
+    await asyncio.sleep(0)
+    large.cancel()
+    await room.take("shop", 5)
+    room.give("shop", 10)
+    assert room.free == 20
+
+
+def test_without_a_setting_a_process_has_its_part_of_a_quarter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "limit", lambda: 8 * 2**30)
+    assert limits.Limits("s", ServerSettings()).bytes.free == 2**31
+    shared = SharedServerSettings(port=1, processes=4)
+    assert limits.Limits("s", shared).bytes.free == 2**29
+    monkeypatch.setattr(memory, "limit", lambda: 128 * MIB)
+    assert limits.Limits("s", ServerSettings()).bytes.free == 128 * MIB
+
+
+# Streams and probes
+
+
+async def test_idle_watches_do_not_keep_probes_from_an_answer() -> None:
+    async with (
+        serving(max_concurrent_calls=10, max_streams=10) as address,
+        channel.connect(address) as peer,
+    ):
+        stub = health_pb2_grpc.HealthStub(peer)
+        watches = [stub.Watch(HEALTH) for _ in range(10)]
+        for each in watches:
+            await asyncio.wait_for(each.read(), SECONDS)
+        assert await is_alive(peer)
+        assert await peer.unary_unary(UNARY)(b"x", timeout=SECONDS) == b"x"
+        assert (await refused(stub.Watch(HEALTH).read())).reason == "STREAMS_EXHAUSTED"
+        # Callers' streams are counted apart from those of strangers.
+        assert await peer.unary_stream(STREAM)(b"x", timeout=SECONDS).read() == b"first"
+        watches[0].cancel()
+        assert (await stub.Watch(HEALTH, wait_for_ready=True).read()) is not grpc.aio.EOF
+
+
+async def test_probes_are_answered_while_every_place_is_taken() -> None:
+    echo = Echo()
+    async with (
+        serving(binding(echo), max_concurrent_calls=1) as address,
+        channel.connect(address) as peer,
+    ):
+        held = peer.unary_unary(UNARY)(b"wait")
+        await asyncio.wait_for(echo.started.wait(), SECONDS)
+        error = await refused(peer.unary_unary(UNARY)(b"x"))
+        assert error.reason == "SERVICE_OVERLOADED"
+        assert error.retry_after is not None
+        assert await is_alive(peer)
+        echo.go_on.set()
+        assert await held == b"wait"
+        assert await peer.unary_unary(UNARY)(b"x") == b"x"
+
+
+async def test_one_connection_does_not_take_every_stream() -> None:
+    echo = Echo()
+    async with (
+        serving(binding(echo), max_streams_per_connection=2) as address,
+        channel.connect(address) as one,
+        channel.connect(address) as other,
+    ):
+        open_ones = [one.unary_stream(STREAM)(b"wait") for _ in range(2)]
+        for each in open_ones:
+            await asyncio.wait_for(each.read(), SECONDS)
+        assert (await refused(one.unary_stream(STREAM)(b"x").read())).reason == "STREAMS_EXHAUSTED"
+        assert await other.unary_stream(STREAM)(b"x").read() == b"first"
+        echo.go_on.set()
+        assert await asyncio.wait_for(open_ones[0].read(), SECONDS) == b"wait"
+
+
+async def test_a_stream_ends_when_it_lived_long_enough() -> None:
+    async with serving(stream_seconds=0.1) as address, channel.connect(address) as peer:
+        call = peer.unary_stream(STREAM)(b"wait")
+        assert await call.read() == b"first"
+        error = await refused(call.read())
+        assert error.reason == "STREAM_EXPIRED"
+        assert error.retry_after is not None
+
+
+async def test_so_does_one_whose_reader_does_not_read() -> None:
+    echo = Endless()
+    async with (
+        serving(binding(echo), stream_seconds=0.2) as address,
+        channel.connect(address) as peer,
+    ):
+        call = peer.unary_stream(STREAM)(b"x")
+        await asyncio.wait_for(call.read(), SECONDS)
+        await asyncio.wait_for(echo.closed.wait(), SECONDS)
+        await until(lambda: streams_open() == 0)
+
+
+def streams_open() -> float | None:
+    return REGISTRY.get_sample_value("sightline_streams", {"service": "limited", "of": "callers"})
+
+
+# Quotas
+
+
+class Limited(ServerSettings, QuotaSettings):
+    """A server that knows its callers."""
+
+
+async def test_a_caller_that_used_up_its_quota_is_refused_and_learns_when_to_come_again() -> None:
+    settings = Limited(quota_calls=0.01, quota_burst_seconds=100)
+    async with serving(settings=settings) as address, channel.connect(address) as peer:
+        assert await peer.unary_unary(UNARY)(b"x") == b"x"
+        error = await refused(peer.unary_unary(UNARY)(b"x"))
+        assert await is_alive(peer)
+    assert (error.reason, error.metadata) == ("QUOTA_EXHAUSTED", {"quota": "calls"})
+    assert error.retry_after is not None
+    assert 0 < error.retry_after.total_seconds() < 101
