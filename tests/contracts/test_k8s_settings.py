@@ -68,7 +68,9 @@ def test_every_secret_is_documented_and_in_the_example(
     assert keyed == ["ranker-pseudonym-key"]
     key_file = settings_of(base, "ranker")["RANKER_KEY_FILE"]
     wanted.add((keyed[0], Path(key_file).name))
-    assert len(wanted) == 4
+    control = settings_of(base, "embedder")["EMBEDDER_TRITON_KEY_FILE"]
+    wanted.add((Path(control).parent.name, Path(control).name))
+    assert len(wanted) == 5
     text = (K8S / "README.md").read_text()
     for name, key in wanted:
         assert re.search(rf"\| `{name}` \| `{re.escape(key)}` \|", text), name
@@ -80,8 +82,14 @@ def test_every_secret_is_documented_and_in_the_example(
     assert given == wanted
 
 
-def test_the_key_is_readable_by_the_ranker_alone(base: list[Document]) -> None:
-    (volume,) = [v for v in pod(base, "ranker")["volumes"] if "secret" in v]
-    assert volume["secret"]["defaultMode"] == 0o440
-    users = [name for name in PODS if "ranker-pseudonym-key" in str(pod(base, name))]
-    assert users == ["ranker"]
+@pytest.mark.parametrize(
+    ("secret", "holders"),
+    [("ranker-pseudonym-key", ["ranker"]), ("triton-control", ["embedder", "triton"])],
+)
+def test_a_key_is_readable_by_its_holders_alone(
+    base: list[Document], secret: str, holders: list[str]
+) -> None:
+    assert [name for name in PODS if secret in str(pod(base, name))] == holders
+    for name in holders:
+        (volume,) = [v for v in pod(base, name)["volumes"] if "secret" in v]
+        assert volume["secret"] == {"secretName": secret, "defaultMode": 0o440}

@@ -1,8 +1,13 @@
-"""What the C library does with memory that is freed, and Python with what stays."""
+"""How much memory there may be, what the C library does with freed memory, and Python with what
+stays."""
 
 import contextlib
 import ctypes
 import gc
+from pathlib import Path
+
+_GROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUP = Path("/proc/self/cgroup")
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -28,3 +33,18 @@ def keep_objects() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def container_limit(groups: Path = _GROUPS, own: Path = _OWN_GROUP) -> int | None:
+    """Bytes of memory that the container may take, by its cgroup (v2) and those above it.
+
+    None where there is no limit, or nothing says one.
+    """
+    limits = []
+    with contextlib.suppress(OSError):
+        paths = [line[3:] for line in own.read_text().splitlines() if line.startswith("0::")]
+        group = groups / "".join(paths).lstrip("/")
+        for each in (group, *group.parents):
+            with contextlib.suppress(OSError, ValueError):  # ValueError: "max"
+                limits.append(int((each / "memory.max").read_text()))
+    return min(limits, default=None)

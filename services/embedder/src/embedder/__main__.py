@@ -2,9 +2,8 @@
 
 import asyncio
 
-from embedder.adapters.triton.client import Triton
 from embedder.settings import EmbedderSettings
-from embedder.wiring import bind, decoders, fetcher
+from embedder.wiring import bind, decoders, fetcher, model_server
 from servicekit import config, server, telemetry
 
 SERVICE = "embedder"
@@ -14,7 +13,7 @@ async def main(settings: EmbedderSettings) -> None:
     """Serve until stopped. Triton may come and go: items report it meanwhile."""
     decoding, fetch = decoders(settings), fetcher(settings)
     await decoding.start()
-    async with Triton(settings.triton_target, settings.infer_timeout_seconds) as triton:
+    async with model_server(settings) as triton:
         offered, recovery, sources = bind(settings, triton, decoding, fetch)
         watching = asyncio.create_task(recovery.run())
         await server.serve(offered, settings, service=SERVICE)

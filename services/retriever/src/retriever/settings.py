@@ -11,7 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from retriever.columns.keeper import EXACT_BYTES, EXACT_ROWS, MOST_PRODUCTS
 from retriever.search.fallback.from_record import MOST_ROWS
 from servicekit.config import ServerSettings
-from servicekit.decoding import DecodingSettings
+from servicekit.decoding_limits import DecodingSettings
 from servicekit.fetch import FetchSettings
 from servicekit.sql import check_url
 
@@ -46,6 +46,10 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings):
 
     backups: str = Field(default=".data/retriever/backups", min_length=1)
     """Where backups are kept: a folder, or what fsspec takes, such as `s3://bucket/backups`."""
+
+    own_memory_bytes: int = Field(default=2**30, ge=64 * 2**20, le=2**40)
+    """Memory that the process itself is counted with where a container has a limit, columns and
+    exact vectors among it: with what decoding photos may take it has to fit."""
 
     milvus_uri: str = Field(default="http://127.0.0.1:8607", pattern=r"^https?://")
     """The engine: Milvus Lite as a server (deploy/milvus), a Milvus server or a cluster."""
