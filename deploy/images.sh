@@ -33,3 +33,4 @@ image retriever services/retriever/Dockerfile
 image ranker services/ranker/Dockerfile
 image ranker-train services/ranker/Dockerfile --target train
 image models deploy/triton/Dockerfile
+image triton deploy/triton/server/Dockerfile

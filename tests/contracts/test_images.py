@@ -181,6 +181,7 @@ def test_the_context_holds_what_is_built_from_and_nothing_private() -> None:
         "protos/sightline/common/v1/job.proto",
         "kit/src/servicekit/sql.py",
         "deploy/triton/triton_engine/backbones/exported.onnx",
+        "deploy/triton/server/locked-triton",
     ):
         assert not ignored(path), path
 
@@ -198,10 +199,11 @@ def run_images(*arguments: str, path: str) -> subprocess.CompletedProcess[str]:
 def test_make_images_builds_every_image() -> None:
     printed = run_images("--print", path=os.environ["PATH"])
     commands = [line.split() for line in printed.stdout.splitlines()]
-    assert [words[:2] for words in commands] == [["docker", "build"]] * 6
+    assert [words[:2] for words in commands] == [["docker", "build"]] * 7
     built = [(words[words.index("--file") + 1], "train" in words) for words in commands]
     wanted = [(str(path.relative_to(ROOT)), False) for path in FILES.values()]
-    assert sorted(built) == sorted([*wanted, ("services/ranker/Dockerfile", True)])
+    wanted += [("services/ranker/Dockerfile", True), ("deploy/triton/server/Dockerfile", False)]
+    assert sorted(built) == sorted(wanted)
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert all(words[words.index("--tag") + 1].endswith(f":{version}") for words in commands)
 

@@ -1,29 +1,36 @@
 """Decoding in this process."""
 
 import asyncio
-from collections.abc import Callable
+import importlib
 from typing import Any
 
-from servicekit.decoding import DecodingFailed
+from servicekit.decoding import DecodingFailed, DecodingRefused, Outcome
+from servicekit.decoding_wire import Refused, Wanted
 
 
 class FakeDecoders:
     """Runs work here, or fails as a test says."""
 
-    def __init__(self) -> None:
+    def __init__(self, work: str) -> None:
         self.failure: DecodingFailed | None = None
         self.gate: asyncio.Event | None = None
         """Waited for by run when set."""
         self.processes = 1
+        self._work: Any = importlib.import_module(work)
 
     async def start(self) -> None:
         pass
 
-    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
+    async def run(self, order: bytes, photo: bytes, wanted: Wanted) -> Outcome:
         await (self.gate.wait() if self.gate else asyncio.sleep(0))
         if self.failure is not None:
             raise self.failure
-        return function(*args)
+        try:
+            made = self._work.answer(order, photo, 2**40)
+        except Refused as error:
+            raise DecodingRefused(error.code, str(error)) from error
+        pixels = b"" if made.pixels is None else made.pixels.tobytes()
+        return wanted.facts.unpack(made.facts), pixels
 
     def close(self) -> None:
         pass

@@ -1,86 +1,223 @@
-"""Work that harms the process that does it. Run it in a process of servicekit.decoding only."""
+"""Work that harms the process that does it, or lies. To be named to servicekit.decoding only.
 
+An order is the name of a function here, and the photo what it is given.
+"""
+
+import contextlib
 import ctypes
 import os
 import resource
 import signal
 import socket
+import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from servicekit import decoding_wire as wire
+from servicekit.decoding_wire import Made, MemoryWanted, Refused, Status, Wanted
 
-def echo(value: object) -> object:
-    """Do nothing."""
-    return value
+NUMBER = Wanted(struct.Struct("!q"))
+"""What all answer but `echo`."""
 
 
-def where() -> tuple[int, int]:
-    """Return the ids of the process and of its parent, after a while."""
+def prepare() -> None:
+    """Nothing is needed."""
+
+
+def answer(order: bytes, photo: bytes, memory: int) -> Made:
+    """Do as the order says."""
+    name = order.decode()
+    if name == "echo":
+        return Made(b"", memoryview(photo) if photo else None)
+    if name.startswith("greedy"):
+        return number(greedy(int(photo), memory, for_good=name == "greedy_for_good"))
+    return number(globals()[name](photo.decode()) or 0)
+
+
+def echoed(size: int) -> Wanted:
+    """What `echo` answers to so many bytes."""
+    return Wanted(struct.Struct(""), (size,) if size else ())
+
+
+def number(value: int) -> Made:
+    """Answer a number."""
+    return Made(NUMBER.facts.pack(value))
+
+
+def where(_: str) -> int:
+    """Return the id of the process, after a while."""
     time.sleep(0.05)
-    return os.getpid(), os.getppid()
+    return os.getpid()
 
 
-def segfault() -> None:
+def rest(seconds: str) -> int:
+    """Take so long."""
+    time.sleep(float(seconds))
+    return os.getpid()
+
+
+def segfault(_: str) -> None:
     """Read address 0."""
     ctypes.string_at(0)
 
 
-def hang() -> None:
+def hang(_: str) -> None:
     """Go on for longer than a test, deaf to what Python could hear."""
-    libc = ctypes.PyDLL(None)  # keeps the interpreter's lock, as a careless decoder does
-    libc.sleep(600)
+    ctypes.PyDLL(None).sleep(600)  # keeps the interpreter's lock, as a careless decoder does
 
 
-def eat(size: int) -> int:
+def leave(_: str) -> None:
+    """End in good order."""
+    os._exit(0)
+
+
+def eat(size: str) -> int:
     """Take so many bytes of memory."""
-    return len(bytearray(size))
+    return len(bytearray(int(size)))
 
 
-def sulk() -> None:
-    """Raise."""
+KEPT: list[bytearray] = []
+
+
+def keep(size: str) -> int:
+    """Take so many bytes of memory, and never give them back."""
+    KEPT.append(bytearray(int(size)))
+    return os.getpid()
+
+
+def greedy(size: int, memory: int, *, for_good: bool) -> int:
+    """Ask for so much memory, as by a photo's header, and take nearly all of it for a while."""
+    if memory < size:
+        raise MemoryWanted(size)
+    taken = bytearray(size - 16 * 2**20)
+    time.sleep(0.1)
+    if for_good:
+        KEPT.append(taken)
+    return len(taken)
+
+
+def sulk(_: str) -> None:
+    """Raise what no work should."""
     raise ZeroDivisionError("sulking")
 
 
-def die_once(mark: str) -> str:
-    """Be killed the first time, as by somebody else."""
-    if not Path(mark).exists():
-        Path(mark).touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return "done"
+def refuse(code: str) -> None:
+    """Do not take the photo, with a text that no terminal should see."""
+    raise Refused(int(code), "a\x1b[31m red photo" + "!" * 10_000)
 
 
-def limits() -> tuple[tuple[int, int], bool]:
-    """Return the limit on core files, and whether that on memory is on."""
-    memory, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return resource.getrlimit(resource.RLIMIT_CORE), memory != resource.RLIM_INFINITY
-
-
-def shout() -> None:
+def shout(_: str) -> None:
     """Print, as C libraries do."""
     os.write(1, b"somebody's words")
     os.write(2, b"somebody's words")
 
 
-def be_stillborn(*_: object) -> None:
-    """Die before the first item; in place of servicekit.decoding's own loop."""
-    os.kill(os.getpid(), signal.SIGKILL)
+def write_on_the_link(data: bytes) -> None:
+    """Answer past whoever answers for it."""
+    for file in range(3, 16):
+        with contextlib.suppress(OSError):
+            os.write(file, data)
 
 
-def sleep_first(link: socket.socket, *_: object) -> None:
-    """Never begin; in place of servicekit.decoding's own loop."""
-    while link.recv(1):  # what is handed over before the first item
-        pass
+def answer_rubbish(_: str) -> None:
+    """Answer what only a careless reader would open, and wait for that."""
+    write_on_the_link(b"\x80\x04c" + b"posix\nsystem\n" * 100)
+    time.sleep(600)
 
 
-def give_a_function() -> object:
-    """Return what can't be pickled."""
-    return lambda: None
+def answer_too_short(_: str) -> None:
+    """Answer half of what was asked, and wait."""
+    write_on_the_link(wire.answer(Status.DONE, b"half"))
+    time.sleep(600)
 
 
-def raise_the_unspeakable() -> None:
-    """Raise what can't be pickled."""
+def answer_half_a_header(_: str) -> None:
+    """Begin to answer, and die."""
+    write_on_the_link(wire.answer(Status.DONE, bytes(8))[:9])
+    os._exit(0)
 
-    class UnspeakableError(Exception):
-        pass
 
-    raise UnspeakableError
+def answer_too_long(_: str) -> None:
+    """Answer more pixels than were asked for, and wait."""
+    write_on_the_link(wire.answer(Status.DONE, bytes(8), size=2**40, shape=(2**20, 2**20)))
+    time.sleep(600)
+
+
+def answer_twice(_: str) -> int:
+    """Answer well, and again for the next photo."""
+    write_on_the_link(wire.answer(Status.DONE, NUMBER.facts.pack(1)))
+    return 666
+
+
+def ask_for_all(_: str) -> None:
+    """Want more memory than there is in the world."""
+    raise MemoryWanted(2**63)
+
+
+def errors_of(tries: Callable[[], object]) -> int:
+    """Return the number of the error that a try ends with; 0 = it succeeds."""
+    try:
+        tries()
+    except OSError as error:
+        return error.errno or -1
+    return 0
+
+
+def open_internet_socket(_: str) -> int:
+    return errors_of(lambda: socket.socket(socket.AF_INET))
+
+
+def open_datagram_socket(_: str) -> int:
+    return errors_of(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+
+
+def open_local_socket(_: str) -> int:
+    return errors_of(lambda: socket.socket(socket.AF_UNIX))
+
+
+def write_file(path: str) -> int:
+    return errors_of(lambda: Path(path).write_text("mine"))
+
+
+def read_file(path: str) -> int:
+    return errors_of(lambda: Path(path).read_bytes())
+
+
+def remove_file(path: str) -> int:
+    return errors_of(lambda: Path(path).unlink())
+
+
+def list_folder(path: str) -> int:
+    return errors_of(lambda: os.listdir(path))
+
+
+def open_memory_file(_: str) -> int:
+    return errors_of(lambda: os.memfd_create("mine"))
+
+
+def fork(_: str) -> int:
+    return errors_of(os.fork)
+
+
+def start_program(_: str) -> int:
+    return errors_of(lambda: os.execv("/bin/true", ["true"]))  # noqa: S606
+
+
+def signal_process(process: str) -> int:
+    return errors_of(lambda: os.kill(int(process), signal.SIGTERM))
+
+
+def lift_own_limit(_: str) -> int:
+    limit = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, limit)
+    except (OSError, ValueError):
+        return 1
+    return 0
+
+
+def variables(_: str) -> int:
+    """Return how many variables of the environment hold a secret."""
+    found = [name for name, value in os.environ.items() if "secret" in (name + value).lower()]
+    return len(found)

@@ -7,10 +7,9 @@ import grpc
 import pytest
 from google.rpc import code_pb2
 
-from embedder.adapters.triton.client import Triton
 from embedder.serving.recovery import Recovery
 from embedder.settings import EmbedderSettings
-from embedder.wiring import bind, decoders
+from embedder.wiring import bind, decoders, model_server
 from servicekit import server
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.status import from_status
@@ -71,7 +70,7 @@ async def served(
         policy = FetchPolicy(hosts=(f"127.0.0.1:{web.port}",), schemes=("http",))
         fetch = Fetcher(policy, loopback_for_tests=True)
         WEB[0] = web
-        async with Triton(settings.triton_target, settings.infer_timeout_seconds) as triton:
+        async with model_server(settings) as triton:
             offered, RECOVERY[0], _ = bind(settings, triton, decoding, fetch)
             running = await server.start(offered, settings, "embedder")
             async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:

@@ -10,9 +10,8 @@ import grpc
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from embedder.adapters.triton.client import Triton
 from embedder.settings import EmbedderSettings
-from embedder.wiring import bind, decoders, fetcher
+from embedder.wiring import bind, decoders, fetcher, model_server
 from examples.wines.catalogue import Wine, load_wines
 from retriever.adapters.embedder import EmbedderClient
 from retriever.domain.category_mismatch import CategoryPath, category_mismatch
@@ -127,7 +126,7 @@ async def serving(tmp_path: Path) -> AsyncIterator[Service]:
     decoding, fetch = decoders(settings), fetcher(settings)
     async with (
         triton_kept_up(port, tmp_path / "triton.log", [LITE0, TEXTS], spaces / "models") as kept,
-        Triton(settings.triton_target, settings.infer_timeout_seconds) as triton,
+        model_server(settings) as triton,
     ):
         offered, _, sources = bind(settings, triton, decoding, fetch)
         running = await server.start(offered, settings, "e")

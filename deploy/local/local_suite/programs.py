@@ -74,17 +74,18 @@ def sightline(
         for name, offsets in PORTS.items()
     }
     return (
-        _triton(root, ports["triton"], _spaces(folder)),
+        _triton(root, ports["triton"], folder),
         (_milvus_lite if engine == "lite" else _milvus_server)(root, ports["milvus"], folder),
         *_services(root, ports, folder, ",".join(catalogs)),
     )
 
 
-def _triton(root: Path, ports: Mapping[str, int], spaces: Path) -> Program:
+def _triton(root: Path, ports: Mapping[str, int], data: Path) -> Program:
     folder = root / "deploy" / "triton"
     arguments = (
         *("--grpc-port", str(ports["grpc"]), "--metrics-port", str(ports["metrics"])),
-        *("--spaces", str(spaces / "models"), "--load", *MODELS, TEXT_MODEL),
+        *("--spaces", str(_spaces(data) / "models"), "--load", *MODELS, TEXT_MODEL),
+        *("--control-key-file", str(_control_key(data))),
     )
     return Program(
         name="triton",
@@ -180,6 +181,7 @@ def _services(
 
     embedder = {
         "EMBEDDER_TRITON_TARGET": address["triton"],
+        "EMBEDDER_TRITON_KEY_FILE": str(_control_key(data)),
         "EMBEDDER_MODELS": ",".join(MODELS),
         "EMBEDDER_TEXT_MODELS": TEXT_MODEL,
         "EMBEDDER_SPACES": str(_spaces(data)),
@@ -198,6 +200,11 @@ def _services(
 def _spaces(data: Path) -> Path:
     """Where fitted spaces lie: the embedder writes them, Triton serves them."""
     return data / "embedder" / "spaces"
+
+
+def _control_key(data: Path) -> Path:
+    """The key of Triton's model control, which Triton makes and the embedder has."""
+    return data / "embedder" / "triton.key"
 
 
 def _retriever(data: Path, address: Mapping[str, str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from triton_engine import build
+from triton_engine import build, control
 from triton_engine.backbone import BuildError
 
 LOOPBACK: Final = "127.0.0.1"
@@ -50,12 +50,16 @@ class Options:
     """Port of the HTTP front; None leaves it off, which takes nothing from gRPC or metrics."""
     metrics_port: int | None
     """Port of the Prometheus metrics; None leaves them off."""
+    control_key_file: Path | None
+    """File with the key of model control, which is made if it is not there; None = no key."""
     verbose: bool
     """Log what the server does, not only what goes wrong."""
 
 
-def command(options: Options, server: Path, backends: Path, shm_prefix: str) -> list[str]:
-    """Return the server's command line."""
+def command(
+    options: Options, server: Path, backends: Path, shm_prefix: str, key: str = ""
+) -> list[str]:
+    """Return the server's command line. `key`: of model control; empty = none is asked for."""
     line = [
         str(server),
         *(f"--model-repository={folder}" for folder in (options.models, options.spaces) if folder),
@@ -71,6 +75,7 @@ def command(options: Options, server: Path, backends: Path, shm_prefix: str) -> 
         f"--grpc-address={LOOPBACK}",
         f"--grpc-port={options.grpc_port}",
         f"--grpc-restricted-protocol={CLOSED}:sightline-closed={secrets.token_hex(16)}",
+        *([f"--grpc-restricted-protocol=model-repository:{control.NAME}={key}"] if key else []),
         f"--log-info={str(options.verbose).lower()}",
         "--log-format=ISO8601",
     ]
@@ -209,6 +214,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--grpc-port", type=int, default=8604)
     parser.add_argument("--http-port", type=int, help="off unless given")
     parser.add_argument("--metrics-port", type=int, help="off unless given")
+    parser.add_argument("--control-key-file", type=Path, help="made if it is not there")
     parser.add_argument("--verbose", action="store_true", help="log more than what goes wrong")
     given = parser.parse_args(arguments)
     return Options(
@@ -218,6 +224,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
         grpc_port=given.grpc_port,
         http_port=given.http_port,
         metrics_port=given.metrics_port,
+        control_key_file=given.control_key_file,
         verbose=given.verbose,
     )
 
@@ -232,14 +239,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.spaces.mkdir(parents=True, exist_ok=True)
         wheel = wheel_root()
         backends = prepare_backends(wheel, Path(sys.prefix) / "triton_backends")
+        key = control.key_of(options.control_key_file)
     except (BuildError, OSError) as error:
         sys.exit(f"error: {error}")
     for folder in filter(None, (options.models, options.spaces)):
         end_orphans(folder)
     remove_orphans()
     me = str(os.getpid())
-    subprocess.Popen([sys.executable, "-m", "triton_engine.watchdog", me, str(options.grpc_port)])
-    line = command(options, wheel / "bin/tritonserver", backends, shared_memory_prefix(os.getpid()))
+    watchdog = [sys.executable, "-m", "triton_engine.watchdog", me, str(options.grpc_port)]
+    if options.control_key_file:
+        watchdog += ["--key-file", str(options.control_key_file)]
+    subprocess.Popen(watchdog)
+    shm_prefix = shared_memory_prefix(os.getpid())
+    line = command(options, wheel / "bin/tritonserver", backends, shm_prefix, key)
     sys.stdout.flush()
     os.execve(line[0], line, environment(dict(os.environ)))  # noqa: S606 # no shell wanted
 

@@ -19,11 +19,14 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import grpc
 import psutil
 from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from triton_engine import control
 
 LOOK_SECONDS: Final = 1.0
 """Between two looks."""
@@ -135,7 +138,9 @@ def _runs(script: str, model: str) -> bool:
 class Server:
     """What a server says of its models."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, key: str = "") -> None:
+        """`key`: of model control, if it asks for one."""
+        self._key = [(control.HEADER, key)] if key else []
         channel = grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.enable_http_proxy", 0)])
         self._calls = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         self._started = False
@@ -147,7 +152,9 @@ class Server:
         """
         try:
             request = service_pb2.RepositoryIndexRequest()
-            answer = self._calls.RepositoryIndex(request, timeout=ANSWER_SECONDS)
+            answer = self._calls.RepositoryIndex(
+                request, timeout=ANSWER_SECONDS, metadata=self._key
+            )
         except grpc.RpcError:
             return set() if self._started else {EVERY}
         self._started = True
@@ -160,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m triton_engine.watchdog", description=__doc__)
     parser.add_argument("server", type=int, help="the server's process id")
     parser.add_argument("port", type=int, help="port of its inference front on 127.0.0.1")
+    parser.add_argument("--key-file", type=Path, help="of the key of its model control")
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # which a terminal sends to the server too
     logging.basicConfig(format="%(asctime)s watchdog: %(message)s", stream=sys.stdout)
@@ -168,7 +176,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ended = select.poll()
     ended.register(os.pidfd_open(given.server), select.POLLIN)
     server = psutil.Process(given.server)
-    watchdog = Watchdog(Server(given.port).moving, lambda name: processes_of(server, name), server)
+    asked = Server(given.port, control.key_of(given.key_file))
+    watchdog = Watchdog(asked.moving, lambda name: processes_of(server, name), server)
     while not ended.poll(LOOK_SECONDS * 1000):
         watchdog.look()
 

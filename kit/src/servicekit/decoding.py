@@ -1,42 +1,38 @@
-"""Work on hostile input, in processes that may crash, hang or run out of memory.
+"""Work on hostile input, in processes that may crash, hang, run out of memory or be taken over.
 
 What such a process dies of costs the one item that it worked on; the service and the other items go
-on. It is meant for decoders written in C. The processes are forked from a clean one that was
-started for this (forkserver), never from the service, whose gRPC threads would not survive that.
+on. What it answers is bytes of the length that was asked for (decoding_wire.py), and it can open no
+file, no socket and no other process (confinement.py). It is meant for decoders written in C.
 
+    DecodingRefused           the work does not take the item, and says why
     DecodingFailed
-    ├── DecodingCrashed       the decoder died of the item, twice
+    ├── DecodingCrashed       the decoder died of the item, or answered what was not asked, twice
+    ├── DecodingBroken        the work raised what it should not
     ├── DecodingTimedOut      the item took too long
-    ├── DecodingOutOfMemory   the item needed too much memory
+    ├── DecodingOutOfMemory   the item needs too much memory
     └── DecodingUnavailable   no process could be had: says nothing of the item
 
-Each process hangs on a socket of its own, on which one item goes there and its result comes back:
-there are no locks, threads or pipes to share that a bad death could spoil for the others. What fits
-lies in memory that the two share meanwhile, and only its length crosses the socket: in pieces of
-200 KB a large photo would wake both sides a dozen times.
+Most photos can do with the SPARE memory of a process. One that needs more by its header takes the
+rest out of what all processes share: it waits for that, and is refused if there is never enough.
+The kernel holds each process to what it was given.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import multiprocessing
-import pickle
-import signal
-import socket
-from collections.abc import Callable, Sequence
-from multiprocessing.process import BaseProcess
-from typing import Any, ParamSpec, TypeVar
+import resource
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 from prometheus_client import Counter
-from pydantic import Field
 
-from servicekit.config import Settings
-from servicekit.decoding_process import Link, serve, shared
+from servicekit.confinement import LAYERS
+from servicekit.decoding_fork import ForkServer, Link, address_space
+from servicekit.decoding_limits import SPARE, Budget, DecodingSettings, memory_that_fits
+from servicekit.decoding_wire import AnswerInvalid, Status, Wanted, text
+from servicekit.memory import container_limit
 from servicekit.telemetry import get_logger
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 FAILURES = Counter(
     "sightline_decoding_failures",
@@ -52,20 +48,23 @@ REVIVALS = 3
 """How often a process is started that dies before it has an item."""
 MOST_ITEMS = 5_000
 """After so many items a process is replaced: what its libraries leak goes with it."""
+GRACE = 0.5
+"""Seconds that an item goes on at most for which nobody waits any more. Nearly all end by then, and
+spare their process a successor."""
+ANSWERS: Final = 16 * 2**20
+"""Bytes of an answer's pixels that there is always room for."""
+
+Outcome = tuple[tuple[Any, ...], bytes]
+"""What the work says of an item, and its pixels."""
 
 
-class DecodingSettings(Settings):
-    """What an operator may choose; a mixin of a service's settings."""
+class DecodingRefused(Exception):
+    """The work does not take the item; the message is for people."""
 
-    decode_processes: int = Field(default=2, ge=1, le=64)
-    """Processes that decode photos, one photo at a time each."""
-
-    decode_seconds: float = Field(default=10.0, gt=0, le=300)
-    """How long one photo may take to decode; above it the photo counts as undecodable."""
-
-    decode_memory_bytes: int = Field(default=1536 * 2**20, ge=64 * 2**20, le=64 * 2**30)
-    """Memory that one photo may take while it is decoded, on top of the process's own (Linux
-    only). Formats without a smaller version inside need up to 28 bytes for each pixel."""
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        """Why, by the work's own numbers, which a process that was taken over need not keep to."""
 
 
 class DecodingFailed(Exception):
@@ -73,7 +72,11 @@ class DecodingFailed(Exception):
 
 
 class DecodingCrashed(DecodingFailed):
-    """The process died of the item."""
+    """The process died of the item, or answered what was not asked."""
+
+
+class DecodingBroken(DecodingFailed):
+    """The work raised what it should not."""
 
 
 class DecodingTimedOut(DecodingFailed):
@@ -83,9 +86,26 @@ class DecodingTimedOut(DecodingFailed):
 class DecodingOutOfMemory(DecodingFailed):
     """The item needed too much memory."""
 
+    def __init__(self, size: int) -> None:
+        super().__init__(f"it needs more than {size / 2**20:,.0f} MiB of memory to decode")
+
 
 class DecodingUnavailable(DecodingFailed):
     """There is no process to work in, through no fault of the item's."""
+
+
+class _MemoryWanted(Exception):
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+
+@dataclass(slots=True)
+class _Item:
+    order: bytes
+    photo: bytes
+    answer: Wanted
+    awaited: bool = True
+    """Whether somebody waits for the outcome."""
 
 
 class Decoders:
@@ -93,24 +113,36 @@ class Decoders:
 
     def __init__(
         self,
+        work: str,
         processes: int = 2,
         *,
         seconds: float = 10.0,
         memory_bytes: int = 1536 * 2**20,
-        preload: Sequence[str] = (),
+        photo_bytes: int = 10 * 2**20,
     ) -> None:
-        """An item may take `seconds` and `memory_bytes`. Nothing is started yet.
+        """Have the module `work` answer, see decoding_process.py. Nothing is started yet.
 
-        `preload`: modules that the functions to be run need; imported once for all processes.
+        An item has up to `photo_bytes` and may take `seconds`; those that are decoded at the same
+        time share `memory_bytes`.
         """
-        self._seconds = seconds
-        self._memory = memory_bytes
-        self._preload = list(preload)
-        self._all = [_Process(seconds, memory_bytes) for _ in range(processes)]
+        self._server = ForkServer(work, max(photo_bytes, ANSWERS))
+        self._budget = Budget(memory_bytes)
+        self._all = [_Process(self._server, seconds, memory_bytes) for _ in range(processes)]
         self._idle: asyncio.LifoQueue[_Process] = asyncio.LifoQueue()
         for process in self._all:
             self._idle.put_nowait(process)
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Task[Outcome]] = set()
+
+    @classmethod
+    def of(cls, settings: DecodingSettings, work: str, photo_bytes: int) -> Self:
+        """As the settings say and the container allows. Raises SystemExit if it does not at all."""
+        return cls(
+            work,
+            settings.decode_processes,
+            seconds=settings.decode_seconds,
+            memory_bytes=memory_that_fits(settings, container_limit()),
+            photo_bytes=photo_bytes,
+        )
 
     @property
     def processes(self) -> int:
@@ -118,25 +150,28 @@ class Decoders:
         return len(self._all)
 
     async def start(self) -> None:
-        """Start every process now, so that no item has to wait for it.
+        """Start every process now, so that no item has to wait for it; log what confines them.
 
         Raises DecodingUnavailable.
         """
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__, *self._preload])
         await asyncio.gather(*(process.start() for process in self._all))
+        held = self._all[0].held
+        lacking = [layer for layer in LAYERS if layer not in held]
+        log = get_logger().warning if lacking else get_logger().info
+        log("decoders confined", processes=self.processes, held=held, lacking=lacking)
 
-    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `function` returns or raises, run in one of the processes when one is free.
+    async def run(self, order: bytes, photo: bytes, wanted: Wanted) -> Outcome:
+        """What the work makes of a photo by an order: its facts and pixels, as `wanted` says.
 
-        Function, arguments and result are pickled. Raises DecodingFailed. When the caller is
-        cancelled, an item in progress goes on to its end: killing a process costs more than that.
+        Raises DecodingRefused and DecodingFailed. Once its caller is cancelled, an item has GRACE.
         """
-        process = await self._idle.get()
-        working = asyncio.create_task(self._work(process, function, args, kwargs))
-        self._running.add(working)
-        working.add_done_callback(self._done)
-        return await asyncio.shield(working)
+        try:
+            return await self._in_enough_memory(_Item(order, photo, wanted))
+        except DecodingFailed as error:
+            kind = type(error).__name__
+            FAILURES.labels(kind).inc()
+            get_logger().warning("decoding failed", kind=kind, error=str(error))
+            raise
 
     def close(self) -> None:
         """Kill the processes, and whatever waits for them."""
@@ -144,126 +179,161 @@ class Decoders:
             working.cancel()
         for process in self._all:
             process.stop()
+        self._server.close()
 
-    async def _work(
-        self, process: _Process, function: Callable[..., T], args: Any, kwargs: Any
-    ) -> T:
+    async def _in_enough_memory(self, item: _Item) -> Outcome:
+        memory = 0
+        while True:
+            try:
+                async with self._budget.taken(memory):
+                    return await self._turn(item, memory)
+            except _MemoryWanted as more:
+                memory = more.size
+            except DecodingOutOfMemory:
+                if memory == self._budget.size:
+                    raise
+                memory = self._budget.size  # its header promised to do with less
+            if memory > self._budget.size:
+                raise DecodingOutOfMemory(SPARE + self._budget.size)
+
+    async def _turn(self, item: _Item, memory: int) -> Outcome:
+        """Have an item done by the next process that is free."""
+        process = await self._idle.get()
+        working = asyncio.create_task(self._work(process, item, memory))
+        self._running.add(working)
+        working.add_done_callback(self._done)
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            item.awaited = False
+            # The memory is somebody else's from now on.
+            seconds = 0 if memory else GRACE
+            asyncio.get_running_loop().call_later(seconds, _give_up, working, process)
+            raise
+
+    async def _work(self, process: _Process, item: _Item, memory: int) -> Outcome:
         try:
             try:
-                return await process.run(function, args, kwargs)
+                return await process.run(item, memory)
             except DecodingCrashed:
-                pass  # Somebody else may have killed it; what kills two was no accident.
+                if not item.awaited:
+                    raise
+                # Somebody else may have killed it; what kills two was no accident.
             try:
-                return await process.run(function, args, kwargs)
+                return await process.run(item, memory)
             except DecodingCrashed:
                 await process.start()  # none can live at all: then no item was to blame
                 raise
-        except DecodingFailed as error:
-            FAILURES.labels(type(error).__name__).inc()
-            get_logger().warning("decoding failed", kind=type(error).__name__)
-            raise
         finally:
             self._idle.put_nowait(process)
 
-    def _done(self, working: asyncio.Task[Any]) -> None:
+    def _done(self, working: asyncio.Task[Outcome]) -> None:
         self._running.discard(working)
         if not working.cancelled():
             working.exception()  # whoever asked may be gone
 
 
+def _give_up(working: asyncio.Task[Outcome], process: _Process) -> None:
+    if not working.done():
+        process.kill()
+
+
 class _Process:
     """One process, replaced when it dies."""
 
-    def __init__(self, seconds: float, memory_bytes: int) -> None:
+    def __init__(self, server: ForkServer, seconds: float, memory_bytes: int) -> None:
+        self._server = server
         self._seconds = seconds
         self._memory = memory_bytes
-        self._process: BaseProcess | None = None
         self._link: Link | None = None
+        self._base = 0
+        """Bytes of addresses that it had when it began."""
         self._items = 0
+        self.held: tuple[str, ...] = ()
+        """What confines it, as it said before it saw anything."""
 
     async def start(self) -> Link:
         """Have a process, and the link to it. Raises DecodingUnavailable."""
         if self._link is not None:
             return self._link
-        for _ in range(REVIVALS):
-            with contextlib.suppress(OSError, EOFError):
-                return await self._start()
-        raise DecodingUnavailable("processes to decode in die at once")
-
-    async def run(self, function: Callable[..., T], args: Any, kwargs: Any) -> T:
-        """One item. Raises DecodingFailed, and what `function` raises."""
-        item = pickle.dumps((function, args, kwargs), pickle.HIGHEST_PROTOCOL)
-        answer = await self._answer(await self.start(), item)
-        error, result = pickle.loads(answer)  # noqa: S301 - from a process of our own
-        self._items += 1
-        if self._items >= MOST_ITEMS:
-            self.stop()
-        if isinstance(error, MemoryError):
-            raise DecodingOutOfMemory(
-                f"it needs more than {self._memory / 2**20:,.0f} MiB of memory to decode"
-            )
-        if error is not None:
-            raise error
-        value: T = result
-        return value
-
-    def stop(self) -> None:
-        """Kill the process; the next item starts another one."""
-        link, self._link = self._link, None
-        process, self._process = self._process, None
-        if link is not None:
-            link.socket.close()
-        if process is not None and process.is_alive():
-            process.kill()
-
-    async def _start(self) -> Link:
-        """Raises OSError or EOFError when it dies before it greets, or DecodingUnavailable."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        link = Link(ours, shared(ours))
-        process = multiprocessing.get_context("forkserver").Process(
-            target=serve, args=(theirs, self._memory, self._seconds), daemon=True
-        )
         try:
             async with asyncio.timeout(START_SECONDS):
-                with theirs:
-                    await asyncio.to_thread(process.start)
-                await link.received()
-        except BaseException as error:
-            ours.close()  # a process that comes late finds that and leaves
-            if isinstance(error, TimeoutError):
-                raise DecodingUnavailable("no process began to decode in time") from None
-            raise
-        self._process, self._link, self._items = process, link, 0
-        return link
+                for _ in range(REVIVALS):
+                    with contextlib.suppress(OSError, EOFError, AnswerInvalid):
+                        return await self._start()
+        except TimeoutError:
+            raise DecodingUnavailable("no process began to decode in time") from None
+        raise DecodingUnavailable("processes to decode in die at once")
 
-    async def _answer(self, link: Link, item: bytes) -> memoryview:
-        """What the process makes of an item; to be read before it gets another one.
-
-        Raises DecodingCrashed or DecodingTimedOut.
-        """
-        slow = f"it took longer than {self._seconds:g} s to decode"
+    async def run(self, item: _Item, memory: int) -> Outcome:
+        """One item in so much memory besides SPARE. Raises as Decoders.run, and _MemoryWanted."""
+        link = await self.start()
+        if not item.awaited:
+            raise DecodingCrashed("nobody waits for it any more")
         try:
+            self._allow(link, memory)
             async with asyncio.timeout(self._seconds):
-                await link.send(item)
-                return await link.received()
+                head, note, pixels = await link.ask(
+                    item.order, item.photo, SPARE + memory, item.answer
+                )
+            if memory:
+                self._allow(link, 0)
         except TimeoutError:
             self.stop()
+            slow = f"it took longer than {self._seconds:g} s to decode"
             raise DecodingTimedOut(slow) from None
-        except (OSError, EOFError):
-            if await self._ended() == -signal.SIGXCPU:
-                raise DecodingTimedOut(slow) from None
+        except (OSError, EOFError, AnswerInvalid):
+            self.stop()
             raise DecodingCrashed("the decoder died of it") from None
         except BaseException:
             self.stop()
             raise
-
-    async def _ended(self) -> int | None:
-        """The exit code of a process that hung up."""
-        process = self._process
-        try:
-            if process is not None:
-                await asyncio.to_thread(process.join, 1)
-            return None if process is None else process.exitcode
-        finally:
+        self._items += 1
+        if self._items >= MOST_ITEMS or (memory and self._is_swollen(link)):
             self.stop()
+        match head.status:
+            case Status.DONE:
+                return item.answer.facts.unpack(note), pixels
+            case Status.REFUSED:
+                raise DecodingRefused(head.code, text(note))
+            case Status.MEMORY_WANTED if head.size > SPARE and not memory:
+                raise _MemoryWanted(head.size - SPARE)
+            case Status.FAILED:
+                raise DecodingBroken(f"its decoder failed: {text(note)}")
+        self.stop()  # what it has left may lie in pieces
+        raise DecodingOutOfMemory(SPARE + memory)
+
+    def kill(self) -> None:
+        """Kill the process while an item is in it, which ends as crashed."""
+        if self._link is not None:
+            self._link.kill()
+
+    def stop(self) -> None:
+        """Kill the process; the next item starts another one."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+
+    async def _start(self) -> Link:
+        """Raises OSError, EOFError or AnswerInvalid when it dies before it greets."""
+        link = await self._server.fork()
+        try:
+            self.held = tuple((await link.greeting()).split())
+            self._base = address_space(link.process)
+            self._allow(link, 0)
+        except BaseException:
+            link.close()
+            raise
+        self._link, self._items = link, 0
+        return link
+
+    def _allow(self, link: Link, memory: int) -> None:
+        """Have the kernel refuse the process more memory than this."""
+        if self._base:
+            least = self._base + SPARE
+            limits = (least + memory, least + self._memory)
+            resource.prlimit(link.process, resource.RLIMIT_AS, limits)
+
+    def _is_swollen(self, link: Link) -> bool:
+        """Whether it kept more than it may have at any time: what others share is theirs again."""
+        return address_space(link.process) > self._base + SPARE

@@ -1,10 +1,14 @@
-"""What the C library does with memory that is freed, and Python with what stays."""
+"""How much memory there may be, what the C library does with freed memory, and Python with what
+stays."""
 
 import contextlib
 import ctypes
 import gc
 import os
 from pathlib import Path
+
+_GROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUP = Path("/proc/self/cgroup")
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -32,11 +36,22 @@ def keep_objects() -> None:
     gc.freeze()
 
 
+def container_limit(groups: Path = _GROUPS, own: Path = _OWN_GROUP) -> int | None:
+    """Bytes of memory that the container may take, by its cgroup (v2) and those above it.
+
+    None where there is no limit, or nothing says one.
+    """
+    limits = []
+    with contextlib.suppress(OSError):
+        paths = [line[3:] for line in own.read_text().splitlines() if line.startswith("0::")]
+        group = groups / "".join(paths).lstrip("/")
+        for each in (group, *group.parents):
+            with contextlib.suppress(OSError, ValueError):  # ValueError: "max"
+                limits.append(int((each / "memory.max").read_text()))
+    return min(limits, default=None)
+
+
 def limit() -> int:
-    """Bytes of memory that this process may have: the container's limit (cgroup), else the
-    machine's."""
-    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):  # "max" = none
-            most = min(most, int(Path("/sys/fs/cgroup", name).read_text("ascii")))
-    return most
+    """Bytes of memory that this process may have: the container's limit, else the machine's."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(machine, container_limit() or machine)

@@ -1,8 +1,8 @@
-"""Work that crashes, hangs and eats memory, really."""
+"""Work that crashes, hangs, eats memory and lies, really."""
 
 import asyncio
+import errno
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -14,203 +14,412 @@ from typing import Any
 import pytest
 
 from servicekit import decoding
+from servicekit.confinement import LAYERS
 from servicekit.decoding import (
     Decoders,
+    DecodingBroken,
     DecodingCrashed,
+    DecodingFailed,
     DecodingOutOfMemory,
+    DecodingRefused,
     DecodingTimedOut,
     DecodingUnavailable,
 )
+from servicekit.decoding_fork import address_space
 from tests.fakes import hostile
-from tests.waiting import SECONDS
+from tests.waiting import SECONDS, until
 
 MIB = 2**20
+REFUSALS = {errno.EPERM, errno.EACCES}
+
+
+def made(processes: int = 2, **options: Any) -> Decoders:
+    return Decoders(hostile.__name__, processes, **options)
 
 
 @pytest.fixture
 async def decoders() -> AsyncIterator[Decoders]:
-    made = Decoders(2, seconds=1, memory_bytes=200 * MIB, preload=["tests.fakes.hostile"])
-    await made.start()
-    yield made
-    made.close()
+    found = made(seconds=1, memory_bytes=200 * MIB)
+    await found.start()
+    yield found
+    found.close()
 
 
 @pytest.fixture
 async def patient() -> AsyncIterator[Decoders]:
     """Where time is not what runs out, on however busy a machine."""
-    made = Decoders(2, seconds=60, memory_bytes=200 * MIB, preload=["tests.fakes.hostile"])
-    await made.start()
-    yield made
-    made.close()
+    found = made(seconds=60, memory_bytes=200 * MIB)
+    await found.start()
+    yield found
+    found.close()
 
 
-async def test_work_gives_its_result_or_its_error(decoders: Decoders) -> None:
-    for size in (0, 10 * MIB, 17 * MIB):  # more than is shared
+@pytest.fixture
+async def alone() -> AsyncIterator[Decoders]:
+    """One process, with time."""
+    found = made(1, seconds=60, memory_bytes=200 * MIB)
+    await found.start()
+    yield found
+    found.close()
+
+
+async def do(decoders: Decoders, name: str, given: object = "") -> int:
+    """What a function of tests.fakes.hostile answers."""
+    (number,), _ = await decoders.run(name.encode(), str(given).encode(), hostile.NUMBER)
+    return int(number)
+
+
+async def echo(decoders: Decoders, data: bytes = b"1") -> bytes:
+    return (await decoders.run(b"echo", data, hostile.echoed(len(data))))[1]
+
+
+async def test_work_gives_its_facts_and_its_pixels(decoders: Decoders) -> None:
+    for size in (0, 1, 10 * MIB):
         big = os.urandom(size)
-        assert await decoders.run(hostile.echo, big) == big
-    with pytest.raises(ZeroDivisionError, match="sulking"):
-        await decoders.run(hostile.sulk)
+        assert await echo(decoders, big) == big
+    assert await do(decoders, "where") in processes_of(decoders)
+
+
+async def test_what_work_does_not_take_is_a_number_and_a_short_text(decoders: Decoders) -> None:
+    with pytest.raises(DecodingRefused, match=r"^a\?\[31m red photo!") as caught:
+        await do(decoders, "refuse", 7)
+    assert caught.value.code == 7
+    assert len(str(caught.value)) == 1024
+
+
+async def test_an_error_of_the_work_itself_is_the_item_s(alone: Decoders) -> None:
+    before = await do(alone, "where")
+    with pytest.raises(DecodingBroken, match="ZeroDivisionError: sulking"):
+        await do(alone, "sulk")
+    assert await do(alone, "where") == before
 
 
 async def test_a_crash_costs_its_own_item_only(decoders: Decoders) -> None:
-    crash = asyncio.create_task(decoders.run(hostile.segfault))
-    others = [decoders.run(hostile.echo, i) for i in range(50)]
-    assert await asyncio.gather(*others) == list(range(50))
+    crash = asyncio.create_task(do(decoders, "segfault"))
+    others = [echo(decoders, bytes([i])) for i in range(50)]
+    assert await asyncio.gather(*others) == [bytes([i]) for i in range(50)]
     with pytest.raises(DecodingCrashed, match="died of it"):
         await crash
-    assert await asyncio.gather(*(decoders.run(hostile.echo, i) for i in range(4))) == [0, 1, 2, 3]
+    assert await asyncio.gather(*(echo(decoders) for _ in range(4))) == [b"1"] * 4
 
 
 @pytest.mark.slow
 async def test_a_process_that_hangs_deaf_to_everything_is_killed_when_its_time_is_up(
     decoders: Decoders,
 ) -> None:
-    hang = asyncio.create_task(decoders.run(hostile.hang))
+    hang = asyncio.create_task(do(decoders, "hang"))
     await asyncio.sleep(0)
-    assert await decoders.run(hostile.echo, 1) == 1
+    assert await echo(decoders) == b"1"
     assert not hang.done()
     with pytest.raises(DecodingTimedOut, match="longer than 1 s"):
         await hang
-    assert await asyncio.gather(*(decoders.run(hostile.echo, i) for i in range(4))) == [0, 1, 2, 3]
+    assert await asyncio.gather(*(echo(decoders) for _ in range(4))) == [b"1"] * 4
 
 
-async def test_memory_is_capped_for_one_item_and_the_process_lives_on(patient: Decoders) -> None:
+@pytest.mark.parametrize("lie", ["answer_rubbish", "answer_too_short", "answer_too_long"])
+async def test_an_answer_that_was_not_asked_for_costs_its_process_and_its_item(
+    alone: Decoders, lie: str
+) -> None:
+    before = processes_of(alone)
+    with pytest.raises(DecodingCrashed):
+        await do(alone, lie)
+    assert not before & processes_of(alone)
+    assert await echo(alone) == b"1"
+
+
+async def test_half_an_answer_and_a_process_that_leaves_are_crashes(patient: Decoders) -> None:
+    for end in ("answer_half_a_header", "leave"):
+        with pytest.raises(DecodingCrashed):
+            await do(patient, end)
+        assert await echo(patient) == b"1"
+
+
+async def test_what_is_answered_ahead_is_not_taken_for_the_next_photo_s(alone: Decoders) -> None:
+    assert await do(alone, "answer_twice") == 1
+    await until(lambda: _has_more(alone))
+    assert await do(alone, "where") != 666
+
+
+def _has_more(decoders: Decoders) -> bool:
+    """Whether the process said something that nobody asked."""
+    link = decoders._all[0]._link
+    assert link is not None
+    try:
+        return bool(link._socket.recv(1, 0x2))  # MSG_PEEK
+    except BlockingIOError:
+        return False
+
+
+async def test_every_layer_that_the_kernel_has_confines_a_process_and_the_log_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    decoders = made(1)
+    await decoders.start()
+    decoders.close()
+    assert decoders._all[0].held == LAYERS
+    assert "decoders confined" in (said := capsys.readouterr().out)
+    assert "lacking=[]" in said
+
+
+@pytest.mark.parametrize(
+    ("attempt", "given"),
+    [
+        ("open_internet_socket", ""),
+        ("open_datagram_socket", ""),
+        ("open_local_socket", ""),
+        ("write_file", "FOLDER/mine"),
+        ("write_file", "/dev/null"),
+        ("remove_file", "FOLDER/theirs"),
+        ("read_file", "FOLDER/theirs"),
+        ("read_file", "/proc/SERVICE/environ"),
+        ("read_file", "/proc/self/environ"),
+        ("read_file", "/etc/passwd"),
+        ("list_folder", "/proc"),
+        ("open_memory_file", ""),
+        ("fork", ""),
+        ("start_program", ""),
+        ("signal_process", "SERVICE"),
+    ],
+)
+async def test_whoever_takes_a_process_over_reaches_nothing(
+    alone: Decoders, attempt: str, given: str, tmp_path: Path
+) -> None:
+    (tmp_path / "theirs").write_text("theirs")
+    given = given.replace("FOLDER", str(tmp_path)).replace("SERVICE", str(os.getpid()))
+    assert await do(alone, attempt, given) in REFUSALS
+    assert os.listdir(tmp_path) == ["theirs"]
+
+
+async def test_a_process_can_not_lift_its_own_limit(alone: Decoders) -> None:
+    assert await do(alone, "lift_own_limit") == 1
+
+
+async def test_no_variable_of_the_service_is_in_any_process_and_no_secret_in_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RETRIEVER_DATABASE_URL", "postgresql://sightline:secret@db/retriever")
+    decoders = made(1)
+    await decoders.start()
+    try:
+        assert await do(decoders, "variables") == 0
+        (process,) = processes_of(decoders)
+        server = decoders._server._process
+        assert server is not None
+        for pid in (server.pid, process):
+            assert variables_of(pid) <= {
+                "LANG",
+                "MALLOC_ARENA_MAX",
+                "OPENBLAS_NUM_THREADS",
+                "PYTHONDONTWRITEBYTECODE",
+                "PYTHONPATH",
+            }
+    finally:
+        decoders.close()
+
+
+async def test_a_process_has_no_file_but_its_link(patient: Decoders) -> None:
+    await patient.start()
+    for pid in processes_of(patient):
+        folder = f"/proc/{pid}/fd"
+        files = [os.readlink(f"{folder}/{each}") for each in os.listdir(folder)]
+        named = sorted(name.split(":")[0] for name in files)
+        assert named == ["/dev/null"] * 3 + ["socket"]
+
+
+async def test_memory_is_capped_for_one_item_and_the_next_has_its_own(patient: Decoders) -> None:
     for _ in range(3):
-        with pytest.raises(DecodingOutOfMemory, match="more than 200 MiB"):
-            await patient.run(hostile.eat, 300 * MIB)
-        assert await patient.run(hostile.eat, 150 * MIB) == 150 * MIB
+        with pytest.raises(DecodingOutOfMemory, match="more than 296 MiB"):
+            await do(patient, "eat", 310 * MIB)
+        assert await do(patient, "eat", 70 * MIB) == 70 * MIB
 
 
-async def test_work_sees_the_limits_and_leaves_no_core_file(decoders: Decoders) -> None:
-    assert await decoders.run(hostile.limits) == ((0, 0), True)
+async def test_a_photo_whose_header_promised_too_little_gets_all_that_there_is(
+    patient: Decoders,
+) -> None:
+    assert await do(patient, "eat", 250 * MIB) == 250 * MIB
+
+
+async def test_a_photo_that_needs_more_by_its_header_gets_it_out_of_what_all_share(
+    patient: Decoders,
+) -> None:
+    size = decoding.SPARE + 200 * MIB
+    assert await do(patient, "greedy", size) == size - 16 * MIB
+    with pytest.raises(DecodingOutOfMemory, match="more than 296 MiB"):
+        await do(patient, "greedy", size + 1)
+    with pytest.raises(DecodingOutOfMemory):
+        await do(patient, "ask_for_all")
+
+
+async def test_large_photos_wait_for_memory_and_never_have_more_than_there_is(
+    patient: Decoders,
+) -> None:
+    size = decoding.SPARE + 150 * MIB
+    base = {link.process: address_space(link.process) for link in links_of(patient)}
+    large = [asyncio.create_task(do(patient, "greedy", size)) for _ in range(4)]
+    most = 0
+    while not all(each.done() for each in large):
+        taken = [max(0, address_space(pid) - start) for pid, start in base.items()]
+        most = max(most, sum(taken))
+        await asyncio.sleep(0.01)
+    assert await asyncio.gather(*large) == [size - 16 * MIB] * 4
+    assert 150 * MIB < most <= 200 * MIB + 2 * decoding.SPARE
+
+
+async def test_a_process_that_keeps_what_it_was_lent_is_replaced(alone: Decoders) -> None:
+    before = await do(alone, "where")
+    await do(alone, "keep", 60 * MIB)
+    assert await do(alone, "where") == before, "that much it may have at any time"
+    await do(alone, "greedy_for_good", decoding.SPARE + 150 * MIB)
+    assert await do(alone, "where") != before
 
 
 async def test_there_are_never_more_processes_than_asked_for_and_none_is_forked_from_here(
     decoders: Decoders,
 ) -> None:
-    seen = await asyncio.gather(*(decoders.run(hostile.where) for _ in range(12)))
-    assert len({pid for pid, _ in seen}) == 2
-    assert os.getpid() not in {parent for _, parent in seen}
+    seen = set(await asyncio.gather(*(do(decoders, "where") for _ in range(12))))
+    assert len(seen) == 2
+    server = decoders._server._process
+    assert server is not None
+    assert {parent_of(pid) for pid in seen} == {server.pid}
 
 
 async def test_an_idle_process_that_somebody_kills_is_replaced(decoders: Decoders) -> None:
     for _ in range(3):
-        pid, _ = await decoders.run(hostile.where)
-        os.kill(pid, signal.SIGKILL)
-        assert await asyncio.gather(*(decoders.run(hostile.echo, i) for i in range(2))) == [0, 1]
+        os.kill(await do(decoders, "where"), signal.SIGKILL)
+        assert await asyncio.gather(*(echo(decoders) for _ in range(2))) == [b"1"] * 2
 
 
-async def test_an_item_is_not_blamed_for_a_process_that_somebody_killed(
-    decoders: Decoders, tmp_path: Path
-) -> None:
-    assert await decoders.run(hostile.die_once, str(tmp_path / "mark")) == "done"
+async def test_when_the_first_process_is_killed_all_are_replaced(decoders: Decoders) -> None:
+    server = decoders._server._process
+    assert server is not None
+    before = processes_of(decoders)
+    server.kill()
+    await asyncio.to_thread(_gone, [*before])
+    assert await asyncio.gather(*(echo(decoders) for _ in range(4))) == [b"1"] * 4
 
 
-async def test_an_item_is_not_blamed_when_processes_can_not_live_at_all(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(decoding, "serve", hostile.be_stillborn)
-    with pytest.raises(DecodingUnavailable):
-        await Decoders(1).run(hostile.echo, 1)
+async def test_an_item_is_not_blamed_for_a_process_that_somebody_killed(alone: Decoders) -> None:
+    first = await do(alone, "where")
+    resting = asyncio.create_task(do(alone, "rest", 0.3))
+    await asyncio.sleep(0.1)
+    os.kill(first, signal.SIGKILL)
+    assert await resting != first
+
+
+async def test_an_item_is_not_blamed_when_processes_can_not_live_at_all() -> None:
+    with pytest.raises(DecodingUnavailable, match="die at once"):
+        await echo(Decoders("tests.fakes.no_such_module", 1))
 
 
 async def test_an_item_is_not_blamed_when_no_process_begins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(decoding, "serve", hostile.sleep_first)
-    monkeypatch.setattr(decoding, "START_SECONDS", 0.3)
+    monkeypatch.setattr(decoding, "START_SECONDS", 0.001)
     with pytest.raises(DecodingUnavailable, match="in time"):
-        await Decoders(1).run(hostile.echo, 1)
+        await echo(made(1))
 
 
 async def test_a_process_is_replaced_after_so_many_items(
-    decoders: Decoders, monkeypatch: pytest.MonkeyPatch
+    alone: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoding, "MOST_ITEMS", 3)
-    seen = [pid for pid, _ in [await decoders.run(hostile.where) for _ in range(6)]]
+    seen = [await do(alone, "where") for _ in range(6)]
     assert len(set(seen[:3])) == len(set(seen[3:])) == 1
     assert seen[0] != seen[3]
-
-
-async def test_what_can_not_be_passed_on_is_an_error_of_its_item(decoders: Decoders) -> None:
-    for _ in range(3):
-        with pytest.raises((AttributeError, pickle.PicklingError)):
-            await decoders.run(hostile.give_a_function)
-        with pytest.raises(TypeError, match="Unspeakable"):
-            await decoders.run(hostile.raise_the_unspeakable)
-    with pytest.raises(DecodingCrashed):
-        await decoders.run(sys.exit, 3)
-    assert await decoders.run(hostile.echo, 1) == 1
 
 
 @pytest.mark.slow
 async def test_items_of_several_kinds_at_once_each_get_their_own_outcome(
     decoders: Decoders,
 ) -> None:
-    work: list[tuple[Any, ...]] = [(hostile.echo, i) for i in range(20)]
-    work[3:3] = [(hostile.segfault,), (hostile.eat, 300 * MIB), (hostile.sulk,), (hostile.hang,)]
-    outcomes = await asyncio.gather(*(decoders.run(*item) for item in work), return_exceptions=True)
+    work: list[tuple[str, object]] = [("rest", 0)] * 20
+    work[3:3] = [("segfault", ""), ("eat", 310 * MIB), ("sulk", ""), ("hang", "")]
+    outcomes = await asyncio.gather(*(do(decoders, *item) for item in work), return_exceptions=True)
     bad = [type(outcome) for outcome in outcomes[3:7]]
-    assert bad == [DecodingCrashed, DecodingOutOfMemory, ZeroDivisionError, DecodingTimedOut]
-    assert outcomes[:3] + outcomes[7:] == list(range(20))
+    assert bad == [DecodingCrashed, DecodingOutOfMemory, DecodingBroken, DecodingTimedOut]
+    assert all(isinstance(each, int) for each in outcomes[:3] + outcomes[7:])
 
 
-async def test_closing_ends_who_waits_and_every_process(decoders: Decoders) -> None:
-    pid, _ = await decoders.run(hostile.where)
-    hang = asyncio.create_task(decoders.run(hostile.hang))
+async def test_closing_ends_who_waits_and_every_process(patient: Decoders) -> None:
+    pids = processes_of(patient)
+    hang = asyncio.create_task(do(patient, "hang"))
     await asyncio.sleep(0.1)
-    decoders.close()
+    patient.close()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(hang, SECONDS)
-    await asyncio.to_thread(_gone, [pid])
+    await asyncio.to_thread(_gone, [*pids])
 
 
-async def test_a_cancelled_caller_gives_its_process_back_in_the_end(decoders: Decoders) -> None:
-    callers = [asyncio.create_task(decoders.run(hostile.where)) for _ in range(6)]
+async def test_what_nobody_waits_for_ends_soon_and_gives_its_process_back(
+    alone: Decoders,
+) -> None:
+    before = await do(alone, "where")
+    resting = asyncio.create_task(do(alone, "rest", 0.1))
+    await asyncio.sleep(0.02)
+    resting.cancel()
+    assert await do(alone, "where") == before, "one that is nearly done costs no process"
+    for name, given in (("hang", ""), ("greedy", decoding.SPARE + 100 * MIB)):
+        asked = asyncio.create_task(do(alone, name, given))
+        await asyncio.sleep(0.05)
+        asked.cancel()
+    assert await asyncio.wait_for(do(alone, "where"), SECONDS) != before
+
+
+async def test_of_many_that_were_cancelled_none_is_begun(alone: Decoders) -> None:
+    callers = [asyncio.create_task(do(alone, "rest", 5)) for _ in range(20)]
     await asyncio.sleep(0.02)
     for caller in callers:
         caller.cancel()
-    await asyncio.gather(*callers, return_exceptions=True)
-    assert await asyncio.gather(*(decoders.run(hostile.echo, i) for i in range(4))) == [0, 1, 2, 3]
+    start = time.monotonic()
+    assert await echo(alone) == b"1"
+    assert time.monotonic() - start < 5, "not even one of them was waited for"
 
 
 async def test_failures_are_counted_by_kind(decoders: Decoders) -> None:
-    count = decoding.FAILURES.labels("DecodingOutOfMemory")._value
-    before = count.get()
-    with pytest.raises(DecodingOutOfMemory):
-        await decoders.run(hostile.eat, 300 * MIB)
-    assert count.get() == before + 1
+    for kind, size in (("eat", 310 * MIB), ("ask_for_all", "")):
+        count = decoding.FAILURES.labels("DecodingOutOfMemory")._value
+        before = count.get()
+        with pytest.raises(DecodingFailed):
+            await do(decoders, kind, size)
+        assert count.get() == before + 1
 
 
 PROGRAM = """
 import asyncio
 from servicekit.decoding import Decoders
+from servicekit.telemetry import configure_logging
 from tests.fakes import hostile
 
 async def main():
-    decoders = Decoders(2, seconds=60)
+    decoders = Decoders(hostile.__name__, 2, seconds=60)
     await decoders.start()
-    await decoders.run(hostile.shout)
-    pids = await asyncio.gather(*(decoders.run(hostile.where) for _ in range(4)))
-    print(*{pid for pid, _ in pids}, flush=True)
-    await asyncio.sleep(60)
+    await decoders.run(b"shout", b"", hostile.NUMBER)
+    pids = {link._link.process for link in decoders._all}
+    print(*pids, flush=True)
+    hang = decoders.run(b"hang", b"", hostile.NUMBER)
+    await hang
 
 if __name__ == "__main__":
+    configure_logging("test", "info")
     asyncio.run(main())
 """
 
 
 @pytest.mark.slow
 def test_no_process_outlives_a_service_that_is_killed(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
+    program, log = tmp_path / "program.py", tmp_path / "log"
     program.write_text(PROGRAM)
     root = Path(__file__).parents[3]
-    with subprocess.Popen(
-        [sys.executable, program],
-        env=os.environ | {"PYTHONPATH": str(root)},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as service:
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            [sys.executable, program],
+            env=os.environ | {"PYTHONPATH": str(root)},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as service,
+    ):
         assert service.stdout is not None
         line = service.stdout.readline()  # the untrusted words are not in it
         pids = [int(pid) for pid in line.split()]
@@ -218,11 +427,37 @@ def test_no_process_outlives_a_service_that_is_killed(tmp_path: Path) -> None:
         assert all(Path(f"/proc/{pid}").exists() for pid in pids)
         service.kill()
     _gone(pids)
+    assert "somebody" not in log.read_text()
+
+
+def links_of(decoders: Decoders) -> list[Any]:
+    return [process._link for process in decoders._all if process._link is not None]
+
+
+def processes_of(decoders: Decoders) -> set[int]:
+    """The processes that there are now."""
+    return {link.process for link in links_of(decoders)}
+
+
+def variables_of(pid: int) -> set[str]:
+    environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return {each.partition(b"=")[0].decode() for each in environ if each}
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _gone(pids: Sequence[int]) -> None:
     """Wait until these processes are no more."""
     end = time.monotonic() + SECONDS
-    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < end:
+    while any(map(_runs, pids)) and time.monotonic() < end:
         time.sleep(0.05)
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert not any(map(_runs, pids))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from triton_engine import serve
+from triton_engine import control, serve
 
 OPTIONS = serve.Options(
     models=Path("/models"),
@@ -19,6 +19,7 @@ OPTIONS = serve.Options(
     grpc_port=1004,
     http_port=None,
     metrics_port=None,
+    control_key_file=None,
     verbose=False,
 )
 SERVER = Path("/wheel/bin/tritonserver")
@@ -69,6 +70,22 @@ def test_shared_memory_is_closed_to_callers_by_a_key_that_differs_each_time() ->
     keys = {w for _ in range(2) for w in line(OPTIONS) if w.startswith("--grpc-restricted")}
     assert len(keys) == 2
     assert all("=shared-memory,trace,logging:" in key for key in keys)
+
+
+def test_models_are_listed_and_loaded_with_a_key_alone_once_there_is_one() -> None:
+    assert not [word for word in line(OPTIONS) if "model-repository:" in word]
+    found = serve.command(OPTIONS, SERVER, Path("/backends"), "shm_1_", "abc")
+    assert "--grpc-restricted-protocol=model-repository:sightline-control=abc" in found
+
+
+def test_a_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    assert control.key_of(None) == ""
+    file = tmp_path / "new" / "triton.key"
+    key = control.key_of(file)
+    assert len(key) == 64
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert control.key_of(file) == key
+    assert control.key_of(tmp_path / "other.key") != key
 
 
 def test_two_servers_name_their_shared_memory_differently() -> None:

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from embedder.adapters.triton.client import LEAST_VERSION, Triton
+from embedder.adapters.triton.client import LEAST_VERSION
 from embedder.settings import EmbedderSettings
-from embedder.wiring import bind, decoders, fetcher
+from embedder.wiring import bind, decoders, fetcher, model_server
 from servicekit import server, startup, telemetry
 from servicekit.peers import Peers
 
@@ -15,7 +15,7 @@ async def main(settings: EmbedderSettings) -> None:
     """Serve until stopped. Triton may come and go: items report it meanwhile."""
     decoding, fetch = decoders(settings), fetcher(settings)
     await decoding.start()
-    async with Triton(settings.triton_target, settings.infer_timeout_seconds) as triton:
+    async with model_server(settings) as triton:
         await startup.check_engine(settings, "Triton", triton.version, LEAST_VERSION)
         offered, recovery, sources = bind(settings, triton, decoding, fetch)
         watching = asyncio.create_task(recovery.run())

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.config import ServerSettings
-from servicekit.decoding import DecodingSettings
+from servicekit.decoding_limits import DecodingSettings
 from servicekit.fetch import FetchSettings
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -36,6 +36,10 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
 
     triton_target: str = Field(default="127.0.0.1:8604", min_length=1)
     """Triton's gRPC address; a name with several addresses is balanced over them."""
+
+    triton_key_file: Path | None = None
+    """File with the key of Triton's model control, `sightline-control` of its
+    `--grpc-restricted-protocol`. None: it asks for none."""
 
     models: Models = Field(default=("efficientnet_lite0",), min_length=1)
     """The models in Triton that serve the space "visual", a version of it each; photos that name no

@@ -14,6 +14,7 @@ from embedder.embedding.embed import Embedder
 from embedder.embedding.intake import PhotoIntake
 from embedder.embedding.photos import Photos
 from embedder.embedding.texts import Texts
+from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
 from embedder.servicer.spaces import SpaceServicer
 from embedder.serving.batching import Batching
@@ -35,18 +36,21 @@ from sightline_rules.photos import PhotoLimits
 
 
 def decoders(settings: EmbedderSettings) -> Decoders:
-    """The processes that decode, not started yet."""
-    return Decoders(
-        settings.decode_processes,
-        seconds=settings.decode_seconds,
-        memory_bytes=settings.decode_memory_bytes,
-        preload=["embedder.preprocessing.preprocess"],
-    )
+    """The processes that decode, not started yet. Raises SystemExit where memory is too small."""
+    return Decoders.of(settings, work.__name__, settings.max_photo_bytes)
 
 
 def fetcher(settings: EmbedderSettings) -> Fetcher:
     """What fetches photos by their addresses."""
     return Fetcher(FetchPolicy.of(settings, settings.max_photo_bytes))
+
+
+def model_server(settings: EmbedderSettings) -> Triton:
+    """The client of Triton; to be called where an event loop runs. Raises OSError when the file of
+    its key can't be read."""
+    file = settings.triton_key_file
+    key = file.read_text().strip() if file else ""
+    return Triton(settings.triton_target, settings.infer_timeout_seconds, key)
 
 
 def bind(

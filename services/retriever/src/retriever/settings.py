@@ -13,7 +13,7 @@ from pydantic_settings import SettingsConfigDict
 from retriever.columns.keeper import EXACT_BYTES, EXACT_ROWS, MOST_PRODUCTS
 from retriever.search.fallback.from_record import MOST_ROWS
 from servicekit.config import Place, Secret, ServerSettings, is_guessable
-from servicekit.decoding import DecodingSettings
+from servicekit.decoding_limits import DecodingSettings
 from servicekit.fetch import FetchSettings
 from servicekit.retention import JobSettings
 from servicekit.sql import check_secret_url, has_guessable_password
@@ -50,6 +50,10 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings, JobSettings):
 
     backups: Place = Field(default=".data/retriever/backups", min_length=1)
     """Where backups are kept: a folder, or what fsspec takes, such as `s3://bucket/backups`."""
+
+    own_memory_bytes: int = Field(default=2**30, ge=64 * 2**20, le=2**40)
+    """Memory that the process itself is counted with where a container has a limit, columns and
+    exact vectors among it: with what decoding photos may take it has to fit."""
 
     backup_count: int = Field(default=100, ge=1, le=100_000)
     """Most backups of a catalog: another one is refused with BACKUP_QUOTA until one is deleted."""

@@ -1,5 +1,6 @@
 """What both processes, the server and the worker, are built from."""
 
+from retriever.adapters import photo_work
 from retriever.adapters.backup_files import BackupFiles
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.adapters.photos import PhotoStore
@@ -30,14 +31,10 @@ def job_queue(db: Database) -> Jobs:
 
 
 def photo_store(settings: Settings) -> PhotoStore:
-    """The store of photos, its processes not started yet."""
+    """The store of photos, its processes not started yet. Raises SystemExit where memory is too
+    small for them."""
     limits = PhotoLimits(settings.image_max_bytes, settings.image_max_pixels)
-    decoders = Decoders(
-        settings.decode_processes,
-        seconds=settings.decode_seconds,
-        memory_bytes=settings.decode_memory_bytes,
-        preload=["sightline_rules.photos"],
-    )
+    decoders = Decoders.of(settings, photo_work.__name__, settings.image_max_bytes)
     fetcher = Fetcher(FetchPolicy.of(settings, settings.image_max_bytes))
     return PhotoStore(settings.photos_url, limits=limits, decoders=decoders, fetcher=fetcher)
 

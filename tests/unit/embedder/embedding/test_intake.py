@@ -10,7 +10,7 @@ from embedder.domain.items import Priority
 from embedder.domain.photos import Look, Pixels
 from embedder.domain.recipes import Recipe
 from embedder.embedding.intake import PhotoIntake
-from embedder.preprocessing import preprocess
+from embedder.preprocessing import preprocess, work
 from embedder.serving.turns import urgency
 from servicekit.decoding import (
     Decoders,
@@ -30,7 +30,7 @@ RECIPE = Recipe(side=16, crop=0.875, normalisation="none")
 
 @pytest.fixture
 def decoders() -> FakeDecoders:
-    return FakeDecoders()
+    return FakeDecoders(work.__name__)
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ async def test_a_shopper_s_photo_is_decoded_before_an_import_s_that_wait(
     [
         (DecodingCrashed("the decoder died of it"), PhotoUndecodable),
         (DecodingTimedOut("it took longer than 10 s"), PhotoUndecodable),
-        (DecodingOutOfMemory("it needs more than 10 MiB"), PhotoTooLarge),
+        (DecodingOutOfMemory(10 * 2**20), PhotoTooLarge),
         (DecodingUnavailable("no process"), EmbedderUnavailable),
     ],
 )
@@ -164,7 +164,7 @@ async def test_what_a_decoder_dies_of_counts_as_the_photo_s_fault_unless_it_is_n
 async def test_real_processes_give_the_same_pixels_and_the_same_refusals(
     intake: PhotoIntake,
 ) -> None:
-    decoders = Decoders(1, seconds=60, preload=["embedder.preprocessing.preprocess"])
+    decoders = Decoders(work.__name__, 1, seconds=60)
     real = PhotoIntake(decoders, PhotoLimits(max_bytes=100_000, max_pixels=10_000))
     for kind in MEDIA_TYPES:
         data = encoded(picture(64, 48), kind)

@@ -14,6 +14,7 @@ from embedder.embedding.embed import Embedder
 from embedder.embedding.intake import PhotoIntake
 from embedder.embedding.photos import Photos
 from embedder.embedding.texts import Texts
+from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
 from embedder.serving.model import ServedModel
 from embedder.serving.turns import Queue, Queues, urgency
@@ -58,7 +59,7 @@ def queues() -> WatchedQueues:
 
 @pytest.fixture
 def servicer(inference: FakeInference, queues: WatchedQueues) -> EmbeddingServicer:
-    intake = PhotoIntake(FakeDecoders(), PhotoLimits())
+    intake = PhotoIntake(FakeDecoders(work.__name__), PhotoLimits())
     spaces = Spaces({VISUAL: [ServedModel(inference, 30), ServedModel(SECOND, 30)], TEXT: []})
     photos = Photos(intake, queues, Cache(0), FakeNames())
     texts = Texts(spaces, queues, FakeEncoder(), batch=4)

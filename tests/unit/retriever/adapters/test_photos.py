@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from retriever.adapters import durable
+from retriever.adapters import durable, photo_work
 from retriever.adapters import photos as module
 from retriever.adapters.photos import PhotoStore
 from retriever.domain.errors import (
@@ -127,14 +127,14 @@ def test_an_error_of_the_store_becomes_what_it_means(
     [
         (DecodingCrashed("it died"), ImageRejected, "IMAGE_UNDECODABLE"),
         (DecodingTimedOut("too long"), ImageRejected, "IMAGE_UNDECODABLE"),
-        (DecodingOutOfMemory("too much"), ImageRejected, "IMAGE_TOO_LARGE"),
+        (DecodingOutOfMemory(10 * 2**20), ImageRejected, "IMAGE_TOO_LARGE"),
         (DecodingUnavailable("none"), PhotosUnavailable, "PHOTO_STORE_UNAVAILABLE"),
     ],
 )
 async def test_a_decoder_s_death_is_reported_as_the_photo_s_fault_unless_it_is_not(
     tmp_path: Path, failure: DecodingFailed, meaning: type[ServiceError], reason: str
 ) -> None:
-    decoders = FakeDecoders()
+    decoders = FakeDecoders(photo_work.__name__)
     decoders.failure = failure
     store = PhotoStore(str(tmp_path), decoders=decoders)
     with pytest.raises(meaning) as caught:

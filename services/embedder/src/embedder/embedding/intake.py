@@ -4,9 +4,9 @@ import numpy as np
 
 from embedder.domain.errors import EmbedderUnavailable, PhotoTooLarge, PhotoUndecodable
 from embedder.domain.items import Priority
-from embedder.domain.photos import Look, Seen, Subject
+from embedder.domain.photos import Look, Pixels, Seen, Subject
 from embedder.domain.recipes import Recipe
-from embedder.preprocessing import preprocess
+from embedder.preprocessing import work
 from embedder.serving.turns import Turns, urgency
 from servicekit import decoding
 from servicekit.telemetry import Stages
@@ -33,25 +33,26 @@ class PhotoIntake:
         priority = urgency.get() or Priority.INTERACTIVE
         async with self._turns.turn(priority, stages, "intake_queue"):
             with stages.measure("intake"):
-                data, cropping, subject = await self._decoded(photo, recipe, look)
+                pixels, cropping, subject = await self._decoded(photo, recipe, look)
         stages.record("preprocess", stages.elapsed - cropping, cropping)
-        shape = (look.views, recipe.side, recipe.side, 3)
-        return Seen(np.frombuffer(data, np.uint8).reshape(shape), subject)
+        return Seen(pixels, subject)
 
     async def _decoded(
         self, photo: bytes, recipe: Recipe, look: Look
-    ) -> tuple[bytes, float, Subject | None]:
-        wanted = preprocess.order(self._limits, recipe, look)
+    ) -> tuple[Pixels, float, Subject | None]:
+        order, wanted = work.order(self._limits, recipe, look), work.wanted(recipe, look)
         try:
-            return await self._decoders.run(preprocess.ordered, photo, wanted)
-        except PhotoRejectedError as error:
-            raise _translated(error) from error
+            facts, data = await self._decoders.run(order, photo, wanted)
+            seconds, subject = work.understood(facts, look)
+        except decoding.DecodingRefused as error:
+            raise _translated(PhotoRejectedError.of(error.code, str(error))) from error
         except decoding.DecodingUnavailable as error:
             raise EmbedderUnavailable("no photo can be decoded now") from error
         except decoding.DecodingOutOfMemory as error:
             raise PhotoTooLarge(f"the photo can't be decoded: {error}") from error
-        except decoding.DecodingFailed as error:
+        except (decoding.DecodingFailed, ValueError) as error:
             raise PhotoUndecodable(f"the photo can't be decoded: {error}") from error
+        return np.frombuffer(data, np.uint8).reshape(wanted.shape), seconds, subject
 
 
 def _translated(error: PhotoRejectedError) -> PhotoUndecodable | PhotoTooLarge:

@@ -6,9 +6,7 @@ were tried on phone photos of groceries (1-NN .616, against .572 for the full si
 padding; 2026-11).
 """
 
-import functools
 import math
-import pickle
 import time
 
 import numpy as np
@@ -45,7 +43,7 @@ def pixels(
     """Return a photo file as uint8 RGB [views, side, side, 3], the seconds that this took after
     decoding, and the subject if it was looked for.
 
-    To be run where a hostile file does no harm. Raises PhotoRejectedError.
+    To be run where a hostile file does no harm. Raises PhotoRejectedError and MemoryNeededError.
     """
     image = photos.decode(photo, limits, least_side(recipe, look))
     start = time.perf_counter()
@@ -53,26 +51,6 @@ def pixels(
     box = look.box if subject is None else subject.box
     seen = views(image, recipe, box, look.views)
     return seen.tobytes(), time.perf_counter() - start, subject
-
-
-@functools.lru_cache(256)
-def order(limits: PhotoLimits, recipe: Recipe, look: Look) -> bytes:
-    """Return what is wanted of a photo as bytes, to be handed to `ordered` in another process.
-
-    To pickle the values anew for each photo takes longer than everything else about passing it on.
-    """
-    return pickle.dumps((limits, recipe, look))
-
-
-def ordered(photo: bytes, wanted: bytes) -> tuple[bytes, float, Subject | None]:
-    """Do as `pixels` does, by an `order` of this service."""
-    return pixels(photo, *_read(wanted))
-
-
-@functools.lru_cache(256)
-def _read(wanted: bytes) -> tuple[PhotoLimits, Recipe, Look]:
-    found: tuple[PhotoLimits, Recipe, Look] = pickle.loads(wanted)  # noqa: S301 - our own order
-    return found
 
 
 def views(image: Image.Image, recipe: Recipe, box: Box, count: int) -> Pixels:

@@ -9,6 +9,7 @@ Steps but the crops work on the model's input, uint8 RGB [side, side, 3], so tha
 does not depend on the photo.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -46,6 +47,12 @@ def done(pixels: Pixels, steps: Sequence[Step]) -> Pixels:
         elif step in _DONE:
             pixels = _DONE[step](pixels)
     return pixels
+
+
+def prepare() -> None:
+    """Import what some step needs, where it is installed: later no file can be opened."""
+    with contextlib.suppress(ImportError):
+        from embedder.adapters import opencv  # noqa: F401
 
 
 def _padded(image: Image.Image) -> Image.Image:

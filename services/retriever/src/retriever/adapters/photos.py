@@ -20,9 +20,16 @@ from typing import TypeVar
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from retriever.adapters import photo_work
 from retriever.adapters.durable import ASIDE, DurableFolder, discard
 from retriever.domain import errors
-from servicekit.decoding import Decoders, DecodingFailed, DecodingOutOfMemory, DecodingUnavailable
+from servicekit.decoding import (
+    Decoders,
+    DecodingFailed,
+    DecodingOutOfMemory,
+    DecodingRefused,
+    DecodingUnavailable,
+)
 from servicekit.errors import ServiceError
 from servicekit.fetch import Fetcher, FetchPolicy
 from sightline_rules import photos
@@ -53,7 +60,7 @@ class PhotoStore:
         """
         self._files, self._root = fsspec.core.url_to_fs(url)
         self._limits = limits or photos.PhotoLimits()
-        self._decoders = decoders or Decoders(2)
+        self._decoders = decoders or Decoders(photo_work.__name__)
         self._fetcher = fetcher or Fetcher(FetchPolicy())
         self._io = ThreadPoolExecutor(4, "photo-io")
         local = isinstance(self._files, LocalFileSystem)
@@ -77,12 +84,17 @@ class PhotoStore:
         try:
             photos.check_size(data, self._limits)
             photos.sniff(data)  # what is no photo costs no process
-            return await self._decoders.run(photos.inspect, data, self._limits)
+            order = photo_work.order(self._limits)
+            facts, _ = await self._decoders.run(order, data, photo_work.WANTED)
+            return await asyncio.to_thread(photo_work.understood, facts, data, self._limits)
         except photos.PhotoRejectedError as error:
             raise errors.ImageRejected(str(error.reason), str(error)) from error
+        except DecodingRefused as refused:
+            rejected = photos.PhotoRejectedError.of(refused.code, str(refused))
+            raise errors.ImageRejected(str(rejected.reason), str(rejected)) from refused
         except DecodingUnavailable as error:
             raise errors.PhotosUnavailable from error
-        except DecodingFailed as error:
+        except (DecodingFailed, ValueError) as error:
             large = isinstance(error, DecodingOutOfMemory)
             reason = (
                 photos.RejectionReason.TOO_LARGE if large else photos.RejectionReason.UNDECODABLE

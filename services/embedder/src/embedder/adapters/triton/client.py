@@ -33,6 +33,10 @@ _NUMBERS: Final = itertools.count(secrets.randbits(59))
 RESERVE: Final = 0.01
 """Seconds of the caller's deadline that are kept back to report that Triton was too slow."""
 
+CONTROL_KEY: Final = "triton-grpc-protocol-sightline-control"
+"""The header in which a server that is started with `--grpc-restricted-protocol` finds the key
+`sightline-control`."""
+
 CONTROL_SECONDS: Final = 120.0
 """Within which a server has to load or unload a model; TensorRT may build an engine first."""
 
@@ -57,9 +61,13 @@ class Triton:
     """One model server: its models as Inferences, and what its repository holds. See
     ports.Repository and ports.ModelServer."""
 
-    def __init__(self, target: str, timeout: float) -> None:
-        """Connect on first use; to be called where an event loop runs. `timeout` in seconds."""
+    def __init__(self, target: str, timeout: float, control_key: str = "") -> None:
+        """Connect on first use; to be called where an event loop runs. `timeout` in seconds.
+
+        `control_key`: what the server wants before it says or changes what it serves.
+        """
         self._timeout = timeout
+        self._key = {CONTROL_KEY: control_key} if control_key else {}
         if "://" not in target and not target.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
             target = f"dns:///{target}"
         self._target = target
@@ -97,7 +105,7 @@ class Triton:
         return found
 
     async def _index(self, client: Any) -> dict[str, str]:
-        answer = await self.call("", client.get_model_repository_index)
+        answer = await self.call("", client.get_model_repository_index, headers=self._key)
         return {entry.name: entry.state for entry in answer.models}
 
     async def load(self, model: str) -> None:
@@ -111,7 +119,9 @@ class Triton:
         for address in await addresses(self._target):
             async with triton.InferenceServerClient(address, channel_args=_channel_args()) as one:
                 try:
-                    await getattr(one, method)(model, client_timeout=CONTROL_SECONDS)
+                    await getattr(one, method)(
+                        model, client_timeout=CONTROL_SECONDS, headers=self._key or None
+                    )
                 except InferenceServerException as error:
                     raise uncontrolled(error, model) from error
 
@@ -128,7 +138,13 @@ class Triton:
         infer = functools.partial(self._client.infer, request_id=request_id)
         return await self.call(model, infer, model, given)
 
-    async def call(self, model: str, function: Callable[..., Any], *arguments: object) -> Any:
+    async def call(
+        self,
+        model: str,
+        function: Callable[..., Any],
+        *arguments: object,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         """Call Triton within the caller's deadline, and translate what goes wrong.
 
         `model`: whose metric shows that it answered; empty = none's.
@@ -138,9 +154,8 @@ class Triton:
         except DeadlineExceeded as error:
             raise DeadlinePassed from error
         try:
-            answer = await function(
-                *arguments, client_timeout=timeout, headers=outgoing_metadata() or None
-            )
+            sent = outgoing_metadata() | dict(headers or {})
+            answer = await function(*arguments, client_timeout=timeout, headers=sent or None)
         except InferenceServerException as error:
             meant = translate(error, own_limit=timeout == self._timeout)
             if model and not isinstance(meant, DeadlinePassed):  # which says nothing of Triton

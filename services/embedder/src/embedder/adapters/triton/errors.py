@@ -13,7 +13,13 @@ LOST: Final = ("stub process", "health mutex", "failed to process the requests."
 model itself raises comes after "Failed to process the request(s) for model"."""
 
 
+RESTRICTED: Final = "protocol is restricted"
+"""In what a server says to a call that lacks its key; its status is UNAVAILABLE."""
+
+
 def _unavailable(message: str) -> ServiceError:
+    if RESTRICTED in message:
+        return errors.ModelNotReady("Triton wants another key: see EMBEDDER_TRITON_KEY_FILE")
     if "Exceeds maximum queue size" in message:
         return errors.QueueFull()
     return errors.EmbedderUnavailable("the model server does not answer")
@@ -82,6 +88,8 @@ def uncontrolled(error: InferenceServerException, model: str) -> ServiceError:
     if _is_lost(message):
         return errors.ProcessLost(f"the process of {model} ended, or stood still, while it started")
     meant = translate(error, own_limit=True)
+    if RESTRICTED in message:
+        return meant
     if isinstance(meant, errors.EmbedderUnavailable) and error.status() != "StatusCode.NOT_FOUND":
         return meant
     return errors.ModelNotReady(f"Triton can't load {model}; its log says why")

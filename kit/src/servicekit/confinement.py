@@ -1,0 +1,133 @@
+"""What a process gives up before it reads the first hostile byte, so that whoever takes it over has
+gained nothing.
+
+    limits         no file grows, no core is left, and hardly a descriptor is free (setrlimit(2))
+    no_new_privs   no program that it starts has more rights (prctl(2))
+    landlock       no file is opened, made or removed, no TCP port is reached (landlock(7))
+    seccomp        no system call but those of _CALLS: no socket, no file, no other process, no
+                   signal, no namespace (seccomp(2), through libseccomp)
+
+Each holds without the others. Where one can't be had, on another system, an old kernel or without
+libseccomp, the others stay; who asks gets to know which hold. RLIMIT_NPROC is left alone: it counts
+all processes of a user, and HEIC's decoder starts a thread.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import resource
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+LAYERS: Final = ("limits", "no_new_privs", "landlock", "seccomp")
+
+_DEATH_SIGNAL, _NO_NEW_PRIVS = 1, 38  # PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS
+_SIGKILL = 9
+_CREATE_RULESET, _RESTRICT_SELF = 444, 446  # the same on every architecture
+_ASK_VERSION = 1
+_FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
+"""How many rights to files a version of Landlock knows; later ones 16. All are handled, none is
+given back."""
+
+_ERRNO, _ALLOW = 0x00050000, 0x7FFF0000  # SCMP_ACT_ERRNO, SCMP_ACT_ALLOW
+_CALLS: Final = (
+    *("read", "write", "readv", "writev", "recvfrom", "sendto", "close", "lseek"),
+    *("mmap", "mremap", "munmap", "mprotect", "brk", "madvise", "poll", "ppoll"),
+    *("futex", "set_robust_list", "rseq", "membarrier", "sched_yield", "sched_getaffinity"),
+    *("clock_gettime", "clock_nanosleep", "nanosleep", "gettimeofday", "getrandom", "getcpu"),
+    *("getpid", "gettid", "getrusage", "sysinfo", "uname"),
+    *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack"),
+    *("restart_syscall", "exit", "exit_group"),
+)
+"""What a decoder needs that has its photo: memory, threads, time, and the link that is open."""
+_THREAD = struct.pack("=IIQQ", 0, 7, 0x10000, 0x10000)
+"""A condition of libseccomp: of the flags of clone(2), CLONE_THREAD is set. No other process."""
+
+
+class Confinement:
+    """The layers, looked up while files can still be opened."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._libc.syscall.restype = ctypes.c_long
+        self._seccomp: Any = None
+        with contextlib.suppress(OSError):
+            self._seccomp = ctypes.CDLL("libseccomp.so.2")
+            self._seccomp.seccomp_init.restype = ctypes.c_void_p
+
+    def enter(self) -> tuple[str, ...]:
+        """Confine this process, for good, and have it die with its parent; the layers that hold."""
+        with contextlib.suppress(OSError, AttributeError):
+            self._control(_DEATH_SIGNAL, _SIGKILL)
+        layers: Mapping[str, Callable[[], None]] = {
+            "limits": _limit,
+            "no_new_privs": lambda: self._control(_NO_NEW_PRIVS, 1),
+            "landlock": self._close_files,
+            "seccomp": self._close_calls,
+        }
+        held = []
+        for name in LAYERS:
+            with contextlib.suppress(OSError, AttributeError, ValueError):
+                layers[name]()
+                held.append(name)
+        return tuple(held)
+
+    def _control(self, option: int, value: int) -> None:
+        _check(self._libc.prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0))))
+
+    def _close_files(self) -> None:
+        version = _check(self._call(_CREATE_RULESET, None, 0, _ASK_VERSION))
+        files = 2 ** _FILE_RIGHTS.get(version, 16) - 1
+        # Then TCP, from version 4, and from version 6 abstract sockets and signals.
+        size = 8 if version < 4 else 16 if version < 6 else 24
+        handled = struct.pack("=QQQ", files, 3, 3)[:size]
+        ruleset = _check(self._call(_CREATE_RULESET, handled, size, 0))
+        try:
+            _check(self._call(_RESTRICT_SELF, ruleset, 0))
+        finally:
+            os.close(ruleset)
+
+    def _call(self, number: int, *arguments: bytes | int | None) -> int:
+        given = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+        found: int = self._libc.syscall(ctypes.c_long(number), *given)
+        return found
+
+    def _close_calls(self) -> None:
+        library = self._seccomp
+        if library is None:
+            raise OSError(errno.ENOSYS, "there is no libseccomp")
+        rules = ctypes.c_void_p(library.seccomp_init(_ERRNO | errno.EPERM))
+        try:
+            for name in _CALLS:
+                _allow(library, rules, _ALLOW, name)
+            _allow(library, rules, _ALLOW, "clone", _THREAD)
+            # Its flags lie in memory, where no filter sees them; the C library takes clone instead.
+            _allow(library, rules, _ERRNO | errno.ENOSYS, "clone3")
+            _check(library.seccomp_load(rules))
+        finally:
+            library.seccomp_release(rules)
+
+
+def _allow(library: Any, rules: Any, action: int, name: str, condition: bytes = b"") -> None:
+    number = library.seccomp_syscall_resolve_name(name.encode())
+    if number == -1:  # not known to this libseccomp: then it stays forbidden
+        return
+    _check(library.seccomp_rule_add_array(rules, action, number, bool(condition), condition))
+
+
+def _limit() -> None:
+    for kind, most in (
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 16),
+    ):
+        resource.setrlimit(kind, (most, most))
+
+
+def _check(result: int) -> int:
+    """Raises OSError when a call of the C library says that it failed."""
+    if result < 0:
+        raise OSError(ctypes.get_errno(), "not to be had here")
+    return result

@@ -1,0 +1,185 @@
+"""The service's side of `servicekit.decoding_process`: has processes started, and talks to one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from servicekit import decoding_process as program
+from servicekit import decoding_wire as wire
+from servicekit.decoding_process import COMMAND, END, ID, START
+from servicekit.decoding_wire import Head, Wanted
+
+_ENVIRONMENT: Final = {
+    "LANG": "C.UTF-8",
+    # Threads of its own would not live on in a fork.
+    "OPENBLAS_NUM_THREADS": "1",
+    # Else each thread that a decoder starts reserves 64 MiB of addresses, which its limit counts.
+    "MALLOC_ARENA_MAX": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+"""All that the processes see of the service's environment, besides where modules lie."""
+
+
+class ForkServer:
+    """The process that the others are forked from, started when it is first needed."""
+
+    def __init__(self, module: str, room: int) -> None:
+        """`module` answers, as decoding_process.py says; `room`: bytes shared with each process."""
+        self.room = room
+        self._module = module
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._one_by_one = asyncio.Lock()
+
+    async def fork(self) -> Link:
+        """A new process. Raises OSError or EOFError when none can be had."""
+        async with self._one_by_one:
+            with contextlib.ExitStack() as undo:
+                undo.callback(self.close)  # whoever gives up leaves half a conversation behind
+                control = self._control or await self._start()
+                ours, theirs = socket.socketpair()
+                undo.callback(ours.close)
+                ours.setblocking(False)
+                with theirs, _memory(self.room) as file:
+                    room = memoryview(mmap.mmap(file, self.room))
+                    socket.send_fds(control, [COMMAND.pack(START, 0)], [theirs.fileno(), file])
+                (process,) = ID.unpack(await _exactly(control, ID.size))
+                undo.pop_all()
+        return Link(self, process, ours, room)
+
+    def end(self, process: int) -> None:
+        """Kill a process; it is gone in a moment."""
+        if self._control is not None:
+            with contextlib.suppress(OSError):  # then the first process is gone, and all with it
+                self._control.send(COMMAND.pack(END, process))
+
+    def close(self) -> None:
+        """Kill all of them."""
+        process, self._process = self._process, None
+        control, self._control = self._control, None
+        if control is not None:
+            control.close()
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    async def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self._control = ours
+        with theirs:
+            self._process = self._launched(theirs)
+        await _exactly(ours, ID.size)
+        return ours
+
+    def _launched(self, control: socket.socket) -> subprocess.Popen[bytes]:
+        paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        return subprocess.Popen(
+            (sys.executable, "-sP", "-m", program.__name__, self._module, str(self.room)),
+            stdin=control.fileno(),
+            stdout=subprocess.DEVNULL,
+            env=_ENVIRONMENT | paths,
+            start_new_session=True,
+        )
+
+
+class Link:
+    """One process that decodes, and what the service shares with it."""
+
+    def __init__(
+        self, server: ForkServer, process: int, link: socket.socket, room: memoryview
+    ) -> None:
+        self.process = process
+        self._server = server
+        self._socket = link
+        self._room = room
+        self._alive = True
+
+    async def greeting(self) -> str:
+        """What it says when it begins. Raises as `ask` does."""
+        head = wire.read(await _exactly(self._socket, wire.ANSWER.size), wire.GREETING)
+        return wire.text(await _exactly(self._socket, head.note))
+
+    async def ask(
+        self, order: bytes, photo: bytes, memory: int, wanted: Wanted
+    ) -> tuple[Head, bytes, bytes]:
+        """An answer's header, note and pixels.
+
+        Raises OSError or EOFError when the process is gone, and AnswerInvalid.
+        """
+        with contextlib.suppress(BlockingIOError):
+            if self._socket.recv(1):
+                raise wire.AnswerInvalid("it answered more than it was asked")
+            raise EOFError
+        self._room[: len(photo)] = photo
+        asking = wire.request(order, len(photo), memory)
+        await asyncio.get_running_loop().sock_sendall(self._socket, asking)
+        head = wire.read(await _exactly(self._socket, wire.ANSWER.size), wanted)
+        note = await _exactly(self._socket, head.note)
+        # A copy: what is shared may be changed at any time, also while it is looked at.
+        pixels = bytes(self._room[: wanted.size]) if head.status == wire.Status.DONE else b""
+        return head, note, pixels
+
+    def kill(self) -> None:
+        """End the process; who waits for its answer meets EOFError."""
+        if self._alive:
+            self._alive = False
+            self._server.end(self.process)
+
+    def close(self) -> None:
+        """End the process, when nobody waits for its answer."""
+        self.kill()
+        self._socket.close()
+
+
+async def _exactly(link: socket.socket, size: int) -> bytes:
+    """The next bytes. Raises OSError or EOFError when the other side is gone."""
+    data = b""
+    while len(data) < size:
+        more = await asyncio.get_running_loop().sock_recv(link, size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+@contextlib.contextmanager
+def _memory(size: int) -> Iterator[int]:
+    """A file of memory of which nobody can take any away; of no other size, ever, on Linux."""
+    if hasattr(os, "memfd_create"):
+        file = os.memfd_create("decoding", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    else:
+        with tempfile.TemporaryFile() as opened:
+            file = os.dup(opened.fileno())
+    try:
+        os.ftruncate(file, size)
+        if hasattr(os, "memfd_create"):
+            fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
+        yield file
+    finally:
+        os.close(file)
+
+
+_SEALS: Final = 0x1 | 0x2 | 0x4  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW
+
+
+def address_space(process: int) -> int:
+    """Bytes of addresses that a process has taken; 0 where nothing says so."""
+    try:
+        pages = Path(f"/proc/{process}/statm").read_text().split()[0]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

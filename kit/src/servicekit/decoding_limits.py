@@ -1,0 +1,109 @@
+"""How many processes decode, how long, and in how much memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Final
+
+from pydantic import Field
+
+from servicekit.config import Settings
+from servicekit.telemetry import get_logger
+
+SPARE: Final = 96 * 2**20
+"""Bytes that a process may take at any time beyond what it has when it begins."""
+PROCESS: Final = SPARE + 64 * 2**20
+"""Bytes that a process is counted with: SPARE, what it does not share with the others, and the
+photo and the pixels on their ways."""
+
+
+class DecodingSettings(Settings):
+    """What an operator may choose; a mixin of a service's settings."""
+
+    decode_processes: int = Field(default=2, ge=1, le=64)
+    """Processes that decode photos, one photo at a time each; each takes up to 160 MiB."""
+
+    decode_seconds: float = Field(default=10.0, gt=0, le=300)
+    """How long one photo may take to decode; above it the photo counts as undecodable."""
+
+    decode_memory_bytes: int = Field(default=1536 * 2**20, ge=64 * 2**20, le=64 * 2**30)
+    """Memory that large photos may take while they are decoded, all processes together; one that
+    alone needs more is IMAGE_TOO_LARGE (Linux only). In a container it is lowered to what the limit
+    leaves."""
+
+    own_memory_bytes: int = Field(default=512 * 2**20, ge=64 * 2**20, le=2**40)
+    """Memory that the service itself is counted with where a container has a limit: with what the
+    processes and large photos may take it has to fit."""
+
+
+def memory_that_fits(settings: DecodingSettings, limit: int | None) -> int:
+    """Bytes for large photos, so that all fits a container's `limit` (None: there is none).
+
+    Raises SystemExit when hardly any are left.
+    """
+    wanted = settings.decode_memory_bytes
+    if limit is None:
+        return wanted
+    left = limit - settings.own_memory_bytes - settings.decode_processes * PROCESS
+    if left >= wanted:
+        return wanted
+    if left < SPARE:
+        prefix = settings.model_config.get("env_prefix", "")
+        raise SystemExit(
+            f"error: {limit >> 20:,} MiB of memory in this container are too few: with"
+            f" {prefix}OWN_MEMORY_BYTES ({settings.own_memory_bytes >> 20:,} MiB) and"
+            f" {prefix}DECODE_PROCESSES ({settings.decode_processes} of {PROCESS >> 20} MiB)"
+            f" {max(0, left) >> 20:,} MiB are left to decode in, at least {SPARE >> 20} are wanted"
+        )
+    get_logger().warning(
+        "less memory for large photos than set: the container has no more",
+        limit_mib=limit >> 20,
+        set_mib=wanted >> 20,
+        left_mib=left >> 20,
+    )
+    return left
+
+
+class Budget:
+    """Memory that several share: who asks first is served first, a large item before small ones
+    that came later. For one event loop."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._free = size
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @contextlib.asynccontextmanager
+    async def taken(self, size: int) -> AsyncIterator[None]:
+        """Wait for so many bytes, at most all, and hold them while the block runs."""
+        if not size:
+            yield
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        self._admit()
+        try:
+            await turn
+            yield
+        finally:
+            if turn.cancelled():  # it got nothing, and may have held up those behind it
+                self._admit()
+            else:
+                self._give(size)
+
+    def _give(self, size: int) -> None:
+        self._free += size
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting:
+            size, turn = self._waiting[0]
+            if not turn.cancelled():
+                if size > self._free:
+                    return
+                self._free -= size
+                turn.set_result(None)
+            self._waiting.popleft()

@@ -1,0 +1,44 @@
+"""What the processes that decode do for the retriever, how they are asked, and what their answers
+mean: see servicekit/decoding_process.py."""
+
+import struct
+from typing import Final
+
+from servicekit.decoding_wire import Made, MemoryWanted, Refused, Wanted
+from sightline_rules import photos
+from sightline_rules.photos import MemoryNeededError, PhotoInfo, PhotoLimits, PhotoRejectedError
+
+_ORDER: Final = struct.Struct("!QQ")
+WANTED: Final = Wanted(struct.Struct("!IIQ"))
+"""Width, height and perceptual hash."""
+
+prepare = photos.prepare
+
+
+def order(limits: PhotoLimits) -> bytes:
+    """What is wanted, for `answer` to read."""
+    return _ORDER.pack(limits.max_bytes, limits.max_pixels)
+
+
+def answer(asked: bytes, photo: bytes, memory: int) -> Made:
+    """Look at a photo as photos.inspect does, in so many bytes of memory."""
+    max_bytes, max_pixels = _ORDER.unpack(asked)
+    try:
+        info = photos.inspect(photo, PhotoLimits(max_bytes, max_pixels, memory))
+    except PhotoRejectedError as error:
+        raise Refused(error.code, str(error)) from error
+    except MemoryNeededError as error:
+        raise MemoryWanted(error.needed) from error
+    return Made(WANTED.facts.pack(info.width, info.height, info.perceptual_hash))
+
+
+def understood(facts: tuple[int, int, int], photo: bytes, limits: PhotoLimits) -> PhotoInfo:
+    """What is known of a photo: its name and kind as its bytes have them, whatever was answered.
+
+    Raises ValueError for what no honest process answers.
+    """
+    width, height, perceptual_hash = facts
+    if not 1 <= width * height <= limits.max_pixels:
+        raise ValueError("the photo can't have such a size")
+    kind = photos.MEDIA_TYPES[photos.sniff(photo)]
+    return PhotoInfo(photos.image_id(photo), kind, width, height, perceptual_hash)

@@ -1,0 +1,80 @@
+"""Each layer alone, in processes of their own: what is given up is gone for good."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from servicekit.confinement import LAYERS
+
+PROGRAM = """
+import json, os, resource, socket, sys
+from servicekit.confinement import Confinement
+
+class Some(Confinement):
+    def _close_files(self):
+        self._only("landlock")
+        super()._close_files()
+    def _close_calls(self):
+        self._only("seccomp")
+        super()._close_calls()
+    def _only(self, layer):
+        if layer not in sys.argv[1:]:
+            raise OSError("not on this kernel")
+
+def fails(tries):
+    try:
+        tries()
+    except OSError as error:
+        return type(error).__name__
+    return ""
+
+output = os.dup(1)
+held = Some().enter()
+found = {
+    "read": fails(lambda: open("/proc/self/environ")),
+    "write": fails(lambda: open(sys.prefix + "/mine", "w")),
+    "remove": fails(lambda: os.unlink(sys.executable + "-none")),
+    "list": fails(lambda: os.listdir("/")),
+    "bind": fails(lambda: socket.socket().bind(("127.0.0.1", 0))),
+    "socket": fails(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)),
+    "fork": fails(lambda: os.fork() or os._exit(0)),
+}
+os.write(output, json.dumps([held, found]).encode())
+"""
+
+
+def confined(*layers: str) -> tuple[list[str], dict[str, str]]:
+    """What holds where the kernel has only some layers, and which attempts fail."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *layers], capture_output=True, check=True, timeout=120
+    )
+    held, found = json.loads(done.stdout)
+    return held, found
+
+
+def test_what_is_lacking_is_said_and_what_is_left_holds() -> None:
+    held, found = confined()
+    assert held == ["limits", "no_new_privs"]
+    assert found["read"] == ""
+
+
+def test_landlock_closes_files_and_ports_by_itself() -> None:
+    held, found = confined("landlock")
+    assert held == [layer for layer in LAYERS if layer != "seccomp"]
+    assert {found[each] for each in ("read", "write", "list", "bind")} == {"PermissionError"}
+
+
+def test_seccomp_closes_files_sockets_and_processes_by_itself() -> None:
+    held, found = confined("seccomp")
+    assert held == [layer for layer in LAYERS if layer != "landlock"]
+    assert set(found.values()) == {"PermissionError"}
+
+
+@pytest.mark.parametrize("layer", ["landlock", "seccomp"])
+def test_this_kernel_has_it(layer: str) -> None:
+    """Else the tests above say nothing."""
+    assert layer in confined(layer)[0]
+    assert Path("/proc/self/status").read_text().count("Seccomp:") == 1
