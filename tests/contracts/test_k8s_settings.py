@@ -114,7 +114,9 @@ def test_every_secret_is_documented_and_in_the_example(
     ("secret", "holders"),
     [
         ("gateway-token-keys", ["gateway"]),
-        ("ranker-pseudonym-key", ["ranker"]), ("triton-control", ["embedder", "triton"])],
+        ("ranker-pseudonym-key", ["ranker"]),
+        ("triton-control", ["embedder", "triton"]),
+    ],
 )
 def test_a_key_is_readable_by_its_holders_alone(
     base: list[Document], secret: str, holders: list[str]

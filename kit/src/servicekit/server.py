@@ -130,13 +130,17 @@ async def start(
     """
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
     limits = Limits(service, settings)  # of all ports together
+
+    def observing(server: grpc.aio.Server, who: Access) -> Observing:
+        return Observing(server, service, who, audit, limits)
+
     listening = [
-        _listen(bindings, settings, service, listener, health_servicer, audit, limits)
+        _listen(bindings, settings, listener, health_servicer, observing)
         for listener in (Listener(settings.port, access, credentials), *also)
     ]
     if settings.probe_port:
         probed = Listener(settings.probe_port)
-        listening.append(_listen((), settings, service, probed, health_servicer, None, limits))
+        listening.append(_listen((), settings, probed, health_servicer, observing))
     servers, ports = zip(*listening, strict=True)
     stop_metrics = _serve_metrics(settings)
     for server in servers:
@@ -149,26 +153,24 @@ async def start(
 def _listen(
     bindings: Sequence[Binding],
     settings: ServerSettings,
-    service: str,
     listener: Listener,
     health_servicer: Any,
-    audit: Audit | None,
-    limits: Limits,
+    observing: Callable[[grpc.aio.Server, Access], Observing],
 ) -> tuple[grpc.aio.Server, int]:
     """A server that is not started yet, and its port. Raises OSError."""
     # A little more than any call takes, for then it is refused with a reason.
     received = min(largest(b.full_name for b in bindings), settings.max_message_bytes) + MIB
     server = grpc.aio.server(options=_options(settings.max_message_bytes, received))
-    observing = Observing(server, service, listener.access, audit, limits)
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, observing)
+    observed = observing(server, listener.access)
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, observed)
     for binding in bindings:
-        binding.add_to_server(binding.servicer, observing)
+        binding.add_to_server(binding.servicer, observed)
     if settings.reflection:
         names = [each.full_name for each in bindings]
         shown = [*names, health.SERVICE_NAME, reflection.SERVICE_NAME]
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
             reflection.aio.ReflectionServicer(shown),  # type: ignore[attr-defined]
-            observing,
+            observed,
         )
     address = listen_address(settings.host, listener.port)
     try:

@@ -1,4 +1,4 @@
-"""A gateway that speaks TLS: commands believe the authority that is named, and show who they are."""
+"""A gateway that speaks TLS: commands believe the authority that is named and show who they are."""
 
 from collections.abc import Iterator
 from pathlib import Path

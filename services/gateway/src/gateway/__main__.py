@@ -41,7 +41,9 @@ def keys_of(settings: GatewaySettings) -> SigningKeys:
 
 def start() -> None:
     """The `python -m gateway` command."""
-    settings = startup.load(GatewaySettings, scenes_of, keys_of, access_of, certificates_of, Peers.of)
+    settings = startup.load(
+        GatewaySettings, scenes_of, keys_of, access_of, certificates_of, Peers.of
+    )
     telemetry.configure_logging(SERVICE, settings.log_level)
     scenes, access, keys = scenes_of(settings), access_of(settings), keys_of(settings)
     server.run(main(settings, scenes, access, keys), settings)
