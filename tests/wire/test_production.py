@@ -1,0 +1,95 @@
+"""Four services in production mode, as processes that share a key and certificates: they start,
+know one another, and answer nobody else."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from servicekit.access import Role
+from sightline_client import SyncSightlineClient, Unavailable, tls_credentials
+from tests import certificates
+from tests.engines import free_port
+from tests.unit.gateway.callers.conftest import entry
+from tests.waiting import SECONDS
+
+PEERS = ("embedder", "retriever", "ranker")
+TOKEN = "slk_of-whoever-looks-after-it"
+KEY = "0123456789abcdef"
+
+
+def environment(ports: dict[str, int], probes: dict[str, int]) -> dict[str, str]:
+    """What makes production of each service; the files lie where they are started."""
+    found = {
+        "GATEWAY_KEYS_FILE": "keys.toml",
+        "GATEWAY_TLS_FOLDER": "tls",
+        "RANKER_KEY_FILE": "pseudonym.key",
+        "EMBEDDER_TRITON_TARGET": "127.0.0.1:1",
+        "RETRIEVER_MILVUS_URI": "http://127.0.0.1:1",
+    }
+    for name, port in ports.items():
+        prefix = name.upper()
+        found |= {
+            f"{prefix}_MODE": "production",
+            f"{prefix}_REFLECTION": "false",
+            f"{prefix}_PORT": str(port),
+            f"{prefix}_PROBE_PORT": str(probes[name]),
+            f"{prefix}_PEER_KEY_FILE": "peers.key",
+            f"{prefix}_PEER_TLS_FOLDER": "tls",
+            f"GATEWAY_{prefix}_TARGET": f"127.0.0.1:{port}",
+        }
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made: Path = tmp_path_factory.mktemp("production")
+    certificates.write(made / "tls", certificates.authority())
+    (made / "peers.key").write_text(KEY * 2)
+    (made / "pseudonym.key").write_text(KEY * 4)
+    (made / "keys.toml").write_text(entry("ops", TOKEN, str([role.value for role in Role])))
+    return made
+
+
+@pytest.fixture(scope="module")
+def ports(folder: Path) -> Iterator[dict[str, int]]:
+    """Of services that are healthy."""
+    found = {name: free_port() for name in (*PEERS, "gateway")}
+    probes = {name: free_port() for name in found}
+    settings = os.environ | environment(found, probes)
+    with ExitStack() as cleanup:
+        for name in found:
+            log = cleanup.enter_context((folder / f"{name}.log").open("wb"))
+            process = subprocess.Popen(
+                [sys.executable, "-m", name], cwd=folder, env=settings, stdout=log, stderr=log
+            )
+            cleanup.callback(process.wait, SECONDS)
+            cleanup.callback(process.terminate)
+        for port in probes.values():
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                asked = health_pb2.HealthCheckRequest()
+                health = health_pb2_grpc.HealthStub(channel)
+                health.Check(asked, timeout=SECONDS, wait_for_ready=True)
+        yield found
+
+
+def test_the_services_know_one_another(ports: dict[str, int], folder: Path) -> None:
+    credentials = tls_credentials(ca=folder / "tls/ca.crt")
+    target = f"127.0.0.1:{ports['gateway']}"
+    with SyncSightlineClient(target, token=TOKEN, credentials=credentials, timeout=60) as client:
+        errors = {each.component: each.error for each in client.status().components}
+    for name in ("gateway", *PEERS):
+        assert errors[name] is None, name
+
+
+@pytest.mark.parametrize("name", [*PEERS, "gateway"])
+def test_nobody_is_answered_in_plain_text(ports: dict[str, int], name: str) -> None:
+    target = f"127.0.0.1:{ports[name]}"
+    with SyncSightlineClient(target, token=TOKEN) as client, pytest.raises(Unavailable):
+        client.status()
