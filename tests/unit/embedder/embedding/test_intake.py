@@ -1,13 +1,18 @@
 """Untrusted photos."""
 
 import asyncio
+import math
+import random
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from embedder.domain.errors import EmbedderUnavailable, PhotoTooLarge, PhotoUndecodable
 from embedder.domain.items import Priority
-from embedder.domain.photos import Look, Pixels
+from embedder.domain.photos import Box, Look, Pixels, Subject
 from embedder.domain.recipes import Recipe
 from embedder.embedding.intake import PhotoIntake
 from embedder.preprocessing import preprocess, work
@@ -20,8 +25,9 @@ from servicekit.decoding import (
     DecodingTimedOut,
     DecodingUnavailable,
 )
+from servicekit.decoding_limits import SPARE
 from servicekit.telemetry import Stages
-from sightline_rules.photos import PhotoLimits
+from sightline_rules.photos import MemoryNeededError, PhotoLimits
 from tests.fakes.decoding import FakeDecoders
 from tests.fakes.photos import MEDIA_TYPES, encoded, frames, photo, picture, turned
 
@@ -176,6 +182,79 @@ async def test_real_processes_give_the_same_pixels_and_the_same_refusals(
     with pytest.raises(PhotoUndecodable, match="damaged"):
         await seen(real, photo()[:100], Stages("test"))
     decoders.close()
+
+
+async def outcome(intake: PhotoIntake, data: bytes) -> object:
+    """The pixels of a photo, or why it has none."""
+    try:
+        return (await seen(intake, data, Stages("test"))).tobytes()
+    except (PhotoUndecodable, PhotoTooLarge) as error:
+        return type(error), str(error)
+
+
+async def test_a_process_that_can_open_no_file_makes_the_same_of_damaged_photos(
+    intake: PhotoIntake,
+) -> None:
+    decoders = Decoders(work.__name__, 1, seconds=60)
+    real = PhotoIntake(decoders, PhotoLimits(max_bytes=100_000, max_pixels=10_000))
+    chance = random.Random(7)
+    for kind in MEDIA_TYPES:
+        whole = encoded(picture(48, 40), kind)
+        for _ in range(25):
+            damaged = bytearray(whole)
+            for _ in range(chance.randint(1, 8)):
+                damaged[chance.randrange(12, len(damaged))] = chance.randrange(256)
+            data = bytes(damaged)
+            assert await outcome(real, data) == await outcome(intake, data), data.hex()
+    decoders.close()
+
+
+LARGE = [
+    (mode, kind)
+    for kind in ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF")
+    for mode in ("RGB", "RGBA")
+    if (kind, mode) != ("JPEG", "RGBA")
+]
+
+
+@pytest.mark.parametrize(("mode", "kind"), LARGE)
+async def test_a_large_photo_can_do_with_the_memory_that_its_header_asks_for(
+    mode: str, kind: str
+) -> None:
+    quick: dict[str, dict[str, Any]] = {"JPEG": {"progressive": True}, "AVIF": {"speed": 10}}
+    data = encoded(Image.new(mode, (2_700, 2_000)), kind, **quick.get(kind, {}))
+    limits = PhotoLimits(max_pixels=10_000_000)
+    with pytest.raises(MemoryNeededError) as caught:
+        preprocess.pixels(data, replace(limits, max_memory=0), RECIPE)
+    spare = max(1, caught.value.needed - SPARE)
+    for memory, enough in ((spare, True), (spare - 1, spare == 1)):
+        decoders = Decoders(work.__name__, 1, seconds=60, memory_bytes=memory)
+        seeing = seen(PhotoIntake(decoders, limits), data, Stages("test"))
+        if enough:
+            assert (await seeing).shape == (16, 16, 3)
+        else:
+            with pytest.raises(PhotoTooLarge, match="MiB of memory"):
+                await seeing
+        decoders.close()
+
+
+async def test_what_no_honest_process_answers_is_no_photo(intake: PhotoIntake) -> None:
+    assert work.understood((0.5, 0, *[0] * 16), Look()) == (0.5, None)
+    good = (0.1, 0.2, 0.3, 0.4)
+    found = work.understood((0.5, 1, *good, *[0] * 12), Look(find=True))
+    assert found == (0.5, Subject(Box(*good)))
+    for facts, find in (
+        ((math.nan, 0, *[0] * 16), False),
+        ((-1, 0, *[0] * 16), False),
+        ((0.5, 0, *[0] * 16), True),
+        ((0.5, 1, *good, *[0] * 12), False),
+        ((0.5, 5, *[0] * 16), True),
+        ((0.5, 1, math.nan, 0, 1, 1, *[0] * 12), True),
+        ((0.5, 1, 0.5, 0, 0.4, 1, *[0] * 12), True),
+        ((0.5, 1, 0, 0, 1, 1.1, *[0] * 12), True),
+    ):
+        with pytest.raises(ValueError, match="box"):
+            work.understood(facts, Look(find=find))
 
 
 async def test_a_film_is_embedded_by_its_first_frame(intake: PhotoIntake) -> None:

@@ -143,6 +143,15 @@ async def test_a_decoder_s_death_is_reported_as_the_photo_s_fault_unless_it_is_n
     store.close()
 
 
+async def test_a_process_that_lies_can_name_no_photo_and_give_it_no_size() -> None:
+    limits = PhotoLimits(max_pixels=100)
+    info = photo_work.understood((10, 10, 7), DATA, limits)
+    assert (info.image_id, info.media_type) == (ID, "image/jpeg")
+    for width, height in ((0, 10), (10, 0), (11, 10), (2**32 - 1, 2**32 - 1)):
+        with pytest.raises(ValueError, match="size"):
+            photo_work.understood((width, height, 7), DATA, limits)
+
+
 async def test_nothing_is_fetched_unless_it_is_allowed(store: PhotoStore) -> None:
     with pytest.raises(UriForbidden):
         await store.fetch("https://photos.test/a.jpg")

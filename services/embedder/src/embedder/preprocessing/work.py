@@ -65,9 +65,9 @@ def understood(facts: Sequence[float], look: Look) -> tuple[float, Subject | Non
     Raises ValueError for what no honest process answers.
     """
     seconds, count, *sides = facts
-    boxes = [Box(*sides[at : at + 4]) for at in range(0, 4 * int(count), 4)]
-    if not 0 <= seconds < math.inf or not look.find <= len(boxes) <= look.find * _MOST_BOXES:
+    if not 0 <= seconds < math.inf or not look.find <= count <= look.find * _MOST_BOXES:
         raise ValueError("no such number of boxes can be found, or in no such time")
+    boxes = [Box(*sides[at : at + 4]) for at in range(0, 4 * int(count), 4)]
     if not all(0 <= b.left < b.right <= 1 and 0 <= b.top < b.bottom <= 1 for b in boxes):
         raise ValueError("a box lies outside of its photo")
     return seconds, Subject(boxes[0], tuple(boxes[1:])) if boxes else None
