@@ -20,7 +20,7 @@ PRODUCT = ("services", "kit", "rules", "client/src")
 
 MOST_LINES = 400
 """In a file."""
-ALL_LINES = 67_600 + 900 + 430
+ALL_LINES = 67_600 + 900 + 440
 """In all files of the product; behind it what was added since: who may call what; what filters and
 words may cost, and secrets in files. It was 69,228 in 0.5.6, and 65,200 was the layout's goal."""
 MEDIAN, NINE_TENTHS = 5, 16
