@@ -63,7 +63,8 @@ def fit(parts: Doubles, place: Ints, clicked: Doubles, weight: Doubles) -> Click
 
     spread = parts.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
-    problem = _Problem(parts / scale, groups(place), clicked, weight)
+    varying = np.where(spread > 0, parts / scale, 0.0)  # what is constant is the intercept's
+    problem = _Problem(varying, groups(place), clicked, weight)
     at = minimize(
         problem.loss,
         problem.start(),
