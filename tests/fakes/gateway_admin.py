@@ -11,7 +11,7 @@ from sightline.embedder.v1 import embedding_service_pb2, space_pb2
 from sightline.gateway.v1 import admin_service_pb2_grpc
 from sightline.ranker.v1 import model_service_pb2, recipe_pb2
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
-from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
+from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, photo_service_pb2
 from tests.fakes.gateway_messages import FITTED, status
 
 if TYPE_CHECKING:
@@ -224,9 +224,31 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
             backups=[backup], next_page_token="1" if page == 0 else ""
         )
 
+    def DeleteBackup(self, request: Any, context: Any) -> Any:
+        self._gateway.take("DeleteBackup", request, context)
+        return backup_service_pb2.DeleteBackupResponse(size=2_500_000)
+
     def RestoreBackup(self, request: Any, context: Any) -> Any:
         self._gateway.take("RestoreBackup", request, context)
         return self._gateway.job_states[0]
+
+    def TakeDownPhoto(self, request: Any, context: Any) -> Any:
+        self._gateway.take("TakeDownPhoto", request, context)
+        taken = photo_service_pb2.Takedown(image_id=request.image_id, reason=request.reason)
+        return photo_service_pb2.TakeDownPhotoResponse(takedown=taken, product_ids=["p1", "p2"])
+
+    def LiftTakedown(self, request: Any, context: Any) -> Any:
+        self._gateway.take("LiftTakedown", request, context)
+        return photo_service_pb2.LiftTakedownResponse(lifted=request.image_id != "0" * 64)
+
+    def ListTakedowns(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListTakedowns", request, context)
+        page = int(request.page_token or 0)
+        taken = photo_service_pb2.Takedown(image_id=f"{page}" * 64, reason="a face")
+        taken.create_time.FromSeconds(1_700_000_000)
+        return photo_service_pb2.ListTakedownsResponse(
+            takedowns=[taken], next_page_token="1" if page == 0 else ""
+        )
 
     def RebuildIndex(self, request: Any, context: Any) -> Any:
         self._gateway.take("RebuildIndex", request, context)

@@ -28,6 +28,7 @@ from tests.fakes.gateway_wire_retriever import (
     Keywords,
     Products,
     Rebuilds,
+    TakenDown,
     Vectors,
 )
 
@@ -147,6 +148,7 @@ def _peers(
                 Binding.of(Jobs(retrieving, "retriever", retriever_jobs)),
                 Binding.of(Backups(retrieving)),
                 Binding.of(Rebuilds(retrieving)),
+                Binding.of(TakenDown(retrieving)),
                 Binding.of(Fits(retrieving)),
             ],
             retrieving,

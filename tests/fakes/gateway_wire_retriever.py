@@ -12,6 +12,8 @@ from sightline.retriever.v1 import (
     index_service_pb2,
     index_service_pb2_grpc,
     keyword_service_pb2_grpc,
+    photo_service_pb2,
+    photo_service_pb2_grpc,
     product_service_pb2,
     product_service_pb2_grpc,
     rebuild_service_pb2_grpc,
@@ -289,9 +291,35 @@ class Backups(backup_service_pb2_grpc.BackupServiceServicer):
             backups=[backup_service_pb2.Backup(backup_id="b1")]
         )
 
+    async def DeleteBackup(self, request, context):
+        await self.script.take("DeleteBackup", request, context)
+        return backup_service_pb2.DeleteBackupResponse(size=7)
+
     async def RestoreBackup(self, request, context):
         await self.script.take("RestoreBackup", request, context)
         return job_pb2.Job(job_id="retriever/2", kind="restore")
+
+
+class TakenDown(photo_service_pb2_grpc.PhotoServiceServicer):
+    """One photo was taken down."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def TakeDownPhoto(self, request, context):
+        await self.script.take("TakeDownPhoto", request, context)
+        taken = photo_service_pb2.Takedown(image_id=request.image_id, reason=request.reason)
+        return photo_service_pb2.TakeDownPhotoResponse(takedown=taken, product_ids=["p1"])
+
+    async def LiftTakedown(self, request, context):
+        await self.script.take("LiftTakedown", request, context)
+        return photo_service_pb2.LiftTakedownResponse(lifted=True)
+
+    async def ListTakedowns(self, request, context):
+        await self.script.take("ListTakedowns", request, context)
+        return photo_service_pb2.ListTakedownsResponse(
+            takedowns=[photo_service_pb2.Takedown(image_id="a" * 64)]
+        )
 
 
 class Rebuilds(rebuild_service_pb2_grpc.RebuildServiceServicer):

@@ -18,6 +18,8 @@ class FakePhotos:
     failure: ServiceError | None = None
     unreadable: set[str] = field(default_factory=set)
     """Ids of photos on a bad part of the disk."""
+    old: set[str] = field(default_factory=set)
+    """Ids of photos whose bytes came long ago."""
     web: dict[str, bytes | ServiceError] = field(default_factory=dict)
     """What addresses give."""
 
@@ -37,6 +39,7 @@ class FakePhotos:
         if self.failure is not None:
             raise self.failure
         assert photo_id == image_id(data)
+        self.old.discard(photo_id)
         self.stored[catalog_id, photo_id] = data
 
     async def get(self, catalog_id: str, photo_id: str) -> bytes:
@@ -48,3 +51,15 @@ class FakePhotos:
             return self.stored[catalog_id, photo_id]
         except KeyError:
             raise ImageNotFound from None
+
+    async def delete(self, catalog_id: str, photo_id: str) -> None:
+        self.stored.pop((catalog_id, photo_id), None)
+
+    async def names(self, catalog_id: str, shelf: int) -> list[str]:
+        mine = [name for catalog, name in self.stored if catalog == catalog_id]
+        return [name for name in mine if name.startswith(f"{shelf:02x}")]
+
+    async def discard(self, catalog_id: str, photo_id: str, before: float) -> bool:
+        if photo_id not in self.old:
+            return False
+        return self.stored.pop((catalog_id, photo_id), None) is not None

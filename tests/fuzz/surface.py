@@ -55,7 +55,7 @@ SERVICES = frozenset(path.split("/")[1] for path in METHODS)
 READ_ONLY = frozenset(
     {"Recommend", "Search", "ExplainRecommendation"}
     | {"GetProduct", "ListProducts", "GetImage", "GetStatus"}
-    | {"ListModels", "ListGenerations", "ListBackups", "GetOnlineReport"}
+    | {"ListModels", "ListGenerations", "ListBackups", "ListTakedowns", "GetOnlineReport"}
     | {"GetShopperProfile", "GetProductProfile", "ListSegments"}
     | {"GetJob", "ListJobs", "WatchJob"}
 )

@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from retriever.adapters.embedder import EmbedderClient
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import EXACT_ROWS
 from retriever.record import Record
+from retriever.record.tables import jobs
 from retriever.search.recall.watchdog import Watchdog
 from retriever.servicer import vectors
 from retriever.servicer.filter_messages import unpacked
@@ -33,6 +35,7 @@ from retriever.workers.leader import Leadership
 from retriever.workers.loops import lead_in_turn
 from servicekit import server
 from servicekit.leases import Lease, worker_id
+from servicekit.retention import forget_jobs
 from servicekit.sql import Database
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import filter_pb2, product_pb2, vector_pb2
@@ -144,6 +147,7 @@ async def shop(tmp_path: Path, engine: MilvusLite, exact_rows: int) -> AsyncIter
             worker_id("test"),
             backups,
             unpacked,
+            partial(forget_jobs, db, jobs, settings.job_days),
         )
         working.append((asyncio.create_task(lead_in_turn(worker, stop)), stop))
 

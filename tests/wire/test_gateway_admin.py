@@ -18,6 +18,7 @@ from sightline.retriever.v1 import (
     backup_service_pb2,
     fit_service_pb2,
     index_service_pb2,
+    photo_service_pb2,
     rebuild_service_pb2,
 )
 from tests.fakes.gateway_wire_retriever import RECALL
@@ -143,16 +144,36 @@ async def test_backups_and_rebuilds_are_the_retrievers(suite):
     restored = await suite.admin.RestoreBackup(
         b.RestoreBackupRequest(backup_id="b1", source_catalog_id="shop", force=True)
     )
+    gone = await suite.admin.DeleteBackup(b.DeleteBackupRequest(backup_id="b1"))
     rebuilt = await suite.admin.RebuildIndex(rebuild_service_pb2.RebuildIndexRequest(space="x"))
 
     assert [job.kind for job in (made, restored, rebuilt)] == ["backup", "restore", "rebuild_index"]
     assert [item.backup_id for item in listed.backups] == ["b1"]
     script = suite.retriever.script
+    assert gone.size == 7
+    assert script.requests("DeleteBackup")[0].backup_id == "b1"
     (sent,) = script.requests("RestoreBackup")
     assert (sent.catalog_id, sent.backup_id, sent.force) == ("default", "b1", True)
     assert script.requests("CreateBackup")[0].request_id == "r"
     assert script.requests("ListBackups")[0].page_size == 3
     assert script.requests("RebuildIndex")[0].space == "x"
+
+
+async def test_takedowns_are_the_retrievers(suite):
+    p = photo_service_pb2
+    asked = p.TakeDownPhotoRequest(image_id="a" * 64, reason="a face")
+    taken = await suite.admin.TakeDownPhoto(asked)
+    lifted = await suite.admin.LiftTakedown(p.LiftTakedownRequest(image_id="a" * 64))
+    listed = await suite.admin.ListTakedowns(p.ListTakedownsRequest(page_size=3))
+
+    assert (taken.takedown.reason, list(taken.product_ids), lifted.lifted) == (
+        "a face",
+        ["p1"],
+        True,
+    )
+    assert [each.image_id for each in listed.takedowns] == ["a" * 64]
+    (sent,) = suite.retriever.script.requests("TakeDownPhoto")
+    assert (sent.catalog_id, sent.image_id) == ("default", "a" * 64)
 
 
 async def test_spaces_are_fitted_by_the_retriever_and_served_by_the_embedder(suite):

@@ -16,6 +16,7 @@ from sightline.retriever.v1 import (
     backup_service_pb2,
     fit_service_pb2,
     index_service_pb2,
+    photo_service_pb2,
     rebuild_service_pb2,
 )
 from tests.wire.gateway_calls import (
@@ -183,6 +184,10 @@ def _undeclared(suite):
         (suite.admin.CreateBackup, backup_service_pb2.CreateBackupRequest),
         (suite.admin.ListBackups, backup_service_pb2.ListBackupsRequest),
         (suite.admin.RestoreBackup, backup_service_pb2.RestoreBackupRequest),
+        (suite.admin.DeleteBackup, backup_service_pb2.DeleteBackupRequest),
+        (suite.admin.TakeDownPhoto, photo_service_pb2.TakeDownPhotoRequest),
+        (suite.admin.LiftTakedown, photo_service_pb2.LiftTakedownRequest),
+        (suite.admin.ListTakedowns, photo_service_pb2.ListTakedownsRequest),
         (suite.admin.RebuildIndex, rebuild_service_pb2.RebuildIndexRequest),
         (suite.admin.FitSpace, fit_service_pb2.FitSpaceRequest),
         (suite.admin.ListSpaces, embedding_service_pb2.ListSpacesRequest),

@@ -113,6 +113,7 @@ from sightline_client.values.operations import Model as Model
 from sightline_client.values.operations import ProductPurge as ProductPurge
 from sightline_client.values.operations import RecallEstimate as RecallEstimate
 from sightline_client.values.operations import Status as Status
+from sightline_client.values.operations import Takedown as Takedown
 from sightline_client.values.operations import Verification as Verification
 from sightline_client.values.photos import Photo as Photo
 from sightline_client.values.photos import Uri as Uri

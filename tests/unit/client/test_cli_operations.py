@@ -27,6 +27,11 @@ def test_a_backup_is_made_and_listed(line: Line, gateway: FakeGateway) -> None:
     assert json.loads(line("backup", "list", "--json").stdout)["backups"][0]["backupId"] == "b0"
 
 
+def test_a_backup_is_deleted(line: Line, gateway: FakeGateway) -> None:
+    assert "deleted 2.5 MB" in flat(line("backup", "delete", "b0").stdout)
+    assert gateway.requests["DeleteBackup"][0].backup_id == "b0"
+
+
 def test_a_backup_is_restored(line: Line, gateway: FakeGateway) -> None:
     assert line("backup", "restore", "b0", "--from", "shop", "--force").exit_code == 0
     (request,) = gateway.requests["RestoreBackup"]

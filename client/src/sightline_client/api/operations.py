@@ -86,6 +86,15 @@ class OperationCalls(Connected):
         pages = self._pages(self.calls.admin.ListBackups, request, timeout)
         return tuple([from_wire.backup(each) async for page in pages for each in page.backups])
 
+    async def delete_backup(self, backup_id: str, *, timeout: float | None = None) -> int:
+        """Deletes a backup; the bytes of its file, 0 = there was none. NotFound (BACKUP_NOT_FOUND)
+        for what no backup can be called."""
+        with to_wire.sendable("request"):
+            request = backup_service_pb2.DeleteBackupRequest(
+                catalog_id=self.catalog, backup_id=backup_id
+            )
+        return (await self._call(self.calls.admin.DeleteBackup, request, timeout)).size
+
     async def restore_backup(
         self,
         backup_id: str,

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
+from sightline.retriever.v1 import photo_service_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.errors import check_answered
@@ -10,7 +11,7 @@ from sightline_client.transport import importing, writing
 from sightline_client.transport.batching import Batches
 from sightline_client.values import catalog
 from sightline_client.values.filters import Filter
-from sightline_client.values.operations import ImportClose, ProductPurge
+from sightline_client.values.operations import ImportClose, ProductPurge, Takedown
 
 _PAGE = 200
 
@@ -177,6 +178,33 @@ class ProductCalls(Connected):
         return from_wire.import_close(
             await self._call(self.calls.catalog.CloseImport, request, timeout)
         )
+
+    async def take_down_photo(
+        self, image_id: str, *, reason: str = "", timeout: float | None = None
+    ) -> tuple[str, ...]:
+        """Takes a photo down, at once: no product has it any more, and its bytes and vectors are
+        deleted. The same bytes are refused (IMAGE_TAKEN_DOWN) until ``lift_takedown``. The ids of
+        the products that had it, which stay."""
+        with to_wire.sendable("request"):
+            request = photo_service_pb2.TakeDownPhotoRequest(
+                catalog_id=self.catalog, image_id=image_id, reason=reason
+            )
+        taken = await self._call(self.calls.admin.TakeDownPhoto, request, timeout)
+        return tuple(taken.product_ids)
+
+    async def lift_takedown(self, image_id: str, *, timeout: float | None = None) -> bool:
+        """Lets a photo be stored again; whether it had been taken down."""
+        with to_wire.sendable("request"):
+            request = photo_service_pb2.LiftTakedownRequest(
+                catalog_id=self.catalog, image_id=image_id
+            )
+        return (await self._call(self.calls.admin.LiftTakedown, request, timeout)).lifted
+
+    async def list_takedowns(self, *, timeout: float | None = None) -> tuple[Takedown, ...]:
+        """Every takedown of the catalog that stands; ``timeout`` is that of one page."""
+        request = photo_service_pb2.ListTakedownsRequest(catalog_id=self.catalog, page_size=_PAGE)
+        pages = self._pages(self.calls.admin.ListTakedowns, request, timeout)
+        return tuple([from_wire.takedown(one) async for page in pages for one in page.takedowns])
 
     async def get_image(
         self, image_id: str, *, timeout: float | None = None

@@ -18,7 +18,7 @@ from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline.ranker.v1 import evaluation_pb2, model_service_pb2, online_report_pb2
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
-from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
+from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, photo_service_pb2
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.convert.reading import reader
 from sightline_client.values import answers, catalog, classifications, operations, profiles, signals
@@ -80,6 +80,7 @@ import_state = reader(
 import_close = reader(operations.ImportClose, catalog_pb2.CloseImportResponse)
 product_purge = reader(operations.ProductPurge, catalog_pb2.PurgeProductsResponse)
 event_purge = reader(operations.EventPurge, user_event.PurgeEventsResponse)
+takedown = reader(operations.Takedown, photo_service_pb2.Takedown)
 backup = reader(operations.Backup, backup_service_pb2.Backup, catalog="catalog_id", error="status")
 
 # Models

@@ -226,6 +226,17 @@ class Backup:
 
 
 @dataclass(frozen=True, slots=True)
+class Takedown:
+    """A photo that may not be stored."""
+
+    image_id: str
+    reason: str
+    """As it was given; may be ""."""
+    create_time: datetime | None
+    """When it was taken down."""
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentStatus:
     """How one part of the suite is."""
 

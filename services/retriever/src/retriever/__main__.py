@@ -10,6 +10,8 @@ from threadpoolctl import threadpool_limits
 from retriever.adapters.backup_files import BackupFiles
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.adapters.photos import PhotoStore
+from retriever.backup.backups import Quota
+from retriever.catalog.takedowns import PermittedPhotos
 from retriever.columns.keeper import Columns
 from retriever.indexing.lag import keep_measuring
 from retriever.record import Record
@@ -21,6 +23,7 @@ from retriever.servicer.backups import BackupServicer
 from retriever.servicer.index import FitServicer, IndexServicer, RebuildServicer
 from retriever.servicer.keywords import KeywordServicer
 from retriever.servicer.messages import JOB_OWNER
+from retriever.servicer.photos import PhotoServicer
 from retriever.servicer.products import ProductServicer
 from retriever.servicer.vectors import VectorServicer
 from retriever.settings import Settings
@@ -52,10 +55,17 @@ def bindings(
     searcher = Searcher(record, index, columns, settings.spaces, fallback=fallback)
     seconds = settings.milvus_seconds
     servicers = (
-        BackupServicer(catalogs, record, backups, jobs),
+        BackupServicer(
+            catalogs,
+            record,
+            backups,
+            jobs,
+            Quota(settings.backup_count, settings.backup_megabytes * 10**6),
+        ),
         RebuildServicer(catalogs, record, jobs),
         FitServicer(catalogs, jobs),
-        ProductServicer(catalogs, record, photos, jobs, share, columns),
+        ProductServicer(catalogs, record, PermittedPhotos(photos, record), jobs, share, columns),
+        PhotoServicer(catalogs, record, photos),
         VectorServicer(catalogs, searcher, fallback.breaker, seconds, watchdog),
         KeywordServicer(catalogs, record, columns),
         IndexServicer(catalogs, record, jobs, settings.milvus_prefix),

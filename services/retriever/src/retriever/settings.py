@@ -13,6 +13,7 @@ from retriever.search.fallback.from_record import MOST_ROWS
 from servicekit.config import Place, Secret, ServerSettings
 from servicekit.decoding import DecodingSettings
 from servicekit.fetch import FetchSettings
+from servicekit.retention import JobSettings
 from servicekit.sql import check_secret_url
 
 
@@ -23,7 +24,7 @@ def _spaces(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-class Settings(ServerSettings, DecodingSettings, FetchSettings):
+class Settings(ServerSettings, DecodingSettings, FetchSettings, JobSettings):
     """Everything that can be set."""
 
     model_config = SettingsConfigDict(env_prefix="RETRIEVER_")
@@ -39,8 +40,18 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings):
     photos_url: Place = Field(default=".data/retriever/photos", min_length=1)
     """Where photos are kept: a folder, or what fsspec takes, such as `s3://bucket/photos`."""
 
+    photo_days: float = Field(default=7.0, ge=0, le=36500)
+    """After how many days without a product a photo is deleted, with all that was made of it; 0 =
+    never. Keep photos of two installations in two places: each knows its own products only."""
+
     backups: Place = Field(default=".data/retriever/backups", min_length=1)
     """Where backups are kept: a folder, or what fsspec takes, such as `s3://bucket/backups`."""
+
+    backup_count: int = Field(default=100, ge=1, le=100_000)
+    """Most backups of a catalog: another one is refused with BACKUP_QUOTA until one is deleted."""
+
+    backup_megabytes: int = Field(default=0, ge=0)
+    """What the backups of a catalog may take before another one is refused, in MB; 0 = any."""
 
     milvus_uri: Place = Field(default="http://127.0.0.1:8607", pattern=r"^https?://")
     """The engine: Milvus Lite as a server (deploy/milvus), a Milvus server or a cluster."""

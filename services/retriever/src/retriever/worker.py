@@ -1,16 +1,18 @@
 """The retriever's worker: `python -m retriever.worker`.
 
 Embeds pending photos and texts, applies the outbox to the index, loads and reconciles collections,
-and does the jobs that delete many products, roll a generation out, back up, restore or rebuild. Any
-number of workers may run: one at a time leads, by a lease in SQL, and a dead leader is succeeded
-within the lease's time. It can be killed at any point.
+does the jobs that delete many products, roll a generation out, back up, restore or rebuild, and
+deletes photos that nothing names. Any number of workers may run: one at a time leads, by a lease in
+SQL, and a dead leader is succeeded within the lease's time. It can be killed at any point.
 """
 
 import asyncio
 import signal
+from functools import partial
 
 from retriever.adapters.embedder import EmbedderClient
 from retriever.record import Record
+from retriever.record.tables import jobs
 from retriever.servicer.filter_messages import unpacked
 from retriever.settings import Settings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
@@ -19,6 +21,7 @@ from retriever.workers.leader import Leadership
 from retriever.workers.loops import lead_in_turn
 from servicekit.config import load
 from servicekit.leases import Lease, worker_id
+from servicekit.retention import forget_jobs
 from servicekit.server import run
 from servicekit.telemetry import configure_logging, get_logger, serve_metrics
 
@@ -49,6 +52,7 @@ async def main(settings: Settings) -> None:
         name,
         files,
         unpacked,
+        partial(forget_jobs, db, jobs, settings.job_days),
     )
     port = settings.worker_metrics_port
     stop_metrics = serve_metrics(port, settings.host) if port else lambda: None

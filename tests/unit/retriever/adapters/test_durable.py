@@ -133,3 +133,52 @@ async def test_a_caller_that_gave_up_holds_up_nobody(folder: DurableFolder, root
 def test_the_system_s_word_is_reported(root: Path) -> None:
     with pytest.raises(OSError, match="Bad file descriptor"):
         durable._sync(-1)
+
+
+async def test_an_old_file_is_discarded_and_one_that_came_again_is_not(
+    folder: DurableFolder, root: Path
+) -> None:
+    path = root / "photo"
+    await folder.write(path, b"bytes")
+    os.utime(path, (1_000, 1_000))
+    assert not durable.discard(path, 1_000)
+    await folder.write(path, b"bytes")
+    assert not durable.discard(path, 2_000)
+    os.utime(path, (1_000, 1_000))
+    assert durable.discard(path, 2_000)
+    assert names(root) == set()
+    assert not durable.discard(path, 2_000)
+
+
+async def test_a_file_that_comes_again_while_it_is_discarded_stays(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = root / "photo"
+    path.write_bytes(b"bytes")
+    os.utime(path, (1_000, 1_000))
+    replace = Path.replace
+
+    def renewed(self: Path, target: Path) -> Path:
+        if self == path:
+            assert durable.write(root, [(path, b"bytes")]) == [None]
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", renewed)
+    assert not durable.discard(path, 2_000)
+    assert names(root) == {"photo"}
+
+
+async def test_a_file_that_was_just_taken_away_is_written_anew(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = root / "photo"
+    path.write_bytes(b"bytes")
+    utime = os.utime
+
+    def gone(of: Path) -> None:
+        of.unlink()
+        utime(of)
+
+    monkeypatch.setattr(os, "utime", gone)
+    assert durable.write(root, [(path, b"bytes")]) == [None]
+    assert path.read_bytes() == b"bytes"

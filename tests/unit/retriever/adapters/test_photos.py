@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,3 +165,37 @@ async def test_what_the_disk_says_is_reported_as_what_it_means(
     monkeypatch.setattr(durable, "_sync", full)
     with pytest.raises(PhotosFull):
         await store.put("shop", ID, DATA)
+
+
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+async def test_photos_are_named_deleted_and_discarded_when_they_are_old(
+    tmp_path: Path, kind: str
+) -> None:
+    made = PhotoStore(str(tmp_path) if kind == "folder" else f"memory://{tmp_path.name}")
+    shelf, now = int(ID[:2], 16), time.time()
+    assert await made.names("shop", shelf) == []
+    await made.put("shop", ID, DATA)
+    assert await made.names("shop", shelf) == [ID]
+    assert await made.names("other", shelf) == []
+    assert not await made.discard("shop", ID, now - 60)
+    assert await made.get("shop", ID) == DATA
+    assert await made.discard("shop", ID, now + 60)
+    assert not await made.discard("shop", ID, now + 60)
+    await made.put("shop", ID, DATA)
+    for _ in range(2):
+        await made.delete("shop", ID)
+        with pytest.raises(ImageNotFound):
+            await made.get("shop", ID)
+    made.close()
+
+
+async def test_an_old_object_that_comes_again_is_as_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = PhotoStore("memory://again")
+    await made.put("shop", ID, DATA)
+    monkeypatch.setattr(module, "RENEW_SECONDS", -60.0)
+    now = time.time()
+    while time.time() == now:
+        pass
+    await made.put("shop", ID, DATA)
+    assert not await made.discard("shop", ID, now)
+    made.close()

@@ -87,8 +87,16 @@ class Place:
         outcomes, _ = await products.upsert(catalog, drafts, self.record, self.photos)
         assert not [o for o in outcomes if isinstance(o, ServiceError)]
 
+    async def ask_backup(
+        self, catalog: str = "default", quota: backups.Quota | None = None, **given: Any
+    ) -> Job:
+        asked: dict[str, Any] = {"now": 1_700_000_000_000_000, "request_id": ""} | given
+        return await backups.create(
+            catalog, self.store, self.jobs, quota or backups.Quota(), **asked
+        )
+
     async def back_up(self, catalog: str = "default") -> str:
-        asked = await backups.create(catalog, self.jobs, now=1_700_000_000_000_000, request_id="")
+        asked = await self.ask_backup(catalog)
         job = await self.claimed(backups.BACKUP)
         assert job.id == asked.id
         result = await backups.back_up(job, self.deps, "1.2.3")

@@ -15,7 +15,13 @@ import pytest
 from retriever.adapters.backup_files import BackupFiles
 from retriever.backup import backups
 from retriever.domain.archive import Table
-from retriever.domain.errors import BackupDamaged, BackupsFull, BackupsUnavailable
+from retriever.domain.errors import (
+    BackupDamaged,
+    BackupNotFound,
+    BackupQuota,
+    BackupsFull,
+    BackupsUnavailable,
+)
 from retriever.record.snapshots import RecordSnapshot
 from servicekit.errors import ServiceError
 from servicekit.jobs import JobCancelled, JobState
@@ -54,7 +60,7 @@ async def test_a_backup_is_of_one_commit_while_writes_go_on(
 
 
 async def test_a_cancelled_backup_leaves_nothing(here: Place, tmp_path: Path) -> None:
-    await backups.create("default", here.jobs, now=1_700_000_000_000_000, request_id="")
+    await here.ask_backup()
     job = await here.claimed(backups.BACKUP)
     reading = asyncio.Event()
 
@@ -74,8 +80,8 @@ async def test_a_cancelled_backup_leaves_nothing(here: Place, tmp_path: Path) ->
 
 
 async def test_what_a_killed_attempt_left_is_no_backup(here: Place, tmp_path: Path) -> None:
-    job = await backups.create("default", here.jobs, now=1_700_000_000_000_000, request_id="r")
-    again = await backups.create("default", here.jobs, now=1_800_000_000_000_000, request_id="r")
+    job = await here.ask_backup(request_id="r")
+    again = await here.ask_backup(request_id="r", now=1_800_000_000_000_000)
     assert again.params == job.params
     left = tmp_path / "backups/default" / f"{job.params['backup_id']}.tar.part"
     left.parent.mkdir(parents=True)
@@ -97,6 +103,36 @@ async def test_backups_are_listed_newest_first_in_pages(here: Place, tmp_path: P
     assert isinstance(page[1].found, BackupDamaged)
     assert not isinstance(page[0].found, ServiceError)
     assert page[0].found.rows("products") == 3
+
+
+async def test_a_deleted_backup_is_gone_and_its_file_with_it(here: Place, tmp_path: Path) -> None:
+    kept, gone = [await here.back_up() for _ in range(2)]
+    file = tmp_path / f"backups/default/{gone}.tar"
+    assert await here.store.delete("other", gone) == 0
+    size = file.stat().st_size
+    assert await here.store.delete("default", gone) == size
+    assert not file.exists()
+    assert await here.store.delete("default", gone) == 0
+    assert await here.store.names("default") == [kept]
+    with pytest.raises(BackupNotFound):
+        await here.store.delete("default", "../record")
+
+
+async def test_a_catalog_has_no_more_backups_than_it_may_have(here: Place) -> None:
+    two = backups.Quota(count=2)
+    first = await here.back_up()
+    waiting = await here.ask_backup(quota=two, request_id="r")
+    assert (await here.ask_backup(quota=two, request_id="r")).id == waiting.id
+    with pytest.raises(BackupQuota, match="are 2, of 0 MB"):
+        await here.ask_backup(quota=two)
+    await here.ask_backup("other", two)
+    await here.jobs.cancel(waiting.id)
+    _, size = await here.store.used("default")
+    with pytest.raises(BackupQuota):
+        await here.ask_backup(quota=backups.Quota(size=size))
+    await here.ask_backup(quota=backups.Quota(size=size + 1))
+    await here.store.delete("default", first)
+    await here.ask_backup(quota=two)
 
 
 async def test_the_same_commit_gives_the_same_bytes(here: Place, tmp_path: Path) -> None:

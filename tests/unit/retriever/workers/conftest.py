@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
 from retriever.adapters.backup_files import BackupFiles
 from retriever.record import Record
+from retriever.record.tables import jobs
 from retriever.servicer.filter_messages import unpacked
 from retriever.settings import Settings
 from retriever.wiring import job_queue
@@ -17,6 +19,7 @@ from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.loops import lead_in_turn
 from servicekit.leases import Lease
+from servicekit.retention import forget_jobs
 from servicekit.sql import Database
 from sightline_rules.photos import image_id
 from tests.fakes.embedder import FakeEmbedder
@@ -58,6 +61,7 @@ class Bench:
             owner,
             self.backups,
             unpacked,
+            partial(forget_jobs, self.db, jobs, self.settings.job_days),
         )
 
     @asynccontextmanager

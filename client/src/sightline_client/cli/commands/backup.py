@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from sightline.retriever.v1 import backup_service_pb2
 from sightline_client.cli.base import options
@@ -47,6 +48,25 @@ def list_(
         lambda calls: calls.admin.ListBackups,
         backup_service_pb2.ListBackupsRequest(catalog_id=suite.catalog, page_size=top),
         lambda answer: listings.backups([from_wire.backup(item) for item in answer.backups]),
+    )
+
+
+@app.command()
+def delete(
+    *,
+    backup: Annotated[str, options.argument("BACKUP", "As `backup list` shows it.")],
+    suite: Suite,
+) -> None:
+    """Delete a backup. One that is not there counts as deleted.
+
+    [bold]Example[/bold]
+
+      sightline backup delete 20260131T120000Z-1f3a9c02
+    """
+    suite.call(
+        lambda calls: calls.admin.DeleteBackup,
+        backup_service_pb2.DeleteBackupRequest(catalog_id=suite.catalog, backup_id=backup),
+        lambda answer: Text(f"deleted {answer.size / 1e6:,.1f} MB"),
     )
 
 

@@ -13,7 +13,14 @@ from sightline_client.cli.show.tables import add, grid, plain
 from sightline_client.values.answers import Found
 from sightline_client.values.catalog import CategoryDoubt, Product
 from sightline_client.values.evaluation import Verdict
-from sightline_client.values.operations import Backup, Generation, Job, Model, Verification
+from sightline_client.values.operations import (
+    Backup,
+    Generation,
+    Job,
+    Model,
+    Takedown,
+    Verification,
+)
 
 
 def jobs(values: Sequence[Job]) -> RenderableType:
@@ -42,6 +49,14 @@ def backups(values: Sequence[Backup]) -> RenderableType:
             str(backup.error) if backup.error is not None else spaces or "–",
         )
     return table if values else Text("no backup: `sightline backup create`")
+
+
+def takedowns(values: Sequence[Takedown]) -> RenderableType:
+    """Photos that were taken down, a line each."""
+    table = grid(("photo", "taken down", "reason"))
+    for each in values:
+        add(table, each.image_id, _time(each.create_time), each.reason)
+    return table if values else Text("no photo was taken down")
 
 
 BESIDE = "popularity_"

@@ -17,7 +17,7 @@ from servicekit.channel import idempotent
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
 from servicekit.requests import timestamp
 from sightline.common.v1 import filter_pb2, job_service_pb2, product_pb2
-from sightline.retriever.v1 import backup_service_pb2
+from sightline.retriever.v1 import backup_service_pb2, photo_service_pb2
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
 from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
@@ -28,7 +28,13 @@ from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 
 IDEMPOTENT = idempotent(
-    job_service_pb2, products_pb, vectors_pb, keywords_pb, index_pb, backup_service_pb2
+    job_service_pb2,
+    products_pb,
+    vectors_pb,
+    keywords_pb,
+    index_pb,
+    backup_service_pb2,
+    photo_service_pb2,
 )
 MOST_PAGES = 4
 """Pages of one list that are read to find the newest products that pass a filter."""

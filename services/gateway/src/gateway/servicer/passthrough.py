@@ -78,7 +78,12 @@ ROUTES: Mapping[str, Mapping[str, Route]] = MappingProxyType(
                 "CreateGeneration BackfillGeneration VerifyGeneration ActivateGeneration"
                 " RollbackGeneration DropGeneration ListGenerations",
             ),
-            **_routes(Peer.RETRIEVER, "BackupService", "CreateBackup ListBackups RestoreBackup"),
+            **_routes(
+                Peer.RETRIEVER,
+                "BackupService",
+                "CreateBackup ListBackups DeleteBackup RestoreBackup",
+            ),
+            **_routes(Peer.RETRIEVER, "PhotoService", "TakeDownPhoto LiftTakedown ListTakedowns"),
             **_routes(Peer.RETRIEVER, "RebuildService", "RebuildIndex"),
             **_routes(Peer.RETRIEVER, "FitService", "FitSpace"),
             **_routes(Peer.EMBEDDER, "EmbeddingService", "ListSpaces"),

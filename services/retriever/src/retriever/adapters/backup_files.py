@@ -64,6 +64,31 @@ class BackupFiles:
         ids = [name.removesuffix(".tar") for name in names if name.endswith(".tar")]
         return sorted(filter(_ID.fullmatch, ids), reverse=True)
 
+    async def used(self, catalog_id: str) -> tuple[int, int]:
+        def work() -> tuple[int, int]:
+            sizes = [self._size(self._path(catalog_id, name)) for name in self._names(catalog_id)]
+            return len(sizes), sum(sizes)
+
+        return await self.run(work)
+
+    async def delete(self, catalog_id: str, backup_id: str) -> int:
+        path = self._path(catalog_id, backup_id)
+
+        def work() -> int:
+            size = self._size(path)
+            with contextlib.suppress(FileNotFoundError):
+                self._files.rm_file(path)
+            return size
+
+        return await self.run(work)
+
+    def _size(self, path: str) -> int:
+        """0 = there is no such file."""
+        try:
+            return int(self._files.size(path))
+        except FileNotFoundError:
+            return 0
+
     async def open(self, catalog_id: str, backup_id: str) -> tuple[IO[bytes], int]:
         path = self._path(catalog_id, backup_id)
 

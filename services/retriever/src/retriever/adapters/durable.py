@@ -98,11 +98,42 @@ def _write(path: Path, data: bytes) -> Exception | None:
     try:
         # Read and not only measured: a file that was damaged is fixed by writing it again.
         # One that is whole is synced all the same: who wrote it may have died before that.
-        if not (path.exists() and path.read_bytes() == data):
+        if not _renewed(path, data):
             _replace(path, data)
     except OSError as error:
         return error
     return None
+
+
+def _renewed(path: Path, data: bytes) -> bool:
+    """Whether a file holds these bytes; if so, it is as new."""
+    try:
+        if path.read_bytes() != data:
+            return False
+        os.utime(path)
+    except FileNotFoundError:  # never there, or deleted for its age at this moment
+        return False
+    return True
+
+
+def discard(path: Path, before: float) -> bool:
+    """Delete a file unless it was written or renewed since a time, seconds since 1970 (UTC);
+    whether it was deleted. Raises OSError.
+
+    Whoever renews it meanwhile finds it gone and writes it anew, or is seen.
+    """
+    aside = path.with_name(f".old-{path.name}")
+    try:
+        if path.stat().st_mtime >= before:
+            return False
+        path.replace(aside)
+        if aside.stat().st_mtime >= before:
+            aside.replace(path)
+            return False
+        aside.unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _replace(path: Path, data: bytes) -> None:

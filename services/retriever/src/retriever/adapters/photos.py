@@ -1,8 +1,8 @@
 """Photos by their content: <root>/<catalog>/<2 hex>/<2 hex>/<sha256>, in a folder or a bucket.
 
 A photo's name is the hash of its bytes and nothing that a caller chose. It is durable before the
-record mentions it, and never changed afterwards. Photos that no product has any more stay: another
-catalog page, an answer record or an import under way may still name them.
+record mentions it, and never changed afterwards. Photos that no product has any more stay for a
+while: another catalog page, an answer record or an import under way may still name them.
 """
 
 import asyncio
@@ -10,15 +10,17 @@ import contextvars
 import errno
 import hashlib
 import re
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from retriever.adapters.durable import DurableFolder
+from retriever.adapters.durable import DurableFolder, discard
 from retriever.domain import errors
 from servicekit.decoding import Decoders, DecodingFailed, DecodingOutOfMemory, DecodingUnavailable
 from servicekit.errors import ServiceError
@@ -28,6 +30,8 @@ from sightline_rules import photos
 T = TypeVar("T")
 
 _HASH = re.compile(r"[0-9a-f]{64}")
+RENEW_SECONDS = 3_600.0
+"""An object in a bucket that comes again is written again if it is older than that."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -104,6 +108,33 @@ class PhotoStore:
             raise errors.ImageDamaged
         return data
 
+    async def delete(self, catalog_id: str, image_id: str) -> None:
+        path = self._path(catalog_id, image_id)
+        await self._run(lambda: _translated(lambda: self._delete(path)))
+
+    async def names(self, catalog_id: str, shelf: int) -> list[str]:
+        folder = f"{self._root}/{catalog_id}/{shelf:02x}"
+
+        def work() -> list[str]:
+            self._files.invalidate_cache(folder)
+            found = (str(path).rpartition("/")[2] for path in self._files.find(folder))
+            return list(filter(_HASH.fullmatch, found))
+
+        return await self._run(lambda: _translated(work))
+
+    async def discard(self, catalog_id: str, image_id: str, before: float) -> bool:
+        path = self._path(catalog_id, image_id)
+        if self._folder is not None:
+            return await self._run(lambda: _translated(lambda: discard(Path(path), before)))
+
+        def work() -> bool:
+            if not self._files.exists(path) or not self._older(path, before):
+                return False
+            self._delete(path)
+            return True
+
+        return await self._run(lambda: _translated(work))
+
     async def _run(self, work: Callable[[], T]) -> T:
         run = contextvars.copy_context().run
         return await asyncio.get_running_loop().run_in_executor(self._io, run, work)
@@ -115,8 +146,22 @@ class PhotoStore:
         return f"{self._root}/{catalog_id}/{image_id[:2]}/{image_id[2:4]}/{image_id}"
 
     def _put_object(self, path: str, data: bytes) -> None:
-        if not self._files.exists(path):
-            self._files.pipe_file(path, data)  # a bucket shows an object whole or not at all
+        # A bucket shows an object whole or not at all. One that is old is written again, so that
+        # nobody deletes it for its age before the record names it.
+        if not self._files.exists(path) or self._older(path, time.time() - RENEW_SECONDS):
+            self._files.pipe_file(path, data)
+
+    def _older(self, path: str, before: float) -> bool:
+        """Whether an object was written before a time; False where the store does not say."""
+        try:
+            written = self._files.modified(path).timestamp()
+        except NotImplementedError:
+            return False
+        return bool(written < before)
+
+    def _delete(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            self._files.rm_file(path)
 
     def _get(self, path: str) -> bytes:
         data: bytes = self._files.cat_file(path)

@@ -19,8 +19,8 @@ from retriever.backup.archive.reading import manifest_of
 from retriever.backup.archive.writing import Spool, Writer, fill
 from retriever.catalog.images import stored_photo
 from retriever.domain.archive import Manifest, Row
-from retriever.domain.errors import BackupCatalogMismatch, CatalogNotEmpty
-from retriever.domain.jobs import Progress, reporting, request_key
+from retriever.domain.errors import BackupCatalogMismatch, BackupQuota, CatalogNotEmpty
+from retriever.domain.jobs import OPEN, Progress, reporting, request_key
 from retriever.domain.product import CatalogPart
 from retriever.ports.backup import BackupRecord, BackupStore
 from retriever.ports.photos import Photos
@@ -57,11 +57,33 @@ class Dependencies:
     jobs: Jobs
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What the backups of one catalog may come to."""
+
+    count: int = 100
+    """Those that are being made included."""
+    size: int = 0
+    """Bytes, from which on none is begun; 0 = any."""
+
+
 # Asked for
 
 
-async def create(catalog_id: str, jobs: Jobs, *, now: int, request_id: str) -> Job:
-    """Ask for a backup."""
+async def create(
+    catalog_id: str, store: BackupStore, jobs: Jobs, quota: Quota, *, now: int, request_id: str
+) -> Job:
+    """Ask for a backup. Raises BackupQuota. A request that is sent again with its id is answered
+    with its job."""
+    known = await jobs.find(BACKUP, catalog_id, request_id) if request_id else None
+    if known is not None:
+        return known
+    count, size = await store.used(catalog_id)
+    made = await jobs.list(
+        catalog_id=catalog_id, kinds=(BACKUP,), states=OPEN, limit=quota.count, params=False
+    )
+    if count + len(made) >= quota.count or 0 < quota.size <= size:
+        raise BackupQuota(count + len(made), size)
     time = datetime.fromtimestamp(now / 1e6, UTC)
     params = {"backup_id": f"{time:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"}
     return await jobs.create(BACKUP, catalog_id, params, request_id)

@@ -6,6 +6,7 @@ as it is. The index follows by the outbox, as after any write.
 """
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from retriever.catalog.deletions import sweep
 from retriever.domain.archive import MANIFEST, Row, generations_of
 from retriever.domain.collections import collection_of
 from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.errors import BackupDamaged, IndexParametersInvalid
+from retriever.domain.errors import BackupDamaged, ImageTakenDown, IndexParametersInvalid
 from retriever.domain.generation import (
     MAX_DIMENSION,
     MOST_LIVE,
@@ -36,6 +37,7 @@ from retriever.domain.generation import (
 from retriever.domain.jobs import Progress, reporting
 from retriever.domain.product import MAX_PHOTOS
 from retriever.ports.backup import BackupRecord
+from retriever.ports.photos import Photos
 from servicekit.jobs import Job
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All
@@ -208,8 +210,13 @@ async def _take_photos(
     while batch := await deps.store.run(lambda: next(batches, None)):
         for group in affordable(batch):
             photos = await deps.store.run(partial(reader.photos, group))
-            await asyncio.gather(*(deps.photos.put(job.catalog_id, *photo) for photo in photos))
+            await asyncio.gather(*(_put(job.catalog_id, *photo, deps.photos) for photo in photos))
             progress.add(len(group))
+
+
+async def _put(catalog_id: str, image_id: str, data: bytes, photos: Photos) -> None:
+    with contextlib.suppress(ImageTakenDown):  # the record takes none of it either
+        await photos.put(catalog_id, image_id, data)
 
 
 async def _register(

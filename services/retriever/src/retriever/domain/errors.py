@@ -30,6 +30,7 @@ ServiceError
 │   ├── ImportModeMismatch     IMPORT_MODE_MISMATCH
 │   ├── ImportDeletesTooMuch   IMPORT_DELETES_TOO_MUCH
 │   ├── VersionMismatch        INDEX_VERSION_MISMATCH
+│   ├── ImageTakenDown         IMAGE_TAKEN_DOWN
 │   ├── BackupCatalogMismatch  BACKUP_CATALOG_MISMATCH
 │   ├── BackupVersionUnsupported BACKUP_VERSION_UNSUPPORTED
 │   └── CatalogNotEmpty        CATALOG_NOT_EMPTY
@@ -43,6 +44,7 @@ ServiceError
 ├── ResourceExhausted
 │   ├── GenerationsFull        GENERATIONS_FULL
 │   ├── PhotosFull             PHOTO_STORE_FULL
+│   ├── BackupQuota            BACKUP_QUOTA
 │   └── BackupsFull            BACKUP_STORE_FULL
 ├── DeadlineExceeded
 │   └── StageDeadline          STAGE_DEADLINE
@@ -116,6 +118,14 @@ class ImageNotFound(errors.NotFound, reason="IMAGE_NOT_FOUND"):
 
     def __init__(self, path: str = "") -> None:
         violation = errors.FieldViolation(path, "names a photo that is not stored")
+        super().__init__(violations=(violation,) if path else ())
+
+
+class ImageTakenDown(errors.FailedPrecondition, reason="IMAGE_TAKEN_DOWN"):
+    message = "this photo was taken down and may not be stored"
+
+    def __init__(self, path: str = "") -> None:
+        violation = errors.FieldViolation(path, "holds a photo that was taken down")
         super().__init__(violations=(violation,) if path else ())
 
 
@@ -280,6 +290,16 @@ class CatalogNotEmpty(errors.FailedPrecondition, reason="CATALOG_NOT_EMPTY"):
 class BackupsUnavailable(errors.Unavailable, reason="BACKUP_STORE_UNAVAILABLE"):
     message = "the place of backups can't be reached; see RETRIEVER_BACKUPS"
     retry_after = timedelta(seconds=5)
+
+
+class BackupQuota(errors.ResourceExhausted, reason="BACKUP_QUOTA"):
+    """The catalog has as many backups, or as large ones, as it may have."""
+
+    def __init__(self, count: int, size: int) -> None:
+        super().__init__(
+            f"the backups of this catalog are {count}, of {size / 1e6:,.0f} MB, which is all that "
+            "it may have: delete one; see RETRIEVER_BACKUP_COUNT and RETRIEVER_BACKUP_MEGABYTES"
+        )
 
 
 class BackupsFull(errors.ResourceExhausted, reason="BACKUP_STORE_FULL"):

@@ -39,6 +39,17 @@ class ImageDraft:
 
 
 @dataclass(frozen=True, slots=True)
+class Takedown:
+    """A photo that may not be stored."""
+
+    image_id: str
+    reason: str
+    """As it was given; may be empty."""
+    create_time: int
+    """Microseconds since 1970 (UTC)."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProductDraft:
     """A product as a caller gave it, unchecked."""
 

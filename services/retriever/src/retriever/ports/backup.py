@@ -87,6 +87,12 @@ class BackupStore(Protocol):
     async def names(self, catalog_id: str) -> list[str]:
         """The ids of a catalog's backups, newest first."""
 
+    async def used(self, catalog_id: str) -> tuple[int, int]:
+        """How many backups a catalog has, and their bytes."""
+
+    async def delete(self, catalog_id: str, backup_id: str) -> int:
+        """Bytes of the backup that is gone now; 0 = there was none."""
+
     async def open(self, catalog_id: str, backup_id: str) -> tuple[IO[bytes], int]:
         """A backup to read, and its bytes. Raises BackupNotFound."""
 

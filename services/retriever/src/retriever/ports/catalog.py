@@ -88,6 +88,48 @@ class ImportRecord(Protocol):
         """Forget up to `limit` outcomes of a closed import; how many there were."""
 
 
+class TakedownRecord(Protocol):
+    """The record of photos that were taken down."""
+
+    async def taken_down(self, catalog_id: str, image_ids: Sequence[str]) -> frozenset[str]:
+        """Those of some photos that were."""
+
+    async def take_down(
+        self, catalog_id: str, image_id: str, reason: str
+    ) -> tuple[product.Takedown, list[str]]:
+        """Take a photo from all products and forget it; the products that had it. Taken down again
+        it keeps the first reason."""
+
+    async def lift_takedown(self, catalog_id: str, image_id: str) -> bool:
+        """Whether it had been taken down; now it is not."""
+
+    async def takedowns(self, catalog_id: str, after: str, limit: int) -> list[product.Takedown]:
+        """By their photos' ids, behind one."""
+
+
+class UnnamedRecord(TakedownRecord, Protocol):
+    """The record as those see it who delete photos that no product has."""
+
+    async def unnamed(self, catalog_id: str, after: str, limit: int) -> tuple[list[str], str]:
+        """Of the next photos behind one, those that no product has; and the last one that was
+        looked at, empty at the end."""
+
+    async def unknown(self, catalog_id: str, image_ids: Sequence[str]) -> list[str]:
+        """Those of some photos that the record does not know."""
+
+    async def note_unnamed(self, catalog_id: str, image_ids: Sequence[str]) -> None:
+        """Note that no product has these, from now on if that is news."""
+
+    async def forget_named(self, catalog_id: str) -> None:
+        """Take back what was noted of photos that a product has again."""
+
+    async def overdue(self, catalog_id: str, before: int, limit: int) -> list[str]:
+        """Some photos that were noted before that time."""
+
+    async def drop_unnamed(self, catalog_id: str, image_ids: Sequence[str]) -> list[str]:
+        """Forget noted photos; those of them that still no product has."""
+
+
 class DeletionRecord(Protocol):
     """The record as those see it who remove many products."""
 

@@ -19,3 +19,17 @@ class Photos(Protocol):
 
     async def get(self, catalog_id: str, image_id: str) -> bytes:
         """The bytes. Raises ImageNotFound, ImageDamaged, PhotosUnavailable."""
+
+    async def delete(self, catalog_id: str, image_id: str) -> None:
+        """Returns once the bytes are gone, if there were any. Raises PhotosUnavailable."""
+
+
+class PhotoFiles(Photos, Protocol):
+    """The same as those see it who tidy it up. Every call raises PhotosUnavailable."""
+
+    async def names(self, catalog_id: str, shelf: int) -> list[str]:
+        """The photos whose ids begin with this byte, 0 to 255."""
+
+    async def discard(self, catalog_id: str, image_id: str, before: float) -> bool:
+        """Delete a photo unless its bytes came, for the first time or again, since that time
+        (seconds since 1970, UTC); whether it was deleted."""

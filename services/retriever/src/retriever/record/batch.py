@@ -13,7 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.errors import EtagMismatch, ImageNotFound, ProductInvalid, ProductNotFound
+from retriever.domain.errors import (
+    EtagMismatch,
+    ImageNotFound,
+    ImageTakenDown,
+    ProductInvalid,
+    ProductNotFound,
+)
 from retriever.domain.generation import Generation
 from retriever.domain.product import Image, ProductChange, ProductContent, ProductWrite, Stored
 from retriever.record import parts
@@ -119,6 +125,7 @@ class Batch:
         self._known = self._read_known(contents)
         self._variants = self._read_variants(contents)
         self._photos = {row.image_id for row in self._session.look_up(_IMAGES, photos)}
+        self._taken_down = session.taken_down(photos)
         self._live = live_generations(session.connection, session.catalog_id)
         self._targets = self._read_targets(photos)
         # What `save` stores, by key.
@@ -170,6 +177,8 @@ class Batch:
         # What it would leave may be there already: the same write, sent again (RFC 9110, 13.1.1).
         if write.etag and (known is None or known.etag not in (write.etag, etag)):
             return EtagMismatch()
+        if self._taken_down.intersection(content.image_ids):
+            return ImageTakenDown(f"{write.path}.images")
         if any(i not in write.new_images and i not in self._photos for i in content.image_ids):
             return ImageNotFound(f"{write.path}.images")
         retried = [

@@ -72,7 +72,9 @@ def _content(row: Row, image_ids: Sequence[str]) -> ProductContent:
 def put_images(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
     session = Session(connection, catalog_id, now)
     of = {"catalog_id": session.catalog_id}
-    parts.put(session.connection, images, [{**row, **of} for row in rows], keep=True)
+    gone = session.taken_down(row["image_id"] for row in rows)
+    kept = [{**row, **of} for row in rows if row["image_id"] not in gone]
+    parts.put(session.connection, images, kept, keep=True)
 
 
 def put_vectors(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
@@ -89,7 +91,8 @@ def put_vectors(connection: Connection, now: int, catalog_id: str, rows: Sequenc
 
 def _put_vectors(session: Session, of: Mapping[str, str], rows: Mapping[str, Row]) -> None:
     held = {row.image_id: bytes(row.data) for row in session.look_up(_HELD, rows, **of)}
-    changed = [i for i, row in rows.items() if held.get(i) != row["data"]]
+    gone = session.taken_down(rows)
+    changed = [i for i, row in rows.items() if i not in gone and held.get(i) != row["data"]]
     if not changed:
         return
     (seq,) = session.take()
@@ -117,6 +120,8 @@ def put_products(
     chosen = [(row, image_ids) for row, image_ids in batch if row["product_id"] not in newer]
     if not chosen:
         return
+    gone = session.taken_down(chain.from_iterable(image_ids for _, image_ids in chosen))
+    chosen = [_without(row, image_ids, gone) for row, image_ids in chosen]
     former: dict[str, set[str]] = {}
     for row in session.look_up(ROWS, [row["product_id"] for row, _ in chosen]):
         former.setdefault(row.product_id, set()).add(row.row_id)
@@ -124,6 +129,14 @@ def put_products(
     _want(session, chosen, entries)
     _want_texts(session, chosen, entries)
     session.note(entries)
+
+
+def _without(row: Row, image_ids: Sequence[str], gone: frozenset[str]) -> tuple[Row, Sequence[str]]:
+    """A product without photos that were taken down."""
+    if gone.isdisjoint(image_ids):
+        return row, image_ids
+    left = [image_id for image_id in image_ids if image_id not in gone]
+    return {**row, "etag": content_etag(_content(row, left))}, left
 
 
 def _written(

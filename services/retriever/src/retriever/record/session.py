@@ -42,6 +42,7 @@ USERS = sa.select(tables.product_images.c.image_id, tables.product_images.c.prod
     parts.among(tables.product_images, "image_id")
 )
 """The products that have photos."""
+TAKEN_DOWN = sa.select(tables.takedowns.c.image_id).where(parts.among(tables.takedowns, "image_id"))
 _LIVES = sa.select(tables.generations.c.name).where(
     parts.on(tables.generations, catalog_id=sa.bindparam("catalog_id"), **parts.BOUND_VERSION),
     tables.generations.c.state != GenerationState.DROPPED,
@@ -82,6 +83,10 @@ class Session:
         return parts.look_up(
             self.connection, statement, values, {**of, "catalog_id": self.catalog_id}
         )
+
+    def taken_down(self, image_ids: Iterable[str]) -> frozenset[str]:
+        """Those of some photos that were taken down."""
+        return frozenset(row.image_id for row in self.look_up(TAKEN_DOWN, image_ids))
 
     def take(self, count: int = 1) -> range:
         """The numbers of so many new commits."""
@@ -159,7 +164,9 @@ class Session:
             return ImageNotFound() if write.product_id in existing else ProductNotFound()
 
         outcomes = [failure(write) for write in writes]
-        taken = [w for w, failed in zip(writes, outcomes, strict=True) if failed is None]
+        gone = self.taken_down(write.image_id for write in writes)  # while they were embedded
+        found = zip(writes, outcomes, strict=True)
+        taken = [w for w, failed in found if failed is None and w.image_id not in gone]
         self._put_vectors(generation, taken, users)
         return outcomes
 

@@ -20,6 +20,7 @@ from retriever.record import (
     rollout,
     session,
     snapshots,
+    unnamed,
     work,
 )
 from retriever.record.category_mismatches import count_mismatched, judge, read_mismatches
@@ -28,6 +29,7 @@ from retriever.record.generations import all_generations, live_generations, read
 from retriever.record.kept import Answers
 from retriever.record.labels import read_labels
 from retriever.record.offers import offer
+from retriever.record.takedowns import lift, read_takedowns, read_taken_down, take_down
 from retriever.record.texts import drop_blank, read_embedded, read_texts
 from servicekit.clock import now_micros
 from servicekit.sql import Database
@@ -112,6 +114,18 @@ class Record:
     mismatch_count = _reads(count_mismatched)
     find_words = _reads(keywords.find_words)
     words = _reads(keywords.read_words)
+
+    # Photos that may not be, or that nothing names
+    taken_down = _reads(read_taken_down)
+    take_down = _writes_now(take_down)
+    lift_takedown = _writes(lift)
+    takedowns = _reads(read_takedowns)
+    unknown = _reads(unnamed.read_unknown)
+    note_unnamed = _writes_now(unnamed.note_unnamed)
+    forget_named = _writes(unnamed.forget_named)
+    overdue = _reads(unnamed.read_overdue)
+    drop_unnamed = _writes_now(unnamed.drop_unnamed)
+    unnamed = _reads(unnamed.read_unnamed)
 
     # Removals
     commit_number = _writes_now(session.take_number)

@@ -223,6 +223,23 @@ pending = sa.Table(
 """`image_id`: of the photo; of the product where its text waits. `backfill`: a backfill wants the
 vector and no write since; it goes when that is cancelled."""
 
+takedowns = sa.Table(
+    "takedowns",
+    metadata,
+    *_keys("catalog_id", "image_id"),
+    *_values("reason"),
+    *_values("create_time", kind=_Number),
+)
+"""Photos that may not be stored (again)."""
+
+unnamed = sa.Table(
+    "unnamed",
+    metadata,
+    *_keys("catalog_id", "image_id"),
+    *_values("since", kind=_Number),
+)
+"""Photos, known here or only stored, that no product had when the worker looked, and since when."""
+
 imports = sa.Table(
     "imports",
     metadata,

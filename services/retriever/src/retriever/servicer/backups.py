@@ -27,15 +27,20 @@ class BackupServicer(backup_service_pb2_grpc.BackupServiceServicer):
     record: BackupRecord
     store: BackupStore
     jobs: Jobs
+    quota: backups.Quota
     clock: Callable[[], int] = now_micros
 
     async def CreateBackup(self, request: pb.CreateBackupRequest, context: Context) -> job_pb2.Job:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        return wire.job(
-            await backups.create(
-                catalog, self.jobs, now=self.clock(), request_id=request.request_id
-            )
+        job = await backups.create(
+            catalog,
+            self.store,
+            self.jobs,
+            self.quota,
+            now=self.clock(),
+            request_id=request.request_id,
         )
+        return wire.job(job)
 
     async def ListBackups(
         self, request: pb.ListBackupsRequest, context: Context
@@ -47,6 +52,12 @@ class BackupServicer(backup_service_pb2_grpc.BackupServiceServicer):
         return pb.ListBackupsResponse(
             backups=[_backup(item) for item in found], next_page_token=token
         )
+
+    async def DeleteBackup(
+        self, request: pb.DeleteBackupRequest, context: Context
+    ) -> pb.DeleteBackupResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        return pb.DeleteBackupResponse(size=await self.store.delete(catalog, request.backup_id))
 
     async def RestoreBackup(
         self, request: pb.RestoreBackupRequest, context: Context

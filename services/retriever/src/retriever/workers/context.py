@@ -1,17 +1,17 @@
 """What the worker's loops work with."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from retriever.indexing.embedding import RecentVectors
 from retriever.ports import indexing
 from retriever.ports.backup import BackupRecord, BackupStore
-from retriever.ports.catalog import HashRecord
+from retriever.ports.catalog import HashRecord, UnnamedRecord
 from retriever.ports.embedder import Embedder
 from retriever.ports.engine import VectorIndex
-from retriever.ports.photos import Photos
+from retriever.ports.photos import PhotoFiles
 from retriever.workers.leader import Leadership
 from servicekit.jobs import Jobs
 from sightline_rules.filters import Filter
@@ -36,6 +36,8 @@ class Options(Protocol):
     def worker_check_seconds(self) -> float: ...
     @property
     def worker_flush_seconds(self) -> float: ...
+    @property
+    def photo_days(self) -> float: ...
 
 
 class WorkerRecord(
@@ -44,6 +46,7 @@ class WorkerRecord(
     indexing.BackfillRecord,
     indexing.VerificationRecord,
     HashRecord,
+    UnnamedRecord,
     indexing.LabelRecord,
     indexing.LagRecord,
     Protocol,
@@ -73,7 +76,7 @@ class Worker:
     catalogs: Sequence[str]
     options: Options
     record: WorkerRecord
-    photos: Photos
+    photos: PhotoFiles
     index: VectorIndex
     embedder: Embedder
     leadership: Leadership
@@ -83,4 +86,6 @@ class Worker:
     backups: BackupStore
     read_filter: Callable[[str], Filter]
     """The filter of a purge, from the job's parameters."""
+    forget_jobs: Callable[[], Awaitable[int]]
+    """Deletes jobs that ended long ago; how many."""
     recent: RecentVectors = field(default_factory=RecentVectors)

@@ -10,6 +10,7 @@ from typing import Any
 
 from retriever.backup import backups, restores
 from retriever.catalog import deletions
+from retriever.catalog.takedowns import PermittedPhotos
 from retriever.indexing import backfill, fits, generations, rebuild
 from retriever.indexing.verification.case import Tools
 from retriever.indexing.verification.verify import verify
@@ -95,7 +96,8 @@ class JobLoop:
     async def _work_on(self, job: Job) -> Mapping[str, Any]:
         """Do a job; its result."""
         worker, record, jobs = self.worker, self.worker.record, self.worker.jobs
-        copying = backups.Dependencies(record, worker.photos, worker.backups, jobs)
+        photos = PermittedPhotos(worker.photos, record)
+        copying = backups.Dependencies(record, photos, worker.backups, jobs)
         match job.kind:
             case generations.BACKFILL:
                 return await backfill.backfill(job, record, jobs)

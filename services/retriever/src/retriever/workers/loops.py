@@ -13,6 +13,7 @@ from retriever.catalog.images import hash_photos
 from retriever.domain.index_values import Waiting
 from retriever.indexing import lag
 from retriever.indexing.outbox import LeadershipLost
+from retriever.workers import tidying
 from retriever.workers.context import Wakes, Worker
 from retriever.workers.embedding import MISMATCH, EmbeddingLoop
 from retriever.workers.indexing import IndexLoop
@@ -103,6 +104,7 @@ class Loops:
             (partial(jobs.do_next, backups.KINDS), wakes.copies, None),
             (jobs.begin_next, wakes.others, None),
             (self._hash, asyncio.Event(), HASH_TURN_SECONDS),
+            (partial(tidying.tidy, self._worker), asyncio.Event(), tidying.TURN_SECONDS),
         ):
             self._tasks.start(self._tasks.repeat(step, wake, turn))
         self._tasks.start(lag.keep_measuring(self._worker.catalogs, self._worker.record))

@@ -1,0 +1,81 @@
+"""``sightline photos``"""
+
+from typing import Annotated
+
+from rich.text import Text
+
+from sightline.retriever.v1 import photo_service_pb2
+from sightline_client.cli.base import options
+from sightline_client.cli.base.group import Commands
+from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.show import listings, tables
+from sightline_client.convert import from_wire
+
+app = Commands(no_args_is_help=True, help="Take photos down that may not be shown any more.")
+
+ImageId = Annotated[
+    str, options.argument("IMAGE", "The photo: the SHA-256 of its bytes, as products show it.")
+]
+
+
+@app.command("take-down")
+def take_down(
+    *,
+    image: ImageId,
+    reason: Annotated[
+        str, options.words(metavar="TEXT", help="Why, for whoever reads the list.")
+    ] = "",
+    suite: Suite,
+) -> None:
+    """Take a photo down, at once: from its products, from the index and from where photos are kept.
+
+    Its products stay. The same photo is refused until the takedown is lifted. Backups that were
+    made before still hold it: `sightline backup delete` those that may not.
+
+    [bold]Example[/bold]
+
+      sightline photos take-down 0a5f0c7bd4a8a9d0a1d8a4c9e9cf4b3e2d1c0b9a8f7e6d5c4b3a291807f6e5d4
+    """
+    suite.call(
+        lambda calls: calls.admin.TakeDownPhoto,
+        photo_service_pb2.TakeDownPhotoRequest(
+            catalog_id=suite.catalog, image_id=image, reason=reason
+        ),
+        _taken_down,
+    )
+
+
+def _taken_down(message: photo_service_pb2.TakeDownPhotoResponse) -> Text:
+    had = tables.counted(len(message.product_ids), "product", "products")
+    some = ", ".join(tables.plain(item) for item in message.product_ids[:20])
+    return Text(f"taken down; {had} had it. {some}".rstrip())
+
+
+@app.command()
+def lift(*, image: ImageId, suite: Suite) -> None:
+    """Let a photo be stored again that was taken down. It does not come back by itself.
+
+    [bold]Example[/bold]
+
+      sightline photos lift 0a5f0c7bd4a8a9d0a1d8a4c9e9cf4b3e2d1c0b9a8f7e6d5c4b3a291807f6e5d4
+    """
+    suite.call(
+        lambda calls: calls.admin.LiftTakedown,
+        photo_service_pb2.LiftTakedownRequest(catalog_id=suite.catalog, image_id=image),
+        lambda answer: Text("may be stored again" if answer.lifted else "was not taken down"),
+    )
+
+
+@app.command("taken-down")
+def taken_down(*, top: options.Newest = 20, suite: Suite) -> None:
+    """List the photos that may not be stored, by their ids.
+
+    [bold]Example[/bold]
+
+      sightline photos taken-down --top 100
+    """
+    suite.call(
+        lambda calls: calls.admin.ListTakedowns,
+        photo_service_pb2.ListTakedownsRequest(catalog_id=suite.catalog, page_size=top),
+        lambda answer: listings.takedowns([from_wire.takedown(one) for one in answer.takedowns]),
+    )

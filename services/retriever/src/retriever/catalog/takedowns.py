@@ -1,0 +1,80 @@
+"""Takedowns: a photo that may not be shown any more is gone at once, and does not come back.
+
+It is taken from its products, which stay, and with it all that was made of it: vectors, and what
+waits to be made. Its bytes are deleted. While the takedown stands the same bytes are refused, in
+products, imports and restores. Backups that were made before still hold them.
+"""
+
+import re
+from dataclasses import dataclass
+
+from retriever.domain.errors import ImageTakenDown
+from retriever.domain.product import Takedown
+from retriever.ports.catalog import TakedownRecord
+from retriever.ports.photos import Photos
+from servicekit.requests import RequestInvalid, page_place, page_size, page_token
+from sightline_rules.photos import PhotoInfo
+
+DEFAULT_PAGE, MAX_PAGE = 50, 1_000
+MOST_REASON = 500
+_IMAGE_ID = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class PermittedPhotos:
+    """The store of photos, which takes none that was taken down; see ports/photos.py."""
+
+    photos: Photos
+    record: TakedownRecord
+
+    async def inspect(self, data: bytes) -> PhotoInfo:
+        return await self.photos.inspect(data)
+
+    async def fetch(self, uri: str) -> bytes:
+        return await self.photos.fetch(uri)
+
+    async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
+        """Raises ImageTakenDown too."""
+        if await self.record.taken_down(catalog_id, [image_id]):
+            raise ImageTakenDown
+        await self.photos.put(catalog_id, image_id, data)
+
+    async def get(self, catalog_id: str, image_id: str) -> bytes:
+        return await self.photos.get(catalog_id, image_id)
+
+    async def delete(self, catalog_id: str, image_id: str) -> None:
+        await self.photos.delete(catalog_id, image_id)
+
+
+async def take_down(
+    catalog_id: str, image_id: str, reason: str, record: TakedownRecord, photos: Photos
+) -> tuple[Takedown, list[str]]:
+    """Take a photo down, stored or not; the takedown, and the products that had the photo."""
+    _check(image_id)
+    if len(reason) > MOST_REASON:
+        raise RequestInvalid.at("reason", f"has more than {MOST_REASON} characters")
+    taken = await record.take_down(catalog_id, image_id, reason)
+    await photos.delete(catalog_id, image_id)
+    return taken
+
+
+async def lift(catalog_id: str, image_id: str, record: TakedownRecord) -> bool:
+    """Let a photo be stored again; whether it had been taken down."""
+    _check(image_id)
+    return await record.lift_takedown(catalog_id, image_id)
+
+
+async def list_takedowns(
+    catalog_id: str, record: TakedownRecord, *, size: int, token: str
+) -> tuple[list[Takedown], str]:
+    """A page of takedowns by their photos' ids, and the token of the next one."""
+    size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
+    after = "".join(page_place(token, (catalog_id, "takedowns"), str))
+    found = await record.takedowns(catalog_id, after, size + 1)
+    more = page_token((catalog_id, "takedowns"), found[size - 1].image_id)
+    return found[:size], more if len(found) > size else ""
+
+
+def _check(image_id: str) -> None:
+    if not _IMAGE_ID.fullmatch(image_id):
+        raise RequestInvalid.at("image_id", "is not the SHA-256 of a photo, 64 of 0-9 and a-f")

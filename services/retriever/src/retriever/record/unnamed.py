@@ -1,0 +1,80 @@
+"""Photos that no product has: since when, and what goes of them."""
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from retriever.record import parts
+from retriever.record.session import USERS, Session
+from retriever.record.tables import images, product_images, unnamed
+from retriever.record.takedowns import forget
+
+_NAMED = sa.exists().where(
+    parts.on(product_images, catalog_id=images.c.catalog_id, image_id=images.c.image_id)
+)
+_PAGE = (
+    sa.select(images.c.image_id, _NAMED.label("named"))
+    .where(
+        images.c.catalog_id == sa.bindparam("catalog_id"),
+        images.c.image_id > sa.bindparam("after"),
+    )
+    .order_by(images.c.image_id)
+    .limit(sa.bindparam("most"))
+)
+_KNOWN = sa.select(images.c.image_id).where(parts.among(images, "image_id"))
+
+
+def read_unnamed(
+    connection: Connection, catalog_id: str, after: str, limit: int
+) -> tuple[list[str], str]:
+    """Of the next photos behind one, those that no product has; and the last one that was looked
+    at, empty at the end."""
+    values = {"catalog_id": catalog_id, "after": after, "most": limit}
+    rows = connection.execute(_PAGE, values).all()
+    last = rows[-1].image_id if len(rows) == limit else ""
+    return [row.image_id for row in rows if not row.named], last
+
+
+def read_unknown(connection: Connection, catalog_id: str, image_ids: Sequence[str]) -> list[str]:
+    """Those of some photos that the record does not know."""
+    found = parts.look_up(connection, _KNOWN, image_ids, {"catalog_id": catalog_id})
+    known = {row.image_id for row in found}
+    return [image_id for image_id in image_ids if image_id not in known]
+
+
+def note_unnamed(
+    connection: Connection, now: int, catalog_id: str, image_ids: Iterable[str]
+) -> None:
+    """Note that no product has these photos, from now on if that is news."""
+    rows = [{"catalog_id": catalog_id, "image_id": each, "since": now} for each in image_ids]
+    parts.put(connection, unnamed, rows, keep=True)
+
+
+def forget_named(connection: Connection, catalog_id: str) -> None:
+    """Photos that a product has again are none of them."""
+    has = sa.exists().where(
+        parts.on(product_images, catalog_id=unnamed.c.catalog_id, image_id=unnamed.c.image_id)
+    )
+    connection.execute(sa.delete(unnamed).where(unnamed.c.catalog_id == catalog_id, has))
+
+
+def read_overdue(connection: Connection, catalog_id: str, before: int, limit: int) -> list[str]:
+    """Photos that no product had since before that time."""
+    mine = unnamed.c.catalog_id == catalog_id, unnamed.c.since < before
+    return list(
+        connection.execute(sa.select(unnamed.c.image_id).where(*mine).limit(limit)).scalars()
+    )
+
+
+def drop_unnamed(
+    connection: Connection, now: int, catalog_id: str, image_ids: Sequence[str]
+) -> list[str]:
+    """Forget photos; those of them that still no product has, whose bytes may go."""
+    session = Session(connection, catalog_id, now)  # a write may bring a product that has one
+    named = {row.image_id for row in session.look_up(USERS, image_ids)}
+    gone = [image_id for image_id in image_ids if image_id not in named]
+    forget(connection, catalog_id, gone)
+    mine = unnamed.c.catalog_id == catalog_id, unnamed.c.image_id.in_(image_ids)
+    connection.execute(sa.delete(unnamed).where(*mine))
+    return gone

@@ -1,0 +1,29 @@
+"""What the worker deletes by the clock: photos that nothing names, and jobs that ended long ago."""
+
+import time
+
+from retriever.backup import backups
+from retriever.catalog.collecting import collect
+from retriever.domain.jobs import OPEN
+from retriever.workers.context import Worker
+
+TURN_SECONDS = 3_600.0
+
+
+async def tidy(worker: Worker) -> bool:
+    """Delete what is due. There is never more to do at once."""
+    await worker.forget_jobs()
+    if days := worker.options.photo_days:
+        for catalog in worker.catalogs:
+            if not await _is_copied(catalog, worker):
+                await collect(catalog, days, worker.record, worker.photos, time.time())
+    return False
+
+
+async def _is_copied(catalog: str, worker: Worker) -> bool:
+    """Whether a backup reads the catalog's photos, or a restore brings some that it names later."""
+    return bool(
+        await worker.jobs.list(
+            catalog_id=catalog, kinds=backups.KINDS, states=OPEN, limit=1, params=False
+        )
+    )
