@@ -75,11 +75,14 @@ class EventCalls(Connected):
         since: datetime | None = None,
         before: datetime | None = None,
         types: Iterable[EventType] = (),
+        order_ids: bool = False,
+        queries: bool = False,
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
         """Starts a job that writes the events that fit to Parquet files, in a folder of the
-        ranker's that the job's result names; follow it with ``watch_job``. The same ``request_id``
+        ranker's that the job's result names; follow it with ``watch_job``. ``order_ids``: orders
+        as they are, not hashed; ``queries``: with what was searched for. The same ``request_id``
         answers the same job."""
         with to_wire.sendable("request"):
             request = event_service_pb2.ExportEventsRequest(
@@ -88,5 +91,7 @@ class EventCalls(Connected):
                 from_time=None if since is None else to_wire.timestamp(since),
                 before_time=None if before is None else to_wire.timestamp(before),
                 types=[to_wire.event_type(kind) for kind in types],
+                include_order_ids=order_ids,
+                include_queries=queries,
             )
         return from_wire.job(await self._call(self.calls.admin.ExportEvents, request, timeout))

@@ -47,7 +47,8 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
     embedding = embedder.EmbedderClient(*connections[Peer.EMBEDDER])
     retrieving = retriever.RetrieverClient(*connections[Peer.RETRIEVER])
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
-    passthrough = Passthrough(settings.catalogs, connections)
+    once, _ = _connect(settings, Peer.RETRIEVER, ())
+    passthrough = Passthrough(settings.catalogs, connections, once)
     answers = AnswerQueue(ranking.record, settings.answer_queue_products)
     deps = Dependencies(
         peers=Peers(embedding, retrieving, ranking),
@@ -79,7 +80,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
         ),
         jobs.JobServicer(settings.catalogs, connections),
     )
-    channels = [channel for channel, _ in connections.values()]
+    channels = [once, *(channel for channel, _ in connections.values())]
     bindings = [Binding.of(servicer) for servicer in servicers]
     return Gateway(bindings, answers, channels)
 

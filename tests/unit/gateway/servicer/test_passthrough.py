@@ -74,13 +74,13 @@ def channels() -> dict[Peer, FakeChannel]:
     return {peer: FakeChannel() for peer in Peer}
 
 
-def served(channels: dict[Peer, Any]) -> dict[str, Any]:
-    """The public servicers, by service."""
+def served(channels: dict[Peer, Any], once: FakeChannel | None = None) -> dict[str, Any]:
+    """The public servicers, by service. `once`: the way without retries."""
     ways = {
         peer: (channel, Caller(peer, reserve=0.0, longest=1.0))
         for peer, channel in channels.items()
     }
-    passthrough = Passthrough(["default"], ways)
+    passthrough = Passthrough(["default"], ways, once or FakeChannel())  # type: ignore[arg-type]
     return {
         admin.SERVICE.full_name: admin.AdminServicer(
             ["default"],
@@ -179,6 +179,20 @@ async def test_too_few_and_too_many_entries_go_nowhere(method, route, channels):
             await getattr(servicer, method.name)(request_of(method, route, count), None)
     assert not any(channel.sent for channel in channels.values())
     assert await getattr(servicer, method.name)(request_of(method, route, route.most), None)
+
+
+@pytest.mark.parametrize("name", ["UpsertProducts", "UpdateProducts"])
+async def test_a_product_with_an_etag_is_sent_once(channels, name):
+    once = FakeChannel()
+    method = catalog.SERVICE.methods_by_name[name]
+    servicer = served(channels, once)[catalog.SERVICE.full_name]
+    request = request_of(method, ROUTES[catalog.SERVICE.full_name][name], 2)
+    await getattr(servicer, name)(request, None)
+    assert (len(channels[Peer.RETRIEVER].sent), len(once.sent)) == (1, 0)
+    written = request.products if name == "UpsertProducts" else request.updates
+    getattr(written[1], "product", written[1]).etag = "e"
+    await getattr(servicer, name)(request, None)
+    assert (len(channels[Peer.RETRIEVER].sent), len(once.sent)) == (1, 1)
 
 
 def test_the_orders_of_a_list_have_the_same_numbers():

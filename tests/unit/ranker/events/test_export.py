@@ -6,6 +6,7 @@ import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
@@ -118,6 +119,45 @@ async def test_a_row_says_all_but_who_it_was_and_what_opens_an_answer(
     assert (row["type"], row["value"], row["quantity"]) == ("PURCHASE", 1.5, 2)
     assert (row["unit_price_micros"], row["currency"]) == (12_340_000, "EUR")
     assert row["sample_share"] == 1.0
+    assert row["query"] == ""
+    assert row["order_id"] != "o"
+    assert len(row["order_id"]) == 32
+
+
+async def exported(db: Database, jobs: Jobs, folder: Path, **shown: bool) -> list[dict[str, Any]]:
+    """The rows of an export of everything, by `params_of`."""
+    last = await SelectionRecord(db).last_sequence("default")
+    extent = Selection("default", last_sequence=last)
+    await jobs.create(EXPORT, "default", export.params_of(extent, **shown))
+    job = await jobs.claim((EXPORT,), "me", 30)
+    assert job is not None
+    await run(db, jobs, job, folder)
+    await jobs.finish(job.id)
+    (file,) = (folder / "default" / job.id).glob("*.parquet")
+    manifest = json.loads((file.parent / MANIFEST).read_text())
+    assert {name: manifest[name] for name in shown} == shown
+    assert job.params["order_salt"] not in json.dumps(manifest)
+    rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+    return rows
+
+
+async def test_orders_stay_together_but_are_nobodys_and_queries_are_left_out_unless_asked_for(
+    db: Database, jobs: Jobs, tmp_path: Path
+) -> None:
+    bought = [("e1", "order-17"), ("e2", "order-17"), ("e3", "order-18"), ("e4", "")]
+    await EventRecord(db).append([stored(e, order_id=o, query="Ann") for e, o in bought])
+    hidden, again = [
+        await exported(db, jobs, tmp_path, order_ids=False, queries=False) for _ in range(2)
+    ]
+    first, second, third, none = [row["order_id"] for row in hidden]
+    assert first == second != third
+    assert none == ""
+    assert "17" not in {first, third}
+    assert {row["query"] for row in hidden} == {""}
+    assert again[0]["order_id"] != first
+    shown = await exported(db, jobs, tmp_path, order_ids=True, queries=True)
+    assert [row["order_id"] for row in shown] == [order for _, order in bought]
+    assert {row["query"] for row in shown} == {"Ann"}
 
 
 async def test_only_what_fits_the_conditions_is_exported(

@@ -161,14 +161,24 @@ def export(
     since: Annotated[datetime | None, _time(f"Only events from this time on{_ZONE}")] = None,
     before: Annotated[datetime | None, _time("Only events before this time.")] = None,
     type: Types = None,
+    order_ids: Annotated[
+        bool, typer.Option("--order-ids", help="Orders by their own ids, not hashed.")
+    ] = False,
+    queries: Annotated[
+        bool, typer.Option("--queries", help="With what was typed in searches.")
+    ] = False,
     wait: options.Wait = True,
     suite: Suite,
 ) -> None:
     """Write events to Parquet files, on the ranker's side; people are pseudonyms in them.
 
-    [bold]Example[/bold]
+    What could say who somebody is, is left out unless an option asks for it.
+
+    [bold]Examples[/bold]
 
       sightline events export --since 2026-01-01
+
+      sightline events export --type SEARCH --queries
     """
 
     async def ask(client: SightlineClient) -> job_pb2.Job:
@@ -176,6 +186,8 @@ def export(
             since=None if since is None else _in_zone(since),
             before=None if before is None else _in_zone(before),
             types=type or (),
+            order_ids=order_ids,
+            queries=queries,
         )
         return await following.started(client, job, wait=wait)
 

@@ -97,9 +97,16 @@ ROUTES: Mapping[str, Mapping[str, Route]] = MappingProxyType(
 class Passthrough:
     """Passes calls on to the peers, for the declared catalogs."""
 
-    def __init__(self, catalogs: Sequence[str], connections: Mapping[Peer, Connection]) -> None:
+    def __init__(
+        self,
+        catalogs: Sequence[str],
+        connections: Mapping[Peer, Connection],
+        once: grpc.aio.Channel,
+    ) -> None:
+        """`once`: to the retriever, without retries."""
         self._catalogs = catalogs
         self._connections = connections
+        self._once = once
 
     def serve(self, servicer: object, public: ServiceDescriptor) -> None:
         """Give a servicer the routed methods of its service that it does not have itself."""
@@ -115,17 +122,20 @@ class Passthrough:
         """
         route, method = ROUTES[public.full_name][name], public.methods_by_name[name]
         channel, caller = self._connections[route.peer]
-        peers = channel.unary_unary(
-            f"/{route.path}",
-            request_serializer=GetMessageClass(method.input_type).SerializeToString,
-            response_deserializer=GetMessageClass(method.output_type).FromString,
-        )
+        peers, once = [
+            way.unary_unary(
+                f"/{route.path}",
+                request_serializer=GetMessageClass(method.input_type).SerializeToString,
+                response_deserializer=GetMessageClass(method.output_type).FromString,
+            )
+            for way in (channel, self._once)
+        ]
 
         async def call(request: Any) -> Any:
             request.catalog_id = admit(request, self._catalogs)
             if route.counted:
                 check_count(route.counted, len(getattr(request, route.counted)), route.most)
-            return await caller.call(peers, request)
+            return await caller.call(once if _depends(request) else peers, request)
 
         return call
 
@@ -140,3 +150,11 @@ class Passthrough:
             return await call(request)
 
         return method
+
+
+def _depends(request: Any) -> bool:
+    """Whether a write goes by what was read: a second try would meet its own first one, or what
+    others wrote over that, and report ETAG_MISMATCH of a write that was done."""
+    products = [*getattr(request, "products", ())]
+    products += [update.product for update in getattr(request, "updates", ())]
+    return any(product.etag for product in products)

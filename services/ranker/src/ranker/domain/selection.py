@@ -79,15 +79,16 @@ def selection_of(catalog_id: str, given: Mapping[str, Any]) -> Selection:
     return _SELECTION.validate_python({**given, "catalog_id": catalog_id})
 
 
-def request_key(request_id: str, selection: Selection) -> str:
-    """What makes a job be asked for once: the request's id and its conditions, so that an id that
-    is used again for other ones never stands in its way. Empty without an id."""
+def request_key(request_id: str, selection: Selection, *more: str) -> str:
+    """What makes a job be asked for once: the request's id, its conditions and what `more` it asks
+    for, so that an id that is used again for others never stands in its way. Empty without an
+    id."""
     if not request_id:
         return ""
     # What came in between two tries makes no other request.
     conditions = params(replace(selection, last_sequence=None))
     digest = hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
-    return f"{request_id}:{digest[:16]}"
+    return ":".join([request_id, digest[:16], *more])
 
 
 class Kind(StrEnum):
@@ -125,11 +126,13 @@ COLUMNS = (
     Column("quantity", "quantity", Kind.NUMBER, "pieces; 0 = not said"),
     Column("unit_price_micros", "unit_price_micros", Kind.NUMBER, "millionths of a unit", True),
     Column("currency", "unit_price_currency", Kind.TEXT, "ISO 4217; empty without a price"),
-    Column("order_id", "order_id", Kind.TEXT, "the order; empty = unknown"),
+    Column(
+        "order_id", "order_id", Kind.TEXT, "the order, hashed unless asked for; empty = unknown"
+    ),
     Column("position", "position", Kind.NUMBER, "place in the list, 1 = first; 0 = not said"),
     Column("scene", "scene", Kind.TEXT, "scene of the answer; empty = unknown"),
     Column("answer_id", "answer_id", Kind.TEXT, "the answer that led here; empty = unknown"),
-    Column("query", "query", Kind.TEXT, "what was typed in a SEARCH"),
+    Column("query", "query", Kind.TEXT, "what was typed in a SEARCH; empty unless asked for"),
     Column("sample_share", "sample_share", Kind.REAL, "the event stands for 1 / sample_share"),
 )
 """The schema of format 1."""

@@ -5,12 +5,15 @@ of at most FILE_ROWS at a time. A file gets its name once it is whole, and the n
 event it goes: stopped or killed, the job goes on after the last whole file. The manifest, which has
 every file's hash, comes last: an export without one is not finished.
 
-People and visits appear as pseudonyms. Attribution tokens, which open answers, are left out.
+People and visits appear as pseudonyms. Attribution tokens, which open answers, are left out; unless
+they are asked for, so are searched texts, and orders are hashed.
 """
 
 import asyncio
+import hmac
 import json
 import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -30,6 +33,26 @@ MANIFEST = "manifest.json"
 _PART = re.compile(r"events-([0-9]{19})\.parquet")
 
 
+_ORDER, _QUERY = ([one.name for one in COLUMNS].index(name) for name in ("order_id", "query"))
+
+
+def params_of(extent: Selection, *, order_ids: bool, queries: bool) -> dict[str, Any]:
+    """What the job has to know: `order_ids`, `queries`: which of them to write as they are."""
+    shown = {"order_ids": order_ids, "queries": queries, "order_salt": secrets.token_hex(16)}
+    return {**params(extent), **shown}
+
+
+def _shown(job: Job, row: Sequence[Any]) -> Sequence[Any]:
+    """A row without what was not asked for."""
+    given, shown = job.params, list(row)
+    if not given.get("order_ids") and row[_ORDER]:
+        salt = str(given.get("order_salt", job.id)).encode()
+        shown[_ORDER] = hmac.digest(salt, row[_ORDER].encode(), "sha256").hex()[:32]
+    if not given.get("queries"):
+        shown[_QUERY] = ""
+    return shown
+
+
 async def run(
     job: Job, rows: SelectionRecord, files: ExportFolder, jobs: Jobs, stop: asyncio.Event
 ) -> dict[str, str]:
@@ -43,7 +66,7 @@ async def run(
     while True:
         done = sum(part.row_count for part in parts)
         await jobs.progress(job.id, min(done, total), total)
-        name = await _file(extent, place, rows, files, stop)
+        name = await _file(job, extent, place, rows, files, stop)
         if not name:
             break
         parts.append(await files.describe(name))
@@ -54,8 +77,13 @@ async def run(
     return {"folder": files.url, "event_count": str(manifest["event_count"])}
 
 
-async def _file(
-    extent: Selection, place: int, rows: SelectionRecord, files: ExportFolder, stop: asyncio.Event
+async def _file(  # noqa: PLR0917 - a step of `run`
+    job: Job,
+    extent: Selection,
+    place: int,
+    rows: SelectionRecord,
+    files: ExportFolder,
+    stop: asyncio.Event,
 ) -> str:
     """Write the next file; its name. Empty = there is nothing more to write."""
     group = await rows.rows(extent, place, GROUP_ROWS)
@@ -65,7 +93,7 @@ async def _file(
     try:
         while group:
             _go_on(stop)
-            await writing.add(group)
+            await writing.add([_shown(job, row) for row in group])
             place, count = group[-1][0], count + len(group)
             if count >= FILE_ROWS or len(group) < GROUP_ROWS:
                 break
@@ -96,6 +124,8 @@ def _manifest(job: Job, extent: Selection, parts: Sequence[Part]) -> dict[str, A
         "catalog_id": job.catalog_id,
         "job_id": job.id,
         "conditions": params(extent),
+        "order_ids": bool(job.params.get("order_ids")),
+        "queries": bool(job.params.get("queries")),
         "event_count": sum(part.row_count for part in parts),
         "columns": [
             {"name": one.name, "type": one.kind.value, "nullable": one.nullable, "says": one.says}

@@ -12,7 +12,7 @@ from ranker.domain.errors import EventInvalid, EventTimeInvalid
 from ranker.domain.events import Event, EventType, Identity, StoredEvent
 from ranker.domain.features import Money
 from ranker.domain.pseudonyms import Pseudonyms
-from ranker.domain.selection import Selection, params, request_key
+from ranker.domain.selection import Selection, request_key
 from ranker.events import export, purge
 from ranker.events.intake import append
 from ranker.record.events import EventRecord
@@ -135,8 +135,11 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             types=_types(request),
             last_sequence=await self.selections.last_sequence(catalog_id),
         )
-        key = request_key(request.request_id, extent)
-        job = await self.jobs.create(export.EXPORT, catalog_id, params(extent), key)
+        shown = {"order_ids": request.include_order_ids, "queries": request.include_queries}
+        key = request_key(request.request_id, extent, *(name for name in shown if shown[name]))
+        job = await self.jobs.create(
+            export.EXPORT, catalog_id, export.params_of(extent, **shown), key
+        )
         return requests.job_message(job)
 
     def _named(self, catalog_id: str, path: str, message: event_pb2.Shopper, kind: Identity) -> str:
