@@ -176,3 +176,17 @@ def test_what_is_deleted_is_gone_and_what_was_not_there_is_counted(hands: Hands)
     assert hands.ids() == stays
     assert "PRODUCT_NOT_FOUND" in hands.run("products", "get", gone[0], code=1)
     assert hands.facts("products", "delete", *gone)["deletedCount"] == 0
+
+
+def test_a_photo_that_is_taken_down_comes_back_only_when_that_is_lifted(hands: Hands) -> None:
+    (photo,) = hands.facts("products", "get", IDS[0])["images"]
+    taken = hands.facts("photos", "take-down", photo["imageId"], "--reason", "a face")
+    assert taken["productIds"] == [IDS[0]]
+    assert "images" not in hands.facts("products", "get", IDS[0])
+    assert "a face" in hands.run("photos", "taken-down")
+    refused = hands.run("products", "import", "--folder", "photos", code=1)
+    assert "IMAGE_TAKEN_DOWN" in refused
+    assert hands.facts("photos", "lift", photo["imageId"])["lifted"]
+    hands.run("products", "import", "--folder", "photos", code=1)  # one is no photo
+    assert hands.facts("products", "get", IDS[0])["images"] == [photo]
+    assert "no photo was taken down" in hands.run("photos", "taken-down")

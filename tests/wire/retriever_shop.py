@@ -43,6 +43,7 @@ from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1.keyword_service_pb2_grpc import KeywordServiceStub
+from sightline.retriever.v1.photo_service_pb2_grpc import PhotoServiceStub
 from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
 from sightline.retriever.v1.vector_service_pb2_grpc import VectorServiceStub
 from tests.engines import MilvusLite
@@ -61,6 +62,7 @@ class Shop:
     products: ProductServiceStub
     vectors: VectorServiceStub
     words: KeywordServiceStub
+    photos: PhotoServiceStub
     embedder: FakeEmbedder
     db: Database
     index: MilvusIndex
@@ -170,6 +172,7 @@ async def shop(tmp_path: Path, engine: MilvusLite, exact_rows: int) -> AsyncIter
             ProductServiceStub(channel),
             VectorServiceStub(channel),
             KeywordServiceStub(channel),
+            PhotoServiceStub(channel),
             embedder,
             db,
             index,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from retriever.domain.category_mismatch import CategoryGuess, Classification
 from sightline.common.v1 import product_pb2
+from sightline.retriever.v1 import photo_service_pb2 as photos_pb
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
+from sightline_rules.photos import image_id
 from tests.fakes.index import VERSION
 from tests.fakes.photos import encoded, photo, picture, turned
 from tests.waiting import until
@@ -16,6 +20,7 @@ from tests.wire.retriever_shop import (
     by_the_engine,
     compare,
     early,
+    either_way,
     exact_rows,
     reason,
     refused,
@@ -181,3 +186,32 @@ async def test_every_pooled_connection_writes_ahead_and_syncs(shop: Shop) -> Non
     finally:
         for connection in connections:
             connection.close()
+
+
+@either_way
+async def test_a_photo_that_is_taken_down_is_found_and_read_no_more_at_once(shop: Shop) -> None:
+    bad = image_id(photo(seed=1))
+    written = await shop.upsert(wine("a", 1, 2), wine("b", 1), wine("c", 3))
+    near = {"vector": vector(photo(seed=1)), "top_k": 3}
+    found = await shop.search(min_index_token=written.index_token, **near)
+    assert list(found.image_ids).count(bad) == 2
+    taken = await shop.photos.TakeDownPhoto(
+        photos_pb.TakeDownPhotoRequest(image_id=bad, reason="a face")
+    )
+    assert list(taken.product_ids) == ["a", "b"]
+    found = await shop.search(**near)
+    assert set(found.candidates.product_ids) == {"a", "c"}
+    assert bad not in found.image_ids
+    with refused("NOT_FOUND", "IMAGE_NOT_FOUND"):
+        await shop.products.GetImage(products_pb.GetImageRequest(image_id=bad))
+    files = [path.name for path in Path(shop.settings.photos_url).rglob("*") if path.is_file()]
+    assert bad not in files
+    again = await shop.upsert(wine("b", 1), wine("b2", 2))
+    assert [reason(each.status) for each in again.results] == ["IMAGE_TAKEN_DOWN", "OK"]
+    (listed,) = (await shop.photos.ListTakedowns(photos_pb.ListTakedownsRequest())).takedowns
+    assert (listed.image_id, listed.reason) == (bad, "a face")
+    lifted = await shop.photos.LiftTakedown(photos_pb.LiftTakedownRequest(image_id=bad))
+    assert lifted.lifted
+    back = await shop.upsert(wine("b", 1))
+    found = await shop.search(min_index_token=back.index_token, **near)
+    assert found.image_ids[0] == bad

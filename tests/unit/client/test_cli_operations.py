@@ -32,6 +32,17 @@ def test_a_backup_is_deleted(line: Line, gateway: FakeGateway) -> None:
     assert gateway.requests["DeleteBackup"][0].backup_id == "b0"
 
 
+def test_a_photo_is_taken_down_listed_and_allowed_again(line: Line, gateway: FakeGateway) -> None:
+    image = "a" * 64
+    taken = line("photos", "take-down", image, "--reason", "a face")
+    assert "taken down; 2 products had it. p1, p2" in flat(taken.stdout)
+    (request,) = gateway.requests["TakeDownPhoto"]
+    assert (request.image_id, request.reason) == (image, "a face")
+    assert f"{'0' * 64} 2023-11-14 22:13:20Z a face" in flat(line("photos", "taken-down").stdout)
+    assert "may be stored again" in flat(line("photos", "lift", image).stdout)
+    assert "was not taken down" in flat(line("photos", "lift", "0" * 64).stdout)
+
+
 def test_a_backup_is_restored(line: Line, gateway: FakeGateway) -> None:
     assert line("backup", "restore", "b0", "--from", "shop", "--force").exit_code == 0
     (request,) = gateway.requests["RestoreBackup"]

@@ -162,6 +162,37 @@ async def test_backups_are_asked_for_once_and_listed_to_the_end(
     assert damaged.error.reason == "BACKUP_DAMAGED"
 
 
+async def test_backups_and_takedowns_are_managed(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    assert await client.delete_backup("b0") == 2_500_000
+    assert await client.take_down_photo("a" * 64, reason="a face") == ("p1", "p2")
+    assert await client.lift_takedown("a" * 64)
+    first, second = await client.list_takedowns()
+    assert (first.image_id, second.image_id, first.reason) == ("0" * 64, "1" * 64, "a face")
+    assert {request.catalog_id for request in gateway.requests["TakeDownPhoto"]} == {"default"}
+
+
+async def test_a_product_with_an_etag_is_sent_once(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    for etag, tries in (("", 2), ("e1", 1)):
+        product = Product(product_id="p", title="A wine", etag=etag)
+        update = ProductUpdate(product, ("title",))
+        for method, send in (
+            ("UpsertProducts", lambda one=product: client.upsert_products([one])),
+            ("UpdateProducts", lambda one=update: client.update_products([one])),
+        ):
+            gateway.requests[method].clear()
+            gateway.fail(method, DOWN)
+            if tries == 1:
+                with pytest.raises(Unavailable):
+                    await send()
+            else:
+                await send()
+            assert len(gateway.requests[method]) == tries
+
+
 async def test_training_is_idempotent_even_without_an_id(
     client: SightlineClient, gateway: FakeGateway
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from retriever.adapters.backup_files import BackupFiles
 from retriever.backup import backups, restores
 from retriever.catalog import products
+from retriever.catalog.takedowns import PermittedPhotos
 from retriever.domain.collections import shaped
 from retriever.domain.generation import IndexKind, IndexParameters, Metric, Verification
 from retriever.domain.product import Amount, ImageDraft, Offer, Order, Product, ProductDraft
@@ -70,7 +71,8 @@ class Place:
 
     @property
     def deps(self) -> backups.Dependencies:
-        return backups.Dependencies(self.record, self.photos, self.store, self.jobs)
+        photos = PermittedPhotos(self.photos, self.record)
+        return backups.Dependencies(self.record, photos, self.store, self.jobs)
 
     async def stock(self, number: int = 3, catalog: str = "default", first: int = 0) -> None:
         """Products with two photos each, the first one shared by all, all but the last embedded."""

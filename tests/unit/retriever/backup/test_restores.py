@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from retriever.backup import backups, restores
-from retriever.catalog import products
+from retriever.catalog import products, takedowns
 from retriever.domain.collections import shaped
 from retriever.domain.errors import BackupNotFound, CatalogNotEmpty
 from retriever.domain.generation import (
@@ -20,8 +20,11 @@ from retriever.domain.generation import (
 )
 from retriever.domain.product import Offer
 from retriever.domain.vectors import VectorWrite
+from retriever.record.products import content_etag
 from sightline_rules.filters import Money
+from sightline_rules.photos import image_id
 from tests.fakes.index import vector_of
+from tests.fakes.photos import photo
 from tests.unit.retriever.backup.conftest import BIG, PROVED, Place
 from tests.unit.retriever.conftest import Clock, generation
 
@@ -241,3 +244,19 @@ async def test_the_same_request_is_one_restore(here: Place, place: Callable[[str
     assert (await there.ask(backup_id, request_id="r")).id == first.id
     with pytest.raises(CatalogNotEmpty):
         await there.ask(backup_id, request_id="another")
+
+
+async def test_a_photo_that_was_taken_down_is_left_out(
+    here: Place, place: Callable[[str], Place]
+) -> None:
+    shared, before = image_id(photo(seed=0)), await here.products()
+    backup_id, there = await here.back_up(), place("there")
+    for restored in (here, there):
+        await takedowns.take_down("default", shared, "", restored.record, restored.photos)
+        await restored.restore(backup_id, force=True)
+        after = await restored.products()
+        wanted = [[one for one in each.content.image_ids if one != shared] for each in before]
+        assert [list(each.content.image_ids) for each in after] == wanted
+        assert all(each.etag == content_etag(each.content) for each in after)
+        assert ("default", shared) not in restored.photos.stored
+        assert await restored.record.image("default", shared) is None

@@ -1,0 +1,41 @@
+"""What the worker deletes by the clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from retriever.backup import backups
+from retriever.settings import Settings
+from retriever.workers.tidying import tidy
+from sightline_rules.photos import image_id
+from tests.unit.retriever.conftest import write
+from tests.unit.retriever.workers.conftest import PHOTOS, Bench
+
+
+async def test_photos_that_no_product_has_go_but_not_while_they_are_copied(bench: Bench) -> None:
+    await bench.record.write("default", [write("a", PHOTOS[0])])
+    bench.photos.old = {image_id(photo) for photo in PHOTOS}
+    at_once = replace(bench.worker("one"), options=Settings(photo_days=1e-9))
+    copying = await at_once.jobs.create(backups.RESTORE, "default", {})
+
+    async def left(worker=at_once) -> int:
+        for _ in range(2):  # one notes them, the next one deletes them
+            assert not await tidy(worker)
+        return len([name for catalog, name in bench.photos.stored if catalog == "default"])
+
+    assert await left() == len(PHOTOS)
+    await at_once.jobs.cancel(copying.id)
+    assert await left(replace(at_once, options=Settings(photo_days=0))) == len(PHOTOS)
+    assert await left() == 1
+    assert await bench.photos.get("default", image_id(PHOTOS[0])) == PHOTOS[0]
+
+
+async def test_jobs_that_ended_long_ago_go(bench: Bench) -> None:
+    asked = []
+
+    async def forget() -> int:
+        asked.append(1)
+        return 0
+
+    await tidy(replace(bench.worker("one"), forget_jobs=forget))
+    assert asked == [1]
