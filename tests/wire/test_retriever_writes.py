@@ -188,6 +188,11 @@ async def test_every_pooled_connection_writes_ahead_and_syncs(shop: Shop) -> Non
             connection.close()
 
 
+def stored(shop: Shop) -> set[str]:
+    """The files of photos."""
+    return {path.name for path in Path(shop.settings.photos_url).rglob("*") if path.is_file()}
+
+
 @either_way
 async def test_a_photo_that_is_taken_down_is_found_and_read_no_more_at_once(shop: Shop) -> None:
     bad = image_id(photo(seed=1))
@@ -204,8 +209,7 @@ async def test_a_photo_that_is_taken_down_is_found_and_read_no_more_at_once(shop
     assert bad not in found.image_ids
     with refused("NOT_FOUND", "IMAGE_NOT_FOUND"):
         await shop.products.GetImage(products_pb.GetImageRequest(image_id=bad))
-    files = [path.name for path in Path(shop.settings.photos_url).rglob("*") if path.is_file()]
-    assert bad not in files
+    assert bad not in stored(shop)
     again = await shop.upsert(wine("b", 1), wine("b2", 2))
     assert [reason(each.status) for each in again.results] == ["IMAGE_TAKEN_DOWN", "OK"]
     (listed,) = (await shop.photos.ListTakedowns(photos_pb.ListTakedownsRequest())).takedowns
