@@ -182,3 +182,9 @@ async def test_a_file_that_was_just_taken_away_is_written_anew(
     monkeypatch.setattr(os, "utime", gone)
     assert durable.write(root, [(path, b"bytes")]) == [None]
     assert path.read_bytes() == b"bytes"
+
+
+def test_what_a_killed_deletion_left_goes_with_the_next_one(root: Path) -> None:
+    (root / ".old-photo").write_bytes(b"bytes")
+    assert not durable.discard(root / "photo", 2_000)
+    assert names(root) == set()

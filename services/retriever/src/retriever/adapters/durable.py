@@ -19,6 +19,9 @@ from typing import NamedTuple
 MOST_BYTES = 64 * 2**20
 """A group takes no more files once it has so many bytes."""
 
+ASIDE = ".old-"
+"""What the name of a file begins with that is about to be deleted."""
+
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -122,7 +125,8 @@ def discard(path: Path, before: float) -> bool:
 
     Whoever renews it meanwhile finds it gone and writes it anew, or is seen.
     """
-    aside = path.with_name(f".old-{path.name}")
+    aside = path.with_name(f"{ASIDE}{path.name}")
+    aside.unlink(missing_ok=True)  # of who was killed at it
     try:
         if path.stat().st_mtime >= before:
             return False

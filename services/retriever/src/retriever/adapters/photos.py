@@ -20,7 +20,7 @@ from typing import TypeVar
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from retriever.adapters.durable import DurableFolder, discard
+from retriever.adapters.durable import ASIDE, DurableFolder, discard
 from retriever.domain import errors
 from servicekit.decoding import Decoders, DecodingFailed, DecodingOutOfMemory, DecodingUnavailable
 from servicekit.errors import ServiceError
@@ -118,7 +118,7 @@ class PhotoStore:
         def work() -> list[str]:
             self._files.invalidate_cache(folder)
             found = (str(path).rpartition("/")[2] for path in self._files.find(folder))
-            return list(filter(_HASH.fullmatch, found))
+            return list({n for name in found if _HASH.fullmatch(n := name.removeprefix(ASIDE))})
 
         return await self._run(lambda: _translated(work))
 

@@ -20,7 +20,6 @@ from retriever.record import (
     rollout,
     session,
     snapshots,
-    unnamed,
     work,
 )
 from retriever.record.category_mismatches import count_mismatched, judge, read_mismatches
@@ -31,6 +30,14 @@ from retriever.record.labels import read_labels
 from retriever.record.offers import offer
 from retriever.record.takedowns import lift, read_takedowns, read_taken_down, take_down
 from retriever.record.texts import drop_blank, read_embedded, read_texts
+from retriever.record.unnamed import (
+    drop_unnamed,
+    forget_named,
+    note_unnamed,
+    read_overdue,
+    read_unknown,
+    read_unnamed,
+)
 from servicekit.clock import now_micros
 from servicekit.sql import Database
 
@@ -120,12 +127,12 @@ class Record:
     take_down = _writes_now(take_down)
     lift_takedown = _writes(lift)
     takedowns = _reads(read_takedowns)
-    unknown = _reads(unnamed.read_unknown)
-    note_unnamed = _writes_now(unnamed.note_unnamed)
-    forget_named = _writes(unnamed.forget_named)
-    overdue = _reads(unnamed.read_overdue)
-    drop_unnamed = _writes_now(unnamed.drop_unnamed)
-    unnamed = _reads(unnamed.read_unnamed)
+    unnamed = _reads(read_unnamed)
+    unknown = _reads(read_unknown)
+    note_unnamed = _writes_now(note_unnamed)
+    forget_named = _writes(forget_named)
+    overdue = _reads(read_overdue)
+    drop_unnamed = _writes_now(drop_unnamed)
 
     # Removals
     commit_number = _writes_now(session.take_number)
