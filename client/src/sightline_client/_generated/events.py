@@ -74,14 +74,23 @@ class SyncEventCalls(SyncConnected):
         since: datetime | None = None,
         before: datetime | None = None,
         types: Iterable[EventType] = (),
+        order_ids: bool = False,
+        queries: bool = False,
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
         """Starts a job that writes the events that fit to Parquet files, in a folder of the
-        ranker's that the job's result names; follow it with ``watch_job``. The same ``request_id``
+        ranker's that the job's result names; follow it with ``watch_job``. ``order_ids``: orders
+        as they are, not hashed; ``queries``: with what was searched for. The same ``request_id``
         answers the same job."""
         return self._loop.run(
             self._client.export_events(
-                since=since, before=before, types=types, request_id=request_id, timeout=timeout
+                since=since,
+                before=before,
+                types=types,
+                order_ids=order_ids,
+                queries=queries,
+                request_id=request_id,
+                timeout=timeout,
             )
         )

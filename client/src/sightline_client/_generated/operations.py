@@ -39,6 +39,11 @@ class SyncOperationCalls(SyncConnected):
         """Every backup of the catalog, newest first; ``timeout`` is that of one page."""
         return self._loop.run(self._client.list_backups(timeout=timeout))
 
+    def delete_backup(self, backup_id: str, *, timeout: float | None = None) -> int:
+        """Deletes a backup; the bytes of its file, 0 = there was none. NotFound (BACKUP_NOT_FOUND)
+        for what no backup can be called."""
+        return self._loop.run(self._client.delete_backup(backup_id, timeout=timeout))
+
     def restore_backup(
         self,
         backup_id: str,

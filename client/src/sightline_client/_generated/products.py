@@ -10,7 +10,7 @@ from sightline_client.transport import writing
 from sightline_client.transport.looping import SyncBatches
 from sightline_client.values import catalog
 from sightline_client.values.filters import Filter
-from sightline_client.values.operations import ImportClose, ProductPurge
+from sightline_client.values.operations import ImportClose, ProductPurge, Takedown
 
 
 class SyncProductCalls(SyncConnected):
@@ -151,6 +151,24 @@ class SyncProductCalls(SyncConnected):
         return self._loop.run(
             self._client.close_import(import_id, dry_run=dry_run, force=force, timeout=timeout)
         )
+
+    def take_down_photo(
+        self, image_id: str, *, reason: str = "", timeout: float | None = None
+    ) -> tuple[str, ...]:
+        """Takes a photo down, at once: no product has it any more, and its bytes and vectors are
+        deleted. The same bytes are refused (IMAGE_TAKEN_DOWN) until ``lift_takedown``. The ids of
+        the products that had it, which stay."""
+        return self._loop.run(
+            self._client.take_down_photo(image_id, reason=reason, timeout=timeout)
+        )
+
+    def lift_takedown(self, image_id: str, *, timeout: float | None = None) -> bool:
+        """Lets a photo be stored again; whether it had been taken down."""
+        return self._loop.run(self._client.lift_takedown(image_id, timeout=timeout))
+
+    def list_takedowns(self, *, timeout: float | None = None) -> tuple[Takedown, ...]:
+        """Every takedown of the catalog that stands; ``timeout`` is that of one page."""
+        return self._loop.run(self._client.list_takedowns(timeout=timeout))
 
     def get_image(self, image_id: str, *, timeout: float | None = None) -> catalog.ProductImage:
         """A photo with its bytes; NotFound (IMAGE_NOT_FOUND)."""

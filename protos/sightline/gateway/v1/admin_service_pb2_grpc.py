@@ -15,6 +15,7 @@ from sightline.ranker.v1 import profile_service_pb2 as sightline_dot_ranker_dot_
 from sightline.retriever.v1 import backup_service_pb2 as sightline_dot_retriever_dot_v1_dot_backup__service__pb2
 from sightline.retriever.v1 import fit_service_pb2 as sightline_dot_retriever_dot_v1_dot_fit__service__pb2
 from sightline.retriever.v1 import index_service_pb2 as sightline_dot_retriever_dot_v1_dot_index__service__pb2
+from sightline.retriever.v1 import photo_service_pb2 as sightline_dot_retriever_dot_v1_dot_photo__service__pb2
 from sightline.retriever.v1 import rebuild_service_pb2 as sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -167,10 +168,30 @@ class AdminServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.ListBackupsRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.ListBackupsResponse.FromString,
                 _registered_method=True)
+        self.DeleteBackup = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/DeleteBackup',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.DeleteBackupRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.DeleteBackupResponse.FromString,
+                _registered_method=True)
         self.RestoreBackup = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/RestoreBackup',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.RestoreBackupRequest.SerializeToString,
                 response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.TakeDownPhoto = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/TakeDownPhoto',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_photo__service__pb2.TakeDownPhotoRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_photo__service__pb2.TakeDownPhotoResponse.FromString,
+                _registered_method=True)
+        self.LiftTakedown = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/LiftTakedown',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_photo__service__pb2.LiftTakedownRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_photo__service__pb2.LiftTakedownResponse.FromString,
+                _registered_method=True)
+        self.ListTakedowns = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ListTakedowns',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_photo__service__pb2.ListTakedownsRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_photo__service__pb2.ListTakedownsResponse.FromString,
                 _registered_method=True)
         self.RebuildIndex = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/RebuildIndex',
@@ -372,8 +393,37 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteBackup(self, request, context):
+        """Deletes a backup.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RestoreBackup(self, request, context):
         """Starts a job that restores a backup; see BackupService for what it replaces.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TakeDownPhoto(self, request, context):
+        """Takes a photo down, at once, until the takedown is lifted; see sightline.retriever.v1.PhotoService for this and
+        the next two.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LiftTakedown(self, request, context):
+        """Lets a photo be stored again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTakedowns(self, request, context):
+        """The takedowns of a catalog that stand.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -538,10 +588,30 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.ListBackupsRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.ListBackupsResponse.SerializeToString,
             ),
+            'DeleteBackup': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteBackup,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.DeleteBackupRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.DeleteBackupResponse.SerializeToString,
+            ),
             'RestoreBackup': grpc.unary_unary_rpc_method_handler(
                     servicer.RestoreBackup,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.RestoreBackupRequest.FromString,
                     response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'TakeDownPhoto': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeDownPhoto,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_photo__service__pb2.TakeDownPhotoRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_photo__service__pb2.TakeDownPhotoResponse.SerializeToString,
+            ),
+            'LiftTakedown': grpc.unary_unary_rpc_method_handler(
+                    servicer.LiftTakedown,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_photo__service__pb2.LiftTakedownRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_photo__service__pb2.LiftTakedownResponse.SerializeToString,
+            ),
+            'ListTakedowns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTakedowns,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_photo__service__pb2.ListTakedownsRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_photo__service__pb2.ListTakedownsResponse.SerializeToString,
             ),
             'RebuildIndex': grpc.unary_unary_rpc_method_handler(
                     servicer.RebuildIndex,
@@ -1229,6 +1299,33 @@ class AdminService(object):
             _registered_method=True)
 
     @staticmethod
+    def DeleteBackup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/DeleteBackup',
+            sightline_dot_retriever_dot_v1_dot_backup__service__pb2.DeleteBackupRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_backup__service__pb2.DeleteBackupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RestoreBackup(request,
             target,
             options=(),
@@ -1245,6 +1342,87 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/RestoreBackup',
             sightline_dot_retriever_dot_v1_dot_backup__service__pb2.RestoreBackupRequest.SerializeToString,
             sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeDownPhoto(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/TakeDownPhoto',
+            sightline_dot_retriever_dot_v1_dot_photo__service__pb2.TakeDownPhotoRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_photo__service__pb2.TakeDownPhotoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LiftTakedown(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/LiftTakedown',
+            sightline_dot_retriever_dot_v1_dot_photo__service__pb2.LiftTakedownRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_photo__service__pb2.LiftTakedownResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTakedowns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ListTakedowns',
+            sightline_dot_retriever_dot_v1_dot_photo__service__pb2.ListTakedownsRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_photo__service__pb2.ListTakedownsResponse.FromString,
             options,
             channel_credentials,
             insecure,

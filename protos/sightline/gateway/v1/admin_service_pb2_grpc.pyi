@@ -19,6 +19,7 @@ import sightline.ranker.v1.profile_service_pb2
 import sightline.retriever.v1.backup_service_pb2
 import sightline.retriever.v1.fit_service_pb2
 import sightline.retriever.v1.index_service_pb2
+import sightline.retriever.v1.photo_service_pb2
 import sightline.retriever.v1.rebuild_service_pb2
 import sys
 import typing
@@ -421,6 +422,22 @@ _AdminServiceListBackupsType = typing_extensions.TypeVar(
     ],
 )
 
+_AdminServiceDeleteBackupType = typing_extensions.TypeVar(
+    '_AdminServiceDeleteBackupType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.DeleteBackupRequest,
+        sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.DeleteBackupRequest,
+        sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.DeleteBackupRequest,
+        sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse,
+    ],
+)
+
 _AdminServiceRestoreBackupType = typing_extensions.TypeVar(
     '_AdminServiceRestoreBackupType',
     grpc.UnaryUnaryMultiCallable[
@@ -434,6 +451,54 @@ _AdminServiceRestoreBackupType = typing_extensions.TypeVar(
     default=grpc.UnaryUnaryMultiCallable[
         sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
         sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_AdminServiceTakeDownPhotoType = typing_extensions.TypeVar(
+    '_AdminServiceTakeDownPhotoType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.photo_service_pb2.TakeDownPhotoRequest,
+        sightline.retriever.v1.photo_service_pb2.TakeDownPhotoResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.photo_service_pb2.TakeDownPhotoRequest,
+        sightline.retriever.v1.photo_service_pb2.TakeDownPhotoResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.photo_service_pb2.TakeDownPhotoRequest,
+        sightline.retriever.v1.photo_service_pb2.TakeDownPhotoResponse,
+    ],
+)
+
+_AdminServiceLiftTakedownType = typing_extensions.TypeVar(
+    '_AdminServiceLiftTakedownType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.photo_service_pb2.LiftTakedownRequest,
+        sightline.retriever.v1.photo_service_pb2.LiftTakedownResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.photo_service_pb2.LiftTakedownRequest,
+        sightline.retriever.v1.photo_service_pb2.LiftTakedownResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.photo_service_pb2.LiftTakedownRequest,
+        sightline.retriever.v1.photo_service_pb2.LiftTakedownResponse,
+    ],
+)
+
+_AdminServiceListTakedownsType = typing_extensions.TypeVar(
+    '_AdminServiceListTakedownsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.photo_service_pb2.ListTakedownsRequest,
+        sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.photo_service_pb2.ListTakedownsRequest,
+        sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.photo_service_pb2.ListTakedownsRequest,
+        sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse,
     ],
 )
 
@@ -517,7 +582,7 @@ _AdminServiceRetireSpaceType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceRetireSpaceType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceRetireSpaceType]):
     """Runs the suite: models, profiles and state."""
 
     @typing.overload
@@ -619,8 +684,24 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.retriever.v1.backup_service_pb2.ListBackupsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.backup_service_pb2.DeleteBackupRequest,
+            sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
             sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.photo_service_pb2.TakeDownPhotoRequest,
+            sightline.retriever.v1.photo_service_pb2.TakeDownPhotoResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.photo_service_pb2.LiftTakedownRequest,
+            sightline.retriever.v1.photo_service_pb2.LiftTakedownResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.photo_service_pb2.ListTakedownsRequest,
+            sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
@@ -743,8 +824,24 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.retriever.v1.backup_service_pb2.ListBackupsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.backup_service_pb2.DeleteBackupRequest,
+            sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
             sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.photo_service_pb2.TakeDownPhotoRequest,
+            sightline.retriever.v1.photo_service_pb2.TakeDownPhotoResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.photo_service_pb2.LiftTakedownRequest,
+            sightline.retriever.v1.photo_service_pb2.LiftTakedownResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.photo_service_pb2.ListTakedownsRequest,
+            sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
@@ -842,8 +939,22 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     ListBackups: _AdminServiceListBackupsType
     """The backups of a catalog, newest first."""
 
+    DeleteBackup: _AdminServiceDeleteBackupType
+    """Deletes a backup."""
+
     RestoreBackup: _AdminServiceRestoreBackupType
     """Starts a job that restores a backup; see BackupService for what it replaces."""
+
+    TakeDownPhoto: _AdminServiceTakeDownPhotoType
+    """Takes a photo down, at once, until the takedown is lifted; see sightline.retriever.v1.PhotoService for this and
+    the next two.
+    """
+
+    LiftTakedown: _AdminServiceLiftTakedownType
+    """Lets a photo be stored again."""
+
+    ListTakedowns: _AdminServiceListTakedownsType
+    """The takedowns of a catalog that stand."""
 
     RebuildIndex: _AdminServiceRebuildIndexType
     """Starts a job that makes the index hold again what the record says."""
@@ -960,8 +1071,24 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
         sightline.retriever.v1.backup_service_pb2.ListBackupsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.DeleteBackupRequest,
+        sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
         sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.photo_service_pb2.TakeDownPhotoRequest,
+        sightline.retriever.v1.photo_service_pb2.TakeDownPhotoResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.photo_service_pb2.LiftTakedownRequest,
+        sightline.retriever.v1.photo_service_pb2.LiftTakedownResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.photo_service_pb2.ListTakedownsRequest,
+        sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
@@ -1183,12 +1310,46 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         """The backups of a catalog, newest first."""
 
     @abc.abstractmethod
+    def DeleteBackup(
+        self,
+        request: sightline.retriever.v1.backup_service_pb2.DeleteBackupRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse, collections.abc.Awaitable[sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse]]:
+        """Deletes a backup."""
+
+    @abc.abstractmethod
     def RestoreBackup(
         self,
         request: sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
         """Starts a job that restores a backup; see BackupService for what it replaces."""
+
+    @abc.abstractmethod
+    def TakeDownPhoto(
+        self,
+        request: sightline.retriever.v1.photo_service_pb2.TakeDownPhotoRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.photo_service_pb2.TakeDownPhotoResponse, collections.abc.Awaitable[sightline.retriever.v1.photo_service_pb2.TakeDownPhotoResponse]]:
+        """Takes a photo down, at once, until the takedown is lifted; see sightline.retriever.v1.PhotoService for this and
+        the next two.
+        """
+
+    @abc.abstractmethod
+    def LiftTakedown(
+        self,
+        request: sightline.retriever.v1.photo_service_pb2.LiftTakedownRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.photo_service_pb2.LiftTakedownResponse, collections.abc.Awaitable[sightline.retriever.v1.photo_service_pb2.LiftTakedownResponse]]:
+        """Lets a photo be stored again."""
+
+    @abc.abstractmethod
+    def ListTakedowns(
+        self,
+        request: sightline.retriever.v1.photo_service_pb2.ListTakedownsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse, collections.abc.Awaitable[sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse]]:
+        """The takedowns of a catalog that stand."""
 
     @abc.abstractmethod
     def RebuildIndex(

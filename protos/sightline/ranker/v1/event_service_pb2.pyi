@@ -277,7 +277,9 @@ Global___PurgeEventsResponse: typing_extensions.TypeAlias = PurgeEventsResponse
 
 @typing.final
 class ExportEventsRequest(google.protobuf.message.Message):
-    """Which events to export: those that fit every condition given; none = all."""
+    """Which events to export: those that fit every condition given; none = all. What could say who somebody is, is
+    left out unless it is asked for.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -286,10 +288,18 @@ class ExportEventsRequest(google.protobuf.message.Message):
     FROM_TIME_FIELD_NUMBER: builtins.int
     BEFORE_TIME_FIELD_NUMBER: builtins.int
     TYPES_FIELD_NUMBER: builtins.int
+    INCLUDE_ORDER_IDS_FIELD_NUMBER: builtins.int
+    INCLUDE_QUERIES_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
     """The same id with the same conditions answers the same job; up to 128 characters; empty = a new job."""
+    include_order_ids: builtins.bool
+    """Orders by their own ids. Default: hashed with a salt of this export alone, so that purchases of one order stay
+    together and nobody finds the order.
+    """
+    include_queries: builtins.bool
+    """What was typed in a search, which may be a name or an address. Default: left out."""
     @property
     def from_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Only events from this time on (UTC); absent = any time."""
@@ -310,8 +320,10 @@ class ExportEventsRequest(google.protobuf.message.Message):
         from_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         before_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         types: collections.abc.Iterable[sightline.common.v1.event_pb2.EventType.ValueType] | None = ...,
+        include_order_ids: builtins.bool = ...,
+        include_queries: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["before_time", b"before_time", "from_time", b"from_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["before_time", b"before_time", "catalog_id", b"catalog_id", "from_time", b"from_time", "request_id", b"request_id", "types", b"types"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["before_time", b"before_time", "catalog_id", b"catalog_id", "from_time", b"from_time", "include_order_ids", b"include_order_ids", "include_queries", b"include_queries", "request_id", b"request_id", "types", b"types"]) -> None: ...
 
 Global___ExportEventsRequest: typing_extensions.TypeAlias = ExportEventsRequest

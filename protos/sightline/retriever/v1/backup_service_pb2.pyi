@@ -161,6 +161,50 @@ class Backup(google.protobuf.message.Message):
 Global___Backup: typing_extensions.TypeAlias = Backup
 
 @typing.final
+class DeleteBackupRequest(google.protobuf.message.Message):
+    """Asks to delete a backup."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    BACKUP_ID_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    backup_id: builtins.str
+    """The backup, as ListBackups names it."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        backup_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backup_id", b"backup_id", "catalog_id", b"catalog_id", "request_id", b"request_id"]) -> None: ...
+
+Global___DeleteBackupRequest: typing_extensions.TypeAlias = DeleteBackupRequest
+
+@typing.final
+class DeleteBackupResponse(google.protobuf.message.Message):
+    """What was deleted."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SIZE_FIELD_NUMBER: builtins.int
+    size: builtins.int
+    """Bytes of the file; 0 = there was none."""
+    def __init__(
+        self,
+        *,
+        size: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["size", b"size"]) -> None: ...
+
+Global___DeleteBackupResponse: typing_extensions.TypeAlias = DeleteBackupResponse
+
+@typing.final
 class RestoreBackupRequest(google.protobuf.message.Message):
     """Asks to restore a backup."""
 

@@ -47,6 +47,11 @@ class BackupServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.ListBackupsRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.ListBackupsResponse.FromString,
                 _registered_method=True)
+        self.DeleteBackup = channel.unary_unary(
+                '/sightline.retriever.v1.BackupService/DeleteBackup',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.DeleteBackupRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.DeleteBackupResponse.FromString,
+                _registered_method=True)
         self.RestoreBackup = channel.unary_unary(
                 '/sightline.retriever.v1.BackupService/RestoreBackup',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.RestoreBackupRequest.SerializeToString,
@@ -62,6 +67,7 @@ class BackupServiceServicer(object):
     def CreateBackup(self, request, context):
         """Starts a job of kind "backup": the catalog as it is at one commit, while writes go on. Its results name
         the backup_id. A job that fails or is cancelled leaves no backup. The same request_id answers the same job.
+        BACKUP_QUOTA while the catalog has as many backups as the settings allow: delete one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -69,6 +75,13 @@ class BackupServiceServicer(object):
 
     def ListBackups(self, request, context):
         """The backups of a catalog, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteBackup(self, request, context):
+        """Deletes a backup; one that is not there counts as deleted. What is restoring it goes on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,6 +112,11 @@ def add_BackupServiceServicer_to_server(servicer, server):
                     servicer.ListBackups,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.ListBackupsRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.ListBackupsResponse.SerializeToString,
+            ),
+            'DeleteBackup': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteBackup,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.DeleteBackupRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.DeleteBackupResponse.SerializeToString,
             ),
             'RestoreBackup': grpc.unary_unary_rpc_method_handler(
                     servicer.RestoreBackup,
@@ -162,6 +180,33 @@ class BackupService(object):
             '/sightline.retriever.v1.BackupService/ListBackups',
             sightline_dot_retriever_dot_v1_dot_backup__service__pb2.ListBackupsRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_backup__service__pb2.ListBackupsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteBackup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.BackupService/DeleteBackup',
+            sightline_dot_retriever_dot_v1_dot_backup__service__pb2.DeleteBackupRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_backup__service__pb2.DeleteBackupResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,22 @@ _BackupServiceListBackupsType = typing_extensions.TypeVar(
     ],
 )
 
+_BackupServiceDeleteBackupType = typing_extensions.TypeVar(
+    '_BackupServiceDeleteBackupType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.DeleteBackupRequest,
+        sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.DeleteBackupRequest,
+        sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.DeleteBackupRequest,
+        sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse,
+    ],
+)
+
 _BackupServiceRestoreBackupType = typing_extensions.TypeVar(
     '_BackupServiceRestoreBackupType',
     grpc.UnaryUnaryMultiCallable[
@@ -74,7 +90,7 @@ _BackupServiceRestoreBackupType = typing_extensions.TypeVar(
     ],
 )
 
-class BackupServiceStub(typing.Generic[_BackupServiceCreateBackupType, _BackupServiceListBackupsType, _BackupServiceRestoreBackupType]):
+class BackupServiceStub(typing.Generic[_BackupServiceCreateBackupType, _BackupServiceListBackupsType, _BackupServiceDeleteBackupType, _BackupServiceRestoreBackupType]):
     """Copies of a catalog, each one file: products, photos, vectors and what is known of its index generations,
     in a form that is no engine's own. The place is the setting RETRIEVER_BACKUPS.
     """
@@ -88,6 +104,10 @@ class BackupServiceStub(typing.Generic[_BackupServiceCreateBackupType, _BackupSe
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.backup_service_pb2.ListBackupsRequest,
             sightline.retriever.v1.backup_service_pb2.ListBackupsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.backup_service_pb2.DeleteBackupRequest,
+            sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
@@ -106,6 +126,10 @@ class BackupServiceStub(typing.Generic[_BackupServiceCreateBackupType, _BackupSe
             sightline.retriever.v1.backup_service_pb2.ListBackupsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.backup_service_pb2.DeleteBackupRequest,
+            sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
             sightline.common.v1.job_pb2.Job,
         ],
@@ -114,10 +138,14 @@ class BackupServiceStub(typing.Generic[_BackupServiceCreateBackupType, _BackupSe
     CreateBackup: _BackupServiceCreateBackupType
     """Starts a job of kind "backup": the catalog as it is at one commit, while writes go on. Its results name
     the backup_id. A job that fails or is cancelled leaves no backup. The same request_id answers the same job.
+    BACKUP_QUOTA while the catalog has as many backups as the settings allow: delete one.
     """
 
     ListBackups: _BackupServiceListBackupsType
     """The backups of a catalog, newest first."""
+
+    DeleteBackup: _BackupServiceDeleteBackupType
+    """Deletes a backup; one that is not there counts as deleted. What is restoring it goes on."""
 
     RestoreBackup: _BackupServiceRestoreBackupType
     """Starts a job of kind "restore". Nothing of the backup counts before all of it has been checked against its
@@ -139,6 +167,10 @@ BackupServiceAsyncStub: typing_extensions.TypeAlias = BackupServiceStub[
         sightline.retriever.v1.backup_service_pb2.ListBackupsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.DeleteBackupRequest,
+        sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
         sightline.common.v1.job_pb2.Job,
     ],
@@ -157,6 +189,7 @@ class BackupServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
         """Starts a job of kind "backup": the catalog as it is at one commit, while writes go on. Its results name
         the backup_id. A job that fails or is cancelled leaves no backup. The same request_id answers the same job.
+        BACKUP_QUOTA while the catalog has as many backups as the settings allow: delete one.
         """
 
     @abc.abstractmethod
@@ -166,6 +199,14 @@ class BackupServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.backup_service_pb2.ListBackupsResponse, collections.abc.Awaitable[sightline.retriever.v1.backup_service_pb2.ListBackupsResponse]]:
         """The backups of a catalog, newest first."""
+
+    @abc.abstractmethod
+    def DeleteBackup(
+        self,
+        request: sightline.retriever.v1.backup_service_pb2.DeleteBackupRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse, collections.abc.Awaitable[sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse]]:
+        """Deletes a backup; one that is not there counts as deleted. What is restoring it goes on."""
 
     @abc.abstractmethod
     def RestoreBackup(
