@@ -231,7 +231,7 @@ class _Observed:
         """Name the caller, and the call by the caller's id of it or one of ours. Raises
         Unauthenticated, PermissionDenied."""
         admit = self._method.access.admit
-        given = None  # of a stranger: logs quote nothing that one says
+        given = None  # logs quote nothing of a caller that was not admitted
         try:
             access.caller.set(admit(self._method.name, self._metadata, self._context))
             given = self._metadata.get(REQUEST_ID_KEY)

@@ -176,7 +176,9 @@ async def test_a_missing_or_hostile_request_id_is_replaced() -> None:
             assert len(dict(await call.trailing_metadata())["x-request-id"]) == 32
 
 
-async def test_logs_quote_no_request_id_of_a_stranger(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_logs_quote_no_request_id_of_a_caller_that_was_not_admitted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     key = "k" * 32
     with json_logs():
         async with echo(admitting=access.PeersOnly(key)) as peer:
@@ -186,8 +188,8 @@ async def test_logs_quote_no_request_id_of_a_stranger(capsys: pytest.CaptureFixt
                     await unary(peer)(b"hello", metadata=pairs)
                 except grpc.aio.AioRpcError as error:
                     refused = trailers(error)["x-request-id"]
-    stranger, ours = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert (stranger["code"], stranger["request_id"]) == ("UNAUTHENTICATED", refused)
+    unknown, ours = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (unknown["code"], unknown["request_id"]) == ("UNAUTHENTICATED", refused)
     assert len(refused) == 32
     assert (ours["code"], ours["request_id"]) == ("OK", "r-1")
 

@@ -71,8 +71,9 @@ async def list_takedowns(
     size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
     after = "".join(page_place(token, (catalog_id, "takedowns"), str))
     found = await record.takedowns(catalog_id, after, size + 1)
-    more = page_token((catalog_id, "takedowns"), found[size - 1].image_id)
-    return found[:size], more if len(found) > size else ""
+    page = found[:size]
+    more = len(found) > size
+    return page, page_token((catalog_id, "takedowns"), page[-1].image_id) if more else ""
 
 
 def _check(image_id: str) -> None:
