@@ -308,6 +308,7 @@ class Suite:
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.layout.config)],
             env=_environment(self.layout.data),
             pass_fds=(lock,),
+            umask=0o077,  # of its own log, which it opens before it reads its configuration
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
