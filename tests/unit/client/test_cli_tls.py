@@ -1,4 +1,4 @@
-"""A gateway that speaks TLS: commands believe the authority that is named and show who they are."""
+"""TLS to the gateway: commands believe the authority that is named, and show a certificate."""
 
 from collections.abc import Iterator
 from pathlib import Path
