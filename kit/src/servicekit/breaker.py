@@ -49,6 +49,7 @@ class Breaker:
         self._check: Any = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
         self._peer, self._patience, self._pause = peer, patience, pause
         self._probing: asyncio.Task[None] | None = None

@@ -59,9 +59,8 @@ class Concurrency:
         party that asks for everything does not keep others out.
         """
         held = self._held[party] + 1
-        if self._total >= self.limit and held * len(self._held) > self.limit:
-            if held == 1:
-                del self._held[party]
+        parties = len(self._held) + (held == 1)
+        if self._total >= self.limit and held * parties > self.limit:
             raise Overloaded
         self._held[party] = held
         self._total += 1
@@ -82,7 +81,8 @@ class Concurrency:
         seconds = now - began
         if seconds > goal:
             if began >= self._lowered:  # once for all that were under way together
-                self.limit = max(self._least, self.limit * max(goal / seconds, 0.5))
+                # Squared: who is far too late has no time for many rounds.
+                self.limit = max(self._least, self.limit * max(goal / seconds, 0.5) ** 2)
                 self._lowered = now
                 self._learned(self.limit)
         elif ok and self.limit < self._most:

@@ -41,6 +41,8 @@ UNLIMITED = "grpc.health.v1.Health/Check"
 STRANGERS = "grpc."
 """What begins so asks nobody who calls: health and reflection."""
 
+_END: Any = grpc.aio.EOF  # type: ignore[attr-defined]
+
 REFUSED = Total(
     "sightline_refused_total",
     "Calls that were refused before anything was done for them, by why.",
@@ -285,7 +287,7 @@ class Entrance:
             held.give(caller, size)
 
     async def _each(self, context: Any) -> AsyncIterator[Any]:
-        while (data := await context.read()) is not grpc.aio.EOF:
+        while (data := await context.read()) is not _END:
             yield self._parsed(data)
 
     def _parsed(self, data: bytes) -> Any:
@@ -304,7 +306,7 @@ async def _read(context: Any) -> bytes:
             data = await context.read()
     except TimeoutError:
         raise RequestLate from None
-    if data is grpc.aio.EOF:
+    if data is _END:
         raise RequestMalformed
     return bytes(data)
 

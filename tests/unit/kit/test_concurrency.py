@@ -27,36 +27,39 @@ def test_no_more_calls_at_a_time_than_the_limit() -> None:
     under_way(made, 1)
 
 
+def end_late(made: Concurrency, clock: Seconds) -> None:
+    began = under_way(made, int(made.limit))
+    clock.now += 60
+    end(made, began)
+
+
 def test_late_calls_lower_the_limit_by_how_late_they_are_once_for_all_of_them() -> None:
     clock = Seconds()
     made = Concurrency(100, clock)
     began = under_way(made, 100)
     clock.now += 1.25  # of 2 s that were given: the half is 1
     end(made, began)
-    assert made.limit == pytest.approx(80)
+    assert made.limit == pytest.approx(64)
 
 
-def test_the_limit_halves_at_most_and_never_falls_below_the_least() -> None:
+def test_the_limit_falls_to_a_quarter_at_most_and_never_falls_below_the_least() -> None:
     clock = Seconds()
     made = Concurrency(100, clock)
-    for _ in range(10):
-        began = under_way(made, int(made.limit))
-        clock.now += 60
-        end(made, began)
+    end_late(made, clock)
+    assert made.limit == 25
+    end_late(made, clock)
     assert made.limit == LEAST
 
 
 def test_calls_in_time_raise_it_by_one_for_each_round_up_to_the_most() -> None:
     clock = Seconds()
     made = Concurrency(20, clock)
-    end_late = under_way(made, 20)
-    clock.now += 4
-    end(made, end_late)
+    end_late(made, clock)
     lowered = made.limit
-    for _ in range(3):
+    for _ in range(4):
         end(made, under_way(made, int(made.limit)))
-    assert lowered + 2 < made.limit < lowered + 3.5
-    for _ in range(30):
+    assert lowered + 1 < made.limit < lowered + 4.5
+    for _ in range(60):
         end(made, under_way(made, int(made.limit)))
     assert made.limit == 20
 
@@ -116,7 +119,7 @@ def test_each_limit_is_shown() -> None:
     began = under_way(made, 100)
     clock.now += 2
     end(made, began)
-    assert shown == [100, 50]
+    assert shown == [100, 25]
 
 
 class Backend:

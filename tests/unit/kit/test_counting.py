@@ -134,7 +134,7 @@ def test_what_no_parser_reads_is_malformed(data: bytes) -> None:
 
 def test_rows_with_photos_pass_by_their_number() -> None:
     row = catalog_pb.ImportRow()
-    row.product.images.add().data = bytes(1_000)
+    row.product.images.add().content = bytes(1_000)
     request = catalog_pb.ImportProductsRequest(rows=[row] * 100)
     check(request.SerializeToString(), catalog_pb.ImportProductsRequest.DESCRIPTOR, 1_000)
     request.rows.append(row)
