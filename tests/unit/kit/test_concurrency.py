@@ -104,11 +104,10 @@ def test_who_holds_everything_does_not_keep_others_out_of_their_share() -> None:
 
 def test_many_parties_share_the_places_and_no_more() -> None:
     made = Concurrency(10)
-    for number in range(10):
-        made.enter(number)
+    began = [made.enter(number) for number in range(10)]
     with pytest.raises(Overloaded):
         made.enter("one more")
-    made.leave(0, 0.0, None, ok=True)
+    made.leave(0, began[0], None, ok=True)
     made.enter("one more")
 
 
@@ -173,7 +172,7 @@ def test_five_times_the_load_costs_no_goodput_and_what_is_admitted_is_in_time(
     capacity: float,
 ) -> None:
     backend = Backend(capacity)
-    backend.run(seconds=4, each_second=5 * capacity)  # learns
+    backend.run(seconds=8, each_second=5 * capacity)  # learns
     backend.seconds.clear()
     late = backend.late
     backend.run(seconds=30, each_second=5 * capacity)

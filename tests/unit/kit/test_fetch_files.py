@@ -177,21 +177,14 @@ async def test_a_host_that_hangs_holds_up_nobody_who_fetches_from_another(web: F
     done.set()
 
 
-async def test_the_wait_for_a_place_counts(web: FakeWeb) -> None:
-    done = asyncio.Event()
-
-    async def hang(_: Writer) -> None:
-        await done.wait()
-
-    web.pages["/hang"] = hang
-    one = fetcher(web, per_host=1, seconds=0.3)
-    found = await asyncio.gather(
-        *(one.fetch(web.url("/hang")) for _ in range(3)), return_exceptions=True
-    )
-    # One after another they would take three times as long, and one of them would be asked later.
-    assert [type(each) for each in found] == [UriUnreadable] * 3
-    assert len(web.requests) == 1
-    done.set()
+@pytest.mark.parametrize("which", ["concurrency", "per_host"])
+async def test_the_wait_for_a_place_counts(web: FakeWeb, which: str) -> None:
+    one = fetcher(web, seconds=0.05, **{which: 1})
+    place = one._places if which == "concurrency" else one._host("photos.test")
+    async with place:
+        with pytest.raises(UriUnreadable, match="whole file within"):
+            await asyncio.wait_for(one.fetch(web.url("/photo.jpg")), SECONDS)
+    assert not web.requests
 
 
 async def test_an_error_can_name_the_field_that_held_the_address() -> None:
