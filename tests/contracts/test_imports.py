@@ -58,7 +58,7 @@ VIOLATIONS = [
     (
         "kit/src/servicekit/errors.py",
         "import sightline.common.v1.job_pb2",
-        "The kit knows no service, no rule and no contract but those of jobs, access and limits",
+        "The kit knows no service, no rule, no contract but jobs, access and limits",
     ),
     (
         "rules/src/sightline_rules/ids.py",

@@ -25,7 +25,7 @@ UNHURRIED = 5.0
 """Seconds after which a call without a deadline is late."""
 
 
-class Overloaded(ResourceExhausted, reason="OVERLOADED"):
+class Overloaded(ResourceExhausted, reason="SERVICE_OVERLOADED"):
     """More calls are under way than end in time; this one was not begun."""
 
     message = "too many calls are under way: come again in a moment"

@@ -98,7 +98,7 @@ class ServerSettings(Settings):
 
     max_concurrent_calls: int = Field(default=200, ge=1, le=100_000)
     """Most calls at once; a process that answers too late takes fewer. One more is refused
-    (OVERLOADED)."""
+    (SERVICE_OVERLOADED)."""
 
     max_bytes_in_flight: int = Field(default=0, ge=0)
     """Bytes of requests that a process holds at once; 0 = a quarter of its memory (of the

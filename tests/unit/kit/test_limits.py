@@ -260,7 +260,7 @@ async def test_probes_are_answered_while_every_place_is_taken() -> None:
         held = peer.unary_unary(UNARY)(b"wait")
         await asyncio.wait_for(echo.started.wait(), SECONDS)
         error = await refused(peer.unary_unary(UNARY)(b"x"))
-        assert error.reason == "OVERLOADED"
+        assert error.reason == "SERVICE_OVERLOADED"
         assert error.retry_after is not None
         assert await is_alive(peer)
         echo.go_on.set()
