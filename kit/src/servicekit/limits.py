@@ -2,10 +2,10 @@
 
 A call passes, in this order: who calls (`access`), a place for the bytes of its request, their
 number, what is counted in them (`counting`), its catalog, the caller's quotas (`quotas`), and a
-place among those that are worked on (`concurrency`). The request is read after the first two, so a
-stranger's is never read, and parsed after the fourth. What is refused costs a few hundred
-microseconds at most. Streams have places of their own. Who asks whether the process is alive
-(`grpc.health.v1.Health/Check`) is answered without any of it.
+place among those that are worked on (`concurrency`). The request is read after the first two, so
+that of somebody who is not let in is never read, and it is parsed after the fourth. What is refused
+costs a few hundred microseconds at most. Streams have places of their own. Who asks whether the process is
+alive (`grpc.health.v1.Health/Check`) is answered without any of it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PATIENCE = 1.0
 ARRIVAL = 10.0
 """Seconds in which a request has to arrive once there is room for it."""
 UNLIMITED = "grpc.health.v1.Health/Check"
-STRANGERS = "grpc."
+ANONYMOUS = "grpc."
 """What begins so asks nobody who calls: health and reflection."""
 
 _END: Any = grpc.aio.EOF  # type: ignore[attr-defined]
@@ -56,7 +56,7 @@ CONCURRENCY = Gauge(
 )
 STREAMS = Gauge(
     "sightline_streams",
-    "Streams that are open: of callers, and of strangers (health and reflection).",
+    "Streams that are open: of callers, and anonymous ones (health and reflection).",
     ("service", "of"),
     multiprocess_mode="livesum",
 )
@@ -190,7 +190,7 @@ class Limits:
         self.bytes = Bytes(settings.max_bytes_in_flight or _share_of_memory(settings))
         most = settings.max_streams, settings.max_streams_per_connection
         self.streams = Streams(*most, STREAMS.labels(service, "callers"))
-        self.probes = Streams(*most, STREAMS.labels(service, "strangers"))
+        self.probes = Streams(*most, STREAMS.labels(service, "anonymous"))
         """Of those whom nobody asks who they are: health and reflection."""
         self.stream_seconds = settings.stream_seconds
         shown = CONCURRENCY.labels(service)
@@ -222,7 +222,7 @@ class Entrance:
         self._counts = Counts(found.input_type, rule.entries or ENTRIES) if public else None
         self._writes = found is not None and _writes(found)
         self._seconds = rule.stream_seconds or limits.stream_seconds
-        self._streams = limits.probes if method.startswith(STRANGERS) else limits.streams
+        self._streams = limits.probes if method.startswith(ANONYMOUS) else limits.streams
         self._reads_stream = handler.request_streaming
         self._carry = self._call
         if handler.request_streaming or handler.response_streaming:

@@ -137,7 +137,7 @@ async def test_each_message_of_a_stream_is_held_to_it() -> None:
         ).reason == "REQUEST_TOO_LARGE"
 
 
-async def test_a_strangers_request_is_not_waited_for() -> None:
+async def test_who_is_not_let_in_is_not_waited_for() -> None:
     async with (
         serving(access=PeersOnly("key" * 12)) as address,
         channel.connect(address) as peer,
@@ -245,7 +245,7 @@ async def test_idle_watches_do_not_keep_probes_from_an_answer() -> None:
         assert await is_alive(peer)
         assert await peer.unary_unary(UNARY)(b"x", timeout=SECONDS) == b"x"
         assert (await refused(stub.Watch(HEALTH).read())).reason == "STREAMS_EXHAUSTED"
-        # Callers' streams are counted apart from those of strangers.
+        # Callers' streams are counted apart from anonymous ones.
         assert await peer.unary_stream(STREAM)(b"x", timeout=SECONDS).read() == b"first"
         watches[0].cancel()
         assert (await stub.Watch(HEALTH, wait_for_ready=True).read()) is not grpc.aio.EOF
