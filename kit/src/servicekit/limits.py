@@ -4,8 +4,8 @@ A call passes, in this order: who calls (`access`), a place for the bytes of its
 number, what is counted in them (`counting`), its catalog, the caller's quotas (`quotas`), and a
 place among those that are worked on (`concurrency`). The request is read after the first two, so
 that of somebody who is not let in is never read, and it is parsed after the fourth. What is refused
-costs a few hundred microseconds at most. Streams have places of their own. Who asks whether the process is
-alive (`grpc.health.v1.Health/Check`) is answered without any of it.
+costs a few hundred microseconds at most. Streams have places of their own. Who asks whether the
+process is alive (`grpc.health.v1.Health/Check`) is answered without any of it.
 """
 
 from __future__ import annotations
