@@ -8,8 +8,8 @@ from alembic import op
 
 from servicekit.schema import create_audit
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 
 
 def upgrade() -> None:

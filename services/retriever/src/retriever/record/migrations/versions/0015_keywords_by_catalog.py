@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from alembic import op
 
-revision = "0013"
-down_revision = "0012"
+revision = "0015"
+down_revision = "0014"
 
 FIELDS = ("title", "names", "details")
 EVENTS = {"inserted": "INSERT", "deleted": "DELETE", "updated": "UPDATE"}
