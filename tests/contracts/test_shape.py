@@ -20,8 +20,9 @@ PRODUCT = ("services", "kit", "rules", "client/src")
 
 MOST_LINES = 400
 """In a file."""
-ALL_LINES = 67_600 + 900
-"""In all files of the product; behind it what was added since: who may call what. It was 69,228 in
+ALL_LINES = 67_600 + 900 + 900
+"""In all files of the product; behind it what was added since: who may call what; decoders as a
+boundary, and Triton's locks. It was 69,228 in
 0.5.6, and 65,200 was the layout's goal."""
 MEDIAN, NINE_TENTHS = 5, 16
 """Lines of functions, without their docstrings."""

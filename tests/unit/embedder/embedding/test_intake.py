@@ -27,7 +27,8 @@ from servicekit.decoding import (
 )
 from servicekit.decoding_limits import SPARE
 from servicekit.telemetry import Stages
-from sightline_rules.photos import MemoryNeededError, PhotoLimits
+from sightline_rules.photo_memory import MemoryNeededError
+from sightline_rules.photos import PhotoLimits
 from tests.fakes.decoding import FakeDecoders
 from tests.fakes.photos import MEDIA_TYPES, encoded, frames, photo, picture, turned
 
