@@ -21,7 +21,7 @@ import grpc
 import numpy as np
 from pymilvus import MilvusClient
 
-from bench.harness import hop
+from bench.harness import engines, hop
 from bench.harness.engines import ENGINES, SPACE, VERSION
 from bench.harness.load import closed_loop
 from bench.harness.model import Goal, Interval, Result, Table
@@ -143,7 +143,7 @@ async def _measure(
             ends = Ends(
                 filled,
                 VectorServiceStub(channel),
-                MilvusClient(uri),
+                engines.client(uri),
                 empty.unary_unary(hop.KEEP, bytes, bytes),
                 empty.unary_unary(
                     hop.CALL, SearchRequest.SerializeToString, SearchResponse.FromString

@@ -16,6 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from pymilvus import MilvusClient
 
+from bench.harness import engines
 from bench.harness.engines import ENGINES, LITE, SERVER
 from bench.harness.model import Interval, Result, Table
 from bench.harness.statistics import percentile
@@ -87,7 +88,7 @@ async def _measure(say: Say) -> list[Case]:
             continue
         with tempfile.TemporaryDirectory() as folder, ENGINES[engine](Path(folder) / "data") as ran:
             index = MilvusIndex(ran.uri, seconds=60)
-            client = MilvusClient(ran.uri)
+            client = engines.client(ran.uri)
             for size in sizes:
                 cases.append(await _case(size, engine, index, say, client))
             await index.close()

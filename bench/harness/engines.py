@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from pymilvus import MilvusClient
+
 from retriever.domain.collections import shaped
 from retriever.domain.generation import EXACT, Generation, GenerationState, IndexParameters
 from tests.engines import EngineProcess, milvus_lite, milvus_server
@@ -14,6 +16,16 @@ ENGINES: Mapping[str, Callable[[Path], AbstractContextManager[EngineProcess]]] =
     SERVER: milvus_server,
 }
 CATALOG, SPACE, VERSION = "default", "visual", "bench"
+
+
+def client(uri: str) -> MilvusClient:
+    """A connection of its own, which sends no pings.
+
+    pymilvus pings each ten seconds and shares connections between clients: Milvus Lite ends a
+    connection with "too many pings" while another side is measured.
+    """
+    options = {"grpc.keepalive_time_ms": 2**31 - 1, "grpc.use_local_subchannel_pool": 1}
+    return MilvusClient(uri, dedicated=True, grpc_options=options)
 
 
 def product_id(number: int) -> str:

@@ -182,7 +182,7 @@ def build(uri: str, collections: Mapping[str, int], *, server: bool) -> float:
     A server compares one by one until it has its graph in memory.
     """
     begun = time.perf_counter()
-    with closing(MilvusClient(uri)) as client:
+    with closing(engines.client(uri)) as client:
         for collection in collections:
             client.flush(collection)
         if not server:

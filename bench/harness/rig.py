@@ -14,7 +14,6 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pymilvus import MilvusClient
 
 from bench.harness import engines
 from bench.harness.engines import CATALOG, SERVER, image_id, product_id
@@ -123,7 +122,7 @@ class _Alone:
 
 def _wait_for_graph(uri: str, collection: str, count: int) -> None:
     """Until the server has its index in memory: till then it compares one by one."""
-    client = MilvusClient(uri)
+    client = engines.client(uri)
     try:
         until = time.monotonic() + _BUILD_SECONDS
         while int(client.describe_index(collection, "vector").get("indexed_rows", 0)) < count:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import faiss
 import numpy as np
 import numpy.typing as npt
-from pymilvus import MilvusClient
 
 from bench.datasets.corpus import Corpus, Floats
+from bench.harness import engines
 from retriever.adapters.milvus.filters import compile_filter
 from retriever.domain.generation import Generation
 from sightline_rules.filters import Filter
@@ -18,7 +18,7 @@ class Bare:
     """Asks the engine for the wanted rows, with the generation's own `ef`, and for nothing else."""
 
     def __init__(self, uri: str, generation: Generation, top: int) -> None:
-        self._client = MilvusClient(uri)
+        self._client = engines.client(uri)
         self._collection, self._top = generation.collection, top
         ef = max(top, generation.parameters.ef)
         self._how = {"metric_type": generation.parameters.metric.value, "params": {"ef": ef}}
