@@ -26,6 +26,9 @@ from statistics import median
 
 from PIL import AvifImagePlugin, Image, ImageOps, TiffImagePlugin, WebPImagePlugin
 
+from sightline_rules import photo_memory
+from sightline_rules.photo_memory import MemoryNeededError
+
 _PLUGINS = (AvifImagePlugin, TiffImagePlugin, WebPImagePlugin)
 """Imported here, so that Pillow does not import all of its plugins to find these."""
 
@@ -85,23 +88,6 @@ class Format(StrEnum):
     BMP = "BMP"
 
 
-_BASE_MEMORY = 16 * 2**20
-_CODEC_MEMORY = {
-    Format.JPEG: 5,
-    Format.PNG: 6,
-    Format.WEBP: 17,
-    Format.GIF: 4,
-    Format.AVIF: 18,
-    Format.HEIF: 18,
-    Format.TIFF: 14,
-    Format.BMP: 5,
-}
-_PROGRESSIVE, _UPRIGHT, _FLATTENED, _TURNED = 9, 8, 15, 4
-"""Bytes of memory for each pixel, at most: what a decoder takes, and gives; what a progressive JPEG
-takes besides, of its whole size, until its last scan is read; and what it then takes to make that
-RGB, without transparency or with it, and to turn it. Measured on 12 megapixels of every mode
-(2026-11); of AVIF, HEIF and TIFF 4 and more are meant for channels of more than 8 bits."""
-
 MEDIA_TYPES = {one: f"image/{one.lower()}" for one in Format} | {Format.HEIF: "image/heic"}
 """What the formats are called on the web."""
 
@@ -150,15 +136,6 @@ class PhotoRejectedError(ValueError):
         """The refusal of a code; one that nobody gave counts as UNDECODABLE."""
         large = code == 1 + list(RejectionReason).index(RejectionReason.TOO_LARGE)
         return cls(RejectionReason.TOO_LARGE if large else RejectionReason.UNDECODABLE, message)
-
-
-class MemoryNeededError(Exception):
-    """A photo that takes more memory to decode than there is for it."""
-
-    def __init__(self, needed: int) -> None:
-        super().__init__(f"the photo takes {needed:,} bytes of memory to decode")
-        self.needed = needed
-        """Bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,13 +249,14 @@ def _load(
     if min_side is not None:
         image.draft("RGB", (min_side, min_side))
     if limits.max_memory is not None:
-        each = _CODEC_MEMORY[name]
-        if to_rgb:
-            each += _FLATTENED if _is_transparent(image) else _UPRIGHT
-            each += _TURNED if _orientation(image) != 1 else 0
-        needed = _BASE_MEMORY + each * image.width * image.height
-        if name is Format.JPEG and "progressive" in image.info:
-            needed += _PROGRESSIVE * whole
+        needed = photo_memory.needed(
+            name,
+            image.width * image.height,
+            progressive=whole if "progressive" in image.info else 0,
+            transparent=to_rgb and _is_transparent(image),
+            turned=to_rgb and _orientation(image) != 1,
+            kept=not to_rgb,
+        )
         if needed > limits.max_memory:
             raise MemoryNeededError(needed)
     image.load()

@@ -27,7 +27,8 @@ from servicekit.decoding import (
 )
 from servicekit.decoding_limits import SPARE
 from servicekit.telemetry import Stages
-from sightline_rules.photos import MemoryNeededError, PhotoLimits
+from sightline_rules.photo_memory import MemoryNeededError
+from sightline_rules.photos import PhotoLimits
 from tests.fakes.decoding import FakeDecoders
 from tests.fakes.photos import MEDIA_TYPES, encoded, frames, photo, picture, turned
 
@@ -221,7 +222,11 @@ LARGE = [
 async def test_a_large_photo_can_do_with_the_memory_that_its_header_asks_for(
     mode: str, kind: str
 ) -> None:
-    quick: dict[str, dict[str, Any]] = {"JPEG": {"progressive": True}, "AVIF": {"speed": 10}}
+    quick: dict[str, dict[str, Any]] = {
+        "JPEG": {"progressive": True},
+        "AVIF": {"speed": 10},
+        "TIFF": {"compression": "tiff_lzw"},
+    }
     data = encoded(Image.new(mode, (2_700, 2_000)), kind, **quick.get(kind, {}))
     limits = PhotoLimits(max_pixels=10_000_000)
     with pytest.raises(MemoryNeededError) as caught:

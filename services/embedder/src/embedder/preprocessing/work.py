@@ -12,7 +12,8 @@ from embedder.preprocessing import preprocess, steps
 from embedder.preprocessing.subject import ALTERNATIVES
 from servicekit.decoding_wire import Made, MemoryWanted, Refused, Wanted
 from sightline_rules import photos
-from sightline_rules.photos import MemoryNeededError, PhotoLimits, PhotoRejectedError
+from sightline_rules.photo_memory import MemoryNeededError
+from sightline_rules.photos import PhotoLimits, PhotoRejectedError
 
 _STEPS: Final = tuple(Step)
 _MOST_BOXES: Final = 1 + ALTERNATIVES

@@ -6,7 +6,8 @@ from typing import Final
 
 from servicekit.decoding_wire import Made, MemoryWanted, Refused, Wanted
 from sightline_rules import photos
-from sightline_rules.photos import MemoryNeededError, PhotoInfo, PhotoLimits, PhotoRejectedError
+from sightline_rules.photo_memory import MemoryNeededError
+from sightline_rules.photos import PhotoInfo, PhotoLimits, PhotoRejectedError
 
 _ORDER: Final = struct.Struct("!QQ")
 WANTED: Final = Wanted(struct.Struct("!IIQ"))

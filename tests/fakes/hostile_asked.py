@@ -1,0 +1,29 @@
+"""Asking processes for the work of tests.fakes.hostile."""
+
+from typing import Any
+
+from servicekit.decoding import Decoders
+from tests.fakes import hostile
+
+
+def made(processes: int = 2, **options: Any) -> Decoders:
+    return Decoders(hostile.__name__, processes, **options)
+
+
+async def do(decoders: Decoders, name: str, given: object = "") -> int:
+    """What a function of tests.fakes.hostile answers."""
+    (number,), _ = await decoders.run(name.encode(), str(given).encode(), hostile.NUMBER)
+    return int(number)
+
+
+async def echo(decoders: Decoders, data: bytes = b"1") -> bytes:
+    return (await decoders.run(b"echo", data, hostile.echoed(len(data))))[1]
+
+
+def links_of(decoders: Decoders) -> list[Any]:
+    return [process._link for process in decoders._all if process._link is not None]
+
+
+def processes_of(decoders: Decoders) -> set[int]:
+    """The processes that there are now."""
+    return {link.process for link in links_of(decoders)}
