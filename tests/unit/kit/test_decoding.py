@@ -24,6 +24,8 @@ from servicekit.decoding import (
 from tests.fakes import hostile
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 
 
@@ -61,7 +63,6 @@ async def test_a_crash_costs_its_own_item_only(decoders: Decoders) -> None:
     assert await asyncio.gather(*(decoders.run(hostile.echo, i) for i in range(4))) == [0, 1, 2, 3]
 
 
-@pytest.mark.slow
 async def test_a_process_that_hangs_deaf_to_everything_is_killed_when_its_time_is_up(
     decoders: Decoders,
 ) -> None:
@@ -143,7 +144,6 @@ async def test_what_can_not_be_passed_on_is_an_error_of_its_item(decoders: Decod
     assert await decoders.run(hostile.echo, 1) == 1
 
 
-@pytest.mark.slow
 async def test_items_of_several_kinds_at_once_each_get_their_own_outcome(
     decoders: Decoders,
 ) -> None:
@@ -200,7 +200,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 def test_no_process_outlives_a_service_that_is_killed(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)

@@ -25,6 +25,8 @@ from servicekit.errors import ServiceError
 from tests.fakes.spaces import FolderServer
 from tests.unit.embedder.spaces.test_learn import SETTINGS, Bench
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -67,7 +69,6 @@ def service(fitted: Path, tmp_path: Path) -> Service:
     return Service(fitted, tmp_path)
 
 
-@pytest.mark.slow
 async def test_a_space_that_is_better_comes_into_service_whole(service: Service) -> None:
     found, _ = service.only()
     promoted = await service.promotion.promote("default", found.version, force=False)
