@@ -3,7 +3,7 @@
 # repository's root. Asks their registries (needs Docker with buildx); run it again to take a newer build of a tag.
 set -eu
 cd "${1:-$(dirname "$0")/..}"
-files="compose.yaml services/*/Dockerfile deploy/triton/Dockerfile"
+files="compose.yaml services/*/Dockerfile deploy/triton/Dockerfile deploy/triton/server/Dockerfile"
 base=deploy/k8s/base/kustomization.yaml
 # shellcheck disable=SC2086
 images=$(sed -nE 's/^(FROM| +image:) ([^ @$]+:[^ @$]+)(@[^ ]+)?( .*)?$/\2/p' $files | sort -u)

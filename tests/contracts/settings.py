@@ -43,11 +43,11 @@ def loaded(
     """What the process makes of an environment; an error when it would refuse to start."""
     for name in variables(process):
         monkeypatch.delenv(name, raising=False)
-    secrets = {name.removesuffix("_FILE") for name in environment} & {
-        f"{CLASSES[process].model_config['env_prefix']}{field}".upper()
+    files = {
+        f"{CLASSES[process].model_config['env_prefix']}{field}_FILE".upper()
         for field in secrets_of(CLASSES[process])
     }
     for name, value in environment.items():
-        if name.removesuffix("_FILE") not in secrets:  # their files are in the pods alone
+        if name not in files:  # these are in the pods alone
             monkeypatch.setenv(name, value)
     return CLASSES[process]()

@@ -18,6 +18,8 @@ from sightline_client.cli import app, failures
 from sightline_client.convert import filter_text
 
 DOCS = Path(__file__).parents[2] / "docs"
+TYPED: click.Command = typer.main.get_command(app)
+"""All commands."""
 GUIDES = sorted(
     page
     for page in DOCS.rglob("*.md")
@@ -48,7 +50,7 @@ def test_every_command_is_one_with_its_options(
 
 def typed(line: str) -> None:
     """Read a line as the command line reads it, and do nothing."""
-    command: click.Command = typer.main.get_command(app)
+    command = TYPED
     context, rest = None, shlex.split(line)[1:]
     while isinstance(command, click.Group):
         _, command, rest = command.resolve_command(click.Context(command, parent=context), rest)

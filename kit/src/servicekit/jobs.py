@@ -144,11 +144,8 @@ class Jobs:
     async def create(
         self, kind: str, catalog_id: str, params: Mapping[str, Any], request_id: str = ""
     ) -> Job:
-        """A new PENDING job, or the one that this request already made.
-
-        An empty `request_id` always makes a new one. `params` must be JSON values; those of the
-        first request stay. Raises JobsFull.
-        """
+        """A new PENDING job, or the one that this request (if it is named) already made, with its
+        `params`, which are JSON values. Raises JobsFull."""
         row = self._new(kind, catalog_id, params, request_id)
         same = self._made_by(kind, catalog_id, row["request_id"])
 

@@ -16,8 +16,9 @@ from tests.fakes.gateway_messages import status
 from tests.unit.client.command_line import PROGRAM, call
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -46,7 +47,6 @@ def test_standard_output_on_a_full_disk_is_1_with_a_word_and_no_traceback(
     assert printed == ("FILE_UNUSABLE: standard output can't be written: No space left on device\n")
 
 
-@pytest.mark.slow
 def test_a_reader_that_goes_away_is_not_complained_of(gateway: FakeGateway) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -154,7 +154,6 @@ def test_an_interrupted_import_ends_with_130_and_says_what_is_kept(
     assert b"Traceback" not in err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("--json",), ()])
 def test_a_terminal_without_unicode_is_shown_a_product(
     gateway: FakeGateway, arguments: tuple[str, ...]
@@ -171,7 +170,6 @@ def test_a_terminal_without_unicode_is_shown_a_product(
         assert json.loads(done.stdout)["title"] == "红酒"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("command", ["recommend", "status"])
 def test_a_terminal_without_unicode_is_shown_what_it_can(
     gateway: FakeGateway, command: str

@@ -102,15 +102,20 @@ async def test_a_restarted_peer_is_found_within_seconds() -> None:
     assert seconds < 3.5
 
 
-async def test_messages_of_thirty_mebibytes_pass_and_larger_ones_do_not(
-    running: RunningServer,
-) -> None:
+async def test_answers_of_thirty_mebibytes_pass_and_larger_ones_do_not() -> None:
+    """Of requests each call says what it takes: test_limits.py."""
+    sizes = iter([30, 33])
+
+    async def large() -> bytes:
+        return bytes(next(sizes) * 1024 * 1024)
+
+    running = await echo_on(0, Echo(peek=large), max_message_bytes=64 * 1024 * 1024)
     async with channel.connect(f"127.0.0.1:{running.port}") as peer:
         call = peer.unary_unary("/test.Echo/Unary", None, None)
-        large = bytes(30 * 1024 * 1024)
-        assert len(await call(large)) == len(large)
+        assert len(await call(b"peek")) == 30 * 1024 * 1024
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await call(bytes(33 * 1024 * 1024))
+            await call(b"peek")
+    await running.stop()
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 

@@ -26,6 +26,8 @@ from servicekit.decoding_fork import address_space
 from tests.fakes.hostile_asked import do, echo, links_of, made, processes_of
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 
 
@@ -85,7 +87,6 @@ async def test_a_crash_costs_its_own_item_only(decoders: Decoders) -> None:
     assert await asyncio.gather(*(echo(decoders) for _ in range(4))) == [b"1"] * 4
 
 
-@pytest.mark.slow
 async def test_a_process_that_hangs_deaf_to_everything_is_killed_when_its_time_is_up(
     decoders: Decoders,
 ) -> None:
@@ -200,7 +201,6 @@ async def test_a_process_is_replaced_after_so_many_items(
     assert seen[0] != seen[3]
 
 
-@pytest.mark.slow
 async def test_items_of_several_kinds_at_once_each_get_their_own_outcome(
     decoders: Decoders,
 ) -> None:
@@ -277,7 +277,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 def test_no_process_outlives_a_service_that_is_killed(tmp_path: Path) -> None:
     program, log = tmp_path / "program.py", tmp_path / "log"
     program.write_text(PROGRAM)

@@ -181,7 +181,7 @@ async def test_logs_quote_no_request_id_of_a_caller_that_was_not_admitted(
 ) -> None:
     key = "k" * 32
     with json_logs():
-        async with echo(admitting=access.PeersOnly(key)) as peer:
+        async with echo(admitting=access.PeersOnly(lambda: [key])) as peer:
             for token in ("guess", key):
                 pairs = (("x-request-id", "r-1"), ("authorization", f"Bearer {token}"))
                 try:

@@ -139,10 +139,10 @@ async def test_each_message_of_a_stream_is_held_to_it() -> None:
 
 async def test_who_is_not_let_in_is_not_waited_for() -> None:
     async with (
-        serving(access=PeersOnly("key" * 12)) as address,
+        serving(access=PeersOnly(lambda: ["key" * 12])) as address,
         channel.connect(address) as peer,
     ):
-        assert (await refused(unsent(peer))).reason == "TOKEN_MISSING"
+        assert (await refused(unsent(peer))).reason == "PEER_UNKNOWN"
 
 
 async def test_a_call_without_a_request_is_malformed() -> None:

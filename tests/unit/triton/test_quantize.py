@@ -12,13 +12,14 @@ from tests.unit.triton.test_efficientnet import PHOTOS, embed, photo
 from triton_engine import calibrate, quantize
 from triton_engine.backbone import BACKBONES, BuildError, PhotoModel, read
 
+pytestmark = pytest.mark.slow
+
 needs_vnni = pytest.mark.skipif(
     "vnni" not in Path("/proc/cpuinfo").read_text(),
     reason="NOT MEASURED: without VNNI sums of two 8-bit products overflow, see deploy/triton",
 )
 
 
-@pytest.mark.slow
 @needs_vnni
 def test_integers_find_nearly_the_same_vectors_for_photos_they_were_not_measured_on() -> None:
     whole, integers = (

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from servicekit.config import SharedServerSettings, is_local
+from servicekit.config import Place, SharedServerSettings, is_local
 from servicekit.quotas import QuotaSettings
 
 
@@ -78,7 +78,7 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     """Public keys of an identity provider (JWKS, RFC 7517), whose signed tokens (JWT) are taken;
     taken up again when the file changes. Needs `jwt_issuer`."""
 
-    jwt_keys_url: Annotated[str, AfterValidator(_https)] = ""
+    jwt_keys_url: Annotated[Place, AfterValidator(_https)] = ""
     """The same at an address of its own, https://…, looked at every five minutes and when a token
     names an unknown key; redirects are not followed. Needs `jwt_issuer`."""
 

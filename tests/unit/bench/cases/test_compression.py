@@ -8,6 +8,8 @@ import pytest
 from bench.cases import compression
 from bench.cases.compression import FORMS, Set, measure, projected, recalls
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 
 

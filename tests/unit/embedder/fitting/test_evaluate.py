@@ -23,6 +23,8 @@ from embedder.fitting.measuring import (
 from embedder.fitting.nearest import average_precisions, hits
 from tests.fakes.labelled import labelled, plain
 
+pytestmark = pytest.mark.slow
+
 
 def judge(data: Labelled, **kwargs: object) -> Evaluation:
     return evaluate(
@@ -41,7 +43,6 @@ def found() -> Evaluation:
     return judge(labelled(iconic=True, titles=True, products=48, photos=5))
 
 
-@pytest.mark.slow
 def test_what_shared_nuisances_hide_is_found_again(found: Evaluation) -> None:
     assert found.verdict is Verdict.BETTER
     figures = {each.name: each for each in found.figures}
@@ -56,7 +57,6 @@ def test_what_shared_nuisances_hide_is_found_again(found: Evaluation) -> None:
     assert (found.photos, found.products, found.categories) == (288, 48, 4)
 
 
-@pytest.mark.slow
 def test_labels_that_mean_nothing_are_not_called_better() -> None:
     data = labelled(products=12, photos=6)
     products = np.random.default_rng(1).permutation(data.products).tolist()
@@ -71,7 +71,6 @@ def test_photos_of_one_picture_do_not_find_one_another() -> None:
     assert NEAREST not in {each.name for each in found.figures}
 
 
-@pytest.mark.slow
 def test_the_progress_is_reported() -> None:
     reported: list[tuple[int, int]] = []
     judge(labelled(products=6, photos=3), tell=lambda done, of: reported.append((done, of)))
@@ -89,7 +88,6 @@ def test_folds_keep_groups_together_and_spread_products() -> None:
         assert len(set(dealt[products == product].tolist())) == min(5, pieces)
 
 
-@pytest.mark.slow
 def test_the_verdict_is_worse_where_the_whole_interval_is() -> None:
     better = judge(labelled(products=12, photos=6))
     worse = [

@@ -11,6 +11,8 @@ from embedder.fitting.fit import Options, fit
 from embedder.fitting.measuring import vectors
 from tests.fakes.labelled import kept, labelled, plain
 
+pytestmark = pytest.mark.slow
+
 
 def alike(found: Floats, data: Labelled) -> float:
     """How often the photo next to one shows the same product."""
@@ -42,7 +44,6 @@ def test_photos_of_a_product_come_together_also_of_products_that_nobody_labelled
     assert fitted.projection.shape[1] <= 256
 
 
-@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(data: Labelled, fitted: Fitted) -> None:
     again = fit(data, Options(), 0)
     assert again.projection.tobytes() == fitted.projection.tobytes()
@@ -52,7 +53,6 @@ def test_the_same_seed_gives_the_same_bytes(data: Labelled, fitted: Fitted) -> N
     assert again.head.unknown == fitted.head.unknown
 
 
-@pytest.mark.slow
 def test_no_vector_is_longer_than_asked(data: Labelled) -> None:
     assert fit(data, Options(max_dimension=5), 0).projection.shape[1] <= 5
 
@@ -111,7 +111,6 @@ def test_one_photo_a_product_is_recognised_by_its_views() -> None:
     assert ((first @ last.T).argmax(axis=1) == np.arange(60)).all()
 
 
-@pytest.mark.slow
 def test_a_feature_that_never_varies_does_no_harm(data: Labelled) -> None:
     features = data.features.copy()
     features[:, :, 3] = 7

@@ -33,6 +33,8 @@ from tests.fakes import features
 from tests.fakes.photos import photo
 from tests.fakes.spaces import TinySources, description
 
+pytestmark = pytest.mark.slow
+
 COMMAND = (sys.executable, "-m", "tests.fakes.fitting")
 SETTINGS = FitSettings("default", "tiny", 256, 0)
 
@@ -91,7 +93,6 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-@pytest.mark.slow
 async def test_a_fit_reports_how_far_it_is_and_last_the_candidate(bench: Bench) -> None:
     reported = await bench.fit(SETTINGS, FitPhoto(b"no photo", "p1"))
 
@@ -127,7 +128,6 @@ async def test_a_candidate_is_all_that_triton_needs_with_a_manifest(bench: Bench
     assert list(bench.root.glob("work/*")) == []
 
 
-@pytest.mark.slow
 async def test_the_same_photos_and_seed_make_the_same_space_and_other_catalogs_another(
     bench: Bench,
 ) -> None:
@@ -140,7 +140,6 @@ async def test_the_same_photos_and_seed_make_the_same_space_and_other_catalogs_a
         bench.store.find("other", first.version)
 
 
-@pytest.mark.slow
 async def test_what_was_computed_of_a_photo_is_kept_for_the_next_try(bench: Bench) -> None:
     await bench.fit()
     assert len(bench.sources.calls) == 24
@@ -250,7 +249,6 @@ async def test_without_a_text_model_or_titles_there_is_no_text_map(bench: Bench)
     assert not reported[-1].candidate.takes_texts
 
 
-@pytest.mark.slow
 async def test_features_that_no_fit_wanted_for_long_are_forgotten(bench: Bench) -> None:
     await bench.fit()
     kept = sorted(bench.root.glob("features/*/*/*.npy"))

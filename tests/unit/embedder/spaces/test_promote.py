@@ -28,6 +28,8 @@ from servicekit.keyring import KeyRing
 from tests.fakes.spaces import FolderServer
 from tests.unit.embedder.spaces.test_learn import SETTINGS, Bench
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -136,7 +138,6 @@ async def test_a_space_that_is_fitted_with_a_key_is_signed(tmp_path: Path) -> No
     assert bench.store.trusts(*bench.store.find("default", found.version))
 
 
-@pytest.mark.slow
 async def test_a_space_that_is_better_comes_into_service_whole(service: Service) -> None:
     found, _ = service.only()
     promoted = await service.promotion.promote("default", found.version, force=False)

@@ -10,6 +10,7 @@ from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build, listeners
 from servicekit import server
+from servicekit.keyring import open_keys
 from servicekit.access import Role, rule
 from tests.engines import free_port
 from tests.unit.gateway.callers.conftest import entry
@@ -26,7 +27,7 @@ async def ports(path) -> AsyncIterator[Ports]:
         + entry("shop", "shop", '["events"]')
     )
     settings = GatewaySettings(port=0, admin_port=free_port(), keys_file=path)
-    built = build(settings, SceneFiles())
+    built = build(settings, SceneFiles(), open_keys)
     public, *also = listeners(settings, access_of(settings))
     running = await server.start(built.bindings, settings, "gateway", public.access, also=also)
     assert running.ports[1] == settings.admin_port

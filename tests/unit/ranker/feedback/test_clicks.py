@@ -6,6 +6,8 @@ import pytest
 from ranker.domain.arrays import Doubles
 from ranker.feedback.clicks import PLACES, ClickModel, fit, groups
 
+pytestmark = pytest.mark.slow
+
 WORTH = np.array([0.5, 2.0, 0.0, 1.0])
 LOGGED = np.array([2.0, 0.5, 1.0, 0.2])
 """What the order rested on: not what shoppers value."""
@@ -30,7 +32,6 @@ def fitted() -> ClickModel:
     return fit(parts, place, clicked, np.ones(len(clicked)))
 
 
-@pytest.mark.slow
 def test_the_true_worth_of_parts_comes_back_from_a_biased_order(fitted: ClickModel) -> None:
     assert fitted.weights == pytest.approx(WORTH, abs=0.12)
     assert fitted.intercept == pytest.approx(INTERCEPT, abs=0.2)
@@ -58,7 +59,6 @@ def test_a_part_that_repels_is_worth_nothing_rather_than_less() -> None:
     assert found.weights[0] > 0.5
 
 
-@pytest.mark.slow
 def test_a_sampled_impression_counts_for_those_it_stands_for() -> None:
     parts, place, clicked = shop(3, answers=300)
     twice = np.arange(len(place)) % 3 == 0
@@ -76,7 +76,6 @@ def test_clicks_on_nothing_or_on_all_end_in_finite_numbers(clicked: float) -> No
     assert found.chance(parts, np.ones(200, np.int64)) == pytest.approx(clicked, abs=0.05)
 
 
-@pytest.mark.slow
 def test_a_constant_part_is_worth_nothing() -> None:
     parts, place, clicked = shop(5, answers=300)
     parts[:, 2] = 7.0

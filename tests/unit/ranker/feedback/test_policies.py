@@ -8,6 +8,8 @@ import pytest
 from ranker.domain.feedback import Feedback
 from ranker.feedback.policies import policies
 
+pytestmark = pytest.mark.slow
+
 SIZE, PLACES = 6, 3
 LOOKS = np.array([1.0, 0.7, 0.5])
 NAMES = ("taste", "visual")
@@ -66,7 +68,6 @@ def found():
     return feedback, like, estimates
 
 
-@pytest.mark.slow
 def test_what_was_served_is_the_mean_of_what_was_shown(found) -> None:
     feedback, _, estimates = found
     served = estimates["served"]

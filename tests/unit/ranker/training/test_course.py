@@ -21,6 +21,8 @@ from ranker.training.subject import Given
 from tests.fakes.ranker import NOW, did
 from tests.fakes.trainings import EVENTS, PRODUCTS, RECIPE, fit, wines
 
+pytestmark = pytest.mark.slow
+
 
 def quiet(done: int, total: int) -> None:
     """Nobody listens."""
@@ -40,7 +42,6 @@ def searched(wine_given: Given) -> tuple[Trained, list[tuple[int, int]]]:
     return made, reported
 
 
-@pytest.mark.slow
 def test_the_wines_metrics_name_how_many_people_they_rest_on(
     searched: tuple[Trained, list[tuple[int, int]]],
 ) -> None:
@@ -70,7 +71,6 @@ def test_progress_rises_to_its_end(searched: tuple[Trained, list[tuple[int, int]
     assert reported[-1][0] == reported[-1][1]
 
 
-@pytest.mark.slow
 def test_choices_never_see_what_the_evaluation_asks_for(
     wine_given: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,8 @@ from ranker.domain.feedback import Feedback
 from ranker.domain.recipe import Blend
 from ranker.training.learning import LEAST_COMPARED, LEAST_EVENTS, LEAST_IMPRESSIONS, Learned, learn
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("session", "taste", "visual")
 WORTH = np.array([0.5, 2.0, 1.0])
 """What shoppers value, by `NAMES`; similarity is worth 1."""
@@ -110,7 +112,6 @@ def test_the_calibration_is_reliable_on_other_answers(learned: Learned) -> None:
     assert predicted == sorted(predicted)
 
 
-@pytest.mark.slow
 def test_scores_that_say_nothing_have_one_chance() -> None:
     found = learn(feedback(worth=np.zeros(3), base=-1.0), SERVED, DEFAULT)
     assert found.blend is DEFAULT
@@ -140,7 +141,6 @@ def test_too_few_impressions_leave_the_default(answers: int, base: float, why: s
     assert f"at least {LEAST_IMPRESSIONS:,} with {LEAST_EVENTS:,}" in found.decisions[0]
 
 
-@pytest.mark.slow
 def test_too_few_answers_to_compare_leave_the_default() -> None:
     some = feedback()
     late = some.answer >= 1_850
@@ -155,7 +155,6 @@ def test_answers_of_models_whose_blend_is_not_known_are_left_out() -> None:
     assert 14_000 < found.impressions < 16_000
 
 
-@pytest.mark.slow
 def test_answers_of_models_that_left_a_part_out_are_left_out() -> None:
     without = {"v1": SERVED["v1"], "v2": {"taste": 0.5}}
     assert 14_000 < learn(feedback(), without, DEFAULT).impressions < 16_000
@@ -169,7 +168,6 @@ def test_a_part_that_is_worth_nothing_stays_in_the_records() -> None:
     assert 0.1 <= found.blend.weights["session"] < 0.2
 
 
-@pytest.mark.slow
 def test_purchases_can_be_what_a_choice_is() -> None:
     some = feedback()
     bought = dataclasses.replace(some, bought=some.clicked, clicked=np.zeros_like(some.clicked))
