@@ -16,6 +16,7 @@ GATEWAY = {
     **SERVER,
     "TLS_FOLDER": "tls",
     "KEYS_FILE": "keys.toml",
+    "TOKEN_KEYS_FILE": "tokens.keys",
     "EMBEDDER_TARGET": "embedder:8601",
     "RETRIEVER_TARGET": "retriever:8602",
     "RANKER_TARGET": "dns:///ranker:8603",
@@ -64,6 +65,7 @@ def test_what_is_safe_is_not_complained_of(process: str, monkeypatch: pytest.Mon
             {"KEYS_FILE": UNSET},
             ["GATEWAY_KEYS_FILE, GATEWAY_JWT_KEYS_FILE, GATEWAY_JWT_KEYS_URL"],
         ),
+        ("gateway", {"TOKEN_KEYS_FILE": UNSET}, ["GATEWAY_TOKEN_KEYS_FILE"]),
         ("gateway", {"REFLECTION": UNSET}, ["GATEWAY_REFLECTION=false"]),
         ("gateway", {"PEER_KEY_FILE": UNSET}, []),
         (

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.dockerfiles import read
 from tests.contracts.test_images import FILES, images
+from tests.dockerfiles import read
 from tests.engines import free_port
 
 ROOT = Path(__file__).parents[2]

@@ -28,6 +28,7 @@ def environment(ports: dict[str, int], probes: dict[str, int]) -> dict[str, str]
     """What makes production of each service; the files lie where they are started."""
     found = {
         "GATEWAY_KEYS_FILE": "keys.toml",
+        "GATEWAY_TOKEN_KEYS_FILE": "pseudonym.key",
         "GATEWAY_TLS_FOLDER": "tls",
         "RANKER_KEY_FILE": "pseudonym.key",
         "EMBEDDER_TRITON_TARGET": "127.0.0.1:1",

@@ -138,6 +138,8 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
             names = ("keys_file", "jwt_keys_file", "jwt_keys_url")
             fields = ", ".join(map(self.variable, names))
             yield f"callers are not asked who they are: set one of {fields}"
+        if self.token_keys_file is None:
+            yield f"anybody can make tokens of answers: set {self.variable('token_keys_file')}"
 
     def tls_field(self) -> str:
         return "tls_folder"

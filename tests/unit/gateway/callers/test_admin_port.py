@@ -10,8 +10,8 @@ from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build, listeners
 from servicekit import server
-from servicekit.keyring import open_keys
 from servicekit.access import Role, rule
+from servicekit.keyring import open_keys
 from tests.engines import free_port
 from tests.unit.gateway.callers.conftest import entry
 from tests.unit.gateway.callers.test_admission import NAMES, asked

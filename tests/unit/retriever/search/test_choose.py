@@ -110,3 +110,15 @@ async def test_of_a_long_order_best_variants_are_compared() -> None:
     found = await Shop(hashes, crowd).chosen(10)
     assert list(found.kept) == [0, 1]
     assert len(found.members[0]) == 2 * MOST_COMPARED - 1
+
+
+async def test_of_an_order_that_is_longer_than_is_looked_at_best_variants_are_compared() -> None:
+    """Blocks of variants, so that the next family begins behind what is looked at."""
+    each, families = 20, 10 + SPARE + 5
+    parents = {at: f"f{at // each}" for at in range(each * families)}
+    hashes = [other_picture(at // each) for at in parents]
+    hashes[each] = hashes[0]
+    found = await Shop(hashes, parents).chosen(10)
+    expected = [each * family for family in range(10 + SPARE)]
+    expected[1] += 1  # in the place of the one that shows the first family's picture
+    assert list(found.kept) == expected
