@@ -72,14 +72,14 @@ class Hands:
         with SyncSightlineClient(self.gateway, catalog=self.catalog) as client:
             while _products(client) < count:
                 assert time.monotonic() < until, "the import stands still"
-                time.sleep(0.1)
+                time.sleep(0.02)
 
     def settled(self) -> int:
         """How many products the catalog holds, once that has not changed for half a second."""
         with SyncSightlineClient(self.gateway, catalog=self.catalog) as client:
             count, since = _products(client), time.monotonic()
             while time.monotonic() - since < 0.5:
-                time.sleep(0.1)
+                time.sleep(0.05)
                 if (now := _products(client)) != count:
                     count, since = now, time.monotonic()
         return count
