@@ -25,6 +25,7 @@ from bench.cases import (
     quality,
     ranking,
     recommend,
+    safeguards,
     scale,
     search,
     signals,
@@ -62,6 +63,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "compression": compression.run,
     "photos": scale.photos,
     "standin": standin.run,
+    "safeguards": safeguards.run,
     "store": store.run,
     "watchdog": watchdog.run,
     "training": training.run,
@@ -75,7 +77,7 @@ USUAL = ("monolith", "imports", "latency", "ranking", "embedding")
 
 LONG = (
     *("recommend", "search", "training", "quality", "accuracy", "consistency"),
-    *("scale", "store"),
+    *("safeguards", "scale", "store"),
 )
 """The others that have goals: one to four minutes each, the last two seven and ten, as they fill a
 million rows first."""

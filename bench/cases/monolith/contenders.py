@@ -79,14 +79,18 @@ async def suite(
     started: Suite, name: str = SUITE, questions: Questions | None = None
 ) -> AsyncIterator[Contender]:
     """A suite that runs, by its gateway."""
-    named = {status.pid: status.name for status in started.status() if status.pid}
-    pids = marked(started.layout.data)
     async with grpc.aio.insecure_channel(started.addresses()["gateway"]) as channel:
-        spent = partial(processes.spent, named, pids)
-        yield Contender(name, by_channel(channel), spent, wrong_message, questions=questions)
+        call = by_channel(channel)
+        yield Contender(name, call, spending(started), wrong_message, questions=questions)
 
 
-def by_channel(channel: grpc.aio.Channel) -> Call:
+def spending(started: Suite) -> Callable[[], Mapping[str, float]]:
+    """What looks at a suite's processor time, by process."""
+    named = {status.pid: status.name for status in started.status() if status.pid}
+    return partial(processes.spent, named, marked(started.layout.data))
+
+
+def by_channel(channel: grpc.aio.Channel, metadata: Sequence[tuple[str, str]] = ()) -> Call:
     """Bytes to a gRPC server, bytes back."""
     methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
 
@@ -95,7 +99,9 @@ def by_channel(channel: grpc.aio.Channel) -> Call:
         if method is None:
             method = methods.setdefault(question.method, bare(channel, question.method))
         try:
-            answer: bytes = await method(question.message, timeout=TIMEOUT)
+            answer: bytes = await method(
+                question.message, timeout=TIMEOUT, metadata=tuple(metadata)
+            )
         except grpc.aio.AioRpcError as error:
             return Failed(error.code().name.encode())
         return answer

@@ -106,14 +106,27 @@ def filled(filling: Filling, say: Say, folder: Path = KEPT) -> Iterator[tuple[Su
         _keep(kept, filling, say)
     facts = Facts(**json.loads((kept / _FACTS).read_text()))
 
-    def copied(data: Path) -> Suite:
-        shutil.copytree(kept / _SUITE, data, dirs_exist_ok=True)
-        return _Patient(data, filling.programs(data), report=_quiet)
-
     say(f"{filling.name}: starting")
-    with own(copied) as suite:
+    with another(filling, filling.programs, folder) as suite:
         wait(suite, facts.photos)
         yield suite, facts
+
+
+@contextmanager
+def another(
+    filling: Filling, programs: Callable[[Path], list[Program]], folder: Path = KEPT
+) -> Iterator[Suite]:
+    """A suite on a copy of its own of what was filled before, by other programs; when it is
+    healthy."""
+
+    def copied(data: Path) -> Suite:
+        shutil.copytree(
+            folder / f"{filling.name}-{filling.engine}" / _SUITE, data, dirs_exist_ok=True
+        )
+        return _Patient(data, programs(data), report=_quiet)
+
+    with own(copied) as suite:
+        yield suite
 
 
 def _keep(kept: Path, filling: Filling, say: Say) -> None:

@@ -1,0 +1,165 @@
+"""What asking who calls, encrypting, counting and tracing cost: processor time of an answer.
+
+Two suites hold the same catalog: one as `make up` starts it, and one in which callers have keys and
+quotas, callers and services speak TLS and know one another by key and certificate, and each call is
+part of a trace. Both are asked the same by turns.
+"""
+
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import grpc
+import uvloop
+
+from bench.cases.monolith import clothing, contenders, load
+from bench.cases.monolith.asking import PRODUCT, SEARCH, USER, WORDS, Questions
+from bench.cases.monolith.contenders import SUITE, Contender
+from bench.cases.monolith.filled import Filling, another, filled
+from bench.cases.monolith.load import Cells, Plan, over
+from bench.harness.model import Goal, Result, Table
+from local_suite.health import grpc_serving
+from local_suite.model import Program
+from local_suite.suite import Suite
+from sightline_client.cli.work.keys import Key, new_token
+from tests import certificates
+from tests.engines import free_port
+
+Say: TypeAlias = Callable[[str], None]
+
+GUARDED = "with all safeguards"
+KINDS = (PRODUCT, USER, SEARCH)
+CALLERS = (1, 8)
+ROUNDS = 9
+TIMES = 1.15
+"""Processor time with all of it over that without, at most."""
+SERVICES = ("gateway", "embedder", "retriever", "ranker")
+PLENTY = "1000000"
+"""A quota that is counted and never used up."""
+TRACE = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+
+
+@dataclass(frozen=True, slots=True)
+class Safe:
+    """The files that make a suite safe."""
+
+    folder: Path
+    token: str
+
+    @classmethod
+    def made(cls, folder: Path) -> "Safe":
+        """New ones."""
+        certificates.write(folder / "tls", certificates.authority(), "localhost")
+        (folder / "peers.key").write_text(secrets.token_hex(32))
+        (folder / "tokens.keys").write_text(secrets.token_hex(32))
+        token = new_token()
+        (folder / "keys.toml").write_text(Key("bench", ["read"], ["*"]).entry(token))
+        return cls(folder, token)
+
+    def programs(self, programs: list[Program]) -> list[Program]:
+        """The same programs with all safeguards on."""
+        return [self._guarded(each) for each in programs]
+
+    def _guarded(self, program: Program) -> Program:
+        owner = program.name.removesuffix("-worker")
+        if owner not in SERVICES:
+            return program
+        prefix = owner.upper()
+        added = {
+            f"{prefix}_PEER_KEY_FILE": str(self.folder / "peers.key"),
+            f"{prefix}_PEER_TLS_FOLDER": str(self.folder / "tls"),
+        }
+        if owner == "gateway":
+            added |= self._of_the_gateway()
+        if program.name in SERVICES:
+            port = free_port()
+            added[f"{prefix}_PROBE_PORT"] = str(port)
+            program = replace(program, healthy=grpc_serving(port))
+        return replace(program, environment={**program.environment, **added})
+
+    def _of_the_gateway(self) -> Mapping[str, str]:
+        quotas = ("CALLS", "WRITES", "DECODE_SECONDS")
+        return {
+            "GATEWAY_TLS_FOLDER": str(self.folder / "tls"),
+            "GATEWAY_KEYS_FILE": str(self.folder / "keys.toml"),
+            "GATEWAY_TOKEN_KEYS_FILE": str(self.folder / "tokens.keys"),
+            **{f"GATEWAY_QUOTA_{name}": PLENTY for name in quotas},
+        }
+
+    @asynccontextmanager
+    async def contender(self, suite: Suite) -> AsyncIterator[Contender]:
+        """That suite, asked by who has a token and belongs to a trace."""
+        authority = (self.folder / "tls" / "ca.crt").read_bytes()
+        credentials = grpc.ssl_channel_credentials(authority)
+        target = suite.addresses()["gateway"]
+        who = (("authorization", f"Bearer {self.token}"), TRACE)
+        async with grpc.aio.secure_channel(target, credentials) as channel:
+            call = contenders.by_channel(channel, who)
+            yield Contender(GUARDED, call, contenders.spending(suite), contenders.wrong_message)
+
+
+@contextmanager
+def _both(filling: Filling, say: Say) -> Iterator[tuple[Suite, Suite, Safe, Questions]]:
+    with (
+        tempfile.TemporaryDirectory(prefix="sightline-safe-") as name,
+        filled(filling, say) as (plain, facts),
+    ):
+        safe = Safe.made(Path(name))
+        with another(filling, lambda data: safe.programs(filling.programs(data))) as guarded:
+            yield plain, guarded, safe, Questions(facts.products, facts.users)
+
+
+def run(say: Say) -> Result:
+    """Start both, ask them by turns."""
+    root, files = clothing.here()
+    if not files:
+        return result({})
+    with _both(clothing.filling(root, files), say) as started:
+        return result(uvloop.run(_asked(*started, say)))
+
+
+async def _asked(plain: Suite, guarded: Suite, safe: Safe, questions: Questions, say: Say) -> Cells:
+    plan = Plan(questions, callers=CALLERS, rounds=ROUNDS, kinds=KINDS)
+    async with contenders.suite(plain) as one, safe.contender(guarded) as other:
+        return await load.rounds([one, other], plan, say)
+
+
+def result(cells: Cells) -> Result:
+    """Of what was measured; without cells nothing was."""
+    ratio = partial(over, cells)
+    goals = [
+        Goal(
+            f"{WORDS[kind]}, {callers} callers: processor time with who calls, TLS, quotas and"
+            " traces ÷ without",
+            TIMES,
+            "×",
+            ratio((GUARDED, kind, callers), (SUITE, kind, callers), "costs"),
+            missing="there are no photos in $SIGHTLINE_DATA/clothing",
+        )
+        for kind in KINDS
+        for callers in CALLERS
+    ]
+    rows = tuple(
+        (
+            WORDS[kind],
+            str(callers),
+            name,
+            f"{cell.cost().value:.1f} ({cell.cost().low:.1f}–{cell.cost().high:.1f})",
+            *(", ".join(f"{count} × {what}" for what, count in cell.wrong.items()),),
+        )
+        for (name, kind, callers), cell in sorted(cells.items(), key=lambda each: each[0][1:])
+    )
+    table = Table(
+        "Safeguards",
+        ("request", "callers", "suite", "processor ms", "wrong"),
+        rows,
+        "Processor time of all processes for an answer, medians of rounds by turns with their 95% "
+        "intervals; 3,068 photos of clothing.",
+    )
+    costs = {"/".join(map(str, key)): cell.costs for key, cell in cells.items()}
+    return Result((table,) if rows else (), {"costs": costs}, goals)
