@@ -6,7 +6,7 @@ PORT_BASE ?= 8600
 ENGINE ?= lite
 OUT ?= dist/protos
 # More than the cores of the smallest machine that runs the tests: many of them wait for processes.
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
 
 UV := .tools/bin/uv
 BIN := .venv/bin

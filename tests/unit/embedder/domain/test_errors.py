@@ -23,6 +23,7 @@ MADE = [
     errors.FitInProgress(),
     errors.FitFailed(-9),
     errors.PromotionRefused("WORSE", "x"),
+    errors.SpaceUnsigned(),
     errors.EmbedderUnavailable("x"),
     errors.ProcessLost("its process ended"),
     errors.ModelSilent(),

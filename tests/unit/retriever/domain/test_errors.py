@@ -12,8 +12,10 @@ from retriever.domain.errors import (
     BackupCatalogMismatch,
     BackupDamaged,
     BackupNotFound,
+    BackupQuota,
     BackupsFull,
     BackupsUnavailable,
+    BackupUnsigned,
     BackupVersionUnsupported,
     CatalogNotEmpty,
     EmbedderUnavailable,
@@ -28,6 +30,7 @@ from retriever.domain.errors import (
     ImageDamaged,
     ImageNotFound,
     ImageRejected,
+    ImageTakenDown,
     ImportClosed,
     ImportDeletesTooMuch,
     ImportModeMismatch,
@@ -93,6 +96,9 @@ MADE: list[ServiceError] = [
     CatalogNotEmpty(),
     BackupsUnavailable(),
     BackupsFull(),
+    BackupUnsigned(),
+    BackupQuota(3, 5_000_000),
+    ImageTakenDown("images[0]"),
 ]
 
 

@@ -255,7 +255,10 @@ async def test_a_backup_holds_up_no_job_but_the_next_backup(bench: Bench) -> Non
     bench.backups.begin = slow  # type: ignore[method-assign]
     await bench.record.create_generation(generation())
     await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
-    copies = [await backups.create("default", jobs, now=n, request_id="") for n in (1, 2)]
+    copies = [
+        await backups.create("default", bench.backups, jobs, backups.Quota(), now=n, request_id="")
+        for n in (1, 2)
+    ]
 
     async def succeeded(*asked: Job) -> bool:
         return {(await jobs.get(each.id)).state for each in asked} == {JobState.SUCCEEDED}

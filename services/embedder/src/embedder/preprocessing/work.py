@@ -1,15 +1,18 @@
 """What the processes that decode do for the embedder, how they are asked, and what their answers
 mean: see servicekit/decoding_process.py."""
 
+import contextlib
 import math
 import struct
 from collections.abc import Sequence
 from typing import Final
 
-from embedder.domain.photos import Box, Look, Subject
+from PIL import Image
+
+from embedder.domain.photos import WHOLE, Box, Look, Subject
 from embedder.domain.recipes import Recipe, Step
 from embedder.preprocessing import preprocess, steps
-from embedder.preprocessing.subject import ALTERNATIVES
+from embedder.preprocessing.subject import ALTERNATIVES, find
 from servicekit.decoding_wire import Made, MemoryWanted, Refused, Wanted
 from sightline_rules import photos
 from sightline_rules.photo_memory import MemoryNeededError
@@ -23,9 +26,15 @@ _FACTS: Final = struct.Struct(f"!dB{4 * _MOST_BOXES}d")
 
 
 def prepare() -> None:
-    """Import all that a photo may need: later no file can be opened."""
+    """Import all that a photo may need: later no file can be opened. What is imported where it is
+    first used, as NumPy does, is met by looking at a picture in every way."""
     photos.prepare()
     steps.prepare()
+    picture = Image.radial_gradient("L").convert("RGB")
+    find(picture)
+    for step in Step:
+        with contextlib.suppress(ImportError):
+            preprocess.views(picture, Recipe(32, 1.0, "", (step,)), WHOLE, 1)
 
 
 def order(limits: PhotoLimits, recipe: Recipe, look: Look) -> bytes:

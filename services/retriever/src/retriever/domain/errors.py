@@ -32,6 +32,7 @@ ServiceError
 │   ├── VersionMismatch        INDEX_VERSION_MISMATCH
 │   ├── ImageTakenDown         IMAGE_TAKEN_DOWN
 │   ├── BackupCatalogMismatch  BACKUP_CATALOG_MISMATCH
+│   ├── BackupUnsigned           BACKUP_UNSIGNED           no key of the operator's signed it
 │   ├── BackupVersionUnsupported BACKUP_VERSION_UNSUPPORTED
 │   └── CatalogNotEmpty        CATALOG_NOT_EMPTY
 ├── Aborted
