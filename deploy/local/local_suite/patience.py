@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 
 STUCK_SECONDS = 120.0
-"""How long a start may go on without progress: a program that answers, or a second of processor
-time spent by the suite. On a loaded machine every process imports for long."""
+"""How long a start may go on without progress: a program that answers, or `_WORK_SECONDS` of
+processor time spent by the suite. On a loaded machine every process imports for long."""
+_WORK_SECONDS = 1.0
 _SAY_SECONDS = 15.0
 
 
@@ -34,7 +35,7 @@ class Patience:
         if time.monotonic() - self._said < _SAY_SECONDS:
             return False
         self._said = time.monotonic()
-        if self._spent() - self._before >= 1:
+        if self._spent() - self._before >= _WORK_SECONDS:
             self.renew()
         return True
 
