@@ -21,7 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces test check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos-retriever chaos-embedder advisories sbom digests format clean
+.PHONY: help demo demo-models demo-upgrade demo-spaces test check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -77,11 +77,8 @@ fuzz: setup ## Throw 100,000 mutated requests and 10,000 mutated photos at a sui
 mutants: setup ## Make small faults in the request path, and show those that no unit test notices
 	$(BIN)/python -m tests.mutation
 
-chaos-retriever: setup ## Kill, hang, empty and fill what the retriever stands on, under load, in 10 minutes
-	$(BIN)/python -m tests.chaos
-
-chaos-embedder: setup ## Kill, hang, slow and flood Triton and its models under load, in 10 minutes
-	$(BIN)/python -m tests.chaos_embedder
+chaos: setup ## Kill, hang, slow, empty, fill and flood each part under load, in about half an hour
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 lint: setup types imports protolint ## Everything that reads the code without running it
 	$(BIN)/ruff format --check .

@@ -1,12 +1,15 @@
-"""Kills, hangs, empties and fills what the retriever stands on, under load, and looks at what is
-left. 0 = every promise held; 1 = one was broken or could not be put to the test."""
+"""Kills, hangs, empties, slows and floods what Sightline stands on, under load, and looks at what
+callers get and what is left.
+
+0 = every promise held; 1 = one was broken or could not be put to the test.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import grpc
@@ -18,13 +21,14 @@ from rich.text import Text
 
 from examples.wines.local import terminable
 from local_suite.model import SuiteError
-from tests.chaos.deletions import deletions
-from tests.chaos.disks import enter_private_mounts
-from tests.chaos.full_disks import full_disks
-from tests.chaos.kills import kills
+from tests.chaos.embedder.losses import losses, versions
 from tests.chaos.model import NotMeasured, Report
-from tests.chaos.outages import outages
-from tests.chaos.rollouts import rollouts
+from tests.chaos.retriever.deletions import deletions
+from tests.chaos.retriever.disks import enter_private_mounts
+from tests.chaos.retriever.full_disks import full_disks
+from tests.chaos.retriever.kills import kills
+from tests.chaos.retriever.outages import outages
+from tests.chaos.retriever.rollouts import rollouts
 from tests.fuzz.model import Verdict
 
 Scenario = Callable[[Report], None]
@@ -33,8 +37,11 @@ OUTAGES = {"lite": 2, "server": 1}
 """How often each engine is lost in each way: a server takes 17 s to come back."""
 
 
-def scenarios(options: argparse.Namespace) -> dict[str, Scenario]:
-    """Every scenario, by the name that --only takes."""
+Part = Callable[[argparse.Namespace], dict[str, Scenario]]
+
+
+def of_the_retriever(options: argparse.Namespace) -> dict[str, Scenario]:
+    """What the retriever stands on is killed, hangs, is emptied and filled; ten minutes."""
     seed, made = options.seed, dict[str, Scenario]()
     for engine, turns in OUTAGES.items():
         made[f"kills-{engine}"] = partial(kills, engine, options.rounds, seed)
@@ -45,12 +52,32 @@ def scenarios(options: argparse.Namespace) -> dict[str, Scenario]:
     return made
 
 
+def of_the_embedder(options: argparse.Namespace) -> dict[str, Scenario]:
+    """Triton and its models are killed, hang, slow down and are flooded; ten minutes."""
+    return {
+        "embedder-versions": partial(versions, options.versions),
+        "embedder-losses": partial(losses, options.losses),
+    }
+
+
+PARTS: Mapping[str, Part] = {"retriever": of_the_retriever, "embedder": of_the_embedder}
+
+
+def scenarios(options: argparse.Namespace) -> dict[str, Scenario]:
+    """Those of the chosen parts, by the name that --only takes."""
+    parts = options.part or PARTS
+    return {name: run for part in parts for name, run in PARTS[part](options).items()}
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run every scenario, one after another."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=20, help="of all chance")
+    parser.add_argument("--part", nargs="*", choices=PARTS, default=[], help="all by default")
     parser.add_argument("--rounds", type=int, default=20, help="of kills, on each engine")
     parser.add_argument("--switches", type=int, default=50, help="of generations, to and fro")
+    parser.add_argument("--losses", type=int, default=2, help="of Triton, in each way")
+    parser.add_argument("--versions", type=int, default=10, help="of a model, to and fro")
     parser.add_argument("--only", nargs="*", default=[], help="names of scenarios")
     options = parser.parse_args(arguments)
     chosen = {

@@ -12,8 +12,8 @@ from google.type import money_pb2
 from sightline.common.v1 import product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
-from tests.chaos.calls import Retriever
-from tests.chaos.ledger import Ledger, values, vector
+from tests.chaos.retriever.calls import Retriever
+from tests.chaos.retriever.ledger import Ledger, values, vector
 
 PRODUCTS = 400
 """Ids of one writer, which nobody else writes: so the order of what it was acknowledged is sure."""

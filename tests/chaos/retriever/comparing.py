@@ -11,10 +11,10 @@ from pymilvus import MilvusException
 from local_suite.suite import Suite
 from retriever.domain.index_values import IndexRow
 from retriever.record import Record
-from tests.chaos import bare
-from tests.chaos.calls import Retriever
-from tests.chaos.ledger import SPACE, Difference, Ledger, in_index, in_record, in_rows
 from tests.chaos.model import NotMeasured
+from tests.chaos.retriever import bare
+from tests.chaos.retriever.calls import Retriever
+from tests.chaos.retriever.ledger import SPACE, Difference, Ledger, in_index, in_record, in_rows
 from tests.chaos.stage import engine_uri, record_of
 
 CATCH_UP_SECONDS = 120.0

@@ -21,8 +21,8 @@ from sightline.retriever.v1 import index_service_pb2_grpc, product_service_pb2_g
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
-from tests.chaos.ledger import SPACE, values, vector
 from tests.chaos.model import NotMeasured
+from tests.chaos.retriever.ledger import SPACE, values, vector
 
 ALLOWED = {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
 """Codes that a caller may meet while a process is killed: it tries again."""

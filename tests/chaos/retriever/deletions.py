@@ -14,9 +14,9 @@ import numpy as np
 
 from local_suite.suite import Suite
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
-from tests.chaos.calls import Retriever
-from tests.chaos.ledger import SPACE, values, vector
 from tests.chaos.model import ENGINES, NotMeasured, Report
+from tests.chaos.retriever.calls import Retriever
+from tests.chaos.retriever.ledger import SPACE, values, vector
 from tests.chaos.stage import RETRIEVER, START_SECONDS, channel_to, stage
 
 CATALOG = "deletions"

@@ -15,9 +15,9 @@ from sightline.gateway.v1 import recommendation_service_pb2 as gateway_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline_rules.filters import Facts
 from tests.chaos import __main__ as program
-from tests.chaos import outages, rollouts
-from tests.chaos.ledger import Ledger, in_index, in_record, in_rows, values
 from tests.chaos.model import NotMeasured, Report
+from tests.chaos.retriever import outages, rollouts
+from tests.chaos.retriever.ledger import Ledger, in_index, in_record, in_rows, values
 from tests.chaos.watching import Return
 
 DIMENSION = 16

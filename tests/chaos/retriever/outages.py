@@ -22,9 +22,9 @@ from sightline.gateway.v1 import recommendation_service_pb2 as gateway_pb
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
-from tests.chaos import bare
-from tests.chaos.calls import Retriever
 from tests.chaos.model import ENGINES, NotMeasured, Report
+from tests.chaos.retriever import bare
+from tests.chaos.retriever.calls import Retriever
 from tests.chaos.stage import RETRIEVER, channel_to, engine_uri, record_of, stage
 from tests.chaos.watching import Return, hung, watch
 from tests.fakes.photos import photo

@@ -11,9 +11,9 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from sightline.embedder.v1 import embedding_service_pb2 as pb
-from tests.chaos_embedder import stage
-from tests.chaos_embedder.load import BROKEN, TEXTS, WHOLE, WINES, Load
-from tests.chaos_embedder.stage import VISUAL, Repository
+from tests.chaos.embedder import stage
+from tests.chaos.embedder.load import BROKEN, TEXTS, WHOLE, WINES, Load
+from tests.chaos.embedder.stage import VISUAL, Repository
 
 VECTOR = np.eye(1, 8, dtype=np.float32)[0]
 OTHER = np.eye(1, 8, 3, dtype=np.float32)[0]

@@ -18,11 +18,11 @@ from tritonclient.utils import InferenceServerException
 from local_suite.suite import Suite
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
+from tests.chaos.embedder.load import ASKERS, BROKEN, Asker, Load, counted
+from tests.chaos.embedder.stage import VISUAL, Repository, stage
 from tests.chaos.model import NotMeasured, Report
 from tests.chaos.stage import channel_to
 from tests.chaos.watching import hung
-from tests.chaos_embedder.load import ASKERS, BROKEN, Asker, Load, counted
-from tests.chaos_embedder.stage import VISUAL, Repository, stage
 from tests.triton import processes_of
 
 T = TypeVar("T")

@@ -15,13 +15,13 @@ from local_suite.suite import Suite
 from sightline.common.v1 import product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
-from tests.chaos.calls import Retriever, outcome_of
-from tests.chaos.comparing import Outcome, compare
-from tests.chaos.disks import Disk, small_disks
-from tests.chaos.ledger import SPACE, Ledger, values, vector
 from tests.chaos.model import ENGINES, Report
+from tests.chaos.retriever.calls import Retriever, outcome_of
+from tests.chaos.retriever.comparing import Outcome, compare
+from tests.chaos.retriever.disks import Disk, small_disks
+from tests.chaos.retriever.ledger import SPACE, Ledger, values, vector
+from tests.chaos.retriever.writers import Writer, team
 from tests.chaos.stage import START_SECONDS, channel_to, stage
-from tests.chaos.writers import Writer, team
 from tests.fakes.photos import encoded
 
 CATALOG = "full"

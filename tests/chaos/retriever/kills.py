@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from local_suite.suite import Suite
-from tests.chaos.calls import Retriever
-from tests.chaos.comparing import Outcome, compare
-from tests.chaos.ledger import SPACE, Ledger
 from tests.chaos.model import ENGINES, Report
+from tests.chaos.retriever.calls import Retriever
+from tests.chaos.retriever.comparing import Outcome, compare
+from tests.chaos.retriever.ledger import SPACE, Ledger
+from tests.chaos.retriever.writers import team
 from tests.chaos.stage import RETRIEVER, START_SECONDS, channel_to, stage
-from tests.chaos.writers import team
 
 WRITERS = 8
 CATALOG = "kills"

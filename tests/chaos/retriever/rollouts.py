@@ -18,12 +18,12 @@ from local_suite.suite import Suite
 from sightline.common.v1 import filter_pb2
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
-from tests.chaos.calls import CALL_SECONDS, Retriever, outcome_of, said
-from tests.chaos.comparing import compare
-from tests.chaos.ledger import SPACE, Floats, Ledger, values, vector
 from tests.chaos.model import ENGINES, Report
+from tests.chaos.retriever.calls import CALL_SECONDS, Retriever, outcome_of, said
+from tests.chaos.retriever.comparing import compare
+from tests.chaos.retriever.ledger import SPACE, Floats, Ledger, values, vector
+from tests.chaos.retriever.writers import team
 from tests.chaos.stage import channel_to, stage
-from tests.chaos.writers import team
 
 CATALOG = "rollouts"
 VERSIONS = {"one": 16, "two": 24}
