@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import REGISTRY
 
 from servicekit import access, channel, deadlines, interceptors, server, telemetry
@@ -155,6 +156,21 @@ async def test_the_request_id_comes_back_on_success_and_on_failure() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await unary(peer)(b"bad", metadata=(("x-request-id", "r-18"),))
         assert trailers(caught.value)["x-request-id"] == "r-18"
+
+
+async def test_who_is_not_admitted_does_not_learn_the_version() -> None:
+    async with echo(admitting=access.PeersOnly(list)) as peer:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await unary(peer)(b"hello")
+        health = health_pb2_grpc.HealthStub(peer).Check(health_pb2.HealthCheckRequest())
+        await health
+        for received in (trailers(caught.value), dict(await health.trailing_metadata())):
+            assert received["x-request-id"]
+            assert interceptors.VERSION_KEY not in received
+    async with echo() as peer:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await unary(peer)(b"bad")
+        assert trailers(caught.value)[interceptors.VERSION_KEY] == version("sightline-kit")
 
 
 async def test_the_id_that_a_message_brings_comes_back_too() -> None:

@@ -19,11 +19,7 @@ async def main(settings: EmbedderSettings) -> None:
         await startup.check_engine(settings, "Triton", triton.version, LEAST_VERSION)
         offered, recovery, sources = bind(settings, triton, decoding, fetch)
         watching = asyncio.create_task(recovery.run())
-        known = Peers.of(settings)
-        access, credentials = known.access(), known.credentials()
-        await server.serve(
-            offered, settings, service=SERVICE, access=access, credentials=credentials
-        )
+        await server.serve(offered, settings, service=SERVICE, peers=Peers.of(settings))
         watching.cancel()
         await sources.close()
     await fetch.close()

@@ -122,15 +122,7 @@ async def main(settings: Settings) -> None:
         settings, record, photos, index, jobs, backups=backups, watchdog=watchdog, columns=columns
     )
     offered.append(Binding.of(AuditServicer(settings.catalogs, db)))
-    known = Peers.of(settings)
-    await serve(
-        offered,
-        settings,
-        service="retriever",
-        access=known.access(),
-        credentials=known.credentials(),
-        on_stop=close,
-    )
+    await serve(offered, settings, service="retriever", peers=Peers.of(settings), on_stop=close)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import signal
 from functools import partial
 
 from retriever.adapters.embedder import EmbedderClient
+from retriever.adapters.milvus.index import LEAST_VERSION
 from retriever.record import Record
 from retriever.record.tables import jobs
 from retriever.servicer.filter_messages import unpacked
@@ -23,7 +24,7 @@ from servicekit.leases import Lease, worker_id
 from servicekit.peers import Peers
 from servicekit.retention import forget_jobs
 from servicekit.server import run
-from servicekit.startup import load
+from servicekit.startup import check_engine, load
 from servicekit.telemetry import configure_logging, get_logger, serve_metrics
 
 LEASE = "index-writer"
@@ -37,6 +38,7 @@ async def main(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
+    await check_engine(settings, "Milvus", index.version, LEAST_VERSION)
     files = backup_files(settings)
     embedder = EmbedderClient(settings.embedder_target, Peers.of(settings))
     seconds = settings.worker_lease_seconds
