@@ -32,6 +32,7 @@ from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.keyring import signing_keys
 from servicekit.server import Binding
+from servicekit.tls import AUTHORITY, Certificates
 from sightline_rules.photos import PhotoLimits
 
 
@@ -47,10 +48,17 @@ def fetcher(settings: EmbedderSettings) -> Fetcher:
 
 def model_server(settings: EmbedderSettings) -> Triton:
     """The client of Triton; to be called where an event loop runs. Raises OSError when the file of
-    its key can't be read."""
+    its key can't be read, and Unreadable."""
     file = settings.triton_key_file
     key = file.read_text().strip() if file else ""
-    return Triton(settings.triton_target, settings.infer_timeout_seconds, key)
+    tls = certificates_of(settings)
+    return Triton(settings.triton_target, settings.infer_timeout_seconds, key, tls)
+
+
+def certificates_of(settings: EmbedderSettings) -> Certificates | None:
+    """With which it calls Triton; None = in plain text. Raises Unreadable."""
+    folder = settings.triton_tls_folder
+    return None if folder is None else Certificates(folder, folder / AUTHORITY, "triton")
 
 
 def bind(
