@@ -197,6 +197,14 @@ class Limits:
         self.concurrency = Concurrency(settings.max_concurrent_calls, learned=shown.set)
         given = settings if isinstance(settings, QuotaSettings) else QuotaSettings()
         self.quotas = Quotas(given)
+        self._catalogs = frozenset(settings.catalogs)
+
+    def party(self, request: Any, *, writes: bool) -> tuple[str, str, bool]:
+        """Whose call it is, in which catalog: those that there are not count as one, or who makes
+        them up would be many."""
+        catalog = catalog_of(request)
+        named = catalog if catalog in self._catalogs else ""
+        return access.caller.get().name, named, writes
 
 
 def _share_of_memory(settings: ServerSettings) -> int:
@@ -244,7 +252,7 @@ class Entrance:
 
     async def _call(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
         async with self._arrived(context) as request:
-            party = access.caller.get().name, catalog_of(request), self._writes
+            party = self._limits.party(request, writes=self._writes)
             self._limits.quotas.enter(*party[:2], writes=self._writes)
             given, ok = deadlines.remaining(), False
             began = self._limits.concurrency.enter(party)

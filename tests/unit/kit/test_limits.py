@@ -325,3 +325,16 @@ async def test_a_caller_that_used_up_its_quota_is_refused_and_learns_when_to_com
     assert (error.reason, error.metadata) == ("QUOTA_EXHAUSTED", {"quota": "calls"})
     assert error.retry_after is not None
     assert 0 < error.retry_after.total_seconds() < 101
+
+
+async def test_who_makes_catalogs_up_has_one_quota_for_all_of_them() -> None:
+    settings = Limited(quota_calls=0.01, quota_burst_seconds=100)
+    async with (
+        serving(Binding.of(Shop()), settings=settings) as address,
+        channel.connect(address) as peer,
+    ):
+        stub = pb_grpc.RecommendationServiceStub(peer)
+        await stub.Recommend(pb.RecommendRequest(catalog_id="made-up"))
+        error = await refused(stub.Recommend(pb.RecommendRequest(catalog_id="another")))
+        assert error.reason == "QUOTA_EXHAUSTED"
+        await stub.Recommend(pb.RecommendRequest())

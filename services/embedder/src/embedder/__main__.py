@@ -4,7 +4,15 @@ import asyncio
 
 from embedder.adapters.triton.client import LEAST_VERSION
 from embedder.settings import EmbedderSettings
-from embedder.wiring import bind, certificates_of, decoders, fetcher, model_server
+from embedder.wiring import (
+    bind,
+    certificates_of,
+    control_key,
+    decoders,
+    fetcher,
+    model_server,
+    space_keys,
+)
 from servicekit import server, startup, telemetry
 from servicekit.peers import Peers
 
@@ -27,6 +35,6 @@ async def main(settings: EmbedderSettings) -> None:
 
 
 if __name__ == "__main__":
-    chosen = startup.load(EmbedderSettings, Peers.of, certificates_of)
+    chosen = startup.load(EmbedderSettings, Peers.of, certificates_of, control_key, space_keys)
     telemetry.configure_logging(SERVICE, chosen.log_level)
     server.run(main(chosen))

@@ -16,7 +16,14 @@ from retriever.record import Record
 from retriever.record.tables import jobs
 from retriever.servicer.filter_messages import unpacked
 from retriever.settings import Settings
-from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
+from retriever.wiring import (
+    backup_files,
+    backup_keys,
+    database,
+    job_queue,
+    milvus_index,
+    photo_store,
+)
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.loops import lead_in_turn
@@ -72,6 +79,6 @@ async def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    configured = load(Settings, Peers.of)
+    configured = load(Settings, Peers.of, backup_keys)
     configure_logging("retriever-worker", configured.log_level)
     run(main(configured))
