@@ -269,6 +269,7 @@ class _Observed:
             return
         reported = _reported(error)
         self.end(reported.code, error)
+        _let_go(error)
         status = to_status(reported)
         await self._context.abort(
             getattr(grpc.StatusCode, reported.code),
@@ -281,6 +282,14 @@ class _Observed:
         version of what answered, which says to anybody else where to look for holes."""
         named = (REQUEST_ID_KEY, telemetry.request_id.get())
         return (named, (VERSION_KEY, _VERSION)) if self._admitted else (named,)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Drop the frames of an error, which hold the request: gRPC keeps the error in a cycle with the
+    call, and so 40 requests of 28 MiB that were refused were 1.1 GB until some later collection."""
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        error = error.__context__
 
 
 def _reported(error: BaseException) -> ServiceError:

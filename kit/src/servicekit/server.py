@@ -141,7 +141,7 @@ async def start(
     limits = Limits(service, settings)  # of all ports together
 
     def observing(server: grpc.aio.Server, who: Access) -> Observing:
-        return Observing(server, service, who, audit, limits)
+        return Observing(server, service, who, audit, limits.of_a_port())
 
     listeners = (Listener(settings.port, access, tls), *also)
     listening = [

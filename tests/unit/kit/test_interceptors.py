@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -16,7 +18,7 @@ from servicekit.errors import Internal, InvalidArgument, Unimplemented
 from servicekit.status import from_rpc_error
 from tests.fakes.kit_echo import PERSONAL, Echo, binding
 from tests.fakes.kit_logs import json_logs
-from tests.waiting import SECONDS
+from tests.waiting import SECONDS, until
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -317,6 +319,30 @@ async def test_handlers_registered_by_name_are_wrapped_too() -> None:
         assert dict(await call.trailing_metadata())["x-request-id"] == "r-1"
     await running.stop()
     assert count("by", "test.Echo/Unary", "OK") == 1
+
+
+async def test_what_a_call_that_failed_held_is_let_go_without_the_collector() -> None:
+    class Held:
+        """Stands for a large request."""
+
+    left: list[weakref.ref[Held]] = []
+
+    async def fail() -> bytes:
+        held = Held()
+        left.append(weakref.ref(held))
+        try:
+            int("red")
+        except ValueError as error:
+            raise InvalidArgument("no such colour", reason="COLOUR_UNKNOWN") from error
+
+    gc.disable()
+    try:
+        async with echo(Echo(peek=fail)) as peer:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await unary(peer)(b"peek")
+            await until(lambda: left[0]() is None)
+    finally:
+        gc.enable()
 
 
 async def test_each_call_is_counted_once_under_its_code() -> None:
