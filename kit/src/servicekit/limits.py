@@ -5,8 +5,8 @@ number, what is counted in them (`counting`), its catalog, the caller's quotas (
 place among those that are worked on (`concurrency`). The request is read after the first two, so
 that of somebody who is not let in is never read, and it is parsed after the fourth. What is refused
 costs a few hundred microseconds at most. Streams have places of their own. Who asks whether the
-process is alive (`grpc.health.v1.Health/Check`) is answered without any of it, but for bytes: those
-of strangers have room of their own on each port, by address.
+process is alive (`grpc.health.v1.Health/Check`) is answered without any of it, but for bytes: of
+those who are not asked who they are, these have room of their own on each port, by address.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ ARRIVAL = 10.0
 UNLIMITED = "grpc.health.v1.Health/Check"
 ANONYMOUS = "grpc."
 """What begins so asks nobody who calls: health and reflection."""
-STRANGERS = 4
+UNKNOWN_MESSAGES = 4
 """The largest messages of those who are not asked for which there is room at a time, half of it for
 one address: gRPC reads all of a message before we learn how large it is."""
-STRANGER_ARRIVAL = 2.0
+UNKNOWN_ARRIVAL = 2.0
 """Seconds in which such a request has to arrive: it is small."""
 
 _END: Any = grpc.aio.EOF  # type: ignore[attr-defined]
@@ -207,7 +207,7 @@ class Limits:
         self.bytes = Bytes(settings.max_bytes_in_flight or _share_of_memory(settings))
         self.largest = settings.max_message_bytes + MIB
         """Bytes of a message that gRPC reads, at most."""
-        self.strangers = Bytes(STRANGERS * self.largest)
+        self.unknown = Bytes(UNKNOWN_MESSAGES * self.largest)
         most = settings.max_streams, settings.max_streams_per_connection
         self.streams = Streams(*most, STREAMS.labels(service, "callers"))
         self.probes = Streams(*most, STREAMS.labels(service, "anonymous"))
@@ -220,9 +220,9 @@ class Limits:
         self._catalogs = frozenset(settings.catalogs)
 
     def of_a_port(self) -> Limits:
-        """The same, on a port whose strangers keep out none of another one's."""
+        """The same, on a port whose unknown callers keep out none of another one's."""
         own = copy(self)
-        own.strangers = Bytes(STRANGERS * self.largest)
+        own.unknown = Bytes(UNKNOWN_MESSAGES * self.largest)
         return own
 
     def party(self, request: Any, *, writes: bool) -> tuple[str, str, bool]:
@@ -275,12 +275,12 @@ class Entrance:
             raise
 
     async def _plainly(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
-        return await work(self._parsed(await self._of_a_stranger(context)))
+        return await work(self._parsed(await self._from_unknown(context)))
 
-    async def _of_a_stranger(self, context: Any) -> bytes:
+    async def _from_unknown(self, context: Any) -> bytes:
         address = context.peer().rpartition(":")[0]  # without the port: who has many is one
-        async with self._limits.strangers.room(address, self._limits.largest):
-            return await _read(context, STRANGER_ARRIVAL)
+        async with self._limits.unknown.room(address, self._limits.largest):
+            return await _read(context, UNKNOWN_ARRIVAL)
 
     async def _call(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
         async with self._arrived(context) as request:
@@ -303,7 +303,7 @@ class Entrance:
                     if self._reads_stream:
                         return await work(self._each(context))
                     if self._anonymous:
-                        return await work(self._parsed(await self._of_a_stranger(context)))
+                        return await work(self._parsed(await self._from_unknown(context)))
                     async with self._arrived(context) as request:
                         pass  # it is small, and would be held for as long as the stream lives
                     return await work(request)

@@ -269,7 +269,7 @@ async def test_probes_are_answered_while_every_place_is_taken() -> None:
         assert await peer.unary_unary(UNARY)(b"x") == b"x"
 
 
-async def test_strangers_have_room_for_few_messages_and_probes_a_port_of_their_own(
+async def test_unknown_callers_have_room_for_few_messages_and_probes_a_port_of_their_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """gRPC reads all of a message before we see its size: 40 checks of 28 MiB took 3.4 GB."""
@@ -280,7 +280,7 @@ async def test_strangers_have_room_for_few_messages_and_probes_a_port_of_their_o
         channel.connect(address) as peer,
         channel.connect(f"127.0.0.1:{probed}") as prober,
     ):
-        held = [unsent(peer, f"/{limits.UNLIMITED}") for _ in range(limits.STRANGERS // 2)]
+        held = [unsent(peer, f"/{limits.UNLIMITED}") for _ in range(limits.UNKNOWN_MESSAGES // 2)]
         await until(lambda: why_not(peer))
         assert await why_not(peer) == "BYTES_EXHAUSTED"
         watch = health_pb2_grpc.HealthStub(peer).Watch(HEALTH)
@@ -296,9 +296,9 @@ async def test_strangers_have_room_for_few_messages_and_probes_a_port_of_their_o
 async def test_who_asks_for_health_and_sends_nothing_is_given_up_soon(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "STRANGER_ARRIVAL", 0.05)
+    monkeypatch.setattr(limits, "UNKNOWN_ARRIVAL", 0.05)
     async with serving() as address, channel.connect(address) as peer:
-        held = [unsent(peer, f"/{limits.UNLIMITED}") for _ in range(limits.STRANGERS)]
+        held = [unsent(peer, f"/{limits.UNLIMITED}") for _ in range(limits.UNKNOWN_MESSAGES)]
         assert await is_alive(peer)
         assert {(await refused(each)).reason for each in held} == {"REQUEST_LATE"}
 
