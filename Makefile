@@ -44,7 +44,7 @@ up: setup ## Start the suite detached (WINES=1 loads the wines; DATA=, PORT_BASE
 	$(SUITE) up
 	$(if $(WINES),$(BIN)/python -m examples.wines.load)
 
-wines: setup ## Load the wines into the suite that runs: 100 products with photos, 1,000 ratings, a model
+wines: setup ## Load the wines into the suite that runs, as whom SIGHTLINE_TOKEN_FILE names: 100 products with photos, 1,000 ratings, a model
 	$(BIN)/python -m examples.wines.load
 
 run: setup ## Keep the suite in the foreground; Ctrl-C stops it

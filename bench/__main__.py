@@ -17,6 +17,7 @@ from bench.cases import (
     diversity,
     duplicates,
     embedding,
+    filters,
     hops,
     imports,
     latency,
@@ -64,6 +65,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "photos": scale.photos,
     "standin": standin.run,
     "safeguards": safeguards.run,
+    "filters": filters.run,
     "store": store.run,
     "watchdog": watchdog.run,
     "training": training.run,
@@ -77,7 +79,7 @@ USUAL = ("monolith", "imports", "latency", "ranking", "embedding")
 
 LONG = (
     *("recommend", "search", "training", "quality", "accuracy", "consistency"),
-    *("safeguards", "scale", "store"),
+    *("filters", "safeguards", "scale", "store"),
 )
 """The others that have goals: one to four minutes each, the last two seven and ten, as they fill a
 million rows first."""

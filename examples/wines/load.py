@@ -1,14 +1,17 @@
 """Loads the wines into a suite that runs: 100 products with photos, 1,000 ratings, a model.
 
-`python -m examples.wines.load` finds the suite as `make up` does, by DATA; run again, it writes the
-same once more and changes nothing.
+`python -m examples.wines.load` finds the suite as `make up` does, by DATA and GATEWAY_ADMIN_PORT,
+and says who calls as `sightline` does, by SIGHTLINE_TOKEN_FILE or SIGHTLINE_TOKEN; run again, it
+writes the same once more and changes nothing.
 """
 
 import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
+import typer
 from rich.console import Console
 
 from examples.wines import loading
@@ -16,19 +19,20 @@ from examples.wines.catalogue import load_ratings, load_wines
 from examples.wines.demo import console as out
 from examples.wines.loading import LoadingFailed
 from local_suite.__main__ import from_environment
-from local_suite.model import SuiteError
+from local_suite.model import HOST, SuiteError
 from sightline_client import SightlineClient, SightlineError
+from sightline_client.cli.base import tokens
 
 
 def main(environment: Mapping[str, str]) -> int:
     """0 when all of it is in; 1 when a step did not do what it says; 130 when interrupted."""
     console = out.make_console()
     try:
-        asyncio.run(_load(console, _gateway(environment)))
+        asyncio.run(load(console, _gateway(environment), token_of(environment)))
     except KeyboardInterrupt:
         out.say(console, "Interrupted; what was loaded stays, and `make wines` goes on.", "yellow")
         return 130
-    except (LoadingFailed, SightlineError, SuiteError, OSError) as error:
+    except (LoadingFailed, SightlineError, SuiteError, OSError, typer.BadParameter) as error:
         out.say(console, f"error: {error}", "bold red")
         return 1
     return 0
@@ -38,12 +42,20 @@ def _gateway(environment: Mapping[str, str]) -> str:
     suite = from_environment("status", environment)
     if not suite.running():
         raise SuiteError(f"no suite runs in {suite.layout.data}: start one with `make up`")
-    return suite.addresses()["gateway"]
+    port = environment.get("GATEWAY_ADMIN_PORT", "").lstrip("0")  # promoting is answered there
+    return f"{HOST}:{port}" if port else suite.addresses()["gateway"]
 
 
-async def _load(console: Console, target: str) -> None:
+def token_of(environment: Mapping[str, str]) -> str | None:
+    """Of who loads; None = the suite asks nobody. Raises BadParameter."""
+    token, file = (environment.get(f"SIGHTLINE_TOKEN{end}") or None for end in ("", "_FILE"))
+    return tokens.of(token, file and Path(file))
+
+
+async def load(console: Console, target: str, token: str | None) -> None:
+    """Load it all, step by step. Raises LoadingFailed, SightlineError."""
     wines, ratings = load_wines(), load_ratings()
-    async with SightlineClient(target, timeout=30) as client:
+    async with SightlineClient(target, timeout=30, token=token) as client:
         await loading.import_wines(client, wines)
         out.say(console, f"  {len(wines)} wines with photos are stored")
         seconds = await loading.wait_indexed(client, len(wines))

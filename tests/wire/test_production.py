@@ -89,6 +89,12 @@ def test_the_services_know_one_another(ports: dict[str, int], folder: Path) -> N
         assert errors[name] is None, name
 
 
+def test_what_they_store_is_their_users_alone(ports: dict[str, int], folder: Path) -> None:
+    stored = [*(folder / ".data").rglob("*")]
+    assert {"record.db", "ranker.db"} <= {path.name for path in stored}
+    assert [path for path in stored if path.stat().st_mode & 0o077] == []
+
+
 @pytest.mark.parametrize("name", [*PEERS, "gateway"])
 def test_nobody_is_answered_in_plain_text(ports: dict[str, int], name: str) -> None:
     target = f"127.0.0.1:{ports[name]}"

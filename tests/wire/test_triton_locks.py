@@ -5,6 +5,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from tritonclient.utils import InferenceServerException
 
 from embedder.adapters.triton.client import Triton
 from embedder.domain.errors import ModelNotReady
+from servicekit.tls import Certificates
+from tests import certificates
 from tests.engines import ROOT, free_port
 from tests.triton import TRITON
 from tests.waiting import until
@@ -31,6 +34,13 @@ def server() -> Path:
 @pytest.fixture
 async def ports(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
     """Of a server without models: those of gRPC and of HTTP."""
+    async with started(tmp_path) as found:
+        yield found
+
+
+@asynccontextmanager
+async def started(tmp_path: Path, *more: str) -> AsyncIterator[tuple[int, int]]:
+    """Such a server, with further arguments."""
     (tmp_path / "key").write_text(KEY)
     (tmp_path / "models").mkdir()
     grpc_port, http_port = free_port(), free_port()
@@ -39,7 +49,7 @@ async def ports(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
         *("--model-control-mode=explicit", "--strict-readiness=false", "--allow-metrics=false"),
         *("--grpc-address=127.0.0.1", f"--grpc-port={grpc_port}"),
         *("--http-address=127.0.0.1", f"--http-port={http_port}"),
-        "--pinned-memory-pool-byte-size=0",
+        *("--pinned-memory-pool-byte-size=0", *more),
         env=os.environ | {"PATH": f"{server().parent}:{os.environ['PATH']}"},
     )
     try:
@@ -82,6 +92,32 @@ async def test_models_are_listed_loaded_and_unloaded_with_the_key_alone(
             ):
                 with pytest.raises(ModelNotReady, match="EMBEDDER_TRITON_KEY_FILE"):
                     await attempt()
+
+
+async def test_in_tls_each_side_shows_who_it_is_also_after_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
+    signer = certificates.authority()
+    theirs = certificates.write(tmp_path / "theirs", signer)
+    ours = certificates.write(tmp_path / "ours", certificates.authority())
+    arguments = [
+        "--grpc-use-ssl-mutual=true",
+        f"--grpc-server-cert={theirs / 'tls.crt'}",
+        f"--grpc-server-key={theirs / 'tls.key'}",
+        f"--grpc-root-cert={theirs / 'ca.crt'}",
+    ]
+    async with started(tmp_path, *arguments) as (port, _):
+        target = f"127.0.0.1:{port}"
+        async with Triton(target, timeout=30, control_key=KEY) as plain:
+            assert await plain.version() is None
+        held = Certificates(ours, ours / "ca.crt", "triton")
+        async with Triton(target, timeout=30, control_key=KEY, tls=held) as client:
+            assert await client.version() is None
+            certificates.write(ours, signer, changed=2)
+            assert await client.version() is not None
+            assert await client.states() == {}
+            await client.unload("no_such_model")
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from typing import Any, Protocol, Self
+from urllib.parse import unquote
 
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import MethodOptions
@@ -27,6 +28,8 @@ POOL: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
 EVERY = "*"
 """Stands for all catalogs."""
 AUTHORIZATION = "authorization"
+FOR = "x-sightline-caller"
+"""Of a call between services: the name of the caller for whom it is made, percent-encoded."""
 _BEARER = "Bearer "
 MOST_TOKEN = 6_144
 """Characters of a token, with `Bearer `: gRPC itself refuses calls whose metadata takes 8 KiB."""
@@ -75,6 +78,12 @@ PEER = Caller("peer", frozenset(Role))
 
 caller: ContextVar[Caller] = ContextVar("caller", default=ANYONE)
 """Of the current call."""
+
+
+def known() -> str:
+    """The name of the current call's caller; empty where nobody said who calls."""
+    who = caller.get()
+    return "" if who in (ANYONE, PEER) else who.name
 
 
 class TokenMissing(Unauthenticated, reason="TOKEN_MISSING"):
@@ -171,7 +180,7 @@ OPEN = Open()
 
 class PeersOnly:
     """Other services of the suite, by a key that they share, by a name in their certificate, or by
-    both."""
+    both. They are believed for whom they call."""
 
     def __init__(
         self, keys: Callable[[], Iterable[str]] | None, names: Collection[str] = ()
@@ -186,7 +195,7 @@ class PeersOnly:
             raise PeerUnknown
         if self._keys is not None and not _has_one(metadata, self._keys()):
             raise PeerUnknown
-        return PEER
+        return replace(PEER, name=unquote(metadata[FOR])) if FOR in metadata else PEER
 
 
 def _names_of(context: Any) -> set[str]:

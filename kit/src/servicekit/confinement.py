@@ -18,7 +18,10 @@ import errno
 import os
 import resource
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final
 
 LAYERS: Final = ("limits", "no_new_privs", "landlock", "seccomp")
@@ -44,6 +47,16 @@ _CALLS: Final = (
 """What a decoder needs that has its photo: memory, threads, time, and the link that is open."""
 _THREAD = struct.pack("=IIQQ", 0, 7, 0x10000, 0x10000)
 """A condition of libseccomp: of the flags of clone(2), CLONE_THREAD is set. No other process."""
+
+
+@cache
+def lacking() -> tuple[str, ...]:
+    """The layers that can't be had here, as a process finds that tries; this one stays free."""
+    tried = subprocess.run(
+        (sys.executable, "-sP", "-m", "servicekit.confinement"), stdout=subprocess.PIPE, check=False
+    )
+    held = tried.stdout.decode().split()
+    return tuple(layer for layer in LAYERS if layer not in held)
 
 
 class Confinement:
@@ -131,3 +144,8 @@ def _check(result: int) -> int:
     if result < 0:
         raise OSError(ctypes.get_errno(), "not to be had here")
     return result
+
+
+if __name__ == "__main__":
+    print(*Confinement().enter(), flush=True)
+    os._exit(0)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from pydantic import Field
 
 from servicekit.config import Settings
+from servicekit.confinement import lacking
 from servicekit.telemetry import get_logger
 
 SPARE: Final = 96 * 2**20
@@ -37,6 +38,19 @@ class DecodingSettings(Settings):
     own_memory_bytes: int = Field(default=512 * 2**20, ge=64 * 2**20, le=2**40)
     """Memory that the service itself is counted with where a container has a limit: with what the
     processes and large photos may take it has to fit."""
+
+    decode_unconfined: bool = False
+    """Whether photos are decoded in production also where the kernel lacks what confines decoders,
+    such as Landlock or seccomp."""
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        if not self.decode_unconfined and (missing := lacking()):
+            yield (
+                f"decoders can't be confined by {' and '.join(missing)} here: run it on Linux 5.13"
+                f" or later with libseccomp, or accept that: {self.variable('decode_unconfined')}"
+                "=true"
+            )
 
 
 def memory_that_fits(settings: DecodingSettings, limit: int | None) -> int:

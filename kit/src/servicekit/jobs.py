@@ -16,10 +16,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, MetaData, Table
 
+from servicekit import access
 from servicekit.clock import Clock, new_id, now_micros
 from servicekit.errors import Aborted, NotFound, ServiceError
 from servicekit.open_jobs import check_room
-from servicekit.schema import flags, keys, numbers, texts
+from servicekit.schema import caller_of_job, flags, keys, numbers, texts
 from servicekit.sql import Database
 
 
@@ -65,6 +66,8 @@ class Job:
     catalog_id: str
     request_id: str
     """The caller's id of the request; one job per kind, catalog and request."""
+    caller: str
+    """Who asked for it; empty where nobody said so."""
     params: Mapping[str, Any]
     """What the work needs; JSON values."""
     state: JobState
@@ -99,6 +102,7 @@ def jobs_table(metadata: MetaData) -> Table:
         *texts("owner"),
         *numbers("attempts", kind=sa.Integer),
         *numbers("lease_until", "created_time", "started_time", "finished_time"),
+        caller_of_job(),
         sa.UniqueConstraint("kind", "catalog_id", "request_id", name="jobs_request"),
         sa.Index("jobs_open", "state", "kind"),
     )
@@ -144,15 +148,15 @@ class Jobs:
     async def create(
         self, kind: str, catalog_id: str, params: Mapping[str, Any], request_id: str = ""
     ) -> Job:
-        """A new PENDING job, or the one that this request (if it is named) already made, with its
-        `params`, which are JSON values. Raises JobsFull."""
+        """A new PENDING job of the current call's caller, or the one that this request (if it is
+        named) already made, with its `params`, which are JSON values. Raises JobsFull."""
         row = self._new(kind, catalog_id, params, request_id)
         same = self._made_by(kind, catalog_id, row["request_id"])
 
         def insert(connection: Connection) -> Job:
             known = self._one(connection, same)
             if known is None:
-                check_room(connection, self._t, kind, catalog_id)
+                check_room(connection, self._t, kind, catalog_id, row["caller"])
                 connection.execute(sa.insert(self._t).values(row))
                 known = self._one(connection, same)
             assert known is not None  # noqa: S101 - inserted in this transaction
@@ -265,16 +269,10 @@ class Jobs:
         t = self._t
 
         def ask(connection: Connection) -> Job | None:
-            self._set(
-                connection,
-                sa.and_(t.c.id == job_id, t.c.state == JobState.PENDING),
-                {**self._ended(JobState.CANCELLED), "error_reason": "JOB_CANCELLED"},
-            )
-            self._set(
-                connection,
-                sa.and_(t.c.id == job_id, t.c.state == JobState.RUNNING),
-                {"cancel_requested": True},
-            )
+            waits = sa.and_(t.c.id == job_id, t.c.state == JobState.PENDING)
+            self._set(connection, waits, self._cancelled())
+            runs = sa.and_(t.c.id == job_id, t.c.state == JobState.RUNNING)
+            self._set(connection, runs, {"cancel_requested": True})
             return self._one(connection, t.c.id == job_id)
 
         job = await self._db.write(ask)
@@ -296,6 +294,7 @@ class Jobs:
             "kind": kind,
             "catalog_id": catalog_id,
             "request_id": request_id or job_id,
+            "caller": access.known(),
             "params": json.dumps(dict(params)),
             "result": "{}",
             "state": JobState.PENDING,
@@ -308,11 +307,7 @@ class Jobs:
     ) -> Job | None:
         t, now = self._t, self._clock()
         dropped = _dropped(t, kinds, now)
-        self._set(
-            connection,
-            sa.and_(dropped, t.c.cancel_requested),
-            {**self._ended(JobState.CANCELLED), "error_reason": "JOB_CANCELLED"},
-        )
+        self._set(connection, sa.and_(dropped, t.c.cancel_requested), self._cancelled())
         self._set(
             connection,
             sa.and_(dropped, t.c.attempts >= self._max_attempts),
@@ -379,6 +374,9 @@ class Jobs:
 
     def _ended(self, state: JobState) -> dict[str, Any]:
         return {"state": state, "finished_time": self._clock(), "lease_until": 0}
+
+    def _cancelled(self) -> dict[str, Any]:
+        return {**self._ended(JobState.CANCELLED), "error_reason": "JOB_CANCELLED"}
 
     def _set(
         self, connection: Connection, which: sa.ColumnElement[bool], values: Mapping[str, Any]

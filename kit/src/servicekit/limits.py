@@ -5,7 +5,8 @@ number, what is counted in them (`counting`), its catalog, the caller's quotas (
 place among those that are worked on (`concurrency`). The request is read after the first two, so
 that of somebody who is not let in is never read, and it is parsed after the fourth. What is refused
 costs a few hundred microseconds at most. Streams have places of their own. Who asks whether the
-process is alive (`grpc.health.v1.Health/Check`) is answered without any of it.
+process is alive (`grpc.health.v1.Health/Check`) is answered without any of it, but for bytes: of
+those who are not asked who they are, these have room of their own on each port, by address.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 from datetime import timedelta
 from typing import Any
 
@@ -40,6 +42,11 @@ ARRIVAL = 10.0
 UNLIMITED = "grpc.health.v1.Health/Check"
 ANONYMOUS = "grpc."
 """What begins so asks nobody who calls: health and reflection."""
+UNKNOWN_MESSAGES = 4
+"""The largest messages of those who are not asked for which there is room at a time, half of it for
+one address: gRPC reads all of a message before we learn how large it is."""
+UNKNOWN_ARRIVAL = 2.0
+"""Seconds in which such a request has to arrive: it is small."""
 
 _END: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 
@@ -75,7 +82,8 @@ class RequestTooLarge(ResourceExhausted, reason="REQUEST_TOO_LARGE"):
 class RequestLate(DeadlineExceeded, reason="REQUEST_LATE"):
     """The request did not arrive."""
 
-    message = f"the request did not arrive within {ARRIVAL:g} s"
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the request did not arrive within {seconds:g} s")
 
 
 class BytesExhausted(ResourceExhausted, reason="BYTES_EXHAUSTED"):
@@ -109,6 +117,15 @@ class Bytes:
         self.free = most
         self._held: Counter[str] = Counter()
         self._waiting: list[tuple[str, int, asyncio.Future[None]]] = []
+
+    @asynccontextmanager
+    async def room(self, caller: str, size: int) -> AsyncIterator[None]:
+        """Room for so many meanwhile. Raises BytesExhausted."""
+        await self.take(caller, size)
+        try:
+            yield
+        finally:
+            self.give(caller, size)
 
     async def take(self, caller: str, size: int) -> None:
         """Have room for so many, at most `each`. Raises BytesExhausted after PATIENCE."""
@@ -188,6 +205,9 @@ class Limits:
     def __init__(self, service: str, settings: ServerSettings) -> None:
         self.service = service
         self.bytes = Bytes(settings.max_bytes_in_flight or _share_of_memory(settings))
+        self.largest = settings.max_message_bytes + MIB
+        """Bytes of a message that gRPC reads, at most."""
+        self.unknown = Bytes(UNKNOWN_MESSAGES * self.largest)
         most = settings.max_streams, settings.max_streams_per_connection
         self.streams = Streams(*most, STREAMS.labels(service, "callers"))
         self.probes = Streams(*most, STREAMS.labels(service, "anonymous"))
@@ -197,6 +217,20 @@ class Limits:
         self.concurrency = Concurrency(settings.max_concurrent_calls, learned=shown.set)
         given = settings if isinstance(settings, QuotaSettings) else QuotaSettings()
         self.quotas = Quotas(given)
+        self._catalogs = frozenset(settings.catalogs)
+
+    def of_a_port(self) -> Limits:
+        """The same, on a port whose unknown callers keep out none of another one's."""
+        own = copy(self)
+        own.unknown = Bytes(UNKNOWN_MESSAGES * self.largest)
+        return own
+
+    def party(self, request: Any, *, writes: bool) -> tuple[str, str, bool]:
+        """Whose call it is, in which catalog: those that there are not count as one, or who makes
+        them up would be many."""
+        catalog = catalog_of(request)
+        named = catalog if catalog in self._catalogs else ""
+        return access.caller.get().name, named, writes
 
 
 def _share_of_memory(settings: ServerSettings) -> int:
@@ -222,7 +256,8 @@ class Entrance:
         self._counts = Counts(found.input_type, rule.entries or ENTRIES) if public else None
         self._writes = found is not None and _writes(found)
         self._seconds = rule.stream_seconds or limits.stream_seconds
-        self._streams = limits.probes if method.startswith(ANONYMOUS) else limits.streams
+        self._anonymous = method.startswith(ANONYMOUS)
+        self._streams = limits.probes if self._anonymous else limits.streams
         self._reads_stream = handler.request_streaming
         self._carry = self._call
         if handler.request_streaming or handler.response_streaming:
@@ -240,11 +275,16 @@ class Entrance:
             raise
 
     async def _plainly(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
-        return await work(self._parsed(await _read(context)))
+        return await work(self._parsed(await self._from_unknown(context)))
+
+    async def _from_unknown(self, context: Any) -> bytes:
+        address = context.peer().rpartition(":")[0]  # without the port: who has many is one
+        async with self._limits.unknown.room(address, self._limits.largest):
+            return await _read(context, UNKNOWN_ARRIVAL)
 
     async def _call(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
         async with self._arrived(context) as request:
-            party = access.caller.get().name, catalog_of(request), self._writes
+            party = self._limits.party(request, writes=self._writes)
             self._limits.quotas.enter(*party[:2], writes=self._writes)
             given, ok = deadlines.remaining(), False
             began = self._limits.concurrency.enter(party)
@@ -262,6 +302,8 @@ class Entrance:
                 async with life:
                     if self._reads_stream:
                         return await work(self._each(context))
+                    if self._anonymous:
+                        return await work(self._parsed(await self._from_unknown(context)))
                     async with self._arrived(context) as request:
                         pass  # it is small, and would be held for as long as the stream lives
                     return await work(request)
@@ -299,13 +341,13 @@ class Entrance:
         return self._read(data)
 
 
-async def _read(context: Any) -> bytes:
+async def _read(context: Any, seconds: float = ARRIVAL) -> bytes:
     """The bytes of the one request of a call. Raises RequestLate, RequestMalformed."""
     try:
-        async with asyncio.timeout(ARRIVAL):
+        async with asyncio.timeout(seconds):
             data = await context.read()
     except TimeoutError:
-        raise RequestLate from None
+        raise RequestLate(seconds) from None
     if data is _END:
         raise RequestMalformed
     return bytes(data)

@@ -9,18 +9,31 @@ from servicekit.errors import ResourceExhausted
 
 MOST_OPEN = 100
 """Jobs of one kind in one catalog."""
+MOST_OPEN_EACH = 50
+"""Of these, one caller's: who starts too many leaves room for others."""
 
 
 class JobsFull(ResourceExhausted, reason="JOBS_FULL"):
-    """As many jobs of this kind are open in this catalog as may be."""
+    """As many jobs of this kind are open in this catalog as may be, of this caller or in all."""
 
-    message = f"{MOST_OPEN} such jobs wait or run in this catalog: let some end, or cancel them"
     retry_after = timedelta(seconds=60)
 
+    def __init__(self, most: int, whose: str) -> None:
+        super().__init__(
+            f"{most} such jobs{whose} wait or run in this catalog: let some end, or cancel them"
+        )
 
-def check_room(connection: Connection, table: Table, kind: str, catalog_id: str) -> None:
-    """Raises JobsFull when there is no room for one more."""
+
+def check_room(
+    connection: Connection, table: Table, kind: str, catalog_id: str, caller: str
+) -> None:
+    """Raises JobsFull when there is no room for one more. `caller`: empty = nobody knows whose."""
     t = table.c
     same = (t.kind == kind, t.catalog_id == catalog_id, t.finished_time == 0)
-    if (connection.scalar(sa.select(sa.func.count()).where(*same)) or 0) >= MOST_OPEN:
-        raise JobsFull
+    count = sa.func.count()
+    counts = sa.select(count, count.filter(t.caller == caller)).where(*same)
+    total, own = connection.execute(counts).one()
+    if total >= MOST_OPEN:
+        raise JobsFull(MOST_OPEN, "")
+    if caller and own >= MOST_OPEN_EACH:
+        raise JobsFull(MOST_OPEN_EACH, " of one caller")

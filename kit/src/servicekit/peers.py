@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from urllib.parse import quote
 
-import grpc
-
-from servicekit.access import AUTHORIZATION, OPEN, Access, PeersOnly
+from servicekit.access import AUTHORIZATION, FOR, OPEN, Access, PeersOnly, known
 from servicekit.config import PeerSettings
 from servicekit.reloaded import Reloaded, Unreadable
 from servicekit.tls import AUTHORITY, Certificates
@@ -38,7 +37,7 @@ class Peers:
         path, folder = settings.peer_key_file, settings.peer_tls_folder
         return cls(
             None if path is None else Reloaded(lambda: [path], lambda: _read(path)).get,
-            None if folder is None else Certificates(folder, folder / AUTHORITY),
+            None if folder is None else Certificates(folder, folder / AUTHORITY, "peers"),
             frozenset(settings.peer_names),
         )
 
@@ -48,13 +47,10 @@ class Peers:
             return OPEN
         return PeersOnly(self.keys, self.names)
 
-    def credentials(self) -> grpc.ServerCredentials | None:
-        """For a service's port; None = plain text."""
-        return None if self.tls is None else self.tls.serving()
-
     def metadata(self) -> dict[str, str]:
-        """What a call to a peer carries."""
-        return {} if self.keys is None else {AUTHORIZATION: f"Bearer {self.keys()[0]}"}
+        """What a call to a peer carries: the key, and for whom it is made."""
+        sent = {} if self.keys is None else {AUTHORIZATION: f"Bearer {self.keys()[0]}"}
+        return sent | {FOR: quote(name)} if (name := known()) else sent
 
 
 ALONE = Peers()

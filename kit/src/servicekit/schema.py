@@ -79,3 +79,8 @@ def create_jobs() -> None:
         sa.UniqueConstraint("kind", "catalog_id", "request_id", name="jobs_request"),
     )
     op.create_index("jobs_open", "jobs", ["state", "kind"])
+
+
+def caller_of_job() -> sa.Column[str]:
+    """Whose jobs are: those that are there already, and those of the release before, nobody's."""
+    return sa.Column("caller", sa.Text(), nullable=False, server_default="")

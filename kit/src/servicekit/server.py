@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -20,7 +20,9 @@ from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.interceptors import Observing
 from servicekit.limits import MIB, Limits, largest
 from servicekit.memory import keep_memory, keep_objects
+from servicekit.peers import ALONE, Peers
 from servicekit.reloaded import Unreadable
+from servicekit.tls import Certificates
 
 T = TypeVar("T")
 
@@ -29,6 +31,9 @@ PRIVATE = 0o077
 
 LEAST_PING_MILLISECONDS = 2_000
 """Between two pings of a peer on a connection; the third one that comes earlier ends it."""
+
+RENEW_SECONDS = 60.0
+"""After which certificates are looked at again where no connection is made."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 """What gRPC hands each call."""
@@ -65,7 +70,7 @@ class Listener:
     """0 takes a free one."""
     access: Access = OPEN
     """Who may call, but for health and reflection."""
-    credentials: grpc.ServerCredentials | None = None
+    tls: Certificates | None = None
     """None = plain text."""
 
 
@@ -78,8 +83,11 @@ class RunningServer:
         ports: Sequence[int],
         health_servicer: Any,
         stop_metrics: Callable[[], None],
+        beside: asyncio.Task[None],
     ) -> None:
+        """`beside`: what runs until then, too."""
         self.port, self.ports = ports[0], ports
+        self._beside = beside
         self._servers = servers
         self._health = health_servicer
         self._stop_metrics = stop_metrics
@@ -88,6 +96,7 @@ class RunningServer:
         """Report NOT_SERVING, refuse new calls, cancel those that last longer than `grace` s."""
         await self._health.enter_graceful_shutdown()
         await asyncio.gather(*(each.stop(grace) for each in self._servers))
+        self._beside.cancel()
         await asyncio.to_thread(self._stop_metrics)
 
 
@@ -119,12 +128,12 @@ async def start(
     access: Access = OPEN,
     audit: Audit | None = None,
     *,
-    credentials: grpc.ServerCredentials | None = None,
+    tls: Certificates | None = None,
     also: Sequence[Listener] = (),
 ) -> RunningServer:
-    """Start to serve `bindings`; health "" and each full name report SERVING. `access` and
-    `credentials` are those of the settings' port, see Listener; `also`: further ports. `audit`:
-    where audited calls are noted; None = nowhere.
+    """Start to serve `bindings`; health "" and each full name report SERVING. `access` and `tls`
+    are those of the settings' port, see Listener; `also`: further ports. `audit`: where audited
+    calls are noted; None = nowhere.
 
     Raises OSError when a port is taken.
     """
@@ -132,11 +141,11 @@ async def start(
     limits = Limits(service, settings)  # of all ports together
 
     def observing(server: grpc.aio.Server, who: Access) -> Observing:
-        return Observing(server, service, who, audit, limits)
+        return Observing(server, service, who, audit, limits.of_a_port())
 
+    listeners = (Listener(settings.port, access, tls), *also)
     listening = [
-        _listen(bindings, settings, listener, health_servicer, observing)
-        for listener in (Listener(settings.port, access, credentials), *also)
+        _listen(bindings, settings, listener, health_servicer, observing) for listener in listeners
     ]
     if settings.probe_port:
         probed = Listener(settings.probe_port)
@@ -147,7 +156,16 @@ async def start(
         await server.start()
     for binding in bindings:
         await health_servicer.set(binding.full_name, health_pb2.HealthCheckResponse.SERVING)
-    return RunningServer(servers, ports, health_servicer, stop_metrics)
+    renewing = asyncio.create_task(_renew({each.tls for each in listeners if each.tls}))
+    return RunningServer(servers, ports, health_servicer, stop_metrics, renewing)
+
+
+async def _renew(certificates: Collection[Certificates]) -> None:
+    """Take changed certificates up also while nobody connects, so that their metric is true."""
+    while certificates:
+        await asyncio.sleep(RENEW_SECONDS)
+        for each in certificates:
+            each.calling()
 
 
 def _listen(
@@ -174,9 +192,9 @@ def _listen(
         )
     address = listen_address(settings.host, listener.port)
     try:
-        if listener.credentials is None:
+        if listener.tls is None:
             return server, server.add_insecure_port(address)
-        return server, server.add_secure_port(address, listener.credentials)
+        return server, server.add_secure_port(address, listener.tls.serving())
     except RuntimeError as error:
         raise OSError(f"can't listen on {address}; is the port taken?") from error
 
@@ -186,21 +204,20 @@ async def serve(
     settings: ServerSettings,
     *,
     service: str,
-    access: Access = OPEN,
-    credentials: grpc.ServerCredentials | None = None,
-    also: Sequence[Listener] = (),
+    peers: Peers = ALONE,
+    listeners: Sequence[Listener] = (),
     audit: Audit | None = None,
     on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, let calls in progress end, then run `on_stop`.
 
-    A second signal cuts the drain short. To be run by `run`.
+    `peers`: who may call the settings' port; `listeners`: that port and further ones instead, of a
+    service whose callers are others. A second signal cuts the drain short. To be run by `run`.
     """
     log = telemetry.get_logger()
     stop = _signalled()
-    running = await start(
-        bindings, settings, service, access, audit, credentials=credentials, also=also
-    )
+    own, *also = listeners or [Listener(settings.port, peers.access(), peers.tls)]
+    running = await start(bindings, settings, service, own.access, audit, tls=own.tls, also=also)
     keep_objects()
     log.info("serving", ports=running.ports, services=[b.full_name for b in bindings])
     try:

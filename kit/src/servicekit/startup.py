@@ -1,5 +1,6 @@
 """How a process starts: with settings and files that are right, or with all that is wrong said."""
 
+import asyncio
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -13,6 +14,10 @@ S = TypeVar("S", bound=Settings)
 
 CHECK = "--check"
 """The argument with which a process says whether it would start, and ends."""
+AGAIN_SECONDS = 5.0
+"""After which an engine that did not say its version is asked again."""
+
+_ASKING: set[asyncio.Task[None]] = set()
 
 
 def load(cls: type[S], *reading: Callable[[S], object]) -> S:
@@ -38,14 +43,24 @@ async def check_engine(
     settings: Settings, engine: str, version: Callable[[], Awaitable[str | None]], least: str
 ) -> None:
     """In production, exits with status 2 where an engine says of itself that it is older than
-    `least`. One that does not answer yet (None) is no reason not to start."""
-    if settings.mode != "production":
-        return
-    found = await version()
-    if found is None:
-        telemetry.get_logger().warning("version not checked: no answer", engine=engine)
-    elif _numbers(found) < _numbers(least):
-        _refuse([f"{engine} {found} has published vulnerabilities: run {least} or later"])
+    `least`. One that does not answer (None) is no reason not to start: it is asked again, beside
+    the work, until it does."""
+
+    async def answers(after: float = 0.0) -> bool:
+        await asyncio.sleep(after)
+        if (found := await version()) and _numbers(found) < _numbers(least):
+            _refuse([f"{engine} {found} has published vulnerabilities: run {least} or later"])
+        return found is not None
+
+    async def ask_again() -> None:
+        while not await answers(after=AGAIN_SECONDS):
+            pass
+
+    if settings.mode == "production" and not await answers():
+        telemetry.get_logger().warning("version not checked yet: no answer", engine=engine)
+        asking = asyncio.create_task(ask_again())
+        _ASKING.add(asking)
+        asking.add_done_callback(_ASKING.discard)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

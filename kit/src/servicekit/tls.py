@@ -4,16 +4,26 @@ Connections that are there go on; each new one is made with the certificates of 
 """
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+from cryptography.x509 import load_pem_x509_certificates
+from prometheus_client import Gauge
 
 from servicekit.reloaded import Reloaded, Unreadable
 
 CERTIFICATE, KEY, AUTHORITY = "tls.crt", "tls.key", "ca.crt"
 """What files are called in a Kubernetes Secret of TLS, and by cert-manager."""
+
+EXPIRES = Gauge(
+    "sightline_certificate_expiry_timestamp_seconds",
+    "When the first of the certificates in a file ends, as this process holds them: its own"
+    " (tls.crt) and those of who signs others' (ca.crt), in connections with callers or peers.",
+    ("side", "file"),
+    multiprocess_mode="livemin",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +32,28 @@ class _Held:
     key: bytes
     authorities: bytes | None
     calling: grpc.ChannelCredentials
+    ends: Mapping[str, float]
+    """When, by file, in seconds since 1970."""
 
 
 class Certificates:
     """What a process shows of itself, and whose certificates it believes."""
 
-    def __init__(self, folder: Path, authorities: Path | None) -> None:
+    def __init__(self, folder: Path, authorities: Path | None, side: str) -> None:
         """`folder` has CERTIFICATE, the chain of this process, and its KEY, in PEM. `authorities`:
-        a file of those who sign others' certificates; None = others need not show any. Raises
-        Unreadable."""
-        self._files = folder / CERTIFICATE, folder / KEY, authorities
-        self._held = Reloaded(self._paths, lambda: _read(*self._files))
+        a file of those who sign others' certificates; None = others need not show any. `side`: who
+        the others are, for EXPIRES. Raises Unreadable."""
+        self._files, self._side = (folder / CERTIFICATE, folder / KEY, authorities), side
+        self._held = Reloaded(self._paths, self._read)
 
     def _paths(self) -> Iterator[Path]:
         yield from filter(None, self._files)
+
+    def _read(self) -> _Held:
+        held = _read(*self._files)
+        for file, end in held.ends.items():
+            EXPIRES.labels(self._side, file).set(end)
+        return held
 
     def serving(self) -> grpc.ServerCredentials:
         """For a server: who calls has to show a certificate, unless there are no authorities."""
@@ -75,11 +93,20 @@ def _read(certificate: Path, key: Path, authorities: Path | None) -> _Held:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certificate, key, password="")  # an empty one asks nobody for it
-    except ssl.SSLError as error:
+        ends = {CERTIFICATE: _end(chain)}
+    except (ssl.SSLError, ValueError) as error:
         raise Unreadable(f"{certificate}, {key}: no certificate and its key: {error}") from None
     try:
         if believed is not None:
             context.load_verify_locations(authorities)
-    except ssl.SSLError as error:
+            ends[AUTHORITY] = _end(believed)
+    except (ssl.SSLError, ValueError) as error:
         raise Unreadable(f"{authorities}: no certificates: {error}") from None
-    return _Held(chain, secret, believed, grpc.ssl_channel_credentials(believed, secret, chain))
+    calling = grpc.ssl_channel_credentials(believed, secret, chain)
+    return _Held(chain, secret, believed, calling, ends)
+
+
+def _end(certificates: bytes) -> float:
+    """Of the first to end. Raises ValueError."""
+    found = load_pem_x509_certificates(certificates)
+    return min(each.not_valid_after_utc.timestamp() for each in found)

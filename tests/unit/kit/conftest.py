@@ -1,13 +1,17 @@
-"""A store with the kit's own tables, and a clock that tests move."""
+"""A store with the kit's own tables, a clock that tests move, and processes that decode."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from servicekit.decoding import Decoders
 from servicekit.sql import Database
+from tests.fakes.hostile_asked import made
 from tests.fakes.kit_clock import Clock
 from tests.fakes.kit_store import MIGRATIONS
+
+MIB = 2**20
 
 
 @pytest.fixture
@@ -21,3 +25,21 @@ def db(tmp_path: Path) -> Iterator[Database]:
     made.migrate()
     yield made
     made.close()
+
+
+@pytest.fixture
+async def alone() -> AsyncIterator[Decoders]:
+    """One process, with time."""
+    found = made(1, seconds=60, memory_bytes=200 * MIB)
+    await found.start()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+async def patient() -> AsyncIterator[Decoders]:
+    """Where time is not what runs out, on however busy a machine."""
+    found = made(seconds=60, memory_bytes=200 * MIB)
+    await found.start()
+    yield found
+    found.close()

@@ -79,6 +79,22 @@ async def test_a_call_is_made_at_most_three_times_and_once_unless_idempotent(
     assert flaky.calls == calls
 
 
+async def test_a_peer_that_fails_most_calls_is_not_asked_three_times_as_often() -> None:
+    flaky, asked = Flaky(10**6), []
+    started = await echo_on(0, flaky)
+    listed = [("test.Echo", "Unary")]
+    async with channel.connect(f"127.0.0.1:{started.port}", service_configs=listed) as peer:
+        call = peer.unary_unary("/test.Echo/Unary", None, None)
+        for _ in range(30):
+            before = flaky.calls
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call(b"x", timeout=SECONDS)
+            asked.append(flaky.calls - before)
+    await started.stop()
+    assert asked[0] == 3
+    assert asked[-10:] == [1] * 10
+
+
 @pytest.mark.slow
 async def test_a_restarted_peer_is_found_within_seconds() -> None:
     running = await echo_on(0)

@@ -1,6 +1,7 @@
 """Each layer alone, in processes of their own: what is given up is gone for good."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,38 @@ def test_seccomp_closes_files_sockets_and_processes_by_itself() -> None:
     held, found = confined("seccomp")
     assert held == [layer for layer in LAYERS if layer != "landlock"]
     assert set(found.values()) == {"PermissionError"}
+
+
+OLD_KERNEL = """
+import ctypes, os, sys
+library = ctypes.CDLL("libseccomp.so.2")
+library.seccomp_init.restype = ctypes.c_void_p
+rules = ctypes.c_void_p(library.seccomp_init(0x7FFF0000))  # all calls are allowed
+no_such_call, create_ruleset = 0x00050000 | 38, 444
+assert library.seccomp_rule_add_array(rules, no_such_call, create_ruleset, 0, None) == 0
+assert library.seccomp_load(rules) == 0
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+UNSAFE = """
+from servicekit.decoding_limits import DecodingSettings
+print(*DecodingSettings().unsafe())
+"""
+
+
+def test_what_a_kernel_lacks_is_refused_in_production_unless_it_is_accepted() -> None:
+    def said(*through: str, **settings: str) -> str:
+        asked = [*through, "-c", UNSAFE]
+        done = subprocess.run(
+            [sys.executable, *asked], env=os.environ | settings, capture_output=True, check=True
+        )
+        return done.stdout.decode().strip()
+
+    old = ("-c", OLD_KERNEL)
+    refused = said(*old)
+    assert refused.startswith("decoders can't be confined by landlock here")
+    assert refused.endswith("DECODE_UNCONFINED=true")
+    assert said(*old, DECODE_UNCONFINED="true") == ""
+    assert said() == ""
 
 
 @pytest.mark.parametrize("layer", ["landlock", "seccomp"])

@@ -39,24 +39,6 @@ async def decoders() -> AsyncIterator[Decoders]:
     found.close()
 
 
-@pytest.fixture
-async def patient() -> AsyncIterator[Decoders]:
-    """Where time is not what runs out, on however busy a machine."""
-    found = made(seconds=60, memory_bytes=200 * MIB)
-    await found.start()
-    yield found
-    found.close()
-
-
-@pytest.fixture
-async def alone() -> AsyncIterator[Decoders]:
-    """One process, with time."""
-    found = made(1, seconds=60, memory_bytes=200 * MIB)
-    await found.start()
-    yield found
-    found.close()
-
-
 async def test_work_gives_its_facts_and_its_pixels(decoders: Decoders) -> None:
     for size in (0, 1, 10 * MIB):
         big = os.urandom(size)

@@ -2,7 +2,6 @@
 
 import errno
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,26 +11,7 @@ from servicekit.decoding import Decoders, DecodingCrashed
 from tests.fakes.hostile_asked import do, echo, made, processes_of
 from tests.waiting import until
 
-MIB = 2**20
 REFUSALS = {errno.EPERM, errno.EACCES}
-
-
-@pytest.fixture
-async def alone() -> AsyncIterator[Decoders]:
-    """One process, with time."""
-    found = made(1, seconds=60, memory_bytes=200 * MIB)
-    await found.start()
-    yield found
-    found.close()
-
-
-@pytest.fixture
-async def patient() -> AsyncIterator[Decoders]:
-    """Where time is not what runs out, on however busy a machine."""
-    found = made(seconds=60)
-    await found.start()
-    yield found
-    found.close()
 
 
 @pytest.mark.parametrize("lie", ["answer_rubbish", "answer_too_short", "answer_too_long"])

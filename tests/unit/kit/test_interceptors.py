@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -7,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import REGISTRY
 
 from servicekit import access, channel, deadlines, interceptors, server, telemetry
@@ -15,7 +18,7 @@ from servicekit.errors import Internal, InvalidArgument, Unimplemented
 from servicekit.status import from_rpc_error
 from tests.fakes.kit_echo import PERSONAL, Echo, binding
 from tests.fakes.kit_logs import json_logs
-from tests.waiting import SECONDS
+from tests.waiting import SECONDS, until
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -155,6 +158,21 @@ async def test_the_request_id_comes_back_on_success_and_on_failure() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await unary(peer)(b"bad", metadata=(("x-request-id", "r-18"),))
         assert trailers(caught.value)["x-request-id"] == "r-18"
+
+
+async def test_who_is_not_admitted_does_not_learn_the_version() -> None:
+    async with echo(admitting=access.PeersOnly(list)) as peer:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await unary(peer)(b"hello")
+        health = health_pb2_grpc.HealthStub(peer).Check(health_pb2.HealthCheckRequest())
+        await health
+        for received in (trailers(caught.value), dict(await health.trailing_metadata())):
+            assert received["x-request-id"]
+            assert interceptors.VERSION_KEY not in received
+    async with echo() as peer:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await unary(peer)(b"bad")
+        assert trailers(caught.value)[interceptors.VERSION_KEY] == version("sightline-kit")
 
 
 async def test_the_id_that_a_message_brings_comes_back_too() -> None:
@@ -301,6 +319,30 @@ async def test_handlers_registered_by_name_are_wrapped_too() -> None:
         assert dict(await call.trailing_metadata())["x-request-id"] == "r-1"
     await running.stop()
     assert count("by", "test.Echo/Unary", "OK") == 1
+
+
+async def test_what_a_call_that_failed_held_is_let_go_without_the_collector() -> None:
+    class Held:
+        """Stands for a large request."""
+
+    left: list[weakref.ref[Held]] = []
+
+    async def fail() -> bytes:
+        held = Held()
+        left.append(weakref.ref(held))
+        try:
+            int("red")
+        except ValueError as error:
+            raise InvalidArgument("no such colour", reason="COLOUR_UNKNOWN") from error
+
+    gc.disable()
+    try:
+        async with echo(Echo(peek=fail)) as peer:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await unary(peer)(b"peek")
+            await until(lambda: left[0]() is None)
+    finally:
+        gc.enable()
 
 
 async def test_each_call_is_counted_once_under_its_code() -> None:

@@ -2,9 +2,11 @@ import asyncio
 
 import pytest
 
+from servicekit import access
+from servicekit.access import Caller, Role
 from servicekit.errors import Unavailable
 from servicekit.jobs import Job, JobCancelled, JobClaimLost, JobNotFound, Jobs, JobState
-from servicekit.open_jobs import MOST_OPEN, JobsFull
+from servicekit.open_jobs import MOST_OPEN, MOST_OPEN_EACH, JobsFull
 from servicekit.sql import Database
 from tests.fakes.kit_clock import Clock
 from tests.fakes.kit_store import JOBS
@@ -51,6 +53,26 @@ async def test_a_catalog_has_so_many_open_jobs_of_a_kind_and_no_more(board: Jobs
     await board.create("train", "wines", {}, "another catalog")
     await board.cancel(made[0].id)
     await board.create("train", "default", {}, "one more")
+
+
+async def test_a_caller_has_half_of_the_open_jobs_of_a_catalog_at_most(board: Jobs) -> None:
+    access.caller.set(Caller("import", frozenset(Role)))
+    made = [await board.create("train", "default", {}) for _ in range(MOST_OPEN_EACH)]
+    with pytest.raises(JobsFull, match="50 such jobs of one caller"):
+        await board.create("train", "default", {})
+    await board.create("train", "wines", {})
+    access.caller.set(Caller("shop", frozenset(Role)))
+    assert (await board.create("train", "default", {})).caller == "shop"
+    await board.cancel(made[0].id)
+    access.caller.set(Caller("import", frozenset(Role)))
+    await board.create("train", "default", {})
+
+
+@pytest.mark.parametrize("who", [access.ANYONE, access.PEER])
+async def test_whose_jobs_nobody_knows_have_all_places(board: Jobs, who: Caller) -> None:
+    access.caller.set(who)
+    made = [await board.create("train", "default", {}) for _ in range(MOST_OPEN)]
+    assert {job.caller for job in made} == {""}
 
 
 async def test_a_request_makes_one_job_however_often_it_comes(board: Jobs, other: Jobs) -> None:

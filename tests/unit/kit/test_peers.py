@@ -7,7 +7,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from servicekit import channel, server
+from servicekit import access, channel, server
+from servicekit.access import Caller
 from servicekit.config import PeerSettings, ServerSettings
 from servicekit.peers import Peers
 from servicekit.reloaded import Unreadable
@@ -28,8 +29,7 @@ def path(tmp_path: Path) -> Path:
 async def target(path: Path) -> AsyncIterator[str]:
     """A service that takes its peers alone."""
     settings = ServerSettings(peer_key_file=path)
-    access = Peers.of(settings).access()
-    running = await server.start([binding(Echo())], settings, "shop", access)
+    running = await server.start([binding(Echo())], settings, "shop", Peers.of(settings).access())
     yield f"127.0.0.1:{running.port}"
     await running.stop()
 
@@ -49,6 +49,24 @@ async def test_a_peer_is_known_by_the_key(target: str, path: Path) -> None:
     assert await reason(target, Peers()) == "PEER_UNKNOWN"
     for other in (NEW, OLD[:-1], f"{OLD}a", ""):
         assert await reason(target, Peers(lambda other=other: [other])) == "PEER_UNKNOWN"
+
+
+@pytest.mark.parametrize("asks", [True, False])
+async def test_a_peer_alone_is_believed_for_whom_it_calls(path: Path, asks: bool) -> None:
+    async def named() -> bytes:
+        return access.caller.get().name.encode()
+
+    known = Peers.of(PeerSettings(peer_key_file=path))
+    who = known.access() if asks else access.OPEN
+    running = await server.start([binding(Echo(named))], ServerSettings(), "shop", who)
+    async with channel.connect(f"127.0.0.1:{running.port}", peers=known) as peer:
+        method = peer.unary_unary("/test.Echo/Unary", None, None)
+        for caller in (access.ANYONE, access.PEER):
+            access.caller.set(caller)
+            assert await method(b"peek", timeout=10) == (b"peer" if asks else b"anyone")
+        access.caller.set(Caller("façade\n%2f", frozenset()))
+        assert (await method(b"peek", timeout=10)).decode() == ("façade\n%2f" if asks else "anyone")
+    await running.stop()
 
 
 async def test_while_keys_change_both_are_good_and_the_first_is_sent(

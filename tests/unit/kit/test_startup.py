@@ -1,15 +1,19 @@
 """How a process starts: all that is wrong is said at once."""
 
+import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvloop
 from pydantic_settings import SettingsConfigDict
 
 from servicekit import startup
 from servicekit.config import Settings
 from servicekit.reloaded import Unreadable
+from tests.waiting import SECONDS
 
 
 class Shop(Settings):
@@ -86,6 +90,28 @@ async def test_an_old_engine_is_refused_in_production_alone(
     with pytest.raises(SystemExit):
         await startup.check_engine(Shop(mode="production"), "Milvus", asked, "2.6.10")
     assert f"Milvus {version} has published vulnerabilities" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_an_old_engine_that_answers_late_ends_what_was_started(
+    run: Callable[[Coroutine[Any, Any, None]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(startup, "AGAIN_SECONDS", 0.01)
+    said = iter([None, None, "2.6.9"])
+
+    async def asked() -> str | None:
+        return next(said)
+
+    async def serve() -> None:
+        await startup.check_engine(Shop(mode="production"), "Milvus", asked, "2.6.10")
+        await asyncio.sleep(SECONDS)
+
+    with pytest.raises(SystemExit) as caught:
+        run(serve())
+    assert caught.value.code == 2
+    assert "Milvus 2.6.9 has published vulnerabilities" in capsys.readouterr().err
 
 
 def test_what_is_right_starts() -> None:

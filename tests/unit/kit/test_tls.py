@@ -3,11 +3,14 @@ without a restart."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
 import pytest
+from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from prometheus_client import REGISTRY
 
 from servicekit import channel, server
 from servicekit.config import PeerSettings, ServerSettings
@@ -19,6 +22,7 @@ from servicekit.tls import Certificates
 from tests import certificates
 from tests.engines import free_port
 from tests.fakes.kit_echo import Echo, binding
+from tests.waiting import until
 
 OURS, OTHERS = certificates.authority(), certificates.authority()
 Call = Callable[[], Awaitable[str]]
@@ -35,7 +39,7 @@ async def served(known: Peers, probe_port: int = 0) -> AsyncIterator[RunningServ
         ServerSettings(probe_port=probe_port),
         "shop",
         known.access(),
-        credentials=known.credentials(),
+        tls=known.tls,
     )
     yield running
     await running.stop()
@@ -117,15 +121,36 @@ async def test_certificates_change_while_both_run(
             assert await outdated() == "UNAVAILABLE"
 
 
+def ends(file: str) -> datetime:
+    """The end of a peer's file, as the metric has it."""
+    labels = {"side": "peers", "file": file}
+    found = REGISTRY.get_sample_value("sightline_certificate_expiry_timestamp_seconds", labels)
+    assert found is not None
+    return datetime.fromtimestamp(found, UTC)
+
+
+async def test_a_metric_says_when_certificates_end_also_those_that_nobody_asked_for_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("servicekit.server.RENEW_SECONDS", 0.01)
+    first, later = datetime(2090, 1, 2, 3, 4, 5, tzinfo=UTC), datetime(2091, 1, 1, tzinfo=UTC)
+    folder = certificates.write(tmp_path / "ours", OURS, end=first)
+    async with served(peers_in(folder)):
+        assert ends("tls.crt") == first
+        authority = x509.load_pem_x509_certificate(OURS.cert_pem.bytes())
+        assert ends("ca.crt") == authority.not_valid_after_utc
+        certificates.write(folder, OURS, changed=2, end=later)
+        await until(lambda: ends("tls.crt") == later)
+
+
 async def test_calls_in_progress_outlast_a_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
     folder = certificates.write(tmp_path / "ours", OURS)
     known, echo = peers_in(folder), Echo()
-    running = await server.start(
-        [binding(echo)], ServerSettings(), "shop", credentials=known.credentials()
-    )
+    running = await server.start([binding(echo)], ServerSettings(), "shop", tls=known.tls)
     async with channel.connect(f"127.0.0.1:{running.port}", peers=known) as peer:
         method = peer.unary_unary("/test.Echo/Unary", None, None)
         waiting = method(b"wait", timeout=60)
@@ -177,7 +202,7 @@ def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
     folder = certificates.write(tmp_path / "ours", OURS)
     of_another("tls.key", folder)
     with pytest.raises(Unreadable, match="no certificate and its key"):
-        Certificates(folder, None)
+        Certificates(folder, None, "peers")
 
 
 def test_names_need_certificates() -> None:

@@ -4,7 +4,15 @@ import asyncio
 
 from embedder.adapters.triton.client import LEAST_VERSION
 from embedder.settings import EmbedderSettings
-from embedder.wiring import bind, decoders, fetcher, model_server
+from embedder.wiring import (
+    bind,
+    certificates_of,
+    control_key,
+    decoders,
+    fetcher,
+    model_server,
+    space_keys,
+)
 from servicekit import server, startup, telemetry
 from servicekit.peers import Peers
 
@@ -19,11 +27,7 @@ async def main(settings: EmbedderSettings) -> None:
         await startup.check_engine(settings, "Triton", triton.version, LEAST_VERSION)
         offered, recovery, sources = bind(settings, triton, decoding, fetch)
         watching = asyncio.create_task(recovery.run())
-        known = Peers.of(settings)
-        access, credentials = known.access(), known.credentials()
-        await server.serve(
-            offered, settings, service=SERVICE, access=access, credentials=credentials
-        )
+        await server.serve(offered, settings, service=SERVICE, peers=Peers.of(settings))
         watching.cancel()
         await sources.close()
     await fetch.close()
@@ -31,6 +35,6 @@ async def main(settings: EmbedderSettings) -> None:
 
 
 if __name__ == "__main__":
-    chosen = startup.load(EmbedderSettings, Peers.of)
+    chosen = startup.load(EmbedderSettings, Peers.of, certificates_of, control_key, space_keys)
     telemetry.configure_logging(SERVICE, chosen.log_level)
     server.run(main(chosen))

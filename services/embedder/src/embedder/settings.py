@@ -41,6 +41,10 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     """File with the key of Triton's model control, `sightline-control` of its
     `--grpc-restricted-protocol`. None: it asks for none."""
 
+    triton_tls_folder: Path | None = None
+    """Folder with `tls.crt`, `tls.key` and `ca.crt` (PEM), with which Triton is called in TLS;
+    taken up again when they change. None: plain text."""
+
     models: Models = Field(default=("efficientnet_lite0",), min_length=1)
     """The models in Triton that serve the space "visual", a version of it each; photos that name no
     version go to the first. At most 8."""

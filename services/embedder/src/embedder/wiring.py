@@ -30,8 +30,10 @@ from embedder.spaces.promote import Promotion
 from embedder.spaces.sources import ModelSources
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
-from servicekit.keyring import signing_keys
+from servicekit.keyring import SigningKeys, signing_keys
+from servicekit.reloaded import Unreadable
 from servicekit.server import Binding
+from servicekit.tls import AUTHORITY, Certificates
 from sightline_rules.photos import PhotoLimits
 
 
@@ -46,11 +48,32 @@ def fetcher(settings: EmbedderSettings) -> Fetcher:
 
 
 def model_server(settings: EmbedderSettings) -> Triton:
-    """The client of Triton; to be called where an event loop runs. Raises OSError when the file of
-    its key can't be read."""
-    file = settings.triton_key_file
-    key = file.read_text().strip() if file else ""
-    return Triton(settings.triton_target, settings.infer_timeout_seconds, key)
+    """The client of Triton; to be called where an event loop runs. Raises Unreadable."""
+    return Triton(
+        settings.triton_target,
+        settings.infer_timeout_seconds,
+        control_key(settings),
+        certificates_of(settings),
+    )
+
+
+def control_key(settings: EmbedderSettings) -> str:
+    """Of Triton's model control; empty = it asks for none. Raises Unreadable."""
+    try:
+        return settings.triton_key_file.read_text().strip() if settings.triton_key_file else ""
+    except (OSError, UnicodeError) as error:
+        raise Unreadable(f"{settings.triton_key_file}: {error}") from None
+
+
+def space_keys(settings: EmbedderSettings) -> SigningKeys:
+    """What signs fitted spaces. Raises Unreadable."""
+    return signing_keys(settings.space_keys_file)
+
+
+def certificates_of(settings: EmbedderSettings) -> Certificates | None:
+    """With which it calls Triton; None = in plain text. Raises Unreadable."""
+    folder = settings.triton_tls_folder
+    return None if folder is None else Certificates(folder, folder / AUTHORITY, "triton")
 
 
 def bind(
@@ -62,8 +85,7 @@ def bind(
     Raises Unreadable.
     """
     backbones = Path(settings.backbones) if settings.backbones else None
-    keys = signing_keys(settings.space_keys_file)
-    store = SpaceStore(Path(settings.spaces), keys) if settings.spaces else None
+    store = SpaceStore(Path(settings.spaces), space_keys(settings)) if settings.spaces else None
     shelf = Shelf(store, triton)
     trouble = asyncio.Event()
 

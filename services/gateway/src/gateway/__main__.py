@@ -16,14 +16,11 @@ async def main(
 ) -> None:
     """Serve until asked to stop."""
     gateway = build(settings, scenes, keys)
-    public, *also = listeners(settings, access)
     await server.serve(
         gateway.bindings,
         settings,
         service=SERVICE,
-        access=public.access,
-        credentials=public.credentials,
-        also=also,
+        listeners=listeners(settings, access),
         audit=gateway.audit,
         on_stop=lambda: gateway.close(settings.drain_seconds),
     )

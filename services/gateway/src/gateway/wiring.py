@@ -123,7 +123,7 @@ def listeners(settings: GatewaySettings, access: Access) -> list[Listener]:
     tls = certificates_of(settings)
 
     def on(port: int, who: Access) -> Listener:
-        return Listener(port, who, None if tls is None else tls.serving())
+        return Listener(port, who, tls)
 
     if not settings.admin_port:
         return [on(settings.port, access)]
@@ -135,7 +135,7 @@ def certificates_of(settings: GatewaySettings) -> Certificates | None:
     """With which it speaks to callers; None = in plain text. Raises Unreadable."""
     if settings.tls_folder is None:
         return None
-    return Certificates(settings.tls_folder, settings.tls_callers_ca_file)
+    return Certificates(settings.tls_folder, settings.tls_callers_ca_file, "callers")
 
 
 def _connect(

@@ -121,13 +121,11 @@ async def main() -> None:
         await live.start()
         answers = AnswerQueue(AnswerLog(database), now_micros)
         offered = bindings(settings, database, key, live, store, answers=answers)
-        known = Peers.of(settings)
         await serve(
             offered,
             settings,
             service="ranker",
-            access=known.access(),
-            credentials=known.credentials(),
+            peers=Peers.of(settings),
             on_stop=lambda: answers.close(CLOSE_SECONDS),
         )
     except KeyUnusable as error:

@@ -27,7 +27,15 @@ from retriever.servicer.photos import PhotoServicer
 from retriever.servicer.products import ProductServicer
 from retriever.servicer.vectors import VectorServicer
 from retriever.settings import Settings
-from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
+from retriever.wiring import (
+    backup_files,
+    backup_keys,
+    database,
+    job_queue,
+    milvus_index,
+    photo_store,
+    watch,
+)
 from servicekit.audit_service import AuditServicer
 from servicekit.errors import ServiceError
 from servicekit.job_service import JobServicer
@@ -122,18 +130,10 @@ async def main(settings: Settings) -> None:
         settings, record, photos, index, jobs, backups=backups, watchdog=watchdog, columns=columns
     )
     offered.append(Binding.of(AuditServicer(settings.catalogs, db)))
-    known = Peers.of(settings)
-    await serve(
-        offered,
-        settings,
-        service="retriever",
-        access=known.access(),
-        credentials=known.credentials(),
-        on_stop=close,
-    )
+    await serve(offered, settings, service="retriever", peers=Peers.of(settings), on_stop=close)
 
 
 if __name__ == "__main__":
-    configured = load(Settings, Peers.of)
+    configured = load(Settings, Peers.of, backup_keys)
     configure_logging("retriever", configured.log_level)
     run(main(configured))

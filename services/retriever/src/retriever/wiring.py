@@ -11,7 +11,7 @@ from retriever.settings import Settings
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.jobs import Jobs
-from servicekit.keyring import signing_keys
+from servicekit.keyring import SigningKeys, signing_keys
 from servicekit.sql import Database
 from sightline_rules.photos import PhotoLimits
 
@@ -41,7 +41,12 @@ def photo_store(settings: Settings) -> PhotoStore:
 
 def backup_files(settings: Settings) -> BackupFiles:
     """The place of backups. Raises Unreadable."""
-    return BackupFiles(settings.backups, signing_keys(settings.backup_keys_file))
+    return BackupFiles(settings.backups, backup_keys(settings))
+
+
+def backup_keys(settings: Settings) -> SigningKeys:
+    """What signs backups. Raises Unreadable."""
+    return signing_keys(settings.backup_keys_file)
 
 
 def watch(settings: Settings, record: RowsRecord) -> Watchdog:

@@ -11,11 +11,19 @@ import signal
 from functools import partial
 
 from retriever.adapters.embedder import EmbedderClient
+from retriever.adapters.milvus.index import LEAST_VERSION
 from retriever.record import Record
 from retriever.record.tables import jobs
 from retriever.servicer.filter_messages import unpacked
 from retriever.settings import Settings
-from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
+from retriever.wiring import (
+    backup_files,
+    backup_keys,
+    database,
+    job_queue,
+    milvus_index,
+    photo_store,
+)
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.loops import lead_in_turn
@@ -23,7 +31,7 @@ from servicekit.leases import Lease, worker_id
 from servicekit.peers import Peers
 from servicekit.retention import forget_jobs
 from servicekit.server import run
-from servicekit.startup import load
+from servicekit.startup import check_engine, load
 from servicekit.telemetry import configure_logging, get_logger, serve_metrics
 
 LEASE = "index-writer"
@@ -37,6 +45,7 @@ async def main(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
+    await check_engine(settings, "Milvus", index.version, LEAST_VERSION)
     files = backup_files(settings)
     embedder = EmbedderClient(settings.embedder_target, Peers.of(settings))
     seconds = settings.worker_lease_seconds
@@ -70,6 +79,6 @@ async def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    configured = load(Settings, Peers.of)
+    configured = load(Settings, Peers.of, backup_keys)
     configure_logging("retriever-worker", configured.log_level)
     run(main(configured))

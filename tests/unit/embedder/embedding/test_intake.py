@@ -30,7 +30,7 @@ from servicekit.telemetry import Stages
 from sightline_rules.photo_memory import MemoryNeededError
 from sightline_rules.photos import PhotoLimits
 from tests.fakes.decoding import FakeDecoders
-from tests.fakes.photos import MEDIA_TYPES, encoded, frames, photo, picture, turned
+from tests.fakes.photos import MEDIA_TYPES, claiming, encoded, frames, photo, picture, turned
 
 RECIPE = Recipe(side=16, crop=0.875, normalisation="none")
 
@@ -241,6 +241,22 @@ async def test_a_large_photo_can_do_with_the_memory_that_its_header_asks_for(
             with pytest.raises(PhotoTooLarge, match="MiB of memory"):
                 await seeing
         decoders.close()
+
+
+async def test_a_tiny_file_of_a_large_photo_is_held_to_what_its_header_asks_for() -> None:
+    """An AVIF of 1.5 KB took 1,141 MiB, in each of two processes (0.5.6)."""
+    tiny = claiming("AVIF", 7_000, 7_000)
+    assert len(tiny) < 1_500
+    with pytest.raises(MemoryNeededError) as caught:
+        preprocess.pixels(tiny, replace(PhotoLimits(), max_memory=SPARE), RECIPE)
+    assert caught.value.needed > 1_141 * 2**20
+    decoders = Decoders(work.__name__, 2, seconds=60, memory_bytes=caught.value.needed - SPARE - 1)
+    real = PhotoIntake(decoders, PhotoLimits())
+    for outcome in await asyncio.gather(
+        *(seen(real, tiny, Stages("test")) for _ in range(2)), return_exceptions=True
+    ):
+        assert isinstance(outcome, PhotoTooLarge)
+    decoders.close()
 
 
 async def test_what_no_honest_process_answers_is_no_photo(intake: PhotoIntake) -> None:

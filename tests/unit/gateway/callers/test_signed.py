@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,29 @@ def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
     assert admitted.name == "shop-frontend"
     with pytest.raises(TokenInvalid):
         access.admit(name, {"authorization": f"Bearer {signed(OTHER)}"}, None)
+
+
+def test_keys_change_in_their_file_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
+    file = tmp_path / "jwks.json"
+
+    def written(key: Any, changed: int) -> None:
+        file.write_text(json.dumps({"keys": [public(key, "r", jwt.algorithms.RSAAlgorithm)]}))
+        os.utime(file, ns=(changed, changed))
+
+    written(RSA, 1)
+    tokens = SignedTokens(public_keys(file).get, CLAIMS)
+    assert (tokens.caller(signed()), tokens.caller(signed(OTHER))) == (
+        TOKENS.caller(signed()),
+        None,
+    )
+    written(OTHER, 2)
+    assert (tokens.caller(signed()), tokens.caller(signed(OTHER))) == (
+        None,
+        TOKENS.caller(signed()),
+    )
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"keys": []}', '{"keys": [{"kty": "oct"}]}'])

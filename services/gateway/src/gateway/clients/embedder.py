@@ -1,5 +1,7 @@
 """The embedder as the use cases see it."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -13,7 +15,7 @@ from gateway.model.query import Signal, SignalKind
 from gateway.ports import Embedder
 from servicekit import quotas
 from servicekit.channel import idempotent
-from servicekit.errors import Internal, ServiceError
+from servicekit.errors import DeadlineExceeded, Internal, ServiceError
 from servicekit.quotas import Quota
 from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
@@ -75,7 +77,13 @@ class EmbedderClient(Embedder):
         if not decodes:
             return await self._caller.call(method, request)
         quotas.check(Quota.DECODE_SECONDS)
-        response = await self._caller.call(method, request)
+        began = time.perf_counter()
+        try:
+            response = await self._caller.call(method, request)
+        except (DeadlineExceeded, asyncio.CancelledError):
+            # Nobody says what decoding took: else who leaves early would decode for nothing.
+            quotas.spend(Quota.DECODE_SECONDS, time.perf_counter() - began)
+            raise
         quotas.spend(Quota.DECODE_SECONDS, messages.seconds(response.stage_timings, "intake"))
         return response
 

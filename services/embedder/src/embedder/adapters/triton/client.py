@@ -26,6 +26,7 @@ from embedder.domain.models import CHECKSUM, Description, Inferred, Tensors
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded, ServiceError
 from servicekit.interceptors import outgoing_metadata
+from servicekit.tls import Certificates
 
 _NUMBERS: Final = itertools.count(secrets.randbits(59))
 """Those of requests; embedders that share a server should not count alike."""
@@ -61,23 +62,46 @@ class Triton:
     """One model server: its models as Inferences, and what its repository holds. See
     ports.Repository and ports.ModelServer."""
 
-    def __init__(self, target: str, timeout: float, control_key: str = "") -> None:
+    def __init__(
+        self, target: str, timeout: float, control_key: str = "", tls: Certificates | None = None
+    ) -> None:
         """Connect on first use; to be called where an event loop runs. `timeout` in seconds.
 
-        `control_key`: what the server wants before it says or changes what it serves.
+        `control_key`: what the server wants before it says or changes what it serves. `tls`: whom
+        it believes, and what it is shown; None = plain text.
         """
         self._timeout = timeout
         self._key = {CONTROL_KEY: control_key} if control_key else {}
         if "://" not in target and not target.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
             target = f"dns:///{target}"
-        self._target = target
-        self._client = triton.InferenceServerClient(target, channel_args=_channel_args())
+        self._target, self._tls = target, tls
+        self._connected: dict[object, Any] = {}
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
+        for client in self._connected.values():
+            await client.close()
+
+    @property
+    def _client(self) -> Any:
+        """That of the target by the certificates of now. A former one stays for what it is asked;
+        certificates change every few weeks."""
+        credentials = None if self._tls is None else self._tls.calling()
+        if credentials not in self._connected:
+            self._connected[credentials] = self._connect(self._target)
+        return self._connected[credentials]
+
+    def _connect(self, address: str) -> Any:
+        """A client of one of the target's servers, or of the target."""
+        if self._tls is None:
+            return triton.InferenceServerClient(address, channel_args=_channel_args())
+        host = self._target.removeprefix("dns:///").rpartition(":")[0].strip("[]")
+        named = [] if address == self._target else [("grpc.ssl_target_name_override", host)]
+        return triton.InferenceServerClient(
+            address, creds=self._tls.calling(), channel_args=[*_channel_args(), *named]
+        )
 
     def inference(self, model: str) -> "TritonInference":
         """Return one of its models; whether it is there shows when it is asked."""
@@ -98,7 +122,7 @@ class Triton:
         """Where servers differ, the state of one that does not serve the model."""
         found: dict[str, str] = {}
         for address in await addresses(self._target):
-            async with triton.InferenceServerClient(address, channel_args=_channel_args()) as one:
+            async with self._connect(address) as one:
                 for name, state in (await self._index(one)).items():
                     if found.get(name, READY) == READY:
                         found[name] = state
@@ -117,7 +141,7 @@ class Triton:
     async def _control(self, method: str, model: str) -> None:
         """Call each server behind the target, not only the one whose turn it is."""
         for address in await addresses(self._target):
-            async with triton.InferenceServerClient(address, channel_args=_channel_args()) as one:
+            async with self._connect(address) as one:
                 try:
                     await getattr(one, method)(
                         model, client_timeout=CONTROL_SECONDS, headers=self._key or None

@@ -1,0 +1,197 @@
+"""What a filter costs a product: of `contains`, the dearest condition there is.
+
+Products have what one may have at most, 128 texts of 512 bytes under one key, and no two texts are
+alike, so that what was looked at for one product is of no use for the next.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+
+from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.statistics import percentile
+from retriever.columns.conditions import Conditions
+from retriever.columns.off_loop import each_passes
+from retriever.columns.table import Ints
+from retriever.columns.table import Table as Columns
+from servicekit import deadlines
+from servicekit.errors import DeadlineExceeded
+from sightline_rules.filter_checks import MAX_ATTRIBUTES, check
+from sightline_rules.filters import (
+    Any,
+    Comparison,
+    Facts,
+    Filter,
+    FilterInvalidError,
+    Operator,
+    passes,
+)
+from tests.unit.retriever.rows import row_of
+
+Say: TypeAlias = Callable[[str], None]
+
+FORMER = 51.0
+"""Milliseconds a product that 249 conditions took in 0.5.6."""
+MOST = FORMER / 10
+"""The same, of the dearest filter that is not refused. Most of it goes by in comparing bytes."""
+LATE = 10.0
+"""Milliseconds that an evaluation may go on after its deadline."""
+DEADLINE = 0.02
+"""Seconds; all products take longer."""
+PRODUCTS, TEXT_BYTES, ROUNDS = 100, 512, 15
+SEED = 7
+DEAREST = "32 × contains of an attribute"
+FILTERS: Mapping[str, tuple[str, int]] = {
+    "249 × contains of an attribute": ("attributes.k", 249),
+    DEAREST: ("attributes.k", 32),
+    "249 × contains of the title": ("title", 249),
+}
+"""Field and number of conditions."""
+COLUMNS, KEPT, ROWS = "columns", "columns again", "row by row"
+
+
+@dataclass(slots=True)
+class Measured:
+    """What was measured, in milliseconds."""
+
+    taken: dict[str, bool] = field(default_factory=dict)
+    """Whether a filter may be asked."""
+    each: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    """A product, by filter and by how it was evaluated."""
+    late: dict[str, list[float]] = field(default_factory=dict)
+    """From a deadline to the end, by how it was evaluated."""
+
+
+def run(say: Say) -> Result:
+    """Makes products, and asks each filter of them by turns."""
+    say(f"{PRODUCTS} products of {MAX_ATTRIBUTES} texts of {TEXT_BYTES} bytes")
+    return result(measure(products(PRODUCTS), ROUNDS))
+
+
+def products(count: int) -> list[Facts]:
+    """The same for the same count."""
+    draw = random.Random(SEED)
+
+    def text() -> str:
+        return "".join(draw.choices("abcdefghij ", k=TEXT_BYTES))
+
+    return [
+        Facts(title=text(), attributes={"k": tuple(text() for _ in range(MAX_ATTRIBUTES))})
+        for _ in range(count)
+    ]
+
+
+def spoken(name: str, count: int) -> Filter:
+    """So many conditions that no product meets, and which therefore are all looked at."""
+    parts = [Comparison(name, Operator.CONTAINS, f"Wörter {n}") for n in range(count)]
+    return Any(tuple(Any(tuple(parts[at : at + 60])) for at in range(0, count, 60)))
+
+
+def measure(shop: Sequence[Facts], rounds: int) -> Measured:
+    """Of each filter, by the columns and row by row, by turns."""
+    table = Columns(row_of(f"p{n}", facts) for n, facts in enumerate(shop))
+    places, found = np.arange(len(shop)), Measured()
+    for name, asked in FILTERS.items():
+        condition = spoken(*asked)
+        found.taken[name] = _is_taken(condition)
+        for _ in range(rounds):
+            by_columns = partial(_by_columns, Conditions(table), condition, places)
+            by_row = partial(_row_by_row, condition, shop)
+            for way, work in ((COLUMNS, by_columns), (KEPT, by_columns), (ROWS, by_row)):
+                spent = _milliseconds(work) / len(shop)
+                found.each.setdefault((name, way), []).append(spent)
+    dearest = spoken(*FILTERS[DEAREST])
+    for _ in range(rounds):
+        for way, begun in (
+            (COLUMNS, lambda: Conditions(table).passing(dearest, places)),
+            (ROWS, lambda: each_passes(dearest, shop)),
+        ):
+            found.late.setdefault(way, []).append(asyncio.run(_late(begun)))
+    return found
+
+
+def _by_columns(by: Conditions, condition: Filter, places: Ints) -> object:
+    return by.asked(condition, places).passing()
+
+
+def _row_by_row(condition: Filter, shop: Sequence[Facts]) -> object:
+    return [passes(condition, facts) for facts in shop]
+
+
+def _is_taken(condition: Filter) -> bool:
+    try:
+        check(condition)
+    except FilterInvalidError:
+        return False
+    return True
+
+
+def _milliseconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return 1e3 * (time.perf_counter() - began)
+
+
+async def _late(begun: Callable[[], Awaitable[object]]) -> float:
+    """Milliseconds that an evaluation went on after its deadline. Raises OSError when it ended
+    before."""
+    began = time.perf_counter()
+    try:
+        with deadlines.within(DEADLINE):
+            await begun()
+    except DeadlineExceeded:
+        return 1e3 * (time.perf_counter() - began - DEADLINE)
+    raise OSError("the products are too few: all of them took less than the deadline")
+
+
+def result(found: Measured) -> Result:
+    """Tables, figures and goals of what was measured."""
+    each = {key: percentile(values, 0.5) for key, values in found.each.items()}
+    late = {way: percentile(values, 0.5) for way, values in found.late.items()}
+    rows = tuple(
+        (
+            name,
+            "yes" if taken else "FILTER_INVALID",
+            *(_shown(each[name, way]) for way in (COLUMNS, KEPT, ROWS)),
+        )
+        for name, taken in found.taken.items()
+    )
+    return Result(
+        tables=(
+            Table(
+                "Filters, ms a product",
+                ("filter", "is taken", COLUMNS, KEPT, ROWS),
+                rows,
+                f"Medians of rounds by turns with their 95% intervals. 0.5.6 took {FORMER:g} ms for"
+                " the first one, row by row.",
+                section=None,
+            ),
+        ),
+        figures={
+            "milliseconds": {" / ".join(key): values for key, values in found.each.items()},
+            "late_milliseconds": found.late,
+        },
+        goals=(
+            Goal(
+                f"{DEAREST}, the dearest filter that is taken: ms a product by the columns (0.5.6:"
+                f" {FORMER:g} ms, with 249)",
+                MOST,
+                "ms",
+                each[DEAREST, COLUMNS],
+            ),
+            *(
+                Goal(f"{way}: what an evaluation goes on after its deadline", LATE, "ms", each_late)
+                for way, each_late in late.items()
+            ),
+        ),
+    )
+
+
+def _shown(found: Interval) -> str:
+    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"

@@ -1,0 +1,16 @@
+"""Whose jobs are.
+
+Revision ID: 0010
+Revises: 0009
+"""
+
+from alembic import op
+
+from servicekit.schema import caller_of_job
+
+revision = "0010"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    op.add_column("jobs", caller_of_job())

@@ -1,0 +1,12 @@
+"""Whose jobs are."""
+
+from alembic import op
+
+from servicekit.schema import caller_of_job
+
+revision = "0016"
+down_revision = "0015"
+
+
+def upgrade() -> None:
+    op.add_column("jobs", caller_of_job())

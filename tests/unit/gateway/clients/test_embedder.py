@@ -1,0 +1,59 @@
+"""What decoding is counted as where the embedder says nothing of it."""
+
+import asyncio
+
+import grpc
+import pytest
+
+from gateway.clients.calls import Caller
+from gateway.clients.embedder import EmbedderClient
+from gateway.model.causes import Peer
+from gateway.model.query import Signal, SignalKind
+from servicekit import quotas
+from servicekit.errors import DeadlineExceeded, Unavailable
+from servicekit.quotas import Account, Quota
+
+
+class Ledger(Account):
+    """Takes down what is spent."""
+
+    def __init__(self) -> None:
+        super().__init__({}, 1.0, lambda: 0.0)
+        self.spent: list[Quota] = []
+
+    def spend(self, quota: Quota, amount: float = 1.0) -> None:
+        assert amount > 0
+        self.spent.append(quota)
+
+
+class Failing(Caller):
+    """Makes no call: each ends so."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(Peer.EMBEDDER, reserve=0.0, longest=1.0)
+        self.error = error
+
+    async def call(self, *_: object, **__: object) -> object:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "counted"),
+    [
+        (DeadlineExceeded("late", reason="DEADLINE_EXCEEDED"), True),
+        (asyncio.CancelledError(), True),
+        (Unavailable("gone", reason="EMBEDDER_UNAVAILABLE"), False),
+    ],
+)
+@pytest.mark.parametrize(("kind", "decodes"), [(SignalKind.IMAGE, True), (SignalKind.TEXT, False)])
+async def test_who_does_not_wait_for_a_photo_pays_for_the_time_until_then(
+    error: BaseException, counted: bool, kind: SignalKind, decodes: bool
+) -> None:
+    ledger = Ledger()
+    quotas.account.set(ledger)
+    signal = Signal(0, kind, image=b"a photo", text="a text")
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
+        client = EmbedderClient(channel, Failing(error))
+        with pytest.raises(type(error)):
+            await client.embed("default", [signal], 0, "", space="")
+    assert ledger.spent == ([Quota.DECODE_SECONDS] if counted and decodes else [])
