@@ -153,7 +153,7 @@ class Ledger:
 
 def writers(client: SightlineClient, ledger: Ledger) -> dict[str, Ask]:
     """Who writes, each time another product and another event."""
-    numbers = itertools.count()
+    numbers, wine = itertools.count(), load_wines()[0].id
 
     async def product() -> None:
         number = next(numbers)
@@ -165,7 +165,7 @@ def writers(client: SightlineClient, ledger: Ledger) -> dict[str, Ask]:
 
     async def event() -> None:
         number, now = next(numbers), datetime.now(UTC)
-        made = Event(f"written-{number}", EventType.VIEW, "written-0", f"u-{number}", time=now)
+        made = Event(f"written-{number}", EventType.VIEW, wine, f"u-{number}", time=now)
         report = await client.write_events([made])
         for refused in report.failures:
             raise refused.error
@@ -182,6 +182,8 @@ class Load:
     rates: Mapping[str, float]
     """Calls a second, by kind."""
     got: list[Got] = field(default_factory=list)
+    waiting: list[float] = field(default_factory=list)
+    """When the calls began that have not ended."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -206,7 +208,8 @@ class Load:
             bad = [each for each in self.got if each.ended >= since and not each.whole]
             last = max([since, *(each.ended for each in bad)])
             recent = {each.kind for each in self.got if each.began > last}
-            if recent >= self.asks.keys() and now - last > CALM_SECONDS:
+            settled = all(began > last for began in self.waiting)
+            if settled and recent >= self.asks.keys() and now - last > CALM_SECONDS:
                 return last
             if now > until:
                 raise NotMeasured(f"not well within {PATIENCE_SECONDS:.0f} s: {bad[-3:]}")
@@ -222,6 +225,7 @@ class Load:
 
     async def _call(self, kind: str, ask: Ask) -> None:
         began = time.monotonic()
+        self.waiting.append(began)
         try:
             answer = await ask()
         except SightlineError as error:
@@ -229,6 +233,8 @@ class Load:
             self.got.append(Got(kind, began, time.monotonic(), why))
         else:
             self.got.append(got(kind, began, time.monotonic(), answer))
+        finally:
+            self.waiting.remove(began)
 
 
 def counted(got: Iterable[Got]) -> str:
