@@ -168,7 +168,7 @@ def fault(loss: Loss, each: Got) -> str:
     if strange := each.causes - left.causes:
         return f"{each.kind} flagged {' and '.join(sorted(strange))}"
     if not loss.degrades(each.began):
-        return f"{each.kind} degraded though its work is done by another one"
+        return f"{each.kind} degraded without need"
     if left.alone and not (each.best(left.branches.get(each.kind, whole)) or each.best(whole)):
         return f"{each.kind} not of the best branch that is left"
     return ""
