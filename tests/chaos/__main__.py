@@ -29,7 +29,10 @@ from tests.chaos.retriever.full_disks import full_disks
 from tests.chaos.retriever.kills import kills
 from tests.chaos.retriever.outages import outages
 from tests.chaos.retriever.rollouts import rollouts
+from tests.chaos.suite.greedy import greedy
+from tests.chaos.suite.overload import overload
 from tests.chaos.suite.processes import processes
+from tests.chaos.suite.proxy import proxy
 from tests.chaos.suite.restarts import restarts
 from tests.fuzz.model import Verdict
 
@@ -67,6 +70,9 @@ def of_the_suite(options: argparse.Namespace) -> dict[str, Scenario]:
     return {
         "processes": partial(processes, options.stopped, options.seed),
         "restarts": partial(restarts, options.seed),
+        "overload": partial(overload, options.seed),
+        "greedy": partial(greedy, options.seed),
+        "proxy": partial(proxy, options.seed),
     }
 
 
