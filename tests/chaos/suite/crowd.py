@@ -88,18 +88,6 @@ def check_pace(got: Iterable[Got]) -> None:
         raise NotMeasured(f"this program asks {lag:.2f} s late at its p99: the machine is busy")
 
 
-async def hurry(ask: Ask, workers: int) -> None:
-    """So many ask at a time, each again as soon as it is answered; until cancelled."""
-
-    async def again() -> None:
-        while True:
-            await ask()
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(workers):
-            group.create_task(again())
-
-
 @contextlib.asynccontextmanager
 async def connections(address: str, count: int) -> AsyncIterator[list[grpc.aio.Channel]]:
     """Channels, each with a connection of its own."""

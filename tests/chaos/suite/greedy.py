@@ -1,5 +1,5 @@
-"""Somebody asks for one catalog as fast as they can, over many connections; somebody else asks for
-another one now and then, as before."""
+"""Somebody asks for one catalog far more than the backends can answer, over many connections, and
+never pauses; somebody else asks for another one now and then, as before."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from tests.chaos.suite.crowd import (
     come,
     connections,
     counted,
-    hurry,
     p99,
     shopper,
 )
 
+SETTLE_SECONDS: Final = 5.0
+"""In which a greedy caller uses up what it may after a pause, and a gateway without quotas learns
+how much it can admit."""
 CALM: Final = Phase(0.2 * CAPACITY, 25.0)
-GREEDY: Final = 64
-"""Requests at a time, over so many connections:"""
+GREEDY: Final = Phase(6.0 * CAPACITY, SETTLE_SECONDS + CALM.seconds)
+"""Whatever it is answered. Were it asked faster, the processors would be short that all share
+here."""
 CONNECTIONS: Final = 16
-SETTLE_SECONDS: Final = 3.0
-"""In which a greedy caller uses up what it may after a pause."""
 MOST: Final = 1.5
 """Times the p99 of who is alone."""
 QUOTAS: Final = {
@@ -56,7 +57,7 @@ async def _greedy(suite: Suite, settings: Mapping[str, str], seed: int, report: 
         await come(calm, [Phase(CALM.rate, SETTLE_SECONDS)], chance)
         (alone,) = await come(calm, [CALM], chance)
         beside = await _beside(calm, shopper(many, "greedy"), chance, report)
-    check_pace([*alone, *beside])
+    check_pace(alone)
     if settings:
         judge_quotas(alone, beside, report)
     else:
@@ -65,21 +66,13 @@ async def _greedy(suite: Suite, settings: Mapping[str, str], seed: int, report: 
 
 async def _beside(calm: Ask, greedy: Ask, chance: random.Random, report: Report) -> Sequence[Got]:
     """What the calm one gets while the greedy one asks."""
-    asked = 0
-
-    async def counting() -> str:
-        nonlocal asked
-        asked += 1
-        return await greedy()
-
-    hurrying = asyncio.create_task(hurry(counting, GREEDY))
-    try:
+    async with asyncio.TaskGroup() as group:
+        asking = group.create_task(come(greedy, [GREEDY], random.Random(chance.random())))
         await asyncio.sleep(SETTLE_SECONDS)
         (beside,) = await come(calm, [CALM], chance)
-    finally:
-        hurrying.cancel()
-        await asyncio.gather(hurrying, return_exceptions=True)
-    report.say(f"the greedy one asked {asked / (SETTLE_SECONDS + CALM.seconds):.0f} times a second")
+    (asked,) = asking.result()
+    check_pace([*beside, *asked])
+    report.say(f"the greedy one asked {GREEDY.rate:.0f} times a second: {counted(asked)}")
     return beside
 
 

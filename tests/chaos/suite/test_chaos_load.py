@@ -237,7 +237,7 @@ ONE = USUAL.got[0]
         (USUAL, []),
         (replace(USUAL, got=[replace(ONE, error="INTERNAL"), *USUAL.got[1:]]), []),
         (replace(USUAL, got=[replace(ONE, error="INTERNAL")] * 2 + USUAL.got[2:]), ["answered"]),
-        (replace(USUAL, got=[replace(ONE, ended=2.5), *USUAL.got[1:]]), ["answered"]),
+        (replace(USUAL, got=[replace(ONE, ended=10.6), *USUAL.got[1:]]), ["answered"]),
         (replace(USUAL, got=[replace(ONE, causes=frozenset({"X"}), ranked=False)] * 9), []),
         (replace(USUAL, got=[replace(ONE, ranked=False), *USUAL.got[1:]]), ["degraded"]),
         (replace(USUAL, got=[replace(ONE, branches=frozenset())] * 1_000), ["degraded"]),

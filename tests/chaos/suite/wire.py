@@ -16,7 +16,7 @@ FRAME: Final = 9
 """Bytes before what a frame holds: 3 of its length, its type, flags and stream."""
 HEADERS: Final = 1
 """The type of the frame with which each call begins (RFC 9113, 6.2)."""
-CUT_SECONDS: Final = 0.1
+CUT_SECONDS: Final = 0.02
 """After the beginning of a call, the latest that it is cut: on its way, or on that of its
 answer."""
 CHUNK: Final = 2**16
