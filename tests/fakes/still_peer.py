@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
+from typing import cast
 
 _SETTINGS = b"\0\0\0\4\0\0\0\0\0" + b"\0\0\0\4\1\0\0\0\0"
 """HTTP/2 frames (RFC 9113, 6.5): no settings of its own, and those of the other side are known."""
@@ -28,9 +29,12 @@ class StillPeer:
 async def still_peer() -> AsyncIterator[StillPeer]:
     """One that listens on 127.0.0.1 while the block runs."""
 
+    taken: list[asyncio.Task[None]] = []
+
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.append(cast(asyncio.Task[None], asyncio.current_task()))
         first = not peer.greeted.is_set()
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
+        with suppress(ConnectionError, asyncio.IncompleteReadError), closing(writer):
             if first:
                 await reader.readexactly(_GREETING_BYTES)
                 writer.write(_SETTINGS)
@@ -39,7 +43,6 @@ async def still_peer() -> AsyncIterator[StillPeer]:
                 pass
         if first:
             peer.left.set()
-        writer.close()
 
     server = await asyncio.start_server(take, "127.0.0.1", 0)
     peer = StillPeer(server.sockets[0].getsockname()[1])
@@ -47,3 +50,6 @@ async def still_peer() -> AsyncIterator[StillPeer]:
         yield peer
     finally:
         server.close()
+        for task in taken:
+            task.cancel()
+        await asyncio.gather(*taken, return_exceptions=True)

@@ -165,6 +165,8 @@ def _options(config: str, max_message_bytes: int) -> list[tuple[str, int | str]]
         # take a ping every 2 s (server.LEAST_PING_MILLISECONDS), and answer it under any load.
         ("grpc.keepalive_time_ms", 2500),
         ("grpc.keepalive_timeout_ms", 2000),
+        # This one counts, and is a minute by default (grpcio 1.85.1).
+        ("grpc.http2.ping_timeout_ms", 2000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         # Peers are near: a proxy from the environment would only get in between.

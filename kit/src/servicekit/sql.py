@@ -96,7 +96,7 @@ class Database:
         # SQLite's readers see one state anyway; PostgreSQL's default is a new one a statement.
         snapshot = {"isolation_level": "REPEATABLE READ"} if self._file is None else {}
         self._readers = self.engine.execution_options(**{_BEGIN: "BEGIN"}, **snapshot)
-        self._writer = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+        self._writer: Engine = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
         if self._file is None:
             held = f"-c idle_in_transaction_session_timeout={WRITE_SECONDS}s"
             self._writer = opened(postgres=held, pool_size=1)

@@ -164,7 +164,8 @@ def fault(loss: Loss, each: Got) -> str:
         return ""  # an error is counted among the unanswered
     left, whole = LEFT[loss.process], WHOLE[each.kind]
     if not each.causes:
-        return f"{each.kind} less than whole, not flagged"
+        names = " and ".join(sorted(each.branches))
+        return f"{each.kind} by {names}{'' if each.ranked else ', not ranked'}, not flagged"
     if strange := each.causes - left.causes:
         return f"{each.kind} flagged {' and '.join(sorted(strange))}"
     if not loss.degrades(each.began):

@@ -43,6 +43,8 @@ CALM_SECONDS: Final = 2.0
 """After so long without a complaint all is well."""
 PATIENCE_SECONDS: Final = 120.0
 PAGE: Final = 10
+LIKED: Final = 4.0
+"""Stars."""
 
 Ask = Callable[[], Awaitable[Recommendations | None]]
 """One call; None = a write was acknowledged."""
@@ -108,7 +110,8 @@ async def open_shop(client: SightlineClient) -> None:
 def shoppers(client: SightlineClient, seed: int) -> dict[str, Ask]:
     """Who asks, by photo, by text, by product and by what is known of them."""
     chance, wines, numbers = random.Random(seed), load_wines(), itertools.count()
-    users = sorted({rating.user_id for rating in load_ratings()})
+    # Of who liked nothing, no taste is known.
+    users = sorted({rating.user_id for rating in load_ratings() if rating.value >= LIKED})
 
     def any_wine() -> Wine:
         return chance.choice(wines)

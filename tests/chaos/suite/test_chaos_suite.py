@@ -36,8 +36,12 @@ def given(kind: str, branch: str, *causes: str, after: float = 10.0, ranked: boo
     [
         ("triton", given("photo", "visual"), ""),
         ("triton", given("photo", "popular", "EMBEDDER_UNAVAILABLE"), ""),
-        ("triton", given("photo", "popular"), "photo less than whole, not flagged"),
-        ("triton", given("photo", "visual", ranked=False), "photo less than whole, not flagged"),
+        ("triton", given("photo", "popular"), "photo by popular, not flagged"),
+        (
+            "triton",
+            given("photo", "visual", ranked=False),
+            "photo by visual, not ranked, not flagged",
+        ),
         (
             "triton",
             given("text", "popular", "EMBEDDER_UNAVAILABLE"),
@@ -164,7 +168,7 @@ class Forgetful:
 async def test_a_lost_write_is_noticed(
     products: dict[str, str], events: set[str], lost: list[str]
 ) -> None:
-    written = cast(list[shop.Event], [SimpleNamespace(event_id=each) for each in ("e", "f")])
+    written: list[Any] = [SimpleNamespace(event_id=each) for each in ("e", "f")]
     client = cast(SightlineClient, Forgetful(products, events))
     assert await Ledger({"p": "P"}, written).lost(client) == lost
 

@@ -385,18 +385,18 @@ async def test_a_write_whose_process_stands_still_holds_nobody_up(
     new_store: NewStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sql, "WRITE_SECONDS", 1)
-    url = new_store(MIGRATIONS, "store.db")
+    url = new_store("ranker.record.migrations", "ranker.db")  # those of this file are for SQLite
     still, other = (Database(url, migrations=MIGRATIONS) for _ in range(2))
     locks, goes_on = threading.Event(), threading.Event()
 
     def lock(connection: Connection) -> None:
-        assert connection.execute(sa.select(SHELF).with_for_update()).all()
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1)")
 
     def stand_still(connection: Connection) -> None:
         lock(connection)
         locks.set()
         goes_on.wait(SECONDS)
-        names(connection)
+        lock(connection)
 
     standing = asyncio.create_task(still.write(stand_still))
     assert await asyncio.to_thread(locks.wait, SECONDS)
@@ -407,7 +407,7 @@ async def test_a_write_whose_process_stands_still_holds_nobody_up(
         goes_on.set()
     with pytest.raises(StoreUnavailable):
         await standing
-    await put(still, "after it")
+    await still.write(lock)
     for each in (still, other):
         each.close()
 

@@ -53,6 +53,8 @@ def options(*, retries: bool) -> list[tuple[str, int | str]]:
         # within 6 s, and they are made again at another one within the 10 s of their deadline.
         ("grpc.keepalive_time_ms", 4_000),
         ("grpc.keepalive_timeout_ms", 2_000),
+        # This one counts, and is a minute by default (grpcio 1.85.1).
+        ("grpc.http2.ping_timeout_ms", 2_000),
         # The default waits up to two minutes before it looks for a lost gateway again.
         ("grpc.max_reconnect_backoff_ms", 2_000),
         ("grpc.service_config", json.dumps(service_config(retries=retries))),
