@@ -77,7 +77,7 @@ fuzz: setup ## Throw 100,000 mutated requests and 10,000 mutated photos at a sui
 mutants: setup ## Make small faults in the request path, and show those that no unit test notices
 	$(BIN)/python -m tests.mutation
 
-chaos: setup ## Kill, hang, slow, empty, fill and flood each part under load, in about half an hour
+chaos: setup ## Kill, hang, slow, empty, fill and flood each part under load, in about an hour
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
 lint: setup types imports protolint ## Everything that reads the code without running it

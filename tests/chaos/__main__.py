@@ -29,6 +29,11 @@ from tests.chaos.retriever.full_disks import full_disks
 from tests.chaos.retriever.kills import kills
 from tests.chaos.retriever.outages import outages
 from tests.chaos.retriever.rollouts import rollouts
+from tests.chaos.suite.greedy import greedy
+from tests.chaos.suite.overload import overload
+from tests.chaos.suite.processes import processes
+from tests.chaos.suite.proxy import proxy
+from tests.chaos.suite.restarts import restarts
 from tests.fuzz.model import Verdict
 
 Scenario = Callable[[Report], None]
@@ -60,7 +65,22 @@ def of_the_embedder(options: argparse.Namespace) -> dict[str, Scenario]:
     }
 
 
-PARTS: Mapping[str, Part] = {"retriever": of_the_retriever, "embedder": of_the_embedder}
+def of_the_suite(options: argparse.Namespace) -> dict[str, Scenario]:
+    """Each process of a whole suite is killed, stopped and restarted; a quarter of an hour."""
+    return {
+        "processes": partial(processes, options.stopped, options.seed),
+        "restarts": partial(restarts, options.seed),
+        "overload": partial(overload, options.seed),
+        "greedy": partial(greedy, options.seed),
+        "proxy": partial(proxy, options.seed),
+    }
+
+
+PARTS: Mapping[str, Part] = {
+    "retriever": of_the_retriever,
+    "embedder": of_the_embedder,
+    "suite": of_the_suite,
+}
 
 
 def scenarios(options: argparse.Namespace) -> dict[str, Scenario]:
@@ -78,6 +98,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--switches", type=int, default=50, help="of generations, to and fro")
     parser.add_argument("--losses", type=int, default=2, help="of Triton, in each way")
     parser.add_argument("--versions", type=int, default=10, help="of a model, to and fro")
+    parser.add_argument("--stopped", type=float, default=60.0, help="seconds of each SIGSTOP")
     parser.add_argument("--only", nargs="*", default=[], help="names of scenarios")
     options = parser.parse_args(arguments)
     chosen = {

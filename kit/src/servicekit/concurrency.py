@@ -23,6 +23,9 @@ QUICK = 0.1
 """Seconds; what takes less is never late: a caller's tiny deadline is no sign of load."""
 UNHURRIED = 5.0
 """Seconds after which a call without a deadline is late."""
+FASTEST = 4.0
+"""Places by which a round of calls raises the limit: as many as such calls fit into what is late,
+one to four. What was lowered too far is back within a second or two."""
 
 
 class Overloaded(ResourceExhausted, reason="SERVICE_OVERLOADED"):
@@ -50,7 +53,9 @@ class Concurrency:
         self._clock = clock
         self._held: Counter[Hashable] = Counter()
         self._total = 0
-        self._lowered = 0.0
+        self._before, self._since, self._lowered = self.limit, 0.0, 0.0
+        """The limit before it was lowered last, from when on calls began that lower it, and when
+        that was: calls that began since lower it again."""
 
     def enter(self, party: Hashable) -> float:
         """Begin a call of a party; answers when it began. Raises Overloaded.
@@ -80,11 +85,17 @@ class Concurrency:
         now = self._clock()
         seconds = now - began
         if seconds > goal:
-            if began >= self._lowered:  # once for all that were under way together
+            if began >= self._lowered:
+                self._before, self._since, self._lowered = self.limit, self._lowered, now
+            if began >= self._since:  # once for all that were under way together: by the latest
                 # Squared: who is far too late has no time for many rounds.
-                self.limit = max(self._least, self.limit * max(goal / seconds, 0.5) ** 2)
-                self._lowered = now
-                self._learned(self.limit)
-        elif ok and self.limit < self._most:
-            self.limit = min(self._most, self.limit + 1 / self.limit)
-            self._learned(self.limit)
+                lowered = self._before * max(goal / seconds, 0.5) ** 2
+                self._set(max(self._least, min(self.limit, lowered)))
+        elif ok:
+            spare = min(goal / max(seconds, 1e-6), FASTEST)
+            self._set(min(self._most, self.limit + spare / self.limit))
+
+    def _set(self, limit: float) -> None:
+        if limit != self.limit:
+            self.limit = limit
+            self._learned(limit)

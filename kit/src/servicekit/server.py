@@ -267,7 +267,7 @@ def _options(sent: int, received: int) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", received),
         # Two servers on one port would share its calls: a forgotten process must show at once.
         ("grpc.so_reuseport", int(processes.number() is not None)),
-        # Our channels ping every 20 s; gRPC's default takes that for an attack after a while.
+        # Our channels ping every 2.5 s; gRPC's default takes that for an attack after a while.
         ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_MILLISECONDS),
         ("grpc.keepalive_permit_without_calls", 1),
     ]

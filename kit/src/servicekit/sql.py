@@ -55,6 +55,10 @@ _POSTGRES_OPTIONS = "-c plan_cache_mode=force_custom_plan"
 a table was empty reads all of it once it is full. With 40,000 events stored, 1,300 a second were
 written with kept plans and 12,000 without (16.2, 2026-11)."""
 
+WRITE_SECONDS = 5
+"""How long a write may hold its locks on PostgreSQL and do nothing: its process stands still then,
+and each later write to the catalog would wait for it. PostgreSQL ends the connection."""
+
 _BEGIN = "sightline_begin"
 """Execution option: which statement begins a transaction on SQLite."""
 
@@ -86,19 +90,16 @@ class Database:
         self._migrations = migrations
         self._busy_seconds = busy_seconds
         self._file = _sqlite_file(self._url)
-        self.engine = _engine(
-            self._url,
-            busy_seconds,
-            checkpoint_pages=checkpoint_pages,
-            poolclass=QueuePool,
-            pool_size=threads + 1,
-            max_overflow=0,
-        )
+        opened = partial(_engine, self._url, busy_seconds, poolclass=QueuePool, max_overflow=0)
+        self.engine = opened(checkpoint_pages=checkpoint_pages, pool_size=threads + 1)
         """For tests and tools; services use `read` and `write`."""
         # SQLite's readers see one state anyway; PostgreSQL's default is a new one a statement.
         snapshot = {"isolation_level": "REPEATABLE READ"} if self._file is None else {}
         self._readers = self.engine.execution_options(**{_BEGIN: "BEGIN"}, **snapshot)
-        self._writer = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+        self._writer: Engine = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+        if self._file is None:
+            held = f"-c idle_in_transaction_session_timeout={WRITE_SECONDS}s"
+            self._writer = opened(postgres=held, pool_size=1)
         self._read_threads = ThreadPoolExecutor(threads, "sql-read")
         self._write_thread = ThreadPoolExecutor(1, "sql-write")
         self._max_waiting = max_waiting
@@ -205,6 +206,7 @@ class Database:
             threads.shutdown(wait=True, cancel_futures=True)
         if self._here is not None:
             self._here.close()
+        self._writer.dispose()
         self.engine.dispose()
 
     @contextlib.contextmanager
@@ -319,14 +321,17 @@ def _engine(
     *,
     foreign_keys: bool = True,
     checkpoint_pages: int = 1000,
+    postgres: str = "",
     **pool: Any,
 ) -> Engine:
+    """`postgres`: more options of sessions on PostgreSQL."""
     if url.get_backend_name() != "sqlite":
+        options = f"{url.query.get('options', '')} {_POSTGRES_OPTIONS} {postgres}".strip()
         return sqlalchemy.create_engine(
             url,
             pool_pre_ping=True,
             hide_parameters=True,
-            connect_args={"options": f"{url.query.get('options', '')} {_POSTGRES_OPTIONS}".strip()},
+            connect_args={"options": options},
             **pool,
         )
     engine = sqlalchemy.create_engine(

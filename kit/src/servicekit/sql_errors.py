@@ -61,6 +61,7 @@ POSTGRES_ERRORS: Mapping[str, type[StoreBusy | StoreUnavailable | StoreFull | St
             "53100": StoreFull,
             "53": StoreUnavailable,
             "08": StoreUnavailable,
+            "25P03": StoreUnavailable,
             "57P": StoreUnavailable,
             "40001": StoreBusy,
             "40P01": StoreBusy,

@@ -1,6 +1,10 @@
 """Only calls that may be repeated are repeated."""
 
+import asyncio
 from typing import Any, cast
+
+import grpc
+import pytest
 
 from sightline.common.v1 import job_service_pb2
 from sightline.gateway.v1 import (
@@ -10,6 +14,8 @@ from sightline.gateway.v1 import (
     user_event_service_pb2,
 )
 from sightline_client.transport import channel
+from tests.fakes.still_peer import still_peer
+from tests.waiting import SECONDS
 
 FILES = (
     job_service_pb2,
@@ -45,3 +51,33 @@ def test_every_public_call_has_been_decided_on() -> None:
 
 def test_without_retries_nothing_is_tried_again() -> None:
     assert "methodConfig" not in channel.service_config(retries=False)
+
+
+@pytest.mark.slow
+async def test_calls_to_a_gateway_that_stands_still_are_made_again_at_another_one() -> None:
+    service, method = names()[0]
+
+    async def echo(request: bytes, _context: object) -> bytes:
+        return request
+
+    handlers = {method: grpc.unary_unary_rpc_method_handler(echo)}
+    gateway = grpc.aio.server()
+    gateway.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
+    port = gateway.add_insecure_port("127.0.0.1:0")
+    await gateway.start()
+    async with still_peer() as still:
+        target = f"ipv4:127.0.0.1:{still.port},127.0.0.1:{port}"
+        async with channel.connect(target, retries=True, credentials=None) as peer:
+            call = peer.unary_unary(f"/{service}/{method}", None, None)
+            assert await call(b"first", timeout=SECONDS) == b"first"
+            await asyncio.wait_for(still.greeted.wait(), SECONDS)
+            calls = (call(b"%d" % number, timeout=SECONDS) for number in range(20))
+            assert await asyncio.gather(*calls) == [b"%d" % number for number in range(20)]
+            await asyncio.wait_for(still.left.wait(), SECONDS)
+    await gateway.stop(None)
+
+
+def test_a_gateway_that_stands_still_is_found_within_the_clients_deadline() -> None:
+    options = dict(channel.options(retries=True))
+    every, wait = options["grpc.keepalive_time_ms"], options["grpc.http2.ping_timeout_ms"]
+    assert int(every) + int(wait) < 7_000

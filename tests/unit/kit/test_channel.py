@@ -12,6 +12,7 @@ from servicekit import channel, server
 from servicekit.config import ServerSettings
 from servicekit.server import RunningServer
 from tests.fakes.kit_echo import Echo, binding
+from tests.fakes.still_peer import still_peer
 from tests.waiting import SECONDS
 
 
@@ -116,6 +117,30 @@ async def test_a_restarted_peer_is_found_within_seconds() -> None:
                 break
         await running.stop()
     assert seconds < 3.5
+
+
+@pytest.mark.slow
+async def test_calls_to_a_replica_that_stands_still_are_made_again_at_another_one(
+    running: RunningServer,
+) -> None:
+    async with still_peer() as still:
+        target = f"ipv4:127.0.0.1:{still.port},127.0.0.1:{running.port}"
+        listed = [("test.Echo", "Unary")]
+        async with channel.connect(target, service_configs=listed) as peer:
+            call = peer.unary_unary("/test.Echo/Unary", None, None)
+            assert await call(b"first", timeout=SECONDS) == b"first"
+            await asyncio.wait_for(still.greeted.wait(), SECONDS)
+            calls = (call(b"%d" % number, timeout=SECONDS) for number in range(20))
+            assert await asyncio.gather(*calls) == [b"%d" % number for number in range(20)]
+            await asyncio.wait_for(still.left.wait(), SECONDS)
+
+
+def test_a_replica_that_stands_still_is_found_in_half_of_a_callers_ten_seconds() -> None:
+    """And no ping comes so early that a server takes it for an attack."""
+    options = dict(channel._options("", 1))
+    every, wait = options["grpc.keepalive_time_ms"], options["grpc.http2.ping_timeout_ms"]
+    assert int(every) > server.LEAST_PING_MILLISECONDS
+    assert int(every) + int(wait) < 5_000
 
 
 async def test_answers_of_thirty_mebibytes_pass_and_larger_ones_do_not() -> None:

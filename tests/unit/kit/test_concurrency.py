@@ -51,17 +51,52 @@ def test_the_limit_falls_to_a_quarter_at_most_and_never_falls_below_the_least() 
     assert made.limit == LEAST
 
 
-def test_calls_in_time_raise_it_by_one_for_each_round_up_to_the_most() -> None:
+def test_those_that_are_later_lower_it_further_and_none_twice() -> None:
+    """The first late call is never late by much: were it alone to count, a flood would be learned
+    of in small steps."""
     clock = Seconds()
-    made = Concurrency(20, clock)
+    made = Concurrency(100, clock)
+    began = under_way(made, 100)
+    for later, limit in ((1.01, 98), (0.24, 64), (0.75, 25)):
+        clock.now += later
+        end(made, [began.pop(), began.pop()])
+        assert made.limit == pytest.approx(limit, abs=0.1)
+
+
+def test_what_began_before_the_last_but_one_lowering_lowers_it_no_more() -> None:
+    clock = Seconds()
+    made = Concurrency(100, clock)
+    first = under_way(made, 60)
+    clock.now += 1.25
+    end(made, [first.pop()])
+    second = under_way(made, 4)
+    clock.now += 1.25
+    end(made, [second.pop()])
+    limit = made.limit
+    assert limit == pytest.approx(64 * 0.64)
+    clock.now += 0.75
+    end(made, [first.pop()])
+    assert made.limit == limit
+    end(made, [second.pop()])
+    assert made.limit == pytest.approx(64 / 4)
+
+
+@pytest.mark.parametrize(("seconds", "more"), [(0.99, 1.0), (0.5, 2.0), (0.0, 4.0)])
+def test_calls_in_time_raise_it_in_each_round_the_more_the_less_they_take_up_to_the_most(
+    seconds: float, more: float
+) -> None:
+    clock = Seconds()
+    made = Concurrency(200, clock)
     end_late(made, clock)
     lowered = made.limit
     for _ in range(4):
+        began = under_way(made, int(made.limit))
+        clock.now += seconds
+        end(made, began)
+    assert lowered + 1.5 * more < made.limit < lowered + 4 * more  # half of each count
+    for _ in range(400):
         end(made, under_way(made, int(made.limit)))
-    assert lowered + 1 < made.limit < lowered + 4.5
-    for _ in range(60):
-        end(made, under_way(made, int(made.limit)))
-    assert made.limit == 20
+    assert made.limit == 200
 
 
 def test_a_call_that_is_slow_by_nature_says_nothing_while_there_is_room() -> None:
@@ -172,7 +207,7 @@ def test_five_times_the_load_costs_no_goodput_and_what_is_admitted_is_in_time(
     capacity: float,
 ) -> None:
     backend = Backend(capacity)
-    backend.run(seconds=8, each_second=5 * capacity)  # learns
+    backend.run(seconds=6, each_second=5 * capacity)  # learns
     backend.seconds.clear()
     late = backend.late
     backend.run(seconds=30, each_second=5 * capacity)

@@ -24,11 +24,11 @@ def statements(db: Database) -> Iterator[list[str]]:
         if not statement.startswith("BEGIN"):
             seen.append(statement + "".join(f"\n{value}" for value in values))
 
-    sa.event.listen(db.engine, "before_cursor_execute", note)
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
     try:
         yield seen
     finally:
-        sa.event.remove(db.engine, "before_cursor_execute", note)
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
 
 async def put(record: Record, *writes: object, catalog: str = "default") -> int:

@@ -1,0 +1,140 @@
+"""Shoppers who come when they come, whether or not those before them were answered, and what each
+of them got."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+
+from servicekit.status import from_rpc_error
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
+from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
+from tests.chaos.model import NotMeasured
+
+DEADLINE_SECONDS: Final = 2.0
+"""Of each request: as long as the gateway gives those that bring none."""
+WHOLE: Final = "whole"
+FLAGGED: Final = "degraded"
+REFUSED: Final = "refused"
+"""With RESOURCE_EXHAUSTED, and when to come again."""
+LAG_SECONDS: Final = 0.1
+"""By how much the program that asks may fall behind, at its p99."""
+
+Ask = Callable[[], Awaitable[str]]
+"""Asks once; returns what came of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """What one request came to; times by time.monotonic()."""
+
+    due: float
+    """When it was to be asked: from here its time counts."""
+    began: float
+    ended: float
+    outcome: str
+    """WHOLE, FLAGGED, REFUSED, or "CODE REASON"."""
+
+    @property
+    def seconds(self) -> float:
+        """That its shopper waited."""
+        return self.ended - self.due
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """So many requests a second, for so long."""
+
+    rate: float
+    seconds: float
+
+
+async def come(ask: Ask, phases: Iterable[Phase], chance: random.Random) -> list[list[Got]]:
+    """Poisson arrivals in one phase after another; what came of those of each."""
+    got: list[list[Got]] = []
+    begin = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for phase in phases:
+            got.append([])
+            due = begin + chance.expovariate(phase.rate)
+            begin += phase.seconds
+            while due < begin:
+                await asyncio.sleep(due - time.monotonic())
+                group.create_task(_note(ask, due, got[-1]))
+                due += chance.expovariate(phase.rate)
+            await asyncio.sleep(begin - time.monotonic())
+    return got
+
+
+async def _note(ask: Ask, due: float, got: list[Got]) -> None:
+    began = time.monotonic()
+    outcome = await ask()
+    got.append(Got(due, began, time.monotonic(), outcome))
+
+
+def check_pace(got: Iterable[Got]) -> None:
+    """Raises NotMeasured when requests were asked too long after they were due."""
+    if (lag := p99(each.began - each.due for each in got)) > LAG_SECONDS:
+        raise NotMeasured(f"this program asks {lag:.2f} s late at its p99: the machine is busy")
+
+
+@contextlib.asynccontextmanager
+async def connections(address: str, count: int) -> AsyncIterator[list[grpc.aio.Channel]]:
+    """Channels, each with a connection of its own."""
+    async with contextlib.AsyncExitStack() as stack:
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
+        yield [
+            await stack.enter_async_context(grpc.aio.insecure_channel(address, options=options))
+            for _ in range(count)
+        ]
+
+
+def shopper(channels: Sequence[grpc.aio.Channel], catalog: str) -> Ask:
+    """Asks for what is like a photo, over each connection in turn."""
+    stubs = itertools.cycle([RecommendationServiceStub(channel) for channel in channels])
+    signals = [pb.QuerySignal(image=b"photo")]
+    request = pb.RecommendRequest(catalog_id=catalog, page_size=3, signals=signals)
+    return lambda: outcome(next(stubs).Recommend(request, timeout=DEADLINE_SECONDS))
+
+
+async def outcome(call: Awaitable[Any]) -> str:
+    """What a recommendation came to."""
+    try:
+        answer = await call
+    except grpc.aio.AioRpcError as error:
+        reported = from_rpc_error(error)
+        refused = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        if refused and reported.retry_after is not None:
+            return REFUSED
+        return f"{error.code().name} {reported.reason}"
+    if not answer.results:
+        return "empty success"
+    return FLAGGED if answer.degradations else WHOLE
+
+
+def p99(seconds: Iterable[float]) -> float:
+    """The 99th percentile, by nearest rank; 0 of nothing."""
+    found = sorted(seconds)
+    return found[math.ceil(0.99 * len(found)) - 1] if found else 0.0
+
+
+def goodput(got: Iterable[Got], begin: float, seconds: float) -> float:
+    """Whole answers a second that came in a phase: those that follow it count for what follows."""
+    whole = [g for g in got if g.outcome == WHOLE and begin <= g.ended < begin + seconds]
+    return len(whole) / seconds
+
+
+def counted(got: Iterable[Got]) -> str:
+    """How many had which outcome, in words."""
+    counts = Counter(each.outcome for each in got)
+    return ", ".join(f"{count} {what}" for what, count in counts.most_common(5)) or "none"

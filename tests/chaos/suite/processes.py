@@ -1,0 +1,185 @@
+"""Each process of a whole suite is killed, then stands still, while a shop goes on: whether its
+shoppers are answered, as well as what is left allows, and how soon all is whole again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from local_suite.suite import Suite
+from sightline_client import SightlineClient
+from sightline_client.values.answers import Cause
+from tests.chaos.model import Report
+from tests.chaos.stage import START_SECONDS
+from tests.chaos.suite.replicas import SET_UP, front, replicated
+from tests.chaos.suite.shop import (
+    SECONDS,
+    WHOLE,
+    WRITES,
+    Got,
+    Ledger,
+    Load,
+    answered,
+    counted,
+    open_shop,
+    shoppers,
+    writers,
+)
+from tests.chaos.watching import hung
+
+ANSWERED: Final = 0.999
+"""The share of calls that are answered within their deadline; what is promised."""
+RECOVERY_SECONDS: Final = 5.0
+"""From a process's return until all is whole; what is promised."""
+FOUND_SECONDS: Final = 5.0
+"""After so long nobody is sent any more to a process that is lost, where there is another one."""
+RATES: Final = {**dict.fromkeys(WHOLE, 1.0), **dict.fromkeys(WRITES, 0.5)}
+"""Calls a second: what two cores answer in a third of their time."""
+HOW: Final = ("killed", "stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left while a process is lost: the rung on which answers may rest."""
+
+    causes: frozenset[str] = frozenset()
+    """By which degraded answers have to say so."""
+    branches: Mapping[str, str] = field(default_factory=dict)
+    """The best branch that is left, by kind of shopper, where it is not that of whole answers."""
+    alone: bool = False
+    """Whether no other process does its work. Where one does, answers are whole once the loss is
+    found."""
+
+
+def _other(*causes: str) -> Left:
+    return Left(frozenset({*causes, Cause.STAGE_DEADLINE}))
+
+
+LEFT: Final[Mapping[str, Left]] = {
+    "triton": Left(
+        frozenset({Cause.EMBEDDER_UNAVAILABLE, Cause.STAGE_DEADLINE}),
+        {"photo": "popular", "text": "keywords"},
+        alone=True,
+    ),
+    # The same products as before: a small catalog is compared exactly.
+    "milvus": Left(frozenset({Cause.INDEX_UNAVAILABLE}), alone=True),
+    "embedder": _other(Cause.EMBEDDER_UNAVAILABLE),
+    "retriever": _other(Cause.RETRIEVER_UNAVAILABLE),
+    "retriever-worker": Left(),
+    "ranker": _other(
+        Cause.RANKER_UNAVAILABLE, Cause.PROFILE_UNAVAILABLE, Cause.ANSWER_RECORD_DROPPED
+    ),
+    "ranker-worker": Left(),
+    "gateway": Left(),
+}
+"""The ladder of degradation (docs/operate), by the process that is lost."""
+
+
+@dataclass(slots=True)
+class Loss:
+    """One process, lost in one way; times by time.monotonic()."""
+
+    process: str
+    how: str
+    lost: float = 0.0
+    back: float = 0.0
+    """When it answered again, or went on."""
+    well: float = 0.0
+    """When the last answer came that was not whole."""
+
+    @property
+    def recovery(self) -> float:
+        """Seconds from its return to the last answer that was not whole; 0 = there was none."""
+        return max(0.0, self.well - self.back)
+
+    def degrades(self, began: float) -> bool:
+        """Whether an answer to a question of then may be degraded for it."""
+        found = self.back if LEFT[self.process].alone else self.lost + FOUND_SECONDS
+        return began <= found or self.back <= began <= self.back + RECOVERY_SECONDS
+
+
+def processes(stopped: float, seed: int, report: Report) -> None:
+    """Each process killed, then stopped for so many seconds. Raises SuiteError, NotMeasured,
+    NoPostgreSQL."""
+    with replicated() as suite:
+        asyncio.run(_processes(suite, stopped, seed, report))
+
+
+async def _processes(suite: Suite, stopped: float, seed: int, report: Report) -> None:
+    ledger, losses = Ledger(), list[Loss]()
+    async with SightlineClient(front(suite), timeout=SECONDS, batch_timeout=SECONDS) as client:
+        await open_shop(client)
+        report.say(f"a shop is open: {SET_UP}; the client's deadline of {SECONDS:.0f} s")
+        load = Load({**shoppers(client, seed), **writers(client, ledger)}, RATES)
+        async with load.running():
+            began = await load.calm(time.monotonic())
+            for process in LEFT:
+                for how in HOW:
+                    losses.append(await _lose(suite, Loss(process, how), stopped, load))
+                    judge(losses[-1], load.got, report)
+        lost = await ledger.lost(client)
+    every = [each for each in load.got if each.ended >= began]
+    share = answered(every)
+    report.add(f"all of it: ≥ {ANSWERED:.1%} answered", share >= ANSWERED, _by_kind(every))
+    measured = f"of {ledger}: {len(lost)} lost {', '.join(lost[:3])}"
+    report.add("acknowledged writes: 0 lost", bool(ledger.events) and not lost, measured)
+
+
+async def _lose(suite: Suite, loss: Loss, stopped: float, load: Load) -> Loss:
+    """One loss, from all well to all well."""
+    await load.calm(time.monotonic())
+    loss.lost = time.monotonic()
+    if loss.how == "killed":
+        await asyncio.to_thread(suite.kill, loss.process)
+        await asyncio.to_thread(suite.wait_healthy, loss.process, START_SECONDS)
+    else:
+        with hung(suite.pid(loss.process)):
+            await asyncio.sleep(stopped)
+    loss.back = time.monotonic()
+    loss.well = await load.calm(loss.lost)
+    return loss
+
+
+def judge(loss: Loss, got: Sequence[Got], report: Report) -> None:
+    """What came to shoppers from the loss on, until all was well."""
+    around = [each for each in got if each.ended >= loss.lost]
+    wrong = Counter(why for each in around if (why := fault(loss, each)))
+    flagged = Counter(" and ".join(sorted(each.causes)) for each in around if each.causes)
+    away = loss.back - loss.lost
+    report.add(
+        f"{loss.process} {loss.how} ({away:.0f} s): answered, on the best rung, whole again",
+        answered(around) >= ANSWERED and not wrong and loss.recovery <= RECOVERY_SECONDS,
+        f"{counted(around)}; degraded: {_words(flagged)}; not as promised: {_words(wrong)}; "
+        f"whole {loss.recovery:.1f} s after its return",
+    )
+
+
+def fault(loss: Loss, each: Got) -> str:
+    """What an answer breaks of what is promised while a process is lost; empty = nothing."""
+    if each.error or each.whole:
+        return ""  # an error is counted among the unanswered
+    left, whole = LEFT[loss.process], WHOLE[each.kind]
+    if not each.causes:
+        names = " and ".join(sorted(each.branches))
+        return f"{each.kind} by {names}{'' if each.ranked else ', not ranked'}, not flagged"
+    if strange := each.causes - left.causes:
+        return f"{each.kind} flagged {' and '.join(sorted(strange))}"
+    if not loss.degrades(each.began):
+        return f"{each.kind} degraded without need"
+    if left.alone and not (each.best(left.branches.get(each.kind, whole)) or each.best(whole)):
+        return f"{each.kind} not of the best branch that is left"
+    return ""
+
+
+def _by_kind(got: Sequence[Got]) -> str:
+    kinds = {kind: [each for each in got if each.kind == kind] for kind in RATES}
+    shares = ", ".join(f"{kind} {answered(some):.2%}" for kind, some in kinds.items())
+    return f"{counted(got)}; {shares}; {SET_UP}"
+
+
+def _words(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in counts.most_common(4)) or "none"

@@ -1,0 +1,85 @@
+"""A whole suite as `deploy/k8s` runs it: two of each service that answers, on one PostgreSQL."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from examples.wines.local import free_port_base, own
+from local_suite.model import HOST, Program
+from local_suite.programs import sightline
+from local_suite.suite import Suite
+from tests.chaos.stage import SETTINGS
+from tests.postgres import PostgreSQL, postgresql
+
+REPLICATED: Final = ("embedder", "retriever", "ranker", "gateway")
+SECOND: Final = "-2"
+"""What the name of a service's second process ends with."""
+SET_UP: Final = (
+    f"two each of {', '.join(REPLICATED)}; one retriever-worker, ranker-worker, Triton and Milvus "
+    "Lite; PostgreSQL"
+)
+
+
+@contextlib.contextmanager
+def replicated(settings: Mapping[str, Mapping[str, str]] = SETTINGS) -> Iterator[Suite]:
+    """The suite while the block runs; `settings`: more variables by program.
+
+    PostgreSQL is none of its programs: whoever runs it brings it. Raises SuiteError, OSError,
+    NoPostgreSQL.
+    """
+    with postgresql() as server:
+        for name in ("retriever", "ranker"):
+            server.execute(f"CREATE DATABASE {name}")
+
+        def make(data: Path) -> Suite:
+            made = [
+                _with(each, settings.get(each.name.removesuffix(SECOND), {}))
+                for each in _programs(data, server)
+            ]
+            return Suite(data, made, report=lambda _line: None)
+
+        with own(make) as suite:
+            yield suite
+
+
+def front(suite: Suite) -> str:
+    """All gateways of a suite, as gRPC and our client take them."""
+    return _all(address for name, address in suite.addresses().items() if "gateway" in name)
+
+
+def _programs(data: Path, server: PostgreSQL) -> list[Program]:
+    """Those of one machine and second ones, each of which calls both of every service."""
+    first = second = free_port_base()
+    while second == first:
+        second = free_port_base()
+    one = sightline(data, first)
+    names = {program.name: program for program in sightline(data, second)}
+    two = [replace(names[name], name=f"{name}{SECOND}") for name in REPLICATED]
+    address = {each.name: f"{HOST}:{each.ports['grpc']}" for each in one if "grpc" in each.ports}
+    also = {each.name.removesuffix(SECOND): f"{HOST}:{each.ports['grpc']}" for each in two}
+    both = {name: _all((address[name], also[name])) for name in REPLICATED}
+    shared = {
+        "EMBEDDER_TRITON_TARGET": address["triton"],
+        "RETRIEVER_MILVUS_URI": f"http://{address['milvus']}",
+        "RETRIEVER_DATABASE_URL": server.url("retriever"),
+        "RETRIEVER_EMBEDDER_TARGET": both["embedder"],
+        "RANKER_DATABASE_URL": server.url("ranker"),
+        "RANKER_RETRIEVER_TARGET": both["retriever"],
+        **{f"GATEWAY_{name.upper()}_TARGET": both[name] for name in REPLICATED[:-1]},
+    }
+    return [
+        _with(each, {name: shared[name] for name in shared.keys() & each.environment.keys()})
+        for each in (*one, *two)
+    ]
+
+
+def _with(program: Program, more: Mapping[str, str]) -> Program:
+    return replace(program, environment={**program.environment, **more})
+
+
+def _all(addresses: Iterator[str] | tuple[str, ...]) -> str:
+    return f"ipv4:{','.join(addresses)}"

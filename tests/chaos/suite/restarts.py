@@ -1,0 +1,73 @@
+"""Every service is restarted, one process after another, while a shop goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+
+from local_suite.suite import Suite
+from sightline_client import SightlineClient
+from tests.chaos.model import Report
+from tests.chaos.stage import START_SECONDS
+from tests.chaos.suite.processes import RATES
+from tests.chaos.suite.replicas import SET_UP, front, replicated
+from tests.chaos.suite.shop import (
+    SECONDS,
+    Got,
+    Ledger,
+    Load,
+    counted,
+    open_shop,
+    shoppers,
+    writers,
+)
+
+
+def restarts(seed: int, report: Report) -> None:
+    """SIGTERM, the end of what was begun, a start: each process of the services in turn. Raises
+    SuiteError, NotMeasured, NoPostgreSQL."""
+    with replicated() as suite:
+        asyncio.run(_restarts(suite, seed, report))
+
+
+async def _restarts(suite: Suite, seed: int, report: Report) -> None:
+    ledger, ends = Ledger(), dict[str, float]()
+    services = sorted(each.name for each in suite.programs.values() if each.group != "engines")
+    async with SightlineClient(front(suite), timeout=SECONDS, batch_timeout=SECONDS) as client:
+        await open_shop(client)
+        load = Load({**shoppers(client, seed), **writers(client, ledger)}, RATES)
+        async with load.running():
+            began = await load.calm(time.monotonic())
+            for name in services:
+                ends[name] = await _restart(suite, name, load, report)
+        lost = await ledger.lost(client)
+    judge([each for each in load.got if each.ended >= began], services, report)
+    slowest = max(ends, key=ends.__getitem__)
+    grace = suite.programs[slowest].stop_seconds
+    measured = f"{slowest} took longest, {ends[slowest]:.1f} s of {grace} s"
+    report.add("rolling restart: each process ends by itself", ends[slowest] < grace, measured)
+    report.add("rolling restart: 0 acknowledged writes lost", not lost, f"{len(lost)} of {ledger}")
+
+
+async def _restart(suite: Suite, name: str, load: Load, report: Report) -> float:
+    """One process, from all well to all well; the seconds that its end took."""
+    began = time.monotonic()
+    await asyncio.to_thread(suite.stop, name)
+    ended = time.monotonic()
+    await asyncio.to_thread(suite.start, name, START_SECONDS)
+    started = time.monotonic()
+    await load.calm(began)
+    report.say(f"{name}: ended after {ended - began:.1f} s, back after {started - ended:.1f} s")
+    return ended - began
+
+
+def judge(got: list[Got], services: list[str], report: Report) -> None:
+    """Whether every call was answered; how many were degraded is shown beside it."""
+    degraded = Counter(" and ".join(sorted(each.causes)) for each in got if each.causes)
+    words = ", ".join(f"{count} {what}" for what, count in degraded.most_common()) or "none"
+    report.add(
+        f"rolling restart of {len(services)} processes of services: 0 failed",
+        bool(got) and not any(each.error for each in got),
+        f"{counted(got)}; degraded and flagged: {words}; {SET_UP}",
+    )

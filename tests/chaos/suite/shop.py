@@ -1,0 +1,257 @@
+"""A shop in a whole suite: what it sells, who asks and writes at an open rate, and what they got.
+
+All by the client of this project, as a shop's own servers would: with its deadline and retries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from examples.wines import loading
+from examples.wines.catalogue import Wine, load_ratings, load_wines
+from sightline_client import (
+    Event,
+    EventType,
+    Product,
+    Recommendations,
+    SightlineClient,
+    SightlineError,
+)
+from tests.chaos.model import NotMeasured
+
+SECONDS: Final = 10.0
+"""The deadline of each call: the client's own."""
+GRACE_SECONDS: Final = 0.5
+"""What an error may take beyond it to reach a caller on a busy machine."""
+WHOLE: Final[Mapping[str, str]] = {
+    "photo": "visual",
+    "text": "text",
+    "product": "visual",
+    "user": "collaborative",
+}
+"""Each kind of shopper, and the branch that names products when nothing is lost."""
+WRITES: Final = ("product written", "event written")
+CALM_SECONDS: Final = 2.0
+"""After so long without a complaint all is well."""
+PATIENCE_SECONDS: Final = 120.0
+PAGE: Final = 10
+LIKED: Final = 4.0
+"""Stars."""
+
+Ask = Callable[[], Awaitable[Recommendations | None]]
+"""One call; None = a write was acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """What became of one call; times by time.monotonic()."""
+
+    kind: str
+    began: float
+    ended: float
+    error: str = ""
+    """Why it was not answered; empty = it was."""
+    causes: frozenset[str] = frozenset()
+    """Why it is degraded, as it says itself."""
+    branches: frozenset[str] = frozenset()
+    """What named its products."""
+    ranked: bool = True
+    """Whether the ranker ordered them."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is what callers get when nothing is lost."""
+        return not (self.error or self.causes) and self.best(WHOLE.get(self.kind, ""))
+
+    def best(self, branch: str) -> bool:
+        """Whether it is ranked, and `branch` named products; "" = any."""
+        return self.ranked and (not branch or branch in self.branches)
+
+
+def got(kind: str, began: float, ended: float, answer: Recommendations | None) -> Got:
+    """What an answer is."""
+    if ended - began > SECONDS + GRACE_SECONDS:
+        return Got(kind, began, ended, "late")
+    if answer is None:
+        return Got(kind, began, ended)
+    if not answer.results:
+        return Got(kind, began, ended, "empty success")
+    parts = {part.name for item in answer.results for part in item.parts}
+    return Got(
+        kind,
+        began,
+        ended,
+        causes=frozenset(str(each.cause) for each in answer.degradations),
+        branches=frozenset(name for item in answer.results for name in item.branches),
+        ranked=parts != {"fusion"},
+    )
+
+
+async def open_shop(client: SightlineClient) -> None:
+    """Wines with their photos, ratings, and a model that serves. Raises NotMeasured."""
+    wines = load_wines()
+    try:
+        await loading.import_wines(client, wines)
+        await loading.import_ratings(client, load_ratings())
+        await loading.wait_indexed(client, len(wines))
+        await loading.promote(client, await loading.train(client))
+    except loading.LoadingFailed as error:
+        raise NotMeasured(str(error)) from error
+
+
+def shoppers(client: SightlineClient, seed: int) -> dict[str, Ask]:
+    """Who asks, by photo, by text, by product and by what is known of them."""
+    chance, wines, numbers = random.Random(seed), load_wines(), itertools.count()
+    # Of who liked nothing, no taste is known.
+    users = sorted({rating.user_id for rating in load_ratings() if rating.value >= LIKED})
+
+    def any_wine() -> Wine:
+        return chance.choice(wines)
+
+    async def by_photo() -> Recommendations:
+        # A new photo each time, by what follows its end, so that no cache answers for the model.
+        image = any_wine().image.read_bytes() + b"%012d" % next(numbers)
+        return await client.recommend(image=image, page_size=PAGE)
+
+    async def by_text() -> Recommendations:
+        return await client.recommend(text=f"{any_wine().title} {next(numbers)}", page_size=PAGE)
+
+    async def by_product() -> Recommendations:
+        return await client.recommend(products=any_wine().id, page_size=PAGE)
+
+    async def by_user() -> Recommendations:
+        return await client.recommend(user=chance.choice(users), page_size=PAGE)
+
+    return dict(zip(WHOLE, (by_photo, by_text, by_product, by_user), strict=True))
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What was acknowledged."""
+
+    products: dict[str, str] = field(default_factory=dict)
+    """Id → title."""
+    events: list[Event] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{len(self.products)} products and {len(self.events)} events"
+
+    async def lost(self, client: SightlineClient) -> list[str]:
+        """Ids of what is not there, or is there otherwise. An event that is written once more is
+        new only if it was lost."""
+        found = {each.product_id: each.title async for each in client.list_products()}
+        lost = [name for name, title in self.products.items() if found.get(name) != title]
+        again = client.write_events(self.events, batch_size=1)
+        fresh = [one.done - 1 async for one in again if one.failures or one.written_count]
+        return [*lost, *(self.events[place].event_id for place in fresh)]
+
+
+def writers(client: SightlineClient, ledger: Ledger) -> dict[str, Ask]:
+    """Who writes, each time another product and another event."""
+    numbers, wine = itertools.count(), load_wines()[0].id
+
+    async def product() -> None:
+        number = next(numbers)
+        made = Product(f"written-{number}", f"Written {number}")
+        report = await client.upsert_products([made])
+        for refused in report.failures:
+            raise refused.error or AssertionError(refused)
+        ledger.products[made.product_id] = made.title
+
+    async def event() -> None:
+        number, now = next(numbers), datetime.now(UTC)
+        made = Event(f"written-{number}", EventType.VIEW, wine, f"u-{number}", time=now)
+        report = await client.write_events([made])
+        for refused in report.failures:
+            raise refused.error
+        ledger.events.append(made)
+
+    return dict(zip(WRITES, (product, event), strict=True))
+
+
+@dataclass(slots=True)
+class Load:
+    """Calls that come at their times, whatever becomes of those before them."""
+
+    asks: Mapping[str, Ask]
+    rates: Mapping[str, float]
+    """Calls a second, by kind."""
+    got: list[Got] = field(default_factory=list)
+    waiting: list[float] = field(default_factory=list)
+    """When the calls began that have not ended."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """All ask while the block runs; what was begun then is waited for."""
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            for kind, ask in self.asks.items():
+                group.create_task(self._arrivals(kind, ask, stop))
+            try:
+                yield
+            finally:
+                stop.set()
+
+    async def calm(self, since: float) -> float:
+        """Wait until every kind gets whole answers only for a while; when the last other one came.
+
+        Raises NotMeasured.
+        """
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            now = time.monotonic()
+            bad = [each for each in self.got if each.ended >= since and not each.whole]
+            last = max([since, *(each.ended for each in bad)])
+            recent = {each.kind for each in self.got if each.began > last}
+            settled = all(began > last for began in self.waiting)
+            if settled and recent >= self.asks.keys() and now - last > CALM_SECONDS:
+                return last
+            if now > until:
+                raise NotMeasured(f"not well within {PATIENCE_SECONDS:.0f} s: {bad[-3:]}")
+            await asyncio.sleep(0.05)
+
+    async def _arrivals(self, kind: str, ask: Ask, stop: asyncio.Event) -> None:
+        due = time.monotonic()
+        async with asyncio.TaskGroup() as calls:
+            while not stop.is_set():
+                calls.create_task(self._call(kind, ask))
+                due += 1 / self.rates[kind]
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    async def _call(self, kind: str, ask: Ask) -> None:
+        began = time.monotonic()
+        self.waiting.append(began)
+        try:
+            answer = await ask()
+        except SightlineError as error:
+            why = error.reason or error.code.name
+            self.got.append(Got(kind, began, time.monotonic(), why))
+        else:
+            self.got.append(got(kind, began, time.monotonic(), answer))
+        finally:
+            self.waiting.remove(began)
+
+
+def counted(got: Iterable[Got]) -> str:
+    """How many of how many were answered, and why the others were not."""
+    every = list(got)
+    missed: dict[str, int] = {}
+    for each in every:
+        if each.error:
+            words = f"{each.kind}: {each.error}"
+            missed[words] = missed.get(words, 0) + 1
+    said = ", ".join(f"{number} {words}" for words, number in missed.items())
+    return f"{answered(every):.2%} of {len(every)} answered" + (f" ({said})" if said else "")
+
+
+def answered(got: Sequence[Got]) -> float:
+    """The share of calls that were answered; 0 of none."""
+    return sum(not each.error for each in got) / len(got) if got else 0.0

@@ -1,0 +1,206 @@
+"""The chaos run notices what it is there to notice: each of these is a broken promise."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import grpc
+import pytest
+
+from local_suite.programs import PORTS
+from sightline_client import Recommendations, SightlineClient
+from sightline_client.errors import Failure, SightlineError, make
+from tests.chaos.model import NotMeasured, Report
+from tests.chaos.suite import processes, restarts, shop
+from tests.chaos.suite.processes import LEFT, Loss, fault
+from tests.chaos.suite.shop import Got, Ledger, Load, got
+from tests.waiting import SECONDS
+
+LOST, BACK = 100.0, 160.0
+
+
+def loss(process: str, well: float = BACK) -> Loss:
+    return Loss(process, "stopped", LOST, BACK, well)
+
+
+def given(kind: str, branch: str, *causes: str, after: float = 10.0, ranked: bool = True) -> Got:
+    """An answer to a question so long after the loss."""
+    began = LOST + after
+    return Got(kind, began, began + 0.1, "", frozenset(causes), frozenset({branch}), ranked)
+
+
+@pytest.mark.parametrize(
+    ("process", "answer", "broken"),
+    [
+        ("triton", given("photo", "visual"), ""),
+        ("triton", given("photo", "popular", "EMBEDDER_UNAVAILABLE"), ""),
+        ("triton", given("photo", "popular"), "photo by popular, not flagged"),
+        (
+            "triton",
+            given("photo", "visual", ranked=False),
+            "photo by visual, not ranked, not flagged",
+        ),
+        (
+            "triton",
+            given("text", "popular", "EMBEDDER_UNAVAILABLE"),
+            "text not of the best branch that is left",
+        ),
+        (
+            "triton",
+            given("photo", "popular", "EMBEDDER_UNAVAILABLE", ranked=False),
+            "photo not of the best branch that is left",
+        ),
+        ("milvus", given("product", "visual", "INDEX_UNAVAILABLE"), ""),
+        (
+            "milvus",
+            given("product", "popular", "INDEX_UNAVAILABLE"),
+            "product not of the best branch that is left",
+        ),
+        (
+            "milvus",
+            given("photo", "popular", "RANKER_UNAVAILABLE"),
+            "photo flagged RANKER_UNAVAILABLE",
+        ),
+        ("ranker", given("user", "new", "RANKER_UNAVAILABLE", after=1.0, ranked=False), ""),
+        (
+            "ranker",
+            given("user", "new", "RANKER_UNAVAILABLE"),
+            "user degraded without need",
+        ),
+        ("ranker", given("user", "new", "RANKER_UNAVAILABLE", after=61.0), ""),
+        (
+            "triton",
+            given("photo", "popular", "EMBEDDER_UNAVAILABLE", after=66.0),
+            "photo degraded without need",
+        ),
+        (
+            "ranker-worker",
+            given("user", "popular", "STAGE_DEADLINE", after=1.0),
+            "user flagged STAGE_DEADLINE",
+        ),
+    ],
+)
+def test_an_answer_off_the_best_rung_is_noticed(process: str, answer: Got, broken: str) -> None:
+    assert fault(loss(process), answer) == broken
+
+
+def verdict(loss: Loss, *answers: Got) -> bool:
+    report = Report(lambda _line: None)
+    processes.judge(loss, answers, report)
+    return report.clean
+
+
+@pytest.mark.parametrize(("unanswered", "held"), [(0, True), (1, True), (2, False)])
+def test_more_than_one_of_a_thousand_unanswered_is_noticed(unanswered: int, held: bool) -> None:
+    answers = [given("product", "visual") for _ in range(1_000 - unanswered)]
+    errors = [Got("photo", LOST + 1, LOST + 2, "NOTHING_AVAILABLE")] * unanswered
+    assert verdict(loss("gateway"), *answers, *errors) is held
+
+
+def test_a_late_recovery_and_a_loss_that_nobody_saw_are_noticed() -> None:
+    answer = given("product", "visual")
+    assert verdict(loss("milvus", well=BACK + 4.9), answer)
+    assert not verdict(loss("milvus", well=BACK + 5.1), answer)
+    assert not verdict(loss("milvus"), Got("product", LOST - 2, LOST - 1))
+
+
+def test_each_process_of_a_suite_has_its_rung() -> None:
+    """A new program of the suite has to be lost, too."""
+    assert LEFT.keys() == PORTS.keys()
+
+
+def answer(**fields: Any) -> Recommendations:
+    item = SimpleNamespace(parts=[SimpleNamespace(name="taste")], branches=("visual",))
+    facts = {"results": [item], "degradations": [], **fields}
+    return cast(Recommendations, SimpleNamespace(**facts))
+
+
+def test_late_and_empty_answers_are_not_counted_as_answers() -> None:
+    assert got("photo", 0.0, 1.0, answer()).whole
+    assert got("photo", 0.0, 11.0, answer()).error == "late"
+    assert got("event written", 0.0, 11.0, None).error == "late"
+    assert got("photo", 0.0, 1.0, answer(results=[])).error == "empty success"
+    degraded = answer(degradations=[SimpleNamespace(cause="STAGE_DEADLINE")])
+    assert got("photo", 0.0, 1.0, degraded).causes == {"STAGE_DEADLINE"}
+    fused = SimpleNamespace(parts=[SimpleNamespace(name="fusion")], branches=("visual",))
+    assert not got("photo", 0.0, 1.0, answer(results=[fused])).whole
+    assert not got("user", 0.0, 1.0, answer()).whole
+
+
+def test_one_failed_call_of_a_rolling_restart_is_noticed() -> None:
+    for failed, clean in (("", True), ("GATEWAY_UNREACHABLE", False)):
+        report = Report(lambda _line: None)
+        restarts.judge([given("photo", "visual"), Got("text", 1.0, 2.0, failed)], ["a"], report)
+        assert report.clean is clean
+    report = Report(lambda _line: None)
+    restarts.judge([], ["a"], report)
+    assert not report.clean
+
+
+class Forgetful:
+    """A client of a suite that holds some of what it acknowledged."""
+
+    def __init__(self, products: dict[str, str], events: set[str]) -> None:
+        self.products, self.events = products, events
+
+    async def list_products(self) -> Any:
+        for name, title in self.products.items():
+            yield SimpleNamespace(product_id=name, title=title)
+
+    async def write_events(self, events: list[Any], batch_size: int) -> Any:
+        assert batch_size == 1
+        for done, event in enumerate(events, start=1):
+            fresh = event.event_id not in self.events
+            yield SimpleNamespace(done=done, written_count=int(fresh), failures=())
+
+
+@pytest.mark.parametrize(
+    ("products", "events", "lost"),
+    [
+        ({"p": "P", "more": "M"}, {"e", "f"}, []),
+        ({}, {"e", "f"}, ["p"]),
+        ({"p": "another"}, {"e", "f"}, ["p"]),
+        ({"p": "P"}, {"e"}, ["f"]),
+    ],
+)
+async def test_a_lost_write_is_noticed(
+    products: dict[str, str], events: set[str], lost: list[str]
+) -> None:
+    written: list[Any] = [SimpleNamespace(event_id=each) for each in ("e", "f")]
+    client = cast(SightlineClient, Forgetful(products, events))
+    assert await Ledger({"p": "P"}, written).lost(client) == lost
+
+
+def refusal() -> SightlineError:
+    return make(Failure(grpc.StatusCode.UNAVAILABLE, "no", "NOTHING_AVAILABLE"))
+
+
+async def test_calls_come_at_their_times_and_each_error_is_kept() -> None:
+    held, calls = asyncio.Event(), 0
+
+    async def ask() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            await held.wait()
+        else:
+            raise refusal()
+
+    load = Load({"event written": ask}, {"event written": 200.0})
+    async with asyncio.timeout(SECONDS), load.running():
+        while calls < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        assert load.waiting
+        held.set()
+    assert {each.error for each in load.got} == {"", "NOTHING_AVAILABLE"}
+    assert not load.waiting
+
+
+async def test_a_shop_that_does_not_get_well_is_not_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shop, "PATIENCE_SECONDS", 0.1)
+    with pytest.raises(NotMeasured, match="not well"):
+        await Load({"photo": lambda: asyncio.sleep(0)}, {"photo": 1.0}).calm(0.0)

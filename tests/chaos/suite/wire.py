@@ -1,0 +1,147 @@
+"""A TCP proxy before one gRPC server: it delays what passes, or cuts connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+PREFACE: Final = 24
+"""Bytes with which a client's HTTP/2 begins."""
+FRAME: Final = 9
+"""Bytes before what a frame holds: 3 of its length, its type, flags and stream."""
+HEADERS: Final = 1
+"""The type of the frame with which each call begins (RFC 9113, 6.2)."""
+CUT_SECONDS: Final = 0.02
+"""After the beginning of a call, the latest that it is cut: on its way, or on that of its
+answer."""
+CHUNK: Final = 2**16
+
+
+@dataclass(slots=True)
+class Calls:
+    """Counts the calls that begin in what a client sends over one connection."""
+
+    _seen: bytes = b""
+    _next: int = PREFACE
+    """Where in it the next frame begins."""
+
+    def begun(self, data: bytes) -> int:
+        """How many begin in these further bytes."""
+        self._seen += data
+        calls = 0
+        while len(self._seen) >= self._next + FRAME:
+            head = self._seen[self._next : self._next + FRAME]
+            calls += head[3] == HEADERS
+            self._next += FRAME + int.from_bytes(head[:3])
+        passed = min(self._next, len(self._seen))
+        self._seen, self._next = self._seen[passed:], self._next - passed
+        return calls
+
+
+@dataclass(slots=True)
+class Wire:
+    """What lies between a caller and a server."""
+
+    target: int
+    """The server's port on this machine."""
+    chance: random.Random
+    delay: float = 0.0
+    """Seconds by which whatever passes comes later, each way. A connection itself is made at
+    once."""
+    cut: float = 0.0
+    """Share of calls within CUT_SECONDS of whose beginning their connection is cut, and with it
+    all others that are under way on it."""
+    calls: int = 0
+    """That began so far, second tries among them."""
+    cuts: int = 0
+    _open: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @contextlib.asynccontextmanager
+    async def listening(self, port: int = 0) -> AsyncIterator[int]:
+        """Takes connections while the block runs, on the port that it is given."""
+        server = await asyncio.start_server(self._connected, "127.0.0.1", port)
+        try:
+            yield int(server.sockets[0].getsockname()[1])
+        finally:
+            server.close()
+            for each in self._open:
+                each.cancel()
+            await asyncio.gather(*self._open, return_exceptions=True)
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._carry(reader, writer))
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, until either side ends it or it is cut."""
+        ends = [writer.transport]
+        try:
+            with contextlib.suppress(OSError):
+                there, back = await asyncio.open_connection("127.0.0.1", self.target)
+                ends.append(back.transport)
+                seen = self._watching(lambda: [end.abort() for end in ends])
+                ways = (self._pass(reader, back, seen), self._pass(there, writer, lambda _: None))
+                tasks = [asyncio.create_task(way) for way in ways]
+                try:
+                    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            for end in ends:
+                end.abort()
+
+    def _watching(self, cut: Callable[[], object]) -> Callable[[bytes], None]:
+        """Looks at what a client sends, and may have its connection cut."""
+        counting, loop = Calls(), asyncio.get_running_loop()
+
+        def seen(data: bytes) -> None:
+            begun = counting.begun(data)
+            self.calls += begun
+            for _ in range(begun):
+                if self.chance.random() < self.cut:
+                    self.cuts += 1
+                    loop.call_later(self.chance.uniform(0.0, CUT_SECONDS), cut)
+
+        return seen
+
+    async def _pass(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        seen: Callable[[bytes], None],
+    ) -> None:
+        """One way: what comes goes on in its order, so much later."""
+        held: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        reading = asyncio.create_task(self._read(reader, held, seen))
+        try:
+            while (due_and_data := await held.get())[1]:
+                due, data = due_and_data
+                await asyncio.sleep(due - time.monotonic())
+                writer.write(data)
+                await writer.drain()
+        finally:
+            reading.cancel()
+
+    async def _read(
+        self,
+        reader: asyncio.StreamReader,
+        held: asyncio.Queue[tuple[float, bytes]],
+        seen: Callable[[bytes], None],
+    ) -> None:
+        """Hand on what comes, and when it is due; empty at its end."""
+        data = b"-"
+        while data:
+            try:
+                data = await reader.read(CHUNK)
+            except OSError:
+                data = b""
+            seen(data)
+            held.put_nowait((time.monotonic() + self.delay, data))

@@ -1,0 +1,55 @@
+"""A peer that stands still as a stopped process does: its kernel takes what comes, nothing is
+answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import dataclass, field
+from typing import cast
+
+_SETTINGS = b"\0\0\0\4\0\0\0\0\0" + b"\0\0\0\4\1\0\0\0\0"
+"""HTTP/2 frames (RFC 9113, 6.5): no settings of its own, and those of the other side are known."""
+_GREETING_BYTES = 24 + 9
+"""What the other side says first: the preface and the head of its settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class StillPeer:
+    """Greets its first connection, then stands still."""
+
+    port: int
+    greeted: asyncio.Event = field(default_factory=asyncio.Event)
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+    """That connection was closed from the other side."""
+
+
+@asynccontextmanager
+async def still_peer() -> AsyncIterator[StillPeer]:
+    """One that listens on 127.0.0.1 while the block runs."""
+
+    taken: list[asyncio.Task[None]] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.append(cast(asyncio.Task[None], asyncio.current_task()))
+        first = not peer.greeted.is_set()
+        with suppress(ConnectionError, asyncio.IncompleteReadError), closing(writer):
+            if first:
+                await reader.readexactly(_GREETING_BYTES)
+                writer.write(_SETTINGS)
+                peer.greeted.set()
+            while await reader.read(2**16):
+                pass
+        if first:
+            peer.left.set()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    peer = StillPeer(server.sockets[0].getsockname()[1])
+    try:
+        yield peer
+    finally:
+        server.close()
+        for task in taken:
+            task.cancel()
+        await asyncio.gather(*taken, return_exceptions=True)
