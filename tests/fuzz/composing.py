@@ -137,6 +137,11 @@ class Composer:
                 if pool in _POOLED:
                     self._pools[pool].extend(values)
 
+    def newest_job(self) -> str:
+        """The last that an answer named; empty = none did."""
+        jobs = self._pools["job_id"]
+        return jobs[-1] if jobs else ""
+
     def draw(self) -> tuple[Method, bytes]:
         """A call and its request."""
         (method,) = self._chance.choices(self._methods, self._weights)
