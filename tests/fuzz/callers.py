@@ -13,6 +13,7 @@ from local_suite.model import Program
 from servicekit.access import EVERY, Role, rule
 from sightline_client.cli.work.keys import Key, new_token
 from tests.engines import free_port
+from tests.fuzz.memory import BYTES_IN_FLIGHT
 from tests.fuzz.model import KEPT, Answer, Call, Caller
 from tests.fuzz.surface import Method
 
@@ -77,6 +78,7 @@ def _guarded(gateway: Program, keys: Path) -> Program:
         "GATEWAY_KEYS_FILE": str(keys),
         "GATEWAY_ADMIN_PORT": str(ports["operators"]),
         "GATEWAY_PROBE_PORT": str(ports["probes"]),
+        "GATEWAY_MAX_BYTES_IN_FLIGHT": str(BYTES_IN_FLIGHT),
     }
     environment = {**gateway.environment, **added}
     return replace(gateway, ports={**gateway.ports, **ports}, environment=environment)
