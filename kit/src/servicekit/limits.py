@@ -158,8 +158,8 @@ class Bytes:
 
 
 class Unread:
-    """The bytes of answers that are on their way: gRPC holds them until they are read. Who reads too
-    slowly begins no further calls, and so keeps nobody else out."""
+    """The bytes of answers that are on their way: gRPC holds them until they are read. Who reads
+    too slowly begins no further calls, and so keeps nobody else out."""
 
     def __init__(self, most: int) -> None:
         self.free = most
