@@ -78,7 +78,7 @@ class IdleStreams:
     async def _watch(self, channel: grpc.aio.Channel) -> None:
         """One watch of health until it ends."""
         try:
-            answers = channel.unary_stream(_HEALTH, None, None)(b"").__aiter__()
+            answers = aiter(channel.unary_stream(_HEALTH, None, None)(b""))
             await anext(answers)
             self._answered += 1
             await anext(answers)

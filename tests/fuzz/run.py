@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -67,6 +68,10 @@ def operators_address(suite: Suite) -> str:
     return f"{HOST}:{ports.get('operators', ports['grpc'])}"
 
 
+def _by_code(codes: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {code}" for code, count in codes.most_common())
+
+
 class _Run:
     def __init__(
         self, suite: Suite, sender: Sender, ledger: Ledger, plan: Plan, report: Report
@@ -97,7 +102,8 @@ class _Run:
             await self._look(result, "slow readers and writers", self._slow.outcome())
             self._add(result, "idle streams", self._idle.outcome())
         self._sent(result)
-        self._refused(result)
+        self._too_large(result)
+        self._strangers(result)
         await self._kept(result)
         self._grown(result, begin, warm, end)
         self._alive(result, programs, triton)
@@ -120,7 +126,8 @@ class _Run:
                 yield
         finally:
             probing.cancel()
-            await asyncio.wait([probing])
+            with contextlib.suppress(asyncio.CancelledError):
+                await probing
 
     async def _surface(self, result: Result) -> None:
         """The gateway itself says which services it has."""
@@ -185,28 +192,30 @@ class _Run:
         deep = not silent or self._plan.requests < _DEEP
         result.add("decided, not shed", deep and open_ < total * (1 - DECIDED_SHARE), measured)
 
-    def _refused(self, result: Result) -> None:
-        """Strangers, and requests that are too large."""
-        codes, wrong = self._traffic.oversized, Counter(f.check for f in self._sender.findings)
-        said = ", ".join(f"{count:,} {code}" for code, count in codes.most_common())
-        name = "too large is refused"
+    def _too_large(self, result: Result) -> None:
+        name, codes = "too large is refused", self._traffic.oversized
         if codes:
-            result.add(name, not wrong["oversized"], f"{said}; {wrong['oversized']} otherwise")
+            measured, wrong = _by_code(codes), self._found("oversized")
+            result.add(name, not wrong, f"{measured}; {wrong} complaints")
         else:
             result.miss(name, "none was sent")
+
+    def _strangers(self, result: Result) -> None:
         name, answers = "strangers get nothing", self._sender.strangers
-        came = {caller for caller, _ in answers}
+        missing = ", ".join(REFUSED.keys() - {caller for caller, _ in answers})
         if not self._sender.callers.tokens:
             result.leave_out(name, "the gateway of this run asks nobody who calls")
-        elif missing := ", ".join(sorted(REFUSED.keys() - came)):
+        elif missing:
             result.miss(name, f"nobody came with {missing}")
         else:
-            by_code = Counter[str]()
+            codes = Counter[str]()
             for (_, code), count in answers.items():
-                by_code[code] += count
-            said = ", ".join(f"{count:,} {code}" for code, count in by_code.most_common())
-            measured = f"{len(came)} kinds: {said}; {wrong['strangers']} otherwise"
-            result.add(name, not wrong["strangers"], measured)
+                codes[code] += count
+            wrong = self._found("strangers")
+            result.add(name, not wrong, f"{_by_code(codes)}; {wrong} complaints")
+
+    def _found(self, check: str) -> int:
+        return sum(finding.check == check for finding in self._sender.findings)
 
     async def _kept(self, result: Result) -> None:
         until = time.monotonic() + self._plan.filter_seconds
@@ -258,9 +267,9 @@ class _Run:
         result.add("clean logs of every service", not guilty, measured)
 
     def _answered(self, result: Result) -> None:
-        found = [finding for finding in self._sender.findings if finding.check == "answers"]
+        found = self._found("answers")
         total = sum(self._sender.codes.values()) + sum(self._sender.strangers.values())
-        measured = f"{total:,} answers: {len(found) + self._sender.more} complaints"
+        measured = f"{total:,} answers: {found + self._sender.more} complaints"
         result.add("no INTERNAL, no UNKNOWN, no leak, no hang", not found, measured)
         result.findings, result.more_findings = self._sender.findings, self._sender.more
         result.codes = dict(self._sender.codes)
