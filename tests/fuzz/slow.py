@@ -50,6 +50,7 @@ says."""
 async def relay(target: str, up: Pace, down: Pace) -> AsyncIterator[str]:
     """An address that stands for `target`: `up` goes what is sent there, `down` what it answers."""
     host, _, port = target.rpartition(":")
+    carried: set[asyncio.Task[None]] = set()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection(host, int(port), limit=_PIECE)
@@ -62,12 +63,21 @@ async def relay(target: str, up: Pace, down: Pace) -> AsyncIterator[str]:
         finally:
             for way in ways:
                 way.cancel()
-            far_writer.close()
-            writer.close()
+            far_writer.transport.abort()
+            writer.transport.abort()
 
-    server = await asyncio.start_server(carry, HOST, 0, limit=_PIECE)
-    async with server:
-        yield f"{HOST}:{server.sockets[0].getsockname()[1]}"
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(carry(reader, writer))
+        carried.add(task)
+        task.add_done_callback(carried.discard)
+
+    async with await asyncio.start_server(connected, HOST, 0, limit=_PIECE) as server:
+        try:
+            yield f"{HOST}:{server.sockets[0].getsockname()[1]}"
+        finally:
+            for task in carried:
+                task.cancel()
+            await asyncio.gather(*carried, return_exceptions=True)
 
 
 async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pace: Pace) -> None:

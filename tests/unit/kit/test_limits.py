@@ -39,6 +39,13 @@ class Shop(pb_grpc.RecommendationServiceServicer):
         return pb.RecommendResponse()
 
 
+class Long(Echo):
+    """Its answers are long."""
+
+    async def unary(self, request: bytes, context: Any) -> bytes:
+        return bytes(MIB)
+
+
 class Endless(Echo):
     """A stream that never ends by itself."""
 
@@ -233,9 +240,13 @@ async def is_answered(peer: grpc.aio.Channel) -> bool:
 
 
 async def test_who_does_not_read_answers_begins_no_further_calls() -> None:
-    async with serving(max_bytes_in_flight=4 * MIB) as address, channel.connect(address) as peer:
+    async with (
+        serving(binding(Long()), max_bytes_in_flight=4 * MIB) as address,
+        channel.connect(address) as peer,
+    ):
         async with relay(address, FAST, Pace(4_096)) as slowed, channel.connect(slowed) as slow:
-            unread = [slow.unary_unary(UNARY)(bytes(MIB)) for _ in range(2)]
+            # The first few megabytes are held by buffers on the way.
+            unread = [slow.unary_unary(UNARY)(b"x") for _ in range(16)]
             await until(lambda: is_refused(peer))
             assert await is_alive(peer)
             assert not any(each.done() for each in unread)
