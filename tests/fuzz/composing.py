@@ -107,7 +107,7 @@ _POOLS: Mapping[str, str] = {
 """Fields that hold the same kind of thing."""
 _POOLED = frozenset(
     {"product_id", "image_id", "page_token", "min_index_token", "attribution_token", "job_id"}
-    | {"model_version", "import_id", "etag", "scene"}
+    | {"model_version", "import_id", "etag", "scene", "backup_id", "generation", "space_version"}
 )
 _PATHS = (*(field.name for field in Product.DESCRIPTOR.fields), "", "*", "price.units", "nothing")
 
@@ -133,7 +133,7 @@ class Composer:
                 for part in values[:20] if field.is_repeated else values:
                     self.learn(part)
             elif field.type == FieldDescriptor.TYPE_STRING:
-                pool = _POOLS.get(field.name, field.name)
+                pool = _pool(field.name, message.DESCRIPTOR.name)
                 if pool in _POOLED:
                     self._pools[pool].extend(values)
 
@@ -293,7 +293,7 @@ class Composer:
         return self._chance.choice((0, 1, 2, 3, 10, 50))
 
     def _text(self, name: str, message: str) -> str:
-        pool = _POOLS.get(name, name)
+        pool = _pool(name, message)
         if self._hostile():
             return self._nasty(pool)
         makes = name == "event_id" or (message, name) == ("Product", "product_id")
@@ -374,6 +374,15 @@ class Composer:
                 case _:
                     data += data[: MAX_BYTES - min(len(data), MAX_BYTES)]
         return bytes(data[: 2 * MAX_BYTES])
+
+
+def _pool(name: str, message: str) -> str:
+    """What a field of a message of that name holds."""
+    if name == "name" and "Generation" in message:
+        return "generation"
+    if name == "version" and "Space" in message:
+        return "space_version"
+    return _POOLS.get(name, name)
 
 
 def _nest(depth: int) -> bytes:
