@@ -20,6 +20,7 @@ from sightline.gateway.v1.recommendation_service_pb2 import ExplainRecommendatio
 from sightline.gateway.v1.user_event_service_pb2 import MergeShopperRequest
 from sightline_rules.filter_checks import FIELDS
 from tests.fuzz import conditions, pictures
+from tests.fuzz.encoding import framed
 from tests.fuzz.hostile_values import (
     FLOATS,
     HEADER_VALUES,
@@ -389,13 +390,5 @@ def _nest(depth: int) -> bytes:
     """A filter (field 3, 4 or 8 of the requests that have one) of conjunctions in each other."""
     inner = b""
     for _ in range(depth):
-        inner = _field(1, _field(1, inner))
-    return b"".join(_field(number, inner) for number in (3, 4, 8))
-
-
-def _field(number: int, content: bytes) -> bytes:
-    length, out = len(content), bytearray([number << 3 | 2])
-    while length > 127:
-        out.append(length & 127 | 128)
-        length >>= 7
-    return bytes(out) + bytes([length]) + content
+        inner = framed(1, framed(1, inner))
+    return b"".join(framed(number, inner) for number in (3, 4, 8))

@@ -12,6 +12,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from servicekit.counting import ITEMS
 from servicekit.limits import MIB, descriptor, request_bytes
 from sightline.common.v1 import limits_pb2
+from tests.fuzz.encoding import framed
 from tests.fuzz.model import Answer
 from tests.fuzz.surface import METHODS, Method
 
@@ -55,7 +56,7 @@ def _limits(method: Method) -> Any:
 def _long(chance: random.Random, most: int) -> bytes:
     """More bytes than the call takes, of a field that nobody knows."""
     size = most + chance.choice((1, 1_000, MIB // 2))
-    return _field(1_999, bytes(size))
+    return framed(1_999, bytes(size))
 
 
 def _many(chance: random.Random, path: Path, most: int) -> bytes:
@@ -67,11 +68,11 @@ def _many(chance: random.Random, path: Path, most: int) -> bytes:
     room = (min(most, 2 * MIB if chance.random() < 0.9 else most) - 100) // width
     count = min(chance.choice((taken + 1, 3 * taken, 100 * taken, room)), room)
     if last.type in _NEVER_PACKED:
-        data = _field(last.number, b"") * count
+        data = framed(last.number, b"") * count
     else:
-        data = _field(last.number, b"\1" * width * count)
+        data = framed(last.number, b"\1" * width * count)
     for each in reversed(outer):
-        data = _field(each.number, data)
+        data = framed(each.number, data)
     return data
 
 
@@ -88,16 +89,3 @@ def _found(message: Descriptor, above: Path) -> Iterator[Path]:
             yield here
         if each.type == FieldDescriptor.TYPE_MESSAGE and len(here) < _DEEPEST:
             yield from _found(each.message_type, here)
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return _number(number << 3 | 2) + _number(len(content)) + content
-
-
-def _number(value: int) -> bytes:
-    """A varint."""
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes((*out, value))
