@@ -10,7 +10,7 @@ SECONDS = 180.0
 """How long anything may take on a busy machine: a test that waits in vain fails, and says nothing
 of speed."""
 
-SHORTEST, LONGEST = 0.002, 0.02
+SHORTEST, LONGEST = 0.002, 0.2
 """Seconds between two looks: at first, and in the end."""
 
 

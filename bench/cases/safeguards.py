@@ -35,7 +35,7 @@ Say: TypeAlias = Callable[[str], None]
 GUARDED = "with all safeguards"
 KINDS = (PRODUCT, USER, SEARCH)
 CALLERS = (1, 8)
-ROUNDS = 9
+ROUNDS = 25
 TIMES = 1.15
 """Processor time with all of it over that without, at most."""
 SERVICES = ("gateway", "embedder", "retriever", "ranker")

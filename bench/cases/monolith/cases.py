@@ -107,7 +107,7 @@ def _made(found: Found, say: Say, crowd: int = 0) -> None:
         others = {
             name: Questions(made.buyable(), catalog=made.catalog) for name, made in SHAPES.items()
         }
-        plan = Plan(Questions(facts.products, facts.users), callers=(1, 8), rounds=4)
+        plan = Plan(Questions(facts.products, facts.users), callers=(1, 8), rounds=8)
         done = measured(suite, Case(plan, others=others), say)
         found.made = Shop(MADE, done.cells)
         found.plain = Shop(PLAIN, done.others[PLAIN])
