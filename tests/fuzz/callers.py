@@ -1,4 +1,4 @@
-"""Who calls: one with every right, and strangers who get nothing whatever they send."""
+"""Who calls: one with every right, and intruders who get nothing whatever they send."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REFUSED: Mapping[Caller, frozenset[str]] = {
     Caller.OTHER_PORT: frozenset({"PERMISSION_DENIED"}),
     Caller.ELSEWHERE: frozenset({"PERMISSION_DENIED"}) | _MALFORMED,
 }
-"""How strangers are answered. A request's catalog is known when its bytes are those of one."""
+"""How intruders are answered. A request's catalog is known when its bytes are those of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Callers:
         token = self.tokens.get(_key(call))
         return call.metadata + ((("authorization", f"Bearer {token}"),) if token else ())
 
-    def stranger(self, chance: random.Random, method: Method, raw: bytes) -> Call:
+    def intruder(self, chance: random.Random, method: Method, raw: bytes) -> Call:
         """A request for what has to stay as it is, from one who may not make it."""
         kinds = [each for each in REFUSED if each is not Caller.OTHER_PORT]
         kinds += [Caller.OTHER_PORT] if rule(method.path[1:]).admin else []
@@ -85,8 +85,8 @@ def _guarded(gateway: Program, keys: Path) -> Program:
 
 
 def complaint(call: Call, answer: Answer) -> str:
-    """What is wrong with how a stranger is answered; empty = nothing. Who is answered too late gets
-    nothing either."""
+    """What is wrong with how an intruder is answered; empty = nothing. Who is answered too late
+    gets nothing either."""
     refused = REFUSED.get(call.caller)
     if refused is None or answer.code in refused | {"DEADLINE_EXCEEDED"}:
         return ""

@@ -105,7 +105,7 @@ class _Run:
             self._add(result, "idle streams", self._idle.outcome())
         self._sent(result)
         self._too_large(result)
-        self._strangers(result)
+        self._intruders(result)
         await self._kept(result)
         self._grown(result, begin, warm, end)
         self._alive(result, programs, triton)
@@ -202,8 +202,8 @@ class _Run:
         else:
             result.miss(name, "none was sent")
 
-    def _strangers(self, result: Result) -> None:
-        name, answers = "strangers get nothing", self._sender.strangers
+    def _intruders(self, result: Result) -> None:
+        name, answers = "intruders get nothing", self._sender.intruders
         missing = ", ".join(REFUSED.keys() - {caller for caller, _ in answers})
         if not self._sender.callers.tokens:
             result.leave_out(name, "the gateway of this run asks nobody who calls")
@@ -213,7 +213,7 @@ class _Run:
             codes = Counter[str]()
             for (_, code), count in answers.items():
                 codes[code] += count
-            wrong = self._found("strangers")
+            wrong = self._found("intruders")
             result.add(name, not wrong, f"{_by_code(codes)}; {wrong} complaints")
 
     def _found(self, check: str) -> int:
@@ -270,7 +270,7 @@ class _Run:
 
     def _answered(self, result: Result) -> None:
         found = self._found("answers")
-        total = sum(self._sender.codes.values()) + sum(self._sender.strangers.values())
+        total = sum(self._sender.codes.values()) + sum(self._sender.intruders.values())
         measured = f"{total:,} answers: {found + self._sender.more} complaints"
         result.add("no INTERNAL, no UNKNOWN, no leak, no hang", not found, measured)
         result.findings, result.more_findings = self._sender.findings, self._sender.more

@@ -40,7 +40,7 @@ WRITES = Pace(4_096, 1)
 READERS, UNREAD = 4, 75
 """Connections, and calls of each. A page takes up to a megabyte: all of them, held for who does not
 read, would be many times as much as a process may grow."""
-WRITERS = 8
+WRITERS = 4
 LATE_SECONDS = 30.0
 """In which a request that does not come has to be refused: three times what docs/operate/limits.md
 says."""

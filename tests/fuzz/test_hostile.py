@@ -1,4 +1,4 @@
-"""The checks on strangers, on who holds on to a server, and on probes fail when they should."""
+"""The checks on intruders, on who holds on to a server, and on probes fail when they should."""
 
 import asyncio
 import random
@@ -60,16 +60,16 @@ async def gives(_: bytes, __: Any) -> bytes:
     return b""
 
 
-# Strangers
+# Intruders
 
 
 def drawn(who: Callers, count: int) -> list[Call]:
     chance = random.Random(1)
     composer = Composer(chance, pictures.seeds(1))
-    return [who.stranger(chance, *composer.draw()) for _ in range(count)]
+    return [who.intruder(chance, *composer.draw()) for _ in range(count)]
 
 
-def test_the_gateway_admits_the_one_and_none_of_the_strangers(tmp_path: Path) -> None:
+def test_the_gateway_admits_the_one_and_none_of_the_intruders(tmp_path: Path) -> None:
     who = Callers.new()
     plain = Program("gateway", "edge", (), tmp_path, lambda: True, {"grpc": 1})
     (gateway,) = who.guarded([plain], tmp_path)
@@ -94,7 +94,7 @@ def test_the_gateway_admits_the_one_and_none_of_the_strangers(tmp_path: Path) ->
             admitted(call)
 
 
-def test_strangers_ask_for_what_has_to_stay() -> None:
+def test_intruders_ask_for_what_has_to_stay() -> None:
     aimed = 0
     for call in drawn(Callers.new(), 300):
         message = METHODS[call.method].request()
@@ -108,20 +108,20 @@ def test_strangers_ask_for_what_has_to_stay() -> None:
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-async def test_a_stranger_who_gets_an_answer_is_a_finding(kind: Caller) -> None:
+async def test_an_intruder_who_gets_an_answer_is_a_finding(kind: Caller) -> None:
     request = GetProductRequest(catalog_id=KEPT, product_id="a").SerializeToString()
     async with answering(gives) as address, grpc.aio.insecure_channel(address) as channel:
         sender = Sender(channel, Ledger(), Callers.new())
         await sender.send(Call(GET.path, request, SECONDS, caller=kind))
         await sender.send(Call(GET.path, request, SECONDS))
     (finding,) = sender.findings
-    assert finding.check == "strangers"
-    assert sender.strangers == {(kind, "OK"): 1}
+    assert finding.check == "intruders"
+    assert sender.intruders == {(kind, "OK"): 1}
     assert sender.codes == {("GetProduct", "OK"): 1}
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_a_stranger_is_answered_nothing_but_that(kind: Caller) -> None:
+def test_an_intruder_is_answered_nothing_but_that(kind: Caller) -> None:
     call = Call(GET.path, b"", 1.0, caller=kind)
     codes = {"OK", "NOT_FOUND", "UNAUTHENTICATED", "PERMISSION_DENIED", "FAILED_PRECONDITION"}
     wrong = {code for code in codes if callers.complaint(call, Answer(code, "", b"", ()))}

@@ -23,7 +23,7 @@ from tests.fuzz.shop import sent
 from tests.fuzz.surface import Method
 from tests.fuzz.wire import Sender
 
-STRANGERS, OVERSIZED = 0.1, 0.01
+INTRUDERS, OVERSIZED = 0.1, 0.01
 """Shares of the requests."""
 PHOTOS_A_REQUEST = 8
 _IMAGE_SENDERS = 2
@@ -85,8 +85,8 @@ class Traffic:
             kind = self.chance.random()
             if kind < OVERSIZED:
                 await self._too_large()
-            elif kind < OVERSIZED + STRANGERS and self._sender.callers.tokens:
-                call = self._sender.callers.stranger(self.chance, *self.composer.draw())
+            elif kind < OVERSIZED + INTRUDERS and self._sender.callers.tokens:
+                call = self._sender.callers.intruder(self.chance, *self.composer.draw())
                 await self._sender.send(call)
             else:
                 await self._composed(*self.composer.draw())

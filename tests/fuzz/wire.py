@@ -38,8 +38,8 @@ class Sender:
         self._ledger = ledger
         self.callers = who or Callers()
         self.codes: Counter[tuple[str, str]] = Counter()
-        """By method's name and code; not those of strangers."""
-        self.strangers: Counter[tuple[Caller, str]] = Counter()
+        """By method's name and code; not those of intruders."""
+        self.intruders: Counter[tuple[Caller, str]] = Counter()
         """Their answers, by code."""
         self.unavailable: Counter[str] = Counter()
         """What was said with UNAVAILABLE though there was time enough."""
@@ -60,7 +60,7 @@ class Sender:
         for why in judge.complaints(answer, method):
             self.find(Finding("answers", why, call, answer))
         if call.caller in callers.REFUSED:
-            self._judge_stranger(call, answer)
+            self._judge_intruder(call, answer)
         else:
             self._count(method, call, answer)
             self._ledger.record(method, call.request, answer)
@@ -71,10 +71,10 @@ class Sender:
         if answer.code == "UNAVAILABLE" and call.seconds > 1:
             self.unavailable[f"{method.name}: {answer.message[:80]}"] += 1
 
-    def _judge_stranger(self, call: Call, answer: Answer) -> None:
-        self.strangers[call.caller, answer.code] += 1
+    def _judge_intruder(self, call: Call, answer: Answer) -> None:
+        self.intruders[call.caller, answer.code] += 1
         if why := callers.complaint(call, answer):
-            self.find(Finding("strangers", why, call, answer))
+            self.find(Finding("intruders", why, call, answer))
 
     def find(self, finding: Finding) -> None:
         """Keep a finding; of many alike only a few."""
