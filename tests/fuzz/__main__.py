@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--requests", type=int, default=100_000, help="mutated requests")
     parser.add_argument("--images", type=int, default=10_000, help="mutated photos")
     parser.add_argument("--seed", type=int, default=20, help="of all chance")
-    parser.add_argument("--minutes", type=float, default=30, help="at most, 2 to 60, all in all")
+    parser.add_argument("--minutes", type=float, default=45, help="at most, 2 to 60, all in all")
     parser.add_argument("--findings", type=Path, default=Path(".data/fuzz"), help="folder")
     parser.add_argument("--replay", type=Path, help="send a finding's request again")
     options = parser.parse_args(arguments)
