@@ -7,7 +7,8 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -20,12 +21,12 @@ from examples.wines.local import free_port_base, own, terminable
 from local_suite.model import SuiteError
 from local_suite.programs import sightline
 from local_suite.suite import Suite
-from tests.fuzz import findings, judge, pictures
-from tests.fuzz.ledger import Ledger
-from tests.fuzz.model import CATALOGS, Plan, Verdict
-from tests.fuzz.run import Result, open_shop, run
+from tests.fuzz import broken, callers, findings, judge, pictures
+from tests.fuzz.callers import Callers
+from tests.fuzz.model import CATALOGS, Plan, Result
+from tests.fuzz.run import calling, run
+from tests.fuzz.shop import open_shop
 from tests.fuzz.surface import METHODS
-from tests.fuzz.wire import Sender
 
 _FILTERS = 300
 _CHECK_SECONDS = 60.0
@@ -39,12 +40,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--requests", type=int, default=100_000, help="mutated requests")
     parser.add_argument("--images", type=int, default=10_000, help="mutated photos")
     parser.add_argument("--seed", type=int, default=20, help="of all chance")
-    parser.add_argument("--minutes", type=float, default=10, help="at most, 2 to 10, all in all")
+    parser.add_argument("--minutes", type=float, default=45, help="at most, 2 to 60, all in all")
     parser.add_argument("--findings", type=Path, default=Path(".data/fuzz"), help="folder")
     parser.add_argument("--replay", type=Path, help="send a finding's request again")
     options = parser.parse_args(arguments)
-    if not 2 <= options.minutes <= 10:
-        parser.error("--minutes has to be from 2 to 10")
+    if not 2 <= options.minutes <= 60:
+        parser.error("--minutes has to be from 2 to 60")
     if min(options.requests, options.images) < 1:
         parser.error("--requests and --images have to be at least 1")
     began = time.monotonic()
@@ -55,9 +56,10 @@ def main(arguments: Sequence[str]) -> int:
         console.print(Text(line, style="dim"))
 
     try:
-        with terminable(), own(lambda data: _suite(data, say)) as suite:
+        who = Callers.new()
+        with terminable(), own(partial(_suite, who, say)) as suite:
             if options.replay:
-                return asyncio.run(_replay(suite, options.replay, options.seed, console))
+                return asyncio.run(_replay(suite, who, options, console))
             left = began + options.minutes * 60 - time.monotonic() - _CHECK_SECONDS
             plan = Plan(
                 requests=options.requests,
@@ -66,8 +68,9 @@ def main(arguments: Sequence[str]) -> int:
                 seed=options.seed,
                 seconds=left,
                 filter_seconds=_FILTER_SECONDS,
+                broken=broken.photos(),
             )
-            result = asyncio.run(run(suite, plan, say))
+            result = asyncio.run(run(suite, plan, say, who))
             show(console, result)
             for path in findings.write(options.findings, result.findings):
                 console.print(Text(f"Send again with --replay {path}"))
@@ -99,22 +102,22 @@ def show(console: Console, result: Result) -> None:
         console.print(Text(f"and {result.more_findings} more of the same kinds", style="red"))
     checks = Table("check", "verdict", "measured", box=box.SIMPLE_HEAD)
     for check in result.checks:
-        style = "" if check.verdict is Verdict.HELD else "bold red"
+        style = "" if check.verdict.fine else "bold red"
         checks.add_row(check.name, Text(check.verdict, style=style), Text(check.measured))
     console.print(checks)
 
 
-def _suite(data: Path, say: object) -> Suite:
-    assert callable(say)
-    return Suite(data, sightline(data, free_port_base(), CATALOGS), report=say)
+def _suite(who: Callers, say: Callable[[str], None], data: Path) -> Suite:
+    """One whose gateway asks who calls."""
+    programs = who.guarded(sightline(data, free_port_base(), CATALOGS), data)
+    return Suite(data, programs, report=say)
 
 
-async def _replay(suite: Suite, path: Path, seed: int, console: Console) -> int:
+async def _replay(suite: Suite, who: Callers, options: argparse.Namespace, console: Console) -> int:
     """Send it to a shop as each run begins with. What needs more than that may not show again."""
-    call = findings.read(path)
-    async with grpc.aio.insecure_channel(suite.addresses()["gateway"]) as channel:
-        sender = Sender(channel, Ledger())
-        await open_shop(sender, pictures.seeds(seed), train=False)
+    call = findings.read(options.replay)
+    async with calling(suite, who) as (sender, _):
+        await open_shop(sender, pictures.seeds(options.seed), train=False)
         answer = await sender.send(call)
     method = METHODS[call.method]
     request = method.request()
@@ -122,6 +125,7 @@ async def _replay(suite: Suite, path: Path, seed: int, console: Console) -> int:
     console.print(Text(f"{call.method}\n{request}"[:4_000]))
     console.print(Text(f"{answer.code}: {answer.message}"))
     complaints = list(judge.complaints(answer, method))
+    complaints += [why for why in [callers.complaint(call, answer)] if why]
     for complaint in complaints:
         console.print(Text(complaint, style="bold red"))
     return 1 if complaints else 0

@@ -20,6 +20,7 @@ from sightline.gateway.v1.recommendation_service_pb2 import ExplainRecommendatio
 from sightline.gateway.v1.user_event_service_pb2 import MergeShopperRequest
 from sightline_rules.filter_checks import FIELDS
 from tests.fuzz import conditions, pictures
+from tests.fuzz.encoding import framed
 from tests.fuzz.hostile_values import (
     FLOATS,
     HEADER_VALUES,
@@ -107,7 +108,7 @@ _POOLS: Mapping[str, str] = {
 """Fields that hold the same kind of thing."""
 _POOLED = frozenset(
     {"product_id", "image_id", "page_token", "min_index_token", "attribution_token", "job_id"}
-    | {"model_version", "import_id", "etag", "scene"}
+    | {"model_version", "import_id", "etag", "scene", "backup_id", "generation", "space_version"}
 )
 _PATHS = (*(field.name for field in Product.DESCRIPTOR.fields), "", "*", "price.units", "nothing")
 
@@ -133,9 +134,14 @@ class Composer:
                 for part in values[:20] if field.is_repeated else values:
                     self.learn(part)
             elif field.type == FieldDescriptor.TYPE_STRING:
-                pool = _POOLS.get(field.name, field.name)
+                pool = _pool(field.name, message.DESCRIPTOR.name)
                 if pool in _POOLED:
                     self._pools[pool].extend(values)
+
+    def newest_job(self) -> str:
+        """The last that an answer named; empty = none did."""
+        jobs = self._pools["job_id"]
+        return jobs[-1] if jobs else ""
 
     def draw(self) -> tuple[Method, bytes]:
         """A call and its request."""
@@ -288,7 +294,7 @@ class Composer:
         return self._chance.choice((0, 1, 2, 3, 10, 50))
 
     def _text(self, name: str, message: str) -> str:
-        pool = _POOLS.get(name, name)
+        pool = _pool(name, message)
         if self._hostile():
             return self._nasty(pool)
         makes = name == "event_id" or (message, name) == ("Product", "product_id")
@@ -371,17 +377,18 @@ class Composer:
         return bytes(data[: 2 * MAX_BYTES])
 
 
+def _pool(name: str, message: str) -> str:
+    """What a field of a message of that name holds."""
+    if name == "name" and "Generation" in message:
+        return "generation"
+    if name == "version" and "Space" in message:
+        return "space_version"
+    return _POOLS.get(name, name)
+
+
 def _nest(depth: int) -> bytes:
     """A filter (field 3, 4 or 8 of the requests that have one) of conjunctions in each other."""
     inner = b""
     for _ in range(depth):
-        inner = _field(1, _field(1, inner))
-    return b"".join(_field(number, inner) for number in (3, 4, 8))
-
-
-def _field(number: int, content: bytes) -> bytes:
-    length, out = len(content), bytearray([number << 3 | 2])
-    while length > 127:
-        out.append(length & 127 | 128)
-        length >>= 7
-    return bytes(out) + bytes([length]) + content
+        inner = framed(1, framed(1, inner))
+    return b"".join(framed(number, inner) for number in (3, 4, 8))

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.fuzz.model import Call, Finding
+from tests.fuzz.model import Call, Caller, Finding
 
 
 def write(folder: Path, findings: Sequence[Finding]) -> list[Path]:
@@ -26,6 +26,7 @@ def write(folder: Path, findings: Sequence[Finding]) -> list[Path]:
             "request": base64.b64encode(call.request).decode() if call else None,
             "seconds": call.seconds if call else None,
             "metadata": call.metadata if call else None,
+            "caller": call.caller if call else None,
             "code": answer.code if answer else None,
             "message": answer.message if answer else None,
         }
@@ -44,4 +45,5 @@ def read(path: Path) -> Call:
         request=base64.b64decode(content["request"]),
         seconds=content["seconds"],
         metadata=tuple((name, value) for name, value in content["metadata"]),
+        caller=Caller(content["caller"]),
     )

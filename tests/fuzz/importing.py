@@ -20,9 +20,9 @@ from sightline.gateway.v1.catalog_service_pb2 import (
     UpsertProductsResponse,
 )
 from tests.fuzz import conditions
-from tests.fuzz.keeping import Outcome, Unanswered, ask, stored
+from tests.fuzz.keeping import Unanswered, ask, stored
 from tests.fuzz.ledger import Ledger
-from tests.fuzz.model import KEPT, Finding
+from tests.fuzz.model import KEPT, Finding, Outcome
 from tests.fuzz.wire import Sender
 
 TURNS = 40

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
@@ -21,7 +20,7 @@ from sightline.gateway.v1.user_event_service_pb2 import (
 from sightline_rules.filters import passes
 from tests.fuzz import conditions
 from tests.fuzz.ledger import Ledger
-from tests.fuzz.model import KEPT, PHOTOS, Call, Finding
+from tests.fuzz.model import KEPT, PHOTOS, Call, Finding, Outcome
 from tests.fuzz.surface import named
 from tests.fuzz.wire import Sender
 
@@ -32,14 +31,6 @@ _PAGE = 1_000
 
 class Unanswered(Exception):
     """A right request was not answered: what depends on it is not measured."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a look at what is kept ended."""
-
-    held: bool
-    measured: str
 
 
 async def products(sender: Sender, ledger: Ledger) -> Outcome:

@@ -82,8 +82,8 @@ class Ledger:
 
     def record(self, method: Method, raw: bytes, answer: Answer) -> None:
         """Take down what was acknowledged."""
-        if method.name not in _KEPT:
-            return
+        if method.name not in _KEPT or not (answer.code == "OK" or _undecided(answer)):
+            return  # what is refused may be too large to be parsed here
         request = method.request()
         try:
             request.ParseFromString(raw)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 FUZZ, KEPT, PHOTOS = "fuzz", "fuzz-kept", "fuzz-photos"
 CATALOGS = (FUZZ, KEPT, PHOTOS)
 """Where anything may be written and deleted; where what was acknowledged has to stay; the same for
 photos. The suite has to be started with them."""
+
+
+class Caller(StrEnum):
+    """Who sends a request."""
+
+    OWN = "all roles, all catalogs"
+    SLOW = "the same rights, another name"
+    NOBODY = "no token"
+    UNKNOWN = "an unknown token"
+    ELSEWHERE = "a key for another catalog"
+    OTHER_ROLE = "a key for another role"
+    OTHER_PORT = "an operator's call on the public port"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +33,8 @@ class Call:
     seconds: float
     """Its deadline."""
     metadata: tuple[tuple[str, str], ...] = ()
-    """Its headers."""
+    """Its headers, but for those that say who calls."""
+    caller: Caller = Caller.OWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +67,13 @@ class Verdict(StrEnum):
     HELD = "held"
     VIOLATED = "VIOLATED"
     NOT_MEASURED = "NOT MEASURED"
+    LEFT_OUT = "NOT MEASURED, not asked for"
+    """What the check takes was not given to the run. It fails nothing."""
+
+    @property
+    def fine(self) -> bool:
+        """Whether a run with this verdict is a clean one."""
+        return self in (Verdict.HELD, Verdict.LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +83,43 @@ class Check:
     name: str
     verdict: Verdict
     measured: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a look at something ended."""
+
+    held: bool
+    measured: str
+
+
+@dataclass(slots=True)
+class Result:
+    """What a run found."""
+
+    checks: list[Check] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    more_findings: int = 0
+    """Alike ones that were not kept."""
+    codes: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Answers by call and status code."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether every check that was asked for could run and held."""
+        return bool(self.checks) and all(check.verdict.fine for check in self.checks)
+
+    def add(self, name: str, held: bool, measured: str) -> None:
+        """A check that ran."""
+        self.checks.append(Check(name, Verdict.HELD if held else Verdict.VIOLATED, measured))
+
+    def miss(self, name: str, why: str) -> None:
+        """A check that could not run."""
+        self.checks.append(Check(name, Verdict.NOT_MEASURED, why))
+
+    def leave_out(self, name: str, why: str) -> None:
+        """A check for which nothing was given."""
+        self.checks.append(Check(name, Verdict.LEFT_OUT, why))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +137,9 @@ class Plan:
     """Whether a model is trained first."""
     filter_seconds: float = 60.0
     """How long filters are compared, at most."""
+    broken: tuple[bytes, ...] = ()
+    """Photos as they are found in the test suites of decoders, each sent once and mutated."""
+    idle_streams: int = 200
+    """Held on one connection, and as many on several."""
+    probe_seconds: float = 5.0
+    """In which a probe has to be answered: as long as the manifests wait before they end a pod."""

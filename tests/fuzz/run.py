@@ -4,151 +4,74 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
-from google.protobuf.message import DecodeError, Message
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
+from local_suite.model import HOST
 from local_suite.suite import Suite
-from sightline.common.v1 import event_pb2, job_pb2, product_pb2
-from sightline.common.v1.job_service_pb2 import GetJobRequest
-from sightline.gateway.v1.catalog_service_pb2 import UpsertProductsRequest
-from sightline.gateway.v1.recommendation_service_pb2 import QuerySignal, RecommendRequest
-from sightline.gateway.v1.user_event_service_pb2 import WriteEventsRequest
-from sightline.ranker.v1.model_service_pb2 import (
-    ListModelsRequest,
-    PromoteModelRequest,
-    TrainModelRequest,
-)
-from tests.fuzz import conditions, keeping, logs, memory, pictures
-from tests.fuzz.composing import Composer
-from tests.fuzz.importing import TURNS, OwnImport
-from tests.fuzz.keeping import Outcome, Unanswered
+from tests.fuzz import broken, keeping, logs, memory
+from tests.fuzz.callers import REFUSED, Callers
+from tests.fuzz.idle import IdleStreams
+from tests.fuzz.keeping import Unanswered
 from tests.fuzz.ledger import Ledger
-from tests.fuzz.model import CATALOGS, FUZZ, PHOTOS, Answer, Call, Check, Finding, Plan, Verdict
+from tests.fuzz.model import Finding, Outcome, Plan, Result
+from tests.fuzz.probes import Probes, targets
+from tests.fuzz.shop import open_shop
+from tests.fuzz.slow import SlowCallers
 from tests.fuzz.surface import METHODS, SERVICES, named
+from tests.fuzz.traffic import Traffic
 from tests.fuzz.wire import Sender
 
 Report = Callable[[str], None]
 
 WARM_SHARE = 0.25
 """After this share of what is sent, memory is measured for the first time."""
-PHOTOS_A_REQUEST = 8
 DECIDED_SHARE = 0.5
 """So much of what is sent has to be decided: else a dead service would pass for a safe one."""
 
-_IMAGE_SENDERS = 2
-_LEARNED, _LEARNED_BYTES = 0.3, 4_000
 _DEEP = 20_000
-"""A run of so many requests has every call accepted at least once."""
+"""A run of so many requests has every call accepted at least once, but for _FITTED."""
+_FITTED = frozenset({"Classify", "PromoteSpace", "RetireSpace"})
+"""They take a space that was learned, from more photos of products than there are here."""
 _REPORT_SECONDS = 10.0
 _CALM_SECONDS = 3.0
-_TRAINING_SECONDS = 40.0
 _UNDECIDED = frozenset({"DEADLINE_EXCEEDED", "UNAVAILABLE", "CANCELLED", "RESOURCE_EXHAUSTED"})
+_LONG_ANSWERS = [("grpc.max_receive_message_length", 64 * 2**20)]
 
 
-@dataclass(slots=True)
-class Result:
-    """What a run found."""
-
-    checks: list[Check] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    more_findings: int = 0
-    """Alike ones that were not kept."""
-    codes: dict[tuple[str, str], int] = field(default_factory=dict)
-    """Answers by call and status code."""
-
-    @property
-    def clean(self) -> bool:
-        """Whether every check could run and held."""
-        return all(check.verdict is Verdict.HELD for check in self.checks)
-
-    def add(self, name: str, held: bool, measured: str) -> None:
-        """A check that ran."""
-        self.checks.append(Check(name, Verdict.HELD if held else Verdict.VIOLATED, measured))
-
-    def miss(self, name: str, why: str) -> None:
-        """A check that could not run."""
-        self.checks.append(Check(name, Verdict.NOT_MEASURED, why))
-
-
-async def run(suite: Suite, plan: Plan, report: Report) -> Result:
+async def run(suite: Suite, plan: Plan, report: Report, who: Callers | None = None) -> Result:
     """Send what the plan says, and look at what is left."""
-    async with grpc.aio.insecure_channel(
-        suite.addresses()["gateway"], options=[("grpc.max_receive_message_length", 64 * 2**20)]
-    ) as channel:
-        ledger = Ledger()
-        return await _Run(suite, Sender(channel, ledger), ledger, plan, report).run()
+    async with calling(suite, who or Callers()) as (sender, ledger):
+        return await _Run(suite, sender, ledger, plan, report).run()
 
 
-async def open_shop(
-    sender: Sender, photos: tuple[bytes, ...], *, train: bool
-) -> list[tuple[str, Answer]]:
-    """Right products, events and, with `train`, a serving model; what was called and answered."""
-    answers = []
-    for catalog in CATALOGS:
-        upsert = UpsertProductsRequest(catalog_id=catalog)
-        for number, photo in enumerate(photos):
-            upsert.products.append(_product(number, photo))
-        answers.append(("UpsertProducts", await _sent(sender, "UpsertProducts", upsert)))
-    events = WriteEventsRequest(catalog_id=FUZZ)
-    for number in range(300):
-        event = events.events.add(
-            event_id=f"seed-{number}",
-            type=event_pb2.EVENT_TYPE_VIEW,
-            product_id=f"seed-{number * 7 % len(photos)}",
-        )
-        event.shopper.user_id = f"u-{number % 20}"
-        event.event_time.FromSeconds(int(time.time()) - 3_600 + number)
-    answers.append(("WriteEvents", await _sent(sender, "WriteEvents", events)))
-    if train:
-        answers += await _train(sender)
-    for catalog in CATALOGS:
-        query = RecommendRequest(catalog_id=catalog, page_size=5)
-        query.signals.append(QuerySignal(image=photos[0]))
-        answers.append(("Recommend", await _sent(sender, "Recommend", query)))
-    return answers
+@asynccontextmanager
+async def calling(suite: Suite, who: Callers) -> AsyncIterator[tuple[Sender, Ledger]]:
+    """Who sends to a suite, and what is taken down of it."""
+    ledger = Ledger()
+    async with AsyncExitStack() as stack:
+        public, operators = [
+            await stack.enter_async_context(grpc.aio.insecure_channel(each, _LONG_ANSWERS))
+            for each in (suite.addresses()["gateway"], operators_address(suite))
+        ]
+        yield Sender(public, ledger, who, operators), ledger
 
 
-async def _train(sender: Sender) -> list[tuple[str, Answer]]:
-    """A model of few events; a catalog without one is fuzzed as well."""
-    answer = await _sent(sender, "TrainModel", TrainModelRequest(catalog_id=FUZZ))
-    job, until = job_pb2.Job(), time.monotonic() + _TRAINING_SECONDS
-    while answer.code == "OK" and time.monotonic() < until:
-        job.ParseFromString(answer.responses[0])
-        if job.state not in (job_pb2.Job.STATE_PENDING, job_pb2.Job.STATE_RUNNING):
-            break
-        await asyncio.sleep(0.5)
-        request = GetJobRequest(catalog_id=FUZZ, job_id=job.job_id)
-        answer = await _sent(sender, "GetJob", request)
-    for result in job.results:
-        if result.name == "model_version":
-            promote = PromoteModelRequest(catalog_id=FUZZ, model_version=result.value, force=True)
-            await _sent(sender, "PromoteModel", promote)
-    models = await _sent(sender, "ListModels", ListModelsRequest(catalog_id=FUZZ))
-    return [("GetJob", answer), ("ListModels", models)]
+def operators_address(suite: Suite) -> str:
+    """Where operators' calls are answered."""
+    ports = suite.programs["gateway"].ports
+    return f"{HOST}:{ports.get('operators', ports['grpc'])}"
 
 
-async def _sent(sender: Sender, name: str, request: Message) -> Answer:
-    return await sender.send(Call(named(name).path, request.SerializeToString(), 20.0))
-
-
-def _product(number: int, photo: bytes) -> product_pb2.Product:
-    return product_pb2.Product(
-        product_id=f"seed-{number}",
-        title=f"Thing {number}",
-        category_path=conditions.LEVELS[: number % 4],
-        brand=conditions.BRANDS[number % len(conditions.BRANDS)],
-        tags=conditions.TAGS[: number % 3],
-        price=conditions.money("EUR", conditions.AMOUNTS[number % len(conditions.AMOUNTS)]),
-        images=[product_pb2.ProductImage(content=photo)],
-    )
+def _by_code(codes: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {code}" for code, count in codes.most_common())
 
 
 class _Run:
@@ -157,38 +80,56 @@ class _Run:
     ) -> None:
         self._suite, self._sender, self._ledger = suite, sender, ledger
         self._plan, self._report = plan, report
-        self._chance = random.Random(plan.seed)
-        self._photos = pictures.seeds(plan.seed)
-        self._composer = Composer(self._chance, self._photos)
-        self._own = OwnImport(sender, ledger, self._photos)
-        self._requests = self._images = 0
-        self._until = time.monotonic() + plan.seconds
+        self._traffic = Traffic(sender, ledger, plan)
+        address = suite.addresses()["gateway"]
+        self._probes = Probes(targets(suite), plan.probe_seconds)
+        self._slow = SlowCallers(address, sender.callers)
+        self._idle = IdleStreams(plan.idle_streams, self._traffic.composer.newest_job)
 
     async def run(self) -> Result:
         programs = memory.pids(self._suite)
         marks, triton = logs.marks(self._suite), logs.end_of(self._suite, "triton")
         result = Result()
         await self._surface(result)
-        opened = await open_shop(self._sender, self._photos, train=self._plan.train)
+        opened = await open_shop(self._sender, self._traffic.photos, train=self._plan.train)
         for name, answer in opened:
             self._report(f"  the shop: {name} {answer.code} {answer.message[:100]}")
             if answer.responses:
-                self._learn(named(name).response(), answer)
+                self._traffic.learn(named(name).response(), answer)
         begin = memory.resident(programs)
-        warm = await self._send_all(programs)
-        await asyncio.sleep(_CALM_SECONDS)
+        async with self._held():
+            warm = await self._send_all(programs)
+            await asyncio.sleep(_CALM_SECONDS)
+            end = memory.resident(programs)  # with what is held for who does not let go
+            await self._look(result, "slow readers and writers", self._slow.outcome())
+            self._add(result, "idle streams", self._idle.outcome())
         self._sent(result)
+        self._too_large(result)
+        self._intruders(result)
         await self._kept(result)
-        self._grown(result, begin, warm, memory.resident(programs))
+        self._grown(result, begin, warm, end)
         self._alive(result, programs, triton)
         self._logged(result, marks)
-        found = [finding for finding in self._sender.findings if finding.check == "answers"]
-        total = sum(self._sender.codes.values())
-        measured = f"{total:,} answers: {len(found) + self._sender.more} complaints"
-        result.add("no INTERNAL, no UNKNOWN, no leak, no hang", not found, measured)
-        result.findings, result.more_findings = self._sender.findings, self._sender.more
-        result.codes = dict(self._sender.codes)
+        self._add(result, "probes answered throughout", self._probes.outcome())
+        self._answered(result)
         return result
+
+    @asynccontextmanager
+    async def _held(self) -> AsyncIterator[None]:
+        """Beside all else: probes, streams that say nothing, and who is slow."""
+        probing = asyncio.create_task(self._probes.run())
+        address = self._suite.addresses()["gateway"]
+        operators = operators_address(self._suite)
+        try:
+            async with (
+                self._idle.held(address, self._sender.callers, operators),
+                self._slow.at_work(),
+            ):
+                yield
+        finally:
+            probing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await probing
 
     async def _surface(self, result: Result) -> None:
         """The gateway itself says which services it has."""
@@ -211,136 +152,90 @@ class _Run:
             last = time.monotonic()
             while True:
                 await asyncio.sleep(0.2)
-                if not warm and self._share() >= WARM_SHARE:
+                if not warm and self._traffic.share() >= WARM_SHARE:
                     warm.update(await asyncio.to_thread(memory.resident, programs))
+                    self._slow.may_read.set()
                 if time.monotonic() - last > _REPORT_SECONDS:
                     last = time.monotonic()
-                    self._report(self._line())
+                    self._report(self._traffic.line())
 
         watcher = asyncio.create_task(watch())
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self._plan.in_flight):
-                    group.create_task(self._requests_on())
-                for _ in range(_IMAGE_SENDERS):
-                    group.create_task(self._images_on())
-                group.create_task(self._own_on())
+            await self._traffic.send_all()
         finally:
             watcher.cancel()
-        self._report(self._line())
+        self._report(self._traffic.line())
         return warm
 
-    def _share(self) -> float:
-        return min(
-            self._requests / max(1, self._plan.requests), self._images / max(1, self._plan.images)
-        )
-
-    def _line(self) -> str:
-        left = max(0.0, self._until - time.monotonic())
-        return (
-            f"  {self._requests:,} of {self._plan.requests:,} requests, "
-            f"{self._images:,} of {self._plan.images:,} photos, "
-            f"{len(self._sender.findings) + self._sender.more} findings, at most {left:.0f} s left"
-        )
-
-    async def _requests_on(self) -> None:
-        while self._requests < self._plan.requests and time.monotonic() < self._until:
-            self._requests += 1
-            method, raw = self._composer.draw()
-            raw = self._ledger.admit(method, raw, self._composer.fresh)
-            seconds = 4.0 if self._chance.random() > 0.03 else self._chance.uniform(0.001, 0.03)
-            if method.streams:
-                seconds = min(seconds, 0.3)
-            answer = await self._sender.send(
-                Call(method.path, raw, seconds, self._composer.metadata())
-            )
-            small = len(answer.responses[0]) < _LEARNED_BYTES if answer.responses else False
-            if small and self._chance.random() < _LEARNED:
-                self._learn(method.response(), answer)
-
-    def _learn(self, response: Message, answer: Answer) -> None:
-        try:
-            response.ParseFromString(answer.responses[0])
-        except DecodeError:
-            return  # judged already
-        self._composer.learn(response)
-
-    async def _images_on(self) -> None:
-        while self._images < self._plan.images and time.monotonic() < self._until:
-            if self._chance.random() < 0.5:
-                count = min(PHOTOS_A_REQUEST, self._plan.images - self._images)
-                self._images += count
-                await _sent(self._sender, "UpsertProducts", self._with_photos(count))
-            else:
-                self._images += 1
-                await _sent(self._sender, "Recommend", self._like_a_photo())
-
-    async def _own_on(self) -> None:
-        """The ledger's own import keeps step with the rest."""
-        with contextlib.suppress(Unanswered):  # the look at the end says so
-            await self._own.open()
-            turn = 0
-            while turn < TURNS and time.monotonic() < self._until:
-                if self._share() < turn / TURNS:
-                    await asyncio.sleep(0.05)
-                    continue
-                await self._own.turn(turn)
-                turn += 1
-
-    def _like_a_photo(self) -> RecommendRequest:
-        photo = pictures.mutated(self._chance, self._photos)
-        signals = [QuerySignal(image=photo)]
-        return RecommendRequest(catalog_id=PHOTOS, page_size=3, signals=signals)
-
-    def _with_photos(self, count: int) -> UpsertProductsRequest:
-        request = UpsertProductsRequest(catalog_id=PHOTOS)
-        for _ in range(count):
-            photo = product_pb2.ProductImage(content=pictures.mutated(self._chance, self._photos))
-            name = self._composer.fresh("photo")
-            request.products.append(product_pb2.Product(product_id=name, title="P", images=[photo]))
-        return request
-
     def _sent(self, result: Result) -> None:
-        for name, sent, planned in (
-            ("mutated requests", self._requests, self._plan.requests),
-            ("mutated photos", self._images, self._plan.images),
+        sent, plan = self._traffic, self._plan
+        for name, count, planned in (
+            ("mutated requests", sent.requests, plan.requests),
+            ("mutated photos", sent.images, plan.images),
+            ("broken photos", sent.broken, len(plan.broken)),
         ):
-            if sent < planned:
-                result.miss(name, f"{sent:,} of {planned:,} sent when the time was up")
+            if not planned:
+                result.leave_out(name, f"{broken.VARIABLE} names no folder")
+            elif count < planned:
+                result.miss(name, f"{count:,} of {planned:,} sent when the time was up")
             else:
-                result.add(name, True, f"{sent:,} sent")
+                result.add(name, True, f"{count:,} sent")
+        self._decided(result)
+
+    def _decided(self, result: Result) -> None:
         total = sum(self._sender.codes.values())
         open_ = sum(n for (_, code), n in self._sender.codes.items() if code in _UNDECIDED)
-        silent = [m.name for m in METHODS.values() if not self._taken(m.name)]
+        silent = [m.name for m in METHODS.values() if not self._sender.codes[m.name, "OK"]]
         measured = f"{1 - open_ / max(1, total):.1%} of {total:,} answers (at least 50%)"
         if silent:
             measured += f"; never accepted: {', '.join(silent)}"
         for said, count in self._sender.unavailable.most_common(3):
             measured += f"; {count} × UNAVAILABLE {said}"
-        deep = not silent or self._plan.requests < _DEEP
+        deep = _FITTED.issuperset(silent) or self._plan.requests < _DEEP
         result.add("decided, not shed", deep and open_ < total * (1 - DECIDED_SHARE), measured)
 
-    def _taken(self, name: str) -> bool:
-        return bool(self._sender.codes[name, "OK"])
+    def _too_large(self, result: Result) -> None:
+        name, codes = "too large is refused", self._traffic.oversized
+        if codes:
+            measured, wrong = _by_code(codes), self._found("oversized")
+            result.add(name, not wrong, f"{measured}; {wrong} complaints")
+        else:
+            result.miss(name, "none was sent")
+
+    def _intruders(self, result: Result) -> None:
+        name, answers = "intruders get nothing", self._sender.intruders
+        missing = ", ".join(REFUSED.keys() - {caller for caller, _ in answers})
+        if not self._sender.callers.tokens:
+            result.leave_out(name, "the gateway of this run asks nobody who calls")
+        elif missing:
+            result.miss(name, f"nobody came with {missing}")
+        else:
+            codes = Counter[str]()
+            for (_, code), count in answers.items():
+                codes[code] += count
+            wrong = self._found("intruders")
+            result.add(name, not wrong, f"{_by_code(codes)}; {wrong} complaints")
+
+    def _found(self, check: str) -> int:
+        return sum(finding.check == check for finding in self._sender.findings)
 
     async def _kept(self, result: Result) -> None:
         until = time.monotonic() + self._plan.filter_seconds
-        await self._look(result, "acknowledged rows and offers", self._own.check())
-        await self._look(result, "acknowledged products", keeping.products(*self._both()))
-        await self._look(result, "acknowledged events", keeping.events(*self._both()))
-        found = keeping.filters(*self._both(), self._chance, self._plan.filters, until)
+        both = self._sender, self._ledger
+        await self._look(result, "acknowledged rows and offers", self._traffic.own.check())
+        await self._look(result, "acknowledged products", keeping.products(*both))
+        await self._look(result, "acknowledged events", keeping.events(*both))
+        found = keeping.filters(*both, self._traffic.chance, self._plan.filters, until)
         await self._look(result, "filters as the rules say", found)
-
-    def _both(self) -> tuple[Sender, Ledger]:
-        return self._sender, self._ledger
 
     async def _look(self, result: Result, name: str, look: Awaitable[Outcome]) -> None:
         try:
-            outcome = await look
+            self._add(result, name, await look)
         except Unanswered as error:
             result.miss(name, str(error))
-        else:
-            result.add(name, outcome.held, outcome.measured)
+
+    def _add(self, result: Result, name: str, outcome: Outcome) -> None:
+        result.add(name, outcome.held, outcome.measured)
 
     def _grown(
         self, result: Result, begin: dict[str, int], warm: dict[str, int], end: dict[str, int]
@@ -372,3 +267,11 @@ class _Run:
             self._sender.find(Finding("logs", f"{program}: {line}"))
         measured = f"{len(guilty)} lines with INTERNAL, UNKNOWN or a stack trace"
         result.add("clean logs of every service", not guilty, measured)
+
+    def _answered(self, result: Result) -> None:
+        found = self._found("answers")
+        total = sum(self._sender.codes.values()) + sum(self._sender.intruders.values())
+        measured = f"{total:,} answers: {found + self._sender.more} complaints"
+        result.add("no INTERNAL, no UNKNOWN, no leak, no hang", not found, measured)
+        result.findings, result.more_findings = self._sender.findings, self._sender.more
+        result.codes = dict(self._sender.codes)

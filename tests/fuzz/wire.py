@@ -8,10 +8,12 @@ from typing import Any
 
 import grpc
 
-from tests.fuzz import judge
+from servicekit.access import rule
+from tests.fuzz import callers, judge
+from tests.fuzz.callers import Callers
 from tests.fuzz.ledger import Ledger
-from tests.fuzz.model import Answer, Call, Finding
-from tests.fuzz.surface import METHODS
+from tests.fuzz.model import Answer, Call, Caller, Finding
+from tests.fuzz.surface import METHODS, Method
 
 _STREAMED = 3
 """Answers read of a stream."""
@@ -24,11 +26,21 @@ _SAME = 5
 class Sender:
     """One channel; counts codes and keeps findings."""
 
-    def __init__(self, channel: grpc.aio.Channel, ledger: Ledger) -> None:
-        self._channel = channel
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        ledger: Ledger,
+        who: Callers | None = None,
+        operators: grpc.aio.Channel | None = None,
+    ) -> None:
+        """`operators`: to the port that their calls are answered on; None = on the public one."""
+        self._channel, self._operators = channel, operators or channel
         self._ledger = ledger
+        self.callers = who or Callers()
         self.codes: Counter[tuple[str, str]] = Counter()
-        """By method's name and code."""
+        """By method's name and code; not those of intruders."""
+        self.intruders: Counter[tuple[Caller, str]] = Counter()
+        """Their answers, by code."""
         self.unavailable: Counter[str] = Counter()
         """What was said with UNAVAILABLE though there was time enough."""
         self.findings: list[Finding] = []
@@ -45,13 +57,24 @@ class Sender:
         except TimeoutError:
             answer = Answer("HANGS", "no answer after its deadline", b"", ())
             self.find(Finding("answers", "hangs beyond its deadline", call, answer))
+        for why in judge.complaints(answer, method):
+            self.find(Finding("answers", why, call, answer))
+        if call.caller in callers.REFUSED:
+            self._judge_intruder(call, answer)
+        else:
+            self._count(method, call, answer)
+            self._ledger.record(method, call.request, answer)
+        return answer
+
+    def _count(self, method: Method, call: Call, answer: Answer) -> None:
         self.codes[method.name, answer.code] += 1
         if answer.code == "UNAVAILABLE" and call.seconds > 1:
             self.unavailable[f"{method.name}: {answer.message[:80]}"] += 1
-        for why in judge.complaints(answer, method):
-            self.find(Finding("answers", why, call, answer))
-        self._ledger.record(method, call.request, answer)
-        return answer
+
+    def _judge_intruder(self, call: Call, answer: Answer) -> None:
+        self.intruders[call.caller, answer.code] += 1
+        if why := callers.complaint(call, answer):
+            self.find(Finding("intruders", why, call, answer))
 
     def find(self, finding: Finding) -> None:
         """Keep a finding; of many alike only a few."""
@@ -64,15 +87,15 @@ class Sender:
 
     async def _send(self, call: Call) -> Answer:
         method = METHODS[call.method]
+        public = call.caller is Caller.OTHER_PORT or not rule(call.method[1:]).admin
+        channel = self._channel if public else self._operators
+        options: Any = {"timeout": call.seconds, "metadata": self.callers.headers(call)}
         try:
             if not method.streams:
-                unary = self._channel.unary_unary(call.method, None, None)
-                response = await unary(call.request, timeout=call.seconds, metadata=call.metadata)
-                return Answer("OK", "", b"", (response,))
+                unary = channel.unary_unary(call.method, None, None)
+                return Answer("OK", "", b"", (await unary(call.request, **options),))
             parts = []
-            stream = self._channel.unary_stream(call.method, None, None)(
-                call.request, timeout=call.seconds, metadata=call.metadata
-            )
+            stream = channel.unary_stream(call.method, None, None)(call.request, **options)
             async for part in stream:
                 parts.append(part)
                 if len(parts) == _STREAMED:

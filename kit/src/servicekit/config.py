@@ -218,9 +218,9 @@ class ServerSettings(PeerSettings):
     (SERVICE_OVERLOADED)."""
 
     max_bytes_in_flight: int = Field(default=0, ge=0)
-    """Bytes of requests that a process holds at once; 0 = a quarter of its memory (of the
-    container's limit), shared by the processes. One caller holds half of them at most. What finds
-    no room is refused (BYTES_EXHAUSTED)."""
+    """Bytes of requests that a process holds at once, and as many of answers that are not read yet;
+    0 = a quarter of its memory (of the container's limit), shared by the processes. One caller
+    holds half of them at most. What finds no room is refused (BYTES_EXHAUSTED)."""
 
     max_streams: int = Field(default=1000, ge=1, le=100_000)
     """Most streams at once (watches of jobs, fits); as many again of health and reflection."""

@@ -109,12 +109,13 @@ def _wrapped(method: _Method, limits: Limits, handler: Any) -> Any:
     ways = (handler.request_streaming, handler.response_streaming)
     inner = getattr(handler, "_".join("stream" if streams else "unary" for streams in ways))
     entrance = Entrance(limits, method.name, handler, _reader(handler.request_deserializer))
-    make = grpc.stream_unary_rpc_method_handler
-    if handler.response_streaming:
-        make = grpc.stream_stream_rpc_method_handler
+    if not handler.response_streaming:
+        inner = _serialized(inner, handler.response_serializer)
+        return grpc.stream_unary_rpc_method_handler(_wrap(method, entrance, inner))
     if inspect.isasyncgenfunction(inner):
         inner = _written(inner)
-    return make(_wrap(method, entrance, inner), None, handler.response_serializer)
+    wrapped = _wrap(method, entrance, inner)
+    return grpc.stream_stream_rpc_method_handler(wrapped, None, handler.response_serializer)
 
 
 def _wrap(
@@ -134,6 +135,18 @@ def _wrap(
         return answer
 
     return call
+
+
+def _serialized(
+    inner: Callable[[Any, Any], Awaitable[Any]], serialize: Callable[[Any], bytes] | None
+) -> Callable[[Any, Any], Awaitable[bytes]]:
+    """What returns an answer, as what returns its bytes: they are counted until they are read."""
+
+    async def answer(request: Any, context: Any) -> bytes:
+        found = await inner(request, context)
+        return serialize(found) if serialize else bytes(found)
+
+    return answer
 
 
 def _written(

@@ -39,6 +39,8 @@ PATIENCE = 1.0
 """Seconds that a call waits for room for its request."""
 ARRIVAL = 10.0
 """Seconds in which a request has to arrive once there is room for it."""
+CALL_BYTES = 2**14
+"""What a call takes beside its answer: so many short answers that nobody reads count too."""
 UNLIMITED = "grpc.health.v1.Health/Check"
 ANONYMOUS = "grpc."
 """What begins so asks nobody who calls: health and reflection."""
@@ -87,9 +89,9 @@ class RequestLate(DeadlineExceeded, reason="REQUEST_LATE"):
 
 
 class BytesExhausted(ResourceExhausted, reason="BYTES_EXHAUSTED"):
-    """This process holds as many bytes of requests as it may."""
+    """This process holds as many bytes of requests, or of answers, as it may."""
 
-    message = "too many bytes of requests are held: come again in a moment"
+    message = "too many bytes of requests, or of unread answers, are held: come again in a moment"
     retry_after = timedelta(seconds=1)
 
 
@@ -172,6 +174,32 @@ class Bytes:
                 place.set_result(None)
 
 
+class Unread:
+    """The bytes of answers that are on their way: gRPC holds them until they are read. Who reads
+    too slowly begins no further calls, and so keeps nobody else out."""
+
+    def __init__(self, most: int) -> None:
+        self.free = most
+        self._each = most // 2
+        self._held: Counter[str] = Counter()
+
+    def check(self, caller: str) -> None:
+        """Raises BytesExhausted while half of the room is a caller's, or none is left."""
+        if self._held[caller] >= self._each or self.free <= 0:
+            raise BytesExhausted
+
+    def hold(self, caller: str, size: int, context: Any) -> None:
+        """Count an answer until its call is over."""
+        self._count(caller, size + CALL_BYTES)
+        context.add_done_callback(lambda _: self._count(caller, -size - CALL_BYTES))
+
+    def _count(self, caller: str, change: int) -> None:
+        self.free -= change
+        self._held[caller] += change
+        if not self._held[caller]:
+            del self._held[caller]
+
+
 class Streams:
     """The streams of a process, by connection."""
 
@@ -204,7 +232,8 @@ class Limits:
 
     def __init__(self, service: str, settings: ServerSettings) -> None:
         self.service = service
-        self.bytes = Bytes(settings.max_bytes_in_flight or _share_of_memory(settings))
+        room = settings.max_bytes_in_flight or _share_of_memory(settings)
+        self.bytes, self.unread = Bytes(room), Unread(room)
         self.largest = settings.max_message_bytes + MIB
         """Bytes of a message that gRPC reads, at most."""
         self.unknown = Bytes(UNKNOWN_MESSAGES * self.largest)
@@ -283,6 +312,7 @@ class Entrance:
             return await _read(context, UNKNOWN_ARRIVAL)
 
     async def _call(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
+        self._limits.unread.check(access.caller.get().name)
         async with self._arrived(context) as request:
             party = self._limits.party(request, writes=self._writes)
             self._limits.quotas.enter(*party[:2], writes=self._writes)
@@ -291,6 +321,7 @@ class Entrance:
             try:
                 answer = await work(request)
                 ok = True
+                self._limits.unread.hold(party[0], len(answer), context)
                 return answer
             finally:
                 self._limits.concurrency.leave(party, began, given, ok=ok)

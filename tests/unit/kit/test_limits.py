@@ -22,6 +22,7 @@ from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc as pb_grpc
 from tests.engines import free_port
 from tests.fakes.kit_echo import Echo, binding
+from tests.fuzz.slow import FAST, Pace, relay
 from tests.waiting import SECONDS, until
 
 UNARY, STREAM = "/test.Echo/Unary", "/test.Echo/UnaryStream"
@@ -37,6 +38,13 @@ class Shop(pb_grpc.RecommendationServiceServicer):
     async def Recommend(self, request: pb.RecommendRequest, _: Any) -> pb.RecommendResponse:
         self.reached.append(request.ByteSize())
         return pb.RecommendResponse()
+
+
+class Long(Echo):
+    """Its answers are long."""
+
+    async def unary(self, request: bytes, context: Any) -> bytes:
+        return bytes(MIB)
 
 
 class Endless(Echo):
@@ -218,6 +226,32 @@ async def test_who_gives_up_waiting_holds_nothing_and_holds_nobody_up(
     await room.take("shop", 5)
     room.give("shop", 10)
     assert room.free == 20
+
+
+async def is_refused(peer: grpc.aio.Channel) -> bool:
+    try:
+        await peer.unary_unary(UNARY)(b"x", timeout=SECONDS)
+    except grpc.aio.AioRpcError as error:
+        return from_rpc_error(error).reason == "BYTES_EXHAUSTED"
+    return False
+
+
+async def is_answered(peer: grpc.aio.Channel) -> bool:
+    return not await is_refused(peer)
+
+
+async def test_who_does_not_read_answers_begins_no_further_calls() -> None:
+    async with (
+        serving(binding(Long()), max_bytes_in_flight=4 * MIB) as address,
+        channel.connect(address) as peer,
+    ):
+        async with relay(address, FAST, Pace(4_096)) as slowed, channel.connect(slowed) as slow:
+            # The first few megabytes are held by buffers on the way.
+            unread = [slow.unary_unary(UNARY)(b"x") for _ in range(16)]
+            await until(lambda: is_refused(peer))
+            assert await is_alive(peer)
+            assert not any(each.done() for each in unread)
+        await until(lambda: is_answered(peer))
 
 
 def test_without_a_setting_a_process_has_its_part_of_a_quarter(

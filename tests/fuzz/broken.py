@@ -1,0 +1,23 @@
+"""Photos on which decoders broke once: the test files of Pillow, libheif and libavif, say. They are
+others' and none of them is part of this project; a folder of them is given to a run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+VARIABLE = "SIGHTLINE_BROKEN_PHOTOS"
+MOST_BYTES = 10 * 2**20
+"""Of a photo in a request."""
+
+
+def photos() -> tuple[bytes, ...]:
+    """Every file below the folder that the variable names, of any kind; () when it is not set.
+    Raises OSError when it can't be read, ValueError when nothing is there."""
+    if not os.environ.get(VARIABLE):
+        return ()
+    folder = Path(os.environ[VARIABLE])
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not files:
+        raise ValueError(f"{VARIABLE}={folder} holds no file")
+    return tuple(path.read_bytes() for path in files if 0 < path.stat().st_size <= MOST_BYTES)

@@ -1,0 +1,90 @@
+"""What a run begins with: right products, events and, if asked for, a model that serves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from google.protobuf.message import Message
+
+from sightline.common.v1 import event_pb2, job_pb2, product_pb2
+from sightline.common.v1.job_service_pb2 import GetJobRequest
+from sightline.gateway.v1.catalog_service_pb2 import UpsertProductsRequest
+from sightline.gateway.v1.recommendation_service_pb2 import QuerySignal, RecommendRequest
+from sightline.gateway.v1.user_event_service_pb2 import WriteEventsRequest
+from sightline.ranker.v1.model_service_pb2 import (
+    ListModelsRequest,
+    PromoteModelRequest,
+    TrainModelRequest,
+)
+from tests.fuzz import conditions
+from tests.fuzz.model import CATALOGS, FUZZ, Answer, Call
+from tests.fuzz.surface import named
+from tests.fuzz.wire import Sender
+
+_TRAINING_SECONDS = 40.0
+
+
+async def open_shop(
+    sender: Sender, photos: tuple[bytes, ...], *, train: bool
+) -> list[tuple[str, Answer]]:
+    """Right products, events and, with `train`, a serving model; what was called and answered."""
+    answers = []
+    for catalog in CATALOGS:
+        upsert = UpsertProductsRequest(catalog_id=catalog)
+        for number, photo in enumerate(photos):
+            upsert.products.append(_product(number, photo))
+        answers.append(("UpsertProducts", await sent(sender, "UpsertProducts", upsert)))
+    events = WriteEventsRequest(catalog_id=FUZZ)
+    for number in range(300):
+        event = events.events.add(
+            event_id=f"seed-{number}",
+            type=event_pb2.EVENT_TYPE_VIEW,
+            product_id=f"seed-{number * 7 % len(photos)}",
+        )
+        event.shopper.user_id = f"u-{number % 20}"
+        event.event_time.FromSeconds(int(time.time()) - 3_600 + number)
+    answers.append(("WriteEvents", await sent(sender, "WriteEvents", events)))
+    if train:
+        answers += await _train(sender)
+    for catalog in CATALOGS:
+        query = RecommendRequest(catalog_id=catalog, page_size=5)
+        query.signals.append(QuerySignal(image=photos[0]))
+        answers.append(("Recommend", await sent(sender, "Recommend", query)))
+    return answers
+
+
+async def _train(sender: Sender) -> list[tuple[str, Answer]]:
+    """A model of few events; a catalog without one is fuzzed as well."""
+    answer = await sent(sender, "TrainModel", TrainModelRequest(catalog_id=FUZZ))
+    job, until = job_pb2.Job(), time.monotonic() + _TRAINING_SECONDS
+    while answer.code == "OK" and time.monotonic() < until:
+        job.ParseFromString(answer.responses[0])
+        if job.state not in (job_pb2.Job.STATE_PENDING, job_pb2.Job.STATE_RUNNING):
+            break
+        await asyncio.sleep(0.5)
+        request = GetJobRequest(catalog_id=FUZZ, job_id=job.job_id)
+        answer = await sent(sender, "GetJob", request)
+    for result in job.results:
+        if result.name == "model_version":
+            promote = PromoteModelRequest(catalog_id=FUZZ, model_version=result.value, force=True)
+            await sent(sender, "PromoteModel", promote)
+    models = await sent(sender, "ListModels", ListModelsRequest(catalog_id=FUZZ))
+    return [("GetJob", answer), ("ListModels", models)]
+
+
+async def sent(sender: Sender, name: str, request: Message) -> Answer:
+    """Send a right request."""
+    return await sender.send(Call(named(name).path, request.SerializeToString(), 20.0))
+
+
+def _product(number: int, photo: bytes) -> product_pb2.Product:
+    return product_pb2.Product(
+        product_id=f"seed-{number}",
+        title=f"Thing {number}",
+        category_path=conditions.LEVELS[: number % 4],
+        brand=conditions.BRANDS[number % len(conditions.BRANDS)],
+        tags=conditions.TAGS[: number % 3],
+        price=conditions.money("EUR", conditions.AMOUNTS[number % len(conditions.AMOUNTS)]),
+        images=[product_pb2.ProductImage(content=photo)],
+    )

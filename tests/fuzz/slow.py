@@ -1,0 +1,168 @@
+"""Readers that hardly read and writers that hardly write, by a relay that hands bytes on slowly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+
+from local_suite.model import HOST
+from sightline.common.v1.product_pb2 import Product, ProductImage
+from sightline.gateway.v1.catalog_service_pb2 import ListProductsRequest, UpsertProductsRequest
+from tests.fuzz.callers import Callers
+from tests.fuzz.model import FUZZ, KEPT, Call, Caller, Outcome
+from tests.fuzz.surface import named
+
+_PIECE = 65_536
+_OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How bytes are handed on."""
+
+    at_once: float
+    """So many as they come."""
+    a_second: int = 1
+    """So many from then on."""
+
+
+FAST = Pace(float("inf"))
+READS = Pace(4_096, 16)
+"""Enough for the connection and the begin of an answer."""
+WRITES = Pace(4_096, 1)
+"""Enough for the connection and the headers of a call."""
+READERS, UNREAD = 4, 75
+"""Connections, and calls of each. A page takes up to a megabyte: all of them, held for who does not
+read, would be many times as much as a process may grow."""
+WRITERS = 4
+LATE_SECONDS = 30.0
+"""In which a request that does not come has to be refused: three times what docs/operate/limits.md
+says."""
+
+
+@asynccontextmanager
+async def relay(target: str, up: Pace, down: Pace) -> AsyncIterator[str]:
+    """An address that stands for `target`: `up` goes what is sent there, `down` what it answers."""
+    host, _, port = target.rpartition(":")
+    carried: set[asyncio.Task[None]] = set()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(host, int(port), limit=_PIECE)
+        ways = (
+            asyncio.create_task(_hand_on(reader, far_writer, up)),
+            asyncio.create_task(_hand_on(far_reader, writer, down)),
+        )
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            far_writer.transport.abort()
+            writer.transport.abort()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(carry(reader, writer))
+        carried.add(task)
+        task.add_done_callback(carried.discard)
+
+    async with await asyncio.start_server(connected, HOST, 0, limit=_PIECE) as server:
+        try:
+            yield f"{HOST}:{server.sockets[0].getsockname()[1]}"
+        finally:
+            for task in carried:
+                task.cancel()
+            await asyncio.gather(*carried, return_exceptions=True)
+
+
+async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pace: Pace) -> None:
+    """Until one of them ends."""
+    handed = 0
+    with contextlib.suppress(OSError):
+        while data := await reader.read(
+            int(min(_PIECE, pace.at_once - handed)) if handed < pace.at_once else pace.a_second
+        ):
+            writer.write(data)
+            await writer.drain()
+            handed += len(data)
+            if handed >= pace.at_once:
+                await asyncio.sleep(1)
+
+
+class SlowCallers:
+    """Ask for long pages and do not read them; begin long requests and do not end them."""
+
+    def __init__(self, address: str, who: Callers, late: float = LATE_SECONDS) -> None:
+        self._address, self._who, self._late = address, who, late
+        self.may_read = asyncio.Event()
+        """Set when readers may begin: what is held for them then counts as growth."""
+        self._unread = 0
+        self._ended: Counter[str] = Counter()
+        self._one_ended = asyncio.Event()
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """All of them while the block runs."""
+        tasks = [asyncio.create_task(self._read_slowly()) for _ in range(READERS)]
+        tasks += [asyncio.create_task(self._write_slowly()) for _ in range(WRITERS)]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def outcome(self) -> Outcome:
+        """Held when requests that did not come were refused, and none was waited for."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._one_ended.wait(), self._late + 1)
+        ended = ", ".join(f"{count} × {code}" for code, count in self._ended.most_common())
+        measured = f"{self._unread} long answers hardly read; long requests hardly sent: {ended}"
+        late = self._ended["DEADLINE_EXCEEDED"] + self._ended["RESOURCE_EXHAUSTED"]
+        return Outcome(0 < late == self._ended.total(), measured)
+
+    async def _read_slowly(self) -> None:
+        """A connection with one more call a second, none of which has a deadline."""
+        request = ListProductsRequest(catalog_id=KEPT, page_size=1_000).SerializeToString()
+        path = named("ListProducts").path
+        headers = self._who.headers(Call(path, request, 0.0, caller=Caller.SLOW))
+        await self.may_read.wait()
+        async with _slowed(self._address, FAST, READS) as channel:
+            calls = []
+            for _ in range(UNREAD):
+                calls.append(channel.unary_unary(path, None, None)(request, metadata=headers))
+                self._unread += 1
+                await asyncio.sleep(1)
+            await asyncio.wait([asyncio.create_task(call.code()) for call in calls])
+
+    async def _write_slowly(self) -> None:
+        """A request whose last byte comes in a day, over and over."""
+        photo = ProductImage(content=bytes(86_400))
+        product = Product(product_id="slow", title="Slow", images=[photo])
+        request = UpsertProductsRequest(catalog_id=FUZZ, products=[product]).SerializeToString()
+        path = named("UpsertProducts").path
+        headers = self._who.headers(Call(path, request, 0.0, caller=Caller.SLOW))
+        while True:
+            async with _slowed(self._address, WRITES, FAST) as channel:
+                call = channel.unary_unary(path, None, None)(request, metadata=headers)
+                try:
+                    async with asyncio.timeout(self._late):
+                        code = (await call.code()).name
+                except TimeoutError:
+                    code = "waited for"
+                self._ended[code] += 1
+                self._one_ended.set()
+
+
+@asynccontextmanager
+async def _slowed(address: str, up: Pace, down: Pace) -> AsyncIterator[grpc.aio.Channel]:
+    async with (
+        relay(address, up, down) as slowed,
+        grpc.aio.insecure_channel(slowed, options=_OWN_CONNECTION) as channel,
+    ):
+        yield channel
