@@ -66,7 +66,8 @@ def of_the_embedder(options: argparse.Namespace) -> dict[str, Scenario]:
 
 
 def of_the_suite(options: argparse.Namespace) -> dict[str, Scenario]:
-    """Each process of a whole suite is killed, stopped and restarted; a quarter of an hour."""
+    """Each process of a whole suite is killed, stopped and restarted; more is asked than can be
+    answered; the network is slow, and connections are cut. Twenty minutes."""
     return {
         "processes": partial(processes, options.stopped, options.seed),
         "restarts": partial(restarts, options.seed),

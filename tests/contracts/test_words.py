@@ -52,7 +52,7 @@ LEFT: Mapping[str, Mapping[str, int]] = {
         "examples": 13,
         "protos": 1,
         "services": 14,
-        "tests": 47,
+        "tests": 48,
     },
     "told|tells": {"bench": 2, "examples": 3, "tests": 2},
     "mend|mends|mended|mending": {"protos": 1, "services": 3, "tests": 2},

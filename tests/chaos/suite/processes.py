@@ -44,7 +44,7 @@ HOW: Final = ("killed", "stopped")
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is left while a process is lost: the rung on which answers may rest."""
+    """What is left while a process is lost, on which answers may rest."""
 
     causes: frozenset[str] = frozenset()
     """By which degraded answers have to say so."""
@@ -76,7 +76,7 @@ LEFT: Final[Mapping[str, Left]] = {
     "ranker-worker": Left(),
     "gateway": Left(),
 }
-"""The ladder of degradation (docs/operate), by the process that is lost."""
+"""The fallbacks (services/gateway/README.md), by the process that is lost."""
 
 
 @dataclass(slots=True)
@@ -151,7 +151,7 @@ def judge(loss: Loss, got: Sequence[Got], report: Report) -> None:
     flagged = Counter(" and ".join(sorted(each.causes)) for each in around if each.causes)
     away = loss.back - loss.lost
     report.add(
-        f"{loss.process} {loss.how} ({away:.0f} s): answered, on the best rung, whole again",
+        f"{loss.process} {loss.how} ({away:.0f} s): answered, by the best fallback, whole again",
         answered(around) >= ANSWERED and not wrong and loss.recovery <= RECOVERY_SECONDS,
         f"{counted(around)}; degraded: {_words(flagged)}; not as promised: {_words(wrong)}; "
         f"whole {loss.recovery:.1f} s after its return",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -81,5 +81,5 @@ def _with(program: Program, more: Mapping[str, str]) -> Program:
     return replace(program, environment={**program.environment, **more})
 
 
-def _all(addresses: Iterator[str] | tuple[str, ...]) -> str:
+def _all(addresses: Iterable[str]) -> str:
     return f"ipv4:{','.join(addresses)}"

@@ -82,7 +82,9 @@ def given(kind: str, branch: str, *causes: str, after: float = 10.0, ranked: boo
         ),
     ],
 )
-def test_an_answer_off_the_best_rung_is_noticed(process: str, answer: Got, broken: str) -> None:
+def test_an_answer_by_less_than_the_best_fallback_is_noticed(
+    process: str, answer: Got, broken: str
+) -> None:
     assert fault(loss(process), answer) == broken
 
 
@@ -106,7 +108,7 @@ def test_a_late_recovery_and_a_loss_that_nobody_saw_are_noticed() -> None:
     assert not verdict(loss("milvus"), Got("product", LOST - 2, LOST - 1))
 
 
-def test_each_process_of_a_suite_has_its_rung() -> None:
+def test_each_process_of_a_suite_has_its_fallback() -> None:
     """A new program of the suite has to be lost, too."""
     assert LEFT.keys() == PORTS.keys()
 

@@ -16,7 +16,6 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 from servicekit import sql
 from servicekit.sql import Database, StoreBusy, StoreDamaged, StoreFull, StoreUnavailable
 from tests.fakes.kit_store import BOTTLE, METADATA, MIGRATIONS, SHELF
-from tests.stores import NewStore, only_postgresql
 from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[3]
@@ -378,38 +377,6 @@ class FromPostgres(Exception):
 def test_states_of_postgresql_have_the_same_meanings(state: str, kind: type) -> None:
     error = DBAPIError("SELECT 1", None, FromPostgres(state))
     assert type(sql.translate(error)) is kind
-
-
-@only_postgresql
-async def test_a_write_whose_process_stands_still_holds_nobody_up(
-    new_store: NewStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sql, "WRITE_SECONDS", 1)
-    url = new_store("ranker.record.migrations", "ranker.db")  # those of this file are for SQLite
-    still, other = (Database(url, migrations=MIGRATIONS) for _ in range(2))
-    locks, goes_on = threading.Event(), threading.Event()
-
-    def lock(connection: Connection) -> None:
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1)")
-
-    def stand_still(connection: Connection) -> None:
-        lock(connection)
-        locks.set()
-        goes_on.wait(SECONDS)
-        lock(connection)
-
-    standing = asyncio.create_task(still.write(stand_still))
-    assert await asyncio.to_thread(locks.wait, SECONDS)
-    try:
-        async with asyncio.timeout(SECONDS / 2):
-            await other.write(lock)
-    finally:
-        goes_on.set()
-    with pytest.raises(StoreUnavailable):
-        await standing
-    await still.write(lock)
-    for each in (still, other):
-        each.close()
 
 
 def test_a_connection_that_was_never_made_is_unavailable() -> None:

@@ -8,7 +8,9 @@ import pytest
 from gateway.clients.calls import Caller
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
+from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
+from tests.waiting import until
 
 
 class Suspicious:
@@ -64,10 +66,23 @@ async def test_only_a_call_that_ran_out_of_time_raises_suspicion():
     with pytest.raises(DeadlineExceeded):
         await caller(breaker).call(Method(grpc.StatusCode.DEADLINE_EXCEEDED), None)
     assert breaker.suspected == 1
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError), deadlines.within(0.01):
         async with asyncio.timeout(0.01):
             await caller(breaker).call(Method(60), None)
     assert breaker.suspected == 2
+
+
+async def test_a_caller_who_leaves_raises_no_suspicion_nor_does_the_later_of_two_answers():
+    breaker = Suspicious()
+    with deadlines.within(60):
+        leaving = asyncio.create_task(caller(breaker).call(method := Method(60), None))
+        await until(lambda: method.asked)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        assert await caller(breaker, hedge_share=1.0).twice(Method(60, 0), None) == 2
+        await asyncio.sleep(0)
+    assert leaving.cancelled()
+    assert breaker.suspected == 0
 
 
 async def test_a_late_answer_is_asked_for_twice_where_that_is_allowed():

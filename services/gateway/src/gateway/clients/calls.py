@@ -69,8 +69,11 @@ class Caller:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 self._suspect()
             raise self._error(error) from error
-        except asyncio.CancelledError:  # what has its own time ends its calls so
-            self._suspect()
+        except asyncio.CancelledError:
+            # A stage whose time is over ends its calls so. Who left, or was answered by another
+            # replica, does too, and says nothing of the peer.
+            if (left := deadlines.remaining()) is not None and left <= self._reserve:
+                self._suspect()
             raise
         return answer
 
