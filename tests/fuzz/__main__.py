@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shutil
 import sys
 import time
 from collections import Counter
@@ -74,6 +75,10 @@ def main(arguments: Sequence[str]) -> int:
             show(console, result)
             for path in findings.write(options.findings, result.findings):
                 console.print(Text(f"Send again with --replay {path}"))
+            if not result.clean:
+                logs = options.findings / "logs"
+                shutil.copytree(suite.layout.logs, logs, dirs_exist_ok=True)
+                console.print(Text(f"The logs of the suite are in {logs}"))
     except KeyboardInterrupt:
         console.print("Interrupted; everything that was started is stopped.")
         return 130

@@ -49,13 +49,15 @@ WEIGHTS: Mapping[str, float] = {
     "PurgeEvents": 0.4,
     "CloseImport": 0.4,
     "GetStatus": 0.2,
+    "DemoteModel": 0.2,
+    "PromoteSpace": 0.1,
     "WatchJob": 0.1,
     "RebuildIndex": 0.1,
     "CreateBackup": 0.1,
     "TrainModel": 0.02,
 }
 """How often a call is drawn; 1 for all others. Training costs seconds, following a job waits, each
-backup is a file."""
+backup is a file, each promoted space is held by Triton, and no rollback goes behind a demotion."""
 _OFTEN = frozenset(
     {"product_id", "title", "event_id", "shopper", "type", "operator", "value", "field", "products"}
     | {"events", "updates", "offers", "rows", "signals", "import_id", "job_id", "key", "from", "to"}

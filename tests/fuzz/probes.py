@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -33,9 +34,11 @@ def targets(suite: Suite) -> Mapping[str, str]:
 class Probes:
     """Asks each target on a connection of its own each time, as a kubelet does."""
 
-    def __init__(self, targets: Mapping[str, str], seconds: float) -> None:
+    def __init__(
+        self, targets: Mapping[str, str], seconds: float, report: Callable[[str], None]
+    ) -> None:
         """`seconds`: in which an answer has to come."""
-        self._targets, self._seconds = targets, seconds
+        self._targets, self._seconds, self._report = targets, seconds, report
         self.asked: Counter[str] = Counter()
         """How often, by target."""
         self._failed: Counter[str] = Counter()
@@ -67,6 +70,7 @@ class Probes:
             self._slowest = max(self._slowest, (took, name))
             if problem:
                 self._failed[f"{name} {problem}"] += 1
+                self._report(f"  {datetime.now(UTC):%H:%M:%S} UTC, probe of {name}: {problem}")
             await asyncio.sleep(max(0.0, EVERY_SECONDS - took))
 
     async def _ask(self, target: str) -> str:

@@ -39,7 +39,7 @@ DECIDED_SHARE = 0.5
 _DEEP = 20_000
 """A run of so many requests has every call accepted at least once, but for _FITTED."""
 _FITTED = frozenset({"Classify", "PromoteSpace", "RetireSpace"})
-"""They take a space that was learned, from more photos of products than there are here."""
+"""They take a space that was learned from what happens to be there, and promoted."""
 _REPORT_SECONDS = 10.0
 _CALM_SECONDS = 3.0
 _UNDECIDED = frozenset({"DEADLINE_EXCEEDED", "UNAVAILABLE", "CANCELLED", "RESOURCE_EXHAUSTED"})
@@ -82,7 +82,7 @@ class _Run:
         self._plan, self._report = plan, report
         self._traffic = Traffic(sender, ledger, plan)
         address = suite.addresses()["gateway"]
-        self._probes = Probes(targets(suite), plan.probe_seconds)
+        self._probes = Probes(targets(suite), plan.probe_seconds, report)
         self._slow = SlowCallers(address, sender.callers)
         self._idle = IdleStreams(plan.idle_streams, self._traffic.composer.newest_job)
 

@@ -45,7 +45,7 @@ async def open_shop(
         event.shopper.user_id = f"u-{number % 20}"
         event.event_time.FromSeconds(int(time.time()) - 3_600 + number)
     answers.append(("WriteEvents", await sent(sender, "WriteEvents", events)))
-    if train:
+    for _ in range(2 if train else 0):  # the second can be rolled back
         answers += await _train(sender)
     for catalog in CATALOGS:
         query = RecommendRequest(catalog_id=catalog, page_size=5)

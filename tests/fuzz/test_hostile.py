@@ -165,7 +165,7 @@ async def serving(**settings: Any) -> AsyncIterator[str]:
 
 
 async def probed(*targets: str) -> Probes:
-    probes = Probes({each: each for each in targets}, 10.0)
+    probes = Probes({each: each for each in targets}, 10.0, print)
     running = asyncio.create_task(probes.run())
     await until(lambda: len(probes.asked) == len(targets))
     running.cancel()
@@ -179,7 +179,7 @@ async def test_probes_that_are_not_answered_are_seen() -> None:
         seen = (await probed(address, f"127.0.0.1:{free_port()}")).outcome()
     assert not seen.held
     assert "UNAVAILABLE" in seen.measured
-    assert not Probes({"one": "nobody asked"}, 1.0).outcome().held
+    assert not Probes({"one": "nobody asked"}, 1.0, print).outcome().held
 
 
 @pytest.mark.parametrize("most", [1_000, 40])
