@@ -32,7 +32,7 @@ LIVE = "tests/live/"
 WITHOUT_SUITE = {
     f"{LIVE}test_{name}.py"
     for name in (
-        *("access", "engines", "filters", "milvus_engine", "milvus_server_engine", "page", "plans"),
+        *("access", "engines", "milvus_engine", "milvus_server_engine", "page", "plans"),
         "start",
     )
 }

@@ -37,7 +37,7 @@ from sightline_rules.filters import (
     passes,
 )
 from tests.engines import EngineProcess, milvus_lite, milvus_server
-from tests.live.test_filters import condition, facts
+from tests.live.random_filters import EXTREME, condition, facts
 
 EVERYTHING = All()
 DIMENSION = 8
@@ -208,8 +208,7 @@ async def test_a_filter_passes_what_the_rules_pass(index: MilvusIndex, name: str
     await index.flush(name)
     await index.upsert(name, given[200:])
     assert len(await newest(index, name, given[0].vector, 1_000)) == 400
-    for _ in range(120):
-        asked = check(condition(chance))
+    for asked in map(check, [*EXTREME, *(condition(chance) for _ in range(120))]):
         latest = not parted  # the first waits until all rows are there, for all that follow
         vector = [given[0].vector]
         hits = await index.search(name, vector, asked, len(given), None, latest=latest)

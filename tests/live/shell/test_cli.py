@@ -23,7 +23,7 @@ def hands(gateway: str, tmp_path: Path) -> Hands:
 def test_an_import_that_is_killed_again_and_again_comes_to_what_the_file_says(
     hands: Hands,
 ) -> None:
-    wanted = sorted(f"{wine.id}@{copy}" for copy in range(12) for wine in WINES)
+    wanted = sorted(f"{wine.id}@{copy}" for copy in range(6) for wine in WINES)
     hands.write("wines.csv", wanted, "bad;Bad;;-1;EUR;", "gone;Gone;;;;none.jpg")
     command = ("products", "import", "wines.csv", "--images", PHOTOS, "--in-flight", "2")
     for blow in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):

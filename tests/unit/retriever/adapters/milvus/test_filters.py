@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import string
 
 import pytest
@@ -203,6 +204,15 @@ def test_an_expression_holds_nothing_but_our_own_words_and_numbers(condition: Fi
     words = expression.translate(str.maketrans("()[],=!<>", " " * 9)).split()
     assert all(word.isdigit() or word in own for word in words)
     assert set(expression) <= set(string.ascii_lowercase + string.digits + "()[], _=!<>")
+
+
+@pytest.mark.parametrize("kind", [All, Any])
+def test_many_conditions_are_not_nested_as_deep_as_they_are_many(kind: type[All | Any]) -> None:
+    """A chain of 64 is longer than Milvus 2.3.5 reads."""
+    parts = tuple(Not(Comparison("tags", Operator.EQUAL, f"tag {n}")) for n in range(64))
+    expression = filters.compile_filter(check(kind(parts)))
+    steps = itertools.accumulate({"(": 1, ")": -1}.get(each, 0) for each in expression)
+    assert 1 < max(steps) < 12
 
 
 def test_two_tags_of_one_column_are_both_found() -> None:

@@ -1,16 +1,11 @@
-"""Filters in a real Milvus Lite, against the reference in `sightline_rules`."""
+"""Random facts of products and filters, and filters that are as large as they may be, for tests of
+engines."""
 
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
-import numpy as np
-
-from retriever.adapters.milvus import filters
-from retriever.adapters.milvus.index import MilvusIndex
-from retriever.domain.index_values import IndexRow
-from sightline_rules.filter_checks import FIELDS, check, rule_of
+from sightline_rules.filter_checks import FIELDS, rule_of
 from sightline_rules.filters import (
     All,
     Any,
@@ -26,9 +21,7 @@ from sightline_rules.filters import (
     Operator,
     Time,
     Value,
-    passes,
 )
-from tests.engines import milvus_lite
 
 TEXTS = ["red", "Red", "it's", 'say "hi"', "\\", '" or 1 == 1', "') or seq > 0 --", "红", "%", "_"]
 PATHS = ["", "Wine", "Wine > Red", "Wine > Red > Dry", "Wine > White", "it's > \\", "红 > 葡萄"]
@@ -36,8 +29,6 @@ MICROS = [0, 1, 5_000_000, 2**63 - 1]
 TIMES = [0, 1, 1_700_000_000_000_000]
 NUMBERS = [0.0, -1.5, 13.0, 13.000000001, 2015.0, 1e300]
 KEYS = ["grape", "abv", "organic", *(f"key_{number}" for number in range(30))]
-ROWS = 400
-ROUNDS = 300
 
 
 def value(field: str, chance: random.Random) -> Value:
@@ -126,37 +117,3 @@ EXTREME = [
         )
     ),
 ]
-
-
-async def test_the_engine_passes_what_the_rules_pass(tmp_path: Path) -> None:
-    chance = random.Random(20)
-    rng = np.random.default_rng(20)
-    rows = [
-        IndexRow(
-            row_id=f"{number:032x}",
-            seq=number + 1,
-            product_id=str(number),
-            image_id="i",
-            facts=facts(chance),
-            vector=rng.standard_normal(4).astype(np.float32),
-        )
-        for number in range(ROWS)
-    ]
-    with milvus_lite(tmp_path / "milvus") as engine:
-        index = MilvusIndex(engine.uri)
-        await index.create("filters", 4)
-        await index.upsert("filters", rows[: ROWS // 2])
-        await index.flush("filters")  # half of the rows in a file, half in memory
-        await index.upsert("filters", rows[ROWS // 2 :])
-        parted = 0
-        for asked in [*EXTREME, *(condition(chance) for _ in range(ROUNDS))]:
-            check(asked)
-            hits = await index.search("filters", [rows[0].vector], asked, ROWS, None)
-            found = {hit.row_id for hit in hits}
-            expected = {row.row_id for row in rows if passes(asked, row.facts)}
-            assert expected <= found, filters.compile_filter(asked)
-            again = {row.row_id for row in rows if row.row_id in found and passes(asked, row.facts)}
-            assert again == expected
-            parted += 0 < len(expected) < ROWS
-        assert parted > ROUNDS / 3, "too few filters split the products"
-        await index.close()
