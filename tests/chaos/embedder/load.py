@@ -26,7 +26,7 @@ from sightline.embedder.v1.embedding_service_pb2_grpc import EmbeddingServiceStu
 from tests.chaos.model import NotMeasured
 
 WINES: Final = sorted(
-    (Path(__file__).resolve().parents[2] / "examples/wines/images").glob("*.jpg")
+    (Path(__file__).resolve().parents[3] / "examples/wines/images").glob("*.jpg")
 )[:24]
 TEXTS: Final = (
     "a bottle of red wine",

@@ -14,52 +14,21 @@ from servicekit import channel, limits, memory, server
 from servicekit.access import OPEN, Access, PeersOnly
 from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.errors import ServiceError
-from servicekit.limits import MIB, Bytes, BytesExhausted
+from servicekit.limits import MIB
 from servicekit.quotas import QuotaSettings
+from servicekit.room import Bytes, BytesExhausted
 from servicekit.server import Binding
 from servicekit.status import from_rpc_error
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc as pb_grpc
 from tests.engines import free_port
 from tests.fakes.kit_echo import Echo, binding
+from tests.fakes.kit_large import Endless, Long, Shop
 from tests.fuzz.slow import FAST, Pace, relay
 from tests.waiting import SECONDS, until
 
 UNARY, STREAM = "/test.Echo/Unary", "/test.Echo/UnaryStream"
 HEALTH = health_pb2.HealthCheckRequest()
-
-
-class Shop(pb_grpc.RecommendationServiceServicer):
-    """Takes down what reaches it."""
-
-    def __init__(self) -> None:
-        self.reached: list[int] = []
-
-    async def Recommend(self, request: pb.RecommendRequest, _: Any) -> pb.RecommendResponse:
-        self.reached.append(request.ByteSize())
-        return pb.RecommendResponse()
-
-
-class Long(Echo):
-    """Its answers are long."""
-
-    async def unary(self, request: bytes, context: Any) -> bytes:
-        return bytes(MIB)
-
-
-class Endless(Echo):
-    """A stream that never ends by itself."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.closed = asyncio.Event()
-
-    async def unary_stream(self, request: bytes, _context: Any) -> AsyncIterator[bytes]:
-        try:
-            while True:
-                yield bytes(64 * 1024)
-        finally:
-            self.closed.set()
 
 
 @asynccontextmanager
@@ -215,7 +184,7 @@ async def test_one_caller_holds_half_of_the_room_and_keeps_nobody_out() -> None:
 async def test_who_gives_up_waiting_holds_nothing_and_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "PATIENCE", 0.05)
+    monkeypatch.setattr("servicekit.room.PATIENCE", 0.05)
     room = Bytes(20)
     await room.take("shop", 5)
     with pytest.raises(BytesExhausted):
@@ -307,7 +276,7 @@ async def test_unknown_callers_have_room_for_few_messages_and_probes_a_port_of_t
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """gRPC reads all of a message before we see its size: 40 checks of 28 MiB took 3.4 GB."""
-    monkeypatch.setattr(limits, "PATIENCE", 0.05)
+    monkeypatch.setattr("servicekit.room.PATIENCE", 0.05)
     probed = free_port()
     async with (
         serving(probe_port=probed) as address,

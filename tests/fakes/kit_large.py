@@ -1,0 +1,43 @@
+"""Servers of large requests and answers, for tests of what a server takes upon itself."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from servicekit.limits import MIB
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
+from sightline.gateway.v1 import recommendation_service_pb2_grpc as pb_grpc
+from tests.fakes.kit_echo import Echo
+
+
+class Shop(pb_grpc.RecommendationServiceServicer):
+    """Takes down what reaches it."""
+
+    def __init__(self) -> None:
+        self.reached: list[int] = []
+
+    async def Recommend(self, request: pb.RecommendRequest, _: Any) -> pb.RecommendResponse:
+        self.reached.append(request.ByteSize())
+        return pb.RecommendResponse()
+
+
+class Long(Echo):
+    """Its answers are long."""
+
+    async def unary(self, request: bytes, context: Any) -> bytes:
+        return bytes(MIB)
+
+
+class Endless(Echo):
+    """A stream that never ends by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = asyncio.Event()
+
+    async def unary_stream(self, request: bytes, _context: Any) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield bytes(64 * 1024)
+        finally:
+            self.closed.set()
