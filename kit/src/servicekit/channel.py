@@ -30,8 +30,9 @@ def connect(
 
     `target` is `host:port` or a gRPC target with a scheme. `service_configs` lists the idempotent
     calls as (full service name, method): only these are tried again, up to 3 times in all, and
-    only after UNAVAILABLE. Its calls pass the request id and trace context of the current call on,
-    and what `peers` know one another by. To be called where an event loop runs.
+    only after UNAVAILABLE or a peer's CANCELLED. Its calls pass the request id and trace context of
+    the current call on, and what `peers` know one another by. To be called where an event loop
+    runs.
     """
     if "://" not in target and not target.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
         target = f"dns:///{target}"
@@ -141,7 +142,8 @@ def service_config(idempotent: Iterable[tuple[str, str]]) -> str:
                     "initialBackoff": "0.05s",
                     "maxBackoff": "0.5s",
                     "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
+                    # CANCELLED are calls that came while a peer began to end.
+                    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
                 },
             }
         ]

@@ -110,7 +110,7 @@ def processes(stopped: float, seed: int, report: Report) -> None:
 
 
 async def _processes(suite: Suite, stopped: float, seed: int, report: Report) -> None:
-    ledger, losses = Ledger(), list[Loss]()
+    ledger = Ledger()
     async with SightlineClient(front(suite), timeout=SECONDS, batch_timeout=SECONDS) as client:
         await open_shop(client)
         report.say(f"a shop is open: {SET_UP}; the client's deadline of {SECONDS:.0f} s")
@@ -119,8 +119,9 @@ async def _processes(suite: Suite, stopped: float, seed: int, report: Report) ->
             began = await load.calm(time.monotonic())
             for process in LEFT:
                 for how in HOW:
-                    losses.append(await _lose(suite, Loss(process, how), stopped, load))
-                    judge(losses[-1], load.got, report)
+                    loss = await _lose(suite, Loss(process, how), stopped, load)
+                    judge(loss, load.got, report)
+                    report.say(f"{process} {how}: whole {loss.recovery:.1f} s after its return")
         lost = await ledger.lost(client)
     every = [each for each in load.got if each.ended >= began]
     share = answered(every)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from typing import Final
 
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
 from tests.chaos.model import Report
 from tests.chaos.stage import START_SECONDS
-from tests.chaos.suite.processes import RATES
+from tests.chaos.suite.processes import RATES as MODERATE
 from tests.chaos.suite.replicas import SET_UP, front, replicated
 from tests.chaos.suite.shop import (
     SECONDS,
@@ -22,6 +23,12 @@ from tests.chaos.suite.shop import (
     shoppers,
     writers,
 )
+
+RATES: Final = {kind: 2 * rate for kind, rate in MODERATE.items()}
+ROUNDS: Final = 2
+READY_SECONDS: Final = 4.0
+"""Between the return of one process and the end of the next, as `minReadySeconds` of the manifests:
+who lost a peer looks for it every 2 s."""
 
 
 def restarts(seed: int, report: Report) -> None:
@@ -39,10 +46,10 @@ async def _restarts(suite: Suite, seed: int, report: Report) -> None:
         load = Load({**shoppers(client, seed), **writers(client, ledger)}, RATES)
         async with load.running():
             began = await load.calm(time.monotonic())
-            for name in services:
-                ends[name] = await _restart(suite, name, load, report)
+            for name in services * ROUNDS:
+                ends[name] = max(ends.get(name, 0.0), await _restart(suite, name, load, report))
         lost = await ledger.lost(client)
-    judge([each for each in load.got if each.ended >= began], services, report)
+    judge([each for each in load.got if each.ended >= began], services * ROUNDS, report)
     slowest = max(ends, key=ends.__getitem__)
     grace = suite.programs[slowest].stop_seconds
     measured = f"{slowest} took longest, {ends[slowest]:.1f} s of {grace} s"
@@ -57,17 +64,18 @@ async def _restart(suite: Suite, name: str, load: Load, report: Report) -> float
     ended = time.monotonic()
     await asyncio.to_thread(suite.start, name, START_SECONDS)
     started = time.monotonic()
+    await asyncio.sleep(READY_SECONDS)
     await load.calm(began)
     report.say(f"{name}: ended after {ended - began:.1f} s, back after {started - ended:.1f} s")
     return ended - began
 
 
-def judge(got: list[Got], services: list[str], report: Report) -> None:
+def judge(got: list[Got], restarted: list[str], report: Report) -> None:
     """Whether every call was answered; how many were degraded is shown beside it."""
     degraded = Counter(" and ".join(sorted(each.causes)) for each in got if each.causes)
     words = ", ".join(f"{count} {what}" for what, count in degraded.most_common()) or "none"
     report.add(
-        f"rolling restart of {len(services)} processes of services: 0 failed",
+        f"rolling restart of services, {len(restarted)} in turn: 0 failed",
         bool(got) and not any(each.error for each in got),
         f"{counted(got)}; degraded and flagged: {words}; {SET_UP}",
     )

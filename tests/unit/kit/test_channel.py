@@ -29,14 +29,14 @@ async def running() -> AsyncIterator[RunningServer]:
     await started.stop()
 
 
-def test_only_the_listed_calls_are_tried_again_and_only_after_unavailable() -> None:
+def test_only_the_listed_calls_are_tried_again_and_only_where_a_peer_is_gone() -> None:
     config = json.loads(channel.service_config([("a.B", "Get"), ("a.B", "List")]))
     (method,) = config["methodConfig"]
     assert method["name"] == [
         {"service": "a.B", "method": "Get"},
         {"service": "a.B", "method": "List"},
     ]
-    assert method["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+    assert method["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE", "CANCELLED"]
     assert method["retryPolicy"]["maxAttempts"] == 3
     assert config["loadBalancingConfig"] == [{"round_robin": {}}]
 
@@ -46,27 +46,28 @@ def test_without_idempotent_calls_nothing_is_tried_again() -> None:
 
 
 class Flaky(Echo):
-    """UNAVAILABLE as often as it is set to, then an answer."""
+    """An error as often as it is set to, then an answer."""
 
-    def __init__(self, failures: int) -> None:
+    def __init__(self, failures: int, code: grpc.StatusCode) -> None:
         super().__init__()
-        self.failures = failures
+        self.failures, self.code = failures, code
         self.calls = 0
 
     async def unary(self, request: bytes, context: Any) -> bytes:
         self.calls += 1
         if self.calls <= self.failures:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+            await context.abort(self.code, "not now")
         return request
 
 
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
 @pytest.mark.parametrize(
     ("idempotent", "failures", "calls"), [(True, 2, 3), (True, 9, 3), (False, 1, 1)]
 )
 async def test_a_call_is_made_at_most_three_times_and_once_unless_idempotent(
-    idempotent: bool, failures: int, calls: int
+    idempotent: bool, failures: int, calls: int, code: grpc.StatusCode
 ) -> None:
-    flaky = Flaky(failures)
+    flaky = Flaky(failures, code)
     started = await echo_on(0, flaky)
     listed = [("test.Echo", "Unary")] if idempotent else []
     async with channel.connect(f"127.0.0.1:{started.port}", service_configs=listed) as peer:
