@@ -82,7 +82,7 @@ async def test_a_call_is_made_at_most_three_times_and_once_unless_idempotent(
 
 
 async def test_a_peer_that_fails_most_calls_is_not_asked_three_times_as_often() -> None:
-    flaky = Flaky(10**6)
+    flaky = Flaky(10**6, grpc.StatusCode.UNAVAILABLE)
     started = await echo_on(0, flaky)
     listed = [("test.Echo", "Unary")]
     async with channel.connect(f"127.0.0.1:{started.port}", service_configs=listed) as peer:
