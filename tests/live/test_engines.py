@@ -208,7 +208,7 @@ async def test_a_filter_passes_what_the_rules_pass(index: MilvusIndex, name: str
     await index.flush(name)
     await index.upsert(name, given[200:])
     assert len(await newest(index, name, given[0].vector, 1_000)) == 400
-    for asked in map(check, [*EXTREME, *(condition(chance) for _ in range(120))]):
+    for asked in map(check, [*EXTREME, *(condition(chance) for _ in range(60))]):
         latest = not parted  # the first waits until all rows are there, for all that follow
         vector = [given[0].vector]
         hits = await index.search(name, vector, asked, len(given), None, latest=latest)
@@ -217,7 +217,7 @@ async def test_a_filter_passes_what_the_rules_pass(index: MilvusIndex, name: str
         assert expected <= found, filters.compile_filter(asked)
         assert found == {row.row_id for row in given if said(asked, row)}
         parted += 0 < len(expected) < len(given)
-    assert parted > 40, "too few filters set products apart"
+    assert parted > 20, "too few filters set products apart"
 
 
 def similarities(vectors: Floats, query: Floats, metric: Metric) -> Floats:

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,6 +11,14 @@ from servicekit.open_jobs import MOST_OPEN, MOST_OPEN_EACH, JobsFull
 from servicekit.sql import Database
 from tests.fakes.kit_clock import Clock
 from tests.fakes.kit_store import JOBS
+
+
+@pytest.fixture(autouse=True)
+def caller() -> Iterator[None]:
+    """Nobody, whoever called in another test of this process."""
+    token = access.caller.set(access.ANYONE)
+    yield
+    access.caller.reset(token)
 
 
 @pytest.fixture

@@ -74,6 +74,7 @@ class SpaceServiceServicer(object):
     def PromoteSpace(self, request, context):
         """Has Triton serve a candidate; refused with PROMOTION_REFUSED unless its verdict is BETTER, or `force`.
         SPACE_UNSIGNED: there are operator's keys (EMBEDDER_SPACE_KEYS_FILE), none of them signed it, and no `force`.
+        SPACES_FULL: eight of the catalog's serve, each a process of Triton; retire one first.
         SPACE_NOT_FOUND, MODEL_NOT_READY (Triton can't load it: whatever served before goes on).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -123,6 +123,7 @@ class SpaceServiceStub(typing.Generic[_SpaceServiceFitSpaceType, _SpaceServicePr
     PromoteSpace: _SpaceServicePromoteSpaceType
     """Has Triton serve a candidate; refused with PROMOTION_REFUSED unless its verdict is BETTER, or `force`.
     SPACE_UNSIGNED: there are operator's keys (EMBEDDER_SPACE_KEYS_FILE), none of them signed it, and no `force`.
+    SPACES_FULL: eight of the catalog's serve, each a process of Triton; retire one first.
     SPACE_NOT_FOUND, MODEL_NOT_READY (Triton can't load it: whatever served before goes on).
     """
 
@@ -173,6 +174,7 @@ class SpaceServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.Space, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.Space]]:
         """Has Triton serve a candidate; refused with PROMOTION_REFUSED unless its verdict is BETTER, or `force`.
         SPACE_UNSIGNED: there are operator's keys (EMBEDDER_SPACE_KEYS_FILE), none of them signed it, and no `force`.
+        SPACES_FULL: eight of the catalog's serve, each a process of Triton; retire one first.
         SPACE_NOT_FOUND, MODEL_NOT_READY (Triton can't load it: whatever served before goes on).
         """
 

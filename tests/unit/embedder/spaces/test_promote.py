@@ -19,9 +19,11 @@ from embedder.domain.errors import (
     ProcessLost,
     PromotionRefused,
     SpaceNotFound,
+    SpacesFull,
     SpaceUnsigned,
 )
 from embedder.domain.manifest import MANIFEST, Manifest, ServingState
+from embedder.spaces import promote
 from embedder.spaces.promote import LOAD_PAUSES, Promotion
 from servicekit.errors import ServiceError
 from servicekit.keyring import KeyRing
@@ -136,6 +138,23 @@ async def test_a_space_that_is_fitted_with_a_key_is_signed(tmp_path: Path) -> No
     bench.learner = bench.made()
     found = await bench.candidate()
     assert bench.store.trusts(*bench.store.find("default", found.version))
+
+
+async def test_as_many_spaces_of_a_catalog_serve_as_may(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, _ = service.only()
+    monkeypatch.setattr(promote, "MOST_SERVING", 0)
+    with pytest.raises(SpacesFull, match="retire one"):
+        await service.promotion.promote("default", found.version, force=True)
+    assert service.only() == (found, ServingState.CANDIDATE)
+    assert service.server.loaded == set()
+    monkeypatch.setattr(promote, "MOST_SERVING", 1)
+    other, _ = service.only("other")
+    await service.promotion.promote("other", other.version, force=True)
+    await service.promotion.promote("default", found.version, force=False)
+    again = await service.promotion.promote("default", found.version, force=False)
+    assert again == found, "one that serves is not one more"
 
 
 async def test_a_space_that_is_better_comes_into_service_whole(service: Service) -> None:

@@ -28,6 +28,7 @@ ServiceError
 │   │   └── ModelSilent          EMBEDDER_UNAVAILABLE       Triton takes too long
 │   └── FitInProgress            FIT_IN_PROGRESS            another space is being fitted here
 ├── ResourceExhausted
+│   ├── SpacesFull               SPACES_FULL                as many of the catalog's serve as may
 │   └── QueueFull                EMBED_QUEUE_FULL           too many items wait, or for too long
 ├── DeadlineExceeded
 │   └── DeadlinePassed           DEADLINE_EXCEEDED          the caller's time is used up
@@ -174,6 +175,13 @@ class SpaceUnsigned(errors.FailedPrecondition, reason="SPACE_UNSIGNED"):
         "no key of EMBEDDER_SPACE_KEYS_FILE signed the space: add the key that it was fitted with, "
         "or promote it with force if you know who wrote its folder"
     )
+
+
+class SpacesFull(errors.ResourceExhausted, reason="SPACES_FULL"):
+    """As many spaces of the catalog serve as may: each is a process of Triton."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} spaces of this catalog serve: retire one first")
 
 
 class PromotionRefused(errors.FailedPrecondition, reason="PROMOTION_REFUSED"):

@@ -26,6 +26,9 @@ from servicekit.telemetry import get_logger
 ALIKE: Final = 0.9999
 """Least cosine of a vector of Triton's and the same one of NumPy."""
 
+MOST_SERVING: Final = 8
+"""Spaces of one catalog: as many as it may have generations of them."""
+
 LOAD_PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
 """Seconds before each further try to have a model loaded. A model's process may end or stand still
 while it starts, and the server with it, which is back within 5 seconds."""
@@ -54,8 +57,8 @@ class Promotion:
         """Bring a space into service, by its version or name; one that serves stays as it is.
 
         One that no key signed, wherever it lies, is signed when it is forced. Raises SpaceNotFound,
-        SpaceUnsigned, PromotionRefused, FitUnavailable; ModelNotReady or EmbedderUnavailable when
-        it can't be served as it was fitted: then it stays where it is.
+        SpaceUnsigned, PromotionRefused, SpacesFull, FitUnavailable; ModelNotReady or
+        EmbedderUnavailable when it can't be served as it was fitted: then it stays where it is.
         """
         store = self._needed()
         async with self._turn:
@@ -69,6 +72,9 @@ class Promotion:
             better = trusted and evaluation.verdict is Verdict.BETTER
             if not (better or force):
                 raise errors.PromotionRefused(evaluation.verdict, evaluation.text)
+            spaces = await asyncio.to_thread(lambda: [*store.spaces(catalog_id)])
+            if sum(each is ServingState.SERVING for _, each in spaces) >= MOST_SERVING:
+                raise errors.SpacesFull(MOST_SERVING)
             try:
                 await self._introduce(store, found, standing)
             except BaseException:

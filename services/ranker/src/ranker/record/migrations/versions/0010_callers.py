@@ -14,3 +14,7 @@ down_revision = "0009"
 
 def upgrade() -> None:
     op.add_column("jobs", caller_of_job())
+
+
+def downgrade() -> None:
+    op.drop_column("jobs", "caller")

@@ -10,3 +10,7 @@ down_revision = "0015"
 
 def upgrade() -> None:
     op.add_column("jobs", caller_of_job())
+
+
+def downgrade() -> None:
+    op.drop_column("jobs", "caller")
