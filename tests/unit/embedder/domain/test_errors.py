@@ -27,6 +27,7 @@ MADE = [
     errors.EmbedderUnavailable("x"),
     errors.ProcessLost("its process ended"),
     errors.ModelSilent(),
+    errors.SpacesFull(8),
     errors.QueueFull(),
     errors.DeadlinePassed(),
     errors.ModelFailed("x"),
