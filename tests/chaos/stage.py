@@ -30,9 +30,6 @@ photos come in: one process that decodes them is enough, and starts sooner than 
 START_SECONDS = 180.0
 """How long a process may take to come back: on a machine that does much else, that is long."""
 
-START_SECONDS = 180.0
-"""How long a process may take to come back: on a machine that does much else, that is long."""
-
 Prepare = Callable[[Path], None]
 
 
