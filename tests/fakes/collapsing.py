@@ -3,6 +3,7 @@ plainly as can be. Tests compare with it."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from sightline_rules.duplicates import NO_HASH, same_picture
 
@@ -23,12 +24,12 @@ class Candidate:
         return self.parent_id or self.product_id
 
     def is_like(self, other: "Candidate") -> bool:
-        """Whether one of the two collapses into the other."""
-        return (
-            self.family == other.family
-            or not set(self.marks).isdisjoint(other.marks)
-            or same_picture(self.image_hash, other.image_hash)
-        )
+        """Whether one of the two collapses into the other for certain."""
+        return self.family == other.family or same_picture(self.image_hash, other.image_hash)
+
+    def is_known_like(self, other: "Candidate") -> bool:
+        """Whether somebody says that one of the two collapses into the other."""
+        return not set(self.marks).isdisjoint(other.marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ def collapse(candidates: Iterable[Candidate]) -> tuple[Group, ...]:
     kept: dict[int, Candidate] = {}
     collapsed: dict[int, list[str]] = {}
     for place, candidate in enumerate(candidates):
-        into = next((one for one, better in kept.items() if better.is_like(candidate)), None)
+        certain = (one for one, better in kept.items() if better.is_like(candidate))
+        said = (one for one, better in kept.items() if better.is_known_like(candidate))
+        into = next(chain(certain, said), None)
         if into is None:
             kept[place], collapsed[place] = candidate, []
         else:

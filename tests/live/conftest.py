@@ -27,6 +27,7 @@ CATALOGS = (
     "upgraded",
     "learned",
     "variants",
+    "placeholders",
 )
 """At most 20: metrics show more of them as one. And no more than are used: each costs the workers
 looks at the record and at the engine.

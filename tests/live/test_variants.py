@@ -1,5 +1,6 @@
-"""A shop where every product has many variants, each with a photo of its own: fewer products than
-a search asks for, so that it goes through everything there is."""
+"""Shops with fewer products than a search asks for, so that it goes through everything there is:
+one where every product has many variants, each with a photo of its own, and one where most products
+show a placeholder."""
 
 import io
 from collections.abc import AsyncIterator, Sequence
@@ -101,3 +102,36 @@ async def test_what_a_product_stands_for_is_named(shop: SightlineClient) -> None
     (first,) = found.results
     assert first.collapsed_product_ids
     assert {parent(each) for each in first.collapsed_product_ids} == {"p05"}
+
+
+PLACEHOLDERS = "placeholders"
+"""The catalog."""
+SAME, OTHERS = 1_500, 20
+
+
+@pytest_asyncio.fixture
+async def unpictured(gateway: str) -> AsyncIterator[SightlineClient]:
+    """Most of its products show one photo."""
+    async with SightlineClient(gateway, catalog=PLACEHOLDERS, timeout=60) as client:
+        if not (await client.status()).indexed_images:
+            images = [ProductImage(shot(SAME, 0))] * SAME
+            images += [ProductImage(shot(number, 0)) for number in range(OTHERS)]
+            products = [
+                Product(f"q{number:04}", f"Product {number}", images=(image,))
+                for number, image in enumerate(images)
+            ]
+            for start in range(0, len(products), 100):
+                await client.upsert_products(products[start : start + 100])
+            await until_indexed(client, SAME + OTHERS)
+        yield client
+
+
+async def test_a_placeholder_in_most_products_is_one_result(unpictured: SightlineClient) -> None:
+    others = {f"q{number:04}" for number in range(SAME, SAME + OTHERS)}
+    found = await unpictured.search(image=shot(SAME, 0), page_size=100)
+    assert [item.product.product_id for item in found.results][:1] == ["q0000"]
+    assert {item.product.product_id for item in found.results} == {"q0000", *others}
+    assert not found.degradations
+    answer = await unpictured.recommend(products="q0007", page_size=100)
+    assert {item.product.product_id for item in answer.results} == others
+    assert not answer.degradations

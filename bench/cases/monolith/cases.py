@@ -25,9 +25,10 @@ MADE = "10,000 × 256-d"
 LARGE, LARGE_LITE = "100,000 × 80-d, server", "100,000 × 80-d, Milvus Lite"
 TEXTS = "50,000 texts"
 PLAIN, THIRTY, FIFTY = "no variants", "30 variants of each product", "variants of 50 products"
+PICTURE = "3,000 products of one picture"
 LONG = "only in the long form (python -m bench --full monolith)"
 SHAPE = 3_100
-"""Rows of the catalogs with variants and without."""
+"""Rows of the catalogs with variants and without, and of one of products with one picture."""
 CROWD, EVENTS = 1_000, 20_000
 ASKED = 500
 """Different texts."""
@@ -35,6 +36,7 @@ SHAPES = {
     PLAIN: Made("plain", SHAPE, 256, Variants.NONE),
     THIRTY: Made("thirty", SHAPE, 256, Variants.THIRTY),
     FIFTY: Made("fifty", SHAPE, 256, Variants.FIFTY),
+    PICTURE: Made("picture", SHAPE, 256, Variants.PICTURE),
 }
 
 
@@ -48,7 +50,7 @@ class Found:
     large_lite: Shop = field(default_factory=lambda: Shop(LARGE_LITE, {}, LONG))
     texts: Shop = field(default_factory=lambda: Shop(TEXTS, {}, LONG))
     plain: Shop = field(default_factory=lambda: Shop(PLAIN, {}, LONG))
-    variants: Sequence[Shop] = (Shop(THIRTY, {}, LONG), Shop(FIFTY, {}, LONG))
+    variants: Sequence[Shop] = tuple(Shop(name, {}, LONG) for name in (THIRTY, FIFTY, PICTURE))
     embedded: Speed = field(default_factory=Speed)
     columns: Sequence[Goal] = (goals.columns(CLOTHING, None),)
     settings: dict[str, object] = field(default_factory=dict)
@@ -102,7 +104,7 @@ def _clothing(found: Found, say: Say) -> None:
 
 
 def _made(found: Found, say: Say, crowd: int = 0) -> None:
-    """10,000 products, and three catalogs of one size with variants and without."""
+    """10,000 products, and four catalogs of one size, see SHAPES."""
     with filled(made_filling(crowd), say) as (suite, facts):
         others = {
             name: Questions(made.buyable(), catalog=made.catalog) for name, made in SHAPES.items()
@@ -111,7 +113,7 @@ def _made(found: Found, say: Say, crowd: int = 0) -> None:
         done = measured(suite, Case(plan, others=others), say)
         found.made = Shop(MADE, done.cells)
         found.plain = Shop(PLAIN, done.others[PLAIN])
-        found.variants = [Shop(name, done.others[name]) for name in (THIRTY, FIFTY)]
+        found.variants = [Shop(name, done.others[name]) for name in (THIRTY, FIFTY, PICTURE)]
         found.facts[MADE] = {"filled_seconds": facts.seconds}
 
 

@@ -38,6 +38,8 @@ CLUSTERS, SPREAD, APART = 400, 0.7, 0.1
 """Looks of products stand around so many centres; variants of one product stand closer."""
 UNAVAILABLE = 10
 """Every so many products can't be bought."""
+PICTURED = 3_000
+"""Products with one picture, where there are any."""
 BRANDS = 500
 ADJECTIVES = (
     *("Classic", "Light", "Warm", "Slim", "Soft", "Bold"),
@@ -74,6 +76,7 @@ class Variants(StrEnum):
     THIRD = "a third are variants"
     THIRTY = "each product has 30 variants"
     FIFTY = "all are variants of 50 products"
+    PICTURE = "none, but 3,000 products show one picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,11 @@ class Made:
 
     def image(self, number: int) -> str:
         """That of its photo."""
-        return image_id(number)
+        return image_id(self.pictured(number))
+
+    def pictured(self, number: int) -> int:
+        """The product whose photo it shows."""
+        return 0 if self.variants is Variants.PICTURE and number < PICTURED else number
 
     def vectors(self) -> Floats:
         """(count, dimension) of unit length; those of variants are close to one another."""
@@ -203,6 +210,7 @@ async def _write(record: Record, made: Made) -> None:
             if texts
             else VectorWrite(made.image(n), vectors[n])
             for n in numbers
+            if made.pictured(n) == n
         ]
         await record.save_vectors(generation, given)
 

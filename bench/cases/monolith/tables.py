@@ -132,7 +132,7 @@ def warnings(shops: Sequence[Shop]) -> list[str]:
 
 
 def shapes(plain: Shop, others: Sequence[Shop]) -> Table:
-    """Catalogs of the same size, with variants and without."""
+    """Catalogs of the same size, with variants, with one picture, and without."""
     rows = []
     for (name, kind, callers), cell in plain.cells.items():
         if name != SUITE:
@@ -154,7 +154,7 @@ def shapes(plain: Shop, others: Sequence[Shop]) -> Table:
                 )
             )
     return Table(
-        title="Catalogs with variants and without",
+        title="Catalogs with variants, with one picture, and without",
         headers=("request", "callers", "", "processor ms", "÷ without", "p50 ms", "÷ without"),
         rows=tuple(rows),
         caption="Asked by turns, of one suite; the same vectors in each.",

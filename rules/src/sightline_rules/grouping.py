@@ -1,27 +1,28 @@
 """Near-duplicates among whole columns of products: what collapses into what.
 
-A search compares hundreds of products, and variants by the thousand, most of which have nothing in
-common; so pairs that may be alike are found all at a time, and only they are looked at one by one.
+A search compares hundreds of products, variants by the thousand, and at times thousands that show
+one placeholder. So hashes are compared as arrays, equal ones once, and only with those of products
+that stay: the work grows with the products, not with their pairs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
 
-from sightline_rules.duplicates import CERTAIN, COLOUR, COLOUR_BITS
+from sightline_rules.duplicates import CERTAIN, COLOUR, COLOUR_BITS, NO_HASH, POSSIBLE
 
 Hashes = npt.NDArray[np.uint64]
 Pairs = npt.NDArray[np.int64]
 
+NO_PAIRS: Pairs = np.zeros((0, 2), np.int64)
 _COLOURS = np.uint64((1 << COLOUR_BITS) - 1)
-_ONES = np.array([byte.bit_count() for byte in range(256)], np.uint8)
-"""In how many bits a byte is 1."""
-_BLOCK = 1024
-"""Hashes that are compared with all others at a time: 1 MB for a thousand others."""
+_BLOCK = 256
+"""Hashes that are compared with others at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,55 +47,131 @@ class Grouped:
         return found
 
 
-def grouped(families: Sequence[Hashable], pairs: Iterable[tuple[int, int]]) -> Grouped:
+Agree = Callable[[int, Sequence[int]], Sequence[bool]]
+"""Whether the photo at a place shows the same picture as those at other places; asked where hashes
+leave it open."""
+
+
+def grouped(
+    families: Sequence[Hashable],
+    hashes: Hashes,
+    same_pictures: Pairs = NO_PAIRS,
+    agree: Agree | None = None,
+) -> Grouped:
     """Products, best first, without near-duplicates of better ones, which stand for them.
 
-    `families`: what all variants of a parent and the parent itself share, one a product. `pairs`:
-    places of products that show the same picture, in any order. A product collapses into the best
-    one that stays and is of its family or shows the same picture; matching is not
-    transitive.
+    `families`: what all variants of a parent and the parent itself share, one a product.
+    `hashes`: (n,) uint64 perceptual hashes, 0 = none. `same_pictures`: (pairs, 2) places of
+    products that are known to show the same picture. `agree`: None = what hashes leave open is
+    another picture. A product collapses into the best one that stays and is of its family or near
+    it by its hash; if there is none, into the best of those that are known to show the same picture
+    or agree. Matching is not transitive.
     """
-    alike: dict[int, list[int]] = {}
-    for one, other in pairs:
-        if one != other:
-            alike.setdefault(max(one, other), []).append(min(one, other))
-    if not alike and len(set(families)) == len(families):
+    if _all_differ(families, hashes, same_pictures, agree):
         return Grouped(tuple(range(len(families))))  # as in most answers
+    known = _better_ones(same_pictures)
+    stays: dict[int, int] = {}
+    """By hash the only place with it that stays."""
     first: dict[Hashable, int] = {}
     into: list[int] = []
-    for place, family in enumerate(families):
-        better = [other for other in alike.get(place, ()) if into[other] == other]
-        if family in first:
-            better.append(first[family])
-        into.append(min(better, default=place))
-        if not better:
-            first[family] = place
+    for start in range(0, len(families), _BLOCK):
+        block = hashes[start : start + _BLOCK]
+        near, doubtful = _like_what_may_stay(block, stays, agree is not None)
+        of_block = zip(families[start : start + _BLOCK], block.tolist(), strict=True)
+        for place, (family, image_hash) in enumerate(of_block, start):
+            better = [first[family]] if family in first else []
+            if image_hash in near:
+                better += _staying(near[image_hash], stays)
+            elif image_hash in stays:
+                better.append(stays[image_hash])
+            if not better and place in known:
+                better += [each for each in known[place].tolist() if into[each] == each]
+            if not better and agree and image_hash in doubtful:
+                others = _staying(doubtful[image_hash], stays)
+                better += compress(others, agree(place, others))
+            into.append(min(better, default=place))
+            if not better:
+                first[family] = place
+                if image_hash != NO_HASH:
+                    stays[image_hash] = place
     return Grouped(tuple(into))
 
 
-def near_pictures(hashes: Hashes, luminance: int = CERTAIN) -> tuple[Pairs, npt.NDArray[np.uint8]]:
-    """Pairs of perceptual hashes that differ in at most COLOUR bits of colour and so many bits of
-    luminance; by default those that show the same picture for certain.
+def _staying(hashes: Hashes, stays: Mapping[int, int]) -> list[int]:
+    return [stays[each] for each in hashes.tolist() if each in stays]
 
-    `hashes`: (n,) uint64, 0 = none. Returns (pairs, 2) places, each pair once and the smaller place
-    first, and (pairs,) the bits of luminance in which they differ.
+
+def _all_differ(
+    families: Sequence[Hashable], hashes: Hashes, same_pictures: Pairs, agree: Agree | None
+) -> bool:
+    """Whether a few products have nothing in common; False of many, as that would be work."""
+    if len(same_pictures) or len(families) > _BLOCK or len(set(families)) < len(families):
+        return False
+    held = hashes[hashes != NO_HASH]
+    if len(np.unique(held)) < len(held):
+        return False
+    ones, _, _ = _compared(held, held, POSSIBLE if agree else CERTAIN)
+    return len(ones) == len(held)  # each is near itself alone
+
+
+def _better_ones(pairs: Pairs) -> dict[int, Pairs]:
+    """By the worse product of known pairs, the better ones."""
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    if not len(pairs):
+        return {}
+    worse, better = pairs.max(axis=1), pairs.min(axis=1)
+    order = np.argsort(worse, kind="stable")
+    places, starts = np.unique(worse[order], return_index=True)
+    return dict(zip(places.tolist(), np.split(better[order], starts[1:]), strict=True))
+
+
+Like = Mapping[int, Hashes]
+"""By hash others that are like it."""
+
+
+def _like_what_may_stay(
+    block: Hashes, stays: Mapping[int, int], doubtful: bool
+) -> tuple[Like, Like]:
+    """Of the hashes of a block those that show the same picture, and if that is wanted those that
+    may do so, of what stays before the block and of the block itself.
+
+    A hash that stays before the block is left out: none that is near it stands before it.
     """
-    held = np.flatnonzero(hashes)
-    values = hashes[held]
-    colours = (values & _COLOURS).astype(np.uint8)
-    ones, others = [], []
-    for start in range(0, len(values), _BLOCK):
-        # By colour first, which sets most pairs apart and is one byte.
-        near = _ONES[colours[start : start + _BLOCK, None] ^ colours[None, :]] <= COLOUR
-        rows, columns = np.nonzero(near)
-        rows += start
-        later = columns > rows
-        ones.append(rows[later])
-        others.append(columns[later])
-    one = np.concatenate(ones) if ones else np.zeros(0, np.int64)
-    other = np.concatenate(others) if others else np.zeros(0, np.int64)
-    differing = (values[one] ^ values[other]) >> np.uint64(COLOUR_BITS)
-    distances = _ONES[differing.view(np.uint8).reshape(-1, 8)].sum(axis=1, dtype=np.uint8)
-    alike = distances <= luminance
-    pairs = np.stack([held[one[alike]], held[other[alike]]], axis=1).astype(np.int64)
-    return pairs, distances[alike]
+    before = np.fromiter(stays, np.uint64, len(stays))
+    fresh = np.setdiff1d(np.unique(block[block != NO_HASH]), before, assume_unique=True)
+    may_stay = np.concatenate([fresh, before])
+    ones, others, bits = _compared(fresh, may_stay, POSSIBLE if doubtful else CERTAIN)
+    names = fresh.tolist()
+
+    def by_hash(wanted: npt.NDArray[np.bool_]) -> Like:
+        ends = np.searchsorted(ones[wanted], np.arange(1, len(fresh)))
+        return dict(zip(names, np.split(may_stay[others[wanted]], ends), strict=True))
+
+    certain = bits <= CERTAIN
+    return by_hash(certain) if names else {}, by_hash(~certain) if names and doubtful else {}
+
+
+def doubtful(hashes: Hashes) -> npt.NDArray[np.bool_]:
+    """Of each of some different hashes whether vectors have to say if it shows the same picture as
+    another one.
+
+    `hashes`: (n,) uint64, none of them 0.
+    """
+    found = np.zeros(len(hashes), np.bool_)
+    for start in range(0, len(hashes), _BLOCK):
+        ones, _, bits = _compared(hashes[start : start + _BLOCK], hashes, POSSIBLE)
+        found[ones[bits > CERTAIN] + start] = True
+    return found
+
+
+def _compared(
+    ones: Hashes, others: Hashes, most: int
+) -> tuple[Pairs, Pairs, npt.NDArray[np.uint8]]:
+    """Which of some hashes differ from which others in at most COLOUR bits of colour and so many
+    bits of luminance: the places of the ones, those of the others, and the bits of luminance."""
+    # By colour first, which sets most pairs apart and is one byte.
+    colours = (ones & _COLOURS).astype(np.uint8), (others & _COLOURS).astype(np.uint8)
+    one, other = np.nonzero(np.bitwise_count(colours[0][:, None] ^ colours[1]) <= COLOUR)
+    bits = np.bitwise_count((ones[one] ^ others[other]) >> np.uint64(COLOUR_BITS))
+    near = bits <= most
+    return one[near], other[near], bits[near]

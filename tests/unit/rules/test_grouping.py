@@ -1,38 +1,38 @@
 """Near-duplicates among columns, beside the same rule one product at a time."""
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import permutations
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sightline_rules import grouping
 from sightline_rules.duplicates import (
     CERTAIN,
-    COLOUR,
     COLOUR_BITS,
     NO_HASH,
-    POSSIBLE,
-    colour_distance,
-    luminance_distance,
     same_picture,
 )
-from sightline_rules.grouping import grouped, near_pictures
+from sightline_rules.grouping import doubtful, grouped
 from tests.fakes import collapsing
 from tests.fakes.collapsing import Candidate, Group
 from tests.unit.rules.test_duplicates import HASHES, PICTURE, flipped
+
+NO_HASHES = np.zeros(3_000, np.uint64)
 
 
 def collapse(candidates: Sequence[Candidate]) -> tuple[Group, ...]:
     """The product's groups, as the rule for single products says them."""
     hashes = np.array([each.image_hash for each in candidates], np.uint64)
-    pairs, _ = near_pictures(hashes)
     marked = [
         (one, other)
-        for one, other in combinations(range(len(candidates)), 2)
+        for one, other in permutations(range(len(candidates)), 2)
         if set(candidates[one].marks) & set(candidates[other].marks)
     ]
-    found = grouped([each.family for each in candidates], [*pairs.tolist(), *marked])
+    known = np.array(marked, np.int64).reshape(-1, 2)
+    found = grouped([each.family for each in candidates], hashes, known)
     members = found.members()
     return tuple(
         Group(place, tuple(candidates[other].product_id for other in members.get(place, ())))
@@ -106,29 +106,86 @@ def test_what_stays_collapses_no_further(candidates: list[Candidate]) -> None:
     assert collapse(kept) == tuple(Group(place) for place in range(len(kept)))
 
 
-@given(st.lists(st.one_of(st.just(NO_HASH), HASHES), max_size=60))
-def test_near_pictures_are_all_pairs_within_the_limits(hashes: list[int]) -> None:
-    pairs, distances = near_pictures(np.array(hashes, np.uint64), POSSIBLE)
-    expected = {
-        (one, other): luminance_distance(hashes[one], hashes[other])
-        for one, other in combinations(range(len(hashes)), 2)
-        if NO_HASH not in (hashes[one], hashes[other])
-        and colour_distance(hashes[one], hashes[other]) <= COLOUR
-        and luminance_distance(hashes[one], hashes[other]) <= POSSIBLE
-    }
-    assert dict(zip(map(tuple, pairs.tolist()), distances.tolist(), strict=True)) == expected
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes are compared a few at a time, as those of thousands are."""
+    monkeypatch.setattr(grouping, "_BLOCK", 4)
 
 
-def test_hashes_beyond_one_block_are_compared_with_all() -> None:
-    """The first and the last of 3,000 show the same picture."""
-    hashes = np.zeros(3_000, np.uint64)
-    hashes[[0, 1_500, 2_999]] = PICTURE
-    pairs, distances = near_pictures(hashes, CERTAIN)
-    assert pairs.tolist() == [[0, 1_500], [0, 2_999], [1_500, 2_999]]
-    assert distances.tolist() == [0, 0, 0]
+@pytest.mark.usefixtures("small_blocks")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(CANDIDATES)
+def test_many_are_grouped_as_few_are(candidates: list[Candidate]) -> None:
+    assert collapse(candidates) == collapsing.collapse(candidates)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(CANDIDATES, st.integers(0, 99))
+def test_what_hashes_leave_open_is_asked(candidates: list[Candidate], seed: int) -> None:
+    """Of what stays alone, and only by what has nothing certain to collapse into."""
+    random = np.random.default_rng(seed)
+    agreeing = random.random((len(candidates), len(candidates))) < 0.3
+    agreeing |= agreeing.T
+    hashes = np.array([each.image_hash for each in candidates], np.uint64)
+
+    def agree(place: int, others: Sequence[int]) -> list[bool]:
+        for other in others:
+            one, two = int(hashes[place]), int(hashes[other])
+            assert other < place
+            assert same_picture(one, two, 1.0)
+            assert not same_picture(one, two)
+        return [bool(agreeing[place, other]) for other in others]
+
+    found = grouped([each.family for each in candidates], hashes, agree=agree)
+    expected = list[int]()
+    for place, one in enumerate(candidates):
+        kept = [other for other in set(expected) if expected[other] == other]
+        alike = [other for other in kept if one.is_like(candidates[other])] or [
+            other
+            for other in kept
+            if agreeing[place, other]
+            and same_picture(one.image_hash, candidates[other].image_hash, 1.0)
+        ]
+        expected.append(min(alike, default=place))
+    assert list(found.into) == expected
+
+
+@pytest.mark.usefixtures("small_blocks")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sets(HASHES.filter(bool), max_size=60).map(sorted))
+def test_doubtful_hashes_are_those_that_vectors_decide(hashes: list[int]) -> None:
+    assert doubtful(np.array(hashes, np.uint64)).tolist() == [
+        any(same_picture(one, other, 1.0) and not same_picture(one, other) for other in hashes)
+        for one in hashes
+    ]
+
+
+def test_a_pair_of_a_product_with_itself_says_nothing() -> None:
+    assert grouped(["a", "b"], NO_HASHES[:2], np.array([[1, 1]])).kept == [0, 1]
 
 
 def test_thousands_of_variants_are_one_product() -> None:
-    found = grouped(["a"] * 2_640 + ["b"], [])
+    found = grouped(["a"] * 2_640 + ["b"], NO_HASHES[:2_641])
     assert found.kept == [0, 2_640]
     assert len(found.members()[0]) == 2_639
+
+
+def test_thousands_with_one_picture_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs of 3,000 products would be 4.5 million."""
+    compared = list[int]()
+    whole = grouping._compared
+    monkeypatch.setattr(
+        grouping,
+        "_compared",
+        lambda ones, others, most: (
+            compared.append(len(ones) * len(others)) or whole(ones, others, most)
+        ),
+    )
+    hashes = np.full(3_000, PICTURE, np.uint64)
+    hashes[2_000:2_500] = flipped(CERTAIN)
+    hashes[-1] = ~np.uint64(PICTURE)
+    found = grouped(range(3_000), hashes)
+    assert found.kept == [0, 2_999]
+    assert len(found.members()[0]) == 2_998
+    assert sum(compared) < 20

@@ -154,11 +154,13 @@ def in_order(
 
 
 def marks_of(items: Sequence[Item]) -> dict[str, list[tuple[str, str]]]:
-    """Pairs whose first photos' vectors say that they show one picture, as marks of both."""
+    """Pairs whose first photos' vectors say that they show one picture, as marks of both. Of those
+    with one hash the first one's vector speaks for all."""
+    speaking = {it.image_hash: it.photos[0] if it.photos else None for it in reversed(items)}
     marks: dict[str, list[tuple[str, str]]] = {it.product_id: [] for it in items}
     for place, one in enumerate(items):
         for other in items[place + 1 :]:
-            left, right = (each.photos[0] if each.photos else None for each in (one, other))
+            left, right = (speaking[each.image_hash] for each in (one, other))
             if left is None or right is None:
                 continue
             cosine = float(unit(left) @ unit(right))
@@ -175,9 +177,9 @@ class Expected:
     groups: dict[str, tuple[str, ...]]
 
 
-def collapsed(order: Sequence[Found], own: Sequence[Item], items: Sequence[Item]) -> Expected:
-    marks = marks_of(items)
+def collapsed(order: Sequence[Found], own: Sequence[Item]) -> Expected:
     stood = [*own, *(each.item for each in order)]
+    marks = marks_of(stood)
     candidates = [
         Candidate(it.product_id, it.parent_id, it.image_hash, marks[it.product_id]) for it in stood
     ]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 
-from retriever.columns.table import Table
-from retriever.search.collapse import MOST_COMPARED, SPARE, Chosen, choose, most_marked
+from retriever.columns.table import Ints, Table
+from retriever.domain.vectors import Floats
+from retriever.search.collapse import INLINE_PRODUCTS, SPARE, WIDER, Chosen, choose, most_marked
 from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, COSINE
 from tests.unit.retriever.rows import row
 
@@ -32,12 +34,15 @@ class Shop:
     hashes: Sequence[int]
     parents: dict[int, str] = field(default_factory=dict)
     cosine: float | None = None
-    """Of every two vectors."""
-    asked: list[tuple[int, int]] = field(default_factory=list)
+    """Of the first photo's vector and any other's; None = there are none."""
+    asked: list[int] = field(default_factory=list)
 
-    async def cosines(self, pairs: Sequence[tuple[int, int]]) -> list[float | None]:
-        self.asked += pairs
-        return [self.cosine] * len(pairs)
+    async def vectors(self, places: Ints) -> dict[int, Floats]:
+        self.asked += places.tolist()
+        if self.cosine is None:
+            return {}
+        other = np.array([self.cosine, np.sqrt(1 - self.cosine**2)], np.float32)
+        return {each: np.float32([2, 0]) if each == 0 else other for each in places.tolist()}
 
     async def chosen(self, wanted: int, own: int = 0) -> Chosen:
         """`own`: so many of the first products are the query's."""
@@ -47,7 +52,7 @@ class Shop:
             for place, (name, value) in enumerate(zip(names, self.hashes, strict=True))
         )
         places = table.places(names)
-        return await choose(table, places[own:], places[:own], wanted, self.cosines)
+        return await choose(table, places[own:], places[:own], wanted, self.vectors)
 
 
 @pytest.mark.parametrize(("top_k", "most"), [(0, 20), (3, 20), (4, 21), (100, 45)])
@@ -64,11 +69,11 @@ async def test_only_as_much_of_an_order_is_looked_at_as_it_takes(count: int) -> 
 
 
 @pytest.mark.parametrize("same", [SPARE, SPARE + 1])
-async def test_twice_as_much_is_looked_at_where_too_few_stay(same: int) -> None:
+async def test_more_is_looked_at_where_too_few_stay(same: int) -> None:
     wanted = 2
     others = [other_picture(number) for number in range(300)]
     found = await Shop([PICTURE] * (1 + same) + others).chosen(wanted)
-    looked = wanted + SPARE if same < SPARE + 1 else 2 * (wanted + SPARE)
+    looked = wanted + SPARE if same < SPARE + 1 else WIDER * (wanted + SPARE)
     assert len(found.kept) == looked - same
 
 
@@ -79,12 +84,12 @@ async def test_members_are_those_of_answered_products_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cosine", "kept"), [(COSINE, [0]), (COSINE - 1e-6, [0, 1]), (None, [0, 1])]
+    ("cosine", "kept"), [(COSINE + 1e-6, [0]), (COSINE - 1e-5, [0, 1]), (None, [0, 1])]
 )
 async def test_vectors_decide_from_the_threshold_on(cosine: float | None, kept: list[int]) -> None:
     shop = Shop([PICTURE, differing(CERTAIN + 1)], cosine=cosine)
     assert list((await shop.chosen(2)).kept) == kept
-    assert shop.asked == [(0, 1)]
+    assert sorted(shop.asked) == [0, 1]
 
 
 async def test_vectors_are_not_asked_about_what_is_certain() -> None:
@@ -94,8 +99,7 @@ async def test_vectors_are_not_asked_about_what_is_certain() -> None:
 
 
 async def test_a_variant_is_compared_too_where_a_better_one_collapses() -> None:
-    """Of a long order only the best of each family is compared at first."""
-    filling = [other_picture(9 + number) for number in range(2)] * MOST_COMPARED
+    filling = [other_picture(9 + number) for number in range(2)] * INLINE_PRODUCTS
     hashes = [PICTURE, PICTURE, other_picture(1), other_picture(1), *filling]
     parents = {1: "shirt", 2: "shirt", **{4 + at: f"f{at % 2}" for at in range(len(filling))}}
     found = await Shop(hashes, parents).chosen(10)
@@ -104,12 +108,12 @@ async def test_a_variant_is_compared_too_where_a_better_one_collapses() -> None:
     assert found.members[2] == [3]
 
 
-async def test_of_a_long_order_best_variants_are_compared() -> None:
-    crowd = {at: f"f{at % 3}" for at in range(3 * MOST_COMPARED)}
+async def test_variants_of_a_long_order_collapse() -> None:
+    crowd = {at: f"f{at % 3}" for at in range(3 * INLINE_PRODUCTS)}
     hashes = [[PICTURE, other_picture(1), differing(1)][at % 3] for at in crowd]
     found = await Shop(hashes, crowd).chosen(10)
     assert list(found.kept) == [0, 1]
-    assert len(found.members[0]) == 2 * MOST_COMPARED - 1
+    assert len(found.members[0]) == 2 * INLINE_PRODUCTS - 1
 
 
 async def test_of_an_order_that_is_longer_than_is_looked_at_best_variants_are_compared() -> None:

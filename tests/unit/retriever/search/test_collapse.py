@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 import pytest
 
-from retriever.columns.table import Table
+from retriever.columns.table import Ints, Table
 from retriever.domain.generation import Generation
 from retriever.domain.index_values import Collapse
 from retriever.domain.product import ProductWrite
@@ -19,10 +20,8 @@ from retriever.search import collapse, search
 from retriever.search.candidates import most_marked
 from retriever.search.query import Query
 from retriever.search.search import Answer
-from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, POSSIBLE, same_picture
-from sightline_rules.grouping import near_pictures
+from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, same_picture
 from sightline_rules.photos import image_id
-from tests.fakes import collapsing
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
 from tests.unit.retriever.conftest import generation, write
 from tests.unit.retriever.rows import searcher
@@ -172,11 +171,11 @@ async def test_vectors_are_read_only_where_hashes_leave_something_open(
 
     counting = Counting(record._db)
     await asked(counting, index)
-    assert asked_for == [5]
+    assert asked_for == [2]
     asked_for.clear()
     await asked(counting, index, replace(QUERY, top_k=1))
     await asked(counting, index, replace(QUERY, collapse=Collapse.OFF))
-    assert asked_for == [5]
+    assert asked_for == [2]
 
 
 async def test_near_duplicates_of_the_querys_own_product_are_left_out_as_it_is(
@@ -247,44 +246,61 @@ def likenesses() -> list[int]:
     ]
 
 
-def test_pairs_that_may_be_of_one_picture_are_those_of_the_rule() -> None:
-    hashes = likenesses()
-    expected = [
-        (one, other)
-        for one in range(len(hashes))
-        for other in range(one + 1, len(hashes))
-        if same_picture(hashes[one], hashes[other], 1.0)
-    ]
-    assert any(not same_picture(hashes[one], hashes[other]) for one, other in expected)
-    pairs, distances = near_pictures(np.array(hashes, np.uint64), POSSIBLE)
-    assert sorted(map(tuple, pairs.tolist())) == expected
-    for (one, other), distance in zip(pairs.tolist(), distances.tolist(), strict=True):
-        assert (distance <= CERTAIN) == same_picture(hashes[one], hashes[other])
-    assert len(near_pictures(np.array([], np.uint64), POSSIBLE)[0]) == 0
+def table_of(hashes: Sequence[int], parents: Sequence[str] = ()) -> Table:
+    return Table(
+        ProductRow(f"p{n}", parent, "", "", "", None, None, "IN_STOCK", "[]", "[]", 0, 0, shown)
+        for n, (shown, parent) in enumerate(zip_longest(hashes, parents, fillvalue=""))
+    )
 
 
 @pytest.mark.parametrize("wanted", [1, 3, 100])
-async def test_groups_are_those_of_the_rule(wanted: int) -> None:
-    """The rule looks for the same pictures one by one; searches look at all pairs at a time."""
-    hashes = likenesses()
-    names = [f"p{number}" for number in range(len(hashes))]
-    table = Table(
-        ProductRow(name, "", "", "", "", None, None, "IN_STOCK", "[]", "[]", 0, 0, image_hash)
-        for name, image_hash in zip(names, hashes, strict=True)
-    )
+@pytest.mark.parametrize("seed", range(8))
+async def test_groups_are_those_of_the_rule(wanted: int, seed: int) -> None:
+    """The rule looks at all products one by one; of those with one hash the best one's vector
+    speaks for all."""
+    generator = np.random.default_rng(seed)
+    hashes = generator.permutation(np.array(likenesses(), np.uint64).repeat(2)).tolist()
+    count = len(hashes)
+    some = generator.standard_normal((6, DIMENSION)).astype(np.float32)
+    vectors = {place: some[generator.integers(6)] for place in range(count) if place % 7}
+    parents = [str(each) if each < 4 else "" for each in generator.integers(0, 20, count)]
+    table = table_of(hashes, parents)
 
-    async def unknown(pairs: Sequence[tuple[int, int]]) -> list[float | None]:
-        return [None] * len(pairs)
+    async def firsts(places: Ints) -> dict[int, Floats]:
+        return {place: vectors[place] for place in places.tolist() if place in vectors}
 
-    found = await collapse.choose(table, table.places(names), table.places([]), wanted, unknown)
-    candidates = [
-        collapsing.Candidate(name, image_hash=image_hash)
-        for name, image_hash in zip(names, hashes, strict=True)
-    ]
-    expected = collapsing.collapse(candidates)
-    assert any(group.collapsed for group in expected)
-    kept = [group.place for group in expected]
+    def alike(one: int, other: int) -> tuple[bool, bool]:
+        bests = [hashes.index(hashes[each]) for each in (one, other)]
+        left, right = (vectors.get(each) for each in bests)
+        agree = left is not None and right is not None and bool((left == right).all())
+        of_one_family = parents[one] != "" and parents[one] == parents[other]
+        certain = of_one_family or same_picture(hashes[one], hashes[other])
+        return certain, certain or same_picture(hashes[one], hashes[other], 0.95 if agree else None)
+
+    into = list[int]()
+    for place in range(count):
+        kept = [other for other, to in enumerate(into) if other == to]
+        certain = [other for other in kept if alike(place, other)[0]]
+        into.append(min(certain or [it for it in kept if alike(place, it)[1]], default=place))
+    kept = [place for place, to in enumerate(into) if place == to]
+
+    found = await collapse.choose(table, np.arange(count), table.places([]), wanted, firsts)
     assert list(found.kept)[:wanted] == kept[:wanted]
     if wanted == 100:  # the whole order was looked at
-        reported = [tuple(names[it] for it in found.members.get(place, ())) for place in kept]
-        assert reported == [group.collapsed for group in expected]
+        members = {to: [it for it in range(count) if into[it] == to != it] for to in kept}
+        assert found.members == {to: mine for to, mine in members.items() if mine}
+
+
+async def test_a_placeholder_in_thousands_of_products_is_one_picture() -> None:
+    """Vectors are asked of one product a hash."""
+    table = table_of([PICTURE, UNSURE] * 2_000 + [~PICTURE & (1 << 64) - 1])
+    asked = list[list[int]]()
+
+    async def firsts(places: Ints) -> dict[int, Floats]:
+        asked.append(sorted(places.tolist()))
+        return {}
+
+    found = await collapse.choose(table, np.arange(4_001), table.places([]), 10, firsts)
+    assert found.kept == [0, 1, 4_000]
+    assert [len(mine) for mine in found.members.values()] == [1_999, 1_999]
+    assert all(each == [0, 1] for each in asked)

@@ -112,7 +112,7 @@ def test_answers_are_those_of_the_reference(
         assert found.product_ids == [each.item.product_id for each in order[:top_k]]
         assert not any(found.collapsed)
         return
-    groups = collapsed(order, own, items).groups
+    groups = collapsed(order, own).groups
     kept = list(groups)[:top_k]
     reported = dict(zip(found.product_ids, found.collapsed, strict=True))
     if mode is Collapse.DROP:

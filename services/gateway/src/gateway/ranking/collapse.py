@@ -6,7 +6,7 @@ not make, or that has to be explained. A search says which of its own products s
 picture, as it has their vectors; between products of different branches the hashes decide.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -14,7 +14,8 @@ import numpy as np
 
 from gateway.model.answer import Order
 from gateway.model.candidates import Candidates
-from sightline_rules.grouping import Grouped, grouped, near_pictures
+from sightline_rules.duplicates import NO_HASH
+from sightline_rules.grouping import NO_PAIRS, Grouped, grouped
 
 
 def collapse(candidates: Candidates, order: Order) -> Order:
@@ -65,17 +66,12 @@ def _groups(candidates: Candidates, order: Order) -> Grouped:
         (at[one], at[other]) for one, other in candidates.same_pictures if one in at and other in at
     ]
     families, hashes = candidates.columns.families, candidates.columns.image_hashes
-    return _grouped(
+    pictures = [
+        *(own.image_hashes or [NO_HASH] * len(own.product_ids)),
+        *((hashes[row] for row in rows) if hashes else [NO_HASH] * len(rows)),
+    ]
+    return grouped(
         [*own.families, *(families[row] for row in rows)],
-        [*(own.image_hashes or [0] * len(own.product_ids)), *(hashes[row] for row in rows)]
-        if hashes
-        else (),
-        pairs,
+        np.array(pictures, np.uint64),
+        np.array(pairs, np.int64) if pairs else NO_PAIRS,
     )
-
-
-def _grouped(
-    families: Sequence[Hashable], hashes: Sequence[int], pairs: Sequence[tuple[int, int]]
-) -> Grouped:
-    near, _ = near_pictures(np.array(hashes, np.uint64))
-    return grouped(families, [*near.tolist(), *pairs])

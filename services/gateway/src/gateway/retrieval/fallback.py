@@ -15,7 +15,8 @@ from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.ranker import generate, look_up
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
-from sightline_rules.grouping import grouped, near_pictures
+from sightline_rules.duplicates import NO_HASH
+from sightline_rules.grouping import grouped
 
 
 async def fall_back(run: Run, candidates: RankerCandidates | None) -> tuple[Listing, ...]:
@@ -82,6 +83,5 @@ def distinct_count(columns: Columns, left_out: Collection[str]) -> int:
     """How many products stay of those not left out, near-duplicates counted as one."""
     rows = [row for row, item in enumerate(columns.product_ids) if item not in left_out]
     families, hashes = columns.families, columns.image_hashes
-    shown = np.array([hashes[row] for row in rows] if hashes else (), np.uint64)
-    near, _ = near_pictures(shown)
-    return len(grouped([families[row] for row in rows], near.tolist()).kept)
+    shown = [hashes[row] for row in rows] if hashes else [NO_HASH] * len(rows)
+    return len(grouped([families[row] for row in rows], np.array(shown, np.uint64)).kept)

@@ -14,7 +14,7 @@ from ranker.domain.arrays import Doubles, Ints
 from ranker.domain.model import Model
 from ranker.ranking.diversity import Arrangement, Cause
 from ranker.ranking.rank import Ranking, calibrated
-from sightline_rules.grouping import Grouped, grouped, near_pictures
+from sightline_rules.grouping import grouped
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,8 @@ def collapsed(order: Ints, likeness: Likeness | None) -> tuple[Ints, Mapping[int
         return np.arange(len(order)), {}
     own = likeness.own
     seats = np.concatenate([np.arange(own), order + own])
-    pairs, _ = near_pictures(likeness.hashes[seats])
-    known = [*pairs.tolist(), *_seated(order, likeness).tolist()]
-    found: Grouped = grouped([likeness.families[seat] for seat in seats.tolist()], known)
+    families = [likeness.families[seat] for seat in seats.tolist()]
+    found = grouped(families, likeness.hashes[seats], _seated(order, likeness))
     members = {
         place - own: (seats[behind] - own).tolist()
         for place, behind in found.members().items()

@@ -11,9 +11,10 @@ from retriever.columns.keeper import View
 from retriever.columns.table import Ints
 from retriever.domain.generation import Generation
 from retriever.domain.index_values import Collapse, Hit
+from retriever.domain.vectors import Floats
 from retriever.ports.search import SearchRecord
-from retriever.search.collapse import Cosines, choose, most_marked
-from retriever.search.exact import Ordered, cosine
+from retriever.search.collapse import FirstVectors, choose, most_marked
+from retriever.search.exact import Ordered
 from retriever.search.query import MAX_TOP_K, Query
 
 
@@ -105,27 +106,28 @@ async def first_of_each(
             seen.add(hit.product_id)
             rows.append(row)
     order = places[rows] if rows else view.table.places([])
-    cosines = None if asked.collapse is Collapse.OFF else recorded_cosines(view, record, generation)
+    firsts = None if asked.collapse is Collapse.OFF else recorded_vectors(view, record, generation)
     return Ordered(
         view,
         order,
         [hits[row].similarity for row in rows],
         [hits[row].image_id for row in rows],
-        await choose(view.table, order, own, asked.top_k, cosines),
+        await choose(view.table, order, own, asked.top_k, firsts),
         len(hits),
     )
 
 
-def recorded_cosines(view: View, record: SearchRecord, generation: Generation | None) -> Cosines:
-    """Cosines of first photos, read from the record. `generation`: whose vectors are compared; None
+def recorded_vectors(
+    view: View, record: SearchRecord, generation: Generation | None
+) -> FirstVectors:
+    """Vectors of first photos, read from the record. `generation`: whose vectors are compared; None
     = no photo has one, and hashes decide alone."""
 
-    async def cosines(pairs: Sequence[tuple[int, int]]) -> list[float | None]:
+    async def firsts(places: Ints) -> dict[int, Floats]:
         if generation is None:
-            return [None] * len(pairs)
-        ids = view.table.ids
-        wanted = sorted({ids[place] for pair in pairs for place in pair})
-        found = await record.first_vectors(generation, wanted)
-        return [cosine(found.get(ids[one]), found.get(ids[other])) for one, other in pairs]
+            return {}
+        ids = {view.table.ids[place]: place for place in places.tolist()}
+        found = await record.first_vectors(generation, sorted(ids))
+        return {ids[product_id]: vector for product_id, vector in found.items()}
 
-    return cosines
+    return firsts

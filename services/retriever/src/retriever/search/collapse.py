@@ -3,25 +3,27 @@
 Where hashes leave open whether two photos are one picture, the photos' vectors say it.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from retriever.columns.table import Ints, Table
-from sightline_rules import duplicates
-from sightline_rules.grouping import grouped, near_pictures
+from retriever.domain.vectors import Floats
+from sightline_rules.duplicates import COSINE, NO_HASH
+from sightline_rules.grouping import Agree, Grouped, Hashes, doubtful, grouped
 
 SPARE = 32
 """Families, beyond those wanted, whose pictures are compared at first: some show the same."""
+WIDER = 4
+"""How many times more families are looked at when that was too few."""
+INLINE_PRODUCTS = 512
+"""Products that are compared without leaving the event loop: 1 ms (one core, 2026-11)."""
 
-MOST_COMPARED = 512
-"""Products of which each is compared with each."""
-
-Cosines = Callable[[Sequence[tuple[int, int]]], Awaitable[Sequence[float | None]]]
-"""The cosine of the first photos' vectors of pairs of products, by their places in the table; None
-= one of them has none."""
+FirstVectors = Callable[[Ints], Awaitable[Mapping[int, Floats]]]
+"""The vectors of the first photos of products at these places in the table, of those that have
+one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +42,16 @@ def most_marked(top_k: int) -> int:
 
 
 async def choose(
-    table: Table, order: Ints, own: Ints, wanted: int, cosines: Cosines | None
+    table: Table, order: Ints, own: Ints, wanted: int, vectors: FirstVectors | None
 ) -> Chosen:
     """The products that stay of an order, best first, without near-duplicates of better ones and of
     the query's own products.
 
     `order`, `own`: places in the table. Only as much of the order is looked at as it takes to have
-    `wanted` products, if there are so many. `cosines`: None = near-duplicates are products like
+    `wanted` products, if there are so many. `vectors`: None = near-duplicates are products like
     any other.
     """
-    if cosines is None:
+    if vectors is None:
         return Chosen(range(len(order)))
     places = np.concatenate([own, order])
     families = table.families(places)
@@ -57,10 +59,7 @@ async def choose(
     count = wanted + len(own) + SPARE
     while True:
         end = len(places) if len(firsts) <= count else int(firsts[count])
-        pairs = await _same_pictures(
-            table, places[:end], families[:end], firsts[firsts < end], cosines
-        )
-        found = grouped(families[:end].tolist(), pairs)
+        found = await _grouped(table, places[:end], families[:end].tolist(), vectors)
         kept = [place - len(own) for place in found.kept if place >= len(own)]
         if len(kept) >= wanted or end == len(places):
             members = {
@@ -69,34 +68,41 @@ async def choose(
                 if into >= len(own)
             }
             return Chosen(kept, members)
-        count *= 2
+        count *= WIDER
 
 
-async def _same_pictures(
-    table: Table, places: Ints, families: Ints, firsts: Ints, cosines: Cosines
-) -> list[tuple[int, int]]:
-    """Pairs of an order that show the same picture: of a long one those that decide what stays. Of
-    two variants of one parent only the better is compared then, unless it collapses itself."""
+async def _grouped(
+    table: Table, places: Ints, families: Sequence[int], vectors: FirstVectors
+) -> Grouped:
+    """An order in groups of near-duplicates. What hashes leave open is asked of vectors once a
+    hash: of those with one hash the best speaks for all."""
     hashes = table.image_hash[places]
-    few = len(places) <= MOST_COMPARED
-    pairs, distances = _near(hashes, np.arange(len(places)) if few else firsts)
-    if len(pairs) and not few:
-        involved = np.isin(families, families[pairs.reshape(-1)])
-        others = np.setdiff1d(np.flatnonzero(involved), firsts)
-        if len(others):
-            pairs, distances = _near(hashes, np.union1d(firsts, others))
-    open_ = np.flatnonzero(distances > duplicates.CERTAIN)
-    same = [(one, other) for one, other in pairs[distances <= duplicates.CERTAIN].tolist()]
-    if len(open_):
-        open_pairs = [(one, other) for one, other in pairs[open_].tolist()]
-        asked = [(int(places[one]), int(places[other])) for one, other in open_pairs]
-        for pair, cosine in zip(open_pairs, await cosines(asked), strict=True):
-            if cosine is not None and cosine >= duplicates.COSINE:
-                same.append(pair)
-    return same
+    values, bests = np.unique(hashes, return_index=True)
+    bests = bests[values != NO_HASH]
+    bests = bests[doubtful(hashes[bests])]
+    agree = _agreement(hashes, places, bests, await vectors(places[bests])) if len(bests) else None
+    if len(families) <= INLINE_PRODUCTS:
+        return grouped(families, hashes, agree=agree)
+    return await asyncio.to_thread(grouped, families, hashes, agree=agree)
 
 
-def _near(hashes: npt.NDArray[np.uint64], looked: Ints) -> tuple[Ints, npt.NDArray[np.uint8]]:
-    """Pairs among some places whose hashes may be of one picture, and how far they are apart."""
-    pairs, distances = near_pictures(hashes[looked], duplicates.POSSIBLE)
-    return looked[pairs], distances
+def _agreement(
+    hashes: Hashes, places: Ints, bests: Ints, vectors: Mapping[int, Floats]
+) -> Agree | None:
+    """Whether the vectors of photos agree. `bests`: of each hash that may be asked about, where in
+    the order its best product is."""
+    asked = [best for best in bests.tolist() if int(places[best]) in vectors]
+    if not asked:
+        return None
+    units = np.stack([vectors[int(places[best])] for best in asked]).astype(np.float32)
+    lengths = np.linalg.norm(units, axis=1, keepdims=True)
+    units /= np.where(lengths > 0, lengths, 1)
+    rows = {int(hashes[best]): row for row, best in enumerate(asked)}
+
+    def agree(one: int, others: Sequence[int]) -> list[bool]:
+        row, compared = rows.get(int(hashes[one])), [rows.get(int(hashes[it])) for it in others]
+        if row is None:
+            return [False] * len(others)
+        return [it is not None and float(units[row] @ units[it]) >= COSINE for it in compared]
+
+    return agree

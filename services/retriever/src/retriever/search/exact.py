@@ -17,7 +17,7 @@ from retriever.columns.vectors import Scores, Vectors
 from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import PhotoRow
-from retriever.search.collapse import SPARE, Chosen, Cosines, choose, most_marked
+from retriever.search.collapse import SPARE, Chosen, FirstVectors, choose, most_marked
 from sightline_rules.filters import Filter
 
 WIDER = 4
@@ -66,15 +66,15 @@ async def nearest(
     scores = await _compare(vectors, queries)
     owners = vectors.owners[: len(scores)].copy()  # a write may come while the filter is evaluated
     shortlist = _Shortlist(view, owners, scores, condition, left_out)
-    cosines = None if collapse is Collapse.OFF else _cosines(vectors)
+    firsts = None if collapse is Collapse.OFF else _firsts(vectors)
     wanted = top_k + len(own) + SPARE
     moved = np.zeros(0, np.int64)
     while True:
-        near = await shortlist.nearest(wanted, by_family=cosines is not None)
+        near = await shortlist.nearest(wanted, by_family=firsts is not None)
         others = max(top_k, most_marked(top_k))
         some = _with_best(near, near.firsts | np.isin(near.groups, moved), scores, others)
         ordered = _in_order(view, vectors, owners, some, scores)
-        chosen = await choose(view.table, ordered[0], own, top_k, cosines)
+        chosen = await choose(view.table, ordered[0], own, top_k, firsts)
         more = np.setdiff1d(_moved(view, ordered[0], own, chosen), moved)
         if len(some) < len(near.rows) and len(more):
             # Whose best collapsed into another product's may stay by another variant.
@@ -82,7 +82,7 @@ async def nearest(
         elif len(chosen.kept) >= top_k or near.everything:
             return Ordered(view, *ordered, chosen, len(vectors))
         else:
-            wanted *= 2
+            wanted *= WIDER
 
 
 async def _compare(vectors: Vectors, queries: Sequence[Floats]) -> Scores:
@@ -220,15 +220,9 @@ def _in_order(
     )
 
 
-def _cosines(vectors: Vectors) -> Cosines:
-    async def cosines(pairs: Sequence[tuple[int, int]]) -> list[float | None]:
-        return [cosine(vectors.first(one), vectors.first(other)) for one, other in pairs]
+def _firsts(vectors: Vectors) -> FirstVectors:
+    async def firsts(places: Ints) -> dict[int, Floats]:
+        found = ((place, vectors.first(place)) for place in places.tolist())
+        return {place: vector for place, vector in found if vector is not None}
 
-    return cosines
-
-
-def cosine(left: Floats | None, right: Floats | None) -> float | None:
-    """Of two vectors; None = one is not there."""
-    if left is None or right is None:
-        return None
-    return float(left @ right / (np.linalg.norm(left) * np.linalg.norm(right)))
+    return firsts

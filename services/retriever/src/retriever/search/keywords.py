@@ -4,7 +4,7 @@ It reads the record alone, so it works without engine and models, and sees every
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,9 +16,10 @@ from retriever.columns.words import best
 from retriever.domain.errors import KeywordsInvalid
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.domain.index_values import Collapse
+from retriever.domain.vectors import Floats
 from retriever.domain.words import asked_words
 from retriever.ports.search import SearchRecord
-from retriever.search.candidates import Candidates, recorded_cosines
+from retriever.search.candidates import Candidates, recorded_vectors
 from retriever.search.collapse import choose
 from retriever.search.exact import Ordered
 from retriever.search.query import DEFAULT_TOP_K, EVERYTHING, check_limits
@@ -114,12 +115,12 @@ def check(query: Query) -> None:
 
 
 async def _ordered(query: Query, found: _Matching, record: SearchRecord) -> Ordered:
-    async def cosines(pairs: Sequence[tuple[int, int]]) -> Sequence[float | None]:
+    async def firsts(places: Ints) -> Mapping[int, Floats]:
         # Its vectors say of doubtful pairs of photos whether they are one picture.
         looks = await record.generation(query.catalog_id, DEFAULT_SPACE)
-        return await recorded_cosines(found.view, record, looks)(pairs)
+        return await recorded_vectors(found.view, record, looks)(places)
 
-    compared = None if query.collapse is Collapse.OFF else cosines
+    compared = None if query.collapse is Collapse.OFF else firsts
     own = found.view.table.places([])
     chosen = await choose(found.view.table, found.places, own, query.top_k, compared)
     photos = [""] * len(found.places)
