@@ -8,17 +8,17 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import grpc
 
-from local_suite.model import HOST
 from sightline.common.v1.product_pb2 import Product, ProductImage
 from sightline.gateway.v1.catalog_service_pb2 import ListProductsRequest, UpsertProductsRequest
 from tests.fuzz.callers import Callers
 from tests.fuzz.model import FUZZ, KEPT, Call, Caller, Outcome
 from tests.fuzz.surface import named
+from tests.relays import HOST, PIECE, relay
 
-_PIECE = 65_536
 _OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
 
 
@@ -47,37 +47,11 @@ says."""
 
 
 @asynccontextmanager
-async def relay(target: str, up: Pace, down: Pace) -> AsyncIterator[str]:
+async def slowed(target: str, up: Pace, down: Pace) -> AsyncIterator[str]:
     """An address that stands for `target`: `up` goes what is sent there, `down` what it answers."""
-    host, _, port = target.rpartition(":")
-    carried: set[asyncio.Task[None]] = set()
-
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(host, int(port), limit=_PIECE)
-        ways = (
-            asyncio.create_task(_hand_on(reader, far_writer, up)),
-            asyncio.create_task(_hand_on(far_reader, writer, down)),
-        )
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            far_writer.transport.abort()
-            writer.transport.abort()
-
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(carry(reader, writer))
-        carried.add(task)
-        task.add_done_callback(carried.discard)
-
-    async with await asyncio.start_server(connected, HOST, 0, limit=_PIECE) as server:
-        try:
-            yield f"{HOST}:{server.sockets[0].getsockname()[1]}"
-        finally:
-            for task in carried:
-                task.cancel()
-            await asyncio.gather(*carried, return_exceptions=True)
+    ways = partial(_hand_on, pace=up), partial(_hand_on, pace=down)
+    async with relay(int(target.rpartition(":")[2]), lambda _cut: ways) as port:
+        yield f"{HOST}:{port}"
 
 
 async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pace: Pace) -> None:
@@ -85,7 +59,7 @@ async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, p
     handed = 0
     with contextlib.suppress(OSError):
         while data := await reader.read(
-            int(min(_PIECE, pace.at_once - handed)) if handed < pace.at_once else pace.a_second
+            int(min(PIECE, pace.at_once - handed)) if handed < pace.at_once else pace.a_second
         ):
             writer.write(data)
             await writer.drain()
@@ -162,7 +136,7 @@ class SlowCallers:
 @asynccontextmanager
 async def _slowed(address: str, up: Pace, down: Pace) -> AsyncIterator[grpc.aio.Channel]:
     async with (
-        relay(address, up, down) as slowed,
-        grpc.aio.insecure_channel(slowed, options=_OWN_CONNECTION) as channel,
+        slowed(address, up, down) as slow,
+        grpc.aio.insecure_channel(slow, options=_OWN_CONNECTION) as channel,
     ):
         yield channel

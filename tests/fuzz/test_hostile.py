@@ -29,7 +29,7 @@ from tests.fuzz.idle import MOST_OF_A_CONNECTION, IdleStreams
 from tests.fuzz.ledger import Ledger
 from tests.fuzz.model import KEPT, Answer, Call, Caller, Result
 from tests.fuzz.probes import Probes
-from tests.fuzz.slow import FAST, Pace, SlowCallers, relay
+from tests.fuzz.slow import FAST, Pace, SlowCallers, slowed
 from tests.fuzz.surface import METHODS, named
 from tests.fuzz.wire import Sender
 from tests.waiting import SECONDS, until
@@ -210,7 +210,7 @@ async def test_a_relay_hands_on_at_its_pace() -> None:
 
     behind = await asyncio.start_server(echo, "127.0.0.1", 0)
     target = f"127.0.0.1:{behind.sockets[0].getsockname()[1]}"
-    async with behind, relay(target, FAST, Pace(10, 3)) as address:
+    async with behind, slowed(target, FAST, Pace(10, 3)) as address:
         host, _, port = address.rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(b"0123456789abcdef")

@@ -7,8 +7,11 @@ import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
+
+from tests.relays import PIECE, Way, relay
 
 PREFACE: Final = 24
 """Bytes with which a client's HTTP/2 begins."""
@@ -19,7 +22,6 @@ HEADERS: Final = 1
 CUT_SECONDS: Final = 0.02
 """After the beginning of a call, the latest that it is cut: on its way, or on that of its
 answer."""
-CHUNK: Final = 2**16
 
 
 @dataclass(slots=True)
@@ -59,46 +61,19 @@ class Wire:
     calls: int = 0
     """That began so far, second tries among them."""
     cuts: int = 0
-    _open: set[asyncio.Task[None]] = field(default_factory=set)
 
     @contextlib.asynccontextmanager
     async def listening(self, port: int = 0) -> AsyncIterator[int]:
         """Takes connections while the block runs, on the port that it is given."""
-        server = await asyncio.start_server(self._connected, "127.0.0.1", port)
-        try:
-            yield int(server.sockets[0].getsockname()[1])
-        finally:
-            server.close()
-            for each in self._open:
-                each.cancel()
-            await asyncio.gather(*self._open, return_exceptions=True)
+        async with relay(self.target, self._ways, port) as given:
+            yield given
 
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._carry(reader, writer))
-        self._open.add(task)
-        task.add_done_callback(self._open.discard)
+    def _ways(self, cut: Callable[[], None]) -> tuple[Way, Way]:
+        return partial(self._pass, seen=self._watching(cut)), partial(
+            self._pass, seen=lambda _: None
+        )
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, until either side ends it or it is cut."""
-        ends = [writer.transport]
-        try:
-            with contextlib.suppress(OSError):
-                there, back = await asyncio.open_connection("127.0.0.1", self.target)
-                ends.append(back.transport)
-                seen = self._watching(lambda: [end.abort() for end in ends])
-                ways = (self._pass(reader, back, seen), self._pass(there, writer, lambda _: None))
-                tasks = [asyncio.create_task(way) for way in ways]
-                try:
-                    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    for task in tasks:
-                        task.cancel()
-                    await asyncio.gather(*tasks, return_exceptions=True)
-        finally:
-            for end in ends:
-                end.abort()
-
-    def _watching(self, cut: Callable[[], object]) -> Callable[[bytes], None]:
+    def _watching(self, cut: Callable[[], None]) -> Callable[[bytes], None]:
         """Looks at what a client sends, and may have its connection cut."""
         counting, loop = Calls(), asyncio.get_running_loop()
 
@@ -140,7 +115,7 @@ class Wire:
         data = b"-"
         while data:
             try:
-                data = await reader.read(CHUNK)
+                data = await reader.read(PIECE)
             except OSError:
                 data = b""
             seen(data)

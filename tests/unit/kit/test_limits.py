@@ -24,7 +24,7 @@ from sightline.gateway.v1 import recommendation_service_pb2_grpc as pb_grpc
 from tests.engines import free_port
 from tests.fakes.kit_echo import Echo, binding
 from tests.fakes.kit_large import Endless, Long, Shop
-from tests.fuzz.slow import FAST, Pace, relay
+from tests.fuzz.slow import FAST, Pace, slowed
 from tests.waiting import SECONDS, until
 
 UNARY, STREAM = "/test.Echo/Unary", "/test.Echo/UnaryStream"
@@ -214,7 +214,7 @@ async def test_who_does_not_read_answers_begins_no_further_calls() -> None:
         serving(binding(Long()), max_bytes_in_flight=4 * MIB) as address,
         channel.connect(address) as peer,
     ):
-        async with relay(address, FAST, Pace(4_096)) as slowed, channel.connect(slowed) as slow:
+        async with slowed(address, FAST, Pace(4_096)) as behind, channel.connect(behind) as slow:
             # The first few megabytes are held by buffers on the way.
             unread = [slow.unary_unary(UNARY)(b"x") for _ in range(16)]
             await until(lambda: is_refused(peer))
