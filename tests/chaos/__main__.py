@@ -18,6 +18,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from tritonclient.utils import InferenceServerException
 
 from examples.wines.local import terminable
 from local_suite.model import SuiteError
@@ -37,6 +38,12 @@ from tests.chaos.suite.restarts import restarts
 from tests.fuzz.model import Verdict
 
 Scenario = Callable[[Report], None]
+
+ENDS = (
+    *(SuiteError, NotMeasured, OSError, ValueError),
+    *(grpc.RpcError, MilvusException, InferenceServerException),
+)
+"""What keeps a scenario from its end, and not the others from theirs."""
 
 OUTAGES = {"lite": 2, "server": 1}
 """How often each engine is lost in each way: a server takes 17 s to come back."""
@@ -129,7 +136,7 @@ def play(name: str, run: Scenario, report: Report) -> None:
     report.say(f"{name} begins")
     try:
         run(report)
-    except* (SuiteError, NotMeasured, OSError, ValueError, grpc.RpcError, MilvusException) as all_:
+    except* ENDS as all_:
         error = _first(all_)
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
         report.miss(name, f"{type(error).__name__}: {error}{notes}"[:600])

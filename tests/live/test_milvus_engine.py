@@ -25,6 +25,10 @@ from tests.waiting import SECONDS
 WRITERS = 4
 BATCHES = 10
 BATCH = 10
+FLUSHES = 20
+READERS = 4
+READING_SECONDS = 0.05
+"""How long they have read when a flush comes."""
 
 
 @pytest.fixture
@@ -141,6 +145,38 @@ async def test_a_log_that_is_cut_off_ends_the_engine_and_loses_nothing(engine: M
     engine.kill()
     engine.start()
     assert await held(engine.uri) == {row.row_id for n in (0, 2) for row in rows(0, n)}
+
+
+async def test_a_flush_hides_no_row_from_reads_and_brings_none_back(engine: MilvusLite) -> None:
+    """A flush begins with an empty memory; what was in it is in files at its end only."""
+    index = MilvusIndex(engine.uri)
+    stays, goes = rows(0, 0), rows(1, 0)
+    wanted, gone = {row.row_id for row in stays}, [row.row_id for row in goes]
+    await index.create("many", 4)
+    stop = asyncio.Event()
+
+    async def read(found: list[set[str]]) -> None:
+        reader = MilvusIndex(engine.uri)
+        while not stop.is_set():
+            found.append(set(await reader.scan("many", "0", "g") or {}))
+        await reader.close()
+
+    seen: list[set[str]] = []
+    for _ in range(FLUSHES):
+        await index.upsert("many", [*stays, *goes])
+        await index.flush("many")  # those that go are in a file
+        await index.upsert("many", stays)  # those that stay and the deletion in memory
+        await index.delete("many", gone)
+        stop.clear()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(READERS):
+                group.create_task(read(seen))
+            await asyncio.sleep(READING_SECONDS)
+            await index.flush("many")
+            stop.set()
+    await index.close()
+    assert [found for found in seen if found != wanted] == []
+    assert len(seen) > FLUSHES * READERS
 
 
 async def test_a_stop_is_clean_and_leaves_the_collection_released(engine: MilvusLite) -> None:

@@ -15,11 +15,12 @@ import numpy as np
 import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
+from embedder.adapters.triton.client import CONTROL_KEY
 from local_suite.suite import Suite
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
 from tests.chaos.embedder.load import ASKERS, BROKEN, Asker, Load, counted
-from tests.chaos.embedder.stage import VISUAL, Repository, stage
+from tests.chaos.embedder.stage import VISUAL, Repository, control_key, stage
 from tests.chaos.model import NotMeasured, Report
 from tests.chaos.stage import channel_to
 from tests.chaos.watching import hung
@@ -54,6 +55,12 @@ class Scene:
     load: Load
     client: Any
     """tritonclient's, which sees Triton without the embedder."""
+    key: Mapping[str, str]
+    """The header that model control asks for."""
+
+    async def load_again(self) -> None:
+        """Have Triton look at the model's files again."""
+        await self.client.load_model(VISUAL, headers=self.key)
 
     async def answers(self) -> None:
         """Return once Triton itself runs the model of photos."""
@@ -132,7 +139,7 @@ async def starting_stands_still(scene: Scene) -> float:
 
 async def unloaded(scene: Scene) -> float:
     """Somebody has Triton unload the model."""
-    await scene.client.unload_model(VISUAL)
+    await scene.client.unload_model(VISUAL, headers=scene.key)
     return time.monotonic()
 
 
@@ -218,7 +225,7 @@ async def _scene(suite: Suite, repository: Repository) -> Any:
     ):
         load = Load(channel)
         await load.learn()
-        yield Scene(suite, repository, load, client)
+        yield Scene(suite, repository, load, client, {CONTROL_KEY: control_key(suite)})
 
 
 async def _lose(scene: Scene, name: str, loss: Loss, report: Report) -> None:
@@ -301,11 +308,11 @@ async def _second_version(scene: Scene) -> str:
 
     first = await version()
     scene.repository.turned(2)
-    await scene.client.load_model(VISUAL)
+    await scene.load_again()
     kept = "the version does not change"
     found = await _until(version, lambda found: found not in {"", first}, kept)
     scene.repository.take(2)
-    await scene.client.load_model(VISUAL)
+    await scene.load_again()
     await _until(version, lambda found: found == first, kept)
     return found
 
@@ -316,7 +323,7 @@ async def _switch(scene: Scene, wanted: str) -> None:
         scene.repository.turned(2)
     else:
         scene.repository.take(2)
-    await scene.client.load_model(VISUAL)
+    await scene.load_again()
     until = time.monotonic() + START_SECONDS
     while _of(scene.load, "") != wanted:
         if time.monotonic() > until:
@@ -333,7 +340,7 @@ async def _offer_broken(scene: Scene, number: int) -> bool:
         graph = (repository.folder / VISUAL / "1" / "model.onnx").read_bytes()
         (repository.folder / VISUAL / "9" / "model.onnx").write_bytes(graph)
     try:
-        await scene.client.load_model(VISUAL)
+        await scene.load_again()
     except InferenceServerException:
         return True
     finally:

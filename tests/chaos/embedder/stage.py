@@ -95,10 +95,16 @@ def stage() -> Iterator[tuple[Suite, Repository]]:
         yield suite, repositories[0]
 
 
+def control_key(suite: Suite) -> str:
+    """What this suite's Triton asks of whoever loads or unloads models."""
+    command = suite.programs["triton"].command
+    return Path(command[command.index("--control-key-file") + 1]).read_text().strip()
+
+
 def _with_models(program: Program, repository: Repository) -> Program:
     if program.name == "triton":
-        load = program.command.index("--load")
-        command = (*program.command[:load], "--load", VISUAL, TEXT_MODEL)
-        return replace(program, command=(*command, "--models", str(repository.folder)))
+        # What comes later counts: only these two are loaded, and out of the copies.
+        chosen = ("--load", VISUAL, TEXT_MODEL, "--models", str(repository.folder))
+        return replace(program, command=(*program.command, *chosen))
     more = {"EMBEDDER_MODELS": VISUAL, "EMBEDDER_DECODE_PROCESSES": "2"}
     return replace(program, environment={**program.environment, **more})

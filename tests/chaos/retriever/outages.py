@@ -30,6 +30,8 @@ from tests.chaos.watching import Return, hung, watch
 from tests.fakes.photos import photo
 
 CATALOG = "outages"
+SPACE = "visual"
+"""Whose return is looked for; that of texts is empty."""
 KINDS = ("down", "hung", "restarted")
 PROGRAMS = ("triton", "embedder", *RETRIEVER, "ranker", "gateway")
 PRODUCTS = 60
@@ -115,7 +117,7 @@ async def _open_shop(retriever: Retriever) -> None:
     )
     await retriever.write(retriever.products.UpsertProducts, stock)
     until = time.monotonic() + PATIENCE_SECONDS
-    while (await retriever.counts("visual")).indexed < PRODUCTS:
+    while (await retriever.counts(SPACE)).indexed < PRODUCTS:
         if time.monotonic() > until:
             raise NotMeasured("the photos are not indexed")
         await asyncio.sleep(0.2)
@@ -191,7 +193,8 @@ async def _outage(suite: Suite, engine: str, name: str, got: list[Got], report: 
     await _calm(got, time.monotonic())
     outage = Outage(name)
     with record_of(suite) as record:
-        (generation,) = await record.generations(CATALOG)
+        of_photos = [each for each in await record.generations(CATALOG) if each.space == SPACE]
+    (generation,) = of_photos
     async with bare.client(engine_uri(suite)) as client, asyncio.TaskGroup() as group:
         await client.has_collection(generation.collection)  # connects
         await _lose(suite, name, outage)

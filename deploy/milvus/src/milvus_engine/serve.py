@@ -11,7 +11,8 @@ Why not `milvus-lite server` (3.2.2, read in its source and tried, 2026-11):
   rows acknowledged, 75 to 275 left after kill -9).
 
 So this module builds the vendor's servicer itself, opens each collection under one lock, lets one
-write in at a time, none while the disk is full (disk.py), and closes everything on SIGTERM.
+write in at a time, none while the disk is full (disk.py), keeps flushes out of reads (reading.py)
+and closes everything on SIGTERM.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from milvus_lite.exceptions import DataDirLockedError
 from milvus_lite.search.executor_indexed import execute_search_with_index
 from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc
 
-from milvus_engine import disk
+from milvus_engine import disk, reading
 
 SERVICE = "milvus.proto.milvus.MilvusService"
 
@@ -249,6 +250,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     disk.end_when_the_log_fails()
+    reading.read_one_state()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -1,0 +1,47 @@
+"""Reads that see one state of a collection, also while its memory is being written to files.
+
+Milvus Lite (3.2.2, read in its source and tried, 2026-11) begins a flush with an empty memory, and
+a read looks at the files and then, up to twice, at the memory. So a read into which a flush fell
+missed rows that were in memory only, or found deleted ones again whose deletion was. Here a flush
+takes place at once for reads, and each reads what there was when it began.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from milvus_lite.engine.collection import Collection
+
+READS = ("search", "query", "get", "_num_entities")
+"""The vendor's methods that look at files and memory."""
+
+
+def read_one_state() -> None:
+    """From now on collections are read so."""
+    for name in READS:
+        setattr(Collection, name, _of_one_state(getattr(Collection, name)))
+    Collection._trigger_flush = _at_once(Collection._trigger_flush)
+
+
+def _of_one_state(read: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(read)
+    def steady(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with self._maintenance_lock:
+            files = self._read_snapshot()
+            view = copy.copy(self)  # with the memory that belongs to these files
+        view._read_snapshot = lambda: files
+        return read(view, *args, **kwargs)
+
+    return steady
+
+
+def _at_once(flush: Callable[[Any], None]) -> Callable[[Any], None]:
+    @wraps(flush)
+    def whole(self: Any) -> None:
+        with self._maintenance_lock:  # which the vendor takes only after it emptied the memory
+            flush(self)
+
+    return whole
