@@ -79,7 +79,7 @@ async def test_collections_are_looked_at_in_turn(
         assert len(set(states)) == 3, "many collections: some at a time"
 
 
-async def test_one_collection_tells_that_the_engine_was_started_anew(
+async def test_one_collection_shows_that_the_engine_was_started_anew(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(indexing, "ENGINE_LOOK_SECONDS", 0.0)
@@ -88,7 +88,7 @@ async def test_one_collection_tells_that_the_engine_was_started_anew(
         assert len(held) == 3
         bench.index.restart()
         await loops.indexing.step()
-        await loops.indexing.step()  # those before the one that told
+        await loops.indexing.step()  # those before the one that showed it
         assert bench.index.loaded == held
 
 
@@ -105,10 +105,10 @@ async def test_the_lag_of_many_catalogs_takes_two_reads(
         assert len(reads) == 3, "the freshness of the one that lacks something"
 
 
-async def test_standings_say_what_each_generation_lacks(bench: Bench) -> None:
+async def test_outstanding_says_what_each_generation_lacks(bench: Bench) -> None:
     async with idle(bench):
         await bench.record.write("bad", [write("a", PHOTOS[0])])
-        found = await bench.record.standings(["bad", "default"])
+        found = await bench.record.outstanding(["bad", "default"])
         assert {(each.generation.catalog_id, each.pending) for each in found} == {
             ("default", False),
             ("bad", True),

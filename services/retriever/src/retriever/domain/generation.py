@@ -139,7 +139,7 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Outstanding:
     """A live generation, and whether it lacks anything."""
 
     generation: Generation

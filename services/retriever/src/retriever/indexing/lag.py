@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from prometheus_client import Gauge
 
-from retriever.domain.generation import Standing
+from retriever.domain.generation import Outstanding
 from retriever.domain.metrics import catalog_label
 from retriever.ports.indexing import LagRecord
 from servicekit.clock import now_micros
@@ -43,11 +43,11 @@ async def measure_lag(catalogs: Sequence[str], record: LagRecord) -> None:
     One that is being built lags, and nobody searches it.
     """
     worst: dict[tuple[str, str], tuple[float, int]] = {}
-    for standing in await record.standings(catalogs):
-        generation = standing.generation
+    for outstanding in await record.outstanding(catalogs):
+        generation = outstanding.generation
         if not generation.active:
             continue
-        lag, pending = await _lag(standing, record)
+        lag, pending = await _lag(outstanding, record)
         key = (catalog_label(generation.catalog_id, catalogs), generation.space)
         before = worst.get(key, (0.0, 0))
         worst[key] = (max(before[0], lag), max(before[1], pending))
@@ -62,11 +62,11 @@ async def measure_lag(catalogs: Sequence[str], record: LagRecord) -> None:
         MISMATCHED.labels(name).set(count)
 
 
-async def _lag(standing: Standing, record: LagRecord) -> tuple[float, int]:
+async def _lag(outstanding: Outstanding, record: LagRecord) -> tuple[float, int]:
     """Seconds that a generation is behind, and what it waits for; mostly nothing."""
-    if not (standing.changes or standing.pending):
+    if not (outstanding.changes or outstanding.pending):
         return 0.0, 0
-    fresh = await record.freshness(standing.generation)
+    fresh = await record.freshness(outstanding.generation)
     lag = (now_micros() - fresh.oldest_open) / 1e6 if fresh.oldest_open else 0.0
     return lag, fresh.pending
 

@@ -8,7 +8,7 @@ from retriever.domain.generation import (
     Freshness,
     Generation,
     GenerationStatus,
-    Standing,
+    Outstanding,
 )
 from retriever.domain.index_values import Change, IndexRow
 
@@ -22,7 +22,7 @@ class GenerationsRecord(Protocol):
     async def generations(self, catalog_id: str) -> list[Generation]:
         """Every live generation, oldest first."""
 
-    async def standings(self, catalogs: Sequence[str]) -> list[Standing]:
+    async def outstanding(self, catalogs: Sequence[str]) -> list[Outstanding]:
         """Every live generation of some catalogs, oldest first, with whether it lacks anything."""
 
     async def history(self, catalog_id: str) -> list[Generation]:

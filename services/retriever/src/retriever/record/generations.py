@@ -14,7 +14,7 @@ from retriever.domain.generation import (
     Generation,
     GenerationState,
     IndexParameters,
-    Standing,
+    Outstanding,
     Verification,
 )
 from retriever.record.parts import held_by, inserting, on, same, vector_of
@@ -44,7 +44,7 @@ _PARAMETERS, _VERIFICATION = TypeAdapter(IndexParameters), TypeAdapter(Verificat
 _NAMED = _OF_SPACE.where(generations.c.name == sa.bindparam("name"))
 
 
-def _standings_statement() -> sa.Select[Any]:
+def _outstanding_statement() -> sa.Select[Any]:
     """One statement for all catalogs, as whoever is idle asks it again and again."""
     g, o = generations.c, outbox.c
     changes = sa.exists().where(o.catalog_id == g.catalog_id, o.seq > g.applied_seq)
@@ -57,15 +57,15 @@ def _standings_statement() -> sa.Select[Any]:
     return live.order_by(g.created, g.name)
 
 
-_STANDINGS = _standings_statement()
+_OUTSTANDING = _outstanding_statement()
 
 
-def read_standings(connection: Connection, catalogs: Sequence[str]) -> list[Standing]:
+def read_outstanding(connection: Connection, catalogs: Sequence[str]) -> list[Outstanding]:
     found = []
-    for row in connection.execute(_STANDINGS, {"catalogs": catalogs}):
+    for row in connection.execute(_OUTSTANDING, {"catalogs": catalogs}):
         values = row._asdict()
         changes, waiting = bool(values.pop("changes")), bool(values.pop("pending"))
-        found.append(Standing(_to_generation(values), changes, waiting))
+        found.append(Outstanding(_to_generation(values), changes, waiting))
     return found
 
 

@@ -28,7 +28,7 @@ from retriever.record.generations import (
     all_generations,
     live_generations,
     read_generation,
-    read_standings,
+    read_outstanding,
 )
 from retriever.record.kept import Answers
 from retriever.record.labels import read_labels
@@ -205,7 +205,7 @@ class Record:
 
     # Generations
     generations = _reads(live_generations)
-    standings = _reads(read_standings)
+    outstanding = _reads(read_outstanding)
     history = _reads(all_generations)
     find_generation = _reads(rollout.find_live)
     statuses = _reads(rollout.read_statuses)

@@ -12,7 +12,7 @@ from prometheus_client import Counter, Gauge
 from retriever.domain.category_mismatch import CategoryPath
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import EmbedderUnavailable
-from retriever.domain.generation import Generation, Standing
+from retriever.domain.generation import Generation, Outstanding
 from retriever.domain.metrics import catalog_label
 from retriever.indexing.collections import ensure_generation
 from retriever.indexing.embedding import embed_pending
@@ -54,9 +54,9 @@ class EmbeddingLoop:
 
     async def step(self) -> bool:
         """Begin a step of each version that is not under way and has photos or texts pending."""
-        live: defaultdict[str, list[Standing]] = defaultdict(list)
-        for standing in await self.worker.record.standings(self.worker.catalogs):
-            live[standing.generation.catalog_id].append(standing)
+        live: defaultdict[str, list[Outstanding]] = defaultdict(list)
+        for outstanding in await self.worker.record.outstanding(self.worker.catalogs):
+            live[outstanding.generation.catalog_id].append(outstanding)
         for catalog in self.worker.catalogs:
             if self.failures.ready(catalog):
                 try:
@@ -67,7 +67,7 @@ class EmbeddingLoop:
                     self.failures.succeed(catalog)
         return False
 
-    async def _embed_catalog(self, catalog: str, live: list[Standing]) -> None:
+    async def _embed_catalog(self, catalog: str, live: list[Outstanding]) -> None:
         offers = await self._offered(catalog, live)
         self._await_first(catalog, {each.generation.space for each in live})
         # Two generations may have the same version.
@@ -86,12 +86,12 @@ class EmbeddingLoop:
                 self._offers.pop(catalog, None)
                 self.failures.fail(key, EmbedderUnavailable())
 
-    def _begin(self, standing: Standing, offers: Sequence[EmbeddingSpace]) -> None:
+    def _begin(self, outstanding: Outstanding, offers: Sequence[EmbeddingSpace]) -> None:
         """A step of one version beside those of others: texts wait for no photo's model."""
-        target = standing.generation
+        target = outstanding.generation
         key = f"{target.catalog_id} {target.space} {target.space_version}"
         running = self._running.get(key)
-        if not standing.pending:
+        if not outstanding.pending:
             self.busy.discard(key)
             self.failures.succeed(key)
         elif (running is None or running.done()) and self.failures.ready(key):
@@ -144,7 +144,7 @@ class EmbeddingLoop:
             self._categories[key] = await self.worker.embedder.categories(*key)
         return self._categories[key]
 
-    async def _offered(self, catalog: str, live: list[Standing]) -> list[EmbeddingSpace]:
+    async def _offered(self, catalog: str, live: list[Outstanding]) -> list[EmbeddingSpace]:
         """What the embedder serves, asked anew after a while and each failure.
 
         The record keeps it for those who create generations. A space that has no index gets one,
@@ -163,7 +163,7 @@ class EmbeddingLoop:
                 made = await ensure_generation(
                     catalog, each, self.worker.options.milvus_prefix, self.worker.record
                 )
-                live.append(Standing(made, changes=True, pending=True))
+                live.append(Outstanding(made, changes=True, pending=True))
         for space in self.worker.options.spaces:
             held = [each.generation for each in live if each.generation.space == space]
             served = all(any(_is(each, generation) for each in offers) for generation in held)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from prometheus_client import Counter
 
 from retriever.domain.collections import shaped
-from retriever.domain.generation import Generation, Standing
+from retriever.domain.generation import Generation, Outstanding
 from retriever.indexing.collections import drop_former, has_present_shape, open_collection, reshape
 from retriever.indexing.outbox import LOST, apply_outbox
 from retriever.indexing.reconcile import reconcile
@@ -21,7 +21,7 @@ from servicekit.telemetry import get_logger
 
 ENGINE_LOOK_SECONDS = 1.0
 """How often the engine is asked whether a collection is still in its memory: a restart lets go of
-all, so one of them tells, and when it is not, all others are asked for."""
+all, so one of them shows it, and when it is not, all others are asked for."""
 ENGINE_TURN_LOOKS = 30
 """Looks in which each collection has its turn: some are asked for at a time where more are."""
 FORMER_SECONDS = 60.0
@@ -92,14 +92,14 @@ class IndexLoop:
         """
         worked = False
         ready = []
-        for standing in await self.worker.record.standings(self.worker.catalogs):
-            key = standing.generation.collection
+        for outstanding in await self.worker.record.outstanding(self.worker.catalogs):
+            key = outstanding.generation.collection
             status = self._statuses.setdefault(key, CollectionStatus())
             if self.failures.ready(key) and (status.check is None or status.check.done()):
-                ready.append((key, standing, status))
+                ready.append((key, outstanding, status))
         self._take_turns([status for _, _, status in ready])
-        for key, standing, status in ready:
-            worked |= await self._try(key, status, self.follow(standing, status))
+        for key, outstanding, status in ready:
+            worked |= await self._try(key, status, self.follow(outstanding, status))
         return worked
 
     def _take_turns(self, statuses: Sequence[CollectionStatus]) -> None:
@@ -110,7 +110,7 @@ class IndexLoop:
             for status in heapq.nsmallest(some, statuses, key=lambda each: each.looked):
                 status.looked = 0.0
 
-    def _doubt(self, status: CollectionStatus) -> None:
+    def _suspect(self, status: CollectionStatus) -> None:
         """A collection was not there: compare it, and see what else the engine let go of."""
         status.wants_check = True
         for each in self._statuses.values():
@@ -137,27 +137,27 @@ class IndexLoop:
             worked = await step
         except (ServiceError, *LOST) as error:
             if isinstance(error, LOST):
-                self._doubt(status)
+                self._suspect(status)
             self.failures.fail(key, error)
             return False
         self.failures.succeed(key)
         return worked
 
-    async def follow(self, standing: Standing, status: CollectionStatus) -> bool:
+    async def follow(self, outstanding: Outstanding, status: CollectionStatus) -> bool:
         """Apply changes to one collection, or do what else is due; whether there is more."""
-        generation = standing.generation
+        generation = outstanding.generation
         if not has_present_shape(generation):
             self._beside(generation, status, lambda: self._reshape(generation))
             return False
         now = time.monotonic()
         if not status.looked:
             if not await open_collection(generation, self.worker.index):
-                self._doubt(status)
+                self._suspect(status)
             status.looked = now
         if not status.former_dropped and now - status.since > FORMER_SECONDS:
             await drop_former(generation, self.worker.index)
             status.former_dropped = True
-        if standing.changes:
+        if outstanding.changes:
             if self.embedding_busy and now - status.applied < BUSY_SECONDS:
                 return False  # the next look at the record comes back to it
             if await self._apply(generation, status, now):

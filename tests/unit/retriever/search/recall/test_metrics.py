@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 
-from retriever.domain.generation import Freshness, Generation, Standing
+from retriever.domain.generation import Freshness, Generation, Outstanding
 from retriever.indexing.lag import LAG, MISMATCHED, PENDING, forget_lag, measure_lag
 from retriever.search.recall.metrics import RecallCollector
 from retriever.search.recall.watchdog import LEAST_LOOKS
@@ -44,9 +44,11 @@ async def test_metrics_tell_the_worst_of_all_generations_and_of_many_catalogs() 
 
 async def test_the_lag_is_reported_for_each_catalog_or_the_worst_of_many() -> None:
     class Lagging:
-        async def standings(self, catalogs: Sequence[str]) -> list[Standing]:
-            behind = [Standing(replace(MADE, catalog_id=n), n == "1", n == "1") for n in catalogs]
-            return [*behind, Standing(replace(MADE, active=False), changes=True, pending=True)]
+        async def outstanding(self, catalogs: Sequence[str]) -> list[Outstanding]:
+            behind = [
+                Outstanding(replace(MADE, catalog_id=n), n == "1", n == "1") for n in catalogs
+            ]
+            return [*behind, Outstanding(replace(MADE, active=False), changes=True, pending=True)]
 
         async def freshness(self, generation: Generation) -> Freshness:
             assert generation.catalog_id == "1", "of the others it is known already"
