@@ -144,6 +144,11 @@ class Jobs:
         self._clock = clock
         self._max_attempts = max_attempts
         self._claims: dict[str, tuple[str, float]] = {}
+        kinds: sa.BindParameter[Sequence[str]] = sa.bindparam("kinds", expanding=True)
+        # Built once: idle workers ask all day, and take no lock for it.
+        self._claimable = sa.select(
+            sa.exists(sa.select(table.c.id).where(claimable(table, kinds, sa.bindparam("now"))))
+        )
 
     async def create(
         self, kind: str, catalog_id: str, params: Mapping[str, Any], request_id: str = ""
@@ -209,6 +214,9 @@ class Jobs:
 
         `worker_id` must be of this process alone (see `leases.worker_id`). None when there is none.
         """
+        values = {"kinds": list(kinds), "now": self._clock()}
+        if not await self._db.read(lambda c: c.execute(self._claimable, values).scalar_one()):
+            return None
         job = await self._db.write(lambda c: self._claim(c, kinds, worker_id, lease_seconds))
         if job is not None:
             self._claims[job.id] = (worker_id, lease_seconds)

@@ -53,6 +53,16 @@ async def test_a_job_goes_from_pending_to_succeeded_with_its_result(board: Jobs)
     assert await board.claim(["train"], "w1", 30) is None
 
 
+async def test_an_idle_worker_takes_no_lock(
+    board: Jobs, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(db, "write", None)
+        assert await board.claim(["train"], "w1", 30) is None
+    await board.create("train", "default", {})
+    await claimed(board)
+
+
 async def test_a_catalog_has_so_many_open_jobs_of_a_kind_and_no_more(board: Jobs) -> None:
     made = [await board.create("train", "default", {}, f"r-{n}") for n in range(MOST_OPEN)]
     with pytest.raises(JobsFull):

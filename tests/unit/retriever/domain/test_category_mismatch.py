@@ -132,8 +132,8 @@ async def test_a_photo_is_judged_when_it_is_embedded(made: Generation, record: R
     assert seen["wrong"].image_id == image_id(b"2")
     assert seen["wrong"].instead == CategoryGuess(JUICE, 0.97)
     assert await listed(record) == ["wrong"]
-    assert await record.mismatch_count("default") == 1
-    assert await record.mismatch_count("other") == 0
+    assert await record.mismatch_counts(["default", "other"]) == {"default": 1}
+    assert await record.mismatch_counts(["other"]) == {}
 
 
 async def test_without_a_head_nothing_is_asked_or_judged(made: Generation, record: Record) -> None:
@@ -159,7 +159,7 @@ async def test_a_mismatch_ends_with_the_category_or_the_photo_it_was_about(
     assert await listed(record) == ["p"]
     await record.write("default", [write("p", b"2", category_path=APPLE)])
     assert (await mismatches(record, "p"), await listed(record)) == ({}, [])
-    assert await record.mismatch_count("default") == 0
+    assert await record.mismatch_counts(["default"]) == {}
     await record.delete("default", ["p"])
     await record.write("default", [first])
     assert await listed(record) == []

@@ -40,7 +40,8 @@ async def test_while_much_waits_to_be_embedded_changes_are_applied_in_larger_ste
 ) -> None:
     made = await bench.record.create_generation(generation())
     await bench.record.mark(made, check_wanted=False)
-    (made,) = await bench.record.generations("default")
+    (outstanding,) = await bench.record.outstanding(["default"])
+    made = outstanding.generation
     await bench.index.create(made.collection, made.dimension)
     await bench.record.write("default", [write("a", PHOTOS[0])])
     await bench.record.save_vectors(made, vectors(PHOTOS[0]))
@@ -51,16 +52,17 @@ async def test_while_much_waits_to_be_embedded_changes_are_applied_in_larger_ste
     state.applied = state.looked = state.checked = time.monotonic()
     state.wants_check = False
     loops.embedding.busy.add("default visual v1")
-    assert not await loops.indexing.follow(made, state)
+    (outstanding,) = await bench.record.outstanding(["default"])
+    assert not await loops.indexing.follow(outstanding, state)
     assert bench.rows() == set()
     state.applied -= BUSY_SECONDS
-    await loops.indexing.follow(made, state)
+    await loops.indexing.follow(outstanding, state)
     assert bench.rows() == {"a"}
     await bench.record.write("default", [write("b", PHOTOS[1])])
     await bench.record.save_vectors(made, vectors(PHOTOS[1]))
     loops.embedding.busy.clear()
-    (made,) = await bench.record.generations("default")
-    await loops.indexing.follow(made, state)
+    (outstanding,) = await bench.record.outstanding(["default"])
+    await loops.indexing.follow(outstanding, state)
     assert bench.rows() == {"a", "b"}
 
 

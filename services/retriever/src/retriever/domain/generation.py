@@ -139,6 +139,17 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
+class Outstanding:
+    """A live generation, and whether it lacks anything."""
+
+    generation: Generation
+    changes: bool
+    """Outbox entries that it does not hold."""
+    pending: bool
+    """Photos, or products, that are pending embedding with its version."""
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationStatus:
     """A generation and how much of the catalog it holds."""
 

@@ -16,13 +16,14 @@ log = get_logger()
 
 async def ensure_generation(
     catalog_id: str, space: EmbeddingSpace, prefix: str, record: IndexRecord
-) -> None:
-    """Make the first generation of a space that has none at all; it is active at once.
+) -> Generation:
+    """The first generation of a space, made if the space has none at all; it is active at once.
 
     Later ones are made by an operator, who rolls a new version out.
     """
-    if any(each.space == space.space for each in await record.generations(catalog_id)):
-        return
+    for generation in await record.generations(catalog_id):
+        if generation.space == space.space:
+            return generation
     name = f"{space.space}-{space.version[:12]}-1"
     made = await record.create_generation(
         Generation(
@@ -38,6 +39,7 @@ async def ensure_generation(
         )
     )
     log.info("generation created", generation=made.name, dimension=made.dimension)
+    return made
 
 
 async def open_collection(generation: Generation, index: VectorIndex) -> bool:

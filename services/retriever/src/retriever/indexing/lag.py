@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from prometheus_client import Gauge
 
+from retriever.domain.generation import Outstanding
 from retriever.domain.metrics import catalog_label
 from retriever.ports.indexing import LagRecord
 from servicekit.clock import now_micros
@@ -42,23 +43,32 @@ async def measure_lag(catalogs: Sequence[str], record: LagRecord) -> None:
     One that is being built lags, and nobody searches it.
     """
     worst: dict[tuple[str, str], tuple[float, int]] = {}
-    for catalog in catalogs:
-        for generation in await record.generations(catalog):
-            if not generation.active:
-                continue
-            fresh = await record.freshness(generation)
-            lag = (now_micros() - fresh.oldest_open) / 1e6 if fresh.oldest_open else 0.0
-            key = (catalog_label(catalog, catalogs), generation.space)
-            before = worst.get(key, (0.0, 0))
-            worst[key] = (max(before[0], lag), max(before[1], fresh.pending))
+    for outstanding in await record.outstanding(catalogs):
+        generation = outstanding.generation
+        if not generation.active:
+            continue
+        lag, pending = await _lag(outstanding, record)
+        key = (catalog_label(generation.catalog_id, catalogs), generation.space)
+        before = worst.get(key, (0.0, 0))
+        worst[key] = (max(before[0], lag), max(before[1], pending))
     for key, (lag, pending) in worst.items():
         LAG.labels(*key).set(lag)
         PENDING.labels(*key).set(pending)
+    counts = await record.mismatch_counts(catalogs)
     mismatched: Counter[str] = Counter()
     for catalog in catalogs:
-        mismatched[catalog_label(catalog, catalogs)] += await record.mismatch_count(catalog)
+        mismatched[catalog_label(catalog, catalogs)] += counts.get(catalog, 0)
     for name, count in mismatched.items():
         MISMATCHED.labels(name).set(count)
+
+
+async def _lag(outstanding: Outstanding, record: LagRecord) -> tuple[float, int]:
+    """Seconds that a generation is behind, and what it waits for; mostly nothing."""
+    if not (outstanding.changes or outstanding.pending):
+        return 0.0, 0
+    fresh = await record.freshness(outstanding.generation)
+    lag = (now_micros() - fresh.oldest_open) / 1e6 if fresh.oldest_open else 0.0
+    return lag, fresh.pending
 
 
 def forget_lag() -> None:

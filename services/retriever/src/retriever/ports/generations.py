@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.generation import Freshness, Generation, GenerationStatus
+from retriever.domain.generation import (
+    Freshness,
+    Generation,
+    GenerationStatus,
+    Outstanding,
+)
 from retriever.domain.index_values import Change, IndexRow
 
 
@@ -16,6 +21,9 @@ class GenerationsRecord(Protocol):
 
     async def generations(self, catalog_id: str) -> list[Generation]:
         """Every live generation, oldest first."""
+
+    async def outstanding(self, catalogs: Sequence[str]) -> list[Outstanding]:
+        """Every live generation of some catalogs, oldest first, with whether it lacks anything."""
 
     async def history(self, catalog_id: str) -> list[Generation]:
         """Every generation, those that were dropped too, oldest first."""

@@ -17,8 +17,9 @@ from servicekit.errors import ServiceError
 class LagRecord(GenerationsRecord, Protocol):
     """The record as it is read to measure how far the index is behind."""
 
-    async def mismatch_count(self, catalog_id: str) -> int:
-        """How many products have a photo that contradicts their category."""
+    async def mismatch_counts(self, catalogs: Sequence[str]) -> Mapping[str, int]:
+        """How many products have a photo that contradicts their category, by catalog; of those
+        where any has."""
 
 
 class BackfillRecord(GenerationsRecord, Protocol):

@@ -43,8 +43,11 @@ _HOLDS = sa.and_(
 )
 MISMATCHED = sa.exists().where(same(mismatches, products), _HOLDS).correlate(products)
 """Whether a product contradicts its category, in a statement on products."""
-_COUNT = sa.select(sa.func.count(sa.distinct(mismatches.c.product_id))).select_from(
-    mismatches.join(products, sa.and_(same(mismatches, products), _HOLDS))
+_COUNTS = (
+    sa.select(mismatches.c.catalog_id, sa.func.count(sa.distinct(mismatches.c.product_id)))
+    .select_from(mismatches.join(products, sa.and_(same(mismatches, products), _HOLDS)))
+    .where(mismatches.c.catalog_id.in_(sa.bindparam("catalogs", expanding=True)))
+    .group_by(mismatches.c.catalog_id)
 )
 
 
@@ -87,8 +90,8 @@ def read_mismatches(
     return {product_id: each for product_id, (_, _, each) in worst.items()}
 
 
-def count_mismatched(connection: Connection, catalog_id: str) -> int:
-    return connection.execute(_COUNT.where(mismatches.c.catalog_id == catalog_id)).scalar_one()
+def count_mismatched(connection: Connection, catalogs: Sequence[str]) -> dict[str, int]:
+    return {row[0]: row[1] for row in connection.execute(_COUNTS, {"catalogs": catalogs})}
 
 
 def _values(

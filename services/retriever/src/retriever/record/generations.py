@@ -1,7 +1,7 @@
 """Index generations: what they should hold, what they lack."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
@@ -14,11 +14,13 @@ from retriever.domain.generation import (
     Generation,
     GenerationState,
     IndexParameters,
+    Outstanding,
     Verification,
 )
-from retriever.record.parts import held_by, inserting, same, vector_of
+from retriever.record.parts import held_by, inserting, on, same, vector_of
 from retriever.record.tables import (
     generations,
+    outbox,
     pending,
     product_images,
     product_vectors,
@@ -42,9 +44,34 @@ _PARAMETERS, _VERIFICATION = TypeAdapter(IndexParameters), TypeAdapter(Verificat
 _NAMED = _OF_SPACE.where(generations.c.name == sa.bindparam("name"))
 
 
+def _outstanding_statement() -> sa.Select[Any]:
+    """One statement for all catalogs, as whoever is idle asks it again and again."""
+    g, o = generations.c, outbox.c
+    changes = sa.exists().where(o.catalog_id == g.catalog_id, o.seq > g.applied_seq)
+    version = {name: g[name] for name in ("catalog_id", "space", "space_version")}
+    waiting = sa.exists().where(on(pending, **version), ~pending.c.failed)
+    live = sa.select(generations, changes.label("changes"), waiting.label("pending")).where(
+        g.catalog_id.in_(sa.bindparam("catalogs", expanding=True)),
+        g.state != GenerationState.DROPPED,
+    )
+    return live.order_by(g.created, g.name)
+
+
+_OUTSTANDING = _outstanding_statement()
+
+
+def read_outstanding(connection: Connection, catalogs: Sequence[str]) -> list[Outstanding]:
+    found = []
+    for row in connection.execute(_OUTSTANDING, {"catalogs": catalogs}):
+        values = row._asdict()
+        changes, waiting = bool(values.pop("changes")), bool(values.pop("pending"))
+        found.append(Outstanding(_to_generation(values), changes, waiting))
+    return found
+
+
 def live_generations(connection: Connection, catalog_id: str) -> list[Generation]:
     rows = connection.execute(_LIVE, {"catalog_id": catalog_id})
-    return [_to_generation(row) for row in rows]
+    return [_to_generation(row._asdict()) for row in rows]
 
 
 def read_generation(
@@ -58,11 +85,10 @@ def read_generation(
 
 def first_generation(rows: sa.CursorResult[Any]) -> Generation | None:
     row = rows.first()
-    return None if row is None else _to_generation(row)
+    return None if row is None else _to_generation(row._asdict())
 
 
-def _to_generation(row: sa.Row[Any]) -> Generation:
-    values = dict(row._mapping)
+def _to_generation(values: dict[str, Any]) -> Generation:
     values["state"] = GenerationState(values["state"])
     values["parameters"] = _to_parameters(values.pop("metric"), values["parameters"])
     values["verification"] = _to_verification(values["verification"])
@@ -103,7 +129,7 @@ def photo_versions(live: Iterable[Generation]) -> list[Generation]:
 
 def all_generations(connection: Connection, catalog_id: str) -> list[Generation]:
     rows = connection.execute(_ALL, {"catalog_id": catalog_id})
-    return [_to_generation(row) for row in rows]
+    return [_to_generation(row._asdict()) for row in rows]
 
 
 def want(

@@ -24,7 +24,12 @@ from retriever.record import (
 )
 from retriever.record.category_mismatches import count_mismatched, judge, read_mismatches
 from retriever.record.freshness import read_counts, read_freshness, read_generation_snapshot
-from retriever.record.generations import all_generations, live_generations, read_generation
+from retriever.record.generations import (
+    all_generations,
+    live_generations,
+    read_generation,
+    read_outstanding,
+)
 from retriever.record.kept import Answers
 from retriever.record.labels import read_labels
 from retriever.record.offers import offer
@@ -118,7 +123,7 @@ class Record:
     page = _reads(products.read_page)
     image = _reads(products.read_image)
     category_mismatches = _reads(read_mismatches)
-    mismatch_count = _reads(count_mismatched)
+    mismatch_counts = _reads(count_mismatched)
     find_words = _reads(keywords.find_words)
     words = _reads(keywords.read_words)
 
@@ -200,6 +205,7 @@ class Record:
 
     # Generations
     generations = _reads(live_generations)
+    outstanding = _reads(read_outstanding)
     history = _reads(all_generations)
     find_generation = _reads(rollout.find_live)
     statuses = _reads(rollout.read_statuses)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from prometheus_client import Counter, Gauge
 from retriever.domain.category_mismatch import CategoryPath
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import EmbedderUnavailable
-from retriever.domain.generation import Generation
+from retriever.domain.generation import Generation, Outstanding
 from retriever.domain.metrics import catalog_label
 from retriever.indexing.collections import ensure_generation
 from retriever.indexing.embedding import embed_pending
@@ -52,24 +53,28 @@ class EmbeddingLoop:
     """Steps that are under way, by what they embed with."""
 
     async def step(self) -> bool:
-        """Begin a step of each version that is not under way."""
+        """Begin a step of each version that is not under way and has photos or texts pending."""
+        live: defaultdict[str, list[Outstanding]] = defaultdict(list)
+        for outstanding in await self.worker.record.outstanding(self.worker.catalogs):
+            live[outstanding.generation.catalog_id].append(outstanding)
         for catalog in self.worker.catalogs:
-            if not self.failures.ready(catalog):
-                continue
-            try:
-                offers = await self._offered(catalog)
-                live = await self.worker.record.generations(catalog)
-            except ServiceError as error:
-                self.failures.fail(catalog, error)
-                continue
-            self.failures.succeed(catalog)
-            self._await_first(catalog, {each.space for each in live})
-            # Two generations may have the same version.
-            targets = {(each.space, each.space_version): each for each in live}
-            for (space, _), target in targets.items():
-                if space in self.worker.options.spaces:
-                    self._begin(target, offers)
+            if self.failures.ready(catalog):
+                try:
+                    await self._embed_catalog(catalog, live[catalog])
+                except ServiceError as error:
+                    self.failures.fail(catalog, error)
+                else:
+                    self.failures.succeed(catalog)
         return False
+
+    async def _embed_catalog(self, catalog: str, live: list[Outstanding]) -> None:
+        offers = await self._offered(catalog, live)
+        self._await_first(catalog, {each.generation.space for each in live})
+        # Two generations may have the same version.
+        targets = {(each.generation.space, each.generation.space_version): each for each in live}
+        for (space, _), target in targets.items():
+            if space in self.worker.options.spaces:
+                self._begin(target, offers)
 
     def _await_first(self, catalog: str, indexed: AbstractSet[str]) -> None:
         """Have the embedder asked again soon for a space that has no index yet."""
@@ -81,11 +86,15 @@ class EmbeddingLoop:
                 self._offers.pop(catalog, None)
                 self.failures.fail(key, EmbedderUnavailable())
 
-    def _begin(self, target: Generation, offers: Sequence[EmbeddingSpace]) -> None:
+    def _begin(self, outstanding: Outstanding, offers: Sequence[EmbeddingSpace]) -> None:
         """A step of one version beside those of others: texts wait for no photo's model."""
+        target = outstanding.generation
         key = f"{target.catalog_id} {target.space} {target.space_version}"
         running = self._running.get(key)
-        if (running is None or running.done()) and self.failures.ready(key):
+        if not outstanding.pending:
+            self.busy.discard(key)
+            self.failures.succeed(key)
+        elif (running is None or running.done()) and self.failures.ready(key):
             self._running[key] = self.tasks.start(self._embed(key, target, offers))
 
     async def _embed(self, key: str, target: Generation, offers: Sequence[EmbeddingSpace]) -> None:
@@ -135,10 +144,11 @@ class EmbeddingLoop:
             self._categories[key] = await self.worker.embedder.categories(*key)
         return self._categories[key]
 
-    async def _offered(self, catalog: str) -> list[EmbeddingSpace]:
+    async def _offered(self, catalog: str, live: list[Outstanding]) -> list[EmbeddingSpace]:
         """What the embedder serves, asked anew after a while and each failure.
 
-        The record keeps it for those who create generations. A space that has no index gets one.
+        The record keeps it for those who create generations. A space that has no index gets one,
+        which joins those that are `live`.
         """
         known = self._offers.get(catalog)
         if known is not None and time.monotonic() - known[0] < SPACE_LOOK_SECONDS:
@@ -147,14 +157,15 @@ class EmbeddingLoop:
         offers = [each for each in found if each.space in self.worker.options.spaces]
         if known is None or known[1] != offers:
             await self.worker.record.save_offers(catalog, offers)
+        indexed = {each.generation.space for each in live}
         for each in offers:
-            if each.default and each.ready:
-                await ensure_generation(
+            if each.default and each.ready and each.space not in indexed:
+                made = await ensure_generation(
                     catalog, each, self.worker.options.milvus_prefix, self.worker.record
                 )
-        live = await self.worker.record.generations(catalog)
+                live.append(Outstanding(made, changes=True, pending=True))
         for space in self.worker.options.spaces:
-            held = [generation for generation in live if generation.space == space]
+            held = [each.generation for each in live if each.generation.space == space]
             served = all(any(_is(each, generation) for each in offers) for generation in held)
             MISMATCH.labels(catalog_label(catalog, self.worker.catalogs), space).set(not served)
         self._offers[catalog] = (time.monotonic(), offers)

@@ -1,15 +1,16 @@
 """The loop that keeps collections as the record says: opened, up to date, compared, flushed."""
 
 import asyncio
+import heapq
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
 from retriever.domain.collections import shaped
-from retriever.domain.generation import Generation
+from retriever.domain.generation import Generation, Outstanding
 from retriever.indexing.collections import drop_former, has_present_shape, open_collection, reshape
 from retriever.indexing.outbox import LOST, apply_outbox
 from retriever.indexing.reconcile import reconcile
@@ -19,7 +20,10 @@ from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 
 ENGINE_LOOK_SECONDS = 1.0
-"""How often the engine is asked whether collections are still in its memory."""
+"""How often the engine is asked whether a collection is still in its memory: a restart lets go of
+all, so one of them shows it, and when it is not, all others are asked for."""
+ENGINE_TURN_LOOKS = 30
+"""Looks in which each collection has its turn: some are asked for at a time where more are."""
 FORMER_SECONDS = 60.0
 """How long a collection of an earlier shape stays for searches that are under way."""
 BUSY_SECONDS = 0.25
@@ -42,14 +46,14 @@ class CollectionStatus:
 
     wants_check: bool = True
     looked: float = 0.0
-    """When its state was last looked at; 0 = it has to be opened."""
+    """When its state was last looked at; 0 = it has to be now."""
     checked: float = 0.0
     flushed: float = 0.0
     unflushed: int = 0
     """Rows written since then."""
     written: float = 0.0
     applied: float = 0.0
-    """When changes were last looked for."""
+    """When changes were last applied; 0 = there may be more."""
     since: float = field(default_factory=time.monotonic)
     compared: float = 0.0
     """When the last comparison with the record that succeeded began."""
@@ -78,19 +82,39 @@ class IndexLoop:
     failures: KeyedBackoff = field(default_factory=lambda: KeyedBackoff(0.1, 2.0))
     _statuses: dict[str, CollectionStatus] = field(default_factory=dict)
     """By collection."""
+    _looked: float = 0.0
+    """When the engine was last looked at."""
 
     async def step(self) -> bool:
-        """A step of each collection; whether there may be more to do."""
+        """A step of each collection; whether there may be more to do.
+
+        Where nothing was written, the record is asked once and the engine once a second.
+        """
         worked = False
-        for catalog in self.worker.catalogs:
-            for generation in await self.worker.record.generations(catalog):
-                key = generation.collection
-                status = self._statuses.setdefault(key, CollectionStatus())
-                if status.check is not None and not status.check.done():
-                    continue
-                if self.failures.ready(key):
-                    worked |= await self._try(key, status, self.follow(generation, status))
+        ready = []
+        for outstanding in await self.worker.record.outstanding(self.worker.catalogs):
+            key = outstanding.generation.collection
+            status = self._statuses.setdefault(key, CollectionStatus())
+            if self.failures.ready(key) and (status.check is None or status.check.done()):
+                ready.append((key, outstanding, status))
+        self._take_turns([status for _, _, status in ready])
+        for key, outstanding, status in ready:
+            worked |= await self._try(key, status, self.follow(outstanding, status))
         return worked
+
+    def _take_turns(self, statuses: Sequence[CollectionStatus]) -> None:
+        """Have the collections looked at whose turn it is."""
+        if (now := time.monotonic()) - self._looked > ENGINE_LOOK_SECONDS:
+            self._looked = now
+            some = 1 + len(statuses) // ENGINE_TURN_LOOKS
+            for status in heapq.nsmallest(some, statuses, key=lambda each: each.looked):
+                status.looked = 0.0
+
+    def _suspect(self, status: CollectionStatus) -> None:
+        """A collection was not there: compare it, and see what else the engine let go of."""
+        status.wants_check = True
+        for each in self._statuses.values():
+            each.looked = 0.0
 
     def want(self, collection: str) -> Callable[[], int | None]:
         """See Checks in indexing/rebuild.py."""
@@ -113,27 +137,40 @@ class IndexLoop:
             worked = await step
         except (ServiceError, *LOST) as error:
             if isinstance(error, LOST):
-                status.looked, status.wants_check = 0.0, True
+                self._suspect(status)
             self.failures.fail(key, error)
             return False
         self.failures.succeed(key)
         return worked
 
-    async def follow(self, generation: Generation, status: CollectionStatus) -> bool:
+    async def follow(self, outstanding: Outstanding, status: CollectionStatus) -> bool:
         """Apply changes to one collection, or do what else is due; whether there is more."""
+        generation = outstanding.generation
         if not has_present_shape(generation):
             self._beside(generation, status, lambda: self._reshape(generation))
             return False
         now = time.monotonic()
-        if now - status.looked > ENGINE_LOOK_SECONDS:
+        if not status.looked:
             if not await open_collection(generation, self.worker.index):
-                status.wants_check = True
+                self._suspect(status)
             status.looked = now
         if not status.former_dropped and now - status.since > FORMER_SECONDS:
             await drop_former(generation, self.worker.index)
             status.former_dropped = True
-        if self.embedding_busy and now - status.applied < BUSY_SECONDS:
-            return False  # the next look at the record comes back to it
+        if outstanding.changes:
+            if self.embedding_busy and now - status.applied < BUSY_SECONDS:
+                return False  # the next look at the record comes back to it
+            if await self._apply(generation, status, now):
+                return True
+        old = now - status.checked > self.worker.options.worker_check_seconds
+        if status.wants_check or generation.check_wanted or old:
+            self._beside(generation, status, lambda: self._check(generation, status))
+        else:
+            await self._flush(generation, status, now)
+        return False
+
+    async def _apply(self, generation: Generation, status: CollectionStatus, now: float) -> bool:
+        """Apply the oldest changes; whether there may be more."""
         done = await apply_outbox(
             generation, self.worker.record, self.worker.index, self.worker.leadership
         )
@@ -142,16 +179,11 @@ class IndexLoop:
             status.unflushed += done.rows
             status.written = now
         APPLIED.labels(generation.space).inc(done.rows)
-        if done.more:
-            return True
-        old = now - status.checked > self.worker.options.worker_check_seconds
-        if status.wants_check or generation.check_wanted or old:
-            self._beside(generation, status, lambda: self._check(generation, status))
-        else:
-            await self._flush(generation, status, now)
-        return False
+        return done.more
 
     async def _flush(self, generation: Generation, status: CollectionStatus, now: float) -> None:
+        if not status.unflushed:
+            return
         quiet = await self.worker.index.flush_holds_up()
         if status.wants_flush(now, self.worker.options.worker_flush_seconds, quiet=quiet):
             status.flushed, status.unflushed = now, 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 
-from retriever.domain.generation import Freshness, Generation
+from retriever.domain.generation import Freshness, Generation, Outstanding
 from retriever.indexing.lag import LAG, MISMATCHED, PENDING, forget_lag, measure_lag
 from retriever.search.recall.metrics import RecallCollector
 from retriever.search.recall.watchdog import LEAST_LOOKS
@@ -43,15 +44,18 @@ async def test_metrics_tell_the_worst_of_all_generations_and_of_many_catalogs() 
 
 async def test_the_lag_is_reported_for_each_catalog_or_the_worst_of_many() -> None:
     class Lagging:
-        async def generations(self, catalog_id: str) -> list[Generation]:
-            return [replace(MADE, catalog_id=catalog_id), replace(MADE, active=False)]
+        async def outstanding(self, catalogs: Sequence[str]) -> list[Outstanding]:
+            behind = [
+                Outstanding(replace(MADE, catalog_id=n), n == "1", n == "1") for n in catalogs
+            ]
+            return [*behind, Outstanding(replace(MADE, active=False), changes=True, pending=True)]
 
         async def freshness(self, generation: Generation) -> Freshness:
-            behind = now_micros() - 7_000_000 if generation.catalog_id == "1" else 0
-            return Freshness(1, 2, 0, behind, 3 if behind else 0)
+            assert generation.catalog_id == "1", "of the others it is known already"
+            return Freshness(1, 2, 0, now_micros() - 7_000_000, 3)
 
-        async def mismatch_count(self, catalog_id: str) -> int:
-            return int(catalog_id)
+        async def mismatch_counts(self, catalogs: Sequence[str]) -> dict[str, int]:
+            return {name: int(name) for name in catalogs if name != "0"}
 
     def lag(catalog: str) -> float:
         return float(LAG.labels(catalog, "visual")._value.get())

@@ -1,0 +1,115 @@
+"""What a worker asks of record and engine while nothing is written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from retriever.indexing.lag import measure_lag
+from retriever.workers import indexing
+from retriever.workers.loops import Loops
+from retriever.workers.tasks import Tasks
+from tests.unit.retriever.conftest import generation, write
+from tests.unit.retriever.workers.conftest import PHOTOS, Bench
+
+CATALOGS = "default", "bad", "third"
+
+
+@asynccontextmanager
+async def idle(bench: Bench) -> AsyncIterator[Loops]:
+    """Loops that are taken by hand, of three catalogs that are up to date."""
+    bench.catalogs = CATALOGS
+    for name in CATALOGS:
+        await bench.record.create_generation(generation(catalog_id=name, collection=f"{name}_1"))
+    worker = bench.worker("one")
+    assert await worker.leadership.acquire()
+    async with asyncio.TaskGroup() as group:
+        loops = Loops(worker, Tasks(group))
+        for _ in CATALOGS:  # opened, compared, and looked at again
+            await loops.indexing.step()
+            await asyncio.gather(
+                *(each.check for each in loops.indexing._statuses.values() if each.check)
+            )
+        yield loops
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, of: Any, name: str) -> list[Any]:
+    """The arguments of each call, as they come."""
+    calls: list[Any] = []
+    call: Callable[..., Any] = getattr(of, name)
+
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        calls.append(args)
+        return call(*args, **kwargs)
+
+    monkeypatch.setattr(of, name, noting)
+    return calls
+
+
+async def test_an_idle_turn_asks_the_record_once_and_the_engine_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "ENGINE_LOOK_SECONDS", 60.0)
+    async with idle(bench) as loops:
+        reads = counted(monkeypatch, bench.db, "read")
+        states = counted(monkeypatch, bench.index, "state")
+        flushes = counted(monkeypatch, bench.index, "flush_holds_up")
+        for _ in range(5):
+            assert not await loops.indexing.step()
+        assert (len(reads), states, flushes) == (5, [], [])
+
+
+async def test_collections_are_looked_at_in_turn(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "ENGINE_LOOK_SECONDS", 0.0)
+    async with idle(bench) as loops:
+        states = counted(monkeypatch, bench.index, "state")
+        for _ in range(6):
+            await loops.indexing.step()
+        assert len(states) == 6
+        assert len(set(states[:3])) == len(set(states[3:])) == 3
+        monkeypatch.setattr(indexing, "ENGINE_TURN_LOOKS", 1)
+        states.clear()
+        await loops.indexing.step()
+        assert len(set(states)) == 3, "many collections: some at a time"
+
+
+async def test_one_collection_shows_that_the_engine_was_started_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "ENGINE_LOOK_SECONDS", 0.0)
+    async with idle(bench) as loops:
+        held = set(bench.index.loaded)
+        assert len(held) == 3
+        bench.index.restart()
+        await loops.indexing.step()
+        await loops.indexing.step()  # those before the one that showed it
+        assert bench.index.loaded == held
+
+
+async def test_the_lag_of_many_catalogs_takes_two_reads(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with idle(bench):
+        reads = counted(monkeypatch, bench.db, "read")
+        await measure_lag(CATALOGS, bench.record)
+        assert len(reads) == 2
+        await bench.record.write("bad", [write("a", PHOTOS[0])])
+        reads.clear()
+        await measure_lag(CATALOGS, bench.record)
+        assert len(reads) == 3, "the freshness of the one that lacks something"
+
+
+async def test_outstanding_says_what_each_generation_lacks(bench: Bench) -> None:
+    async with idle(bench):
+        await bench.record.write("bad", [write("a", PHOTOS[0])])
+        found = await bench.record.outstanding(["bad", "default"])
+        assert {(each.generation.catalog_id, each.pending) for each in found} == {
+            ("default", False),
+            ("bad", True),
+        }
