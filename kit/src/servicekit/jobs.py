@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, MetaData, Table
@@ -108,22 +108,18 @@ def jobs_table(metadata: MetaData) -> Table:
     )
 
 
-def claimable(
-    table: Table,
-    kinds: Sequence[str] | sa.BindParameter[Sequence[str]],
-    now: int | sa.BindParameter[int],
-) -> sa.ColumnElement[bool]:
+_Kinds: TypeAlias = Sequence[str] | sa.BindParameter[Sequence[str]]
+_Time: TypeAlias = int | sa.BindParameter[int]
+
+
+def claimable(table: Table, kinds: _Kinds, now: _Time) -> sa.ColumnElement[bool]:
     """Jobs of `kinds` that wait or whose claim ran out: to look for some without claiming."""
     t = table.c
     waiting = sa.and_(t.state == JobState.PENDING, t.kind.in_(kinds))
     return sa.or_(waiting, _dropped(table, kinds, now))
 
 
-def _dropped(
-    table: Table,
-    kinds: Sequence[str] | sa.BindParameter[Sequence[str]],
-    now: int | sa.BindParameter[int],
-) -> sa.ColumnElement[bool]:
+def _dropped(table: Table, kinds: _Kinds, now: _Time) -> sa.ColumnElement[bool]:
     t = table.c
     return sa.and_(t.state == JobState.RUNNING, t.lease_until < now, t.kind.in_(kinds))
 
@@ -144,11 +140,10 @@ class Jobs:
         self._clock = clock
         self._max_attempts = max_attempts
         self._claims: dict[str, tuple[str, float]] = {}
-        kinds: sa.BindParameter[Sequence[str]] = sa.bindparam("kinds", expanding=True)
         # Built once: idle workers ask all day, and take no lock for it.
-        self._claimable = sa.select(
-            sa.exists(sa.select(table.c.id).where(claimable(table, kinds, sa.bindparam("now"))))
-        )
+        kinds: _Kinds = sa.bindparam("kinds", expanding=True)
+        some = sa.exists().where(claimable(table, kinds, sa.bindparam("now")))
+        self._claimable = sa.select(some)
 
     async def create(
         self, kind: str, catalog_id: str, params: Mapping[str, Any], request_id: str = ""
