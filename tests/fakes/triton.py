@@ -192,6 +192,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         """Of models in the repository's index; empty = all are ready."""
         self.failure: tuple[grpc.StatusCode, str] | None = None
         self.delay = 0.0
+        self.live = asyncio.Event()
+        """Whether it says that it is live, rather than nothing."""
+        self.live.set()
         self.ailing = {LITE0, LITE2}
         """The models that fail and are slow, when a test says so."""
         self.requests: list[Any] = []
@@ -231,6 +234,10 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
             answer.raw_output_contents.append(np.full(shape[0], found, "<u4").tobytes())
         self.answers.append(answer)
         return self.spoil(answer)
+
+    async def ServerLive(self, request: Any, context: Any) -> Any:
+        await self.live.wait()
+        return service_pb2.ServerLiveResponse(live=True)
 
     async def RepositoryIndex(self, request: Any, context: Any) -> Any:
         answer = service_pb2.RepositoryIndexResponse()

@@ -35,7 +35,8 @@ looks at the record and at the engine.
 The wines; what is written while processes are killed; what bad input is sent to; two shops that
 have the same ids and must know nothing of each other; what the fuzzer writes and deletes, and what
 must stay there: rows, and photos; what the wines are restored into; what a new model is rolled out
-for; whose photos a space is learned from; many variants of few products."""
+for; whose photos a space is learned from; many variants of few products; products of which most
+show one photo."""
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ time a call was given.)
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -33,24 +34,18 @@ OPEN = Gauge(
 )
 _log = telemetry.get_logger()
 
+IsThere: TypeAlias = Callable[[float], Awaitable[bool]]
+"""Whether a peer answers within so many seconds, whatever it answers."""
+
 
 class Breaker:
     """Of the calls to one peer."""
 
     def __init__(
-        self,
-        channel: grpc.aio.Channel,
-        peer: str,
-        *,
-        patience: float = PATIENCE,
-        pause: float = PAUSE,
+        self, is_there: IsThere, peer: str, *, patience: float = PATIENCE, pause: float = PAUSE
     ) -> None:
         """`peer`: its name in logs and metrics."""
-        self._check: Any = channel.unary_unary(
-            "/grpc.health.v1.Health/Check",
-            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-            response_deserializer=health_pb2.HealthCheckResponse.FromString,
-        )
+        self._is_there = is_there
         self._peer, self._patience, self._pause = peer, patience, pause
         self._probing: asyncio.Task[None] | None = None
         self._answered = -pause
@@ -91,11 +86,23 @@ class Breaker:
 
     async def _answers(self) -> bool:
         """Whether any replica does."""
-        return any(await asyncio.gather(*(self._is_there() for _ in range(REPLICAS))))
+        looks = (self._is_there(self._patience) for _ in range(REPLICAS))
+        return any(await asyncio.gather(*looks))
 
-    async def _is_there(self) -> bool:
+
+def by_health(channel: grpc.aio.Channel) -> IsThere:
+    """By a health check."""
+    check: Any = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+
+    async def is_there(seconds: float) -> bool:
         try:
-            await self._check(health_pb2.HealthCheckRequest(), timeout=self._patience)
+            await check(health_pb2.HealthCheckRequest(), timeout=seconds)
         except grpc.aio.AioRpcError as error:
             return error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED
         return True
+
+    return is_there

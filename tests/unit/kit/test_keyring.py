@@ -1,5 +1,6 @@
 """Keys that sign: what one of them signed is good, and nothing else is."""
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -12,7 +13,7 @@ from servicekit.keyring import KeyRing, SignatureInvalid, TokenExpired, open_key
 from servicekit.reloaded import Unreadable
 from tests.waiting import until
 
-ONE, TWO = b"1" * 32, b"2" * 32
+ONE, TWO = hashlib.sha256(b"1").digest(), hashlib.sha256(b"2").digest()
 RING = KeyRing([ONE])
 END = 1_000
 TOKEN = RING.seal(("page",), b"content", END)
@@ -115,7 +116,19 @@ async def test_the_first_key_of_a_file_signs_and_a_changed_file_counts(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "# none\n", "00\n", "ä\n", "00" * 33, f"{ONE.hex()}\n" * 2, "zz" * 32]
+    "text",
+    [
+        None,
+        "",
+        "# none\n",
+        "00\n",
+        "ä\n",
+        "00" * 33,
+        "00" * 32,
+        "6b65790a" * 8,
+        f"{ONE.hex()}\n" * 2,
+        "zz" * 32,
+    ],
 )
 def test_a_bad_file_is_refused_without_a_word_of_its_keys(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "tokens.keys"

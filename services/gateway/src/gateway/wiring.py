@@ -21,7 +21,7 @@ from gateway.state.scenes import SceneFiles
 from servicekit import peers
 from servicekit.access import OPEN, Access
 from servicekit.audit import Audit
-from servicekit.breaker import Breaker
+from servicekit.breaker import Breaker, by_health
 from servicekit.channel import connect
 from servicekit.keyring import SigningKeys
 from servicekit.server import Binding, Listener
@@ -151,7 +151,7 @@ def _connect(
         peer,
         reserve=settings.reserve_seconds,
         longest=settings.call_seconds,
-        breaker=Breaker(channel, peer),
+        breaker=Breaker(by_health(channel), peer),
         hedge_share=settings.hedge_share,
     )
     return channel, caller

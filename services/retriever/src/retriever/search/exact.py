@@ -18,7 +18,9 @@ from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import PhotoRow
 from retriever.search.collapse import SPARE, Chosen, FirstVectors, choose, most_marked
+from sightline_rules.duplicates import NO_HASH
 from sightline_rules.filters import Filter
+from sightline_rules.grouping import Hashes, grouped
 
 WIDER = 4
 """How many rows are looked at for each group that is wanted, and how many times more of them when
@@ -67,6 +69,8 @@ async def nearest(
     owners = vectors.owners[: len(scores)].copy()  # a write may come while the filter is evaluated
     shortlist = _Shortlist(view, owners, scores, condition, left_out)
     firsts = None if collapse is Collapse.OFF else _firsts(vectors)
+    if firsts is not None:
+        shortlist.pass_over_pictures(own[_staying(view, own)])
     wanted = top_k + len(own) + SPARE
     moved = np.zeros(0, np.int64)
     while True:
@@ -82,7 +86,13 @@ async def nearest(
         elif len(chosen.kept) >= top_k or near.everything:
             return Ordered(view, *ordered, chosen, len(vectors))
         else:
+            shortlist.pass_over_pictures(ordered[0][chosen.kept], others)
             wanted *= WIDER
+
+
+def _staying(view: View, own: Ints) -> list[int]:
+    """Which of the query's products are near-duplicates of none before them."""
+    return grouped(view.table.families(own).tolist(), view.table.image_hash[own]).kept
 
 
 async def _compare(vectors: Vectors, queries: Sequence[Floats]) -> Scores:
@@ -122,10 +132,25 @@ class _Shortlist:
         self._scores = scores
         self._condition = condition
         self._left_out = view.table.places(list(left_out))
+        self._pictures: Hashes = np.zeros(0, np.uint64)
         self._count = 0
         """How many rows were looked at; there may be more that are as near as the last of them."""
         self._rows = self._places = np.zeros(0, np.int64)
         """Those of them that pass, and their products' places."""
+
+    def pass_over_pictures(self, staying: Ints, more: int = 0) -> None:
+        """Look at no further rows of products that have the picture of a better one which stays,
+        and at `more` of those seen: thousands may have one picture.
+
+        `staying`: places of those that stay of all that are at least as near."""
+        hashes = self._view.table.image_hash
+        pictures = hashes[staying]
+        self._pictures = np.union1d(self._pictures, pictures[pictures != NO_HASH])
+        copies = np.isin(hashes[self._places], self._pictures) & ~np.isin(self._places, staying)
+        nearest = np.argsort(-self._scores[self._rows[copies]], kind="stable")
+        seen = np.ones(len(self._rows), np.bool_)
+        seen[np.flatnonzero(copies)[nearest[more:]]] = False
+        self._rows, self._places = self._rows[seen], self._places[seen]
 
     async def nearest(self, wanted: int, *, by_family: bool) -> _Near:
         """All rows that are at least as near as the nearest of the `wanted`-th group.
@@ -158,6 +183,8 @@ class _Shortlist:
         places = self._owners[rows]
         passing = await self._view.conditions.passing(self._condition, places)
         passing &= ~np.isin(places, self._left_out)
+        known = np.isin(self._view.table.image_hash[places], self._pictures)
+        passing &= ~known | np.isin(rows, self._rows)
         self._rows, self._places = rows[passing], places[passing]
 
 

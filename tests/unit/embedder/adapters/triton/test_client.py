@@ -18,8 +18,9 @@ from embedder.domain.errors import (
 )
 from embedder.domain.photos import Pixels
 from servicekit import deadlines, telemetry
+from servicekit.breaker import Breaker
 from tests.fakes.triton import FakeTriton, vectors
-from tests.waiting import SECONDS
+from tests.waiting import SECONDS, until
 
 PIXELS: Pixels = np.random.default_rng(1).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
 
@@ -89,6 +90,35 @@ async def test_a_server_slower_than_the_caller_waits_is_a_passed_deadline(
     with deadlines.within(0), pytest.raises(DeadlinePassed):
         await served.infer({"image": PIXELS})
     assert len(triton.requests) == 1, "nothing is sent when no time is left"
+
+
+async def test_nobody_waits_for_a_server_that_hangs(triton: FakeTriton) -> None:
+    triton.delay = 3_600.0
+    triton.live.clear()
+    async with triton.serving() as port, Triton(f"127.0.0.1:{port}", timeout=30) as server:
+        server._breaker = breaker = Breaker(server._is_there, "triton", patience=0.05, pause=0.01)
+        served = server.inference("efficientnet_lite0")
+        with deadlines.within(0.1), pytest.raises(DeadlinePassed):
+            await served.infer({"image": PIXELS})
+        await until(lambda: breaker.hangs)
+        with pytest.raises(EmbedderUnavailable, match="hangs"):
+            await served.infer({"image": PIXELS})
+        assert len(triton.requests) == 1
+        triton.delay = 0.0
+        triton.live.set()
+        await until(lambda: not breaker.hangs)
+        assert (await served.infer({"image": PIXELS})).model_version == "1"
+
+
+async def test_a_slow_model_of_a_server_that_answers_is_asked_again(
+    served: TritonInference, triton: FakeTriton
+) -> None:
+    triton.delay = 3_600.0
+    for _ in range(3):
+        with deadlines.within(0.05), pytest.raises(DeadlinePassed):
+            await served.infer({"image": PIXELS})
+        await until(lambda: served._server._breaker._probing is None)
+    assert len(triton.requests) == 3
 
 
 async def test_an_answer_without_the_output_is_the_model_s_failure(

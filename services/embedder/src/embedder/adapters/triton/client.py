@@ -15,7 +15,7 @@ from prometheus_client import Counter, Gauge
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from embedder.adapters.triton.description import CATEGORY, OUTPUTS, described
-from embedder.adapters.triton.errors import translate, uncontrolled
+from embedder.adapters.triton.errors import LATE, translate, uncontrolled
 from embedder.domain.errors import (
     DeadlinePassed,
     EmbedderUnavailable,
@@ -24,6 +24,7 @@ from embedder.domain.errors import (
 )
 from embedder.domain.models import CHECKSUM, Description, Inferred, Tensors
 from servicekit import deadlines
+from servicekit.breaker import Breaker
 from servicekit.errors import DeadlineExceeded, ServiceError
 from servicekit.interceptors import outgoing_metadata
 from servicekit.tls import Certificates
@@ -76,11 +77,13 @@ class Triton:
             target = f"dns:///{target}"
         self._target, self._tls = target, tls
         self._connected: dict[object, Any] = {}
+        self._breaker = Breaker(self._is_there, "triton")
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._breaker.close()
         for client in self._connected.values():
             await client.close()
 
@@ -113,6 +116,14 @@ class Triton:
             return str((await self.call("", self._client.get_server_metadata)).version)
         except ServiceError:
             return None
+
+    async def _is_there(self, seconds: float) -> bool:
+        """Whether a server answers, alive or not."""
+        try:
+            await self._client.is_server_live(client_timeout=seconds)
+        except InferenceServerException as error:
+            return bool(error.status() != LATE)
+        return True
 
     async def loaded(self) -> Collection[str]:
         index = await self._index(self._client)
@@ -171,8 +182,11 @@ class Triton:
     ) -> Any:
         """Call Triton within the caller's deadline, and translate what goes wrong.
 
-        `model`: whose metric shows that it answered; empty = none's.
+        `model`: whose metric shows that it answered; empty = none's. Nobody waits for a model of
+        servers that hang.
         """
+        if model and self._breaker.hangs:
+            raise EmbedderUnavailable("the model server hangs")
         try:
             timeout = deadlines.budget(RESERVE, self._timeout)
         except DeadlineExceeded as error:
@@ -181,10 +195,15 @@ class Triton:
             sent = outgoing_metadata() | dict(headers or {})
             answer = await function(*arguments, client_timeout=timeout, headers=sent or None)
         except InferenceServerException as error:
+            if error.status() == LATE:
+                self._breaker.suspect()
             meant = translate(error, own_limit=timeout == self._timeout)
             if model and not isinstance(meant, DeadlinePassed):  # which says nothing of Triton
                 UP.labels(model).set(not isinstance(meant, EmbedderUnavailable))
             raise meant from error
+        except asyncio.CancelledError:  # perhaps as there was no time left; to look costs little
+            self._breaker.suspect()
+            raise
         if model:
             UP.labels(model).set(1)
         return answer

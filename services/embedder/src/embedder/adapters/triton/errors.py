@@ -17,6 +17,10 @@ RESTRICTED: Final = "protocol is restricted"
 """In what a server says to a call that lacks its key; its status is UNAVAILABLE."""
 
 
+LATE: Final = "StatusCode.DEADLINE_EXCEEDED"
+"""The status of a call that ran out of time."""
+
+
 def _unavailable(message: str) -> ServiceError:
     if RESTRICTED in message:
         return errors.ModelNotReady("Triton wants another key: see EMBEDDER_TRITON_KEY_FILE")
@@ -60,7 +64,7 @@ TABLE: Final[Mapping[str, Callable[[str], ServiceError]]] = {
     "StatusCode.INTERNAL": _broken,
     "StatusCode.UNAVAILABLE": _unavailable,
     "StatusCode.DATA_LOSS": _broken,
-    "StatusCode.DEADLINE_EXCEEDED": lambda _message: errors.DeadlinePassed(),
+    LATE: lambda _message: errors.DeadlinePassed(),
 }
 """What Triton's errors mean, by InferenceServerException.status(), which is a text. Every status
 that gRPC has is here; a test compares."""
@@ -73,7 +77,7 @@ def translate(error: InferenceServerException, *, own_limit: bool) -> ServiceErr
     None of Triton's text is passed on: it names hosts, paths and internals.
     """
     status = error.status()
-    if own_limit and status == "StatusCode.DEADLINE_EXCEEDED":
+    if own_limit and status == LATE:
         return errors.ModelSilent()
     # Without a status the client itself could not read the answer.
     meaning = TABLE.get(status, _broken) if isinstance(status, str) else _broken
