@@ -2,6 +2,7 @@
 know one another, and answer nobody else."""
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from tests.waiting import SECONDS
 
 PEERS = ("embedder", "retriever", "ranker")
 TOKEN = "slk_of-whoever-looks-after-it"
-KEY = "0123456789abcdef"
+KEY = secrets.token_hex(32)
 
 
 def environment(ports: dict[str, int], probes: dict[str, int]) -> dict[str, str]:
@@ -52,8 +53,8 @@ def environment(ports: dict[str, int], probes: dict[str, int]) -> dict[str, str]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made: Path = tmp_path_factory.mktemp("production")
     certificates.write(made / "tls", certificates.authority())
-    (made / "peers.key").write_text(KEY * 2)
-    (made / "pseudonym.key").write_text(KEY * 4)
+    (made / "peers.key").write_text(KEY)
+    (made / "pseudonym.key").write_text(KEY)
     (made / "keys.toml").write_text(entry("ops", TOKEN, str([role.value for role in Role])))
     return made
 

@@ -18,6 +18,8 @@ from sightline.common.v1 import limits_pb2
 
 ITEMS = 5_000
 """Most entries of a list whose proto names no number."""
+FIELDS = 600_000
+"""Most fields that are looked at: counting as many takes a third of a second."""
 DEEPEST = 100
 """Messages within messages; protobuf's parsers take no more."""
 
@@ -120,16 +122,19 @@ class _Place:
 class _Walk:
     """One pass over the bytes of a request."""
 
-    __slots__ = ("_data", "_left", "_most")
+    __slots__ = ("_data", "_fields", "_left", "_most")
 
     def __init__(self, data: bytes, most: int) -> None:
-        self._data, self._most, self._left = data, most, most
+        self._data, self._most, self._left, self._fields = data, most, most, FIELDS
 
     def message(self, shape: _Shape, at: int, end: int, place: _Place) -> None:
         """Count what stands from `at` to `end`."""
         if place.depth > DEEPEST:
             raise RequestMalformed
         while at < end:
+            self._fields -= 1
+            if self._fields < 0:
+                raise TooManyEntries("", FIELDS, "fields")
             tag, at = self._number(at)
             kind, found = tag & 7, shape.fields.get(tag >> 3)
             if kind == _BYTES:

@@ -1,5 +1,6 @@
 import pytest
 
+from servicekit import counting
 from servicekit.counting import Counts, RequestMalformed, TooManyEntries
 from sightline.common.v1 import filter_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb
@@ -79,6 +80,14 @@ def test_messages_within_messages_count_where_no_list_grows() -> None:
     data = pb.RecommendRequest(filter=deep).SerializeToString()
     assert not refused(data, most=50)
     check(data, most=61)
+
+
+def test_fields_that_are_no_lists_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six million of them are 12 MiB, and seconds in which nobody else is answered."""
+    monkeypatch.setattr(counting, "FIELDS", 10)
+    check(b"\x08\x00" * 10)
+    with pytest.raises(TooManyEntries, match="more than 10 fields"):
+        check(b"\x08\x00" * 11)
 
 
 def test_deeper_than_parsers_go_is_malformed() -> None:
