@@ -10,6 +10,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from servicekit.access import ANYONE, caller
 from tests.stores import SQLITE, STARTED, NewStore, Stores
 
 # Nothing is timed in a test.
@@ -69,6 +70,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """In one of several processes, puts the longest groups first."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: [not item.nodeid.startswith(each) for each in LONGEST_FIRST])
+
+
+@pytest.fixture(autouse=True)
+def _nobody_calls() -> None:
+    """A caller that another test named calls no more."""
+    caller.set(ANYONE)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 from servicekit.config import Settings, load
 from tests.contracts.settings import CLASSES, secrets_of
 
+ROOT = Path(__file__).parents[2]
 PROCESSES = pytest.mark.parametrize("settings", sorted(set(CLASSES.values()), key=str))
 SECRET = re.compile(r"password|token|secret|(^|_)key$|database_url")
 """What a secret is called."""
@@ -84,6 +86,19 @@ def test_a_secret_may_stand_in_a_file(
     refused = capsys.readouterr().err
     assert refused.count("is set beside it") == len(secrets_of(settings))
     assert refused.count("can't be read") == len(secrets_of(settings))
+
+
+def test_nothing_reads_what_python_would_run() -> None:
+    """Whoever writes a pickle decides what its reader does."""
+    read = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
+    sources = [*ROOT.glob("*/src/**/*.py"), *ROOT.glob("services/*/src/**/*.py")]
+    assert len(sources) > 300
+    for source in sources:
+        for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                assert read.isdisjoint(each.name for each in node.names), source
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module not in read, source
 
 
 def test_there_are_secrets_to_look_at() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from servicekit.counting import ITEMS
+from servicekit.counting import FIELDS, ITEMS
 from servicekit.limits import MIB, descriptor, request_bytes
 from sightline.common.v1 import limits_pb2
 from tests.fuzz.encoding import framed
@@ -17,6 +17,8 @@ from tests.fuzz.model import Answer
 from tests.fuzz.surface import METHODS, Method
 
 REFUSED = frozenset({"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"})
+TINY = b"\xf8\x7c\x00"
+"""A number 0 in a field that nobody knows (1,999)."""
 _DEEPEST = 4
 _NEVER_PACKED = frozenset(
     {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_MESSAGE}
@@ -38,6 +40,8 @@ def draw(chance: random.Random) -> tuple[Method, bytes]:
     # One of many megabytes stands for a dozen of one.
     if not paths or chance.random() < 0.3 * MIB / most:
         return method, _long(chance, most)
+    if most > len(TINY) * FIELDS and chance.random() < 0.1:
+        return method, TINY * chance.choice((FIELDS + 1, most // len(TINY)))
     return method, _many(chance, chance.choice(paths), most)
 
 

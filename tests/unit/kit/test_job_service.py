@@ -41,6 +41,11 @@ async def test_a_list_goes_on_where_its_page_ended(jobs: Jobs, servicer: JobServ
     assert not second.next_page_token
 
 
+async def test_a_list_shows_no_parameters(jobs: Jobs, servicer: JobServicer) -> None:
+    await jobs.create("export", "default", {"uri": "https://somebody:password@shop.example"})
+    assert "somebody" not in str(await listed(servicer, kind="export"))
+
+
 async def test_a_page_token_is_good_for_its_own_kind_and_catalog_alone(
     jobs: Jobs, servicer: JobServicer
 ) -> None:

@@ -10,6 +10,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from gateway.callers import admission
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build
@@ -17,7 +18,7 @@ from servicekit import server
 from servicekit.access import Role, rule
 from servicekit.keyring import open_keys
 from servicekit.status import from_rpc_error
-from sightline.common.v1 import job_service_pb2
+from sightline.common.v1 import job_service_pb2, limits_pb2
 from sightline.gateway.v1 import (
     admin_service_pb2,
     catalog_service_pb2,
@@ -106,6 +107,26 @@ def test_every_public_call_names_its_roles() -> None:
 def test_a_call_that_says_nothing_is_nobodys() -> None:
     assert rule("sightline.ranker.v1.RankingService/Rank").roles == frozenset()
     assert rule("sightline.no.Such/Call").roles == frozenset()
+
+
+async def test_a_call_whose_proto_names_no_role_is_made_by_nobody(
+    gateway: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "rule", lambda _name: rule("sightline.no.Such/Call"))
+    for role in Role:
+        assert (await asked(gateway, NAMES[0], role)).reason == "ROLE_MISSING"
+
+
+def test_calls_take_as_many_megabytes_as_photos_imports_and_events_need() -> None:
+    mebibytes = {
+        name.rpartition("/")[2]: size
+        for name in NAMES
+        if (size := BY_NAME[name].GetOptions().Extensions[limits_pb2.limits].request_mib)
+    }
+    photos = ("Recommend", "Search", "ExplainRecommendation", "Classify")
+    products = ("UpsertProducts", "UpdateProducts", "ImportProducts")
+    wanted = dict.fromkeys(photos, 12) | dict.fromkeys(products, 32) | {"WriteEvents": 8}
+    assert mebibytes == wanted  # and all others one
 
 
 @pytest.mark.parametrize("name", NAMES)
