@@ -76,7 +76,7 @@ def grouped(
     into: list[int] = []
     for start in range(0, len(families), _BLOCK):
         block = hashes[start : start + _BLOCK]
-        near, doubtful = _like_what_may_stay(block, stays, agree is not None)
+        near, unsure = _like_what_may_stay(block, stays, with_unsure=agree is not None)
         of_block = zip(families[start : start + _BLOCK], block.tolist(), strict=True)
         for place, (family, image_hash) in enumerate(of_block, start):
             better = [first[family]] if family in first else []
@@ -86,8 +86,8 @@ def grouped(
                 better.append(stays[image_hash])
             if not better and place in known:
                 better += [each for each in known[place].tolist() if into[each] == each]
-            if not better and agree and image_hash in doubtful:
-                others = _staying(doubtful[image_hash], stays)
+            if not better and agree and image_hash in unsure:
+                others = _staying(unsure[image_hash], stays)
                 better += compress(others, agree(place, others))
             into.append(min(better, default=place))
             if not better:
@@ -130,7 +130,7 @@ Like = Mapping[int, Hashes]
 
 
 def _like_what_may_stay(
-    block: Hashes, stays: Mapping[int, int], doubtful: bool
+    block: Hashes, stays: Mapping[int, int], *, with_unsure: bool
 ) -> tuple[Like, Like]:
     """Of the hashes of a block those that show the same picture, and if that is wanted those that
     may do so, of what stays before the block and of the block itself.
@@ -140,7 +140,7 @@ def _like_what_may_stay(
     before = np.fromiter(stays, np.uint64, len(stays))
     fresh = np.setdiff1d(np.unique(block[block != NO_HASH]), before, assume_unique=True)
     may_stay = np.concatenate([fresh, before])
-    ones, others, bits = _compared(fresh, may_stay, POSSIBLE if doubtful else CERTAIN)
+    ones, others, bits = _compared(fresh, may_stay, POSSIBLE if with_unsure else CERTAIN)
     names = fresh.tolist()
 
     def by_hash(wanted: npt.NDArray[np.bool_]) -> Like:
@@ -148,7 +148,7 @@ def _like_what_may_stay(
         return dict(zip(names, np.split(may_stay[others[wanted]], ends), strict=True))
 
     certain = bits <= CERTAIN
-    return by_hash(certain) if names else {}, by_hash(~certain) if names and doubtful else {}
+    return by_hash(certain) if names else {}, by_hash(~certain) if names and with_unsure else {}
 
 
 def doubtful(hashes: Hashes) -> npt.NDArray[np.bool_]:

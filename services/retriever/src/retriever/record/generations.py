@@ -44,13 +44,18 @@ _PARAMETERS, _VERIFICATION = TypeAdapter(IndexParameters), TypeAdapter(Verificat
 _NAMED = _OF_SPACE.where(generations.c.name == sa.bindparam("name"))
 
 
+LACKING = sa.exists().where(
+    outbox.c.catalog_id == generations.c.catalog_id, outbox.c.seq > generations.c.applied_seq
+)
+"""Whether a generation lacks changes, in a statement on generations."""
+
+
 def _outstanding_statement() -> sa.Select[Any]:
     """One statement for all catalogs, as whoever is idle asks it again and again."""
-    g, o = generations.c, outbox.c
-    changes = sa.exists().where(o.catalog_id == g.catalog_id, o.seq > g.applied_seq)
+    g = generations.c
     version = {name: g[name] for name in ("catalog_id", "space", "space_version")}
     waiting = sa.exists().where(on(pending, **version), ~pending.c.failed)
-    live = sa.select(generations, changes.label("changes"), waiting.label("pending")).where(
+    live = sa.select(generations, LACKING.label("changes"), waiting.label("pending")).where(
         g.catalog_id.in_(sa.bindparam("catalogs", expanding=True)),
         g.state != GenerationState.DROPPED,
     )

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from retriever.domain.embedding import Pending
 from retriever.domain.generation import Generation, GenerationState
 from retriever.domain.index_values import Change, Waiting
-from retriever.record.generations import live_generations
+from retriever.record.generations import LACKING, live_generations
 from retriever.record.parts import BOUND_VERSION, on, pending_of, version_of
 from retriever.record.session import queue_up
 from retriever.record.tables import generations, images, jobs, outbox, pending, product_images
@@ -23,7 +23,7 @@ from servicekit.jobs import claimable
 
 def _waiting_statement() -> sa.Select[bool, bool, bool]:
     """One statement for all catalogs: it is what an idle worker does."""
-    g, p, o = generations.c, pending.c, outbox.c
+    g, p = generations.c, pending.c
     now: sa.BindParameter[int] = sa.bindparam("now")
     live = sa.and_(
         g.catalog_id.in_(sa.bindparam("catalogs", expanding=True)),
@@ -34,12 +34,11 @@ def _waiting_statement() -> sa.Select[bool, bool, bool]:
         ~p.failed,
         p.next_attempt <= now,
     )
-    lacking = sa.exists().where(o.catalog_id == g.catalog_id, o.seq > g.applied_seq)
     embeds = g.space.in_(sa.bindparam("spaces", expanding=True))
     kinds: sa.BindParameter[Sequence[str]] = sa.bindparam("kinds", expanding=True)
     return sa.select(
         sa.exists(sa.select(g.name).where(live, embeds, due)),
-        sa.exists(sa.select(g.name).where(live, sa.or_(g.check_wanted, lacking))),
+        sa.exists(sa.select(g.name).where(live, sa.or_(g.check_wanted, LACKING))),
         sa.exists(sa.select(jobs.c.id).where(claimable(jobs, kinds, now))),
     )
 
