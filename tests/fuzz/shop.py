@@ -35,23 +35,30 @@ async def open_shop(
         for number, photo in enumerate(photos):
             upsert.products.append(_product(number, photo))
         answers.append(("UpsertProducts", await sent(sender, "UpsertProducts", upsert)))
-    events = WriteEventsRequest(catalog_id=FUZZ)
-    for number in range(300):
-        event = events.events.add(
-            event_id=f"seed-{number}",
-            type=event_pb2.EVENT_TYPE_VIEW,
-            product_id=f"seed-{number * 7 % len(photos)}",
-        )
-        event.shopper.user_id = f"u-{number % 20}"
-        event.event_time.FromSeconds(int(time.time()) - 3_600 + number)
-    answers.append(("WriteEvents", await sent(sender, "WriteEvents", events)))
-    for _ in range(2 if train else 0):  # the second can be rolled back
-        answers += await _train(sender)
+    # Two models, the second of which can be rolled back: of the same events it would be the first.
+    for first in (0, 300) if train else (0,):
+        events = _events(range(first, first + 300), len(photos))
+        answers.append(("WriteEvents", await sent(sender, "WriteEvents", events)))
+        if train:
+            answers += await _train(sender)
     for catalog in CATALOGS:
         query = RecommendRequest(catalog_id=catalog, page_size=5)
         query.signals.append(QuerySignal(image=photos[0]))
         answers.append(("Recommend", await sent(sender, "Recommend", query)))
     return answers
+
+
+def _events(numbers: range, products: int) -> WriteEventsRequest:
+    events = WriteEventsRequest(catalog_id=FUZZ)
+    for number in numbers:
+        event = events.events.add(
+            event_id=f"seed-{number}",
+            type=event_pb2.EVENT_TYPE_VIEW,
+            product_id=f"seed-{number * 7 % products}",
+        )
+        event.shopper.user_id = f"u-{number % 20}"
+        event.event_time.FromSeconds(int(time.time()) - 3_600 + number)
+    return events
 
 
 async def _train(sender: Sender) -> list[tuple[str, Answer]]:

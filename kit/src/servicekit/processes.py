@@ -78,8 +78,7 @@ class _Keeper:
     def _stop(self) -> None:
         self._stopping = True
         for process in self._running.values():
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+            _ask_to_end(process)
 
     async def _one(self, which: int) -> int:
         """Start it, and start it again when it dies, until all are to stop."""
@@ -93,7 +92,7 @@ class _Keeper:
             )
             self._running[which] = process
             if self._stopping:
-                process.terminate()
+                _ask_to_end(process)
             status = await process.wait()
             del self._running[which]
             multiprocess.mark_process_dead(process.pid, self._folder)  # type: ignore[no-untyped-call]
@@ -106,6 +105,14 @@ class _Keeper:
                 return status or 1
             log.error("a process ended; another takes its place", process=which, status=status)
         return 0
+
+
+def _ask_to_end(process: asyncio.subprocess.Process) -> None:
+    # Not by terminate(): that looks first whether the process has ended, and takes the status of
+    # one that just has from whoever waits for it (github.com/python/cpython/issues/127049).
+    with contextlib.suppress(ProcessLookupError):
+        if process.returncode is None:
+            os.kill(process.pid, signal.SIGTERM)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from pydantic import ValidationError
 
-from servicekit import server
+from servicekit import processes, server
 from servicekit.config import ServerSettings, SharedServerSettings
 from tests.engines import free_port
 from tests.fakes.kit_echo import Echo, binding
@@ -151,6 +151,29 @@ async def test_a_process_that_was_left_alone_before_it_served_ends(tmp_path: Pat
 async def test_a_process_that_can_not_start_ends_all(tmp_path: Path) -> None:
     broken = Shop(tmp_path, SHOP_BROKEN="yes")
     assert await asyncio.to_thread(broken.process.wait, SECONDS) == 7
+
+
+@pytest.fixture
+async def heard_in_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Python 3.12 does it: that a process ended is heard when the loop comes to it."""
+    if sys.version_info < (3, 12):
+        watcher = asyncio.PidfdChildWatcher()
+        watcher.attach_loop(asyncio.get_running_loop())
+        monkeypatch.setattr(asyncio.get_event_loop_policy(), "get_child_watcher", lambda: watcher)
+
+
+@pytest.mark.usefixtures("heard_in_the_loop")
+async def test_a_stop_does_not_take_the_status_of_what_has_just_ended(tmp_path: Path) -> None:
+    end = tmp_path / "end"
+    command = f"until test -e {end}; do sleep 0.01; done; exit 7"
+    keeper = processes._Keeper(["sh", "-c", command], str(tmp_path))
+    kept = asyncio.create_task(keeper.keep(1))
+    await until(lambda: keeper._running)
+    end.touch()
+    # The loop is to stand still meanwhile.
+    os.waitid(os.P_PID, keeper._running[1].pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222
+    keeper._stop()
+    assert await kept == 7
 
 
 async def test_a_taken_port_is_refused_and_a_shared_one_held(shop: Shop, tmp_path: Path) -> None:
