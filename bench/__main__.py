@@ -74,12 +74,12 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 
-USUAL = ("monolith", "imports", "latency", "ranking", "embedding")
+USUAL = ("monolith", "imports", "latency", "ranking", "embedding", "safeguards")
 """What an answer and an import cost: what `make bench` runs, in at most twenty minutes."""
 
 LONG = (
     *("recommend", "search", "training", "quality", "accuracy", "consistency"),
-    *("filters", "safeguards", "scale", "store"),
+    *("filters", "scale", "store"),
 )
 """The others that have goals: one to four minutes each, the last two seven and ten, as they fill a
 million rows first."""
@@ -88,6 +88,7 @@ FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     **BENCHES,
     "imports": imports.full,
     "monolith": monolith.full,
+    "safeguards": safeguards.full,
     "scale": scale.full,
     "training": training.full,
 }

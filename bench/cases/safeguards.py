@@ -7,7 +7,7 @@ part of a trace. Both are asked the same by turns.
 
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +22,8 @@ from bench.cases.monolith.asking import PRODUCT, SEARCH, USER, WORDS, Questions
 from bench.cases.monolith.contenders import SUITE, Contender
 from bench.cases.monolith.filled import Filling, another, filled
 from bench.cases.monolith.load import Cells, Plan, over
-from bench.harness.model import Goal, Result, Table
+from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.statistics import median_ratio
 from local_suite.health import grpc_serving
 from local_suite.model import Program
 from local_suite.suite import Suite
@@ -35,9 +36,11 @@ Say: TypeAlias = Callable[[str], None]
 GUARDED = "with all safeguards"
 KINDS = (PRODUCT, USER, SEARCH)
 CALLERS = (1, 8)
-ROUNDS = 25
+MANY = 8
+ROUNDS, SHORTER = 25, 9
 TIMES = 1.15
 """Processor time with all of it over that without, at most."""
+MEASURED = "processor time with who calls, TLS, quotas and traces ÷ without"
 SERVICES = ("gateway", "embedder", "retriever", "ranker")
 PLENTY = "1000000"
 """A quota that is counted and never used up."""
@@ -115,35 +118,39 @@ def _both(filling: Filling, say: Say) -> Iterator[tuple[Suite, Suite, Safe, Ques
 
 
 def run(say: Say) -> Result:
-    """Start both, ask them by turns."""
+    """Start both, ask them by turns, as many callers at once."""
+    return _run((MANY,), SHORTER, say)
+
+
+def full(say: Say) -> Result:
+    """The same with one caller too, and in more rounds."""
+    return _run(CALLERS, ROUNDS, say)
+
+
+def _run(callers: Sequence[int], rounds: int, say: Say) -> Result:
     root, files = clothing.here()
     if not files:
-        return result({})
-    with _both(clothing.filling(root, files), say) as started:
-        return result(uvloop.run(_asked(*started, say)))
+        return result({}, callers)
+    with _both(clothing.filling(root, files), say) as (plain, guarded, safe, questions):
+        plan = Plan(questions, callers=callers, rounds=rounds, kinds=KINDS)
+        return result(uvloop.run(_asked(plain, guarded, safe, plan, say)), callers)
 
 
-async def _asked(plain: Suite, guarded: Suite, safe: Safe, questions: Questions, say: Say) -> Cells:
-    plan = Plan(questions, callers=CALLERS, rounds=ROUNDS, kinds=KINDS)
+async def _asked(plain: Suite, guarded: Suite, safe: Safe, plan: Plan, say: Say) -> Cells:
     async with contenders.suite(plain) as one, safe.contender(guarded) as other:
         return await load.rounds([one, other], plan, say)
 
 
-def result(cells: Cells) -> Result:
+def result(cells: Cells, callers: Sequence[int] = CALLERS) -> Result:
     """Of what was measured; without cells nothing was."""
-    ratio = partial(over, cells)
-    goals = [
-        Goal(
-            f"{WORDS[kind]}, {callers} callers: processor time with who calls, TLS, quotas and"
-            " traces ÷ without",
-            TIMES,
-            "×",
-            ratio((GUARDED, kind, callers), (SUITE, kind, callers), "costs"),
-            missing="there are no photos in $SIGHTLINE_DATA/clothing",
-        )
-        for kind in KINDS
-        for callers in CALLERS
-    ]
+    goal = partial(
+        Goal, at_most=TIMES, unit="×", missing="there are no photos in $SIGHTLINE_DATA/clothing"
+    )
+    goals = [goal(f"of each of these one: {MEASURED}", measured=_together(cells))]
+    for kind in KINDS:
+        for count in callers:
+            ratio = over(cells, (GUARDED, kind, count), (SUITE, kind, count), "costs")
+            goals.append(goal(f"{WORDS[kind]}, {count} callers: {MEASURED}", measured=ratio))
     rows = tuple(
         (
             WORDS[kind],
@@ -163,3 +170,13 @@ def result(cells: Cells) -> Result:
     )
     costs = {"/".join(map(str, key)): cell.costs for key, cell in cells.items()}
     return Result((table,) if rows else (), {"costs": costs}, goals)
+
+
+def _together(cells: Cells) -> Interval | None:
+    """What one answer of each cell cost in a round, over rounds; None = none was measured."""
+    both = [
+        [cell.costs for (name, *_), cell in sorted(cells.items()) if name == which]
+        for which in (GUARDED, SUITE)
+    ]
+    guarded, plain = ([sum(costs) for costs in zip(*one, strict=True)] for one in both)
+    return median_ratio(guarded, plain) if guarded and plain else None
