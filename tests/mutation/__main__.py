@@ -37,6 +37,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=ROOT / ".cache/mutants.json")
     given = parser.parse_args()
+    if unknown := sorted(set(given.modules) - set(TARGETS)):
+        parser.error(f"no module named {', '.join(unknown)}; there are {', '.join(TARGETS)}")
     os.chdir(ROOT)
     sources = [source_of(module) for module in given.modules]
     drawn = {}

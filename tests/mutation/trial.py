@@ -46,6 +46,7 @@ TARGETS: Mapping[str, Sequence[Sequence[str]]] = {
     "ranker.ranking.parts": (("ranker/ranking/test_parts.py",), ("ranker/ranking",)),
     "ranker.ranking.fold_in": (("ranker/ranking/test_fold_in.py",), ("ranker/ranking",)),
     "sightline_rules.filters": (("rules/test_filters.py",), ("rules", COMPILED)),
+    "sightline_rules.grouping": (("rules/test_grouping.py",), ("rules",)),
     "sightline_rules.filter_checks": (("rules/test_filter_checks.py",), ("rules",)),
 }
 """Of each module its own tests, then more that are asked where those notice nothing."""
