@@ -40,8 +40,8 @@ TARGETS: Mapping[str, Sequence[Sequence[str]]] = {
     "retriever.domain.filter_parts": (("retriever/search/test_planning.py", COMPILED),),
     "retriever.adapters.milvus.filters": ((COMPILED,),),
     "retriever.record.filter_matches": (
-        ("retriever/search/test_nearest.py",),
-        ("retriever/record/test_record.py", "retriever/record/test_product_vectors.py"),
+        ("retriever/record/test_filter_matches.py",),
+        ("retriever/search/test_nearest.py", "retriever/record/test_record.py"),
     ),
     "ranker.ranking.parts": (("ranker/ranking/test_parts.py",), ("ranker/ranking",)),
     "ranker.ranking.fold_in": (("ranker/ranking/test_fold_in.py",), ("ranker/ranking",)),

@@ -61,6 +61,11 @@ def test_the_same_picture_collapses_into_the_best() -> None:
     assert collapse(candidates) == (Group(0, ("c",)), Group(1), Group(3))
 
 
+def test_an_equal_hash_is_the_same_picture() -> None:
+    candidates = [Candidate(name, image_hash=PICTURE) for name in "ab"]
+    assert collapse(candidates) == (Group(0, ("b",)),)
+
+
 def test_matching_is_not_transitive() -> None:
     step = 0b11 << COLOUR_BITS
     row = [
