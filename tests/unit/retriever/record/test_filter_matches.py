@@ -40,7 +40,8 @@ async def test_what_an_index_finds_has_to_pass_the_whole_filter(record: Record) 
 async def test_a_category_holds_itself_and_what_is_below_it_alone(record: Record) -> None:
     end = "x" * CATEGORY_HEAD
     levels = (
-        *(("A",), ("A", "B"), ("A", "!"), ("A", "zz"), ("A >!B",), ("A &", "B"), ("Aa",)),
+        *(("A",), ("A", "B"), ("A", "!"), ("A", "zz"), ("A >!B",), ("A >!",), ("A &", "B")),
+        *(("Ab",), ("Ab", "B"), ("Ab >!B",)),
         *((end,), (end, "B"), (end + "y",), (end[:-1],), (end[:-1], "B")),
     )
     names = {categories.join(each): f"p{n}" for n, each in enumerate(levels)}
