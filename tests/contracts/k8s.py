@@ -60,6 +60,21 @@ def render(folder: Path) -> list[Document]:
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
+def with_components(folder: Path, *names: str) -> list[Document]:
+    """The base with some of the components, made in `folder`."""
+    copied = shutil.copytree(K8S, folder / "k8s")
+    overlay = copied / "overlays" / "with-components"
+    overlay.mkdir()
+    wanted = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["../../base"],
+        "components": [f"../../components/{name}" for name in names],
+    }
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
+    return render(overlay)
+
+
 def of(documents: list[Document], kind: str) -> dict[str, Document]:
     """The documents of a kind by name."""
     return {each["metadata"]["name"]: each for each in documents if each["kind"] == kind}

@@ -7,7 +7,6 @@ in the wrong place fails; what the schemas can't say is asserted here.
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import kubernetes_validate
@@ -29,6 +28,7 @@ from tests.contracts.k8s import (
     pod,
     render,
     settings_of,
+    with_components,
 )
 from tests.contracts.settings import CLASSES
 from tests.contracts.test_images import FILES
@@ -158,15 +158,7 @@ def test_the_words_of_the_readme_are_those_of_the_base(base: list[Document]) -> 
 
 
 def test_with_spaces_the_embedder_writes_what_triton_reads(tmp_path: Path) -> None:
-    folder = tmp_path / "k8s"
-    shutil.copytree(K8S, folder)
-    overlay = folder / "overlays/spaces"
-    overlay.mkdir()
-    (overlay / "kustomization.yaml").write_text(
-        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
-        "resources: [../../base]\ncomponents: [../../components/spaces]\n"
-    )
-    made = render(overlay)
+    made = with_components(tmp_path, "spaces")
     mounts = {}
     for name in ("embedder", "triton"):
         (volume,) = [each for each in pod(made, name)["volumes"] if each["name"] == "spaces"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import kubernetes_validate
@@ -18,8 +17,8 @@ from tests.contracts.k8s import (
     main,
     of,
     pod,
-    render,
     settings_of,
+    with_components,
 )
 from tests.contracts.settings import loaded
 
@@ -27,15 +26,7 @@ from tests.contracts.settings import loaded
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
     """An overlay with the component."""
-    folder = tmp_path_factory.mktemp("production") / "k8s"
-    shutil.copytree(K8S, folder)
-    overlay = folder / "overlays/production"
-    overlay.mkdir()
-    (overlay / "kustomization.yaml").write_text(
-        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
-        "resources: [../../base]\ncomponents: [../../components/production]\n"
-    )
-    return render(overlay)
+    return with_components(tmp_path_factory.mktemp("production"), "production")
 
 
 def test_every_document_is_what_kubernetes_expects(made: list[Document]) -> None:

@@ -1,27 +1,71 @@
-"""docs/operate/security.md: each line of its table names tests that there are."""
+"""docs/operate/security.md: each line of its tables names tests that there are, and figures are
+those of the code."""
 
 import re
 from pathlib import Path
+
+from servicekit import counting, limits
+from servicekit.config import ServerSettings
+from servicekit.decoding_limits import DecodingSettings
+from sightline.common.v1 import limits_pb2
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
+from sightline_rules import filter_checks
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operate/security.md").read_text("utf-8")
 
 
-def lines() -> list[list[str]]:
-    """The cells of each line of the threat model."""
-    table = PAGE.partition("| asset |")[2].partition("\n\n")[0]
+def lines(head: str) -> list[list[str]]:
+    """The cells of each line of the table that begins so."""
+    table = PAGE.partition(head)[2].partition("\n\n")[0]
     rows = [row.strip("|").split(" | ") for row in table.splitlines()[2:]]
     return [[cell.strip() for cell in row] for row in rows]
 
 
+def hold(row: str, shown: str) -> None:
+    """The last cell of a row to its word: it names tests that there are."""
+    tests = re.findall(r"`(tests/[^`]+)`", shown)
+    assert tests, f"{row}: nothing shows it"
+    for test in tests:
+        assert "def test_" in (ROOT / test).read_text("utf-8"), test
+
+
 def test_each_promise_names_who_is_stopped_and_tests_that_there_are() -> None:
-    assert len(lines()) >= 10
-    for asset, attacker, stops, shown in lines():
+    rows = lines("| asset |")
+    assert len(rows) >= 10
+    for asset, attacker, stops, shown in rows:
         assert all((asset, attacker, stops)), asset
-        tests = re.findall(r"`(tests/[^`]+)`", shown)
-        assert tests, f"{asset}: nothing shows it"
-        for test in tests:
-            assert "def test_" in (ROOT / test).read_text("utf-8"), test
+        hold(asset, shown)
+
+
+def test_what_a_caller_could_cost_stands_beside_what_bounds_it_now() -> None:
+    rows = lines("| sent by one caller |")
+    assert len(rows) == 5
+    for sent, cost, bound, shown in rows:
+        assert all((sent, cost, bound)), sent
+        hold(sent, shown)
+
+
+def test_the_bounds_are_those_of_the_code() -> None:
+    bounds = " ".join(row[2] for row in lines("| sent by one caller |"))
+    signals = pb.RecommendRequest.DESCRIPTOR.fields_by_name["signals"]
+    given, decoding = ServerSettings(), DecodingSettings()
+    for figure in (
+        f"there within {limits.ARRIVAL:.0f} s",
+        f"{signals.GetOptions().Extensions[limits_pb2.max_items]} signals",
+        f"{counting.ITEMS:,} entries a list",
+        f"{limits.ENTRIES:,} in all",
+        f"{counting.FIELDS:,} fields",
+        f"{filter_checks.MAX_PARTS} parts",
+        f"{filter_checks.MAX_LOOKS:,} looks",
+        f"{given.max_streams:,} streams",
+        f"{given.max_streams_per_connection} a connection",
+        f"{decoding.decode_memory_bytes >> 20:,} MiB for all photos",
+        f"{decoding.decode_seconds:.0f} s a photo",
+    ):
+        assert figure in bounds
+    assert given.stream_seconds == 3_600
+    assert "one hour each" in bounds
 
 
 def test_reports_are_asked_for_in_private_where_github_looks() -> None:

@@ -2,6 +2,7 @@
 would use it in production."""
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -53,7 +54,7 @@ def started(
     module: str, folder: Path, engines: str, **more: str
 ) -> Iterator[subprocess.Popen[str]]:
     """A process in production, on this machine alone."""
-    (folder / "peers.key").write_text("0123456789abcdef" * 2)
+    (folder / "peers.key").write_text(secrets.token_hex(32))
     prefix = module.partition(".")[0].upper()
     settings: Mapping[str, str] = {
         "MODE": "production",

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.settings import GatewaySettings
@@ -33,10 +34,30 @@ from sightline.ranker.v1 import model_service_pb2
 from tests.fakes.kit_logs import json_logs
 from tests.stores import NewStore
 from tests.unit.gateway.callers.conftest import entry
+from tests.unit.gateway.callers.test_admission import BY_NAME, NAMES, asked
 from tests.waiting import until
 from tests.wire.gateway_calls import refused
 
 CATALOGS = ("default", "other")
+LOOK_AFTER = {Role.MODELS, Role.PRIVACY, Role.OPERATE}
+"""Roles of those who look after the suite: what they change is noted."""
+DESTROYS = (
+    "common.v1.JobService/CancelJob",
+    "gateway.v1.CatalogService/CloseImport",
+    "gateway.v1.CatalogService/DeleteProducts",
+    "gateway.v1.CatalogService/PurgeProducts",
+    "gateway.v1.UserEventService/MergeShopper",
+)
+"""What others do that can not be taken back."""
+WRITES = (
+    "CatalogService/ImportProducts",
+    "CatalogService/OpenImport",
+    "CatalogService/UpdateOffers",
+    "CatalogService/UpdateProducts",
+    "CatalogService/UpsertProducts",
+    "UserEventService/WriteEvents",
+)
+"""What a shop does all day long: it is not noted."""
 
 
 @dataclass
@@ -64,6 +85,7 @@ class Front:
 
     retriever: Keeper
     ranker: Keeper
+    channel: grpc.aio.Channel
     admin: admin_service_pb2_grpc.AdminServiceStub
     catalog: catalog_service_pb2_grpc.CatalogServiceStub
     events: user_event_service_pb2_grpc.UserEventServiceStub
@@ -91,6 +113,16 @@ class Front:
         """The reason that a call is refused with."""
         request = model_service_pb2.TrainModelRequest(**fields)
         return (await refused(self.admin.TrainModel(request, metadata=by(role)))).reason
+
+
+def level(name: str) -> int:
+    return int(BY_NAME[name].GetOptions().idempotency_level)
+
+
+def audit_lines(written: str) -> list[dict[str, Any]]:
+    """Of the audit log, among the lines of a process."""
+    lines = [json.loads(line) for line in written.splitlines()]
+    return [line for line in lines if line.get("logger") == "audit"]
 
 
 def by(role: str) -> tuple[tuple[str, str], ...]:
@@ -124,6 +156,7 @@ async def front(tmp_path: Path, new_store: NewStore) -> AsyncIterator[Front]:
         yield Front(
             retriever,
             ranker,
+            channel,
             admin_service_pb2_grpc.AdminServiceStub(channel),
             catalog_service_pb2_grpc.CatalogServiceStub(channel),
             user_event_service_pb2_grpc.UserEventServiceStub(channel),
@@ -148,6 +181,22 @@ async def test_who_is_known_leaves_an_entry_whatever_comes_of_the_call(front: Fr
     request = audit_pb.ListAuditEntriesRequest(catalog_id="other")
     error = await refused(front.admin.ListAuditEntries(request, metadata=by("operate")))
     assert error.reason == "CATALOG_FORBIDDEN"
+
+
+async def test_an_entry_that_is_stored_stands_in_the_log_too(
+    front: Front, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with json_logs():
+        await front.train("read", request_id="r1")
+        await front.train("models", request_id="r2")
+        await front.train("guessed")
+    (second, first) = (await front.page()).entries
+    noted = ("caller", "method", "code", "reason", "request_id")
+    lines = audit_lines(capsys.readouterr().err)
+    assert [[line[name] for name in ("catalog", *noted)] for line in lines] == [
+        [each.catalog_id, *(getattr(each, name) for name in noted)] for each in (first, second)
+    ]
+    assert [line["level"] for line in lines] == ["warning", "warning"]
 
 
 async def test_who_is_not_known_and_who_only_reads_leave_none(front: Front) -> None:
@@ -192,8 +241,7 @@ async def test_an_entry_that_nobody_takes_stands_in_the_log(
     await front.ranker.down()
     with json_logs():
         await front.train("read", request_id="r1")
-    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    (audit,) = [line for line in lines if line.get("logger") == "audit"]
+    (audit,) = audit_lines(capsys.readouterr().err)
     assert {name: audit[name] for name in ("caller", "catalog", "code", "reason")} == {
         "caller": "the-read",
         "catalog": "default",
@@ -204,24 +252,27 @@ async def test_an_entry_that_nobody_takes_stands_in_the_log(
     assert UNSTORED._value.get() == before + 1
 
 
-@pytest.mark.parametrize(
-    ("name", "audited"),
-    [
-        ("gateway.v1.AdminService/RestoreBackup", True),
-        ("gateway.v1.AdminService/GetShopperProfile", True),
-        ("gateway.v1.AdminService/GetStatus", False),
-        ("gateway.v1.AdminService/ListAuditEntries", False),
-        ("gateway.v1.CatalogService/PurgeProducts", True),
-        ("gateway.v1.CatalogService/DeleteProducts", True),
-        ("gateway.v1.CatalogService/CloseImport", True),
-        ("gateway.v1.CatalogService/UpsertProducts", False),
-        ("gateway.v1.UserEventService/MergeShopper", True),
-        ("gateway.v1.UserEventService/WriteEvents", False),
-        ("gateway.v1.RecommendationService/Recommend", False),
-        ("common.v1.JobService/CancelJob", True),
-        ("common.v1.JobService/GetJob", False),
-        ("ranker.v1.RankingService/Rank", False),
-    ],
-)
-def test_what_is_noted_stands_in_the_protos(name: str, audited: bool) -> None:
-    assert rule(f"sightline.{name}").audited == audited
+def test_what_is_noted_is_every_change_but_a_shops_own_writes() -> None:
+    assert rule("sightline.ranker.v1.RankingService/Rank").audited is False
+    every_change = {name for name in NAMES if level(name) != MethodOptions.NO_SIDE_EFFECTS}
+    destroys = {f"sightline.{name}" for name in DESTROYS}
+    writes = {f"sightline.gateway.v1.{name}" for name in WRITES}
+    administers = {name for name in every_change if rule(name).roles & LOOK_AFTER}
+    assert every_change == administers | destroys | writes, "each has been decided on"
+    assert not writes & (administers | destroys)
+    reads = {"sightline.gateway.v1.AdminService/GetShopperProfile"}
+    assert {name for name in NAMES if rule(name).audited} == administers | destroys | reads
+
+
+async def test_every_call_that_administers_or_destroys_leaves_an_entry(front: Front) -> None:
+    expected = set()
+    for name in NAMES:
+        role = min(set(Role) - rule(name).roles)
+        assert (await asked(front.channel, name, role)).reason == "ROLE_MISSING"
+        if rule(name).audited:
+            expected.add((f"the-{role}", name, "default", "PERMISSION_DENIED", "ROLE_MISSING"))
+    found = [
+        (each.caller, each.method, each.catalog_id, each.code, each.reason)
+        for each in (await front.page(page_size=1_000)).entries
+    ]
+    assert sorted(found) == sorted(expected)

@@ -6,6 +6,7 @@ found malformed.
 
 import os
 import re
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from tests.unit.gateway.callers.conftest import entry
 from tests.waiting import SECONDS
 
 SERVICES = ("embedder", "gateway", "ranker", "retriever")
-KEY = "0123456789abcdef" * 2
+KEY = secrets.token_hex(32)
 REFUSED = ("TOKEN_MISSING", "TOKEN_INVALID")
 """By the gateway, whose callers are no peers."""
 

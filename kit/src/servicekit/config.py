@@ -158,9 +158,9 @@ class PeerSettings(Settings):
     """The fields that name peers to call."""
 
     peer_key_file: Path | None = None
-    """File with the key that the services share, at least 32 characters; a second line is another
-    one that is taken too, while they change. Taken up again when it changes. Without it, and
-    without `peer_tls_folder`, a service asks nobody who calls."""
+    """File with the key that the services share, at least 32 random characters; a second line is
+    another one that is taken too, while they change. Taken up again when it changes. Without it,
+    and without `peer_tls_folder`, a service asks nobody who calls."""
 
     peer_tls_folder: Path | None = None
     """Folder with `tls.crt`, `tls.key` and `ca.crt` (PEM), with which the services speak TLS and

@@ -18,11 +18,10 @@ from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
+from servicekit.guesses import ADVICE, guessed
 from servicekit.reloaded import Reloaded, Unreadable
 
 _KEY = re.compile(r"[0-9a-f]{64}")
-_LEAST_DIFFERENT = 16
-"""Different bytes that a key has at least; 32 random ones have some 30."""
 _ID, _MAC, _TIME = 4, 16, 8
 """Bytes of a token's head: the key's id, the MAC, the end in microseconds since 1970."""
 
@@ -104,12 +103,9 @@ def _read(path: Path) -> KeyRing:
         raise Unreadable(
             f"{path}: wants a line of 64 hexadecimal digits for each key, no two alike"
         )
-    keys = [bytes.fromhex(line) for line in found]
-    if any(len(set(key)) < _LEAST_DIFFERENT for key in keys):
-        raise Unreadable(
-            f"{path}: a key is easily guessed; make one that is random: openssl rand -hex 32"
-        )
-    return KeyRing(keys)
+    if any(map(guessed, found)):
+        raise Unreadable(f"{path}: a key is {ADVICE}")
+    return KeyRing([bytes.fromhex(line) for line in found])
 
 
 def _bytes(token: str) -> bytes:

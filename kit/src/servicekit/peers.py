@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from servicekit.access import AUTHORIZATION, FOR, OPEN, Access, PeersOnly, known
 from servicekit.config import PeerSettings
+from servicekit.guesses import ADVICE, guessed
 from servicekit.reloaded import Reloaded, Unreadable
 from servicekit.tls import AUTHORITY, Certificates
 
@@ -66,6 +67,8 @@ def _read(path: Path) -> Sequence[str]:
             f"{path}: has to hold one key, or two while they change, of {LEAST} to {MOST}"
             " characters each, such as `openssl rand -hex 32` prints"
         )
+    if any(map(guessed, keys)):
+        raise Unreadable(f"{path}: a key is {ADVICE}")
     return keys
 
 

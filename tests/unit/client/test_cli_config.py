@@ -1,10 +1,46 @@
 """Services that are installed here, asked whether they would start."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
+from sightline_client.cli.work.services import PROCESSES
 from tests.unit.client.command_line import call
+
+FILES = {
+    "gateway": "GATEWAY_TOKEN_KEYS_FILE",
+    "embedder": "EMBEDDER_SPACE_KEYS_FILE",
+    "retriever": "RETRIEVER_BACKUP_KEYS_FILE",
+    "retriever-worker": "RETRIEVER_BACKUP_KEYS_FILE",
+    "ranker": "RANKER_KEY_FILE",
+    "ranker-worker": "RANKER_PEER_KEY_FILE",
+}
+"""By process, a file that it reads when it starts."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("process", PROCESSES)
+def test_every_process_says_whether_it_would_start(
+    process: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def checked(**environment: str) -> tuple[int, str]:
+        with monkeypatch.context() as context:
+            for name, value in environment.items():
+                context.setenv(name, value)
+            result = call("config", "check", "--service", process)
+        return result.exit_code, result.stdout
+
+    prefix, name = process.partition("-")[0].upper(), FILES[process]
+    (key := tmp_path / "key").write_text(hashlib.sha256(b"one of ours").hexdigest())
+    fine = f"{process}: settings and files are right (development)\n"
+    assert checked(**{"RANKER_KEY_FILE": str(key), name: str(key)}) == (0, fine)
+
+    missing = {f"{prefix}_MODE": "production", name: str(tmp_path / "none")}
+    code, said = checked(**{"RANKER_KEY_FILE": str(key)} | missing)
+    assert (code, said.partition(":")[0]) == (1, process)
+    assert str(tmp_path / "none") in said
+    assert (f"{prefix}_PEER_KEY_FILE" in said) == (name != f"{prefix}_PEER_KEY_FILE")
 
 
 def test_a_service_says_what_is_wrong_with_its_settings(

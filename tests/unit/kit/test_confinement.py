@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from servicekit.confinement import LAYERS
+from tests.engines import ROOT
 
 PROGRAM = """
 import json, os, resource, socket, sys
@@ -104,6 +105,38 @@ def test_what_a_kernel_lacks_is_refused_in_production_unless_it_is_accepted() ->
     assert refused.endswith("DECODE_UNCONFINED=true")
     assert said(*old, DECODE_UNCONFINED="true") == ""
     assert said() == ""
+
+
+STARTS = """
+import asyncio
+from servicekit.decoding import Decoders
+from servicekit.telemetry import configure_logging
+
+async def main():
+    decoders = Decoders("tests.fakes.hostile", 2)
+    await decoders.start()
+    decoders.close()
+
+configure_logging("embedder", "info")
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("through", "level", "lacking"),
+    [(["-c", OLD_KERNEL], "warning", ["landlock"]), ([], "info", [])],
+)
+def test_what_a_kernel_lacks_stands_in_the_log_of_each_start(
+    through: list[str], level: str, lacking: list[str]
+) -> None:
+    asked = [sys.executable, *through, "-c", STARTS]
+    found = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(asked, capture_output=True, check=True, timeout=120, env=found)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    (said,) = [line for line in lines if line["event"] == "decoders confined"]
+    assert (said["level"], said["lacking"], said["processes"]) == (level, lacking, 2)
+    assert said["held"] == [layer for layer in LAYERS if layer not in lacking]
 
 
 @pytest.mark.parametrize("layer", ["landlock", "seccomp"])

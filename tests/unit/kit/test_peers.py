@@ -1,5 +1,6 @@
 """The key that services share: who has it is a peer, and it changes without a failed call."""
 
+import hashlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from servicekit.reloaded import Unreadable
 from servicekit.status import from_rpc_error
 from tests.fakes.kit_echo import Echo, binding
 
-OLD, NEW = "a" * 32, "b" * 64
+OLD, NEW = (hashlib.sha256(name).hexdigest() for name in (b"old", b"new"))
 
 
 @pytest.fixture
@@ -89,13 +90,20 @@ async def test_while_keys_change_both_are_good_and_the_first_is_sent(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "short", f"{OLD}\n{OLD}\n{OLD}", f"{OLD}\n\x00{OLD}", "ü" * 32]
+    "text",
+    ["", "short", f"{OLD}\n{OLD}\n{OLD}", f"{OLD}\n\x00{OLD}", "ü" * 32],
 )
 def test_a_file_without_a_good_key_is_refused_and_not_shown(path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(Unreadable, match=r"peers\.key") as caught:
         Peers.of(PeerSettings(peer_key_file=path))
     assert OLD not in str(caught.value)
+
+
+def test_a_key_that_is_guessed_is_refused_with_a_word_on_how_to_make_one(path: Path) -> None:
+    path.write_text(f"{OLD}\n{'a' * 32}\n")
+    with pytest.raises(Unreadable, match=r"peers\.key: a key is easily guessed.*openssl rand"):
+        Peers.of(PeerSettings(peer_key_file=path))
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """TLS between services: who shows no certificate of theirs is not heard, and certificates change
 without a restart."""
 
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -96,7 +97,7 @@ async def test_a_name_in_the_certificate_makes_a_peer(tmp_path: Path) -> None:
 
 async def test_key_and_certificate_are_both_asked_for(tmp_path: Path) -> None:
     folder, key = certificates.write(tmp_path / "ours", OURS), tmp_path / "peers.key"
-    key.write_text("k" * 32)
+    key.write_text(secrets.token_hex(32))
     both = Peers.of(PeerSettings(peer_tls_folder=folder, peer_key_file=key))
     async with served(both) as running:
         async with calling(running, both) as call:

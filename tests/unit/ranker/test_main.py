@@ -1,3 +1,4 @@
+import secrets
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ async def test_a_lost_key_is_not_replaced_by_a_new_one(db: Database, tmp_path: P
 
 async def test_another_key_is_refused(db: Database, tmp_path: Path) -> None:
     await open_key(db, settings(tmp_path, create=True))
-    (tmp_path / "key").write_text("ab" * 32)
+    (tmp_path / "key").write_text(secrets.token_hex(32))
     with pytest.raises(KeyUnusable, match="another key"):
         await open_key(db, settings(tmp_path, create=False))
 

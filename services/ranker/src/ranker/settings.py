@@ -108,7 +108,7 @@ class RankerSettings(ServerSettings, StoreSettings, SignalSettings):
     """Port for gRPC; 0 takes a free one."""
 
     key_file: Path = Path(".data/ranker/pseudonym.key")
-    """File with the key of the pseudonyms: 64 hexadecimal digits. Keep a copy apart from the
+    """File with the key of the pseudonyms: 64 random hexadecimal digits. Keep a copy apart from the
     record: without it, no stored event can be matched to anybody ever again."""
 
     create_key: bool = False

@@ -65,9 +65,15 @@ def test_processes_that_start_at_once_get_the_same_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(None, "no pseudonym key"), (b"abcd", "bytes"), (b"xyz", "hexadecimal"), (b"\xff", "read")],
+    [
+        (None, "no pseudonym key"),
+        (b"abcd", "bytes"),
+        (b"xyz", "hexadecimal"),
+        (b"\xff", "read"),
+        (b"5e" * 32, "guessed.*openssl rand -hex 32.* starts empty"),
+    ],
 )
-def test_a_missing_short_or_malformed_key_is_refused(
+def test_a_missing_short_malformed_or_guessed_key_is_refused(
     tmp_path: Path, content: bytes | None, problem: str
 ) -> None:
     path = tmp_path / "key"

@@ -21,8 +21,9 @@ from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
+from sightline.embedder.v1 import space_service_pb2
 
-IDEMPOTENT = idempotent(pb)
+IDEMPOTENT = idempotent(pb, space_service_pb2)
 
 
 class EmbedderClient(Embedder):

@@ -169,7 +169,7 @@ def _published(made: index_service_pb2.Generation) -> Published:
     )
 
 
-IDEMPOTENT = idempotent(product_service_pb2, vector_service_pb2)
+IDEMPOTENT = idempotent(index_service_pb2, job_service_pb2, product_service_pb2, vector_service_pb2)
 """Calls that the channel may try again."""
 
 PAGE_SIZE = 1000

@@ -13,8 +13,11 @@ from pathlib import Path
 
 from ranker.domain.errors import KeyUnusable
 from ranker.domain.events import Identity, Shopper
+from servicekit.guesses import ADVICE, guessed
 
 KEY_BYTES = 32
+
+_NEW_RECORD = "a record that was written with this one starts empty with another"
 
 
 class Pseudonyms:
@@ -47,8 +50,8 @@ def load(path: Path, *, create: bool) -> Pseudonyms:
     """The pseudonyms under the key in `path` (64 hexadecimal digits).
 
     With `create` a missing file is written first, readable by its owner only; of two processes
-    that start at once, one writes it and both read the same. KeyUnusable when it is missing or
-    malformed.
+    that start at once, one writes it and both read the same. KeyUnusable when it is missing,
+    malformed or one that is guessed: whoever has the key finds people by their ids.
     """
     if create and not path.exists():
         _create(path)
@@ -59,9 +62,12 @@ def load(path: Path, *, create: bool) -> Pseudonyms:
     except (OSError, UnicodeDecodeError) as error:
         raise KeyUnusable(f"the pseudonym key at {path} can't be read: {error}") from error
     try:
-        return Pseudonyms(bytes.fromhex(text))
+        found = Pseudonyms(bytes.fromhex(text))
     except ValueError:
         raise KeyUnusable(f"the pseudonym key at {path} is not hexadecimal") from None
+    if guessed(text):
+        raise KeyUnusable(f"the pseudonym key at {path} is {ADVICE}; {_NEW_RECORD}")
+    return found
 
 
 def _create(path: Path) -> None:

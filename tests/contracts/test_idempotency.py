@@ -1,0 +1,113 @@
+"""What may be made again: each call between services says so in its proto, and whatever tries a
+call again, or makes it twice at once, goes by that."""
+
+import ast
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor_pb2 import MethodOptions
+
+from gateway.clients import embedder, ranker, retriever
+from gateway.servicer.passthrough import ROUTES
+from ranker.adapters import retriever as read_by_ranker
+
+ROOT = Path(__file__).parents[2]
+CLIENTS = ROOT / "services" / "gateway" / "src" / "gateway" / "clients"
+OWNERS = ("embedder", "ranker", "retriever")
+
+STARTS_A_JOB = "each request without a request_id starts another job"
+ONCE = {
+    "embedder.v1.SpaceService/FitSpace": "a stream of photos, which is not kept to be sent again",
+    "ranker.v1.EventService/ExportEvents": STARTS_A_JOB,
+    "ranker.v1.EventService/PurgeEvents": STARTS_A_JOB,
+    "ranker.v1.ModelService/DemoteModel": "the second finds no model to demote",
+    "ranker.v1.ModelService/EvaluateModel": STARTS_A_JOB,
+    "ranker.v1.ModelService/PublishModel": STARTS_A_JOB,
+    "ranker.v1.ModelService/RollbackModel": "two go back two models",
+    "ranker.v1.ModelService/TrainModel": STARTS_A_JOB,
+    "retriever.v1.BackupService/CreateBackup": STARTS_A_JOB,
+    "retriever.v1.BackupService/RestoreBackup": STARTS_A_JOB,
+    "retriever.v1.FitService/FitSpace": STARTS_A_JOB,
+    "retriever.v1.IndexService/CreateGeneration": "the second meets the first's: GENERATION_EXISTS",
+    "retriever.v1.IndexService/RollbackGeneration": "two go back two generations",
+    "retriever.v1.ProductService/PurgeProducts": STARTS_A_JOB,
+    "retriever.v1.RebuildService/RebuildIndex": STARTS_A_JOB,
+}
+"""Calls between services that are not made again, and why."""
+
+TABLES = {
+    "gateway to embedder": (embedder.IDEMPOTENT, OWNERS[:1]),
+    "gateway to ranker": (ranker.IDEMPOTENT, ("ranker", "common.v1.JobService")),
+    "gateway to retriever": (retriever.IDEMPOTENT, ("retriever", "common.v1.JobService")),
+    "ranker to retriever": (
+        read_by_ranker.IDEMPOTENT,
+        (
+            "common.v1.JobService",
+            *(f"retriever.v1.{name}Service" for name in ("Index", "Product", "Vector")),
+        ),
+    ),
+}
+"""What a channel tries again, and which packages and services are called by it."""
+
+
+def levels(*within: str) -> Iterator[tuple[str, int]]:
+    """Calls, as SERVICE/NAME below sightline, each with its level."""
+    files = sorted((ROOT / "protos" / "sightline").glob("*/v1/*_service.proto"))
+    assert files
+    for file in files:
+        module: Any = import_module(f"sightline.{file.parts[-3]}.v1.{file.stem}_pb2")
+        for service in module.DESCRIPTOR.services_by_name.values():
+            name = service.full_name.removeprefix("sightline.")
+            if any(name == each or name.startswith(f"{each}.") for each in within):
+                for method in service.methods:
+                    yield f"{name}/{method.name}", method.GetOptions().idempotency_level
+
+
+def hedged(tree: ast.AST) -> Iterator[str]:
+    """Names of the calls that a module makes twice when they are late."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            method = node.args[0] if node.args else None
+            if node.func.attr in ("twice", "_call") and isinstance(method, ast.Attribute):
+                yield method.attr
+
+
+def test_every_call_between_services_says_whether_it_may_be_made_again() -> None:
+    undecided = {name for name, level in levels(*OWNERS) if not level}
+    assert undecided == ONCE.keys()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_what_is_tried_again_is_what_the_protos_say(table: str) -> None:
+    found, called = TABLES[table]
+    tried = {f"{service.removeprefix('sightline.')}/{method}" for service, method in found}
+    assert tried == {name for name, level in levels(*called) if level}
+
+
+@pytest.mark.parametrize(
+    ("peer", "table"),
+    [(each, TABLES[f"gateway to {each}"][0]) for each in OWNERS],
+)
+def test_what_a_gateway_passes_on_is_tried_again_by_its_own_level(
+    peer: str, table: Sequence[tuple[str, str]]
+) -> None:
+    routes = [route for calls in ROUTES.values() for route in calls.values() if route.peer == peer]
+    assert routes
+    for route in routes:
+        service, _, method = route.path.partition("/")
+        once = route.path.removeprefix("sightline.") in ONCE
+        assert ((service, method) in table) != once, route.path
+
+
+def test_what_is_made_twice_changes_nothing() -> None:
+    names = {name for file in CLIENTS.glob("*.py") for name in hedged(ast.parse(file.read_text()))}
+    assert names > {"Search", "SearchKeywords", "BatchGetProducts"}
+    changing = {
+        name
+        for name, level in levels(*OWNERS)
+        if name.rpartition("/")[2] in names and level != MethodOptions.NO_SIDE_EFFECTS
+    }
+    assert changing == set()
