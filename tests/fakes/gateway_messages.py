@@ -140,7 +140,7 @@ def answer() -> recommendation_service_pb2.RecommendResponse:
             scene="default",
             scene_version="s1",
             plan="visual → rank",
-            service_version="0.12.0",
+            service_version="0.13.0",
         ),
         missing_product_ids=["gone"],
         hidden_count=2,
