@@ -42,7 +42,7 @@ async def test_a_category_holds_itself_and_what_is_below_it_alone(record: Record
     levels = (
         *(("A",), ("A", "B"), ("A", "!"), ("A", "zz"), ("A >!B",), ("A >!",), ("A &", "B")),
         *(("Ab",), ("Ab", "B"), ("Ab >!B",)),
-        *((end,), (end, "B"), (end + "y",), (end[:-1],), (end[:-1], "B")),
+        *((end,), (end, "B"), (end + " >!",), (end + "y",), (end[:-1],), (end[:-1], "B")),
     )
     names = {categories.join(each): f"p{n}" for n, each in enumerate(levels)}
     await record.create_generation(generation())

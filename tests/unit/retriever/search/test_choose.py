@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,8 +11,10 @@ import pytest
 
 from retriever.columns.table import Ints, Table
 from retriever.domain.vectors import Floats
+from retriever.search import collapse
 from retriever.search.collapse import INLINE_PRODUCTS, SPARE, WIDER, Chosen, choose, most_marked
 from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, COSINE
+from sightline_rules.grouping import Agree, Grouped, Hashes, grouped
 from tests.unit.retriever.rows import row
 
 PICTURE = 0xFD22_0A9F_1C87_6333
@@ -42,7 +45,7 @@ class Shop:
         if self.cosine is None:
             return {}
         other = np.array([self.cosine, np.sqrt(1 - self.cosine**2)], np.float32)
-        return {each: np.float32([2, 0]) if each == 0 else other for each in places.tolist()}
+        return {each: np.array([0.5, 0], np.float32) if each == 0 else other for each in places.tolist()}
 
     async def chosen(self, wanted: int, own: int = 0) -> Chosen:
         """`own`: so many of the first products are the query's."""
@@ -96,6 +99,21 @@ async def test_vectors_are_not_asked_about_what_is_certain() -> None:
     shop = Shop([PICTURE, differing(CERTAIN)])
     assert list((await shop.chosen(2)).kept) == [0]
     assert not shop.asked
+
+
+@pytest.mark.parametrize("count", [INLINE_PRODUCTS, INLINE_PRODUCTS + 1])
+async def test_a_long_order_is_grouped_beside_the_event_loop(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = set[int]()
+
+    def noted(families: Sequence[int], hashes: Hashes, *, agree: Agree | None) -> Grouped:
+        threads.add(threading.get_ident())
+        return grouped(families, hashes, agree=agree)
+
+    monkeypatch.setattr(collapse, "grouped", noted)
+    await Shop([other_picture(number) for number in range(count)]).chosen(count)
+    assert (threads == {threading.get_ident()}) == (count <= INLINE_PRODUCTS)
 
 
 async def test_a_variant_is_compared_too_where_a_better_one_collapses() -> None:
