@@ -45,7 +45,8 @@ class Shop:
         if self.cosine is None:
             return {}
         other = np.array([self.cosine, np.sqrt(1 - self.cosine**2)], np.float32)
-        return {each: np.array([0.5, 0], np.float32) if each == 0 else other for each in places.tolist()}
+        first = np.array([0.5, 0], np.float32)
+        return {each: first if each == 0 else other for each in places.tolist()}
 
     async def chosen(self, wanted: int, own: int = 0) -> Chosen:
         """`own`: so many of the first products are the query's."""
