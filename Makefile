@@ -21,7 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces test check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests format clean
+.PHONY: help demo demo-models demo-upgrade demo-spaces test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -56,7 +56,10 @@ down: ## Stop the suite
 status: ## Show the suite's processes
 	$(SUITE) status
 
-test: setup tools lint ## Lint, types, contracts, unit, wire and live tests
+test: setup tools ## Lint, types, contracts, unit, wire and live tests
+	@$(MAKE) --no-print-directory --jobs 2 lint every
+
+every: setup
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 tests
 
 check: setup ## Of that what is quick, for everyday work: lint, types, contracts and most unit tests

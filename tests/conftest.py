@@ -1,5 +1,6 @@
 """What holds for every test, and how tests are shared out to several processes (`-n`)."""
 
+import gc
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from threadpoolctl import threadpool_limits
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
@@ -28,6 +30,9 @@ hypothesis.settings.register_profile(
 
 # A background job of a shell ignores SIGINT, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# There is nothing to free while 8,000 tests are collected: looking took half the time.
+gc.disable()
 
 LIVE = "tests/live/"
 WITHOUT_SUITE = {
@@ -70,6 +75,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """In one of several processes, puts the longest groups first."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: [not item.nodeid.startswith(each) for each in LONGEST_FIRST])
+
+
+def pytest_collection_finish() -> None:
+    """What is there stays until the end, so no collection needs to go through it again."""
+    gc.freeze()
+    gc.enable()
+    # Threads that share a small product spin while they wait for a core that another test has.
+    threadpool_limits(limits=1, user_api="blas")
 
 
 @pytest.fixture(autouse=True)

@@ -58,7 +58,7 @@ class PostgreSQL:
 
     def execute(self, statement: str) -> None:
         """Run it outside of any transaction, as CREATE DATABASE needs."""
-        with self._connect() as connection:
+        with self.connect() as connection:
             connection.execute(statement.encode())
 
     def start(self) -> None:
@@ -69,7 +69,7 @@ class PostgreSQL:
         while time.monotonic() < deadline:
             if self.process is None or self.process.poll() is not None:
                 self.process = self._launch()
-            with suppress(psycopg.OperationalError), self._connect():
+            with suppress(psycopg.OperationalError), self.connect():
                 return
             time.sleep(0.02)
         raise TimeoutError((self.folder / "log").read_text()[-2000:])
@@ -111,9 +111,10 @@ class PostgreSQL:
     def _program(self, name: str) -> str:
         return str(self.programs / name)
 
-    def _connect(self) -> psycopg.Connection:
+    def connect(self, database: str = "postgres") -> psycopg.Connection:
+        """Each statement is a transaction of its own."""
         return psycopg.connect(
-            host=str(self.folder), user="postgres", dbname="postgres", autocommit=True
+            host=str(self.folder), user="postgres", dbname=database, autocommit=True
         )
 
 

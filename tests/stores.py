@@ -11,6 +11,7 @@ from typing import TypeAlias
 import pytest
 
 from servicekit.sql import Database
+from tests.emptied import Emptied
 from tests.postgres import NoPostgreSQL, PostgreSQL, postgresql
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
@@ -39,8 +40,7 @@ class Stores:
         self._folder = folder
         self._stack = stack
         self._server: PostgreSQL | None = None
-        self._templates: set[str] = set()
-        self._made = 0
+        self._databases: dict[str, Emptied] = {}
 
     @contextmanager
     def on(self, engine: str, folder: Path) -> Iterator[NewStore]:
@@ -64,14 +64,12 @@ class Stores:
     def _postgresql(self, migrations: str, stack: ExitStack) -> str:
         server = self.server()
         template = migrations.replace(".", "_")
-        if template not in self._templates:
+        if template not in self._databases:
             server.execute(f"CREATE DATABASE {template}")
             migrate(server.url(template), migrations)
-            self._templates.add(template)
-        self._made += 1
-        name = f"store_{self._made}"
-        server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        stack.callback(server.execute, f"DROP DATABASE {name} WITH (FORCE)")
+            self._databases[template] = Emptied(server, template)
+        name = self._databases[template].take()
+        stack.callback(self._databases[template].give_back, name)
         return server.url(name)
 
     def server(self) -> PostgreSQL:

@@ -224,6 +224,7 @@ def advisories(at: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_every_lock_is_asked_about_and_an_advisory_is_an_error() -> None:
     with osv("jinja2") as at:
         done = advisories(at)
@@ -241,6 +242,7 @@ def test_every_lock_is_asked_about_and_an_advisory_is_an_error() -> None:
     assert done.returncode == 1
 
 
+@pytest.mark.slow
 def test_where_nobody_can_be_asked_it_says_so_and_why() -> None:
     done = advisories(f"http://127.0.0.1:{free_port()}")
     assert "\nuv.lock: NOT MEASURED: " in f"\n{done.stdout}"

@@ -116,7 +116,9 @@ def test_go(repository: Path, gateway: str, shop_is_open: None, tmp_path: Path) 
         "GOPATH": str(tmp_path),
         "GO111MODULE": "off",
         "GOCACHE": str(ROOT / ".tools/languages/go-cache"),
-        "GOFLAGS": "-trimpath",  # what is compiled is known again in another folder
+        # What is compiled is known again in another folder; and what is run once need not be fast.
+        "GOFLAGS": "-trimpath -gcflags=all=-l",
+        "GOGC": "off",  # of the compiler, a third of whose time it is
         "CGO_ENABLED": "0",
     }
     check(follow("go", repository, gateway, **environment), "InvalidArgument", "DeadlineExceeded")

@@ -40,7 +40,7 @@ async def test_another_key_is_refused(db: Database, tmp_path: Path) -> None:
 
 
 def test_requests_are_calculated_by_one_thread_each() -> None:
-    with threadpool_limits():  # what is set inside ends with it
+    with threadpool_limits(limits=2, user_api="blas"):  # what is set inside ends with it
         calculate_alone()
         blas = [one for one in threadpool_info() if one["user_api"] == "blas"]
         assert blas

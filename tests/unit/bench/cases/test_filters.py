@@ -1,8 +1,11 @@
 """What the bench of filters makes of a few products."""
 
+import pytest
+
 from bench.cases import filters
 
 
+@pytest.mark.slow
 def test_the_dearest_filter_that_is_taken_is_the_one_with_the_goal() -> None:
     found = filters.measure(filters.products(40), 1)
     assert found.taken == {

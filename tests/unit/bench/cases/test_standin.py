@@ -3,9 +3,12 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from bench.cases import standin
 
 
+@pytest.mark.slow
 def test_a_small_catalog_is_measured_without_an_engine(tmp_path: Path) -> None:
     case = asyncio.run(standin.measure(str(tmp_path), 200, 8))
     assert len(case.reading) == standin.ROUNDS
