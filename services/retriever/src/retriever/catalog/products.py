@@ -14,7 +14,7 @@ import numpy as np
 from retriever.catalog.images import take_images
 from retriever.catalog.uploads import Uploads, uploading
 from retriever.columns.keeper import Columns, View
-from retriever.columns.off_loop import each_passes, off_loop
+from retriever.columns.off_loop import each_passes, filter_steps, off_loop
 from retriever.domain.errors import ImageNotFound, ProductInvalid
 from retriever.domain.product import Image, Order, Product, ProductDraft, ProductWrite, Stored
 from retriever.domain.validation import check_product
@@ -24,7 +24,6 @@ from servicekit import deadlines, requests
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.requests import PageTokenInvalid, check_count
 from sightline_rules import ids
-from sightline_rules.filter_checks import looks
 from sightline_rules.filters import Filter
 from sightline_rules.rejections import Rejection, rejection
 
@@ -113,7 +112,7 @@ async def rejections(
                 found[name] = rejected
         return found
 
-    return await off_loop(looks(condition) * len(held), why)
+    return await off_loop(filter_steps(condition, len(held)), why)
 
 
 async def list_products(
@@ -136,7 +135,7 @@ async def list_products(
     while scanned < MAX_SCAN:
         limit = max(wanted, 200)
         batch = await record.page(catalog_id, order, after, limit, mismatched_only=mismatched_only)
-        passing = await each_passes(condition, [product.facts for product in batch])
+        passing = await each_passes(condition, (held.facts for held in batch), len(batch))
         for product, passes in zip(batch, passing, strict=True):
             scanned += 1
             after = _position(order, product)
