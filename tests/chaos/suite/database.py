@@ -1,7 +1,7 @@
 """PostgreSQL is killed, then stands still, while a shop goes on.
 
-Without it nothing is written, and little can be answered. What is promised: whoever asks is told in
-time, all is whole soon after its return, and nothing is lost that was acknowledged.
+Without it nothing is written, and little can be answered. What is promised: who gets no answer
+hears so in time, all is whole soon after its return, and nothing is lost that was acknowledged.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def judge(how: str, away: float, whole: float, around: list[Got], report: Report
     untold = Counter(f"{each.kind}: {each.error}" for each in around if each.error in UNTOLD)
     flagged = Counter(" and ".join(sorted(each.causes)) for each in around if each.causes)
     report.add(
-        f"PostgreSQL {how} ({away:.0f} s): whoever asks is told, whole again",
+        f"PostgreSQL {how} ({away:.0f} s): errors in time, whole again",
         bool(around) and not untold and whole <= RECOVERY_SECONDS,
         f"{counted(around)}; degraded: {dict(flagged)}; late or empty: {dict(untold) or 'none'}; "
         f"whole {whole:.1f} s after its return",

@@ -117,7 +117,7 @@ def test_a_late_recovery_and_a_loss_that_nobody_saw_are_noticed() -> None:
         ("empty success", 0.0, False),
     ],
 )
-def test_a_shopper_who_is_not_told_of_a_lost_database_is_noticed(
+def test_a_lost_database_that_gives_no_error_in_time_is_noticed(
     error: str, whole: float, held: bool
 ) -> None:
     report = Report(lambda _line: None)

@@ -34,7 +34,7 @@ def folder(root: Path) -> Iterator[DurableFolder]:
 
 
 def mark_of(root: Path, path: Path, data: bytes = b"bytes") -> Mark | None:
-    """What a write of a file is told."""
+    """What a write of a file returns."""
     (outcome,) = durable.write(root, [(path, data)])
     assert not isinstance(outcome, Exception)
     return outcome
@@ -217,7 +217,7 @@ async def test_who_gave_a_file_again_keeps_it(folder: DurableFolder, root: Path)
     assert names(root) == {"photo"}
 
 
-def test_a_file_that_was_mended_is_nobodys_to_take_back(root: Path) -> None:
+def test_a_file_that_was_fixed_is_nobodys_to_take_back(root: Path) -> None:
     (root / "photo").write_bytes(b"damaged")
     assert mark_of(root, root / "photo") is None
     assert (root / "photo").read_bytes() == b"bytes"

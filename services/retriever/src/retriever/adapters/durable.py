@@ -111,7 +111,7 @@ def write(root: Path, files: Sequence[tuple[Path, bytes]]) -> list[Exception | M
         except OSError:
             for (path, _), outcome in zip(files, outcomes, strict=True):
                 if isinstance(outcome, tuple):
-                    take_back(root, path, outcome)  # of no use to who is told that it failed
+                    take_back(root, path, outcome)  # for its caller the write failed
             raise
     return (
         outcomes if locked else [each if isinstance(each, Exception) else None for each in outcomes]
