@@ -110,7 +110,7 @@ def measure(shop: Sequence[Facts], rounds: int) -> Measured:
     for _ in range(rounds):
         for way, begun in (
             (COLUMNS, lambda: Conditions(table).passing(dearest, places)),
-            (ROWS, lambda: each_passes(dearest, shop)),
+            (ROWS, lambda: each_passes(dearest, shop, len(shop))),
         ):
             found.late.setdefault(way, []).append(asyncio.run(_late(begun)))
     return found

@@ -30,6 +30,7 @@ from tests.chaos.retriever.full_disks import full_disks
 from tests.chaos.retriever.kills import kills
 from tests.chaos.retriever.outages import outages
 from tests.chaos.retriever.rollouts import rollouts
+from tests.chaos.suite.database import database
 from tests.chaos.suite.greedy import greedy
 from tests.chaos.suite.overload import overload
 from tests.chaos.suite.processes import processes
@@ -77,6 +78,7 @@ def of_the_suite(options: argparse.Namespace) -> dict[str, Scenario]:
     answered; the network is slow, and connections are cut. Twenty minutes."""
     return {
         "processes": partial(processes, options.stopped, options.seed),
+        "database": partial(database, options.stopped, options.seed),
         "restarts": partial(restarts, options.seed),
         "overload": partial(overload, options.seed),
         "greedy": partial(greedy, options.seed),

@@ -20,13 +20,13 @@ PRODUCT = ("services", "kit", "rules", "client/src")
 
 MOST_LINES = 400
 """In a file."""
-ALL_LINES = 67_600 + 6_900
+ALL_LINES = 67_600 + 7_100
 """In all files of the product; behind it what was added since: who may call what, peers, TLS, a
 port for operators, production mode; signatures, proofs of visitors, the audit log; limits and
 quotas; confined decoders; takedowns, secrets from files; jobs by caller, TLS to Triton, engines
 asked again, certificates' ends; unread answers; one picture in thousands of products, idle
-workers, reads of one state, a Triton that hangs. It was 69,228 in 0.5.6, and 65,200 was the
-layout's goal."""
+workers, reads of one state, a Triton that hangs; photos of failed writes. It was 69,228 in 0.5.6,
+and 65,200 was the layout's goal."""
 MEDIAN, NINE_TENTHS = 5, 16
 """Lines of functions, without their docstrings."""
 RUN = 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from retriever.domain.errors import ImageNotFound, ImageRejected, PhotosUnavailable
@@ -20,6 +21,8 @@ class FakePhotos:
     """Ids of photos on a bad part of the disk."""
     old: set[str] = field(default_factory=set)
     """Ids of photos whose bytes came long ago."""
+    given: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often photos came."""
     web: dict[str, bytes | ServiceError] = field(default_factory=dict)
     """What addresses give."""
 
@@ -35,12 +38,19 @@ class FakePhotos:
             raise found
         return found
 
-    async def put(self, catalog_id: str, photo_id: str, data: bytes) -> None:
+    async def put(self, catalog_id: str, photo_id: str, data: bytes) -> tuple[int, int] | None:
         if self.failure is not None:
             raise self.failure
         assert photo_id == image_id(data)
         self.old.discard(photo_id)
+        new = (catalog_id, photo_id) not in self.stored
         self.stored[catalog_id, photo_id] = data
+        self.given[catalog_id, photo_id] += 1
+        return (0, self.given[catalog_id, photo_id]) if new else None
+
+    async def take_back(self, catalog_id: str, photo_id: str, mark: tuple[int, int]) -> None:
+        if self.given[catalog_id, photo_id] == mark[1]:
+            await self.delete(catalog_id, photo_id)
 
     async def get(self, catalog_id: str, photo_id: str) -> bytes:
         if self.failure is not None:

@@ -1,8 +1,9 @@
-"""Four services in production mode, as processes that share a key and certificates: they start,
-know one another, and answer nobody else."""
+"""Four services and their workers in production mode, as processes that share a key and
+certificates: they start, know one another, and answer nobody else."""
 
 import os
 import secrets
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,13 +15,29 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from servicekit.access import Role
-from sightline_client import SyncSightlineClient, Unavailable, tls_credentials
+from sightline_client import (
+    Event,
+    EventType,
+    JobState,
+    Product,
+    ProductImage,
+    SyncSightlineClient,
+    Unavailable,
+    tls_credentials,
+)
 from tests import certificates
 from tests.engines import free_port
+from tests.fakes.photos import photo
 from tests.unit.gateway.callers.conftest import entry
 from tests.waiting import SECONDS
 
 PEERS = ("embedder", "retriever", "ranker")
+WORKERS = ("retriever.worker", "ranker.worker")
+STORED = {
+    "retriever": ("record.db", "photos", "backups"),
+    "ranker": ("ranker.db", "models", "exports"),
+}
+"""What each service keeps in its folder of .data."""
 TOKEN = "slk_of-whoever-looks-after-it"
 KEY = secrets.token_hex(32)
 
@@ -34,6 +51,9 @@ def environment(ports: dict[str, int], probes: dict[str, int]) -> dict[str, str]
         "RANKER_KEY_FILE": "pseudonym.key",
         "EMBEDDER_TRITON_TARGET": "127.0.0.1:1",
         "RETRIEVER_MILVUS_URI": "http://127.0.0.1:1",
+        "RETRIEVER_EMBEDDER_TARGET": f"127.0.0.1:{ports['embedder']}",
+        "RANKER_RETRIEVER_TARGET": f"127.0.0.1:{ports['retriever']}",
+        "RANKER_TRAIN_EPOCHS": "2",
     }
     for name, port in ports.items():
         prefix = name.upper()
@@ -66,10 +86,15 @@ def ports(folder: Path) -> Iterator[dict[str, int]]:
     probes = {name: free_port() for name in found}
     settings = os.environ | environment(found, probes)
     with ExitStack() as cleanup:
-        for name in found:
+        for name in (*found, *WORKERS):
             log = cleanup.enter_context((folder / f"{name}.log").open("wb"))
             process = subprocess.Popen(
-                [sys.executable, "-m", name], cwd=folder, env=settings, stdout=log, stderr=log
+                [sys.executable, "-m", name],
+                cwd=folder,
+                env=settings,
+                stdout=log,
+                stderr=log,
+                umask=0o022,  # as shells have it: what keeps others out is the services' own
             )
             cleanup.callback(process.wait, SECONDS)
             cleanup.callback(process.terminate)
@@ -81,19 +106,47 @@ def ports(folder: Path) -> Iterator[dict[str, int]]:
         yield found
 
 
-def test_the_services_know_one_another(ports: dict[str, int], folder: Path) -> None:
+@pytest.fixture
+def client(ports: dict[str, int], folder: Path) -> Iterator[SyncSightlineClient]:
     credentials = tls_credentials(ca=folder / "tls/ca.crt")
     target = f"127.0.0.1:{ports['gateway']}"
-    with SyncSightlineClient(target, token=TOKEN, credentials=credentials, timeout=60) as client:
-        errors = {each.component: each.error for each in client.status().components}
+    with SyncSightlineClient(target, token=TOKEN, credentials=credentials, timeout=60) as made:
+        yield made
+
+
+def test_the_services_know_one_another(client: SyncSightlineClient) -> None:
+    errors = {each.component: each.error for each in client.status().components}
     for name in ("gateway", *PEERS):
         assert errors[name] is None, name
 
 
-def test_what_they_store_is_their_users_alone(ports: dict[str, int], folder: Path) -> None:
-    stored = [*(folder / ".data").rglob("*")]
-    assert {"record.db", "ranker.db"} <= {path.name for path in stored}
-    assert [path for path in stored if path.stat().st_mode & 0o077] == []
+def events() -> list[Event]:
+    """Eight people, half of whom buy one product and half the other."""
+    return [
+        Event(f"e{n}-{product}", EventType.PURCHASE, product, user=f"u{n}")
+        for n in range(8)
+        for product in (f"p{n % 2}", f"p{2 + n % 2}")
+    ]
+
+
+def test_what_they_store_is_their_users_alone(client: SyncSightlineClient, folder: Path) -> None:
+    """Photos, backups, models and exports, whether a server, a worker or a training writes them."""
+    images = [(ProductImage(photo(seed=n)),) for n in range(4)]
+    client.upsert_products(
+        [Product(f"p{n}", "A wine", images=image) for n, image in enumerate(images)]
+    )
+    client.write_events(events())
+    for job in (client.create_backup(), client.train_model(), client.export_events()):
+        *_, ended = client.watch_job(job.job_id)
+        assert ended.state is JobState.SUCCEEDED, ended
+    for service, names in STORED.items():
+        for name in names:
+            path = folder / ".data" / service / name
+            held = [path, *path.rglob("*")]
+            assert any(each.is_file() for each in held), f"{path} holds nothing"
+    stored = [folder / ".data", *(folder / ".data").rglob("*")]
+    modes = {each: stat.S_IMODE(each.stat().st_mode) for each in stored}
+    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
 
 
 @pytest.mark.parametrize("name", [*PEERS, "gateway"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 
+import grpc
 import pytest
 
 from retriever.domain.category_mismatch import CategoryGuess, Classification
@@ -75,6 +78,43 @@ async def test_a_photo_may_be_named_instead_of_sent(shop: Shop) -> None:
         collapse=vectors_pb.COLLAPSE_OFF,
     )
     assert set(found.candidates.product_ids) == {"a", "b"}
+
+
+def stored_photos(shop: Shop) -> set[str]:
+    """What the folder of photos holds."""
+    return {path.name for path in Path(shop.settings.photos_url).rglob("*") if path.is_file()}
+
+
+async def test_writes_that_fail_leave_no_photo_behind(shop: Shop) -> None:
+    broken = product_pb2.ProductImage(content=b"text")
+    good, other = product_pb2.ProductImage(content=photo(seed=1)), photo(seed=2)
+    fresh = product_pb2.ProductImage(content=other)
+    written = await shop.upsert(
+        wine("a", 1), wine("b", images=[fresh, broken]), wine("c", 3, 1, etag="stale")
+    )
+    assert [reason(result.status) for result in written.results] == [
+        "OK",
+        "IMAGE_UNDECODABLE",
+        "ETAG_MISMATCH",
+    ]
+    assert stored_photos(shop) == {image_id(good.content)}
+    going = threading.Event()  # the record writes nothing until then
+    held = asyncio.create_task(shop.db.write(lambda _: going.wait(10)))
+    late = products_pb.UpsertProductsRequest(products=[wine("late", 4, 1)])
+    with pytest.raises(grpc.aio.AioRpcError, match="DEADLINE_EXCEEDED"):
+        await shop.products.UpsertProducts(late, timeout=1)
+    assert stored_photos(shop) >= {image_id(good.content), image_id(photo(seed=4))}
+    going.set()
+    await held
+
+    async def gone() -> bool:
+        return stored_photos(shop) == {image_id(good.content)}
+
+    await until(gone)
+    assert await shop.record.get("default", ["late"]) == {}
+    again = await shop.upsert(wine("late", 4, 1))
+    assert [reason(result.status) for result in again.results] == ["OK"]
+    assert stored_photos(shop) == {image_id(photo(seed=seed)) for seed in (1, 4)}
 
 
 # Lost dependencies

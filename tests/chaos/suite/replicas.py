@@ -26,11 +26,17 @@ SET_UP: Final = (
 
 @contextlib.contextmanager
 def replicated(settings: Mapping[str, Mapping[str, str]] = SETTINGS) -> Iterator[Suite]:
-    """The suite while the block runs; `settings`: more variables by program.
+    """The suite while the block runs; `settings`: more variables by program. Raises SuiteError,
+    OSError, NoPostgreSQL."""
+    with on_postgresql(settings) as (suite, _):
+        yield suite
 
-    PostgreSQL is none of its programs: whoever runs it brings it. Raises SuiteError, OSError,
-    NoPostgreSQL.
-    """
+
+@contextlib.contextmanager
+def on_postgresql(
+    settings: Mapping[str, Mapping[str, str]] = SETTINGS,
+) -> Iterator[tuple[Suite, PostgreSQL]]:
+    """The same, with PostgreSQL, which is none of its programs: whoever runs it brings it."""
     with postgresql() as server:
         for name in ("retriever", "ranker"):
             server.execute(f"CREATE DATABASE {name}")
@@ -43,7 +49,7 @@ def replicated(settings: Mapping[str, Mapping[str, str]] = SETTINGS) -> Iterator
             return Suite(data, made, report=lambda _line: None)
 
         with own(make) as suite:
-            yield suite
+            yield suite, server
 
 
 def front(suite: Suite) -> str:

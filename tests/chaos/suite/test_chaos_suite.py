@@ -13,7 +13,7 @@ from local_suite.programs import PORTS
 from sightline_client import Recommendations, SightlineClient
 from sightline_client.errors import Failure, SightlineError, make
 from tests.chaos.model import NotMeasured, Report
-from tests.chaos.suite import processes, restarts, shop
+from tests.chaos.suite import database, processes, restarts, shop
 from tests.chaos.suite.processes import LEFT, Loss, fault
 from tests.chaos.suite.shop import Got, Ledger, Load, got
 from tests.waiting import SECONDS
@@ -106,6 +106,24 @@ def test_a_late_recovery_and_a_loss_that_nobody_saw_are_noticed() -> None:
     assert verdict(loss("milvus", well=BACK + 4.9), answer)
     assert not verdict(loss("milvus", well=BACK + 5.1), answer)
     assert not verdict(loss("milvus"), Got("product", LOST - 2, LOST - 1))
+
+
+@pytest.mark.parametrize(
+    ("error", "whole", "held"),
+    [
+        ("STORE_UNAVAILABLE", 4.9, True),
+        ("STORE_UNAVAILABLE", 5.1, False),
+        ("late", 0.0, False),
+        ("empty success", 0.0, False),
+    ],
+)
+def test_a_lost_database_that_gives_no_error_in_time_is_noticed(
+    error: str, whole: float, held: bool
+) -> None:
+    report = Report(lambda _line: None)
+    around = [Got("photo", LOST + 1, LOST + 2, error), given("product", "visual")]
+    database.judge("killed", 5.0, whole, around, report)
+    assert report.clean is held
 
 
 def test_each_process_of_a_suite_has_its_fallback() -> None:

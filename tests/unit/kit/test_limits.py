@@ -72,20 +72,6 @@ def unsent(peer: grpc.aio.Channel, path: str = UNARY) -> Any:
 # Sizes and counts
 
 
-@pytest.mark.parametrize(
-    ("data", "field"),
-    [(b"\x2a\x00" * 2**20, "signals"), (b"\x72\x00" * 2**20, "exclude_product_ids")],
-)
-async def test_2_mib_of_empty_entries_reach_nobody(data: bytes, field: str) -> None:
-    shop = Shop()
-    async with serving(Binding.of(shop)) as address, channel.connect(address) as peer:
-        call = peer.unary_unary("/sightline.gateway.v1.RecommendationService/Recommend")
-        error = await refused(call(data))
-    assert error.reason == "REQUEST_INVALID"
-    assert [each.field for each in error.violations] == [field]
-    assert not shop.reached
-
-
 async def test_a_call_takes_as_many_bytes_as_its_proto_says_and_no_more() -> None:
     shop = Shop()
     before = refusals("REQUEST_TOO_LARGE")

@@ -1,14 +1,22 @@
 """Which loops a worker has: some are always there, the others by their settings."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
+from ranker.record.tables import JOBS
 from ranker.settings import WorkerSettings
 from ranker.worker import loops
+from servicekit.clock import now_micros
+from servicekit.jobs import Jobs
+from servicekit.retention import DAY_MICROS
+from servicekit.sql import Database
+from tests.stores import each_engine
+from tests.waiting import until
 
 ALWAYS = ["jobs", "jobs", "nothing swept", "nothing swept"]
 NIGHT, HEALTH = "night not worked on", "feedback not looked at"
@@ -33,3 +41,31 @@ async def test_what_is_turned_off_is_not_looked_at(
         found.append(loop.cr_frame.f_locals.get("failed", "jobs"))
         loop.close()
     assert found == ALWAYS + others
+
+
+@pytest.mark.parametrize("days", [30, 0])
+@each_engine
+async def test_jobs_that_ended_long_ago_go(tmp_path: Path, db: Database, days: int) -> None:
+    """By the loops that sweep, on a real store; never where nobody wants that."""
+    ids = []
+    for ended in (now_micros() - 40 * DAY_MICROS, now_micros() - 20 * DAY_MICROS):
+        jobs = Jobs(db, JOBS, clock=partial(int, ended))
+        ids.append((await jobs.create("train", "default", {})).id)
+        await jobs.cancel(ids[-1])
+    ids.append((await jobs.create("export", "default", {})).id)  # it waits, however long
+    settings = WorkerSettings(export_store=str(tmp_path), job_days=days)
+    stop, swept = asyncio.Event(), list[asyncio.Task[None]]()
+    for loop in loops(settings, Mock(database=db), stop):
+        if loop.cr_frame.f_locals.get("failed") == "nothing swept":
+            swept.append(asyncio.create_task(loop))
+        else:
+            loop.close()
+    kept = set(ids[1:] if days else ids)
+
+    async def forgotten() -> bool:
+        return {job.id for job in await jobs.list()} == kept
+
+    await until(forgotten, 10)
+    stop.set()
+    await asyncio.gather(*swept)
+    assert await forgotten()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from retriever.adapters import durable
-from retriever.adapters.durable import DurableFolder
+from retriever.adapters.durable import DurableFolder, Mark
 
 
 @pytest.fixture
@@ -30,6 +31,13 @@ def folder(root: Path) -> Iterator[DurableFolder]:
     made = DurableFolder(root)
     yield made
     made.close()
+
+
+def mark_of(root: Path, path: Path, data: bytes = b"bytes") -> Mark | None:
+    """What a write of a file returns."""
+    (outcome,) = durable.write(root, [(path, data)])
+    assert not isinstance(outcome, Exception)
+    return outcome
 
 
 class Syncs:
@@ -96,7 +104,7 @@ async def test_a_file_that_fails_costs_no_other(folder: DurableFolder, root: Pat
         return_exceptions=True,
     )
     assert isinstance(outcomes[0], OSError)
-    assert outcomes[1] is None
+    assert not isinstance(outcomes[1], BaseException)
     assert names(root) == {"file", "good"}
 
 
@@ -110,6 +118,7 @@ async def test_a_sync_that_fails_fails_them_all(
     both = [folder.write(root / name, b"x") for name in "ab"]
     outcomes = await asyncio.gather(*both, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [OSError, OSError]
+    assert names(root) == set()
     monkeypatch.undo()
     await folder.write(root / "a", b"x")
 
@@ -175,12 +184,13 @@ async def test_a_file_that_was_just_taken_away_is_written_anew(
     path.write_bytes(b"bytes")
     utime = os.utime
 
-    def gone(of: Path) -> None:
-        of.unlink()
-        utime(of)
+    def gone(of: Path | int, **times: tuple[int, int]) -> None:
+        if of == path:
+            path.unlink()
+        utime(of, **times)
 
     monkeypatch.setattr(os, "utime", gone)
-    assert durable.write(root, [(path, b"bytes")]) == [None]
+    assert mark_of(root, path) is not None
     assert path.read_bytes() == b"bytes"
 
 
@@ -188,3 +198,59 @@ def test_what_a_killed_deletion_left_goes_with_the_next_one(root: Path) -> None:
     (root / ".old-photo").write_bytes(b"bytes")
     assert not durable.discard(root / "photo", 2_000)
     assert names(root) == set()
+
+
+async def test_a_new_file_is_taken_back_once(folder: DurableFolder, root: Path) -> None:
+    mark = await folder.write(root / "a" / "photo", b"bytes")
+    assert mark is not None
+    assert await folder.take_back(root / "a" / "photo", mark)
+    assert names(root) == set()
+    assert not await folder.take_back(root / "a" / "photo", mark)
+
+
+async def test_who_gave_a_file_again_keeps_it(folder: DurableFolder, root: Path) -> None:
+    """Also in the same tick of the clock by which the system notes times."""
+    first, second = await asyncio.gather(*(folder.write(root / "photo", b"bytes") for _ in "ab"))
+    assert first is not None
+    assert second is None, "it was there"
+    assert not await folder.take_back(root / "photo", first)
+    assert names(root) == {"photo"}
+
+
+def test_a_file_that_was_fixed_is_nobodys_to_take_back(root: Path) -> None:
+    (root / "photo").write_bytes(b"damaged")
+    assert mark_of(root, root / "photo") is None
+    assert (root / "photo").read_bytes() == b"bytes"
+
+
+def test_one_who_writes_a_file_as_it_is_taken_back_keeps_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another replica may: the lock is the folder's, not the process's."""
+    path = root / "photo"
+    mark = mark_of(root, path)
+    assert mark is not None
+    writing = threading.Thread(target=durable.write, args=(root, [(path, b"bytes")]))
+    unlink = Path.unlink
+
+    def meanwhile(self: Path, missing_ok: bool = False) -> None:
+        if self == path:
+            writing.start()
+            writing.join(0.3)
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", meanwhile)
+    assert durable.take_back(root, path, mark)
+    writing.join()
+    assert path.read_bytes() == b"bytes"
+
+
+def test_where_folders_can_not_be_locked_nothing_is_taken_back(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = mark_of(root, root / "photo")
+    assert mark is not None
+    monkeypatch.setattr(durable, "_locks", lambda folder, how: False)
+    assert not durable.take_back(root, root / "photo", mark)
+    assert mark_of(root, root / "other") is None
+    assert names(root) == {"photo", "other"}

@@ -8,13 +8,15 @@ makes larger groups, not a longer queue.
 
 import asyncio
 import ctypes
+import fcntl
 import os
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 MOST_BYTES = 64 * 2**20
 """A group takes no more files once it has so many bytes."""
@@ -22,13 +24,17 @@ MOST_BYTES = 64 * 2**20
 ASIDE = ".old-"
 """What the name of a file begins with that is about to be deleted."""
 
+Mark: TypeAlias = tuple[int, int]
+"""Inode and time of change, in ns since 1970, of a file that nobody gave again since it was new:
+whoever makes one writes an odd time, whoever renews it an even one."""
+
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class _Waiting(NamedTuple):
     path: Path
     data: bytes
-    durable: asyncio.Future[None]
+    durable: asyncio.Future[Mark | None]
 
 
 class DurableFolder:
@@ -45,17 +51,23 @@ class DurableFolder:
         """Wait for the group under way."""
         self._thread.shutdown(wait=True)
 
-    async def write(self, path: Path, data: bytes) -> None:
+    async def write(self, path: Path, data: bytes) -> Mark | None:
         """Return once file and name would survive a power cut. Raises OSError.
 
-        A reader sees the file whole or not at all. One that holds these bytes stays as it is.
+        A reader sees the file whole or not at all. One that holds these bytes stays as it is. Of a
+        file that was not there, what `take_back` asks for, where the file system can tell.
         """
         loop = asyncio.get_running_loop()
         self._waiting.append(_Waiting(path, data, loop.create_future()))
         done = self._waiting[-1].durable
         if self._writer is None or self._writer.done():
             self._writer = loop.create_task(self._write_all())
-        await done
+        return await done
+
+    async def take_back(self, path: Path, mark: Mark) -> bool:
+        """Delete a file that nobody gave again since; whether it was deleted. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, take_back, self._root, path, mark)
 
     async def _write_all(self) -> None:
         """Group after group, until nothing waits."""
@@ -66,14 +78,14 @@ class DurableFolder:
             try:
                 outcomes = await loop.run_in_executor(self._thread, write, self._root, files)
             except Exception as error:  # the folder itself, or the thread that is gone
-                outcomes = [error] * len(group)
+                outcomes = [error for _ in group]
             for item, outcome in zip(group, outcomes, strict=True):
                 if item.durable.done():
                     continue  # its caller was cancelled
-                if outcome is None:
-                    item.durable.set_result(None)
-                else:
+                if isinstance(outcome, Exception):
                     item.durable.set_exception(outcome)
+                else:
+                    item.durable.set_result(outcome)
 
     def _next_group(self) -> list[_Waiting]:
         size, count = 0, 0
@@ -84,28 +96,73 @@ class DurableFolder:
         return group
 
 
-def write(root: Path, files: Sequence[tuple[Path, bytes]]) -> list[Exception | None]:
-    """Make files below `root` durable together; what went wrong with each. Raises OSError."""
+def write(root: Path, files: Sequence[tuple[Path, bytes]]) -> list[Exception | Mark | None]:
+    """Make files below `root` durable together; what went wrong with each, or the mark of one that
+    is new. Raises OSError."""
     root.mkdir(parents=True, exist_ok=True)
     # Opened before the first byte is written: what fails from then on is reported to it.
+    with _opened(root) as folder:
+        locked = _locks(folder, fcntl.LOCK_SH)
+        outcomes = [_write(path, data) for path, data in files]
+        if locked:
+            fcntl.flock(folder, fcntl.LOCK_UN)
+        try:
+            _sync(folder)
+        except OSError:
+            for (path, _), outcome in zip(files, outcomes, strict=True):
+                if isinstance(outcome, tuple):
+                    take_back(root, path, outcome)  # for its caller the write failed
+            raise
+    return (
+        outcomes if locked else [each if isinstance(each, Exception) else None for each in outcomes]
+    )
+
+
+def take_back(root: Path, path: Path, mark: Mark) -> bool:
+    """Delete a file that nobody gave again since it got its mark; whether it was deleted. Raises
+    OSError.
+
+    Whoever gives it again at this moment, in another process, has the folder locked: it was seen,
+    or it finds the file gone and writes it anew.
+    """
+    with _opened(root) as folder:
+        if not _locks(folder, fcntl.LOCK_EX):
+            return False
+        try:
+            found = path.stat()
+            if (found.st_ino, found.st_mtime_ns) != mark:
+                return False
+            path.unlink()
+        except FileNotFoundError:
+            return False
+    return True
+
+
+@contextmanager
+def _opened(root: Path) -> Iterator[int]:
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        outcomes = [_write(path, data) for path, data in files]
-        _sync(folder)
+        yield folder
     finally:
         os.close(folder)
-    return outcomes
 
 
-def _write(path: Path, data: bytes) -> Exception | None:
+def _locks(folder: int, how: int) -> bool:
+    """Whether the folder is locked now; waits for the files that another process writes."""
+    try:
+        fcntl.flock(folder, how)
+    except OSError:  # a network's file system may have no locks of folders
+        return False
+    return True
+
+
+def _write(path: Path, data: bytes) -> Exception | Mark | None:
     try:
         # Read and not only measured: a file that was damaged is fixed by writing it again.
         # One that is whole is synced all the same: who wrote it may have died before that.
-        if not _renewed(path, data):
-            _replace(path, data)
+        return None if _renewed(path, data) else _place(path, data)
     except OSError as error:
         return error
-    return None
 
 
 def _renewed(path: Path, data: bytes) -> bool:
@@ -113,7 +170,8 @@ def _renewed(path: Path, data: bytes) -> bool:
     try:
         if path.read_bytes() != data:
             return False
-        os.utime(path)
+        now = time.time_ns() & ~1
+        os.utime(path, ns=(now, now))
     except FileNotFoundError:  # never there, or deleted for its age at this moment
         return False
     return True
@@ -140,17 +198,28 @@ def discard(path: Path, before: float) -> bool:
     return True
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _place(path: Path, data: bytes) -> Mark | None:
+    """Write a file; its mark if none stood there and the file system keeps times to the ns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        Path(temporary).replace(path)
+            file.flush()
+            now = time.time_ns() | 1
+            os.utime(file.fileno(), ns=(now, now))
+            made = os.fstat(file.fileno())
+        try:
+            os.link(temporary, path)
+        except OSError:  # one is there: damaged, or of this moment; or there are no links
+            Path(temporary).replace(path)
+            return None
+        Path(temporary).unlink()
     except BaseException:
         with suppress(OSError):
             Path(temporary).unlink()
         raise
+    return (made.st_ino, now) if made.st_mtime_ns == now else None
 
 
 def _sync(folder: int) -> None:

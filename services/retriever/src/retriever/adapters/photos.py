@@ -21,7 +21,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from retriever.adapters import photo_work
-from retriever.adapters.durable import ASIDE, DurableFolder, discard
+from retriever.adapters.durable import ASIDE, DurableFolder, Mark, discard
 from retriever.domain import errors
 from servicekit.decoding import (
     Decoders,
@@ -103,13 +103,21 @@ class PhotoStore:
                 str(reason), f"the photo can't be decoded: {error}"
             ) from error
 
-    async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
+    async def put(self, catalog_id: str, image_id: str, data: bytes) -> Mark | None:
         path = self._path(catalog_id, image_id)
         if self._folder is None:
             await self._run(lambda: _translated(lambda: self._put_object(path, data)))
+            return None  # a bucket can't tell who gave an object again
+        try:
+            return await self._folder.write(Path(path), data)
+        except OSError as error:
+            raise _meaning(error) from error
+
+    async def take_back(self, catalog_id: str, image_id: str, mark: Mark) -> None:
+        if self._folder is None:
             return
         try:
-            await self._folder.write(Path(path), data)
+            await self._folder.take_back(Path(self._path(catalog_id, image_id)), mark)
         except OSError as error:
             raise _meaning(error) from error
 

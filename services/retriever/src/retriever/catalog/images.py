@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from retriever.catalog.uploads import Uploads
 from retriever.domain.errors import ImageDamaged, ImageNotFound, ImageRejected, ProductInvalid
 from retriever.domain.product import Image, ImageDraft
 from retriever.ports.catalog import HashRecord
@@ -11,14 +12,14 @@ from sightline_rules.duplicates import NO_HASH
 
 
 async def take_images(
-    catalog_id: str, given: Sequence[ImageDraft], path: str, photos: Photos
+    given: Sequence[ImageDraft], path: str, uploads: Uploads
 ) -> tuple[tuple[str, ...], dict[str, Image]]:
     """The ids of a product's photos, no one twice, and the photos whose bytes came, now stored."""
     new: dict[str, Image] = {}
     image_ids: dict[str, None] = {}
     for index, item in enumerate(given):
         if item.content or item.uri or not item.image_id:  # 0 bytes are no photo
-            image = await _take(catalog_id, item, f"{path}.images[{index}]", photos)
+            image = await _take(item, f"{path}.images[{index}]", uploads)
             new[image.image_id] = image
             image_ids[image.image_id] = None
         else:
@@ -26,11 +27,11 @@ async def take_images(
     return tuple(image_ids), new
 
 
-async def _take(catalog_id: str, given: ImageDraft, path: str, photos: Photos) -> Image:
+async def _take(given: ImageDraft, path: str, uploads: Uploads) -> Image:
     """Check and store one photo, fetched first if only its address is given."""
     try:
-        content = await photos.fetch(given.uri) if given.uri else given.content
-        info = await photos.inspect(content)
+        content = await uploads.fetch(given.uri) if given.uri else given.content
+        info = await uploads.inspect(content)
     except (UriForbidden, UriUnreadable) as error:
         raise error.at(f"{path}.uri") from error
     except ImageRejected as error:
@@ -38,7 +39,7 @@ async def _take(catalog_id: str, given: ImageDraft, path: str, photos: Photos) -
         raise ImageRejected(error.reason, error.message, f"{path}.{field}") from error
     if given.image_id and given.image_id != info.image_id:
         raise ProductInvalid.at(f"{path}.image_id", "is not the SHA-256 of the content")
-    await photos.put(catalog_id, info.image_id, content)
+    await uploads.put(info.image_id, content)
     return Image(
         info.image_id,
         info.media_type,

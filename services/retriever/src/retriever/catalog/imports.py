@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from retriever.catalog import products
 from retriever.catalog.deletions import CLOSE_IMPORT, SAMPLE
+from retriever.catalog.uploads import Uploads, uploading
 from retriever.domain.imports import ImportMode, ImportProgress, ImportRow
 from retriever.domain.product import ProductDraft, Stored
 from retriever.ports.catalog import ImportRecord
@@ -68,13 +69,12 @@ async def take(
     check_count("rows", len(rows), MAX_ROWS)
     _check_numbers([number for number, _ in rows])
     decided = await record.decided(catalog_id, import_id, [number for number, _ in rows])
-    prepared = await asyncio.gather(
-        *(
-            _prepare(catalog_id, number, draft, photos, known=number in decided)
-            for number, draft in rows
+    async with uploading(catalog_id, photos, record) as uploads:
+        prepared = await asyncio.gather(
+            *(_prepare(number, draft, uploads, known=number in decided) for number, draft in rows)
         )
-    )
-    outcomes, progress, seq = await record.import_rows(catalog_id, import_id, prepared)
+        outcomes, progress, seq = await record.import_rows(catalog_id, import_id, prepared)
+        uploads.keep(outcomes)
     return Taken(outcomes, progress, seq)
 
 
@@ -107,10 +107,8 @@ async def close(
     return Closed(closing.progress, closing.delete_count, closing.sample, job)
 
 
-async def _prepare(
-    catalog_id: str, number: int, draft: ProductDraft, photos: Photos, *, known: bool
-) -> ImportRow:
-    write = None if known else await products.prepare(catalog_id, draft, "product", photos)
+async def _prepare(number: int, draft: ProductDraft, uploads: Uploads, *, known: bool) -> ImportRow:
+    write = None if known else await products.prepare(draft, "product", uploads)
     try:
         product_id = ids.check_id(draft.product_id)
     except ids.IdInvalidError:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from retriever.catalog.images import take_images
+from retriever.catalog.uploads import Uploads, uploading
 from retriever.columns.keeper import Columns, View
-from retriever.columns.off_loop import each_passes, off_loop
+from retriever.columns.off_loop import each_passes, filter_steps, off_loop
 from retriever.domain.errors import ImageNotFound, ProductInvalid
 from retriever.domain.product import Image, Order, Product, ProductDraft, ProductWrite, Stored
 from retriever.domain.validation import check_product
@@ -23,7 +24,6 @@ from servicekit import deadlines, requests
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.requests import PageTokenInvalid, check_count
 from sightline_rules import ids
-from sightline_rules.filter_checks import looks
 from sightline_rules.filters import Filter
 from sightline_rules.rejections import Rejection, rejection
 
@@ -62,14 +62,16 @@ async def upsert(
     """Store products, each with an outcome of its own; and the record's newest seq."""
     check_count("products", len(drafts), MAX_UPSERT)
     again = repeated([draft.product_id for draft in drafts], "products[{}].product_id")
-    prepared = await asyncio.gather(
-        *(
-            prepare(catalog_id, draft, f"products[{index}]", photos, again.get(index))
-            for index, draft in enumerate(drafts)
+    async with uploading(catalog_id, photos, record) as uploads:
+        prepared = await asyncio.gather(
+            *(
+                prepare(draft, f"products[{index}]", uploads, again.get(index))
+                for index, draft in enumerate(drafts)
+            )
         )
-    )
-    writes = [write for write in prepared if isinstance(write, ProductWrite)]
-    outcomes, seq = await record.write(catalog_id, writes)
+        writes = [write for write in prepared if isinstance(write, ProductWrite)]
+        outcomes, seq = await record.write(catalog_id, writes)
+        uploads.keep(outcomes)
     stored = iter(outcomes)
     return [w if isinstance(w, ServiceError) else next(stored) for w in prepared], seq
 
@@ -110,7 +112,7 @@ async def rejections(
                 found[name] = rejected
         return found
 
-    return await off_loop(looks(condition) * len(held), why)
+    return await off_loop(filter_steps(condition, len(held)), why)
 
 
 async def list_products(
@@ -133,7 +135,7 @@ async def list_products(
     while scanned < MAX_SCAN:
         limit = max(wanted, 200)
         batch = await record.page(catalog_id, order, after, limit, mismatched_only=mismatched_only)
-        passing = await each_passes(condition, [product.facts for product in batch])
+        passing = await each_passes(condition, (held.facts for held in batch), len(batch))
         for product, passes in zip(batch, passing, strict=True):
             scanned += 1
             after = _position(order, product)
@@ -180,10 +182,9 @@ def repeated(product_ids: Sequence[str], path: str) -> dict[int, FieldViolation]
 
 
 async def prepare(
-    catalog_id: str,
     draft: ProductDraft,
     path: str,
-    photos: Photos,
+    uploads: Uploads,
     wrong: FieldViolation | None = None,
 ) -> ProductWrite | ServiceError:
     """The write, with its new photos stored; or why not. `wrong`: what is known to be wrong."""
@@ -191,7 +192,7 @@ async def prepare(
         return ProductInvalid(wrong)
     try:
         content = check_product(draft, path)
-        image_ids, new = await take_images(catalog_id, draft.images, path, photos)
+        image_ids, new = await take_images(draft.images, path, uploads)
     except ServiceError as error:
         return error
     return ProductWrite(replace(content, image_ids=image_ids), new, draft.etag, path)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from retriever.domain.errors import ImageTakenDown
 from retriever.domain.product import Takedown
 from retriever.ports.catalog import TakedownRecord
-from retriever.ports.photos import Photos
+from retriever.ports.photos import Mark, Photos
 from servicekit.requests import RequestInvalid, page_place, page_size, page_token
 from sightline_rules.photos import PhotoInfo
 
@@ -33,11 +33,14 @@ class PermittedPhotos:
     async def fetch(self, uri: str) -> bytes:
         return await self.photos.fetch(uri)
 
-    async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
+    async def put(self, catalog_id: str, image_id: str, data: bytes) -> Mark | None:
         """Raises ImageTakenDown too."""
         if await self.record.taken_down(catalog_id, [image_id]):
             raise ImageTakenDown
-        await self.photos.put(catalog_id, image_id, data)
+        return await self.photos.put(catalog_id, image_id, data)
+
+    async def take_back(self, catalog_id: str, image_id: str, mark: Mark) -> None:
+        await self.photos.take_back(catalog_id, image_id, mark)
 
     async def get(self, catalog_id: str, image_id: str) -> bytes:
         return await self.photos.get(catalog_id, image_id)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from retriever.catalog import products
 from retriever.catalog.images import take_images
+from retriever.catalog.uploads import Uploads, uploading
 from retriever.domain.errors import FieldMaskInvalid, OfferInvalid, ProductInvalid
 from retriever.domain.product import Offer, OfferDraft, ProductChange, ProductDraft, Stored
 from retriever.domain.validation import check_price, check_product
@@ -58,24 +59,22 @@ async def update(
     check_count("updates", len(drafts), MAX_UPDATES)
     product_ids = [draft.product.product_id for draft in drafts]
     again = products.repeated(product_ids, "updates[{}].product.product_id")
-    prepared = await asyncio.gather(
-        *(
-            _prepare(catalog_id, draft, f"updates[{index}]", photos, again.get(index))
-            for index, draft in enumerate(drafts)
+    async with uploading(catalog_id, photos, record) as uploads:
+        prepared = await asyncio.gather(
+            *(
+                _prepare(draft, f"updates[{index}]", uploads, again.get(index))
+                for index, draft in enumerate(drafts)
+            )
         )
-    )
-    changes = [change for change in prepared if isinstance(change, ProductChange)]
-    outcomes, seq = await record.change(catalog_id, changes)
+        changes = [change for change in prepared if isinstance(change, ProductChange)]
+        outcomes, seq = await record.change(catalog_id, changes)
+        uploads.keep(outcomes)
     stored = iter(outcomes)
     return [c if isinstance(c, ServiceError) else next(stored) for c in prepared], seq
 
 
 async def _prepare(
-    catalog_id: str,
-    draft: UpdateDraft,
-    path: str,
-    photos: Photos,
-    wrong: FieldViolation | None,
+    draft: UpdateDraft, path: str, uploads: Uploads, wrong: FieldViolation | None
 ) -> ProductChange | ServiceError:
     """The change, with its new photos stored; or why not."""
     if wrong is not None:
@@ -88,7 +87,7 @@ async def _prepare(
         values = {name: getattr(product, name) for name in named}
         content = check_product(replace(fine, **values), path_in)
         given = product.images if "images" in named else ()
-        image_ids, new = await take_images(catalog_id, given, path_in, photos)
+        image_ids, new = await take_images(given, path_in, uploads)
     except ServiceError as error:
         return error
     return ProductChange(

@@ -9,7 +9,15 @@ from retriever.domain.imports import Closing, ImportMode, ImportProgress, Import
 from servicekit.errors import ServiceError
 
 
-class CatalogRecord(Protocol):
+class UploadRecord(Protocol):
+    """The record as those see it who store photos for it."""
+
+    async def unknown_for_good(self, catalog_id: str, image_ids: Sequence[str]) -> list[str]:
+        """Those of some photos that the record does not know, now that every write to the catalog
+        has ended that was under way."""
+
+
+class CatalogRecord(UploadRecord, Protocol):
     """The record as the catalog's use cases see it."""
 
     async def write(
@@ -54,7 +62,7 @@ class CatalogRecord(Protocol):
         """What is known of a photo."""
 
 
-class ImportRecord(Protocol):
+class ImportRecord(UploadRecord, Protocol):
     """The record as imports see it. Raises ImportNotFound where nothing else is said."""
 
     async def open_import(

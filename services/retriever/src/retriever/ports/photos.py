@@ -1,8 +1,11 @@
 """What the use cases ask of the photo store."""
 
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from sightline_rules.photos import PhotoInfo
+
+Mark: TypeAlias = tuple[int, int]
+"""What bytes are known by that nobody gave again since they were new."""
 
 
 class Photos(Protocol):
@@ -14,8 +17,12 @@ class Photos(Protocol):
     async def fetch(self, uri: str) -> bytes:
         """The file at an address. Raises UriForbidden, UriUnreadable."""
 
-    async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
-        """Returns once the bytes are durable. Raises PhotosUnavailable, PhotosFull."""
+    async def put(self, catalog_id: str, image_id: str, data: bytes) -> Mark | None:
+        """Returns once the bytes are durable; of such as were not there before their mark, where
+        the store can tell. Raises PhotosUnavailable, PhotosFull."""
+
+    async def take_back(self, catalog_id: str, image_id: str, mark: Mark) -> None:
+        """Delete bytes unless they were given again since. Raises PhotosUnavailable."""
 
     async def get(self, catalog_id: str, image_id: str) -> bytes:
         """The bytes. Raises ImageNotFound, ImageDamaged, PhotosUnavailable."""

@@ -43,6 +43,14 @@ def read_unknown(connection: Connection, catalog_id: str, image_ids: Sequence[st
     return [image_id for image_id in image_ids if image_id not in known]
 
 
+def read_unknown_for_good(
+    connection: Connection, now: int, catalog_id: str, image_ids: Sequence[str]
+) -> list[str]:
+    """The same, once every write to the catalog has ended that was under way."""
+    Session(connection, catalog_id, now)
+    return read_unknown(connection, catalog_id, image_ids)
+
+
 def note_unnamed(
     connection: Connection, now: int, catalog_id: str, image_ids: Iterable[str]
 ) -> None:

@@ -87,7 +87,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             return response
         rows = await self._rows.read(catalog, table, found.places)
         # What was written since the columns were read may not pass any more.
-        passing = await each_passes(condition, [product.facts for product, _ in rows])
+        passing = await each_passes(condition, (held.facts for held, _ in rows), len(rows))
         response.products.extend(compress((message for _, message in rows), passing))
         return response
 

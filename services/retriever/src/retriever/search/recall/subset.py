@@ -95,7 +95,9 @@ async def compare(seen: Seen, subset: Subset, record: RowsRecord, chance: random
     least = hits[k - 1].similarity if len(hits) >= k else -np.inf
     metric = nearest.generation.parameters.metric
     nearer = await asyncio.to_thread(_nearer, subset.vectors, nearest.vectors, metric, least)
-    passing = await each_passes(nearest.condition, [subset.facts[place] for place in nearer])
+    passing = await each_passes(
+        nearest.condition, (subset.facts[place] for place in nearer), len(nearer)
+    )
     due = list(compress(nearer, passing))
     if len(due) > MOST_CHECKED:
         due = chance.sample(due, MOST_CHECKED)
@@ -111,7 +113,7 @@ async def compare(seen: Seen, subset: Subset, record: RowsRecord, chance: random
 async def passing_share(subset: Subset, condition: Filter) -> float:
     """The share of rows that a filter passes, 0 to 1."""
     facts = subset.facts[:SHARE_ROWS]
-    return sum(await each_passes(condition, facts)) / max(1, len(facts))
+    return sum(await each_passes(condition, facts, len(facts))) / max(1, len(facts))
 
 
 def _nearer(

@@ -1,0 +1,90 @@
+"""The photos of one write: those that it was the first to store go at once where it fails.
+
+Photos are stored before the record names them. A write that is refused then, or whose caller
+leaves, deletes what it stored, unless somebody gave the same bytes meanwhile or the record knows
+them. The record says so once no write to the catalog is under way; the store knows whether bytes
+came again. Where neither can tell, photos stay for `collecting` to find: those in a bucket, of a
+process that was killed, and of a time in which the record did not answer.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from prometheus_client import Counter
+
+from retriever.domain.product import Stored
+from retriever.ports.catalog import UploadRecord
+from retriever.ports.photos import Mark, Photos
+from servicekit import deadlines, telemetry
+from servicekit.errors import ServiceError
+from sightline_rules.photos import PhotoInfo
+
+SECONDS = 10.0
+"""How long it may take to ask the record, whatever was left of the call."""
+
+TAKEN_BACK = Counter(
+    "sightline_photos_taken_back_total", "Photos of failed writes that were deleted at once."
+)
+
+
+class Uploads:
+    """Photos as a write sees them that brings some."""
+
+    def __init__(self, catalog_id: str, photos: Photos) -> None:
+        self._catalog_id, self._photos = catalog_id, photos
+        self._puts: dict[str, asyncio.Task[Mark | None]] = {}
+        self._named = set[str]()
+
+    async def inspect(self, data: bytes) -> PhotoInfo:
+        return await self._photos.inspect(data)
+
+    async def fetch(self, uri: str) -> bytes:
+        return await self._photos.fetch(uri)
+
+    async def put(self, image_id: str, data: bytes) -> None:
+        """Store a photo, once. Raises what Photos.put does."""
+        if image_id not in self._puts:
+            # It ends whatever becomes of its caller: what nobody waited for would be nobody's.
+            putting = self._photos.put(self._catalog_id, image_id, data)
+            self._puts[image_id] = asyncio.ensure_future(putting)
+        await asyncio.shield(self._puts[image_id])
+
+    def keep(self, outcomes: Iterable[Stored | ServiceError]) -> None:
+        """Note which photos products have now."""
+        for outcome in outcomes:
+            if isinstance(outcome, Stored):
+                self._named.update(outcome.image_ids)
+
+    async def end(self, record: UploadRecord) -> None:
+        """Delete photos that are new and that no product has."""
+        left = {name: put for name, put in self._puts.items() if name not in self._named}
+        if left:
+            await asyncio.shield(asyncio.ensure_future(self._take_back(left, record)))
+
+    async def _take_back(
+        self, left: dict[str, asyncio.Task[Mark | None]], record: UploadRecord
+    ) -> None:
+        deadlines.start(SECONDS)  # of this task alone: the call's own may be over
+        outcomes = await asyncio.gather(*left.values(), return_exceptions=True)
+        marks = {name: m for name, m in zip(left, outcomes, strict=True) if isinstance(m, tuple)}
+        if not marks:
+            return
+        try:
+            for image_id in await record.unknown_for_good(self._catalog_id, list(marks)):
+                await self._photos.take_back(self._catalog_id, image_id, marks[image_id])
+                TAKEN_BACK.inc()
+        except ServiceError as error:
+            telemetry.get_logger().info("photos of a failed write stay", reason=error.reason)
+
+
+@asynccontextmanager
+async def uploading(
+    catalog_id: str, photos: Photos, record: UploadRecord
+) -> AsyncIterator[Uploads]:
+    """Uploads for the body, whose `keep` takes what was written."""
+    uploads = Uploads(catalog_id, photos)
+    try:
+        yield uploads
+    finally:
+        await uploads.end(record)
