@@ -156,6 +156,8 @@ def _options(config: str, max_message_bytes: int) -> list[tuple[str, int | str]]
         ("grpc.enable_retries", 1),
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.max_receive_message_length", max_message_bytes),
+        # What is longer than 256 KiB, as most photos are, would not be tried again.
+        ("grpc.per_rpc_retry_buffer_size", max_message_bytes),
         # The default waits up to two minutes before it looks for a lost peer again.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2000),

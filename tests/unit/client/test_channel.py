@@ -53,6 +53,29 @@ def test_without_retries_nothing_is_tried_again() -> None:
     assert "methodConfig" not in channel.service_config(retries=False)
 
 
+async def test_a_call_with_a_photo_is_made_again_too() -> None:
+    service, method = names()[0]
+    photo = bytes(900 * 1024)  # gRPC keeps 256 KiB of a call unless it is asked to
+    calls = []
+
+    async def fails_first(request: bytes, context: Any) -> bytes:
+        calls.append(len(request))
+        if len(calls) == 1:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+        return b"here"
+
+    handlers = {method: grpc.unary_unary_rpc_method_handler(fails_first)}
+    gateway = grpc.aio.server()
+    gateway.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
+    port = gateway.add_insecure_port("127.0.0.1:0")
+    await gateway.start()
+    async with channel.connect(f"127.0.0.1:{port}", retries=True, credentials=None) as peer:
+        call = peer.unary_unary(f"/{service}/{method}", None, None)
+        assert await call(photo, timeout=SECONDS) == b"here"
+    await gateway.stop(None)
+    assert calls == [len(photo)] * 2
+
+
 @pytest.mark.slow
 async def test_calls_to_a_gateway_that_stands_still_are_made_again_at_another_one() -> None:
     service, method = names()[0]

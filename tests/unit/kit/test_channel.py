@@ -81,6 +81,18 @@ async def test_a_call_is_made_at_most_three_times_and_once_unless_idempotent(
     assert flaky.calls == calls
 
 
+async def test_a_call_with_a_photo_is_made_again_too() -> None:
+    photo = bytes(900 * 1024)  # gRPC keeps 256 KiB of a call unless it is asked to
+    flaky = Flaky(2, grpc.StatusCode.UNAVAILABLE)
+    started = await echo_on(0, flaky)
+    listed = [("test.Echo", "Unary")]
+    async with channel.connect(f"127.0.0.1:{started.port}", service_configs=listed) as peer:
+        call = peer.unary_unary("/test.Echo/Unary", None, None)
+        assert await call(photo, timeout=SECONDS) == photo
+    await started.stop()
+    assert flaky.calls == 3
+
+
 async def test_a_peer_that_fails_most_calls_is_not_asked_three_times_as_often() -> None:
     flaky = Flaky(10**6, grpc.StatusCode.UNAVAILABLE)
     started = await echo_on(0, flaky)

@@ -60,6 +60,8 @@ def options(*, retries: bool) -> list[tuple[str, int | str]]:
         ("grpc.max_reconnect_backoff_ms", 2_000),
         ("grpc.service_config", json.dumps(service_config(retries=retries))),
         ("grpc.enable_retries", int(retries)),
+        # What is longer than 256 KiB, as most photos are, would not be tried again.
+        ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),
     ]
 
 
