@@ -108,8 +108,7 @@ class _Keeper:
 
 
 def _ask_to_end(process: asyncio.subprocess.Process) -> None:
-    # Not by terminate(): that looks first whether the process has ended, and takes the status of
-    # one that just has from whoever waits for it (github.com/python/cpython/issues/127049).
+    # terminate() would take the status of one that has just ended (cpython issue 127049).
     with contextlib.suppress(ProcessLookupError):
         if process.returncode is None:
             os.kill(process.pid, signal.SIGTERM)

@@ -2,8 +2,7 @@
 
 import gc
 
-# What is imported stays until the end: to look through it again and again took a sixth of a
-# command's processor time (measured 2026-11).
+# What is imported stays: to look through it took a sixth of a command's processor time (2026-11).
 _collects = gc.isenabled()
 gc.disable()
 
