@@ -66,7 +66,7 @@ check: setup ## Of that what is quick, for everyday work: lint, types, contracts
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint quick
 
 quick: setup
-	$(BIN)/python -m pytest -q -n logical -m "not slow" --durations 5 tests/contracts tests/unit
+	$(BIN)/python -m pytest -q -n 3 -m "not slow" --durations 5 tests/contracts tests/unit
 
 bench: setup ## Measure; prints tables and writes JSON under bench/results/
 	$(BIN)/python -m bench
