@@ -48,9 +48,11 @@ class FakePhotos:
         self.given[catalog_id, photo_id] += 1
         return (0, self.given[catalog_id, photo_id]) if new else None
 
-    async def take_back(self, catalog_id: str, photo_id: str, mark: tuple[int, int]) -> None:
-        if self.given[catalog_id, photo_id] == mark[1]:
+    async def take_back(self, catalog_id: str, photo_id: str, mark: tuple[int, int]) -> bool:
+        first = self.given[catalog_id, photo_id] == mark[1]
+        if first:
             await self.delete(catalog_id, photo_id)
+        return first
 
     async def get(self, catalog_id: str, photo_id: str) -> bytes:
         if self.failure is not None:

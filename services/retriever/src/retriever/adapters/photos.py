@@ -113,11 +113,11 @@ class PhotoStore:
         except OSError as error:
             raise _meaning(error) from error
 
-    async def take_back(self, catalog_id: str, image_id: str, mark: Mark) -> None:
+    async def take_back(self, catalog_id: str, image_id: str, mark: Mark) -> bool:
         if self._folder is None:
-            return
+            return False
         try:
-            await self._folder.take_back(Path(self._path(catalog_id, image_id)), mark)
+            return await self._folder.take_back(Path(self._path(catalog_id, image_id)), mark)
         except OSError as error:
             raise _meaning(error) from error
 

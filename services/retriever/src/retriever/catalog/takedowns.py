@@ -39,8 +39,8 @@ class PermittedPhotos:
             raise ImageTakenDown
         return await self.photos.put(catalog_id, image_id, data)
 
-    async def take_back(self, catalog_id: str, image_id: str, mark: Mark) -> None:
-        await self.photos.take_back(catalog_id, image_id, mark)
+    async def take_back(self, catalog_id: str, image_id: str, mark: Mark) -> bool:
+        return await self.photos.take_back(catalog_id, image_id, mark)
 
     async def get(self, catalog_id: str, image_id: str) -> bytes:
         return await self.photos.get(catalog_id, image_id)

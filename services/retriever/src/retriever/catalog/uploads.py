@@ -72,8 +72,8 @@ class Uploads:
             return
         try:
             for image_id in await record.unknown_for_good(self._catalog_id, list(marks)):
-                await self._photos.take_back(self._catalog_id, image_id, marks[image_id])
-                TAKEN_BACK.inc()
+                taken = await self._photos.take_back(self._catalog_id, image_id, marks[image_id])
+                TAKEN_BACK.inc(taken)
         except ServiceError as error:
             telemetry.get_logger().info("photos of a failed write stay", reason=error.reason)
 

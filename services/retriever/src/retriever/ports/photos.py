@@ -21,8 +21,8 @@ class Photos(Protocol):
         """Returns once the bytes are durable; of such as were not there before their mark, where
         the store can tell. Raises PhotosUnavailable, PhotosFull."""
 
-    async def take_back(self, catalog_id: str, image_id: str, mark: Mark) -> None:
-        """Delete bytes unless they were given again since. Raises PhotosUnavailable."""
+    async def take_back(self, catalog_id: str, image_id: str, mark: Mark) -> bool:
+        """Delete bytes; False where they were given again since. Raises PhotosUnavailable."""
 
     async def get(self, catalog_id: str, image_id: str) -> bytes:
         """The bytes. Raises ImageNotFound, ImageDamaged, PhotosUnavailable."""

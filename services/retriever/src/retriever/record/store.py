@@ -135,7 +135,7 @@ class Record:
     takedowns = _reads(read_takedowns)
     unnamed = _reads(read_unnamed)
     unknown = _reads(read_unknown)
-    unknown_for_good = _writes_now(read_unknown_for_good)
+    unknown_for_good = _writes(read_unknown_for_good)
     note_unnamed = _writes_now(note_unnamed)
     forget_named = _writes(forget_named)
     overdue = _reads(read_overdue)

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.record import parts
-from retriever.record.session import USERS, Session
+from retriever.record.session import USERS, Session, queue_up
 from retriever.record.tables import images, product_images, unnamed
 from retriever.record.takedowns import forget
 
@@ -44,10 +44,10 @@ def read_unknown(connection: Connection, catalog_id: str, image_ids: Sequence[st
 
 
 def read_unknown_for_good(
-    connection: Connection, now: int, catalog_id: str, image_ids: Sequence[str]
+    connection: Connection, catalog_id: str, image_ids: Sequence[str]
 ) -> list[str]:
     """The same, once every write to the catalog has ended that was under way."""
-    Session(connection, catalog_id, now)
+    queue_up(connection, catalog_id)
     return read_unknown(connection, catalog_id, image_ids)
 
 
