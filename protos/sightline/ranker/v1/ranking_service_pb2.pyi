@@ -51,6 +51,7 @@ class RankRequest(google.protobuf.message.Message):
     SAME_PICTURES_FIELD_NUMBER: builtins.int
     RECORD_FIELD_NUMBER: builtins.int
     HISTORY_TOKEN_FIELD_NUMBER: builtins.int
+    ANCHORS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -134,6 +135,12 @@ class RankRequest(google.protobuf.message.Message):
         It is written after the answer, from a bounded queue; see RankResponse.recorded.
         """
 
+    @property
+    def anchors(self) -> Global___Anchors:
+        """What the request is about: the parts that go by a shopper's last products ("session", "item_item",
+        "bought_together") go by these instead. Absent = by the shopper's own.
+        """
+
     def __init__(
         self,
         *,
@@ -159,12 +166,64 @@ class RankRequest(google.protobuf.message.Message):
         same_pictures: collections.abc.Iterable[builtins.int] | None = ...,
         record: Global___AnswerDraft | None = ...,
         history_token: builtins.str = ...,
+        anchors: Global___Anchors | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "candidates", b"candidates", "diversity", b"diversity", "photo_vectors", b"photo_vectors", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "branches", b"branches", "candidates", b"candidates", "catalog_id", b"catalog_id", "collapse", b"collapse", "diversity", b"diversity", "drop_seen", b"drop_seen", "explain", b"explain", "fused", b"fused", "history_token", b"history_token", "language_code", b"language_code", "photo_vectors", b"photo_vectors", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "request_id", b"request_id", "same_pictures", b"same_pictures", "seed", b"seed", "session_id", b"session_id", "shopper", b"shopper", "time_micros", b"time_micros", "top_k", b"top_k", "weights", b"weights"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "anchors", b"anchors", "candidates", b"candidates", "diversity", b"diversity", "photo_vectors", b"photo_vectors", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "anchors", b"anchors", "branches", b"branches", "candidates", b"candidates", "catalog_id", b"catalog_id", "collapse", b"collapse", "diversity", b"diversity", "drop_seen", b"drop_seen", "explain", b"explain", "fused", b"fused", "history_token", b"history_token", "language_code", b"language_code", "photo_vectors", b"photo_vectors", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "request_id", b"request_id", "same_pictures", b"same_pictures", "seed", b"seed", "session_id", b"session_id", "shopper", b"shopper", "time_micros", b"time_micros", "top_k", b"top_k", "weights", b"weights"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_reason_top_k", b"_reason_top_k"]) -> typing.Literal["reason_top_k"] | None: ...
 
 Global___RankRequest: typing_extensions.TypeAlias = RankRequest
+
+@typing.final
+class Anchors(google.protobuf.message.Message):
+    """Products that a request is about: the product of a product page, those of a cart, the last viewed."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Source:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _SourceEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Anchors._Source.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        SOURCE_UNSPECIFIED: Anchors._Source.ValueType  # 0
+        """There are none."""
+        SOURCE_VIEWED: Anchors._Source.ValueType  # 1
+        """The last products that the shopper viewed or clicked, newest first."""
+        SOURCE_CART: Anchors._Source.ValueType  # 2
+        """What the shopper put into the cart and has not bought since, newest first."""
+        SOURCE_BOUGHT: Anchors._Source.ValueType  # 3
+        """What the shopper bought, newest first."""
+
+    class Source(_Source, metaclass=_SourceEnumTypeWrapper):
+        """Where they come from when none is named."""
+
+    SOURCE_UNSPECIFIED: Anchors.Source.ValueType  # 0
+    """There are none."""
+    SOURCE_VIEWED: Anchors.Source.ValueType  # 1
+    """The last products that the shopper viewed or clicked, newest first."""
+    SOURCE_CART: Anchors.Source.ValueType  # 2
+    """What the shopper put into the cart and has not bought since, newest first."""
+    SOURCE_BOUGHT: Anchors.Source.ValueType  # 3
+    """What the shopper bought, newest first."""
+
+    PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
+    source: Global___Anchors.Source.ValueType
+    """Where they come from when `product_ids` is empty."""
+    @property
+    def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The products, the most important first: up to 50, none twice. A product of which nothing is known counts nothing."""
+
+    def __init__(
+        self,
+        *,
+        product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        source: Global___Anchors.Source.ValueType = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["product_ids", b"product_ids", "source", b"source"]) -> None: ...
+
+Global___Anchors: typing_extensions.TypeAlias = Anchors
 
 @typing.final
 class AnswerDraft(google.protobuf.message.Message):
@@ -352,10 +411,14 @@ class BranchSignal(google.protobuf.message.Message):
     BRANCH_FIELD_NUMBER: builtins.int
     SIMILARITIES_FIELD_NUMBER: builtins.int
     branch: builtins.str
-    """"visual", "text", "text_visual", "keywords", "collaborative" or "popular"."""
+    """"visual", "text", "text_visual", "keywords", "collaborative", "popular", or a recommender's name; see
+    NominateRequest.
+    """
     @property
     def similarities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """One for each candidate: a cosine similarity, −1 to 1, or of "keywords" how well words match, 0 to 1; NaN = the branch did not name it."""
+        """One for each candidate: a cosine similarity, −1 to 1, or of "keywords" how well words match, 0 to 1, or a
+        recommender's score, 0 to 1; NaN = the branch did not name it.
+        """
 
     def __init__(
         self,
@@ -634,6 +697,10 @@ class NominateRequest(google.protobuf.message.Message):
     TOP_K_FIELD_NUMBER: builtins.int
     EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     ACCEPTS_VECTORS_FIELD_NUMBER: builtins.int
+    ANCHORS_FIELD_NUMBER: builtins.int
+    RECOMMENDERS_FIELD_NUMBER: builtins.int
+    SCOPE_FIELD_NUMBER: builtins.int
+    RECOMMENDERS_ONLY_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -641,11 +708,13 @@ class NominateRequest(google.protobuf.message.Message):
     session_id: builtins.str
     """The visit, up to 128 bytes; empty = unknown."""
     top_k: builtins.int
-    """How many, 1 to 1,000; 0 = 100."""
+    """How many, 1 to 1,000, of each list; 0 = 100."""
     accepts_vectors: builtins.bool
     """Whether the caller searches the index itself: of a large catalog it then gets the shopper's `vectors`, and
     of products only those that such a search can't see. Default: products, whatever the catalog's size.
     """
+    recommenders_only: builtins.bool
+    """Whether the candidates by behaviour or popularity (`product_ids`, `vectors`) are not wanted. Default: they are."""
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
         """For whom; absent = nobody in particular."""
@@ -653,6 +722,21 @@ class NominateRequest(google.protobuf.message.Message):
     @property
     def exclude_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Products to leave out, up to 1,000; hidden ones are always left out."""
+
+    @property
+    def anchors(self) -> Global___Anchors:
+        """What the request is about; see RankRequest."""
+
+    @property
+    def recommenders(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Recommenders by counts, which need no model, that name candidates as well, each in a list of its own, up to 8:
+        "co_view" (viewed in the same visits as the anchors), "co_purchase" (in the same orders and baskets), "trending"
+        (of late more than usual), "best_sellers", "reorder" (bought before, and due again), "recently_viewed".
+        """
+
+    @property
+    def scope(self) -> Global___CountScope:
+        """For "trending" and "best_sellers": counts within this part of the catalog and of the shoppers alone; absent = all."""
 
     def __init__(
         self,
@@ -664,11 +748,43 @@ class NominateRequest(google.protobuf.message.Message):
         top_k: builtins.int = ...,
         exclude_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         accepts_vectors: builtins.bool = ...,
+        anchors: Global___Anchors | None = ...,
+        recommenders: collections.abc.Iterable[builtins.str] | None = ...,
+        scope: Global___CountScope | None = ...,
+        recommenders_only: builtins.bool = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["accepts_vectors", b"accepts_vectors", "catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "request_id", b"request_id", "session_id", b"session_id", "shopper", b"shopper", "top_k", b"top_k"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["anchors", b"anchors", "scope", b"scope", "shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["accepts_vectors", b"accepts_vectors", "anchors", b"anchors", "catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "recommenders", b"recommenders", "recommenders_only", b"recommenders_only", "request_id", b"request_id", "scope", b"scope", "session_id", b"session_id", "shopper", b"shopper", "top_k", b"top_k"]) -> None: ...
 
 Global___NominateRequest: typing_extensions.TypeAlias = NominateRequest
+
+@typing.final
+class CountScope(google.protobuf.message.Message):
+    """Whose events of which products are counted. What is set holds together."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATEGORY_PATH_FIELD_NUMBER: builtins.int
+    PRICE_BAND_FIELD_NUMBER: builtins.int
+    SEGMENT_FIELD_NUMBER: builtins.int
+    price_band: builtins.str
+    """Products of this price band; see ScoreFeature ("price_band=EUR:6" is band 6 of EUR). Empty = of all."""
+    segment: builtins.str
+    """Shoppers who gave this attribute, as key=value ("country=FR"); empty = all."""
+    @property
+    def category_path(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Products of this category or below it, as a path; empty = of all."""
+
+    def __init__(
+        self,
+        *,
+        category_path: collections.abc.Iterable[builtins.str] | None = ...,
+        price_band: builtins.str = ...,
+        segment: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["category_path", b"category_path", "price_band", b"price_band", "segment", b"segment"]) -> None: ...
+
+Global___CountScope: typing_extensions.TypeAlias = CountScope
 
 @typing.final
 class NominateResponse(google.protobuf.message.Message):
@@ -711,12 +827,17 @@ class NominateResponse(google.protobuf.message.Message):
     VECTORS_FIELD_NUMBER: builtins.int
     EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     HISTORY_TOKEN_FIELD_NUMBER: builtins.int
+    LISTS_FIELD_NUMBER: builtins.int
+    ANCHOR_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    COUNT_LAG_MICROS_FIELD_NUMBER: builtins.int
     basis: Global___NominateResponse.Basis.ValueType
     """What they were chosen by."""
     model_version: builtins.str
     """The model; empty = none."""
     history_token: builtins.str
     """Opaque mark of the history that was read, for a `Rank` of the same request that follows within 10 s; empty = none."""
+    count_lag_micros: builtins.int
+    """How old the newest event is that no count holds yet, in microseconds; 0 = all are counted."""
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids, best first."""
@@ -744,6 +865,14 @@ class NominateResponse(google.protobuf.message.Message):
         ones. `Rank` drops all hidden ones in any case.
         """
 
+    @property
+    def lists(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RecommenderList]:
+        """One list for each of `recommenders`, in their order."""
+
+    @property
+    def anchor_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The anchors that were gone by, those of the request or of its source."""
+
     def __init__(
         self,
         *,
@@ -755,10 +884,43 @@ class NominateResponse(google.protobuf.message.Message):
         vectors: collections.abc.Iterable[sightline.common.v1.vector_pb2.Vector] | None = ...,
         exclude_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         history_token: builtins.str = ...,
+        lists: collections.abc.Iterable[Global___RecommenderList] | None = ...,
+        anchor_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        count_lag_micros: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["basis", b"basis", "degradations", b"degradations", "exclude_product_ids", b"exclude_product_ids", "history_token", b"history_token", "model_version", b"model_version", "product_ids", b"product_ids", "scores", b"scores", "vectors", b"vectors"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "basis", b"basis", "count_lag_micros", b"count_lag_micros", "degradations", b"degradations", "exclude_product_ids", b"exclude_product_ids", "history_token", b"history_token", "lists", b"lists", "model_version", b"model_version", "product_ids", b"product_ids", "scores", b"scores", "vectors", b"vectors"]) -> None: ...
 
 Global___NominateResponse: typing_extensions.TypeAlias = NominateResponse
+
+@typing.final
+class RecommenderList(google.protobuf.message.Message):
+    """Candidates by one recommender, best first."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RECOMMENDER_FIELD_NUMBER: builtins.int
+    PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    SCORES_FIELD_NUMBER: builtins.int
+    recommender: builtins.str
+    """Its name."""
+    @property
+    def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ids, best first."""
+
+    @property
+    def scores(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """Score of each, 0 to 1, falling: for Rank as BranchSignal of the recommender's name."""
+
+    def __init__(
+        self,
+        *,
+        recommender: builtins.str = ...,
+        product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        scores: collections.abc.Iterable[builtins.float] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["product_ids", b"product_ids", "recommender", b"recommender", "scores", b"scores"]) -> None: ...
+
+Global___RecommenderList: typing_extensions.TypeAlias = RecommenderList
 
 @typing.final
 class GiveReasonsRequest(google.protobuf.message.Message):
