@@ -9,11 +9,12 @@ from PIL import Image
 
 from examples.wines import loading
 from examples.wines.catalogue import Wine, load_wines
+from local_suite.suite import Suite
 from sightline_client import FailedPrecondition, JobState, SightlineClient, SpaceState, SpaceVerdict
 from sightline_client.cli.work.upgrade import Upgrade, upgrade
 
 
-async def test_a_shop_learns_a_space_and_its_searches_use_it(gateway: str) -> None:
+async def test_a_shop_learns_a_space_and_its_searches_use_it(gateway: str, suite: Suite) -> None:
     wines = load_wines()[:30]
     async with SightlineClient(gateway, catalog="learned", timeout=90) as client:
         await loading.import_wines(client, wines)
@@ -54,6 +55,9 @@ async def test_a_shop_learns_a_space_and_its_searches_use_it(gateway: str) -> No
     async with SightlineClient(gateway) as other:
         spaces = await other.list_spaces(include_all=True)
         assert model not in {each.model for each in spaces}, "it is another shop's"
+    kept = [*(suite.layout.data / "embedder" / "spaces").rglob("*")]
+    assert any(model in str(path) for path in kept)
+    assert [str(path) for path in kept if path.lstat().st_mode & 0o077] == []
 
 
 async def _titles_find_photos(client: SightlineClient, wines: Sequence[Wine]) -> None:

@@ -76,22 +76,31 @@ def test_seccomp_closes_files_sockets_and_processes_by_itself() -> None:
 
 
 OLD_KERNEL = """
-import ctypes, os, sys
+import ctypes, os, struct, sys
 library = ctypes.CDLL("libseccomp.so.2")
 library.seccomp_init.restype = ctypes.c_void_p
 rules = ctypes.c_void_p(library.seccomp_init(0x7FFF0000))  # all calls are allowed
-no_such_call, create_ruleset = 0x00050000 | 38, 444
-assert library.seccomp_rule_add_array(rules, no_such_call, create_ruleset, 0, None) == 0
+first_is_set_seccomp = struct.pack("=IIQQ", 0, 4, 22, 0)
+for call, condition in {calls}:
+    no_such_call, conditions = 0x00050000 | 38, condition and first_is_set_seccomp
+    count = bool(conditions)
+    assert library.seccomp_rule_add_array(rules, no_such_call, call, count, conditions) == 0
 assert library.seccomp_load(rules) == 0
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
+KERNELS = {
+    "landlock": OLD_KERNEL.format(calls="[(444, False)]"),  # landlock_create_ruleset
+    "seccomp": OLD_KERNEL.format(calls="[(317, False), (157, True)]"),  # seccomp, prctl
+}
+"""What starts a program on a kernel that lacks a layer, by the layer."""
 UNSAFE = """
 from servicekit.decoding_limits import DecodingSettings
 print(*DecodingSettings().unsafe())
 """
 
 
-def test_what_a_kernel_lacks_is_refused_in_production_unless_it_is_accepted() -> None:
+@pytest.mark.parametrize("layer", KERNELS)
+def test_what_a_kernel_lacks_is_refused_in_production_unless_it_is_accepted(layer: str) -> None:
     def said(*through: str, **settings: str) -> str:
         asked = [*through, "-c", UNSAFE]
         done = subprocess.run(
@@ -99,9 +108,9 @@ def test_what_a_kernel_lacks_is_refused_in_production_unless_it_is_accepted() ->
         )
         return done.stdout.decode().strip()
 
-    old = ("-c", OLD_KERNEL)
+    old = ("-c", KERNELS[layer])
     refused = said(*old)
-    assert refused.startswith("decoders can't be confined by landlock here")
+    assert refused.startswith(f"decoders can't be confined by {layer} here")
     assert refused.endswith("DECODE_UNCONFINED=true")
     assert said(*old, DECODE_UNCONFINED="true") == ""
     assert said() == ""
@@ -125,7 +134,10 @@ asyncio.run(main())
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("through", "level", "lacking"),
-    [(["-c", OLD_KERNEL], "warning", ["landlock"]), ([], "info", [])],
+    [
+        *((["-c", kernel], "warning", [layer]) for layer, kernel in KERNELS.items()),
+        ([], "info", []),
+    ],
 )
 def test_what_a_kernel_lacks_stands_in_the_log_of_each_start(
     through: list[str], level: str, lacking: list[str]
