@@ -97,10 +97,13 @@ class FacetValue(google.protobuf.message.Message):
     TEXT_FIELD_NUMBER: builtins.int
     PRODUCT_COUNT_FIELD_NUMBER: builtins.int
     FILTER_FIELD_NUMBER: builtins.int
+    FILTER_TEXT_FIELD_NUMBER: builtins.int
     text: builtins.str
     """The value for people: "Wine > Red", "Casa Valduga", "20–50 EUR"."""
     product_count: builtins.int
     """Products that have it. Variants of one parent count once for each value."""
+    filter_text: builtins.str
+    """The same, as the command line writes filters: `category = "Wine > Red"`."""
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
         """What passes these products: put it beside the filter of the search, in an `all`."""
@@ -111,8 +114,9 @@ class FacetValue(google.protobuf.message.Message):
         text: builtins.str = ...,
         product_count: builtins.int = ...,
         filter: sightline.common.v1.filter_pb2.Filter | None = ...,
+        filter_text: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["filter", b"filter", "product_count", b"product_count", "text", b"text"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["filter", b"filter", "filter_text", b"filter_text", "product_count", b"product_count", "text", b"text"]) -> None: ...
 
 Global___FacetValue: typing_extensions.TypeAlias = FacetValue

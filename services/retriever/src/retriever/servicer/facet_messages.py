@@ -22,6 +22,7 @@ from sightline_rules.filters import (
     Money,
     Operator,
 )
+from sightline_rules.rejections import words
 
 MOST_FACETS = 10
 MOST_VALUES = 200
@@ -43,7 +44,10 @@ def message(facet: Facet) -> facet_pb2.Facet:
         field=facet.field,
         values=[
             facet_pb2.FacetValue(
-                text=value.text, product_count=value.products, filter=_filter(value.condition)
+                text=value.text,
+                product_count=value.products,
+                filter=_filter(value.condition),
+                filter_text=words(value.condition),
             )
             for value in facet.values
         ],
@@ -88,13 +92,15 @@ def _bound_violations(bounds: Sequence[money_pb2.Money], path: str) -> Iterator[
     if len(bounds) > MOST_BOUNDS:
         yield FieldViolation(path, f"has {len(bounds)} entries; at most {MOST_BOUNDS} are taken")
         return
-    try:
-        read = [money(each, f"{path}[{place}]") for place, each in enumerate(bounds)]
-        for place, each in enumerate(read):
-            filter_checks.check(Comparison(PRICE, Operator.LESS, each), f"{path}[{place}]")
-    except FilterInvalidError as error:
-        yield FieldViolation(error.path, error.description)
-        return
+    read: list[Money] = []
+    for place, each in enumerate(bounds):
+        at = f"{path}[{place}]"
+        try:
+            read.append(money(each, at))
+            filter_checks.check(Comparison(PRICE, Operator.LESS, read[-1]), at)
+        except FilterInvalidError as error:
+            yield FieldViolation(at, error.description)
+            return
     if len({each.currency for each in read}) > 1:
         yield FieldViolation(path, "must be of one currency")
     micros = [each.micros for each in read]
