@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.model.columns import Columns
-from gateway.model.messages import Freshness, ProductRow, Rejection, SpaceVersion, Vector
+from gateway.model.messages import (
+    Facet,
+    FacetRequest,
+    Freshness,
+    ProductRow,
+    Rejection,
+    SpaceVersion,
+    Vector,
+)
 from gateway.model.peers import Blend, Found, Rows
 from gateway.model.query import Scope
 from servicekit.errors import (
@@ -167,6 +175,12 @@ class FakeRetriever:
             tuple(ProductRow(product_id=item) for item in ids if item in self.record),
             {item: f"Title of {item}" for item in titles if item in self.record},
         )
+
+    async def facets(
+        self, catalog_id: str, asked: Sequence[FacetRequest], scope: Scope
+    ) -> tuple[Facet, ...]:
+        await self._called("facets", [each.field for each in asked], scope)
+        return tuple(Facet(field=each.field, missing_count=1) for each in asked)
 
     async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
         await self._called("rejection", product_id, scope)

@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from google.type import money_pb2
 
 from retriever.adapters.milvus import filters
+from retriever.columns.keeper import Columns
 from retriever.domain.collections import shaped
+from retriever.domain.errors import ColumnsUnavailable
 from retriever.domain.index_values import CollectionState
-from sightline.common.v1 import filter_pb2, product_pb2
+from retriever.search import facets
+from sightline.common.v1 import facet_pb2, filter_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
+from sightline_rules.filters import All
 from tests.fakes.photos import photo
 from tests.waiting import until
 from tests.wire.retriever_shop import (
+    PRICE,
     Shop,
     by_the_engine,
     compare,
@@ -27,6 +33,7 @@ from tests.wire.retriever_shop import (
 )
 
 __all__ = ["exact_rows", "shop"]  # fixtures
+POUNDS = money_pb2.Money(currency_code="GBP", units=20)
 
 
 async def test_filters_that_can_not_be_evaluated_are_refused_with_their_path(shop: Shop) -> None:
@@ -218,3 +225,60 @@ async def test_columns_and_filtered_products_are_distinguished(shop: Shop) -> No
     assert list(answer.missing_product_ids) == ["nobody"]
     assert list(answer.filtered_product_ids) == ["white"]
     assert list(answer.columns.category_paths) == ["Wine > Red"]
+
+
+async def test_facets_count_what_passes_and_their_filters_find_it(shop: Shop) -> None:
+    await shop.upsert(
+        wine("a", brand="Aurora", category_path=["Wine", "Red"]),
+        wine("b", brand="Aurora", category_path=["Wine", "White"]),
+        wine("c", brand="Miolo", category_path=["Wine", "Red"]),
+        wine("c1", brand="Miolo", category_path=["Wine", "Red"], parent_id="c"),
+        wine("d", brand="", category_path=["Beer"]),
+    )
+    asked = [
+        facet_pb2.FacetRequest(field="brand"),
+        facet_pb2.FacetRequest(field="category", category_path=["Wine"]),
+        facet_pb2.FacetRequest(field="price"),
+    ]
+    answer = await shop.products.CountFacets(products_pb.CountFacetsRequest(facets=asked))
+    assert answer.product_count == 4, "variants are one product"
+    brands, wines, prices = answer.facets
+    assert {each.text: each.product_count for each in brands.values} == {"Aurora": 2, "Miolo": 1}
+    assert brands.missing_count == 1
+    assert [(each.text, each.filter_text) for each in wines.values] == [
+        ("Wine > Red", 'category = "Wine > Red"'),
+        ("Wine > White", 'category = "Wine > White"'),
+    ]
+    assert [each.text for each in prices.values] == ["10 EUR and more"]
+    for value in (*brands.values, *wines.values, *prices.values):
+        again = products_pb.CountFacetsRequest(filter=value.filter, facets=asked[:1])
+        counted = await shop.products.CountFacets(again)
+        assert counted.product_count == value.product_count, value.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"field": "colour"}, "facets[0].field"),
+        ({"field": "title"}, "facets[0].field"),
+        ({"field": "brand", "top_k": 201}, "facets[0].top_k"),
+        ({"field": "brand", "category_path": ["Wine"]}, "facets[0].category_path"),
+        ({"field": "category", "category_path": [""]}, "facets[0].category_path"),
+        ({"field": "brand", "price_bounds": [PRICE]}, "facets[0].price_bounds"),
+        ({"field": "price", "price_bounds": [PRICE, PRICE]}, "facets[0].price_bounds"),
+        ({"field": "price", "price_bounds": [PRICE, POUNDS]}, "facets[0].price_bounds"),
+        ({"field": "price", "price_bounds": [{"units": -1}]}, "facets[0].price_bounds[0]"),
+    ],
+)
+async def test_facets_that_can_not_be_counted_are_refused_with_their_path(
+    shop: Shop, asked: dict[str, Any], field: str
+) -> None:
+    request = products_pb.CountFacetsRequest(facets=[facet_pb2.FacetRequest(**asked)])
+    with refused("INVALID_ARGUMENT", "FACET_INVALID", field):
+        await shop.products.CountFacets(request)
+
+
+async def test_facets_need_the_columns(shop: Shop) -> None:
+    columns = Columns(shop.record, most_products=0)
+    with pytest.raises(ColumnsUnavailable):
+        await facets.count("default", All(), [], columns)

@@ -86,6 +86,10 @@ from sightline_client.values.explanations import ExplainedScore as ExplainedScor
 from sightline_client.values.explanations import Explanation as Explanation
 from sightline_client.values.explanations import FilterRejection as FilterRejection
 from sightline_client.values.explanations import Outcome as Outcome
+from sightline_client.values.facets import Facet as Facet
+from sightline_client.values.facets import FacetQuery as FacetQuery
+from sightline_client.values.facets import FacetValue as FacetValue
+from sightline_client.values.facets import Sort as Sort
 from sightline_client.values.filters import F as F
 from sightline_client.values.filters import Filter as Filter
 from sightline_client.values.filters import all_of as all_of

@@ -10,6 +10,8 @@ from google.rpc import code_pb2
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from sightline.common.v1 import facet_pb2
+from sightline.gateway.v1 import recommendation_service_pb2
 from sightline_client.cli import app
 from sightline_client.cli.work import batch
 from tests.fakes.gateway import FakeGateway
@@ -71,6 +73,25 @@ def test_search_and_similar_show_similarities(gateway: FakeGateway, tmp_path: Pa
     assert call(gateway, "similar", "wine-1", "--json").exit_code == 0
     assert gateway.requests["Search"][1].signals[0].product_id == "wine-1"
     assert call(gateway, "search").exit_code == 2
+
+
+def test_counts_and_orders_are_asked_for_and_shown(gateway: FakeGateway) -> None:
+    value = facet_pb2.FacetValue(text="Wine > Red", product_count=1_037, filter_text='brand = "A"')
+    gateway.search.facets.add(field="category", values=[value], more_count=2, missing_count=3)
+    asked = ("--facet", "category:Wine > Red", "--facet", "price", "--sort", "price_rising")
+    result = call(gateway, "search", "--text", "merlot", *asked)
+    shown = flat(result.stdout)
+    assert "Wine > Red 1,037" in shown
+    assert '"A"' in shown
+    assert "2 further values; 3 products without one" in shown
+    (sent,) = gateway.requests["Search"]
+    assert [(each.field, list(each.category_path)) for each in sent.facets] == [
+        ("category", ["Wine", "Red"]),
+        ("price", []),
+    ]
+    assert sent.sort == recommendation_service_pb2.SORT_PRICE_RISING
+    wrong = call(gateway, "search", "--text", "merlot", "--facet", "brand:Aurora")
+    assert (wrong.exit_code, "only a category" in flat(wrong.stderr)) == (2, True)
 
 
 def test_the_page_holds_the_answer_and_needs_nothing_from_elsewhere(

@@ -11,6 +11,7 @@ from sightline_client.api.recommendations import RecommendOptions
 from sightline_client.values.answers import Found, Recommendations
 from sightline_client.values.classifications import Classification
 from sightline_client.values.explanations import Explanation
+from sightline_client.values.facets import FacetQuery, Sort
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Photo
 from sightline_client.values.signals import Box, Unlike
@@ -102,10 +103,13 @@ class SyncRecommendationCalls(SyncConnected):
         unlike: Unlike | None = None,
         box: Box | None = None,
         find_subject: bool = False,
+        facets: Iterable[FacetQuery | str] = (),
+        sort: Sort = Sort.NEAREST,
         timeout: float | None = None,
     ) -> Found:
         """The products nearest to photos, a text and products, not ranked for anyone; see
-        ``recommend``."""
+        ``recommend``. ``facets``: fields whose values are counted over all products that pass the
+        filter. ``sort``: the order of the nearest 100, or of as many as five pages hold."""
         return self._loop.run(
             self._client.search(
                 image=image,
@@ -118,6 +122,8 @@ class SyncRecommendationCalls(SyncConnected):
                 unlike=unlike,
                 box=box,
                 find_subject=find_subject,
+                facets=facets,
+                sort=sort,
                 timeout=timeout,
             )
         )

@@ -9,6 +9,7 @@ from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.values.answers import Found, Recommendations
 from sightline_client.values.classifications import Classification
 from sightline_client.values.explanations import Explanation
+from sightline_client.values.facets import FacetQuery, Sort
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Photo, Uri, load
 from sightline_client.values.signals import Box, Unlike
@@ -144,10 +145,13 @@ class RecommendationCalls(Connected):
         unlike: Unlike | None = None,
         box: Box | None = None,
         find_subject: bool = False,
+        facets: Iterable[FacetQuery | str] = (),
+        sort: Sort = Sort.NEAREST,
         timeout: float | None = None,
     ) -> Found:
         """The products nearest to photos, a text and products, not ranked for anyone; see
-        ``recommend``."""
+        ``recommend``. ``facets``: fields whose values are counted over all products that pass the
+        filter. ``sort``: the order of the nearest 100, or of as many as five pages hold."""
         photos, away = await _photos(image, images), await _unlike(unlike)
         near = requests.ids(products)
         with to_wire.sendable("request"):
@@ -159,6 +163,8 @@ class RecommendationCalls(Connected):
                 filter=to_wire.filter_(filter),
                 page_size=page_size,
                 min_index_token=min_index_token,
+                facets=map(to_wire.facet, facets),
+                sort=rec.Sort.Value(f"SORT_{sort}"),
             )
         return from_wire.found(await self._call(self.calls.recommendation.Search, request, timeout))
 

@@ -13,6 +13,7 @@ from google.type.money_pb2 import Money as MoneyMessage
 from sightline.common.v1 import (
     answer_pb2,
     audit_service_pb2,
+    facet_pb2,
     import_pb2,
     job_pb2,
     photo_pb2,
@@ -33,6 +34,7 @@ from sightline_client.values import (
     catalog,
     classifications,
     events,
+    facets,
     operations,
     profiles,
     signals,
@@ -175,6 +177,11 @@ _reason = reader(
     answers.Reason,
     answer_pb2.Reason,
     parameters=lambda message: _by_name(message.parameters),
+)
+_facet_value = reader(
+    facets.FacetValue,
+    facet_pb2.FacetValue,
+    filter=lambda message: parse_filter(message.filter_text),
 )
 recommendations = reader(answers.Recommendations, rec.RecommendResponse, subjects=_subjects)
 found = reader(answers.Found, rec.SearchResponse, subjects=_subjects)

@@ -12,7 +12,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money as MoneyMessage
 
-from sightline.common.v1 import event_pb2, filter_pb2, import_pb2, photo_pb2, product_pb2
+from sightline.common.v1 import event_pb2, facet_pb2, filter_pb2, import_pb2, photo_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.ranker.v1 import recipe_pb2
@@ -20,6 +20,7 @@ from sightline.retriever.v1 import index_service_pb2
 from sightline_client.errors import invalid
 from sightline_client.values import catalog, filters
 from sightline_client.values.events import Event, EventType
+from sightline_client.values.facets import FacetQuery
 from sightline_client.values.operations import IndexMetric, IndexParameters
 from sightline_client.values.photos import Uri
 from sightline_client.values.signals import Box, Unlike
@@ -128,6 +129,17 @@ def timestamp(value: datetime) -> Timestamp:
     except OverflowError:
         raise invalid("time", f"{value.isoformat()} is not within the years 1 to 9999") from None
     return message
+
+
+def facet(value: FacetQuery | str) -> facet_pb2.FacetRequest:
+    """A field by itself, or with what is wanted of it."""
+    asked = FacetQuery(value) if isinstance(value, str) else value
+    return facet_pb2.FacetRequest(
+        field=asked.field,
+        top_k=asked.top,
+        category_path=asked.below,
+        price_bounds=map(money, asked.bounds),
+    )
 
 
 def filter_(value: filters.Filter | None) -> filter_pb2.Filter | None:

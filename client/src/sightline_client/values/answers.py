@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from sightline_client.values.catalog import Product
 from sightline_client.values.events import EventType
+from sightline_client.values.facets import Facet
 from sightline_client.values.signals import Subject
 
 
@@ -232,3 +233,5 @@ class Found:
     request_id: str
     subjects: Mapping[int, Subject] = field(default_factory=dict)
     """Where the subjects of photos are, by the photo's place among the signals."""
+    facets: tuple[Facet, ...] = ()
+    """What was counted; () = nothing was asked for, or it could not be had (``degradations``)."""

@@ -11,6 +11,7 @@ import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import sightline.common.v1.answer_pb2
 import sightline.common.v1.event_pb2
+import sightline.common.v1.facet_pb2
 import sightline.common.v1.filter_pb2
 import sightline.common.v1.photo_pb2
 import sightline.common.v1.product_pb2
@@ -24,6 +25,44 @@ else:
     import typing_extensions
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _Sort:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _SortEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Sort.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    SORT_UNSPECIFIED: _Sort.ValueType  # 0
+    """Not said: SORT_NEAREST."""
+    SORT_NEAREST: _Sort.ValueType  # 1
+    """Nearest first."""
+    SORT_PRICE_RISING: _Sort.ValueType  # 2
+    """Cheapest first. Prices of the currency that most of these products have; after them all others, nearest first."""
+    SORT_PRICE_FALLING: _Sort.ValueType  # 3
+    """Dearest first, as above."""
+    SORT_NEWEST: _Sort.ValueType  # 4
+    """Those that the catalog stored last first."""
+    SORT_BRAND: _Sort.ValueType  # 5
+    """By brand, A to Z; those without one last."""
+
+class Sort(_Sort, metaclass=_SortEnumTypeWrapper):
+    """In what order the nearest products are answered. All but the first put the nearest 100, or as many as five pages
+    hold where these are more, into another order: products that are farther away do not come up by it.
+    """
+
+SORT_UNSPECIFIED: Sort.ValueType  # 0
+"""Not said: SORT_NEAREST."""
+SORT_NEAREST: Sort.ValueType  # 1
+"""Nearest first."""
+SORT_PRICE_RISING: Sort.ValueType  # 2
+"""Cheapest first. Prices of the currency that most of these products have; after them all others, nearest first."""
+SORT_PRICE_FALLING: Sort.ValueType  # 3
+"""Dearest first, as above."""
+SORT_NEWEST: Sort.ValueType  # 4
+"""Those that the catalog stored last first."""
+SORT_BRAND: Sort.ValueType  # 5
+"""By brand, A to Z; those without one last."""
+Global___Sort: typing_extensions.TypeAlias = Sort
 
 @typing.final
 class QuerySignal(google.protobuf.message.Message):
@@ -758,6 +797,8 @@ class SearchRequest(google.protobuf.message.Message):
     FILTER_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     MIN_INDEX_TOKEN_FIELD_NUMBER: builtins.int
+    FACETS_FIELD_NUMBER: builtins.int
+    SORT_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -766,6 +807,8 @@ class SearchRequest(google.protobuf.message.Message):
     """How many, 1 to 200; 0 = 20. Anything else is refused."""
     min_index_token: builtins.str
     """See at least this catalog write; empty = whatever is indexed."""
+    sort: Global___Sort.ValueType
+    """In what order the nearest products are answered. Default: nearest first."""
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:
         """What to be near to: 1 to 8 signals."""
@@ -773,6 +816,12 @@ class SearchRequest(google.protobuf.message.Message):
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
         """Only products that pass; absent = all."""
+
+    @property
+    def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.FacetRequest]:
+        """Fields whose values are counted over all products that pass the filter, whatever the signals: up to 10, none
+        twice but "category".
+        """
 
     def __init__(
         self,
@@ -783,9 +832,11 @@ class SearchRequest(google.protobuf.message.Message):
         filter: sightline.common.v1.filter_pb2.Filter | None = ...,
         page_size: builtins.int = ...,
         min_index_token: builtins.str = ...,
+        facets: collections.abc.Iterable[sightline.common.v1.facet_pb2.FacetRequest] | None = ...,
+        sort: Global___Sort.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "filter", b"filter", "min_index_token", b"min_index_token", "page_size", b"page_size", "request_id", b"request_id", "signals", b"signals"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "facets", b"facets", "filter", b"filter", "min_index_token", b"min_index_token", "page_size", b"page_size", "request_id", b"request_id", "signals", b"signals", "sort", b"sort"]) -> None: ...
 
 Global___SearchRequest: typing_extensions.TypeAlias = SearchRequest
 
@@ -802,6 +853,7 @@ class SearchResponse(google.protobuf.message.Message):
     FRESHNESS_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     SUBJECTS_FIELD_NUMBER: builtins.int
+    FACETS_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """The id under which logs speak of this request."""
     @property
@@ -828,6 +880,10 @@ class SearchResponse(google.protobuf.message.Message):
     def subjects(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalSubject]:
         """Where the subjects are of photos whose signal asked to `find_subject`."""
 
+    @property
+    def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.Facet]:
+        """The counts of `facets`, in their order; none where they could not be had, which `degradations` says."""
+
     def __init__(
         self,
         *,
@@ -838,9 +894,10 @@ class SearchResponse(google.protobuf.message.Message):
         freshness: sightline.common.v1.answer_pb2.IndexFreshness | None = ...,
         request_id: builtins.str = ...,
         subjects: collections.abc.Iterable[Global___SignalSubject] | None = ...,
+        facets: collections.abc.Iterable[sightline.common.v1.facet_pb2.Facet] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["degradations", b"degradations", "freshness", b"freshness", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["degradations", b"degradations", "facets", b"facets", "freshness", b"freshness", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
 

@@ -411,8 +411,8 @@ class BranchSignal(google.protobuf.message.Message):
     BRANCH_FIELD_NUMBER: builtins.int
     SIMILARITIES_FIELD_NUMBER: builtins.int
     branch: builtins.str
-    """"visual", "text", "text_visual", "keywords", "collaborative", "popular", or a recommender's name; see
-    NominateRequest.
+    """"visual", "text", "text_visual", "keywords", "collaborative", "popular", or a recommender's name
+    (RecommenderList).
     """
     @property
     def similarities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:

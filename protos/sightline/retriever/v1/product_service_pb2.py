@@ -26,6 +26,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
 from sightline.common.v1 import candidate_pb2 as sightline_dot_common_dot_v1_dot_candidate__pb2
+from sightline.common.v1 import facet_pb2 as sightline_dot_common_dot_v1_dot_facet__pb2
 from sightline.common.v1 import filter_pb2 as sightline_dot_common_dot_v1_dot_filter__pb2
 from sightline.common.v1 import import_pb2 as sightline_dot_common_dot_v1_dot_import__pb2
 from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
@@ -33,7 +34,7 @@ from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_li
 from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/product_service.proto\x12\x16sightline.retriever.v1\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x17google/type/money.proto\x1a#sightline/common/v1/candidate.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/import.proto\x1a\x1dsightline/common/v1/job.proto\x1a sightline/common/v1/limits.proto\x1a!sightline/common/v1/product.proto\"o\n\x15UpsertProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\x08products\x18\x03 \x03(\x0b\x32\x1c.sightline.common.v1.Product\"d\n\x16UpsertProductsResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.UpsertResult\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"g\n\x0cUpsertResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\timage_ids\x18\x04 \x03(\t\"\xe9\x01\n\x17\x42\x61tchGetProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\x12+\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x31\n\x04view\x18\x05 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\x12\x16\n\x0e\x65xplain_filter\x18\x06 \x01(\x08\x12\x19\n\x11title_product_ids\x18\x07 \x03(\t\"\x84\x02\n\x18\x42\x61tchGetProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x1b\n\x13missing_product_ids\x18\x03 \x03(\t\x12\x1c\n\x14\x66iltered_product_ids\x18\x04 \x03(\t\x12\x35\n\nrejections\x18\x05 \x03(\x0b\x32!.sightline.retriever.v1.Rejection\x12\x0e\n\x06titles\x18\x06 \x03(\t\"N\n\tRejection\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x11\n\tcondition\x18\x03 \x01(\t\x12\x0c\n\x04held\x18\x04 \x03(\t\"\xe4\x02\n\x13ListProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12@\n\x05order\x18\x04 \x01(\x0e\x32\x31.sightline.retriever.v1.ListProductsRequest.Order\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x31\n\x04view\x18\x07 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\x12\x14\n\x0c\x64oubted_only\x18\x08 \x01(\x08\"F\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x14\n\x10ORDER_PRODUCT_ID\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\"\x97\x01\n\x14ListProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"T\n\x15\x44\x65leteProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\"D\n\x16\x44\x65leteProductsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"K\n\x0fGetImageRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"D\n\x10GetImageResponse\x12\x30\n\x05image\x18\x01 \x01(\x0b\x32!.sightline.common.v1.ProductImage\"w\n\x15UpdateProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x36\n\x07updates\x18\x03 \x03(\x0b\x32%.sightline.retriever.v1.ProductUpdate\"o\n\rProductUpdate\x12-\n\x07product\x18\x01 \x01(\x0b\x32\x1c.sightline.common.v1.Product\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"l\n\x13UpdateOffersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x06offers\x18\x03 \x03(\x0b\x32\x1d.sightline.retriever.v1.Offer\"w\n\x05Offer\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12!\n\x05price\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\x37\n\x0c\x61vailability\x18\x03 \x01(\x0e\x32!.sightline.common.v1.Availability\"Q\n\x14UpdateOffersResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"z\n\x14PurgeProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"q\n\x15PurgeProductsResponse\x12\x15\n\rproduct_count\x18\x01 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x02 \x03(\t\x12%\n\x03job\x18\x03 \x01(\x0b\x32\x18.sightline.common.v1.Job\"}\n\x11OpenImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.sightline.common.v1.ImportMode\"\x83\x01\n\x15ImportProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12/\n\x04rows\x18\x04 \x03(\x0b\x32!.sightline.retriever.v1.ImportRow\"N\n\tImportRow\x12\x12\n\nrow_number\x18\x01 \x01(\x03\x12-\n\x07product\x18\x02 \x01(\x0b\x32\x1c.sightline.common.v1.Product\"\x95\x01\n\x16ImportProductsResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.UpsertResult\x12/\n\x05state\x18\x02 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x13\n\x0bindex_token\x18\x03 \x01(\t\"o\n\x12\x43loseImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"\x9f\x01\n\x13\x43loseImportResponse\x12/\n\x05state\x18\x01 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x14\n\x0c\x64\x65lete_count\x18\x02 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x03 \x03(\t\x12%\n\x03job\x18\x04 \x01(\x0b\x32\x18.sightline.common.v1.Job*\\\n\x0bProductView\x12\x1c\n\x18PRODUCT_VIEW_UNSPECIFIED\x10\x00\x12\x15\n\x11PRODUCT_VIEW_FULL\x10\x01\x12\x18\n\x14PRODUCT_VIEW_COLUMNS\x10\x02\x32\xfc\t\n\x0eProductService\x12z\n\x0eUpsertProducts\x12-.sightline.retriever.v1.UpsertProductsRequest\x1a..sightline.retriever.v1.UpsertProductsResponse\"\t\x90\x02\x02\xfa\xc8\x18\x02\x08 \x12\x80\x01\n\x10\x42\x61tchGetProducts\x12/.sightline.retriever.v1.BatchGetProductsRequest\x1a\x30.sightline.retriever.v1.BatchGetProductsResponse\"\t\x90\x02\x01\xfa\xc8\x18\x02\x08\x0c\x12n\n\x0cListProducts\x12+.sightline.retriever.v1.ListProductsRequest\x1a,.sightline.retriever.v1.ListProductsResponse\"\x03\x90\x02\x01\x12t\n\x0e\x44\x65leteProducts\x12-.sightline.retriever.v1.DeleteProductsRequest\x1a..sightline.retriever.v1.DeleteProductsResponse\"\x03\x90\x02\x02\x12z\n\x0eUpdateProducts\x12-.sightline.retriever.v1.UpdateProductsRequest\x1a..sightline.retriever.v1.UpsertProductsResponse\"\t\x90\x02\x02\xfa\xc8\x18\x02\x08 \x12n\n\x0cUpdateOffers\x12+.sightline.retriever.v1.UpdateOffersRequest\x1a,.sightline.retriever.v1.UpdateOffersResponse\"\x03\x90\x02\x02\x12l\n\rPurgeProducts\x12,.sightline.retriever.v1.PurgeProductsRequest\x1a-.sightline.retriever.v1.PurgeProductsResponse\x12^\n\nOpenImport\x12).sightline.retriever.v1.OpenImportRequest\x1a .sightline.common.v1.ImportState\"\x03\x90\x02\x02\x12z\n\x0eImportProducts\x12-.sightline.retriever.v1.ImportProductsRequest\x1a..sightline.retriever.v1.ImportProductsResponse\"\t\x90\x02\x02\xfa\xc8\x18\x02\x08 \x12k\n\x0b\x43loseImport\x12*.sightline.retriever.v1.CloseImportRequest\x1a+.sightline.retriever.v1.CloseImportResponse\"\x03\x90\x02\x02\x12\x62\n\x08GetImage\x12\'.sightline.retriever.v1.GetImageRequest\x1a(.sightline.retriever.v1.GetImageResponse\"\x03\x90\x02\x01\x42S\n\x16sightline.retriever.v1B\x13ProductServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/product_service.proto\x12\x16sightline.retriever.v1\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x17google/type/money.proto\x1a#sightline/common/v1/candidate.proto\x1a\x1fsightline/common/v1/facet.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/import.proto\x1a\x1dsightline/common/v1/job.proto\x1a sightline/common/v1/limits.proto\x1a!sightline/common/v1/product.proto\"o\n\x15UpsertProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\x08products\x18\x03 \x03(\x0b\x32\x1c.sightline.common.v1.Product\"d\n\x16UpsertProductsResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.UpsertResult\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"g\n\x0cUpsertResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\timage_ids\x18\x04 \x03(\t\"\xe9\x01\n\x17\x42\x61tchGetProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\x12+\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x31\n\x04view\x18\x05 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\x12\x16\n\x0e\x65xplain_filter\x18\x06 \x01(\x08\x12\x19\n\x11title_product_ids\x18\x07 \x03(\t\"\x84\x02\n\x18\x42\x61tchGetProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x1b\n\x13missing_product_ids\x18\x03 \x03(\t\x12\x1c\n\x14\x66iltered_product_ids\x18\x04 \x03(\t\x12\x35\n\nrejections\x18\x05 \x03(\x0b\x32!.sightline.retriever.v1.Rejection\x12\x0e\n\x06titles\x18\x06 \x03(\t\"N\n\tRejection\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x11\n\tcondition\x18\x03 \x01(\t\x12\x0c\n\x04held\x18\x04 \x03(\t\"\x9c\x01\n\x12\x43ountFacetsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x31\n\x06\x66\x61\x63\x65ts\x18\x04 \x03(\x0b\x32!.sightline.common.v1.FacetRequest\"X\n\x13\x43ountFacetsResponse\x12*\n\x06\x66\x61\x63\x65ts\x18\x01 \x03(\x0b\x32\x1a.sightline.common.v1.Facet\x12\x15\n\rproduct_count\x18\x02 \x01(\x05\"\xe4\x02\n\x13ListProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12@\n\x05order\x18\x04 \x01(\x0e\x32\x31.sightline.retriever.v1.ListProductsRequest.Order\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x31\n\x04view\x18\x07 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\x12\x14\n\x0c\x64oubted_only\x18\x08 \x01(\x08\"F\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x14\n\x10ORDER_PRODUCT_ID\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\"\x97\x01\n\x14ListProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"T\n\x15\x44\x65leteProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\"D\n\x16\x44\x65leteProductsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"K\n\x0fGetImageRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"D\n\x10GetImageResponse\x12\x30\n\x05image\x18\x01 \x01(\x0b\x32!.sightline.common.v1.ProductImage\"w\n\x15UpdateProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x36\n\x07updates\x18\x03 \x03(\x0b\x32%.sightline.retriever.v1.ProductUpdate\"o\n\rProductUpdate\x12-\n\x07product\x18\x01 \x01(\x0b\x32\x1c.sightline.common.v1.Product\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"l\n\x13UpdateOffersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x06offers\x18\x03 \x03(\x0b\x32\x1d.sightline.retriever.v1.Offer\"w\n\x05Offer\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12!\n\x05price\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\x37\n\x0c\x61vailability\x18\x03 \x01(\x0e\x32!.sightline.common.v1.Availability\"Q\n\x14UpdateOffersResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"z\n\x14PurgeProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"q\n\x15PurgeProductsResponse\x12\x15\n\rproduct_count\x18\x01 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x02 \x03(\t\x12%\n\x03job\x18\x03 \x01(\x0b\x32\x18.sightline.common.v1.Job\"}\n\x11OpenImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.sightline.common.v1.ImportMode\"\x83\x01\n\x15ImportProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12/\n\x04rows\x18\x04 \x03(\x0b\x32!.sightline.retriever.v1.ImportRow\"N\n\tImportRow\x12\x12\n\nrow_number\x18\x01 \x01(\x03\x12-\n\x07product\x18\x02 \x01(\x0b\x32\x1c.sightline.common.v1.Product\"\x95\x01\n\x16ImportProductsResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.UpsertResult\x12/\n\x05state\x18\x02 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x13\n\x0bindex_token\x18\x03 \x01(\t\"o\n\x12\x43loseImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"\x9f\x01\n\x13\x43loseImportResponse\x12/\n\x05state\x18\x01 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x14\n\x0c\x64\x65lete_count\x18\x02 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x03 \x03(\t\x12%\n\x03job\x18\x04 \x01(\x0b\x32\x18.sightline.common.v1.Job*\\\n\x0bProductView\x12\x1c\n\x18PRODUCT_VIEW_UNSPECIFIED\x10\x00\x12\x15\n\x11PRODUCT_VIEW_FULL\x10\x01\x12\x18\n\x14PRODUCT_VIEW_COLUMNS\x10\x02\x32\xe9\n\n\x0eProductService\x12z\n\x0eUpsertProducts\x12-.sightline.retriever.v1.UpsertProductsRequest\x1a..sightline.retriever.v1.UpsertProductsResponse\"\t\x90\x02\x02\xfa\xc8\x18\x02\x08 \x12\x80\x01\n\x10\x42\x61tchGetProducts\x12/.sightline.retriever.v1.BatchGetProductsRequest\x1a\x30.sightline.retriever.v1.BatchGetProductsResponse\"\t\x90\x02\x01\xfa\xc8\x18\x02\x08\x0c\x12n\n\x0cListProducts\x12+.sightline.retriever.v1.ListProductsRequest\x1a,.sightline.retriever.v1.ListProductsResponse\"\x03\x90\x02\x01\x12k\n\x0b\x43ountFacets\x12*.sightline.retriever.v1.CountFacetsRequest\x1a+.sightline.retriever.v1.CountFacetsResponse\"\x03\x90\x02\x01\x12t\n\x0e\x44\x65leteProducts\x12-.sightline.retriever.v1.DeleteProductsRequest\x1a..sightline.retriever.v1.DeleteProductsResponse\"\x03\x90\x02\x02\x12z\n\x0eUpdateProducts\x12-.sightline.retriever.v1.UpdateProductsRequest\x1a..sightline.retriever.v1.UpsertProductsResponse\"\t\x90\x02\x02\xfa\xc8\x18\x02\x08 \x12n\n\x0cUpdateOffers\x12+.sightline.retriever.v1.UpdateOffersRequest\x1a,.sightline.retriever.v1.UpdateOffersResponse\"\x03\x90\x02\x02\x12l\n\rPurgeProducts\x12,.sightline.retriever.v1.PurgeProductsRequest\x1a-.sightline.retriever.v1.PurgeProductsResponse\x12^\n\nOpenImport\x12).sightline.retriever.v1.OpenImportRequest\x1a .sightline.common.v1.ImportState\"\x03\x90\x02\x02\x12z\n\x0eImportProducts\x12-.sightline.retriever.v1.ImportProductsRequest\x1a..sightline.retriever.v1.ImportProductsResponse\"\t\x90\x02\x02\xfa\xc8\x18\x02\x08 \x12k\n\x0b\x43loseImport\x12*.sightline.retriever.v1.CloseImportRequest\x1a+.sightline.retriever.v1.CloseImportResponse\"\x03\x90\x02\x02\x12\x62\n\x08GetImage\x12\'.sightline.retriever.v1.GetImageRequest\x1a(.sightline.retriever.v1.GetImageResponse\"\x03\x90\x02\x01\x42S\n\x16sightline.retriever.v1B\x13ProductServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,6 +48,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRODUCTSERVICE'].methods_by_name['BatchGetProducts']._serialized_options = b'\220\002\001\372\310\030\002\010\014'
   _globals['_PRODUCTSERVICE'].methods_by_name['ListProducts']._loaded_options = None
   _globals['_PRODUCTSERVICE'].methods_by_name['ListProducts']._serialized_options = b'\220\002\001'
+  _globals['_PRODUCTSERVICE'].methods_by_name['CountFacets']._loaded_options = None
+  _globals['_PRODUCTSERVICE'].methods_by_name['CountFacets']._serialized_options = b'\220\002\001'
   _globals['_PRODUCTSERVICE'].methods_by_name['DeleteProducts']._loaded_options = None
   _globals['_PRODUCTSERVICE'].methods_by_name['DeleteProducts']._serialized_options = b'\220\002\002'
   _globals['_PRODUCTSERVICE'].methods_by_name['UpdateProducts']._loaded_options = None
@@ -61,60 +64,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRODUCTSERVICE'].methods_by_name['CloseImport']._serialized_options = b'\220\002\002'
   _globals['_PRODUCTSERVICE'].methods_by_name['GetImage']._loaded_options = None
   _globals['_PRODUCTSERVICE'].methods_by_name['GetImage']._serialized_options = b'\220\002\001'
-  _globals['_PRODUCTVIEW']._serialized_start=3631
-  _globals['_PRODUCTVIEW']._serialized_end=3723
-  _globals['_UPSERTPRODUCTSREQUEST']._serialized_start=361
-  _globals['_UPSERTPRODUCTSREQUEST']._serialized_end=472
-  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_start=474
-  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_end=574
-  _globals['_UPSERTRESULT']._serialized_start=576
-  _globals['_UPSERTRESULT']._serialized_end=679
-  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_start=682
-  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_end=915
-  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_start=918
-  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_end=1178
-  _globals['_REJECTION']._serialized_start=1180
-  _globals['_REJECTION']._serialized_end=1258
-  _globals['_LISTPRODUCTSREQUEST']._serialized_start=1261
-  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1617
-  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_start=1547
-  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_end=1617
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1620
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1771
-  _globals['_DELETEPRODUCTSREQUEST']._serialized_start=1773
-  _globals['_DELETEPRODUCTSREQUEST']._serialized_end=1857
-  _globals['_DELETEPRODUCTSRESPONSE']._serialized_start=1859
-  _globals['_DELETEPRODUCTSRESPONSE']._serialized_end=1927
-  _globals['_GETIMAGEREQUEST']._serialized_start=1929
-  _globals['_GETIMAGEREQUEST']._serialized_end=2004
-  _globals['_GETIMAGERESPONSE']._serialized_start=2006
-  _globals['_GETIMAGERESPONSE']._serialized_end=2074
-  _globals['_UPDATEPRODUCTSREQUEST']._serialized_start=2076
-  _globals['_UPDATEPRODUCTSREQUEST']._serialized_end=2195
-  _globals['_PRODUCTUPDATE']._serialized_start=2197
-  _globals['_PRODUCTUPDATE']._serialized_end=2308
-  _globals['_UPDATEOFFERSREQUEST']._serialized_start=2310
-  _globals['_UPDATEOFFERSREQUEST']._serialized_end=2418
-  _globals['_OFFER']._serialized_start=2420
-  _globals['_OFFER']._serialized_end=2539
-  _globals['_UPDATEOFFERSRESPONSE']._serialized_start=2541
-  _globals['_UPDATEOFFERSRESPONSE']._serialized_end=2622
-  _globals['_PURGEPRODUCTSREQUEST']._serialized_start=2624
-  _globals['_PURGEPRODUCTSREQUEST']._serialized_end=2746
-  _globals['_PURGEPRODUCTSRESPONSE']._serialized_start=2748
-  _globals['_PURGEPRODUCTSRESPONSE']._serialized_end=2861
-  _globals['_OPENIMPORTREQUEST']._serialized_start=2863
-  _globals['_OPENIMPORTREQUEST']._serialized_end=2988
-  _globals['_IMPORTPRODUCTSREQUEST']._serialized_start=2991
-  _globals['_IMPORTPRODUCTSREQUEST']._serialized_end=3122
-  _globals['_IMPORTROW']._serialized_start=3124
-  _globals['_IMPORTROW']._serialized_end=3202
-  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_start=3205
-  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_end=3354
-  _globals['_CLOSEIMPORTREQUEST']._serialized_start=3356
-  _globals['_CLOSEIMPORTREQUEST']._serialized_end=3467
-  _globals['_CLOSEIMPORTRESPONSE']._serialized_start=3470
-  _globals['_CLOSEIMPORTRESPONSE']._serialized_end=3629
-  _globals['_PRODUCTSERVICE']._serialized_start=3726
-  _globals['_PRODUCTSERVICE']._serialized_end=5002
+  _globals['_PRODUCTVIEW']._serialized_start=3913
+  _globals['_PRODUCTVIEW']._serialized_end=4005
+  _globals['_UPSERTPRODUCTSREQUEST']._serialized_start=394
+  _globals['_UPSERTPRODUCTSREQUEST']._serialized_end=505
+  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_start=507
+  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_end=607
+  _globals['_UPSERTRESULT']._serialized_start=609
+  _globals['_UPSERTRESULT']._serialized_end=712
+  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_start=715
+  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_end=948
+  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_start=951
+  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_end=1211
+  _globals['_REJECTION']._serialized_start=1213
+  _globals['_REJECTION']._serialized_end=1291
+  _globals['_COUNTFACETSREQUEST']._serialized_start=1294
+  _globals['_COUNTFACETSREQUEST']._serialized_end=1450
+  _globals['_COUNTFACETSRESPONSE']._serialized_start=1452
+  _globals['_COUNTFACETSRESPONSE']._serialized_end=1540
+  _globals['_LISTPRODUCTSREQUEST']._serialized_start=1543
+  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1899
+  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_start=1829
+  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_end=1899
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1902
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=2053
+  _globals['_DELETEPRODUCTSREQUEST']._serialized_start=2055
+  _globals['_DELETEPRODUCTSREQUEST']._serialized_end=2139
+  _globals['_DELETEPRODUCTSRESPONSE']._serialized_start=2141
+  _globals['_DELETEPRODUCTSRESPONSE']._serialized_end=2209
+  _globals['_GETIMAGEREQUEST']._serialized_start=2211
+  _globals['_GETIMAGEREQUEST']._serialized_end=2286
+  _globals['_GETIMAGERESPONSE']._serialized_start=2288
+  _globals['_GETIMAGERESPONSE']._serialized_end=2356
+  _globals['_UPDATEPRODUCTSREQUEST']._serialized_start=2358
+  _globals['_UPDATEPRODUCTSREQUEST']._serialized_end=2477
+  _globals['_PRODUCTUPDATE']._serialized_start=2479
+  _globals['_PRODUCTUPDATE']._serialized_end=2590
+  _globals['_UPDATEOFFERSREQUEST']._serialized_start=2592
+  _globals['_UPDATEOFFERSREQUEST']._serialized_end=2700
+  _globals['_OFFER']._serialized_start=2702
+  _globals['_OFFER']._serialized_end=2821
+  _globals['_UPDATEOFFERSRESPONSE']._serialized_start=2823
+  _globals['_UPDATEOFFERSRESPONSE']._serialized_end=2904
+  _globals['_PURGEPRODUCTSREQUEST']._serialized_start=2906
+  _globals['_PURGEPRODUCTSREQUEST']._serialized_end=3028
+  _globals['_PURGEPRODUCTSRESPONSE']._serialized_start=3030
+  _globals['_PURGEPRODUCTSRESPONSE']._serialized_end=3143
+  _globals['_OPENIMPORTREQUEST']._serialized_start=3145
+  _globals['_OPENIMPORTREQUEST']._serialized_end=3270
+  _globals['_IMPORTPRODUCTSREQUEST']._serialized_start=3273
+  _globals['_IMPORTPRODUCTSREQUEST']._serialized_end=3404
+  _globals['_IMPORTROW']._serialized_start=3406
+  _globals['_IMPORTROW']._serialized_end=3484
+  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_start=3487
+  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_end=3636
+  _globals['_CLOSEIMPORTREQUEST']._serialized_start=3638
+  _globals['_CLOSEIMPORTREQUEST']._serialized_end=3749
+  _globals['_CLOSEIMPORTRESPONSE']._serialized_start=3752
+  _globals['_CLOSEIMPORTRESPONSE']._serialized_end=3911
+  _globals['_PRODUCTSERVICE']._serialized_start=4008
+  _globals['_PRODUCTSERVICE']._serialized_end=5393
 # @@protoc_insertion_point(module_scope)

@@ -13,6 +13,7 @@ import google.protobuf.message
 import google.rpc.status_pb2
 import google.type.money_pb2
 import sightline.common.v1.candidate_pb2
+import sightline.common.v1.facet_pb2
 import sightline.common.v1.filter_pb2
 import sightline.common.v1.import_pb2
 import sightline.common.v1.job_pb2
@@ -273,6 +274,65 @@ class Rejection(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["condition", b"condition", "held", b"held", "path", b"path", "product_id", b"product_id"]) -> None: ...
 
 Global___Rejection: typing_extensions.TypeAlias = Rejection
+
+@typing.final
+class CountFacetsRequest(google.protobuf.message.Message):
+    """Asks how many products have each value of some fields."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    FACETS_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs; empty = the service makes one."""
+    @property
+    def filter(self) -> sightline.common.v1.filter_pb2.Filter:
+        """Only products that pass are counted; absent = all."""
+
+    @property
+    def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.FacetRequest]:
+        """The fields, 1 to 10, none twice but "category"."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        filter: sightline.common.v1.filter_pb2.Filter | None = ...,
+        facets: collections.abc.Iterable[sightline.common.v1.facet_pb2.FacetRequest] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "facets", b"facets", "filter", b"filter", "request_id", b"request_id"]) -> None: ...
+
+Global___CountFacetsRequest: typing_extensions.TypeAlias = CountFacetsRequest
+
+@typing.final
+class CountFacetsResponse(google.protobuf.message.Message):
+    """The counts."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FACETS_FIELD_NUMBER: builtins.int
+    PRODUCT_COUNT_FIELD_NUMBER: builtins.int
+    product_count: builtins.int
+    """Products that pass the filter. Variants of one parent count once."""
+    @property
+    def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.Facet]:
+        """One for each field, in the order asked."""
+
+    def __init__(
+        self,
+        *,
+        facets: collections.abc.Iterable[sightline.common.v1.facet_pb2.Facet] | None = ...,
+        product_count: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["facets", b"facets", "product_count", b"product_count"]) -> None: ...
+
+Global___CountFacetsResponse: typing_extensions.TypeAlias = CountFacetsResponse
 
 @typing.final
 class ListProductsRequest(google.protobuf.message.Message):

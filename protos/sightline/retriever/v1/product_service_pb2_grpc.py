@@ -51,6 +51,11 @@ class ProductServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.ListProductsRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.ListProductsResponse.FromString,
                 _registered_method=True)
+        self.CountFacets = channel.unary_unary(
+                '/sightline.retriever.v1.ProductService/CountFacets',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.CountFacetsRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.CountFacetsResponse.FromString,
+                _registered_method=True)
         self.DeleteProducts = channel.unary_unary(
                 '/sightline.retriever.v1.ProductService/DeleteProducts',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.DeleteProductsRequest.SerializeToString,
@@ -115,6 +120,14 @@ class ProductServiceServicer(object):
 
     def ListProducts(self, request, context):
         """Products page by page; a page token stays good while products change (no product is shown twice).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountFacets(self, request, context):
+        """How many of the products that pass a filter have each value of some fields. COLUMNS_UNAVAILABLE where the
+        catalog's columns are not in memory, or not yet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -199,6 +212,11 @@ def add_ProductServiceServicer_to_server(servicer, server):
                     servicer.ListProducts,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.ListProductsRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.ListProductsResponse.SerializeToString,
+            ),
+            'CountFacets': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountFacets,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.CountFacetsRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.CountFacetsResponse.SerializeToString,
             ),
             'DeleteProducts': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteProducts,
@@ -323,6 +341,33 @@ class ProductService(object):
             '/sightline.retriever.v1.ProductService/ListProducts',
             sightline_dot_retriever_dot_v1_dot_product__service__pb2.ListProductsRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_product__service__pb2.ListProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountFacets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.ProductService/CountFacets',
+            sightline_dot_retriever_dot_v1_dot_product__service__pb2.CountFacetsRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_product__service__pb2.CountFacetsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -74,6 +74,22 @@ _ProductServiceListProductsType = typing_extensions.TypeVar(
     ],
 )
 
+_ProductServiceCountFacetsType = typing_extensions.TypeVar(
+    '_ProductServiceCountFacetsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.CountFacetsRequest,
+        sightline.retriever.v1.product_service_pb2.CountFacetsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.CountFacetsRequest,
+        sightline.retriever.v1.product_service_pb2.CountFacetsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.CountFacetsRequest,
+        sightline.retriever.v1.product_service_pb2.CountFacetsResponse,
+    ],
+)
+
 _ProductServiceDeleteProductsType = typing_extensions.TypeVar(
     '_ProductServiceDeleteProductsType',
     grpc.UnaryUnaryMultiCallable[
@@ -202,7 +218,7 @@ _ProductServiceGetImageType = typing_extensions.TypeVar(
     ],
 )
 
-class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _ProductServiceBatchGetProductsType, _ProductServiceListProductsType, _ProductServiceDeleteProductsType, _ProductServiceUpdateProductsType, _ProductServiceUpdateOffersType, _ProductServicePurgeProductsType, _ProductServiceOpenImportType, _ProductServiceImportProductsType, _ProductServiceCloseImportType, _ProductServiceGetImageType]):
+class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _ProductServiceBatchGetProductsType, _ProductServiceListProductsType, _ProductServiceCountFacetsType, _ProductServiceDeleteProductsType, _ProductServiceUpdateProductsType, _ProductServiceUpdateOffersType, _ProductServicePurgeProductsType, _ProductServiceOpenImportType, _ProductServiceImportProductsType, _ProductServiceCloseImportType, _ProductServiceGetImageType]):
     """The catalog's record: what a shop sells. An acknowledged write survives the death of any process."""
 
     @typing.overload
@@ -218,6 +234,10 @@ class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _Prod
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.ListProductsRequest,
             sightline.retriever.v1.product_service_pb2.ListProductsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.CountFacetsRequest,
+            sightline.retriever.v1.product_service_pb2.CountFacetsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.DeleteProductsRequest,
@@ -268,6 +288,10 @@ class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _Prod
             sightline.retriever.v1.product_service_pb2.ListProductsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.CountFacetsRequest,
+            sightline.retriever.v1.product_service_pb2.CountFacetsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.DeleteProductsRequest,
             sightline.retriever.v1.product_service_pb2.DeleteProductsResponse,
         ],
@@ -312,6 +336,11 @@ class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _Prod
 
     ListProducts: _ProductServiceListProductsType
     """Products page by page; a page token stays good while products change (no product is shown twice)."""
+
+    CountFacets: _ProductServiceCountFacetsType
+    """How many of the products that pass a filter have each value of some fields. COLUMNS_UNAVAILABLE where the
+    catalog's columns are not in memory, or not yet.
+    """
 
     DeleteProducts: _ProductServiceDeleteProductsType
     """Deletes up to 1,000 products; one that does not exist counts as deleted."""
@@ -360,6 +389,10 @@ ProductServiceAsyncStub: typing_extensions.TypeAlias = ProductServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.product_service_pb2.ListProductsRequest,
         sightline.retriever.v1.product_service_pb2.ListProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.CountFacetsRequest,
+        sightline.retriever.v1.product_service_pb2.CountFacetsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.product_service_pb2.DeleteProductsRequest,
@@ -424,6 +457,16 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.product_service_pb2.ListProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.ListProductsResponse]]:
         """Products page by page; a page token stays good while products change (no product is shown twice)."""
+
+    @abc.abstractmethod
+    def CountFacets(
+        self,
+        request: sightline.retriever.v1.product_service_pb2.CountFacetsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.product_service_pb2.CountFacetsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.CountFacetsResponse]]:
+        """How many of the products that pass a filter have each value of some fields. COLUMNS_UNAVAILABLE where the
+        catalog's columns are not in memory, or not yet.
+        """
 
     @abc.abstractmethod
     def DeleteProducts(

@@ -6,7 +6,15 @@ from typing import Protocol
 from gateway.model import peers
 from gateway.model.answer import AnswerRecord
 from gateway.model.columns import Columns
-from gateway.model.messages import Classification, Rejection, Space, Subject, Vector
+from gateway.model.messages import (
+    Classification,
+    Facet,
+    FacetRequest,
+    Rejection,
+    Space,
+    Subject,
+    Vector,
+)
 from gateway.model.query import Scope, Shopper, Signal
 from gateway.model.scene import Scene
 
@@ -76,6 +84,11 @@ class Retriever(Protocol):
     ) -> peers.Rows:
         """Those of up to 1,000 products that exist and pass, whole, in the order asked; and the
         titles of up to 1,000 others, whether they pass or not."""
+
+    async def facets(
+        self, catalog_id: str, asked: Sequence[FacetRequest], scope: Scope
+    ) -> tuple[Facet, ...]:
+        """How many products that pass have each value of some fields."""
 
     async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
         """Why a product that exists does not pass; None = it does."""

@@ -7,9 +7,11 @@ import pytest
 from gateway.model.branch import Branch
 from gateway.model.causes import Cause, Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
+from gateway.model.messages import FacetRequest
 from gateway.model.query import Query
+from gateway.ranking.sorting import Sort
 from gateway.recommend.search import search
-from servicekit.errors import FailedPrecondition
+from servicekit.errors import FailedPrecondition, InvalidArgument, Unavailable
 from servicekit.requests import RequestInvalid
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import by_photo, photo, words
@@ -74,3 +76,60 @@ async def test_a_text_alone_is_shown_that_there_is_no_space_and_not_to_try_again
 
     assert caught.value.reason == "SPACE_UNAVAILABLE"
     assert caught.value.retry_after is None
+
+
+FACETS = (FacetRequest(field="brand"), FacetRequest(field="price"))
+
+
+async def test_facets_are_counted_under_the_filter_of_the_search():
+    shop = shop_with_photo()
+    found = await search(by_photo(facets=FACETS), shop.deps)
+
+    assert [each.field for each in found.facets] == ["brand", "price"]
+    ((_, asked),) = [call for call in shop.retriever.calls if call[0] == "facets"]
+    assert asked == ["brand", "price"]
+    assert len({repr(scope) for scope in shop.retriever.scopes}) == 1
+    assert not found.degradations
+
+
+async def test_without_facets_nothing_is_counted():
+    shop = shop_with_photo()
+    assert not (await search(by_photo(), shop.deps)).facets
+    assert "facets" not in dict(shop.retriever.calls)
+
+
+async def test_products_come_without_counts_where_these_could_not_be_had():
+    shop = shop_with_photo()
+    shop.retriever.fails["facets"] = Unavailable("cold", reason="COLUMNS_UNAVAILABLE")
+    found = await search(by_photo(facets=FACETS), shop.deps)
+
+    assert found.results
+    assert not found.facets
+    (lost,) = found.degradations
+    assert (lost.stage, lost.cause) == ("facets", Cause.RETRIEVER_UNAVAILABLE)
+    assert lost.substitute == "no counts"
+
+
+async def test_a_field_that_can_not_be_counted_is_the_callers_own_mistake():
+    shop = shop_with_photo()
+    shop.retriever.fails["facets"] = InvalidArgument("no", reason="FACET_INVALID")
+    with pytest.raises(InvalidArgument):
+        await search(by_photo(facets=FACETS), shop.deps)
+
+
+@pytest.mark.parametrize("sort", [-1, 6])
+async def test_an_order_that_is_none_is_refused(sort):
+    with pytest.raises(RequestInvalid) as caught:
+        await search(by_photo(sort=sort), shop_with_photo().deps)
+    assert [each.field for each in caught.value.violations] == ["sort"]
+
+
+async def test_the_newest_come_first_where_that_is_asked():
+    shop = shop_with_photo()
+    shop.retriever.created |= {"p1": 30, "p3": 10, "p4": 20}
+    found = await search(by_photo(sort=Sort.NEWEST, page_size=3), shop.deps)
+    assert [(each.product.product_id, each.rank) for each in found.results] == [
+        ("p1", 1),
+        ("p4", 2),
+        ("p3", 3),
+    ]

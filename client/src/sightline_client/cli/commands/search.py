@@ -10,9 +10,33 @@ from sightline_client.cli.base.query import FilterOptions, QueryOptions
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import classified, listings
 from sightline_client.values.answers import Found
+from sightline_client.values.facets import FacetQuery, Sort
 
 
-def search(*, query: QueryOptions, passing: FilterOptions, suite: Suite) -> None:
+def _facet(value: str) -> FacetQuery:
+    field, _, path = value.partition(":")
+    if path and field != "category":
+        raise typer.BadParameter(f"{value}: only a category has others below it")
+    return FacetQuery(field, below=tuple(level.strip() for level in path.split(">") if path))
+
+
+def search(
+    *,
+    query: QueryOptions,
+    passing: FilterOptions,
+    facet: Annotated[
+        list[str] | None,
+        options.words(
+            metavar="FIELD",
+            help="Count products by category, brand, price, availability, tags or attributes.KEY;"
+            " 'category:Wine > Red' counts what is below. May be given several times.",
+        ),
+    ] = None,
+    sort: Annotated[
+        Sort, typer.Option(case_sensitive=False, help="The order of the nearest 100 and more.")
+    ] = Sort.NEAREST,
+    suite: Suite,
+) -> None:
     """Find the nearest products, not ranked for anyone.
 
     [bold]Examples[/bold]
@@ -21,12 +45,15 @@ def search(*, query: QueryOptions, passing: FilterOptions, suite: Suite) -> None
 
       sightline search --image shelf.jpg --filter 'availability = IN_STOCK' --json
 
+      sightline search --text merlot --facet brand --facet price --sort price_rising
+
       sightline search --image shelf.jpg --not-text leather --box 0.1,0.2,0.6,0.9
     """
     photos = query.photos()
     if not (photos or query.product or query.text):
         raise typer.BadParameter("give at least one thing to be near to", param_hint="--image")
     condition, unlike = passing.condition(), query.unlike()
+    facets = [_facet(value) for value in facet or ()]
     suite.answer(
         lambda client: client.search(
             images=photos,
@@ -37,6 +64,8 @@ def search(*, query: QueryOptions, passing: FilterOptions, suite: Suite) -> None
             unlike=unlike,
             box=query.box,
             find_subject=query.find_subject,
+            facets=facets,
+            sort=sort,
         ),
         _found,
     )
@@ -64,4 +93,4 @@ def similar(
 
 def _found(answer: Found) -> RenderableType:
     subjects = [classified.subjects(answer.subjects)] if answer.subjects else []
-    return Group(listings.found(answer), *subjects)
+    return Group(listings.found(answer), *map(listings.facet, answer.facets), *subjects)

@@ -15,6 +15,7 @@ from sightline_client.convert import from_wire
 from sightline_client.values.answers import Found
 from sightline_client.values.catalog import CategoryDoubt, Product
 from sightline_client.values.evaluation import Verdict
+from sightline_client.values.facets import Facet
 from sightline_client.values.operations import (
     Backup,
     Generation,
@@ -272,6 +273,14 @@ def found(value: Found) -> RenderableType:
         tables.timings(value.stage_timings),
         *tables.versions(value.versions, value.freshness),
     )
+
+
+def facet(value: Facet) -> RenderableType:
+    """How many products have each value of a field, and how to search among them."""
+    rows = ((one.text, f"{one.product_count:,}", one.filter_text) for one in value.values)
+    table = grid((value.field, "products", "search on with --filter"), rows)
+    rest = f"{value.more_count:,} further values; {value.missing_count:,} products without one."
+    return Group(table, Text(f"{rest} Variants of one product count once.", style="dim"))
 
 
 def purged(*, force: bool) -> str:

@@ -9,7 +9,7 @@ from gateway.clients import messages
 from gateway.clients.calls import A, Caller, Q
 from gateway.clients.columns import columns
 from gateway.model.columns import Columns, gathered
-from gateway.model.messages import IndexState, Rejection, Vector
+from gateway.model.messages import Facet, FacetRequest, IndexState, Rejection, Vector
 from gateway.model.peers import Blend, Found, Rows
 from gateway.model.query import Scope
 from gateway.ports import Retriever
@@ -149,6 +149,14 @@ class RetrieverClient(Retriever):
             tuple(answer.products),
             {item: title for item, title in zip(titles, answer.titles, strict=False) if title},
         )
+
+    async def facets(
+        self, catalog_id: str, asked: Sequence[FacetRequest], scope: Scope
+    ) -> tuple[Facet, ...]:
+        request = products_pb.CountFacetsRequest(
+            catalog_id=catalog_id, filter=filter_of(scope), facets=asked
+        )
+        return tuple((await self._call(self._products.CountFacets, request, scope)).facets)
 
     async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
         request = products_pb.BatchGetProductsRequest(

@@ -25,6 +25,15 @@ class Columns:
     """All that is known of them: whole columns, as they came, with the rows of each, rising,
     that count."""
 
+    def read(self, name: str, unknown: T) -> list[T]:
+        """What the columns of this name say, `unknown` where one says nothing. For what is read
+        seldom: the others are fields here."""
+        found: list[T] = []
+        for source, rows in self.blocks:
+            held = getattr(source, name)
+            found += [held[row] for row in rows] if len(held) else [unknown] * len(rows)
+        return found
+
     @property
     def families(self) -> Sequence[str]:
         """What all variants of a parent and the parent itself share."""

@@ -3,7 +3,7 @@
 Nothing else in the domain knows the wire.
 """
 
-from sightline.common.v1 import answer_pb2, photo_pb2, product_pb2, vector_pb2
+from sightline.common.v1 import answer_pb2, facet_pb2, photo_pb2, product_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2
 from sightline.gateway.v1 import admin_service_pb2, recommendation_service_pb2
 from sightline.retriever.v1 import product_service_pb2, vector_service_pb2
@@ -35,6 +35,10 @@ Degradation = answer_pb2.Degradation
 Space = embedding_service_pb2.Space
 """A version of a space as the embedder has it."""
 
+Facet = facet_pb2.Facet
+"""How many products have each value of a field."""
+FacetRequest = facet_pb2.FacetRequest
+
 Rejection = product_service_pb2.Rejection
 """Why a product does not pass a filter. Its path is within the caller's filter; empty = it is not
 the caller's."""
@@ -52,6 +56,8 @@ EmbedderSpace = admin_service_pb2.EmbedderSpace
 
 SignalSubject = recommendation_service_pb2.SignalSubject
 """Where the subject of a signal's photo is."""
+SortNumbers = recommendation_service_pb2
+"""Where the numbers of orders are."""
 Findings = recommendation_service_pb2.SearchResponse
 """What Search answers."""
 FoundProduct = recommendation_service_pb2.FoundProduct

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gateway.model.messages import Box
+from gateway.model.messages import Box, FacetRequest
 
 ALONE = -1
 """The place of a photo that a request is about, which has no list of signals."""
@@ -117,6 +117,10 @@ class Query:
     """Whether parts are split by feature."""
     request_id: str = ""
     """As given in the message."""
+    facets: tuple[FacetRequest, ...] = ()
+    """Of a search: what is counted. The retriever judges them; here they are carried through."""
+    sort: int = 0
+    """Of a search: the number of the Sort."""
 
     @property
     def results_a_page(self) -> int:

@@ -7,7 +7,7 @@ from itertools import chain
 from gateway.model.candidates import Listing
 from gateway.model.causes import Peer
 from gateway.model.failures import Failure, failure_of
-from gateway.model.messages import Subject
+from gateway.model.messages import Facet, Subject
 from gateway.model.peers import Found, RankerCandidates
 from servicekit.errors import ServiceError
 
@@ -31,6 +31,8 @@ class BranchResult:
     popular: RankerCandidates | None = None
     """Popular products that the ranker gave for a shopper without history: they wait for the case
     that nothing else names candidates."""
+    facets: tuple[Facet, ...] = ()
+    """What a search counted."""
     new: tuple[Listing, ...] = ()
     """New products to give places to: they go beside whatever is named."""
 
@@ -52,6 +54,7 @@ def merged(results: Iterable[BranchResult]) -> BranchResult:
         failures=tuple(chain.from_iterable([part.failures for part in parts])),
         missing={place: item for part in parts for place, item in part.missing.items()},
         subjects={place: item for part in parts for place, item in part.subjects.items()},
+        facets=tuple(chain.from_iterable([part.facets for part in parts])),
         popular=next((part.popular for part in parts if part.popular is not None), None),
         new=tuple(chain.from_iterable([part.new for part in parts])),
     )

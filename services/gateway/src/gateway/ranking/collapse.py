@@ -27,10 +27,10 @@ def collapse(candidates: Candidates, order: Order) -> Order:
     members, ids = groups.members(), order.product_ids
     collapsed = [tuple(ids[at - own] for at in members.get(place + own, ())) for place in kept]
     ranks = order.score_ranks or range(1, len(ids) + 1)
-    return _picked(replace(order, score_ranks=ranks), kept, collapsed)
+    return picked(replace(order, score_ranks=ranks), kept, collapsed)
 
 
-def _picked(order: Order, rows: Sequence[int], collapsed: Sequence[Sequence[str]]) -> Order:
+def picked(order: Order, rows: Sequence[int], collapsed: Sequence[Sequence[str]]) -> Order:
     """Only these rows of a whole order."""
     held = {column.name: getattr(order, column.name) for column in fields(Order)}
     columns: dict[str, Any] = {

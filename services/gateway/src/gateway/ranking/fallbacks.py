@@ -56,7 +56,7 @@ def reasons_for(
     return given
 
 
-_STAGES = (*Branch, "rank", "hydrate", "record")
+_STAGES = (*Branch, "facets", "rank", "hydrate", "record")
 
 
 def _place(failure: Failure) -> tuple[int, str, str]:
@@ -72,6 +72,8 @@ def _substitute(failure: Failure, named: Sequence[Branch]) -> str:
     match failure.stage:
         case "rank":
             return "the order of fused similarity"
+        case "facets":
+            return "no counts"
         case "hydrate":
             return "the products that could be read"
     if not named:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from gateway.model.errors import ImageRefused
 from gateway.model.messages import Box
 from gateway.model.query import Query, Question, Signal, SignalKind, photo_path
+from gateway.ranking.sorting import Sort
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, catalog, page_size
 from sightline_rules.ids import IdInvalidError, check_id
@@ -90,6 +91,8 @@ def _violations(query: Query, signals_required: bool) -> Iterator[FieldViolation
         yield FieldViolation("min_quality", "must be 0 to 1")
     if not 0 <= query.priority <= MOST_PRIORITY:
         yield FieldViolation("priority", "is not one of the priorities")
+    if query.sort not in set(Sort):
+        yield FieldViolation("sort", "is not one of the orders")
     if len(query.session_id.encode("utf-8", "surrogatepass")) > MOST_SESSION_BYTES:
         yield FieldViolation("session_id", f"is longer than {MOST_SESSION_BYTES} bytes")
     yield from _long_texts(_texts(query))

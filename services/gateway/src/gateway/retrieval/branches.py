@@ -8,6 +8,7 @@ from gateway.model.causes import Cause
 from gateway.model.errors import NothingAvailable, ProductNotFound, SpaceMissing
 from gateway.model.query import Query
 from gateway.model.retrieved import BranchResult, merged
+from gateway.retrieval.facets import count_facets
 from gateway.retrieval.fallback import fall_back
 from gateway.retrieval.keywords import by_keywords
 from gateway.retrieval.new import new_products
@@ -43,7 +44,8 @@ async def search(run: Run) -> tuple[Listing, ...]:
     Raises when no signal could be followed: SpaceMissing when none of them has a space, else
     NothingAvailable.
     """
-    result = run.trace.note(await near_signals(run))
+    near, counted = await in_parallel(near_signals(run), count_facets(run))
+    result = run.trace.note(merged([near, counted]))
     _refuse_if_all_missing(run.query, result.missing)
     if all(listing.negative for listing in result.listings):
         if run.trace.causes == {Cause.SPACE_UNAVAILABLE}:

@@ -127,6 +127,8 @@ def _search_query(request: pb.SearchRequest) -> Query:
         page_size=request.page_size,
         min_index_token=request.min_index_token,
         request_id=request.request_id,
+        facets=tuple(request.facets),
+        sort=request.sort,
     )
 
 

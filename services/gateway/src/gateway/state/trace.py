@@ -12,6 +12,7 @@ from gateway.model.errors import StageLate
 from gateway.model.failures import Failure, failure_of
 from gateway.model.messages import (
     Degradation,
+    Facet,
     Freshness,
     SignalSubject,
     SpaceVersion,
@@ -78,6 +79,8 @@ class RequestTrace:
         """Products that the catalog does not hold, by the place of the signal that names each."""
         self.subjects: dict[int, Subject] = {}
         """Where the subjects of photos are, by the signals' places."""
+        self.facets: list[Facet] = []
+        """What was counted."""
         self.spaces: list[SpaceVersion] = []
         """Those that were searched, each once."""
         self.freshness: Freshness | None = None
@@ -113,6 +116,7 @@ class RequestTrace:
         self.failures += result.failures
         self.missing |= result.missing
         self.subjects |= result.subjects
+        self.facets += result.facets
         self.branch_steps += result.steps
         for found in result.found:
             self._searched(found)

@@ -7,6 +7,7 @@ ServiceError
 │   ├── FilterInvalid          FILTER_INVALID
 │   ├── VectorInvalid          VECTOR_INVALID
 │   ├── KeywordsInvalid        KEYWORDS_INVALID
+│   ├── FacetInvalid           FACET_INVALID
 │   ├── ProductInvalid         PRODUCT_INVALID
 │   ├── FieldMaskInvalid       FIELD_MASK_INVALID
 │   ├── OfferInvalid           OFFER_INVALID
@@ -39,6 +40,7 @@ ServiceError
 │   └── EtagMismatch           ETAG_MISMATCH
 ├── Unavailable
 │   ├── IndexUnavailable       INDEX_UNAVAILABLE
+│   ├── ColumnsUnavailable     COLUMNS_UNAVAILABLE
 │   ├── EmbedderUnavailable    EMBEDDER_UNAVAILABLE
 │   ├── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
 │   └── BackupsUnavailable     BACKUP_STORE_UNAVAILABLE
@@ -79,6 +81,10 @@ class VectorInvalid(FieldsInvalid, reason="VECTOR_INVALID"):
 
 class KeywordsInvalid(FieldsInvalid, reason="KEYWORDS_INVALID"):
     """What was typed has no characters, or too many."""
+
+
+class FacetInvalid(FieldsInvalid, reason="FACET_INVALID"):
+    """A field that can't be counted, or not so."""
 
 
 class ProductInvalid(FieldsInvalid, reason="PRODUCT_INVALID"):
@@ -215,6 +221,13 @@ class IndexUnavailable(errors.Unavailable, reason="INDEX_UNAVAILABLE"):
     """The engine does not answer, or not in time."""
 
     message = "the vector index does not answer"
+    retry_after = timedelta(seconds=1)
+
+
+class ColumnsUnavailable(errors.Unavailable, reason="COLUMNS_UNAVAILABLE"):
+    """The catalog has more products than RETRIEVER_COLUMNS_PRODUCTS, or they are not read yet."""
+
+    message = "the catalog's columns are not in memory"
     retry_after = timedelta(seconds=1)
 
 

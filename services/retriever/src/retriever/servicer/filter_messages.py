@@ -96,7 +96,7 @@ def _filter_value(value: filter_pb2.FilterValue, path: str) -> filters.Value:
         case "text":
             return value.text
         case "money":
-            return _filter_money(value.money, path)
+            return money(value.money, f"{path}.money")
         case "availability":
             found = AVAILABILITY.get(value.availability)
             if found is None:
@@ -114,12 +114,13 @@ def _filter_value(value: filter_pb2.FilterValue, path: str) -> filters.Value:
             raise filters.FilterInvalidError(path, "is required")
 
 
-def _filter_money(money: money_pb2.Money, path: str) -> filters.Money:
-    if not 0 <= money.nanos < 1_000_000_000 or money.nanos % 1_000:
+def money(message: money_pb2.Money, path: str) -> filters.Money:
+    """An amount, checked. Raises FilterInvalidError."""
+    if not 0 <= message.nanos < 1_000_000_000 or message.nanos % 1_000:
         raise filters.FilterInvalidError(
-            f"{path}.money.nanos", "must be from 0 to 999,999,999 with at most six decimals"
+            f"{path}.nanos", "must be from 0 to 999,999,999 with at most six decimals"
         )
-    return filters.Money(money.currency_code, money.units * MICROS + money.nanos // 1_000)
+    return filters.Money(message.currency_code, message.units * MICROS + message.nanos // 1_000)
 
 
 def _filter_time(time: Timestamp, path: str) -> filters.Time:

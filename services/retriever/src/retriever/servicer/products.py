@@ -14,8 +14,14 @@ from retriever.domain.product import Product
 from retriever.ports.catalog import CatalogRecord, DeletionRecord, ImportRecord
 from retriever.ports.columns import ColumnRecord
 from retriever.ports.photos import Photos
+from retriever.search import facets
 from retriever.search.freshness import write_index_token
-from retriever.servicer import column_messages, filter_messages, product_messages
+from retriever.servicer import (
+    column_messages,
+    facet_messages,
+    filter_messages,
+    product_messages,
+)
 from retriever.servicer import messages as wire
 from servicekit.jobs import Jobs
 from servicekit.requests import check_count, enter
@@ -114,6 +120,17 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         else:
             response.products.extend(m for _, m in await self._rows.of(catalog, page.products))
         return response
+
+    async def CountFacets(
+        self, request: products_pb.CountFacetsRequest, context: Context
+    ) -> products_pb.CountFacetsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        asked = facet_messages.asked(request.facets)
+        condition = filter_messages.condition(request.filter)
+        total, found = await facets.count(catalog, condition, asked, self.columns)
+        return products_pb.CountFacetsResponse(
+            facets=map(facet_messages.message, found), product_count=total
+        )
 
     async def DeleteProducts(
         self, request: products_pb.DeleteProductsRequest, context: Context

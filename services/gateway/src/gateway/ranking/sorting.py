@@ -1,0 +1,75 @@
+"""Puts the nearest products of a search into another order, by fields of the record. Pure."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
+
+from gateway.model.answer import Order
+from gateway.model.columns import Columns
+from gateway.model.messages import SortNumbers
+from gateway.ranking.collapse import picked
+
+UNKNOWN_PRICE = -1
+
+
+class Sort(IntEnum):
+    """The orders, by the numbers of the contract."""
+
+    UNSPECIFIED = SortNumbers.SORT_UNSPECIFIED
+    NEAREST = SortNumbers.SORT_NEAREST
+    PRICE_RISING = SortNumbers.SORT_PRICE_RISING
+    PRICE_FALLING = SortNumbers.SORT_PRICE_FALLING
+    NEWEST = SortNumbers.SORT_NEWEST
+    BRAND = SortNumbers.SORT_BRAND
+
+
+Key = Callable[[int], tuple[bool, float | str]]
+"""By row of the columns: whether it comes after all that have a value, and the value, rising."""
+
+
+def in_order(order: Order, columns: Columns, sort: Sort, nearest: int) -> Order:
+    """A whole order with its first `nearest` products sorted; equal ones stay as they were."""
+    made = _KEYS.get(sort)
+    if made is None:
+        return order
+    at = {product_id: row for row, product_id in enumerate(columns.product_ids)}
+    key, first = made(columns), range(min(nearest, len(order.product_ids)))
+    rows = sorted(first, key=lambda place: key(at[order.product_ids[place]]))
+    rows += range(len(first), len(order.product_ids))
+    return picked(order, rows, [order.collapsed[row] for row in rows] if order.collapsed else ())
+
+
+def _by_price(columns: Columns, sign: int) -> Key:
+    prices = columns.read("price_micros", UNKNOWN_PRICE)
+    currencies = columns.read("currencies", "")
+    known = Counter(
+        currency
+        for price, currency in zip(prices, currencies, strict=True)
+        if price != UNKNOWN_PRICE
+    )
+    usual = max(known, key=lambda currency: (known[currency], currency), default="")
+
+    def key(row: int) -> tuple[bool, float]:
+        comparable = prices[row] != UNKNOWN_PRICE and currencies[row] == usual
+        return (False, sign * prices[row]) if comparable else (True, math.inf)
+
+    return key
+
+
+def _by_age(columns: Columns) -> Key:
+    created: Sequence[int] = columns.create_time_micros or [0] * len(columns.product_ids)
+    return lambda row: (False, -created[row])
+
+
+def _by_brand(columns: Columns) -> Key:
+    brands = columns.read("brands", "")
+    return lambda row: (not brands[row], brands[row].casefold())
+
+
+_KEYS: Mapping[Sort, Callable[[Columns], Key]] = {
+    Sort.PRICE_RISING: lambda columns: _by_price(columns, 1),
+    Sort.PRICE_FALLING: lambda columns: _by_price(columns, -1),
+    Sort.NEWEST: _by_age,
+    Sort.BRAND: _by_brand,
+}

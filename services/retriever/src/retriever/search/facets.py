@@ -1,0 +1,25 @@
+"""Facets: how many of the products that pass a filter have each value of some fields."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from retriever.columns.facets import AskedFacet, Counting, Facet
+from retriever.columns.keeper import Columns
+from retriever.columns.off_loop import off_loop
+from retriever.domain.errors import ColumnsUnavailable
+from sightline_rules.filters import Filter
+
+
+async def count(
+    catalog_id: str, condition: Filter, asked: Sequence[AskedFacet], columns: Columns
+) -> tuple[int, list[Facet]]:
+    """How many products pass, and the facets in the order asked; variants of one parent are one
+    product. Raises ColumnsUnavailable, and DeadlineExceeded when nobody waits any more."""
+    view = await columns.view(catalog_id)
+    if view is None:
+        raise ColumnsUnavailable
+    places = np.flatnonzero(view.table.alive)
+    places = places[await view.conditions.passing(condition, places)]
+    counting = Counting(view.table, places, asked)
+    return await off_loop(counting.steps, counting.count)

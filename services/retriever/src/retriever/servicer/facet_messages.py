@@ -1,0 +1,151 @@
+"""Facets: protos to values and back."""
+
+from collections.abc import Iterator, Sequence
+
+from google.type import money_pb2
+
+from retriever.columns.facets import CATEGORY, FIELDS, PRICE, AskedFacet, Facet
+from retriever.domain.errors import FacetInvalid
+from retriever.servicer.filter_messages import money
+from retriever.servicer.messages import AVAILABILITY_NUMBER, MICROS
+from servicekit.errors import FieldViolation
+from servicekit.requests import check_count
+from sightline.common.v1 import facet_pb2, filter_pb2
+from sightline_rules import categories, filter_checks
+from sightline_rules.filters import (
+    ATTRIBUTES,
+    All,
+    Availability,
+    Comparison,
+    Filter,
+    FilterInvalidError,
+    Money,
+    Operator,
+)
+from sightline_rules.rejections import words
+
+MOST_FACETS = 10
+MOST_VALUES = 200
+DEFAULT_VALUES = 20
+MOST_BOUNDS = 50
+
+
+def asked(messages: Sequence[facet_pb2.FacetRequest]) -> list[AskedFacet]:
+    """What is to be counted. Raises RequestInvalid, FacetInvalid."""
+    check_count("facets", len(messages), MOST_FACETS)
+    if wrong := list(_violations(messages)):
+        raise FacetInvalid(*wrong)
+    return [_asked(message) for message in messages]
+
+
+def message(facet: Facet) -> facet_pb2.Facet:
+    """A facet as counted."""
+    return facet_pb2.Facet(
+        field=facet.field,
+        values=[
+            facet_pb2.FacetValue(
+                text=value.text,
+                product_count=value.products,
+                filter=_filter(value.condition),
+                filter_text=words(value.condition),
+            )
+            for value in facet.values
+        ],
+        more_count=facet.more,
+        missing_count=facet.missing,
+    )
+
+
+def _violations(messages: Sequence[facet_pb2.FacetRequest]) -> Iterator[FieldViolation]:
+    seen: set[str] = set()
+    for place, each in enumerate(messages):
+        path = f"facets[{place}]"
+        if each.field in seen and each.field != CATEGORY:
+            yield FieldViolation(f"{path}.field", "is asked for twice")
+        seen.add(each.field)
+        yield from _field_violations(each, path)
+        if not 0 <= each.top_k <= MOST_VALUES:
+            yield FieldViolation(f"{path}.top_k", f"must be 1 to {MOST_VALUES}, or 0")
+
+
+def _field_violations(each: facet_pb2.FacetRequest, path: str) -> Iterator[FieldViolation]:
+    try:
+        filter_checks.rule_of(each.field, f"{path}.field")
+        countable = each.field in FIELDS or each.field.startswith(ATTRIBUTES)
+        description = f"can't be counted; there are {', '.join(FIELDS)} and {ATTRIBUTES}<key>"
+    except FilterInvalidError as error:
+        countable, description = False, error.description
+    if not countable:
+        yield FieldViolation(f"{path}.field", description)
+    if each.category_path and each.field != CATEGORY:
+        yield FieldViolation(f"{path}.category_path", f"goes with {CATEGORY} only")
+    if each.price_bounds and each.field != PRICE:
+        yield FieldViolation(f"{path}.price_bounds", f"goes with {PRICE} only")
+    try:
+        categories.check_path(each.category_path)
+    except categories.CategoryInvalidError as error:
+        yield FieldViolation(f"{path}.category_path", str(error))
+    yield from _bound_violations(each.price_bounds, f"{path}.price_bounds")
+
+
+def _bound_violations(bounds: Sequence[money_pb2.Money], path: str) -> Iterator[FieldViolation]:
+    if len(bounds) > MOST_BOUNDS:
+        yield FieldViolation(path, f"has {len(bounds)} entries; at most {MOST_BOUNDS} are taken")
+        return
+    read: list[Money] = []
+    for place, each in enumerate(bounds):
+        at = f"{path}[{place}]"
+        try:
+            read.append(money(each, at))
+            filter_checks.check(Comparison(PRICE, Operator.LESS, read[-1]), at)
+        except FilterInvalidError as error:
+            yield FieldViolation(at, error.description)
+            return
+    if len({each.currency for each in read}) > 1:
+        yield FieldViolation(path, "must be of one currency")
+    micros = [each.micros for each in read]
+    if micros != sorted(set(micros)):
+        yield FieldViolation(path, "must rise")
+
+
+def _asked(each: facet_pb2.FacetRequest) -> AskedFacet:
+    return AskedFacet(
+        field=each.field,
+        most=each.top_k or DEFAULT_VALUES,
+        below=categories.join(each.category_path),
+        bounds=tuple(money(one, "") for one in each.price_bounds),
+    )
+
+
+def _filter(condition: Filter) -> filter_pb2.Filter:
+    """Of what facets are made of: comparisons, and two of them together."""
+    match condition:
+        case All(filters):
+            return filter_pb2.Filter(all=filter_pb2.FilterList(filters=map(_filter, filters)))
+        case Comparison(field, operator, value):
+            label = f"OPERATOR_{operator.name}"
+            return filter_pb2.Filter(
+                comparison=filter_pb2.Comparison(
+                    field=field,
+                    operator=filter_pb2.Comparison.Operator.Value(label),
+                    value=_value(value),
+                )
+            )
+        case _:
+            raise AssertionError("facets make no such filter")
+
+
+def _value(value: object) -> filter_pb2.FilterValue:
+    match value:
+        case Availability():
+            return filter_pb2.FilterValue(availability=AVAILABILITY_NUMBER[value])
+        case Money(currency, micros):
+            units, rest = divmod(micros, MICROS)
+            amount = money_pb2.Money(currency_code=currency, units=units, nanos=rest * 1_000)
+            return filter_pb2.FilterValue(money=amount)
+        case bool():
+            return filter_pb2.FilterValue(flag=value)
+        case float():
+            return filter_pb2.FilterValue(number=value)
+        case _:
+            return filter_pb2.FilterValue(text=str(value))
