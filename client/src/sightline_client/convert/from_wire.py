@@ -38,7 +38,7 @@ from sightline_client.values import (
     signals,
 )
 from sightline_client.values.evaluation import Evaluation
-from sightline_client.values.explanations import Explanation
+from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.online import OnlineReport
 from sightline_client.values.spaces import Space
 
@@ -179,6 +179,7 @@ _reason = reader(
 recommendations = reader(answers.Recommendations, rec.RecommendResponse, subjects=_subjects)
 found = reader(answers.Found, rec.SearchResponse, subjects=_subjects)
 explanation = reader(Explanation, rec.ExplainRecommendationResponse)
+heat_map = reader(HeatMap, rec.DrawHeatMapResponse)
 
 
 def classification(message: rec.ClassifyResponse) -> classifications.Classification:

@@ -37,6 +37,12 @@ class Embedder(Protocol):
         """What a photo is of by the catalog's newest head, and where its subject is if that is to
         be looked for. Raises ServiceError for the photo too."""
 
+    async def compare(
+        self, catalog_id: str, photo: Signal, other: bytes, space_version: str
+    ) -> peers.Likeness:
+        """Where a shopper's photo and one of the catalog's are alike; an empty version = the
+        default one. Raises ServiceError for the photos too."""
+
 
 class Retriever(Protocol):
     """Finds products and knows the record. Every call raises ServiceError when it fails."""
@@ -76,6 +82,9 @@ class Retriever(Protocol):
     ) -> peers.Rows:
         """Those of up to 1,000 products that exist and pass, whole, in the order asked; and the
         titles of up to 1,000 others, whether they pass or not."""
+
+    async def photo(self, catalog_id: str, image_id: str) -> bytes:
+        """The file of a product's photo."""
 
     async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
         """Why a product that exists does not pass; None = it does."""
