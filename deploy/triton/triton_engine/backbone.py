@@ -283,8 +283,7 @@ class PhotoModel(_Manifest):
 
 def _side(size: int, block: str) -> int:
     """Height and width of a block's map: what strides of 2 leave of the input."""
-    halvings = _HALVED[block]
-    return -(-size // 2**halvings)
+    return -(-size // (1 << _HALVED[block]))
 
 
 _HALVED: Final[Mapping[str, int]] = {
@@ -308,8 +307,8 @@ class LiteModel(PhotoModel):
     def _fits(self) -> Self:
         if (self.space in (FEATURES, POSITIONS)) is not (self.features is not None):
             raise ValueError(
-                f'space is "{FEATURES}" or "{POSITIONS}" where there is [features], and nowhere'
-                " else"
+                f'space is "{FEATURES}" where there is [features], or "{POSITIONS}", and'
+                " nowhere else"
             )
         return self
 
@@ -325,8 +324,9 @@ class LiteModel(PhotoModel):
             return {}
         sizes = {**self.features.stages, HEAD: self.network.dimension}
         return {
-            block + MAP: (channels, *[_side(self.input.size, block)] * 2)
+            block + MAP: (channels, side, side)
             for block, channels in sizes.items()
+            for side in [_side(self.input.size, block)]
         }
 
     @property

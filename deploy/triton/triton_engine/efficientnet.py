@@ -111,8 +111,8 @@ def _connect(graph: "_Network", backbone: LiteModel) -> None:
     names = list(backbone.blocks)
     graph.add("Concat", names, backbone.output, axis=1)
     maps = ends | {HEAD: x}
-    for name in backbone.maps:
-        graph.add("Identity", [maps[name.removesuffix(MAP)]], name)
+    for output in backbone.maps:
+        graph.add("Identity", [maps[output.removesuffix(MAP)]], output)
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:

@@ -6,7 +6,14 @@ from typing import Protocol
 from gateway.model import peers
 from gateway.model.answer import AnswerRecord
 from gateway.model.columns import Columns
-from gateway.model.messages import Classification, Rejection, Space, Subject, Vector
+from gateway.model.messages import (
+    Classification,
+    IndexState,
+    Rejection,
+    Space,
+    Subject,
+    Vector,
+)
 from gateway.model.query import Scope, Shopper, Signal
 from gateway.model.scene import Scene
 
@@ -82,6 +89,9 @@ class Retriever(Protocol):
     ) -> peers.Rows:
         """Those of up to 1,000 products that exist and pass, whole, in the order asked; and the
         titles of up to 1,000 others, whether they pass or not."""
+
+    async def count(self, catalog_id: str, space: str) -> IndexState:
+        """What record and index hold of a space, and which version of it."""
 
     async def photo(self, catalog_id: str, image_id: str) -> bytes:
         """The file of a product's photo."""

@@ -38,9 +38,12 @@ async def heat_map(asked: Compared, deps: Dependencies) -> tuple[str, Likeness]:
             raise ProductNotFound("product_id")
         image_id = _image(found.rows[0], asked.image_id)
         content = await deps.peers.retriever.photo(asked.catalog_id, image_id)
-        version = deps.versions.of(asked.catalog_id, SPACES[Branch.VISUAL])
+        # What searches learned is not enough: nobody may have searched here yet.
+        state = await deps.peers.retriever.count(asked.catalog_id, SPACES[Branch.VISUAL])
         try:
-            compared = deps.peers.embedder.compare(asked.catalog_id, asked.photo, content, version)
+            compared = deps.peers.embedder.compare(
+                asked.catalog_id, asked.photo, content, state.space.version
+            )
             return image_id, await compared
         except ServiceError as error:
             raise photo_error(asked.photo, error) or error from error
