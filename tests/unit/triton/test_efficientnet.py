@@ -141,7 +141,9 @@ def test_positions_are_what_features_and_vectors_are_averaged_from(name: str) ->
     side = SIDES[LITE0] if name == LITE0 else SIDES[LITE2]
     image = {"image": photo("100062.jpg", side)[None]}
     session = onnxruntime.InferenceSession(model_of(f"{name}_positions").read_bytes())
-    found = dict(zip([each.name for each in session.get_outputs()], session.run(None, image)))
+    found = dict(
+        zip([each.name for each in session.get_outputs()], session.run(None, image), strict=True)
+    )
     (features,) = onnxruntime.InferenceSession(model_of(f"{name}_features").read_bytes()).run(
         ["features"], image
     )
