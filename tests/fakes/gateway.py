@@ -230,6 +230,12 @@ class _Recommendations(recommendation_service_pb2_grpc.RecommendationServiceServ
         self._gateway.take("ExplainRecommendation", request, context)
         return self._gateway.explanation
 
+    def DrawHeatMap(self, request: Any, context: Any) -> Any:
+        self._gateway.take("DrawHeatMap", request, context)
+        return recommendation_service_pb2.DrawHeatMapResponse(
+            png=b"a picture", similarity=0.625, unplaced=-0.125, image_id="f" * 64
+        )
+
     def Search(self, request: Any, context: Any) -> Any:
         self._gateway.take("Search", request, context)
         return self._gateway.search

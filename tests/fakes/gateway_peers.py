@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from gateway.model.answer import AnswerRecord
 from gateway.model.errors import SceneNotFound
 from gateway.model.messages import Box, Classification, Space, Subject, Vector
-from gateway.model.peers import Embedded
+from gateway.model.peers import Embedded, Likeness
 from gateway.model.query import Signal, SignalKind
 from gateway.model.scene import Scene
 from gateway.state.run import Dependencies, Peers
@@ -55,6 +55,16 @@ class FakeEmbedder:
             ),
             work=0.001,
         )
+
+    compared: list[tuple[str, Signal, bytes, str]] = field(default_factory=list)
+
+    async def compare(
+        self, catalog_id: str, photo: Signal, other: bytes, space_version: str
+    ) -> Likeness:
+        self.compared.append((catalog_id, photo, other, space_version))
+        if self.fails is not None:
+            raise self.fails
+        return Likeness(b"png", 0.5, 0.125, space_version or self.served[0])
 
     take_texts: tuple[str, ...] = ()
     """Versions of the visual space that take texts."""

@@ -9,6 +9,7 @@ from gateway.model.messages import (
     Facet,
     FacetRequest,
     Freshness,
+    IndexState,
     ProductRow,
     Rejection,
     SpaceVersion,
@@ -23,6 +24,7 @@ from servicekit.errors import (
     NotFound,
     ServiceError,
 )
+from sightline.common.v1.product_pb2 import ProductImage
 from tests.fakes.gateway_values import SPACE, columns
 
 
@@ -172,7 +174,7 @@ class FakeRetriever:
         self.titled.append(tuple(titles))
         await self._called("products", tuple(ids), scope)
         return Rows(
-            tuple(ProductRow(product_id=item) for item in ids if item in self.record),
+            tuple(self._row(item) for item in ids if item in self.record),
             {item: f"Title of {item}" for item in titles if item in self.record},
         )
 
@@ -181,6 +183,21 @@ class FakeRetriever:
     ) -> tuple[Facet, ...]:
         await self._called("facets", [each.field for each in asked], scope)
         return tuple(Facet(field=each.field, missing_count=1) for each in asked)
+
+    async def count(self, catalog_id: str, space: str) -> IndexState:
+        await self._called("count", space, Scope())
+        return IndexState(space=self.active[0])
+
+    photos: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Ids of products' photos."""
+
+    def _row(self, item: str) -> ProductRow:
+        images = [ProductImage(image_id=each) for each in self.photos.get(item, ())]
+        return ProductRow(product_id=item, images=images)
+
+    async def photo(self, catalog_id: str, image_id: str) -> bytes:
+        await self._called("photo", image_id, Scope())
+        return f"file of {image_id}".encode()
 
     async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
         await self._called("rejection", product_id, scope)

@@ -13,7 +13,8 @@ import numpy as np
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
-from embedder.domain.errors import ClassifierUnavailable
+from embedder.domain.errors import ClassifierUnavailable, HeatMapUnavailable
+from embedder.domain.fitted import Fitted
 from embedder.domain.items import Vectors
 from embedder.domain.models import CHECKSUM, Description, Inferred, Tensors
 from embedder.domain.photos import Pixels
@@ -175,6 +176,9 @@ class FakeNames:
         if self.paths is None:
             raise ClassifierUnavailable("no names")
         return self.paths
+
+    async def fitted_map(self, model: str) -> tuple[str, Fitted]:
+        raise HeatMapUnavailable("no map")
 
 
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]

@@ -43,6 +43,7 @@ async def test_a_shop_learns_a_space_and_its_searches_use_it(gateway: str, suite
         found = await client.search(image=wines[3].image, page_size=3)
         assert [each.version for each in found.versions.spaces] == [made.version]
         assert found.results[0].product.product_id == wines[3].id
+        await _regions_sum_to_what_searches_find(client, wines)
         await _titles_find_photos(client, wines)
         await _a_head_that_learned_little_is_sure_of_nothing(client, wines)
         with pytest.raises(FailedPrecondition, match="generations use this space"):
@@ -58,6 +59,19 @@ async def test_a_shop_learns_a_space_and_its_searches_use_it(gateway: str, suite
     kept = [*(suite.layout.data / "embedder" / "spaces").rglob("*")]
     assert any(model in str(path) for path in kept)
     assert [str(path) for path in kept if path.lstat().st_mode & 0o077] == []
+
+
+async def _regions_sum_to_what_searches_find(
+    client: SightlineClient, wines: Sequence[Wine]
+) -> None:
+    """Through the map that was learned: by one view of the photo and four of the product's."""
+    found = await client.search(image=wines[3].image, page_size=3)
+    other = found.results[1]
+    drawn = await client.heat_map(wines[3].image, other.product.product_id)
+    assert drawn.similarity == pytest.approx(other.similarity, abs=2e-3)
+    assert [each.version for each in found.versions.spaces] == [drawn.space_version]
+    with Image.open(io.BytesIO(drawn.png)) as picture:
+        assert picture.size == (732, 732)
 
 
 async def _titles_find_photos(client: SightlineClient, wines: Sequence[Wine]) -> None:

@@ -1,6 +1,7 @@
 """The embedder over real gRPC, in front of a real Triton."""
 
 import asyncio
+import io
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
@@ -8,12 +9,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import onnxruntime
+import pytest
+from PIL import Image
 
 from embedder.domain.recipes import Recipe
 from embedder.preprocessing import preprocess
 from embedder.serving.model import KEPT
+from servicekit.status import from_rpc_error
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 from sightline_rules.photos import PhotoLimits
@@ -126,3 +131,43 @@ async def test_the_real_server_serves_both_versions_with_each_model_s_own_vector
                 assert np.abs(vectors - by_onnxruntime(model, photos, side)).max() < 1e-6
             cosines = (found[: len(photos)] * found[len(photos) :]).sum(axis=1)
             assert (cosines < 0.5).all(), "two versions are two spaces"
+
+
+async def test_the_regions_of_two_photos_sum_to_the_similarity_of_their_vectors(
+    tmp_path: Path,
+) -> None:
+    """By a model that is loaded for it, whose maps are those that the space's vectors average."""
+    files = [path.read_bytes() for path in sorted(WINES.iterdir())[:2]]
+    port = free_port()
+    async with triton_kept_up(port, tmp_path / "triton.log", (LITE0,)):
+        async for channel in served(port, models=(LITE0,), max_pixels=50_000_000):
+            stub = pb_grpc.EmbeddingServiceStub(channel)
+            await until(stub, {LITE0: True}, SECONDS)
+            embedded = await stub.BatchEmbed(batch(*files), timeout=SECONDS)
+            vectors = [np.frombuffer(each.vector.data, "<f4") for each in embedded.results]
+            first, second = (pb.EmbedItem(image=data) for data in files)
+            asked = pb.ComparePhotosRequest(first=first, second=second)
+            found = await stub.ComparePhotos(asked, timeout=SECONDS)
+            await _that_can_not_be_compared(stub, asked)
+    cosine = float(vectors[0] @ vectors[1])
+    assert found.space_version == embedded.results[0].vector.space_version
+    assert found.similarity == pytest.approx(cosine, abs=1e-4)
+    for side in (found.first, found.second):
+        grid = np.frombuffer(side.values, "<f4").reshape(side.views, side.height, side.width)
+        assert grid.shape == (1, 7, 7)
+        assert grid.sum() + side.rest == pytest.approx(cosine, abs=1e-4)
+        assert grid.std() > 0, "all regions alike"
+    with Image.open(io.BytesIO(found.png)) as picture:
+        assert (picture.format, picture.size) == ("PNG", (360, 732))
+
+
+async def _that_can_not_be_compared(stub: Any, asked: pb.ComparePhotosRequest) -> None:
+    for second, reason in (
+        (pb.EmbedItem(), "ITEM_EMPTY"),
+        (pb.EmbedItem(text="red"), "ITEM_EMPTY"),
+        (pb.EmbedItem(image=b"no photo"), "IMAGE_UNDECODABLE"),
+    ):
+        request = pb.ComparePhotosRequest(first=asked.first, second=second)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.ComparePhotos(request, timeout=SECONDS)
+        assert from_rpc_error(refused.value).reason == reason

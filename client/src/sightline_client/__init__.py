@@ -85,6 +85,7 @@ from sightline_client.values.explanations import BranchVerdict as BranchVerdict
 from sightline_client.values.explanations import ExplainedScore as ExplainedScore
 from sightline_client.values.explanations import Explanation as Explanation
 from sightline_client.values.explanations import FilterRejection as FilterRejection
+from sightline_client.values.explanations import HeatMap as HeatMap
 from sightline_client.values.explanations import Outcome as Outcome
 from sightline_client.values.facets import Facet as Facet
 from sightline_client.values.facets import FacetQuery as FacetQuery

@@ -17,6 +17,12 @@ BACKBONES: Final = Path(__file__).resolve().parent / "backbones"
 
 DEVIATION: Final = "_deviation"
 """What the name of a stage's second block ends with."""
+MAP: Final = "_map"
+"""What the name of an output ends with that is a block before it is averaged."""
+FEATURES: Final = "features"
+POSITIONS: Final = "positions"
+"""Spaces of models that nobody searches by: what spaces are fitted on, and the same before it is
+averaged, by which heat maps are made."""
 HEAD: Final = "head"
 HISTOGRAM: Final = "hsv_histogram"
 """Names of the blocks of a features model that follow its stages."""
@@ -275,6 +281,18 @@ class PhotoModel(_Manifest):
         return {**stated, "preprocessing": steps} if steps else stated
 
 
+def _side(size: int, block: str) -> int:
+    """Height and width of a block's map: what strides of 2 leave of the input."""
+    return -(-size // (1 << _HALVED[block]))
+
+
+_HALVED: Final[Mapping[str, int]] = {
+    **dict(zip((f"stage_{n}" for n in range(2, 9)), (1, 2, 3, 4, 4, 5, 5), strict=True)),
+    HEAD: 5,
+}
+"""How often the network has halved its input by the end of a block."""
+
+
 class LiteModel(PhotoModel):
     """An EfficientNet-Lite."""
 
@@ -287,13 +305,29 @@ class LiteModel(PhotoModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if (self.space == "features") is not (self.features is not None):
-            raise ValueError('space is "features" where there is [features], and nowhere else')
+        if (self.space in (FEATURES, POSITIONS)) is not (self.features is not None):
+            raise ValueError(
+                f'space is "{FEATURES}" where there is [features], or "{POSITIONS}", and'
+                " nowhere else"
+            )
         return self
 
     @property
     def output(self) -> str:
         return "features" if self.features else "embedding"
+
+    @property
+    def maps(self) -> dict[str, tuple[int, int, int]]:
+        """The shapes of a positions model's further outputs by their names: channels, height and
+        width of each stage's map, then of the head's."""
+        if self.features is None or self.space != POSITIONS:
+            return {}
+        sizes = {**self.features.stages, HEAD: self.network.dimension}
+        return {
+            block + MAP: (channels, side, side)
+            for block, channels in sizes.items()
+            for side in [_side(self.input.size, block)]
+        }
 
     @property
     def given(self) -> str:

@@ -42,7 +42,7 @@ def build(weights: Mapping[str, Array], model: BertModel) -> onnx.ModelProto:
     if spare:
         raise BuildError(f"{model.name}: the network makes no use of {spare[0]}")
     inputs = [tensor(name, onnx.TensorProto.INT64, ["N", "T"]) for name in (IDS, MASK)]
-    return graph.model(model.name, inputs, OUTPUT, model.network.dimension)
+    return graph.model(model.name, inputs, {OUTPUT: (model.network.dimension,)})
 
 
 @dataclass(slots=True)

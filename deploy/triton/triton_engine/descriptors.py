@@ -60,7 +60,7 @@ def alone(name: str, side: int) -> onnx.ModelProto:
     image = graph.add("Cast", ["image"], "float", to=FLOAT)
     add(graph, graph.add("Transpose", [image], "rgb", perm=[0, 3, 1, 2]), side, name)
     pixels = tensor("image", onnx.TensorProto.UINT8, ["N", side, side, 3])
-    return graph.model(name, [pixels], name, DESCRIPTORS[name])
+    return graph.model(name, [pixels], {name: (DESCRIPTORS[name],)})
 
 
 def _lbp(graph: Graph, rgb: str, _side: int, name: str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 
 from triton_engine import descriptors, histogram
-from triton_engine.backbone import DEVIATION, HEAD, HISTOGRAM, BuildError, LiteModel, Pixels
+from triton_engine.backbone import DEVIATION, HEAD, HISTOGRAM, MAP, BuildError, LiteModel, Pixels
 from triton_engine.graph import Array, Graph, tensor
 
 INPUT: Final = "image"
@@ -85,7 +85,8 @@ def build(weights: Weights, backbone: LiteModel) -> onnx.ModelProto:
             f"weights: fix network.depth, which is {depth:g}"
         )
     image = tensor(INPUT, onnx.TensorProto.UINT8, ["N", size, size, 3])
-    return graph.model(backbone.name, [image], backbone.output, backbone.dimension)
+    outputs = {backbone.output: (backbone.dimension,), **backbone.maps}
+    return graph.model(backbone.name, [image], outputs)
 
 
 def _connect(graph: "_Network", backbone: LiteModel) -> None:
@@ -109,6 +110,9 @@ def _connect(graph: "_Network", backbone: LiteModel) -> None:
         descriptors.add(graph, rgb, backbone.input.size, name)
     names = list(backbone.blocks)
     graph.add("Concat", names, backbone.output, axis=1)
+    maps = ends | {HEAD: x}
+    for output in backbone.maps:
+        graph.add("Identity", [maps[output.removesuffix(MAP)]], output)
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """An ONNX graph as it grows: what the networks of this engine have in common."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -43,15 +43,22 @@ class Graph:
         return self.add("Div", [x, self.add("Max", [length, floor], "divisor")], name)
 
     def model(
-        self, name: str, inputs: Sequence[onnx.ValueInfoProto], output: str, dimension: int
+        self,
+        name: str,
+        inputs: Sequence[onnx.ValueInfoProto],
+        outputs: Mapping[str, Sequence[int]],
     ) -> onnx.ModelProto:
-        """Return the whole model: from `inputs` to float32 `output` [N, dimension].
+        """Return the whole model: from `inputs` to float32 `outputs` [N, …], by name the rest of
+        each one's shape.
 
         Raises BuildError when the shapes do not fit from the inputs to the output.
         """
-        stated = helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, ["N", dimension])
+        stated = [
+            helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, ["N", *shape])
+            for output, shape in outputs.items()
+        ]
         model = helper.make_model(
-            helper.make_graph(self.nodes, name, inputs, [stated], self.constants),
+            helper.make_graph(self.nodes, name, inputs, stated, self.constants),
             opset_imports=[helper.make_opsetid("", OPSET)],
             ir_version=IR_VERSION,
             producer_name="sightline",

@@ -5,7 +5,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from triton_engine.backbone import Backbone, TextModel
+from triton_engine.backbone import Backbone, LiteModel, TextModel
 
 TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
 VERSION: Final = "1"
@@ -69,8 +69,18 @@ def _tensors(backbone: Backbone) -> str:
         "output": backbone.output,
         "given": backbone.given,
         "dimension": str(backbone.dimension),
+        "maps": "".join(_map(*each) for each in _maps(backbone).items()),
     }
     return _part("pixels.pbtxt").substitute(values).rstrip()
+
+
+def _maps(backbone: Backbone) -> Mapping[str, tuple[int, int, int]]:
+    return backbone.maps if isinstance(backbone, LiteModel) else {}
+
+
+def _map(name: str, shape: tuple[int, int, int]) -> str:
+    dims = ", ".join(map(str, shape))
+    return f'\noutput [ {{ name: "{name}" data_type: TYPE_FP32 dims: [ {dims} ] }} ]'
 
 
 def _stated(backbone: Backbone, engine: str) -> dict[str, str]:

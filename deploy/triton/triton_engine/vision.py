@@ -115,7 +115,7 @@ def build(weights: Mapping[str, Array], tower: Tower, name: str) -> onnx.ModelPr
     )
     graph.connect()
     pixels = tensor(INPUT, onnx.TensorProto.FLOAT, ["N", COLOURS, tower.size, tower.size])
-    return graph.model(name, [pixels], OUTPUT, tower.dimension)
+    return graph.model(name, [pixels], {OUTPUT: (tower.dimension,)})
 
 
 def _thirds(weights: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:

@@ -1,6 +1,7 @@
 """Explanations as values, on the command line and on the page."""
 
 import io
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -167,3 +168,17 @@ def test_the_page_shows_features_and_moves(tmp_path: Any) -> None:
     text = path.read_text()
     assert "signals[&lt;0&gt;]" in text
     assert "place 2 by its score alone" in text
+
+
+def test_a_heat_map_is_drawn_beside_the_explanation(gateway: FakeGateway, tmp_path: Path) -> None:
+    photo, picture = tmp_path / "a.jpg", tmp_path / "out.png"
+    photo.write_bytes(b"jpeg")
+    line = ["explain", "wine-1", "--target", gateway.target, "--heat-map", str(picture)]
+    done = CliRunner().invoke(app, [*line, "--image", str(photo), "--find-subject"])
+    assert done.exit_code == 0, done.stderr
+    assert picture.read_bytes() == b"a picture"
+    said = " ".join(done.stderr.split())
+    assert "sum to the similarity 0.6250, but for -0.1250 that has no place" in said
+    (sent,) = gateway.requests["DrawHeatMap"]
+    assert (sent.image, sent.product_id, sent.find_subject) == (b"jpeg", "wine-1", True)
+    assert CliRunner().invoke(app, [*line, "--user", "u"]).exit_code == 2

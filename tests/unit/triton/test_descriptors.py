@@ -131,7 +131,7 @@ def test_a_features_graph_with_descriptors_has_them_after_its_histogram() -> Non
         "Concat", [descriptors.add(rgb, planes, SIDE, name) for name in DESCRIPTORS], "all", axis=1
     )
     pixels = tensor("image", onnx.TensorProto.UINT8, ["N", SIDE, SIDE, 3])
-    model = rgb.model("together", [pixels], "all", sum(DESCRIPTORS.values()))
+    model = rgb.model("together", [pixels], {"all": (sum(DESCRIPTORS.values()),)})
     session = onnxruntime.InferenceSession(model.SerializeToString())
     photo = noise(5)
     (found,) = session.run(["all"], {"image": photo[None]})[0]

@@ -136,6 +136,26 @@ def test_features_are_means_and_deviations_of_stages_the_head_s_roots_and_a_hist
     assert np.abs(found - expected).max() < 1e-4
 
 
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite2"])
+def test_positions_are_what_features_and_vectors_are_averaged_from(name: str) -> None:
+    side = SIDES[LITE0] if name == LITE0 else SIDES[LITE2]
+    image = {"image": photo("100062.jpg", side)[None]}
+    session = onnxruntime.InferenceSession(model_of(f"{name}_positions").read_bytes())
+    found = dict(
+        zip([each.name for each in session.get_outputs()], session.run(None, image), strict=True)
+    )
+    (features,) = onnxruntime.InferenceSession(model_of(f"{name}_features").read_bytes()).run(
+        ["features"], image
+    )
+    assert (found.pop("features") == features).all()
+    averages = {block: values.mean(axis=(2, 3))[0] for block, values in found.items()}
+    stages = [averages[f"stage_{stage}_map"] for stage in range(4, 9)]
+    assert np.abs(features[0, : sum(map(len, stages))] - np.concatenate(stages)).max() < 1e-5
+    (vector,) = onnxruntime.InferenceSession(model_of(name).read_bytes()).run(["embedding"], image)
+    head = averages["head_map"]
+    assert np.abs(vector[0] - head / np.linalg.norm(head)).max() < 1e-6
+
+
 @pytest.mark.parametrize(
     ("colour", "place"),
     [

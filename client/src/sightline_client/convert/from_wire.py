@@ -40,7 +40,7 @@ from sightline_client.values import (
     signals,
 )
 from sightline_client.values.evaluation import Evaluation
-from sightline_client.values.explanations import Explanation
+from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.online import OnlineReport
 from sightline_client.values.spaces import Space
 
@@ -186,6 +186,7 @@ _facet_value = reader(
 recommendations = reader(answers.Recommendations, rec.RecommendResponse, subjects=_subjects)
 found = reader(answers.Found, rec.SearchResponse, subjects=_subjects)
 explanation = reader(Explanation, rec.ExplainRecommendationResponse)
+heat_map = reader(HeatMap, rec.DrawHeatMapResponse)
 
 
 def classification(message: rec.ClassifyResponse) -> classifications.Classification:

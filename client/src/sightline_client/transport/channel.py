@@ -34,7 +34,7 @@ RETRY_POLICY = {
 }
 """CANCELLED are calls that came while a gateway began to end. gRPC makes a call five times at most:
 a connection that is cut takes all its calls along, so the tries of one call share their luck with
-others', and with four of them 1 to 3 of 720 failed where every twentieth call's connection was cut."""
+others': with four of them 1 to 3 of 720 failed where every twentieth call's connection was cut."""
 
 
 def connect(

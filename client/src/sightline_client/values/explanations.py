@@ -1,6 +1,6 @@
 """Why a product is, or is not, in an answer, as plain values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sightline_client.values.answers import Degradation, Move, Reason, ScorePart, Versions
@@ -98,4 +98,21 @@ class Explanation:
     degradations: tuple[Degradation, ...]
     """What is degraded: the outcome is that of a poorer answer."""
     versions: Versions
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """Which regions of a photo and of a product's make them similar."""
+
+    png: bytes = field(repr=False)
+    """A picture: your photo above, the product's below, as the model sees them. Orange regions make
+    the two similar, blue ones less so."""
+    similarity: float
+    """Cosine of the two photos, −1 to 1: what the regions of each sum to, with ``unplaced``."""
+    unplaced: float
+    """What of it has no place in your photo, such as the colours of all of it."""
+    image_id: str
+    """The product's photo that was compared."""
+    space_version: str
     request_id: str

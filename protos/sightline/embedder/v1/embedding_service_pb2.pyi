@@ -287,6 +287,124 @@ class ClassifyResult(google.protobuf.message.Message):
 Global___ClassifyResult: typing_extensions.TypeAlias = ClassifyResult
 
 @typing.final
+class ComparePhotosRequest(google.protobuf.message.Message):
+    """Asks where two photos are alike."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    FIRST_FIELD_NUMBER: builtins.int
+    SECOND_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs; empty = the service makes one."""
+    priority: sightline.common.v1.vector_pb2.Priority.ValueType
+    """Default: interactive."""
+    @property
+    def first(self) -> Global___EmbedItem:
+        """A photo or an address; required. Its `space_version` counts for both."""
+
+    @property
+    def second(self) -> Global___EmbedItem:
+        """The other one; required."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        first: Global___EmbedItem | None = ...,
+        second: Global___EmbedItem | None = ...,
+        priority: sightline.common.v1.vector_pb2.Priority.ValueType = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["first", b"first", "second", b"second"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "first", b"first", "priority", b"priority", "request_id", b"request_id", "second", b"second"]) -> None: ...
+
+Global___ComparePhotosRequest: typing_extensions.TypeAlias = ComparePhotosRequest
+
+@typing.final
+class ComparePhotosResponse(google.protobuf.message.Message):
+    """Where two photos are alike."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SIMILARITY_FIELD_NUMBER: builtins.int
+    SPACE_VERSION_FIELD_NUMBER: builtins.int
+    FIRST_FIELD_NUMBER: builtins.int
+    SECOND_FIELD_NUMBER: builtins.int
+    PNG_FIELD_NUMBER: builtins.int
+    STAGE_TIMINGS_FIELD_NUMBER: builtins.int
+    similarity: builtins.float
+    """Cosine of their vectors, −1 to 1: as a search of the space's version finds it."""
+    space_version: builtins.str
+    """The space's version."""
+    png: builtins.bytes
+    """A picture of both, a row each: orange regions make them similar, blue ones less so."""
+    @property
+    def first(self) -> Global___SimilarityGrid:
+        """What the regions of the first photo add to it."""
+
+    @property
+    def second(self) -> Global___SimilarityGrid:
+        """What the regions of the second photo add to it."""
+
+    @property
+    def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
+        """Where the time went; see BatchEmbedResponse."""
+
+    def __init__(
+        self,
+        *,
+        similarity: builtins.float = ...,
+        space_version: builtins.str = ...,
+        first: Global___SimilarityGrid | None = ...,
+        second: Global___SimilarityGrid | None = ...,
+        png: builtins.bytes = ...,
+        stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["first", b"first", "second", b"second"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["first", b"first", "png", b"png", "second", b"second", "similarity", b"similarity", "space_version", b"space_version", "stage_timings", b"stage_timings"]) -> None: ...
+
+Global___ComparePhotosResponse: typing_extensions.TypeAlias = ComparePhotosResponse
+
+@typing.final
+class SimilarityGrid(google.protobuf.message.Message):
+    """What each region of a photo's views adds to a similarity. All values and `rest` sum to it, to 1e-4."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VIEWS_FIELD_NUMBER: builtins.int
+    HEIGHT_FIELD_NUMBER: builtins.int
+    WIDTH_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
+    REST_FIELD_NUMBER: builtins.int
+    views: builtins.int
+    """Views of the photo: a wide crop, its mirror image, a narrow crop, its mirror image."""
+    height: builtins.int
+    """Rows of each view's grid."""
+    width: builtins.int
+    """Columns."""
+    values: builtins.bytes
+    """float32, little-endian: views × height × width, from the top left."""
+    rest: builtins.float
+    """What has no place: colours of the whole photo, and what a fitted space takes off."""
+    def __init__(
+        self,
+        *,
+        views: builtins.int = ...,
+        height: builtins.int = ...,
+        width: builtins.int = ...,
+        values: builtins.bytes = ...,
+        rest: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["height", b"height", "rest", b"rest", "values", b"values", "views", b"views", "width", b"width"]) -> None: ...
+
+Global___SimilarityGrid: typing_extensions.TypeAlias = SimilarityGrid
+
+@typing.final
 class ListSpacesRequest(google.protobuf.message.Message):
     """Asks for the spaces."""
 

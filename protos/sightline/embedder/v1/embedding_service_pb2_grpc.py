@@ -45,6 +45,11 @@ class EmbeddingServiceStub(object):
                 request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ClassifyRequest.SerializeToString,
                 response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ClassifyResponse.FromString,
                 _registered_method=True)
+        self.ComparePhotos = channel.unary_unary(
+                '/sightline.embedder.v1.EmbeddingService/ComparePhotos',
+                request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ComparePhotosRequest.SerializeToString,
+                response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ComparePhotosResponse.FromString,
+                _registered_method=True)
         self.ListSpaces = channel.unary_unary(
                 '/sightline.embedder.v1.EmbeddingService/ListSpaces',
                 request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesRequest.SerializeToString,
@@ -74,6 +79,14 @@ class EmbeddingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ComparePhotos(self, request, context):
+        """Which regions of two photos make them similar. HEAT_MAP_UNAVAILABLE where the space's vectors can't be taken apart
+        by positions, and per photo what BatchEmbed says, with the field.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSpaces(self, request, context):
         """The spaces that can be embedded into now. A space whose model does not answer is listed with
         `ready` false.
@@ -94,6 +107,11 @@ def add_EmbeddingServiceServicer_to_server(servicer, server):
                     servicer.Classify,
                     request_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ClassifyRequest.FromString,
                     response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ClassifyResponse.SerializeToString,
+            ),
+            'ComparePhotos': grpc.unary_unary_rpc_method_handler(
+                    servicer.ComparePhotos,
+                    request_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ComparePhotosRequest.FromString,
+                    response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ComparePhotosResponse.SerializeToString,
             ),
             'ListSpaces': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSpaces,
@@ -156,6 +174,33 @@ class EmbeddingService(object):
             '/sightline.embedder.v1.EmbeddingService/Classify',
             sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ClassifyRequest.SerializeToString,
             sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ClassifyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ComparePhotos(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.embedder.v1.EmbeddingService/ComparePhotos',
+            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ComparePhotosRequest.SerializeToString,
+            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ComparePhotosResponse.FromString,
             options,
             channel_credentials,
             insecure,

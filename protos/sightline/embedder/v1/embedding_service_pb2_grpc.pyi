@@ -57,6 +57,22 @@ _EmbeddingServiceClassifyType = typing_extensions.TypeVar(
     ],
 )
 
+_EmbeddingServiceComparePhotosType = typing_extensions.TypeVar(
+    '_EmbeddingServiceComparePhotosType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.ComparePhotosRequest,
+        sightline.embedder.v1.embedding_service_pb2.ComparePhotosResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.ComparePhotosRequest,
+        sightline.embedder.v1.embedding_service_pb2.ComparePhotosResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.ComparePhotosRequest,
+        sightline.embedder.v1.embedding_service_pb2.ComparePhotosResponse,
+    ],
+)
+
 _EmbeddingServiceListSpacesType = typing_extensions.TypeVar(
     '_EmbeddingServiceListSpacesType',
     grpc.UnaryUnaryMultiCallable[
@@ -73,7 +89,7 @@ _EmbeddingServiceListSpacesType = typing_extensions.TypeVar(
     ],
 )
 
-class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _EmbeddingServiceClassifyType, _EmbeddingServiceListSpacesType]):
+class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _EmbeddingServiceClassifyType, _EmbeddingServiceComparePhotosType, _EmbeddingServiceListSpacesType]):
     """Turns photos and texts into vectors. Holds no state."""
 
     @typing.overload
@@ -85,6 +101,10 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.ClassifyRequest,
             sightline.embedder.v1.embedding_service_pb2.ClassifyResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.embedding_service_pb2.ComparePhotosRequest,
+            sightline.embedder.v1.embedding_service_pb2.ComparePhotosResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
@@ -101,6 +121,10 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.ClassifyRequest,
             sightline.embedder.v1.embedding_service_pb2.ClassifyResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.embedding_service_pb2.ComparePhotosRequest,
+            sightline.embedder.v1.embedding_service_pb2.ComparePhotosResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
@@ -120,6 +144,11 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
     serves the catalog), and as for BatchEmbed.
     """
 
+    ComparePhotos: _EmbeddingServiceComparePhotosType
+    """Which regions of two photos make them similar. HEAT_MAP_UNAVAILABLE where the space's vectors can't be taken apart
+    by positions, and per photo what BatchEmbed says, with the field.
+    """
+
     ListSpaces: _EmbeddingServiceListSpacesType
     """The spaces that can be embedded into now. A space whose model does not answer is listed with
     `ready` false.
@@ -133,6 +162,10 @@ EmbeddingServiceAsyncStub: typing_extensions.TypeAlias = EmbeddingServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.embedding_service_pb2.ClassifyRequest,
         sightline.embedder.v1.embedding_service_pb2.ClassifyResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.ComparePhotosRequest,
+        sightline.embedder.v1.embedding_service_pb2.ComparePhotosResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
@@ -163,6 +196,16 @@ class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.ClassifyResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.ClassifyResponse]]:
         """What up to 64 photos are of, each with a status of its own: CLASSIFIER_UNAVAILABLE (no fitted space with a head
         serves the catalog), and as for BatchEmbed.
+        """
+
+    @abc.abstractmethod
+    def ComparePhotos(
+        self,
+        request: sightline.embedder.v1.embedding_service_pb2.ComparePhotosRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.ComparePhotosResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.ComparePhotosResponse]]:
+        """Which regions of two photos make them similar. HEAT_MAP_UNAVAILABLE where the space's vectors can't be taken apart
+        by positions, and per photo what BatchEmbed says, with the field.
         """
 
     @abc.abstractmethod

@@ -786,6 +786,99 @@ class ExplainedScore(google.protobuf.message.Message):
 Global___ExplainedScore: typing_extensions.TypeAlias = ExplainedScore
 
 @typing.final
+class DrawHeatMapRequest(google.protobuf.message.Message):
+    """Asks where a photo and a product look alike."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    IMAGE_FIELD_NUMBER: builtins.int
+    IMAGE_URI_FIELD_NUMBER: builtins.int
+    BOX_FIELD_NUMBER: builtins.int
+    FIND_SUBJECT_FIELD_NUMBER: builtins.int
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    IMAGE_ID_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    image: builtins.bytes
+    """The file; see QuerySignal."""
+    image_uri: builtins.str
+    """Its address; see QuerySignal."""
+    find_subject: builtins.bool
+    """Whether to look for its subject and compare that. Not with `box`. Default: no."""
+    product_id: builtins.str
+    """The product; required."""
+    image_id: builtins.str
+    """Which of the product's photos, such as the `matched_image_id` of an answer; empty = its first."""
+    @property
+    def box(self) -> sightline.common.v1.photo_pb2.Box:
+        """The part that is meant; absent = all of it."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        image: builtins.bytes = ...,
+        image_uri: builtins.str = ...,
+        box: sightline.common.v1.photo_pb2.Box | None = ...,
+        find_subject: builtins.bool = ...,
+        product_id: builtins.str = ...,
+        image_id: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["box", b"box", "image", b"image", "image_uri", b"image_uri", "photo", b"photo"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["box", b"box", "catalog_id", b"catalog_id", "find_subject", b"find_subject", "image", b"image", "image_id", b"image_id", "image_uri", b"image_uri", "photo", b"photo", "product_id", b"product_id", "request_id", b"request_id"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["photo", b"photo"]) -> typing.Literal["image", "image_uri"] | None: ...
+
+Global___DrawHeatMapRequest: typing_extensions.TypeAlias = DrawHeatMapRequest
+
+@typing.final
+class DrawHeatMapResponse(google.protobuf.message.Message):
+    """Where a photo and a product look alike."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PNG_FIELD_NUMBER: builtins.int
+    SIMILARITY_FIELD_NUMBER: builtins.int
+    UNPLACED_FIELD_NUMBER: builtins.int
+    IMAGE_ID_FIELD_NUMBER: builtins.int
+    SPACE_VERSION_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    png: builtins.bytes
+    """A picture (PNG): the shopper's photo above, the product's below, each as the model sees it, a wide crop and, where
+    the space looks twice, a narrow one. Orange regions make the two similar, blue ones less so; a colour is the stronger
+    the more of the similarity comes from there. In both photos the regions sum to it, but for the share of `unplaced`.
+    """
+    similarity: builtins.float
+    """Cosine of the two photos, −1 to 1."""
+    unplaced: builtins.float
+    """What of the similarity has no place in the shopper's photo, such as the colours of all of it: in the similarity's
+    unit, and of either sign.
+    """
+    image_id: builtins.str
+    """The product's photo that was compared."""
+    space_version: builtins.str
+    """Version of the space that compared them."""
+    request_id: builtins.str
+    """The id under which logs speak of this request."""
+    def __init__(
+        self,
+        *,
+        png: builtins.bytes = ...,
+        similarity: builtins.float = ...,
+        unplaced: builtins.float = ...,
+        image_id: builtins.str = ...,
+        space_version: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["image_id", b"image_id", "png", b"png", "request_id", b"request_id", "similarity", b"similarity", "space_version", b"space_version", "unplaced", b"unplaced"]) -> None: ...
+
+Global___DrawHeatMapResponse: typing_extensions.TypeAlias = DrawHeatMapResponse
+
+@typing.final
 class SearchRequest(google.protobuf.message.Message):
     """Asks for candidates."""
 

@@ -55,6 +55,11 @@ class RecommendationServiceStub(object):
                 request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ClassifyRequest.SerializeToString,
                 response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ClassifyResponse.FromString,
                 _registered_method=True)
+        self.DrawHeatMap = channel.unary_unary(
+                '/sightline.gateway.v1.RecommendationService/DrawHeatMap',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.DrawHeatMapRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.DrawHeatMapResponse.FromString,
+                _registered_method=True)
 
 
 class RecommendationServiceServicer(object):
@@ -99,6 +104,15 @@ class RecommendationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DrawHeatMap(self, request, context):
+        """Which regions of a shopper's photo and of a product's make them similar, as a picture. PRODUCT_NOT_FOUND,
+        HEAT_MAP_UNAVAILABLE (the product has no photo, or the space's vectors can't be taken apart by positions), and what
+        Recommend says of photos.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecommendationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -121,6 +135,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.Classify,
                     request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ClassifyRequest.FromString,
                     response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ClassifyResponse.SerializeToString,
+            ),
+            'DrawHeatMap': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrawHeatMap,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.DrawHeatMapRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.DrawHeatMapResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -232,6 +251,33 @@ class RecommendationService(object):
             '/sightline.gateway.v1.RecommendationService/Classify',
             sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ClassifyRequest.SerializeToString,
             sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ClassifyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrawHeatMap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.RecommendationService/DrawHeatMap',
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.DrawHeatMapRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.DrawHeatMapResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -89,7 +89,23 @@ _RecommendationServiceClassifyType = typing_extensions.TypeVar(
     ],
 )
 
-class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType, _RecommendationServiceExplainRecommendationType, _RecommendationServiceClassifyType]):
+_RecommendationServiceDrawHeatMapType = typing_extensions.TypeVar(
+    '_RecommendationServiceDrawHeatMapType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapRequest,
+        sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapRequest,
+        sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapRequest,
+        sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapResponse,
+    ],
+)
+
+class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType, _RecommendationServiceExplainRecommendationType, _RecommendationServiceClassifyType, _RecommendationServiceDrawHeatMapType]):
     """Recommends products by what they look like and by what people do."""
 
     @typing.overload
@@ -110,6 +126,10 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
             sightline.gateway.v1.recommendation_service_pb2.ClassifyRequest,
             sightline.gateway.v1.recommendation_service_pb2.ClassifyResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapRequest,
+            sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -129,6 +149,10 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ClassifyRequest,
             sightline.gateway.v1.recommendation_service_pb2.ClassifyResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapRequest,
+            sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -158,6 +182,12 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     photos.
     """
 
+    DrawHeatMap: _RecommendationServiceDrawHeatMapType
+    """Which regions of a shopper's photo and of a product's make them similar, as a picture. PRODUCT_NOT_FOUND,
+    HEAT_MAP_UNAVAILABLE (the product has no photo, or the space's vectors can't be taken apart by positions), and what
+    Recommend says of photos.
+    """
+
 RecommendationServiceAsyncStub: typing_extensions.TypeAlias = RecommendationServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.recommendation_service_pb2.RecommendRequest,
@@ -174,6 +204,10 @@ RecommendationServiceAsyncStub: typing_extensions.TypeAlias = RecommendationServ
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.recommendation_service_pb2.ClassifyRequest,
         sightline.gateway.v1.recommendation_service_pb2.ClassifyResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapRequest,
+        sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapResponse,
     ],
 ]
 
@@ -224,6 +258,17 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         """What a photo is of: categories of the catalog with their chances, "unknown" when nothing fits, and filters to
         search on with. CLASSIFIER_UNAVAILABLE (no fitted space of the catalog has a head), and what Recommend says of
         photos.
+        """
+
+    @abc.abstractmethod
+    def DrawHeatMap(
+        self,
+        request: sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.DrawHeatMapResponse]]:
+        """Which regions of a shopper's photo and of a product's make them similar, as a picture. PRODUCT_NOT_FOUND,
+        HEAT_MAP_UNAVAILABLE (the product has no photo, or the space's vectors can't be taken apart by positions), and what
+        Recommend says of photos.
         """
 
 def add_RecommendationServiceServicer_to_server(servicer: RecommendationServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

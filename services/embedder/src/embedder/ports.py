@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from embedder.domain.fits import SentenceVectors
-from embedder.domain.fitted import Floats
+from embedder.domain.fitted import Fitted, Floats
 from embedder.domain.manifest import Manifest, ServingState
 from embedder.domain.models import Description, Inferred, Tensors
 from embedder.domain.photos import Look, Pixels, Seen
@@ -62,6 +62,12 @@ class Names(Protocol):
         """Return the full paths that a model's head distinguishes, in the order of its answers.
 
         Raises ClassifierUnavailable when they can't be read.
+        """
+
+    async def fitted_map(self, model: str) -> tuple[str, Fitted]:
+        """Return the backbone that a fitted space stands on, and the map behind it, without head.
+
+        Raises HeatMapUnavailable when they can't be read.
         """
 
 

@@ -10,6 +10,7 @@ from embedder.adapters.tokenizers import Tokenizers
 from embedder.adapters.triton.client import Triton
 from embedder.domain.models import FEATURES, TEXT, VISUAL
 from embedder.embedding.cache import Cache
+from embedder.embedding.compare import Comparison
 from embedder.embedding.embed import Embedder
 from embedder.embedding.intake import PhotoIntake
 from embedder.embedding.photos import Photos
@@ -114,10 +115,15 @@ def bind(
         repository=triton,
         control=triton,
     )
+    comparison = Comparison(
+        embedder, lambda model: Retrying(triton.inference(model), trouble.set), sources.loaded
+    )
     learner = Learner(store, backbones, sources, default_backbone=settings.fit_backbone)
     promotion = Promotion(store, triton, triton.inference)
     offered = [
-        Binding.of(EmbeddingServicer(embedder, Listing(spaces, shelf), settings.catalogs)),
+        Binding.of(
+            EmbeddingServicer(embedder, comparison, Listing(spaces, shelf), settings.catalogs)
+        ),
         Binding.of(SpaceServicer(learner, promotion, settings.catalogs)),
     ]
     return offered, recovery, sources

@@ -10,6 +10,7 @@ from gateway.model.messages import (
     Classification,
     Facet,
     FacetRequest,
+    IndexState,
     Rejection,
     Space,
     Subject,
@@ -44,6 +45,12 @@ class Embedder(Protocol):
     ) -> tuple[Classification, Subject | None]:
         """What a photo is of by the catalog's newest head, and where its subject is if that is to
         be looked for. Raises ServiceError for the photo too."""
+
+    async def compare(
+        self, catalog_id: str, photo: Signal, other: bytes, space_version: str
+    ) -> peers.Likeness:
+        """Where a shopper's photo and one of the catalog's are alike; an empty version = the
+        default one. Raises ServiceError for the photos too."""
 
 
 class Retriever(Protocol):
@@ -89,6 +96,12 @@ class Retriever(Protocol):
         self, catalog_id: str, asked: Sequence[FacetRequest], scope: Scope
     ) -> tuple[Facet, ...]:
         """How many products that pass have each value of some fields."""
+
+    async def count(self, catalog_id: str, space: str) -> IndexState:
+        """What record and index hold of a space, and which version of it."""
+
+    async def photo(self, catalog_id: str, image_id: str) -> bytes:
+        """The file of a product's photo."""
 
     async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
         """Why a product that exists does not pass; None = it does."""

@@ -31,6 +31,7 @@ MADE = [
     errors.QueueFull(),
     errors.DeadlinePassed(),
     errors.ModelFailed("x"),
+    errors.HeatMapUnavailable("x"),
 ]
 
 

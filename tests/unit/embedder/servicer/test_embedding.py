@@ -1,5 +1,6 @@
 """Messages to values and back."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from embedder.domain.errors import EmbedderUnavailable
 from embedder.domain.items import Priority
 from embedder.domain.models import TEXT, VISUAL
 from embedder.embedding.cache import Cache
+from embedder.embedding.compare import Comparison
 from embedder.embedding.embed import Embedder
 from embedder.embedding.intake import PhotoIntake
 from embedder.embedding.photos import Photos
@@ -40,6 +42,11 @@ def inference() -> FakeInference:
     return FakeInference()
 
 
+def comparison(embedder: Embedder) -> Comparison:
+    """Nothing here compares: tests/wire/test_embedder_triton.py does."""
+    return Comparison(embedder, lambda model: FakeInference(), lambda model: nullcontext())
+
+
 class WatchedQueues(Queues):
     """Queues that remember who came."""
 
@@ -64,7 +71,9 @@ def servicer(inference: FakeInference, queues: WatchedQueues) -> EmbeddingServic
     photos = Photos(intake, queues, Cache(0), FakeNames())
     texts = Texts(spaces, queues, FakeEncoder(), batch=4)
     embedder = Embedder(spaces, photos, texts, FakeFetch())
-    return EmbeddingServicer(embedder, Listing(spaces, FakeRecord()), ("default", "wine"))
+    return EmbeddingServicer(
+        embedder, comparison(embedder), Listing(spaces, FakeRecord()), ("default", "wine")
+    )
 
 
 def request(*items: pb.EmbedItem, **fields: object) -> pb.BatchEmbedRequest:
@@ -192,7 +201,9 @@ def headed() -> EmbeddingServicer:
     """Serves one model with a head, in place of a fitted one."""
     HEADED.given.clear()
     embedder = embedder_of(HEADED, names=FakeNames([APPLE, MILK]))
-    return EmbeddingServicer(embedder, Listing(embedder.spaces, FakeRecord()), ("default",))
+    return EmbeddingServicer(
+        embedder, comparison(embedder), Listing(embedder.spaces, FakeRecord()), ("default",)
+    )
 
 
 async def test_everything_that_can_be_said_of_an_item_is_read(headed: EmbeddingServicer) -> None:

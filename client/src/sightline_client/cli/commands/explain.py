@@ -1,17 +1,32 @@
 """``sightline explain``"""
 
+import asyncio
+from pathlib import Path
 from typing import Annotated
 
-from sightline_client.cli.base import options
+import typer
+
+from sightline_client.cli.base import options, running
 from sightline_client.cli.base.query import RecommendationOptions
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import explained
+from sightline_client.client import SightlineClient
+from sightline_client.values.explanations import Explanation, HeatMap
 
 
 def explain(
     *,
     shown: Annotated[str, options.argument("PRODUCT", "The product's id.")],
     asked: RecommendationOptions,
+    heat_map: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            help="Also draw which regions of the query image and of the product's photo make them"
+            " similar, into this PNG.",
+        ),
+    ] = None,
     suite: Suite,
 ) -> None:
     """Say why a product is, or is not, among what a request recommends.
@@ -23,7 +38,24 @@ def explain(
 
       sightline explain 111478 --image shelf.jpg
 
+      sightline explain 111478 --image shelf.jpg --heat-map out.png
+
       sightline explain 111478 --user 1209683 --filter 'price < 30 EUR' --language zh
     """
-    request = asked.request()
-    suite.answer(lambda client: client.explain(shown, **request), explained.explanation)
+    request, photos = asked.request(), asked.photos()
+    if heat_map is not None and len(photos) != 1:
+        raise typer.BadParameter("a heat map is of one query image", param_hint="--heat-map")
+    drawn: list[HeatMap] = []
+
+    async def explain(client: SightlineClient) -> Explanation:
+        explanation = await client.explain(shown, **request)
+        if heat_map is not None:
+            box, find = asked.box, asked.find_subject
+            drawn.append(await client.heat_map(photos[0], shown, box=box, find_subject=find))
+            await asyncio.to_thread(heat_map.write_bytes, drawn[0].png)
+        return explanation
+
+    suite.answer(explain, explained.explanation)
+    for each in drawn:
+        if not suite.json:
+            running.say(explained.heat_map(each, str(heat_map)))

@@ -10,7 +10,12 @@ from rich.text import Text
 
 from sightline_client.cli.show.tables import PARTS, degradation, grid, plain
 from sightline_client.values.answers import Move, MoveCause, RecommendedProduct, ScorePart
-from sightline_client.values.explanations import BranchVerdict, ExplainedScore, Explanation
+from sightline_client.values.explanations import (
+    BranchVerdict,
+    ExplainedScore,
+    Explanation,
+    HeatMap,
+)
 
 CAUSES = MappingProxyType(
     {
@@ -126,3 +131,12 @@ def _branches(verdicts: Sequence[BranchVerdict]) -> RenderableType:
 
 def _similarity(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
+
+
+def heat_map(value: HeatMap, file: str) -> Text:
+    """What a heat map shows, and where it is."""
+    return Text(
+        f"Written: {plain(file)}. Above your photo, below the product's {value.image_id[:12]}."
+        f" Orange regions make them similar, blue ones less so. All regions of a photo sum to the"
+        f" similarity {value.similarity:.4f}, but for {value.unplaced:+.4f} that has no place."
+    )

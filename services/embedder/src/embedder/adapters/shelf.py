@@ -5,9 +5,13 @@ import contextlib
 import json
 from collections.abc import Collection, Sequence
 
+import numpy as np
+
+from embedder.adapters import space_store
 from embedder.adapters.space_store import SpaceStore
-from embedder.domain.errors import ClassifierUnavailable
-from embedder.domain.manifest import CATEGORIES, Manifest, ServingState
+from embedder.domain.errors import ClassifierUnavailable, HeatMapUnavailable
+from embedder.domain.fitted import Fitted
+from embedder.domain.manifest import CATEGORIES, MAP_FILE, Manifest, ServingState, SpaceDamaged
 from embedder.ports import Repository
 
 
@@ -19,6 +23,7 @@ class Shelf:
         self._store = store
         self._repository = repository
         self._categories: dict[str, Sequence[tuple[str, ...]]] = {}
+        self._maps: dict[str, tuple[str, Fitted]] = {}
 
     async def spaces(self, catalog: str) -> Sequence[tuple[Manifest, ServingState]]:
         return [] if self._store is None else await asyncio.to_thread(_spaces, self._store, catalog)
@@ -41,6 +46,14 @@ class Shelf:
         if model not in self._categories:
             self._categories[model] = await asyncio.to_thread(_names, self._store, model)
         return self._categories[model]
+
+    async def fitted_map(self, model: str) -> tuple[str, Fitted]:
+        """See ports.Names. Read once, too."""
+        if self._store is None:
+            raise HeatMapUnavailable("EMBEDDER_SPACES names no folder")
+        if model not in self._maps:
+            self._maps[model] = await asyncio.to_thread(_map, self._store, model)
+        return self._maps[model]
 
 
 def _spaces(store: SpaceStore, catalog: str) -> Sequence[tuple[Manifest, ServingState]]:
@@ -75,3 +88,19 @@ def _names(store: SpaceStore, model: str) -> Sequence[tuple[str, ...]]:
         return tuple(tuple(str(name) for name in path) for path in read)
     except (OSError, ValueError, TypeError) as error:
         raise ClassifierUnavailable(f"{model}/{CATEGORIES} can't be read") from error
+
+
+def _map(store: SpaceStore, model: str) -> tuple[str, Fitted]:
+    folder = store.folder(model, ServingState.SERVING)
+    try:
+        manifest = space_store.read(folder)
+        if MAP_FILE not in manifest.files:
+            raise HeatMapUnavailable(f"{model} was fitted by a release before 0.14: fit it again")
+        if space_store.sha256(folder / MAP_FILE) != manifest.files[MAP_FILE]:
+            raise HeatMapUnavailable(f"{model}/{MAP_FILE} is not as it was written")
+        with np.load(folder / MAP_FILE, allow_pickle=False) as arrays:
+            return manifest.backbone, Fitted(
+                arrays["means"], arrays["scales"], arrays["projection"]
+            )
+    except (OSError, ValueError, KeyError, SpaceDamaged) as error:
+        raise HeatMapUnavailable(f"{model}/{MAP_FILE} can't be read") from error

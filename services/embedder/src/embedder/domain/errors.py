@@ -17,6 +17,7 @@ ServiceError
 │   ├── SpaceVersionUnavailable  SPACE_VERSION_UNAVAILABLE  no model serves this version
 │   ├── ModelNotReady            MODEL_NOT_READY            Triton's model is none that we can use
 │   ├── ClassifierUnavailable    CLASSIFIER_UNAVAILABLE     no fitted space with a head serves
+│   ├── HeatMapUnavailable       HEAT_MAP_UNAVAILABLE       the space's model shows no positions
 │   ├── FitInvalid               FIT_INVALID                no space can be fitted on such photos
 │   ├── FitUnavailable           FIT_UNAVAILABLE            this service can fit no spaces
 │   ├── PromotionRefused         PROMOTION_REFUSED          not proven better, and not forced
@@ -148,6 +149,10 @@ class ModelFailed(errors.Internal, reason="MODEL_FAILED"):
 
 class SpaceNotFound(errors.NotFound, reason="SPACE_NOT_FOUND"):
     message = "no fitted space of this catalog has this version or name"
+
+
+class HeatMapUnavailable(errors.FailedPrecondition, reason="HEAT_MAP_UNAVAILABLE"):
+    """The space's vectors can't be taken apart by positions."""
 
 
 class FitInvalid(errors.FailedPrecondition, reason="FIT_INVALID"):

@@ -13,6 +13,8 @@ from embedder.domain.fitted import Evaluation
 MANIFEST: Final = "manifest.json"
 CATEGORIES: Final = "categories.json"
 """The head's full category paths in the order of its output: a list of lists of names."""
+MAP_FILE: Final = "map.npz"
+"""The space's map behind the features: arrays `means`, `scales` and `projection`."""
 TEXT_SUFFIX: Final = "_text"
 """What the name of a space's text map ends with."""
 MAX_BYTES: Final = 2**20

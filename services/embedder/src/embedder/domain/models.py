@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy.typing as npt
@@ -17,6 +17,10 @@ VISUAL = "visual"
 TEXT = "text"
 FEATURES = "features"
 """What spaces are fitted on. Nothing is indexed in it; its vectors are not of unit length."""
+POSITIONS = "positions"
+"""Those features with the maps that they are averaged from: what heat maps are made of."""
+MAP = "_map"
+"""What the names of outputs end with that are such maps; before it the block's name stands."""
 
 CHECKSUM = "checksum"
 """An output that Triton's Python backend adds to a model's: of the request and the other outputs.
@@ -60,6 +64,8 @@ class Description:
     """Views of a catalog photo that are averaged when the item names no number."""
     create_time: float = 0.0
     """When it was fitted, in seconds since 1970; 0 = it was not."""
+    blocks: Mapping[str, int] = field(default_factory=dict)
+    """Of a model of features: the sizes of their blocks by name, in order."""
     checksums: bool = False
     """Whether its answers have the output CHECKSUM."""
 
@@ -75,6 +81,9 @@ class Inferred:
     categories: Vectors | None = None
     """float32 [n, categories + 1], unchecked: how likely each is, the unknown one last; None = the
     model has no head."""
+    maps: Mapping[str, Vectors] = field(default_factory=dict)
+    """float32 [n, channels, height, width], unchecked: what each block is averaged from; none of
+    models that do not give it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from embedder.adapters.feature_folder import FeatureFolder
 from embedder.domain.errors import FitInvalid
 from embedder.domain.fitted import Evaluation, Fitted, Floats, Labelled, TextMap, unit
-from embedder.domain.manifest import CATEGORIES, TEXT_SUFFIX
+from embedder.domain.manifest import CATEGORIES, MAP_FILE, TEXT_SUFFIX
 
 ORDER: Final = "order.json"
 RESULT: Final = "result.json"
@@ -187,6 +187,9 @@ def _write_space(folder: Path, made: bytes, fitted: Fitted, order: Order, result
         _put(folder / path, config.encode())
     _put(folder / GRAPH, made)
     _put(folder / BACKEND, (order.backbone / BACKEND).read_bytes())
+    with (folder / MAP_FILE).open("wb") as file:
+        means, scales, projection = fitted.means, fitted.scales, fitted.projection
+        np.savez(file, means=means, scales=scales, projection=projection)
     if fitted.head is not None:
         _put(folder / CATEGORIES, json.dumps(fitted.head.categories).encode())
 

@@ -1,12 +1,17 @@
 """sightline.embedder.v1.EmbeddingService: messages to values and back. Decides nothing."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from embedder.domain.heat import Heat
 from embedder.domain.items import CategoryGuess, Classification, Item, Outcome, Priority
 from embedder.domain.photos import Box, Camera, Subject
+from embedder.embedding import overlay
+from embedder.embedding.compare import Comparison
 from embedder.embedding.embed import Embedder
 from embedder.servicer import messages
+from embedder.serving.turns import asking
 from embedder.spaces.listing import Listing
 from servicekit import deadlines
 from servicekit.errors import ServiceError
@@ -28,8 +33,15 @@ MOST_GUESSES = 20
 class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
     """Serves the embedder's calls."""
 
-    def __init__(self, embedder: Embedder, listing: Listing, catalogs: Collection[str]) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        comparison: Comparison,
+        listing: Listing,
+        catalogs: Collection[str],
+    ) -> None:
         self._embedder = embedder
+        self._comparison = comparison
         self._listing = listing
         self._catalogs = frozenset(catalogs)
 
@@ -64,6 +76,24 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         )
         return pb.ClassifyResponse(
             results=map(_classified, outcomes), stage_timings=_timings(stages.finished)
+        )
+
+    async def ComparePhotos(
+        self, request: pb.ComparePhotosRequest, _context: Any
+    ) -> pb.ComparePhotosResponse:
+        """Show which regions of two photos make them similar."""
+        stages = Stages()
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        first, second = (_item(each, 0) for each in (request.first, request.second))
+        with asking(_priority(request.priority)):
+            found = await self._comparison.compare(first, second, catalog, stages)
+        return pb.ComparePhotosResponse(
+            similarity=found.similarity,
+            space_version=found.version,
+            first=_grid(found.first.heat),
+            second=_grid(found.second.heat),
+            png=await asyncio.to_thread(overlay.png, (found.first, found.second)),
+            stage_timings=_timings(stages.finished),
         )
 
     async def ListSpaces(
@@ -141,6 +171,17 @@ def _classified(outcome: Outcome) -> pb.ClassifyResult:
         status=embedded.status,
         classification=embedded.classification,
         subject=embedded.subject if embedded.HasField("subject") else None,
+    )
+
+
+def _grid(heat: Heat) -> pb.SimilarityGrid:
+    views, height, width = heat.grid.shape
+    return pb.SimilarityGrid(
+        views=views,
+        height=height,
+        width=width,
+        values=heat.grid.astype("<f4").tobytes(),
+        rest=heat.rest,
     )
 
 

@@ -53,12 +53,20 @@ class ModelSources:
     @contextlib.asynccontextmanager
     async def backbone(self, name: str) -> AsyncIterator[Source]:
         """See Sources. What had to be loaded for this is unloaded some time afterwards."""
-        await self._load(name)
-        try:
+        async with self.loaded(name):
             served = self._features(name)
             yield self._source(Route("", served, await served.description()), VIEWS)
+
+    @contextlib.asynccontextmanager
+    async def loaded(self, name: str) -> AsyncIterator[None]:
+        """Have a model of the server's loaded meanwhile, and for some time afterwards."""
+        await self._load(name)
+        try:
+            yield
         finally:
             if name in self._ours:
+                if (leaving := self._leaving.pop(name, None)) is not None:
+                    leaving.cancel()  # whoever was here beside us has left before
                 self._leaving[name] = asyncio.create_task(self._unload_later(name))
 
     async def close(self) -> None:

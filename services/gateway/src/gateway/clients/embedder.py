@@ -10,7 +10,7 @@ import grpc
 from gateway.clients import messages
 from gateway.clients.calls import Caller
 from gateway.model.messages import Classification, Space, Subject, Vector
-from gateway.model.peers import Embedded
+from gateway.model.peers import Embedded, Likeness
 from gateway.model.query import Signal, SignalKind
 from gateway.ports import Embedder
 from servicekit import quotas
@@ -72,6 +72,19 @@ class EmbedderClient(Embedder):
             raise from_status(result.status)
         subject = result.subject if result.HasField("subject") else None
         return result.classification, subject
+
+    async def compare(
+        self, catalog_id: str, photo: Signal, other: bytes, space_version: str
+    ) -> Likeness:
+        request = pb.ComparePhotosRequest(
+            catalog_id=catalog_id,
+            first=_item(photo, version=space_version),
+            second=pb.EmbedItem(image=other, photo_kind=photo_pb2.PHOTO_KIND_CATALOGUE),
+        )
+        response = await self._call(self._stub.ComparePhotos, request, decodes=True)
+        return Likeness(
+            response.png, response.similarity, response.first.rest, response.space_version
+        )
 
     async def _call(self, method: Any, request: Any, *, decodes: bool) -> Any:
         """Ask, within the caller's quota; raises QuotaExhausted."""

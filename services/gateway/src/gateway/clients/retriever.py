@@ -158,6 +158,10 @@ class RetrieverClient(Retriever):
         )
         return tuple((await self._call(self._products.CountFacets, request, scope)).facets)
 
+    async def photo(self, catalog_id: str, image_id: str) -> bytes:
+        request = products_pb.GetImageRequest(catalog_id=catalog_id, image_id=image_id)
+        return (await self._caller.call(self._products.GetImage, request)).image.content
+
     async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
         request = products_pb.BatchGetProductsRequest(
             catalog_id=catalog_id,

@@ -9,6 +9,7 @@ ServiceError
 │   └── AnswerMissing       ANSWER_RECORD_MISSING
 ├── FailedPrecondition
 │   ├── ImageUnreadable     URI_UNREADABLE
+│   ├── NoPhoto             HEAT_MAP_UNAVAILABLE
 │   ├── SpaceInUse          SPACE_IN_USE
 │   └── SpaceMissing        SPACE_UNAVAILABLE
 ├── PermissionDenied
@@ -55,6 +56,13 @@ class ImageUnreadable(FailedPrecondition, reason="URI_UNREADABLE"):
         """`index`: as of ImageRefused."""
         violations = [FieldViolation(photo_path(index, "image_uri"), description)]
         super().__init__(describe(violations), violations=violations)
+
+
+class NoPhoto(FailedPrecondition, reason="HEAT_MAP_UNAVAILABLE"):
+    """A product without a photo looks like nothing."""
+
+    message = "the product has no photo to be compared with"
+    violations = (FieldViolation("product_id", message),)
 
 
 class SceneNotFound(NotFound, reason="SCENE_NOT_FOUND"):

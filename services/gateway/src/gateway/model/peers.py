@@ -82,6 +82,18 @@ class RankerCandidates:
 
 
 @dataclass(frozen=True, slots=True)
+class Likeness:
+    """Where two photos are alike."""
+
+    png: bytes
+    similarity: float
+    """Cosine."""
+    unplaced: float
+    """What of it has no place in the first photo."""
+    space_version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """Products as the record has them now, and titles of others."""
 

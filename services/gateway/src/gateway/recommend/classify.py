@@ -6,7 +6,6 @@ from gateway.ranking.proposals import proposals
 from gateway.recommend.validate import MOST_GUESSES, check_question
 from gateway.retrieval.embedding import photo_error
 from gateway.state.run import Dependencies
-from servicekit import deadlines
 from servicekit.errors import ServiceError
 
 
@@ -17,10 +16,8 @@ async def classify(question: Question, deps: Dependencies) -> Classified:
     embedder fails with.
     """
     check_question(question, deps.catalogs)
-    left = deadlines.remaining()
-    given = deps.default_seconds if left is None else min(left, deps.longest_seconds)
     try:
-        with deadlines.within(max(given - deps.reserve_seconds, 0.0)):
+        with deps.in_time():
             # Whatever number the caller wants: proposals rest on all of them.
             found, subject = await deps.peers.embedder.classify(
                 question.catalog_id, question.photo, MOST_GUESSES

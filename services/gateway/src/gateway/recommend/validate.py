@@ -55,14 +55,30 @@ def check_question(question: Question, declared: Collection[str]) -> None:
     violations = list(_long_texts((("request_id", question.request_id, MOST_REQUEST_ID),)))
     if not 0 <= question.top_k <= MOST_GUESSES:
         violations.append(FieldViolation("top_k", f"must be 1 to {MOST_GUESSES}, or 0"))
-    if question.photo.kind is SignalKind.NOTHING:
-        violations.append(FieldViolation("photo", "an image or an image_uri is needed"))
-    else:
-        violations += _content_violations(question.photo)
-        violations += _part_violations(question.photo)
+    violations += _photo_violations(question.photo)
     if violations:
         raise RequestInvalid(*violations)
     _check_photo(question.photo)
+
+
+def check_heat_map(
+    catalog_id: str, photo: Signal, product_id: str, declared: Collection[str]
+) -> None:
+    """Raises what is wrong with a question about a photo and a product."""
+    catalog(catalog_id, declared)
+    violations = list(_photo_violations(photo))
+    violations += _id_violations(product_id, "product_id")
+    if violations:
+        raise RequestInvalid(*violations)
+    _check_photo(photo)
+
+
+def _photo_violations(photo: Signal) -> Iterator[FieldViolation]:
+    if photo.kind is SignalKind.NOTHING:
+        yield FieldViolation("photo", "an image or an image_uri is needed")
+    else:
+        yield from _content_violations(photo)
+        yield from _part_violations(photo)
 
 
 def _check_photo(signal: Signal) -> None:

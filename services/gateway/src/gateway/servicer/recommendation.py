@@ -7,6 +7,7 @@ from gateway.model.answer import Result
 from gateway.model.query import ALONE, CallersFilter, Query, Question, Signal, SignalKind
 from gateway.recommend.classify import classify
 from gateway.recommend.explain import explain
+from gateway.recommend.heat_map import Compared, heat_map
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from gateway.servicer import answers
@@ -82,17 +83,42 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         request_id = take_request_id(request.request_id)
         return answers.classification(await classify(_question(request), self._deps), request_id)
 
+    async def DrawHeatMap(
+        self, request: pb.DrawHeatMapRequest, context: Context
+    ) -> pb.DrawHeatMapResponse:
+        """Which regions make a photo and a product similar."""
+        request_id = take_request_id(request.request_id)
+        asked = Compared(
+            request.catalog_id or DEFAULT_CATALOG,
+            _photo(request),
+            request.product_id,
+            request.image_id,
+        )
+        image_id, found = await heat_map(asked, self._deps)
+        return pb.DrawHeatMapResponse(
+            png=found.png,
+            similarity=found.similarity,
+            unplaced=found.unplaced,
+            image_id=image_id,
+            space_version=found.space_version,
+            request_id=request_id,
+        )
+
+
+def _photo(request: pb.ClassifyRequest | pb.DrawHeatMapRequest) -> Signal:
+    return Signal(
+        index=ALONE,
+        kind=SignalKind(request.WhichOneof("photo") or SignalKind.NOTHING),
+        image=request.image,
+        image_uri=request.image_uri,
+        box=request.box if request.HasField("box") else None,
+        find_subject=request.find_subject,
+    )
+
 
 def _question(request: pb.ClassifyRequest) -> Question:
     return Question(
-        photo=Signal(
-            index=ALONE,
-            kind=SignalKind(request.WhichOneof("photo") or SignalKind.NOTHING),
-            image=request.image,
-            image_uri=request.image_uri,
-            box=request.box if request.HasField("box") else None,
-            find_subject=request.find_subject,
-        ),
+        photo=_photo(request),
         catalog_id=request.catalog_id or DEFAULT_CATALOG,
         request_id=request.request_id,
         top_k=request.top_k,

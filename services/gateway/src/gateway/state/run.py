@@ -1,5 +1,6 @@
 """One request while it runs, and what it is answered with."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from gateway.model.plan import Plan
@@ -8,6 +9,7 @@ from gateway.ports import Answers, Embedder, Ranker, Retriever, Scenes
 from gateway.state.text_spaces import TextQuerySpaces
 from gateway.state.tokens import Digests
 from gateway.state.trace import RequestTrace
+from servicekit import deadlines
 from servicekit.keyring import SigningKeys, open_keys
 
 
@@ -64,6 +66,12 @@ class Dependencies:
     """What signs tokens."""
     versions: SpaceVersions = field(default_factory=SpaceVersions)
     text_spaces: TextQuerySpaces = field(default_factory=TextQuerySpaces)
+
+    def in_time(self) -> AbstractContextManager[None]:
+        """Ends what is inside in time for the caller's deadline, or the default one."""
+        left = deadlines.remaining()
+        given = self.default_seconds if left is None else min(left, self.longest_seconds)
+        return deadlines.within(max(given - self.reserve_seconds, 0.0))
 
 
 @dataclass(frozen=True, slots=True)

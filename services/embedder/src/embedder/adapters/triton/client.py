@@ -22,7 +22,7 @@ from embedder.domain.errors import (
     ModelFailed,
     ProcessLost,
 )
-from embedder.domain.models import CHECKSUM, Description, Inferred, Tensors
+from embedder.domain.models import CHECKSUM, MAP, Description, Inferred, Tensors
 from servicekit import deadlines
 from servicekit.breaker import Breaker
 from servicekit.errors import DeadlineExceeded, ServiceError
@@ -233,8 +233,18 @@ class TritonInference:
         vectors = next((v for o in OUTPUTS if (v := result.as_numpy(o)) is not None), None)
         if vectors is None:
             raise ModelFailed(f"the model's answer has no output {' or '.join(OUTPUTS)}")
-        version = result.get_response().model_version
-        return Inferred(np.asarray(vectors, np.float32), str(version), result.as_numpy(CATEGORY))
+        answer = result.get_response()
+        maps = {
+            output.name.removesuffix(MAP): result.as_numpy(output.name)
+            for output in answer.outputs
+            if output.name.endswith(MAP)
+        }
+        return Inferred(
+            np.asarray(vectors, np.float32),
+            str(answer.model_version),
+            result.as_numpy(CATEGORY),
+            maps,
+        )
 
     async def _is_own(self, result: Any, number: str, inputs: Tensors) -> bool:
         """Whether an answer is that to this request, as far as the model says it."""

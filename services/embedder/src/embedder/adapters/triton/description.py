@@ -1,7 +1,7 @@
 """What a model's configuration in Triton says of it: deploy/triton/README.md."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from embedder.domain.errors import ModelNotReady
@@ -45,6 +45,7 @@ def described(response: Any) -> Description:
             shopper_views=int(parameters.get("shopper_views", "1")),
             catalog_views=int(parameters.get("catalogue_views", "1")),
             create_time=float(parameters.get("create_time", "0")),
+            blocks={name: int(size) for name, _, size in _pairs(parameters.get("blocks", ""))},
             checksums=CHECKSUM in given,
         )
     except StepsInvalidError as error:
@@ -54,6 +55,10 @@ def described(response: Any) -> Description:
     if not _usable(found):
         raise _foreign(config.name)
     return found
+
+
+def _pairs(text: str) -> Iterable[tuple[str, str, str]]:
+    return (pair.partition("=") for pair in text.split())
 
 
 def _recipe(

@@ -1,0 +1,164 @@
+"""Which positions of two photos make them similar: cosine similarity as a sum over positions.
+
+A backbone's vector is made of averages over the positions p of its last feature map (global average
+pooling), so a product with it is a sum over them: with the other photo's vector u and z = Σ_p F_p/P
+before it is brought to unit length, cos = Σ_p F_p·u / (P·‖z‖). It is the class activation map of
+B. Zhou et al. (CVPR 2016, § 2) with u in the place of a class's weights. A fitted space is linear
+behind its features: u goes back through the map. Of these, what is not linear in the positions is
+split by what each adds to it, which sums up exactly too::
+
+    average    mean_p F_p                   each position adds F_p / P
+    root       √(mean_p F_p)                F_p / (P·root), as root = mean / root
+    deviation  √(mean_p (F_p − mean)²)      (F_p − mean)² / (P·deviation)
+
+What has no position, a histogram of colours, a descriptor of texture, and the map's own constant,
+is the `rest`. All of it together is the similarity, to 1e-4 in float32.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from embedder.domain.fitted import Fitted, Floats, unit
+
+HEAD: Final = "head"
+DEVIATION: Final = "_deviation"
+SMALLEST: Final = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """What a backbone sees of a photo's views before it averages."""
+
+    features: Floats
+    """[views, f]"""
+    blocks: Mapping[str, int]
+    """Sizes of the features' blocks by their names, in order."""
+    maps: Mapping[str, Floats]
+    """[views, channels, height, width] by block, of all stages and the head."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """What each position of a photo's views adds to a similarity."""
+
+    grid: Floats
+    """[views, height, width]"""
+    rest: float
+    """What has no position."""
+
+    @property
+    def total(self) -> float:
+        """The similarity."""
+        return float(self.grid.sum(dtype=np.float64)) + self.rest
+
+
+@dataclass(frozen=True, slots=True)
+class Projected:
+    """A photo's views in a space."""
+
+    positions: Positions
+    lengths: Floats
+    """[views] of the vectors before they were brought to unit length"""
+    mean: Floats
+    """[d] of the unit vectors"""
+
+    @property
+    def vector(self) -> Floats:
+        """The photo's vector [d], as searches have it."""
+        return np.asarray(self.mean / max(float(np.linalg.norm(self.mean)), SMALLEST), np.float32)
+
+
+def project(positions: Positions, space: Fitted | None, kind: int) -> Projected:
+    """Return the views in a space. `space` None: the head's averages are the vector; `kind`: the
+    camera, as `Labelled.kinds` counts them."""
+    if space is None:
+        vectors = positions.maps[HEAD].mean(axis=(2, 3), dtype=np.float64).astype(np.float32)
+    else:
+        standard = (positions.features - space.means[kind]) / space.scales[kind]
+        vectors = standard @ space.projection
+    lengths = np.maximum(np.linalg.norm(vectors, axis=1), SMALLEST)
+    return Projected(positions, lengths, unit(vectors).mean(axis=0))
+
+
+def heat(mine: Projected, other: Floats, space: Fitted | None, kind: int) -> Heat:
+    """Return what each position of a photo adds to its similarity to another one's vector [d]."""
+    views = len(mine.lengths)
+    norm = max(float(np.linalg.norm(mine.mean)), SMALLEST)
+    shares = 1 / (mine.lengths * views * norm)  # what a view's product with `other` counts
+    if space is None:
+        head = mine.positions.maps[HEAD]
+        weights = np.broadcast_to(other, (views, len(other))) / _area(head)
+        grid = _along(head, weights)
+        return Heat(_scaled(grid, shares), 0.0)
+    back = (space.projection @ other) / space.scales[kind]  # [f] what a feature counts
+    grid = sum(_placed(mine.positions, back), start=np.zeros(1, np.float32))
+    placed = grid.sum(axis=(1, 2), dtype=np.float64)
+    whole = (mine.positions.features - space.means[kind]).astype(np.float64) @ back
+    return Heat(_scaled(grid, shares), float(((whole - placed) * shares).sum()))
+
+
+def _placed(positions: Positions, back: Floats) -> Iterator[Floats]:
+    """Yield the grid of each block that has positions, of the finest one's size."""
+    finest = max((each.shape[2:] for each in positions.maps.values()), default=(1, 1))
+    start = 0
+    for name, size in positions.blocks.items():
+        block = slice(start, start + size)
+        start += size
+        source = positions.maps.get(name.removesuffix(DEVIATION))
+        if source is None:
+            continue
+        values, weights = positions.features[:, block], back[block]
+        if name == HEAD:
+            grid = _along(source, _over(weights, values) / _area(source))
+        elif name.endswith(DEVIATION):
+            mean = source.mean(axis=(2, 3), keepdims=True)
+            grid = _along((source - mean) ** 2, _over(weights, values) / _area(source))
+        else:
+            grid = _along(source, np.broadcast_to(weights, values.shape) / _area(source))
+        yield spread(grid, finest)
+
+
+def _over(weights: Floats, values: Floats) -> Floats:
+    """Weights [f] over values [views, f]; 0 where there is nothing to share out."""
+    return np.divide(
+        np.broadcast_to(weights, values.shape),
+        values,
+        out=np.zeros(values.shape, np.float32),
+        where=values > 0,
+    )
+
+
+def _along(maps: Floats, weights: npt.NDArray[np.floating[Any]]) -> Floats:
+    """Σ_c weights[v, c] · maps[v, c, h, w], as [views, h, w]."""
+    views, channels, height, width = maps.shape
+    flat = weights.astype(np.float32)[:, None, :] @ maps.reshape(views, channels, height * width)
+    return np.asarray(flat.reshape(views, height, width), np.float32)
+
+
+def _area(maps: Floats) -> int:
+    return int(maps.shape[2] * maps.shape[3])
+
+
+def _scaled(grid: Floats, shares: npt.NDArray[np.floating[Any]]) -> Floats:
+    return np.asarray(grid * shares[:, None, None], np.float32)
+
+
+def spread(grid: Floats, size: Sequence[int]) -> Floats:
+    """A grid [views, h, w] on a finer one, each cell shared out by area: sums stay."""
+    if grid.shape[1:] == tuple(size):
+        return grid
+    rows, columns = (_overlaps(have, want) for have, want in zip(grid.shape[1:], size, strict=True))
+    return np.asarray(rows @ grid @ columns.T, np.float32)
+
+
+def _overlaps(have: int, want: int) -> Floats:
+    """[want, have] which share of each of `have` cells lies in each of `want` cells."""
+    edges = np.arange(want + 1) * have / want
+    cells = np.arange(have)
+    low = np.maximum(edges[:-1, None], cells)
+    high = np.minimum(edges[1:, None], cells + 1)
+    return np.asarray(np.maximum(high - low, 0), np.float32)

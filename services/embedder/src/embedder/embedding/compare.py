@@ -1,0 +1,143 @@
+"""Two photos in, which of their regions make them similar out."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from embedder.domain import errors
+from embedder.domain.fitted import Fitted
+from embedder.domain.heat import Heat, Positions, Projected, heat, project
+from embedder.domain.items import Item, Priority
+from embedder.domain.manifest import NAME
+from embedder.domain.models import VISUAL, Description
+from embedder.domain.photos import Pixels
+from embedder.domain.recipes import Recipe
+from embedder.embedding.embed import Embedder
+from embedder.embedding.photos import Photos, look_of
+from embedder.ports import Inference
+from embedder.serving.turns import urgency
+from embedder.serving.versions import Route
+from servicekit import deadlines
+from servicekit.telemetry import Stages
+
+SUFFIX = "_positions"
+"""What the name of the model ends with that shows a backbone's maps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of two photos, and what its positions add to their similarity."""
+
+    pixels: Pixels
+    """uint8 RGB [views, side, side, 3], as the model sees them."""
+    heat: Heat
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How similar two photos are, and where."""
+
+    version: str
+    similarity: float
+    """Cosine, −1 to 1."""
+    first: Side
+    second: Side
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What comparing needs."""
+
+    embedder: Embedder
+    inference: Callable[[str], Inference]
+    """A model of the server by its name."""
+    loaded: Callable[[str], AbstractAsyncContextManager[None]]
+    """Has a model loaded meanwhile. Raises ModelNotReady, EmbedderUnavailable."""
+
+    async def compare(self, first: Item, second: Item, catalog: str, stages: Stages) -> Compared:
+        """Compare two photos in one version of the space, that of the first.
+
+        Raises what embedding raises, and HeatMapUnavailable where the space's model is none whose
+        vectors are averages over positions.
+        """
+        route = await self.embedder.spaces.route(VISUAL, first.version, catalog)
+        backbone, space = await self._made_of(route.described)
+        try:
+            async with self.loaded(backbone + SUFFIX):
+                seen = await asyncio.gather(
+                    *(self._seen(item, route, backbone, stages) for item in (first, second))
+                )
+        except errors.ModelNotReady as error:
+            raise errors.HeatMapUnavailable(
+                f"Triton can't load {backbone + SUFFIX}, by which heat maps of"
+                f" {route.described.model} are made"
+            ) from error
+        items = (first, second)
+        views = [
+            project(positions, space, item.camera)
+            for item, (_, positions) in zip(items, seen, strict=True)
+        ]
+        sides = [
+            Side(pixels, heat(mine, other.vector, space, item.camera))
+            for item, (pixels, _), mine, other in zip(
+                items, seen, views, reversed(views), strict=True
+            )
+        ]
+        return Compared(_version(route), _cosine(*views), *sides)
+
+    async def _made_of(self, described: Description) -> tuple[str, Fitted | None]:
+        """The backbone behind a space, and the map behind that."""
+        names: Photos = self.embedder.photos
+        if NAME.fullmatch(described.model):
+            return await names.names.fitted_map(described.model)
+        if not described.precision.startswith("fp32"):
+            raise errors.HeatMapUnavailable(
+                f"{described.model} computes in {described.precision}: its fp32 sibling has heat"
+                " maps"
+            )
+        return described.model, None
+
+    async def _seen(
+        self, item: Item, route: Route, backbone: str, stages: Stages
+    ) -> tuple[Pixels, Positions]:
+        photos, recipe = self.embedder.photos, route.described.recipe
+        if not isinstance(recipe, Recipe):
+            raise errors.ModelNotReady(f"{route.described.model} takes no photos")
+        if item.uri is not None:
+            item = replace(item, photo=await self.embedder.fetch.fetch(item.uri), uri=None)
+        if item.photo is None:
+            raise errors.ItemEmpty
+        photos.check(item)
+        look, priority = look_of(item, route.described), urgency.get() or Priority.INTERACTIVE
+        model = self.inference(backbone + SUFFIX)
+        queue = photos.queues.of(model.model)
+        with queue.place(priority, deadlines.remaining()):
+            async with queue.begun.turn(priority, stages, "queue"):
+                seen = await photos.intake.see(item.photo, recipe, look, stages)
+                return seen.pixels, await _positions(model, seen.pixels, recipe, stages)
+
+
+async def _positions(model: Inference, pixels: Pixels, recipe: Recipe, stages: Stages) -> Positions:
+    """What the model sees of a photo's views."""
+    described = await model.describe()
+    if described.recipe != recipe:
+        raise errors.HeatMapUnavailable(f"{described.model} takes other photos than its space")
+    with stages.measure("infer"):
+        found = await model.infer({"image": pixels[: described.max_batch]})
+    maps = dict(found.maps)
+    sizes = {len(found.vectors), *map(len, maps.values())}
+    finite = all(np.isfinite(each).all() for each in (found.vectors, *maps.values()))
+    if sizes != {len(pixels)} or not maps or not finite:
+        raise errors.ModelFailed("the model's answer has another shape than it says")
+    return Positions(found.vectors, described.blocks, maps)
+
+
+def _cosine(first: Projected, second: Projected) -> float:
+    return float(np.dot(first.vector, second.vector))
+
+
+def _version(route: Route) -> str:
+    return next(iter(route.served.serving()), route.version)

@@ -1,0 +1,59 @@
+"""Where a shopper's photo and a product's look alike."""
+
+from dataclasses import dataclass
+
+from gateway.model.branch import SPACES, Branch
+from gateway.model.errors import NoPhoto, ProductNotFound
+from gateway.model.messages import ProductRow
+from gateway.model.peers import Likeness
+from gateway.model.query import Scope, Signal
+from gateway.recommend.validate import check_heat_map
+from gateway.retrieval.embedding import photo_error
+from gateway.state.run import Dependencies
+from servicekit.errors import FieldViolation, ServiceError
+from servicekit.requests import RequestInvalid
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a product is compared with, and how."""
+
+    catalog_id: str
+    photo: Signal
+    product_id: str
+    image_id: str = ""
+    """Of the product's photos; empty = its first."""
+
+
+async def heat_map(asked: Compared, deps: Dependencies) -> tuple[str, Likeness]:
+    """The product's photo that was compared, by its id, and where it is alike, by the version of
+    the space that searches use.
+
+    Raises the caller's own errors, NoPhoto, HEAT_MAP_UNAVAILABLE, and what peers fail with.
+    """
+    check_heat_map(asked.catalog_id, asked.photo, asked.product_id, deps.catalogs)
+    with deps.in_time():
+        found = await deps.peers.retriever.products(asked.catalog_id, [asked.product_id], Scope())
+        if not found.rows:
+            raise ProductNotFound("product_id")
+        image_id = _image(found.rows[0], asked.image_id)
+        content = await deps.peers.retriever.photo(asked.catalog_id, image_id)
+        # What searches learned is not enough: nobody may have searched here yet.
+        state = await deps.peers.retriever.count(asked.catalog_id, SPACES[Branch.VISUAL])
+        try:
+            compared = deps.peers.embedder.compare(
+                asked.catalog_id, asked.photo, content, state.space.version
+            )
+            return image_id, await compared
+        except ServiceError as error:
+            raise photo_error(asked.photo, error) or error from error
+
+
+def _image(row: ProductRow, wanted: str) -> str:
+    """The photo that is meant. Raises NoPhoto, RequestInvalid."""
+    ids = [image.image_id for image in row.images]
+    if not ids:
+        raise NoPhoto
+    if wanted and wanted not in ids:
+        raise RequestInvalid(FieldViolation("image_id", "is none of the product's photos"))
+    return wanted or ids[0]
