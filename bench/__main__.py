@@ -18,6 +18,7 @@ from bench.cases import (
     duplicates,
     embedding,
     filters,
+    heat_map,
     hops,
     imports,
     latency,
@@ -66,6 +67,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "standin": standin.run,
     "safeguards": safeguards.run,
     "filters": filters.run,
+    "heat_map": heat_map.run,
     "store": store.run,
     "watchdog": watchdog.run,
     "training": training.run,
@@ -79,7 +81,7 @@ USUAL = ("monolith", "imports", "latency", "ranking", "embedding", "safeguards")
 
 LONG = (
     *("recommend", "search", "training", "quality", "accuracy", "consistency"),
-    *("filters", "scale", "store"),
+    *("filters", "heat_map", "scale", "store"),
 )
 """The others that have goals: one to four minutes each, the last two seven and ten, as they fill a
 million rows first."""

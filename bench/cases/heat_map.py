@@ -1,0 +1,132 @@
+"""What a heat map of two photos costs beside an embedding of one, by the same embedder."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TypeAlias
+
+import grpc
+
+from bench.datasets import unique
+from bench.harness import processes
+from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.statistics import median_ratio, percentile
+from bench.peers import embedders
+from sightline.embedder.v1 import embedding_service_pb2 as pb
+from sightline.embedder.v1 import embedding_service_pb2_grpc
+
+Say: TypeAlias = Callable[[str], None]
+
+MOST = 3.0
+"""Embeddings that a heat map may cost: it looks at two photos, and draws both."""
+ROUNDS, A_ROUND = 15, 6
+SECONDS = 60.0
+EMBED, DRAW = "an embedding", "a heat map"
+
+
+@dataclass(slots=True)
+class Measured:
+    """Of each round, by what was asked."""
+
+    milliseconds: dict[str, list[float]] = field(default_factory=dict)
+    cpu_milliseconds: dict[str, list[float]] = field(default_factory=dict)
+
+
+def run(say: Say) -> Result:
+    """Starts Triton and the embedder, asks by turns, stops them."""
+    files = unique.photos(*_photos())
+    with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder, ExitStack() as running:
+        say("starting Triton and the embedder")
+        triton, port = running.enter_context(embedders.triton_server(Path(folder)))
+        server = embedders.embedder_server(Path(folder), port, EMBEDDER_CACHE_BYTES="0")
+        ours, port = running.enter_context(server)
+        return _result(asyncio.run(_measure(port, (triton, ours), files, say)))
+
+
+def _photos() -> tuple[tuple[int, int], int, float]:
+    return unique.SMALL, 40, 2.0
+
+
+async def _measure(
+    port: int, programs: Sequence[int], files: Sequence[bytes], say: Say
+) -> Measured:
+    found, source = Measured(), unique.unique(list(files))
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
+
+        async def embed() -> None:
+            items = [pb.EmbedItem(image=photo) for photo in islice(source, 1)]
+            answer = await stub.BatchEmbed(pb.BatchEmbedRequest(items=items), timeout=SECONDS)
+            if answer.results[0].status.code:
+                raise embedders.ServerRefused(answer.results[0].status.message)
+
+        async def draw() -> None:
+            first, second = (pb.EmbedItem(image=photo) for photo in islice(source, 2))
+            asked = pb.ComparePhotosRequest(first=first, second=second)
+            await stub.ComparePhotos(asked, timeout=SECONDS)
+
+        for number in range(ROUNDS + 1):
+            say(f"round {number} of {ROUNDS}" if number else "warming up")
+            for name, work in ((EMBED, embed), (DRAW, draw)):
+                spent = await _round(work, programs)
+                if number:
+                    for into, value in zip(
+                        (found.milliseconds, found.cpu_milliseconds), spent, strict=True
+                    ):
+                        into.setdefault(name, []).append(value)
+    return found
+
+
+async def _round(
+    work: Callable[[], Awaitable[None]], programs: Sequence[int]
+) -> tuple[float, float]:
+    """Milliseconds a call, on the clock and of the servers' processors."""
+    cpu, began = processes.of_trees(programs), time.perf_counter()
+    for _ in range(A_ROUND):
+        await work()
+    clock = time.perf_counter() - began
+    return 1e3 * clock / A_ROUND, 1e3 * (processes.of_trees(programs) - cpu) / A_ROUND
+
+
+def _result(found: Measured) -> Result:
+    rows = tuple(
+        (
+            name,
+            _shown(percentile(found.milliseconds[name], 0.5)),
+            _shown(percentile(found.cpu_milliseconds[name], 0.5)),
+        )
+        for name in (EMBED, DRAW)
+    )
+    return Result(
+        tables=(
+            Table(
+                "A heat map of two photos of 0.3 megapixels, one caller",
+                ("what", "ms", "ms of processor time"),
+                rows,
+                f"Medians of {ROUNDS} rounds by turns with their 95% intervals.",
+                section=None,
+            ),
+        ),
+        figures={"ms": found.milliseconds, "cpu_ms": found.cpu_milliseconds},
+        goals=tuple(
+            Goal(
+                f"a heat map ÷ an embedding, {what}",
+                MOST,
+                "×",
+                median_ratio(values[DRAW], values[EMBED]),
+            )
+            for what, values in (
+                ("time", found.milliseconds),
+                ("processor time", found.cpu_milliseconds),
+            )
+        ),
+    )
+
+
+def _shown(found: Interval) -> str:
+    return f"{found.value:.1f} ({found.low:.1f} to {found.high:.1f})"
