@@ -71,7 +71,7 @@ async def _regions_sum_to_what_searches_find(
     assert drawn.similarity == pytest.approx(other.similarity, abs=2e-3)
     assert [each.version for each in found.versions.spaces] == [drawn.space_version]
     with Image.open(io.BytesIO(drawn.png)) as picture:
-        assert picture.size == (732, 732)
+        assert picture.size == (456, 456)
 
 
 async def _titles_find_photos(client: SightlineClient, wines: Sequence[Wine]) -> None:

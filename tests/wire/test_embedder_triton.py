@@ -158,7 +158,7 @@ async def test_the_regions_of_two_photos_sum_to_the_similarity_of_their_vectors(
         assert grid.sum() + side.rest == pytest.approx(cosine, abs=1e-4)
         assert grid.std() > 0, "all regions alike"
     with Image.open(io.BytesIO(found.png)) as picture:
-        assert (picture.format, picture.size) == ("PNG", (360, 732))
+        assert (picture.format, picture.size) == ("PNG", (224, 456))
 
 
 async def _that_can_not_be_compared(stub: Any, asked: pb.ComparePhotosRequest) -> None:

@@ -1,9 +1,9 @@
 """Two photos in, which of their regions make them similar out."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -56,6 +56,8 @@ class Comparison:
     """A model of the server by its name."""
     loaded: Callable[[str], AbstractAsyncContextManager[None]]
     """Has a model loaded meanwhile. Raises ModelNotReady, EmbedderUnavailable."""
+    _described: dict[str, Description] = field(default_factory=dict)
+    """What models said of themselves when they were loaded, by name."""
 
     async def compare(self, first: Item, second: Item, catalog: str, stages: Stages) -> Compared:
         """Compare two photos in one version of the space, that of the first.
@@ -65,17 +67,12 @@ class Comparison:
         """
         route = await self.embedder.spaces.route(VISUAL, first.version, catalog)
         backbone, space = await self._made_of(route.described)
+        items, name = (first, second), backbone + SUFFIX
         try:
-            async with self.loaded(backbone + SUFFIX):
-                seen = await asyncio.gather(
-                    *(self._seen(item, route, backbone, stages) for item in (first, second))
-                )
-        except errors.ModelNotReady as error:
-            raise errors.HeatMapUnavailable(
-                f"Triton can't load {backbone + SUFFIX}, by which heat maps of"
-                f" {route.described.model} are made"
-            ) from error
-        items = (first, second)
+            seen = await self._both(items, route, name, stages)
+        except errors.ModelNotReady:  # to ask first whether it is there would cost each call
+            self._described.pop(name, None)
+            seen = await self._once_loaded(items, route, name, stages)
         views = [
             project(positions, space, item.camera)
             for item, (_, positions) in zip(items, seen, strict=True)
@@ -87,6 +84,22 @@ class Comparison:
             )
         ]
         return Compared(_version(route), _cosine(*views), *sides)
+
+    async def _once_loaded(
+        self, items: Sequence[Item], route: Route, name: str, stages: Stages
+    ) -> list[tuple[Pixels, Positions]]:
+        try:
+            async with self.loaded(name):
+                return await self._both(items, route, name, stages)
+        except errors.ModelNotReady as error:
+            raise errors.HeatMapUnavailable(
+                f"Triton can't load {name}, by which heat maps of {route.described.model} are made"
+            ) from error
+
+    async def _both(
+        self, items: Sequence[Item], route: Route, name: str, stages: Stages
+    ) -> list[tuple[Pixels, Positions]]:
+        return await asyncio.gather(*(self._seen(item, route, name, stages) for item in items))
 
     async def _made_of(self, described: Description) -> tuple[str, Fitted | None]:
         """The backbone behind a space, and the map behind that."""
@@ -101,7 +114,7 @@ class Comparison:
         return described.model, None
 
     async def _seen(
-        self, item: Item, route: Route, backbone: str, stages: Stages
+        self, item: Item, route: Route, name: str, stages: Stages
     ) -> tuple[Pixels, Positions]:
         photos, recipe = self.embedder.photos, route.described.recipe
         if not isinstance(recipe, Recipe):
@@ -112,27 +125,29 @@ class Comparison:
             raise errors.ItemEmpty
         photos.check(item)
         look, priority = look_of(item, route.described), urgency.get() or Priority.INTERACTIVE
-        model = self.inference(backbone + SUFFIX)
-        queue = photos.queues.of(model.model)
+        queue = photos.queues.of(name)
         with queue.place(priority, deadlines.remaining()):
             async with queue.begun.turn(priority, stages, "queue"):
                 seen = await photos.intake.see(item.photo, recipe, look, stages)
-                return seen.pixels, await _positions(model, seen.pixels, recipe, stages)
+                return seen.pixels, await self._positions(name, seen.pixels, recipe, stages)
 
-
-async def _positions(model: Inference, pixels: Pixels, recipe: Recipe, stages: Stages) -> Positions:
-    """What the model sees of a photo's views."""
-    described = await model.describe()
-    if described.recipe != recipe:
-        raise errors.HeatMapUnavailable(f"{described.model} takes other photos than its space")
-    with stages.measure("infer"):
-        found = await model.infer({"image": pixels[: described.max_batch]})
-    maps = dict(found.maps)
-    sizes = {len(found.vectors), *map(len, maps.values())}
-    finite = all(np.isfinite(each).all() for each in (found.vectors, *maps.values()))
-    if sizes != {len(pixels)} or not maps or not finite:
-        raise errors.ModelFailed("the model's answer has another shape than it says")
-    return Positions(found.vectors, described.blocks, maps)
+    async def _positions(
+        self, name: str, pixels: Pixels, recipe: Recipe, stages: Stages
+    ) -> Positions:
+        """What the model sees of a photo's views."""
+        model = self.inference(name)
+        described = self._described.get(name) or await model.describe()
+        self._described[name] = described
+        if described.recipe != recipe:
+            raise errors.HeatMapUnavailable(f"{name} takes other photos than its space")
+        with stages.measure("infer"):
+            found = await model.infer({"image": pixels[: described.max_batch]})
+        maps = dict(found.maps)
+        sizes = {len(found.vectors), *map(len, maps.values())}
+        finite = all(np.isfinite(each).all() for each in (found.vectors, *maps.values()))
+        if sizes != {len(pixels)} or not maps or not finite:
+            raise errors.ModelFailed("the model's answer has another shape than it says")
+        return Positions(found.vectors, described.blocks, maps)
 
 
 def _cosine(first: Projected, second: Projected) -> float:
