@@ -33,6 +33,8 @@ class BranchResult:
     that nothing else names candidates."""
     new: tuple[Listing, ...] = ()
     """New products to give places to: they go beside whatever is named."""
+    anchors: tuple[str, ...] = ()
+    """The products that the ranker found the request to be about."""
 
 
 NOTHING = BranchResult()
@@ -54,6 +56,7 @@ def merged(results: Iterable[BranchResult]) -> BranchResult:
         subjects={place: item for part in parts for place, item in part.subjects.items()},
         popular=next((part.popular for part in parts if part.popular is not None), None),
         new=tuple(chain.from_iterable([part.new for part in parts])),
+        anchors=next((part.anchors for part in parts if part.anchors), ()),
     )
 
 
