@@ -8,20 +8,20 @@ from gateway.model.causes import Peer
 from gateway.model.query import FIRST_ANCHOR, Query
 from gateway.model.retrieved import NOTHING, BranchResult, failed
 from gateway.model.scene import AnchorSource
-from gateway.retrieval.personal import Nominated, nominate
+from gateway.retrieval.personal import FromRanker, ask_ranker
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 from sightline_rules import categories
 
 
-async def looked_for(run: Run) -> tuple[Run, Nominated | None]:
+async def looked_for(run: Run) -> tuple[Run, FromRanker | None]:
     """Where the scene has to know the anchors before anything else, and the request names none:
     the run with them, and what the ranker answered on the way."""
     scene, query = run.plan.scene, run.query
     named = query.about or scene.anchors_from is AnchorSource.REQUEST or query.shopper is None
     if named or not (scene.anchors_look_alike or scene.other_categories):
         return run, None
-    candidates, notes = await nominate(run)
+    candidates, notes = await ask_ranker(run)
     if candidates is None or not candidates.anchors:
         return run, (candidates, notes)
     query = replace(query, anchors=candidates.anchors)

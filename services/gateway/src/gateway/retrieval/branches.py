@@ -26,11 +26,11 @@ async def find(run: Run) -> tuple[Listing, ...]:
     filter. Raises the caller's own errors, and NothingAvailable when everything failed.
     """
     asked = run.query
-    run, nominated = await looked_for(run)
+    run, given = await looked_for(run)
     run, kept = await kept_to_others(run)
     jobs = [_near(run, branch) for branch in _signalled(run)]
-    if Branch.COLLABORATIVE in run.plan.branches or run.plan.recommenders or nominated:
-        jobs.append(by_behaviour(run, nominated))
+    if Branch.COLLABORATIVE in run.plan.branches or run.plan.recommenders or given:
+        jobs.append(by_behaviour(run, given))
     if Branch.NEW in run.plan.branches:
         weighed = run.plan.scene.branches[Branch.NEW] > 0
         jobs.append(newest(run) if weighed else new_products(run))
@@ -39,7 +39,7 @@ async def find(run: Run) -> tuple[Listing, ...]:
     if asked.about and kept is NOTHING and (places := unsearched(run)):
         jobs.append(missing(run, places))
     result = merged([kept, *await in_parallel(*jobs)])
-    if not asked.about and nominated:
+    if not asked.about and given:
         result = replace(result, missing={})  # of the ranker's anchors, which nobody named
     run.trace.note(result)
     _refuse_if_all_missing(asked, result.missing)

@@ -36,11 +36,11 @@ MOST_SEARCHES = 3
 BRANCH = Branch.COLLABORATIVE
 
 
-Nominated = tuple[RankerCandidates | None, BranchResult]
+FromRanker = tuple[RankerCandidates | None, BranchResult]
 """The ranker's candidates, None where they could not be had; and what is to be noted."""
 
 
-async def nominate(run: Run) -> Nominated:
+async def ask_ranker(run: Run) -> FromRanker:
     """What the ranker names by behaviour and by the scene's recommenders, in one call."""
     personal = BRANCH in run.plan.branches
     return await generate(
@@ -53,13 +53,13 @@ async def nominate(run: Run) -> Nominated:
     )
 
 
-async def by_behaviour(run: Run, nominated: Nominated | None = None) -> BranchResult:
+async def by_behaviour(run: Run, given: FromRanker | None = None) -> BranchResult:
     """What fits the shopper: of a large catalog out of the index, if that holds the model's
     products, else as the ranker generates it; and what recommenders name.
 
-    `nominated`: what the ranker answered already.
+    `given`: what the ranker answered already.
     """
-    candidates, notes = nominated or await nominate(run)
+    candidates, notes = given or await ask_ranker(run)
     if candidates is not None and candidates.vectors:
         near, beside = await in_parallel(
             _near_shopper(run, candidates), _looked_up(run, candidates)
