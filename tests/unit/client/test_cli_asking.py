@@ -118,7 +118,13 @@ def test_a_batch_keeps_its_order_and_shows_errors_by_line(
         {"id": "q5", "user": "u", "visitor": "v"},
         {"id": "q6", "top": 0},
         {"id": "q7", "image": 7},
-        {"id": "q8", "products": ["a", "b"], "exclude": ["c"], "min_quality": 0.5, "anchors": ["d"]},
+        {
+            "id": "q8",
+            "products": ["a", "b"],
+            "exclude": ["c"],
+            "min_quality": 0.5,
+            "anchors": ["d"],
+        },
         {"id": "q9", "text": "\ud800"},
     ]
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
