@@ -165,8 +165,8 @@ class Reason(google.protobuf.message.Message):
     TEXT_FIELD_NUMBER: builtins.int
     code: builtins.str
     """Machine-readable, UPPER_SNAKE: LOOKS_LIKE_QUERY, MATCHES_TEXT, LOOKS_LIKE_TEXT, MATCHES_WORDS,
-    SIMILAR_TO_VIEWED, VIEWED_RECENTLY, LIKED_TOGETHER, BOUGHT_WITH, MATCHES_TASTE, POPULAR, NEW, more to come. A
-    caller shows `text` for codes that it does not know.
+    SIMILAR_TO_VIEWED, VIEWED_RECENTLY, LIKED_TOGETHER, BOUGHT_WITH, MATCHES_TASTE, POPULAR, NEW, ALSO_VIEWED,
+    TRENDING, BEST_SELLER, BUY_AGAIN, more to come. A caller shows `text` for codes that it does not know.
     """
     text: builtins.str
     """A sentence for the shopper, in the request's language where we have it, else English."""
