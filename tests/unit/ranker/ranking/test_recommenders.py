@@ -9,7 +9,7 @@ from ranker.domain.events import DAY_MICROS, EventType, History, Interaction
 from ranker.domain.recommenders import Anchors, Counted, Near, Recommender, Scope, Source
 from ranker.domain.signals import DEFAULTS
 from ranker.ranking import recommenders
-from ranker.ranking.recommenders import PACE, WEIGHT, List, Wanted, likelier
+from ranker.ranking.recommenders import FASTEST, PACE, WEIGHT, List, Wanted, likelier
 from tests.fakes.ranker import NOW, did
 
 TODAY = NOW // DAY_MICROS
@@ -80,9 +80,16 @@ def test_what_always_sells_does_not_trend() -> None:
         (item, log(recent, SHORT_DAYS), log(usual * scale, LONG_DAYS))
         for item, recent, usual in (("always", 90, 90), ("rising", 30, 10), ("once", 1, 1 / scale))
     ]
-    found = listed(TRENDING, Counted(trending=rows))
+    even = (log(5, SHORT_DAYS), log(5 * scale, LONG_DAYS))
+    found = listed(TRENDING, Counted(trending=rows, whole=even))
     assert found.product_ids == ("rising", "once")
     assert found.scores == pytest.approx([20 / (30 + PACE), (1 - 1 / scale) / (1 + PACE)])
+    weekend = (log(10, SHORT_DAYS), log(5 * scale, LONG_DAYS))
+    found = listed(TRENDING, Counted(trending=rows, whole=weekend))
+    assert found.scores[0] == pytest.approx((30 - 2 * 10) / (30 + PACE))
+    opened = (log(99, SHORT_DAYS), log(99, LONG_DAYS))
+    (new,) = listed(TRENDING, Counted(trending=[("new", *opened)], whole=opened)).scores
+    assert new == pytest.approx((99 - 99 / scale * FASTEST) / (99 + PACE))
 
 
 def test_best_sellers_are_shares_of_the_best_one_whether_or_not_it_is_shown() -> None:

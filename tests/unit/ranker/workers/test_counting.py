@@ -115,12 +115,12 @@ async def test_counts_are_exact_after_kill_9(db: Database) -> None:
             product_id=f"p{draw.randrange(40)}",
             shopper=Shopper(Identity.USER, f"u{draw.randrange(300)}"),
         )
-        for n in range(3000)
+        for n in range(2000)
     ]
     for start in range(0, len(some), 50):
         await events.append(some[start : start + 50])
     url = str(db.engine.url)
-    for _ in range(4):
+    for _ in range(2):
         worker = multiprocessing.get_context("spawn").Process(target=_work, args=(url,))
         worker.start()
         behind = await CountRecord(db).counted("default", Asked())

@@ -18,11 +18,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, pairwise, product
+from itertools import pairwise, product
 
 import numpy as np
 
-from ranker.domain.arrays import Floats, Ints
+from ranker.domain.arrays import Doubles, Flags, Ints
 from ranker.domain.events import DAY_MICROS, EventType, Interaction
 from ranker.domain.features import CATEGORY_KIND, PRICE_KIND, Product, feature_names
 from ranker.domain.log import TYPES, UNKNOWN, Log, log_of
@@ -91,7 +91,7 @@ def days(said: Iterable[Interaction], signals: Signals) -> dict[Unit, Day]:
     return found
 
 
-def _day(log: Log, rows: Sequence[int], liked: Sequence[bool] | Ints, visits: Ints) -> Day:
+def _day(log: Log, rows: Sequence[int], liked: Flags, visits: Ints) -> Day:
     """What one day counts, by its rows of the log, oldest first."""
     viewed: dict[int, dict[str, None]] = {}
     ordered: dict[int, dict[str, None]] = {}
@@ -179,7 +179,7 @@ class Tally:
     pairs: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """By kind, product and other product; see tables.COUNT_PAIRS."""
     shoppers: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-    """By product, segment and day."""
+    """By product, segment and day; of ALL products those who showed interest in any."""
     pieces: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     gaps: Counter[tuple[str, int]] = field(default_factory=Counter)
 
@@ -197,7 +197,7 @@ class Tally:
             for one, other in _together(groups):
                 self.pairs[kind, one, other] += sign
         for segment in (ALL, *segments):
-            for item in liked:
+            for item in (*liked, ALL) if liked else ():
                 self.shoppers[item, segment, day] += sign
             for item, count in pieces.items():
                 self.pieces[item, segment, day] += sign * count
@@ -205,7 +205,7 @@ class Tally:
 
 def _together(groups: Groups) -> set[tuple[str, str]]:
     """All pairs, both ways, each product beside itself, and once ALL beside ALL."""
-    found = set(chain.from_iterable(product(group, repeat=2) for group in groups))
+    found = {(one, other) for group in groups for one in group for other in group}
     return found | {(ALL, ALL)} if found else found
 
 
@@ -213,14 +213,14 @@ def decayed(numbers: Ints, counts: Ints, half_life_days: float) -> float:
     """Base-2 logarithm of the counts of these days, each halved for every half-life that it lies
     before the noon of ORIGIN_DAY, and doubled for those after it; −∞ = none."""
     some = counts > 0
-    logs: Floats = np.log2(counts[some]) + (numbers[some] - ORIGIN_DAY) / half_life_days
+    logs: Doubles = np.log2(counts[some]) + (numbers[some] - ORIGIN_DAY) / half_life_days
     return float(np.logaddexp2.reduce(logs, initial=-math.inf))
 
 
-def as_of(logs: Sequence[float], half_life_days: float, now_micros: int) -> Floats:
+def as_of(logs: Sequence[float], half_life_days: float, now_micros: int) -> Doubles:
     """What such counts have decayed to."""
     age = now_micros / DAY_MICROS - ORIGIN_DAY - 0.5
-    found: Floats = np.exp2(np.array(logs, np.float64) - age / half_life_days)
+    found: Doubles = np.exp2(np.array(logs, np.float64) - age / half_life_days)
     return found
 
 

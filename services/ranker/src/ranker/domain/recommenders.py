@@ -79,6 +79,8 @@ class Counted:
     near: Sequence[Near] = ()
     trending: Sequence[tuple[str, float, float]] = ()
     """Products with the logarithms of their recent and of their usual interest."""
+    whole: tuple[float, float] | None = None
+    """The same two of the shoppers of the scope, whatever they are interested in; None = none."""
     best: Sequence[tuple[str, float]] = ()
     """Products with the logarithm of what they sold, most first."""
     purchases: Sequence[tuple[int, Mapping[str, int]]] = ()

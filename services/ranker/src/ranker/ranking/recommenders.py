@@ -13,8 +13,10 @@ gets little. Several anchors, a = 0, 1, …, in their order, speak together (noi
     s(i) = 1 − Π_a (1 − FALL^a × s_a(i))
 
 **trending.** O is the interest in a product, one for each shopper and day, with a half-life of
-SHORT_DAYS, and E what O would be at the product's usual pace, by a half-life of LONG_DAYS. The
-share of O that is more than usual, shrunk as if PACE more had come and been expected (a
+SHORT_DAYS, and E what O would be at the product's usual pace, by a half-life of LONG_DAYS, if it
+had gained as the whole shop has: on a weekend, or in a shop whose record is short, everything goes
+faster than usual. That is 1 at least and FASTEST at most: on a shop's first days everything trends.
+The share of O that is more than that, shrunk as if PACE more had come and been expected (a
 gamma-Poisson shrinker; DuMouchel 1999)::
 
     s(i) = (O − E) / (O + PACE)        above 0
@@ -37,6 +39,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
+import numpy as np
+
 from ranker.domain.counting import (
     ALL,
     BOUGHT,
@@ -56,6 +60,7 @@ WEIGHT = 5.0
 FALL = 0.9
 """What each anchor counts of the one before it."""
 PACE = 5.0
+FASTEST = 4.0
 USUAL_DAYS = 30.0
 """Between two purchases, where nothing was ever bought twice."""
 MOST_RECENT = 1_000
@@ -199,9 +204,11 @@ def _trending(counted: Counted, now_micros: int) -> Scores:
     if not counted.trending:
         return {}
     items, short, long = zip(*counted.trending, strict=True)
-    recent = as_of(short, SHORT_DAYS, now_micros)
-    usual = as_of(long, LONG_DAYS, now_micros) * (SHORT_DAYS / LONG_DAYS)
-    return dict(zip(items, ((recent - usual) / (recent + PACE)).tolist(), strict=True))
+    whole = counted.whole or (short[0], long[0])
+    recent = as_of([*short, whole[0]], SHORT_DAYS, now_micros)
+    usual = as_of([*long, whole[1]], LONG_DAYS, now_micros) * (SHORT_DAYS / LONG_DAYS)
+    usual *= np.clip(recent[-1] / usual[-1], 1.0, FASTEST)
+    return dict(zip(items, ((recent - usual) / (recent + PACE))[:-1].tolist(), strict=True))
 
 
 def _best_sellers(counted: Counted) -> Scores:

@@ -17,7 +17,7 @@ from ranker.domain.events import DAY_MICROS, Interaction
 from ranker.domain.signals import INTEREST
 from ranker.record.tables import COUNT_QUEUE, COUNT_UNITS, EVENTS, KIND_INTEREST
 
-CHUNK = 200
+CHUNK = 100
 """Days of one row, which are counted in one transaction."""
 
 

@@ -37,7 +37,7 @@ from ranker.record.tables import (
     COUNT_UNITS,
 )
 
-BATCH = 200
+BATCH = 100
 """Days of a transaction, from which on no more are taken off the queue: some hundredths of a
 second, for which a writer of SQLite has to wait."""
 MOST_ROWS = 100
@@ -268,7 +268,7 @@ def _add_days(
     new = [
         {"catalog_id": catalog_id, "product_id": item, "groups": "[]", "read_micros": 0}
         for item in items
-        if item not in groups
+        if item != ALL and item not in groups
     ]
     if new:
         connection.execute(sa.insert(COUNT_PRODUCTS), new)

@@ -50,6 +50,7 @@ def _counted(connection: Connection, catalog_id: str, asked: Asked, now: int) ->
                 "log_short", connection, given, asked, asked.trending
             )
         ],
+        whole=_whole(connection, given, asked) if asked.trending else None,
         best=[
             (item, sold)
             for item, _, _, sold in _ranked("log_sold", connection, given, asked, asked.best)
@@ -83,6 +84,13 @@ def _ranked(
     if others:
         values["other"] = others[0]
     return _RANKED[by, bool(others)].of(connection, values)
+
+
+def _whole(
+    connection: Connection, given: Mapping[str, Any], asked: Asked
+) -> tuple[float, float] | None:
+    found = _WHOLE.of(connection, {**given, "segment": asked.scope.segment})
+    return (found[0][0], found[0][1]) if found else None
 
 
 def _purchases(
@@ -158,13 +166,21 @@ _RANKED = {
             f"""
             SELECT product_id, log_short, log_long, log_sold FROM count_rates AS rates
             WHERE catalog_id = :catalog_id AND segment = :segment AND grp = :grp
-                {_ALSO if several else ""} ORDER BY {by} DESC, product_id DESC LIMIT :most
+                AND product_id <> '{ALL}' {_ALSO if several else ""}
+            ORDER BY {by} DESC, product_id DESC LIMIT :most
             """  # noqa: S608 - words of ours
         )
     )
     for by in ("log_short", "log_sold")
     for several in (False, True)
 }
+
+_WHOLE = Rows(
+    sa.text(
+        "SELECT log_short, log_long FROM count_rates WHERE catalog_id = :catalog_id"  # noqa: S608
+        f" AND product_id = '{ALL}' AND segment = :segment AND grp = '{ALL}'"
+    )
+)
 
 _BOUGHT = Rows(
     sa.text(

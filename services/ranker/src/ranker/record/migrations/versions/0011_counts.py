@@ -17,7 +17,7 @@ revision = "0011"
 down_revision = "0010"
 
 DAY_MICROS = 86_400_000_000
-CHUNK = 200
+CHUNK = 100
 
 
 def upgrade() -> None:
