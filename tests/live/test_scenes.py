@@ -1,4 +1,4 @@
-"""Every scene that is shipped, on the wines: the snippet of its page answers, and by its own parts."""
+"""Every scene that is shipped, on the wines: the snippet of its page answers, by its own parts."""
 
 import asyncio
 import re

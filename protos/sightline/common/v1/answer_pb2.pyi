@@ -167,9 +167,8 @@ class Reason(google.protobuf.message.Message):
     TEXT_FIELD_NUMBER: builtins.int
     code: builtins.str
     """Machine-readable, UPPER_SNAKE: LOOKS_LIKE_QUERY, MATCHES_TEXT, LOOKS_LIKE_TEXT, MATCHES_WORDS,
-    SIMILAR_TO_VIEWED, VIEWED_RECENTLY, ALSO_VIEWED, LIKED_TOGETHER, BOUGHT_WITH, BUY_AGAIN, MATCHES_TASTE, TRENDING,
-    BEST_SELLER, FOLLOWED, POPULAR, NEW, more to come. A
-    caller shows `text` for codes that it does not know.
+    SIMILAR_TO_VIEWED, VIEWED_RECENTLY, LIKED_TOGETHER, BOUGHT_WITH, MATCHES_TASTE, POPULAR, NEW, ALSO_VIEWED,
+    TRENDING, BEST_SELLER, BUY_AGAIN, FOLLOWED, more to come. A caller shows `text` for codes that it does not know.
     """
     text: builtins.str
     """A sentence for the shopper, in the request's language where we have it, else English."""
