@@ -72,7 +72,7 @@ def shopping() -> Iterator[Event]:
         who = f"scenes-rising-{number}"
         yield Event(f"{who}", EventType.VIEW, RISING, visitor=who, time=now - timedelta(hours=3))
     yield Event("scenes-viewed-1", EventType.VIEW, RED, visitor="cookie-7", time=now)
-    yield Event("scenes-viewed-2", EventType.VIEW, DESSERT, visitor="cookie-7", time=now)
+    yield Event("scenes-viewed-2", EventType.VIEW, RISING, visitor="cookie-7", time=now)
     for days in (60, 30):
         at = now - timedelta(days=days)
         yield Event(f"scenes-again-{days}", EventType.PURCHASE, BESIDE, user=USER, time=at)
@@ -143,7 +143,7 @@ def check(found: Mapping[str, Recommendations]) -> None:
     assert all(WINES[item].type != "Red" for item in ids["complete-the-look"] if item in WINES)
     assert ids["reorder"] == [BESIDE]
     assert BESIDE not in ids["for-you"]  # bought: it is in "reorder"
-    assert ids["recently-viewed"] == [DESSERT]
+    assert ids["recently-viewed"] == [RISING]
     assert ids["trending"][0] == RISING
     assert all(WINES[item].type == "Red" for name in ("popular", "new") for item in ids[name])
     assert ids["photo"][0] == RED

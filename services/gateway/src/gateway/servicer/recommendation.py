@@ -1,5 +1,7 @@
 """RecommendationService on the wire."""
 
+from contextlib import suppress
+
 from prometheus_client import Counter
 
 from gateway.clients import messages
@@ -163,7 +165,8 @@ def _category(message: filter_pb2.Filter) -> tuple[str, ...]:
     for each in held:
         equal = each.comparison.operator == filter_pb2.Comparison.OPERATOR_EQUAL
         if equal and each.comparison.field == "category":
-            return categories.split(each.comparison.value.text)
+            with suppress(categories.CategoryInvalidError):  # then it passes nothing
+                return categories.check_path(categories.split(each.comparison.value.text))
     return ()
 
 
