@@ -7,9 +7,11 @@ import pytest
 from gateway.model.branch import BITS, Branch
 from gateway.model.causes import Cause, Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable, ProductNotFound
+from gateway.model.explanation import Outcome
 from gateway.model.peers import NO_RECOMMENDERS, Anchors, Basis, Recommenders
 from gateway.model.query import CallersFilter, Query
 from gateway.model.scene import AnchorSource, Scene
+from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from gateway.state.scenes import SceneFiles
@@ -211,6 +213,17 @@ async def test_completing_a_look_leaves_out_the_anchors_categories(shop):
     assert calls["search"].other_categories == ("Clothing > Shoes", "Toys")
     assert calls["columns"] == calls["search"]
     assert calls["search"].filter is IN_RED
+
+
+async def test_a_place_by_counts_is_explained(shop):
+    query = Query(scene="also-viewed", anchors=("p1",), page_size=1)
+    found = await explain(query, "p3", shop.deps)
+    verdicts = {item.branch: (item.named, round(item.similarity, 3)) for item in found.branches}
+    assert verdicts == {"co_view": (True, 0.9), "visual": (True, 0.5)}
+    assert not any(item.HasField("signal") for item in found.branches)
+
+    assert (await explain(query, "p7", shop.deps)).outcome is Outcome.NOT_A_CANDIDATE
+    assert (await explain(query, "p1", shop.deps)).outcome is Outcome.EXCLUDED
 
 
 async def test_search_knows_no_anchors(shop):
