@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest_asyncio
 
-from examples.wines.catalogue import load_wines
 from sightline_client import (
     Event,
     EventType,
@@ -22,10 +21,11 @@ from sightline_client import (
 )
 from sightline_client.values.catalog import Attribute
 from tests.engines import ROOT
+from tests.live import hands
 from tests.waiting import SECONDS
 
 PAGES = sorted((ROOT / "docs" / "merchandise" / "scenes").glob("*.md"))
-WINES = {wine.id: wine for wine in load_wines()}
+WINES = {wine.id: wine for wine in hands.WINES}
 RED, DESSERT = "100062", "111478"
 """What the pages ask about."""
 BESIDE = next(wine.id for wine in WINES.values() if wine.type == "White" and wine.available)

@@ -8,6 +8,8 @@ from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 from tests.wire.gateway_calls import ANN, ids, refused, suite
 
 __all__ = ["suite"]  # fixtures
+NAMES = "Nominate"
+"""The call by which the ranker names candidates."""
 
 
 def equal(field: str, text: str) -> filter_pb2.Filter:
@@ -38,7 +40,7 @@ async def test_anchors_and_recommenders_are_asked_for_and_their_scores_ranked(su
     )
     answer = await suite.recommendation.Recommend(request)
 
-    named = asked(suite, "Nominate")
+    named = asked(suite, NAMES)
     assert list(named.anchors.product_ids) == ["p3", "p2"]
     assert list(named.recommenders) == ["co_purchase", "co_view"]
     assert list(named.scope.category_path) == ["Wine", "Red"]
@@ -57,10 +59,18 @@ async def test_anchors_and_recommenders_are_asked_for_and_their_scores_ranked(su
     assert not {"p3", "p2"} & {*ids(answer)}
 
 
+async def test_reasons_of_later_pages_go_by_the_same_anchors(suite):
+    request = pb.RecommendRequest(scene="similar", anchor_product_ids=["p2"], page_size=1)
+    suite.ranker.bindings[0].servicer.reasoned = 0
+    await suite.recommendation.Recommend(request)
+
+    assert list(asked(suite, "GiveReasons").anchors.product_ids) == ["p2"]
+
+
 async def test_a_scenes_own_source_of_anchors_is_asked_for(suite):
     await suite.recommendation.Recommend(pb.RecommendRequest(scene="cart", shopper=ANN))
 
-    assert asked(suite, "Nominate").anchors.source == ranking_pb.Anchors.SOURCE_CART
+    assert asked(suite, NAMES).anchors.source == ranking_pb.Anchors.SOURCE_CART
 
 
 async def test_other_categories_and_followed_are_conditions_of_the_search(suite):
@@ -78,7 +88,7 @@ async def test_other_categories_and_followed_are_conditions_of_the_search(suite)
     (by,) = [item.membership for item in conditions if item.HasField("membership")]
     assert by.field == "attributes.author"
     assert [value.text for value in by.values] == ["ann", "bob"]
-    assert asked(suite, "Nominate").recommenders_only
+    assert asked(suite, NAMES).recommenders_only
     assert "followed" in {item.branch for item in asked(suite, "Rank").branches}
 
 

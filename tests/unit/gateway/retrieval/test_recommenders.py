@@ -142,6 +142,13 @@ async def test_anchors_are_left_out_unless_the_scene_answers_them(shop):
     assert "p1" in ids(await recommend(Query(scene="cart", anchors=("p1", "p4")), shop.deps))
 
 
+async def test_anchors_of_the_shopper_are_left_out_as_those_of_a_request_are(shop):
+    shop.ranker.anchors[AnchorSource.CART] = ("p1",)
+    assert ids(await recommend(Query(scene="cart", shopper=ANN), shop.deps)) == ["p3", "p4"]
+    named = Query(scene="cart", anchors=("p4",))
+    assert (await explain(named, "p4", shop.deps)).outcome is Outcome.EXCLUDED
+
+
 async def test_unknown_anchors_are_named_and_the_others_answered(shop):
     answer = await recommend(Query(scene="cart", anchors=("nope", "p1")), shop.deps)
     assert answer.missing_product_ids == ("nope",)

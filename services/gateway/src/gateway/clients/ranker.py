@@ -165,6 +165,7 @@ class RankerClient(Ranker):
             weights=_weights(order.weights),
             explored_places=order.explored,
             explain=order.explain,
+            anchors=_anchors(order.anchors),
         )
         answer = await self._caller.call(self._ranking.GiveReasons, request)
         reasoned = Reasoned(_reasons(answer.reasons), _contributions(answer.parts))

@@ -200,6 +200,7 @@ class ReasonOrder:
     explored: Sequence[int] = ()
     """Which of them, from 0, were given a place to be seen at."""
     explain: bool = False
+    anchors: Anchors = NO_ANCHORS
 
 
 @dataclass(frozen=True, slots=True)
