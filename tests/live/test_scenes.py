@@ -129,6 +129,9 @@ async def test_each_scene_answers_its_pages_question_by_its_own_parts(
         assert all(result.reasons for result in answer.results[:3]), page.stem
         found[page.stem] = answer
     check(found)
+    # A product of nobody in particular is an anchor, too: behavior speaks for what goes with it.
+    answer = await open_shop.recommend(products=RED)
+    assert {"visual", "session", "item_item"} <= parts(answer)
 
 
 def check(found: Mapping[str, Recommendations]) -> None:

@@ -8,8 +8,6 @@ from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 from tests.wire.gateway_calls import ANN, ids, refused, suite
 
 __all__ = ["suite"]  # fixtures
-NAMES = "Nominate"
-"""The call by which the ranker names candidates."""
 
 
 def equal(field: str, text: str) -> filter_pb2.Filter:
@@ -28,6 +26,12 @@ def asked(suite, method):
     return [item.request for item in seen if item.method == method][-1]
 
 
+def asked_for_candidates(suite):
+    """What the ranker was asked to name last."""
+    requests = [item.request for item in suite.ranker.script.seen]
+    return [item for item in requests if "recommenders" in item.DESCRIPTOR.fields_by_name][-1]
+
+
 async def test_anchors_and_recommenders_are_asked_for_and_their_scores_ranked(suite):
     both = filter_pb2.FilterList(
         filters=[equal("brand", "b"), equal("category", "Wine > Red"), equal("category", "Wine")]
@@ -40,7 +44,7 @@ async def test_anchors_and_recommenders_are_asked_for_and_their_scores_ranked(su
     )
     answer = await suite.recommendation.Recommend(request)
 
-    named = asked(suite, NAMES)
+    named = asked_for_candidates(suite)
     assert list(named.anchors.product_ids) == ["p3", "p2"]
     assert list(named.recommenders) == ["co_purchase", "co_view"]
     assert list(named.scope.category_path) == ["Wine", "Red"]
@@ -70,7 +74,7 @@ async def test_reasons_of_later_pages_go_by_the_same_anchors(suite):
 async def test_a_scenes_own_source_of_anchors_is_asked_for(suite):
     await suite.recommendation.Recommend(pb.RecommendRequest(scene="cart", shopper=ANN))
 
-    assert asked(suite, NAMES).anchors.source == ranking_pb.Anchors.SOURCE_CART
+    assert asked_for_candidates(suite).anchors.source == ranking_pb.Anchors.SOURCE_CART
 
 
 async def test_other_categories_and_followed_are_conditions_of_the_search(suite):
@@ -88,7 +92,7 @@ async def test_other_categories_and_followed_are_conditions_of_the_search(suite)
     (by,) = [item.membership for item in conditions if item.HasField("membership")]
     assert by.field == "attributes.author"
     assert [value.text for value in by.values] == ["ann", "bob"]
-    assert asked(suite, NAMES).recommenders_only
+    assert asked_for_candidates(suite).recommenders_only
     assert "followed" in {item.branch for item in asked(suite, "Rank").branches}
 
 
