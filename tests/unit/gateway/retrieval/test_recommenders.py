@@ -80,6 +80,8 @@ async def test_one_call_and_one_read_serve_all_recommenders_and_the_shopper(shop
     assert ranked(shop).weights == BUILT_IN.get("cart").parts_with_signals
     assert ranked(shop).anchors == Anchors(("p1",))
     assert ranked(shop).history_token == "h7"
+    # Lists that were read together are sent as they came, and not copied apart.
+    assert len(ranked(shop).candidates.columns.blocks) == 1
 
 
 async def test_without_the_ranker_the_answer_says_which_recommenders_are_lost(shop):
