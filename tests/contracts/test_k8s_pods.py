@@ -38,7 +38,8 @@ def test_pods_are_restricted(base: list[Document], name: str) -> None:
             "readOnlyRootFilesystem": True,
         }
     for volume in spec["volumes"]:
-        assert {"emptyDir", "persistentVolumeClaim", "secret"} & set(volume), volume
+        kinds = {"emptyDir", "persistentVolumeClaim", "projected", "secret"}
+        assert kinds & set(volume), volume
         assert volume.get("emptyDir", {"sizeLimit": ""}).keys() >= {"sizeLimit"}, volume
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.model.scene_checks import warnings
+from gateway.state.scenes import SceneFiles
 from tests.contracts.k8s import (
     K8S,
     OURS,
@@ -125,3 +127,24 @@ def test_a_key_is_readable_by_its_holders_alone(
     for name in holders:
         held = [volume.get("secret") for volume in pod(base, name)["volumes"]]
         assert {"secretName": secret, "defaultMode": 0o440} in held
+
+
+def test_scenes_are_mounted_where_the_gateway_looks_and_change_while_it_runs(
+    base: list[Document], example: list[Document], tmp_path: Path
+) -> None:
+    for documents in (base, example):
+        (mount,) = [
+            item for item in main(documents, "gateway")["volumeMounts"] if item["name"] == "scenes"
+        ]
+        assert mount["mountPath"] == settings_of(documents, "gateway")["GATEWAY_SCENES_FOLDER"]
+        (volume,) = [
+            item for item in pod(documents, "gateway")["volumes"] if item["name"] == "scenes"
+        ]
+        assert volume["projected"]["sources"] == [
+            {"configMap": {"name": "gateway-scenes", "optional": True}}
+        ]
+    for name, content in of(example, "ConfigMap")["gateway-scenes"]["data"].items():
+        (tmp_path / name).write_text(content)
+    scene = SceneFiles(tmp_path).get("home")
+    assert scene.drop_seen
+    assert not list(warnings(scene))

@@ -114,12 +114,12 @@ class FakeScenes:
 
     scenes: dict[str, Scene] = field(default_factory=lambda: {"default": DEFAULT})
 
-    def get(self, name: str) -> Scene:
+    def get(self, name: str, catalog_id: str = "") -> Scene:
         if (name or "default") not in self.scenes:
             raise SceneNotFound
         return self.scenes[name or "default"]
 
-    def names(self) -> tuple[str, ...]:
+    def names(self, catalog_id: str = "") -> tuple[str, ...]:
         return tuple(sorted(self.scenes))
 
 

@@ -9,7 +9,17 @@ from gateway.model.candidates import Candidates
 from gateway.model.columns import Columns
 from gateway.model.errors import AnswerMissing
 from gateway.model.messages import Move, Reason, Vector, Versions
-from gateway.model.peers import Basis, Ranked, RankerCandidates, RankOrder, Reasoned, ReasonOrder
+from gateway.model.peers import (
+    NO_RECOMMENDERS,
+    Basis,
+    Ranked,
+    RankerCandidates,
+    RankOrder,
+    Reasoned,
+    ReasonOrder,
+    RecommenderList,
+    Recommenders,
+)
 from gateway.model.query import Shopper
 from servicekit.errors import ServiceError
 from tests.fakes import collapsing
@@ -67,6 +77,12 @@ class FakeRanker:
     moves: tuple[tuple[Move, ...], ...] = ()
     records: dict[tuple[str, str], AnswerRecord] = field(default_factory=dict)
     calls: list[tuple[str, object]] = field(default_factory=list)
+    counted: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Scores of products, best first, by recommender."""
+    anchors: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By source."""
+    recommenders: list[Recommenders] = field(default_factory=list)
+    """What each call that generates candidates asked for beside the shopper's behaviour."""
 
     async def generate(
         self,
@@ -77,18 +93,34 @@ class FakeRanker:
         top_k: int,
         exclude: Sequence[str],
         accept_vectors: bool = False,
+        recommenders: Recommenders = NO_RECOMMENDERS,
     ) -> RankerCandidates:
         await self._called("generate", shopper)
+        self.recommenders.append(recommenders)
+        lists = tuple(
+            RecommenderList(name, tuple(scores), tuple(scores.values()))
+            for name in recommenders.names
+            for scores in (self.counted.get(name, {}),)
+        )
+        anchors = recommenders.anchors.product_ids or self.anchors.get(
+            recommenders.anchors.source, ()
+        )
+        if recommenders.only:
+            return RankerCandidates(
+                (), Basis.NOTHING, "", lists=lists, anchors=anchors, history_token="h1"
+            )
         if accept_vectors and self.vectors:
             left_out = (*exclude, *self.hidden)
             kept = tuple(item for item in self.neighbours if item not in left_out)
             return RankerCandidates(
-                kept, Basis.SESSION, "m1", vectors=self.vectors, exclude=left_out
+                kept, Basis.SESSION, "m1", vectors=self.vectors, exclude=left_out, lists=lists
             )
         nobody = (Basis.NOTHING, ())
         basis, ids = self.generated.get(shopper.id if shopper else "", nobody)
         named = tuple(item for item in ids if item not in exclude)[:top_k]
-        return RankerCandidates(named, basis, "m1", history_token=self.history_token)
+        return RankerCandidates(
+            named, basis, "m1", history_token=self.history_token, lists=lists, anchors=anchors
+        )
 
     full: bool = False
     """Whether it has no room for records."""

@@ -161,6 +161,13 @@ class FakeRetriever:
         await self._called("columns", tuple(ids), scope)
         return self._columns([item for item in ids if item in self.record])
 
+    paths: dict[str, str] = field(default_factory=dict)
+    """Written category paths."""
+
+    async def categories(self, catalog_id: str, ids: Sequence[str]) -> dict[str, str]:
+        await self._called("categories", tuple(ids), Scope())
+        return {item: self.paths.get(item, "") for item in ids if item in self.record}
+
     async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
         await self._called("newest", count, scope)
         return self._columns(self.record[:count])

@@ -122,6 +122,7 @@ def columns(ids: list[str], parents: dict[str, str]) -> candidate_pb2.CandidateC
         product_ids=ids,
         brands=[f"brand {item}" for item in ids],
         parent_ids=[parents.get(item, "") for item in ids] if parents else [],
+        category_paths=["Wine > Red > Merlot"] * len(ids),
     )
 
 

@@ -49,9 +49,15 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
             ids, why = ["p5", "p1"], basis.BASIS_LONG_TERM
         else:
             ids, why = ["p4", "p2"], basis.BASIS_POPULARITY
-        return basis(
+        answer = basis(
             product_ids=ids, scores=[1.0, 0.5], basis=why, model_version="m1", history_token="h1"
         )
+        if request.recommenders_only:
+            answer = basis(history_token="h1")
+        for name in request.recommenders:
+            answer.lists.add(recommender=name, product_ids=["p4", "p1"], scores=[0.9, 0.5])
+        answer.anchor_product_ids.extend(request.anchors.product_ids)
+        return answer
 
     async def Rank(self, request, context):
         await self.script.take("Rank", request, context)

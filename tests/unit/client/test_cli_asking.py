@@ -139,7 +139,13 @@ def test_a_batch_keeps_its_order_and_shows_errors_by_line(
         {"id": "q5", "user": "u", "visitor": "v"},
         {"id": "q6", "top": 0},
         {"id": "q7", "image": 7},
-        {"id": "q8", "products": ["a", "b"], "user": "u", "exclude": ["c"], "min_quality": 0.5},
+        {
+            "id": "q8",
+            "products": ["a", "b"],
+            "exclude": ["c"],
+            "min_quality": 0.5,
+            "anchors": ["d"],
+        },
         {"id": "q9", "text": "\ud800"},
     ]
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
@@ -157,6 +163,7 @@ def test_a_batch_keeps_its_order_and_shows_errors_by_line(
     assert asked[1].page_size == 3
     assert asked[2].page_size == 5
     assert list(asked[2].exclude_product_ids) == ["c"]
+    assert list(asked[2].anchor_product_ids) == ["d"]
 
 
 def test_a_refused_line_of_a_batch_carries_the_suites_words(

@@ -18,7 +18,7 @@ TYPED_LIVE_TOO = {"access.md"}
 """By tests/live/test_access.py, on a gateway that asks who calls."""
 SNIPPETS = [
     (page.name, snippet)
-    for page in sorted(DOCS.glob("*/*.md"))
+    for page in sorted([*DOCS.glob("*/*.md"), *DOCS.glob("merchandise/scenes/*.md")])
     if page.parent.name not in TYPED_LIVE and page.name not in TYPED_LIVE_TOO
     for snippet in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
 ]

@@ -23,12 +23,15 @@ def test_a_mixed_query_has_a_signal_for_each_thing() -> None:
         min_index_token="i",
         min_quality=0.5,
         explain=True,
+        anchors=["c"],
+        followed="ann",
     )
     assert [signal.WhichOneof("content") for signal in request.signals] == [
         *("image", "image", "text", "product_id", "product_id")
     ]
     assert request.shopper == event_pb2.Shopper(visitor_id="v")
     assert request.exclude_product_ids == ["x"]
+    assert (request.anchor_product_ids, request.followed) == (["c"], ["ann"])
     unset = {field.name for field in rec.RecommendRequest.DESCRIPTOR.fields} - {
         field.name for field, _ in request.ListFields()
     }

@@ -18,7 +18,8 @@ from servicekit.sql import Database
 from tests.stores import each_engine
 from tests.waiting import until
 
-ALWAYS = ["jobs", "jobs", "nothing swept", "nothing swept"]
+COUNTS = ["nothing counted", "products not grouped"]
+ALWAYS = ["jobs", "jobs", *COUNTS, "nothing swept", "nothing swept"]
 NIGHT, HEALTH = "night not worked on", "feedback not looked at"
 
 

@@ -42,6 +42,8 @@ class SyncRecommendationCalls(SyncConnected):
         unlike: Unlike | None = None,
         box: Box | None = None,
         find_subject: bool = False,
+        anchors: str | Iterable[str] = (),
+        followed: str | Iterable[str] = (),
         timeout: float | None = None,
     ) -> Recommendations:
         """Ranked, explained products.
@@ -53,7 +55,9 @@ class SyncRecommendationCalls(SyncConnected):
         write. ``min_quality``: similarity (0 to 1) below which ``no_good_match`` is set, 0 = the
         scene's own. ``explain``: split the parts of scores by feature, on the first page.
         ``unlike``: what is not wanted. ``box``: the part of the photos that is meant, None = all of
-        them; ``find_subject``: look for it, and say where it is in ``subjects``.
+        them; ``find_subject``: look for it, and say where it is in ``subjects``. ``anchors``: what
+        the request is about, such as the product of a page or those of a cart (up to 50);
+        ``followed``: whom the shopper follows, for a scene that can follow.
         """
         return self._loop.run(
             self._client.recommend(
@@ -76,6 +80,8 @@ class SyncRecommendationCalls(SyncConnected):
                 unlike=unlike,
                 box=box,
                 find_subject=find_subject,
+                anchors=anchors,
+                followed=followed,
                 timeout=timeout,
             )
         )

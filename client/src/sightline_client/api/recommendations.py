@@ -36,6 +36,8 @@ class RecommendOptions(TypedDict, total=False):
     unlike: Unlike | None
     box: Box | None
     find_subject: bool
+    anchors: str | Iterable[str]
+    followed: str | Iterable[str]
     timeout: float | None
 
 
@@ -64,6 +66,8 @@ class RecommendationCalls(Connected):
         unlike: Unlike | None = None,
         box: Box | None = None,
         find_subject: bool = False,
+        anchors: str | Iterable[str] = (),
+        followed: str | Iterable[str] = (),
         timeout: float | None = None,
     ) -> Recommendations:
         """Ranked, explained products.
@@ -75,7 +79,9 @@ class RecommendationCalls(Connected):
         write. ``min_quality``: similarity (0 to 1) below which ``no_good_match`` is set, 0 = the
         scene's own. ``explain``: split the parts of scores by feature, on the first page.
         ``unlike``: what is not wanted. ``box``: the part of the photos that is meant, None = all of
-        them; ``find_subject``: look for it, and say where it is in ``subjects``.
+        them; ``find_subject``: look for it, and say where it is in ``subjects``. ``anchors``: what
+        the request is about, such as the product of a page or those of a cart (up to 50);
+        ``followed``: whom the shopper follows, for a scene that can follow.
         """
         request = requests.recommend(
             catalog=self.catalog,
@@ -97,6 +103,8 @@ class RecommendationCalls(Connected):
             unlike=await _unlike(unlike),
             box=box,
             find_subject=find_subject,
+            anchors=anchors,
+            followed=followed,
         )
         return from_wire.recommendations(
             await self._call(self.calls.recommendation.Recommend, request, timeout)
@@ -111,6 +119,8 @@ class RecommendationCalls(Connected):
         request["unlike"] = await _unlike(request.get("unlike"))
         request["products"] = requests.ids(request.get("products", ()))
         request["exclude"] = requests.ids(request.get("exclude", ()))
+        request["anchors"] = requests.ids(request.get("anchors", ()))
+        request["followed"] = requests.ids(request.get("followed", ()))
         token = ""
         while True:
             page = await self.recommend(**request, page_token=token)

@@ -40,6 +40,8 @@ def recommend(
     unlike: Unlike | None = None,
     box: Box | None = None,
     find_subject: bool = False,
+    anchors: str | Iterable[str] = (),
+    followed: str | Iterable[str] = (),
 ) -> rec.RecommendRequest:
     """See ``SightlineClient.recommend``. InvalidRequest for a user and a visitor at once."""
     with to_wire.sendable("request"):
@@ -59,4 +61,6 @@ def recommend(
             min_index_token=min_index_token,
             min_quality=min_quality,
             explain=explain,
+            anchor_product_ids=ids(anchors),
+            followed=ids(followed),
         )

@@ -33,7 +33,9 @@ class ScorePart(google.protobuf.message.Message):
     """What it comes from. Similarity signals: "visual", "text", "text_visual" (of photos to a text), "keywords" (how
     well words match), "collaborative". Behaviour: "taste" (long-term, or what given attributes tell), "session" (closeness to the last products of interest), "item_item" (liked by
     those who liked the last products of interest), "bought_together" (bought with what was bought or put into the
-    cart lately), "trend" (liked more of late than usual), "popularity" (where there is no history). "fusion": the branches' fused order, when no ranker
+    cart lately), "trend" (liked more of late than usual), "popularity" (where there is no history). Recommenders by counts:
+    "co_view", "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed". "followed" (by whom the shopper
+    follows), "freshness" (how new it is). "fusion": the branches' fused order, when no ranker
     answered.
     """
     value: builtins.float
@@ -165,8 +167,8 @@ class Reason(google.protobuf.message.Message):
     TEXT_FIELD_NUMBER: builtins.int
     code: builtins.str
     """Machine-readable, UPPER_SNAKE: LOOKS_LIKE_QUERY, MATCHES_TEXT, LOOKS_LIKE_TEXT, MATCHES_WORDS,
-    SIMILAR_TO_VIEWED, VIEWED_RECENTLY, LIKED_TOGETHER, BOUGHT_WITH, MATCHES_TASTE, POPULAR, NEW, more to come. A
-    caller shows `text` for codes that it does not know.
+    SIMILAR_TO_VIEWED, VIEWED_RECENTLY, LIKED_TOGETHER, BOUGHT_WITH, MATCHES_TASTE, POPULAR, NEW, ALSO_VIEWED,
+    TRENDING, BEST_SELLER, BUY_AGAIN, FOLLOWED, more to come. A caller shows `text` for codes that it does not know.
     """
     text: builtins.str
     """A sentence for the shopper, in the request's language where we have it, else English."""

@@ -284,6 +284,8 @@ class RecommendRequest(google.protobuf.message.Message):
     MIN_QUALITY_FIELD_NUMBER: builtins.int
     EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     EXPLAIN_FIELD_NUMBER: builtins.int
+    ANCHOR_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    FOLLOWED_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -324,6 +326,19 @@ class RecommendRequest(google.protobuf.message.Message):
     def exclude_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Products to leave out, up to 1,000."""
 
+    @property
+    def anchor_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What the request is about: the product of a product page, those of a cart; up to 50 ids, none twice, the most
+        important first. Products among the signals that are wanted count after them. Hidden and sold-out products count
+        too. They are left out of the answer unless the scene says otherwise. None = where the scene's `anchors_from` says.
+        """
+
+    @property
+    def followed(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Whom the shopper follows: up to 1,000 values, none twice, of the attribute that the scene names
+        (`followed_attribute`), such as authors; refused where the scene names none. None = nobody.
+        """
+
     def __init__(
         self,
         *,
@@ -342,9 +357,11 @@ class RecommendRequest(google.protobuf.message.Message):
         min_quality: builtins.float = ...,
         exclude_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         explain: builtins.bool = ...,
+        anchor_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        followed: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "language_code", b"language_code", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "followed", b"followed", "language_code", b"language_code", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
 
 Global___RecommendRequest: typing_extensions.TypeAlias = RecommendRequest
 
@@ -398,7 +415,7 @@ class RecommendResponse(google.protobuf.message.Message):
 
     @property
     def missing_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids among the signals that the catalog does not hold, where others could still be answered."""
+        """Ids among the signals and anchors that the catalog does not hold, where others could still be answered."""
 
     @property
     def subjects(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalSubject]:
@@ -473,7 +490,9 @@ class RecommendedProduct(google.protobuf.message.Message):
 
     @property
     def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Branches that named it: "visual", "text", "text_visual", "keywords", "collaborative", "popular", "new"."""
+        """Branches that named it: "visual", "text", "text_visual", "keywords", "collaborative", "popular", "new", "co_view",
+        "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed", "followed".
+        """
 
     @property
     def collapsed_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -709,13 +728,15 @@ class BranchVerdict(google.protobuf.message.Message):
     LAST_SIMILARITY_FIELD_NUMBER: builtins.int
     SIGNAL_FIELD_NUMBER: builtins.int
     branch: builtins.str
-    """"visual", "text", "text_visual", "keywords", "collaborative", "popular", "new"."""
+    """One of the names in RecommendedProduct.branches."""
     named: builtins.bool
     """Whether it named the product."""
     named_count: builtins.int
     """How many products it named."""
     similarity: builtins.float
-    """How near the product is (cosine, −1 to 1), or how well it matches ("keywords", 0 to 1); absent = the branch knows no similarity, or the product has none."""
+    """How near the product is (cosine, −1 to 1), how well it matches ("keywords", 0 to 1) or its score by a recommender
+    (0 to 1); absent = the branch knows none, or the product has none.
+    """
     last_similarity: builtins.float
     """How near the last product is that the branch named; absent = the branch knows no similarity."""
     signal: builtins.int

@@ -138,7 +138,8 @@ class RankRequest(google.protobuf.message.Message):
     @property
     def anchors(self) -> Global___Anchors:
         """What the request is about: the parts that go by a shopper's last products ("session", "item_item",
-        "bought_together") go by these instead. Absent = by the shopper's own.
+        "bought_together") go by these instead, also where the model's blend has turned such a part off. Absent = by the
+        shopper's own.
         """
 
     def __init__(
@@ -210,7 +211,9 @@ class Anchors(google.protobuf.message.Message):
     PRODUCT_IDS_FIELD_NUMBER: builtins.int
     SOURCE_FIELD_NUMBER: builtins.int
     source: Global___Anchors.Source.ValueType
-    """Where they come from when `product_ids` is empty."""
+    """Where they come from when `product_ids` is empty: the first 50 of them, without hidden ones. None where there are
+    none: then it is as if there were no anchors.
+    """
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The products, the most important first: up to 50, none twice. A product of which nothing is known counts nothing."""
@@ -725,13 +728,14 @@ class NominateRequest(google.protobuf.message.Message):
 
     @property
     def anchors(self) -> Global___Anchors:
-        """What the request is about; see RankRequest."""
+        """What the request is about; see RankRequest. Anchors are themselves no candidates, of no list."""
 
     @property
     def recommenders(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Recommenders by counts, which need no model, that name candidates as well, each in a list of its own, up to 8:
         "co_view" (viewed in the same visits as the anchors), "co_purchase" (in the same orders and baskets), "trending"
-        (of late more than usual), "best_sellers", "reorder" (bought before, and due again), "recently_viewed".
+        (of late more than usual), "best_sellers", "reorder" (bought before, and due again), "recently_viewed". Without
+        anchors "co_view" goes by the shopper's last products, "co_purchase" by those bought or put into the cart.
         """
 
     @property
@@ -837,7 +841,9 @@ class NominateResponse(google.protobuf.message.Message):
     history_token: builtins.str
     """Opaque mark of the history that was read, for a `Rank` of the same request that follows within 10 s; empty = none."""
     count_lag_micros: builtins.int
-    """How old the newest event is that no count holds yet, in microseconds; 0 = all are counted."""
+    """For how long the oldest event that no count holds yet has been stored, in microseconds; 0 = all are counted. Only
+    with `recommenders`.
+    """
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids, best first."""
@@ -867,11 +873,11 @@ class NominateResponse(google.protobuf.message.Message):
 
     @property
     def lists(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RecommenderList]:
-        """One list for each of `recommenders`, in their order."""
+        """One list for each of `recommenders`, in their order; of one that knows nothing, an empty one."""
 
     @property
     def anchor_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The anchors that were gone by, those of the request or of its source."""
+        """The anchors that were gone by, those of the request or of its source; none = the shopper's own last products."""
 
     def __init__(
         self,
@@ -938,6 +944,7 @@ class GiveReasonsRequest(google.protobuf.message.Message):
     WEIGHTS_FIELD_NUMBER: builtins.int
     EXPLAIN_FIELD_NUMBER: builtins.int
     EXPLORED_PLACES_FIELD_NUMBER: builtins.int
+    ANCHORS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -970,6 +977,10 @@ class GiveReasonsRequest(google.protobuf.message.Message):
         so first. None = no one was.
         """
 
+    @property
+    def anchors(self) -> Global___Anchors:
+        """The anchors that the products were ranked by; see RankRequest."""
+
     def __init__(
         self,
         *,
@@ -983,9 +994,10 @@ class GiveReasonsRequest(google.protobuf.message.Message):
         weights: collections.abc.Iterable[Global___PartWeight] | None = ...,
         explain: builtins.bool = ...,
         explored_places: collections.abc.Iterable[builtins.int] | None = ...,
+        anchors: Global___Anchors | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["candidates", b"candidates", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "catalog_id", b"catalog_id", "explain", b"explain", "explored_places", b"explored_places", "language_code", b"language_code", "parts", b"parts", "request_id", b"request_id", "session_id", b"session_id", "shopper", b"shopper", "weights", b"weights"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["anchors", b"anchors", "candidates", b"candidates", "shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["anchors", b"anchors", "candidates", b"candidates", "catalog_id", b"catalog_id", "explain", b"explain", "explored_places", b"explored_places", "language_code", b"language_code", "parts", b"parts", "request_id", b"request_id", "session_id", b"session_id", "shopper", b"shopper", "weights", b"weights"]) -> None: ...
 
 Global___GiveReasonsRequest: typing_extensions.TypeAlias = GiveReasonsRequest
 

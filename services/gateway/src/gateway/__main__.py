@@ -28,7 +28,7 @@ async def main(
 
 def scenes_of(settings: GatewaySettings) -> SceneFiles:
     """The scenes that there are. Raises ScenesInvalid."""
-    return SceneFiles(settings.scenes_folder)
+    return SceneFiles(settings.scenes_folder, catalogs=settings.catalogs)
 
 
 def keys_of(settings: GatewaySettings) -> SigningKeys:

@@ -1,6 +1,6 @@
 """What the use cases ask of their collaborators."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gateway.model import peers
@@ -83,6 +83,9 @@ class Retriever(Protocol):
     async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
         """Those of up to 1,000 products that exist and pass, in the order asked."""
 
+    async def categories(self, catalog_id: str, ids: Sequence[str]) -> Mapping[str, str]:
+        """Of up to 1,000 products, those that exist, with their written category paths."""
+
     async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
         """The newest products that pass, newest first."""
 
@@ -119,8 +122,10 @@ class Ranker(Protocol):
         top_k: int,
         exclude: Sequence[str],
         accept_vectors: bool = False,
+        recommenders: peers.Recommenders = peers.NO_RECOMMENDERS,
     ) -> peers.RankerCandidates:
-        """Products that fit the shopper's behaviour; popular ones when there is none.
+        """Products that fit the shopper's behaviour, popular ones when there is none; and the lists
+        of `recommenders`.
 
         `accept_vectors`: of a large catalog the shopper's vectors will do.
         """
@@ -151,8 +156,8 @@ class Answers(Protocol):
 class Scenes(Protocol):
     """The scenes that can be asked for."""
 
-    def get(self, name: str) -> Scene:
-        """The scene as it is now; empty = "default". Raises SceneNotFound."""
+    def get(self, name: str, catalog_id: str = "") -> Scene:
+        """The scene as it is now for a catalog; empty = "default". Raises SceneNotFound."""
 
-    def names(self) -> tuple[str, ...]:
+    def names(self, catalog_id: str = "") -> tuple[str, ...]:
         """Their names, sorted."""

@@ -102,7 +102,8 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
 
     scenes_folder: Path | None = None
     """Folder of *.toml files, one a scene, that add to the built-in scenes or replace those of the
-    same name. Changes are taken up without a restart; unset = built-in scenes only."""
+    same name; a folder in it named by a catalog holds what that catalog alone has. Changes are
+    taken up without a restart; unset = built-in scenes only."""
 
     answer_queue_products: int = Field(default=100_000, ge=0, le=10_000_000)
     """Records of answers that the ranker did not rank, waiting to be handed to it, counted in

@@ -12,6 +12,7 @@ from ranker.domain.events import DAY_MICROS
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.models.live import LiveModels
 from ranker.record.answers import AnswerLog, AnswerQueue
+from ranker.record.counts import CountRecord
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
@@ -79,7 +80,12 @@ def bindings(
     in_memory, keep = settings.nominate_in_memory_items, int(settings.answer_days * DAY_MICROS)
     share = settings.impression_share
     return [
-        Binding.of(RankingServicer(catalogs, key, events, live, in_memory, signals, answers, keep)),
+        Binding.of(
+            RankingServicer(
+                *(catalogs, key, events, live, in_memory, signals, answers, keep),
+                counts=CountRecord(database),
+            )
+        ),
         Binding.of(EventServicer(catalogs, key, events, shoppers, selections, jobs, share)),
         Binding.of(AnswerServicer(catalogs, key, answers, keep)),
         Binding.of(ModelServicer(catalogs, jobs, registry, store, online, live.refresh)),

@@ -6,6 +6,7 @@ from typing import Protocol
 from ranker.domain.arrays import Doubles
 from ranker.domain.events import History
 from ranker.domain.model import Model
+from ranker.domain.recommenders import Asked, Counted
 
 
 class HistoryReader(Protocol):
@@ -19,6 +20,13 @@ class HistoryReader(Protocol):
 
     async def most_popular(self, catalog_id: str, count: int) -> tuple[tuple[str, float], ...]:
         """The most popular products with that share, best first; ties by id."""
+
+
+class CountReader(Protocol):
+    """Reads what was counted of everybody's events."""
+
+    async def counted(self, catalog_id: str, asked: Asked) -> Counted:
+        """All that was asked, of one moment."""
 
 
 class Models(Protocol):

@@ -177,6 +177,14 @@ class WorkerSettings(StoreSettings, SignalSettings, JobSettings, PeerSettings):
     poll_seconds: float = Field(default=0.5, gt=0, le=60)
     """How often the worker looks for a job."""
 
+    count_seconds: float = Field(default=0.2, gt=0, le=60)
+    """How often the worker looks for events that are not counted yet for the recommenders by
+    counts, and for counted products whose category and price it does not know."""
+
+    count_refresh_seconds: float = Field(default=900.0, ge=1, le=7 * 86_400)
+    """After how long the worker asks the retriever again for a counted product's category and
+    price."""
+
     event_days: float = Field(default=0.0, ge=0, le=36500)
     """After how many days events are deleted, by their own time; 0 = never. HIDE and UNHIDE are
     wishes and stay."""

@@ -1,8 +1,9 @@
 """The ranker's worker: `python -m ranker.worker`.
 
 Runs trainings, evaluations, purges and exports one at a time (workers/jobs.py), publishes models
-beside them (workers/publishing.py), deletes what is too old (events/retention.py), asks for nightly
-trainings (workers/nightly.py) and looks at feedback from time to time (workers/health.py).
+beside them (workers/publishing.py), deletes what is too old (events/retention.py), counts events
+for recommenders (workers/counting.py), asks for nightly trainings (workers/nightly.py) and looks at
+feedback from time to time (workers/health.py).
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from ranker.adapters.export_store import ExportStore
+from ranker.adapters.retriever import Catalog
 from ranker.events import export, purge
 from ranker.events.export import EXPORT
 from ranker.events.purge import PURGE
@@ -20,10 +22,12 @@ from ranker.feedback import health
 from ranker.models.publish import PUBLISH, Publication, PublishedModels
 from ranker.record.answers import AnswerLog
 from ranker.record.events import EventRecord
+from ranker.record.grouping import GroupRecord
 from ranker.record.selections import SelectionRecord
 from ranker.record.tables import JOBS
 from ranker.settings import TrainSettings, WorkerSettings
 from ranker.wiring import Backend, backend, stop_on_signals
+from ranker.workers.counting import Grouper, count
 from ranker.workers.health import Watch
 from ranker.workers.jobs import Do, train_command, trainings, work
 from ranker.workers.loops import repeat
@@ -67,6 +71,15 @@ def loops(
         AnswerLog(made.database).sweep,
         now_micros,
     )
+    counting = partial(count, made.database, settings.signals, stop)
+    yield repeat(counting, settings.count_seconds, stop, "nothing counted")
+    grouper = Grouper(
+        GroupRecord(made.database),
+        catalogs,
+        Catalog(made.channel).some,
+        settings.count_refresh_seconds,
+    )
+    yield repeat(grouper.look, settings.count_seconds, stop, "products not grouped")
     forget = partial(forget_jobs, made.database, JOBS, settings.job_days)
     for sweep in (partial(sweeper.sweep, stop), forget):
         yield repeat(sweep, settings.sweep_seconds, stop, "nothing swept")

@@ -9,9 +9,26 @@ import pytest
 from gateway.model.branch import Branch
 from gateway.model.diversity import Diversity
 from gateway.model.errors import SceneNotFound
+from gateway.model.scene_checks import warnings
+from gateway.state import scenes as shipped
 from gateway.state.scenes import STALE, SceneFiles, ScenesInvalid
 
+FILES = sorted(Path(shipped.__file__).parent.glob("*.toml"))
+BUILT_IN = tuple(sorted(path.stem for path in FILES))
 GOOD = "over_fetch = 3.0\n[branches]\nvisual = 2.0\n"
+NO_SIGNALS = """
+popular_fallback = false
+new_fallback = false
+[branches]
+visual = 0.0
+text = 0.0
+text_visual = 0.0
+keywords = 0.0
+"""
+ZEROES = "[parts_with_signals]\nco_view = 1.0\n[parts_without_signals]\ntaste = 0.0\n"
+REORDER = "[branches]\nreorder = 1.0\ncollaborative = 0.0\nvisual = 0.0\ntext = 0.0\n" + (
+    "text_visual = 0.0\nkeywords = 0.0\n[parts_without_signals]\nreorder = 1.0\n"
+)
 
 
 class Clock:
@@ -33,7 +50,7 @@ def put(path: Path, text: str) -> None:
 def test_the_built_in_default_is_what_no_name_means():
     scenes = SceneFiles()
 
-    assert scenes.names() == ("default",)
+    assert scenes.names() == BUILT_IN
     assert scenes.get("") == scenes.get("default")
     assert re.fullmatch("[0-9a-f]{16}", scenes.get("").version)
 
@@ -82,7 +99,7 @@ def test_a_folder_adds_scenes_and_replaces_those_of_the_same_name(tmp_path):
 
     scenes = SceneFiles(tmp_path)
 
-    assert scenes.names() == ("default", "home")
+    assert set(scenes.names()) - {*BUILT_IN} == {"home"}
     assert scenes.get("home").branches[Branch.VISUAL] == 2.0
     assert scenes.get("default").drop_seen
 
@@ -106,11 +123,11 @@ def test_a_file_that_appears_or_goes_is_noticed(tmp_path):
     scenes = SceneFiles(tmp_path, clock)
     put(tmp_path / "home.toml", GOOD)
     clock.now = 1.0
-    assert scenes.names() == ("default", "home")
+    assert set(scenes.names()) - {*BUILT_IN} == {"home"}
 
     (tmp_path / "home.toml").unlink()
     clock.now = 2.0
-    assert scenes.names() == ("default",)
+    assert scenes.names() == BUILT_IN
 
 
 def test_while_one_file_is_bad_all_former_scenes_go_on_and_a_metric_says_so(tmp_path):
@@ -121,13 +138,13 @@ def test_while_one_file_is_bad_all_former_scenes_go_on_and_a_metric_says_so(tmp_
     put(tmp_path / "other.toml", GOOD)
     clock.now = 1.0
 
-    assert scenes.names() == ("default", "home")
+    assert set(scenes.names()) - {*BUILT_IN} == {"home"}
     assert scenes.get("home").over_fetch == 3.0
     assert STALE._value.get() == 1
 
     put(tmp_path / "home.toml", GOOD)
     clock.now = 2.0
-    assert scenes.names() == ("default", "home", "other")
+    assert set(scenes.names()) - {*BUILT_IN} == {"home", "other"}
     assert STALE._value.get() == 0
 
 
@@ -151,6 +168,20 @@ def test_while_one_file_is_bad_all_former_scenes_go_on_and_a_metric_says_so(tmp_
         ("[diversity]\nexploration_places = [5, 4]", "exploration_places must rise"),
         ("[diversity]\nshuffle = true", "diversity.shuffle"),
         ("not toml", "home.toml"),
+        ("half_life_hours = 0", "half_life_hours"),
+        ('anchors_from = "shelf"', "anchors_from"),
+        ("other_categories = 9", "other_categories"),
+        ('followed_attribute = "by whom"', "followed_attribute"),
+        # Each entry is fine, the whole is not.
+        (ZEROES, "parts_with_signals and parts_without_signals: all scores would be 0"),
+        (NO_SIGNALS + "[parts_without_signals]\ncollaborative = 1.0\n", "all scores would be 0"),
+        (NO_SIGNALS + "collaborative = 0.0\n", "branches: none is used"),
+        ("anchors_look_alike = true\n[branches]\nvisual = 0.0", "anchors_look_alike"),
+        ("other_categories = 1", "other_categories: no branch goes by anchors"),
+        ("other_categories = 1\nanswer_anchors = true", "answer_anchors"),
+        ('followed_attribute = "author"', "the branch followed is not used"),
+        ("[branches]\nfollowed = 1.0", "branches.followed: needs followed_attribute"),
+        ("drop_seen = true\n" + REORDER, "drop_seen: leaves out all"),
     ],
 )
 def test_a_bad_file_is_refused_at_the_start_with_the_culprit_named(tmp_path, text, culprit):
@@ -170,3 +201,53 @@ def test_a_file_whose_name_is_no_scene_name_is_refused(tmp_path):
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ScenesInvalid, match="not a folder"):
         SceneFiles(tmp_path / "nope")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_nothing_in_a_scene_that_is_shipped_is_without_effect(path):
+    assert list(warnings(SceneFiles().get(path.stem))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("[parts_with_signals]\nvisual = 1.0\nco_view = 1.0", "parts_with_signals.co_view: the br"),
+        ("[branches]\ntrending = 1.0", "branches.trending: is no part of any score"),
+        ("[parts_without_signals]\nvisual = 0.0", "parts_without_signals: all scores are 0"),
+        ('anchors_from = "cart"\n' + "[parts_without_signals]\ntaste = 1.0", "anchors_from"),
+    ],
+)
+def test_what_has_no_effect_is_warned_of_and_goes_on(tmp_path, text, warning, capsys):
+    put(tmp_path / "home.toml", text)
+    scene = SceneFiles(tmp_path).get("home")
+
+    assert [item for item in warnings(scene) if item.startswith(warning)]
+    assert warning.partition(":")[0] in capsys.readouterr().out
+
+
+def test_a_catalog_s_own_folder_adds_to_and_replaces_the_others(tmp_path, capsys):
+    clock = Clock()
+    put(tmp_path / "home.toml", GOOD)
+    for catalog in ("wines", "shoes", "..data"):
+        (tmp_path / catalog).mkdir()
+    put(tmp_path / "wines" / "home.toml", GOOD.replace("3.0", "5.0"))
+    put(tmp_path / "wines" / "cellar.toml", GOOD)
+    put(tmp_path / "..data" / "home.toml", "not toml")
+    scenes = SceneFiles(tmp_path, clock, catalogs={"wines"})
+
+    assert scenes.get("home").over_fetch == scenes.get("home", "shoes").over_fetch == 3.0
+    assert scenes.get("home", "wines").over_fetch == 5.0
+    assert {"cellar", "default"} <= {*scenes.names("wines")}
+    assert "cellar" not in scenes.names("shoes")
+    with pytest.raises(SceneNotFound):
+        scenes.get("cellar")
+    assert "scenes of a catalog that is not there" in capsys.readouterr().out
+
+    put(tmp_path / "shoes" / "home.toml", "over_fetch = ")
+    clock.now = 1.0
+    assert scenes.get("home", "wines").over_fetch == 5.0
+    assert STALE._value.get() == 1
+    put(tmp_path / "shoes" / "home.toml", GOOD.replace("3.0", "7.0"))
+    clock.now = 2.0
+    assert scenes.get("home", "shoes").over_fetch == 7.0
+    assert STALE._value.get() == 0

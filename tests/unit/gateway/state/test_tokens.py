@@ -40,6 +40,8 @@ CHANGES = {
     "min_index_token": "t",
     "min_quality": 0.5,
     "exclude_product_ids": ("p1",),
+    "anchors": ("p1",),
+    "followed": ("ann",),
 }
 OF_THE_SHOPPER = {"shopper": Shopper(Identity.VISITOR, "ann"), "session_id": "s"}
 NOT_ASKED = {

@@ -151,6 +151,21 @@ class RecommendationOptions(FilterOptions, QueryOptions):
         list[str] | None,
         options.words(metavar="ID", help="A product to leave out. May be given several times."),
     ] = None
+    anchor: Annotated[
+        list[str] | None,
+        options.words(
+            metavar="ID",
+            help="A product that the request is about: of a product page, or in the cart. May be"
+            " given several times.",
+        ),
+    ] = None
+    followed: Annotated[
+        list[str] | None,
+        options.words(
+            metavar="VALUE",
+            help="Whom the shopper follows, such as an author. May be given several times.",
+        ),
+    ] = None
     language: Annotated[
         str, options.words(metavar="CODE", help="Language of the reasons: en, zh. Empty = en.")
     ] = ""
@@ -173,6 +188,8 @@ class RecommendationOptions(FilterOptions, QueryOptions):
             "unlike": self.unlike(),
             "box": self.box,
             "find_subject": self.find_subject,
+            "anchors": self.anchor or (),
+            "followed": self.followed or (),
         }
 
 

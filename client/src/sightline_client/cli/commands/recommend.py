@@ -45,7 +45,8 @@ def recommend(
             metavar="IN.jsonl",
             help="One request a line, answered in that order in --out. Keys: id, image, images,"
             " image_uri, product, products, text, user, visitor, session, filter, top, scene,"
-            " language, exclude, min_quality. Photos are paths, from the file's folder on.",
+            " language, exclude, min_quality, anchors, followed. Photos are paths, from the file's"
+            " folder on.",
         ),
     ] = None,
     out: Annotated[
@@ -76,6 +77,8 @@ def recommend(
       sightline recommend --image bag.jpg --not-text leather --not-product 111478 --find-subject
 
       sightline recommend --batch requests.jsonl --out answers.jsonl
+
+      sightline recommend --scene cart --anchor 111478 --anchor 100062
 
       sightline recommend --visitor cookie-7 --json | jq '.results[].product.title'
     """

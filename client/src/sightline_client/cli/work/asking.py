@@ -12,7 +12,17 @@ from sightline_client.values.photos import MAX_BYTES, Uri
 
 KEYS = (
     *("id", "image", "images", "image_uri", "product", "products", "text", "user", "visitor"),
-    *("session", "filter", "top", "scene", "language", "exclude", "min_quality"),
+    *(
+        "session",
+        "filter",
+        "top",
+        "scene",
+        "language",
+        "exclude",
+        "min_quality",
+        "anchors",
+        "followed",
+    ),
 )
 
 
@@ -48,6 +58,8 @@ def request(
         language=_text(line, "language"),
         exclude=_texts(line, "exclude"),
         min_quality=_quality(line),
+        anchors=_texts(line, "anchors"),
+        followed=_texts(line, "followed"),
     )
 
 

@@ -16,8 +16,20 @@ from gateway.model.branch import Branch
 from gateway.model.candidates import Candidates, Contributions
 from gateway.model.diversity import Diversity
 from gateway.model.messages import Reason
-from gateway.model.peers import Basis, Ranked, RankerCandidates, RankOrder, Reasoned, ReasonOrder
+from gateway.model.peers import (
+    NO_RECOMMENDERS,
+    Anchors,
+    Basis,
+    Ranked,
+    RankerCandidates,
+    RankOrder,
+    Reasoned,
+    ReasonOrder,
+    RecommenderList,
+    Recommenders,
+)
 from gateway.model.query import Shopper
+from gateway.model.scene import AnchorSource
 from gateway.ports import Ranker
 from servicekit.channel import idempotent
 from servicekit.errors import Internal
@@ -52,6 +64,15 @@ _BASIS: Mapping[int, Basis] = MappingProxyType(
     }
 )
 
+_SOURCES: Mapping[AnchorSource, ranking_pb.Anchors.Source.ValueType] = MappingProxyType(
+    {
+        AnchorSource.REQUEST: ranking_pb.Anchors.SOURCE_UNSPECIFIED,
+        AnchorSource.VIEWED: ranking_pb.Anchors.SOURCE_VIEWED,
+        AnchorSource.CART: ranking_pb.Anchors.SOURCE_CART,
+        AnchorSource.BOUGHT: ranking_pb.Anchors.SOURCE_BOUGHT,
+    }
+)
+
 
 class RankerClient(Ranker):
     """Generates candidates, ranks them, and keeps answers."""
@@ -71,6 +92,7 @@ class RankerClient(Ranker):
         top_k: int,
         exclude: Sequence[str],
         accept_vectors: bool = False,
+        recommenders: Recommenders = NO_RECOMMENDERS,
     ) -> RankerCandidates:
         request = ranking_pb.NominateRequest(
             catalog_id=catalog_id,
@@ -79,7 +101,12 @@ class RankerClient(Ranker):
             top_k=top_k,
             exclude_product_ids=exclude,
             accepts_vectors=accept_vectors,
+            anchors=_anchors(recommenders.anchors),
+            recommenders=recommenders.names,
+            recommenders_only=recommenders.only,
         )
+        if recommenders.category_path:
+            request.scope.category_path.extend(recommenders.category_path)
         answer = await self._caller.twice(self._ranking.Nominate, request)
         return RankerCandidates(
             product_ids=tuple(dict.fromkeys(answer.product_ids)),
@@ -89,6 +116,8 @@ class RankerClient(Ranker):
             vectors=tuple(answer.vectors),
             exclude=tuple(answer.exclude_product_ids),
             history_token=answer.history_token,
+            lists=tuple(map(_list, answer.lists)),
+            anchors=tuple(answer.anchor_product_ids),
         )
 
     async def rank(self, order: RankOrder) -> Ranked:
@@ -100,7 +129,7 @@ class RankerClient(Ranker):
             session_id=order.session_id,
             branches=[
                 ranking_pb.BranchSignal(branch=branch, similarities=values)
-                for branch, values in candidates.similarities.items()
+                for branch, values in (*candidates.similarities.items(), *order.signals.items())
             ],
             fused=candidates.fused,
             weights=_weights(order.weights),
@@ -113,6 +142,7 @@ class RankerClient(Ranker):
             reason_top_k=order.reason_count,
             collapse=order.collapse,
             history_token=order.history_token,
+            anchors=_anchors(order.anchors),
         )
         # Made in place: what is given to a constructor is copied message by message.
         request.candidates.CopyFrom(columns_message(candidates.columns))
@@ -135,6 +165,7 @@ class RankerClient(Ranker):
             weights=_weights(order.weights),
             explored_places=order.explored,
             explain=order.explain,
+            anchors=_anchors(order.anchors),
         )
         answer = await self._caller.call(self._ranking.GiveReasons, request)
         reasoned = Reasoned(_reasons(answer.reasons), _contributions(answer.parts))
@@ -174,6 +205,20 @@ class RankerClient(Ranker):
             if item.state == models_pb.Model.STATE_PROMOTED
         )
         return next(serving, "")
+
+
+def _anchors(value: Anchors) -> ranking_pb.Anchors | None:
+    if not value:
+        return None
+    source = _SOURCES[value.source]
+    return ranking_pb.Anchors(product_ids=value.product_ids, source=source)
+
+
+def _list(message: ranking_pb.RecommenderList) -> RecommenderList:
+    if len(message.product_ids) != len(message.scores):
+        raise Internal("the ranker's columns differ in length", reason="INTERNAL")
+    scores = dict(zip(message.product_ids, message.scores, strict=True))
+    return RecommenderList(message.recommender, tuple(scores), tuple(scores.values()))
 
 
 def _weights(weights: Mapping[str, float]) -> list[ranking_pb.PartWeight]:

@@ -1,6 +1,6 @@
 """The retriever as the use cases see it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import grpc
 from grpc.aio import UnaryUnaryMultiCallable
@@ -110,6 +110,15 @@ class RetrieverClient(Retriever):
         )
         answer = await self._call(self._products.BatchGetProducts, request, scope)
         return columns(answer.columns)
+
+    async def categories(self, catalog_id: str, ids: Sequence[str]) -> Mapping[str, str]:
+        request = products_pb.BatchGetProductsRequest(
+            catalog_id=catalog_id, product_ids=ids, view=products_pb.PRODUCT_VIEW_COLUMNS
+        )
+        found = (await self._call(self._products.BatchGetProducts, request, Scope())).columns
+        held = found.product_ids
+        paths = found.category_paths or [""] * len(held)
+        return dict(zip(held, paths, strict=True))
 
     async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
         """The newest products that pass, newest first, of the MOST_PAGES first pages.
@@ -230,6 +239,13 @@ def filter_of(scope: Scope) -> filter_pb2.Filter | None:
     added = [_BUYABLE] if scope.buyable_only else []
     if scope.created_micros is not None:
         added.append(_created(scope.created_micros))
+    if scope.other_categories:
+        beside = filter_pb2.Filter()
+        getattr(beside, "not").CopyFrom(_any_of("category", scope.other_categories))
+        added.append(beside)
+    if scope.attribute is not None:
+        key, values = scope.attribute
+        added.append(_any_of(f"attributes.{key}", values))
     if not added:
         return own
     if own is None or own.WhichOneof("expression") is None:
@@ -241,6 +257,11 @@ def filter_of(scope: Scope) -> filter_pb2.Filter | None:
 
 def _all(filters: Sequence[filter_pb2.Filter]) -> filter_pb2.Filter:
     return filter_pb2.Filter(all=filter_pb2.FilterList(filters=filters))
+
+
+def _any_of(field: str, texts: Sequence[str]) -> filter_pb2.Filter:
+    values = [filter_pb2.FilterValue(text=text) for text in texts]
+    return filter_pb2.Filter(membership=filter_pb2.Membership(field=field, values=values))
 
 
 def _created(micros: int) -> filter_pb2.Filter:

@@ -16,6 +16,13 @@ class Branch(StrEnum):
     COLLABORATIVE = "collaborative"
     POPULAR = "popular"
     NEW = "new"
+    CO_VIEW = "co_view"
+    CO_PURCHASE = "co_purchase"
+    TRENDING = "trending"
+    BEST_SELLERS = "best_sellers"
+    REORDER = "reorder"
+    RECENTLY_VIEWED = "recently_viewed"
+    FOLLOWED = "followed"
 
 
 BITS = MappingProxyType({branch: 1 << bit for bit, branch in enumerate(Branch)})
@@ -24,6 +31,24 @@ BITS = MappingProxyType({branch: 1 << bit for bit, branch in enumerate(Branch)})
 SIMILARITY_BRANCHES = (Branch.VISUAL, Branch.TEXT, Branch.TEXT_VISUAL, Branch.KEYWORDS)
 """Branches that follow signals. Their scores are cosine similarities to these, but for KEYWORDS,
 which rates how well words match, 0 to 1."""
+
+COSINE_BRANCHES = frozenset({Branch.VISUAL, Branch.TEXT, Branch.TEXT_VISUAL})
+"""Those of them whose scores are cosines."""
+
+ANCHORED = frozenset({Branch.CO_VIEW, Branch.CO_PURCHASE})
+"""Recommenders by what goes with anchors."""
+
+OF_SHOPPERS = frozenset({Branch.REORDER, Branch.RECENTLY_VIEWED})
+"""Recommenders by what a shopper did."""
+
+RECOMMENDERS = (
+    *(Branch.CO_VIEW, Branch.CO_PURCHASE, Branch.TRENDING, Branch.BEST_SELLERS),
+    *(Branch.REORDER, Branch.RECENTLY_VIEWED),
+)
+"""Branches that are the ranker's lists by counts, which need no model. Their scores are 0 to 1."""
+
+ABOUT = frozenset({*SIMILARITY_BRANCHES, *ANCHORED, Branch.FOLLOWED})
+"""Branches that follow what a request is about, whoever asks."""
 
 SPACES: Mapping[Branch, str] = MappingProxyType(
     {Branch.VISUAL: "visual", Branch.TEXT: "text", Branch.TEXT_VISUAL: "visual"}

@@ -23,7 +23,8 @@ class Listing:
     columns: Columns
     """Best first."""
     similarities: Sequence[float] = ()
-    """Cosine, one a product; empty = its scores are no similarities."""
+    """Cosine, match of words or a recommender's score, one a product; empty = its scores are none
+    of these."""
     image_ids: Sequence[str] = ()
     """The photo that matched best, one a product; empty = none."""
     after: int = 0
@@ -85,7 +86,7 @@ class Candidates:
     """The photo of that best match; empty = none."""
     similarities: Mapping[Branch, Sequence[float]]
     """By similarity branch: the weighted mean of the cosines to what is wanted, less what it has of
-    what is not; NaN = the branch did not name it."""
+    what is not; by recommender: its score, 0 to 1. NaN = the branch did not name it."""
     own: Columns = field(default_factory=Columns)
     """The query's own products."""
     same_pictures: Sequence[tuple[int, int]] = ()

@@ -1,12 +1,14 @@
 """Products of the record, as columns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from sightline_rules import duplicates
 
 T = TypeVar("T")
+
+Block = tuple[object, Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Columns:
     image_hashes: Sequence[int] = ()
     """See sightline_rules.duplicates; 0 = none."""
     create_time_micros: Sequence[int] = ()
-    blocks: Sequence[tuple[object, Sequence[int]]] = ()
+    blocks: Sequence[Block] = ()
     """All that is known of them: whole columns, as they came, with the rows of each, rising,
     that count."""
 
@@ -53,8 +55,18 @@ def gathered(parts: Sequence[tuple[Columns, Sequence[int]]]) -> Columns:
         parent_ids=_column(parts, "parent_ids", ""),
         image_hashes=_column(parts, "image_hashes", duplicates.NO_HASH),
         create_time_micros=_column(parts, "create_time_micros", 0),
-        blocks=[block for columns, rows in parts for block in _blocks(columns, rows)],
+        blocks=_joined(block for columns, rows in parts for block in _blocks(columns, rows)),
     )
+
+
+def _joined(blocks: Iterable[Block]) -> list[Block]:
+    """The blocks, those as one that go on where the one before ends: lists that were read together
+    would else be copied apart."""
+    joined = list[Block]()
+    for source, rows in blocks:
+        goes_on = joined and joined[-1][0] is source and joined[-1][1][-1] < rows[0]
+        joined.append((source, [*joined.pop()[1], *rows] if goes_on else rows))
+    return joined
 
 
 def _column(parts: Sequence[tuple[Columns, Sequence[int]]], name: str, unknown: T) -> list[T]:
@@ -68,7 +80,7 @@ def _column(parts: Sequence[tuple[Columns, Sequence[int]]], name: str, unknown: 
     return column
 
 
-def _blocks(columns: Columns, rows: Sequence[int]) -> Iterator[tuple[object, Sequence[int]]]:
+def _blocks(columns: Columns, rows: Sequence[int]) -> Iterator[Block]:
     if len(rows) == len(columns.product_ids):
         yield from columns.blocks
         return

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.model.branch import Branch
+from gateway.model.branch import RECOMMENDERS, Branch
 from gateway.model.query import Scope
 from gateway.model.scene import Scene
 
@@ -42,3 +42,8 @@ class Plan:
     those of it that vanished."""
     scope: Scope
     ends: Ends
+
+    @property
+    def recommenders(self) -> tuple[Branch, ...]:
+        """Branches that are lists of the ranker's."""
+        return tuple(branch for branch in self.branches if branch in RECOMMENDERS)

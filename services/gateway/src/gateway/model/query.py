@@ -1,9 +1,15 @@
 """What callers ask."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from gateway.model.messages import Box, FacetRequest
+
+MOST_ANCHORS = 50
+"""Products that a request can be about."""
+
+MOST_ALIKE = 8
+"""Anchors that are searched by what they look like, as many as a request has signals."""
 
 ALONE = -1
 """The place of a photo that a request is about, which has no list of signals."""
@@ -12,6 +18,17 @@ ALONE = -1
 def photo_path(index: int, part: str) -> str:
     """The path of a field of the signal at this place, or of a request about one photo."""
     return part if index == ALONE else f"signals[{index}].{part}"
+
+
+FIRST_ANCHOR = -2
+"""The place of the first anchor, as if it were a signal; the others' are below it."""
+
+
+def asked_at(place: int) -> str:
+    """The path of the product that a request names at this place."""
+    if place <= FIRST_ANCHOR:
+        return f"anchor_product_ids[{FIRST_ANCHOR - place}]"
+    return f"signals[{place}].product_id"
 
 
 class Identity(StrEnum):
@@ -81,6 +98,8 @@ class CallersFilter:
     """Its canonical bytes, for digests."""
     names_availability: bool
     """Whether some condition in it names the field `availability`."""
+    category_path: tuple[str, ...] = ()
+    """The category that it asks for, whatever else it does; empty = none, or several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +112,10 @@ class Scope:
     created_micros: int | None = None
     """Only products that the catalog first stored at this instant, microseconds since 1970 (UTC);
     None = at any."""
+    other_categories: tuple[str, ...] = ()
+    """Only products that are not in these categories, nor below them; each a written path."""
+    attribute: tuple[str, tuple[str, ...]] | None = None
+    """Only products whose attribute of this key has one of these values; None = all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +144,26 @@ class Query:
     """Of a search: what is counted. The retriever judges them; here they are carried through."""
     sort: int = 0
     """Of a search: the number of the Sort."""
+    anchors: tuple[str, ...] = ()
+    """Products that it is about, as given, the most important first."""
+    followed: tuple[str, ...] = ()
+    """Whom the shopper follows, by values of an attribute."""
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """The products that it is about: its anchors, then its wanted product signals."""
+        near = (signal.product_id for signal in self.wanted if signal.product_id)
+        return tuple(dict.fromkeys((*self.anchors, *near)))[:MOST_ANCHORS]
+
+    def near_to(self, anchors: tuple[str, ...]) -> "Query":
+        """The same with the first of these anchors as products to be near to."""
+        known = {signal.product_id for signal in self.signals}
+        near = [
+            Signal(FIRST_ANCHOR - place, SignalKind.PRODUCT, product_id=product_id)
+            for place, product_id in enumerate(anchors[:MOST_ALIKE])
+            if product_id not in known
+        ]
+        return replace(self, signals=(*self.signals, *near))
 
     @property
     def results_a_page(self) -> int:

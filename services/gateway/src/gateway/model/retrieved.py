@@ -35,6 +35,8 @@ class BranchResult:
     """What a search counted."""
     new: tuple[Listing, ...] = ()
     """New products to give places to: they go beside whatever is named."""
+    anchors: tuple[str, ...] = ()
+    """The products that the ranker found the request to be about."""
 
 
 NOTHING = BranchResult()
@@ -57,6 +59,7 @@ def merged(results: Iterable[BranchResult]) -> BranchResult:
         facets=tuple(chain.from_iterable([part.facets for part in parts])),
         popular=next((part.popular for part in parts if part.popular is not None), None),
         new=tuple(chain.from_iterable([part.new for part in parts])),
+        anchors=next((part.anchors for part in parts if part.anchors), ()),
     )
 
 

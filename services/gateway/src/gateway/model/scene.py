@@ -8,8 +8,9 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic import dataclasses as checked
 
-from gateway.model.branch import SIMILARITY_BRANCHES, Branch
+from gateway.model.branch import RECOMMENDERS, SIMILARITY_BRANCHES, Branch
 from gateway.model.diversity import Diversity
+from sightline_rules.categories import MAX_LEVELS
 
 
 class Fusion(StrEnum):
@@ -21,27 +22,46 @@ class Fusion(StrEnum):
     """Those that are wanted are put together in the space, and searched for at once."""
 
 
+class AnchorSource(StrEnum):
+    """Where a request's anchors come from when it names none."""
+
+    REQUEST = "request"
+    """From nowhere: it has none."""
+    VIEWED = "viewed"
+    CART = "cart"
+    BOUGHT = "bought"
+
+
 Part = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 _FILES = ConfigDict(extra="forbid")
 
-_BEHAVIOUR = ("taste", "session", "item_item", "bought_together", "trend", "popularity")
+FRESHNESS = "freshness"
+"""The part of a raw score by when the catalog first stored a product."""
+
+BEHAVIOUR = ("taste", "session", "item_item", "bought_together", "trend", "popularity")
+"""Parts that the ranker computes of any candidate, whichever branch named it."""
+
+SCORED = (*SIMILARITY_BRANCHES, *RECOMMENDERS, Branch.FOLLOWED)
+"""Branches that are parts of raw scores."""
 
 _SEARCHED = (*SIMILARITY_BRANCHES, Branch.COLLABORATIVE)
 
+_WEIGHED = (*_SEARCHED, *RECOMMENDERS, Branch.FOLLOWED, Branch.NEW)
+
 
 def _each_branch(weights: Mapping[Branch, float]) -> Mapping[Branch, float]:
-    if unknown := weights.keys() - set(_SEARCHED):
+    if unknown := weights.keys() - set(_WEIGHED):
         raise ValueError(
-            f"{sorted(map(str, unknown))} have no weight; there are {list(map(str, _SEARCHED))}"
+            f"{sorted(map(str, unknown))} have no weight; there are {list(map(str, _WEIGHED))}"
         )
-    return {branch: weights.get(branch, 1.0) for branch in _SEARCHED}
+    return {branch: weights.get(branch, float(branch in _SEARCHED)) for branch in _WEIGHED}
 
 
 def _known_parts(weights: Mapping[str, float]) -> Mapping[str, float]:
-    known = {*_SEARCHED, *_BEHAVIOUR}
+    known = {*SCORED, Branch.COLLABORATIVE, FRESHNESS, *BEHAVIOUR}
     if unknown := weights.keys() - known:
         raise ValueError(f"unknown parts {sorted(unknown)}; there are {sorted(map(str, known))}")
     return weights
@@ -86,7 +106,7 @@ class Scene:
     """Weight of each branch in the fusion; 0 = not used."""
     parts_with_signals: Parts = field(default_factory=lambda: {"visual": 1.0})
     """How much each part of the raw score counts when the signals named candidates."""
-    parts_without_signals: Parts = field(default_factory=lambda: dict.fromkeys(_BEHAVIOUR, 1.0))
+    parts_without_signals: Parts = field(default_factory=lambda: dict.fromkeys(BEHAVIOUR, 1.0))
     """The same when they did not."""
     budgets: Budgets = field(default_factory=Budgets)
     diversity: Diversity = field(default_factory=Diversity)
@@ -94,3 +114,19 @@ class Scene:
     """How several signals of one branch become one list."""
     views: Annotated[int, Field(ge=0, le=4)] = 0
     """Views of each photo that are embedded and averaged, 1 to 4; 0 = the space's own number."""
+    anchors_from: AnchorSource = AnchorSource.REQUEST
+    anchors_look_alike: bool = False
+    """Whether the first anchors are searched by as product signals are."""
+    answer_anchors: bool = False
+    """Whether anchors may be answered."""
+    other_categories: Annotated[int, Field(ge=0, le=MAX_LEVELS)] = 0
+    """Leave out the anchors' own categories, by this level of their paths; 0 = do not."""
+    followed_attribute: Annotated[str, Field(pattern=r"^([a-z0-9_.-]{1,64})?$")] = ""
+    """Whose values a request's `followed` are; empty = it can't follow."""
+    half_life_hours: Annotated[float, Field(gt=0, le=87_600, allow_inf_nan=False)] = 168.0
+    """After which time a product's freshness has halved."""
+
+    @property
+    def used(self) -> frozenset[Branch]:
+        """The branches that have a weight."""
+        return frozenset(branch for branch, weight in self.branches.items() if weight > 0)

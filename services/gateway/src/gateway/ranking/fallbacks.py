@@ -18,9 +18,23 @@ OWN_CODES: Mapping[Branch, str] = MappingProxyType(
         Branch.COLLABORATIVE: "MATCHES_TASTE",
         Branch.POPULAR: "POPULAR",
         Branch.NEW: "NEW",
+        Branch.CO_VIEW: "ALSO_VIEWED",
+        Branch.CO_PURCHASE: "BOUGHT_WITH",
+        Branch.TRENDING: "TRENDING",
+        Branch.BEST_SELLERS: "BEST_SELLER",
+        Branch.REORDER: "BUY_AGAIN",
+        Branch.RECENTLY_VIEWED: "VIEWED_RECENTLY",
+        Branch.FOLLOWED: "FOLLOWED",
     }
 )
 """The reason where the ranker gave none."""
+
+
+OWN_PARTS: Mapping[str, str] = MappingProxyType(
+    {"FOLLOWED": OWN_CODES[Branch.FOLLOWED], "FRESHNESS": OWN_CODES[Branch.NEW]}
+)
+"""Our reasons for parts that are our own: the ranker has no words for them, and calls them by the
+part's name."""
 
 
 def degradations(
@@ -50,6 +64,14 @@ def reasons_for(
     """The ranker's reasons, else our own; only the gateway knows that a product is new."""
     if not given:
         return tuple(own_reason(OWN_CODES[branch], language_code) for branch in branches)
+    given = tuple(
+        [
+            own_reason(OWN_PARTS[reason.code], language_code)
+            if reason.code in OWN_PARTS
+            else reason
+            for reason in given
+        ]
+    )
     new = OWN_CODES[Branch.NEW]
     if Branch.NEW in branches and all(reason.code != new for reason in given):
         return (*given, own_reason(new, language_code))
@@ -90,5 +112,12 @@ _FALLBACKS: Mapping[Branch, str] = MappingProxyType(
         Branch.COLLABORATIVE: "products that fit the shopper",
         Branch.POPULAR: "popular products that pass the filter",
         Branch.NEW: "the newest products that pass the filter",
+        Branch.CO_VIEW: "products that are viewed together",
+        Branch.CO_PURCHASE: "products that are bought together",
+        Branch.TRENDING: "products that are trending",
+        Branch.BEST_SELLERS: "best sellers",
+        Branch.REORDER: "products that the shopper bought before",
+        Branch.RECENTLY_VIEWED: "products that the shopper viewed",
+        Branch.FOLLOWED: "the newest by those whom the shopper follows",
     }
 )

@@ -17,9 +17,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gateway.model.branch import BITS, SIMILARITY_BRANCHES, Branch
+from gateway.model.branch import BITS, COSINE_BRANCHES, SIMILARITY_BRANCHES, Branch
 from gateway.model.candidates import Candidates, Contributions, Listing, falling
 from gateway.model.columns import Columns, gathered
+from gateway.model.query import FIRST_ANCHOR
+from gateway.model.scene import SCORED
 
 K = 60
 """The constant of the paper."""
@@ -83,7 +85,7 @@ def fuse(listings: Sequence[Listing], left_out: Sequence[str], most: int) -> Can
         image_ids=image_ids,
         similarities={
             branch: values
-            for branch in SIMILARITY_BRANCHES
+            for branch in SCORED
             if (values := _similarities(listings, branch, places))
         },
         own=gathered([(own, firsts)]),
@@ -124,7 +126,7 @@ def _table(
 
 
 def _has_cosines(listing: Listing) -> bool:
-    return bool(listing.similarities) and listing.branch is not Branch.KEYWORDS
+    return bool(listing.similarities) and listing.branch in COSINE_BRANCHES
 
 
 def _penalties(listings: Sequence[Listing], branch: Branch) -> Mapping[str, float]:
@@ -190,7 +192,10 @@ def by_signal(
 
 
 def _name(listing: Listing) -> str:
-    return "signals" if listing.signal is None else f"signals[{listing.signal}]"
+    if listing.signal is None:
+        return "signals"
+    anchor = FIRST_ANCHOR - listing.signal
+    return f"signals[{listing.signal}]" if anchor < 0 else f"anchors[{anchor}]"
 
 
 def _shares(names: Sequence[str], contributions: Sequence[float]) -> Contributions:

@@ -19,6 +19,13 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "MATCHES_TASTE": "Fits your taste",
         "POPULAR": "Popular right now",
         "NEW": "New in the shop",
+        "ALSO_VIEWED": "Viewed by people who looked at the same things",
+        "BOUGHT_WITH": "Often bought with something you chose",
+        "TRENDING": "Wanted more than usual these days",
+        "BEST_SELLER": "Sells best these weeks",
+        "BUY_AGAIN": "You bought this before",
+        "VIEWED_RECENTLY": "You looked at this recently",
+        "FOLLOWED": "By someone you follow",
     },
     "zh": {
         "LOOKS_LIKE_QUERY": "与您提供的图片相似",
@@ -28,6 +35,13 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "MATCHES_TASTE": "符合您的喜好",
         "POPULAR": "当前热门",
         "NEW": "新品上架",
+        "ALSO_VIEWED": "看过同样商品的人也看了它",
+        "BOUGHT_WITH": "常与您选过的商品一起购买",
+        "TRENDING": "近来关注上升",
+        "BEST_SELLER": "近期畅销",
+        "BUY_AGAIN": "您以前买过",
+        "VIEWED_RECENTLY": "您最近看过",
+        "FOLLOWED": "来自您关注的人",
     },
 }
 """The reason where the ranker gave none."""

@@ -229,7 +229,7 @@ def _verdict(product_id: str, listing: Listing, reaching: Listing) -> BranchVerd
     near = dict(zip(reaching.columns.product_ids, reaching.similarities, strict=False))
     return BranchVerdict(
         branch=listing.branch,
-        signal=listing.signal,
+        signal=None if (listing.signal or 0) < 0 else listing.signal,
         named=product_id in listing.columns.product_ids,
         named_count=len(listing.columns.product_ids),
         similarity=near.get(product_id),

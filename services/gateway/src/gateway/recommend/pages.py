@@ -17,6 +17,7 @@ from gateway.model.query import Scope
 from gateway.ranking.fallbacks import degradations, reasons_for
 from gateway.ranking.wording import named_products, titled
 from gateway.recommend.plan import weights_of
+from gateway.retrieval.personal import anchors_of
 from gateway.state.run import Run
 from gateway.state.tokens import Attribution, Page, attribution_token, page_token, read_page_token
 from servicekit.errors import ServiceError, Unavailable
@@ -140,6 +141,7 @@ async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
         ),
         explored=[place for place, item in enumerate(answered) if _explored(item)],
         explain=run.query.explain,
+        anchors=anchors_of(run),
     )
     try:
         async with run.trace.stage("reasons", run.plan.ends.answer):

@@ -1,11 +1,13 @@
 """Decides how a request is answered: scene × request → branches, counts and time. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
-from gateway.model.branch import SIMILARITY_BRANCHES, Branch
+from gateway.model.branch import ABOUT, ANCHORED, OF_SHOPPERS, SIMILARITY_BRANCHES, Branch
 from gateway.model.plan import MOST_ASKED, MOST_RANKED, Ends, Plan
 from gateway.model.query import Query, Scope, SignalKind
-from gateway.model.scene import Scene
+from gateway.model.scene import AnchorSource, Scene
+from servicekit.requests import RequestInvalid
 
 SPARE = 10
 """Products beyond two pages that are asked for at once."""
@@ -19,9 +21,15 @@ def make_plan(query: Query, scene: Scene, seconds: float) -> Plan:
         Branch.TEXT: SignalKind.TEXT in kinds,
         Branch.TEXT_VISUAL: SignalKind.TEXT in kinds,
         Branch.KEYWORDS: SignalKind.TEXT in kinds,
-        Branch.COLLABORATIVE: query.shopper is not None,
-        Branch.NEW: bool(scene.diversity.exploration_places) and not query.signals,
+        Branch.COLLABORATIVE: query.shopper is not None or bool(query.anchors),
+        Branch.NEW: True,
+        Branch.TRENDING: True,
+        Branch.BEST_SELLERS: True,
+        Branch.FOLLOWED: bool(query.followed),
+        **dict.fromkeys(sorted(ANCHORED), is_anchored(query, scene)),
+        **dict.fromkeys(sorted(OF_SHOPPERS), query.shopper is not None),
     }
+    explores = bool(scene.diversity.exploration_places) and not query.signals
     top_k = min(
         max(round(query.results_a_page * scene.over_fetch), scene.least_candidates),
         scene.most_candidates,
@@ -32,7 +40,7 @@ def make_plan(query: Query, scene: Scene, seconds: float) -> Plan:
         branches=tuple(
             branch
             for branch, asked in wanted.items()
-            if asked and scene.branches.get(branch, 1.0) > 0
+            if asked and (scene.branches[branch] > 0 or (branch is Branch.NEW and explores))
         ),
         top_k=top_k,
         # The ranker knows no filter: what it names is thinned out afterwards.
@@ -50,17 +58,37 @@ def make_plan(query: Query, scene: Scene, seconds: float) -> Plan:
     )
 
 
+def scened(query: Query, scene: Scene) -> Query:
+    """The query as its scene has it: with its anchors left out, and searched by, or not."""
+    if query.followed and not scene.followed_attribute:
+        raise RequestInvalid.at("followed", "this scene names no attribute to follow by")
+    if query.anchors and not scene.answer_anchors:
+        left_out = (*query.exclude_product_ids, *query.anchors)
+        query = replace(query, exclude_product_ids=left_out)
+    return query.near_to(query.anchors) if scene.anchors_look_alike else query
+
+
+def is_anchored(query: Query, scene: Scene) -> bool:
+    """Whether a request is about products: its own, or those that the scene looks for."""
+    looks = scene.anchors_from is not AnchorSource.REQUEST and query.shopper is not None
+    return bool(query.about) or looks
+
+
 def weights_of(
     scene: Scene, named: Collection[Branch], parts: Iterable[str]
 ) -> Mapping[str, float]:
-    """How much each part of raw scores counts, by the branches that named candidates and the
-    similarities that they have.
+    """How much each part of raw scores counts, by the branches that named candidates and the parts
+    that branches gave.
 
     Where all signals are negative, they count as they do otherwise.
     """
-    if any(branch in SIMILARITY_BRANCHES for branch in named):
+    if not ABOUT.isdisjoint(named):
         return scene.parts_with_signals
-    negative = {str(part): scene.parts_with_signals.get(part, 0.0) for part in parts}
+    negative = {
+        str(part): scene.parts_with_signals.get(part, 0.0)
+        for part in parts
+        if part in SIMILARITY_BRANCHES
+    }
     return {**scene.parts_without_signals, **negative} if negative else scene.parts_without_signals
 
 

@@ -16,11 +16,13 @@ from gateway.model.peers import Ranked, RankOrder
 from gateway.model.query import Query
 from gateway.ranking.collapse import collapse
 from gateway.ranking.fallbacks import degradations
+from gateway.ranking.freshness import signals
 from gateway.ranking.fuse import by_signal, fuse, weighted
 from gateway.recommend.pages import Cut, Rest, attribution, cut, later_page, next_page
-from gateway.recommend.plan import make_plan, weights_of
+from gateway.recommend.plan import make_plan, scened, weights_of
 from gateway.recommend.validate import check
 from gateway.retrieval.branches import find
+from gateway.retrieval.personal import anchors_of
 from gateway.state import tokens
 from gateway.state.run import Dependencies, Run
 from gateway.state.trace import RequestTrace
@@ -70,14 +72,18 @@ def begin(query: Query, deps: Dependencies) -> Run:
     trace, left = RequestTrace(), deadlines.remaining()
     given = deps.default_seconds if left is None else min(left, deps.longest_seconds)
     seconds = max(given - deps.reserve_seconds, 0.0)
-    plan = make_plan(query, deps.scenes.get(query.scene), seconds)
-    return Run(query, tokens.digests(query), plan, deps, trace, round(time.time() * 1e6))
+    scene = deps.scenes.get(query.scene, query.catalog_id)
+    digests, query = tokens.digests(query), scened(query, scene)
+    plan = make_plan(query, scene, seconds)
+    return Run(query, digests, plan, deps, trace, round(time.time() * 1e6))
 
 
 def fused(run: Run, listings: tuple[Listing, ...]) -> Candidates:
     """What the branches found, as one order."""
-    scene = run.plan.scene
-    return fuse(weighted(listings, scene.branches), run.query.left_out, run.plan.most)
+    scene, left_out = run.plan.scene, run.query.left_out
+    if run.trace.anchors and not scene.answer_anchors:
+        left_out = (*left_out, *run.trace.anchors)
+    return fuse(weighted(listings, scene.branches), left_out, run.plan.most)
 
 
 async def ranked(run: Run, candidates: Candidates, record: AnswerRecord) -> Ordered | None:
@@ -129,13 +135,14 @@ def rank_order(
 ) -> RankOrder:
     """What the ranker is asked."""
     scene = run.plan.scene
+    weights = weights_of(scene, candidates.named, candidates.similarities)
     return RankOrder(
         catalog_id=run.query.catalog_id,
         language_code=run.query.language_code,
         shopper=run.query.shopper,
         session_id=run.query.session_id,
         candidates=candidates,
-        weights=weights_of(scene, candidates.named, candidates.similarities),
+        weights=weights,
         drop_seen=scene.drop_seen,
         seed=tokens.seed_of(run.digests.stored),
         diversity=scene.diversity,
@@ -145,6 +152,8 @@ def rank_order(
         top_k=top_k,
         reason_count=reason_count,
         record=record,
+        anchors=anchors_of(run),
+        signals=signals(candidates, weights, scene.half_life_hours, run.time_micros),
     )
 
 

@@ -1,11 +1,18 @@
 """Refuses requests that are out of their documented range, before anything is called."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from gateway.model.errors import ImageRefused
 from gateway.model.messages import Box
-from gateway.model.query import Query, Question, Signal, SignalKind, photo_path
+from gateway.model.query import (
+    MOST_ANCHORS,
+    Query,
+    Question,
+    Signal,
+    SignalKind,
+    photo_path,
+)
 from gateway.ranking.sorting import Sort
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, catalog, page_size
@@ -23,6 +30,8 @@ MOST_REQUEST_ID = 128
 MOST_SESSION_BYTES = 128
 MOST_TOKEN = 4_096
 MOST_PRIORITY = 2
+MOST_FOLLOWED = 1_000
+MOST_VALUE = 512
 
 
 def check(query: Query, declared: Collection[str], *, signals_required: bool = False) -> None:
@@ -103,6 +112,8 @@ def _violations(query: Query, signals_required: bool) -> Iterator[FieldViolation
         yield from _id_violations(query.shopper.id, f"shopper.{query.shopper.kind}_id")
     for index, product_id in enumerate(query.exclude_product_ids):
         yield from _id_violations(product_id, f"exclude_product_ids[{index}]")
+    yield from _anchor_violations(query.anchors)
+    yield from _followed_violations(query.followed)
     if not 0 <= query.min_quality <= 1:
         yield FieldViolation("min_quality", "must be 0 to 1")
     if not 0 <= query.priority <= MOST_PRIORITY:
@@ -112,6 +123,30 @@ def _violations(query: Query, signals_required: bool) -> Iterator[FieldViolation
     if len(query.session_id.encode("utf-8", "surrogatepass")) > MOST_SESSION_BYTES:
         yield FieldViolation("session_id", f"is longer than {MOST_SESSION_BYTES} bytes")
     yield from _long_texts(_texts(query))
+
+
+def _anchor_violations(anchors: Sequence[str]) -> Iterator[FieldViolation]:
+    if len(anchors) > MOST_ANCHORS:
+        yield FieldViolation("anchor_product_ids", f"has more than {MOST_ANCHORS} entries")
+    for index, product_id in enumerate(anchors[:MOST_ANCHORS]):
+        yield from _id_violations(product_id, f"anchor_product_ids[{index}]")
+    yield from _twice("anchor_product_ids", anchors)
+
+
+def _followed_violations(followed: Sequence[str]) -> Iterator[FieldViolation]:
+    if len(followed) > MOST_FOLLOWED:
+        yield FieldViolation("followed", f"has more than {MOST_FOLLOWED:,} entries")
+    for index, value in enumerate(followed[:MOST_FOLLOWED]):
+        if not 1 <= len(value) <= MOST_VALUE:
+            description = f"must have 1 to {MOST_VALUE} characters"
+            yield FieldViolation(f"followed[{index}]", description)
+    yield from _twice("followed", followed)
+
+
+def _twice(name: str, values: Sequence[str]) -> Iterator[FieldViolation]:
+    if len(set(values)) < len(values):
+        index = next(at for at, value in enumerate(values) if value in values[:at])
+        yield FieldViolation(f"{name}[{index}]", "stands there already")
 
 
 def _texts(query: Query) -> tuple[tuple[str, str, int], ...]:

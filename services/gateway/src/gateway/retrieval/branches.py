@@ -1,19 +1,29 @@
 """The branches: where candidates come from, side by side."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gateway.model.branch import SIMILARITY_BRANCHES, Branch
 from gateway.model.candidates import Listing
 from gateway.model.causes import Cause
 from gateway.model.errors import NothingAvailable, ProductNotFound, SpaceMissing
-from gateway.model.query import Query
-from gateway.model.retrieved import BranchResult, merged
+from gateway.model.query import (
+    FIRST_ANCHOR,
+    Query,
+    asked_at,
+)
+from gateway.model.retrieved import (
+    NOTHING,
+    BranchResult,
+    merged,
+)
+from gateway.retrieval.anchors import kept_to_others, looked_for, missing, unsearched
 from gateway.retrieval.facets import count_facets
 from gateway.retrieval.fallback import fall_back
 from gateway.retrieval.keywords import by_keywords
-from gateway.retrieval.new import new_products
+from gateway.retrieval.new import new_products, newest, of_followed
 from gateway.retrieval.parallel import in_parallel
-from gateway.retrieval.personal import personal
+from gateway.retrieval.personal import by_behaviour
 from gateway.retrieval.similar import similar
 from gateway.state.run import Run
 
@@ -24,13 +34,24 @@ async def find(run: Run) -> tuple[Listing, ...]:
     When they name nothing, what is popular, then what is newest. Empty when nothing passes the
     filter. Raises the caller's own errors, and NothingAvailable when everything failed.
     """
+    asked = run.query
+    run, given = await looked_for(run)
+    run, kept = await kept_to_others(run)
     jobs = [_near(run, branch) for branch in _signalled(run)]
-    if Branch.COLLABORATIVE in run.plan.branches:
-        jobs.append(personal(run))
+    if Branch.COLLABORATIVE in run.plan.branches or run.plan.recommenders or given:
+        jobs.append(by_behaviour(run, given))
     if Branch.NEW in run.plan.branches:
-        jobs.append(new_products(run))
-    result = run.trace.note(merged(await in_parallel(*jobs)))
-    _refuse_if_all_missing(run.query, result.missing)
+        weighed = run.plan.scene.branches[Branch.NEW] > 0
+        jobs.append(newest(run) if weighed else new_products(run))
+    if Branch.FOLLOWED in run.plan.branches:
+        jobs.append(of_followed(run))
+    if asked.about and kept is NOTHING and (places := unsearched(run)):
+        jobs.append(missing(run, places))
+    result = merged([kept, *await in_parallel(*jobs)])
+    if not asked.about and given:
+        result = replace(result, missing={})  # of the ranker's anchors, which nobody named
+    run.trace.note(result)
+    _refuse_if_all_missing(asked, result.missing)
     listings = result.listings
     if not any(len(item.ids) for item in listings if not item.negative):
         negative = (item for item in listings if item.negative)
@@ -70,5 +91,7 @@ async def _near(run: Run, branch: Branch) -> BranchResult:
 
 def _refuse_if_all_missing(query: Query, missing: Mapping[int, str]) -> None:
     """Where nothing is left of what is wanted; what is not wanted may be missing."""
-    if query.wanted and all(signal.index in missing for signal in query.wanted):
-        raise ProductNotFound(*(f"signals[{place}].product_id" for place in missing))
+    wanted = {signal.index for signal in query.wanted}
+    wanted |= {FIRST_ANCHOR - place for place in range(len(query.anchors))}
+    if wanted and wanted <= missing.keys():
+        raise ProductNotFound(*map(asked_at, missing))

@@ -52,7 +52,7 @@ async def _popular(run: Run, candidates: RankerCandidates | None) -> BranchResul
         candidates, notes = await generate(run, None, Branch.POPULAR, until)
     if candidates is None:
         return notes
-    columns, more = await look_up(run, candidates, Branch.POPULAR, until)
+    columns, more = await look_up(run, candidates.product_ids, Branch.POPULAR, until)
     if columns is None or not len(columns.product_ids):
         return merged([notes, more])
     listing = Listing(Branch.POPULAR, 1.0, columns)

@@ -1,14 +1,19 @@
-"""New products among the candidates, where a scene gives places away to them.
+"""New products among the candidates: as a branch of its own, of those whom the shopper follows, or
+where a scene gives places away to them.
 
 Neither behaviour nor popularity names a product that nobody knows yet, so a scene whose exploration
 places are to be filled asks the catalog itself. With signals nobody asks: what is new and near
 is named by the search, and what is new and far has no place beside it.
 """
 
+from dataclasses import replace
+
 from gateway.model.branch import Branch
 from gateway.model.candidates import Listing
 from gateway.model.causes import Peer
 from gateway.model.columns import gathered
+from gateway.model.plan import MOST_ASKED
+from gateway.model.query import Scope
 from gateway.model.retrieved import NOTHING, BranchResult, failed
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
@@ -19,6 +24,28 @@ BEHIND = 1_000_000
 """Places before theirs in the fused order, which alone decides without the ranker: whatever the
 weights, they come after all that was named for a better reason."""
 DAY_MICROS = 86_400_000_000
+
+
+async def newest(run: Run) -> BranchResult:
+    """The newest products that pass, as candidates like any others."""
+    return await _listed(run, Branch.NEW, run.plan.scope)
+
+
+async def of_followed(run: Run) -> BranchResult:
+    """The newest products by those whom the shopper follows."""
+    attribute = (run.plan.scene.followed_attribute, run.query.followed)
+    return await _listed(run, Branch.FOLLOWED, replace(run.plan.scope, attribute=attribute))
+
+
+async def _listed(run: Run, branch: Branch, scope: Scope) -> BranchResult:
+    count = min(run.plan.top_k + len(run.query.left_out), MOST_ASKED)
+    try:
+        async with run.trace.stage("retrieve", run.plan.ends.candidates):
+            columns = await run.peers.retriever.newest(run.query.catalog_id, scope, count)
+    except ServiceError as error:
+        return failed(branch, Peer.RETRIEVER, error)
+    listings = (Listing(branch, 1.0, columns),) if columns.product_ids else ()
+    return BranchResult(listings, steps=(f"{branch}: top {count}",))
 
 
 async def new_products(run: Run) -> BranchResult:

@@ -1,4 +1,5 @@
-"""What fits a shopper: products by behaviour, from the ranker or from the index.
+"""What fits a shopper: products by behaviour, from the ranker or from the index. With it, in the
+same call of the ranker and the same read of the record, what the scene's recommenders name.
 
 Of a large catalog the index is searched with the shopper's own vector. The ranker gives that
 vector by the model that serves and, as the index holds the products of the model before it until
@@ -6,12 +7,23 @@ those of the new one are published, by that one too. Which of them the index hol
 its refusals, so that a promotion costs one more search and no request.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
+from itertools import chain
 
 from gateway.model.branch import Branch
 from gateway.model.candidates import Listing
 from gateway.model.causes import Peer
-from gateway.model.peers import Basis, Found, RankerCandidates
+from gateway.model.columns import Columns, gathered
+from gateway.model.peers import (
+    NO_RECOMMENDERS,
+    Anchors,
+    Basis,
+    Found,
+    RankerCandidates,
+    Recommenders,
+)
+from gateway.model.plan import MOST_ASKED
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.ranker import generate, look_up
@@ -24,11 +36,30 @@ MOST_SEARCHES = 3
 BRANCH = Branch.COLLABORATIVE
 
 
-async def personal(run: Run) -> BranchResult:
+FromRanker = tuple[RankerCandidates | None, BranchResult]
+"""The ranker's candidates, None where they could not be had; and what is to be noted."""
+
+
+async def ask_ranker(run: Run) -> FromRanker:
+    """What the ranker names by behaviour and by the scene's recommenders, in one call."""
+    personal = BRANCH in run.plan.branches
+    return await generate(
+        run,
+        run.query.shopper,
+        BRANCH,
+        run.plan.ends.candidates,
+        accept_vectors=personal,
+        recommenders=recommenders_of(run, only=not personal),
+    )
+
+
+async def by_behaviour(run: Run, given: FromRanker | None = None) -> BranchResult:
     """What fits the shopper: of a large catalog out of the index, if that holds the model's
-    products, else as the ranker generates it."""
-    shopper, until = run.query.shopper, run.plan.ends.candidates
-    candidates, notes = await generate(run, shopper, BRANCH, until, accept_vectors=True)
+    products, else as the ranker generates it; and what recommenders name.
+
+    `given`: what the ranker answered already.
+    """
+    candidates, notes = given or await ask_ranker(run)
     if candidates is not None and candidates.vectors:
         near, beside = await in_parallel(
             _near_shopper(run, candidates), _looked_up(run, candidates)
@@ -37,24 +68,77 @@ async def personal(run: Run) -> BranchResult:
             # An empty list would take half of the branch's weight.
             named = tuple(item for item in beside.listings if len(item.ids))
             return merged([notes, near, replace(beside, listings=named)])
-        notes = replace(merged([notes, near, beside]), listings=())
+        counted = tuple(item for item in beside.listings if item.branch is not BRANCH)
+        notes = replace(merged([notes, near, beside]), listings=counted)
         if any(failure.unreachable is Peer.RETRIEVER for failure in notes.failures):
             return notes  # no other candidates could be looked up either
-        candidates, more = await generate(run, shopper, BRANCH, until)
+        asked = replace(recommenders_of(run), names=())
+        until = run.plan.ends.candidates
+        candidates, more = await generate(run, run.query.shopper, BRANCH, until, recommenders=asked)
         notes = merged([notes, more])
     if candidates is None:
         return notes
-    if candidates.basis not in (Basis.LONG_TERM, Basis.SESSION):
-        return replace(notes, popular=candidates)
-    found = await _looked_up(run, candidates)
-    steps = (f"{BRANCH}: top {run.plan.generated} by {candidates.basis}",)
-    return merged([notes, replace(found, steps=steps if found.listings else ())])
+    if BRANCH not in run.plan.branches:
+        candidates = replace(candidates, product_ids=())
+    elif candidates.basis not in (Basis.LONG_TERM, Basis.SESSION):
+        notes = replace(notes, popular=candidates)
+        candidates = replace(candidates, product_ids=())
+    return merged([notes, await _looked_up(run, candidates)])
 
 
 async def _looked_up(run: Run, candidates: RankerCandidates) -> BranchResult:
-    """The ranker's candidates that pass the filter; no list = they could not be read."""
-    columns, notes = await look_up(run, candidates, BRANCH, run.plan.ends.candidates)
-    return notes if columns is None else BranchResult((Listing(BRANCH, 1.0, columns),))
+    """Of each list that the ranker gave what passes the filter; no list = they could not be read.
+
+    All are read at once: where they are more than one read takes, the best of each.
+    """
+    lists = candidates.lists
+    named = [candidates.product_ids, *(item.product_ids for item in lists)]
+    each = MOST_ASKED // max(len([ids for ids in named if ids]), 1)
+    first = dict.fromkeys(chain.from_iterable([ids[:each] for ids in named]))
+    own = BRANCH in run.plan.branches
+    stage = BRANCH if own else next(iter(run.plan.recommenders), BRANCH)
+    columns, notes = await look_up(run, tuple(first), stage, run.plan.ends.candidates)
+    if columns is None:
+        return notes
+    found, steps = list[Listing](), list[str]()
+    if candidates.product_ids:
+        found.append(Listing(BRANCH, 1.0, picked(columns, candidates.product_ids)))
+        if not candidates.vectors:
+            steps.append(f"{BRANCH}: top {run.plan.generated} by {candidates.basis}")
+    for item in lists:
+        scores = dict(zip(item.product_ids, item.scores, strict=True))
+        left = picked(columns, scores)
+        steps.append(f"{item.recommender}: top {run.plan.generated}")
+        if left.product_ids:
+            near = [scores[product_id] for product_id in left.product_ids]
+            found.append(Listing(Branch(item.recommender), 1.0, left, near))
+    return BranchResult(tuple(found), steps=tuple(steps))
+
+
+def picked(columns: Columns, ids: Collection[str]) -> Columns:
+    """Those of these products that there are columns of, in the columns' order."""
+    if len(ids) >= len(columns.product_ids) and set(columns.product_ids) <= set(ids):
+        return columns
+    wanted = frozenset(ids)
+    rows = [row for row, item in enumerate(columns.product_ids) if item in wanted]
+    return gathered([(columns, rows)])
+
+
+def recommenders_of(run: Run, *, only: bool = False) -> Recommenders:
+    """What else than the shopper's behaviour the ranker goes by."""
+    names, anchors = run.plan.recommenders, anchors_of(run)
+    if not names and not anchors:
+        return NO_RECOMMENDERS
+    own = run.query.filter
+    return Recommenders(names, anchors, () if own is None else own.category_path, only)
+
+
+def anchors_of(run: Run) -> Anchors:
+    """What the request is about, as far as it is known."""
+    ids = run.query.about or run.trace.anchors
+    if ids or run.query.shopper is None:
+        return Anchors(ids)
+    return Anchors(source=run.plan.scene.anchors_from)
 
 
 async def _near_shopper(run: Run, candidates: RankerCandidates) -> BranchResult:

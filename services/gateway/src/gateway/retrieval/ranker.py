@@ -1,14 +1,15 @@
 """Candidates that the ranker generates by behaviour, and their columns of the record."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.model.branch import Branch
 from gateway.model.causes import Peer
 from gateway.model.columns import Columns
-from gateway.model.peers import RankerCandidates
+from gateway.model.peers import NO_RECOMMENDERS, RankerCandidates, Recommenders
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Shopper
-from gateway.model.retrieved import NOTHING, BranchResult, failed
+from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
@@ -20,36 +21,45 @@ async def generate(
     until: float,
     *,
     accept_vectors: bool = False,
+    recommenders: Recommenders = NO_RECOMMENDERS,
 ) -> tuple[RankerCandidates | None, BranchResult]:
-    """The ranker's candidates, None where they could not be had; and what is to be noted."""
+    """The ranker's candidates, None where they could not be had; and what is to be noted.
+
+    `branch`: what fails with them, beside the recommenders.
+    """
+    popular = shopper is None and recommenders is NO_RECOMMENDERS
     try:
         async with run.trace.stage("nominate", until):
             candidates = await run.peers.ranker.generate(
                 run.query.catalog_id,
                 shopper,
                 run.query.session_id if shopper is not None else "",
-                top_k=run.plan.generated if shopper is not None else MOST_ASKED,
+                top_k=MOST_ASKED if popular else run.plan.generated,
                 exclude=run.query.left_out[:MOST_ASKED],
                 accept_vectors=accept_vectors,
+                recommenders=recommenders,
             )
     except ServiceError as error:
-        return None, failed(branch, Peer.RANKER, error)
+        own = () if recommenders.only and recommenders.names else (branch,)
+        lost = (*own, *recommenders.names)
+        return None, merged(failed(each, Peer.RANKER, error) for each in lost)
     if shopper is None:
         candidates = replace(candidates, history_token="")
-    return candidates, BranchResult(generated=(candidates,))
+    return candidates, BranchResult(generated=(candidates,), anchors=candidates.anchors)
 
 
 async def look_up(
-    run: Run, candidates: RankerCandidates, branch: Branch, until: float
+    run: Run, ids: Sequence[str], branch: str, until: float
 ) -> tuple[Columns | None, BranchResult]:
-    """The columns of candidates that pass the filter, None where the record could not be read; and
-    what is to be noted."""
-    if not candidates.product_ids:
+    """The columns of the first 1,000 products that pass the filter, None where the record could not
+    be read; and what is to be noted."""
+    if not ids:
         return Columns(), NOTHING
     try:
         async with run.trace.stage("hydrate", until):
-            ids = candidates.product_ids[:MOST_ASKED]
-            columns = await run.peers.retriever.columns(run.query.catalog_id, ids, run.plan.scope)
+            columns = await run.peers.retriever.columns(
+                run.query.catalog_id, ids[:MOST_ASKED], run.plan.scope
+            )
     except ServiceError as error:
         return None, failed(branch, Peer.RETRIEVER, error)
     return columns, NOTHING

@@ -68,7 +68,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         for item in status.components:
             if not item.status.code:
                 item.version = versions.get(item.component, "")
-        status.scenes.extend(self._scenes.names())
+        status.scenes.extend(self._scenes.names(catalog_id))
         return status
 
     async def ListModels(

@@ -1,5 +1,7 @@
 """RecommendationService on the wire."""
 
+from contextlib import suppress
+
 from prometheus_client import Counter
 
 from gateway.clients import messages
@@ -18,6 +20,7 @@ from servicekit.server import Context
 from sightline.common.v1 import filter_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc
+from sightline_rules import categories
 
 COLLAPSED = Counter(
     "sightline_gateway_collapsed_products_total",
@@ -142,6 +145,8 @@ def _recommend_query(request: pb.RecommendRequest) -> Query:
         exclude_product_ids=tuple(request.exclude_product_ids),
         explain=request.explain,
         request_id=request.request_id,
+        anchors=tuple(request.anchor_product_ids),
+        followed=tuple(request.followed),
     )
 
 
@@ -178,7 +183,19 @@ def _filter(message: filter_pb2.Filter) -> CallersFilter:
         message=message,
         content=message.SerializeToString(deterministic=True),
         names_availability=_names(message, "availability"),
+        category_path=_category(message),
     )
+
+
+def _category(message: filter_pb2.Filter) -> tuple[str, ...]:
+    """The category that every product has which passes; empty = none, or one of several."""
+    held = message.all.filters if message.HasField("all") else (message,)
+    for each in held:
+        equal = each.comparison.operator == filter_pb2.Comparison.OPERATOR_EQUAL
+        if equal and each.comparison.field == "category":
+            with suppress(categories.CategoryInvalidError):  # then it passes nothing
+                return categories.check_path(categories.split(each.comparison.value.text))
+    return ()
 
 
 def _names(message: filter_pb2.Filter, field: str) -> bool:

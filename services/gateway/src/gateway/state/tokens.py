@@ -120,6 +120,9 @@ def _asked(query: Query) -> Iterator[bytes]:
     yield query.filter.content if query.filter is not None else b""
     yield from _texts(query.min_index_token, repr(query.min_quality))
     yield from _texts(*sorted(set(query.exclude_product_ids)))
+    # A request without them has the digest that it always had.
+    if query.anchors or query.followed:
+        yield from _texts("anchors", *query.anchors, "followed", *sorted(query.followed))
 
 
 def _texts(*texts: str) -> Iterator[bytes]:

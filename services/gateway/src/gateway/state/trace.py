@@ -89,6 +89,8 @@ class RequestTrace:
         self.steps: list[str] = []
         """What was done with the candidates, in words."""
         self.model_version = ""
+        self.anchors: tuple[str, ...] = ()
+        """Products that the ranker found the request to be about, as it named none."""
         self.history_token = ""
         """Marks the shopper's history that the ranker read."""
 
@@ -115,6 +117,7 @@ class RequestTrace:
         """Note what a branch returns, and return it."""
         self.failures += result.failures
         self.missing |= result.missing
+        self.anchors = result.anchors or self.anchors
         self.subjects |= result.subjects
         self.facets += result.facets
         self.branch_steps += result.steps

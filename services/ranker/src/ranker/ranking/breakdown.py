@@ -134,7 +134,7 @@ def again(
 ) -> Evidence:
     """What explains the parts that products were `given` when they were ranked, as far as it is
     known now. A part of which nothing is known is left out."""
-    factors = parts.factors(model, weights) if model else {}
+    factors = parts.factors(model, weights, anchored=shopper.anchored) if model else {}
     similarities = {
         name: values / weights[name]
         for name, values in given.items()

@@ -17,6 +17,10 @@ LIKED_TOGETHER       item_item: the last product that adds most           produc
 SIMILAR_TO_VIEWED    session: the last product that adds most             product_id
 VIEWED_RECENTLY      session, item_item: only the product itself adds
 BOUGHT_WITH          bought_together: the last product that adds most     product_id
+                     co_purchase: by counts                               score
+ALSO_VIEWED, TRENDING, BEST_SELLER, BUY_AGAIN, VIEWED_RECENTLY
+                     co_view, trending, best_sellers, reorder and
+                     recently_viewed: by counts                           score
 MATCHES_TASTE        taste: the feature that adds most to the score       feature, value
 POPULAR              popularity, trend; session: what the model holds of the
                      product for anybody adds more than any last product
@@ -33,6 +37,7 @@ import numpy as np
 
 from ranker.domain.arrays import Doubles
 from ranker.domain.features import ID_KIND, split
+from ranker.domain.recommenders import Recommender
 from ranker.ranking.breakdown import Evidence
 from ranker.ranking.parts import BOUGHT_TOGETHER, ITEM_ITEM, POPULARITY, SESSION, TASTE, TREND
 
@@ -58,6 +63,14 @@ SIMILARITY_CODES = {
     KEYWORDS: "MATCHES_WORDS",
     "collaborative": "LIKED_TOGETHER",
 }
+COUNT_CODES = {
+    Recommender.CO_VIEW: "ALSO_VIEWED",
+    Recommender.CO_PURCHASE: "BOUGHT_WITH",
+    Recommender.TRENDING: "TRENDING",
+    Recommender.BEST_SELLERS: "BEST_SELLER",
+    Recommender.REORDER: "BUY_AGAIN",
+    Recommender.RECENTLY_VIEWED: "VIEWED_RECENTLY",
+}
 PRODUCT_CODES = {
     SESSION: "SIMILAR_TO_VIEWED",
     ITEM_ITEM: "LIKED_TOGETHER",
@@ -80,6 +93,10 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "MATCHES_TASTE/style": "Has the look that you like",
         "MATCHES_TASTE/": "Fits your taste",
         "POPULAR": "Popular right now",
+        "ALSO_VIEWED": "Viewed by people who looked at the same things",
+        "TRENDING": "Wanted more than usual these days",
+        "BEST_SELLER": "Sells best these weeks",
+        "BUY_AGAIN": "You bought this before",
     },
     "zh": {
         "NEW": "新品上架",
@@ -96,6 +113,10 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "MATCHES_TASTE/style": "是您喜欢的外观",
         "MATCHES_TASTE/": "符合您的喜好",
         "POPULAR": "当前热门",
+        "ALSO_VIEWED": "看过同样商品的人也看了它",
+        "TRENDING": "近来关注上升",
+        "BEST_SELLER": "近期畅销",
+        "BUY_AGAIN": "您以前买过",
     },
 }
 
@@ -168,6 +189,8 @@ def _evidence_of(
     if part in PRODUCT_CODES:  # of a shopper of whom less is known than when it was ranked
         return PRODUCT_CODES[part], ()
     similarity = evidence.candidates.similarities[part][int(evidence.ranking.rows[place])]
+    if part in COUNT_CODES:
+        return COUNT_CODES[Recommender(part)], (("score", f"{similarity:.3f}"),)
     named = "match" if part == KEYWORDS else "cosine"
     return SIMILARITY_CODES.get(part, part.upper()), ((named, f"{similarity:.3f}"),)
 

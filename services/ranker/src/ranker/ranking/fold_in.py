@@ -89,6 +89,8 @@ class FoldIn:
     """Whose item-item neighbours count."""
     bought: LastProducts = NOTHING
     """Bought or put into the cart: what is bought with these counts."""
+    anchored: bool = False
+    """Whether the last products are those that a request is about, whoever it is for."""
 
     @property
     def personal(self) -> bool:
@@ -184,6 +186,17 @@ def by_history(
         attributes=history.attributes,
         idle_micros=idle(history, now_micros),
     )
+
+
+def by_anchors(
+    model: Model | None, actor: str | None, history: History, anchors: Sequence[str]
+) -> FoldIn:
+    """The shopper as if these products, of which the first counts most, were the last that they
+    were interested in, and in the cart."""
+    if model is None:
+        return FoldIn(anchored=True)
+    whose, given = history.actor or actor, history.attributes
+    return replace(of(model, whose, anchors, anchors, attributes=given), anchored=True)
 
 
 def idle(history: History, now_micros: int | None) -> int:

@@ -63,7 +63,8 @@ async def generate(
 def by_behaviour(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) -> Generated:
     """The best of all products. Exact; the score is rank.py's where each part of behaviour weighs
     1 and no other counts."""
-    scores = parts.blended(model, shopper, parts.factors(model))
+    factors = parts.factors(model, anchored=shopper.anchored)
+    scores = parts.blended(model, shopper, factors)
     dropped = _rows(model, left_out)
     if dropped:
         scores[dropped] = -np.inf
@@ -78,7 +79,7 @@ def by_neighbours(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str])
     what the trend alone would lift, as far as neighbours speak for a product and never against it.
     Looks at no other product's vector.
     """
-    factors = parts.factors(model)
+    factors = parts.factors(model, anchored=shopper.anchored)
     rows = parts.neighbour_rows(model, shopper, factors)
     rows = rows[~np.isin(rows, _rows(model, left_out))]
     scores = parts.blended(model, shopper, factors, rows)

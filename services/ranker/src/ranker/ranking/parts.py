@@ -31,6 +31,8 @@ from ranker.ranking.fold_in import FoldIn, LastProducts
 
 TASTE, SESSION, POPULARITY = "taste", "session", "popularity"
 ITEM_ITEM, BOUGHT_TOGETHER, TREND = "item_item", "bought_together", "trend"
+ANCHORED = (SESSION, ITEM_ITEM, BOUGHT_TOGETHER)
+"""Parts that go by a request's anchors, where it has some."""
 OWN_PARTS = (TASTE, SESSION, ITEM_ITEM, BOUGHT_TOGETHER, TREND, POPULARITY)
 """Names of all parts that the ranker computes, as they stand in answers."""
 
@@ -94,14 +96,18 @@ def raw_parts(
     return parts
 
 
-def factors(model: Model, weights: Mapping[str, float] | None = None) -> dict[str, float]:
+def factors(
+    model: Model, weights: Mapping[str, float] | None = None, *, anchored: bool = False
+) -> dict[str, float]:
     """By part what a raw part is multiplied with; a part that counts nothing is left out.
 
     `weights` are the scene's, where an absent part counts 0; None = all parts count 1. Popularity
-    stands beside no other behaviour: a blend that gives it nothing leaves it as it is.
+    stands beside no other behaviour: a blend that gives it nothing leaves it as it is. So it does
+    with parts that go by anchors (`anchored`): it was learned on what shoppers did last.
     """
     blend = model.blend or DEFAULT_BLEND
-    blend = {**blend, POPULARITY: blend.get(POPULARITY) or 1.0}
+    alone = (POPULARITY, *(ANCHORED if anchored else ()))
+    blend = {**blend, **{name: blend.get(name) or 1.0 for name in alone}}
     found = {}
     for name in OWN_PARTS:
         weight = blend.get(name, 0.0) * (1.0 if weights is None else weights.get(name, 0.0))

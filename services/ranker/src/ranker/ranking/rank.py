@@ -105,7 +105,8 @@ def rank(
     found = similarity_parts(candidates.similarities, weights)
     items = None
     if model is not None and shopper.personal:
-        items, factors = represent(candidates, model), parts.factors(model, weights)
+        items = represent(candidates, model)
+        factors = parts.factors(model, weights, anchored=shopper.anchored)
         found |= parts.weighed(parts.raw_parts(model, shopper, items, factors), factors)
     if popularity is not None and needs_popularity(weights, shopper):
         factor = (weights if model is None else parts.factors(model, weights))[POPULARITY]

@@ -7,11 +7,11 @@ event that is written meanwhile counts in the shopper's next request.
 
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
-from ranker.domain.events import History
+from ranker.domain.events import History, Interaction
 from ranker.domain.model import Model
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.ports import HistoryReader
@@ -66,7 +66,7 @@ class Shoppers:
         `actor` None = nobody in particular. What `token` stands for is not read again, unless what
         was seen is asked for, which nobody remembers."""
         if actor is None:
-            return NOBODY
+            return replace(NOBODY, model=model)
         known = self._recall(token, catalog_id, actor)
         if known is None or with_seen:
             history = await self._reader.history(
@@ -83,6 +83,20 @@ class Shoppers:
     ) -> FoldIn:
         """A shopper with this history, by a model."""
         return fold_in.by_history(model, actor, history, now_micros, self._signals)
+
+    def about(self, known: Known, actor: str | None, anchors: Sequence[str]) -> Known:
+        """What is known, for a request about these products; as it is where there are none."""
+        if not anchors:
+            return known
+        shopper = fold_in.by_anchors(known.model, actor, known.history, anchors)
+        return replace(known, shopper=shopper)
+
+    async def trail(self, catalog_id: str, actor: str | None, limit: int) -> Sequence[Interaction]:
+        """A shopper's newest events of interest, newest first."""
+        if actor is None:
+            return ()
+        found = await self._reader.history(catalog_id, actor, limit=limit, with_seen=False)
+        return found.recent
 
     def remember(self, catalog_id: str, actor: str | None, known: Known) -> str:
         """A token for what was read of the shopper; "" of nobody."""

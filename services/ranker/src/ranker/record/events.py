@@ -15,6 +15,7 @@ from ranker.domain.events import Event, EventType, History, Interaction, StoredE
 from ranker.domain.features import Money
 from ranker.domain.signals import DEFAULTS, INTEREST, Signals
 from ranker.record import popularity
+from ranker.record.count_queue import enqueue_events
 from ranker.record.histories import INTERACTION, history, interaction_of
 from ranker.record.joined import Joined
 from ranker.record.shoppers import gate, owner, owners
@@ -174,6 +175,7 @@ def _insert(connection: Connection, events: Sequence[StoredEvent], signals: Sign
         pairs = zip(events, interactions, strict=True)
         theirs = [one for stored, one in pairs if stored.catalog_id == catalog_id]
         popularity.add(connection, catalog_id, theirs, signals)
+        enqueue_events(connection, catalog_id, theirs, min(one.received_micros for one in events))
     statement = sa.insert(EVENTS).compile(dialect=connection.dialect, column_keys=_COLUMNS)
     rows: list[Any] = [
         row if statement.positional else dict(zip(_COLUMNS, row, strict=True))

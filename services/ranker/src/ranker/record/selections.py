@@ -22,9 +22,11 @@ from ranker.domain.events import EventType, Interaction
 from ranker.domain.selection import COLUMNS, PurgeCount, Purged, PurgePlace, Selection
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.record import popularity
+from ranker.record.count_queue import enqueue_events
 from ranker.record.histories import INTERACTION, interaction_of
 from ranker.record.shoppers import gate, owner
 from ranker.record.tables import EVENTS, KIND_INTEREST, POPULARITY
+from servicekit.clock import now_micros
 from servicekit.sql import Database
 
 _INTEREST = EVENTS.c.kind == sa.literal_column(f"'{KIND_INTEREST}'")
@@ -115,9 +117,11 @@ def _delete(
     if not place.counted:
         over = len(rows) < limit
         return Purged(len(rows), None if over else PurgePlace(False, "", rows[-1].sequence))
-    gone = popularity.sums((interaction_of(row[:-1]) for row in rows), signals)
-    unfinished = rows[-1].product_id if len(rows) == limit else ""
+    said = [interaction_of(row[:-1]) for row in rows]
     catalog_id = selection.catalog_id
+    enqueue_events(connection, catalog_id, said, now_micros())
+    gone = popularity.sums(said, signals)
+    unfinished = rows[-1].product_id if len(rows) == limit else ""
     withdraw(connection, catalog_id, gone, signals, partly=lambda product: product == unfinished)
     if len(rows) < limit:
         return Purged(len(rows), PurgePlace(counted=False))
@@ -206,6 +210,7 @@ def _expire(
     before = _counted(connection, catalog_id, said, signals)
     gone = sa.delete(EVENTS).where(EVENTS.c.sequence.in_([row.sequence for row in rows]))
     connection.execute(gone)
+    enqueue_events(connection, catalog_id, said, now_micros())
     after = _counted(connection, catalog_id, said, signals)
     lost: dict[str, list[float]] = {}
     for day, was in before.items():

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from ranker.domain.errors import KeyUnusable
 from ranker.domain.features import shopper_feature_names
 from ranker.domain.pseudonyms import Pseudonyms
+from ranker.record.count_queue import enqueue_shopper
 from ranker.record.rows import Record
 from ranker.record.tables import ALIASES, ANSWERS, ATTRIBUTES, EVENTS, KEYS
 from servicekit.sql import Database
@@ -76,6 +77,8 @@ class ShopperRecord(Record):
             ]
             if rows:
                 connection.execute(sa.insert(ATTRIBUTES), rows)
+            if rows or gone:
+                enqueue_shopper(connection, catalog_id, (whose,), whose, now_micros)
             return gone
 
         return await self._db.write(replace)
@@ -125,6 +128,7 @@ def _merge(connection: Connection, row: Mapping[str, Any]) -> int:
         same = (t.catalog_id == catalog_id, t.visitor == visitor)
         connection.execute(sa.delete(ALIASES).where(*same))
         connection.execute(sa.insert(ALIASES).values(row))
+    enqueue_shopper(connection, catalog_id, (visitor, user), user, row["merged_micros"])
     _move_attributes(connection, catalog_id, visitor, user)
     moved = 0
     for table in (ANSWERS, EVENTS):

@@ -184,6 +184,75 @@ HEALTH = sa.Table(
     *texts("content"),
 )
 
+COUNT_QUEUE = sa.Table(
+    "count_queue",
+    METADATA,
+    sa.Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    *texts("catalog_id"),
+    # JSON: [[actor, day], …], the days of shoppers that are to be counted anew.
+    *texts("units"),
+    *numbers("created_micros"),
+    sa.Index("count_queue_oldest", "catalog_id", "sequence"),
+    sqlite_autoincrement=True,
+)
+
+COUNT_UNITS = sa.Table(
+    "count_units",
+    METADATA,
+    *keys("catalog_id", "actor"),
+    # Since 1970 (UTC); -1 = the shopper's habits.
+    *keys("day", kind=sa.BigInteger),
+    # JSON: pieces by product, empty = none; and all that is counted of the day.
+    *texts("bought", "content"),
+)
+
+COUNT_PAIRS = sa.Table(
+    "count_pairs",
+    METADATA,
+    # A product beside itself: on how many days it stood beside any other; "" beside "": all days.
+    *keys("catalog_id", "kind", "product_id", "other_id"),
+    *numbers("count"),
+    sa.Index("count_pairs_order", "catalog_id", "kind", "product_id", "count", "other_id"),
+)
+
+COUNT_DAYS = sa.Table(
+    "count_days",
+    METADATA,
+    *keys("catalog_id", "product_id", "segment"),
+    # Little-endian int32: day, shoppers, pieces; then those of the next day.
+    *texts("days", kind=sa.LargeBinary),
+)
+
+COUNT_RATES = sa.Table(
+    "count_rates",
+    METADATA,
+    *keys("catalog_id", "product_id", "segment", "grp"),
+    # Base-2 logarithms of decayed counts; −∞ = none.
+    *numbers("log_short", "log_long", "log_sold", kind=sa.Double),
+    sa.Index("count_rates_short", "catalog_id", "segment", "grp", "log_short", "product_id"),
+    sa.Index("count_rates_sold", "catalog_id", "segment", "grp", "log_sold", "product_id"),
+)
+
+COUNT_GAPS = sa.Table(
+    "count_gaps",
+    METADATA,
+    # Quarter octaves of days between two purchases of a product; "" = of any.
+    *keys("catalog_id", "product_id"),
+    *keys("gap", kind=sa.Integer),
+    *numbers("count"),
+)
+
+COUNT_PRODUCTS = sa.Table(
+    "count_products",
+    METADATA,
+    *keys("catalog_id", "product_id"),
+    # JSON: names of the groups that it is in, as its features are named.
+    *texts("groups"),
+    # When the retriever was asked; 0 = not yet.
+    *numbers("read_micros"),
+    sa.Index("count_products_age", "catalog_id", "read_micros"),
+)
+
 KEYS = sa.Table(
     "keys",
     METADATA,

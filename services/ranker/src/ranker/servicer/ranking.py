@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ranker.adapters.retriever import SPACE
+from ranker.domain.events import Interaction
 from ranker.domain.model import Model
 from ranker.domain.pseudonyms import Pseudonyms
+from ranker.domain.recommenders import Anchors, Recommender
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.models.publish import query_vector
-from ranker.ports import HistoryReader, Models
-from ranker.ranking import breakdown, diversity, generate, parts, rank
+from ranker.ports import CountReader, HistoryReader, Models
+from ranker.ranking import breakdown, diversity, generate, parts, rank, recommenders
 from ranker.ranking.breakdown import Evidence, again
 from ranker.ranking.explain import explain
 from ranker.ranking.exploration import seed_of
 from ranker.ranking.fold_in import FoldIn
 from ranker.ranking.order import order_of
-from ranker.ranking.shoppers import Shoppers
+from ranker.ranking.shoppers import Known, Shoppers
 from ranker.record.answers import AnswerQueue
 from ranker.servicer.answers import MOST_MICROS, check_draft, record_of, stored
 from ranker.servicer.candidates import (
@@ -25,10 +28,16 @@ from ranker.servicer.candidates import (
     likeness_of,
     weights_of,
 )
+from ranker.servicer.recommenders import (
+    anchors_of,
+    list_messages,
+    recommenders_of,
+    scope_of,
+)
 from ranker.servicer.replies import DEFAULT, add_parts, add_reasons, policy_of, ranked, timings
 from ranker.servicer.requests import actor, check_range
 from servicekit.clock import now_micros
-from servicekit.requests import enter
+from servicekit.requests import catalog, enter
 from servicekit.server import Context
 from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2, vector_pb2
@@ -40,6 +49,15 @@ MOST_GENERATED = 1000
 DEFAULT_GENERATED = 100
 
 BASES = {one: pb.NominateResponse.Basis.Value(f"BASIS_{one}") for one in generate.Basis}
+
+
+class About(NamedTuple):
+    """What a request is about."""
+
+    anchors: Sequence[str]
+    """None = the shopper's own last products."""
+    trail: Sequence[Interaction]
+    """The shopper's newest events, where they were read."""
 
 
 @dataclass(eq=False)
@@ -58,6 +76,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
     """Where records of answers go; None = nowhere."""
     keep_micros: int = 0
     """How long a record is kept that does not say so itself."""
+    counts: CountReader | None = None
+    """None = recommenders know nothing."""
 
     def __post_init__(self) -> None:
         self._shoppers = Shoppers(self.reader, self.signals)
@@ -74,6 +94,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         likeness = likeness_of(request) if request.collapse else None
         if request.HasField("record"):
             check_draft(request.record, len(candidates.ids))
+        anchors = anchors_of(request.anchors)
         now = request.time_micros or now_micros()
         model = self.models.serving(catalog_id)
         stages = Stages()
@@ -86,6 +107,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 now_micros=now,
                 token=request.history_token,
             )
+            known, _ = await self._about(catalog_id, who, known, anchors)
             history, shopper = known.history, known.shopper
             popularity = None
             if policy.popularity or rank.needs_popularity(weights, shopper):
@@ -112,7 +134,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             order = order_of(ranking, arrangement, likeness, model)
             most = request.reason_top_k if request.HasField("reason_top_k") else None
             explained = order.first(request.top_k).ranking.take(slice(most))
-            factors = parts.factors(model, weights) if model else {}
+            factors = parts.factors(model, weights, anchored=shopper.anchored) if model else {}
             answer = ranked(
                 request, Evidence(candidates, explained, shopper, model, factors), order
             )
@@ -132,8 +154,9 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         products, parts_given = explained_of(request)
         weights = weights_of(request.weights)
         model = self.models.serving(catalog_id)
-        now = now_micros()
+        anchors, now = anchors_of(request.anchors), now_micros()
         known = await self._shoppers.read(catalog_id, who, model, now_micros=now)
+        known, _ = await self._about(catalog_id, who, known, anchors)
         evidence = again(products, parts_given, weights, known.shopper, model)
         explored = frozenset(request.explored_places)
         reasons = explain(evidence, request.language_code, explored)
@@ -162,41 +185,82 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         who = actor(request.shopper, catalog_id, self.pseudonyms)
         check_range("top_k", request.top_k, 0, MOST_GENERATED)
         check_range("exclude_product_ids", len(request.exclude_product_ids), 0, MOST_GENERATED)
-        model = self.models.serving(catalog_id)
-        now = now_micros()
-        known = await self._shoppers.read(catalog_id, who, model, now_micros=now)
-        history, shopper = known.history, known.shopper
-        token = self._shoppers.remember(catalog_id, who, known)
+        anchors, names = anchors_of(request.anchors), recommenders_of(request.recommenders)
+        scope, model, now = scope_of(request.scope), self.models.serving(catalog_id), now_micros()
+        read = await self._shoppers.read(catalog_id, who, model, now_micros=now)
+        token = self._shoppers.remember(catalog_id, who, read)
+        views = Recommender.RECENTLY_VIEWED in names
+        known, about = await self._about(catalog_id, who, read, anchors, with_trail=views)
+        answer = pb.NominateResponse(history_token=token, anchor_product_ids=about.anchors)
+        excluded = frozenset((*request.exclude_product_ids, *about.anchors))
+        if not request.recommenders_only:
+            answer.MergeFrom(await self._by_behaviour(request, who, known, about.anchors))
+        if names and self.counts is not None:
+            left_out = read.history.hidden | excluded
+            wanted = recommenders.Wanted(names, scope, request.top_k or DEFAULT_GENERATED, left_out)
+            near = recommenders.near(names, about.anchors, read.history, self.signals)
+            asked = recommenders.asked(wanted, near, read.history.actor or who)
+            counted = await self.counts.counted(catalog_id, asked)
+            found = recommenders.lists(wanted, counted, near, about.trail, now)
+            answer.lists.extend(list_messages(found))
+            answer.count_lag_micros = counted.lag_micros
+        return answer
+
+    async def _about(
+        self,
+        catalog_id: str,
+        who: str | None,
+        known: Known,
+        anchors: Anchors | None,
+        *,
+        with_trail: bool = False,
+    ) -> tuple[Known, About]:
+        """What is known for a request about these anchors, and what it then is about."""
+        trail: Sequence[Interaction] = ()
+        if with_trail or (anchors and not anchors.product_ids):
+            trail = await self._shoppers.trail(catalog_id, who, recommenders.TRAIL)
+        about = About(recommenders.gone_by(anchors, trail, known.history.hidden), trail)
+        return self._shoppers.about(known, who, about.anchors), about
+
+    async def _by_behaviour(
+        self, request: pb.NominateRequest, who: str | None, known: Known, anchors: Sequence[str]
+    ) -> pb.NominateResponse:
+        """The candidates by behaviour or popularity."""
+        catalog_id = catalog(request.catalog_id, self.catalogs)
+        model, history, shopper = known.model, known.history, known.shopper
+        answer = pb.NominateResponse(
+            model_version=model.version if model else "",
+            degradations=self._degradations(catalog_id, "nominate"),
+        )
         top_k = request.top_k or DEFAULT_GENERATED
-        excluded = frozenset(request.exclude_product_ids)
+        excluded = frozenset((*request.exclude_product_ids, *anchors))
         large = model is not None and len(model.item_ids) > self.in_memory_items
-        vectors: list[vector_pb2.Vector] = []
-        left_out: list[str] = []
         if model is not None and large and request.accepts_vectors and shopper.personal:
             former = self.models.former(catalog_id)
-            both = [(model, shopper), (former, self._shoppers.by(former, who, history, now))]
-            vectors = [_vector(each, by) for each, by in both if each and by.personal]
+            then = Known(history, self._shoppers.by(former, who, history, known.now_micros), former)
+            both = (known, self._shoppers.about(then, who, anchors))
+            answer.vectors.extend(
+                _vector(each.model, each.shopper)
+                for each in both
+                if each.model and each.shopper.personal
+            )
             hidden = sorted(history.hidden.difference(excluded))
-            left_out = [*request.exclude_product_ids, *hidden][:MOST_GENERATED]
+            left_out = [*request.exclude_product_ids, *anchors, *hidden][:MOST_GENERATED]
+            answer.exclude_product_ids.extend(left_out)
             found = generate.by_neighbours(shopper, model, top_k, history.hidden | excluded)
         else:
             found = await generate.generate(
                 *(catalog_id, shopper, model, history, self.reader), top_k=top_k, exclude=excluded
             )
-        return pb.NominateResponse(
-            product_ids=found.product_ids,
-            scores=found.scores,
-            vectors=vectors,
-            exclude_product_ids=left_out,
-            basis=BASES[found.basis],
-            model_version=model.version if model else "",
-            degradations=self._degradations(catalog_id, "nominate"),
-            history_token=token,
-        )
+        answer.product_ids.extend(found.product_ids)
+        answer.scores.extend(found.scores)
+        answer.basis = BASES[found.basis]
+        return answer
 
 
 def _vector(model: Model, shopper: FoldIn) -> vector_pb2.Vector:
-    query = query_vector(*parts.query(model, shopper, parts.factors(model)))
+    factors = parts.factors(model, anchored=shopper.anchored)
+    query = query_vector(*parts.query(model, shopper, factors))
     return vector_pb2.Vector(
         space=SPACE,
         space_version=model.version,

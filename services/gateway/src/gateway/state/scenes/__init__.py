@@ -3,21 +3,27 @@
 The built-in ones lie beside this file; a folder of the platform team's adds to them or replaces
 them by name. A set of files with one bad among them is refused as a whole, and the scenes before
 it go on.
+
+A folder within that folder, named by a catalog, holds what that catalog alone has: scenes of its
+own, or others in place of those of the same name.
 """
 
 import hashlib
 import re
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from prometheus_client import Gauge
 from pydantic import ValidationError
 
+from gateway.model import scene_checks
 from gateway.model.errors import SceneNotFound
 from gateway.model.scene import Scene
 from servicekit.reloaded import Reloaded, Unreadable, problems
+from servicekit.telemetry import get_logger
 
 DEFAULT = "default"
 
@@ -37,36 +43,65 @@ class SceneFiles:
     """The scenes that the files hold now."""
 
     def __init__(
-        self, folder: Path | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        folder: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        catalogs: Collection[str] | None = None,
     ) -> None:
-        """Reads all files; raises ScenesInvalid when one is bad."""
-        folders = [Path(__file__).parent, *([folder] if folder is not None else [])]
+        """Reads all files; raises ScenesInvalid when one is bad. `catalogs`: those that there are;
+        None = not known."""
         self._scenes = Reloaded(
-            lambda: _files(folders), lambda: _read(folders), stale=STALE.set, clock=clock
+            lambda: chain.from_iterable(map(_files, (*_shared(folder), *_own(folder)))),
+            lambda: _read(folder, catalogs),
+            stale=STALE.set,
+            clock=clock,
         )
 
-    def get(self, name: str) -> Scene:
-        """The scene as its file has it now; empty = "default". Raises SceneNotFound."""
-        scene = self._scenes.get().get(name or DEFAULT)
+    def get(self, name: str, catalog_id: str = "") -> Scene:
+        """The scene as its file has it now for a catalog; empty = "default". Raises
+        SceneNotFound."""
+        scenes = self._scenes.get()
+        scene = scenes.get(catalog_id, scenes[""]).get(name or DEFAULT)
         if scene is None:
             raise SceneNotFound
         return scene
 
-    def names(self) -> tuple[str, ...]:
+    def names(self, catalog_id: str = "") -> tuple[str, ...]:
         """Their names, sorted."""
-        return tuple(sorted(self._scenes.get()))
+        scenes = self._scenes.get()
+        return tuple(sorted(scenes.get(catalog_id, scenes[""])))
 
 
-def _files(folders: list[Path]) -> Iterator[Path]:
-    for folder in folders:
-        yield from sorted(folder.glob("*.toml"))
+def _files(folder: Path) -> Sequence[Path]:
+    return sorted(folder.glob("*.toml"))
 
 
-def _read(folders: list[Path]) -> Mapping[str, Scene]:
-    for folder in folders:
-        if not folder.is_dir():
-            raise ScenesInvalid(f"{folder} is not a folder")
-    return {path.stem: _scene(path) for path in _files(folders)}
+def _shared(folder: Path | None) -> Sequence[Path]:
+    """The folders of scenes of all catalogs: those of the later ones replace the others."""
+    return [Path(__file__).parent, *([folder] if folder is not None else [])]
+
+
+def _own(folder: Path | None) -> Sequence[Path]:
+    """The folders of single catalogs. A mounted folder has hidden ones beside them."""
+    if folder is None or not folder.is_dir():
+        return ()
+    return sorted(each for each in folder.iterdir() if each.is_dir() and each.name[0] != ".")
+
+
+def _read(
+    folder: Path | None, catalogs: Collection[str] | None
+) -> Mapping[str, Mapping[str, Scene]]:
+    """The scenes by catalog; "" = those of every other one."""
+    for each in _shared(folder):
+        if not each.is_dir():
+            raise ScenesInvalid(f"{each} is not a folder")
+    shared = {path.stem: _scene(path) for each in _shared(folder) for path in _files(each)}
+    scenes = {"": shared}
+    for own in _own(folder):
+        scenes[own.name] = {**shared, **{path.stem: _scene(path) for path in _files(own)}}
+        if catalogs is not None and own.name not in catalogs:
+            get_logger().warning("scenes of a catalog that is not there", folder=str(own))
+    return scenes
 
 
 def _scene(path: Path) -> Scene:
@@ -76,8 +111,13 @@ def _scene(path: Path) -> Scene:
         content = path.read_bytes()
         file = tomllib.loads(content.decode())
         version = hashlib.sha256(content).hexdigest()[:16]
-        return Scene(path.stem, version, **file)
+        scene = Scene(path.stem, version, **file)
     except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
         raise ScenesInvalid(f"{path}: {error}") from error
     except ValidationError as error:
         raise ScenesInvalid(f"{path}: {problems(error)}") from error
+    if wrong := list(scene_checks.problems(scene)):
+        raise ScenesInvalid(f"{path}: {'; '.join(wrong)}")
+    if idle := list(scene_checks.warnings(scene)):
+        get_logger().warning("a scene has entries without effect", file=str(path), problems=idle)
+    return scene

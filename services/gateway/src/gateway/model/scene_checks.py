@@ -1,0 +1,64 @@
+"""What is wrong with a whole scene, where each of its entries is fine. Pure."""
+
+from collections.abc import Iterator, Mapping
+
+from gateway.model.branch import ABOUT, ANCHORED, OF_SHOPPERS, RECOMMENDERS, Branch
+from gateway.model.scene import BEHAVIOUR, FRESHNESS, SCORED, AnchorSource, Scene
+
+_BY_LAST = ("session", "item_item", "bought_together")
+"""Parts that go by anchors where there are some."""
+
+
+def problems(scene: Scene) -> Iterator[str]:
+    """Why the scene can't be used: what it contradicts itself in, or that it has nothing to answer
+    with. Each begins with the entry."""
+    used, tables = scene.used, _tables(scene)
+    if not used and not (scene.popular_fallback or scene.new_fallback):
+        yield "branches: none is used, and both fallbacks are off: nothing can be answered"
+    if not any(_live(scene, weights) for weights in tables.values()):
+        branches = sorted(used.intersection(SCORED)) or BEHAVIOUR
+        yield f"{' and '.join(tables)}: all scores would be 0: weigh one of {', '.join(branches)}"
+    if scene.anchors_look_alike and Branch.VISUAL not in used:
+        yield "anchors_look_alike: the branch visual, which it needs, is not used"
+    if scene.other_categories and not (used & ANCHORED or scene.anchors_look_alike):
+        yield "other_categories: no branch goes by anchors: use co_view, co_purchase or visual"
+    if scene.other_categories and scene.answer_anchors:
+        yield "other_categories: leaves out the anchors, which answer_anchors wants"
+    if scene.followed_attribute and Branch.FOLLOWED not in used:
+        yield "followed_attribute: the branch followed is not used"
+    if not scene.followed_attribute and Branch.FOLLOWED in used:
+        yield "branches.followed: needs followed_attribute: what is followed"
+    if scene.drop_seen and used and used <= OF_SHOPPERS:
+        yield "drop_seen: leaves out all that the branches name"
+
+
+def warnings(scene: Scene) -> Iterator[str]:
+    """What of a scene that can be used has no effect. Each begins with the entry."""
+    used, tables = scene.used, _tables(scene)
+    for name, weights in tables.items():
+        if not _live(scene, weights):
+            yield f"{name}: all scores are 0 there: the order is that of the branches"
+        for part, weight in weights.items():
+            if weight > 0 and part in {*SCORED, Branch.COLLABORATIVE} and part not in used:
+                yield f"{name}.{part}: the branch {part} is not used"
+    for branch in sorted(used.intersection(RECOMMENDERS)):
+        if not any(weights.get(branch) for weights in tables.values()):
+            yield f"branches.{branch}: is no part of any score: other parts order what it names"
+    by_last = any(weights.get(part) for weights in tables.values() for part in _BY_LAST)
+    by_anchors = used & ANCHORED or scene.anchors_look_alike or by_last
+    if scene.anchors_from is not AnchorSource.REQUEST and not by_anchors:
+        yield "anchors_from: nothing goes by anchors"
+
+
+def _tables(scene: Scene) -> Mapping[str, Mapping[str, float]]:
+    """The tables of parts that can come to be used."""
+    without = {"parts_without_signals": scene.parts_without_signals}
+    if scene.used & ABOUT:
+        return {"parts_with_signals": scene.parts_with_signals, **without}
+    return without
+
+
+def _live(scene: Scene, weights: Mapping[str, float]) -> bool:
+    """Whether some score can be other than 0."""
+    live = {*BEHAVIOUR, FRESHNESS, *scene.used.intersection(SCORED)}
+    return any(weight > 0 for part, weight in weights.items() if part in live)

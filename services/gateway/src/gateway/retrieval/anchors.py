@@ -1,0 +1,76 @@
+"""The products that a request is about, before anything is searched: as the scene wants them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gateway.model.branch import Branch
+from gateway.model.causes import Peer
+from gateway.model.query import FIRST_ANCHOR, Query
+from gateway.model.retrieved import NOTHING, BranchResult, failed
+from gateway.model.scene import AnchorSource
+from gateway.retrieval.personal import FromRanker, ask_ranker
+from gateway.state.run import Run
+from servicekit.errors import ServiceError
+from sightline_rules import categories
+
+
+async def looked_for(run: Run) -> tuple[Run, FromRanker | None]:
+    """Where the scene has to know the anchors before anything else, and the request names none:
+    the run with them, and what the ranker answered on the way."""
+    scene, query = run.plan.scene, run.query
+    named = query.about or scene.anchors_from is AnchorSource.REQUEST or query.shopper is None
+    if named or not (scene.anchors_look_alike or scene.other_categories):
+        return run, None
+    candidates, notes = await ask_ranker(run)
+    if candidates is None or not candidates.anchors:
+        return run, (candidates, notes)
+    query = replace(query, anchors=candidates.anchors)
+    if scene.anchors_look_alike:
+        query = query.near_to(candidates.anchors)
+        branches = dict.fromkeys((*run.plan.branches, Branch.VISUAL))
+        run = replace(run, plan=replace(run.plan, branches=tuple(branches)))
+    return replace(run, query=query), (candidates, notes)
+
+
+async def kept_to_others(run: Run) -> tuple[Run, BranchResult]:
+    """The run kept to other categories than its anchors', where the scene wants that; and which
+    anchors the catalog does not hold."""
+    level = run.plan.scene.other_categories
+    if not level or not run.query.about:
+        return run, NOTHING
+    paths, notes = await _categories(run, _places(run.query))
+    own = {categories.join(categories.split(path)[:level]) for path in paths.values() if path}
+    scope = replace(run.plan.scope, other_categories=tuple(sorted(own)))
+    return replace(run, plan=replace(run.plan, scope=scope)), notes
+
+
+def unsearched(run: Run) -> Mapping[int, str]:
+    """The products that the request is about and nothing is searched by, by their places."""
+    searched = Branch.VISUAL in run.plan.branches
+    near = {signal.index for signal in run.query.signals} if searched else ()
+    return {place: item for place, item in _places(run.query).items() if place not in near}
+
+
+async def missing(run: Run, places: Mapping[int, str]) -> BranchResult:
+    """Which of these the catalog does not hold."""
+    return (await _categories(run, places))[1]
+
+
+def _places(query: Query) -> Mapping[int, str]:
+    anchors = {FIRST_ANCHOR - place: item for place, item in enumerate(query.anchors)}
+    return anchors | {one.index: one.product_id for one in query.wanted if one.product_id}
+
+
+async def _categories(
+    run: Run, places: Mapping[int, str]
+) -> tuple[Mapping[str, str], BranchResult]:
+    """The written category paths of the products that the catalog holds, whether they may be
+    answered or not; and those that it does not."""
+    try:
+        async with run.trace.stage("anchors", run.plan.ends.candidates):
+            ids = list(dict.fromkeys(places.values()))
+            paths = await run.peers.retriever.categories(run.query.catalog_id, ids)
+    except ServiceError as error:
+        return {}, failed("anchors", Peer.RETRIEVER, error)
+    gone = {place: item for place, item in places.items() if item not in paths}
+    return paths, BranchResult(missing=gone)

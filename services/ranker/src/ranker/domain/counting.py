@@ -1,0 +1,228 @@
+"""What is counted of events for the recommenders that need no model.
+
+Everything is counted by a shopper's day (UTC): whatever they do on it, a pair of products counts
+once, and so does interest in a product. What a day counts is a function of its events alone, in
+whole numbers, so that counts are sums over days from which a day is taken out again exactly.
+
+- Products are viewed together that were viewed or clicked in one visit: one session id, else
+  without a gap (signals.sessions).
+- They are bought together that are in one order; where no order is named, that were bought or put
+  into the cart on the day. What is put into the cart and bought, too, counts as bought alone.
+- Of a visit or a basket the last 50 products count, as pairs grow with their square.
+- Pieces of a product that a shopper buys on a day count up to 10.
+- The day of a robot (signals.robots) counts nothing.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise, product
+
+import numpy as np
+
+from ranker.domain.arrays import Doubles, Flags, Ints
+from ranker.domain.events import DAY_MICROS, EventType, Interaction
+from ranker.domain.features import CATEGORY_KIND, PRICE_KIND, Product, feature_names
+from ranker.domain.log import TYPES, UNKNOWN, Log, log_of
+from ranker.domain.signals import Signals, event_weights, robots, sessions
+
+VIEWED, BOUGHT = "view", "order"
+"""Kinds of pairs: viewed and bought together."""
+MOST_TOGETHER = 50
+MOST_PIECES = 10
+MOST_GAPS = 10
+"""Newest intervals between purchases of one product by one shopper."""
+HABITS = -1
+"""In place of a day: what all days of a shopper say together."""
+ALL = ""
+"""In place of a product, a segment or a group: all of them."""
+
+ORIGIN_DAY = 18_262
+"""2020-01-01. Decayed counts are kept as seen from it; any fixed day would do."""
+SHORT_DAYS, LONG_DAYS, SOLD_DAYS = 2.0, 28.0, 28.0
+"""Half-lives."""
+
+Unit = tuple[str, int]
+"""A shopper's pseudonym and a day since 1970."""
+Groups = Sequence[Sequence[str]]
+"""Products that stand together, each group's in order."""
+NOTHING = ""
+"""The content of a unit that counts nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What one shopper's day counts."""
+
+    visits: Groups = ()
+    baskets: Groups = ()
+    liked: Sequence[str] = ()
+    """What they showed interest in."""
+    bought: Mapping[str, int] = field(default_factory=dict)
+    """Pieces by product."""
+
+
+def unit(said: Interaction) -> Unit:
+    return said.actor, said.time_micros // DAY_MICROS
+
+
+def days(said: Iterable[Interaction], signals: Signals) -> dict[Unit, Day]:
+    """What these days count; `said` holds all their events of interest. Days that count nothing are
+    left out."""
+    # As if each day were a shopper of its own.
+    apart = (
+        one._replace(actor=f"{one.time_micros // DAY_MICROS} {one.actor}")
+        for one in said
+        if one.product_id
+    )
+    log = log_of(apart)
+    log = log.part(~robots(log, signals)[log.actor])
+    weights = event_weights(log.type, log.value, log.quantity, signals)
+    visits = sessions(log, signals.session_gap_minutes)
+    rows: dict[int, list[int]] = {}
+    for row, actor in enumerate(log.actor.tolist()):
+        rows.setdefault(actor, []).append(row)
+    found = {}
+    for actor, its in rows.items():
+        day, _, whose = log.actors[actor].partition(" ")
+        found[whose, int(day)] = _day(log, its, weights > 0, visits)
+    return found
+
+
+def _day(log: Log, rows: Sequence[int], liked: Flags, visits: Ints) -> Day:
+    """What one day counts, by its rows of the log, oldest first."""
+    viewed: dict[int, dict[str, None]] = {}
+    ordered: dict[int, dict[str, None]] = {}
+    pieces: Counter[str] = Counter()
+    interests: set[str] = set()
+    put: dict[str, None] = {}
+    for row in rows:
+        item, kind = log.items[log.item[row]], TYPES[log.type[row]]
+        if liked[row]:
+            interests.add(item)
+        if kind in (EventType.VIEW, EventType.CLICK):
+            _last(viewed.setdefault(int(visits[row]), {}), item)
+        elif kind is EventType.ADD_TO_CART:
+            _last(put, item)
+        elif kind is EventType.PURCHASE:
+            pieces[item] += int(log.quantity[row])
+            _last(ordered.setdefault(int(log.order[row]), {}), item)
+    day_long = ordered.setdefault(UNKNOWN, {})
+    for item in put:
+        if item not in pieces:
+            _last(day_long, item)
+    return Day(
+        visits=_groups(viewed),
+        baskets=_groups(ordered),
+        liked=sorted(interests),
+        bought={item: min(count, MOST_PIECES) for item, count in sorted(pieces.items())},
+    )
+
+
+def _last(group: dict[str, None], item: str) -> None:
+    group.pop(item, None)
+    group[item] = None
+
+
+def _groups(found: Mapping[int, Mapping[str, None]]) -> Groups:
+    """The groups of two products and more, as far as their products count; each sorted."""
+    last = (list(group)[-MOST_TOGETHER:] for group in found.values())
+    return sorted(sorted(group) for group in last if len(group) > 1)
+
+
+def content(day: Day, segments: Sequence[str]) -> str:
+    """The day as it is kept, for shoppers of these segments."""
+    if not (day.liked or day.bought or day.visits or day.baskets):
+        return NOTHING
+    return _text([day.visits, day.baskets, day.liked, day.bought, list(segments)])
+
+
+def bought(day: Day) -> str:
+    return _text(day.bought) if day.bought else NOTHING
+
+
+def habits(purchases: Iterable[tuple[int, Mapping[str, int]]]) -> str:
+    """What a shopper's purchases, by day, say of how often products are bought, as it is kept."""
+    by_product: dict[str, list[int]] = {}
+    for day, items in sorted(purchases, key=lambda pair: pair[0]):
+        for item in items:
+            by_product.setdefault(item, []).append(day)
+    gaps = {
+        item: [gap_of(b - a) for a, b in pairwise(its)][-MOST_GAPS:]
+        for item, its in sorted(by_product.items())
+        if len(its) > 1
+    }
+    return _text(gaps) if gaps else NOTHING
+
+
+def groups(one: Product) -> tuple[str, ...]:
+    """The groups by which counts of a product are kept, too, as its features are named."""
+    kinds = (f"{CATEGORY_KIND}=", f"{PRICE_KIND}=")
+    return tuple(name for name in feature_names(one, ()) if name.startswith(kinds))
+
+
+def gap_of(length: int) -> int:
+    """So many days, 1 or more, in quarter octaves: at most 9% off, and a few dozen numbers."""
+    return round(4 * math.log2(length))
+
+
+def gap_days(gap: float) -> float:
+    return float(2.0 ** (gap / 4))
+
+
+@dataclass(slots=True)
+class Tally:
+    """How counts change."""
+
+    pairs: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """By kind, product and other product; see tables.COUNT_PAIRS."""
+    shoppers: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    """By product, segment and day; of ALL products those who showed interest in any."""
+    pieces: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    gaps: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    def add(self, day: int, kept: str, sign: int) -> None:
+        """Add what a unit holds, or (`sign` −1) take it out."""
+        if kept == NOTHING:
+            return
+        if day == HABITS:
+            for item, gaps in json.loads(kept).items():
+                for gap, name in product(gaps, (item, ALL)):
+                    self.gaps[name, gap] += sign
+            return
+        visits, baskets, liked, pieces, segments = json.loads(kept)
+        for kind, groups in ((VIEWED, visits), (BOUGHT, baskets)):
+            for one, other in _together(groups):
+                self.pairs[kind, one, other] += sign
+        for segment in (ALL, *segments):
+            for item in (*liked, ALL) if liked else ():
+                self.shoppers[item, segment, day] += sign
+            for item, count in pieces.items():
+                self.pieces[item, segment, day] += sign * count
+
+
+def _together(groups: Groups) -> set[tuple[str, str]]:
+    """All pairs, both ways, each product beside itself, and once ALL beside ALL."""
+    found = {(one, other) for group in groups for one in group for other in group}
+    return found | {(ALL, ALL)} if found else found
+
+
+def decayed(numbers: Ints, counts: Ints, half_life_days: float) -> float:
+    """Base-2 logarithm of the counts of these days, each halved for every half-life that it lies
+    before the noon of ORIGIN_DAY, and doubled for those after it; −∞ = none."""
+    some = counts > 0
+    logs: Doubles = np.log2(counts[some]) + (numbers[some] - ORIGIN_DAY) / half_life_days
+    return float(np.logaddexp2.reduce(logs, initial=-math.inf))
+
+
+def as_of(logs: Sequence[float], half_life_days: float, now_micros: int) -> Doubles:
+    """What such counts have decayed to."""
+    age = now_micros / DAY_MICROS - ORIGIN_DAY - 0.5
+    found: Doubles = np.exp2(np.array(logs, np.float64) - age / half_life_days)
+    return found
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

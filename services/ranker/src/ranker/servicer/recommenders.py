@@ -1,0 +1,86 @@
+"""Anchors and recommenders on the wire. Edge: translates and decides nothing."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from ranker.domain.features import CATEGORY_KIND, PRICE_KIND, price_range
+from ranker.domain.recommenders import Anchors, Recommender, Scope, Source
+from ranker.ranking.recommenders import MOST_ANCHORS, List
+from ranker.servicer.requests import check_range, refuse
+from sightline.ranker.v1 import ranking_service_pb2 as pb
+from sightline_rules.categories import CategoryInvalidError, check_path, join
+from sightline_rules.ids import IdInvalidError, check_id
+
+MOST_RECOMMENDERS = 8
+MOST_TEXT = 256
+_SOURCES = {pb.Anchors.Source.Value(f"SOURCE_{one}"): one for one in Source}
+
+
+def anchors_of(given: pb.Anchors) -> Anchors | None:
+    """What the request is about; None = nothing. RequestInvalid."""
+    ids = tuple(given.product_ids)
+    check_range("anchors.product_ids", len(ids), 0, MOST_ANCHORS)
+    refuse(_anchor_problems(ids))
+    if given.source and given.source not in _SOURCES:
+        refuse([("anchors.source", "is not one that this release knows")])
+    source = _SOURCES.get(given.source)
+    return Anchors(ids, source) if ids or source else None
+
+
+def _anchor_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
+    times = Counter(ids)
+    for place, item in enumerate(ids):
+        try:
+            check_id(item)
+        except IdInvalidError as error:
+            yield f"anchors.product_ids[{place}]", str(error)
+            continue
+        if times[item] > 1:
+            yield f"anchors.product_ids[{place}]", "is there twice"
+
+
+def recommenders_of(names: Sequence[str]) -> tuple[Recommender, ...]:
+    """The recommenders of these names; RequestInvalid."""
+    check_range("recommenders", len(names), 0, MOST_RECOMMENDERS)
+    known, times = {one.value: one for one in Recommender}, Counter(names)
+    refuse(
+        (f"recommenders[{place}]", "is named twice" if name in known else f"is none of {[*known]}")
+        for place, name in enumerate(names)
+        if name not in known or times[name] > 1
+    )
+    return tuple(known[name] for name in names)
+
+
+def scope_of(given: pb.CountScope) -> Scope:
+    """RequestInvalid."""
+    refuse(_scope_problems(given))
+    groups = []
+    if given.category_path:
+        groups.append(f"{CATEGORY_KIND}={join(tuple(given.category_path))}")
+    if given.price_band:
+        groups.append(f"{PRICE_KIND}={given.price_band}")
+    return Scope(tuple(groups), given.segment)
+
+
+def _scope_problems(given: pb.CountScope) -> Iterable[tuple[str, str]]:
+    try:
+        check_path(given.category_path)
+    except CategoryInvalidError as error:
+        yield "scope.category_path", str(error)
+    try:
+        if given.price_band:
+            price_range(given.price_band)
+    except (ValueError, OverflowError):
+        yield "scope.price_band", 'is no price band, such as "EUR:6"'
+    key, _, value = given.segment.partition("=")
+    if given.segment and not (key and value and len(given.segment) <= MOST_TEXT):
+        yield "scope.segment", 'is not key=value, such as "country=FR"'
+
+
+def list_messages(found: Iterable[List]) -> list[pb.RecommenderList]:
+    return [
+        pb.RecommenderList(
+            recommender=one.recommender, product_ids=one.product_ids, scores=one.scores
+        )
+        for one in found
+    ]

@@ -1,0 +1,86 @@
+"""Counts what shoppers did, a moment after they did it, and learns of what groups products are."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client import Counter, Gauge
+
+from ranker.domain.counting import groups
+from ranker.domain.features import Product
+from ranker.domain.signals import Signals
+from ranker.record.counting import BATCH, fold, waits
+from ranker.record.grouping import GroupRecord
+from servicekit.clock import now_micros
+from servicekit.errors import ServiceError
+from servicekit.sql import Database
+
+LONGEST_PAUSE = 0.1
+PRODUCTS = 500
+"""Products that are read in one call."""
+AGAIN_SECONDS = 30.0
+"""After which a retriever that did not answer is asked again."""
+
+COUNTED = Counter(
+    "sightline_ranker_counted_days_total",
+    "Days of shoppers that were counted for recommenders; a day counts anew with each event.",
+)
+LAG = Gauge(
+    "sightline_ranker_count_lag_seconds",
+    "How long the oldest event that was counted last had waited; 0 when none waits.",
+)
+
+Read = Callable[[str, Sequence[str]], Awaitable[Mapping[str, Product]]]
+"""(catalog, ids) to the products that there are."""
+
+
+async def count(database: Database, signals: Signals, stop: asyncio.Event) -> None:
+    """Count all that waits, in small transactions with pauses: others write meanwhile."""
+    while not stop.is_set():
+        began = time.monotonic()
+        if not await database.read(waits):
+            LAG.set(0)
+            return
+        done = await database.write(lambda connection: fold(connection, signals))
+        if done.oldest_micros is None:
+            return  # another worker counts
+        COUNTED.inc(done.units)
+        LAG.set(max(now_micros() - done.oldest_micros, 0) / 1e6)
+        if done.units >= BATCH:
+            await asyncio.sleep(min(time.monotonic() - began, LONGEST_PAUSE))
+
+
+@dataclass(eq=False)
+class Grouper:
+    """Asks the retriever of what categories and price bands counted products are: of new ones at
+    once, of all again from time to time, as prices change."""
+
+    record: GroupRecord
+    catalogs: Sequence[str]
+    products: Read
+    refresh_seconds: float
+    clock: Callable[[], int] = now_micros
+    _not_before: float = field(init=False, default=0.0)
+
+    async def look(self) -> None:
+        """Counts go on where the retriever is away; their products are in no groups then."""
+        if time.monotonic() < self._not_before:
+            return
+        for catalog_id in self.catalogs:
+            try:
+                while await self._learn(catalog_id) == PRODUCTS:
+                    pass
+            except ServiceError:
+                self._not_before = time.monotonic() + AGAIN_SECONDS
+                raise
+
+    async def _learn(self, catalog_id: str) -> int:
+        now = self.clock()
+        old = now - int(self.refresh_seconds * 1e6)
+        items = await self.record.due(catalog_id, old, PRODUCTS)
+        if items:
+            found = await self.products(catalog_id, items)
+            theirs = {item: groups(found[item]) if item in found else () for item in items}
+            await self.record.keep(catalog_id, theirs, now)
+        return len(items)
