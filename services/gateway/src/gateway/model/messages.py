@@ -52,6 +52,8 @@ EmbedderSpace = admin_service_pb2.EmbedderSpace
 
 SignalSubject = recommendation_service_pb2.SignalSubject
 """Where the subject of a signal's photo is."""
+Match = recommendation_service_pb2.Match
+"""How near the nearest product is to what is wanted."""
 Findings = recommendation_service_pb2.SearchResponse
 """What Search answers."""
 FoundProduct = recommendation_service_pb2.FoundProduct

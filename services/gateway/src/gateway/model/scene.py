@@ -10,6 +10,7 @@ from pydantic import dataclasses as checked
 
 from gateway.model.branch import SIMILARITY_BRANCHES, Branch
 from gateway.model.diversity import Diversity
+from gateway.model.match import Thresholds
 
 
 class Fusion(StrEnum):
@@ -90,6 +91,7 @@ class Scene:
     """The same when they did not."""
     budgets: Budgets = field(default_factory=Budgets)
     diversity: Diversity = field(default_factory=Diversity)
+    match: Thresholds = field(default_factory=Thresholds)
     fusion: Fusion = Fusion.VECTOR
     """How several signals of one branch become one list."""
     views: Annotated[int, Field(ge=0, le=4)] = 0

@@ -2,6 +2,7 @@
 
 from gateway.model.messages import Findings, FoundProduct
 from gateway.model.query import Query
+from gateway.recommend.match import judge
 from gateway.recommend.pages import cut
 from gateway.recommend.recommend import as_fused, begin, collapsed, degraded, fused, versions_of
 from gateway.recommend.validate import check
@@ -18,7 +19,8 @@ async def search(query: Query, deps: Dependencies) -> Findings:
     check(query, deps.catalogs, signals_required=True)
     run = begin(query, deps)
     with deadlines.within(run.plan.ends.answer):
-        candidates = fused(run, await find_near(run))
+        listings = await find_near(run)
+        candidates = fused(run, listings)
         page = await cut(run, collapsed(run, candidates, as_fused(candidates)))
     nearest = dict(zip(candidates.columns.product_ids, candidates.nearest, strict=True))
     return Findings(
@@ -37,4 +39,5 @@ async def search(query: Query, deps: Dependencies) -> Findings:
         versions=versions_of(run),
         freshness=run.trace.freshness,
         subjects=run.trace.signal_subjects,
+        match=judge(run, listings),
     )
