@@ -1,23 +1,25 @@
 """At 5% of good queries refused, which share of hopeless ones is caught: groceries held out.
 
 A quarter of the groceries' categories leaves the catalog in each draw, and the fit of a fitted
-space with them. Photos of what is left are good queries, photos of what left are hopeless. Judged
-are several figures of the nearest products, each at the threshold that refuses 5% of the good
-queries; and the product's own threshold, which knows of no query: the cosine to the nearest other
-product that 5% of the catalog's photos stay below.
+space with them. Phone photos of what is left are good queries, those of what left are hopeless, and
+photos of clothes are more so. Judged are several figures of the nearest products, each at the
+threshold that refuses 5% of the good queries; and two thresholds that a shop could have: learned on
+half of the good queries and asked of the others, and the catalog's own, which knows of no query:
+the cosine to the nearest other product that 5% of the catalog's photos stay below.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.cases.accuracy_report import BACKBONE, OFF_THE_SHELF, SEED
+from bench.cases.accuracy_report import BACKBONE, CLOTHING, OFF_THE_SHELF, SEED
 from bench.datasets import featured, grocery
-from bench.datasets.grocery import Grocery, Photos
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.datasets.grocery import Grocery
+from bench.harness.model import Interval, Result, Table
 from embedder.domain.fitted import CATALOGUE, SHOPPER, Floats, Labelled
 from embedder.fitting.bootstrap import ends, resampled
 from embedder.fitting.fit import Options, fit_rows
@@ -27,15 +29,18 @@ Doubles: TypeAlias = npt.NDArray[np.float64]
 Booleans: TypeAlias = npt.NDArray[np.bool_]
 Integers: TypeAlias = npt.NDArray[np.int64]
 Say: TypeAlias = Callable[[str], None]
+Shares: TypeAlias = Mapping[str, Interval]
+"""By kind of query the share that is refused; and AREA."""
 
 DRAWS: Final = 20
-FITTED_DRAWS: Final = 5
+FITTED_DRAWS: Final = 3
 """Each is a fit of its own."""
 HELD_OUT: Final = 0.25
 """Of the categories, that leave the catalog in each draw."""
 REFUSED: Final = 0.05
 NEAREST: Final = "cosine of the nearest product"
-OWN: Final = "the catalog's own threshold, on that cosine"
+LEARNED: Final = "that cosine, threshold learned on half of the good queries"
+OWN: Final = "that cosine, the catalog's own threshold"
 NAMES: Final = (
     NEAREST,
     "mean cosine of the five nearest products",
@@ -43,9 +48,12 @@ NAMES: Final = (
     "nearest, by mean and deviation over the catalog",
     "nearest less what its product has to its own nearest",
 )
-KINDS: Final = ("refused", "caught")
-"""Shares of good queries and of hopeless ones."""
+KINDS: Final = ("refused", "caught", "clothes")
+"""Shares of good queries, of hopeless ones and of clothes, that are refused."""
+CLOTHES_EVERY: Final = 15
+"""Of the photos of clothes, by name."""
 AREA: Final = "area"
+CLOTHES: Final = -1
 PHONE: Final = "phone photos"
 ICONIC: Final = "one studio photo each"
 PLAIN: Final = "built-in"
@@ -53,13 +61,14 @@ FITTED: Final = "fitted"
 
 
 class Counts:
-    """How often each query was asked and refused over all draws, good and hopeless, by figure."""
+    """How often each query was asked and refused over all draws, by figure and kind."""
 
     def __init__(self, queries: int) -> None:
-        self.times = {kind: np.zeros(queries) for kind in KINDS}
-        self.refused = {(name, kind): np.zeros(queries) for name in (*NAMES, OWN) for kind in KINDS}
-        self.areas: dict[str, list[float]] = {name: [] for name in (*NAMES, OWN)}
-        """Under the curve, of each draw."""
+        every = (*NAMES, LEARNED, OWN)
+        self.times = {(name, kind): np.zeros(queries) for name in every for kind in KINDS}
+        self.refused = {(name, kind): np.zeros(queries) for name in every for kind in KINDS}
+        self.areas: dict[str, list[float]] = {name: [] for name in every}
+        """Under the curve of good against hopeless, of each draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,7 @@ class Case:
     near: Floats
     """[queries, products]: the best cosine of a query to a product's photos."""
     asked: Integers
-    """The product that each query shows."""
+    """The product that each query shows; CLOTHES = none."""
     among: Floats
     """[photos, products]: the same for the catalog's own photos, their own products at −∞."""
     shown: Integers
@@ -77,32 +86,39 @@ class Case:
 
 
 def run(say: Say) -> Result:
-    """A minute, where the data is there."""
+    """Three minutes, where the data is there."""
     folder = grocery.find()
     if folder is None:
-        missing = f"$SIGHTLINE_DATA/{grocery.FOLDER} is not there"
-        return Result((), {}, goals({}), (f"NOT MEASURED: {missing}",))
-    found = measured(grocery.load(folder), say)
-    return Result((table(found),), {"share": found}, goals(found))
+        missing = f"NOT MEASURED: $SIGHTLINE_DATA/{grocery.FOLDER} is not there"
+        return Result((), {}, warnings=(missing,))
+    clothes = sorted((folder.parent / CLOTHING).rglob("*.jpg"))[::CLOTHES_EVERY]
+    found = measured(grocery.load(folder), clothes, say)
+    asks = {name: {kind: asdict(each) for kind, each in by.items()} for name, by in found.items()}
+    return Result((table(found),), {"shares": asks})
 
 
-def measured(data: Grocery, say: Say) -> dict[str, dict[str, dict[str, Interval]]]:
-    """By space and catalog, by figure: what is refused and caught."""
+def measured(data: Grocery, clothes: Sequence[Path], say: Say) -> dict[str, Shares]:
+    """By space, catalog and figure, what is refused and caught."""
     say("groceries: vectors of the built-in space")
-    plain = [_plain(part) for part in (data.train, data.iconic, data.validation)]
-    found = {}
-    draws = held_out(data, DRAWS)
+    asked = (*data.validation.paths, *clothes)
+    products = np.concatenate([data.validation.products, np.full(len(clothes), CLOTHES)])
+    draws, found = held_out(data, DRAWS), dict[str, Shares]()
+    plain = [_plain(paths) for paths in (data.train.paths, data.iconic.paths, asked)]
     for catalog in (PHONE, ICONIC):
-        cases = (_case(data, plain, catalog) for _ in draws)
-        found[f"{PLAIN}, {catalog}"] = shares(cases, draws, _products(data, catalog))
+        made = _case(data, plain, products, catalog)
+        found |= _named(PLAIN, catalog, shares((made for _ in draws), draws, products))
     say("groceries: fits without the categories held out")
-    labelled, asked = _labelled(data)
+    labelled, features = _labelled(data), _features(asked)
     some = draws[:FITTED_DRAWS]
-    spaces = [_fitted(labelled, asked, held) for held in some]
+    spaces = [_fitted(labelled, features, held) for held in some]
     for catalog in (PHONE, ICONIC):
-        cases = (_case(data, parts, catalog) for parts in spaces)
-        found[f"{FITTED}, {catalog}"] = shares(cases, some, _products(data, catalog))
+        cases = (_case(data, parts, products, catalog) for parts in spaces)
+        found |= _named(FITTED, catalog, shares(cases, some, products))
     return found
+
+
+def _named(space: str, catalog: str, found: Mapping[str, Shares]) -> dict[str, Shares]:
+    return {f"{space}, {catalog}: {name}": each for name, each in found.items()}
 
 
 def held_out(data: Grocery, draws: int) -> list[Booleans]:
@@ -117,80 +133,54 @@ def held_out(data: Grocery, draws: int) -> list[Booleans]:
 # Vectors
 
 
-def _plain(photos: Photos) -> Floats:
-    return featured.heads(featured.backbone(OFF_THE_SHELF), photos.paths)
+def _plain(paths: Sequence[Path]) -> Floats:
+    return featured.heads(featured.backbone(OFF_THE_SHELF), paths)
 
 
-def _features(photos: Photos) -> Floats:
+def _features(paths: Sequence[Path]) -> Floats:
     model = featured.backbone(BACKBONE)
-    return featured.features(model, photos.paths, model.recipe, 1)
+    return featured.features(model, paths, model.recipe, 1)
 
 
-def _labelled(data: Grocery) -> tuple[Labelled, Labelled]:
-    """Phone photos with the studio ones, to fit on; and the validation part."""
-    seen = featured.heads(featured.backbone(OFF_THE_SHELF), data.train.paths)
-    scenes = grocery.scenes(seen, data.train.products)
-    studio = [f"studio {place}" for place in range(len(data.iconic.products))]
-    train = _of(
-        data,
-        np.concatenate([_features(data.train), _features(data.iconic)]),
-        np.concatenate([data.train.products, data.iconic.products]),
-        [*(f"scene {scene}" for scene in scenes), *studio],
-        len(data.train.products),
-    )
-    count = len(data.validation.products)
-    groups = [str(place) for place in range(count)]
-    features = _features(data.validation)
-    return train, _of(data, features, data.validation.products, groups, count)
-
-
-def _of(
-    data: Grocery, features: Floats, products: Integers, groups: Sequence[str], phone: int
-) -> Labelled:
-    """Photos of which the first ones, `phone` of them, are shoppers'."""
-    kinds = np.full(len(products), CATALOGUE, np.int8)
-    kinds[:phone] = SHOPPER
+def _labelled(data: Grocery) -> Labelled:
+    """Phone photos, then the studio ones, to fit on."""
+    scenes = grocery.scenes(_plain(data.train.paths), data.train.products)
+    products = np.concatenate([data.train.products, data.iconic.products])
     return Labelled(
-        features=features,
-        kinds=kinds,
+        features=np.concatenate([_features(data.train.paths), _features(data.iconic.paths)]),
+        kinds=np.repeat(
+            np.array([SHOPPER, CATALOGUE], np.int8), [len(scenes), len(data.iconic.products)]
+        ),
         products=[str(product) for product in products],
-        groups=list(groups),
+        groups=[
+            *(f"scene {scene}" for scene in scenes),
+            *(f"studio {place}" for place in range(len(data.iconic.products))),
+        ],
         categories=[(data.categories[product],) for product in products],
-        sentences=None,
     )
 
 
-def _fitted(labelled: Labelled, asked: Labelled, held: Booleans) -> list[Floats]:
-    """Vectors of the train part, the studio photos and the validation part, by a fit that knows
-    nothing of what is held out."""
+def _fitted(labelled: Labelled, asked: Floats, held: Booleans) -> list[Floats]:
+    """Vectors of the phone photos, the studio photos and the queries, by a fit that knows nothing
+    of what is held out."""
     products = np.array([int(product) for product in labelled.products])
     made = fit_rows(labelled, np.flatnonzero(~held[products]), Options(), SEED, texts=False)
-    phone = int((labelled.kinds == SHOPPER).sum())
     whole = vectors(made, labelled, np.arange(len(products)), 1)
-    return [whole[:phone], whole[phone:], vectors(made, asked, np.arange(len(asked.products)), 1)]
+    phone = int((labelled.kinds == SHOPPER).sum())
+    kinds = np.full(len(asked), SHOPPER, np.int8)
+    return [whole[:phone], whole[phone:], made.embed(asked[:, 0], kinds)]
 
 
 # What is near to what
 
 
-def _products(data: Grocery, catalog: str) -> Integers:
-    """The products that the queries show."""
-    asked = data.validation.products
-    return asked if catalog == PHONE else np.concatenate([data.train.products, asked])
-
-
-def _case(data: Grocery, parts: Sequence[Floats], catalog: str) -> Case:
-    """Asked are the phone photos that the catalog does not hold."""
-    train, iconic, validation = parts
-    asked = _products(data, catalog)
-    if catalog == PHONE:
-        queries, held, shown = validation, train, data.train.products
-    else:
-        queries, held, shown = np.concatenate([train, validation]), iconic, data.iconic.products
+def _case(data: Grocery, parts: Sequence[Floats], products: Integers, catalog: str) -> Case:
+    train, iconic, asked = parts
+    held, photos = (train, data.train) if catalog == PHONE else (iconic, data.iconic)
     count = len(data.iconic.products)
-    among = best_of(held @ held.T, shown, count)
-    among[np.arange(len(shown)), shown] = -np.inf
-    return Case(best_of(queries @ held.T, shown, count), asked, among, shown)
+    among = best_of(held @ held.T, photos.products, count)
+    among[np.arange(len(held)), photos.products] = -np.inf
+    return Case(best_of(asked @ held.T, photos.products, count), products, among, photos.products)
 
 
 def best_of(cosines: Floats, shown: Integers, products: int) -> Floats:
@@ -222,40 +212,47 @@ def figures(near: Floats, own: Floats) -> Mapping[str, Doubles]:
 
 def shares(
     cases: Iterable[Case], draws: Sequence[Booleans], products: Integers
-) -> dict[str, dict[str, Interval]]:
-    """By figure the shares of good and of hopeless queries that are refused, and how well it tells
-    them apart; intervals by products, as photos of one hang together."""
+) -> dict[str, Shares]:
+    """By figure the shares of each kind of query that are refused, and how well it tells good from
+    hopeless; intervals by products, as photos of one hang together."""
     counts = Counts(len(products))
-    for case, held in zip(cases, draws, strict=True):
-        _count(case, held, counts)
-    return {name: _share(counts, name, products) for name in (*NAMES, OWN)}
+    for number, (case, held) in enumerate(zip(cases, draws, strict=True)):
+        _count(case, held, counts, np.random.default_rng(number))
+    return {name: _share(counts, name, products) for name in counts.areas}
 
 
-def _count(case: Case, held: Booleans, counts: Counts) -> None:
+def _count(case: Case, held: Booleans, counts: Counts, draw: np.random.Generator) -> None:
     kept = ~held
     inside = kept[case.shown]
     among = np.where(kept, case.among, -np.inf)[inside].max(axis=1)
     own = np.full(len(held), -np.inf)
     np.maximum.at(own, case.shown[inside], among)
     values = dict(figures(case.near[:, kept], own[kept]))
-    values[OWN] = values[NEAREST]
-    good = kept[case.asked]
-    for kind, rows in zip(KINDS, (good, ~good), strict=True):
-        counts.times[kind] += rows
+    values[LEARNED] = values[OWN] = values[NEAREST]
+    clothes = case.asked == CLOTHES
+    good, hopeless = (~clothes & group[case.asked] for group in (kept, held))
+    halved = good & (draw.random(len(good)) < 0.5)
     for name, column in values.items():
-        at = np.quantile(among if name == OWN else column[good], REFUSED)
-        for kind, rows in zip(KINDS, (good, ~good), strict=True):
+        basis = {OWN: among, LEARNED: column[halved]}.get(name, column[good])
+        judged = good & ~halved if name == LEARNED else good
+        at = np.quantile(basis, REFUSED)
+        for kind, rows in zip(KINDS, (judged, hopeless, clothes), strict=True):
+            counts.times[name, kind] += rows
             counts.refused[name, kind] += rows & (column < at)
-        counts.areas[name].append(float((column[~good][:, None] < column[good]).mean()))
+        counts.areas[name].append(float((column[hopeless][:, None] < column[good]).mean()))
 
 
-def _share(counts: Counts, name: str, products: Integers) -> dict[str, Interval]:
+def _share(counts: Counts, name: str, products: Integers) -> Shares:
     areas = counts.areas[name]
     low, high = np.quantile(areas, (0.025, 0.975))
-    found = {
-        kind: _interval(counts.refused[name, kind], counts.times[kind], products) for kind in KINDS
-    }
-    return {**found, AREA: Interval(float(np.mean(areas)), float(low), float(high))}
+    found = {AREA: Interval(float(np.mean(areas)), float(low), float(high))}
+    for kind in KINDS:
+        refused, times = (each[name, kind] for each in (counts.refused, counts.times))
+        if times.any():
+            # Photos of clothes are products of their own.
+            hang = np.where(products == CLOTHES, -1 - np.arange(len(products)), products)
+            found[kind] = _interval(refused, times, hang)
+    return found
 
 
 def _interval(sums: Doubles, times: Doubles, products: Integers) -> Interval:
@@ -267,39 +264,29 @@ def _interval(sums: Doubles, times: Doubles, products: Integers) -> Interval:
 # What is reported
 
 
-def table(found: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> Table:
+def table(found: Mapping[str, Shares]) -> Table:
     """A line a figure."""
-    rows = [
-        (where, name, *(_cell(each[kind]) for kind in KINDS), f"{each[AREA].value:.3f}")
-        for where, figures_of in found.items()
-        for name, each in figures_of.items()
-    ]
+    rows = []
+    for name, by in found.items():
+        where, _, figure = name.partition(": ")
+        cells = (_cell(by.get(kind)) for kind in KINDS)
+        rows.append((where, figure, *cells, f"{by[AREA].value:.3f}"))
     return Table(
         title="Queries for what the catalog does not hold",
-        headers=("space, catalog", "judged by", "good refused", "hopeless caught", "AUROC"),
+        headers=(
+            *("space, catalog", "judged by", "good refused", "hopeless caught"),
+            *("clothes caught", "AUROC"),
+        ),
         rows=tuple(rows),
         caption=(
             f"A quarter of 43 categories held out, {DRAWS} draws (fitted: {FITTED_DRAWS}). In"
-            " brackets 95% intervals by the bootstrap over products. AUROC: mean of the draws."
+            " brackets 95% intervals by the bootstrap over products. AUROC: of good against"
+            " hopeless queries, mean of the draws."
         ),
     )
 
 
-def _cell(each: Interval) -> str:
+def _cell(each: Interval | None) -> str:
+    if each is None:
+        return "NOT MEASURED"
     return f"{each.value:.1%} ({each.low:.1%}-{each.high:.1%})"
-
-
-def goals(found: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> tuple[Goal, ...]:
-    """What the catalog's own threshold may refuse of good queries by photos like the catalog's."""
-    return tuple(
-        Goal(
-            f"{space} space: good queries refused by the catalog's own threshold",
-            at_most=REFUSED,
-            unit="share",
-            measured=found[where][OWN]["refused"] if where in found else None,
-            by_figure=True,
-            missing="" if where in found else f"$SIGHTLINE_DATA/{grocery.FOLDER}",
-        )
-        for space in (PLAIN, FITTED)
-        for where in (f"{space}, {PHONE}",)
-    )

@@ -1,20 +1,20 @@
 """Shares that are refused and caught, on vectors whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bench.cases.no_good_match import (
+    CLOTHES,
+    LEARNED,
     NEAREST,
     OWN,
-    PHONE,
-    PLAIN,
     Booleans,
     Case,
     best_of,
-    goals,
     shares,
 )
-from bench.harness.model import Verdict
 from embedder.domain.fitted import Floats
 
 PRODUCTS, EACH = 40, 5
@@ -61,9 +61,22 @@ def test_where_photos_say_nothing_of_their_product_nothing_can_be_told() -> None
     assert found[NEAREST]["caught"].value < 0.25
 
 
-def test_goals_without_data_are_not_measured() -> None:
-    assert {goal.verdict for goal in goals({})} == {Verdict.NOT_MEASURED}
+def test_a_threshold_is_judged_on_queries_that_it_was_not_learned_on() -> None:
+    made = case(2.0)
+    found = shares([made] * 5, [held(8)] * 5, made.asked)
+
+    assert 0.0 < found[LEARNED]["refused"].value < 0.2
+    assert found[LEARNED]["refused"].value != found[NEAREST]["refused"].value
+    assert "clothes" not in found[LEARNED]
+
+
+def test_photos_of_nothing_that_is_sold_are_a_kind_of_their_own() -> None:
     made = case(0.2)
-    found = shares([made], [held(8)], made.asked)
-    met, missing = goals({f"{PLAIN}, {PHONE}": found})
-    assert (met.verdict, missing.verdict) == (Verdict.MET, Verdict.NOT_MEASURED)
+    asked = np.append(made.asked, [CLOTHES] * 3)
+    near = np.concatenate(
+        [made.near, np.linspace(-0.9, -0.5, 3 * PRODUCTS, dtype=np.float32).reshape(3, PRODUCTS)]
+    )
+    found = shares([replace(made, near=near, asked=asked)], [held(8)], asked)
+
+    assert found[NEAREST]["clothes"].value == 1.0
+    assert found[NEAREST]["refused"].value == pytest.approx(0.05, abs=0.01)
