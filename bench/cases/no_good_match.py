@@ -213,7 +213,7 @@ def figures(near: Floats, own: Floats) -> Mapping[str, Doubles]:
 def shares(
     cases: Iterable[Case], draws: Sequence[Booleans], products: Integers
 ) -> dict[str, Shares]:
-    """By figure the shares of each kind of query that are refused, and how well it tells good from
+    """By figure the shares of each kind of query that are refused, and how good ones stand out from
     hopeless; intervals by products, as photos of one hang together."""
     counts = Counts(len(products))
     for number, (case, held) in enumerate(zip(cases, draws, strict=True)):

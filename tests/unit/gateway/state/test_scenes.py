@@ -170,3 +170,23 @@ def test_a_file_whose_name_is_no_scene_name_is_refused(tmp_path):
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ScenesInvalid, match="not a folder"):
         SceneFiles(tmp_path / "nope")
+
+
+PAGES = Path(__file__).parents[4] / "docs" / "merchandise"
+SHOWN = [
+    (name, text)
+    for page in sorted(PAGES.glob("*.md"))
+    for name, text in re.findall(
+        r"^```toml\n# scenes/([\w-]+\.toml)\n(.*?)^```", page.read_text("utf-8"), re.M | re.S
+    )
+]
+
+
+@pytest.mark.parametrize(("name", "text"), SHOWN)
+def test_scenes_on_the_pages_can_be_used(name, text, tmp_path):
+    put(tmp_path / name, text)
+    assert name.removesuffix(".toml") in SceneFiles(tmp_path).names()
+
+
+def test_there_are_scenes_on_the_pages():
+    assert len(SHOWN) >= 2
