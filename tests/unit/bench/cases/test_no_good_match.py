@@ -53,7 +53,7 @@ def test_what_is_far_from_all_products_is_caught_and_what_is_near_one_is_not() -
     assert found[OWN]["refused"].low <= found[OWN]["refused"].value <= found[OWN]["refused"].high
 
 
-def test_where_photos_say_nothing_of_their_product_nothing_can_be_told() -> None:
+def test_where_photos_say_nothing_of_their_product_nothing_sets_them_apart() -> None:
     made = case(20.0)
     found = shares([made], [held(10)], made.asked)
 
