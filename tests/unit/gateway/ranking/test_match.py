@@ -9,7 +9,8 @@ from gateway.model.branch import Branch
 from gateway.model.candidates import Listing
 from gateway.model.match import Thresholds
 from gateway.model.messages import Match, SpaceVersion
-from gateway.ranking.match import Judge, Space, is_poor, learned
+from gateway.ranking.match import SHARES, Judge, Space, is_poor, learned
+from retriever.domain.generation import NEAREST_SHARES
 from tests.fakes.gateway_values import DEFAULT, columns
 
 MEASURED = (0.4, 0.45, 0.6, 0.65, 0.7, 0.8)
@@ -65,6 +66,7 @@ def test_a_match_says_in_words_what_it_has_and_what_it_should_have():
 
 
 def test_between_measured_shares_the_threshold_is_interpolated():
+    assert SHARES == NEAREST_SHARES  # of two services, by their contract
     assert learned(MEASURED, 0.05) == pytest.approx(0.6)
     assert learned(MEASURED, 0.075) == pytest.approx(0.625)
 
