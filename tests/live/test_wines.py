@@ -20,6 +20,8 @@ from sightline_client import (
     Event,
     EventType,
     Explanation,
+    MatchBasis,
+    MatchOutcome,
     Outcome,
     Product,
     ProductImage,
@@ -28,6 +30,7 @@ from sightline_client import (
     money,
 )
 from sightline_client.values.filters import F
+from tests.fakes.photos import photo
 from tests.waiting import SECONDS
 
 HIT_AT_5 = 0.947
@@ -68,6 +71,22 @@ async def test_a_filter_holds_for_every_result(
     }
     assert {result.product.product_id for result in answer.results} == expected
     assert answer.degradations == ()
+
+
+async def test_a_photo_of_a_wine_is_a_good_match_and_one_of_something_else_is_none(
+    client: SightlineClient, wines: tuple[Wine, ...]
+) -> None:
+    wine = await client.recommend(image=wines[7].image, page_size=3, min_quality=0.6)
+    assert wine.match is not None
+    assert (wine.match.outcome, wine.match.product_id) == (MatchOutcome.GOOD, wines[7].id)
+    assert not wine.no_good_match
+    other = await client.recommend(image=photo(300, 300), page_size=3, min_quality=0.6)
+    assert other.match is not None
+    assert (other.match.outcome, other.match.basis) == (MatchOutcome.POOR, MatchBasis.REQUEST)
+    assert other.match.value is not None
+    assert f"{other.match.value:.3f}" in other.match.text
+    assert other.no_good_match
+    assert len(other.results) == 3, "the nearest there are"
 
 
 async def test_parts_add_up_and_reasons_are_given(

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from gateway.settings import GatewaySettings
+from gateway.state import scenes
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import build
 from retriever.__main__ import bindings
@@ -220,7 +221,7 @@ async def shop(tmp_path: Path, engine: MilvusLite, spaces: tuple[str, ...]) -> A
         retriever_target=f"127.0.0.1:{retriever.port}",
         ranker_target=f"127.0.0.1:{free_port()}",
     )
-    gateway = build(values, SceneFiles(), open_keys)
+    gateway = build(values, SceneFiles(scenes_that_refuse(tmp_path / "scenes")), open_keys)
     front = await server.start(gateway.bindings, values, "gateway")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{front.port}") as channel:
         yield Shop(
@@ -241,6 +242,14 @@ async def shop(tmp_path: Path, engine: MilvusLite, spaces: tuple[str, ...]) -> A
     photos.close()
     backups.close()
     db.close()
+
+
+def scenes_that_refuse(folder: Path) -> Path:
+    """The built-in scene, which says when nothing matches."""
+    folder.mkdir()
+    text = (Path(scenes.__file__).parent / "default.toml").read_text()
+    (folder / "default.toml").write_text(text.replace("refuse = 0.0\n", "refuse = 0.05\n"))
+    return folder
 
 
 @contextlib.contextmanager

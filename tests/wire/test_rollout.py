@@ -13,6 +13,7 @@ from google.type import money_pb2
 
 from retriever.domain.index_values import CollectionState
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from tests.fakes.index import VERSION
 from tests.waiting import until
@@ -27,6 +28,7 @@ from tests.wire.rollout_shop import (
     refused,
     roll_out,
     shop,
+    similarity,
     spaces,
 )
 
@@ -102,6 +104,29 @@ async def test_a_dropped_generation_leaves_nothing(shop: Shop) -> None:
 
         await until(gone)
         assert len(named(await shop.search(3))) == 12
+
+
+async def test_a_photo_of_something_else_is_no_good_match_once_the_index_is_verified(
+    shop: Shop,
+) -> None:
+    await shop.stock(*range(60))
+    async with shop.worker():
+        await shop.settled()
+        assert (await shop.search(3)).match.outcome == rec.Match.OUTCOME_NO_THRESHOLD
+        found = await shop.verify((await shop.record.generations("default"))[0].name)
+    threshold = found.nearest_cosines[2]
+    nearest = {
+        n: max(similarity((n,), each, VERSION) for each in range(60)) for n in range(60, 120)
+    }
+    strange = min(nearest, key=nearest.__getitem__)
+    assert nearest[strange] < threshold < 1
+
+    known, other = (await shop.search(3)).match, (await shop.search(strange)).match
+    assert (known.outcome, known.product_id) == (rec.Match.OUTCOME_GOOD, "p3")
+    assert (other.outcome, other.basis) == (rec.Match.OUTCOME_POOR, rec.Match.BASIS_CATALOG)
+    assert other.value == pytest.approx(nearest[strange], abs=1e-4)
+    assert other.threshold == pytest.approx(threshold)
+    assert (other.space.version, f"{threshold:.3f}" in other.text) == (VERSION, True)
 
 
 # Texts

@@ -29,6 +29,9 @@ from sightline_client.values.answers import Degradation as Degradation
 from sightline_client.values.answers import Found as Found
 from sightline_client.values.answers import FoundProduct as FoundProduct
 from sightline_client.values.answers import Freshness as Freshness
+from sightline_client.values.answers import Match as Match
+from sightline_client.values.answers import MatchBasis as MatchBasis
+from sightline_client.values.answers import MatchOutcome as MatchOutcome
 from sightline_client.values.answers import Move as Move
 from sightline_client.values.answers import MoveCause as MoveCause
 from sightline_client.values.answers import Reason as Reason

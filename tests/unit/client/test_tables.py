@@ -7,7 +7,7 @@ from rich.console import Console
 
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import recommendation_service_pb2
-from sightline_client import Cause, Degradation, StageTiming
+from sightline_client import Cause, Degradation, MatchBasis, MatchOutcome, StageTiming
 from sightline_client.cli.show import listings, page, tables
 from sightline_client.convert import from_wire
 from tests.fakes import gateway_messages
@@ -96,3 +96,28 @@ def test_candidates_tell_what_they_stand_for() -> None:
 def test_nothing_is_said_of_near_duplicates_where_there_are_none() -> None:
     answer = from_wire.recommendations(gateway_messages.answer())
     assert "like it" not in rendered(tables.answer(answer))
+
+
+def test_why_nothing_matches_stands_below_products_and_candidates() -> None:
+    match = recommendation_service_pb2.Match(
+        outcome=recommendation_service_pb2.Match.OUTCOME_POOR,
+        basis=recommendation_service_pb2.Match.BASIS_CATALOG,
+        value=0.41,
+        threshold=0.62,
+        text="Nothing in the catalog looks like this.",
+    )
+    match.space.space, match.space.version = "visual", "v1"
+    why = "Nothing in the catalog looks like this. (visual v1)"
+    message = gateway_messages.answer()
+    message.match.CopyFrom(match)
+    message.no_good_match = True
+    answer = from_wire.recommendations(message)
+    assert answer.match is not None
+    assert (answer.match.outcome, answer.match.basis) == (MatchOutcome.POOR, MatchBasis.CATALOG)
+    assert f"these are the nearest. {why}" in rendered(tables.answer(answer))
+
+    found = from_wire.found(recommendation_service_pb2.SearchResponse(match=match))
+    assert why in rendered(listings.found(found))
+    match.outcome = recommendation_service_pb2.Match.OUTCOME_GOOD
+    found = from_wire.found(recommendation_service_pb2.SearchResponse(match=match))
+    assert why not in rendered(listings.found(found))

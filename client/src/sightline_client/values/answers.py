@@ -179,6 +179,62 @@ class RecommendedProduct:
     """Why it stands elsewhere: their places sum to ``score_rank`` − ``rank``."""
 
 
+class MatchOutcome(StrEnum):
+    """What came of the best match."""
+
+    UNKNOWN = "UNKNOWN"
+    GOOD = "GOOD"
+    POOR = "POOR"
+    NOTHING_FOUND = "NOTHING_FOUND"
+    NO_THRESHOLD = "NO_THRESHOLD"
+    """There is nothing to hold it against."""
+    INCOMPLETE = "INCOMPLETE"
+    """A branch failed that might have found a better one."""
+
+
+class MatchBasis(StrEnum):
+    """What a match is held against."""
+
+    UNKNOWN = "UNKNOWN"
+    REQUEST = "REQUEST"
+    """The cosine that the request asks for."""
+    SCENE = "SCENE"
+    """The cosine that the scene asks for."""
+    CATALOG = "CATALOG"
+    """The cosine that a share of the catalog's own photos do not have to another product."""
+    CHANCE = "CHANCE"
+    """The calibrated chance that the scene asks for."""
+    WORDS = "WORDS"
+    """How well the text's words have to be found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How near the nearest product is, and what that was held against."""
+
+    outcome: MatchOutcome
+    basis: MatchBasis
+    product_id: str
+    """"" = none was found."""
+    value: float | None
+    """Cosine (−1 to 1), chance or how well words match (0 to 1)."""
+    threshold: float | None
+    """In the same unit; None = there is none."""
+    branch: str
+    """What found it; "" = it is judged by its chance."""
+    space: SpaceVersion | None
+    """Of the cosine."""
+    event: EventType | None
+    """Of the chance; None = it is none."""
+    text: str
+    """All this in a sentence."""
+
+    @property
+    def poor(self) -> bool:
+        """Whether nothing in the catalog is a good match."""
+        return self.outcome in (MatchOutcome.POOR, MatchOutcome.NOTHING_FOUND)
+
+
 @dataclass(frozen=True, slots=True)
 class Recommendations:
     """An answer, best product first."""
@@ -205,6 +261,8 @@ class Recommendations:
     subjects: Mapping[int, Subject] = field(default_factory=dict)
     """Where the subjects of photos are, by the photo's place among the signals; on the first page
     of a request with ``find_subject``."""
+    match: Match | None = None
+    """What ``no_good_match`` rests on; None = the request has no signals, or the suite is older."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,3 +293,5 @@ class Found:
     """Where the subjects of photos are, by the photo's place among the signals."""
     facets: tuple[Facet, ...] = ()
     """What was counted; () = nothing was asked for, or it could not be had (``degradations``)."""
+    match: Match | None = None
+    """Whether the nearest product is a good match, by the scene "default"."""

@@ -305,7 +305,7 @@ class RecommendRequest(google.protobuf.message.Message):
     priority: sightline.common.v1.vector_pb2.Priority.ValueType
     """Default: interactive."""
     min_quality: builtins.float
-    """With signals: below this similarity of the best candidate (cosine, 0 to 1) `no_good_match` is set.
+    """With signals: below this similarity of the best candidate (cosine, 0 to 1) `no_good_match` is set; see Match.
     0 = the scene's own.
     """
     explain: builtins.bool
@@ -383,6 +383,7 @@ class RecommendResponse(google.protobuf.message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     SUBJECTS_FIELD_NUMBER: builtins.int
+    MATCH_FIELD_NUMBER: builtins.int
     no_good_match: builtins.bool
     """Nothing in the catalog is near the signals: results are the nearest there are."""
     hidden_count: builtins.int
@@ -421,6 +422,10 @@ class RecommendResponse(google.protobuf.message.Message):
     def subjects(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalSubject]:
         """Where the subjects are of photos whose signal asked to `find_subject`."""
 
+    @property
+    def match(self) -> Global___Match:
+        """What `no_good_match` rests on; absent = no signal was searched for."""
+
     def __init__(
         self,
         *,
@@ -436,11 +441,145 @@ class RecommendResponse(google.protobuf.message.Message):
         next_page_token: builtins.str = ...,
         request_id: builtins.str = ...,
         subjects: collections.abc.Iterable[Global___SignalSubject] | None = ...,
+        match: Global___Match | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["freshness", b"freshness", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "degradations", b"degradations", "freshness", b"freshness", "hidden_count", b"hidden_count", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "degradations", b"degradations", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___RecommendResponse: typing_extensions.TypeAlias = RecommendResponse
+
+@typing.final
+class Match(google.protobuf.message.Message):
+    """How near the nearest product is to what is wanted, and what that was held against."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Outcome:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _OutcomeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Match._Outcome.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        OUTCOME_UNSPECIFIED: Match._Outcome.ValueType  # 0
+        """Not said."""
+        OUTCOME_GOOD: Match._Outcome.ValueType  # 1
+        """`value` reaches `threshold`."""
+        OUTCOME_POOR: Match._Outcome.ValueType  # 2
+        """No branch has a value that reaches its threshold: `no_good_match`."""
+        OUTCOME_NOTHING_FOUND: Match._Outcome.ValueType  # 3
+        """No product was found at all, e.g. as none passes the filter: `no_good_match`."""
+        OUTCOME_NO_THRESHOLD: Match._Outcome.ValueType  # 4
+        """There is nothing to hold `value` against: the scene asks for nothing, or the index generation is not verified."""
+        OUTCOME_INCOMPLETE: Match._Outcome.ValueType  # 5
+        """Nothing reaches a threshold, but a branch failed that might have found something; see `degradations`."""
+
+    class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
+        """What came of it."""
+
+    OUTCOME_UNSPECIFIED: Match.Outcome.ValueType  # 0
+    """Not said."""
+    OUTCOME_GOOD: Match.Outcome.ValueType  # 1
+    """`value` reaches `threshold`."""
+    OUTCOME_POOR: Match.Outcome.ValueType  # 2
+    """No branch has a value that reaches its threshold: `no_good_match`."""
+    OUTCOME_NOTHING_FOUND: Match.Outcome.ValueType  # 3
+    """No product was found at all, e.g. as none passes the filter: `no_good_match`."""
+    OUTCOME_NO_THRESHOLD: Match.Outcome.ValueType  # 4
+    """There is nothing to hold `value` against: the scene asks for nothing, or the index generation is not verified."""
+    OUTCOME_INCOMPLETE: Match.Outcome.ValueType  # 5
+    """Nothing reaches a threshold, but a branch failed that might have found something; see `degradations`."""
+
+    class _Basis:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _BasisEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Match._Basis.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        BASIS_UNSPECIFIED: Match._Basis.ValueType  # 0
+        """There is none."""
+        BASIS_REQUEST: Match._Basis.ValueType  # 1
+        """The cosine that the request asks for (`min_quality`)."""
+        BASIS_SCENE: Match._Basis.ValueType  # 2
+        """The cosine that the scene asks for: `[match] cosines` for this space version, else `min_quality`."""
+        BASIS_CATALOG: Match._Basis.ValueType  # 3
+        """The cosine that a share of the catalog's own photos (`[match] refuse`) do not have to their nearest other
+        product, as the verification of the index generation measured.
+        """
+        BASIS_CHANCE: Match._Basis.ValueType  # 4
+        """The chance that the scene asks for (`[match] min_chance`), of calibrated scores."""
+        BASIS_WORDS: Match._Basis.ValueType  # 5
+        """How well a product has to have the text's words (`[match] min_words`)."""
+
+    class Basis(_Basis, metaclass=_BasisEnumTypeWrapper):
+        """What `threshold` is."""
+
+    BASIS_UNSPECIFIED: Match.Basis.ValueType  # 0
+    """There is none."""
+    BASIS_REQUEST: Match.Basis.ValueType  # 1
+    """The cosine that the request asks for (`min_quality`)."""
+    BASIS_SCENE: Match.Basis.ValueType  # 2
+    """The cosine that the scene asks for: `[match] cosines` for this space version, else `min_quality`."""
+    BASIS_CATALOG: Match.Basis.ValueType  # 3
+    """The cosine that a share of the catalog's own photos (`[match] refuse`) do not have to their nearest other
+    product, as the verification of the index generation measured.
+    """
+    BASIS_CHANCE: Match.Basis.ValueType  # 4
+    """The chance that the scene asks for (`[match] min_chance`), of calibrated scores."""
+    BASIS_WORDS: Match.Basis.ValueType  # 5
+    """How well a product has to have the text's words (`[match] min_words`)."""
+
+    OUTCOME_FIELD_NUMBER: builtins.int
+    BASIS_FIELD_NUMBER: builtins.int
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    THRESHOLD_FIELD_NUMBER: builtins.int
+    BRANCH_FIELD_NUMBER: builtins.int
+    SPACE_FIELD_NUMBER: builtins.int
+    EVENT_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    outcome: Global___Match.Outcome.ValueType
+    """What came of it."""
+    basis: Global___Match.Basis.ValueType
+    """What `threshold` is."""
+    product_id: builtins.str
+    """The nearest product, or that of the best chance; empty = none was found. It may stand on another place, or
+    collapse into another product.
+    """
+    value: builtins.float
+    """How near it is (cosine, −1 to 1), its chance (0 to 1), or how well it has the words (0 to 1); absent = none."""
+    threshold: builtins.float
+    """What `value` is held against, in the same unit; absent = nothing."""
+    branch: builtins.str
+    """The branch that found it; empty = it is judged by its chance."""
+    event: sightline.common.v1.event_pb2.EventType.ValueType
+    """Of which event `value` is the chance; UNSPECIFIED = it is none."""
+    text: builtins.str
+    """All this in a sentence, in the request's language where we have it (English, Chinese), else English."""
+    @property
+    def space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:
+        """The space of the cosine, its version and generation; absent = it is no cosine."""
+
+    def __init__(
+        self,
+        *,
+        outcome: Global___Match.Outcome.ValueType = ...,
+        basis: Global___Match.Basis.ValueType = ...,
+        product_id: builtins.str = ...,
+        value: builtins.float | None = ...,
+        threshold: builtins.float | None = ...,
+        branch: builtins.str = ...,
+        space: sightline.common.v1.answer_pb2.SpaceVersion | None = ...,
+        event: sightline.common.v1.event_pb2.EventType.ValueType = ...,
+        text: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_threshold", b"_threshold", "_value", b"_value", "space", b"space", "threshold", b"threshold", "value", b"value"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_threshold", b"_threshold", "_value", b"_value", "basis", b"basis", "branch", b"branch", "event", b"event", "outcome", b"outcome", "product_id", b"product_id", "space", b"space", "text", b"text", "threshold", b"threshold", "value", b"value"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_threshold", b"_threshold"]) -> typing.Literal["threshold"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_value", b"_value"]) -> typing.Literal["value"] | None: ...
+
+Global___Match: typing_extensions.TypeAlias = Match
 
 @typing.final
 class RecommendedProduct(google.protobuf.message.Message):
@@ -968,6 +1107,7 @@ class SearchResponse(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     SUBJECTS_FIELD_NUMBER: builtins.int
     FACETS_FIELD_NUMBER: builtins.int
+    MATCH_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """The id under which logs speak of this request."""
     @property
@@ -998,6 +1138,10 @@ class SearchResponse(google.protobuf.message.Message):
     def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.Facet]:
         """The counts of `facets`, in their order; none where they could not be had, which `degradations` says."""
 
+    @property
+    def match(self) -> Global___Match:
+        """Whether the nearest product is a good match, by the scene "default"."""
+
     def __init__(
         self,
         *,
@@ -1009,9 +1153,10 @@ class SearchResponse(google.protobuf.message.Message):
         request_id: builtins.str = ...,
         subjects: collections.abc.Iterable[Global___SignalSubject] | None = ...,
         facets: collections.abc.Iterable[sightline.common.v1.facet_pb2.Facet] | None = ...,
+        match: Global___Match | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["freshness", b"freshness", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["degradations", b"degradations", "facets", b"facets", "freshness", b"freshness", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["degradations", b"degradations", "facets", b"facets", "freshness", b"freshness", "match", b"match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
 

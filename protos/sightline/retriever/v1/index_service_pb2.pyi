@@ -251,6 +251,7 @@ class Verification(google.protobuf.message.Message):
     INDEX_COUNT_FIELD_NUMBER: builtins.int
     UNSOUND_COUNT_FIELD_NUMBER: builtins.int
     END_TIME_FIELD_NUMBER: builtins.int
+    NEAREST_COSINES_FIELD_NUMBER: builtins.int
     passed: builtins.bool
     """Whether the generation may be activated."""
     sample_count: builtins.int
@@ -277,6 +278,13 @@ class Verification(google.protobuf.message.Message):
     def end_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it ended (UTC)."""
 
+    @property
+    def nearest_cosines(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """What good matches have in this space: below which cosines, −1 to 1, 1%, 2%, 5%, 10%, 20% and 50% of the sampled
+        photos have their nearest photo of another product, variants and equal pictures left out. Empty = not measured:
+        fewer than 20 such photos, another metric than the cosine, or an older release.
+        """
+
     def __init__(
         self,
         *,
@@ -291,9 +299,10 @@ class Verification(google.protobuf.message.Message):
         index_count: builtins.int = ...,
         unsound_count: builtins.int = ...,
         end_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        nearest_cosines: collections.abc.Iterable[builtins.float] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_filtered_recall", b"_filtered_recall", "end_time", b"end_time", "filtered_recall", b"filtered_recall"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_filtered_recall", b"_filtered_recall", "end_time", b"end_time", "filtered_recall", b"filtered_recall", "findings", b"findings", "index_count", b"index_count", "k", b"k", "least_agreement", b"least_agreement", "passed", b"passed", "recall", b"recall", "record_count", b"record_count", "sample_count", b"sample_count", "unsound_count", b"unsound_count"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_filtered_recall", b"_filtered_recall", "end_time", b"end_time", "filtered_recall", b"filtered_recall", "findings", b"findings", "index_count", b"index_count", "k", b"k", "least_agreement", b"least_agreement", "nearest_cosines", b"nearest_cosines", "passed", b"passed", "recall", b"recall", "record_count", b"record_count", "sample_count", b"sample_count", "unsound_count", b"unsound_count"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_filtered_recall", b"_filtered_recall"]) -> typing.Literal["filtered_recall"] | None: ...
 
 Global___Verification: typing_extensions.TypeAlias = Verification

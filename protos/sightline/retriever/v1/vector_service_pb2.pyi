@@ -210,6 +210,7 @@ class SearchResponse(google.protobuf.message.Message):
     COLLAPSED_FIELD_NUMBER: builtins.int
     QUERY_PRODUCT_FIELD_NUMBER: builtins.int
     DEGRADATIONS_FIELD_NUMBER: builtins.int
+    NEAREST_COSINES_FIELD_NUMBER: builtins.int
     plan: builtins.str
     """How the search was done, in one line for people, in no fixed form: every row of a small generation compared by the
     retriever ("in memory, 3068 rows compared"), every row compared by the engine ("flat, 2 rounds, 400 rows"), a walk through a graph ("graph ef 8000, 1 round, 100 rows, about 5% pass"), the rows that pass, compared
@@ -261,6 +262,10 @@ class SearchResponse(google.protobuf.message.Message):
         comparison with the record's vectors; `freshness` is then the record's. Default: none, the engine answered.
         """
 
+    @property
+    def nearest_cosines(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """Verification.nearest_cosines of the generation that was searched; empty = it was not verified, or not measured."""
+
     def __init__(
         self,
         *,
@@ -274,9 +279,10 @@ class SearchResponse(google.protobuf.message.Message):
         collapsed: collections.abc.Iterable[Global___ProductIds] | None = ...,
         query_product: sightline.common.v1.candidate_pb2.CandidateColumns | None = ...,
         degradations: collections.abc.Iterable[sightline.common.v1.answer_pb2.Degradation] | None = ...,
+        nearest_cosines: collections.abc.Iterable[builtins.float] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["candidates", b"candidates", "freshness", b"freshness", "query_product", b"query_product", "space", b"space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "collapsed", b"collapsed", "degradations", b"degradations", "freshness", b"freshness", "image_ids", b"image_ids", "plan", b"plan", "query_product", b"query_product", "similarities", b"similarities", "space", b"space", "stage_timings", b"stage_timings"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "collapsed", b"collapsed", "degradations", b"degradations", "freshness", b"freshness", "image_ids", b"image_ids", "nearest_cosines", b"nearest_cosines", "plan", b"plan", "query_product", b"query_product", "similarities", b"similarities", "space", b"space", "stage_timings", b"stage_timings"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
 

@@ -9,7 +9,7 @@ from gateway.model.errors import (
     NothingAvailable,
     PeerUnavailable,
 )
-from gateway.model.messages import Degradation
+from gateway.model.messages import Degradation, Match
 from gateway.model.peers import Basis
 from gateway.model.query import Query
 from gateway.recommend.recommend import recommend
@@ -91,6 +91,8 @@ async def test_without_the_embedder_popular_products_stand_in():
     )
     assert answer.results[0].answered.branches == ("popular",)
     assert not answer.no_good_match
+    assert answer.match is not None
+    assert answer.match.outcome == Match.OUTCOME_INCOMPLETE
 
 
 async def test_without_the_embedder_a_known_shoppers_taste_stands_in():

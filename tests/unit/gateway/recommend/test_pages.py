@@ -156,6 +156,9 @@ async def test_whether_there_was_a_good_match_is_said_on_every_page():
 
     assert one.no_good_match
     assert two.no_good_match
+    assert one.match is not None
+    assert one.match.threshold == 0.99
+    assert two.match == one.match
 
 
 async def test_the_record_holds_the_whole_order_beyond_the_page():

@@ -251,3 +251,23 @@ def test_a_catalog_s_own_folder_adds_to_and_replaces_the_others(tmp_path, capsys
     clock.now = 2.0
     assert scenes.get("home", "shoes").over_fetch == 7.0
     assert STALE._value.get() == 0
+
+
+PAGES = Path(__file__).parents[4] / "docs" / "merchandise"
+SHOWN = [
+    (name, text)
+    for page in sorted(PAGES.glob("*.md"))
+    for name, text in re.findall(
+        r"^```toml\n# scenes/([\w-]+\.toml)\n(.*?)^```", page.read_text("utf-8"), re.M | re.S
+    )
+]
+
+
+@pytest.mark.parametrize(("name", "text"), SHOWN)
+def test_scenes_on_the_pages_can_be_used(name, text, tmp_path):
+    put(tmp_path / name, text)
+    assert name.removesuffix(".toml") in SceneFiles(tmp_path).names()
+
+
+def test_there_are_scenes_on_the_pages():
+    assert len(SHOWN) >= 2

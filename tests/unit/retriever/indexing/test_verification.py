@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from retriever.domain.errors import EmbedderUnavailable, IndexUnavailable
-from retriever.domain.generation import EXACT, Generation, IndexParameters, Metric, Verification
+from retriever.domain.generation import (
+    EXACT,
+    NEAREST_SHARES,
+    Generation,
+    IndexParameters,
+    Metric,
+    Verification,
+)
 from retriever.domain.index_values import WHOLE, Hit, Slice
 from retriever.domain.vectors import Floats, VectorWrite, exact_scores
 from retriever.indexing import generations
@@ -91,6 +98,8 @@ async def test_a_sound_generation_passes(bench: Bench) -> None:
     assert (found.recall, found.filtered_recall) == (1.0, 1.0)
     assert found.least_agreement == pytest.approx(1.0)
     assert (found.record_count, found.index_count, found.unsound_count) == (60, 60, 0)
+    assert len(found.nearest_cosines) == len(NEAREST_SHARES)
+    assert list(found.nearest_cosines) == sorted(found.nearest_cosines)
 
 
 async def test_the_job_says_how_far_it_is(bench: Bench) -> None:

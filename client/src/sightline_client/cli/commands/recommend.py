@@ -171,7 +171,7 @@ async def _write(
 
 
 def _lead(answer: Recommendations) -> list[str]:
-    poor = ["Nothing is near the query: these are the nearest."] if answer.no_good_match else []
+    poor = [tables.poor(answer)] if answer.no_good_match else []
     return [*poor, *classified.subject_lines(answer.subjects)]
 
 

@@ -146,6 +146,10 @@ def verification(value: Verification) -> RenderableType:
         ),
         ("rows", f"{value.index_count:,} in the index, {value.record_count:,} in the record"),
         ("vectors that can't be compared", f"{value.unsound_count:,}"),
+        *(
+            (f"{share} of the photos have no other product as near as", f"cosine {cosine:.3f}")
+            for share, cosine in zip(("1%", "2%", "5%", "10%"), value.nearest_cosines, strict=False)
+        ),
     )
     wrong = [Text(f"Wrong: {plain(item)}", style="yellow") for item in value.findings]
     return Group(grid(("looked at", "found"), rows), *(wrong or [Text("It passed.")]))
@@ -250,6 +254,8 @@ def found(value: Found) -> RenderableType:
     lost = [
         Text(f"Degraded: {tables.degradation(item)}", style="yellow") for item in value.degradations
     ]
+    if value.match is not None and value.match.poor:
+        lost.append(Text(tables.plain(tables.why(value.match)), style="yellow"))
     rows = (
         (
             str(item.rank),

@@ -237,14 +237,27 @@ def chance(item: answers.RecommendedProduct) -> str:
 def _notes(value: answers.Recommendations) -> list[Text]:
     notes = [Text(f"Degraded: {degradation(item)}", style="yellow") for item in value.degradations]
     if value.no_good_match:
-        nearest = ": these are the nearest" if value.results else ""
-        notes.append(Text(f"Nothing is near the query{nearest}.", style="yellow"))
+        notes.append(Text(poor(value), style="yellow"))
     if value.missing_product_ids:
         missing = ", ".join(plain(product_id) for product_id in value.missing_product_ids)
         notes.append(Text(f"Not in the catalog: {missing}", style="yellow"))
     if value.hidden_count:
         notes.append(Text(f"Left out because the shopper hid them: {value.hidden_count}"))
     return notes
+
+
+def poor(value: answers.Recommendations) -> str:
+    """Why there is no good match."""
+    nearest = ": these are the nearest" if value.results else ""
+    return f"Nothing is near the query{nearest}. {plain(why(value.match))}".rstrip()
+
+
+def why(match: answers.Match | None) -> str:
+    """How good the best match is, and by which version of a space; "" = it is not said."""
+    if match is None or not match.text:
+        return ""
+    of = f" ({match.space.space} {match.space.version})" if match.threshold and match.space else ""
+    return match.text + of
 
 
 def _component_state(item: operations.ComponentStatus) -> Text:

@@ -225,6 +225,7 @@ def _found(answer: vectors_pb.SearchResponse) -> Found:
         ],
         own=columns(answer.query_product) if answer.HasField("query_product") else None,
         degradations=messages.degradation_list(answer.degradations),
+        nearest_cosines=answer.nearest_cosines,
     )
 
 

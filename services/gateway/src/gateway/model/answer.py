@@ -193,6 +193,8 @@ class Answer:
     attribution_token: str
     next_page_token: str
     subjects: Sequence[messages.SignalSubject] = ()
+    match: messages.Match | None = None
+    """What `no_good_match` rests on; None = no signal was searched for."""
 
 
 @dataclass(frozen=True, slots=True)

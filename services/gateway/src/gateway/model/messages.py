@@ -58,6 +58,8 @@ SignalSubject = recommendation_service_pb2.SignalSubject
 """Where the subject of a signal's photo is."""
 SortNumbers = recommendation_service_pb2
 """Where the numbers of orders are."""
+Match = recommendation_service_pb2.Match
+"""How near the nearest product is to what is wanted."""
 Findings = recommendation_service_pb2.SearchResponse
 """What Search answers."""
 FoundProduct = recommendation_service_pb2.FoundProduct

@@ -53,6 +53,9 @@ class Found:
     """The query's product, whose near-duplicates were left out; None = it has none."""
     degradations: tuple[messages.Degradation, ...] = ()
     """Degradations that the retriever reports."""
+    nearest_cosines: Sequence[float] = ()
+    """What the catalog's own photos have in this space to their nearest other product; empty = not
+    measured."""
 
 
 class Basis(StrEnum):

@@ -5,11 +5,18 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field
-from pydantic import dataclasses as checked
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+)
+from pydantic import (
+    dataclasses as checked,
+)
 
 from gateway.model.branch import RECOMMENDERS, SIMILARITY_BRANCHES, Branch
 from gateway.model.diversity import Diversity
+from gateway.model.match import Thresholds
 from sightline_rules.categories import MAX_LEVELS
 
 
@@ -110,6 +117,7 @@ class Scene:
     """The same when they did not."""
     budgets: Budgets = field(default_factory=Budgets)
     diversity: Diversity = field(default_factory=Diversity)
+    match: Thresholds = field(default_factory=Thresholds)
     fusion: Fusion = Fusion.VECTOR
     """How several signals of one branch become one list."""
     views: Annotated[int, Field(ge=0, le=4)] = 0

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from gateway.model.explanation import Explanation, Outcome
-from gateway.model.messages import Reason
+from gateway.model.messages import Match, Reason
 
 OWN: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -96,6 +96,42 @@ OUTCOMES: Mapping[str, Mapping[str, str]] = {
 }
 
 
+MATCHES: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "GOOD": "There is a good match: it has {value:.3f}, and {threshold:.3f} is asked for.",
+        "POOR/visual": "Nothing in the catalog looks like this: the nearest has {value:.3f}, and"
+        " good matches have {threshold:.3f} and more.",
+        "POOR/text": "Nothing in the catalog matches the text: the nearest has {value:.3f}, and"
+        " good matches have {threshold:.3f} and more.",
+        "POOR/text_visual": "Nothing in the catalog looks like the text: the nearest has"
+        " {value:.3f}, and good matches have {threshold:.3f} and more.",
+        "POOR/keywords": "No product has the words of the text well enough: the best has"
+        " {value:.3f}, and {threshold:.3f} is asked for.",
+        "POOR": "Nothing in the catalog is likely enough: the best has a chance of {value:.3f}, and"
+        " {threshold:.3f} is asked for.",
+        "NOTHING_FOUND": "Nothing in the catalog was found for this.",
+        "NO_THRESHOLD": "The nearest has {value:.3f}; there is no threshold to hold it against.",
+        "INCOMPLETE": "A part of the search failed: whether there is a good match is not known.",
+    },
+    "zh": {
+        "GOOD": "有良好匹配：得分 {value:.3f}，要求为 {threshold:.3f}。",
+        "POOR/visual": "目录中没有外观相似的商品：最接近的为 {value:.3f}，良好匹配至少为"
+        " {threshold:.3f}。",
+        "POOR/text": "目录中没有符合描述的商品：最接近的为 {value:.3f}，良好匹配至少为"
+        " {threshold:.3f}。",
+        "POOR/text_visual": "目录中没有外观符合描述的商品：最接近的为 {value:.3f}，良好匹配至少为"
+        " {threshold:.3f}。",
+        "POOR/keywords": "没有商品足够符合所输入的词语：最高为 {value:.3f}，要求为"
+        " {threshold:.3f}。",
+        "POOR": "目录中没有足够可能的商品：最高概率为 {value:.3f}，要求为 {threshold:.3f}。",
+        "NOTHING_FOUND": "目录中没有找到相应的商品。",
+        "NO_THRESHOLD": "最接近的为 {value:.3f}；没有可比较的阈值。",
+        "INCOMPLETE": "部分搜索失败：无法判断是否有良好匹配。",
+    },
+}
+"""What came of a match, by outcome and, where it matters, branch."""
+
+
 @lru_cache(256)
 def own_reason(code: str, language_code: str) -> Reason:
     """A reason of the gateway's own."""
@@ -137,6 +173,14 @@ def outcome(value: Explanation, language_code: str) -> str:
                 known |= {"similarity": verdict.similarity, "last": verdict.last_similarity}
                 break
     return _of(OUTCOMES, language_code)[key].format(**known)
+
+
+def matched(match: Match, language_code: str) -> str:
+    """How good the best match is, as a sentence."""
+    name = Match.Outcome.Name(match.outcome).removeprefix("OUTCOME_")
+    texts = _of(MATCHES, language_code)
+    text = texts.get(f"{name}/{match.branch}") or texts.get(name, "")
+    return text.format(value=match.value, threshold=match.threshold)
 
 
 def _product(reason: Reason) -> str:

@@ -10,12 +10,13 @@ from gateway.model.candidates import Contributions
 from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable
 from gateway.model.failures import cause_of
-from gateway.model.messages import Move, ProductRow, Reason
+from gateway.model.messages import Match, Move, ProductRow, Reason
 from gateway.model.peers import ReasonOrder
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Scope
 from gateway.ranking.fallbacks import degradations, reasons_for
-from gateway.ranking.wording import named_products, titled
+from gateway.ranking.match import is_poor
+from gateway.ranking.wording import matched, named_products, titled
 from gateway.recommend.plan import weights_of
 from gateway.retrieval.personal import anchors_of
 from gateway.state.run import Run
@@ -172,6 +173,9 @@ async def later_page(run: Run) -> Answer:
         return (await _read_record(run, here.answer_id, offset)).order
 
     page = await cut(run, record.order, rest, offset=here.offset, served=here.served)
+    match = Match.FromString(here.match) if here.match else None
+    if match is not None:
+        match.text = matched(match, run.query.language_code)
     return Answer(
         results=page.results,
         no_good_match=here.no_good_match,
@@ -187,10 +191,9 @@ async def later_page(run: Run) -> Answer:
         hidden_count=record.hidden_count,
         attribution_token=attribution(run, record),
         next_page_token=(
-            next_page(run, record, page, no_good_match=here.no_good_match)
-            if page.offset < record.order.total
-            else ""
+            next_page(run, record, page, match) if page.offset < record.order.total else ""
         ),
+        match=match,
     )
 
 
@@ -214,15 +217,20 @@ async def _read_record(run: Run, answer_id: str, offset: int, limit: int = 0) ->
         return await run.peers.ranker.answer(run.query.catalog_id, answer_id, offset, limit)
 
 
-def next_page(run: Run, record: AnswerRecord, page: Cut, *, no_good_match: bool) -> str:
-    """The token of the page after this one."""
+def next_page(run: Run, record: AnswerRecord, page: Cut, match: Match | None) -> str:
+    """The token of the page after this one; the match goes with it without its sentence."""
+    held = Match()
+    if match is not None:
+        held.CopyFrom(match)
+        held.ClearField("text")
     return page_token(
         Page(
             answer_id=record.answer_id,
             offset=page.offset,
             served=page.served,
             digest=run.digests.callers,
-            no_good_match=no_good_match,
+            no_good_match=is_poor(match),
+            match=held.SerializeToString(),
         ),
         run.deps.keys(),
         _end(run, record),

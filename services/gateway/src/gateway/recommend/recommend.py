@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gateway.model.answer import FUSED, Answer, AnswerRecord, Order, Result
-from gateway.model.branch import Branch
 from gateway.model.candidates import Candidates, Listing
 from gateway.model.causes import Cause, Peer
 from gateway.model.errors import PeerUnavailable
 from gateway.model.failures import Failure
-from gateway.model.messages import Degradation, Versions
+from gateway.model.messages import Degradation, Match, Versions
 from gateway.model.peers import Ranked, RankOrder
 from gateway.model.query import Query
 from gateway.ranking.collapse import collapse
 from gateway.ranking.fallbacks import degradations
 from gateway.ranking.freshness import signals
 from gateway.ranking.fuse import by_signal, fuse, weighted
+from gateway.ranking.match import is_poor
+from gateway.recommend.match import judge
 from gateway.recommend.pages import Cut, Rest, attribution, cut, later_page, next_page
 from gateway.recommend.plan import make_plan, scened, weights_of
 from gateway.recommend.validate import check
@@ -39,6 +40,8 @@ class Ordered:
     recorded: bool = False
     """Whether the ranker keeps the record; it keeps it of what it ranked alone."""
     rest: Rest | None = None
+    match: Match | None = None
+    """How good the best match is; None = no signal was searched for."""
 
 
 async def recommend(query: Query, deps: Dependencies) -> Answer:
@@ -64,6 +67,7 @@ async def recommend(query: Query, deps: Dependencies) -> Answer:
         if not is_ranked:
             record, kept = _keep(run, candidates, record, ordered.order)
             ordered = replace(ordered, recorded=kept)
+        ordered = replace(ordered, match=judge(run, listings, ordered.order))
         return _answer(run, candidates, record, ordered, page)
 
 
@@ -244,14 +248,13 @@ def _answer(
     run: Run, candidates: Candidates, record: AnswerRecord, ordered: Ordered, page: Cut
 ) -> Answer:
     """The first page's answer; later pages are promised only when the record was kept."""
-    poor = _no_good_match(run, candidates)
     if not ordered.recorded:
         run.trace.failures.append(Failure("record", Cause.ANSWER_RECORD_DROPPED))
     versions = versions_of(run)
     more = ordered.recorded and page.offset < ordered.order.total
     return Answer(
         results=page.results,
-        no_good_match=poor,
+        no_good_match=is_poor(ordered.match),
         degradations=degraded(run, candidates),
         timings=run.trace.by_start,
         versions=versions,
@@ -259,19 +262,10 @@ def _answer(
         missing_product_ids=tuple(dict.fromkeys(run.trace.missing.values())),
         hidden_count=ordered.hidden_count,
         attribution_token=attribution(run, replace(record, versions=versions)),
-        next_page_token=next_page(run, record, page, no_good_match=poor) if more else "",
+        next_page_token=next_page(run, record, page, ordered.match) if more else "",
         subjects=run.trace.signal_subjects,
+        match=ordered.match,
     )
-
-
-def _no_good_match(run: Run, candidates: Candidates) -> bool:
-    """Whether an index was searched and nothing in it is near what is wanted."""
-    if not run.query.wanted or all(
-        space.space == Branch.COLLABORATIVE for space in run.trace.spaces
-    ):
-        return False
-    near = [similarity for similarity in candidates.nearest if similarity is not None]
-    return not near or max(near) < (run.query.min_quality or run.plan.scene.min_quality)
 
 
 def degraded(run: Run, candidates: Candidates) -> tuple[Degradation, ...]:

@@ -3,6 +3,7 @@
 from gateway.model.messages import Findings, FoundProduct
 from gateway.model.query import Query
 from gateway.ranking.sorting import Sort, in_order
+from gateway.recommend.match import judge
 from gateway.recommend.pages import cut
 from gateway.recommend.recommend import as_fused, begin, collapsed, degraded, fused, versions_of
 from gateway.recommend.validate import check
@@ -19,7 +20,8 @@ async def search(query: Query, deps: Dependencies) -> Findings:
     check(query, deps.catalogs, signals_required=True)
     run = begin(query, deps)
     with deadlines.within(run.plan.ends.answer):
-        candidates = fused(run, await find_near(run))
+        listings = await find_near(run)
+        candidates = fused(run, listings)
         order = collapsed(run, candidates, as_fused(candidates))
         page = await cut(run, in_order(order, candidates.columns, Sort(query.sort), run.plan.top_k))
     nearest = dict(zip(candidates.columns.product_ids, candidates.nearest, strict=True))
@@ -40,4 +42,5 @@ async def search(query: Query, deps: Dependencies) -> Findings:
         freshness=run.trace.freshness,
         subjects=run.trace.signal_subjects,
         facets=run.trace.facets,
+        match=judge(run, listings),
     )

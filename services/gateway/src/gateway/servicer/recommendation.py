@@ -31,6 +31,13 @@ COLLAPSED = Counter(
 
 _COLLAPSED_HERE = COLLAPSED.labels("Recommend")
 
+MATCHES = Counter(
+    "sightline_gateway_matches_total",
+    "Answers to signals, by what came of their best match: GOOD, POOR, NOTHING_FOUND, NO_THRESHOLD,"
+    " INCOMPLETE. POOR and NOTHING_FOUND are those with no_good_match.",
+    ("call", "scene", "outcome"),
+)
+
 
 class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServiceServicer):
     """Recommends, searches and classifies."""
@@ -57,7 +64,10 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
             next_page_token=answer.next_page_token,
             request_id=request_id,
             subjects=answer.subjects,
+            match=answer.match,
         )
+        if not request.page_token:
+            _count("Recommend", answer.versions.scene, answer.match)
         for result in answer.results:
             _recommend(result, response.results.add())
         return response
@@ -70,6 +80,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
             sum(len(item.collapsed_product_ids) for item in found.results)
         )
         found.request_id = request_id
+        _count("Search", found.versions.scene, found.match if found.HasField("match") else None)
         return found
 
     async def ExplainRecommendation(
@@ -117,6 +128,12 @@ def _photo(request: pb.ClassifyRequest | pb.DrawHeatMapRequest) -> Signal:
         box=request.box if request.HasField("box") else None,
         find_subject=request.find_subject,
     )
+
+
+def _count(call: str, scene: str, match: pb.Match | None) -> None:
+    if match is not None:
+        outcome = pb.Match.Outcome.Name(match.outcome).removeprefix("OUTCOME_")
+        MATCHES.labels(call, scene, outcome).inc()
 
 
 def _question(request: pb.ClassifyRequest) -> Question:

@@ -67,6 +67,8 @@ class Page:
     digest: Annotated[bytes, Field(alias="d")]
     """Digest of the request, the shopper included."""
     no_good_match: Flag
+    match: Annotated[bytes, Field(alias="m")] = b""
+    """The first page's Match, without its sentence; empty = there is none."""
 
     __pydantic_config__ = ConfigDict(strict=True, ser_json_bytes="hex", val_json_bytes="hex")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -83,6 +83,8 @@ class RequestTrace:
         """What was counted."""
         self.spaces: list[SpaceVersion] = []
         """Those that were searched, each once."""
+        self.nearest_cosines: dict[str, Sequence[float]] = {}
+        """What a catalog's own photos have to one another, by generation; see Found."""
         self.freshness: Freshness | None = None
         self.branch_steps: list[str] = []
         """What each branch did, in words."""
@@ -138,6 +140,7 @@ class RequestTrace:
         self.reported += found.degradations
         if found.space is not None and found.space not in self.spaces:
             self.spaces.append(found.space)
+            self.nearest_cosines[found.space.generation] = found.nearest_cosines
         if found.freshness is not None and (
             self.freshness is None or _lag(found.freshness) > _lag(self.freshness)
         ):

@@ -62,6 +62,10 @@ EXACT = IndexParameters()
 """Every row compared by its cosine."""
 
 
+NEAREST_SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Of Verification.nearest_cosines, as the contract has them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What a verification of a generation found."""
@@ -86,6 +90,9 @@ class Verification:
     """Vectors that are not finite or all zero."""
     end_time: int
     """Microseconds since 1970 (UTC)."""
+    nearest_cosines: tuple[float, ...] = ()
+    """Below which cosine NEAREST_SHARES of the sampled photos have their nearest other product;
+    empty = not measured: too few of them, or another metric."""
 
     @property
     def passed(self) -> bool:

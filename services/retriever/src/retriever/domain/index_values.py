@@ -51,6 +51,8 @@ class IndexRow:
     facts: Facts
     vector: Floats
     """float32, of the generation's dimension, finite and not all zero."""
+    parent_id: str = ""
+    """Of which product it is a variant; empty = of none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,4 +101,5 @@ def _to_index_row(row: sa.Row[Any]) -> IndexRow:
         image_id=row.image_id,
         facts=to_facts(row),
         vector=parts.to_floats(row.data),
+        parent_id=row.parent_id,
     )

@@ -43,6 +43,11 @@ def space_version(generation: Generation) -> answer_pb2.SpaceVersion:
     )
 
 
+def nearest_cosines(generation: Generation) -> tuple[float, ...]:
+    """What the catalog's own photos have to their nearest other product; empty = not measured."""
+    return generation.verification.nearest_cosines if generation.verification else ()
+
+
 def freshness(found: Freshness, token: str, now: int) -> answer_pb2.IndexFreshness:
     """How fresh an index is at `now`, in microseconds since 1970."""
     message = answer_pb2.IndexFreshness(

@@ -78,6 +78,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
                 else None
             ),
             degradations=vector_messages.index_lost(answer.substitute),
+            nearest_cosines=vector_messages.nearest_cosines(answer.generation),
         )
 
     def _remaining(self) -> float | None:

@@ -10,6 +10,7 @@ from retriever.domain.generation import Metric
 from retriever.domain.index_values import IndexRow
 from retriever.domain.vectors import Floats, Scores, exact_scores
 from retriever.indexing.verification.case import Case
+from retriever.indexing.verification.neighbours import Neighbours
 from retriever.search.nearest import begin
 from retriever.search.query import Query
 from sightline_rules.filters import Comparison, Filter, Operator, passes
@@ -127,19 +128,23 @@ async def run_searches(case: Case, trial: Trial) -> None:
     await case.advance()
 
 
-async def exact_pass(case: Case, trials: Sequence[Trial]) -> int:
+async def exact_pass(case: Case, trials: Sequence[Trial], neighbours: Neighbours) -> int:
     """Look at every row of the record once; how many vectors are unsound."""
     unsound, after = 0, ""
     while page := await case.tools.record.row_page(case.generation, after, PAGE):
         after = page[-1].row_id
-        unsound += await asyncio.to_thread(_look, page, case.generation.parameters.metric, trials)
+        metric = case.generation.parameters.metric
+        unsound += await asyncio.to_thread(_look, page, metric, trials, neighbours)
         await case.advance(len(page))
     return unsound
 
 
-def _look(page: Sequence[IndexRow], metric: Metric, trials: Sequence[Trial]) -> int:
+def _look(
+    page: Sequence[IndexRow], metric: Metric, trials: Sequence[Trial], neighbours: Neighbours
+) -> int:
     """Take a page's rows into account; how many of them are unsound."""
     sound = [row for row in page if is_sound(row.vector)]
+    neighbours.look(sound)
     queries = trials[0].queries
     if sound and len(queries):
         scores = exact_scores(queries, np.array([row.vector for row in sound]), metric)

@@ -21,10 +21,12 @@ from retriever.domain.product import MAX_PHOTOS
 from retriever.indexing.generations import Demand
 from retriever.indexing.verification.agreement import Agreement, embed_again
 from retriever.indexing.verification.case import Case, Tools
+from retriever.indexing.verification.neighbours import Neighbours
 from retriever.indexing.verification.trials import (
     Trial,
     exact_pass,
     filters_for,
+    is_sound,
     newest_commit,
     queries_between,
     run_searches,
@@ -64,7 +66,9 @@ async def verify(job: Job, tools: Tools) -> dict[str, Any]:
     ]
     for trial in trials:
         await run_searches(case, trial)
-    unsound = await exact_pass(case, trials)
+    sound = [row for row in sample if is_sound(row.vector)]
+    neighbours = Neighbours(sound, generation.parameters.metric)
+    unsound = await exact_pass(case, trials, neighbours)
     recalls = [trial.recall() for trial in trials]
     indexed, expected, slack = await _settled(case)
     found = Verification(
@@ -78,6 +82,7 @@ async def verify(job: Job, tools: Tools) -> dict[str, Any]:
         index_count=indexed,
         unsound_count=unsound,
         end_time=now_micros(),
+        nearest_cosines=neighbours.cosines(),
     )
     findings = _findings(found, agreement, demand, slack, _noun(generation))
     findings += await _coverage(case, expected)

@@ -1,0 +1,292 @@
+"""At 5% of good queries refused, which share of hopeless ones is caught: groceries held out.
+
+A quarter of the groceries' categories leaves the catalog in each draw, and the fit of a fitted
+space with them. Phone photos of what is left are good queries, those of what left are hopeless, and
+photos of clothes are more so. Judged are several figures of the nearest products, each at the
+threshold that refuses 5% of the good queries; and two thresholds that a shop could have: learned on
+half of the good queries and asked of the others, and the catalog's own, which knows of no query:
+the cosine to the nearest other product that 5% of the catalog's photos stay below.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.cases.accuracy_report import BACKBONE, CLOTHING, OFF_THE_SHELF, SEED
+from bench.datasets import featured, grocery
+from bench.datasets.grocery import Grocery
+from bench.harness.model import Interval, Result, Table
+from embedder.domain.fitted import CATALOGUE, SHOPPER, Floats, Labelled
+from embedder.fitting.bootstrap import ends, resampled
+from embedder.fitting.fit import Options, fit_rows
+from embedder.fitting.measuring import vectors
+
+Doubles: TypeAlias = npt.NDArray[np.float64]
+Booleans: TypeAlias = npt.NDArray[np.bool_]
+Integers: TypeAlias = npt.NDArray[np.int64]
+Say: TypeAlias = Callable[[str], None]
+Shares: TypeAlias = Mapping[str, Interval]
+"""By kind of query the share that is refused; and AREA."""
+
+DRAWS: Final = 20
+FITTED_DRAWS: Final = 3
+"""Each is a fit of its own."""
+HELD_OUT: Final = 0.25
+"""Of the categories, that leave the catalog in each draw."""
+REFUSED: Final = 0.05
+NEAREST: Final = "cosine of the nearest product"
+LEARNED: Final = "that cosine, threshold learned on half of the good queries"
+OWN: Final = "that cosine, the catalog's own threshold"
+NAMES: Final = (
+    NEAREST,
+    "mean cosine of the five nearest products",
+    "nearest less the mean of the next ten",
+    "nearest, by mean and deviation over the catalog",
+    "nearest less what its product has to its own nearest",
+)
+KINDS: Final = ("refused", "caught", "clothes")
+"""Shares of good queries, of hopeless ones and of clothes, that are refused."""
+CLOTHES_EVERY: Final = 15
+"""Of the photos of clothes, by name."""
+AREA: Final = "area"
+CLOTHES: Final = -1
+PHONE: Final = "phone photos"
+ICONIC: Final = "one studio photo each"
+PLAIN: Final = "built-in"
+FITTED: Final = "fitted"
+
+
+class Counts:
+    """How often each query was asked and refused over all draws, by figure and kind."""
+
+    def __init__(self, queries: int) -> None:
+        every = (*NAMES, LEARNED, OWN)
+        self.times = {(name, kind): np.zeros(queries) for name in every for kind in KINDS}
+        self.refused = {(name, kind): np.zeros(queries) for name in every for kind in KINDS}
+        self.areas: dict[str, list[float]] = {name: [] for name in every}
+        """Under the curve of good against hopeless, of each draw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A catalog and what is asked of it, in one space."""
+
+    near: Floats
+    """[queries, products]: the best cosine of a query to a product's photos."""
+    asked: Integers
+    """The product that each query shows; CLOTHES = none."""
+    among: Floats
+    """[photos, products]: the same for the catalog's own photos, their own products at −∞."""
+    shown: Integers
+    """The product of each of the catalog's photos."""
+
+
+def run(say: Say) -> Result:
+    """Three minutes, where the data is there."""
+    folder = grocery.find()
+    if folder is None:
+        missing = f"NOT MEASURED: $SIGHTLINE_DATA/{grocery.FOLDER} is not there"
+        return Result((), {}, warnings=(missing,))
+    clothes = sorted((folder.parent / CLOTHING).rglob("*.jpg"))[::CLOTHES_EVERY]
+    found = measured(grocery.load(folder), clothes, say)
+    asks = {name: {kind: asdict(each) for kind, each in by.items()} for name, by in found.items()}
+    return Result((table(found),), {"shares": asks})
+
+
+def measured(data: Grocery, clothes: Sequence[Path], say: Say) -> dict[str, Shares]:
+    """By space, catalog and figure, what is refused and caught."""
+    say("groceries: vectors of the built-in space")
+    asked = (*data.validation.paths, *clothes)
+    products = np.concatenate([data.validation.products, np.full(len(clothes), CLOTHES)])
+    draws, found = held_out(data, DRAWS), dict[str, Shares]()
+    plain = [_plain(paths) for paths in (data.train.paths, data.iconic.paths, asked)]
+    for catalog in (PHONE, ICONIC):
+        made = _case(data, plain, products, catalog)
+        found |= _named(PLAIN, catalog, shares((made for _ in draws), draws, products))
+    say("groceries: fits without the categories held out")
+    labelled, features = _labelled(data), _features(asked)
+    some = draws[:FITTED_DRAWS]
+    spaces = [_fitted(labelled, features, held) for held in some]
+    for catalog in (PHONE, ICONIC):
+        cases = (_case(data, parts, products, catalog) for parts in spaces)
+        found |= _named(FITTED, catalog, shares(cases, some, products))
+    return found
+
+
+def _named(space: str, catalog: str, found: Mapping[str, Shares]) -> dict[str, Shares]:
+    return {f"{space}, {catalog}: {name}": each for name, each in found.items()}
+
+
+def held_out(data: Grocery, draws: int) -> list[Booleans]:
+    """Of each draw, which products leave the catalog: whole categories."""
+    names = np.array(data.categories)
+    every = np.unique(names)
+    draw = np.random.default_rng(SEED)
+    size = round(HELD_OUT * len(every))
+    return [np.isin(names, draw.choice(every, size, replace=False)) for _ in range(draws)]
+
+
+# Vectors
+
+
+def _plain(paths: Sequence[Path]) -> Floats:
+    return featured.heads(featured.backbone(OFF_THE_SHELF), paths)
+
+
+def _features(paths: Sequence[Path]) -> Floats:
+    model = featured.backbone(BACKBONE)
+    return featured.features(model, paths, model.recipe, 1)
+
+
+def _labelled(data: Grocery) -> Labelled:
+    """Phone photos, then the studio ones, to fit on."""
+    scenes = grocery.scenes(_plain(data.train.paths), data.train.products)
+    products = np.concatenate([data.train.products, data.iconic.products])
+    return Labelled(
+        features=np.concatenate([_features(data.train.paths), _features(data.iconic.paths)]),
+        kinds=np.repeat(
+            np.array([SHOPPER, CATALOGUE], np.int8), [len(scenes), len(data.iconic.products)]
+        ),
+        products=[str(product) for product in products],
+        groups=[
+            *(f"scene {scene}" for scene in scenes),
+            *(f"studio {place}" for place in range(len(data.iconic.products))),
+        ],
+        categories=[(data.categories[product],) for product in products],
+    )
+
+
+def _fitted(labelled: Labelled, asked: Floats, held: Booleans) -> list[Floats]:
+    """Vectors of the phone photos, the studio photos and the queries, by a fit that knows nothing
+    of what is held out."""
+    products = np.array([int(product) for product in labelled.products])
+    made = fit_rows(labelled, np.flatnonzero(~held[products]), Options(), SEED, texts=False)
+    whole = vectors(made, labelled, np.arange(len(products)), 1)
+    phone = int((labelled.kinds == SHOPPER).sum())
+    kinds = np.full(len(asked), SHOPPER, np.int8)
+    return [whole[:phone], whole[phone:], made.embed(asked[:, 0], kinds)]
+
+
+# What is near to what
+
+
+def _case(data: Grocery, parts: Sequence[Floats], products: Integers, catalog: str) -> Case:
+    train, iconic, asked = parts
+    held, photos = (train, data.train) if catalog == PHONE else (iconic, data.iconic)
+    count = len(data.iconic.products)
+    among = best_of(held @ held.T, photos.products, count)
+    among[np.arange(len(held)), photos.products] = -np.inf
+    return Case(best_of(asked @ held.T, photos.products, count), products, among, photos.products)
+
+
+def best_of(cosines: Floats, shown: Integers, products: int) -> Floats:
+    """Return [n, products]: the best cosine to the photos of each product."""
+    found = np.full((len(cosines), products), -np.inf, np.float32)
+    for product in np.unique(shown):
+        found[:, product] = cosines[:, shown == product].max(axis=1)
+    return found
+
+
+def figures(near: Floats, own: Floats) -> Mapping[str, Doubles]:
+    """By name what is judged by, for each row of cosines to products; `own`: what each product has
+    to its nearest other one."""
+    order = np.sort(near, axis=1)[:, ::-1].astype(np.float64)
+    known = np.where(np.isfinite(near), near, np.nan).astype(np.float64)
+    first = order[:, 0]
+    values = (
+        first,
+        order[:, :5].mean(axis=1),
+        first - order[:, 1:11].mean(axis=1),
+        (first - np.nanmean(known, axis=1)) / np.nanstd(known, axis=1),
+        first - own[near.argmax(axis=1)],
+    )
+    return dict(zip(NAMES, values, strict=True))
+
+
+# Shares
+
+
+def shares(
+    cases: Iterable[Case], draws: Sequence[Booleans], products: Integers
+) -> dict[str, Shares]:
+    """By figure the shares of each kind of query that are refused, and how good ones stand out from
+    hopeless; intervals by products, as photos of one hang together."""
+    counts = Counts(len(products))
+    for number, (case, held) in enumerate(zip(cases, draws, strict=True)):
+        _count(case, held, counts, np.random.default_rng(number))
+    return {name: _share(counts, name, products) for name in counts.areas}
+
+
+def _count(case: Case, held: Booleans, counts: Counts, draw: np.random.Generator) -> None:
+    kept = ~held
+    inside = kept[case.shown]
+    among = np.where(kept, case.among, -np.inf)[inside].max(axis=1)
+    own = np.full(len(held), -np.inf)
+    np.maximum.at(own, case.shown[inside], among)
+    values = dict(figures(case.near[:, kept], own[kept]))
+    values[LEARNED] = values[OWN] = values[NEAREST]
+    clothes = case.asked == CLOTHES
+    good, hopeless = (~clothes & group[case.asked] for group in (kept, held))
+    halved = good & (draw.random(len(good)) < 0.5)
+    for name, column in values.items():
+        basis = {OWN: among, LEARNED: column[halved]}.get(name, column[good])
+        judged = good & ~halved if name == LEARNED else good
+        at = np.quantile(basis, REFUSED)
+        for kind, rows in zip(KINDS, (judged, hopeless, clothes), strict=True):
+            counts.times[name, kind] += rows
+            counts.refused[name, kind] += rows & (column < at)
+        counts.areas[name].append(float((column[hopeless][:, None] < column[good]).mean()))
+
+
+def _share(counts: Counts, name: str, products: Integers) -> Shares:
+    areas = counts.areas[name]
+    low, high = np.quantile(areas, (0.025, 0.975))
+    found = {AREA: Interval(float(np.mean(areas)), float(low), float(high))}
+    for kind in KINDS:
+        refused, times = (each[name, kind] for each in (counts.refused, counts.times))
+        if times.any():
+            # Photos of clothes are products of their own.
+            hang = np.where(products == CLOTHES, -1 - np.arange(len(products)), products)
+            found[kind] = _interval(refused, times, hang)
+    return found
+
+
+def _interval(sums: Doubles, times: Doubles, products: Integers) -> Interval:
+    drawn = resampled(np.stack([sums, times], axis=1), products, SEED)
+    low, high = ends((drawn[:, 0] / np.maximum(drawn[:, 1], 1e-12))[:, None])[:, 0]
+    return Interval(float(sums.sum() / times.sum()), float(low), float(high))
+
+
+# What is reported
+
+
+def table(found: Mapping[str, Shares]) -> Table:
+    """A line a figure."""
+    rows = []
+    for name, by in found.items():
+        where, _, figure = name.partition(": ")
+        cells = (_cell(by.get(kind)) for kind in KINDS)
+        rows.append((where, figure, *cells, f"{by[AREA].value:.3f}"))
+    return Table(
+        title="Queries for what the catalog does not hold",
+        headers=(
+            *("space, catalog", "judged by", "good refused", "hopeless caught"),
+            *("clothes caught", "AUROC"),
+        ),
+        rows=tuple(rows),
+        caption=(
+            f"A quarter of 43 categories held out, {DRAWS} draws (fitted: {FITTED_DRAWS}). In"
+            " brackets 95% intervals by the bootstrap over products. AUROC: of good against"
+            " hopeless queries, mean of the draws."
+        ),
+    )
+
+
+def _cell(each: Interval | None) -> str:
+    if each is None:
+        return "NOT MEASURED"
+    return f"{each.value:.1%} ({each.low:.1%}-{each.high:.1%})"

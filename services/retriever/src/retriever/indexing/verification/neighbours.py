@@ -1,0 +1,59 @@
+"""How near the catalog's own photos are to other products: what a good match has in this space.
+
+A photo of the sample stands for a query, with its own product left out, its variants and whatever
+has the same picture. What such photos have to their nearest neighbour is a threshold that needs no
+labels: further away than nearly all products are from one another is no match (the distance to the
+nearest neighbours among known things finds what is unlike them: Sun et al. 2022, ICML).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from retriever.domain.generation import NEAREST_SHARES, Metric
+from retriever.domain.index_values import IndexRow
+from retriever.domain.vectors import exact_scores
+
+LEAST = 20
+"""Photos of the sample, at least: fewer say nothing of the twentieth that is furthest away."""
+MOST = 1_000
+"""Photos of the sample, at most: each is compared with every row."""
+
+
+class Neighbours:
+    """The nearest photo of another product, for each photo of a sample."""
+
+    def __init__(self, sample: Sequence[IndexRow], metric: Metric) -> None:
+        """`sample`: sound rows. Nothing is measured in spaces that compare by another metric than
+        the cosine."""
+        asked = sample[:MOST] if metric is Metric.COSINE else ()
+        self._queries = np.array([row.vector for row in asked])
+        self._families, self._pictures = _families(asked), _pictures(asked)
+        self._best: npt.NDArray[np.float64] = np.full(len(asked), -np.inf)
+
+    def look(self, rows: Sequence[IndexRow]) -> None:
+        """Take sound rows of the record into account."""
+        if not len(self._best) or not rows:
+            return
+        scores = exact_scores(self._queries, np.array([row.vector for row in rows]), Metric.COSINE)
+        own = self._families[:, None] == _families(rows)
+        own |= self._pictures[:, None] == _pictures(rows)
+        scores[own] = -np.inf
+        self._best = np.maximum(self._best, scores.max(axis=1))
+
+    def cosines(self) -> tuple[float, ...]:
+        """Below which cosine each of NEAREST_SHARES of them lie; empty = too few to say."""
+        found = self._best[np.isfinite(self._best)]
+        if len(found) < LEAST:
+            return ()
+        return tuple(np.quantile(found, NEAREST_SHARES).tolist())
+
+
+def _families(rows: Sequence[IndexRow]) -> npt.NDArray[np.str_]:
+    """What each row's product and its variants have in common."""
+    return np.array([row.parent_id or row.product_id for row in rows], np.str_)
+
+
+def _pictures(rows: Sequence[IndexRow]) -> npt.NDArray[np.str_]:
+    return np.array([row.image_id or row.row_id for row in rows], np.str_)
