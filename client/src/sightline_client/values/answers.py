@@ -84,6 +84,19 @@ class Cause(StrEnum):
     ANSWER_RECORD_DROPPED = "ANSWER_RECORD_DROPPED"
 
 
+class AnswerQuality(StrEnum):
+    """How good an answer is against what would be answered with nothing lost."""
+
+    UNKNOWN = "UNKNOWN"
+    SNAPSHOT = "SNAPSHOT"
+    """Products as the gateway read them before: prices and availability are of then."""
+    FALLBACK = "FALLBACK"
+    """Popular or new products in place of what was asked for."""
+    REDUCED = "REDUCED"
+    """A branch or the ranker is missing."""
+    FULL = "FULL"
+
+
 @dataclass(frozen=True, slots=True)
 class Degradation:
     """What a lost dependency cost."""
@@ -93,6 +106,8 @@ class Degradation:
     cause: Cause
     substitute: str
     """What the answer rests on instead, in words."""
+    as_of: datetime | None = None
+    """When that was read (UTC); None = by this request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +219,8 @@ class Recommendations:
     subjects: Mapping[int, Subject] = field(default_factory=dict)
     """Where the subjects of photos are, by the photo's place among the signals; on the first page
     of a request with ``find_subject``."""
+    quality: AnswerQuality = AnswerQuality.UNKNOWN
+    """How good this page is; ``degradations`` name what it lacks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ from gateway.callers.published import PublishedKeys
 from gateway.callers.signed import Claims, SignedTokens, public_keys
 from gateway.clients import embedder, ranker, retriever
 from gateway.clients.calls import Caller
+from gateway.clients.columns import columns_of_rows
 from gateway.model.causes import Peer
+from gateway.ports import Ranker, Retriever
 from gateway.servicer import admin, catalog, events, jobs, recommendation
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Connection, Passthrough
@@ -18,6 +20,9 @@ from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
 from gateway.state.run import Dependencies, Peers
 from gateway.state.scenes import SceneFiles
+from gateway.state.snapshots import Snapshots
+from gateway.state.snapshots.files import SnapshotFiles
+from gateway.state.snapshots.reading import Source
 from servicekit import peers
 from servicekit.access import OPEN, Access
 from servicekit.audit import Audit
@@ -37,11 +42,13 @@ class Gateway:
     bindings: Sequence[Binding]
     audit: Audit
     answers: AnswerQueue
+    snapshots: Snapshots
     connections: Sequence[Connection]
 
     async def close(self, seconds: float) -> None:
         """Hand over what waits, for at most `seconds`, then close the channels."""
         await self.answers.close(seconds)
+        await self.snapshots.close()
         for channel, caller in self.connections:
             caller.close()
             await channel.close(None)
@@ -62,6 +69,8 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     passthrough = Passthrough(settings.catalogs, connections, once[0], keys)
     log = AuditLog(connections, keys)
     answers = AnswerQueue(ranking.record, settings.answer_queue_products)
+    snapshots = _snapshots(settings, retrieving, ranking)
+    snapshots.start()
     deps = Dependencies(
         peers=Peers(embedding, retrieving, ranking),
         scenes=scenes,
@@ -73,6 +82,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         reserve_seconds=settings.reserve_seconds,
         answer_seconds=settings.answer_days * 86400.0,
         keys=keys,
+        snapshot_of=snapshots.get,
     )
     # The passthrough gives three of them the calls that they do not have themselves.
     servicers = (
@@ -96,7 +106,25 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     )
     bindings = [Binding.of(servicer) for servicer in servicers]
     audit = Audit(log.append, settings.catalogs)
-    return Gateway(bindings, audit, answers, [once, *connections.values()])
+    return Gateway(bindings, audit, answers, snapshots, [once, *connections.values()])
+
+
+def _snapshots(settings: GatewaySettings, retrieving: Retriever, ranking: Ranker) -> Snapshots:
+    source = Source(
+        retrieving,
+        ranking,
+        columns_of_rows,
+        settings.snapshot_products,
+        settings.snapshot_category_products,
+    )
+    folder = settings.snapshot_folder
+    return Snapshots(
+        source,
+        settings.catalogs,
+        seconds=settings.snapshot_seconds,
+        most_age_seconds=settings.snapshot_age_seconds,
+        files=None if folder is None else SnapshotFiles(folder, columns_of_rows),
+    )
 
 
 def access_of(settings: GatewaySettings) -> Access:

@@ -48,6 +48,7 @@ NOT_ASKED = {
     "priority": 2,
     "request_id": "r",
     "explain": True,
+    "min_answer_quality": 3,
 }
 
 

@@ -1,6 +1,7 @@
 """The retriever as the use cases see it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 from grpc.aio import UnaryUnaryMultiCallable
@@ -217,7 +218,9 @@ def filter_of(scope: Scope) -> filter_pb2.Filter | None:
         raise TypeError("a filter is carried as the message that it came as")
     added = [_BUYABLE] if scope.buyable_only else []
     if scope.created_micros is not None:
-        added.append(_created(scope.created_micros))
+        added.append(_equal("create_time", time=timestamp(scope.created_micros)))
+    if scope.category:
+        added.append(_equal("category", text=scope.category))
     if not added:
         return own
     if own is None or own.WhichOneof("expression") is None:
@@ -231,11 +234,11 @@ def _all(filters: Sequence[filter_pb2.Filter]) -> filter_pb2.Filter:
     return filter_pb2.Filter(all=filter_pb2.FilterList(filters=filters))
 
 
-def _created(micros: int) -> filter_pb2.Filter:
-    value = filter_pb2.FilterValue(time=timestamp(micros))
+def _equal(field: str, **value: Any) -> filter_pb2.Filter:
     equal = filter_pb2.Comparison.OPERATOR_EQUAL
+    held = filter_pb2.FilterValue(**value)
     return filter_pb2.Filter(
-        comparison=filter_pb2.Comparison(field="create_time", operator=equal, value=value)
+        comparison=filter_pb2.Comparison(field=field, operator=equal, value=held)
     )
 
 

@@ -93,6 +93,8 @@ class Scope:
     created_micros: int | None = None
     """Only products that the catalog first stored at this instant, microseconds since 1970 (UTC);
     None = at any."""
+    category: str = ""
+    """Only products of this category, and of those below it; empty = of any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ class Query:
     priority: int = 0
     """The number of the Priority, carried through."""
     min_quality: float = 0.0
+    min_answer_quality: int = 0
+    """The number of an AnswerQuality; 0 = the scene's own."""
     exclude_product_ids: tuple[str, ...] = ()
     explain: bool = False
     """Whether parts are split by feature."""

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from gateway.model.errors import ImageRefused
 from gateway.model.messages import Box
+from gateway.model.quality import Quality
 from gateway.model.query import Query, Question, Signal, SignalKind, photo_path
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, catalog, page_size
@@ -88,6 +89,8 @@ def _violations(query: Query, signals_required: bool) -> Iterator[FieldViolation
         yield from _id_violations(product_id, f"exclude_product_ids[{index}]")
     if not 0 <= query.min_quality <= 1:
         yield FieldViolation("min_quality", "must be 0 to 1")
+    if not 0 <= query.min_answer_quality <= max(Quality):
+        yield FieldViolation("min_answer_quality", "is not one of the qualities")
     if not 0 <= query.priority <= MOST_PRIORITY:
         yield FieldViolation("priority", "is not one of the priorities")
     if len(query.session_id.encode("utf-8", "surrogatepass")) > MOST_SESSION_BYTES:
