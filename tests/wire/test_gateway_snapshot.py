@@ -87,7 +87,7 @@ async def front(behind: Behind, folder: Path) -> AsyncIterator[tuple[Gateway, gr
     settings = GatewaySettings(
         port=0,
         embedder_target=f"127.0.0.1:{free_port()}",
-        snapshot_folder=folder,
+        snapshots=folder,
         snapshot_seconds=0.2,
         **targets,  # type: ignore[arg-type]
     )

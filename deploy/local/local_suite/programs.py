@@ -144,7 +144,7 @@ def _services(
         f"GATEWAY_{n.upper()}_TARGET": address[n] for n in ("embedder", "retriever", "ranker")
     } | {
         "GATEWAY_TOKEN_KEYS_FILE": str(tokens),
-        "GATEWAY_SNAPSHOT_FOLDER": str(data / "gateway" / "snapshots"),
+        "GATEWAY_SNAPSHOTS": str(data / "gateway" / "snapshots"),
     }
 
     def service(name: str, main: str, environment: Mapping[str, str], *keys: Path) -> Program:

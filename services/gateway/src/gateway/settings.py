@@ -126,7 +126,7 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     """Products of each top category, of the 50 that have most of these, that are read if they are
     not among the former."""
 
-    snapshot_folder: Path | None = None
+    snapshots: Path | None = None
     """Folder where they are kept for a gateway that starts while nothing can be read: one file for
     each catalog, for the process's user alone. It may be deleted at any time. None = in memory."""
 

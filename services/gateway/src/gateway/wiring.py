@@ -117,7 +117,7 @@ def _snapshots(settings: GatewaySettings, retrieving: Retriever, ranking: Ranker
         settings.snapshot_products,
         settings.snapshot_category_products,
     )
-    folder = settings.snapshot_folder
+    folder = settings.snapshots
     return Snapshots(
         source,
         settings.catalogs,

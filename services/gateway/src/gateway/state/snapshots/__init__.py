@@ -30,7 +30,7 @@ AHEAD_MICROS = 60_000_000
 """By so much may the clock differ of whoever wrote a file."""
 
 TIME = Gauge(
-    "sightline_gateway_snapshot_time_seconds",
+    "sightline_gateway_snapshot_timestamp_seconds",
     "When the snapshot of popular and new products was read, of the catalog whose is oldest, in"
     " seconds since 1970; 0 = a catalog has none.",
     multiprocess_mode="livemin",
