@@ -203,3 +203,13 @@ async def test_a_scene_may_refuse_too_and_then_nothing_is_ranked_or_recorded():
         await recommend(by_photo(), shop.deps)
     assert "rank" not in shop.ranker.asked
     assert (await recommend(by_photo(min_answer_quality=2), shop.deps)).quality is Quality.FALLBACK
+
+
+async def test_products_left_out_take_no_place_of_others():
+    shop = without_record()
+    shop.snapshot = snapshot([row(f"s{n}") for n in range(30)])
+    left_out = tuple(f"s{n}" for n in range(20))
+
+    query = Query(page_size=2, exclude_product_ids=left_out)
+
+    assert ids(await recommend(query, shop.deps)) == ["s20", "s21"]

@@ -1,7 +1,7 @@
 """Popular and new products as the record had them at one instant: what is shown when nothing can be
 read any more."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.model.columns import Columns
@@ -33,16 +33,16 @@ class Snapshot:
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    def passing(self, scope: Scope, ids: Iterable[str]) -> list[ProductRow]:
+    def passing(self, scope: Scope, ids: Iterable[str]) -> Iterator[ProductRow]:
         """Those of these products that it holds and proves to pass, in their order. Raises
         FilterInvalid."""
         condition = condition_of(scope)
-        return [
+        return (
             self.rows[product_id]
             for product_id in ids
             if (facts := self._facts_of(product_id)) is not None
             and filters.passes(condition, facts)
-        ]
+        )
 
     def _facts_of(self, product_id: str) -> filters.Facts | None:
         """Made when they are first asked for, which happens in need alone."""

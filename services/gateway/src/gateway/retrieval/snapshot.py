@@ -1,6 +1,6 @@
 """What the gateway's snapshot names: popular products, then new ones, that it proves to pass."""
 
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from gateway.model.branch import Branch
 from gateway.model.candidates import Listing
@@ -25,10 +25,12 @@ def from_snapshot(run: Run) -> tuple[Listing, ...]:
         (Branch.NEW, scene.new_fallback, copy.newest),
     ):
         kept = [each for each in ids if each not in left_out] if wanted else []
-        if rows := copy.passing(run.plan.scope, kept):
-            rows.sort(key=lambda row: -max((_shared(row, each) for each in own), default=0))
+        rows = copy.passing(run.plan.scope, kept)
+        if own:
+            rows = iter(sorted(rows, key=lambda row: -max(_shared(row, each) for each in own)))
+        if found := list(islice(rows, run.plan.top_k)):
             after = sum(len(item.ids) for item in listings)
-            listings.append(Listing(branch, 1.0, copy.columns_of(rows), after=after))
+            listings.append(Listing(branch, 1.0, copy.columns_of(found), after=after))
     if listings:
         steps = [f"{item.branch}: {len(item.ids)} of the snapshot" for item in listings]
         run.trace.note(BranchResult(steps=(" → ".join(steps),)))
