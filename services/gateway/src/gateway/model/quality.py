@@ -26,10 +26,10 @@ class Quality(IntEnum):
 
 def _by_word(given: object) -> object:
     words = {each.word: each for each in Quality}
-    if given in words:
-        return words[str(given)]
     if isinstance(given, Quality):
         return given
+    if isinstance(given, str) and given in words:
+        return words[given]
     raise ValueError(f"is one of {list(words)}")
 
 
