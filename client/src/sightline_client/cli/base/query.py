@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -12,7 +11,6 @@ from sightline_client.api.recommendations import RecommendOptions
 from sightline_client.cli.base import options
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.transport.channel import MAX_MESSAGE_BYTES
-from sightline_client.values.answers import AnswerQuality
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Uri
 from sightline_client.values.signals import AWAY_WEIGHT, Box, Unlike
@@ -32,16 +30,6 @@ def _box(text: str) -> Box:
 
 
 _PHOTOS = {"exists": True, "dir_okay": False, "readable": True, "metavar": "PATH"}
-
-
-class LeastQuality(StrEnum):
-    """The qualities that can be asked for."""
-
-    SNAPSHOT = "snapshot"
-    FALLBACK = "fallback"
-    REDUCED = "reduced"
-    FULL = "full"
-
 
 Part: TypeAlias = Annotated[
     Box | None,
@@ -167,20 +155,10 @@ class RecommendationOptions(FilterOptions, QueryOptions):
         str, options.words(metavar="CODE", help="Language of the reasons: en, zh. Empty = en.")
     ] = ""
 
-    min_answer_quality: Annotated[
-        LeastQuality | None,
-        typer.Option(
-            "--min-answer-quality",
-            help="Fail rather than take a poorer answer: of a snapshot, of popular products in"
-            " place of what is asked for, or without a part such as the ranker.",
-        ),
-    ] = None
-
     def request(self) -> RecommendOptions:
         """What the client is asked; what can't be asked is wrong usage."""
         if self.user and self.visitor:
             raise typer.BadParameter("give --user or --visitor, not both", param_hint="--visitor")
-        least = self.min_answer_quality
         return {
             "images": self.photos(),
             "text": self.text,
@@ -195,7 +173,6 @@ class RecommendationOptions(FilterOptions, QueryOptions):
             "unlike": self.unlike(),
             "box": self.box,
             "find_subject": self.find_subject,
-            "min_answer_quality": None if least is None else AnswerQuality[least.name],
         }
 
 
