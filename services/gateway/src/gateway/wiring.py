@@ -1,6 +1,6 @@
 """Connects the parts of a gateway."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -12,7 +12,6 @@ from gateway.clients import embedder, ranker, retriever
 from gateway.clients.calls import Caller
 from gateway.clients.columns import columns_of_rows
 from gateway.model.causes import Peer
-from gateway.ports import Ranker, Retriever
 from gateway.servicer import admin, catalog, events, jobs, recommendation
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Connection, Passthrough
@@ -69,7 +68,13 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     passthrough = Passthrough(settings.catalogs, connections, once[0], keys)
     log = AuditLog(connections, keys)
     answers = AnswerQueue(ranking.record, settings.answer_queue_products)
-    snapshots = _snapshots(settings, retrieving, ranking)
+    # Over connections of their own: reads beside requests must not count as slow requests, nor have
+    # a peer that starts be looked for less often.
+    beside = {
+        peer: _connect(settings, peer, known, clients[peer].IDEMPOTENT)
+        for peer in (Peer.RETRIEVER, Peer.RANKER)
+    }
+    snapshots = _snapshots(settings, beside)
     snapshots.start()
     deps = Dependencies(
         peers=Peers(embedding, retrieving, ranking),
@@ -106,13 +111,14 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     )
     bindings = [Binding.of(servicer) for servicer in servicers]
     audit = Audit(log.append, settings.catalogs)
-    return Gateway(bindings, audit, answers, snapshots, [once, *connections.values()])
+    channels = [once, *connections.values(), *beside.values()]
+    return Gateway(bindings, audit, answers, snapshots, channels)
 
 
-def _snapshots(settings: GatewaySettings, retrieving: Retriever, ranking: Ranker) -> Snapshots:
+def _snapshots(settings: GatewaySettings, connections: Mapping[Peer, Connection]) -> Snapshots:
     source = Source(
-        retrieving,
-        ranking,
+        retriever.RetrieverClient(*connections[Peer.RETRIEVER]),
+        ranker.RankerClient(*connections[Peer.RANKER]),
         columns_of_rows,
         settings.snapshot_products,
         settings.snapshot_category_products,
