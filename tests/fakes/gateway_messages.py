@@ -134,6 +134,7 @@ def answer() -> recommendation_service_pb2.RecommendResponse:
                 substitute="order of similarity",
             )
         ],
+        quality=answer_pb2.ANSWER_QUALITY_REDUCED,
         versions=answer_pb2.Versions(
             spaces=[answer_pb2.SpaceVersion(space="visual", version="v1", generation="g1")],
             model_version="m1",

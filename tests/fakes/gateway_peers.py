@@ -10,6 +10,7 @@ from gateway.model.messages import Box, Classification, Space, Subject, Vector
 from gateway.model.peers import Embedded, Likeness
 from gateway.model.query import Signal, SignalKind
 from gateway.model.scene import Scene
+from gateway.model.snapshot import Snapshot
 from gateway.state.run import Dependencies, Peers
 from servicekit.errors import FailedPrecondition, ServiceError
 from tests.fakes.gateway_ranker import FakeRanker
@@ -154,6 +155,7 @@ class Shop:
     scenes: FakeScenes = field(default_factory=FakeScenes)
     answers: FakeAnswers = field(init=False)
     seconds: float = 5.0
+    snapshot: Snapshot | None = None
 
     def __post_init__(self) -> None:
         self.answers = FakeAnswers(self.ranker)
@@ -167,6 +169,7 @@ class Shop:
             catalogs=frozenset({"default", "other"}),
             service_version="1",
             default_seconds=self.seconds,
+            snapshot_of=lambda _: self.snapshot,
         )
 
     def scene(self, change: Callable[[Scene], Scene]) -> None:

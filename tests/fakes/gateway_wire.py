@@ -95,6 +95,7 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
             "ranker_target": f"127.0.0.1:{ranker.port}",
             "catalogs": ("default", "other"),
             "default_seconds": 10.0,
+            "snapshot_seconds": 0.0,
             **settings,
         }
     )

@@ -142,7 +142,10 @@ def _services(
     tokens = data / "gateway" / "tokens.keys"
     gateway = {
         f"GATEWAY_{n.upper()}_TARGET": address[n] for n in ("embedder", "retriever", "ranker")
-    } | {"GATEWAY_TOKEN_KEYS_FILE": str(tokens)}
+    } | {
+        "GATEWAY_TOKEN_KEYS_FILE": str(tokens),
+        "GATEWAY_SNAPSHOTS": str(data / "gateway" / "snapshots"),
+    }
 
     def service(name: str, main: str, environment: Mapping[str, str], *keys: Path) -> Program:
         prefix = name.upper()

@@ -109,19 +109,24 @@ def test_a_late_recovery_and_a_loss_that_nobody_saw_are_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "whole", "held"),
+    ("kind", "error", "whole", "held"),
     [
-        ("STORE_UNAVAILABLE", 4.9, True),
-        ("STORE_UNAVAILABLE", 5.1, False),
-        ("late", 0.0, False),
-        ("empty success", 0.0, False),
+        ("event written", "STORE_UNAVAILABLE", 4.9, True),
+        ("event written", "STORE_UNAVAILABLE", 5.1, False),
+        ("event written", "late", 0.0, False),
+        ("photo", "NOTHING_AVAILABLE", 0.0, False),
+        ("photo", "empty success", 0.0, False),
+        ("photo", "", 0.0, False),
     ],
 )
-def test_a_lost_database_that_gives_no_error_in_time_is_noticed(
-    error: str, whole: float, held: bool
+def test_a_lost_database_that_costs_shoppers_their_answer_is_noticed(
+    kind: str, error: str, whole: float, held: bool
 ) -> None:
+    """The last one is an answer of popular products that does not say so."""
     report = Report(lambda _line: None)
-    around = [Got("photo", LOST + 1, LOST + 2, error), given("product", "visual")]
+    popular = frozenset({"popular"})
+    lost = Got(kind, LOST + 1, LOST + 2, error, branches=popular)
+    around = [lost, given("product", "visual")]
     database.judge("killed", 5.0, whole, around, report)
     assert report.clean is held
 

@@ -227,6 +227,10 @@ def test_status_names_what_is_down(hands: Hands, suite: Suite) -> None:
     try:
         said = hands.run("models", "list", "--timeout", "3", code=1)
         assert commands(fixes(said)) == ["sightline status"]
+        poor = ("--min-answer-quality", "full", "--timeout", "3")
+        said = hands.run("recommend", *poor, code=1)
+        assert "ANSWER_DEGRADED" in said
+        assert commands(fixes(said)) == ["sightline status"]
         down = json.loads(json.dumps(hands.facts("status", code=1)))["components"]
         assert [each["component"] for each in down if each["status"]["code"]] == ["ranker"]
         found = hands.run("doctor", code=1)
@@ -242,7 +246,8 @@ def test_status_names_what_is_down_when_nothing_can_be_recommended(
 ) -> None:
     suite.stop("retriever")
     try:
-        said = hands.run("recommend", "--image", str(WINES[0].image), code=1)
+        photo = ("--image", str(WINES[0].image), "--filter", "brand = nobody")
+        said = hands.run("recommend", *photo, code=1)
         assert "NOTHING_AVAILABLE" in said
         assert commands(fixes(said)) == ["sightline status"]
         assert "retriever" in hands.run("status", code=1)

@@ -11,6 +11,7 @@ from google.protobuf import json_format
 from google.rpc import code_pb2
 from typer.testing import CliRunner
 
+from sightline.common.v1 import answer_pb2
 from sightline.gateway.v1 import admin_service_pb2, recommendation_service_pb2
 from sightline_client.cli import app, failures
 from tests.fakes.gateway import FakeGateway
@@ -29,6 +30,7 @@ def test_every_option_reaches_the_request(gateway: FakeGateway, photo: Path) -> 
         *("recommend", "--target", gateway.target, "--catalog", "shop", "--timeout", "7"),
         *("--image", str(photo), "--image", str(photo), "--product", "a", "--product", "b"),
         *("--text", "dry", "--user", "u", "--top", "3", "--scene", "home"),
+        *("--min-answer-quality", "reduced"),
     )
     assert result.exit_code == 0, result.output
     request = gateway.requests["Recommend"][0]
@@ -37,6 +39,7 @@ def test_every_option_reaches_the_request(gateway: FakeGateway, photo: Path) -> 
     ]
     assert request.shopper.user_id == "u"
     assert (request.catalog_id, request.page_size, request.scene) == ("shop", 3, "home")
+    assert request.min_answer_quality == answer_pb2.ANSWER_QUALITY_REDUCED
     deadline = gateway.deadlines["Recommend"][0]
     assert deadline is not None
     assert 6 < deadline < 7.5
@@ -59,6 +62,7 @@ def test_the_table_shows_the_answer_and_explains_it(gateway: FakeGateway) -> Non
         assert version in text
     assert "ranking did not answer: this is the order of similarity" in text
     assert "Fallback: order of similarity" in text
+    assert "Quality: without a part of what makes an answer [REDUCED]" in text
     assert "Not in the catalog: gone" in text
     assert "1.5 s behind the catalog; 3 photos pending embedding" in text
 

@@ -2,7 +2,7 @@
 
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline_client import F
+from sightline_client import AnswerQuality, F
 from sightline_client.convert import requests
 
 
@@ -22,6 +22,7 @@ def test_a_mixed_query_has_a_signal_for_each_thing() -> None:
         exclude="x",
         min_index_token="i",
         min_quality=0.5,
+        min_answer_quality=AnswerQuality.REDUCED,
         explain=True,
         anchors=["c"],
         followed="ann",

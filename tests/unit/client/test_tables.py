@@ -1,7 +1,8 @@
 """Tables say everything in words."""
 
 import io
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 
@@ -26,6 +27,8 @@ def test_every_cause_of_a_loss_is_explained() -> None:
         "rank: ranking did not answer: this is the order of similarity [RANKER_UNAVAILABLE]."
         " Fallback: order of similarity."
     )
+    copied = replace(loss, as_of=datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC))
+    assert tables.degradation(copied).endswith("(as of 2026-11-23 04:05:06 UTC).")
 
 
 def test_only_the_parts_that_are_there_are_explained() -> None:

@@ -8,7 +8,7 @@ from typing import Unpack
 
 from sightline_client._generated.base import SyncConnected
 from sightline_client.api.recommendations import RecommendOptions
-from sightline_client.values.answers import Found, Recommendations
+from sightline_client.values.answers import AnswerQuality, Found, Recommendations
 from sightline_client.values.classifications import Classification
 from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.facets import FacetQuery, Sort
@@ -38,6 +38,7 @@ class SyncRecommendationCalls(SyncConnected):
         exclude: str | Iterable[str] = (),
         min_index_token: str = "",
         min_quality: float = 0.0,
+        min_answer_quality: AnswerQuality | None = None,
         explain: bool = False,
         unlike: Unlike | None = None,
         box: Box | None = None,
@@ -53,7 +54,9 @@ class SyncRecommendationCalls(SyncConnected):
         ``page_size``: 1 to 200, 0 = 20. ``scene``: the named plan, "" = "default".
         ``exclude``: product ids to leave out. ``min_index_token``: see at least that catalog
         write. ``min_quality``: similarity (0 to 1) below which ``no_good_match`` is set, 0 = the
-        scene's own. ``explain``: split the parts of scores by feature, on the first page.
+        scene's own. ``min_answer_quality``: what is poorer is refused (Unavailable,
+        ANSWER_DEGRADED), None = the scene's own. ``explain``: split the parts of scores by feature,
+        on the first page.
         ``unlike``: what is not wanted. ``box``: the part of the photos that is meant, None = all of
         them; ``find_subject``: look for it, and say where it is in ``subjects``. ``anchors``: what
         the request is about, such as the product of a page or those of a cart (up to 50);
@@ -76,6 +79,7 @@ class SyncRecommendationCalls(SyncConnected):
                 exclude=exclude,
                 min_index_token=min_index_token,
                 min_quality=min_quality,
+                min_answer_quality=min_answer_quality,
                 explain=explain,
                 unlike=unlike,
                 box=box,

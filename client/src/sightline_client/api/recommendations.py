@@ -6,7 +6,7 @@ from typing import Any, TypedDict, Unpack
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
-from sightline_client.values.answers import Found, Recommendations
+from sightline_client.values.answers import AnswerQuality, Found, Recommendations
 from sightline_client.values.classifications import Classification
 from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.facets import FacetQuery, Sort
@@ -32,6 +32,7 @@ class RecommendOptions(TypedDict, total=False):
     exclude: str | Iterable[str]
     min_index_token: str
     min_quality: float
+    min_answer_quality: AnswerQuality | None
     explain: bool
     unlike: Unlike | None
     box: Box | None
@@ -62,6 +63,7 @@ class RecommendationCalls(Connected):
         exclude: str | Iterable[str] = (),
         min_index_token: str = "",
         min_quality: float = 0.0,
+        min_answer_quality: AnswerQuality | None = None,
         explain: bool = False,
         unlike: Unlike | None = None,
         box: Box | None = None,
@@ -77,7 +79,9 @@ class RecommendationCalls(Connected):
         ``page_size``: 1 to 200, 0 = 20. ``scene``: the named plan, "" = "default".
         ``exclude``: product ids to leave out. ``min_index_token``: see at least that catalog
         write. ``min_quality``: similarity (0 to 1) below which ``no_good_match`` is set, 0 = the
-        scene's own. ``explain``: split the parts of scores by feature, on the first page.
+        scene's own. ``min_answer_quality``: what is poorer is refused (Unavailable,
+        ANSWER_DEGRADED), None = the scene's own. ``explain``: split the parts of scores by feature,
+        on the first page.
         ``unlike``: what is not wanted. ``box``: the part of the photos that is meant, None = all of
         them; ``find_subject``: look for it, and say where it is in ``subjects``. ``anchors``: what
         the request is about, such as the product of a page or those of a cart (up to 50);
@@ -99,6 +103,7 @@ class RecommendationCalls(Connected):
             exclude=exclude,
             min_index_token=min_index_token,
             min_quality=min_quality,
+            min_answer_quality=min_answer_quality,
             explain=explain,
             unlike=await _unlike(unlike),
             box=box,

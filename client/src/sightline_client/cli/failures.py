@@ -78,6 +78,8 @@ FIXES = MappingProxyType(
         " products that the backup does not hold",
         "URI_FORBIDDEN": "take an http(s) address that the suite's settings allow, or the file",
         "NOTHING_AVAILABLE": "try again in a moment; `sightline status` says what is down",
+        "ANSWER_DEGRADED": "try again in a moment, or take what there is, without"
+        " --min-answer-quality; `sightline status` says what is down",
         "INTERNAL": "a fault in the suite, not in your request: the logs of its services say more;"
         " after `make up` they are in DATA/logs",
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.convert import to_wire
 from sightline_client.convert.to_wire import ids
+from sightline_client.values.answers import AnswerQuality
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Uri
 from sightline_client.values.signals import Box, Unlike
@@ -36,6 +37,7 @@ def recommend(
     exclude: str | Iterable[str] = (),
     min_index_token: str = "",
     min_quality: float = 0.0,
+    min_answer_quality: AnswerQuality | None = None,
     explain: bool = False,
     unlike: Unlike | None = None,
     box: Box | None = None,
@@ -60,6 +62,7 @@ def recommend(
             exclude_product_ids=ids(exclude),
             min_index_token=min_index_token,
             min_quality=min_quality,
+            min_answer_quality=to_wire.answer_quality(min_answer_quality),
             explain=explain,
             anchor_product_ids=ids(anchors),
             followed=ids(followed),

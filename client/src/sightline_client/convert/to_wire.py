@@ -12,13 +12,26 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money as MoneyMessage
 
-from sightline.common.v1 import event_pb2, facet_pb2, filter_pb2, import_pb2, photo_pb2, product_pb2
-from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
-from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline.common.v1 import (
+    answer_pb2,
+    event_pb2,
+    facet_pb2,
+    filter_pb2,
+    import_pb2,
+    photo_pb2,
+    product_pb2,
+)
+from sightline.gateway.v1 import (
+    catalog_service_pb2 as catalog_pb2,
+)
+from sightline.gateway.v1 import (
+    recommendation_service_pb2 as rec,
+)
 from sightline.ranker.v1 import recipe_pb2
 from sightline.retriever.v1 import index_service_pb2
 from sightline_client.errors import invalid
 from sightline_client.values import catalog, filters
+from sightline_client.values.answers import AnswerQuality
 from sightline_client.values.events import Event, EventType
 from sightline_client.values.facets import FacetQuery
 from sightline_client.values.operations import IndexMetric, IndexParameters
@@ -237,6 +250,11 @@ def update(value: catalog.ProductUpdate) -> catalog_pb2.ProductUpdate:
 def import_mode(value: catalog.ImportMode) -> import_pb2.ImportMode.ValueType:
     """What an import does with products that it does not mention."""
     return import_pb2.ImportMode.Value(f"IMPORT_MODE_{value}")
+
+
+def answer_quality(value: AnswerQuality | None) -> answer_pb2.AnswerQuality.ValueType:
+    """The least that is taken; None = what the scene takes."""
+    return answer_pb2.AnswerQuality.Value(f"ANSWER_QUALITY_{value or 'UNSPECIFIED'}")
 
 
 def event_type(value: EventType) -> event_pb2.EventType.ValueType:

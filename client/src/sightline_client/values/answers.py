@@ -85,6 +85,19 @@ class Cause(StrEnum):
     ANSWER_RECORD_DROPPED = "ANSWER_RECORD_DROPPED"
 
 
+class AnswerQuality(StrEnum):
+    """How good an answer is against what would be answered with nothing lost."""
+
+    UNKNOWN = "UNKNOWN"
+    SNAPSHOT = "SNAPSHOT"
+    """Products as the gateway read them before: prices and availability are of then."""
+    FALLBACK = "FALLBACK"
+    """Popular or new products in place of what was asked for."""
+    REDUCED = "REDUCED"
+    """A branch or the ranker is missing."""
+    FULL = "FULL"
+
+
 @dataclass(frozen=True, slots=True)
 class Degradation:
     """What a lost dependency cost."""
@@ -94,6 +107,8 @@ class Degradation:
     cause: Cause
     substitute: str
     """What the answer rests on instead, in words."""
+    as_of: datetime | None = None
+    """When that was read (UTC); None = by this request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +278,8 @@ class Recommendations:
     of a request with ``find_subject``."""
     match: Match | None = None
     """What ``no_good_match`` rests on; None = the request has no signals, or the suite is older."""
+    quality: AnswerQuality = AnswerQuality.UNKNOWN
+    """How good this page is; ``degradations`` name what it lacks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import google.protobuf.duration_pb2
 import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
+import google.protobuf.timestamp_pb2
 import sys
 import typing
 
@@ -19,6 +20,46 @@ else:
     import typing_extensions
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _AnswerQuality:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _AnswerQualityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_AnswerQuality.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    ANSWER_QUALITY_UNSPECIFIED: _AnswerQuality.ValueType  # 0
+    """Not said. In a request: whatever the scene takes."""
+    ANSWER_QUALITY_SNAPSHOT: _AnswerQuality.ValueType  # 1
+    """The record could not be read: products that the gateway read before, with the prices and availability of then
+    (`as_of` of the degradation of stage "hydrate").
+    """
+    ANSWER_QUALITY_FALLBACK: _AnswerQuality.ValueType  # 2
+    """What was asked for could not be searched: popular or new products that pass the filter."""
+    ANSWER_QUALITY_REDUCED: _AnswerQuality.ValueType  # 3
+    """Products that were asked for, without a branch, the ranker or something else that is named in the degradations."""
+    ANSWER_QUALITY_FULL: _AnswerQuality.ValueType  # 4
+    """Nothing is missing. That later pages are lost (CAUSE_ANSWER_RECORD_DROPPED) makes a page no poorer; neither does a
+    shopper of whom nothing is known, who gets what is popular.
+    """
+
+class AnswerQuality(_AnswerQuality, metaclass=_AnswerQualityEnumTypeWrapper):
+    """How good an answer is against what would be answered with nothing lost; a better one has a greater number."""
+
+ANSWER_QUALITY_UNSPECIFIED: AnswerQuality.ValueType  # 0
+"""Not said. In a request: whatever the scene takes."""
+ANSWER_QUALITY_SNAPSHOT: AnswerQuality.ValueType  # 1
+"""The record could not be read: products that the gateway read before, with the prices and availability of then
+(`as_of` of the degradation of stage "hydrate").
+"""
+ANSWER_QUALITY_FALLBACK: AnswerQuality.ValueType  # 2
+"""What was asked for could not be searched: popular or new products that pass the filter."""
+ANSWER_QUALITY_REDUCED: AnswerQuality.ValueType  # 3
+"""Products that were asked for, without a branch, the ranker or something else that is named in the degradations."""
+ANSWER_QUALITY_FULL: AnswerQuality.ValueType  # 4
+"""Nothing is missing. That later pages are lost (CAUSE_ANSWER_RECORD_DROPPED) makes a page no poorer; neither does a
+shopper of whom nothing is known, who gets what is popular.
+"""
+Global___AnswerQuality: typing_extensions.TypeAlias = AnswerQuality
 
 @typing.final
 class ScorePart(google.protobuf.message.Message):
@@ -316,20 +357,27 @@ class Degradation(google.protobuf.message.Message):
     STAGE_FIELD_NUMBER: builtins.int
     CAUSE_FIELD_NUMBER: builtins.int
     SUBSTITUTE_FIELD_NUMBER: builtins.int
+    AS_OF_FIELD_NUMBER: builtins.int
     stage: builtins.str
     """The stage or branch that was lost, e.g. "embed", "visual", "collaborative", "rank"."""
     cause: Global___Degradation.Cause.ValueType
     """Why."""
     substitute: builtins.str
     """What the answer rests on instead, in words."""
+    @property
+    def as_of(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When what the answer rests on instead was read (UTC); absent = by this request."""
+
     def __init__(
         self,
         *,
         stage: builtins.str = ...,
         cause: Global___Degradation.Cause.ValueType = ...,
         substitute: builtins.str = ...,
+        as_of: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["cause", b"cause", "stage", b"stage", "substitute", b"substitute"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["as_of", b"as_of"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["as_of", b"as_of", "cause", b"cause", "stage", b"stage", "substitute", b"substitute"]) -> None: ...
 
 Global___Degradation: typing_extensions.TypeAlias = Degradation
 

@@ -286,6 +286,7 @@ class RecommendRequest(google.protobuf.message.Message):
     EXPLAIN_FIELD_NUMBER: builtins.int
     ANCHOR_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     FOLLOWED_FIELD_NUMBER: builtins.int
+    MIN_ANSWER_QUALITY_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -310,6 +311,10 @@ class RecommendRequest(google.protobuf.message.Message):
     """
     explain: builtins.bool
     """Whether the parts of scores are split by feature, on the first page. Default: no."""
+    min_answer_quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType
+    """The least quality to answer with: anything poorer is refused (ANSWER_DEGRADED). `min_quality` is another thing, a
+    similarity. Default: the scene's own.
+    """
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:
         """What to be near to: 0 to 8 signals. None = by the shopper's behaviour, else what is popular."""
@@ -359,9 +364,10 @@ class RecommendRequest(google.protobuf.message.Message):
         explain: builtins.bool = ...,
         anchor_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         followed: collections.abc.Iterable[builtins.str] | None = ...,
+        min_answer_quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "followed", b"followed", "language_code", b"language_code", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "followed", b"followed", "language_code", b"language_code", "min_answer_quality", b"min_answer_quality", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
 
 Global___RecommendRequest: typing_extensions.TypeAlias = RecommendRequest
 
@@ -383,6 +389,7 @@ class RecommendResponse(google.protobuf.message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     SUBJECTS_FIELD_NUMBER: builtins.int
+    QUALITY_FIELD_NUMBER: builtins.int
     MATCH_FIELD_NUMBER: builtins.int
     no_good_match: builtins.bool
     """Nothing in the catalog is near the signals: results are the nearest there are."""
@@ -394,6 +401,8 @@ class RecommendResponse(google.protobuf.message.Message):
     """For the next page; empty = this is the last."""
     request_id: builtins.str
     """The id under which logs speak of this request."""
+    quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType
+    """How good this page is; what it lacks is named in `degradations`."""
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RecommendedProduct]:
         """Best first."""
@@ -441,10 +450,11 @@ class RecommendResponse(google.protobuf.message.Message):
         next_page_token: builtins.str = ...,
         request_id: builtins.str = ...,
         subjects: collections.abc.Iterable[Global___SignalSubject] | None = ...,
+        quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType = ...,
         match: Global___Match | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "degradations", b"degradations", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "degradations", b"degradations", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___RecommendResponse: typing_extensions.TypeAlias = RecommendResponse
 
@@ -615,7 +625,7 @@ class RecommendedProduct(google.protobuf.message.Message):
     """Of which event `score` is the chance; UNSPECIFIED = there is no score."""
     @property
     def product(self) -> sightline.common.v1.product_pb2.Product:
-        """The product as the record has it now."""
+        """The product as the record has it now; with ANSWER_QUALITY_SNAPSHOT as it had it when the gateway last read it."""
 
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScorePart]:

@@ -71,7 +71,7 @@ class RecommendationServiceServicer(object):
         kept, and what it costs is said in `degradations`. Errors: INVALID_ARGUMENT (with the field),
         CATALOG_NOT_FOUND, SCENE_NOT_FOUND, PRODUCT_NOT_FOUND, FILTER_INVALID, IMAGE_UNDECODABLE,
         IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, PAGE_TOKEN_INVALID, ANSWER_RECORD_MISSING,
-        NOTHING_AVAILABLE (with RetryInfo).
+        NOTHING_AVAILABLE and ANSWER_DEGRADED (with RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -161,7 +161,7 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     kept, and what it costs is said in `degradations`. Errors: INVALID_ARGUMENT (with the field),
     CATALOG_NOT_FOUND, SCENE_NOT_FOUND, PRODUCT_NOT_FOUND, FILTER_INVALID, IMAGE_UNDECODABLE,
     IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, PAGE_TOKEN_INVALID, ANSWER_RECORD_MISSING,
-    NOTHING_AVAILABLE (with RetryInfo).
+    NOTHING_AVAILABLE and ANSWER_DEGRADED (with RetryInfo).
     """
 
     Search: _RecommendationServiceSearchType
@@ -224,7 +224,7 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         kept, and what it costs is said in `degradations`. Errors: INVALID_ARGUMENT (with the field),
         CATALOG_NOT_FOUND, SCENE_NOT_FOUND, PRODUCT_NOT_FOUND, FILTER_INVALID, IMAGE_UNDECODABLE,
         IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, PAGE_TOKEN_INVALID, ANSWER_RECORD_MISSING,
-        NOTHING_AVAILABLE (with RetryInfo).
+        NOTHING_AVAILABLE and ANSWER_DEGRADED (with RetryInfo).
         """
 
     @abc.abstractmethod

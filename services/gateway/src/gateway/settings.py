@@ -113,6 +113,24 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     answer_days: float = Field(default=30.0, gt=0, le=3650)
     """How long an answer's record is asked to be kept and its attribution token is good."""
 
+    snapshot_seconds: float = Field(default=60.0, ge=0, le=86_400)
+    """How often the gateway reads popular and new products of each catalog, to show them while
+    the record can't be read (docs/operate/fallbacks.md); 0 = never."""
+
+    snapshot_age_seconds: float = Field(default=21_600.0, gt=0, le=604_800)
+    """How old what was read may be and still be shown: so old may its prices and stock be."""
+
+    snapshot_products: int = Field(default=500, ge=1, le=1000)
+    """Popular products that are read of a catalog, and as many new ones; 32 MiB of them at most."""
+
+    snapshot_category_products: int = Field(default=50, ge=0, le=1000)
+    """Products of each top category, of the 50 that have most of these, that are read if they are
+    not among the former."""
+
+    snapshots: Path | None = None
+    """Folder where they are kept for a gateway that starts while nothing can be read: one file for
+    each catalog, for the process's user alone. It may be deleted at any time. None = in memory."""
+
     @model_validator(mode="after")
     def _issuer(self) -> Self:
         if (self.jwt_keys_file or self.jwt_keys_url) and not self.jwt_issuer:

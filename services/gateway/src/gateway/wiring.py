@@ -1,6 +1,6 @@
 """Connects the parts of a gateway."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -10,6 +10,7 @@ from gateway.callers.published import PublishedKeys
 from gateway.callers.signed import Claims, SignedTokens, public_keys
 from gateway.clients import embedder, ranker, retriever
 from gateway.clients.calls import Caller
+from gateway.clients.columns import columns_of_rows
 from gateway.model.causes import Peer
 from gateway.servicer import admin, catalog, events, jobs, recommendation
 from gateway.servicer.audit import AuditLog
@@ -18,6 +19,9 @@ from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
 from gateway.state.run import Dependencies, Peers
 from gateway.state.scenes import SceneFiles
+from gateway.state.snapshots import Snapshots
+from gateway.state.snapshots.files import SnapshotFiles
+from gateway.state.snapshots.reading import Source
 from servicekit import peers
 from servicekit.access import OPEN, Access
 from servicekit.audit import Audit
@@ -37,11 +41,13 @@ class Gateway:
     bindings: Sequence[Binding]
     audit: Audit
     answers: AnswerQueue
+    snapshots: Snapshots
     connections: Sequence[Connection]
 
     async def close(self, seconds: float) -> None:
         """Hand over what waits, for at most `seconds`, then close the channels."""
         await self.answers.close(seconds)
+        await self.snapshots.close()
         for channel, caller in self.connections:
             caller.close()
             await channel.close(None)
@@ -62,6 +68,14 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     passthrough = Passthrough(settings.catalogs, connections, once[0], keys)
     log = AuditLog(connections, keys)
     answers = AnswerQueue(ranking.record, settings.answer_queue_products)
+    # Over connections of their own: reads beside requests must not count as slow requests, nor have
+    # a peer that starts be looked for less often.
+    beside = {
+        peer: _connect(settings, peer, known, clients[peer].IDEMPOTENT)
+        for peer in (Peer.RETRIEVER, Peer.RANKER)
+    }
+    snapshots = _snapshots(settings, beside)
+    snapshots.start()
     deps = Dependencies(
         peers=Peers(embedding, retrieving, ranking),
         scenes=scenes,
@@ -73,6 +87,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         reserve_seconds=settings.reserve_seconds,
         answer_seconds=settings.answer_days * 86400.0,
         keys=keys,
+        snapshot_of=snapshots.get,
     )
     # The passthrough gives three of them the calls that they do not have themselves.
     servicers = (
@@ -96,7 +111,26 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     )
     bindings = [Binding.of(servicer) for servicer in servicers]
     audit = Audit(log.append, settings.catalogs)
-    return Gateway(bindings, audit, answers, [once, *connections.values()])
+    channels = [once, *connections.values(), *beside.values()]
+    return Gateway(bindings, audit, answers, snapshots, channels)
+
+
+def _snapshots(settings: GatewaySettings, connections: Mapping[Peer, Connection]) -> Snapshots:
+    source = Source(
+        retriever.RetrieverClient(*connections[Peer.RETRIEVER]),
+        ranker.RankerClient(*connections[Peer.RANKER]),
+        columns_of_rows,
+        settings.snapshot_products,
+        settings.snapshot_category_products,
+    )
+    folder = settings.snapshots
+    return Snapshots(
+        source,
+        settings.catalogs,
+        seconds=settings.snapshot_seconds,
+        most_age_seconds=settings.snapshot_age_seconds,
+        files=None if folder is None else SnapshotFiles(folder, columns_of_rows),
+    )
 
 
 def access_of(settings: GatewaySettings) -> Access:

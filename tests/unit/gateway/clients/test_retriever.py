@@ -6,8 +6,10 @@ from gateway.clients.calls import Caller
 from gateway.clients.retriever import _as_sent, filter_of
 from gateway.model.causes import Peer
 from gateway.model.query import CallersFilter, Scope
+from gateway.model.snapshot import condition_of
 from servicekit.errors import FieldViolation, InvalidArgument
 from sightline.common.v1 import filter_pb2, product_pb2
+from sightline_rules.filters import All
 
 BRAND = filter_pb2.Filter(
     comparison=filter_pb2.Comparison(
@@ -136,3 +138,12 @@ async def test_a_stream_that_nobody_reads_on_is_cancelled_at_the_peer():
     await answers.aclose()
 
     assert method.cancelled
+
+
+def test_a_category_and_what_can_be_bought_are_asked_for_as_the_snapshot_judges_them():
+    asked = filter_of(Scope(buyable_only=True, category="Wine", created_micros=5))
+
+    assert asked is not None
+    assert condition_of(Scope(CallersFilter(asked, b"", False))) == All(
+        (condition_of(Scope(buyable_only=True, created_micros=5, category="Wine")),)
+    )

@@ -50,6 +50,8 @@ def test_no_catalog_is_the_default_one_and_an_undeclared_one_is_not_found():
         (Query(exclude_product_ids=("x", "")), "exclude_product_ids[1]"),
         (Query(min_quality=1.5), "min_quality"),
         (Query(min_quality=math.nan), "min_quality"),
+        (Query(min_answer_quality=5), "min_answer_quality"),
+        (Query(min_answer_quality=-1), "min_answer_quality"),
         (Query(priority=7), "priority"),
         (Query(session_id="é" * 65), "session_id"),
         (Query(request_id="x" * 129), "request_id"),

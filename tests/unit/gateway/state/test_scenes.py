@@ -9,6 +9,7 @@ import pytest
 from gateway.model.branch import Branch
 from gateway.model.diversity import Diversity
 from gateway.model.errors import SceneNotFound
+from gateway.model.quality import Quality
 from gateway.model.scene_checks import warnings
 from gateway.state import scenes as shipped
 from gateway.state.scenes import STALE, SceneFiles, ScenesInvalid
@@ -95,13 +96,15 @@ def test_a_name_is_never_a_path(name):
 
 def test_a_folder_adds_scenes_and_replaces_those_of_the_same_name(tmp_path):
     put(tmp_path / "home.toml", GOOD)
-    put(tmp_path / "default.toml", "drop_seen = true\n")
+    put(tmp_path / "default.toml", 'drop_seen = true\nmin_answer_quality = "reduced"\n')
 
     scenes = SceneFiles(tmp_path)
 
     assert set(scenes.names()) - {*BUILT_IN} == {"home"}
     assert scenes.get("home").branches[Branch.VISUAL] == 2.0
     assert scenes.get("default").drop_seen
+    assert scenes.get("default").min_answer_quality is Quality.REDUCED
+    assert scenes.get("home").min_answer_quality is Quality.ANY
 
 
 def test_a_changed_file_is_taken_up_within_a_second_and_has_another_version(tmp_path):
@@ -160,6 +163,8 @@ def test_while_one_file_is_bad_all_former_scenes_go_on_and_a_metric_says_so(tmp_
         ("[parts_with_signals]\ncharm = 1.0", "charm"),
         ("[budgets]\nembed = 0.9\ncandidates = 0.5", "budgets"),
         ("[budgets]\nembed = nan", "budgets.embed"),
+        ('min_answer_quality = "best"', "min_answer_quality"),
+        ("min_answer_quality = [3]", "min_answer_quality"),
         ("[diversity]\ndiversity = 1.5", "diversity.diversity"),
         ("[diversity]\nwindow = 1", "diversity.window"),
         ("[diversity]\ncategory_caps = { 9 = 1 }", "diversity.category_caps"),

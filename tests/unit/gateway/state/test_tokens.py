@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model.errors import AnswerMissing
-from gateway.model.messages import Box
+from gateway.model.messages import Box, FacetRequest
 from gateway.model.query import CallersFilter, Identity, Query, Shopper, Signal
 from gateway.state.tokens import (
     Attributed,
@@ -50,6 +50,9 @@ NOT_ASKED = {
     "priority": 2,
     "request_id": "r",
     "explain": True,
+    "min_answer_quality": 3,
+    "facets": (FacetRequest(field="brand"),),
+    "sort": 2,
 }
 
 

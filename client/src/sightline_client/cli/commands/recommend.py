@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +18,18 @@ from sightline_client.cli.show import classified, explained, page, tables
 from sightline_client.cli.work import batch as batches
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
-from sightline_client.values.answers import Recommendations
+from sightline_client.values.answers import AnswerQuality, Recommendations
 
 _PHOTOS_AT_ONCE = 8
+
+
+class LeastQuality(StrEnum):
+    """The qualities that can be asked for."""
+
+    SNAPSHOT = "snapshot"
+    FALLBACK = "fallback"
+    REDUCED = "reduced"
+    FULL = "full"
 
 
 def recommend(
@@ -31,6 +41,14 @@ def recommend(
             "--explain", help="Show what each part of a score comes from, and what moved products."
         ),
     ] = False,
+    min_answer_quality: Annotated[
+        LeastQuality | None,
+        typer.Option(
+            "--min-answer-quality",
+            help="Fail rather than take a poorer answer: of a snapshot, of popular products in"
+            " place of what is asked for, or without a part such as the ranker.",
+        ),
+    ] = None,
     html: Annotated[
         Path | None,
         typer.Option(
@@ -87,7 +105,7 @@ def recommend(
     if batch is not None and out is not None:
         nothing = RecommendationOptions()
         beside = replace(asked, top=nothing.top, currency="", not_weight=nothing.not_weight)
-        if beside != nothing or explain or html:
+        if beside != nothing or explain or html or min_answer_quality:
             raise typer.BadParameter(
                 "what is asked stands in the file's lines: only --top, --currency and how to"
                 " connect go with --batch",
@@ -97,6 +115,8 @@ def recommend(
         return
     request = asked.request()
     request["explain"] = explain
+    if min_answer_quality is not None:
+        request["min_answer_quality"] = AnswerQuality[min_answer_quality.name]
     names = [tables.plain(path.name) for path in asked.image or ()]
 
     async def ask(client: SightlineClient) -> Recommendations:

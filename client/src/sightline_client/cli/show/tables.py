@@ -51,6 +51,17 @@ CAUSES = MappingProxyType(
 """What a lost dependency means, in words."""
 
 
+QUALITIES = MappingProxyType(
+    {
+        answers.AnswerQuality.SNAPSHOT: "products as they were read before, with the prices and"
+        " stock of then",
+        answers.AnswerQuality.FALLBACK: "popular or new products in place of what was asked for",
+        answers.AnswerQuality.REDUCED: "without a part of what makes an answer",
+    }
+)
+"""What is poorer than a full answer, in words."""
+
+
 def grid(
     columns: Iterable[str],
     rows: Iterable[Iterable[str | Text]] = (),
@@ -109,7 +120,8 @@ STATUS_CAPTION = "answered in ms: how long the part's own answer took, seen from
 
 def degradation(value: answers.Degradation) -> str:
     """What was lost and what the answer rests on instead, in a sentence."""
-    instead = f" Fallback: {plain(value.substitute)}." if value.substitute else ""
+    as_of = f" (as of {value.as_of:%Y-%m-%d %H:%M:%S} UTC)" if value.as_of else ""
+    instead = f" Fallback: {plain(value.substitute)}{as_of}." if value.substitute else ""
     return f"{plain(value.stage)}: {CAUSES[value.cause]} [{value.cause}].{instead}"
 
 
@@ -236,6 +248,8 @@ def chance(item: answers.RecommendedProduct) -> str:
 
 def _notes(value: answers.Recommendations) -> list[Text]:
     notes = [Text(f"Degraded: {degradation(item)}", style="yellow") for item in value.degradations]
+    if words := QUALITIES.get(value.quality):
+        notes.append(Text(f"Quality: {words} [{value.quality}]", style="yellow"))
     if value.no_good_match:
         notes.append(Text(poor(value), style="yellow"))
     if value.missing_product_ids:

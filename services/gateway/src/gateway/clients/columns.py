@@ -100,6 +100,11 @@ def columns_of(products: Sequence[ProductRow]) -> candidate_pb2.CandidateColumns
     )
 
 
+def columns_of_rows(products: Sequence[ProductRow]) -> Columns:
+    """The columns of whole products."""
+    return columns(columns_of(products))
+
+
 def order_message(order: Order) -> pb.AnsweredColumns:
     """A whole order that the ranker did not make, packed: nothing in it was moved or calibrated."""
     return pb.AnsweredColumns(

@@ -1,6 +1,7 @@
 """The retriever as the use cases see it."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import grpc
 from grpc.aio import UnaryUnaryMultiCallable
@@ -17,15 +18,34 @@ from servicekit.channel import idempotent
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
 from servicekit.requests import timestamp
 from sightline.common.v1 import filter_pb2, job_service_pb2, product_pb2
-from sightline.retriever.v1 import backup_service_pb2, photo_service_pb2
-from sightline.retriever.v1 import index_service_pb2 as index_pb
-from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
-from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
-from sightline.retriever.v1 import keyword_service_pb2_grpc as keywords_grpc
-from sightline.retriever.v1 import product_service_pb2 as products_pb
-from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
-from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
-from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
+from sightline.retriever.v1 import (
+    backup_service_pb2,
+    photo_service_pb2,
+)
+from sightline.retriever.v1 import (
+    index_service_pb2 as index_pb,
+)
+from sightline.retriever.v1 import (
+    index_service_pb2_grpc as index_grpc,
+)
+from sightline.retriever.v1 import (
+    keyword_service_pb2 as keywords_pb,
+)
+from sightline.retriever.v1 import (
+    keyword_service_pb2_grpc as keywords_grpc,
+)
+from sightline.retriever.v1 import (
+    product_service_pb2 as products_pb,
+)
+from sightline.retriever.v1 import (
+    product_service_pb2_grpc as products_grpc,
+)
+from sightline.retriever.v1 import (
+    vector_service_pb2 as vectors_pb,
+)
+from sightline.retriever.v1 import (
+    vector_service_pb2_grpc as vectors_grpc,
+)
 
 IDEMPOTENT = idempotent(
     job_service_pb2,
@@ -239,7 +259,9 @@ def filter_of(scope: Scope) -> filter_pb2.Filter | None:
         raise TypeError("a filter is carried as the message that it came as")
     added = [_BUYABLE] if scope.buyable_only else []
     if scope.created_micros is not None:
-        added.append(_created(scope.created_micros))
+        added.append(_equal("create_time", time=timestamp(scope.created_micros)))
+    if scope.category:
+        added.append(_equal("category", text=scope.category))
     if scope.other_categories:
         beside = filter_pb2.Filter()
         getattr(beside, "not").CopyFrom(_any_of("category", scope.other_categories))
@@ -265,11 +287,11 @@ def _any_of(field: str, texts: Sequence[str]) -> filter_pb2.Filter:
     return filter_pb2.Filter(membership=filter_pb2.Membership(field=field, values=values))
 
 
-def _created(micros: int) -> filter_pb2.Filter:
-    value = filter_pb2.FilterValue(time=timestamp(micros))
+def _equal(field: str, **value: Any) -> filter_pb2.Filter:
     equal = filter_pb2.Comparison.OPERATOR_EQUAL
+    held = filter_pb2.FilterValue(**value)
     return filter_pb2.Filter(
-        comparison=filter_pb2.Comparison(field="create_time", operator=equal, value=value)
+        comparison=filter_pb2.Comparison(field=field, operator=equal, value=held)
     )
 
 

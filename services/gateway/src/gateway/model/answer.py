@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from gateway.model import messages
 from gateway.model.branch import Branch, branches_of
 from gateway.model.candidates import Contributions
+from gateway.model.quality import Quality
 from gateway.model.query import Shopper
 
 
@@ -184,6 +185,7 @@ class Answer:
 
     results: tuple[Result, ...]
     no_good_match: bool
+    quality: Quality
     degradations: tuple[messages.Degradation, ...]
     timings: tuple[messages.Timing, ...]
     versions: messages.Versions

@@ -2,6 +2,7 @@
 
 ServiceError
 ├── InvalidArgument
+│   ├── FilterInvalid       FILTER_INVALID
 │   └── ImageRefused        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, BOX_INVALID
 ├── NotFound
 │   ├── SceneNotFound       SCENE_NOT_FOUND
@@ -16,7 +17,8 @@ ServiceError
 │   └── VisitorProofInvalid VISITOR_PROOF_INVALID
 ├── Unavailable
 │   ├── PeerUnavailable     EMBEDDER_UNAVAILABLE, RETRIEVER_UNAVAILABLE, RANKER_UNAVAILABLE
-│   └── NothingAvailable    NOTHING_AVAILABLE
+│   ├── NothingAvailable    NOTHING_AVAILABLE
+│   └── AnswerDegraded      ANSWER_DEGRADED
 └── DeadlineExceeded
     └── StageLate           STAGE_DEADLINE
 """
@@ -63,6 +65,10 @@ class NoPhoto(FailedPrecondition, reason="HEAT_MAP_UNAVAILABLE"):
 
     message = "the product has no photo to be compared with"
     violations = (FieldViolation("product_id", message),)
+
+
+class FilterInvalid(FieldsInvalid, reason="FILTER_INVALID"):
+    """A filter that can't be evaluated; found here only while the retriever can't be asked."""
 
 
 class SceneNotFound(NotFound, reason="SCENE_NOT_FOUND"):
@@ -133,6 +139,18 @@ class NothingAvailable(Unavailable, reason="NOTHING_AVAILABLE"):
 
     def __init__(self, causes: Iterable[Cause]) -> None:
         super().__init__(metadata={"causes": ",".join(sorted({cause.name for cause in causes}))})
+
+
+class AnswerDegraded(Unavailable, reason="ANSWER_DEGRADED"):
+    """The answer is poorer than the caller, or the scene, takes."""
+
+    retry_after = RETRY_AFTER
+
+    def __init__(self, quality: str, least: str, causes: Iterable[str]) -> None:
+        super().__init__(
+            f"the best answer now is {quality}, and {least} is asked for",
+            metadata={"quality": quality, "least": least, "causes": ",".join(causes)},
+        )
 
 
 class StageLate(DeadlineExceeded, reason="STAGE_DEADLINE"):

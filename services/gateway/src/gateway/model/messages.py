@@ -24,6 +24,8 @@ ProductRow = product_pb2.Product
 
 SpaceVersion = answer_pb2.SpaceVersion
 
+AnswerQuality = answer_pb2.AnswerQuality
+
 Freshness = answer_pb2.IndexFreshness
 
 Versions = answer_pb2.Versions

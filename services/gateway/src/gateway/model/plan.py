@@ -21,6 +21,8 @@ class Ends:
     candidates: float
     fallback: float
     rank: float
+    hydrate: float
+    """Of the record; after it there is time left to take the snapshot's products."""
     answer: float
 
 

@@ -116,6 +116,8 @@ class Scope:
     """Only products that are not in these categories, nor below them; each a written path."""
     attribute: tuple[str, tuple[str, ...]] | None = None
     """Only products whose attribute of this key has one of these values; None = all."""
+    category: str = ""
+    """Only products of this category, and of those below it; empty = of any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,8 @@ class Query:
     priority: int = 0
     """The number of the Priority, carried through."""
     min_quality: float = 0.0
+    min_answer_quality: int = 0
+    """The number of an AnswerQuality; 0 = the scene's own."""
     exclude_product_ids: tuple[str, ...] = ()
     explain: bool = False
     """Whether parts are split by feature."""

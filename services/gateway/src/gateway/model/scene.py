@@ -17,6 +17,7 @@ from pydantic import (
 from gateway.model.branch import RECOMMENDERS, SIMILARITY_BRANCHES, Branch
 from gateway.model.diversity import Diversity
 from gateway.model.match import Thresholds
+from gateway.model.quality import NamedQuality, Quality
 from sightline_rules.categories import MAX_LEVELS
 
 
@@ -85,6 +86,7 @@ class Budgets:
     candidates: Part = 0.65
     fallback: Part = 0.8
     rank: Part = 0.9
+    hydrate: Part = 0.95
 
     def __post_init__(self) -> None:
         if not self.embed <= self.candidates <= self.fallback <= self.rank:
@@ -105,6 +107,7 @@ class Scene:
     buyable_only: bool = True
     drop_seen: bool = False
     min_quality: Annotated[float, Field(ge=0, le=1)] = 0.0
+    min_answer_quality: NamedQuality = Quality.ANY
     popular_fallback: bool = True
     new_fallback: bool = True
     branches: Annotated[Mapping[Branch, Weight], AfterValidator(_each_branch)] = field(

@@ -38,12 +38,16 @@ part's name."""
 
 
 def degradations(
-    failures: Iterable[Failure], reported: Iterable[Degradation], named: Sequence[Branch]
+    failures: Iterable[Failure],
+    reported: Iterable[Degradation],
+    named: Sequence[Branch],
+    snapshot_micros: int = 0,
 ) -> tuple[Degradation, ...]:
     """What is degraded, with its fallback, once each: our own failures, then what peers report.
 
     In the order of the stages, in whatever order they ended.
-    `named` are the branches that did name candidates.
+    `named` are the branches that did name candidates; `snapshot_micros`: when the products that are
+    shown were read, 0 = now.
     """
     once: dict[tuple[str, int], Degradation] = {}
     for failure in sorted(failures, key=_place):
@@ -52,6 +56,9 @@ def degradations(
             cause=Degradation.Cause.ValueType(failure.cause),
             substitute=_substitute(failure, named),
         )
+        if snapshot_micros and failure.stage == HYDRATE:
+            own.as_of.FromMicroseconds(snapshot_micros)
+            own.substitute = "prices and stock as the gateway read them before"
         once.setdefault((failure.stage, failure.cause), own)
     for item in reported:
         once.setdefault((item.stage, item.cause), item)
@@ -78,7 +85,9 @@ def reasons_for(
     return given
 
 
-_STAGES = (*Branch, "facets", "rank", "hydrate", "record")
+HYDRATE = "hydrate"
+"""The stage that reads a page from the record."""
+_STAGES = (*Branch, "facets", "rank", HYDRATE, "record")
 
 
 def _place(failure: Failure) -> tuple[int, str, str]:

@@ -20,8 +20,9 @@ from gateway.model.messages import BranchVerdict, ProductRow
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Query, Scope
 from gateway.ranking.collapse import collapsed_into
+from gateway.ranking.fallbacks import HYDRATE
 from gateway.ranking.fuse import fuse
-from gateway.recommend.pages import HYDRATE, Cut, cut
+from gateway.recommend.pages import Cut, cut
 from gateway.recommend.recommend import (
     as_fused,
     begin,

@@ -1,4 +1,5 @@
-"""Cuts pages out of an answer's order: the record decides anew what may be shown."""
+"""Cuts pages out of an answer's order: the record decides anew what may be shown; where it can't be
+read, the gateway's snapshot does."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -8,23 +9,45 @@ from gateway.model.answer import Answer, AnsweredProduct, AnswerRecord, Order, R
 from gateway.model.branch import SIMILARITY_BRANCHES
 from gateway.model.candidates import Contributions
 from gateway.model.causes import Peer
-from gateway.model.errors import AnswerMissing, NothingAvailable
+from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
 from gateway.model.failures import cause_of
-from gateway.model.messages import Match, Move, ProductRow, Reason
-from gateway.model.peers import ReasonOrder
-from gateway.model.plan import MOST_ASKED
-from gateway.model.query import Scope
-from gateway.ranking.fallbacks import degradations, reasons_for
+from gateway.model.messages import (
+    Match,
+    Move,
+    ProductRow,
+    Reason,
+)
+from gateway.model.peers import (
+    ReasonOrder,
+    Rows,
+)
+from gateway.model.plan import (
+    MOST_ASKED,
+)
+from gateway.model.query import (
+    Scope,
+)
+from gateway.ranking.fallbacks import (
+    HYDRATE,
+    degradations,
+    reasons_for,
+)
 from gateway.ranking.match import is_poor
-from gateway.ranking.wording import matched, named_products, titled
-from gateway.recommend.plan import weights_of
+from gateway.ranking.wording import (
+    matched,
+    named_products,
+    titled,
+)
+from gateway.recommend.plan import (
+    weights_of,
+)
+from gateway.recommend.quality import page_quality
 from gateway.retrieval.personal import anchors_of
 from gateway.state.run import Run
 from gateway.state.tokens import Attribution, Page, attribution_token, page_token, read_page_token
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.requests import PageTokenInvalid
 
-HYDRATE = "hydrate"
 READ_AHEAD = 100
 """Products that are read at once, at least, when some of the first ones are gone."""
 
@@ -57,16 +80,26 @@ class _Shown:
 
 
 async def cut(
-    run: Run, order: Order, rest: Rest | None = None, *, offset: int = 0, served: int = 0
+    run: Run,
+    order: Order,
+    rest: Rest | None = None,
+    *,
+    offset: int = 0,
+    served: int = 0,
+    whole: bool = False,
 ) -> Cut:
     """A page of products from `offset` on, as the record has them now.
 
     A product that vanished or no longer passes is skipped and the next one takes its place and
-    rank. Raises NothingAvailable when the record can't be read at all; a record that fails halfway
-    leaves a short page, and that is noted. Titles for the reasons come with it. Reasons that nobody
-    asked for, as of later pages, are asked for now; without them the sentence is plainer.
+    rank. Where the record can't be read, those are shown that the snapshot proves to pass. Raises
+    NothingAvailable when there are none, or with `whole` not a page of them; a record that fails
+    halfway, without a snapshot, leaves a short page, and that is noted. Titles for the reasons come
+    with it. Reasons that nobody asked for, as of later pages, are asked for now; without them the
+    sentence is plainer.
     """
     shown, titles, offset = await _read(run, order, rest, offset)
+    if run.trace.snapshot_micros and len(shown) < (run.query.results_a_page if whole else 1):
+        raise NothingAvailable(run.trace.causes)
     if unasked := [item for item in shown if item.reasons is None]:
         titles |= await _ask_reasons(run, unasked)
     language = run.query.language_code
@@ -95,10 +128,7 @@ async def _read(
             if not ids:
                 break
             named = named_products(order.reasons[begin : begin + len(ids)])
-            async with run.trace.stage(HYDRATE, run.plan.ends.answer):
-                found = await run.peers.retriever.products(
-                    run.query.catalog_id, ids, run.plan.scope, named
-                )
+            found = await _rows(run, ids, named)
         except ServiceError as error:
             run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
             if not shown:
@@ -118,13 +148,36 @@ async def _read(
     return shown, titles, offset
 
 
+async def _rows(run: Run, ids: Sequence[str], named: Sequence[str]) -> Rows:
+    """Those of the products that pass, as the record has them now, else as the snapshot has them.
+    Raises ServiceError where there is none."""
+    copy = run.snapshot
+    try:
+        gone = run.trace.snapshot_listed and Peer.RETRIEVER in run.trace.unreachable
+        if gone or run.trace.snapshot_micros:
+            raise PeerUnavailable(Peer.RETRIEVER)  # it is not asked again
+        until = run.plan.ends.answer if copy is None else run.plan.ends.hydrate
+        async with run.trace.stage(HYDRATE, until):
+            return await run.peers.retriever.products(
+                run.query.catalog_id, ids, run.plan.scope, named
+            )
+    except ServiceError as error:
+        if copy is None:
+            raise
+        if not run.trace.snapshot_micros:
+            run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
+            run.trace.snapshot_micros = copy.time_micros
+    titles = {each: copy.rows[each].title for each in named if each in copy.rows}
+    return Rows(tuple(copy.passing(run.plan.scope, ids)), titles)
+
+
 def _explored(product: AnsweredProduct) -> bool:
     return any(move.cause == Move.CAUSE_EXPLORATION and move.places > 0 for move in product.moves)
 
 
 async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
     """Give products the ranker's reasons, where they can be had; the titles that these name."""
-    if Peer.RANKER in run.trace.unreachable:
+    if Peer.RANKER in run.trace.unreachable or run.trace.snapshot_micros:
         return {}
     answered = [item.order.product(item.place) for item in shown]
     parts = [name for name, _ in answered[0].parts]
@@ -176,14 +229,16 @@ async def later_page(run: Run) -> Answer:
     match = Match.FromString(here.match) if here.match else None
     if match is not None:
         match.text = matched(match, run.query.language_code)
+    lost = (
+        # What failed in reading the first page is that page's alone.
+        *(item for item in record.degradations if item.stage != HYDRATE),
+        *degradations(run.trace.failures, (), (), run.trace.snapshot_micros),
+    )
     return Answer(
         results=page.results,
         no_good_match=here.no_good_match,
-        degradations=(
-            # What failed in reading the first page is that page's alone.
-            *(item for item in record.degradations if item.stage != HYDRATE),
-            *degradations(run.trace.failures, (), ()),
-        ),
+        quality=page_quality(run, lost, page.results),
+        degradations=lost,
         timings=run.trace.by_start,
         versions=record.versions,
         freshness=None,

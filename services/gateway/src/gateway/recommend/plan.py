@@ -53,6 +53,7 @@ def make_plan(query: Query, scene: Scene, seconds: float) -> Plan:
             candidates=scene.budgets.candidates * seconds,
             fallback=scene.budgets.fallback * seconds,
             rank=scene.budgets.rank * seconds,
+            hydrate=max(scene.budgets.rank, scene.budgets.hydrate) * seconds,
             answer=seconds,
         ),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from gateway.model.answer import FUSED, Answer, AnswerRecord, Order, Result
 from gateway.model.candidates import Candidates, Listing
 from gateway.model.causes import Cause, Peer
-from gateway.model.errors import PeerUnavailable
+from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.failures import Failure
 from gateway.model.messages import Degradation, Match, Versions
 from gateway.model.peers import Ranked, RankOrder
@@ -20,10 +20,20 @@ from gateway.ranking.fuse import by_signal, fuse, weighted
 from gateway.ranking.match import is_poor
 from gateway.recommend.match import judge
 from gateway.recommend.pages import Cut, Rest, attribution, cut, later_page, next_page
-from gateway.recommend.plan import make_plan, scened, weights_of
-from gateway.recommend.validate import check
-from gateway.retrieval.branches import find
+from gateway.recommend.plan import (
+    make_plan,
+    scened,
+    weights_of,
+)
+from gateway.recommend.quality import check_quality, page_quality
+from gateway.recommend.validate import (
+    check,
+)
+from gateway.retrieval.branches import (
+    find,
+)
 from gateway.retrieval.personal import anchors_of
+from gateway.retrieval.snapshot import from_snapshot
 from gateway.state import tokens
 from gateway.state.run import Dependencies, Run
 from gateway.state.trace import RequestTrace
@@ -47,28 +57,42 @@ class Ordered:
 async def recommend(query: Query, deps: Dependencies) -> Answer:
     """Ranked, explained products; the answer reports what is degraded.
 
-    Raises the caller's own errors, NothingAvailable when nothing could be answered, and for a later
-    page AnswerMissing.
+    Raises the caller's own errors, NothingAvailable when nothing could be answered, AnswerDegraded
+    when only something poorer than asked for, and for a later page AnswerMissing.
     """
     check(query, deps.catalogs)
     run = begin(query, deps)
     with deadlines.within(run.plan.ends.answer):
         if query.page_token:
             return await later_page(run)
-        listings = await find(run)
-        candidates = fused(run, listings)
-        record = _record(run, candidates)
-        ordered = await ranked(run, candidates, record)
-        is_ranked = ordered is not None
-        ordered = ordered or Ordered(unranked(run, candidates))
-        page = await cut(run, ordered.order, ordered.rest)
-        if query.explain:
-            page = replace(page, results=split_by_signal(listings, page.results))
-        if not is_ranked:
-            record, kept = _keep(run, candidates, record, ordered.order)
-            ordered = replace(ordered, recorded=kept)
-        ordered = replace(ordered, match=judge(run, listings, ordered.order))
-        return _answer(run, candidates, record, ordered, page)
+        return await _first_page(run, await find(run))
+
+
+async def _first_page(run: Run, listings: tuple[Listing, ...]) -> Answer:
+    """The answer out of what the branches named. Raises NothingAvailable, AnswerDegraded."""
+    candidates = fused(run, listings)
+    check_quality(run, degraded(run, candidates), candidates.named)
+    record = _record(run, candidates)
+    ordered = await ranked(run, candidates, record)
+    is_ranked = ordered is not None
+    ordered = ordered or Ordered(unranked(run, candidates))
+    last = run.trace.snapshot_listed or run.snapshot is None
+    try:
+        page = await cut(run, ordered.order, ordered.rest, whole=not last)
+    except NothingAvailable:
+        if last:
+            raise
+        # What of these products can be shown, and behind it what the snapshot names.
+        return await _first_page(run, (*listings, *from_snapshot(run)))
+    if not page.results and run.trace.snapshot_listed:  # the shopper hid them all
+        raise NothingAvailable(run.trace.causes)
+    if run.query.explain:
+        page = replace(page, results=split_by_signal(listings, page.results))
+    if not is_ranked:
+        record, kept = _keep(run, candidates, record, ordered.order)
+        ordered = replace(ordered, recorded=kept)
+    ordered = replace(ordered, match=judge(run, listings, ordered.order))
+    return _answer(run, candidates, record, ordered, page)
 
 
 def begin(query: Query, deps: Dependencies) -> Run:
@@ -250,12 +274,13 @@ def _answer(
     """The first page's answer; later pages are promised only when the record was kept."""
     if not ordered.recorded:
         run.trace.failures.append(Failure("record", Cause.ANSWER_RECORD_DROPPED))
-    versions = versions_of(run)
+    lost, versions = degraded(run, candidates), versions_of(run)
     more = ordered.recorded and page.offset < ordered.order.total
     return Answer(
         results=page.results,
         no_good_match=is_poor(ordered.match),
-        degradations=degraded(run, candidates),
+        quality=page_quality(run, lost, page.results),
+        degradations=lost,
         timings=run.trace.by_start,
         versions=versions,
         freshness=run.trace.freshness,
@@ -270,7 +295,8 @@ def _answer(
 
 def degraded(run: Run, candidates: Candidates) -> tuple[Degradation, ...]:
     """The degradations so far."""
-    return degradations(run.trace.failures, run.trace.reported, candidates.named)
+    trace = run.trace
+    return degradations(trace.failures, trace.reported, candidates.named, trace.snapshot_micros)
 
 
 def versions_of(run: Run, *steps: str) -> Versions:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from gateway.model.errors import ImageRefused
 from gateway.model.messages import Box
+from gateway.model.quality import Quality
 from gateway.model.query import (
     MOST_ANCHORS,
     Query,
@@ -116,6 +117,8 @@ def _violations(query: Query, signals_required: bool) -> Iterator[FieldViolation
     yield from _followed_violations(query.followed)
     if not 0 <= query.min_quality <= 1:
         yield FieldViolation("min_quality", "must be 0 to 1")
+    if not 0 <= query.min_answer_quality <= max(Quality):
+        yield FieldViolation("min_answer_quality", "is not one of the qualities")
     if not 0 <= query.priority <= MOST_PRIORITY:
         yield FieldViolation("priority", "is not one of the priorities")
     if query.sort not in set(Sort):

@@ -1,4 +1,5 @@
-"""What is tried when the branches name nothing: popular products, then the newest."""
+"""What is tried when the branches name nothing: popular products, then the newest; where the record
+can't be read, those of the snapshot."""
 
 from collections.abc import Collection
 
@@ -13,6 +14,7 @@ from gateway.model.peers import RankerCandidates
 from gateway.model.plan import MOST_ASKED
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.ranker import generate, look_up
+from gateway.retrieval.snapshot import from_snapshot, popular_before
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 from sightline_rules.duplicates import NO_HASH
@@ -23,15 +25,24 @@ async def fall_back(run: Run, candidates: RankerCandidates | None) -> tuple[List
     """What is popular, then, until a page is full, what is newest, in the filter's scope.
 
     `candidates` are popular ones that the ranker gave for the shopper; None = it was not asked.
+    Raises NothingAvailable.
     """
     if Peer.RETRIEVER in run.trace.unreachable:
         # Whatever the ranker gave could not be looked up.
-        raise NothingAvailable(run.trace.causes)
+        return _last(run)
     popular = run.trace.note(await _popular(run, candidates)).listings
     if any(_fills_a_page(run, listing) for listing in popular):
         return popular
     listings = (*popular, *run.trace.note(await _newest(run, popular)).listings)
     if not listings and run.trace.failures:
+        return _last(run)
+    return listings
+
+
+def _last(run: Run) -> tuple[Listing, ...]:
+    """What the snapshot proves to pass. Raises NothingAvailable."""
+    listings = from_snapshot(run)
+    if not listings:
         raise NothingAvailable(run.trace.causes)
     return listings
 
@@ -51,7 +62,10 @@ async def _popular(run: Run, candidates: RankerCandidates | None) -> BranchResul
         asked = MOST_ASKED
         candidates, notes = await generate(run, None, Branch.POPULAR, until)
     if candidates is None:
-        return notes
+        candidates = popular_before(run)
+        if candidates is None:
+            return notes
+        asked = len(candidates.product_ids)
     columns, more = await look_up(run, candidates.product_ids, Branch.POPULAR, until)
     if columns is None or not len(columns.product_ids):
         return merged([notes, more])

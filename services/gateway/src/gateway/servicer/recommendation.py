@@ -6,6 +6,7 @@ from prometheus_client import Counter
 
 from gateway.clients import messages
 from gateway.model.answer import Result
+from gateway.model.quality import Quality
 from gateway.model.query import ALONE, CallersFilter, Query, Question, Signal, SignalKind
 from gateway.recommend.classify import classify
 from gateway.recommend.explain import explain
@@ -28,8 +29,14 @@ COLLAPSED = Counter(
     ("call",),
 )
 
+QUALITIES = Counter(
+    "sightline_gateway_answers_total",
+    "Pages that Recommend answered, by quality: full, reduced, fallback, snapshot.",
+    ("quality",),
+)
 
 _COLLAPSED_HERE = COLLAPSED.labels("Recommend")
+_QUALITIES = {each: QUALITIES.labels(each.word) for each in Quality if each}
 
 MATCHES = Counter(
     "sightline_gateway_matches_total",
@@ -51,9 +58,11 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         """Ranked, explained products."""
         request_id = take_request_id(request.request_id)
         answer = await recommend(_recommend_query(request), self._deps)
+        _QUALITIES[answer.quality].inc()
         _COLLAPSED_HERE.inc(sum([len(item.answered.collapsed) for item in answer.results]))
         response = pb.RecommendResponse(
             no_good_match=answer.no_good_match,
+            quality=answer.quality.value,
             degradations=answer.degradations,
             stage_timings=answer.timings,
             versions=answer.versions,
@@ -159,6 +168,7 @@ def _recommend_query(request: pb.RecommendRequest) -> Query:
         min_index_token=request.min_index_token,
         priority=request.priority,
         min_quality=request.min_quality,
+        min_answer_quality=request.min_answer_quality,
         exclude_product_ids=tuple(request.exclude_product_ids),
         explain=request.explain,
         request_id=request.request_id,

@@ -1,10 +1,12 @@
 """One request while it runs, and what it is answered with."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from gateway.model.plan import Plan
 from gateway.model.query import Query
+from gateway.model.snapshot import Snapshot
 from gateway.ports import Answers, Embedder, Ranker, Retriever, Scenes
 from gateway.state.text_spaces import TextQuerySpaces
 from gateway.state.tokens import Digests
@@ -64,6 +66,8 @@ class Dependencies:
     """How long records and attribution tokens are good."""
     keys: SigningKeys = open_keys
     """What signs tokens."""
+    snapshot_of: Callable[[str], Snapshot | None] = lambda _: None
+    """The catalog's snapshot; None = there is none that may be used."""
     versions: SpaceVersions = field(default_factory=SpaceVersions)
     text_spaces: TextQuerySpaces = field(default_factory=TextQuerySpaces)
 
@@ -90,3 +94,10 @@ class Run:
     def peers(self) -> Peers:
         """The services behind the gateway."""
         return self.deps.peers
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What may stand in for the record; None = nothing. Where a certain write has to be seen,
+        a snapshot proves nothing."""
+        asked = self.query
+        return None if asked.min_index_token else self.deps.snapshot_of(asked.catalog_id)

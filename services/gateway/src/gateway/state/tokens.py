@@ -78,7 +78,7 @@ _ATTRIBUTION, _PAGE = TypeAdapter(Attribution), TypeAdapter(Page)
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """SHA-256 of what is asked: everything but page, request id, priority and explain.
+    """SHA-256 of what is asked: all but page, request id, priority, explain and least quality.
 
     Photos go in as their own hashes.
     """

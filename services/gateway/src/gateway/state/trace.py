@@ -95,6 +95,11 @@ class RequestTrace:
         """Products that the ranker found the request to be about, as it named none."""
         self.history_token = ""
         """Marks the shopper's history that the ranker read."""
+        self.snapshot_micros = 0
+        """When the products that are shown were read, microseconds since 1970 (UTC); 0 = now, by
+        this request."""
+        self.snapshot_listed = False
+        """Whether the snapshot's products are candidates."""
 
     @property
     def elapsed(self) -> float:

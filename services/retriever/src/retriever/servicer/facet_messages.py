@@ -6,7 +6,6 @@ from google.type import money_pb2
 
 from retriever.columns.facets import CATEGORY, FIELDS, PRICE, AskedFacet, Facet
 from retriever.domain.errors import FacetInvalid
-from retriever.servicer.filter_messages import money
 from retriever.servicer.messages import AVAILABILITY_NUMBER, MICROS
 from servicekit.errors import FieldViolation
 from servicekit.requests import check_count
@@ -22,6 +21,7 @@ from sightline_rules.filters import (
     Money,
     Operator,
 )
+from sightline_rules.messages import money
 from sightline_rules.rejections import words
 
 MOST_FACETS = 10

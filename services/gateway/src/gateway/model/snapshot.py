@@ -1,0 +1,71 @@
+"""Popular and new products as the record had them at one instant: what is shown when nothing can be
+read any more."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.model.columns import Columns
+from gateway.model.errors import FilterInvalid
+from gateway.model.messages import ProductRow
+from gateway.model.query import Scope
+from sightline_rules import filters, messages
+
+_BUYABLE = filters.Comparison(
+    "availability", filters.Operator.NOT_EQUAL, filters.Availability.OUT_OF_STOCK
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Products of a catalog."""
+
+    time_micros: int
+    """When they were read, microseconds since 1970 (UTC)."""
+    popular: tuple[str, ...]
+    """Most popular first."""
+    newest: tuple[str, ...]
+    """Newest first; those of a category with few products come last."""
+    rows: Mapping[str, ProductRow]
+    """All of them, by id."""
+    columns_of: Callable[[Sequence[ProductRow]], Columns]
+    """What ranking needs of products."""
+    _facts: dict[str, filters.Facts | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def passing(self, scope: Scope, ids: Iterable[str]) -> Iterator[ProductRow]:
+        """Those of these products that it holds and proves to pass, in their order. Raises
+        FilterInvalid."""
+        condition = condition_of(scope)
+        return (
+            self.rows[product_id]
+            for product_id in ids
+            if (facts := self._facts_of(product_id)) is not None
+            and filters.passes(condition, facts)
+        )
+
+    def _facts_of(self, product_id: str) -> filters.Facts | None:
+        """Made when they are first asked for, which happens in need alone."""
+        if product_id in self.rows and product_id not in self._facts:
+            try:
+                self._facts[product_id] = messages.facts(self.rows[product_id])
+            except ValueError:  # nothing is proven of what is not understood
+                self._facts[product_id] = None
+        return self._facts.get(product_id)
+
+
+def condition_of(scope: Scope) -> filters.Filter:
+    """What the record would be asked, as a value. Raises FilterInvalid."""
+    parts: list[filters.Filter] = [_BUYABLE] if scope.buyable_only else []
+    if scope.created_micros is not None:
+        created = filters.Time(scope.created_micros)
+        parts.append(filters.Comparison("create_time", filters.Operator.EQUAL, created))
+    if scope.category:
+        within = filters.Operator.EQUAL
+        parts.append(filters.Comparison("category", within, scope.category))
+    if scope.filter is not None:
+        try:
+            parts.append(messages.condition(scope.filter.message))
+        except filters.FilterInvalidError as error:
+            raise FilterInvalid.at(error.path, error.description) from error
+    return filters.All(tuple(parts))

@@ -1,0 +1,132 @@
+"""Snapshots of popular and new products, read anew in the background, one for each catalog.
+
+They answer when the record can't be read. Nothing of an answer goes into them: what they hold was
+read from the record, so that degraded answers never come back as good ones.
+"""
+
+import asyncio
+import contextvars
+import random
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from prometheus_client import Counter, Gauge
+
+from gateway.model.snapshot import Snapshot
+from gateway.state.snapshots.files import SnapshotFiles
+from gateway.state.snapshots.reading import Source
+from servicekit import deadlines
+from servicekit.errors import ServiceError
+from servicekit.telemetry import get_logger
+
+READ_SECONDS = 30.0
+"""For one catalog's."""
+AGAIN_SECONDS = 5.0
+"""After a catalog could not be read, or held nothing yet, at most."""
+JITTER = 0.1
+"""So that replicas do not read at once."""
+AHEAD_MICROS = 60_000_000
+"""By so much may the clock differ of whoever wrote a file."""
+
+TIME = Gauge(
+    "sightline_gateway_snapshot_timestamp_seconds",
+    "When the snapshot of popular and new products was read, of the catalog whose is oldest, in"
+    " seconds since 1970; 0 = a catalog has none.",
+    multiprocess_mode="livemin",
+)
+PRODUCTS = Gauge(
+    "sightline_gateway_snapshot_products",
+    "Products in the snapshots of all catalogs.",
+    multiprocess_mode="livemax",
+)
+READS = Counter(
+    "sightline_gateway_snapshot_reads_total",
+    "Attempts to read a catalog's snapshot anew: read, or failed, and then the former one stays.",
+    ("outcome",),
+)
+
+
+class Snapshots:
+    """The snapshots that there are."""
+
+    def __init__(
+        self,
+        source: Source,
+        catalogs: Iterable[str],
+        *,
+        seconds: float,
+        most_age_seconds: float,
+        files: SnapshotFiles | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`seconds` between two reads, 0 = none are made; none is used that is older than
+        `most_age_seconds`. `files`: where they are kept; None = in memory alone."""
+        self._source, self._catalogs, self._files = source, sorted(catalogs), files
+        self._seconds, self._most_age = seconds, most_age_seconds
+        self._clock = clock
+        self._held: dict[str, Snapshot] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def get(self, catalog_id: str) -> Snapshot | None:
+        """The catalog's; None = there is none, or it is too old."""
+        held = self._held.get(catalog_id)
+        if held is None:
+            return None
+        age_micros = self._clock() * 1e6 - held.time_micros
+        return held if -AHEAD_MICROS <= age_micros <= self._most_age * 1e6 else None
+
+    def start(self) -> None:
+        """Load what is kept, then read on in the background. To be called where an event loop
+        runs."""
+        if self._seconds:
+            loop = asyncio.get_running_loop()
+            self._task = loop.create_task(self._run(), context=contextvars.Context())
+
+    async def close(self) -> None:
+        """Read no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        for catalog_id in self._catalogs:
+            await self.load(catalog_id)
+        while True:
+            read = [await self.refresh(catalog_id) for catalog_id in self._catalogs]
+            full = all(read) and all(each.rows for each in self._held.values())
+            seconds = self._seconds if full else min(self._seconds, AGAIN_SECONDS)
+            await asyncio.sleep(seconds * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
+
+    async def load(self, catalog_id: str) -> None:
+        """Take the catalog's up that is kept."""
+        if self._files is not None:
+            held = await asyncio.to_thread(self._files.load, catalog_id)
+            if held is not None:
+                self._hold(catalog_id, held)
+
+    async def refresh(self, catalog_id: str) -> bool:
+        """Read the catalog's anew; False = it could not be read, and the former one stays."""
+        try:
+            with deadlines.within(READ_SECONDS):
+                made = await self._source.read(catalog_id, self._held.get(catalog_id))
+        except ServiceError as error:
+            READS.labels("failed").inc()
+            get_logger().info("snapshot not read", catalog_id=catalog_id, reason=error.reason)
+            return False
+        except Exception as error:  # whatever it is must not end the reads
+            READS.labels("failed").inc()
+            get_logger().error("snapshot not read", catalog_id=catalog_id, exc_info=error)
+            return False
+        READS.labels("read").inc()
+        self._hold(catalog_id, made)
+        if self._files is not None:
+            await asyncio.to_thread(self._files.save, catalog_id, made)
+        return True
+
+    def _hold(self, catalog_id: str, snapshot: Snapshot) -> None:
+        self._held[catalog_id] = snapshot
+        times = [each.time_micros for each in self._held.values()]
+        TIME.set(min(times) / 1e6 if len(times) == len(self._catalogs) else 0)
+        PRODUCTS.set(sum(len(each.rows) for each in self._held.values()))

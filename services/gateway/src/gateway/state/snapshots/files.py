@@ -1,0 +1,105 @@
+"""Snapshots as files, so that a gateway that starts while all else is down has them.
+
+A file can be deleted at any time; one that is damaged, or of another release, is as good as none.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from gateway.model.columns import Columns
+from gateway.model.messages import ProductRow
+from gateway.model.snapshot import Snapshot
+from gateway.state.snapshots.reading import MOST_BYTES
+from servicekit.telemetry import get_logger
+
+FORMAT = 1
+MOST_FILE_BYTES = 2 * MOST_BYTES
+"""Base64 and the ids beside the products included."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    format: int
+    catalog_id: str
+    time_micros: int
+    popular: tuple[str, ...]
+    newest: tuple[str, ...]
+    rows: tuple[bytes, ...]
+
+    __pydantic_config__ = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+
+_CONTENT = TypeAdapter(_Content)
+
+
+class Damaged(ValueError):
+    """A file is none of ours, or not whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFiles:
+    """One file for each catalog."""
+
+    folder: Path
+    columns_of: Callable[[Sequence[ProductRow]], Columns]
+
+    def load(self, catalog_id: str) -> Snapshot | None:
+        """The catalog's; None = there is none that can be used."""
+        path = self._path(catalog_id)
+        try:
+            return self._read(path, catalog_id)
+        except FileNotFoundError:
+            return None
+        except (OSError, Damaged) as error:
+            get_logger().warning("snapshot not used", file=str(path), problem=str(error))
+            return None
+
+    def save(self, catalog_id: str, snapshot: Snapshot) -> None:
+        """Replace the catalog's; a folder that can't be written is logged."""
+        rows = tuple(row.SerializeToString() for row in snapshot.rows.values())
+        lists = (snapshot.popular, snapshot.newest)
+        content = _Content(FORMAT, catalog_id, snapshot.time_micros, *lists, rows)
+        data = _CONTENT.dump_json(content)
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft = self._path(catalog_id).with_suffix(f".{os.getpid()}")
+            draft.touch(0o600)
+            draft.write_bytes(_digest(data) + b"\n" + data)
+            draft.replace(self._path(catalog_id))
+        except OSError as error:
+            get_logger().warning("snapshot not kept", folder=str(self.folder), problem=str(error))
+
+    def _path(self, catalog_id: str) -> Path:
+        return self.folder / f"{catalog_id}.snapshot"
+
+    def _read(self, path: Path, catalog_id: str) -> Snapshot:
+        if path.stat().st_size > MOST_FILE_BYTES:
+            raise Damaged("it is too large")
+        digest, _, data = path.read_bytes().partition(b"\n")
+        if digest != _digest(data):
+            raise Damaged("its content is not what was written")
+        try:
+            content = _CONTENT.validate_json(data)
+        except ValidationError:
+            raise Damaged("it is of another release") from None
+        if content.format != FORMAT:
+            raise Damaged("it is of another release")
+        if content.catalog_id != catalog_id:
+            raise Damaged("it is another catalog's")
+        rows = [ProductRow.FromString(row) for row in content.rows]
+        return Snapshot(
+            content.time_micros,
+            content.popular,
+            content.newest,
+            {row.product_id: row for row in rows},
+            self.columns_of,
+        )
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()

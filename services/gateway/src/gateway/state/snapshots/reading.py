@@ -1,0 +1,101 @@
+"""What a snapshot holds: a catalog's popular and new products, and some of each category."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from gateway.model.columns import Columns
+from gateway.model.messages import ProductRow
+from gateway.model.plan import MOST_ASKED
+from gateway.model.query import Scope
+from gateway.model.snapshot import Snapshot
+from gateway.ports import Ranker, Retriever
+from servicekit.errors import ServiceError
+
+MOST_CATEGORIES = 50
+"""Top categories of which it holds more than is popular or new in the whole catalog."""
+MOST_BYTES = 32 * 2**20
+"""Of a catalog's products; what does not fit is left out."""
+AT_ONCE = 200
+"""Products of one read: few enough to hold up no request."""
+_BUYABLE = Scope(buyable_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where snapshots are read from, and how much."""
+
+    retriever: Retriever
+    ranker: Ranker
+    columns_of: Callable[[Sequence[ProductRow]], Columns]
+    products: int = 500
+    """Popular ones, and as many new ones."""
+    category_products: int = 50
+
+    async def read(self, catalog_id: str, former: Snapshot | None) -> Snapshot:
+        """The products as the record has them now. What is popular comes from the ranker, and while
+        that does not answer in full from `former`. Raises ServiceError."""
+        began = time.time()
+        popular = await self._popular(catalog_id, former)
+        newest = await self._newest(catalog_id, _BUYABLE, self.products)
+        rows = await self._rows(catalog_id, (*popular, *newest))
+        chosen = dict.fromkeys([i for i in popular if i in rows][: self.products])
+        chosen |= dict.fromkeys(i for i in newest if i in rows)
+        held = Counter(_category(rows[i]) for i in chosen)
+        for product_id in (i for i in popular if i in rows and i not in chosen):
+            if held[_category(rows[product_id])] < self.category_products:
+                held[_category(rows[product_id])] += 1
+                chosen[product_id] = None
+        known = Counter(map(_category, rows.values()))
+        for category, _ in known.most_common(MOST_CATEGORIES):
+            if category and (lacking := self.category_products - held[category]) > 0:
+                scope = Scope(buyable_only=True, category=category)
+                found = await self._newest(catalog_id, scope, self.category_products)
+                more = [i for i in found if i not in chosen][:lacking]
+                rows |= await self._rows(catalog_id, [i for i in more if i not in rows])
+                chosen |= dict.fromkeys(i for i in more if i in rows)
+        kept = _bounded({product_id: rows[product_id] for product_id in chosen})
+        others = kept.keys() - set(popular)
+        return Snapshot(
+            time_micros=round(began * 1e6),
+            popular=tuple(i for i in popular if i in kept),
+            newest=tuple(i for i in dict.fromkeys((*newest, *kept)) if i in others),
+            rows=kept,
+            columns_of=self.columns_of,
+        )
+
+    async def _popular(self, catalog_id: str, former: Snapshot | None) -> Sequence[str]:
+        try:
+            found = await self.ranker.generate(catalog_id, None, "", top_k=MOST_ASKED, exclude=())
+        except ServiceError:
+            return former.popular if former else ()
+        return former.popular if former and found.degradations else found.product_ids
+
+    async def _newest(self, catalog_id: str, scope: Scope, count: int) -> Sequence[str]:
+        return (await self.retriever.newest(catalog_id, scope, count)).product_ids
+
+    async def _rows(self, catalog_id: str, ids: Iterable[str]) -> dict[str, ProductRow]:
+        """Those that exist and can be bought."""
+        wanted, rows = list(dict.fromkeys(ids)), dict[str, ProductRow]()
+        for begin in range(0, len(wanted), AT_ONCE):
+            part = wanted[begin : begin + AT_ONCE]
+            found = await self.retriever.products(catalog_id, part, _BUYABLE)
+            rows |= {row.product_id: row for row in found.rows}
+        return rows
+
+
+def _category(row: ProductRow) -> str:
+    """Its top one; empty = none."""
+    return row.category_path[0] if row.category_path else ""
+
+
+def _bounded(rows: dict[str, ProductRow]) -> dict[str, ProductRow]:
+    """The first ones, as far as there is room."""
+    left, kept = MOST_BYTES, dict[str, ProductRow]()
+    for product_id, row in rows.items():
+        left -= row.ByteSize()
+        if left < 0:
+            break
+        kept[product_id] = row
+    return kept

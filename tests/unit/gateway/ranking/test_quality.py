@@ -1,0 +1,32 @@
+"""How good an answer is."""
+
+import pytest
+
+from gateway.model.branch import Branch
+from gateway.model.causes import Cause
+from gateway.model.messages import Degradation
+from gateway.model.quality import Quality
+from gateway.ranking.quality import quality_of
+
+DROPPED = ("record", Cause.ANSWER_RECORD_DROPPED)
+VISUAL = ("visual", Cause.EMBEDDER_UNAVAILABLE)
+RANK = ("rank", Cause.RANKER_UNAVAILABLE)
+
+
+@pytest.mark.parametrize(
+    ("lost", "named", "quality"),
+    [
+        ([], [Branch.VISUAL], Quality.FULL),
+        ([], [Branch.POPULAR], Quality.FULL),
+        ([DROPPED], [Branch.VISUAL], Quality.FULL),
+        ([RANK, DROPPED], [Branch.VISUAL], Quality.REDUCED),
+        ([RANK], [Branch.POPULAR], Quality.REDUCED),
+        ([VISUAL], [Branch.COLLABORATIVE], Quality.REDUCED),
+        ([VISUAL], [Branch.POPULAR, Branch.NEW], Quality.FALLBACK),
+    ],
+)
+def test_the_quality_says_what_is_missing(lost, named, quality):
+    degradations = [Degradation(stage=stage, cause=int(cause)) for stage, cause in lost]
+
+    assert quality_of(degradations, named, from_snapshot=False) is quality
+    assert quality_of(degradations, named, from_snapshot=True) is Quality.SNAPSHOT
