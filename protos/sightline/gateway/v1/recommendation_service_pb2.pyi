@@ -327,6 +327,7 @@ class RecommendResponse(google.protobuf.message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     SUBJECTS_FIELD_NUMBER: builtins.int
+    EXPERIMENT_ARMS_FIELD_NUMBER: builtins.int
     no_good_match: builtins.bool
     """Nothing in the catalog is near the signals: results are the nearest there are."""
     hidden_count: builtins.int
@@ -365,6 +366,10 @@ class RecommendResponse(google.protobuf.message.Message):
     def subjects(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalSubject]:
         """Where the subjects are of photos whose signal asked to `find_subject`."""
 
+    @property
+    def experiment_arms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The arms of experiments that answered, "EXPERIMENT/ARM" each; empty = none did."""
+
     def __init__(
         self,
         *,
@@ -380,9 +385,10 @@ class RecommendResponse(google.protobuf.message.Message):
         next_page_token: builtins.str = ...,
         request_id: builtins.str = ...,
         subjects: collections.abc.Iterable[Global___SignalSubject] | None = ...,
+        experiment_arms: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "degradations", b"degradations", "freshness", b"freshness", "hidden_count", b"hidden_count", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___RecommendResponse: typing_extensions.TypeAlias = RecommendResponse
 
