@@ -16,6 +16,7 @@ from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Connection, Passthrough
 from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
+from gateway.state.experiments import Experiments
 from gateway.state.run import Dependencies, Peers
 from gateway.state.scenes import SceneFiles
 from servicekit import peers
@@ -62,6 +63,8 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     passthrough = Passthrough(settings.catalogs, connections, once[0], keys)
     log = AuditLog(connections, keys)
     answers = AnswerQueue(ranking.record, settings.answer_queue_products)
+    folder = settings.experiments_folder
+    experiments = Experiments(folder, settings.catalogs, scenes, ranking) if folder else None
     deps = Dependencies(
         peers=Peers(embedding, retrieving, ranking),
         scenes=scenes,
@@ -73,6 +76,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         reserve_seconds=settings.reserve_seconds,
         answer_seconds=settings.answer_days * 86400.0,
         keys=keys,
+        experiments=experiments,
     )
     # The passthrough gives three of them the calls that they do not have themselves.
     servicers = (
@@ -91,6 +95,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
             audit=log,
             status_seconds=settings.status_seconds,
             service_version=VERSION,
+            experiments=experiments,
         ),
         jobs.JobServicer(settings.catalogs, connections, keys),
     )

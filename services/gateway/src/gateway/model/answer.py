@@ -193,6 +193,8 @@ class Answer:
     attribution_token: str
     next_page_token: str
     subjects: Sequence[messages.SignalSubject] = ()
+    arms: tuple[str, ...] = ()
+    """Of experiments, that answered."""
 
 
 @dataclass(frozen=True, slots=True)

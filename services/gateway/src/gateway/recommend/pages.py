@@ -189,6 +189,7 @@ async def later_page(run: Run) -> Answer:
             if page.offset < record.order.total
             else ""
         ),
+        arms=record.arms,
     )
 
 
@@ -237,6 +238,7 @@ def attribution(run: Run, record: AnswerRecord) -> str:
             scene_version=record.versions.scene_version,
             model_version=record.versions.model_version,
             seed=record.seed,
+            arms=record.arms,
         ),
         run.deps.keys(),
         _end(run, record),

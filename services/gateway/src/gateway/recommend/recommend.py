@@ -70,8 +70,11 @@ def begin(query: Query, deps: Dependencies) -> Run:
     trace, left = RequestTrace(), deadlines.remaining()
     given = deps.default_seconds if left is None else min(left, deps.longest_seconds)
     seconds = max(given - deps.reserve_seconds, 0.0)
-    plan = make_plan(query, deps.scenes.get(query.scene), seconds)
-    return Run(query, tokens.digests(query), plan, deps, trace, round(time.time() * 1e6))
+    now = round(time.time() * 1e6)
+    there = deps.experiments
+    scene, arms = there.answering(query, now) if there else (query.scene, ())
+    plan = make_plan(query, deps.scenes.get(scene), seconds)
+    return Run(query, tokens.digests(query), plan, deps, trace, now, arms)
 
 
 def fused(run: Run, listings: tuple[Listing, ...]) -> Candidates:
@@ -211,6 +214,7 @@ def _record(run: Run, candidates: Candidates) -> AnswerRecord:
         degradations=degraded(run, candidates),
         answer_micros=run.time_micros,
         expire_micros=run.time_micros + round(run.deps.answer_seconds * 1e6),
+        arms=run.arms,
     )
 
 
@@ -252,6 +256,7 @@ def _answer(
         attribution_token=attribution(run, replace(record, versions=versions)),
         next_page_token=next_page(run, record, page, no_good_match=poor) if more else "",
         subjects=run.trace.signal_subjects,
+        arms=record.arms,
     )
 
 

@@ -23,7 +23,11 @@ COLLAPSED = Counter(
     "Near-duplicates and variants that are grouped with a result instead of shown beside it.",
     ("call",),
 )
-
+ARM_ANSWERS = Counter(
+    "sightline_gateway_experiment_answers_total",
+    "Pages of answers that an experiment's arm made, by experiment and arm.",
+    ("experiment", "arm"),
+)
 
 _COLLAPSED_HERE = COLLAPSED.labels("Recommend")
 
@@ -53,7 +57,10 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
             next_page_token=answer.next_page_token,
             request_id=request_id,
             subjects=answer.subjects,
+            experiment_arms=answer.arms,
         )
+        for arm in answer.arms:
+            ARM_ANSWERS.labels(*arm.split("/")).inc()
         for result in answer.results:
             _recommend(result, response.results.add())
         return response

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from gateway.model.plan import Plan
 from gateway.model.query import Query
-from gateway.ports import Answers, Embedder, Ranker, Retriever, Scenes
+from gateway.ports import Answers, Embedder, Experiments, Ranker, Retriever, Scenes
 from gateway.state.text_spaces import TextQuerySpaces
 from gateway.state.tokens import Digests
 from gateway.state.trace import RequestTrace
@@ -62,6 +62,7 @@ class Dependencies:
     """How long records and attribution tokens are good."""
     keys: SigningKeys = open_keys
     """What signs tokens."""
+    experiments: Experiments | None = None
     versions: SpaceVersions = field(default_factory=SpaceVersions)
     text_spaces: TextQuerySpaces = field(default_factory=TextQuerySpaces)
 
@@ -77,6 +78,8 @@ class Run:
     trace: RequestTrace
     time_micros: int
     """When it was made, microseconds since 1970 (UTC)."""
+    arms: tuple[str, ...] = ()
+    """Of experiments, that answer it."""
 
     @property
     def peers(self) -> Peers:

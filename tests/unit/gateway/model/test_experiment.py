@@ -1,0 +1,118 @@
+"""Which arm a unit is in."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from gateway.model.experiment import ExperimentFile, arm_of, conflict, is_running, place
+from gateway.model.query import Identity, Shopper
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+UNITS = [Shopper(Identity.USER, f"user {n}") for n in range(20_000)]
+CHI_SQUARE_99 = 134.6
+"""Upper 1% of a chi-square of 99 degrees of freedom."""
+
+
+def made(name: str = "order", **changes: Any) -> ExperimentFile:
+    fields = {
+        "scenes": ("home",),
+        "arms": ({"name": "control", "share": 0.5}, {"name": "b", "share": 0.5, "scene": "new"}),
+        "start": START,
+        "metric": "click_rate",
+        **changes,
+    }
+    return ExperimentFile(name, **fields)
+
+
+def chi_square(counts: np.ndarray) -> float:
+    expected = counts.sum() / counts.size
+    return float(((counts - expected) ** 2 / expected).sum())
+
+
+def test_places_are_uniform_and_those_of_two_layers_independent():
+    one, other = ([place(f"layer\n{name}", unit) for unit in UNITS] for name in ("a", "b"))
+
+    pairs, *_ = np.histogram2d(one, other, bins=10, range=[[0, 1], [0, 1]])
+    assert chi_square(np.histogram(one, 100, (0, 1))[0]) < CHI_SQUARE_99
+    assert chi_square(pairs) < CHI_SQUARE_99
+
+
+def test_a_units_place_is_the_same_on_every_machine():
+    assert place("layer\ndefault", Shopper(Identity.USER, "ann")) == 0.5235531787858343
+    assert place("layer\ndefault", Shopper(Identity.VISITOR, "ann")) != 0.5235531787858343
+
+
+def test_arms_get_their_shares_of_the_part_of_the_layer_and_the_rest_gets_none():
+    third = ({"name": "control", "share": 0.5}, {"name": "b", "share": 0.25})
+    one = made(layer_part=(0.0, 0.5), arms=third).message()
+
+    found = [arm_of(one, unit) for unit in UNITS]
+
+    shares = [sum(1 for arm in found if arm and arm.name == name) for name in ("control", "b")]
+    assert shares == [pytest.approx(5_000, abs=200), pytest.approx(2_500, abs=200)]
+
+
+def test_experiments_of_a_layer_share_no_unit_and_a_new_seed_draws_anew():
+    first, second = (made(name, layer_part=part).message() for name, part in PARTS.items())
+    seeded = made("first", layer_part=PARTS["first"], seed="2").message()
+
+    assert not any(arm_of(first, unit) and arm_of(second, unit) for unit in UNITS)
+    same = [arm_of(first, unit) == arm_of(seeded, unit) for unit in UNITS if arm_of(first, unit)]
+    assert sum(same) / len(same) == pytest.approx(0.5, abs=0.02)
+
+
+PARTS = {"first": (0.0, 0.4), "second": (0.4, 1.0)}
+
+
+def test_it_runs_from_its_start_until_its_end():
+    one = made(end=START + timedelta(days=7)).message()
+    micros = round(START.timestamp() * 1e6)
+
+    week = 7 * 86_400 * 1_000_000
+    times = (micros - 1, micros, micros + week - 1, micros + week)
+    assert [is_running(one, time) for time in times] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"layer_part": (0.5, 1.0)}, ""),
+        ({"layer_part": (0.4, 1.0)}, "layer_part: overlaps that of 'order' in layer 'default'"),
+        ({"layer": "other"}, "scenes: ['home'] are in 'order' of another layer too"),
+        ({"layer": "other", "scenes": ("cart",)}, ""),
+        ({"start": START + timedelta(days=7)}, ""),
+        ({"catalog": "other"}, ""),
+    ],
+)
+def test_two_experiments_that_can_not_both_be_are_found(changes, problem):
+    one = made(layer_part=(0.0, 0.5), end=START + timedelta(days=7))
+
+    assert conflict(made("another", **changes), one) == problem
+    assert bool(conflict(one, made("another", **changes))) == bool(problem)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"arms": ({"name": "a", "share": 1.0},)},
+        {"arms": ({"name": "a", "share": 0.6}, {"name": "b", "share": 0.5})},
+        {"arms": ({"name": "a", "share": 0.5}, {"name": "a", "share": 0.5})},
+        {"arms": ({"name": "a", "share": float("nan")}, {"name": "b", "share": 0.5})},
+        {"layer_part": (0.5, 0.5)},
+        {"layer_part": (0.0, 1.5)},
+        {"start": datetime(2026, 11, 1)},  # noqa: DTZ001
+        {"end": START},
+        {"metric": "joy"},
+        {"metric": "revenue"},
+        {"guardrails": {"hide_rate": -0.1}},
+        {"scenes": ()},
+    ],
+)
+def test_what_makes_no_sense_is_refused(changes):
+    with pytest.raises(ValidationError):
+        made(**changes)
+    replace(made())  # as it is, it does
