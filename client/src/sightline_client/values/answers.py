@@ -204,6 +204,8 @@ class Recommendations:
     subjects: Mapping[int, Subject] = field(default_factory=dict)
     """Where the subjects of photos are, by the photo's place among the signals; on the first page
     of a request with ``find_subject``."""
+    experiment_arms: tuple[str, ...] = ()
+    """Arms of experiments that answered, "EXPERIMENT/ARM" each."""
 
 
 @dataclass(frozen=True, slots=True)
