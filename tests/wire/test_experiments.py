@@ -1,5 +1,8 @@
 """Experiments from the request to the report: a real ranker on each engine, and a real gateway."""
 
+import asyncio
+import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -7,12 +10,14 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money
+from typer.testing import CliRunner
 
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2
 from sightline.ranker.v1 import event_service_pb2
 from sightline.ranker.v1 import experiment_service_pb2 as pb
+from sightline_client.cli import app
 from tests.fakes.gateway_wire import Suite as Front
 from tests.fakes.gateway_wire import running
 from tests.wire.ranker_suite import HOUR, Suite, event, now_micros, refusal, suite
@@ -245,3 +250,43 @@ async def test_the_arm_goes_from_the_answer_by_its_token_into_the_event_and_the_
     ]
     assert "arms[0].share" in changed.problem
     assert arms == [answer.experiment_arms[0] for answer in again.values()]
+
+
+PAGE = (Path(__file__).parents[2] / "docs/merchandise/experiments.md").read_text("utf-8")
+TRANSCRIPT = re.findall(r"^```\n\$ (sightline experiments .+)\n((?:.*\n)+?)```$", PAGE, re.M)
+
+
+async def test_an_experiment_reads_as_the_page_shows_it(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = PAGE.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "home-order.toml").write_text(re.sub('scene = "varied".*', "", text))
+    for arm, clicks, hides in (("control", 0.2, 0.02), ("varied", 0.27, 0.022)):
+        for start in range(0, 1000, 250):
+            units = range(start, start + 250)
+            did_so = [
+                (n, [*["CLICK"] * ((n * 7) % 100 < 100 * clicks), *["HIDE"] * (n < 1000 * hides)])
+                for n in units
+            ]
+            events = [one for n, what in did_so for one in did(f"{arm} {n}", arm, *what)]
+            for one in events:
+                one.arm = f"home-order/{arm}"
+            await suite.append(*events)
+    typed = []
+    async with running(ranker_target=suite.target, experiments_folder=tmp_path) as front:
+        for line, _ in TRANSCRIPT:
+            words = [*shlex.split(line)[1:], "--target", f"127.0.0.1:{front.port}"]
+            done = await asyncio.to_thread(CliRunner().invoke, app, words)
+            typed.append((line, tidy(done.output)))
+
+    assert typed == [(line, tidy(shown)) for line, shown in TRANSCRIPT]
+    assert len(typed) == 3
+
+
+LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[.*\n")
+"""What the services of this process say meanwhile."""
+
+
+def tidy(text: str) -> str:
+    return "\n".join(map(str.rstrip, LOGGED.sub("", text).splitlines())).strip("\n")
