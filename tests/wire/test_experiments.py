@@ -275,11 +275,12 @@ async def test_an_experiment_reads_as_the_page_shows_it(
             await suite.append(*events)
     typed = []
     async with running(ranker_target=suite.target, experiments_folder=tmp_path) as front:
-        for line, _ in TRANSCRIPT:
+        for line in (*(line for line, _ in TRANSCRIPT), "sightline experiments show nope"):
             words = [*shlex.split(line)[1:], "--target", f"127.0.0.1:{front.port}"]
             done = await asyncio.to_thread(CliRunner().invoke, app, words)
             typed.append((line, tidy(done.output)))
 
+    assert "Fix: take a name that `sightline experiments list` shows" in typed.pop()[1]
     assert typed == [(line, tidy(shown)) for line, shown in TRANSCRIPT]
     assert len(typed) == 3
 
