@@ -233,7 +233,8 @@ async def test_the_arm_goes_from_the_answer_by_its_token_into_the_event_and_the_
                 attribution_token=answer.attribution_token,
                 arm="order/made-up",
             )
-            request = user_event_service_pb2.WriteEventsRequest(events=[shown])
+            alone = event("p1", "IMPRESSION", ago=2 * HOUR, arm="order/b")  # has no token
+            request = user_event_service_pb2.WriteEventsRequest(events=[shown, alone])
             await front.events.WriteEvents(request)
         found = await front.admin.GetExperimentReport(pb.GetExperimentReportRequest(name="order"))
     (folder / "order.toml").write_text(FILE.replace("0.5", "0.1"))

@@ -65,6 +65,14 @@ def test_experiments_of_a_layer_share_no_unit_and_a_new_seed_draws_anew():
     assert sum(same) / len(same) == pytest.approx(0.5, abs=0.02)
 
 
+def test_who_is_in_an_experiment_of_one_layer_is_in_one_of_another_by_chance():
+    one, other = (made(layer=layer, layer_part=(0.0, 0.5)).message() for layer in ("a", "b"))
+
+    both = sum(1 for unit in UNITS if arm_of(one, unit) and arm_of(other, unit))
+
+    assert both / len(UNITS) == pytest.approx(0.25, abs=0.01)
+
+
 PARTS = {"first": (0.0, 0.4), "second": (0.4, 1.0)}
 
 

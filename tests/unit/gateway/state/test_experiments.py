@@ -175,6 +175,18 @@ async def test_the_arm_is_in_answer_record_and_token(tmp_path):
         assert token.scene == answer.versions.scene == scene
 
 
+async def test_later_pages_name_the_arm_too(tmp_path):
+    found, shop = opened(tmp_path, Keeper(), Clock()), shop_with_photo()
+    await arms(found)
+    deps = replace(shop.deps, experiments=found, scenes=SCENES)
+
+    first = await recommend(by_photo(shopper=ANN, page_size=2), deps)
+    token = first.next_page_token
+    second = await recommend(by_photo(shopper=ANN, page_size=2, page_token=token), deps)
+
+    assert first.arms == second.arms != ()
+
+
 async def test_refreshing_by_several_at_once_asks_once(tmp_path):
     keeper = Keeper()
     found = opened(tmp_path, keeper, Clock())

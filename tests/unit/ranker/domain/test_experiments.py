@@ -30,6 +30,7 @@ def arm(units: int = 5_000, exposed: int = 0, **rates: float) -> ArmCounts:
         (arm(conversion_rate=0.0), arm(conversion_rate=0.005), Verdict.TOO_FEW),
         (arm(), arm(conversion_rate=0.14, hide_rate=0.06), Verdict.GUARDRAIL_BROKEN),
         (arm(), arm(conversion_rate=0.14, hide_rate=0.025), Verdict.BETTER),
+        (arm(20_000), arm(20_000, conversion_rate=0.14, hide_rate=0.028), Verdict.BETTER),
         (arm(), arm(exposed=5_800, hide_rate=0.06), Verdict.SAMPLE_RATIO_MISMATCH),
     ],
 )
