@@ -2,12 +2,16 @@
 
 Each experiment is looked at after every day, by the figures that the ranker judges by. Units of the
 first table are put into arms by the gateway's own hash, one seed an experiment; those of the others
-are drawn day by day.
+are drawn day by day. What it costs is the processor time of the gateway's own work, with peers that
+answer at once: without the wire, beside which it would be less.
 """
 
+import asyncio
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -16,10 +20,16 @@ from bench.harness.model import Goal, Interval, Result, Table
 from gateway.model.experiment import arm_of
 from gateway.model.messages import Experiment, ExperimentArm
 from gateway.model.query import Identity, Shopper
+from gateway.recommend.recommend import recommend
+from gateway.state.experiments import Experiments
+from gateway.state.run import Dependencies
 from ranker.domain.arrays import Doubles, Flags
 from ranker.domain.experiments import LEAST_POSITIVE, LEAST_UNITS
 from ranker.domain.online import Z95, wilson
 from ranker.domain.sequential import ALPHA, EVIDENCE, half_width, mismatch_evidence
+from tests.fakes.experiments import Keeper
+from tests.fakes.gateway_peers import shop_with_photo
+from tests.fakes.gateway_values import by_photo
 
 TESTS, DAYS = 1000, 28
 A_DAY = 250
@@ -30,6 +40,19 @@ SPEND = (3.0, 1.0)
 """Of the logarithm of what a buyer pays: mean and standard deviation."""
 LIFTS = (0.05, 0.1, 0.2, 0.4)
 BASE = 0.1
+ANSWERS = 3000
+MOST_COST = 1.05
+FILE = """
+scenes = ["default"]
+start = 2026-01-01T00:00:00Z
+metric = "click_rate"
+[[arms]]
+name = "control"
+share = 0.5
+[[arms]]
+name = "b"
+share = 0.5
+"""
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -72,10 +95,10 @@ class Decided:
 def run(say: Say) -> Result:
     """Twenty seconds."""
     random = np.random.default_rng(20)
+    say("answers with an experiment and without")
+    cost = asyncio.run(_cost())
     say(f"{TESTS:,} A/A tests by the gateway's hash")
-    begun = time.process_time()
     hashed = _hashed(random)
-    each = (time.process_time() - begun) / (TESTS * HASHED_UNITS)
     say("A/A tests of rates and revenue")
     same = {
         f"hashed units, rate {BASE:.0%}": hashed,
@@ -102,7 +125,7 @@ def run(say: Say) -> Result:
             "ever_better": {f"{lift:.0%}": _ever(one.better) for lift, one in lifted.items()},
             "days_to_decision": {f"{lift:.0%}": _days(one) for lift, one in lifted.items()},
             "false_sample_ratio_alarms": alarms,
-            "microseconds_to_assign": each * 1e6,
+            "processor_time_on_to_off": cost.value,
         },
         (
             _goal("A/A tests by hash that are ever decided", hashed.rate, ALPHA),
@@ -116,8 +139,31 @@ def run(say: Say) -> Result:
                 at_least=0.8,
                 by_figure=True,
             ),
+            Goal("processor time of the gateway's work, on ÷ off", MOST_COST, "×", cost),
         ),
     )
+
+
+async def _cost() -> Interval:
+    """Processor time of an answer with an experiment over that without, by turns; medians."""
+    shop = shop_with_photo()
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "order.toml").write_text(FILE)
+        found = Experiments(Path(folder), ("default",), shop.deps.scenes, Keeper())
+        await found.refresh()
+        ways = [shop.deps, replace(shop.deps, experiments=found)]
+        spent = np.array([[await _spent(deps, n) for deps in ways] for n in range(ANSWERS)])
+    random = np.random.default_rng(1)
+    drawn = np.median(spent[random.integers(0, ANSWERS, (1000, ANSWERS))], axis=1)
+    low, high = np.quantile(drawn[:, 1] / drawn[:, 0], [0.025, 0.975])
+    off, on = np.median(spent, axis=0)
+    return Interval(float(on / off), float(low), float(high))
+
+
+async def _spent(deps: Dependencies, n: int) -> float:
+    begun = time.process_time()
+    await recommend(by_photo(shopper=Shopper(Identity.USER, f"user {n}")), deps)
+    return time.process_time() - begun
 
 
 def _hashed(random: np.random.Generator) -> Decided:

@@ -1,18 +1,18 @@
 """Experiments as files, and what the ranker has to do with them."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gateway.model.messages import Experiment
 from gateway.model.query import Identity, Query, Shopper
 from gateway.recommend.recommend import recommend
 from gateway.state.experiments import AGAIN_SECONDS, Experiments, ExperimentsInvalid, read
 from gateway.state.tokens import read_attribution_token
-from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
+from servicekit.errors import FailedPrecondition, Unavailable
 from servicekit.keyring import open_keys
+from tests.fakes.experiments import Keeper
 from tests.fakes.gateway_peers import FakeScenes, shop_with_photo
 from tests.fakes.gateway_values import ANN, DEFAULT, by_photo
 from tests.fakes.kit_clock import Seconds as Clock
@@ -33,24 +33,6 @@ scene = "new"
 NOW = 1_790_000_000_000_000
 SCENES = FakeScenes({"default": DEFAULT, "new": replace(DEFAULT, name="new")})
 UNITS = [Query(shopper=Shopper(Identity.USER, f"u{n}")) for n in range(50)]
-
-
-@dataclass
-class Keeper:
-    """A ranker that keeps what it is given, or fails."""
-
-    fails: ServiceError | None = None
-    kept: dict[str, list[Experiment]] = field(default_factory=dict)
-    calls: int = 0
-
-    async def register(self, catalog_id: str, experiments: list[Experiment]) -> None:
-        self.calls += 1
-        if self.fails is not None:
-            raise self.fails
-        self.kept[catalog_id] = experiments
-
-    async def experiments(self, catalog_id: str) -> list[Experiment]:
-        return self.kept.get(catalog_id, [])
 
 
 def opened(folder: Path, keeper: Keeper, clock: Clock, text: str = GOOD) -> Experiments:
