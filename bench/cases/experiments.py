@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 
 from bench.harness.model import Goal, Interval, Result, Table
-from gateway.model.experiment import arm_of
+from gateway.model.experiment import running
 from gateway.model.messages import Experiment, ExperimentArm
 from gateway.model.query import Identity, Shopper
 from gateway.recommend.recommend import recommend
@@ -173,9 +173,8 @@ def _hashed(random: np.random.Generator) -> Decided:
     shape = (TESTS, HASHED_DAYS, HASHED_UNITS // HASHED_DAYS)
     treated = np.empty((TESTS, HASHED_UNITS), bool)
     for test in range(TESTS):
-        one = Experiment(name="aa", seed=str(test), layer_end=1.0, arms=arms)
-        found = [arm_of(one, unit) for unit in units]
-        treated[test] = [arm is not None and arm.name == "b" for arm in found]
+        one = running(Experiment(name="aa", seed=str(test), layer_end=1.0, arms=arms))
+        treated[test] = [one.arm_of(unit) == ("", ("aa/b",)) for unit in units]
     did = random.random(treated.shape) < BASE
 
     def sums(group: Flags) -> Sums:

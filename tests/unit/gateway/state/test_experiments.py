@@ -61,7 +61,9 @@ async def test_units_get_the_scenes_of_their_arms_once_the_ranker_keeps_them(tmp
     assert (keeper.calls, found.problem) == (1, "")
     assert found.answering(Query(session_id="s"), NOW) == ("", ())
     assert found.answering(replace(UNITS[0], scene="new"), NOW) == ("new", ())
-    assert found.answering(UNITS[0], 0) == ("", ())
+    assert found.answering(UNITS[0], 0) == ("", ()), "not yet"
+    ended = opened(tmp_path, Keeper(), Clock(), "end = 2026-02-01T00:00:00Z\n" + GOOD)
+    assert set(await arms(ended)) == {("", ())}
 
 
 async def test_without_a_ranker_there_is_none_and_it_is_asked_again(tmp_path):

@@ -5,9 +5,11 @@ in a layer, and each experiment of the layer a part of it of its own.
 """
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
@@ -114,24 +116,48 @@ def conflict(one: ExperimentFile, other: ExperimentFile) -> str:
     return ""
 
 
-def is_running(experiment: Experiment, time_micros: int) -> bool:
-    """Whether it has begun and has not ended."""
-    seconds = time_micros / 1e6
-    ends = experiment.HasField("end_time") and experiment.end_time.seconds <= seconds
-    return experiment.start_time.seconds <= seconds and not ends
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An experiment as requests look at it."""
+
+    scenes: frozenset[str]
+    start_micros: float
+    end_micros: float
+    """Microseconds since 1970 (UTC); may be infinite."""
+    layer: str
+    part: tuple[float, float]
+    """Of the layer, 0 to 1."""
+    draw: str
+    """What draws the arm."""
+    arms: tuple[tuple[float, str, tuple[str, ...]], ...]
+    """Where each arm ends, 0 to 1, its scene (empty = the one that was asked for), and its name."""
+
+    def arm_of(self, unit: Shopper) -> tuple[str, tuple[str, ...]] | None:
+        """The unit's arm, its scene and name, the same at all times and everywhere; None = it is
+        not in the experiment."""
+        start, end = self.part
+        if end - start < 1 and not start <= place(self.layer, unit) < end:
+            return None
+        drawn = place(self.draw, unit)
+        return next(((scene, name) for until, scene, name in self.arms if drawn < until), None)
 
 
-def arm_of(experiment: Experiment, unit: Shopper) -> ExperimentArm | None:
-    """The unit's arm, the same at all times and everywhere; None = it is not in the experiment."""
-    in_layer = place(f"layer\n{experiment.layer}", unit)
-    if not experiment.layer_start <= in_layer < experiment.layer_end:
-        return None
-    left = place(f"arm\n{experiment.name}\n{experiment.seed}", unit)
-    for arm in experiment.arms:
-        left -= arm.share
-        if left < 0:
-            return arm
-    return None
+def running(kept: Experiment) -> Running:
+    """As the ranker keeps it."""
+    ends = accumulate(arm.share for arm in kept.arms)
+    has_end = kept.HasField("end_time")
+    return Running(
+        scenes=frozenset(kept.scenes),
+        start_micros=kept.start_time.ToMicroseconds(),
+        end_micros=kept.end_time.ToMicroseconds() if has_end else math.inf,
+        layer=f"layer\n{kept.layer}",
+        part=(kept.layer_start, kept.layer_end),
+        draw=f"arm\n{kept.name}\n{kept.seed}",
+        arms=tuple(
+            (end, arm.scene, (f"{kept.name}/{arm.name}",))
+            for end, arm in zip(ends, kept.arms, strict=True)
+        ),
+    )
 
 
 def place(seed: str, unit: Shopper) -> float:

@@ -18,10 +18,11 @@ from prometheus_client import Gauge
 from pydantic import ValidationError
 
 from gateway.model.errors import SceneNotFound
-from gateway.model.experiment import ExperimentFile, arm_of, conflict, is_running
+from gateway.model.experiment import ExperimentFile, Running, conflict, running
 from gateway.model.messages import Experiment
 from gateway.model.query import Query
 from gateway.ports import ExperimentKeeper, Scenes
+from gateway.state.scenes import DEFAULT
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 from servicekit.reloaded import Reloaded, Unreadable, problems
@@ -95,7 +96,7 @@ class Experiments:
             stale=STALE.set,
             clock=clock,
         )
-        self._in_force: dict[str, Sequence[Experiment]] = {}
+        self._in_force: dict[str, Sequence[Running]] = {}
         self._taken: tuple[ExperimentFile, ...] | None = None
         """The files that the ranker has answered for."""
         self._next_try = clock()
@@ -121,19 +122,19 @@ class Experiments:
         if query.shopper is None:
             return query.scene, ()
         for one in self._in_force.get(query.catalog_id, ()):
-            if (query.scene or "default") in one.scenes and is_running(one, time_micros):
-                arm = arm_of(one, query.shopper)
-                if arm is not None and self._there(arm.scene):
-                    return arm.scene or query.scene, (f"{one.name}/{arm.name}",)
+            if not one.start_micros <= time_micros < one.end_micros:
+                continue
+            if (query.scene or DEFAULT) in one.scenes and (arm := one.arm_of(query.shopper)):
+                scene, names = arm
+                return (scene or query.scene, names) if self._there(scene) else (query.scene, ())
         return query.scene, ()
 
     def _there(self, scene: str) -> bool:
         """Whether an arm's scene is still there: else the request is answered without the arm."""
         try:
-            self._scenes.get(scene)
+            return not scene or self._scenes.get(scene) is not None
         except SceneNotFound:
             return False
-        return True
 
     async def refresh(self) -> None:
         """Has the ranker keep what the files say, where that is new. Raises nothing."""
@@ -165,6 +166,7 @@ class Experiments:
             self.problem = error.message
             get_logger().error("experiments refused; the former ones go on", problem=error.message)
             if catalog_id not in self._in_force:  # after a restart
-                self._in_force[catalog_id] = await self._keeper.experiments(catalog_id)
+                kept = await self._keeper.experiments(catalog_id)
+                self._in_force[catalog_id] = [running(one) for one in kept]
         else:
-            self._in_force[catalog_id] = experiments
+            self._in_force[catalog_id] = [running(one) for one in experiments]
