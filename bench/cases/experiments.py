@@ -145,7 +145,7 @@ def run(say: Say) -> Result:
 
 
 async def _cost() -> Interval:
-    """Processor time of an answer with an experiment over that without, by turns: the median ratio."""
+    """Processor time of an answer with an experiment over that without: the median of pairs."""
     shop = shop_with_photo()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "order.toml").write_text(FILE)
