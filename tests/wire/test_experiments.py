@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money
 from typer.testing import CliRunner
 
-from sightline.common.v1 import event_pb2
+from sightline.common.v1 import event_pb2, job_service_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2
 from sightline.ranker.v1 import event_service_pb2
@@ -20,7 +20,7 @@ from sightline.ranker.v1 import experiment_service_pb2 as pb
 from sightline_client.cli import app
 from tests.fakes.gateway_wire import Suite as Front
 from tests.fakes.gateway_wire import running
-from tests.wire.ranker_suite import HOUR, Suite, event, now_micros, refusal, suite
+from tests.wire.ranker_suite import HOUR, Suite, at_work, event, now_micros, refusal, suite
 
 __all__ = ["suite"]
 
@@ -116,6 +116,15 @@ async def test_who_is_merged_or_purged_leaves_the_counts(suite):
     found = await report(suite)
     assert [arm.unit_count for arm in found.arms] == [0, 2]
     assert found.mixed_unit_count == 1
+
+    purge = event_service_pb2.PurgeEventsRequest(shopper=event_pb2.Shopper(user_id="cat"))
+    purge.force = True
+    async with at_work(suite):
+        job = (await suite.events.PurgeEvents(purge)).job
+        watch = job_service_pb2.WatchJobRequest(job_id=job.job_id)
+        _ = [state async for state in suite.jobs.WatchJob(watch)]
+
+    assert [arm.unit_count for arm in (await report(suite)).arms] == [0, 1]
 
 
 async def test_an_effect_and_a_wrong_sample_ratio_are_found_and_units_come_in_pages(suite):
