@@ -117,6 +117,7 @@ ELSEWHERE: Mapping[str, str] = {
     "UNAVAILABLE": "tests/live/shell/test_fixes.py: the ranker is stopped",
     "NOTHING_AVAILABLE": "tests/live/shell/test_fixes.py: the retriever is stopped",
     "ANSWER_DEGRADED": "tests/live/shell/test_fixes.py: the ranker is stopped",
+    "EXPERIMENT_NOT_FOUND": "tests/wire/test_experiments.py: the page is typed, then a wrong name",
     "EVALUATION_NOT_FOUND": "tests/live/shell/test_fixes.py: an evaluation is deleted",
     "INTERNAL": "tests/live/shell/test_fixes.py: a table is taken away, and put back as a log says",
     "UNIMPLEMENTED": "tests/live/shell/test_fixes.py: a gateway without methods, then this one",

@@ -8,11 +8,13 @@ from bench.harness.report import verdict
 
 EMBEDDER = ROOT / "docs" / "research" / "embedder.md"
 PERFORMANCE = ROOT / "docs" / "research" / "performance.md"
+EXPERIMENTS = ROOT / "docs" / "research" / "experiments.md"
 PAGES = {
     "accuracy": EMBEDDER,
     "embedding": EMBEDDER,
     "ablation": EMBEDDER,
     "monolith": PERFORMANCE,
+    "experiments": EXPERIMENTS,
 }
 """Where each bench's tables are shown."""
 

@@ -31,6 +31,7 @@ from sightline.gateway.v1 import (
     user_event_service_pb2,
     user_event_service_pb2_grpc,
 )
+from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
 from sightline.ranker.v1 import online_report_pb2
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
 from sightline.retriever.v1 import index_service_pb2
@@ -89,6 +90,9 @@ class FakeGateway:
         """Pages of an answer of Recommend."""
         self.lock = threading.Lock()
         self.online_report = online_report_pb2.OnlineReport()
+        self.experiments = experiments_pb.ListExperimentsResponse()
+        self.experiment_report = experiments_pb.ExperimentReport()
+        self.experiment_units = iter([experiments_pb.ListExperimentUnitsResponse()])
         self.shopper_profile = profile_pb2.ShopperProfile()
         self.product_profile = profile_pb2.ProductProfile()
         self.segments = profile_pb2.ListSegmentsResponse()

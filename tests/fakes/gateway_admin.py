@@ -92,6 +92,18 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
         self._gateway.take("ExportEvents", request, context)
         return self._gateway.job_states[0]
 
+    def ListExperiments(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListExperiments", request, context)
+        return self._gateway.experiments
+
+    def GetExperimentReport(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetExperimentReport", request, context)
+        return self._gateway.experiment_report
+
+    def ListExperimentUnits(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListExperimentUnits", request, context)
+        return next(self._gateway.experiment_units)
+
     def GetOnlineReport(self, request: Any, context: Any) -> Any:
         self._gateway.take("GetOnlineReport", request, context)
         return self._gateway.online_report

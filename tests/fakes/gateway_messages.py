@@ -145,6 +145,7 @@ def answer() -> recommendation_service_pb2.RecommendResponse:
         ),
         missing_product_ids=["gone"],
         hidden_count=2,
+        experiment_arms=["order/b"],
         attribution_token="token",
         request_id="request-1",
     )

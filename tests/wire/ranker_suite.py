@@ -37,6 +37,7 @@ from sightline.ranker.v1 import (
     answer_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
+    experiment_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
     ranking_service_pb2,
@@ -68,6 +69,7 @@ class Suite:
     events: event_service_pb2_grpc.EventServiceStub
     answers: answer_service_pb2_grpc.AnswerServiceStub
     models: model_service_pb2_grpc.ModelServiceStub
+    experiments: experiment_service_pb2_grpc.ExperimentServiceStub
     jobs: job_service_pb2_grpc.JobServiceStub
     target: str
     queue: AnswerQueue
@@ -159,6 +161,7 @@ async def suite(
                 event_service_pb2_grpc.EventServiceStub(channel),
                 answer_service_pb2_grpc.AnswerServiceStub(channel),
                 model_service_pb2_grpc.ModelServiceStub(channel),
+                experiment_service_pb2_grpc.ExperimentServiceStub(channel),
                 job_service_pb2_grpc.JobServiceStub(channel),
                 f"127.0.0.1:{server.port}",
                 queue,

@@ -85,6 +85,16 @@ from sightline_client.values.events import EventFailure as EventFailure
 from sightline_client.values.events import EventReport as EventReport
 from sightline_client.values.events import EventType as EventType
 from sightline_client.values.events import Visitor as Visitor
+from sightline_client.values.experiments import ArmReport as ArmReport
+from sightline_client.values.experiments import ArmVerdict as ArmVerdict
+from sightline_client.values.experiments import EffectInterval as EffectInterval
+from sightline_client.values.experiments import Experiment as Experiment
+from sightline_client.values.experiments import ExperimentArm as ExperimentArm
+from sightline_client.values.experiments import ExperimentList as ExperimentList
+from sightline_client.values.experiments import ExperimentReport as ExperimentReport
+from sightline_client.values.experiments import ExperimentUnit as ExperimentUnit
+from sightline_client.values.experiments import Guardrail as Guardrail
+from sightline_client.values.experiments import MetricReport as MetricReport
 from sightline_client.values.explanations import BranchVerdict as BranchVerdict
 from sightline_client.values.explanations import ExplainedScore as ExplainedScore
 from sightline_client.values.explanations import Explanation as Explanation

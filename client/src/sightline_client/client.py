@@ -5,6 +5,7 @@ from typing import Self
 import grpc
 
 from sightline_client.api.events import EventCalls
+from sightline_client.api.experiments import ExperimentCalls
 from sightline_client.api.index import IndexCalls
 from sightline_client.api.models import ModelCalls
 from sightline_client.api.operations import OperationCalls
@@ -21,6 +22,7 @@ class SightlineClient(
     EventCalls,
     ProfileCalls,
     ModelCalls,
+    ExperimentCalls,
     IndexCalls,
     SpaceCalls,
     OperationCalls,

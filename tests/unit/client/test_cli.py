@@ -64,6 +64,7 @@ def test_the_table_shows_the_answer_and_explains_it(gateway: FakeGateway) -> Non
     assert "Fallback: order of similarity" in text
     assert "Quality: without a part of what makes an answer [REDUCED]" in text
     assert "Not in the catalog: gone" in text
+    assert "by the arm order/b" in text
     assert "1.5 s behind the catalog; 3 photos pending embedding" in text
 
 

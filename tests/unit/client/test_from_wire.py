@@ -32,6 +32,7 @@ def test_an_answer_keeps_every_figure() -> None:
     assert value.freshness.lag == timedelta(seconds=1.5)
     assert value.versions.spaces[0].generation == "g1"
     assert (value.hidden_count, value.missing_product_ids) == (2, ("gone",))
+    assert value.experiment_arms == ("order/b",)
 
 
 def test_a_calibrated_score_names_its_event_and_an_unknown_one_is_none() -> None:

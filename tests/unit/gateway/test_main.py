@@ -16,6 +16,17 @@ def test_bad_scenes_stop_the_start_with_the_file_named(monkeypatch, tmp_path, ca
     assert "home.toml" in capsys.readouterr().err
 
 
+def test_bad_experiments_stop_the_start_with_file_and_field_named(monkeypatch, tmp_path, capsys):
+    (tmp_path / "order.toml").write_text('metric = "joy"')
+    monkeypatch.setenv("GATEWAY_EXPERIMENTS_FOLDER", str(tmp_path))
+
+    with json_logs(), pytest.raises(SystemExit):
+        main.start()
+    (_, said) = capsys.readouterr().err.splitlines()
+    assert "order.toml: " in said
+    assert "metric: Input should be" in said
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [(None, "No such file"), ("keys = [", "Invalid value"), ("[[keys]]", "keys.0.")],

@@ -8,6 +8,7 @@ from typing import Self
 import grpc
 
 from sightline_client._generated.events import SyncEventCalls
+from sightline_client._generated.experiments import SyncExperimentCalls
 from sightline_client._generated.index import SyncIndexCalls
 from sightline_client._generated.models import SyncModelCalls
 from sightline_client._generated.operations import SyncOperationCalls
@@ -25,6 +26,7 @@ class SyncSightlineClient(
     SyncEventCalls,
     SyncProfileCalls,
     SyncModelCalls,
+    SyncExperimentCalls,
     SyncIndexCalls,
     SyncSpaceCalls,
     SyncOperationCalls,

@@ -12,6 +12,7 @@ from sightline_client.cli.commands import (
     config,
     doctor,
     events,
+    experiments,
     explain,
     index,
     jobs,
@@ -56,7 +57,7 @@ app.command("similar")(search.similar)
 app.command("classify")(classify.classify)
 products.app.command("import")(loading.import_)
 products.app.command("offers")(loading.offers)
-for group in (products, photos, events, models, profiles, spaces, index, jobs, backup):
+for group in (products, photos, events, models, experiments, profiles, spaces, index, jobs, backup):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)

@@ -56,6 +56,7 @@ FIXES = MappingProxyType(
         "FILTER_INVALID": "fix the condition that is named; `sightline recommend --help` has the"
         " fields and operators",
         "MODEL_NOT_FOUND": "take a version that `sightline models list` shows",
+        "EXPERIMENT_NOT_FOUND": "take a name that `sightline experiments list` shows",
         "EVALUATION_NOT_FOUND": "measure it: `sightline models evaluate VERSION`",
         "MODEL_UNPROVEN": "look at the evidence: `sightline models evaluate VERSION --show`;"
         " --force promotes it all the same",

@@ -20,12 +20,27 @@ from sightline.common.v1 import (
     product_pb2,
 )
 from sightline.embedder.v1 import embedding_service_pb2
-from sightline.gateway.v1 import admin_service_pb2 as admin
-from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
-from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline.ranker.v1 import evaluation_pb2, model_service_pb2, online_report_pb2
-from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
+from sightline.gateway.v1 import (
+    admin_service_pb2 as admin,
+)
+from sightline.gateway.v1 import (
+    catalog_service_pb2 as catalog_pb2,
+)
+from sightline.gateway.v1 import (
+    recommendation_service_pb2 as rec,
+)
+from sightline.gateway.v1 import (
+    user_event_service_pb2 as user_event,
+)
+from sightline.ranker.v1 import (
+    evaluation_pb2,
+    experiment_service_pb2,
+    model_service_pb2,
+    online_report_pb2,
+)
+from sightline.ranker.v1 import (
+    profile_service_pb2 as profile_pb2,
+)
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, photo_service_pb2
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.convert.reading import reader
@@ -40,7 +55,11 @@ from sightline_client.values import (
     signals,
 )
 from sightline_client.values.evaluation import Evaluation
-from sightline_client.values.explanations import Explanation, HeatMap
+from sightline_client.values.experiments import ExperimentList, ExperimentReport, ExperimentUnit
+from sightline_client.values.explanations import (
+    Explanation,
+    HeatMap,
+)
 from sightline_client.values.online import OnlineReport
 from sightline_client.values.spaces import Space
 
@@ -115,6 +134,9 @@ model = reader(
 )
 evaluation = reader(Evaluation, evaluation_pb2.Evaluation)
 online_report = reader(OnlineReport, online_report_pb2.OnlineReport)
+experiments = reader(ExperimentList, experiment_service_pb2.ListExperimentsResponse)
+experiment_report = reader(ExperimentReport, experiment_service_pb2.ExperimentReport)
+experiment_unit = reader(ExperimentUnit, experiment_service_pb2.ExperimentUnit)
 
 
 # Spaces, the index and the suite

@@ -280,6 +280,8 @@ class Recommendations:
     """What ``no_good_match`` rests on; None = the request has no signals, or the suite is older."""
     quality: AnswerQuality = AnswerQuality.UNKNOWN
     """How good this page is; ``degradations`` name what it lacks."""
+    experiment_arms: tuple[str, ...] = ()
+    """Arms of experiments that answered, "EXPERIMENT/ARM" each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,7 @@ class Event(google.protobuf.message.Message):
     QUERY_FIELD_NUMBER: builtins.int
     RECEIVE_TIME_FIELD_NUMBER: builtins.int
     ANSWER_ID_FIELD_NUMBER: builtins.int
+    ARM_FIELD_NUMBER: builtins.int
     event_id: builtins.str
     """The caller's own id of this event, 1 to 128 bytes: written again with the same content it counts
     once; with other content it is refused (EVENT_CONFLICT).
@@ -147,6 +148,10 @@ class Event(google.protobuf.message.Message):
     """The answer that `attribution_token` names, 1 to 64 characters; empty = it names none. Read only: the gateway
     reads it out of the token, and what a caller writes here is ignored. A token that can't be read, that is of
     another catalog, or that had expired when the event happened is kept as it came and names no answer.
+    """
+    arm: builtins.str
+    """The experiment's arm that made that answer, "EXPERIMENT/ARM", up to 64 characters; empty = none did. Read only, as
+    `answer_id` is.
     """
     @property
     def shopper(self) -> Global___Shopper:
@@ -185,9 +190,10 @@ class Event(google.protobuf.message.Message):
         query: builtins.str = ...,
         receive_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         answer_id: builtins.str = ...,
+        arm: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_value", b"_value", "event_time", b"event_time", "receive_time", b"receive_time", "shopper", b"shopper", "unit_price", b"unit_price", "value", b"value"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_value", b"_value", "answer_id", b"answer_id", "attribution_token", b"attribution_token", "event_id", b"event_id", "event_time", b"event_time", "order_id", b"order_id", "position", b"position", "product_id", b"product_id", "quantity", b"quantity", "query", b"query", "receive_time", b"receive_time", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "type", b"type", "unit_price", b"unit_price", "value", b"value"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_value", b"_value", "answer_id", b"answer_id", "arm", b"arm", "attribution_token", b"attribution_token", "event_id", b"event_id", "event_time", b"event_time", "order_id", b"order_id", "position", b"position", "product_id", b"product_id", "quantity", b"quantity", "query", b"query", "receive_time", b"receive_time", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "type", b"type", "unit_price", b"unit_price", "value", b"value"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_value", b"_value"]) -> typing.Literal["value"] | None: ...
 
 Global___Event: typing_extensions.TypeAlias = Event

@@ -10,6 +10,7 @@ from sightline.embedder.v1 import space_service_pb2 as sightline_dot_embedder_do
 from sightline.gateway.v1 import admin_service_pb2 as sightline_dot_gateway_dot_v1_dot_admin__service__pb2
 from sightline.ranker.v1 import evaluation_pb2 as sightline_dot_ranker_dot_v1_dot_evaluation__pb2
 from sightline.ranker.v1 import event_service_pb2 as sightline_dot_ranker_dot_v1_dot_event__service__pb2
+from sightline.ranker.v1 import experiment_service_pb2 as sightline_dot_ranker_dot_v1_dot_experiment__service__pb2
 from sightline.ranker.v1 import model_service_pb2 as sightline_dot_ranker_dot_v1_dot_model__service__pb2
 from sightline.ranker.v1 import online_report_pb2 as sightline_dot_ranker_dot_v1_dot_online__report__pb2
 from sightline.ranker.v1 import profile_service_pb2 as sightline_dot_ranker_dot_v1_dot_profile__service__pb2
@@ -118,6 +119,21 @@ class AdminServiceStub(object):
                 '/sightline.gateway.v1.AdminService/GetOnlineReport',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.GetOnlineReportRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.OnlineReport.FromString,
+                _registered_method=True)
+        self.ListExperiments = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ListExperiments',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentsRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentsResponse.FromString,
+                _registered_method=True)
+        self.GetExperimentReport = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetExperimentReport',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.GetExperimentReportRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ExperimentReport.FromString,
+                _registered_method=True)
+        self.ListExperimentUnits = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ListExperimentUnits',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentUnitsRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentUnitsResponse.FromString,
                 _registered_method=True)
         self.ExportEvents = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/ExportEvents',
@@ -324,6 +340,27 @@ class AdminServiceServicer(object):
 
     def GetOnlineReport(self, request, context):
         """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListExperiments(self, request, context):
+        """The experiments of a catalog, those that began last first; see sightline.ranker.v1.ExperimentService.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetExperimentReport(self, request, context):
+        """How the arms of an experiment fared.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListExperimentUnits(self, request, context):
+        """The units that an experiment counted, hashed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -550,6 +587,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetOnlineReport,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.GetOnlineReportRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.OnlineReport.SerializeToString,
+            ),
+            'ListExperiments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListExperiments,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentsRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentsResponse.SerializeToString,
+            ),
+            'GetExperimentReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetExperimentReport,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.GetExperimentReportRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ExperimentReport.SerializeToString,
+            ),
+            'ListExperimentUnits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListExperimentUnits,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentUnitsRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentUnitsResponse.SerializeToString,
             ),
             'ExportEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ExportEvents,
@@ -1036,6 +1088,87 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/GetOnlineReport',
             sightline_dot_ranker_dot_v1_dot_online__report__pb2.GetOnlineReportRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_online__report__pb2.OnlineReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListExperiments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ListExperiments',
+            sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentsRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetExperimentReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetExperimentReport',
+            sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.GetExperimentReportRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ExperimentReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListExperimentUnits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ListExperimentUnits',
+            sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentUnitsRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentUnitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -14,6 +14,7 @@ import sightline.embedder.v1.space_service_pb2
 import sightline.gateway.v1.admin_service_pb2
 import sightline.ranker.v1.evaluation_pb2
 import sightline.ranker.v1.event_service_pb2
+import sightline.ranker.v1.experiment_service_pb2
 import sightline.ranker.v1.model_service_pb2
 import sightline.ranker.v1.online_report_pb2
 import sightline.ranker.v1.profile_service_pb2
@@ -260,6 +261,54 @@ _AdminServiceGetOnlineReportType = typing_extensions.TypeVar(
     default=grpc.UnaryUnaryMultiCallable[
         sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
         sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+)
+
+_AdminServiceListExperimentsType = typing_extensions.TypeVar(
+    '_AdminServiceListExperimentsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse,
+    ],
+)
+
+_AdminServiceGetExperimentReportType = typing_extensions.TypeVar(
+    '_AdminServiceGetExperimentReportType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.GetExperimentReportRequest,
+        sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.GetExperimentReportRequest,
+        sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.GetExperimentReportRequest,
+        sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
+    ],
+)
+
+_AdminServiceListExperimentUnitsType = typing_extensions.TypeVar(
+    '_AdminServiceListExperimentUnitsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse,
     ],
 )
 
@@ -599,7 +648,7 @@ _AdminServiceRetireSpaceType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceRetireSpaceType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceRetireSpaceType]):
     """Runs the suite: models, profiles and state."""
 
     @typing.overload
@@ -659,6 +708,18 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
             sightline.ranker.v1.online_report_pb2.OnlineReport,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
+            sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.experiment_service_pb2.GetExperimentReportRequest,
+            sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
+            sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
@@ -805,6 +866,18 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.ranker.v1.online_report_pb2.OnlineReport,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
+            sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.experiment_service_pb2.GetExperimentReportRequest,
+            sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
+            sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
             sightline.common.v1.job_pb2.Job,
         ],
@@ -934,6 +1007,15 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     GetOnlineReport: _AdminServiceGetOnlineReportType
     """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift."""
 
+    ListExperiments: _AdminServiceListExperimentsType
+    """The experiments of a catalog, those that began last first; see sightline.ranker.v1.ExperimentService."""
+
+    GetExperimentReport: _AdminServiceGetExperimentReportType
+    """How the arms of an experiment fared."""
+
+    ListExperimentUnits: _AdminServiceListExperimentUnitsType
+    """The units that an experiment counted, hashed."""
+
     ExportEvents: _AdminServiceExportEventsType
     """Starts a job that writes events to Parquet files; people appear in them as pseudonyms only."""
 
@@ -1057,6 +1139,18 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
         sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.GetExperimentReportRequest,
+        sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
@@ -1260,6 +1354,30 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.online_report_pb2.OnlineReport, collections.abc.Awaitable[sightline.ranker.v1.online_report_pb2.OnlineReport]]:
         """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift."""
+
+    @abc.abstractmethod
+    def ListExperiments(
+        self,
+        request: sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse]]:
+        """The experiments of a catalog, those that began last first; see sightline.ranker.v1.ExperimentService."""
+
+    @abc.abstractmethod
+    def GetExperimentReport(
+        self,
+        request: sightline.ranker.v1.experiment_service_pb2.GetExperimentReportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.ExperimentReport, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.ExperimentReport]]:
+        """How the arms of an experiment fared."""
+
+    @abc.abstractmethod
+    def ListExperimentUnits(
+        self,
+        request: sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse]]:
+        """The units that an experiment counted, hashed."""
 
     @abc.abstractmethod
     def ExportEvents(

@@ -390,6 +390,7 @@ class RecommendResponse(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     SUBJECTS_FIELD_NUMBER: builtins.int
     QUALITY_FIELD_NUMBER: builtins.int
+    EXPERIMENT_ARMS_FIELD_NUMBER: builtins.int
     MATCH_FIELD_NUMBER: builtins.int
     no_good_match: builtins.bool
     """Nothing in the catalog is near the signals: results are the nearest there are."""
@@ -432,6 +433,10 @@ class RecommendResponse(google.protobuf.message.Message):
         """Where the subjects are of photos whose signal asked to `find_subject`."""
 
     @property
+    def experiment_arms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The arms of experiments that answered, "EXPERIMENT/ARM" each; empty = none did."""
+
+    @property
     def match(self) -> Global___Match:
         """What `no_good_match` rests on; absent = no signal was searched for."""
 
@@ -451,10 +456,11 @@ class RecommendResponse(google.protobuf.message.Message):
         request_id: builtins.str = ...,
         subjects: collections.abc.Iterable[Global___SignalSubject] | None = ...,
         quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType = ...,
+        experiment_arms: collections.abc.Iterable[builtins.str] | None = ...,
         match: Global___Match | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "degradations", b"degradations", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___RecommendResponse: typing_extensions.TypeAlias = RecommendResponse
 

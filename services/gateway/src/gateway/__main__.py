@@ -1,6 +1,7 @@
 """Starts the gateway: reads the settings, connects the parts, serves."""
 
 from gateway.settings import GatewaySettings
+from gateway.state import experiments
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build, certificates_of, listeners
 from servicekit import server, startup, telemetry
@@ -31,6 +32,12 @@ def scenes_of(settings: GatewaySettings) -> SceneFiles:
     return SceneFiles(settings.scenes_folder, catalogs=settings.catalogs)
 
 
+def experiments_of(settings: GatewaySettings) -> None:
+    """Raises ExperimentsInvalid where a file of one is bad."""
+    if settings.experiments_folder is not None:
+        experiments.read(settings.experiments_folder, settings.catalogs, scenes_of(settings))
+
+
 def keys_of(settings: GatewaySettings) -> SigningKeys:
     """What signs tokens. Raises Unreadable."""
     return signing_keys(settings.token_keys_file)
@@ -39,7 +46,7 @@ def keys_of(settings: GatewaySettings) -> SigningKeys:
 def start() -> None:
     """The `python -m gateway` command."""
     settings = startup.load(
-        GatewaySettings, scenes_of, keys_of, access_of, certificates_of, Peers.of
+        GatewaySettings, scenes_of, experiments_of, keys_of, access_of, certificates_of, Peers.of
     )
     telemetry.configure_logging(SERVICE, settings.log_level)
     scenes, access, keys = scenes_of(settings), access_of(settings), keys_of(settings)

@@ -8,6 +8,7 @@ from gateway.model.answer import AnswerRecord
 from gateway.model.columns import Columns
 from gateway.model.messages import (
     Classification,
+    Experiment,
     Facet,
     FacetRequest,
     IndexState,
@@ -16,7 +17,12 @@ from gateway.model.messages import (
     Subject,
     Vector,
 )
-from gateway.model.query import Scope, Shopper, Signal
+from gateway.model.query import (
+    Query,
+    Scope,
+    Shopper,
+    Signal,
+)
 from gateway.model.scene import Scene
 
 
@@ -161,3 +167,21 @@ class Scenes(Protocol):
 
     def names(self, catalog_id: str = "") -> tuple[str, ...]:
         """Their names, sorted."""
+
+
+class Experiments(Protocol):
+    """Knows which arm answers whom."""
+
+    def answering(self, query: Query, time_micros: int) -> tuple[str, tuple[str, ...]]:
+        """The scene that answers, and the arms that have it so."""
+
+
+class ExperimentKeeper(Protocol):
+    """Keeps what experiments are. Every call raises ServiceError when it fails."""
+
+    async def register(self, catalog_id: str, experiments: Sequence[Experiment]) -> None:
+        """Keep those of a catalog, all of them; refuses (EXPERIMENT_CHANGED) one that is under way
+        and was changed."""
+
+    async def experiments(self, catalog_id: str) -> Sequence[Experiment]:
+        """Those that are kept."""

@@ -105,6 +105,10 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     same name; a folder in it named by a catalog holds what that catalog alone has. Changes are
     taken up without a restart; unset = built-in scenes only."""
 
+    experiments_folder: Path | None = None
+    """Folder of *.toml files, one an experiment (docs/merchandise/experiments.md). Changes are
+    taken up without a restart; what an experiment under way is, can't be changed. Unset = none."""
+
     answer_queue_products: int = Field(default=100_000, ge=0, le=10_000_000)
     """Records of answers that the ranker did not rank, waiting to be handed to it, counted in
     products (about 100 bytes each). What does not fit is dropped and counted; 0 keeps none, and

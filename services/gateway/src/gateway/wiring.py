@@ -17,6 +17,7 @@ from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Connection, Passthrough
 from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
+from gateway.state.experiments import Experiments
 from gateway.state.run import Dependencies, Peers
 from gateway.state.scenes import SceneFiles
 from gateway.state.snapshots import Snapshots
@@ -76,6 +77,8 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     }
     snapshots = _snapshots(settings, beside)
     snapshots.start()
+    folder = settings.experiments_folder
+    experiments = Experiments(folder, settings.catalogs, scenes, ranking) if folder else None
     deps = Dependencies(
         peers=Peers(embedding, retrieving, ranking),
         scenes=scenes,
@@ -88,6 +91,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         answer_seconds=settings.answer_days * 86400.0,
         keys=keys,
         snapshot_of=snapshots.get,
+        experiments=experiments,
     )
     # The passthrough gives three of them the calls that they do not have themselves.
     servicers = (
@@ -106,6 +110,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
             audit=log,
             status_seconds=settings.status_seconds,
             service_version=VERSION,
+            experiments=experiments,
         ),
         jobs.JobServicer(settings.catalogs, connections, keys),
     )

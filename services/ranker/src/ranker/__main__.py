@@ -14,6 +14,7 @@ from ranker.models.live import LiveModels
 from ranker.record.answers import AnswerLog, AnswerQueue
 from ranker.record.counts import CountRecord
 from ranker.record.events import EventRecord
+from ranker.record.experiments import ExperimentRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
 from ranker.record.selections import SelectionRecord
@@ -21,6 +22,7 @@ from ranker.record.shoppers import ShopperRecord, check_key, has_key
 from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
+from ranker.servicer.experiments import ExperimentServicer
 from ranker.servicer.models import ModelServicer
 from ranker.servicer.profiles import ProfileServicer
 from ranker.servicer.ranking import RankingServicer
@@ -89,6 +91,7 @@ def bindings(
         Binding.of(EventServicer(catalogs, key, events, shoppers, selections, jobs, share)),
         Binding.of(AnswerServicer(catalogs, key, answers, keep)),
         Binding.of(ModelServicer(catalogs, jobs, registry, store, online, live.refresh)),
+        Binding.of(ExperimentServicer(catalogs, ExperimentRecord(database))),
         Binding.of(ProfileServicer(catalogs, key, events, live, shoppers, signals)),
         Binding.of(JobServicer(OWNER, catalogs, jobs)),
         Binding.of(AuditServicer(catalogs, database)),

@@ -15,7 +15,7 @@ from gateway.state.tokens import (
     Attributed,
     Attribution,
     Page,
-    answer_of,
+    attributed,
     attribution_token,
     digests,
     page_token,
@@ -54,6 +54,11 @@ NOT_ASKED = {
     "facets": (FacetRequest(field="brand"),),
     "sort": 2,
 }
+
+
+def answer_of(*given) -> tuple[str, Attributed]:
+    found, outcome = attributed(*given)
+    return "" if found is None else found.answer_id, outcome
 
 
 def test_every_field_of_a_query_is_known_to_count_or_not():

@@ -257,6 +257,9 @@ def _notes(value: answers.Recommendations) -> list[Text]:
         notes.append(Text(f"Not in the catalog: {missing}", style="yellow"))
     if value.hidden_count:
         notes.append(Text(f"Left out because the shopper hid them: {value.hidden_count}"))
+    if value.experiment_arms:
+        arms = ", ".join(map(plain, value.experiment_arms))
+        notes.append(Text(f"Answered within an experiment, by the arm {arms}"))
     return notes
 
 

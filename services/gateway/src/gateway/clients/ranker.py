@@ -15,7 +15,10 @@ from gateway.model.answer import AnswerRecord, Order
 from gateway.model.branch import Branch
 from gateway.model.candidates import Candidates, Contributions
 from gateway.model.diversity import Diversity
-from gateway.model.messages import Reason
+from gateway.model.messages import (
+    Experiment,
+    Reason,
+)
 from gateway.model.peers import (
     NO_RECOMMENDERS,
     Anchors,
@@ -28,25 +31,52 @@ from gateway.model.peers import (
     RecommenderList,
     Recommenders,
 )
-from gateway.model.query import Shopper
+from gateway.model.query import (
+    Shopper,
+)
 from gateway.model.scene import AnchorSource
-from gateway.ports import Ranker
+from gateway.ports import (
+    ExperimentKeeper,
+    Ranker,
+)
 from servicekit.channel import idempotent
 from servicekit.errors import Internal
 from servicekit.requests import timestamp
 from sightline.common.v1 import job_service_pb2
-from sightline.ranker.v1 import answer_service_pb2 as answers_pb
-from sightline.ranker.v1 import answer_service_pb2_grpc as answers_grpc
-from sightline.ranker.v1 import event_service_pb2, profile_service_pb2
-from sightline.ranker.v1 import model_service_pb2 as models_pb
-from sightline.ranker.v1 import model_service_pb2_grpc as models_grpc
-from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
-from sightline.ranker.v1 import ranking_service_pb2_grpc as ranking_grpc
+from sightline.ranker.v1 import (
+    answer_service_pb2 as answers_pb,
+)
+from sightline.ranker.v1 import (
+    answer_service_pb2_grpc as answers_grpc,
+)
+from sightline.ranker.v1 import (
+    event_service_pb2,
+    profile_service_pb2,
+)
+from sightline.ranker.v1 import (
+    experiment_service_pb2 as experiments_pb,
+)
+from sightline.ranker.v1 import (
+    experiment_service_pb2_grpc as experiments_grpc,
+)
+from sightline.ranker.v1 import (
+    model_service_pb2 as models_pb,
+)
+from sightline.ranker.v1 import (
+    model_service_pb2_grpc as models_grpc,
+)
+from sightline.ranker.v1 import (
+    ranking_service_pb2 as ranking_pb,
+)
+from sightline.ranker.v1 import (
+    ranking_service_pb2_grpc as ranking_grpc,
+)
 
 IDEMPOTENT = idempotent(
     job_service_pb2,
     answers_pb,
     event_service_pb2,
+    experiments_pb,
     models_pb,
     profile_service_pb2,
     ranking_pb,
@@ -74,13 +104,14 @@ _SOURCES: Mapping[AnchorSource, ranking_pb.Anchors.Source.ValueType] = MappingPr
 )
 
 
-class RankerClient(Ranker):
-    """Generates candidates, ranks them, and keeps answers."""
+class RankerClient(Ranker, ExperimentKeeper):
+    """Generates candidates, ranks them, and keeps answers and experiments."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
         self._ranking = ranking_grpc.RankingServiceStub(channel)
         self._answers = answers_grpc.AnswerServiceStub(channel)
         self._models = models_grpc.ModelServiceStub(channel)
+        self._experiments = experiments_grpc.ExperimentServiceStub(channel)
         self._caller = caller
 
     async def generate(
@@ -194,6 +225,17 @@ class RankerClient(Ranker):
             catalog_id=catalog_id, answers=[_record_message(record) for record in records]
         )
         await self._caller.call(self._answers.RecordAnswers, request)
+
+    async def register(self, catalog_id: str, experiments: Sequence[Experiment]) -> None:
+        request = experiments_pb.RegisterExperimentsRequest(
+            catalog_id=catalog_id, experiments=experiments
+        )
+        await self._caller.call(self._experiments.RegisterExperiments, request)
+
+    async def experiments(self, catalog_id: str) -> Sequence[Experiment]:
+        request = experiments_pb.ListExperimentsRequest(catalog_id=catalog_id)
+        answer = await self._caller.call(self._experiments.ListExperiments, request)
+        return answer.experiments
 
     async def serving_model(self, catalog_id: str) -> str:
         """Version of the serving model; empty = none."""

@@ -197,6 +197,8 @@ class Answer:
     subjects: Sequence[messages.SignalSubject] = ()
     match: messages.Match | None = None
     """What `no_good_match` rests on; None = no signal was searched for."""
+    arms: tuple[str, ...] = ()
+    """Of experiments, that answered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Nothing else in the domain knows the wire.
 from sightline.common.v1 import answer_pb2, facet_pb2, photo_pb2, product_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2
 from sightline.gateway.v1 import admin_service_pb2, recommendation_service_pb2
+from sightline.ranker.v1 import experiment_service_pb2
 from sightline.retriever.v1 import product_service_pb2, vector_service_pb2
 
 Box = photo_pb2.Box
@@ -68,3 +69,6 @@ FoundProduct = recommendation_service_pb2.FoundProduct
 """A product that Search found."""
 BranchVerdict = recommendation_service_pb2.BranchVerdict
 """Where one list of a branch has the product."""
+
+Experiment = experiment_service_pb2.Experiment
+ExperimentArm = experiment_service_pb2.ExperimentArm

@@ -249,6 +249,7 @@ async def later_page(run: Run) -> Answer:
             next_page(run, record, page, match) if page.offset < record.order.total else ""
         ),
         match=match,
+        arms=record.arms,
     )
 
 
@@ -302,6 +303,7 @@ def attribution(run: Run, record: AnswerRecord) -> str:
             scene_version=record.versions.scene_version,
             model_version=record.versions.model_version,
             seed=record.seed,
+            arms=record.arms,
         ),
         run.deps.keys(),
         _end(run, record),

@@ -100,10 +100,12 @@ def begin(query: Query, deps: Dependencies) -> Run:
     trace, left = RequestTrace(), deadlines.remaining()
     given = deps.default_seconds if left is None else min(left, deps.longest_seconds)
     seconds = max(given - deps.reserve_seconds, 0.0)
-    scene = deps.scenes.get(query.scene, query.catalog_id)
+    now, there = round(time.time() * 1e6), deps.experiments
+    name, arms = there.answering(query, now) if there else (query.scene, ())
+    scene = deps.scenes.get(name, query.catalog_id)
     digests, query = tokens.digests(query), scened(query, scene)
     plan = make_plan(query, scene, seconds)
-    return Run(query, digests, plan, deps, trace, round(time.time() * 1e6))
+    return Run(query, digests, plan, deps, trace, now, arms)
 
 
 def fused(run: Run, listings: tuple[Listing, ...]) -> Candidates:
@@ -248,6 +250,7 @@ def _record(run: Run, candidates: Candidates) -> AnswerRecord:
         degradations=degraded(run, candidates),
         answer_micros=run.time_micros,
         expire_micros=run.time_micros + round(run.deps.answer_seconds * 1e6),
+        arms=run.arms,
     )
 
 
@@ -290,6 +293,7 @@ def _answer(
         next_page_token=next_page(run, record, page, ordered.match) if more else "",
         subjects=run.trace.signal_subjects,
         match=ordered.match,
+        arms=record.arms,
     )
 
 

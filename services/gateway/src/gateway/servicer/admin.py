@@ -11,6 +11,7 @@ from gateway.ports import Scenes
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
+from gateway.state.experiments import Experiments
 from servicekit.requests import page_size
 from servicekit.server import Context
 from sightline.common.v1 import audit_service_pb2 as audit_pb
@@ -18,6 +19,7 @@ from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb
 from sightline.embedder.v1 import space_service_pb2 as space_pb
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.gateway.v1 import admin_service_pb2_grpc
+from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
 from sightline.ranker.v1 import model_service_pb2 as ranker_pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"]
@@ -40,12 +42,15 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         audit: AuditLog,
         status_seconds: float,
         service_version: str,
+        experiments: Experiments | None = None,
     ) -> None:
         self._catalogs = catalogs
         self._scenes = scenes
         self._embedder, self._ranker, self._retriever = embedder, ranker, retriever
         self._audit = audit
         self._list_models = passthrough.call(SERVICE, "ListModels")
+        self._experiments = experiments
+        self._list_experiments = passthrough.call(SERVICE, "ListExperiments")
         self._retire_space = passthrough.call(SERVICE, "RetireSpace")
         self._seconds = status_seconds
         self._version = service_version
@@ -77,6 +82,17 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         """The ranking models, newest first."""
         page_size(request.page_size, 0, MOST_LISTED)
         answer: ranker_pb.ListModelsResponse = await self._list_models(request)
+        return answer
+
+    async def ListExperiments(
+        self, request: experiments_pb.ListExperimentsRequest, context: Context
+    ) -> experiments_pb.ListExperimentsResponse:
+        """The experiments, with what is wrong with this gateway's files of them."""
+        request.catalog_id = admit(request, self._catalogs)
+        if self._experiments is not None:
+            await self._experiments.refresh()
+        answer: experiments_pb.ListExperimentsResponse = await self._list_experiments(request)
+        answer.problem = "" if self._experiments is None else self._experiments.problem
         return answer
 
     async def ListAuditEntries(

@@ -12,6 +12,7 @@ from gateway.state import tokens
 from servicekit.keyring import KeyRing, SigningKeys
 from servicekit.server import Context
 from sightline.common.v1 import event_pb2
+from sightline.common.v1.event_pb2 import EventType
 from sightline.gateway.v1 import user_event_service_pb2 as pb
 from sightline.gateway.v1 import user_event_service_pb2_grpc
 
@@ -21,6 +22,13 @@ ATTRIBUTIONS = Counter(
     "sightline_gateway_attributions_total",
     "Events with an attribution token, by whether it named an answer of their catalog.",
     ("outcome",),
+)
+
+ARM_EVENTS = Counter(
+    "sightline_gateway_experiment_events_total",
+    "Events with the attribution token of an arm's answer, written again ones included, by"
+    " experiment, arm and type.",
+    ("experiment", "arm", "type"),
 )
 
 
@@ -42,7 +50,7 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
         """Write events."""
         catalog_id = admit(request, self._catalogs)
         for event in request.events:
-            event.answer_id = _answer_of(event, catalog_id, self._keys())
+            _attribute(event, catalog_id, self._keys())
         answer: pb.WriteEventsResponse = await self._append(request)
         return answer
 
@@ -63,12 +71,18 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
         return answer
 
 
-def _answer_of(event: event_pb2.Event, catalog_id: str, keys: KeyRing) -> str:
-    """The answer that the event's token names; empty = none. What the caller wrote is no matter."""
+def _attribute(event: event_pb2.Event, catalog_id: str, keys: KeyRing) -> None:
+    """Fill in the answer that the event's token names, and its arm. What the caller wrote is no
+    matter."""
+    event.answer_id, event.arm = "", ""
     if not event.attribution_token:
-        return ""
+        return
     happened = event.event_time.seconds if event.HasField("event_time") else int(time.time())
     micros = happened * 1_000_000
-    answer_id, outcome = tokens.answer_of(event.attribution_token, catalog_id, micros, keys)
+    named, outcome = tokens.attributed(event.attribution_token, catalog_id, micros, keys)
     ATTRIBUTIONS.labels(outcome).inc()
-    return answer_id
+    if named is not None:
+        event.answer_id, event.arm = named.answer_id, "".join(named.arms[:1])
+        if named.arms and event.type in EventType.values():
+            kind = EventType.Name(event.type).removeprefix("EVENT_TYPE_").lower()
+            ARM_EVENTS.labels(*event.arm.split("/"), kind).inc()

@@ -66,6 +66,11 @@ ROUTES: Mapping[str, Mapping[str, Route]] = MappingProxyType(
             ),
             **_routes(Peer.RANKER, "EventService", "ExportEvents"),
             **_routes(
+                Peer.RANKER,
+                "ExperimentService",
+                "ListExperiments GetExperimentReport ListExperimentUnits",
+            ),
+            **_routes(
                 Peer.RETRIEVER,
                 "IndexService",
                 "CreateGeneration BackfillGeneration VerifyGeneration ActivateGeneration"

@@ -19,8 +19,12 @@ from servicekit.config import DEFAULT_CATALOG
 from servicekit.requests import take_request_id
 from servicekit.server import Context
 from sightline.common.v1 import filter_pb2
-from sightline.gateway.v1 import recommendation_service_pb2 as pb
-from sightline.gateway.v1 import recommendation_service_pb2_grpc
+from sightline.gateway.v1 import (
+    recommendation_service_pb2 as pb,
+)
+from sightline.gateway.v1 import (
+    recommendation_service_pb2_grpc,
+)
 from sightline_rules import categories
 
 COLLAPSED = Counter(
@@ -33,6 +37,12 @@ QUALITIES = Counter(
     "sightline_gateway_answers_total",
     "Pages that Recommend answered, by quality: full, reduced, fallback, snapshot.",
     ("quality",),
+)
+
+ARM_ANSWERS = Counter(
+    "sightline_gateway_experiment_answers_total",
+    "Pages of answers that an experiment's arm made, by experiment and arm.",
+    ("experiment", "arm"),
 )
 
 _COLLAPSED_HERE = COLLAPSED.labels("Recommend")
@@ -74,7 +84,10 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
             request_id=request_id,
             subjects=answer.subjects,
             match=answer.match,
+            experiment_arms=answer.arms,
         )
+        for arm in answer.arms:
+            ARM_ANSWERS.labels(*arm.split("/")).inc()
         if not request.page_token:
             _count("Recommend", answer.versions.scene, answer.match)
         for result in answer.results:

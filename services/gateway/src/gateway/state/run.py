@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from gateway.model.plan import Plan
 from gateway.model.query import Query
 from gateway.model.snapshot import Snapshot
-from gateway.ports import Answers, Embedder, Ranker, Retriever, Scenes
+from gateway.ports import (
+    Answers,
+    Embedder,
+    Experiments,
+    Ranker,
+    Retriever,
+    Scenes,
+)
 from gateway.state.text_spaces import TextQuerySpaces
 from gateway.state.tokens import Digests
 from gateway.state.trace import RequestTrace
@@ -68,6 +75,7 @@ class Dependencies:
     """What signs tokens."""
     snapshot_of: Callable[[str], Snapshot | None] = lambda _: None
     """The catalog's snapshot; None = there is none that may be used."""
+    experiments: Experiments | None = None
     versions: SpaceVersions = field(default_factory=SpaceVersions)
     text_spaces: TextQuerySpaces = field(default_factory=TextQuerySpaces)
 
@@ -89,6 +97,8 @@ class Run:
     trace: RequestTrace
     time_micros: int
     """When it was made, microseconds since 1970 (UTC)."""
+    arms: tuple[str, ...] = ()
+    """Of experiments, that answer it."""
 
     @property
     def peers(self) -> Peers:

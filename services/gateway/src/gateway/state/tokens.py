@@ -22,6 +22,8 @@ from servicekit.requests import PageTokenInvalid
 AnswerId = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]{1,64}$"), Field(alias="a")]
 """An id that a record can have: nothing else is asked of the ranker."""
 Text = Annotated[str, StringConstraints(max_length=1024)]
+Arm = Annotated[str, StringConstraints(pattern="^[a-z0-9_-]{1,40}/[a-z0-9_-]{1,20}$")]
+"""EXPERIMENT/ARM"""
 Count = Annotated[int, Field(ge=0, le=MOST_RANKED)]
 Flag = Annotated[bool, Strict(False), Field(alias="g"), PlainSerializer(int)]
 
@@ -39,6 +41,7 @@ class Attribution:
     scene_version: Annotated[Text, Field(alias="sv")]
     model_version: Annotated[Text, Field(alias="mv")]
     seed: Annotated[int, Field(alias="n", ge=0, lt=2**64)]
+    arms: Annotated[tuple[Arm, ...], Field(alias="x", max_length=16)] = ()
 
     __pydantic_config__ = ConfigDict(strict=True)
 
@@ -149,7 +152,7 @@ def _how(signal: Signal) -> str:
 
 def attribution_token(attribution: Attribution, keys: KeyRing, expire_micros: int) -> str:
     """The token, good until then (microseconds since 1970, UTC); at most about 400 characters."""
-    content = _ATTRIBUTION.dump_json(attribution, by_alias=True)
+    content = _ATTRIBUTION.dump_json(attribution, by_alias=True, exclude_defaults=True)
     return keys.seal(_FOR_EVENTS, content, expire_micros)
 
 
@@ -158,10 +161,10 @@ def read_attribution_token(token: str, keys: KeyRing, now_micros: int) -> Attrib
     return _ATTRIBUTION.validate_json(keys.open(_FOR_EVENTS, token, now_micros))
 
 
-def answer_of(
+def attributed(
     token: str, catalog_id: str, happened_micros: int, keys: KeyRing
-) -> tuple[str, Attributed]:
-    """The answer that an event of this catalog is joined to, empty for none, and why.
+) -> tuple[Attribution | None, Attributed]:
+    """The answer that an event of this catalog is joined to, None for none, and why.
 
     `happened_micros`: when the event happened, microseconds since 1970 (UTC). An event that
     arrives late is joined; one that happened after the token's end is not.
@@ -169,12 +172,12 @@ def answer_of(
     try:
         content = read_attribution_token(token, keys, happened_micros)
     except TokenExpired:
-        return "", Attributed.EXPIRED
+        return None, Attributed.EXPIRED
     except ValueError:
-        return "", Attributed.UNREADABLE
+        return None, Attributed.UNREADABLE
     if content.catalog_id != catalog_id:
-        return "", Attributed.FOREIGN
-    return content.answer_id, Attributed.NAMED
+        return None, Attributed.FOREIGN
+    return content, Attributed.NAMED
 
 
 def page_token(page: Page, keys: KeyRing, expire_micros: int) -> str:

@@ -8,12 +8,14 @@ ServiceError
 │   ├── ModelNotFound       MODEL_NOT_FOUND
 │   ├── EvaluationMissing   EVALUATION_NOT_FOUND
 │   ├── ProductUnknown      PRODUCT_NOT_FOUND
+│   ├── ExperimentMissing   EXPERIMENT_NOT_FOUND
 │   └── AnswerMissing       ANSWER_RECORD_MISSING
 ├── AlreadyExists
 │   └── EventConflict       EVENT_CONFLICT
 ├── Aborted
 │   └── PromotionConflict   PROMOTION_CONFLICT
 └── FailedPrecondition
+├── ExperimentChanged   EXPERIMENT_CHANGED
 ├── ConsentRequired     CONSENT_REQUIRED
 ├── ModelCorrupt        MODEL_CORRUPT
 ├── ModelUnproven       MODEL_UNPROVEN
@@ -64,6 +66,14 @@ class AnswerMissing(NotFound, reason="ANSWER_RECORD_MISSING"):
     """The answer's record was lost, has expired or was never handed over."""
 
     message = "no record of this answer is kept"
+
+
+class ExperimentMissing(NotFound, reason="EXPERIMENT_NOT_FOUND"):
+    message = "this catalog has no such experiment"
+
+
+class ExperimentChanged(FailedPrecondition, reason="EXPERIMENT_CHANGED"):
+    """An experiment that has begun would be another one: what it found would be of neither."""
 
 
 class PromotionConflict(Aborted, reason="PROMOTION_CONFLICT"):

@@ -60,6 +60,8 @@ class Event:
     query: str = field(default="", repr=False)
     answer_id: str = ""
     """The answer that the token names, as the gateway read it; no part of what the caller gave."""
+    arm: str = ""
+    """EXPERIMENT/ARM that made it, read alike."""
 
 
 @dataclass(frozen=True, slots=True)

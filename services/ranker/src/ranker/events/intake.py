@@ -20,6 +20,7 @@ MOST_QUANTITY = 1_000_000
 MOST_VALUE = 1_000_000.0
 MOST_RATING = 5.0
 CURRENCY = re.compile(r"[A-Z]{3}")
+MOST_ARM = 64
 ANSWER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -93,6 +94,8 @@ def _problems(event: Event) -> list[tuple[str, str]]:
     ]
     if event.answer_id and not ANSWER_ID.fullmatch(event.answer_id):
         found.append(("answer_id", "is not 1 to 64 of A-Z, a-z, 0-9, _ and -"))
+    if len(event.arm) > MOST_ARM or not event.arm.isprintable():
+        found.append(("arm", f"is not up to {MOST_ARM} printable characters"))
     if event.type is None:
         found.append(("type", "is required"))
     if event.shopper is None:

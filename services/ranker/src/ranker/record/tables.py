@@ -35,6 +35,8 @@ EVENTS = sa.Table(
     sa.Column("answer_id", sa.Text, nullable=False, server_default=""),
     # Of the answers' impressions, the share that was kept when this one was: it stands for 1/share.
     sa.Column("sample_share", sa.Double, nullable=False, server_default="1.0"),
+    # The experiment's arm that made that answer, EXPERIMENT/ARM; empty = none did.
+    sa.Column("arm", sa.Text, nullable=False, server_default=""),
     sa.UniqueConstraint("catalog_id", "event_id", name="events_id"),
     # A shopper's history is read in every request: newest first, without the impressions.
     sa.Index("events_history", "catalog_id", "actor", "kind", "time_micros", "sequence"),
@@ -62,6 +64,17 @@ EVENTS = sa.Table(
         "position",
         sqlite_where=sa.text("answer_id <> ''"),
         postgresql_where=sa.text("answer_id <> ''"),
+    ),
+    # Who was exposed to an arm.
+    sa.Index(
+        "events_arm",
+        "catalog_id",
+        "arm",
+        "type",
+        "time_micros",
+        "actor",
+        sqlite_where=sa.text("arm <> ''"),
+        postgresql_where=sa.text("arm <> ''"),
     ),
     # What is too old to be kept, and impressions of a time, are found by it.
     sa.Index("events_age", "catalog_id", "type", "time_micros"),
@@ -251,6 +264,15 @@ COUNT_PRODUCTS = sa.Table(
     # When the retriever was asked; 0 = not yet.
     *numbers("read_micros"),
     sa.Index("count_products_age", "catalog_id", "read_micros"),
+)
+
+EXPERIMENTS = sa.Table(
+    "experiments",
+    METADATA,
+    *keys("catalog_id", "name"),
+    *numbers("start_micros"),
+    # What it is, as the contract's message.
+    *texts("content", kind=sa.LargeBinary),
 )
 
 KEYS = sa.Table(

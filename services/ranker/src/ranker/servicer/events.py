@@ -213,6 +213,7 @@ def _event(message: event_pb2.Event) -> Event | ServiceError:
             attribution_token=message.attribution_token,
             query=message.query,
             answer_id=message.answer_id,
+            arm=message.arm,
         )
     except ServiceError as error:
         return error

@@ -1,0 +1,284 @@
+"""How often experiments without an effect are decided all the same, and how soon those with one.
+
+Each experiment is looked at after every day, by the figures that the ranker judges by. Units of the
+first table are put into arms by the gateway's own hash, one seed an experiment; those of the others
+are drawn day by day. What it costs is the processor time of the gateway's own work, with peers that
+answer at once: without the wire, beside which it would be less.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from bench.harness.model import Goal, Interval, Result, Table
+from gateway.model.experiment import running
+from gateway.model.messages import Experiment, ExperimentArm
+from gateway.model.query import Identity, Shopper
+from gateway.recommend.recommend import recommend
+from gateway.state.experiments import Experiments
+from gateway.state.run import Dependencies
+from ranker.domain.arrays import Doubles, Flags
+from ranker.domain.experiments import LEAST_POSITIVE, LEAST_UNITS
+from ranker.domain.online import Z95, wilson
+from ranker.domain.sequential import ALPHA, EVIDENCE, half_width, mismatch_evidence
+from tests.fakes.experiments import Keeper
+from tests.fakes.gateway_peers import shop_with_photo
+from tests.fakes.gateway_values import by_photo
+
+TESTS, DAYS = 1000, 28
+A_DAY = 250
+"""Units of each arm a day."""
+PLANNED = 2 * A_DAY * DAYS
+HASHED_UNITS, HASHED_DAYS = 2000, 20
+SPEND = (3.0, 1.0)
+"""Of the logarithm of what a buyer pays: mean and standard deviation."""
+LIFTS = (0.05, 0.1, 0.2, 0.4)
+BASE = 0.1
+ANSWERS = 3000
+MOST_COST = 1.05
+FILE = """
+scenes = ["default"]
+start = 2026-01-01T00:00:00Z
+metric = "click_rate"
+[[arms]]
+name = "control"
+share = 0.5
+[[arms]]
+name = "b"
+share = 0.5
+"""
+
+Say: TypeAlias = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Of one arm by test and day, of all units so far."""
+
+    count: Doubles
+    total: Doubles
+    squares: Doubles
+    positive: Doubles
+    """Units with a value above 0."""
+
+    @property
+    def mean(self) -> Doubles:
+        return self.total / np.maximum(self.count, 1)
+
+    @property
+    def error(self) -> Doubles:
+        """Variance of the mean."""
+        spread = self.squares - self.total * self.mean
+        return np.maximum(spread, 0) / np.maximum(self.count - 1, 1) / np.maximum(self.count, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """By test and day."""
+
+    better: Flags
+    worse: Flags
+    naive: Flags
+    """By a z-test that was made for one look."""
+
+    @property
+    def rate(self) -> float:
+        return float((self.better | self.worse).any(axis=1).mean())
+
+
+def run(say: Say) -> Result:
+    """Twenty seconds."""
+    random = np.random.default_rng(20)
+    say("answers with an experiment and without")
+    cost = asyncio.run(_cost())
+    say(f"{TESTS:,} A/A tests by the gateway's hash")
+    hashed = _hashed(random)
+    say("A/A tests of rates and revenue")
+    same = {
+        f"hashed units, rate {BASE:.0%}": hashed,
+        **{
+            f"rate {rate:.1%}": _decided(_rates(random, rate), _rates(random, rate))
+            for rate in (0.005, 0.02, BASE, 0.5)
+        },
+        "revenue of 3% who buy": _decided(_revenues(random, 0.03), _revenues(random, 0.03)),
+        "revenue of 20% who buy": _decided(_revenues(random, 0.2), _revenues(random, 0.2)),
+    }
+    say("tests with an effect")
+    control = _rates(random, BASE)
+    lifted = {lift: _decided(control, _rates(random, BASE * (1 + lift))) for lift in LIFTS}
+    alarms = _alarms(random)
+    worst = max(same.values(), key=lambda one: one.rate)
+    return Result(
+        (_same_table(same), _lifted_table(lifted)),
+        {
+            "false_positives": {name: one.rate for name, one in same.items()},
+            "false_positives_of_one_look": {name: _naive(one) for name, one in same.items()},
+            "power": {
+                f"{lift:.0%}": float(one.better[:, -1].mean()) for lift, one in lifted.items()
+            },
+            "ever_better": {f"{lift:.0%}": _ever(one.better) for lift, one in lifted.items()},
+            "days_to_decision": {f"{lift:.0%}": _days(one) for lift, one in lifted.items()},
+            "false_sample_ratio_alarms": alarms,
+            "processor_time_on_to_off": cost.value,
+        },
+        (
+            _goal("A/A tests by hash that are ever decided", hashed.rate, ALPHA),
+            _goal("A/A tests of any metric that are ever decided", worst.rate, ALPHA),
+            _goal("right sample ratios that are ever called wrong", alarms, 1 / EVIDENCE * 3),
+            Goal(
+                f"tests with {LIFTS[-2]:.0%} more that are decided for it",
+                None,
+                "share",
+                _interval(_ever(lifted[LIFTS[-2]].better)),
+                at_least=0.8,
+                by_figure=True,
+            ),
+            Goal("processor time of the gateway's work, on ÷ off", MOST_COST, "×", cost),
+        ),
+    )
+
+
+async def _cost() -> Interval:
+    """Processor time of an answer with an experiment over that without: the median of pairs."""
+    shop = shop_with_photo()
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "order.toml").write_text(FILE)
+        found = Experiments(Path(folder), ("default",), shop.deps.scenes, Keeper())
+        await found.refresh()
+        ways = [shop.deps, replace(shop.deps, experiments=found)]
+        ratios = np.empty(ANSWERS)
+        for n in range(ANSWERS):
+            turn = 1 if n % 2 else -1  # which is first
+            first, second = [await _spent(deps, n) for deps in ways[::turn]]
+            ratios[n] = (second / first) ** turn
+    drawn = np.random.default_rng(1).choice(ratios, (1000, ANSWERS))
+    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
+    return Interval(float(np.median(ratios)), float(low), float(high))
+
+
+async def _spent(deps: Dependencies, n: int) -> float:
+    begun = time.process_time()
+    await recommend(by_photo(shopper=Shopper(Identity.USER, f"user {n}")), deps)
+    return time.process_time() - begun
+
+
+def _hashed(random: np.random.Generator) -> Decided:
+    """Experiments on the same units, one seed each; outcomes are drawn."""
+    units = [Shopper(Identity.VISITOR, f"visitor {n}") for n in range(HASHED_UNITS)]
+    arms = [ExperimentArm(name=name, share=0.5) for name in ("control", "b")]
+    shape = (TESTS, HASHED_DAYS, HASHED_UNITS // HASHED_DAYS)
+    treated = np.empty((TESTS, HASHED_UNITS), bool)
+    for test in range(TESTS):
+        one = running(Experiment(name="aa", seed=str(test), layer_end=1.0, arms=arms))
+        treated[test] = [one.arm_of(unit) == ("", ("aa/b",)) for unit in units]
+    did = random.random(treated.shape) < BASE
+
+    def sums(group: Flags) -> Sums:
+        counts = group.reshape(shape).sum(axis=2).cumsum(axis=1).astype(float)
+        totals = (group & did).reshape(shape).sum(axis=2).cumsum(axis=1).astype(float)
+        return Sums(counts, totals, totals, totals)
+
+    return _decided(sums(~treated), sums(treated), HASHED_UNITS)
+
+
+def _rates(random: np.random.Generator, rate: float) -> Sums:
+    counts = np.broadcast_to(A_DAY * np.arange(1.0, DAYS + 1), (TESTS, DAYS))
+    totals = random.binomial(A_DAY, rate, (TESTS, DAYS)).cumsum(axis=1).astype(float)
+    return Sums(counts, totals, totals, totals)
+
+
+def _revenues(random: np.random.Generator, rate: float) -> Sums:
+    buyers = random.binomial(A_DAY, rate, (TESTS, DAYS))
+    paid = random.lognormal(*SPEND, int(buyers.sum()))
+    ends = np.append(0, buyers.ravel().cumsum())
+    totals, squares = (
+        np.diff(np.append(0.0, values.cumsum())[ends]).reshape(buyers.shape).cumsum(axis=1)
+        for values in (paid, paid**2)
+    )
+    counts = np.broadcast_to(A_DAY * np.arange(1.0, DAYS + 1), (TESTS, DAYS))
+    return Sums(counts, totals, squares, buyers.cumsum(axis=1).astype(float))
+
+
+def _decided(control: Sums, arm: Sums, planned: int = PLANNED) -> Decided:
+    """What the ranker would say on each day."""
+    variance = control.error + arm.error
+    units, effect = control.count + arm.count, arm.mean - control.mean
+    enough = np.minimum(control.count, arm.count) >= LEAST_UNITS
+    enough &= control.positive + arm.positive >= LEAST_POSITIVE
+    half = half_width(variance, units, planned)
+    naive = enough & (np.abs(effect) > Z95 * np.sqrt(variance))
+    return Decided(enough & (effect > half), enough & (effect < -half), naive)
+
+
+def _alarms(random: np.random.Generator) -> float:
+    """Of experiments whose sample ratio is right, the share that is ever called wrong."""
+    counts = random.multinomial(2 * A_DAY, [0.5, 0.5], (TESTS, DAYS)).cumsum(axis=1)
+    wrong = [
+        any(mismatch_evidence(day.tolist(), [0.5, 0.5]) >= EVIDENCE for day in test)
+        for test in counts
+    ]
+    return sum(wrong) / TESTS
+
+
+def _naive(one: Decided) -> float:
+    return _ever(one.naive)
+
+
+def _ever(days: Flags) -> float:
+    return float(days.any(axis=1).mean())
+
+
+def _days(one: Decided) -> float:
+    """Mean day of the decision, of tests that come to one."""
+    found = one.better[one.better.any(axis=1)]
+    return float(found.argmax(axis=1).mean() + 1) if len(found) else float("nan")
+
+
+def _interval(share: float) -> Interval:
+    return Interval(share, *wilson(share, TESTS))
+
+
+def _goal(name: str, share: float, most: float) -> Goal:
+    return Goal(name, most, "share", _interval(share), by_figure=True)
+
+
+def _percent(share: float) -> str:
+    low, high = wilson(share, TESTS)
+    return f"{share:.1%} ({low:.1%} to {high:.1%})"
+
+
+def _same_table(same: dict[str, Decided]) -> Table:
+    rows = tuple((name, _percent(one.rate), _percent(_naive(one))) for name, one in same.items())
+    caption = (
+        f"Of {TESTS:,} experiments without an effect, looked at each day ({DAYS} days of {A_DAY}"
+        f" units an arm; hashed: {HASHED_DAYS} of {HASHED_UNITS // HASHED_DAYS // 2}), how many are"
+        " ever decided: by the confidence sequence, and by a z-test at 95% that allows one look. In"
+        " brackets the 95% interval."
+    )
+    return Table("A/A tests", ("metric", "ever decided", "by a z-test"), rows, caption, None)
+
+
+def _lifted_table(lifted: dict[float, Decided]) -> Table:
+    rows = tuple(
+        (
+            f"{BASE:.0%} → {BASE * (1 + lift):.1%}",
+            _percent(_ever(one.better)),
+            f"{_days(one):.1f}",
+            _percent(float(one.naive[:, -1].mean())),
+            f"{one.worse.any(axis=1).mean():.1%}",
+        )
+        for lift, one in lifted.items()
+    )
+    caption = (
+        f"Of {TESTS:,} experiments with an effect: decided for the better arm within {DAYS} days,"
+        " on which day in the mean, what one z-test at the end would find, and decided for the"
+        " worse."
+    )
+    headers = ("rate", "decided", "on day", "z-test on the last day", "wrongly")
+    return Table("Power", headers, rows, caption, None)

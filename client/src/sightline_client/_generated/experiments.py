@@ -1,0 +1,27 @@
+"""Experiments: which there are, how they fare, and their units.
+
+Made from api/experiments.py by generate_sync.py: change that one and run it.
+"""
+
+from sightline_client._generated.base import SyncConnected
+from sightline_client.values.experiments import ExperimentList, ExperimentReport, ExperimentUnit
+
+
+class SyncExperimentCalls(SyncConnected):
+    """Experiments: which there are, how they fare, and their units."""
+
+    def list_experiments(self, *, timeout: float | None = None) -> ExperimentList:
+        """The experiments, those that began last first, and what is wrong with their files."""
+        return self._loop.run(self._client.list_experiments(timeout=timeout))
+
+    def experiment_report(self, name: str, *, timeout: float | None = None) -> ExperimentReport:
+        """How the arms fare, with intervals that hold at all readings together. NotFound
+        (EXPERIMENT_NOT_FOUND)."""
+        return self._loop.run(self._client.experiment_report(name, timeout=timeout))
+
+    def experiment_units(
+        self, name: str, *, timeout: float | None = None
+    ) -> tuple[ExperimentUnit, ...]:
+        """The units that were counted, hashed; ``timeout`` is that of one page. NotFound
+        (EXPERIMENT_NOT_FOUND)."""
+        return self._loop.run(self._client.experiment_units(name, timeout=timeout))

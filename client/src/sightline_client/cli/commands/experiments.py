@@ -1,0 +1,72 @@
+"""``sightline experiments``"""
+
+import csv
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+from rich.text import Text
+
+from sightline_client.cli.base import options, running
+from sightline_client.cli.base.group import Commands
+from sightline_client.cli.base.suite import PATIENT, Suite
+from sightline_client.cli.show import experiments as shown
+from sightline_client.cli.show.tables import counted
+from sightline_client.values.experiments import ExperimentUnit
+
+app = Commands(no_args_is_help=True, help="Read split tests of scenes.")
+
+Name: TypeAlias = Annotated[str, options.argument("NAME", "The experiment.")]
+
+
+@app.command("list")
+def list_(*, suite: Suite) -> None:
+    """List the experiments, those that began last first.
+
+    [bold]Example[/bold]
+
+      sightline experiments list
+    """
+    suite.answer(lambda client: client.list_experiments(), shown.listing)
+
+
+@app.command()
+def show(*, name: Name, suite: Suite = PATIENT) -> None:
+    """Show how the arms fare, and what follows. Look as often as you like: the intervals hold at
+    all readings together.
+
+    [bold]Examples[/bold]
+
+      sightline experiments show home-order
+
+      sightline experiments show home-order --json | jq '.arms[].verdict'
+    """
+    suite.answer(lambda client: client.experiment_report(name), shown.report)
+
+
+@app.command()
+def export(
+    *,
+    name: Name,
+    file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="A .csv to write.")],
+    suite: Suite = PATIENT,
+) -> None:
+    """Write what each counted unit did to a CSV file. Units are hashes, of no use in another
+    experiment.
+
+    [bold]Example[/bold]
+
+      sightline experiments export home-order units.csv
+    """
+    units = suite.run(lambda client: client.experiment_units(name))
+
+    def write() -> None:
+        with file.open("w", encoding="utf-8", newline="") as rows:
+            table = csv.DictWriter(rows, [field.name for field in fields(ExperimentUnit)])
+            table.writeheader()
+            for unit in units:
+                table.writerow(asdict(unit) | {"exposure_time": unit.exposure_time.isoformat()})
+
+    running.guarded(write)
+    running.show(Text(f"{counted(len(units), 'unit', 'units')} written to {file}."))

@@ -1,0 +1,144 @@
+"""Experiments as text for people."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sightline_client.cli.show.tables import counted, grid
+from sightline_client.values import experiments as values
+from sightline_client.values.experiments import ArmVerdict
+
+MEANINGS = {
+    "click_rate": "share of units that clicked a product of the experiment's answers",
+    "clicks": "mean of a unit's clicks in the experiment's answers",
+    "conversion_rate": "share of units that bought anything",
+    "revenue": "mean of what a unit paid",
+    "hide_rate": "share of units that hid a product",
+}
+_BETTER, _WORSE = "better", "worse"
+
+
+def listing(value: values.ExperimentList) -> RenderableType:
+    """A row for each, and what is wrong with the files."""
+    now = datetime.now(UTC)
+    rows = [
+        (
+            one.name,
+            _state(one, now),
+            ", ".join(one.scenes),
+            ", ".join(f"{arm.name} {arm.share:.0%}" for arm in one.arms),
+            f"{one.layer} {one.layer_start:g}–{one.layer_end:g}",
+            one.metric,
+        )
+        for one in value.experiments
+    ]
+    found: list[RenderableType] = [
+        grid(("name", "state", "scenes", "arms", "layer", "decided by"), rows)
+        if rows
+        else Text("No experiment is kept.")
+    ]
+    if value.problem:
+        found.append(
+            Text(f"The files are not in force, those before are: {value.problem}", style="red")
+        )
+    return Group(*found)
+
+
+def _state(one: values.Experiment, now: datetime) -> str:
+    if one.end_time is not None and one.end_time <= now:
+        return f"ended {one.end_time:%Y-%m-%d}"
+    if one.start_time > now:
+        return f"begins {one.start_time:%Y-%m-%d}"
+    return f"since {one.start_time:%Y-%m-%d}"
+
+
+def report(value: values.ExperimentReport) -> RenderableType:
+    """The verdict first, then what it rests on, each figure explained where it stands."""
+    one = value.experiment
+    control, *others = value.arms
+    return Group(
+        *(Text(_sentence(value, control, arm), style="bold") for arm in others),
+        grid(("arm", "share", "exposed", "counted"), _unit_rows(value)),
+        grid(("metric", "arm", "mean", "difference", "95% at all readings"), _metric_rows(value)),
+        *map(Text, _explained(one, value)),
+    )
+
+
+def _sentence(
+    value: values.ExperimentReport, control: values.ArmReport, arm: values.ArmReport
+) -> str:
+    one = value.experiment
+    effect = next((each.effect for each in arm.metrics if each.metric == one.metric), None)
+    means = {each.metric: each.mean for each in control.metrics}
+    change = f" by {effect.value:+.4f}{_relative(effect, means[one.metric])}" if effect else ""
+    match arm.verdict:
+        case ArmVerdict.SAMPLE_RATIO_MISMATCH:
+            return (
+                f"No conclusion on {arm.name}: units are missing or too many in an arm. Find out"
+                " why before anything else; docs/merchandise/experiments.md says where to look."
+            )
+        case ArmVerdict.GUARDRAIL_BROKEN:
+            names = ", ".join(arm.broken_guardrails)
+            return f"Stop {arm.name}: {names} is worse than in {control.name} beyond the margin."
+        case ArmVerdict.BETTER | ArmVerdict.WORSE:
+            how = _BETTER if arm.verdict is ArmVerdict.BETTER else _WORSE
+            return f"{arm.name} is {how} than {control.name}: {one.metric} changes{change}."
+        case ArmVerdict.UNDECIDED:
+            seen = sum(each.unit_count for each in (control, arm))
+            left = one.planned_units - seen
+            wait = f"; {left:,} units to the planned {one.planned_units:,}" if left > 0 else ""
+            return f"Undecided between {arm.name} and {control.name}: {one.metric}{change}{wait}."
+        case ArmVerdict.TOO_FEW:
+            return f"Too few units of {arm.name} or {control.name} are counted yet to say anything."
+    return f"{arm.name}: this client is too old to know the verdict."
+
+
+def _relative(effect: values.EffectInterval, base: float) -> str:
+    return f" ({effect.value / base:+.1%})" if base else ""
+
+
+def _unit_rows(value: values.ExperimentReport) -> Iterator[tuple[str, ...]]:
+    shares = {arm.name: arm.share for arm in value.experiment.arms}
+    for arm in value.arms:
+        share = f"{shares[arm.name]:.1%}"
+        yield arm.name, share, f"{arm.exposed_count:,}", f"{arm.unit_count:,}"
+
+
+def _metric_rows(value: values.ExperimentReport) -> Iterator[tuple[str, ...]]:
+    guarded = {each.metric: each.margin for each in value.experiment.guardrails}
+    for at, metric in enumerate(each.metric for each in value.arms[0].metrics):
+        name = f"{metric} (decides)" if metric == value.experiment.metric else metric
+        if metric in guarded:
+            name += f" (guardrail {guarded[metric]:g})"
+        for arm in value.arms:
+            one = arm.metrics[at]
+            yield name, arm.name, f"{one.mean:.4f}", *_interval(one.effect)
+            name = ""
+
+
+def _interval(effect: values.EffectInterval | None) -> tuple[str, str]:
+    if effect is None:
+        return "–", "–"
+    return f"{effect.value:+.4f}", f"{effect.lower:+.4f} to {effect.upper:+.4f}"
+
+
+def _explained(one: values.Experiment, value: values.ExperimentReport) -> Iterable[str]:
+    hours = round(one.outcome_window.total_seconds() / 3600)
+    yield (
+        "exposed: units (users, else visitors) that saw an answer of the arm. counted: of these,"
+        f" whose {counted(hours, 'hour', 'hours')} since then are over; every figure is of them."
+    )
+    currency = f" in {one.currency}" if one.currency else ""
+    names = [each.metric for each in value.arms[0].metrics]
+    yield " ".join(
+        f"{name}: {MEANINGS.get(name, name)}{currency if name == 'revenue' else ''}."
+        for name in names
+    )
+    yield (
+        "difference: to the control. The true one lies in the interval with 95% at all readings"
+        " together, divided among the arms."
+    )
+    if value.mixed_unit_count:
+        yield f"{counted(value.mixed_unit_count, 'unit', 'units')} saw several arms: in none."

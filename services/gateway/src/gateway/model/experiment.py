@@ -1,0 +1,166 @@
+"""Experiments: what a file says of one, and the arm that a unit is in. Pure.
+
+Layers are those of Tang et al. 2010, "Overlapping experiment infrastructure": a unit has one place
+in a layer, and each experiment of the layer a part of it of its own.
+"""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
+from pydantic import dataclasses as checked
+
+from gateway.model.messages import Experiment, ExperimentArm
+from gateway.model.query import Shopper
+
+_FILES = ConfigDict(extra="forbid")
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+ArmName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,19}$")]
+SceneName = Annotated[str, StringConstraints(max_length=64)]
+Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Place = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Margin = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Metric = Literal["click_rate", "clicks", "conversion_rate", "revenue", "hide_rate"]
+
+_ROUNDING = 1e-9
+
+
+@checked.dataclass(frozen=True, slots=True, config=_FILES)
+class ArmFile:
+    """One way to answer."""
+
+    name: ArmName
+    share: Share
+    scene: SceneName = ""
+    """Empty = the scene that was asked for."""
+
+
+@checked.dataclass(frozen=True, slots=True, config=_FILES)
+class ExperimentFile:
+    """An experiment as its file says it; docs/merchandise/experiments.md explains each entry."""
+
+    name: Name
+    scenes: Annotated[tuple[SceneName, ...], Field(min_length=1, max_length=16)]
+    arms: Annotated[tuple[ArmFile, ...], Field(min_length=2, max_length=8)]
+    start: AwareDatetime
+    metric: Metric
+    catalog: str = "default"
+    description: Annotated[str, Field(max_length=1000)] = ""
+    layer: Name = "default"
+    layer_part: tuple[Place, Place] = (0.0, 1.0)
+    seed: Annotated[str, Field(max_length=64)] = ""
+    end: AwareDatetime | None = None
+    currency: Annotated[str, StringConstraints(pattern="^([A-Z]{3})?$")] = ""
+    outcome_hours: Annotated[int, Field(ge=1, le=90 * 24)] = 24
+    planned_units: Annotated[int, Field(ge=100, le=10**9)] = 10_000
+    guardrails: Mapping[Metric, Margin] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        twice = [
+            name for name, count in Counter(arm.name for arm in self.arms).items() if count > 1
+        ]
+        if twice:
+            raise ValueError(f"arms: {twice} are there twice")
+        if sum(arm.share for arm in self.arms) > 1 + _ROUNDING:
+            raise ValueError("arms: their shares are more than 1 together")
+        if not self.layer_part[0] < self.layer_part[1]:
+            raise ValueError("layer_part: must rise")
+        if self.end is not None and self.end <= self.start:
+            raise ValueError("end: is not after start")
+        if "revenue" in (self.metric, *self.guardrails) and not self.currency:
+            raise ValueError("currency: revenue is counted in one, e.g. EUR")
+
+    def message(self) -> Experiment:
+        """As the ranker keeps it."""
+        made = Experiment(
+            name=self.name,
+            description=self.description,
+            layer=self.layer,
+            layer_start=self.layer_part[0],
+            layer_end=self.layer_part[1],
+            seed=self.seed,
+            scenes=self.scenes,
+            arms=[
+                ExperimentArm(name=arm.name, share=arm.share, scene=arm.scene) for arm in self.arms
+            ],
+            metric=self.metric,
+            currency=self.currency,
+            planned_units=self.planned_units,
+        )
+        for metric, margin in self.guardrails.items():
+            made.guardrails.add(metric=metric, margin=margin)
+        made.outcome_window.FromSeconds(self.outcome_hours * 3600)
+        made.start_time.FromDatetime(self.start)
+        if self.end is not None:
+            made.end_time.FromDatetime(self.end)
+        return made
+
+
+def conflict(one: ExperimentFile, other: ExperimentFile) -> str:
+    """Why two experiments can't both be: the field, and the problem; empty = they can."""
+    ended = (one.end and one.end <= other.start) or (other.end and other.end <= one.start)
+    if one.catalog != other.catalog or ended:
+        return ""
+    if one.layer != other.layer:
+        shared = sorted({*one.scenes} & {*other.scenes})
+        return f"scenes: {shared} are in {other.name!r} of another layer too" if shared else ""
+    (start, end), (other_start, other_end) = one.layer_part, other.layer_part
+    if start < other_end and other_start < end:
+        return f"layer_part: overlaps that of {other.name!r} in layer {one.layer!r}"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An experiment as requests look at it."""
+
+    scenes: frozenset[str]
+    start_micros: float
+    end_micros: float
+    """Microseconds since 1970 (UTC); may be infinite."""
+    layer: str
+    part: tuple[float, float]
+    """Of the layer, 0 to 1."""
+    draw: str
+    """What draws the arm."""
+    arms: tuple[tuple[float, str, tuple[str, ...]], ...]
+    """Where each arm ends, 0 to 1, its scene (empty = the one that was asked for), and its name."""
+
+    def arm_of(self, unit: Shopper) -> tuple[str, tuple[str, ...]] | None:
+        """The unit's arm, its scene and name, the same at all times and everywhere; None = it is
+        not in the experiment."""
+        start, end = self.part
+        if end - start < 1 and not start <= place(self.layer, unit) < end:
+            return None
+        drawn = place(self.draw, unit)
+        return next(((scene, name) for until, scene, name in self.arms if drawn < until), None)
+
+
+def running(kept: Experiment) -> Running:
+    """As the ranker keeps it."""
+    ends = accumulate(arm.share for arm in kept.arms)
+    has_end = kept.HasField("end_time")
+    return Running(
+        scenes=frozenset(kept.scenes),
+        start_micros=kept.start_time.ToMicroseconds(),
+        end_micros=kept.end_time.ToMicroseconds() if has_end else math.inf,
+        layer=f"layer\n{kept.layer}",
+        part=(kept.layer_start, kept.layer_end),
+        draw=f"arm\n{kept.name}\n{kept.seed}",
+        arms=tuple(
+            (end, arm.scene, (f"{kept.name}/{arm.name}",))
+            for end, arm in zip(ends, kept.arms, strict=True)
+        ),
+    )
+
+
+def place(seed: str, unit: Shopper) -> float:
+    """Where the unit stands, 0 to below 1: uniform, and independent of that by another seed."""
+    key = f"{seed}\n{unit.kind}\n{unit.id}".encode("utf-8", "surrogatepass")
+    return (int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) >> 11) / 2**53

@@ -1,0 +1,172 @@
+"""Experiments as files: one TOML file each, validated all together, taken up when one changes.
+
+They are in force once the ranker, which reports on them, has kept what they are. It refuses one
+that was changed while under way; then none of the changed files is taken up, and those before them,
+after a restart those that the ranker kept, go on. While the ranker was never reached there is no
+experiment: there would be no record of it either.
+"""
+
+import asyncio
+import contextvars
+import time
+import tomllib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+
+from prometheus_client import Gauge
+from pydantic import ValidationError
+
+from gateway.model.errors import SceneNotFound
+from gateway.model.experiment import ExperimentFile, Running, conflict, running
+from gateway.model.messages import Experiment
+from gateway.model.query import Query
+from gateway.ports import ExperimentKeeper, Scenes
+from gateway.state.scenes import DEFAULT
+from servicekit import deadlines
+from servicekit.errors import ServiceError
+from servicekit.reloaded import Reloaded, Unreadable, problems
+from servicekit.telemetry import get_logger
+
+AGAIN_SECONDS = 5.0
+"""After which the ranker is asked once more."""
+CALL_SECONDS = 5.0
+CHANGED = "EXPERIMENT_CHANGED"
+STALE = Gauge(
+    "sightline_gateway_experiments_stale",
+    "1 while the experiment files are bad, or change what is under way, and those before go on.",
+    multiprocess_mode="livemax",
+)
+
+
+class ExperimentsInvalid(Unreadable):
+    """An experiment's file can't be used; the message names it, the field and what is wrong."""
+
+
+def read(folder: Path, catalogs: Collection[str], scenes: Scenes) -> tuple[ExperimentFile, ...]:
+    """What the files say. Raises ExperimentsInvalid when one is bad, or two can't both be."""
+    if not folder.is_dir():
+        raise ExperimentsInvalid(f"{folder} is not a folder")
+    found = {path: _file(path) for path in sorted(folder.glob("*.toml"))}
+    for path, one in found.items():
+        for problem in _unknown(one, catalogs, scenes):
+            raise ExperimentsInvalid(f"{path}: {problem}")
+    for (path, one), (_, other) in combinations(found.items(), 2):
+        if problem := conflict(one, other):
+            raise ExperimentsInvalid(f"{path}: {problem}")
+    return tuple(found.values())
+
+
+def _file(path: Path) -> ExperimentFile:
+    try:
+        return ExperimentFile(path.stem, **tomllib.loads(path.read_text("utf-8")))
+    except (OSError, UnicodeError, tomllib.TOMLDecodeError, TypeError) as error:
+        raise ExperimentsInvalid(f"{path}: {error}") from error
+    except ValidationError as error:
+        raise ExperimentsInvalid(f"{path}: {problems(error)}") from error
+
+
+def _unknown(one: ExperimentFile, catalogs: Collection[str], scenes: Scenes) -> Iterator[str]:
+    if one.catalog not in catalogs:
+        yield f"catalog: {one.catalog!r} is not declared in the settings"
+    named = [(f"arms.{arm.name}.scene", arm.scene) for arm in one.arms]
+    for field, name in (*(("scenes", name) for name in one.scenes), *named):
+        try:
+            scenes.get(name)
+        except SceneNotFound:
+            yield f"{field}: there is no scene {name!r}"
+
+
+class Experiments:
+    """The experiments that are in force."""
+
+    def __init__(
+        self,
+        folder: Path,
+        catalogs: Collection[str],
+        scenes: Scenes,
+        keeper: ExperimentKeeper,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Reads all files; raises ExperimentsInvalid when one is bad."""
+        self._catalogs, self._scenes, self._keeper, self._clock = catalogs, scenes, keeper, clock
+        self._files = Reloaded(
+            lambda: folder.glob("*.toml"),
+            lambda: self._read(folder),
+            stale=STALE.set,
+            clock=clock,
+        )
+        self._in_force: dict[str, Sequence[Running]] = {}
+        self._taken: tuple[ExperimentFile, ...] | None = None
+        """The files that the ranker has answered for."""
+        self._next_try = clock()
+        self._lock = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self.problem = ""
+        """Why the files as they are now are not in force; empty = they are."""
+
+    def _read(self, folder: Path) -> tuple[ExperimentFile, ...]:
+        try:
+            return read(folder, self._catalogs, self._scenes)
+        except ExperimentsInvalid as error:
+            self.problem = str(error)
+            raise
+
+    def answering(self, query: Query, time_micros: int) -> tuple[str, tuple[str, ...]]:
+        """The scene that answers, and the arms that have it so: none for who is nobody, as there is
+        no unit."""
+        if self._files.get() is not self._taken and self._clock() >= self._next_try:
+            self._next_try = self._clock() + AGAIN_SECONDS
+            # In a context of its own: it is no one request's, and has not its deadline.
+            self._task = asyncio.create_task(self.refresh(), context=contextvars.Context())
+        if query.shopper is None:
+            return query.scene, ()
+        for one in self._in_force.get(query.catalog_id, ()):
+            if not one.start_micros <= time_micros < one.end_micros:
+                continue
+            if (query.scene or DEFAULT) in one.scenes and (arm := one.arm_of(query.shopper)):
+                scene, names = arm
+                return (scene or query.scene, names) if self._there(scene) else (query.scene, ())
+        return query.scene, ()
+
+    def _there(self, scene: str) -> bool:
+        """Whether an arm's scene is still there: else the request is answered without the arm."""
+        try:
+            return not scene or self._scenes.get(scene) is not None
+        except SceneNotFound:
+            return False
+
+    async def refresh(self) -> None:
+        """Has the ranker keep what the files say, where that is new. Raises nothing."""
+        async with self._lock:
+            wanted = self._files.get()
+            if wanted is self._taken:
+                return
+            self.problem = ""
+            try:
+                for catalog_id in self._catalogs:
+                    with deadlines.within(CALL_SECONDS):
+                        await self._take(
+                            catalog_id,
+                            [one.message() for one in wanted if one.catalog == catalog_id],
+                        )
+            except ServiceError as error:
+                self.problem = error.message
+                get_logger().warning("experiments not taken up", problem=error.message)
+            else:
+                self._taken = wanted
+            STALE.set(bool(self.problem))
+
+    async def _take(self, catalog_id: str, experiments: Sequence[Experiment]) -> None:
+        try:
+            await self._keeper.register(catalog_id, experiments)
+        except ServiceError as error:
+            if error.reason != CHANGED:
+                raise
+            self.problem = error.message
+            get_logger().error("experiments refused; the former ones go on", problem=error.message)
+            if catalog_id not in self._in_force:  # after a restart
+                kept = await self._keeper.experiments(catalog_id)
+                self._in_force[catalog_id] = [running(one) for one in kept]
+        else:
+            self._in_force[catalog_id] = [running(one) for one in experiments]

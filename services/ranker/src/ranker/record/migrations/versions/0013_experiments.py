@@ -1,0 +1,37 @@
+"""Experiments, and which arm made the answer that an event came of.
+
+Revision ID: 0013
+Revises: 0010
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from servicekit.schema import keys, numbers, texts
+
+revision = "0013"
+down_revision = "0011"
+
+
+def upgrade() -> None:
+    """Experiments have a table; events name their arm."""
+    op.create_table(
+        "experiments",
+        *keys("catalog_id", "name"),
+        *numbers("start_micros"),
+        *texts("content", kind=sa.LargeBinary),
+    )
+    op.add_column("events", sa.Column("arm", sa.Text, nullable=False, server_default=""))
+    op.create_index(
+        "events_arm",
+        "events",
+        ["catalog_id", "arm", "type", "time_micros", "actor"],
+        sqlite_where=sa.text("arm <> ''"),
+        postgresql_where=sa.text("arm <> ''"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_index("events_arm", "events")
+    op.drop_column("events", "arm")
+    op.drop_table("experiments")

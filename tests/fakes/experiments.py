@@ -1,0 +1,25 @@
+"""A keeper of experiments without a ranker."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gateway.model.messages import Experiment
+from servicekit.errors import ServiceError
+
+
+@dataclass
+class Keeper:
+    """A ranker that keeps what it is given, or fails."""
+
+    fails: ServiceError | None = None
+    kept: dict[str, Sequence[Experiment]] = field(default_factory=dict)
+    calls: int = 0
+
+    async def register(self, catalog_id: str, experiments: Sequence[Experiment]) -> None:
+        self.calls += 1
+        if self.fails is not None:
+            raise self.fails
+        self.kept[catalog_id] = experiments
+
+    async def experiments(self, catalog_id: str) -> Sequence[Experiment]:
+        return self.kept.get(catalog_id, [])

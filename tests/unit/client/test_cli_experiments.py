@@ -1,0 +1,139 @@
+"""``sightline experiments``: what is asked, what is shown."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from typer.testing import CliRunner, Result
+
+from sightline.ranker.v1 import experiment_service_pb2 as pb
+from sightline_client.cli import app
+from tests.fakes.gateway import FakeGateway
+
+ORDER = pb.Experiment(
+    name="order",
+    layer="home",
+    layer_end=0.5,
+    scenes=["home"],
+    arms=[pb.ExperimentArm(name="control", share=0.5), pb.ExperimentArm(name="b", share=0.5)],
+    start_time=Timestamp(seconds=1_767_225_600),
+    metric="click_rate",
+    outcome_window=Duration(seconds=86_400),
+    planned_units=1_000,
+    guardrails=[pb.Guardrail(metric="hide_rate", margin=0.01)],
+)
+VERDICT = pb.ArmReport.Verdict
+
+
+def typed(gateway: FakeGateway, *words: str) -> Result:
+    return CliRunner().invoke(app, ["experiments", *words, "--target", gateway.target])
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def report(verdict: int, **fields: object) -> pb.ExperimentReport:
+    effect = pb.EffectInterval(value=0.05, lower=0.01, upper=0.09)
+    arms = [
+        pb.ArmReport(
+            name="control",
+            exposed_count=500,
+            unit_count=400,
+            metrics=[
+                pb.MetricReport(metric=name, mean=0.2) for name in ("click_rate", "hide_rate")
+            ],
+        ),
+        pb.ArmReport(
+            name="b",
+            exposed_count=490,
+            unit_count=390,
+            metrics=[
+                pb.MetricReport(metric="click_rate", mean=0.25, effect=effect),
+                pb.MetricReport(metric="hide_rate", mean=0.1),
+            ],
+            verdict=verdict,
+            broken_guardrails=["hide_rate"] if verdict == VERDICT.VERDICT_GUARDRAIL_BROKEN else [],
+        ),
+    ]
+    return pb.ExperimentReport(experiment=ORDER, arms=arms, **fields)
+
+
+def test_the_list_shows_what_runs_and_what_is_wrong_with_the_files(gateway: FakeGateway) -> None:
+    assert "No experiment is kept." in typed(gateway, "list").stdout
+    ended = pb.Experiment()
+    ended.CopyFrom(ORDER)
+    ended.end_time.seconds = 1_769_904_000
+    later = pb.Experiment()
+    later.CopyFrom(ORDER)
+    later.start_time.seconds = 4_102_444_800
+    gateway.experiments = pb.ListExperimentsResponse(
+        experiments=[ORDER, ended, later], problem="arms[1].share: order: is changed"
+    )
+
+    printed = flat(typed(gateway, "list").stdout)
+
+    row = "order {} home control 50%, b 50% home 0–0.5 click_rate"
+    for state in ("since 2026-01-01", "ended 2026-02-01", "begins 2100-01-01"):
+        assert row.format(state) in printed
+    assert "not in force, those before are: arms[1].share: order: is changed" in printed
+
+
+@pytest.mark.parametrize(
+    ("verdict", "sentence"),
+    [
+        ("BETTER", "b is better than control: click_rate changes by +0.0500 (+25.0%)."),
+        ("WORSE", "b is worse than control: click_rate changes by +0.0500 (+25.0%)."),
+        ("UNDECIDED", "Undecided between b and control: click_rate by +0.0500 (+25.0%); 210 units"),
+        ("TOO_FEW", "Too few units of b or control are counted yet"),
+        ("GUARDRAIL_BROKEN", "Stop b: hide_rate is worse than in control beyond the margin."),
+        ("SAMPLE_RATIO_MISMATCH", "No conclusion on b: units are missing"),
+    ],
+)
+def test_the_report_begins_with_what_follows(
+    gateway: FakeGateway, verdict: str, sentence: str
+) -> None:
+    gateway.experiment_report = report(VERDICT.Value(f"VERDICT_{verdict}"), mixed_unit_count=3)
+
+    printed = flat(typed(gateway, "show", "order").stdout)
+
+    assert printed.startswith(sentence)
+    assert gateway.requests["GetExperimentReport"][-1].name == "order"
+    assert "b 50.0% 490 390" in printed
+    assert "click_rate (decides) control 0.2000 – –" in printed
+    assert "b 0.2500 +0.0500 +0.0100 to +0.0900" in printed
+    assert "hide_rate (guardrail 0.01) control" in printed
+    assert "whose 24 hours since then are over" in printed
+    assert "3 units saw several arms" in printed
+    shown = json.loads(typed(gateway, "show", "order", "--json").stdout)
+    assert shown["arms"][1]["verdict"] == f"VERDICT_{verdict}"
+
+
+def test_units_of_all_pages_become_a_table(gateway: FakeGateway, tmp_path: Path) -> None:
+    unit = pb.ExperimentUnit(unit="ab", arm="b", click_count=2, revenue=1.5)
+    unit.exposure_time.seconds = 1_767_225_600
+    gateway.experiment_units = iter(
+        [
+            pb.ListExperimentUnitsResponse(units=[unit], next_page_token="t"),
+            pb.ListExperimentUnitsResponse(units=[unit]),
+        ]
+    )
+
+    done = typed(gateway, "export", "order", str(tmp_path / "units.csv"))
+
+    assert "2 units written" in flat(done.stdout)
+    with (tmp_path / "units.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2
+    assert rows[0] == {
+        "unit": "ab",
+        "arm": "b",
+        "exposure_time": "2026-01-01T00:00:00+00:00",
+        "click_count": "2",
+        "purchase_count": "0",
+        "revenue": "1.5",
+        "hide_count": "0",
+    }
