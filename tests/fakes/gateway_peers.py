@@ -112,6 +112,9 @@ class FakeScenes:
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self.scenes))
 
+    def text(self, name: str) -> str:
+        return f"# {self.get(name).name}"
+
 
 @dataclass
 class FakeAnswers:

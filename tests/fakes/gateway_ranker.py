@@ -8,8 +8,16 @@ from gateway.model.answer import AnswerRecord, Order
 from gateway.model.candidates import Candidates
 from gateway.model.columns import Columns
 from gateway.model.errors import AnswerMissing
-from gateway.model.messages import Move, Reason, Vector, Versions
-from gateway.model.peers import Basis, Ranked, RankerCandidates, RankOrder, Reasoned, ReasonOrder
+from gateway.model.messages import Move, Reason, Replay, Vector, Versions
+from gateway.model.peers import (
+    Basis,
+    Ranked,
+    RankerCandidates,
+    RankOrder,
+    Reasoned,
+    ReasonOrder,
+    Rules,
+)
 from gateway.model.query import Shopper
 from servicekit.errors import ServiceError
 from tests.fakes import collapsing
@@ -89,6 +97,29 @@ class FakeRanker:
         basis, ids = self.generated.get(shopper.id if shopper else "", nobody)
         named = tuple(item for item in ids if item not in exclude)[:top_k]
         return RankerCandidates(named, basis, "m1", history_token=self.history_token)
+
+    replays: dict[str, Replay] = field(default_factory=dict)
+    """By answer, what is computed of it now; by other rules the same in the reverse order."""
+
+    async def newest_answers(
+        self, catalog_id: str, scene: str, since_micros: int, limit: int
+    ) -> Sequence[str]:
+        await self._called("newest_answers", (scene, since_micros))
+        return list(self.replays)[:limit]
+
+    async def replay(
+        self, catalog_id: str, answer_id: str, limit: int, rules: Rules | None = None
+    ) -> Replay:
+        await self._called("replay", rules)
+        if answer_id not in self.replays:
+            raise AnswerMissing
+        found = Replay()
+        found.CopyFrom(self.replays[answer_id])
+        if rules is not None:
+            found.changed.extend(reversed(found.recomputed))
+        for products in (found.record.products, found.recomputed, found.changed):
+            del products[limit:]
+        return found
 
     full: bool = False
     """Whether it has no room for records."""

@@ -6,7 +6,7 @@ from typing import Protocol
 from gateway.model import peers
 from gateway.model.answer import AnswerRecord
 from gateway.model.columns import Columns
-from gateway.model.messages import Classification, Rejection, Space, Subject, Vector
+from gateway.model.messages import Classification, Rejection, Replay, Space, Subject, Vector
 from gateway.model.query import Scope, Shopper, Signal
 from gateway.model.scene import Scene
 
@@ -111,6 +111,17 @@ class Ranker(Protocol):
         """A kept answer with its products from `offset` on, at most `limit` of them (0 = all);
         ANSWER_RECORD_MISSING when there is none. Its shopper is None."""
 
+    async def newest_answers(
+        self, catalog_id: str, scene: str, since_micros: int, limit: int
+    ) -> Sequence[str]:
+        """Ids of a scene's newest answers, served at that time or later."""
+
+    async def replay(
+        self, catalog_id: str, answer_id: str, limit: int, rules: peers.Rules | None = None
+    ) -> Replay:
+        """A kept answer ranked once more, and by other rules; its first products.
+        ANSWER_RECORD_MISSING, ANSWER_RECORD_OUTDATED."""
+
 
 class Answers(Protocol):
     """Takes answer records to be handed over after the answer."""
@@ -130,3 +141,6 @@ class Scenes(Protocol):
 
     def names(self) -> tuple[str, ...]:
         """Their names, sorted."""
+
+    def text(self, name: str) -> str:
+        """The file of a scene; empty = "default". Raises SceneNotFound."""

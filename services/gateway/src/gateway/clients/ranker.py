@@ -15,8 +15,16 @@ from gateway.model.answer import AnswerRecord, Order
 from gateway.model.branch import Branch
 from gateway.model.candidates import Candidates, Contributions
 from gateway.model.diversity import Diversity
-from gateway.model.messages import Reason
-from gateway.model.peers import Basis, Ranked, RankerCandidates, RankOrder, Reasoned, ReasonOrder
+from gateway.model.messages import Reason, Replay
+from gateway.model.peers import (
+    Basis,
+    Ranked,
+    RankerCandidates,
+    RankOrder,
+    Reasoned,
+    ReasonOrder,
+    Rules,
+)
 from gateway.model.query import Shopper
 from gateway.ports import Ranker
 from servicekit.channel import idempotent
@@ -156,6 +164,26 @@ class RankerClient(Ranker):
             as_columns=True,
         )
         return _record(await self._caller.call(self._answers.GetAnswer, request), offset)
+
+    async def newest_answers(
+        self, catalog_id: str, scene: str, since_micros: int, limit: int
+    ) -> Sequence[str]:
+        request = answers_pb.ListAnswersRequest(
+            catalog_id=catalog_id, scene=scene, from_time=timestamp(since_micros), limit=limit
+        )
+        return (await self._caller.call(self._answers.ListAnswers, request)).answer_ids
+
+    async def replay(
+        self, catalog_id: str, answer_id: str, limit: int, rules: Rules | None = None
+    ) -> Replay:
+        request = answers_pb.ReplayAnswerRequest(
+            catalog_id=catalog_id, answer_id=answer_id, limit=limit
+        )
+        if rules is not None:
+            request.change.weights.extend(_weights(rules.weights))
+            request.change.diversity.CopyFrom(_diversity(rules.diversity))
+            request.change.products.CopyFrom(columns_of(rules.products))
+        return await self._caller.call(self._answers.ReplayAnswer, request)
 
     async def record(self, catalog_id: str, records: Sequence[AnswerRecord]) -> None:
         """Keep up to 100 records; raises ServiceError when that fails."""

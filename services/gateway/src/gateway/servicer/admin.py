@@ -11,6 +11,7 @@ from gateway.ports import Scenes
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
+from gateway.servicer.scenes import SceneCalls
 from servicekit.requests import page_size
 from servicekit.server import Context
 from sightline.common.v1 import audit_service_pb2 as audit_pb
@@ -24,9 +25,9 @@ SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"]
 MOST_LISTED = 1_000
 
 
-class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
-    """Shows the suite's status, and passes on calls for models, profiles, exports, the index,
-    backups and spaces."""
+class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
+    """Shows the suite's status and its scenes, and passes on calls for models, profiles, exports,
+    the index, backups and spaces."""
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ranker.adapters.retriever import SPACE
 from ranker.domain.model import Model
@@ -16,7 +17,7 @@ from ranker.ranking.exploration import seed_of
 from ranker.ranking.fold_in import FoldIn
 from ranker.ranking.order import order_of
 from ranker.ranking.shoppers import Shoppers
-from ranker.record.answers import AnswerQueue
+from ranker.record.answers import Answer
 from ranker.servicer.answers import MOST_MICROS, check_draft, record_of, stored
 from ranker.servicer.candidates import (
     MOST_CANDIDATES,
@@ -25,6 +26,7 @@ from ranker.servicer.candidates import (
     likeness_of,
     weights_of,
 )
+from ranker.servicer.inputs import Origin, add_inputs
 from ranker.servicer.replies import DEFAULT, add_parts, add_reasons, policy_of, ranked, timings
 from ranker.servicer.requests import actor, check_range
 from servicekit.clock import now_micros
@@ -42,6 +44,13 @@ DEFAULT_GENERATED = 100
 BASES = {one: pb.NominateResponse.Basis.Value(f"BASIS_{one}") for one in generate.Basis}
 
 
+class Keeper(Protocol):
+    """Keeps records of answers."""
+
+    def offer(self, answer: Answer, /) -> bool:
+        """Take a record; False = there is no room for it."""
+
+
 @dataclass(eq=False)
 class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
     """Orders and names candidates."""
@@ -54,10 +63,12 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
     """Products of a model up to which callers get them out of memory, even those that could search
     the index."""
     signals: Signals = DEFAULTS
-    answers: AnswerQueue | None = None
+    answers: Keeper | None = None
     """Where records of answers go; None = nowhere."""
     keep_micros: int = 0
     """How long a record is kept that does not say so itself."""
+    draws: bytes = b""
+    """What chance is drawn from in every request; empty = from what each one is."""
 
     def __post_init__(self) -> None:
         self._shoppers = Shoppers(self.reader, self.signals)
@@ -100,13 +111,14 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 history=history,
                 drop_seen=request.drop_seen,
             )
+            seed = seed_of(request.seed, history.actor or who, request.session_id, now)
             arrangement = diversity.arranged(
                 ranking,
                 candidates,
                 model,
                 popularity,
                 policy,
-                seed=seed_of(request.seed, history.actor or who, request.session_id, now),
+                seed=self.draws or seed,
                 now_micros=now,
             )
             order = order_of(ranking, arrangement, likeness, model)
@@ -118,9 +130,10 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             )
         answer.degradations.extend(self._degradations(catalog_id, "rank"))
         if request.HasField("record"):
-            answer.recorded = self._keep(
-                record_of(request, answer, candidates.ids, order), catalog_id, who
-            )
+            record = record_of(request, answer, candidates.ids, order)
+            origin = Origin(history, model, popularity, order, now, seed, who)
+            add_inputs(record, request, origin, (catalog_id, self.pseudonyms, self.signals))
+            answer.recorded = self._keep(record, catalog_id, who)
         answer.stage_timings.extend(timings(stages))
         return answer
 

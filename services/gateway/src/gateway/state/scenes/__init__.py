@@ -41,6 +41,7 @@ class SceneFiles:
     ) -> None:
         """Reads all files; raises ScenesInvalid when one is bad."""
         folders = [Path(__file__).parent, *([folder] if folder is not None else [])]
+        self._folders = folders
         self._scenes = Reloaded(
             lambda: _files(folders), lambda: _read(folders), stale=STALE.set, clock=clock
         )
@@ -51,6 +52,12 @@ class SceneFiles:
         if scene is None:
             raise SceneNotFound
         return scene
+
+    def text(self, name: str) -> str:
+        """The file of a scene; empty = "default". Raises SceneNotFound."""
+        name = self.get(name).name
+        files = [folder / f"{name}.toml" for folder in self._folders]
+        return [path.read_text(encoding="utf-8") for path in files if path.is_file()][-1]
 
     def names(self) -> tuple[str, ...]:
         """Their names, sorted."""
