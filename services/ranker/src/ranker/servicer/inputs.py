@@ -205,11 +205,11 @@ def changed(asked: ranking_pb.RankRequest, change: pb.ReplayChange) -> ranking_p
         ("create_time_micros", 0),
     )
     for name, nothing in nothings:
-        told, held = getattr(change.products, name), getattr(found.candidates, name)
-        if told:
+        named, held = getattr(change.products, name), getattr(found.candidates, name)
+        if named:
             before = [*held] or [nothing] * len(rows)
             pairs = zip(rows, before, strict=True)
-            now = [own if row is None else told[row] for row, own in pairs]
+            now = [own if row is None else named[row] for row, own in pairs]
             del held[:]
             held.extend(now)
     return found

@@ -1,7 +1,7 @@
 """Answers ranked once more from their records, by the very call that ranked them.
 
 Rank is given a record in the place of the store, and the model of then in the place of the one
-that serves; it can't tell the difference. What is no longer there is said.
+that serves; it does not know the difference. What is no longer there is said.
 """
 
 import sys
