@@ -9,7 +9,7 @@ from servicekit.jobs import now_micros
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline.ranker.v1 import model_service_pb2, ranking_service_pb2
-from tests.fakes.ranker import product
+from tests.fakes.ranker import columns, product
 from tests.wire.ranker_suite import (
     ANN,
     HOUR,
@@ -45,7 +45,17 @@ async def answered(suite: Suite, answer_id: str, **fields) -> list[str]:
     draft = ranking_service_pb2.AnswerDraft(
         answer_id=answer_id, answer_time_micros=now_micros(), versions={"scene": "home"}
     )
-    page = await suite.rank([*PRODUCTS, NEW], branches=[BRANCH], record=draft, **fields)
+    request = ranking_service_pb2.RankRequest(
+        candidates=columns([*PRODUCTS, NEW]), branches=[BRANCH], record=draft, **fields
+    )
+    for part, weight in WEIGHTS.items():
+        request.weights.add(part=part, weight=weight)
+    count = len(PRODUCTS) + 1
+    days = [0 if place < 6 else now_micros() - HOUR * 10**6 for place in range(count)]
+    request.candidates.create_time_micros.extend(days)
+    hashes = [2**60 - 1 if place in (7, 9) else 0 for place in range(count)]
+    request.candidates.image_hashes.extend(hashes)
+    page = await suite.ranking.Rank(request)
     assert page.recorded
     await suite.stored()
     return list(page.product_ids)
@@ -91,6 +101,7 @@ async def test_answers_are_the_same_to_the_bit_while_what_they_rest_on_is_kept(
     }
     orders = {name: await answered(suite, name, **fields) for name, fields in asked.items()}
     assert not {"r3", "r4"} & {*orders["whole"]}
+    assert len({"w1", "w3"} & {*orders["whole"]}) == 1
     assert len(orders["seen"]) < len(PRODUCTS)
     # What came since, a product, a model and events, changes nothing of what was.
     await suite.append(

@@ -144,6 +144,10 @@ class RankInputs(google.protobuf.message.Message):
     DRAWS_FIELD_NUMBER: builtins.int
     SETTINGS_DIGEST_FIELD_NUMBER: builtins.int
     PERSONAL_FIELD_NUMBER: builtins.int
+    places: builtins.bytes
+    """Place of each among the candidates, from 0, uint16, little-endian: of `columns.product_ids`, then
+    `columns.collapsed_product_ids`, then `left_out_product_ids`.
+    """
     popularity: builtins.bytes
     """Share of the most popular product's count of each candidate, float64; empty = not looked at."""
     shopper_place: builtins.int
@@ -167,12 +171,6 @@ class RankInputs(google.protobuf.message.Message):
         """Candidates that are not in the order: hidden, seen, or like one of the request's own products."""
 
     @property
-    def places(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Place of each among the candidates, from 0: of `columns.product_ids`, then `columns.collapsed_product_ids`, then
-        `left_out_product_ids`.
-        """
-
-    @property
     def recent_events(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """The record's numbers of the shopper's last events, newest first."""
 
@@ -185,7 +183,7 @@ class RankInputs(google.protobuf.message.Message):
         *,
         request: sightline.ranker.v1.ranking_service_pb2.RankRequest | None = ...,
         left_out_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
-        places: collections.abc.Iterable[builtins.int] | None = ...,
+        places: builtins.bytes = ...,
         popularity: builtins.bytes = ...,
         recent_events: collections.abc.Iterable[builtins.int] | None = ...,
         marking_events: collections.abc.Iterable[builtins.int] | None = ...,

@@ -7,17 +7,20 @@ catalog changes nothing in it, and what is deleted of a shopper is gone from rep
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from ranker.domain.answer_columns import packed
-from ranker.domain.arrays import Doubles
+from ranker.domain.arrays import Doubles, Ints
 from ranker.domain.events import History
 from ranker.domain.model import Model
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import Signals
 from ranker.ranking.order import Order
 from ranker.ranking.parts import UNKNOWN
+from ranker.ranking.rank import Ranking
+from ranker.servicer.replies import DEFAULT
 from sightline.common.v1 import candidate_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
@@ -25,6 +28,8 @@ from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 VERSION = 1
 """Of what a record holds; raise it when a release keeps something else."""
 
+PLACE = "<u2"
+"""How a place among up to 2,000 candidates is kept."""
 _NOT_KEPT = frozenset(
     {
         *("catalog_id", "request_id", "language_code", "shopper", "session_id", "candidates"),
@@ -50,6 +55,8 @@ class Origin:
     history: History
     model: Model | None
     popularity: Doubles | None
+    ranking: Ranking
+    """Of all candidates, before anything moved."""
     order: Order
     now_micros: int
     draws: bytes
@@ -70,9 +77,10 @@ def add_inputs(
     kept, history = record.inputs, origin.history
     record.inputs_version = VERSION
     _keep_request(kept.request, request, origin)
-    ids, places, left_out = request.candidates.product_ids, *_places(request, origin.order)
-    kept.places.extend(places)
-    kept.left_out_product_ids.extend([ids[place] for place in left_out])
+    ids = request.candidates.product_ids
+    named, left_out = _places(len(ids), origin.order)
+    kept.places = np.concatenate([named, left_out]).astype(PLACE).tobytes()
+    kept.left_out_product_ids.extend([ids[place] for place in left_out.tolist()])
     if origin.popularity is not None:
         kept.popularity = packed(origin.popularity)
     kept.recent_events.extend(history.sequences)
@@ -105,30 +113,39 @@ def _keep_request(
     kept.time_micros = origin.now_micros
     if request.HasField("photo_vectors"):
         kept.photo_vectors.space_version = request.photo_vectors.space_version
+    _keep_columns(kept.candidates, request, origin.ranking)
+
+
+def _keep_columns(
+    kept: candidate_pb2.CandidateColumns, request: ranking_pb.RankRequest, ranking: Ranking
+) -> None:
+    """What the order hung on of what is said of the candidates."""
     given, policy = request.candidates, request.diversity
     if request.collapse:
-        kept.candidates.parent_ids.MergeFrom(given.parent_ids)
-        kept.candidates.image_hashes.MergeFrom(given.image_hashes)
+        if any(given.parent_ids):
+            kept.parent_ids.MergeFrom(given.parent_ids)
+        kept.image_hashes.MergeFrom(given.image_hashes)
     if policy.exploration_places:
-        kept.candidates.create_time_micros.MergeFrom(given.create_time_micros)
-    whole = _SHELF if policy.diversity or policy.brand_cap or policy.category_caps else ()
-    for name in whole:
-        getattr(kept.candidates, name).MergeFrom(getattr(given, name))
-    items = origin.order.ranking.items
+        kept.create_time_micros.MergeFrom(given.create_time_micros)
+    window: list[int] = []
+    if policy.diversity or policy.brand_cap or policy.category_caps:
+        window = ranking.rows[: policy.window or DEFAULT.window].tolist()
+    items, unknown = ranking.items, list[int]()
     if items is not None and items.rows is not None:
         unknown = np.flatnonzero(items.rows == UNKNOWN).tolist()
-        if unknown:
-            keep_described(kept.candidates, given, unknown, [*_NOTHING.keys() - set(whole)])
+    if window or unknown:
+        _keep_described(kept, given, (*window, *unknown), _SHELF)
+    if unknown:
+        _keep_described(kept, given, unknown, _NOTHING.keys() - {*_SHELF})
 
 
-def keep_described(
+def _keep_described(
     kept: candidate_pb2.CandidateColumns,
     given: candidate_pb2.CandidateColumns,
     rows: Iterable[int],
     names: Iterable[str],
 ) -> None:
-    """The columns of these names, of these rows alone: by them the model knows those that came
-    after its training."""
+    """The columns of these names, of these rows alone."""
     wanted = frozenset(rows)
     for name in names:
         column: Sequence[object] = getattr(given, name)
@@ -138,14 +155,15 @@ def keep_described(
         )
 
 
-def _places(request: ranking_pb.RankRequest, order: Order) -> tuple[list[int], list[int]]:
-    """Where the ordered, their near-duplicates and the others stand among the candidates; and the
-    others alone."""
-    named = [*order.ranking.rows.tolist(), *(row for each in order.members for row in each)]
-    others = np.ones(len(request.candidates.product_ids), bool)
+def _places(count: int, order: Order) -> tuple[Ints, Ints]:
+    """Where the ordered and their near-duplicates stand among the candidates; and the others."""
+    named = order.ranking.rows
+    if order.members:
+        members = [row for each in order.members for row in each]
+        named = np.concatenate([named, np.array(members, np.int64)])
+    others = np.ones(count, bool)
     others[named] = False
-    left_out = np.flatnonzero(others).tolist()
-    return [*named, *left_out], left_out
+    return named, np.flatnonzero(others)
 
 
 def place_of(model: Model | None, actor: str) -> int:
@@ -163,6 +181,7 @@ def attributes_digest(
     return key.digest(catalog_id, repr(history.attributes))
 
 
+@lru_cache
 def settings_digest(signals: Signals) -> bytes:
     """Of the settings by which events are read."""
     return hashlib.blake2b(repr(signals).encode(), digest_size=8).digest()
@@ -179,7 +198,8 @@ def asked_again(record: pb.AnswerRecord) -> ranking_pb.RankRequest:
         *columns.collapsed_product_ids,
         *inputs.left_out_product_ids,
     )
-    by_place = dict(zip(inputs.places, named, strict=True))
+    places = np.frombuffer(inputs.places, PLACE).tolist()
+    by_place = dict(zip(places, named, strict=True))
     asked.candidates.product_ids.extend([by_place[place] for place in range(len(named))])
     asked.reason_top_k = 0
     if inputs.personal:

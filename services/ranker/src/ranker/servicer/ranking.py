@@ -131,7 +131,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         answer.degradations.extend(self._degradations(catalog_id, "rank"))
         if request.HasField("record"):
             record = record_of(request, answer, candidates.ids, order)
-            origin = Origin(history, model, popularity, order, now, seed, who)
+            origin = Origin(history, model, popularity, ranking, order, now, seed, who)
             add_inputs(record, request, origin, (catalog_id, self.pseudonyms, self.signals))
             answer.recorded = self._keep(record, catalog_id, who)
         answer.stage_timings.extend(timings(stages))
