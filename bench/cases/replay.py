@@ -21,7 +21,7 @@ import numpy as np
 
 from bench.datasets import shelves
 from bench.harness.model import Goal, Interval, Result, Table
-from bench.harness.ranker_servers import ACTOR, fill
+from bench.harness.ranker_servers import ACTOR, KEY, fill
 from bench.harness.statistics import median_ratio
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.model import Model
@@ -32,6 +32,7 @@ from ranker.record.events import EventRecord
 from ranker.record.tables import MIGRATIONS
 from ranker.servicer import ranking
 from ranker.servicer.answers import AnswerServicer
+from ranker.servicer.inputs import add_inputs
 from ranker.servicer.ranking import RankingServicer
 from ranker.servicer.replay import Replayer
 from servicekit.clock import now_micros
@@ -39,7 +40,6 @@ from servicekit.sql import Database
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import ranking_service_pb2 as pb
-from tests.fakes.ranker import KEY
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -144,14 +144,12 @@ async def _measured(folder: Path, say: Say) -> Measured:
         found.equal.setdefault([*KINDS][number % len(KINDS)], []).append(again.equal)
     say(f"the cost of recording, {ROUNDS} rounds")
     shown = [products[row] for row in drawn.choice(shelves.SIZE, CANDIDATES, replace=False)]
-    await _costs(
-        replace_answers(ranker), {name: _request(shown, name, "c") for name in KINDS}, found
-    )
+    await _costs(unkept(ranker), {name: _request(shown, name, "c") for name in KINDS}, found)
     database.close()
     return found
 
 
-def replace_answers(ranker: RankingServicer) -> RankingServicer:
+def unkept(ranker: RankingServicer) -> RankingServicer:
     """The same, with its records weighed and not kept."""
     return RankingServicer(
         ranker.catalogs,
@@ -181,13 +179,12 @@ def _request(shown: Sequence[Any], name: str, answer_id: str) -> pb.RankRequest:
 
 async def _costs(ranker: RankingServicer, asked: Requests, found: Measured) -> None:
     """Both ways by turns; which goes first alternates."""
-    kept = ranking.add_inputs
     for number in range(WARM_UP + ROUNDS):
         for name, request in asked.items():
             data, sizes = request.SerializeToString(), [0, 0]
             for way in ((0, 1), (1, 0))[number % 2]:
                 again = pb.RankRequest.FromString(data)
-                with mock.patch.object(ranking, "add_inputs", (kept, _nothing)[way]):
+                with mock.patch.object(ranking, "add_inputs", (add_inputs, _nothing)[way]):
                     began = time.process_time()
                     await ranker.Rank(again, cast(Any, None))
                     spent = 1000 * (time.process_time() - began)

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner, Result
 
 from sightline.gateway.v1 import admin_service_pb2 as admin
@@ -11,9 +10,7 @@ from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.ranker.v1 import answer_service_pb2
 from sightline_client.cli import app
 from tests.fakes.gateway import FakeGateway
-
-BAD = "<script>alert(1)</script>"
-"""As the id of a product: a page has to show it, and not to run it."""
+from tests.fakes.scenes import BAD, scene_difference
 
 
 def run(gateway: FakeGateway, *words: str) -> Result:
@@ -103,37 +100,10 @@ def test_a_checked_file_says_what_it_changes_or_why_it_is_refused(
     assert "is not UTF-8" in run(gateway, "scenes", "check", str(file)).output
 
 
-@pytest.fixture
-def difference() -> admin.DiffSceneResponse:
-    return scene_difference()
-
-
-def scene_difference() -> admin.DiffSceneResponse:
-    made = admin.DiffSceneResponse(
-        answer_count=4,
-        skipped_count=1,
-        changed_count=2,
-        changed_place_share=0.125,
-        replaced_share=0.05,
-        version="v1",
-        changed_version="v2",
-    )
-    made.warnings.add(path="branches.text", text="is not used")
-    made.changes.add(path="diversity.brand_cap", before="0", after="2", replayed=True)
-    made.exposures.add(dimension="brand", name="Château A", before=0.5, after=0.25)
-    made.exposures.add(dimension="product", name=BAD, before=0.1, after=0.2)
-    made.exposures.add(dimension="category", name="", before=0.1, after=0.1)
-    made.figures.add(name="gini_products", before=0.5, after=0.4)
-    made.figures.add(name="products", before=20, after=24)
-    made.figures.add(name="new_share", before=0.0, after=0.1)
-    made.answers.add(answer_id="a1", before_product_ids=["p1", "p2"], after_product_ids=["p2", BAD])
-    return made
-
-
 def test_a_difference_is_a_table_and_a_page_that_runs_nothing(
-    gateway: FakeGateway, tmp_path: Path, difference: admin.DiffSceneResponse
+    gateway: FakeGateway, tmp_path: Path
 ) -> None:
-    gateway.scene_diff = difference
+    gateway.scene_diff = scene_difference()
     file, page = tmp_path / "home.toml", tmp_path / "out" / "diff.html"
     file.write_text("[diversity]\nbrand_cap = 2\n")
     asked = ("--answers", "50", "--places", "10", "--since", "2026-11-01", "--html", str(page))
