@@ -260,7 +260,10 @@ def test_what_is_noted_is_every_change_but_a_shops_own_writes() -> None:
     administers = {name for name in every_change if rule(name).roles & LOOK_AFTER}
     assert every_change == administers | destroys | writes, "each has been decided on"
     assert not writes & (administers | destroys)
-    reads = {"sightline.gateway.v1.AdminService/GetShopperProfile"}
+    reads = {
+        "sightline.gateway.v1.AdminService/GetShopperProfile",
+        "sightline.gateway.v1.RecommendationService/ReplayRecommendation",
+    }
     assert {name for name in NAMES if rule(name).audited} == administers | destroys | reads
 
 

@@ -28,13 +28,17 @@ def calls(tmp_path: Path) -> Calls:
     return Calls(tmp_path)
 
 
-async def test_scenes_are_listed_and_shown_with_their_files(calls: Calls) -> None:
+async def test_scenes_are_listed_and_shown_with_their_files(
+    calls: Calls, tmp_path: Path
+) -> None:
     found = await calls.ListScenes(pb.ListScenesRequest(), None)
     assert {"default", "home"} <= {one.scene for one in found.scenes}
     assert not any(one.toml for one in found.scenes)
     home = await calls.GetScene(pb.GetSceneRequest(scene="home"), None)
     assert (home.toml, home.version) == (HOME, calls._scenes.get("home").version)
     assert "over_fetch" in (await calls.GetScene(pb.GetSceneRequest(), None)).toml
+    (tmp_path / "default.toml").write_text(HOME)
+    assert (await Calls(tmp_path).GetScene(pb.GetSceneRequest(), None)).toml == HOME
     with pytest.raises(SceneNotFound):
         await calls.GetScene(pb.GetSceneRequest(scene="none"), None)
     with pytest.raises(CatalogNotFound):
