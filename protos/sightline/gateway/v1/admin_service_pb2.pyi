@@ -357,7 +357,7 @@ class CheckSceneRequest(google.protobuf.message.Message):
     scene: builtins.str
     """The name that it is to have, 1 to 64 of a-z, 0-9, _ and -; empty = "default"."""
     toml: builtins.str
-    """The file, TOML, at most 256 KiB."""
+    """The file, TOML, at most 64 KiB in lines of up to 400 characters."""
     def __init__(
         self,
         *,
@@ -460,7 +460,7 @@ class DiffSceneRequest(google.protobuf.message.Message):
     scene: builtins.str
     """The scene whose answers are taken; empty = "default"."""
     toml: builtins.str
-    """The changed file, TOML, at most 256 KiB; empty = the scene as it is used now, against the answers as they were."""
+    """The changed file, TOML, at most 64 KiB in lines of up to 400 characters; empty = the scene as it is used now, against the answers as they were."""
     answer_count: builtins.int
     """How many answers at most, the newest, 1 to 200; 0 = 100."""
     place_count: builtins.int

@@ -28,9 +28,7 @@ def calls(tmp_path: Path) -> Calls:
     return Calls(tmp_path)
 
 
-async def test_scenes_are_listed_and_shown_with_their_files(
-    calls: Calls, tmp_path: Path
-) -> None:
+async def test_scenes_are_listed_and_shown_with_their_files(calls: Calls, tmp_path: Path) -> None:
     found = await calls.ListScenes(pb.ListScenesRequest(), None)
     assert {"default", "home"} <= {one.scene for one in found.scenes}
     assert not any(one.toml for one in found.scenes)
@@ -66,7 +64,9 @@ async def test_a_file_is_checked_against_the_scene_that_is_used(calls: Calls) ->
         ("home", "colour = 1", "colour"),
         ("home", "over_fetch = ", ""),
         ("home", 'version = "1"', "version"),
-        ("home", "# " + "x" * 262_144, ""),
+        ("home", "a = " + "[\n" * 30_000, ""),
+        ("home", "a." * 30_000 + "b = 1", ""),
+        ("home", "# " + "x" * 65_536, ""),
         (
             "home",
             "[parts_with_signals]\nvisual = 0.0\n[parts_without_signals]\ntaste = 0.0",
@@ -96,6 +96,7 @@ async def test_a_diff_says_which_versions_it_compares(calls: Calls) -> None:
     for fields, path in (
         ({"answer_count": 201}, "answer_count"),
         ({"place_count": -1}, "place_count"),
+        ({"from_time": {"seconds": 10**15}}, "from_time"),
     ):
         with pytest.raises(RequestInvalid) as caught:
             await calls.DiffScene(pb.DiffSceneRequest(scene="home", **fields), None)

@@ -17,6 +17,8 @@ from servicekit.server import Context
 from sightline.gateway.v1 import admin_service_pb2 as pb
 
 DEFAULT = "default"
+LAST_SECOND = 253_402_300_799
+"""9999-12-31, the last that a Timestamp can say."""
 
 
 class SceneCalls:
@@ -75,13 +77,14 @@ class SceneCalls:
         name = request.scene or DEFAULT
         _within("answer_count", request.answer_count, scene_diff.MOST_ANSWERS)
         _within("place_count", request.place_count, scene_diff.MOST_PLACES)
+        _within("from_time", request.from_time.seconds, LAST_SECOND)
         current = self._scenes.get(name)
         changed = read(name, request.toml) if request.toml else current
         sample = Sample(
             catalog_id,
             name,
             request.answer_count or scene_diff.DEFAULT_ANSWERS,
-            request.from_time.ToMicroseconds(),
+            request.from_time.seconds * 1_000_000,
             request.place_count or scene_diff.DEFAULT_PLACES,
         )
         found = await scene_diff.scene_diff(sample, current, changed, self._ranker, self._retriever)
