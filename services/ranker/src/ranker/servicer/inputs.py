@@ -85,10 +85,9 @@ def add_inputs(
         kept.popularity = packed(origin.popularity)
     kept.recent_events.extend(history.sequences)
     if history.marks:
-        counted = {*ids, *(event.product_id for event in history.recent)}
-        kept.marking_events.extend(
-            [number for item, number in history.marks.items() if item in counted]
-        )
+        counted = dict.fromkeys((*ids, *(event.product_id for event in history.recent)))
+        marked = [history.marks[item] for item in counted if item in history.marks]
+        kept.marking_events.extend(marked)
     kept.settings_digest = settings_digest(signals)
     if request.diversity.exploration_places:
         kept.draws = origin.draws

@@ -162,8 +162,8 @@ class Replayer:
             reader,
             Alone(model),
             sys.maxsize,
-            self.signals,
-            caught,
+            signals=self.signals,
+            answers=caught,
             draws=draws,
         )
         await servicer.Rank(asked, cast("Context", None))
