@@ -29,6 +29,7 @@ from bench.cases import (
     quality,
     ranking,
     recommend,
+    replay,
     safeguards,
     scale,
     search,
@@ -67,6 +68,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "quality": quality.run,
     "ranking": ranking.run,
     "compression": compression.run,
+    "replay": replay.run,
     "photos": scale.photos,
     "standin": standin.run,
     "safeguards": safeguards.run,
@@ -80,7 +82,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 
-USUAL = ("monolith", "imports", "latency", "ranking", "embedding", "safeguards")
+USUAL = ("monolith", "imports", "latency", "ranking", "embedding", "safeguards", "replay")
 """What an answer and an import cost: what `make bench` runs, in at most twenty minutes."""
 
 LONG = (

@@ -85,17 +85,22 @@ class _Empty(RankingServicer):
         return self._answer
 
 
-async def _fill(record: EventRecord, now_micros: int) -> None:
-    """The shopper's history, and one event each of others."""
+async def fill(record: EventRecord, now_micros: int, prefix: str = "") -> None:
+    """The shopper's history, and one event each of others; `prefix`: of the events' ids."""
     draw = np.random.default_rng(shelves.SEED + 5)
     rows = draw.integers(shelves.SIZE, size=OTHERS).tolist()
     given = [
-        Event(f"other-{n}", Shopper(Identity.VISITOR, f"v{n}"), EventType.VIEW, f"product-{row:06}")
+        Event(
+            f"{prefix}other-{n}",
+            Shopper(Identity.VISITOR, f"v{n}"),
+            EventType.VIEW,
+            f"product-{row:06}",
+        )
         for n, row in enumerate(rows)
     ]
     ann = Shopper(Identity.USER, shelves.SHOPPER)
     given += [
-        Event(one.event_id, ann, one.type, one.product_id, time_micros=one.time_micros)
+        Event(f"{prefix}{one.event_id}", ann, one.type, one.product_id, time_micros=one.time_micros)
         for one in shelves.history(ACTOR, now_micros)
     ]
     for first in range(0, len(given), BATCH):
@@ -110,7 +115,7 @@ async def main(folder: Path, *ports: int) -> None:
     database = Database(f"sqlite:///{folder}/ranker.db", migrations=MIGRATIONS)
     await asyncio.to_thread(database.migrate)
     record, now, live = EventRecord(database), time.time_ns() // 1000, _Serving()
-    await _fill(record, now)
+    await fill(record, now)
     servicers = (
         RankingServicer(("default",), KEY, _Held(now), live, shelves.SIZE),
         RankingServicer(("default",), KEY, record, live, shelves.SIZE),

@@ -89,6 +89,15 @@ class FakeGateway:
         self.pages = 1
         """Pages of an answer of Recommend."""
         self.lock = threading.Lock()
+        self.replayed = recommendation_service_pb2.ReplayRecommendationResponse()
+        self.scene = admin_service_pb2.SceneFile(
+            scene="home",
+            version="v1",
+            toml="over_fetch = 3.0\n",
+            warnings=[admin_service_pb2.SceneProblem(path="branches.text", text="is not used")],
+        )
+        self.checked_scene = admin_service_pb2.CheckSceneResponse(valid=True, version="v2")
+        self.scene_diff = admin_service_pb2.DiffSceneResponse()
         self.online_report = online_report_pb2.OnlineReport()
         self.experiments = experiments_pb.ListExperimentsResponse()
         self.experiment_report = experiments_pb.ExperimentReport()
@@ -229,6 +238,10 @@ class _Recommendations(recommendation_service_pb2_grpc.RecommendationServiceServ
     def Classify(self, request: Any, context: Any) -> Any:
         self._gateway.take("Classify", request, context)
         return self._gateway.classified
+
+    def ReplayRecommendation(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ReplayRecommendation", request, context)
+        return self._gateway.replayed
 
     def ExplainRecommendation(self, request: Any, context: Any) -> Any:
         self._gateway.take("ExplainRecommendation", request, context)

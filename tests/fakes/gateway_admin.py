@@ -8,7 +8,7 @@ from google.rpc import code_pb2
 
 from sightline.common.v1 import audit_service_pb2, job_pb2
 from sightline.embedder.v1 import embedding_service_pb2, space_pb2
-from sightline.gateway.v1 import admin_service_pb2_grpc
+from sightline.gateway.v1 import admin_service_pb2, admin_service_pb2_grpc
 from sightline.ranker.v1 import model_service_pb2, recipe_pb2
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, photo_service_pb2
@@ -69,6 +69,22 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
         return model_service_pb2.ListModelsResponse(
             models=[model], next_page_token="1" if page == 0 else ""
         )
+
+    def ListScenes(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListScenes", request, context)
+        return admin_service_pb2.ListScenesResponse(scenes=[self._gateway.scene])
+
+    def GetScene(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetScene", request, context)
+        return self._gateway.scene
+
+    def CheckScene(self, request: Any, context: Any) -> Any:
+        self._gateway.take("CheckScene", request, context)
+        return self._gateway.checked_scene
+
+    def DiffScene(self, request: Any, context: Any) -> Any:
+        self._gateway.take("DiffScene", request, context)
+        return self._gateway.scene_diff
 
     def EvaluateModel(self, request: Any, context: Any) -> Any:
         self._gateway.take("EvaluateModel", request, context)

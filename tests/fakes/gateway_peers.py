@@ -123,6 +123,9 @@ class FakeScenes:
     def names(self, catalog_id: str = "") -> tuple[str, ...]:
         return tuple(sorted(self.scenes))
 
+    def text(self, name: str, catalog_id: str = "") -> str:
+        return f"# {self.get(name).name}"
+
 
 @dataclass
 class FakeAnswers:

@@ -8,7 +8,7 @@ from gateway.model.answer import AnswerRecord, Order
 from gateway.model.candidates import Candidates
 from gateway.model.columns import Columns
 from gateway.model.errors import AnswerMissing
-from gateway.model.messages import Move, Reason, Vector, Versions
+from gateway.model.messages import Move, Reason, Replay, Vector, Versions
 from gateway.model.peers import (
     NO_RECOMMENDERS,
     Basis,
@@ -19,6 +19,7 @@ from gateway.model.peers import (
     ReasonOrder,
     RecommenderList,
     Recommenders,
+    Rules,
 )
 from gateway.model.query import Shopper
 from servicekit.errors import ServiceError
@@ -121,6 +122,29 @@ class FakeRanker:
         return RankerCandidates(
             named, basis, "m1", history_token=self.history_token, lists=lists, anchors=anchors
         )
+
+    replays: dict[str, Replay] = field(default_factory=dict)
+    """By answer, what is computed of it now; by other rules the same in the reverse order."""
+
+    async def newest_answers(
+        self, catalog_id: str, scene: str, since_micros: int, limit: int
+    ) -> Sequence[str]:
+        await self._called("newest_answers", (scene, since_micros))
+        return list(self.replays)[:limit]
+
+    async def replay(
+        self, catalog_id: str, answer_id: str, limit: int, rules: Rules | None = None
+    ) -> Replay:
+        await self._called("replay", rules)
+        if answer_id not in self.replays:
+            raise AnswerMissing
+        found = Replay()
+        found.CopyFrom(self.replays[answer_id])
+        if rules is not None:
+            found.changed.extend(reversed(found.recomputed))
+        for products in (found.record.products, found.recomputed, found.changed):
+            del products[limit:]
+        return found
 
     full: bool = False
     """Whether it has no room for records."""

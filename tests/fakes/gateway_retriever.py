@@ -172,6 +172,8 @@ class FakeRetriever:
         await self._called("newest", count, scope)
         return self._columns(self.record[:count])
 
+    rows: dict[str, ProductRow] = field(default_factory=dict)
+    """Products of which more is known than the id."""
     titled: list[tuple[str, ...]] = field(default_factory=list)
     """Whose titles each read of products asked for."""
 
@@ -181,7 +183,7 @@ class FakeRetriever:
         self.titled.append(tuple(titles))
         await self._called("products", tuple(ids), scope)
         return Rows(
-            tuple(self._row(item) for item in ids if item in self.record),
+            tuple(self.rows.get(item) or self._row(item) for item in ids if item in self.record),
             {item: f"Title of {item}" for item in titles if item in self.record},
         )
 

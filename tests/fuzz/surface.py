@@ -57,6 +57,7 @@ READ_ONLY = frozenset(
     | {"GetProduct", "ListProducts", "GetImage", "GetStatus"}
     | {"ListModels", "ListGenerations", "ListBackups", "ListTakedowns", "GetOnlineReport"}
     | {"GetShopperProfile", "GetProductProfile", "ListSegments"}
+    | {"ReplayRecommendation", "ListScenes", "GetScene", "CheckScene", "DiffScene"}
     | {"GetJob", "ListJobs", "WatchJob", "CreateVisitor", "ListAuditEntries"}
 )
 """Calls that may be sent to a catalog that has to stay as it is."""

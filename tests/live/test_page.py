@@ -10,10 +10,11 @@ from playwright.sync_api import Page, sync_playwright
 from examples.wines import catalogue
 from examples.wines.demo import page as demo_page
 from examples.wines.demo.model import Answer, Scene, Shown
-from sightline_client.cli.show import evaluation_page
+from sightline_client.cli.show import evaluation_page, scene_page
 from sightline_client.convert import from_wire
 from sightline_client.convert.from_wire import evaluation
 from tests.fakes import evaluations, gateway
+from tests.fakes.scenes import BAD, scene_difference
 
 OFFLINE = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
@@ -129,3 +130,21 @@ def test_an_evaluation_is_plotted_within_its_bounds_and_explained(
     assert tab.locator("svg.plot .limit").count() >= 2
     for words in ("INCONCLUSIVE", "Only 56 shoppers", "Smallest effect", "Exposure by brand"):
         assert words in (tab.text_content("body") or "")
+
+
+def test_a_scenes_difference_fits_a_phone_and_runs_nothing_that_a_product_is_called(
+    chromium: str, tmp_path: Path
+) -> None:
+    scene_page.write(tmp_path / "diff.html", "home", scene_difference())
+    for tab, trouble in _opened(chromium, tmp_path / "diff.html", "light"):
+        tab.locator("summary").click()
+        assert trouble == []
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+        assert tab.locator("td.new").all_inner_texts() == [BAD]
+        widths = tab.eval_on_selector_all(
+            "td.bar .track > span", "bars => bars.map(bar => bar.getBoundingClientRect().width)"
+        )
+        assert len(widths) == 6
+        assert max(widths) > 50
+        for words in ("2 change", "Who is shown how much", "Château A", "By brand"):
+            assert words in (tab.text_content("body") or "")

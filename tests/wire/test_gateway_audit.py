@@ -261,7 +261,10 @@ def test_what_is_noted_is_every_change_but_a_shops_own_writes() -> None:
     assert every_change == administers | destroys | writes, "each has been decided on"
     assert not writes & (administers | destroys)
     shown = ("GetShopperProfile", "ListExperimentUnits")
-    reads = {f"sightline.gateway.v1.AdminService/{name}" for name in shown}
+    reads = {
+        *(f"sightline.gateway.v1.AdminService/{name}" for name in shown),
+        "sightline.gateway.v1.RecommendationService/ReplayRecommendation",
+    }
     assert {name for name in NAMES if rule(name).audited} == administers | destroys | reads
 
 

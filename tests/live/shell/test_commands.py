@@ -149,6 +149,30 @@ def test_an_answer_becomes_a_page_that_needs_nothing_else(hands: Hands) -> None:
     assert 'src="http' not in page
 
 
+def test_answers_are_replayed_and_compared_with_those_of_a_changed_scene(hands: Hands) -> None:
+    photo = str(hands.folder / "photos" / IDS[0])
+    for asked in (("--user", "u0"), ("--image", photo, "--user", "u1"), ()):
+        token = hands.facts("recommend", *asked, "--top", "4")["attributionToken"]
+        found = hands.facts("replay", token)
+        assert (found["equal"], found["differences"]) == (True, []), asked
+    assert "The same, bit for bit." in hands.run("replay", token)
+    assert "ATTRIBUTION_TOKEN_INVALID" in hands.run("replay", token[:-3] + "abc", code=1)
+    assert "default" in hands.run("scenes", "list")
+    toml = hands.run("scenes", "show", "default")
+    changed = toml.replace("category_caps = {}", "category_caps = { 1 = 1 }")
+    (hands.folder / "default.toml").write_text(changed)
+    (change,) = hands.facts("scenes", "check", "default.toml")["changes"]
+    assert (change["path"], change["replayed"]) == ("diversity.category_caps", True)
+    (hands.folder / "bad.toml").write_text("over_fetch = 0.0")
+    assert "over_fetch: " in hands.run("scenes", "check", "bad.toml", code=1)
+    asked = ("--answers", "50", "--places", "10", "--html", "diff.html")
+    diff = hands.facts("scenes", "diff", "default.toml", *asked)
+    assert diff["answerCount"] >= 2
+    assert diff["changedCount"] >= 1
+    assert {one["dimension"] for one in diff["exposures"]} == {"product", "brand", "category"}
+    assert "diversity.category_caps" in (hands.folder / "diff.html").read_text()
+
+
 def test_a_batch_answers_every_line_in_its_place(hands: Hands) -> None:
     asked: list[dict[str, Any]] = [
         {"id": f"q{number}", "image": f"photos/{product_id(number)}", "top": number % 5 + 1}

@@ -23,6 +23,8 @@ from sightline_client.cli.commands import (
     products,
     profiles,
     recommend,
+    replay,
+    scenes,
     search,
     spaces,
     status,
@@ -52,12 +54,25 @@ app = Commands(
 )
 app.command("recommend")(recommend.recommend)
 app.command("explain")(explain.explain)
+app.command("replay")(replay.replay)
 app.command("search")(search.search)
 app.command("similar")(search.similar)
 app.command("classify")(classify.classify)
 products.app.command("import")(loading.import_)
 products.app.command("offers")(loading.offers)
-for group in (products, photos, events, models, experiments, profiles, spaces, index, jobs, backup):
+for group in (
+    products,
+    photos,
+    events,
+    models,
+    experiments,
+    scenes,
+    profiles,
+    spaces,
+    index,
+    jobs,
+    backup,
+):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)

@@ -9,6 +9,7 @@ import google.protobuf.descriptor
 import google.protobuf.duration_pb2
 import google.protobuf.internal.containers
 import google.protobuf.message
+import google.protobuf.timestamp_pb2
 import google.rpc.status_pb2
 import sightline.common.v1.answer_pb2
 import sys
@@ -216,3 +217,430 @@ class ComponentStatus(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["component", b"component", "latency", b"latency", "status", b"status", "version", b"version"]) -> None: ...
 
 Global___ComponentStatus: typing_extensions.TypeAlias = ComponentStatus
+
+@typing.final
+class ListScenesRequest(google.protobuf.message.Message):
+    """Asks for the scenes."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id"]) -> None: ...
+
+Global___ListScenesRequest: typing_extensions.TypeAlias = ListScenesRequest
+
+@typing.final
+class ListScenesResponse(google.protobuf.message.Message):
+    """The scenes."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SCENES_FIELD_NUMBER: builtins.int
+    @property
+    def scenes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneFile]:
+        """By name."""
+
+    def __init__(
+        self,
+        *,
+        scenes: collections.abc.Iterable[Global___SceneFile] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["scenes", b"scenes"]) -> None: ...
+
+Global___ListScenesResponse: typing_extensions.TypeAlias = ListScenesResponse
+
+@typing.final
+class GetSceneRequest(google.protobuf.message.Message):
+    """Asks for one scene."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    SCENE_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    scene: builtins.str
+    """Its name; empty = "default"."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        scene: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id", "scene", b"scene"]) -> None: ...
+
+Global___GetSceneRequest: typing_extensions.TypeAlias = GetSceneRequest
+
+@typing.final
+class SceneFile(google.protobuf.message.Message):
+    """A scene as it is used now."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SCENE_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    TOML_FIELD_NUMBER: builtins.int
+    WARNINGS_FIELD_NUMBER: builtins.int
+    scene: builtins.str
+    """Its name."""
+    version: builtins.str
+    """Hash of the file's content, as in Versions."""
+    toml: builtins.str
+    """The file, TOML; empty in a list."""
+    @property
+    def warnings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneProblem]:
+        """What is odd about it, though it is used."""
+
+    def __init__(
+        self,
+        *,
+        scene: builtins.str = ...,
+        version: builtins.str = ...,
+        toml: builtins.str = ...,
+        warnings: collections.abc.Iterable[Global___SceneProblem] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["scene", b"scene", "toml", b"toml", "version", b"version", "warnings", b"warnings"]) -> None: ...
+
+Global___SceneFile: typing_extensions.TypeAlias = SceneFile
+
+@typing.final
+class SceneProblem(google.protobuf.message.Message):
+    """Something about one entry of a scene's file."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    path: builtins.str
+    """The entry, e.g. "diversity.brand_cap"; empty = the file as a whole."""
+    text: builtins.str
+    """What about it, in words."""
+    def __init__(
+        self,
+        *,
+        path: builtins.str = ...,
+        text: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["path", b"path", "text", b"text"]) -> None: ...
+
+Global___SceneProblem: typing_extensions.TypeAlias = SceneProblem
+
+@typing.final
+class CheckSceneRequest(google.protobuf.message.Message):
+    """Asks whether a file would do."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    SCENE_FIELD_NUMBER: builtins.int
+    TOML_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    scene: builtins.str
+    """The name that it is to have, 1 to 64 of a-z, 0-9, _ and -; empty = "default"."""
+    toml: builtins.str
+    """The file, TOML, at most 64 KiB in lines of up to 400 characters."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        scene: builtins.str = ...,
+        toml: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id", "scene", b"scene", "toml", b"toml"]) -> None: ...
+
+Global___CheckSceneRequest: typing_extensions.TypeAlias = CheckSceneRequest
+
+@typing.final
+class CheckSceneResponse(google.protobuf.message.Message):
+    """Whether it would."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VALID_FIELD_NUMBER: builtins.int
+    PROBLEMS_FIELD_NUMBER: builtins.int
+    WARNINGS_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    CHANGES_FIELD_NUMBER: builtins.int
+    valid: builtins.bool
+    """Whether it would be taken."""
+    version: builtins.str
+    """The version that it would have."""
+    @property
+    def problems(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneProblem]:
+        """Why not."""
+
+    @property
+    def warnings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneProblem]:
+        """What is odd about it, though it would be used."""
+
+    @property
+    def changes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneEntryChange]:
+        """The entries that differ from the scene of that name that is used now; none also where there is no such scene."""
+
+    def __init__(
+        self,
+        *,
+        valid: builtins.bool = ...,
+        problems: collections.abc.Iterable[Global___SceneProblem] | None = ...,
+        warnings: collections.abc.Iterable[Global___SceneProblem] | None = ...,
+        version: builtins.str = ...,
+        changes: collections.abc.Iterable[Global___SceneEntryChange] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["changes", b"changes", "problems", b"problems", "valid", b"valid", "version", b"version", "warnings", b"warnings"]) -> None: ...
+
+Global___CheckSceneResponse: typing_extensions.TypeAlias = CheckSceneResponse
+
+@typing.final
+class SceneEntryChange(google.protobuf.message.Message):
+    """An entry that two scenes have differently."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: builtins.int
+    BEFORE_FIELD_NUMBER: builtins.int
+    AFTER_FIELD_NUMBER: builtins.int
+    REPLAYED_FIELD_NUMBER: builtins.int
+    path: builtins.str
+    """The entry, e.g. "parts_with_signals.taste"."""
+    before: builtins.str
+    """Its value in the scene that is used now, as text."""
+    after: builtins.str
+    """Its value in the changed scene, as text."""
+    replayed: builtins.bool
+    """Whether DiffScene can show what it does. What decides which candidates there are can't be computed from records."""
+    def __init__(
+        self,
+        *,
+        path: builtins.str = ...,
+        before: builtins.str = ...,
+        after: builtins.str = ...,
+        replayed: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["after", b"after", "before", b"before", "path", b"path", "replayed", b"replayed"]) -> None: ...
+
+Global___SceneEntryChange: typing_extensions.TypeAlias = SceneEntryChange
+
+@typing.final
+class DiffSceneRequest(google.protobuf.message.Message):
+    """Asks what a changed scene would have answered."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    SCENE_FIELD_NUMBER: builtins.int
+    TOML_FIELD_NUMBER: builtins.int
+    ANSWER_COUNT_FIELD_NUMBER: builtins.int
+    FROM_TIME_FIELD_NUMBER: builtins.int
+    PLACE_COUNT_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    scene: builtins.str
+    """The scene whose answers are taken; empty = "default"."""
+    toml: builtins.str
+    """The changed file, TOML, at most 64 KiB in lines of up to 400 characters; empty = the scene as it is used now, against the answers as they were."""
+    answer_count: builtins.int
+    """How many answers at most, the newest, 1 to 200; 0 = 100."""
+    place_count: builtins.int
+    """How many of the first places are compared, 1 to 200; 0 = 20."""
+    @property
+    def from_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Only answers served at this time or later (UTC); absent = all that are kept."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        scene: builtins.str = ...,
+        toml: builtins.str = ...,
+        answer_count: builtins.int = ...,
+        from_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        place_count: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["from_time", b"from_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer_count", b"answer_count", "catalog_id", b"catalog_id", "from_time", b"from_time", "place_count", b"place_count", "request_id", b"request_id", "scene", b"scene", "toml", b"toml"]) -> None: ...
+
+Global___DiffSceneRequest: typing_extensions.TypeAlias = DiffSceneRequest
+
+@typing.final
+class DiffSceneResponse(google.protobuf.message.Message):
+    """What a changed scene would have answered."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ANSWER_COUNT_FIELD_NUMBER: builtins.int
+    SKIPPED_COUNT_FIELD_NUMBER: builtins.int
+    CHANGED_COUNT_FIELD_NUMBER: builtins.int
+    CHANGED_PLACE_SHARE_FIELD_NUMBER: builtins.int
+    REPLACED_SHARE_FIELD_NUMBER: builtins.int
+    CHANGES_FIELD_NUMBER: builtins.int
+    EXPOSURES_FIELD_NUMBER: builtins.int
+    FIGURES_FIELD_NUMBER: builtins.int
+    ANSWERS_FIELD_NUMBER: builtins.int
+    WARNINGS_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    CHANGED_VERSION_FIELD_NUMBER: builtins.int
+    answer_count: builtins.int
+    """Answers that were computed both ways."""
+    skipped_count: builtins.int
+    """Answers that could not be: of an older release, not ranked by the ranker, gone meanwhile."""
+    changed_count: builtins.int
+    """Of those computed, how many change within the first places."""
+    changed_place_share: builtins.float
+    """Mean share of the first places that hold another product, 0 to 1."""
+    replaced_share: builtins.float
+    """Mean share of the products of the first places that are not there any more, 0 to 1."""
+    version: builtins.str
+    """The scene that is used now, and the changed one."""
+    changed_version: builtins.str
+    """The version of the changed one."""
+    @property
+    def changes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneEntryChange]:
+        """The entries that differ from the scene that is used now."""
+
+    @property
+    def exposures(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExposureChange]:
+        """Who is shown how much, those who gain or lose most first, up to 20 of each dimension."""
+
+    @property
+    def figures(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExposureFigure]:
+        """The same in one number each."""
+
+    @property
+    def answers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ChangedAnswer]:
+        """The answers that change most, up to 10."""
+
+    @property
+    def warnings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneProblem]:
+        """What is odd about the changed file."""
+
+    def __init__(
+        self,
+        *,
+        answer_count: builtins.int = ...,
+        skipped_count: builtins.int = ...,
+        changed_count: builtins.int = ...,
+        changed_place_share: builtins.float = ...,
+        replaced_share: builtins.float = ...,
+        changes: collections.abc.Iterable[Global___SceneEntryChange] | None = ...,
+        exposures: collections.abc.Iterable[Global___ExposureChange] | None = ...,
+        figures: collections.abc.Iterable[Global___ExposureFigure] | None = ...,
+        answers: collections.abc.Iterable[Global___ChangedAnswer] | None = ...,
+        warnings: collections.abc.Iterable[Global___SceneProblem] | None = ...,
+        version: builtins.str = ...,
+        changed_version: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["answer_count", b"answer_count", "answers", b"answers", "changed_count", b"changed_count", "changed_place_share", b"changed_place_share", "changed_version", b"changed_version", "changes", b"changes", "exposures", b"exposures", "figures", b"figures", "replaced_share", b"replaced_share", "skipped_count", b"skipped_count", "version", b"version", "warnings", b"warnings"]) -> None: ...
+
+Global___DiffSceneResponse: typing_extensions.TypeAlias = DiffSceneResponse
+
+@typing.final
+class ExposureChange(google.protobuf.message.Message):
+    """How much of the exposure one product, brand or category has. A place r counts 1 ÷ log₂(r + 1), as in nDCG."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DIMENSION_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    BEFORE_FIELD_NUMBER: builtins.int
+    AFTER_FIELD_NUMBER: builtins.int
+    dimension: builtins.str
+    """"product", "brand" or "category" (the topmost level)."""
+    name: builtins.str
+    """Its id or name; empty = unknown."""
+    before: builtins.float
+    """Share of all exposure before, 0 to 1."""
+    after: builtins.float
+    """Share after, 0 to 1."""
+    def __init__(
+        self,
+        *,
+        dimension: builtins.str = ...,
+        name: builtins.str = ...,
+        before: builtins.float = ...,
+        after: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["after", b"after", "before", b"before", "dimension", b"dimension", "name", b"name"]) -> None: ...
+
+Global___ExposureChange: typing_extensions.TypeAlias = ExposureChange
+
+@typing.final
+class ExposureFigure(google.protobuf.message.Message):
+    """One figure of all exposure."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    BEFORE_FIELD_NUMBER: builtins.int
+    AFTER_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """"gini_products" (0 = all products shown have the same, 1 = one has all), "products" (how many different ones are
+    shown), "new_share" (of products that the catalog has held for less than 30 days, 0 to 1).
+    """
+    before: builtins.float
+    """Before."""
+    after: builtins.float
+    """After."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        before: builtins.float = ...,
+        after: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["after", b"after", "before", b"before", "name", b"name"]) -> None: ...
+
+Global___ExposureFigure: typing_extensions.TypeAlias = ExposureFigure
+
+@typing.final
+class ChangedAnswer(google.protobuf.message.Message):
+    """An answer whose first places change."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ANSWER_ID_FIELD_NUMBER: builtins.int
+    BEFORE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    AFTER_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    answer_id: builtins.str
+    """The answer's id."""
+    @property
+    def before_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The products of the first places before."""
+
+    @property
+    def after_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """And after."""
+
+    def __init__(
+        self,
+        *,
+        answer_id: builtins.str = ...,
+        before_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        after_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["after_product_ids", b"after_product_ids", "answer_id", b"answer_id", "before_product_ids", b"before_product_ids"]) -> None: ...
+
+Global___ChangedAnswer: typing_extensions.TypeAlias = ChangedAnswer

@@ -240,6 +240,26 @@ class AdminServiceStub(object):
                 request_serializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.RetireSpaceRequest.SerializeToString,
                 response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.FromString,
                 _registered_method=True)
+        self.ListScenes = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ListScenes',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListScenesRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListScenesResponse.FromString,
+                _registered_method=True)
+        self.GetScene = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetScene',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.GetSceneRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneFile.FromString,
+                _registered_method=True)
+        self.CheckScene = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/CheckScene',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.CheckSceneRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.CheckSceneResponse.FromString,
+                _registered_method=True)
+        self.DiffScene = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/DiffScene',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DiffSceneRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DiffSceneResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -515,6 +535,36 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListScenes(self, request, context):
+        """The scenes that can be asked for, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetScene(self, request, context):
+        """A scene with its file. SCENE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckScene(self, request, context):
+        """Whether a scene's file would be taken, and what it would change, without taking it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiffScene(self, request, context):
+        """What a changed scene would have answered: ranks the candidates of recorded answers once more by it, and says which
+        places change and who gains them. SCENE_NOT_FOUND, SCENE_INVALID (with the entries), RANKER_UNAVAILABLE,
+        RETRIEVER_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -707,6 +757,26 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RetireSpace,
                     request_deserializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.RetireSpaceRequest.FromString,
                     response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.SerializeToString,
+            ),
+            'ListScenes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListScenes,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListScenesRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListScenesResponse.SerializeToString,
+            ),
+            'GetScene': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetScene,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.GetSceneRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneFile.SerializeToString,
+            ),
+            'CheckScene': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckScene,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.CheckSceneRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.CheckSceneResponse.SerializeToString,
+            ),
+            'DiffScene': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiffScene,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DiffSceneRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DiffSceneResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1736,6 +1806,114 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/RetireSpace',
             sightline_dot_embedder_dot_v1_dot_space__service__pb2.RetireSpaceRequest.SerializeToString,
             sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListScenes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ListScenes',
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListScenesRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListScenesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetScene(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetScene',
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.GetSceneRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneFile.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckScene(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/CheckScene',
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.CheckSceneRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.CheckSceneResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffScene(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/DiffScene',
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DiffSceneRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DiffSceneResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -648,7 +648,71 @@ _AdminServiceRetireSpaceType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceRetireSpaceType]):
+_AdminServiceListScenesType = typing_extensions.TypeVar(
+    '_AdminServiceListScenesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.ListScenesRequest,
+        sightline.gateway.v1.admin_service_pb2.ListScenesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.ListScenesRequest,
+        sightline.gateway.v1.admin_service_pb2.ListScenesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.ListScenesRequest,
+        sightline.gateway.v1.admin_service_pb2.ListScenesResponse,
+    ],
+)
+
+_AdminServiceGetSceneType = typing_extensions.TypeVar(
+    '_AdminServiceGetSceneType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.GetSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneFile,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.GetSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneFile,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.GetSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneFile,
+    ],
+)
+
+_AdminServiceCheckSceneType = typing_extensions.TypeVar(
+    '_AdminServiceCheckSceneType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.CheckSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.CheckSceneResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.CheckSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.CheckSceneResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.CheckSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.CheckSceneResponse,
+    ],
+)
+
+_AdminServiceDiffSceneType = typing_extensions.TypeVar(
+    '_AdminServiceDiffSceneType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.DiffSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.DiffSceneResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.DiffSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.DiffSceneResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.DiffSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.DiffSceneResponse,
+    ],
+)
+
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
     """Runs the suite: models, profiles and state."""
 
     @typing.overload
@@ -804,6 +868,22 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
             sightline.embedder.v1.embedding_service_pb2.Space,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.ListScenesRequest,
+            sightline.gateway.v1.admin_service_pb2.ListScenesResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.GetSceneRequest,
+            sightline.gateway.v1.admin_service_pb2.SceneFile,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.CheckSceneRequest,
+            sightline.gateway.v1.admin_service_pb2.CheckSceneResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.DiffSceneRequest,
+            sightline.gateway.v1.admin_service_pb2.DiffSceneResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -961,6 +1041,22 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
             sightline.embedder.v1.embedding_service_pb2.Space,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.ListScenesRequest,
+            sightline.gateway.v1.admin_service_pb2.ListScenesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.GetSceneRequest,
+            sightline.gateway.v1.admin_service_pb2.SceneFile,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.CheckSceneRequest,
+            sightline.gateway.v1.admin_service_pb2.CheckSceneResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.DiffSceneRequest,
+            sightline.gateway.v1.admin_service_pb2.DiffSceneResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     GetStatus: _AdminServiceGetStatusType
@@ -1081,6 +1177,21 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     RetireSpace: _AdminServiceRetireSpaceType
     """Takes a fitted space out of service; refused with SPACE_IN_USE while a generation that is not dropped stands on
     it.
+    """
+
+    ListScenes: _AdminServiceListScenesType
+    """The scenes that can be asked for, by name."""
+
+    GetScene: _AdminServiceGetSceneType
+    """A scene with its file. SCENE_NOT_FOUND."""
+
+    CheckScene: _AdminServiceCheckSceneType
+    """Whether a scene's file would be taken, and what it would change, without taking it."""
+
+    DiffScene: _AdminServiceDiffSceneType
+    """What a changed scene would have answered: ranks the candidates of recorded answers once more by it, and says which
+    places change and who gains them. SCENE_NOT_FOUND, SCENE_INVALID (with the entries), RANKER_UNAVAILABLE,
+    RETRIEVER_UNAVAILABLE.
     """
 
 AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
@@ -1235,6 +1346,22 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
         sightline.embedder.v1.embedding_service_pb2.Space,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.ListScenesRequest,
+        sightline.gateway.v1.admin_service_pb2.ListScenesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.GetSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneFile,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.CheckSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.CheckSceneResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.DiffSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.DiffSceneResponse,
     ],
 ]
 
@@ -1549,6 +1676,41 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.Space, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.Space]]:
         """Takes a fitted space out of service; refused with SPACE_IN_USE while a generation that is not dropped stands on
         it.
+        """
+
+    @abc.abstractmethod
+    def ListScenes(
+        self,
+        request: sightline.gateway.v1.admin_service_pb2.ListScenesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.ListScenesResponse, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.ListScenesResponse]]:
+        """The scenes that can be asked for, by name."""
+
+    @abc.abstractmethod
+    def GetScene(
+        self,
+        request: sightline.gateway.v1.admin_service_pb2.GetSceneRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.SceneFile, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.SceneFile]]:
+        """A scene with its file. SCENE_NOT_FOUND."""
+
+    @abc.abstractmethod
+    def CheckScene(
+        self,
+        request: sightline.gateway.v1.admin_service_pb2.CheckSceneRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.CheckSceneResponse, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.CheckSceneResponse]]:
+        """Whether a scene's file would be taken, and what it would change, without taking it."""
+
+    @abc.abstractmethod
+    def DiffScene(
+        self,
+        request: sightline.gateway.v1.admin_service_pb2.DiffSceneRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.DiffSceneResponse, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.DiffSceneResponse]]:
+        """What a changed scene would have answered: ranks the candidates of recorded answers once more by it, and says which
+        places change and who gains them. SCENE_NOT_FOUND, SCENE_INVALID (with the entries), RANKER_UNAVAILABLE,
+        RETRIEVER_UNAVAILABLE.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -9,6 +9,7 @@ import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
+import google.protobuf.timestamp_pb2
 import sightline.common.v1.answer_pb2
 import sightline.common.v1.event_pb2
 import sightline.common.v1.facet_pb2
@@ -16,6 +17,7 @@ import sightline.common.v1.filter_pb2
 import sightline.common.v1.photo_pb2
 import sightline.common.v1.product_pb2
 import sightline.common.v1.vector_pb2
+import sightline.ranker.v1.answer_service_pb2
 import sys
 import typing
 
@@ -1216,3 +1218,151 @@ class FoundProduct(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "product", b"product", "rank", b"rank", "similarity", b"similarity"]) -> None: ...
 
 Global___FoundProduct: typing_extensions.TypeAlias = FoundProduct
+
+@typing.final
+class ReplayRecommendationRequest(google.protobuf.message.Message):
+    """Asks to compute an answer once more."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    ATTRIBUTION_TOKEN_FIELD_NUMBER: builtins.int
+    TOP_K_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    attribution_token: builtins.str
+    """RecommendResponse.attribution_token of the answer; required."""
+    top_k: builtins.int
+    """How many of the first products to show, 1 to 200; 0 = 20. All are compared."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        attribution_token: builtins.str = ...,
+        top_k: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "catalog_id", b"catalog_id", "request_id", b"request_id", "top_k", b"top_k"]) -> None: ...
+
+Global___ReplayRecommendationRequest: typing_extensions.TypeAlias = ReplayRecommendationRequest
+
+@typing.final
+class ReplayRecommendationResponse(google.protobuf.message.Message):
+    """An answer as it was and as it is computed now."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EQUAL_FIELD_NUMBER: builtins.int
+    DIFFERENCES_FIELD_NUMBER: builtins.int
+    PLACES_FIELD_NUMBER: builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: builtins.int
+    VERSIONS_FIELD_NUMBER: builtins.int
+    REPLAY_VERSIONS_FIELD_NUMBER: builtins.int
+    DEGRADATIONS_FIELD_NUMBER: builtins.int
+    EXPERIMENT_ARMS_FIELD_NUMBER: builtins.int
+    REQUEST_DIGEST_FIELD_NUMBER: builtins.int
+    ANSWER_TIME_FIELD_NUMBER: builtins.int
+    ANSWER_ID_FIELD_NUMBER: builtins.int
+    SEED_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    equal: builtins.bool
+    """Whether the whole order with all numbers is the same, bit for bit."""
+    total_count: builtins.int
+    """Length of the recorded order."""
+    request_digest: builtins.bytes
+    """SHA-256 of the request, 32 bytes: the same for the same request, whoever asked."""
+    answer_id: builtins.str
+    """Its id."""
+    seed: builtins.int
+    """Seed of what was drawn by chance, 0 to 2⁶⁴ − 1."""
+    request_id: builtins.str
+    """The id under which logs speak of this request."""
+    @property
+    def differences(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.ranker.v1.answer_service_pb2.ReplayDifference]:
+        """What is gone or differs; none = nothing. Some kinds change nothing of what is computed: they say what the same
+        request would meet today.
+        """
+
+    @property
+    def places(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ReplayedPlace]:
+        """The first places, side by side, as they were ranked; what has vanished since stands among them."""
+
+    @property
+    def versions(self) -> sightline.common.v1.answer_pb2.Versions:
+        """Versions that made the answer."""
+
+    @property
+    def replay_versions(self) -> sightline.common.v1.answer_pb2.Versions:
+        """Those that computed it now, or that would answer now."""
+
+    @property
+    def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
+        """What was lost in the answer."""
+
+    @property
+    def experiment_arms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The arms of experiments that made it."""
+
+    @property
+    def answer_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was served."""
+
+    def __init__(
+        self,
+        *,
+        equal: builtins.bool = ...,
+        differences: collections.abc.Iterable[sightline.ranker.v1.answer_service_pb2.ReplayDifference] | None = ...,
+        places: collections.abc.Iterable[Global___ReplayedPlace] | None = ...,
+        total_count: builtins.int = ...,
+        versions: sightline.common.v1.answer_pb2.Versions | None = ...,
+        replay_versions: sightline.common.v1.answer_pb2.Versions | None = ...,
+        degradations: collections.abc.Iterable[sightline.common.v1.answer_pb2.Degradation] | None = ...,
+        experiment_arms: collections.abc.Iterable[builtins.str] | None = ...,
+        request_digest: builtins.bytes = ...,
+        answer_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        answer_id: builtins.str = ...,
+        seed: builtins.int = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["answer_time", b"answer_time", "replay_versions", b"replay_versions", "versions", b"versions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time", b"answer_time", "degradations", b"degradations", "differences", b"differences", "equal", b"equal", "experiment_arms", b"experiment_arms", "places", b"places", "replay_versions", b"replay_versions", "request_digest", b"request_digest", "request_id", b"request_id", "seed", b"seed", "total_count", b"total_count", "versions", b"versions"]) -> None: ...
+
+Global___ReplayRecommendationResponse: typing_extensions.TypeAlias = ReplayRecommendationResponse
+
+@typing.final
+class ReplayedPlace(google.protobuf.message.Message):
+    """One place of an answer."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PLACE_FIELD_NUMBER: builtins.int
+    RECORDED_FIELD_NUMBER: builtins.int
+    RECOMPUTED_FIELD_NUMBER: builtins.int
+    EQUAL_FIELD_NUMBER: builtins.int
+    place: builtins.int
+    """Which, from 1."""
+    equal: builtins.bool
+    """Whether both are the same, bit for bit."""
+    @property
+    def recorded(self) -> sightline.ranker.v1.answer_service_pb2.AnsweredProduct:
+        """What stood there; absent = nothing."""
+
+    @property
+    def recomputed(self) -> sightline.ranker.v1.answer_service_pb2.AnsweredProduct:
+        """What stands there as computed now; absent = nothing, or it can't be computed."""
+
+    def __init__(
+        self,
+        *,
+        place: builtins.int = ...,
+        recorded: sightline.ranker.v1.answer_service_pb2.AnsweredProduct | None = ...,
+        recomputed: sightline.ranker.v1.answer_service_pb2.AnsweredProduct | None = ...,
+        equal: builtins.bool = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["recomputed", b"recomputed", "recorded", b"recorded"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["equal", b"equal", "place", b"place", "recomputed", b"recomputed", "recorded", b"recorded"]) -> None: ...
+
+Global___ReplayedPlace: typing_extensions.TypeAlias = ReplayedPlace

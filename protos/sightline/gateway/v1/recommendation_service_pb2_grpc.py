@@ -50,6 +50,11 @@ class RecommendationServiceStub(object):
                 request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationRequest.SerializeToString,
                 response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationResponse.FromString,
                 _registered_method=True)
+        self.ReplayRecommendation = channel.unary_unary(
+                '/sightline.gateway.v1.RecommendationService/ReplayRecommendation',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ReplayRecommendationRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ReplayRecommendationResponse.FromString,
+                _registered_method=True)
         self.Classify = channel.unary_unary(
                 '/sightline.gateway.v1.RecommendationService/Classify',
                 request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ClassifyRequest.SerializeToString,
@@ -95,6 +100,17 @@ class RecommendationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReplayRecommendation(self, request, context):
+        """Computes an answer once more from its record: bit for bit the same while its model and the shopper's events are
+        kept, else `differences` says what is gone. It begins at the candidates: searches are not repeated, as photos are
+        not kept. It shows what was inferred of a shopper, who is not named. Errors: ATTRIBUTION_TOKEN_INVALID (changed,
+        expired or of another catalog), ANSWER_RECORD_MISSING, ANSWER_RECORD_OUTDATED (of a release that kept less),
+        RANKER_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Classify(self, request, context):
         """What a photo is of: categories of the catalog with their chances, "unknown" when nothing fits, and filters to
         search on with. CLASSIFIER_UNAVAILABLE (no fitted space of the catalog has a head), and what Recommend says of
@@ -130,6 +146,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.ExplainRecommendation,
                     request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationRequest.FromString,
                     response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationResponse.SerializeToString,
+            ),
+            'ReplayRecommendation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayRecommendation,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ReplayRecommendationRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ReplayRecommendationResponse.SerializeToString,
             ),
             'Classify': grpc.unary_unary_rpc_method_handler(
                     servicer.Classify,
@@ -224,6 +245,33 @@ class RecommendationService(object):
             '/sightline.gateway.v1.RecommendationService/ExplainRecommendation',
             sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationRequest.SerializeToString,
             sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayRecommendation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.RecommendationService/ReplayRecommendation',
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ReplayRecommendationRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ReplayRecommendationResponse.FromString,
             options,
             channel_credentials,
             insecure,

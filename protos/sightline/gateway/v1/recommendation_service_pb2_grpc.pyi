@@ -73,6 +73,22 @@ _RecommendationServiceExplainRecommendationType = typing_extensions.TypeVar(
     ],
 )
 
+_RecommendationServiceReplayRecommendationType = typing_extensions.TypeVar(
+    '_RecommendationServiceReplayRecommendationType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationRequest,
+        sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationRequest,
+        sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationRequest,
+        sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationResponse,
+    ],
+)
+
 _RecommendationServiceClassifyType = typing_extensions.TypeVar(
     '_RecommendationServiceClassifyType',
     grpc.UnaryUnaryMultiCallable[
@@ -105,7 +121,7 @@ _RecommendationServiceDrawHeatMapType = typing_extensions.TypeVar(
     ],
 )
 
-class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType, _RecommendationServiceExplainRecommendationType, _RecommendationServiceClassifyType, _RecommendationServiceDrawHeatMapType]):
+class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType, _RecommendationServiceExplainRecommendationType, _RecommendationServiceReplayRecommendationType, _RecommendationServiceClassifyType, _RecommendationServiceDrawHeatMapType]):
     """Recommends products by what they look like and by what people do."""
 
     @typing.overload
@@ -121,6 +137,10 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
             sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationRequest,
+            sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ClassifyRequest,
@@ -145,6 +165,10 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
             sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationRequest,
+            sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ClassifyRequest,
@@ -176,6 +200,14 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     `request`.
     """
 
+    ReplayRecommendation: _RecommendationServiceReplayRecommendationType
+    """Computes an answer once more from its record: bit for bit the same while its model and the shopper's events are
+    kept, else `differences` says what is gone. It begins at the candidates: searches are not repeated, as photos are
+    not kept. It shows what was inferred of a shopper, who is not named. Errors: ATTRIBUTION_TOKEN_INVALID (changed,
+    expired or of another catalog), ANSWER_RECORD_MISSING, ANSWER_RECORD_OUTDATED (of a release that kept less),
+    RANKER_UNAVAILABLE.
+    """
+
     Classify: _RecommendationServiceClassifyType
     """What a photo is of: categories of the catalog with their chances, "unknown" when nothing fits, and filters to
     search on with. CLASSIFIER_UNAVAILABLE (no fitted space of the catalog has a head), and what Recommend says of
@@ -200,6 +232,10 @@ RecommendationServiceAsyncStub: typing_extensions.TypeAlias = RecommendationServ
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
         sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationRequest,
+        sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.recommendation_service_pb2.ClassifyRequest,
@@ -247,6 +283,19 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         what the score is made of. The request is carried out anew, without being recorded. Errors as for Recommend;
         a product that the catalog does not hold is an outcome and no error. Fields in errors are those within
         `request`.
+        """
+
+    @abc.abstractmethod
+    def ReplayRecommendation(
+        self,
+        request: sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.ReplayRecommendationResponse]]:
+        """Computes an answer once more from its record: bit for bit the same while its model and the shopper's events are
+        kept, else `differences` says what is gone. It begins at the candidates: searches are not repeated, as photos are
+        not kept. It shows what was inferred of a shopper, who is not named. Errors: ATTRIBUTION_TOKEN_INVALID (changed,
+        expired or of another catalog), ANSWER_RECORD_MISSING, ANSWER_RECORD_OUTDATED (of a release that kept less),
+        RANKER_UNAVAILABLE.
         """
 
     @abc.abstractmethod

@@ -7,10 +7,13 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import sightline.common.v1.answer_pb2
+import sightline.common.v1.candidate_pb2
 import sightline.common.v1.event_pb2
+import sightline.ranker.v1.ranking_service_pb2
 import sys
 import typing
 
@@ -41,6 +44,8 @@ class AnswerRecord(google.protobuf.message.Message):
     ARMS_FIELD_NUMBER: builtins.int
     COLUMNS_FIELD_NUMBER: builtins.int
     TOTAL_COUNT_FIELD_NUMBER: builtins.int
+    INPUTS_FIELD_NUMBER: builtins.int
+    INPUTS_VERSION_FIELD_NUMBER: builtins.int
     answer_id: builtins.str
     """The answer's id: 1 to 64 characters of [A-Za-z0-9_-]."""
     request_digest: builtins.bytes
@@ -53,6 +58,8 @@ class AnswerRecord(google.protobuf.message.Message):
     """How many products were dropped because the shopper hid them."""
     total_count: builtins.int
     """Length of the whole order; 0 = the products of this message are all."""
+    inputs_version: builtins.int
+    """What `inputs` holds: 1 since release 0.14; 0 = a release before."""
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
         """To whom; absent = nobody in particular. Stored as a pseudonym, never given back."""
@@ -89,6 +96,12 @@ class AnswerRecord(google.protobuf.message.Message):
         for, when `as_columns` is set.
         """
 
+    @property
+    def inputs(self) -> Global___RankInputs:
+        """What the ranker computed the order from; absent = it did not rank the answer, or the record is of a release before
+        0.14. GetAnswer leaves it out.
+        """
+
     def __init__(
         self,
         *,
@@ -106,11 +119,84 @@ class AnswerRecord(google.protobuf.message.Message):
         arms: collections.abc.Iterable[builtins.str] | None = ...,
         columns: Global___AnsweredColumns | None = ...,
         total_count: builtins.int = ...,
+        inputs: Global___RankInputs | None = ...,
+        inputs_version: builtins.int = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["answer_time", b"answer_time", "columns", b"columns", "expire_time", b"expire_time", "shopper", b"shopper", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time", b"answer_time", "arms", b"arms", "columns", b"columns", "degradations", b"degradations", "expire_time", b"expire_time", "hidden_count", b"hidden_count", "products", b"products", "request_digest", b"request_digest", "scene", b"scene", "seed", b"seed", "shopper", b"shopper", "total_count", b"total_count", "versions", b"versions"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["answer_time", b"answer_time", "columns", b"columns", "expire_time", b"expire_time", "inputs", b"inputs", "shopper", b"shopper", "versions", b"versions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time", b"answer_time", "arms", b"arms", "columns", b"columns", "degradations", b"degradations", "expire_time", b"expire_time", "hidden_count", b"hidden_count", "inputs", b"inputs", "inputs_version", b"inputs_version", "products", b"products", "request_digest", b"request_digest", "scene", b"scene", "seed", b"seed", "shopper", b"shopper", "total_count", b"total_count", "versions", b"versions"]) -> None: ...
 
 Global___AnswerRecord: typing_extensions.TypeAlias = AnswerRecord
+
+@typing.final
+class RankInputs(google.protobuf.message.Message):
+    """What an order was computed from, beside the model and the shopper's events: those it only names."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: builtins.int
+    LEFT_OUT_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    PLACES_FIELD_NUMBER: builtins.int
+    POPULARITY_FIELD_NUMBER: builtins.int
+    RECENT_EVENTS_FIELD_NUMBER: builtins.int
+    MARKING_EVENTS_FIELD_NUMBER: builtins.int
+    SHOPPER_PLACE_FIELD_NUMBER: builtins.int
+    ATTRIBUTES_DIGEST_FIELD_NUMBER: builtins.int
+    DRAWS_FIELD_NUMBER: builtins.int
+    SETTINGS_DIGEST_FIELD_NUMBER: builtins.int
+    PERSONAL_FIELD_NUMBER: builtins.int
+    places: builtins.bytes
+    """Place of each among the candidates, from 0, uint16, little-endian: of `columns.product_ids`, then
+    `columns.collapsed_product_ids`, then `left_out_product_ids`.
+    """
+    popularity: builtins.bytes
+    """Share of the most popular product's count of each candidate, float64; empty = not looked at."""
+    shopper_place: builtins.int
+    """Place of the shopper in the model, from 1; 0 = the model does not know them."""
+    attributes_digest: builtins.bytes
+    """Keyed digest of what the shopper gave of themselves (8 bytes); empty = nothing that counted."""
+    draws: builtins.bytes
+    """What chance was drawn from (64 bytes); empty = nothing was drawn."""
+    settings_digest: builtins.bytes
+    """Digest of the settings by which events are read (8 bytes)."""
+    personal: builtins.bool
+    """Whether somebody in particular was asked for."""
+    @property
+    def request(self) -> sightline.ranker.v1.ranking_service_pb2.RankRequest:
+        """The request without shopper, visit, language and ids of candidates. Of the candidates' other columns it holds those
+        that the order hung on.
+        """
+
+    @property
+    def left_out_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Candidates that are not in the order: hidden, seen, or like one of the request's own products."""
+
+    @property
+    def recent_events(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """The record's numbers of the shopper's last events, newest first."""
+
+    @property
+    def marking_events(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """The record's numbers of events for which candidates were left out as hidden or seen, or not counted."""
+
+    def __init__(
+        self,
+        *,
+        request: sightline.ranker.v1.ranking_service_pb2.RankRequest | None = ...,
+        left_out_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        places: builtins.bytes = ...,
+        popularity: builtins.bytes = ...,
+        recent_events: collections.abc.Iterable[builtins.int] | None = ...,
+        marking_events: collections.abc.Iterable[builtins.int] | None = ...,
+        shopper_place: builtins.int = ...,
+        attributes_digest: builtins.bytes = ...,
+        draws: builtins.bytes = ...,
+        settings_digest: builtins.bytes = ...,
+        personal: builtins.bool = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["request", b"request"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attributes_digest", b"attributes_digest", "draws", b"draws", "left_out_product_ids", b"left_out_product_ids", "marking_events", b"marking_events", "personal", b"personal", "places", b"places", "popularity", b"popularity", "recent_events", b"recent_events", "request", b"request", "settings_digest", b"settings_digest", "shopper_place", b"shopper_place"]) -> None: ...
+
+Global___RankInputs: typing_extensions.TypeAlias = RankInputs
 
 @typing.final
 class AnsweredColumns(google.protobuf.message.Message):
@@ -405,3 +491,272 @@ class GetAnswerRequest(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "as_columns", b"as_columns", "catalog_id", b"catalog_id", "limit", b"limit", "offset", b"offset", "request_id", b"request_id"]) -> None: ...
 
 Global___GetAnswerRequest: typing_extensions.TypeAlias = GetAnswerRequest
+
+@typing.final
+class ListAnswersRequest(google.protobuf.message.Message):
+    """Asks for the newest answers."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    SCENE_FIELD_NUMBER: builtins.int
+    FROM_TIME_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs; empty = the service makes one."""
+    scene: builtins.str
+    """The scene; required."""
+    limit: builtins.int
+    """How many at most, 1 to 200; 0 = 100."""
+    @property
+    def from_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Served at this time or later (UTC); absent = at any time."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        scene: builtins.str = ...,
+        from_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        limit: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["from_time", b"from_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "from_time", b"from_time", "limit", b"limit", "request_id", b"request_id", "scene", b"scene"]) -> None: ...
+
+Global___ListAnswersRequest: typing_extensions.TypeAlias = ListAnswersRequest
+
+@typing.final
+class ListAnswersResponse(google.protobuf.message.Message):
+    """Answers, newest first."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ANSWER_IDS_FIELD_NUMBER: builtins.int
+    @property
+    def answer_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Their ids."""
+
+    def __init__(
+        self,
+        *,
+        answer_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["answer_ids", b"answer_ids"]) -> None: ...
+
+Global___ListAnswersResponse: typing_extensions.TypeAlias = ListAnswersResponse
+
+@typing.final
+class ReplayAnswerRequest(google.protobuf.message.Message):
+    """Asks to rank an answer's candidates once more."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    ANSWER_ID_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    CHANGE_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs; empty = the service makes one."""
+    answer_id: builtins.str
+    """The answer; required."""
+    limit: builtins.int
+    """How many of the first products to give, 1 to 2,000; 0 = all. All are compared."""
+    @property
+    def change(self) -> Global___ReplayChange:
+        """What the answer would be by other rules; absent = this is not asked."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        answer_id: builtins.str = ...,
+        limit: builtins.int = ...,
+        change: Global___ReplayChange | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["change", b"change"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "catalog_id", b"catalog_id", "change", b"change", "limit", b"limit", "request_id", b"request_id"]) -> None: ...
+
+Global___ReplayAnswerRequest: typing_extensions.TypeAlias = ReplayAnswerRequest
+
+@typing.final
+class ReplayChange(google.protobuf.message.Message):
+    """Rules in place of those that an answer was ranked by."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    WEIGHTS_FIELD_NUMBER: builtins.int
+    DIVERSITY_FIELD_NUMBER: builtins.int
+    PRODUCTS_FIELD_NUMBER: builtins.int
+    @property
+    def weights(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.ranker.v1.ranking_service_pb2.PartWeight]:
+        """How much each kind of part counts; see RankRequest."""
+
+    @property
+    def diversity(self) -> sightline.ranker.v1.ranking_service_pb2.Diversity:
+        """What else than the raw score decides the order; absent = nothing."""
+
+    @property
+    def products(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
+        """What is known of candidates now: categories, brands and times for these rules. A candidate that is not among them
+        has what the record holds.
+        """
+
+    def __init__(
+        self,
+        *,
+        weights: collections.abc.Iterable[sightline.ranker.v1.ranking_service_pb2.PartWeight] | None = ...,
+        diversity: sightline.ranker.v1.ranking_service_pb2.Diversity | None = ...,
+        products: sightline.common.v1.candidate_pb2.CandidateColumns | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["diversity", b"diversity", "products", b"products"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["diversity", b"diversity", "products", b"products", "weights", b"weights"]) -> None: ...
+
+Global___ReplayChange: typing_extensions.TypeAlias = ReplayChange
+
+@typing.final
+class ReplayAnswerResponse(google.protobuf.message.Message):
+    """An answer as it was and as it is computed now."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: builtins.int
+    RECOMPUTED_FIELD_NUMBER: builtins.int
+    EQUAL_FIELD_NUMBER: builtins.int
+    DIFFERENCES_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
+    CHANGED_FIELD_NUMBER: builtins.int
+    equal: builtins.bool
+    """Whether the whole order, all raw scores and parts, chances, moves and propensities are the same bit for bit."""
+    model_version: builtins.str
+    """The model that computed it now; empty = none."""
+    @property
+    def record(self) -> Global___AnswerRecord:
+        """The record, with the first products and without its inputs."""
+
+    @property
+    def recomputed(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AnsweredProduct]:
+        """The first products as they are computed now; empty = they can't be."""
+
+    @property
+    def differences(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ReplayDifference]:
+        """What is gone or differs, the most important first; none = nothing."""
+
+    @property
+    def changed(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AnsweredProduct]:
+        """With `change`: the first products by the changed rules."""
+
+    def __init__(
+        self,
+        *,
+        record: Global___AnswerRecord | None = ...,
+        recomputed: collections.abc.Iterable[Global___AnsweredProduct] | None = ...,
+        equal: builtins.bool = ...,
+        differences: collections.abc.Iterable[Global___ReplayDifference] | None = ...,
+        model_version: builtins.str = ...,
+        changed: collections.abc.Iterable[Global___AnsweredProduct] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["record", b"record"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["changed", b"changed", "differences", b"differences", "equal", b"equal", "model_version", b"model_version", "recomputed", b"recomputed", "record", b"record"]) -> None: ...
+
+Global___ReplayAnswerResponse: typing_extensions.TypeAlias = ReplayAnswerResponse
+
+@typing.final
+class ReplayDifference(google.protobuf.message.Message):
+    """Something that is not as it was when an answer was given."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Kind:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _KindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[ReplayDifference._Kind.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: ReplayDifference._Kind.ValueType  # 0
+        """Not said."""
+        KIND_NOT_RANKED: ReplayDifference._Kind.ValueType  # 1
+        """The ranker had not ranked the answer: there is nothing to compute again."""
+        KIND_MODEL_GONE: ReplayDifference._Kind.ValueType  # 2
+        """The model is no longer kept: the one that serves now took its place."""
+        KIND_EVENTS_GONE: ReplayDifference._Kind.ValueType  # 3
+        """Events of the shopper were deleted since: it was computed without them."""
+        KIND_ATTRIBUTES_CHANGED: ReplayDifference._Kind.ValueType  # 4
+        """The shopper gave other attributes since, or took them back."""
+        KIND_SETTINGS_CHANGED: ReplayDifference._Kind.ValueType  # 5
+        """Events are read by other settings (RANKER_SIGNAL_…) now."""
+        KIND_PHOTOS_NOT_KEPT: ReplayDifference._Kind.ValueType  # 6
+        """Vectors of photos that came with the request are not kept."""
+        KIND_ORDER: ReplayDifference._Kind.ValueType  # 7
+        """Products stand elsewhere."""
+        KIND_NUMBERS: ReplayDifference._Kind.ValueType  # 8
+        """The order is the same, numbers are not."""
+        KIND_SCENE_CHANGED: ReplayDifference._Kind.ValueType  # 9
+        """The scene's file is another one now, or gone. Does not change what is computed."""
+        KIND_SPACE_CHANGED: ReplayDifference._Kind.ValueType  # 10
+        """A space that was searched is served in another version now, or not at all. Does not change what is computed."""
+        KIND_SERVICE_CHANGED: ReplayDifference._Kind.ValueType  # 11
+        """Another release answers now."""
+        KIND_PRODUCT_CHANGED: ReplayDifference._Kind.ValueType  # 12
+        """A product was changed since. Does not change what is computed."""
+        KIND_PRODUCT_GONE: ReplayDifference._Kind.ValueType  # 13
+        """A product is no longer in the catalog. Does not change what is computed."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What kind of thing."""
+
+    KIND_UNSPECIFIED: ReplayDifference.Kind.ValueType  # 0
+    """Not said."""
+    KIND_NOT_RANKED: ReplayDifference.Kind.ValueType  # 1
+    """The ranker had not ranked the answer: there is nothing to compute again."""
+    KIND_MODEL_GONE: ReplayDifference.Kind.ValueType  # 2
+    """The model is no longer kept: the one that serves now took its place."""
+    KIND_EVENTS_GONE: ReplayDifference.Kind.ValueType  # 3
+    """Events of the shopper were deleted since: it was computed without them."""
+    KIND_ATTRIBUTES_CHANGED: ReplayDifference.Kind.ValueType  # 4
+    """The shopper gave other attributes since, or took them back."""
+    KIND_SETTINGS_CHANGED: ReplayDifference.Kind.ValueType  # 5
+    """Events are read by other settings (RANKER_SIGNAL_…) now."""
+    KIND_PHOTOS_NOT_KEPT: ReplayDifference.Kind.ValueType  # 6
+    """Vectors of photos that came with the request are not kept."""
+    KIND_ORDER: ReplayDifference.Kind.ValueType  # 7
+    """Products stand elsewhere."""
+    KIND_NUMBERS: ReplayDifference.Kind.ValueType  # 8
+    """The order is the same, numbers are not."""
+    KIND_SCENE_CHANGED: ReplayDifference.Kind.ValueType  # 9
+    """The scene's file is another one now, or gone. Does not change what is computed."""
+    KIND_SPACE_CHANGED: ReplayDifference.Kind.ValueType  # 10
+    """A space that was searched is served in another version now, or not at all. Does not change what is computed."""
+    KIND_SERVICE_CHANGED: ReplayDifference.Kind.ValueType  # 11
+    """Another release answers now."""
+    KIND_PRODUCT_CHANGED: ReplayDifference.Kind.ValueType  # 12
+    """A product was changed since. Does not change what is computed."""
+    KIND_PRODUCT_GONE: ReplayDifference.Kind.ValueType  # 13
+    """A product is no longer in the catalog. Does not change what is computed."""
+
+    KIND_FIELD_NUMBER: builtins.int
+    SUBJECT_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    kind: Global___ReplayDifference.Kind.ValueType
+    """What kind of thing."""
+    subject: builtins.str
+    """Which one: a model, a product, a space, a scene, a release. Empty = the kind says it."""
+    text: builtins.str
+    """What it was and what it is, in words."""
+    def __init__(
+        self,
+        *,
+        kind: Global___ReplayDifference.Kind.ValueType = ...,
+        subject: builtins.str = ...,
+        text: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["kind", b"kind", "subject", b"subject", "text", b"text"]) -> None: ...
+
+Global___ReplayDifference: typing_extensions.TypeAlias = ReplayDifference

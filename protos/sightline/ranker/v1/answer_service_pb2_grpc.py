@@ -45,6 +45,16 @@ class AnswerServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.GetAnswerRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.AnswerRecord.FromString,
                 _registered_method=True)
+        self.ListAnswers = channel.unary_unary(
+                '/sightline.ranker.v1.AnswerService/ListAnswers',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ListAnswersRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ListAnswersResponse.FromString,
+                _registered_method=True)
+        self.ReplayAnswer = channel.unary_unary(
+                '/sightline.ranker.v1.AnswerService/ReplayAnswer',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ReplayAnswerRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ReplayAnswerResponse.FromString,
+                _registered_method=True)
 
 
 class AnswerServiceServicer(object):
@@ -65,6 +75,23 @@ class AnswerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAnswers(self, request, context):
+        """The newest answers that are kept of a scene.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayAnswer(self, request, context):
+        """Ranks an answer's candidates once more, from what its record holds: bit for bit the same where the model and the
+        shopper's events are still there; else `differences` says what is gone. The search for candidates is not
+        repeated. ANSWER_RECORD_MISSING; ANSWER_RECORD_OUTDATED (the record was made by a release that kept less, or more;
+        `record_field` in the error's metadata says what is missing).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AnswerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +104,16 @@ def add_AnswerServiceServicer_to_server(servicer, server):
                     servicer.GetAnswer,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.GetAnswerRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.AnswerRecord.SerializeToString,
+            ),
+            'ListAnswers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAnswers,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ListAnswersRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ListAnswersResponse.SerializeToString,
+            ),
+            'ReplayAnswer': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayAnswer,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ReplayAnswerRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ReplayAnswerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +171,60 @@ class AnswerService(object):
             '/sightline.ranker.v1.AnswerService/GetAnswer',
             sightline_dot_ranker_dot_v1_dot_answer__service__pb2.GetAnswerRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_answer__service__pb2.AnswerRecord.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAnswers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.AnswerService/ListAnswers',
+            sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ListAnswersRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ListAnswersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayAnswer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.AnswerService/ReplayAnswer',
+            sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ReplayAnswerRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ReplayAnswerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,7 +57,39 @@ _AnswerServiceGetAnswerType = typing_extensions.TypeVar(
     ],
 )
 
-class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerServiceGetAnswerType]):
+_AnswerServiceListAnswersType = typing_extensions.TypeVar(
+    '_AnswerServiceListAnswersType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.answer_service_pb2.ListAnswersRequest,
+        sightline.ranker.v1.answer_service_pb2.ListAnswersResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.answer_service_pb2.ListAnswersRequest,
+        sightline.ranker.v1.answer_service_pb2.ListAnswersResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.answer_service_pb2.ListAnswersRequest,
+        sightline.ranker.v1.answer_service_pb2.ListAnswersResponse,
+    ],
+)
+
+_AnswerServiceReplayAnswerType = typing_extensions.TypeVar(
+    '_AnswerServiceReplayAnswerType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.answer_service_pb2.ReplayAnswerRequest,
+        sightline.ranker.v1.answer_service_pb2.ReplayAnswerResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.answer_service_pb2.ReplayAnswerRequest,
+        sightline.ranker.v1.answer_service_pb2.ReplayAnswerResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.answer_service_pb2.ReplayAnswerRequest,
+        sightline.ranker.v1.answer_service_pb2.ReplayAnswerResponse,
+    ],
+)
+
+class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerServiceGetAnswerType, _AnswerServiceListAnswersType, _AnswerServiceReplayAnswerType]):
     """Keeps what was answered, for later pages, replay, attribution and learning."""
 
     @typing.overload
@@ -69,6 +101,14 @@ class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerS
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.answer_service_pb2.GetAnswerRequest,
             sightline.ranker.v1.answer_service_pb2.AnswerRecord,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.answer_service_pb2.ListAnswersRequest,
+            sightline.ranker.v1.answer_service_pb2.ListAnswersResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.answer_service_pb2.ReplayAnswerRequest,
+            sightline.ranker.v1.answer_service_pb2.ReplayAnswerResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -82,6 +122,14 @@ class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerS
             sightline.ranker.v1.answer_service_pb2.GetAnswerRequest,
             sightline.ranker.v1.answer_service_pb2.AnswerRecord,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.answer_service_pb2.ListAnswersRequest,
+            sightline.ranker.v1.answer_service_pb2.ListAnswersResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.answer_service_pb2.ReplayAnswerRequest,
+            sightline.ranker.v1.answer_service_pb2.ReplayAnswerResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     RecordAnswers: _AnswerServiceRecordAnswersType
@@ -89,6 +137,16 @@ class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerS
 
     GetAnswer: _AnswerServiceGetAnswerType
     """One kept answer. ANSWER_RECORD_MISSING when there is none (lost, expired or never handed over)."""
+
+    ListAnswers: _AnswerServiceListAnswersType
+    """The newest answers that are kept of a scene."""
+
+    ReplayAnswer: _AnswerServiceReplayAnswerType
+    """Ranks an answer's candidates once more, from what its record holds: bit for bit the same where the model and the
+    shopper's events are still there; else `differences` says what is gone. The search for candidates is not
+    repeated. ANSWER_RECORD_MISSING; ANSWER_RECORD_OUTDATED (the record was made by a release that kept less, or more;
+    `record_field` in the error's metadata says what is missing).
+    """
 
 AnswerServiceAsyncStub: typing_extensions.TypeAlias = AnswerServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -98,6 +156,14 @@ AnswerServiceAsyncStub: typing_extensions.TypeAlias = AnswerServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.answer_service_pb2.GetAnswerRequest,
         sightline.ranker.v1.answer_service_pb2.AnswerRecord,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.answer_service_pb2.ListAnswersRequest,
+        sightline.ranker.v1.answer_service_pb2.ListAnswersResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.answer_service_pb2.ReplayAnswerRequest,
+        sightline.ranker.v1.answer_service_pb2.ReplayAnswerResponse,
     ],
 ]
 
@@ -119,5 +185,25 @@ class AnswerServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.answer_service_pb2.AnswerRecord, collections.abc.Awaitable[sightline.ranker.v1.answer_service_pb2.AnswerRecord]]:
         """One kept answer. ANSWER_RECORD_MISSING when there is none (lost, expired or never handed over)."""
+
+    @abc.abstractmethod
+    def ListAnswers(
+        self,
+        request: sightline.ranker.v1.answer_service_pb2.ListAnswersRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.answer_service_pb2.ListAnswersResponse, collections.abc.Awaitable[sightline.ranker.v1.answer_service_pb2.ListAnswersResponse]]:
+        """The newest answers that are kept of a scene."""
+
+    @abc.abstractmethod
+    def ReplayAnswer(
+        self,
+        request: sightline.ranker.v1.answer_service_pb2.ReplayAnswerRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.answer_service_pb2.ReplayAnswerResponse, collections.abc.Awaitable[sightline.ranker.v1.answer_service_pb2.ReplayAnswerResponse]]:
+        """Ranks an answer's candidates once more, from what its record holds: bit for bit the same where the model and the
+        shopper's events are still there; else `differences` says what is gone. The search for candidates is not
+        repeated. ANSWER_RECORD_MISSING; ANSWER_RECORD_OUTDATED (the record was made by a release that kept less, or more;
+        `record_field` in the error's metadata says what is missing).
+        """
 
 def add_AnswerServiceServicer_to_server(servicer: AnswerServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -13,6 +13,7 @@ from gateway.model.messages import (
     FacetRequest,
     IndexState,
     Rejection,
+    Replay,
     Space,
     Subject,
     Vector,
@@ -148,6 +149,17 @@ class Ranker(Protocol):
         """A kept answer with its products from `offset` on, at most `limit` of them (0 = all);
         ANSWER_RECORD_MISSING when there is none. Its shopper is None."""
 
+    async def newest_answers(
+        self, catalog_id: str, scene: str, since_micros: int, limit: int
+    ) -> Sequence[str]:
+        """Ids of a scene's newest answers, served at that time or later."""
+
+    async def replay(
+        self, catalog_id: str, answer_id: str, limit: int, rules: peers.Rules | None = None
+    ) -> Replay:
+        """A kept answer ranked once more, and by other rules; its first products.
+        ANSWER_RECORD_MISSING, ANSWER_RECORD_OUTDATED."""
+
 
 class Answers(Protocol):
     """Takes answer records to be handed over after the answer."""
@@ -167,6 +179,9 @@ class Scenes(Protocol):
 
     def names(self, catalog_id: str = "") -> tuple[str, ...]:
         """Their names, sorted."""
+
+    def text(self, name: str, catalog_id: str = "") -> str:
+        """The file of a scene; empty = "default". Raises SceneNotFound."""
 
 
 class Experiments(Protocol):

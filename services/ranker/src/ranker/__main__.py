@@ -9,6 +9,7 @@ from ranker.adapters.model_store import ModelStore
 from ranker.domain import pseudonyms
 from ranker.domain.errors import KeyUnusable
 from ranker.domain.events import DAY_MICROS
+from ranker.domain.model import Model
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.models.live import LiveModels
 from ranker.record.answers import AnswerLog, AnswerQueue
@@ -26,6 +27,7 @@ from ranker.servicer.experiments import ExperimentServicer
 from ranker.servicer.models import ModelServicer
 from ranker.servicer.profiles import ProfileServicer
 from ranker.servicer.ranking import RankingServicer
+from ranker.servicer.replay import Replayer
 from ranker.servicer.requests import OWNER
 from ranker.settings import RankerSettings
 from servicekit import startup, telemetry
@@ -81,6 +83,12 @@ def bindings(
     selections, online = SelectionRecord(database, signals), OnlineRecord(database)
     in_memory, keep = settings.nominate_in_memory_items, int(settings.answer_days * DAY_MICROS)
     share = settings.impression_share
+
+    async def load(catalog_id: str, version: str) -> Model:
+        record = await registry.get(catalog_id, version)
+        return await asyncio.to_thread(store.read, *record.key)
+
+    replay = Replayer(key, events, live, load, signals)
     return [
         Binding.of(
             RankingServicer(
@@ -89,7 +97,7 @@ def bindings(
             )
         ),
         Binding.of(EventServicer(catalogs, key, events, shoppers, selections, jobs, share)),
-        Binding.of(AnswerServicer(catalogs, key, answers, keep)),
+        Binding.of(AnswerServicer(catalogs, key, answers, keep, replay)),
         Binding.of(ModelServicer(catalogs, jobs, registry, store, online, live.refresh)),
         Binding.of(ExperimentServicer(catalogs, ExperimentRecord(database))),
         Binding.of(ProfileServicer(catalogs, key, events, live, shoppers, signals)),

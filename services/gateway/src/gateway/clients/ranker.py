@@ -15,10 +15,7 @@ from gateway.model.answer import AnswerRecord, Order
 from gateway.model.branch import Branch
 from gateway.model.candidates import Candidates, Contributions
 from gateway.model.diversity import Diversity
-from gateway.model.messages import (
-    Experiment,
-    Reason,
-)
+from gateway.model.messages import Experiment, Reason, Replay
 from gateway.model.peers import (
     NO_RECOMMENDERS,
     Anchors,
@@ -30,15 +27,11 @@ from gateway.model.peers import (
     ReasonOrder,
     RecommenderList,
     Recommenders,
+    Rules,
 )
-from gateway.model.query import (
-    Shopper,
-)
+from gateway.model.query import Shopper
 from gateway.model.scene import AnchorSource
-from gateway.ports import (
-    ExperimentKeeper,
-    Ranker,
-)
+from gateway.ports import ExperimentKeeper, Ranker
 from servicekit.channel import idempotent
 from servicekit.errors import Internal
 from servicekit.requests import timestamp
@@ -218,6 +211,26 @@ class RankerClient(Ranker, ExperimentKeeper):
             as_columns=True,
         )
         return _record(await self._caller.call(self._answers.GetAnswer, request), offset)
+
+    async def newest_answers(
+        self, catalog_id: str, scene: str, since_micros: int, limit: int
+    ) -> Sequence[str]:
+        request = answers_pb.ListAnswersRequest(
+            catalog_id=catalog_id, scene=scene, from_time=timestamp(since_micros), limit=limit
+        )
+        return (await self._caller.call(self._answers.ListAnswers, request)).answer_ids
+
+    async def replay(
+        self, catalog_id: str, answer_id: str, limit: int, rules: Rules | None = None
+    ) -> Replay:
+        request = answers_pb.ReplayAnswerRequest(
+            catalog_id=catalog_id, answer_id=answer_id, limit=limit
+        )
+        if rules is not None:
+            request.change.weights.extend(_weights(rules.weights))
+            request.change.diversity.CopyFrom(_diversity(rules.diversity))
+            request.change.products.CopyFrom(columns_of(rules.products))
+        return await self._caller.call(self._answers.ReplayAnswer, request)
 
     async def record(self, catalog_id: str, records: Sequence[AnswerRecord]) -> None:
         """Keep up to 100 records; raises ServiceError when that fails."""

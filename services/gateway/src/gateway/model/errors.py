@@ -2,8 +2,10 @@
 
 ServiceError
 ├── InvalidArgument
+│   ├── AttributionInvalid  ATTRIBUTION_TOKEN_INVALID
 │   ├── FilterInvalid       FILTER_INVALID
-│   └── ImageRefused        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, BOX_INVALID
+│   ├── ImageRefused        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, BOX_INVALID
+│   └── SceneInvalid        SCENE_INVALID
 ├── NotFound
 │   ├── SceneNotFound       SCENE_NOT_FOUND
 │   ├── ProductNotFound     PRODUCT_NOT_FOUND
@@ -49,6 +51,17 @@ class ImageRefused(FieldsInvalid):
         """`index`: of the signal, or ALONE. `kind` is the field that
         gave the photo."""
         super().__init__(FieldViolation(photo_path(index, kind), description), reason=reason)
+
+
+class AttributionInvalid(FieldsInvalid, reason="ATTRIBUTION_TOKEN_INVALID"):
+    """The attribution token is not ours, was changed, or is of another catalog."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(FieldViolation("attribution_token", description))
+
+
+class SceneInvalid(FieldsInvalid, reason="SCENE_INVALID"):
+    """A scene's file would not be taken; fields are its entries, below `toml`."""
 
 
 class ImageUnreadable(FailedPrecondition, reason="URI_UNREADABLE"):

@@ -6,7 +6,10 @@ Nothing else in the domain knows the wire.
 from sightline.common.v1 import answer_pb2, facet_pb2, photo_pb2, product_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2
 from sightline.gateway.v1 import admin_service_pb2, recommendation_service_pb2
-from sightline.ranker.v1 import experiment_service_pb2
+from sightline.ranker.v1 import (
+    answer_service_pb2,
+    experiment_service_pb2,
+)
 from sightline.retriever.v1 import product_service_pb2, vector_service_pb2
 
 Box = photo_pb2.Box
@@ -72,3 +75,19 @@ BranchVerdict = recommendation_service_pb2.BranchVerdict
 
 Experiment = experiment_service_pb2.Experiment
 ExperimentArm = experiment_service_pb2.ExperimentArm
+AnsweredProduct = answer_service_pb2.AnsweredProduct
+"""A product of a recorded answer."""
+Replay = answer_service_pb2.ReplayAnswerResponse
+"""An answer as it was, and as the ranker computes it now."""
+ReplayDifference = answer_service_pb2.ReplayDifference
+"""Something that is not as it was when an answer was given."""
+Replayed = recommendation_service_pb2.ReplayRecommendationResponse
+ReplayedPlace = recommendation_service_pb2.ReplayedPlace
+"""The same as callers see it."""
+
+SceneDiff = admin_service_pb2.DiffSceneResponse
+SceneEntryChange = admin_service_pb2.SceneEntryChange
+ExposureChange = admin_service_pb2.ExposureChange
+ExposureFigure = admin_service_pb2.ExposureFigure
+ChangedAnswer = admin_service_pb2.ChangedAnswer
+"""What a changed scene would have answered."""

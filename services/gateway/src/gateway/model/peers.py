@@ -152,6 +152,16 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """By which a recorded answer is ranked once more."""
+
+    weights: Mapping[str, float]
+    diversity: Diversity
+    products: Sequence[messages.ProductRow]
+    """What is known of candidates now."""
+
+
+@dataclass(frozen=True, slots=True)
 class RankOrder:
     """What the ranker is asked."""
 

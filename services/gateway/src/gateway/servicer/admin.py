@@ -11,24 +11,37 @@ from gateway.ports import Scenes
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
+from gateway.servicer.scenes import SceneCalls
 from gateway.state.experiments import Experiments
 from servicekit.requests import page_size
 from servicekit.server import Context
 from sightline.common.v1 import audit_service_pb2 as audit_pb
-from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb
-from sightline.embedder.v1 import space_service_pb2 as space_pb
-from sightline.gateway.v1 import admin_service_pb2 as pb
-from sightline.gateway.v1 import admin_service_pb2_grpc
-from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
-from sightline.ranker.v1 import model_service_pb2 as ranker_pb
+from sightline.embedder.v1 import (
+    embedding_service_pb2 as embedding_pb,
+)
+from sightline.embedder.v1 import (
+    space_service_pb2 as space_pb,
+)
+from sightline.gateway.v1 import (
+    admin_service_pb2 as pb,
+)
+from sightline.gateway.v1 import (
+    admin_service_pb2_grpc,
+)
+from sightline.ranker.v1 import (
+    experiment_service_pb2 as experiments_pb,
+)
+from sightline.ranker.v1 import (
+    model_service_pb2 as ranker_pb,
+)
 
 SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"]
 MOST_LISTED = 1_000
 
 
-class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
-    """Shows the suite's status, and passes on calls for models, profiles, exports, the index,
-    backups and spaces."""
+class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
+    """Shows the suite's status and its scenes, and passes on calls for models, profiles, exports,
+    the index, backups and spaces."""
 
     def __init__(
         self,

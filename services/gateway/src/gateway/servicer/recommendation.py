@@ -12,8 +12,10 @@ from gateway.recommend.classify import classify
 from gateway.recommend.explain import explain
 from gateway.recommend.heat_map import Compared, heat_map
 from gateway.recommend.recommend import recommend
+from gateway.recommend.replay import replay
 from gateway.recommend.search import search
 from gateway.servicer import answers
+from gateway.servicer.requests import admit
 from gateway.state.run import Dependencies
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.requests import take_request_id
@@ -113,6 +115,15 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         query = _recommend_query(request.request)
         found = await explain(query, request.product_id, self._deps)
         return answers.explanation(found, query.language_code, request_id)
+
+    async def ReplayRecommendation(
+        self, request: pb.ReplayRecommendationRequest, context: Context
+    ) -> pb.ReplayRecommendationResponse:
+        """An answer computed once more from its record."""
+        catalog_id = admit(request, self._deps.catalogs)
+        found = await replay(request.attribution_token, catalog_id, request.top_k, self._deps)
+        found.request_id = take_request_id(request.request_id)
+        return found
 
     async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:
         """What a photo is of, with filters to search on with."""

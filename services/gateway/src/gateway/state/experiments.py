@@ -72,7 +72,7 @@ def _unknown(one: ExperimentFile, catalogs: Collection[str], scenes: Scenes) -> 
     named = [(f"arms.{arm.name}.scene", arm.scene) for arm in one.arms]
     for field, name in (*(("scenes", name) for name in one.scenes), *named):
         try:
-            scenes.get(name)
+            scenes.get(name, one.catalog)
         except SceneNotFound:
             yield f"{field}: there is no scene {name!r}"
 
@@ -126,13 +126,14 @@ class Experiments:
                 continue
             if (query.scene or DEFAULT) in one.scenes and (arm := one.arm_of(query.shopper)):
                 scene, names = arm
-                return (scene or query.scene, names) if self._there(scene) else (query.scene, ())
+                there = self._there(scene, query.catalog_id)
+                return (scene or query.scene, names) if there else (query.scene, ())
         return query.scene, ()
 
-    def _there(self, scene: str) -> bool:
+    def _there(self, scene: str, catalog_id: str) -> bool:
         """Whether an arm's scene is still there: else the request is answered without the arm."""
         try:
-            return not scene or self._scenes.get(scene) is not None
+            return not scene or self._scenes.get(scene, catalog_id) is not None
         except SceneNotFound:
             return False
 

@@ -16,6 +16,7 @@ ServiceError
 │   └── PromotionConflict   PROMOTION_CONFLICT
 └── FailedPrecondition
 ├── ExperimentChanged   EXPERIMENT_CHANGED
+├── AnswerOutdated      ANSWER_RECORD_OUTDATED
 ├── ConsentRequired     CONSENT_REQUIRED
 ├── ModelCorrupt        MODEL_CORRUPT
 ├── ModelUnproven       MODEL_UNPROVEN
@@ -80,6 +81,22 @@ class PromotionConflict(Aborted, reason="PROMOTION_CONFLICT"):
     """Another model was promoted, or one rolled back, while a rollback was on its way."""
 
     message = "the serving model changed meanwhile: look which one serves, then decide"
+
+
+class AnswerOutdated(FailedPrecondition, reason="ANSWER_RECORD_OUTDATED"):
+    """The answer's record does not hold what this release computes an answer from."""
+
+    def __init__(self, version: int, needed: int) -> None:
+        kept = f"version {version} of `inputs`" if version else "no `inputs`"
+        super().__init__(
+            f"the record holds {kept}, and version {needed} is needed: it was made by another"
+            " release, and can be read but not replayed",
+            metadata={
+                "record_field": "inputs",
+                "record_version": str(version),
+                "needed_version": str(needed),
+            },
+        )
 
 
 class ConsentRequired(FailedPrecondition, reason="CONSENT_REQUIRED"):

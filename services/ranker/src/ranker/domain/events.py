@@ -1,5 +1,6 @@
 """What shoppers do, as given, as stored and as read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -127,3 +128,7 @@ class History:
     """Whose it is: the user's pseudonym where a merged visitor was asked for; empty = as asked."""
     attributes: tuple[tuple[str, str], ...] = ()
     """What they gave of themselves and consented to have used, as (key, value), sorted."""
+    sequences: tuple[int, ...] = field(default=(), compare=False)
+    """The record's numbers of `recent`."""
+    marks: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """By product that is hidden or seen the record's number of an event that says so."""

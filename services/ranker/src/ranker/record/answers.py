@@ -73,6 +73,26 @@ class AnswerLog(Record):
         )
         return await self._db.read(lambda connection: connection.execute(statement).scalar())
 
+    async def owner(self, catalog_id: str, answer_id: str) -> str:
+        """Pseudonym of whose it is; empty = nobody's, or there is none."""
+        t = ANSWERS.c
+        statement = sa.select(t.actor).where(t.catalog_id == catalog_id, t.answer_id == answer_id)
+        return await self._db.read(lambda connection: connection.execute(statement).scalar()) or ""
+
+    async def newest(
+        self, catalog_id: str, scene: str, *, since_micros: int, now_micros: int, limit: int
+    ) -> Sequence[str]:
+        """Ids of the newest answers of a scene that have not expired."""
+        t = ANSWERS.c
+        statement = (
+            sa.select(t.answer_id)
+            .where(t.catalog_id == catalog_id, t.answer_micros >= since_micros)
+            .where(t.scene == scene, t.expires_micros > now_micros)
+            .order_by(t.answer_micros.desc(), t.answer_id)
+            .limit(limit)
+        )
+        return await self._db.read(lambda connection: connection.execute(statement).scalars().all())
+
     async def sweep(self, now_micros: int, limit: int) -> int:
         """Delete records that expired by now, at most `limit`; how many."""
         return await self._db.write(lambda connection: _sweep(connection, now_micros, limit))
@@ -153,3 +173,17 @@ class AnswerQueue:
         if waiting is not None:
             return waiting.content if waiting.expires_micros > self._now() else None
         return await self._log.read(catalog_id, answer_id, self._now())
+
+    async def owner(self, catalog_id: str, answer_id: str) -> str:
+        """Pseudonym of whose it is; empty = nobody's, or there is none."""
+        waiting = self._queued.find((catalog_id, answer_id))
+        return await self._log.owner(catalog_id, answer_id) if waiting is None else waiting.actor
+
+    async def newest(
+        self, catalog_id: str, scene: str, since_micros: int, limit: int
+    ) -> Sequence[str]:
+        """Ids of the newest answers of a scene that are stored."""
+        now = self._now()
+        return await self._log.newest(
+            catalog_id, scene, since_micros=since_micros, now_micros=now, limit=limit
+        )

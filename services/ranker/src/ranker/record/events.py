@@ -16,7 +16,12 @@ from ranker.domain.features import Money
 from ranker.domain.signals import DEFAULTS, INTEREST, Signals
 from ranker.record import popularity
 from ranker.record.count_queue import enqueue_events
-from ranker.record.histories import INTERACTION, history, interaction_of
+from ranker.record.histories import (
+    INTERACTION,
+    history,
+    interaction_of,
+    numbered,
+)
 from ranker.record.joined import Joined
 from ranker.record.shoppers import gate, owner, owners
 from ranker.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_VISIBILITY
@@ -66,6 +71,10 @@ class EventRecord:
             return history(connection, catalog_id, actor, limit, with_seen=with_seen)
 
         return await self._read(read, few=not with_seen and limit <= FEW)
+
+    async def numbered(self, catalog_id: str, sequences: Sequence[int]) -> dict[int, Interaction]:
+        """Events by the record's numbers; those that are still there."""
+        return await self._db.read(lambda connection: numbered(connection, catalog_id, sequences))
 
     async def _read(self, work: Callable[[Connection], T], *, few: bool) -> T:
         """What `work` reads; `few` rows where the request is, as a hop to a thread takes longer."""

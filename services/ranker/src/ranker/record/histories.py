@@ -47,16 +47,30 @@ def history(
     found: dict[str, list[Sequence[Any]]] = {}
     for part, *row in _HISTORY.of(connection, {**given, "newest": limit}):
         found.setdefault(part, []).append(row)
-    seen = connection.execute(_SEEN, given).scalars() if with_seen else ()
-    latest = {row[2]: row[3] for row in sorted(found.get("visibility", ()), key=_age)}
+    seen = {row[0]: row[1] for row in connection.execute(_SEEN, given)} if with_seen else {}
+    latest = {row[2]: row for row in sorted(found.get("visibility", ()), key=_age)}
+    hidden = {item: row[0] for item, row in latest.items() if row[3] == EventType.HIDE}
     recent = sorted(found.get("recent", ()), key=_age, reverse=True)
     return History(
         recent=tuple(interaction_of(row[1:]) for row in recent),
-        hidden=frozenset(item for item, last in latest.items() if last == EventType.HIDE),
+        hidden=frozenset(hidden),
         seen=frozenset(seen),
         actor=next((row[1] for row in found.get("owner", ())), actor),
         attributes=tuple(sorted((row[6], row[2]) for row in found.get("attribute", ()))),
+        sequences=tuple(row[0] for row in recent),
+        marks={**seen, **hidden},
     )
+
+
+def numbered(
+    connection: Connection, catalog_id: str, sequences: Sequence[int]
+) -> dict[int, Interaction]:
+    """The catalog's events of these numbers; those that are still there."""
+    t = EVENTS.c
+    statement = sa.select(t.sequence, *INTERACTION).where(
+        t.catalog_id == catalog_id, t.sequence.in_(sequences)
+    )
+    return {row[0]: interaction_of(row[1:]) for row in connection.execute(statement)}
 
 
 def _age(row: Sequence[Any]) -> tuple[int, int]:
@@ -124,6 +138,6 @@ _HISTORY = Rows(
 )
 """Rows of all that a history needs, distinguished by `part`; `history` says what is where."""
 
-_SEEN = _newest(KIND_INTEREST, EVENTS.c.product_id).limit(MOST_SEEN)
+_SEEN = _newest(KIND_INTEREST, EVENTS.c.product_id, EVENTS.c.sequence).limit(MOST_SEEN)
 """Apart, for those who ask for it: a thousand rows of many columns take two milliseconds. Without
 DISTINCT, for whose sake SQLite read all events of the catalog (80 ms at 100,000)."""

@@ -1,7 +1,7 @@
 """AnswerService on the wire, and records of answers: what comes from elsewhere is checked, what the
 ranker knows is put in."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import ANSWER_ID
 from ranker.ranking.order import Order
 from ranker.record.answers import Answer, AnswerQueue
+from ranker.servicer.inputs import VERSION
 from ranker.servicer.replies import cause_number
 from ranker.servicer.requests import actor, check_range, refuse
 from servicekit.clock import now_micros
@@ -22,8 +23,14 @@ from sightline.ranker.v1 import answer_service_pb2_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 
 MOST_ANSWERS = 100
+MOST_LISTED, DEFAULT_LISTED = 200, 100
 LAST_SECOND = 253_402_300_799
 """9999-12-31, the last that a Timestamp can say."""
+
+Replay = Callable[
+    [str, pb.ReplayAnswerRequest, pb.AnswerRecord, str], Awaitable[pb.ReplayAnswerResponse]
+]
+"""(catalog, request, record, whose it is) to what the record's order is now."""
 
 
 @dataclass(eq=False)
@@ -33,6 +40,7 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
     answers: AnswerQueue
     keep_micros: int
     """How long an answer is kept that does not say so itself."""
+    replay: Replay
 
     async def RecordAnswers(
         self, request: pb.RecordAnswersRequest, context: Context
@@ -40,6 +48,8 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_range("answers", len(request.answers), 1, MOST_ANSWERS)
         refuse(_problems(request.answers))
+        for message in request.answers:  # what the ranker itself computed from, and nobody else
+            message.ClearField("inputs")
         keep = (self.pseudonyms.key_id, self.keep_micros)
         answers = [
             stored(message, catalog_id, actor(message.shopper, catalog_id, self.pseudonyms), *keep)
@@ -51,14 +61,40 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_range("offset", request.offset, 0, MOST_PRODUCTS)
         check_range("limit", request.limit, 0, MOST_PRODUCTS)
-        content = await self.answers.read(catalog_id, request.answer_id)
+        record = await self._read(catalog_id, request.answer_id)
+        record.ClearField("inputs")
+        record.ClearField("inputs_version")
+        answer_columns.page(record, request.offset, request.limit, as_columns=request.as_columns)
+        return record
+
+    async def _read(self, catalog_id: str, answer_id: str) -> pb.AnswerRecord:
+        content = await self.answers.read(catalog_id, answer_id)
         if content is None:
             raise AnswerMissing
         record = pb.AnswerRecord.FromString(content)
         if record.products:  # of a release before 0.6, which kept them one by one
             raise AnswerMissing
-        answer_columns.page(record, request.offset, request.limit, as_columns=request.as_columns)
         return record
+
+    async def ListAnswers(
+        self, request: pb.ListAnswersRequest, context: Context
+    ) -> pb.ListAnswersResponse:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        check_range("limit", request.limit, 0, MOST_LISTED)
+        check_range("from_time", request.from_time.seconds, -LAST_SECOND, LAST_SECOND)
+        since = request.from_time.seconds * SECOND + request.from_time.nanos // 1000
+        limit = request.limit or DEFAULT_LISTED
+        found = await self.answers.newest(catalog_id, request.scene, since, limit)
+        return pb.ListAnswersResponse(answer_ids=found)
+
+    async def ReplayAnswer(
+        self, request: pb.ReplayAnswerRequest, context: Context
+    ) -> pb.ReplayAnswerResponse:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        check_range("limit", request.limit, 0, MOST_PRODUCTS)
+        record = await self._read(catalog_id, request.answer_id)
+        whose = await self.answers.owner(catalog_id, request.answer_id)
+        return await self.replay(catalog_id, request, record, whose)
 
 
 def _problems(answers: Sequence[pb.AnswerRecord]) -> Iterable[tuple[str, str]]:
@@ -129,6 +165,7 @@ def stored(
     """A checked record as it is kept, with `who` apart from its content; `keep_micros`: for how
     long, unless it says so itself. The message is changed into that content."""
     message.ClearField("shopper")
+    message.inputs_version = VERSION
     if message.products:
         message.columns.CopyFrom(of_products(message.products))
         message.ClearField("products")

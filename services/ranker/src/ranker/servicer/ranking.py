@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ranker.adapters.retriever import SPACE
 from ranker.domain.events import Interaction
@@ -19,7 +19,7 @@ from ranker.ranking.exploration import seed_of
 from ranker.ranking.fold_in import FoldIn
 from ranker.ranking.order import order_of
 from ranker.ranking.shoppers import Known, Shoppers
-from ranker.record.answers import AnswerQueue
+from ranker.record.answers import Answer
 from ranker.servicer.answers import MOST_MICROS, check_draft, record_of, stored
 from ranker.servicer.candidates import (
     MOST_CANDIDATES,
@@ -28,6 +28,7 @@ from ranker.servicer.candidates import (
     likeness_of,
     weights_of,
 )
+from ranker.servicer.inputs import Origin, add_inputs
 from ranker.servicer.recommenders import (
     anchors_of,
     list_messages,
@@ -41,8 +42,12 @@ from servicekit.requests import catalog, enter
 from servicekit.server import Context
 from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2, vector_pb2
-from sightline.ranker.v1 import ranking_service_pb2 as pb
-from sightline.ranker.v1 import ranking_service_pb2_grpc
+from sightline.ranker.v1 import (
+    ranking_service_pb2 as pb,
+)
+from sightline.ranker.v1 import (
+    ranking_service_pb2_grpc,
+)
 from sightline.ranker.v1.answer_service_pb2 import AnswerRecord
 
 MOST_GENERATED = 1000
@@ -60,6 +65,13 @@ class About(NamedTuple):
     """The shopper's newest events, where they were read."""
 
 
+class Keeper(Protocol):
+    """Keeps records of answers."""
+
+    def offer(self, answer: Answer, /) -> bool:
+        """Take a record; False = there is no room for it."""
+
+
 @dataclass(eq=False)
 class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
     """Orders and names candidates."""
@@ -72,12 +84,14 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
     """Products of a model up to which callers get them out of memory, even those that could search
     the index."""
     signals: Signals = DEFAULTS
-    answers: AnswerQueue | None = None
+    answers: Keeper | None = None
     """Where records of answers go; None = nowhere."""
     keep_micros: int = 0
     """How long a record is kept that does not say so itself."""
     counts: CountReader | None = None
     """None = recommenders know nothing."""
+    draws: bytes = b""
+    """What chance is drawn from in every request; empty = from what each one is."""
 
     def __post_init__(self) -> None:
         self._shoppers = Shoppers(self.reader, self.signals)
@@ -107,7 +121,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 now_micros=now,
                 token=request.history_token,
             )
-            known, _ = await self._about(catalog_id, who, known, anchors)
+            known, about = await self._about(catalog_id, who, known, anchors)
             history, shopper = known.history, known.shopper
             popularity = None
             if policy.popularity or rank.needs_popularity(weights, shopper):
@@ -122,13 +136,14 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 history=history,
                 drop_seen=request.drop_seen,
             )
+            seed = seed_of(request.seed, history.actor or who, request.session_id, now)
             arrangement = diversity.arranged(
                 ranking,
                 candidates,
                 model,
                 popularity,
                 policy,
-                seed=seed_of(request.seed, history.actor or who, request.session_id, now),
+                seed=self.draws or seed,
                 now_micros=now,
             )
             order = order_of(ranking, arrangement, likeness, model)
@@ -140,9 +155,12 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             )
         answer.degradations.extend(self._degradations(catalog_id, "rank"))
         if request.HasField("record"):
-            answer.recorded = self._keep(
-                record_of(request, answer, candidates.ids, order), catalog_id, who
+            record = record_of(request, answer, candidates.ids, order)
+            origin = Origin(
+                history, model, popularity, ranking, order, now, seed, who, about.anchors
             )
+            add_inputs(record, request, origin, (catalog_id, self.pseudonyms, self.signals))
+            answer.recorded = self._keep(record, catalog_id, who)
         answer.stage_timings.extend(timings(stages))
         return answer
 

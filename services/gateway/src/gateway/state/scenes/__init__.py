@@ -50,6 +50,7 @@ class SceneFiles:
     ) -> None:
         """Reads all files; raises ScenesInvalid when one is bad. `catalogs`: those that there are;
         None = not known."""
+        self._folder = folder
         self._scenes = Reloaded(
             lambda: chain.from_iterable(map(_files, (*_shared(folder), *_own(folder)))),
             lambda: _read(folder, catalogs),
@@ -65,6 +66,13 @@ class SceneFiles:
         if scene is None:
             raise SceneNotFound
         return scene
+
+    def text(self, name: str, catalog_id: str = "") -> str:
+        """The file of a scene; empty = "default". Raises SceneNotFound."""
+        file = f"{self.get(name, catalog_id).name}.toml"
+        own = [self._folder / catalog_id] if self._folder and catalog_id else []
+        paths = [folder / file for folder in (*_shared(self._folder), *own)]
+        return [path.read_text(encoding="utf-8") for path in paths if path.is_file()][-1]
 
     def names(self, catalog_id: str = "") -> tuple[str, ...]:
         """Their names, sorted."""

@@ -1,0 +1,33 @@
+"""``sightline replay``"""
+
+from typing import Annotated
+
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
+from sightline_client.cli.base import options
+from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.show import replayed
+
+
+def replay(
+    *,
+    answer: Annotated[
+        str, options.argument("TOKEN", "The answer's attribution token: `recommend --json`.")
+    ],
+    top: Annotated[int, options.number("N", "Show the first N places.", 1, 200)] = 20,
+    suite: Suite,
+) -> None:
+    """Compute an answer once more from its record, and say whether it is the same bit for bit.
+
+    Where it is not, or where the same request would meet something else today, it says what is
+    gone or differs. Searches are not repeated: photos are not kept.
+
+    [bold]Examples[/bold]
+
+      sightline replay "$(sightline recommend --user ann --json | jq -r .attributionToken)"
+
+      sightline replay TOKEN --json | jq .differences
+    """
+    request = pb.ReplayRecommendationRequest(
+        catalog_id=suite.catalog, attribution_token=answer, top_k=top
+    )
+    suite.call(lambda calls: calls.recommendation.ReplayRecommendation, request, replayed.replay)

@@ -1,0 +1,140 @@
+"""``sightline scenes``"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from sightline.gateway.v1 import admin_service_pb2 as pb
+from sightline_client.cli.base import options, running
+from sightline_client.cli.base.group import Commands
+from sightline_client.cli.base.suite import QUICK, Suite
+from sightline_client.cli.show import scene_page, scenes
+from sightline_client.files.model import FileRefused
+
+app = Commands(no_args_is_help=True, help="Look at scenes, and at what changing one would do.")
+
+DIFF_SECONDS = 120.0
+DIFF = Suite(timeout=DIFF_SECONDS)
+"""Up to 200 answers are computed, each twice."""
+
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A scene's file, TOML.")
+]
+Name = Annotated[
+    str,
+    options.words("--as", metavar="SCENE", help="The scene that it is; empty: the file's name."),
+]
+
+
+@app.command("list")
+def list_(*, suite: Suite = QUICK) -> None:
+    """List the scenes that can be asked for.
+
+    [bold]Examples[/bold]
+
+      sightline scenes list
+    """
+    request = pb.ListScenesRequest(catalog_id=suite.catalog)
+    suite.call(lambda calls: calls.admin.ListScenes, request, scenes.listing)
+
+
+@app.command()
+def show(
+    *,
+    scene: Annotated[
+        str, typer.Argument(metavar="[SCENE]", help="As `scenes list` shows it.")
+    ] = "default",
+    suite: Suite = QUICK,
+) -> None:
+    """Print a scene's file, to copy and change it.
+
+    [bold]Examples[/bold]
+
+      sightline scenes show default > my-scene.toml
+    """
+    request = pb.GetSceneRequest(catalog_id=suite.catalog, scene=scene)
+    found = suite.run(
+        lambda client: client.calls(client.calls.admin.GetScene, request, suite.timeout)
+    )
+    if suite.json:
+        running.show_json(found)
+    else:
+        typer.echo(found.toml, nl=False)
+
+
+@app.command()
+def check(*, file: File, name: Name = "", suite: Suite = QUICK) -> None:
+    """Say whether the gateway would take a file, and which entries it changes. It is not used.
+
+    [bold]Examples[/bold]
+
+      sightline scenes check default.toml
+
+      sightline scenes check draft.toml --as home
+    """
+    request = pb.CheckSceneRequest(
+        catalog_id=suite.catalog, scene=name or file.stem, toml=_text(file)
+    )
+    found = suite.run(
+        lambda client: client.calls(client.calls.admin.CheckScene, request, suite.timeout)
+    )
+    suite.show(found, lambda: scenes.checked(found))
+    if not found.valid:
+        raise typer.Exit(1)
+
+
+@app.command()
+def diff(
+    *,
+    file: File,
+    name: Name = "",
+    answers: Annotated[int, options.number("N", "The newest N recorded answers.", 1, 200)] = 100,
+    places: Annotated[int, options.number("N", "Compare the first N places.", 1, 200)] = 20,
+    since: Annotated[
+        datetime | None, options.moment(f"Only answers from this time on{options.ZONE}")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", dir_okay=False, help="Write a page, too.")
+    ] = None,
+    suite: Suite = DIFF,
+) -> None:
+    """Show what a changed scene would have answered: recorded answers ranked once more by it.
+
+    Says which places change, and which products, brands and categories are shown more or less.
+
+    [bold]Examples[/bold]
+
+      sightline scenes diff default.toml --html diff.html
+
+      sightline scenes diff draft.toml --as home --answers 200 --places 10
+    """
+    request = pb.DiffSceneRequest(
+        catalog_id=suite.catalog,
+        scene=name or file.stem,
+        toml=_text(file),
+        answer_count=answers,
+        place_count=places,
+    )
+    if since is not None:
+        request.from_time.CopyFrom(options.timestamp(since, "--since"))
+    found = suite.run(
+        lambda client: client.calls(client.calls.admin.DiffScene, request, suite.timeout)
+    )
+    if html is not None:
+        running.guarded(lambda: scene_page.write(html, request.scene, found))
+    suite.show(found, lambda: scenes.difference(found))
+    if html is not None:
+        running.say(Text(f"The same as a page: {html}"))
+
+
+def _text(file: Path) -> str:
+    def read() -> str:
+        try:
+            return file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise FileRefused(f"{file} is not UTF-8", "Save it as UTF-8.") from error
+
+    return running.guarded(read)

@@ -1,0 +1,82 @@
+"""An answer as it was beside what is computed now, for people."""
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sightline.common.v1 import answer_pb2
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
+from sightline.ranker.v1 import answer_service_pb2
+from sightline_client.cli.show.tables import counted, grid, plain
+
+CAPTION = (
+    "score: the raw score, the sum of its parts. The recorded order is that of the ranker: what has"
+    " vanished since stands in it. Searches are not repeated: it is computed from the candidates on"
+)
+
+
+def replay(value: pb.ReplayRecommendationResponse) -> RenderableType:
+    """Whether it is the same, what differs, and the first places side by side."""
+    served = value.answer_time.ToJsonString()
+    computed = any(each.HasField("recomputed") for each in value.places)
+    verdict, style = (
+        ("The same, bit for bit.", "green")
+        if value.equal
+        else ("Not the same." if computed else "It can't be computed again.", "yellow")
+    )
+    return Group(
+        Text(f"Answer {plain(value.answer_id)}, served {served}. {verdict}", style=f"bold {style}"),
+        *(Text(f"{_kind(each)}{plain(each.text)}", style=style) for each in value.differences),
+        _places(value.places),
+        Text(f"{counted(value.total_count, 'product', 'products')} in all. {CAPTION}", style="dim"),
+        *map(Text, _facts(value)),
+    )
+
+
+def _kind(value: answer_service_pb2.ReplayDifference) -> str:
+    name = answer_service_pb2.ReplayDifference.Kind.Name(value.kind).removeprefix("KIND_")
+    words = "" if name == "UNSPECIFIED" else name.replace("_", " ").lower()
+    head = " ".join(part for part in (words, plain(value.subject)) if part)
+    return f"{head}: " if head else ""
+
+
+def _places(places: Iterable[pb.ReplayedPlace]) -> RenderableType:
+    columns = ("place", "recorded", "score", "parts", "computed now", "its score", "")
+    rows = (
+        (
+            str(each.place),
+            *_product(each.recorded),
+            _parts(each.recorded),
+            *_product(each.recomputed),
+            "" if each.equal else "differs",
+        )
+        for each in places
+    )
+    return grid(columns, rows, right=("place", "score", "its score"))
+
+
+def _product(value: answer_service_pb2.AnsweredProduct) -> tuple[str, str]:
+    return (value.product_id, f"{value.raw_score:.6f}") if value.product_id else ("–", "–")
+
+
+def _parts(value: answer_service_pb2.AnsweredProduct) -> str:
+    parts = sorted(value.parts, key=lambda part: -abs(part.value))
+    return " ".join(f"{part.name} {part.value:+.4f}" for part in parts if part.value)
+
+
+def _facts(value: pb.ReplayRecommendationResponse) -> Iterable[str]:
+    now = value.replay_versions
+    for name, then, today in (
+        ("model", value.versions.model_version, now.model_version),
+        ("release", value.versions.service_version, now.service_version),
+        (f"scene {value.versions.scene}", value.versions.scene_version, now.scene_version),
+    ):
+        yield plain(f"{name}: {then or 'none'}; now {today or 'none'}")
+    yield plain(f"plan: {value.versions.plan}")
+    if value.experiment_arms:
+        yield plain(f"arms: {', '.join(value.experiment_arms)}")
+    for lost in value.degradations:
+        cause = answer_pb2.Degradation.Cause.Name(lost.cause).removeprefix("CAUSE_")
+        yield plain(f"degraded then: {lost.stage} [{cause}]. Fallback: {lost.substitute or 'none'}")
+    yield f"request {value.request_digest.hex()}, seed {value.seed}"

@@ -1,0 +1,15 @@
+"""What a changed scene would have answered, as a self-contained HTML page."""
+
+from pathlib import Path
+
+from sightline.gateway.v1 import admin_service_pb2 as pb
+from sightline_client.cli.show import page, scenes
+
+
+def write(path: Path, scene: str, value: pb.DiffSceneResponse) -> None:
+    """Write the page, its folder too."""
+    made = page.environment(photo_of=lambda _: "")
+    made.globals.update(words=scenes, zip=zip)
+    text = made.get_template("scene_diff.html.j2").render(scene=scene, found=value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,114 @@
+"""Scenes, and what changing one would do, for people."""
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sightline.gateway.v1 import admin_service_pb2 as pb
+from sightline_client.cli.show.tables import counted, grid, plain
+
+FIGURES = {
+    "gini_products": "how unevenly products are shown (0: all the same, 1: one has it all)",
+    "products": "different products shown",
+    "new_share": "exposure of products that are new (30 days)",
+}
+EXPOSURE = (
+    "exposure: a place r counts 1 ÷ log₂(r + 1), as in nDCG; the shares of all products add up"
+    " to 100%"
+)
+NOT_REPLAYED = "no: it decides which candidates there are"
+
+
+def listing(value: pb.ListScenesResponse) -> RenderableType:
+    """The scenes, a line each, and what is odd about them."""
+    rows = ((each.scene, each.version, str(len(each.warnings) or "–")) for each in value.scenes)
+    table = grid(("scene", "version", "warnings"), rows, right=("warnings",))
+    return Group(table, *(_problem(one, each) for one in value.scenes for each in one.warnings))
+
+
+def _problem(scene: pb.SceneFile, value: pb.SceneProblem) -> Text:
+    return Text(plain(f"{scene.scene}: {line(value)}"), style="yellow")
+
+
+def line(value: pb.SceneProblem) -> str:
+    """What is wrong with an entry, in a line."""
+    return f"{value.path}: {value.text}" if value.path else value.text
+
+
+def checked(value: pb.CheckSceneResponse) -> RenderableType:
+    """Whether a file would be taken."""
+    if not value.valid:
+        wrong = [Text(plain(line(each)), style="red") for each in value.problems]
+        return Group(Text("It would be refused, and the scene before it goes on:"), *wrong)
+    return Group(
+        Text(f"It would be taken as version {value.version}.", style="green"),
+        *(Text(plain(line(each)), style="yellow") for each in value.warnings),
+        changes(value.changes),
+    )
+
+
+def changes(entries: Iterable[pb.SceneEntryChange]) -> RenderableType:
+    """The entries that differ from what is used now."""
+    rows = [
+        (each.path, each.before, each.after, "yes" if each.replayed else NOT_REPLAYED)
+        for each in entries
+    ]
+    if not rows:
+        return Text("It says what is used now.")
+    return grid(("entry", "now", "changed", "shown by scenes diff"), rows)
+
+
+def summary(value: pb.DiffSceneResponse) -> Iterable[str]:
+    """What changes, in sentences."""
+    if not value.answer_count:
+        yield "No recorded answer of this scene can be computed again."
+    else:
+        yield (
+            f"Of {counted(value.answer_count, 'answer', 'answers')} {value.changed_count:,} change:"
+            f" {value.changed_place_share:.1%} of the first places hold another product,"
+            f" {value.replaced_share:.1%} of their products are replaced."
+        )
+    if value.skipped_count:
+        yield (
+            f"{counted(value.skipped_count, 'answer was', 'answers were')} left out: recorded by"
+            " another release, not ranked by the ranker, or gone."
+        )
+
+
+def figure(name: str, value: float) -> str:
+    """A figure as it is read."""
+    if name == "products":
+        return f"{value:,.0f}"
+    return f"{value:.1%}" if name.endswith("share") else f"{value:.3f}"
+
+
+def difference(value: pb.DiffSceneResponse) -> RenderableType:
+    """What a changed scene would have answered."""
+    shown = (
+        (
+            each.dimension,
+            each.name or "unknown",
+            f"{each.before:.2%}",
+            f"{each.after:.2%}",
+            f"{100 * (each.after - each.before):+.2f}",
+        )
+        for each in value.exposures
+        if each.before != each.after
+    )
+    figures = (
+        (
+            FIGURES.get(each.name, each.name),
+            *(figure(each.name, one) for one in (each.before, each.after)),
+        )
+        for each in value.figures
+    )
+    columns = ("of", "name", "before", "after", "points")
+    return Group(
+        *(Text(each, style="bold") for each in summary(value)),
+        *(Text(plain(line(each)), style="yellow") for each in value.warnings),
+        changes(value.changes),
+        grid(("in all", "before", "after"), figures, right=("before", "after")),
+        grid(columns, shown, right=columns[2:]),
+        Text(EXPOSURE, style="dim"),
+    )

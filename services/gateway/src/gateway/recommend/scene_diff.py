@@ -1,0 +1,251 @@
+"""What a changed scene would have answered: recorded answers ranked once more by its rules.
+
+The candidates are those of the answers. What a scene says of which candidates there are, and how
+many, can't be computed from records; such entries are named.
+"""
+
+import asyncio
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from gateway.model.branch import SIMILARITY_BRANCHES, branches_of
+from gateway.model.messages import (
+    ChangedAnswer,
+    ExposureChange,
+    ExposureFigure,
+    ProductRow,
+    SceneDiff,
+    SceneEntryChange,
+)
+from gateway.model.peers import Rules
+from gateway.model.query import Scope
+from gateway.model.scene import Scene
+from gateway.ports import Ranker, Retriever
+from gateway.recommend.plan import weights_of
+from servicekit.errors import ServiceError
+
+MOST_ANSWERS, DEFAULT_ANSWERS = 200, 100
+MOST_PLACES, DEFAULT_PLACES = 200, 20
+AT_ONCE = 4
+"""Answers that are computed side by side: this is nobody's answer and may wait."""
+MOST_READ = 1000
+MOST_SHOWN = 20
+MOST_EXAMPLES = 10
+NEW_MICROS = 30 * 86_400 * 1_000_000
+REPLAYED = ("parts_with_signals", "parts_without_signals", "diversity")
+"""Entries that say how candidates are ranked."""
+GONE = frozenset({"ANSWER_RECORD_MISSING", "ANSWER_RECORD_OUTDATED"})
+Orders = tuple[str, Sequence[str], Sequence[str]]
+"""An answer's id, and the products of its first places before and after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Which answers are taken."""
+
+    catalog_id: str
+    scene: str
+    answers: int
+    since_micros: int
+    places: int
+    """How many of the first places count."""
+
+
+async def scene_diff(
+    sample: Sample, current: Scene, changed: Scene, ranker: Ranker, retriever: Retriever
+) -> SceneDiff:
+    """How the answers would change. Raises ServiceError when a peer fails."""
+    ids = await ranker.newest_answers(
+        sample.catalog_id, sample.scene, sample.since_micros, sample.answers
+    )
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def one(answer_id: str) -> _Asked | None:
+        async with turns:
+            return await _asked(sample.catalog_id, answer_id, changed, ranker)
+
+    asked = [each for each in await asyncio.gather(*map(one, ids)) if each is not None]
+    rows = await _rows(sample.catalog_id, asked, retriever)
+
+    async def again(each: _Asked) -> Orders | None:
+        async with turns:
+            return await _orders(sample, each, changed, rows, ranker)
+
+    found = [each for each in await asyncio.gather(*map(again, asked)) if each is not None]
+    return _summary(found, len(ids), rows, entry_changes(current, changed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A recorded answer, and how a scene weighs its parts."""
+
+    answer_id: str
+    product_ids: Sequence[str]
+    weights: Mapping[str, float]
+
+
+async def _asked(catalog_id: str, answer_id: str, scene: Scene, ranker: Ranker) -> _Asked | None:
+    try:
+        record = await ranker.answer(catalog_id, answer_id)
+    except ServiceError as error:
+        if error.reason in GONE:
+            return None
+        raise
+    named = branches_of(reduce(or_, record.order.branches, 0))
+    parts = [name for name, _ in record.order.parts if name in SIMILARITY_BRANCHES]
+    return _Asked(answer_id, record.order.product_ids, weights_of(scene, named, parts))
+
+
+async def _rows(
+    catalog_id: str, asked: Sequence[_Asked], retriever: Retriever
+) -> Mapping[str, ProductRow]:
+    """The products as they are now, by id."""
+    ids = sorted({item for each in asked for item in each.product_ids})
+    rows: dict[str, ProductRow] = {}
+    for start in range(0, len(ids), MOST_READ):
+        found = await retriever.products(catalog_id, ids[start : start + MOST_READ], Scope())
+        rows |= {row.product_id: row for row in found.rows}
+    return rows
+
+
+async def _orders(
+    sample: Sample, asked: _Asked, scene: Scene, rows: Mapping[str, ProductRow], ranker: Ranker
+) -> Orders | None:
+    known = [rows[item] for item in asked.product_ids if item in rows]
+    rules = Rules(asked.weights, scene.diversity, known)
+    try:
+        found = await ranker.replay(sample.catalog_id, asked.answer_id, sample.places, rules)
+    except ServiceError as error:
+        if error.reason in GONE:
+            return None
+        raise
+    if not found.recomputed and not found.changed:
+        return None
+    before, after = ([one.product_id for one in side] for side in (found.recomputed, found.changed))
+    return asked.answer_id, before, after
+
+
+def _summary(
+    found: Sequence[Orders],
+    sampled: int,
+    rows: Mapping[str, ProductRow],
+    changes: Iterable[SceneEntryChange],
+) -> SceneDiff:
+    moved = [sum(a != b for a, b in zip(one, two, strict=False)) for _, one, two in found]
+    replaced = [len({*one} - {*two}) for _, one, two in found]
+    lengths = [max(len(one), 1) for _, one, _ in found]
+    most = sorted(range(len(found)), key=lambda at: (-replaced[at], -moved[at]))[:MOST_EXAMPLES]
+    shares = _exposure(one for _, one, _ in found), _exposure(two for _, _, two in found)
+    return SceneDiff(
+        answer_count=len(found),
+        skipped_count=sampled - len(found),
+        changed_count=sum(map(bool, moved)),
+        changed_place_share=_mean_share(moved, lengths),
+        replaced_share=_mean_share(replaced, lengths),
+        changes=changes,
+        exposures=_exposures(*shares, rows),
+        figures=_figures(*shares, rows),
+        answers=[
+            ChangedAnswer(answer_id=answer_id, before_product_ids=before, after_product_ids=after)
+            for answer_id, before, after in (found[at] for at in most if moved[at])
+        ],
+    )
+
+
+def _mean_share(counts: Sequence[int], lengths: Sequence[int]) -> float:
+    shares = [count / length for count, length in zip(counts, lengths, strict=True)]
+    return sum(shares) / len(shares) if shares else 0.0
+
+
+Shares = Mapping[str, float]
+"""Of all exposure, by who has it."""
+
+
+def _exposure(orders: Iterable[Sequence[str]]) -> Shares:
+    found = defaultdict[str, float](float)
+    for order in orders:
+        for place, product_id in enumerate(order, start=1):
+            found[product_id] += 1 / math.log2(place + 1)
+    total = sum(found.values())
+    return {item: value / total for item, value in found.items()}
+
+
+def _exposures(
+    before: Shares, after: Shares, rows: Mapping[str, ProductRow]
+) -> Iterable[ExposureChange]:
+    """Of each dimension those whose share changes most."""
+    nothing = ProductRow()
+    kinds: Mapping[str, Callable[[str], str]] = {
+        "product": str,
+        "brand": lambda item: rows.get(item, nothing).brand,
+        "category": lambda item: next(iter(rows.get(item, nothing).category_path), ""),
+    }
+    for dimension, name in kinds.items():
+        one, two = _grouped(before, name), _grouped(after, name)
+        gains = {each: two.get(each, 0.0) - one.get(each, 0.0) for each in {**one, **two}}
+        for each in sorted(gains, key=lambda key: (-abs(gains[key]), key))[:MOST_SHOWN]:
+            yield ExposureChange(
+                dimension=dimension,
+                name=each,
+                before=one.get(each, 0.0),
+                after=two.get(each, 0.0),
+            )
+
+
+def _grouped(shares: Shares, name: Callable[[str], str]) -> Shares:
+    found = defaultdict[str, float](float)
+    for item, share in shares.items():
+        found[name(item)] += share
+    return found
+
+
+def _figures(
+    before: Shares, after: Shares, rows: Mapping[str, ProductRow]
+) -> Iterable[ExposureFigure]:
+    shown = {**before, **after}
+    since = time.time() * 1e6 - NEW_MICROS
+    new = {item for item, row in rows.items() if row.create_time.ToMicroseconds() > since}
+    figures: Mapping[str, Callable[[Shares], float]] = {
+        "gini_products": lambda shares: gini([shares.get(item, 0.0) for item in shown]),
+        "products": len,
+        "new_share": lambda shares: sum(shares.get(item, 0.0) for item in new),
+    }
+    for name, figure in figures.items():
+        yield ExposureFigure(name=name, before=figure(before), after=figure(after))
+
+
+def gini(shares: Sequence[float]) -> float:
+    """How unevenly something is shared: 0 = all have the same, towards 1 = one has it all."""
+    ordered, count, total = sorted(shares), len(shares), sum(shares)
+    if not total:
+        return 0.0
+    weighed = sum((2 * rank - count - 1) * share for rank, share in enumerate(ordered, start=1))
+    return weighed / (count * total)
+
+
+def entry_changes(current: Scene | None, changed: Scene) -> Iterable[SceneEntryChange]:
+    """The entries that both have differently; none where there is nothing to compare with."""
+    if current is None:
+        return
+    before, after = (dict(_entries(asdict(one))) for one in (current, changed))
+    for path in sorted(before.keys() | after.keys()):
+        one, two = before.get(path, ""), after.get(path, "")
+        if one != two and path not in ("name", "version"):
+            yield SceneEntryChange(
+                path=path, before=one, after=two, replayed=path.split(".")[0] in REPLAYED
+            )
+
+
+def _entries(value: Mapping[Any, Any], path: str = "") -> Iterable[tuple[str, str]]:
+    for name, each in value.items():
+        own = f"{path}{name}"
+        if isinstance(each, Mapping):
+            yield from _entries(each, f"{own}.")
+        else:
+            yield own, str(each)

@@ -1,0 +1,115 @@
+"""AdminService's calls for scenes on the wire."""
+
+from collections.abc import Iterable, Sequence
+
+from gateway.clients.ranker import RankerClient
+from gateway.clients.retriever import RetrieverClient
+from gateway.model import scene_checks
+from gateway.model.errors import SceneInvalid, SceneNotFound
+from gateway.model.scene import Scene
+from gateway.ports import Scenes
+from gateway.recommend import scene_diff
+from gateway.recommend.scene_diff import Sample, entry_changes
+from gateway.servicer.requests import admit
+from gateway.state.scenes.texts import read
+from servicekit.requests import RequestInvalid
+from servicekit.server import Context
+from sightline.gateway.v1 import admin_service_pb2 as pb
+
+DEFAULT = "default"
+LAST_SECOND = 253_402_300_799
+"""9999-12-31, the last that a Timestamp can say."""
+
+
+class SceneCalls:
+    """Lists, shows, checks and compares scenes. Nothing here changes one: they are files."""
+
+    _catalogs: Sequence[str]
+    _scenes: Scenes
+    _ranker: RankerClient
+    _retriever: RetrieverClient
+
+    async def ListScenes(
+        self, request: pb.ListScenesRequest, context: Context
+    ) -> pb.ListScenesResponse:
+        """The scenes that can be asked for."""
+        catalog_id = admit(request, self._catalogs)
+        names = self._scenes.names(catalog_id)
+        found = (self._scenes.get(name, catalog_id) for name in names)
+        return pb.ListScenesResponse(scenes=map(_file, found))
+
+    async def GetScene(self, request: pb.GetSceneRequest, context: Context) -> pb.SceneFile:
+        """A scene with its file."""
+        catalog_id = admit(request, self._catalogs)
+        found = _file(self._scenes.get(request.scene, catalog_id))
+        found.toml = self._scenes.text(request.scene, catalog_id)
+        return found
+
+    async def CheckScene(
+        self, request: pb.CheckSceneRequest, context: Context
+    ) -> pb.CheckSceneResponse:
+        """Whether a file would be taken, and what it would change."""
+        catalog_id = admit(request, self._catalogs)
+        name = request.scene or DEFAULT
+        try:
+            found = read(name, request.toml)
+        except SceneInvalid as error:
+            return pb.CheckSceneResponse(
+                problems=[
+                    pb.SceneProblem(
+                        path=item.field.removeprefix("toml").removeprefix("."),
+                        text=item.description,
+                    )
+                    for item in error.violations
+                ]
+            )
+        return pb.CheckSceneResponse(
+            valid=True,
+            version=found.version,
+            warnings=_warnings(found),
+            changes=entry_changes(self._used(name, catalog_id), found),
+        )
+
+    async def DiffScene(
+        self, request: pb.DiffSceneRequest, context: Context
+    ) -> pb.DiffSceneResponse:
+        """What a changed scene would have answered."""
+        catalog_id = admit(request, self._catalogs)
+        name = request.scene or DEFAULT
+        _within("answer_count", request.answer_count, scene_diff.MOST_ANSWERS)
+        _within("place_count", request.place_count, scene_diff.MOST_PLACES)
+        _within("from_time", request.from_time.seconds, LAST_SECOND)
+        current = self._scenes.get(name, catalog_id)
+        changed = read(name, request.toml) if request.toml else current
+        sample = Sample(
+            catalog_id,
+            name,
+            request.answer_count or scene_diff.DEFAULT_ANSWERS,
+            request.from_time.seconds * 1_000_000,
+            request.place_count or scene_diff.DEFAULT_PLACES,
+        )
+        found = await scene_diff.scene_diff(sample, current, changed, self._ranker, self._retriever)
+        found.version, found.changed_version = current.version, changed.version
+        found.warnings.extend(_warnings(changed))
+        return found
+
+    def _used(self, name: str, catalog_id: str) -> Scene | None:
+        try:
+            return self._scenes.get(name, catalog_id)
+        except SceneNotFound:
+            return None
+
+
+def _within(path: str, given: int, most: int) -> None:
+    if not 0 <= given <= most:
+        raise RequestInvalid.at(path, f"is not within 0 and {most}")
+
+
+def _file(scene: Scene) -> pb.SceneFile:
+    return pb.SceneFile(scene=scene.name, version=scene.version, warnings=_warnings(scene))
+
+
+def _warnings(scene: Scene) -> Iterable[pb.SceneProblem]:
+    for each in scene_checks.warnings(scene):
+        path, _, text = each.partition(": ")
+        yield pb.SceneProblem(path=path, text=text)

@@ -1,0 +1,238 @@
+"""What the order of an answer hung on: as its record keeps it, and as a request to rank again.
+
+A record names the model and the shopper's events and holds the rest, so that a change of the
+catalog changes nothing in it, and what is deleted of a shopper is gone from replays too.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ranker.domain.answer_columns import packed
+from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.events import History
+from ranker.domain.model import Model
+from ranker.domain.pseudonyms import Pseudonyms
+from ranker.domain.signals import Signals
+from ranker.ranking.order import Order
+from ranker.ranking.parts import UNKNOWN
+from ranker.ranking.rank import Ranking
+from ranker.servicer.replies import DEFAULT
+from sightline.common.v1 import candidate_pb2
+from sightline.ranker.v1 import answer_service_pb2 as pb
+from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
+
+VERSION = 1
+"""Of what a record holds; raise it when a release keeps something else."""
+
+PLACE = "<u2"
+"""How a place among up to 2,000 candidates is kept."""
+_NOT_KEPT = frozenset(
+    {
+        *("catalog_id", "request_id", "language_code", "shopper", "session_id", "candidates"),
+        *("top_k", "explain", "reason_top_k", "photo_vectors", "record", "history_token"),
+    }
+)
+_SHELF = ("category_paths", "brands")
+_NOTHING = {
+    "category_paths": "",
+    "brands": "",
+    "price_micros": -1,
+    "currencies": "",
+    "tags": candidate_pb2.TextList(),
+    "attributes": candidate_pb2.AttributeList(),
+}
+"""Columns of what products are described by, with the value of one of which nothing is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What an order was computed from, beside the request."""
+
+    history: History
+    model: Model | None
+    popularity: Doubles | None
+    ranking: Ranking
+    """Of all candidates, before anything moved."""
+    order: Order
+    now_micros: int
+    draws: bytes
+    """What chance was drawn from."""
+    actor: str | None
+    """Pseudonym of whom it was for; None = nobody in particular."""
+    anchors: Sequence[str] = ()
+    """What it was about, wherever that came from."""
+
+
+def add_inputs(
+    record: pb.AnswerRecord,
+    request: ranking_pb.RankRequest,
+    origin: Origin,
+    keep: tuple[str, Pseudonyms, Signals],
+) -> None:
+    """Put into the record what its order hung on. `keep`: catalog, key and settings of the
+    ranker's."""
+    catalog_id, key, signals = keep
+    kept, history = record.inputs, origin.history
+    record.inputs_version = VERSION
+    _keep_request(kept.request, request, origin)
+    ids = request.candidates.product_ids
+    named, left_out = _places(len(ids), origin.order)
+    kept.places = np.concatenate([named, left_out]).astype(PLACE).tobytes()
+    kept.left_out_product_ids.extend([ids[place] for place in left_out.tolist()])
+    if origin.popularity is not None:
+        kept.popularity = packed(origin.popularity)
+    kept.recent_events.extend(history.sequences)
+    if history.marks:
+        counted = dict.fromkeys((*ids, *(event.product_id for event in history.recent)))
+        marked = [history.marks[item] for item in counted if item in history.marks]
+        kept.marking_events.extend(marked)
+    kept.settings_digest = settings_digest(signals)
+    if request.diversity.exploration_places:
+        kept.draws = origin.draws
+    if origin.actor is not None:
+        kept.personal = True
+        kept.shopper_place = place_of(origin.model, history.actor or origin.actor)
+        if not kept.shopper_place:
+            kept.attributes_digest = attributes_digest(origin.model, history, catalog_id, key)
+
+
+def _keep_request(
+    kept: ranking_pb.RankRequest, request: ranking_pb.RankRequest, origin: Origin
+) -> None:
+    for field, value in request.ListFields():
+        if field.name not in _NOT_KEPT:
+            if field.is_repeated:
+                getattr(kept, field.name).MergeFrom(value)
+            elif field.message_type is not None:
+                getattr(kept, field.name).CopyFrom(value)
+            else:
+                setattr(kept, field.name, value)
+    if origin.anchors:  # where they come from may say something else by then
+        kept.anchors.CopyFrom(ranking_pb.Anchors(product_ids=origin.anchors))
+    kept.time_micros = origin.now_micros
+    if request.HasField("photo_vectors"):
+        kept.photo_vectors.space_version = request.photo_vectors.space_version
+    _keep_columns(kept.candidates, request, origin.ranking)
+
+
+def _keep_columns(
+    kept: candidate_pb2.CandidateColumns, request: ranking_pb.RankRequest, ranking: Ranking
+) -> None:
+    """What the order hung on of what is said of the candidates."""
+    given, policy = request.candidates, request.diversity
+    if request.collapse:
+        if any(given.parent_ids):
+            kept.parent_ids.MergeFrom(given.parent_ids)
+        kept.image_hashes.MergeFrom(given.image_hashes)
+    if policy.exploration_places:
+        kept.create_time_micros.MergeFrom(given.create_time_micros)
+    window: list[int] = []
+    if policy.diversity or policy.brand_cap or policy.category_caps:
+        window = ranking.rows[: policy.window or DEFAULT.window].tolist()
+    items, unknown = ranking.items, list[int]()
+    if items is not None and items.rows is not None:
+        unknown = np.flatnonzero(items.rows == UNKNOWN).tolist()
+    if window or unknown:
+        _keep_described(kept, given, (*window, *unknown), _SHELF)
+    if unknown:
+        _keep_described(kept, given, unknown, _NOTHING.keys() - {*_SHELF})
+
+
+def _keep_described(
+    kept: candidate_pb2.CandidateColumns,
+    given: candidate_pb2.CandidateColumns,
+    rows: Iterable[int],
+    names: Iterable[str],
+) -> None:
+    """The columns of these names, of these rows alone."""
+    wanted = frozenset(rows)
+    for name in names:
+        column: Sequence[object] = getattr(given, name)
+        nothing = _NOTHING[name]
+        getattr(kept, name).extend(
+            [value if row in wanted else nothing for row, value in enumerate(column)]
+        )
+
+
+def _places(count: int, order: Order) -> tuple[Ints, Ints]:
+    """Where the ordered and their near-duplicates stand among the candidates; and the others."""
+    named = order.ranking.rows
+    if order.members:
+        members = [row for each in order.members for row in each]
+        named = np.concatenate([named, np.array(members, np.int64)])
+    others = np.ones(count, bool)
+    others[named] = False
+    return named, np.flatnonzero(others)
+
+
+def place_of(model: Model | None, actor: str) -> int:
+    """The shopper's place in the model, from 1; 0 = it does not know them."""
+    row = None if model is None else model.actor_rows.get(actor)
+    return 0 if row is None else row + 1
+
+
+def attributes_digest(
+    model: Model | None, history: History, catalog_id: str, key: Pseudonyms
+) -> bytes:
+    """Of what a shopper gave of themselves, where the model goes by it; else empty."""
+    if model is None or not model.shopper_feature_rows or not history.attributes:
+        return b""
+    return key.digest(catalog_id, repr(history.attributes))
+
+
+@lru_cache
+def settings_digest(signals: Signals) -> bytes:
+    """Of the settings by which events are read."""
+    return hashlib.blake2b(repr(signals).encode(), digest_size=8).digest()
+
+
+def asked_again(record: pb.AnswerRecord) -> ranking_pb.RankRequest:
+    """The request that the record's order was computed from, for a shopper who is not named."""
+    inputs, columns = record.inputs, record.columns
+    asked = ranking_pb.RankRequest()
+    asked.CopyFrom(inputs.request)
+    asked.ClearField("photo_vectors")
+    named = (
+        *columns.product_ids,
+        *columns.collapsed_product_ids,
+        *inputs.left_out_product_ids,
+    )
+    places = np.frombuffer(inputs.places, PLACE).tolist()
+    by_place = dict(zip(places, named, strict=True))
+    asked.candidates.product_ids.extend([by_place[place] for place in range(len(named))])
+    asked.reason_top_k = 0
+    if inputs.personal:
+        asked.shopper.visitor_id = "replayed"
+    asked.record.answer_id = record.answer_id
+    asked.record.versions.CopyFrom(record.versions)
+    return asked
+
+
+def changed(asked: ranking_pb.RankRequest, change: pb.ReplayChange) -> ranking_pb.RankRequest:
+    """The request by other rules; of products that the change describes, by what it says."""
+    found = ranking_pb.RankRequest()
+    found.CopyFrom(asked)
+    found.ClearField("weights")
+    found.weights.MergeFrom(change.weights)
+    found.ClearField("diversity")
+    if change.HasField("diversity"):
+        found.diversity.CopyFrom(change.diversity)
+    known = {item: row for row, item in enumerate(change.products.product_ids)}
+    rows = [known.get(item) for item in found.candidates.product_ids]
+    nothings: tuple[tuple[str, object], ...] = (
+        *((name, "") for name in _SHELF),
+        ("create_time_micros", 0),
+    )
+    for name, nothing in nothings:
+        named, held = getattr(change.products, name), getattr(found.candidates, name)
+        if named:
+            before = [*held] or [nothing] * len(rows)
+            pairs = zip(rows, before, strict=True)
+            now = [own if row is None else named[row] for row, own in pairs]
+            del held[:]
+            held.extend(now)
+    return found

@@ -1,0 +1,28 @@
+"""What a changed scene would have answered, as a gateway says it."""
+
+from sightline.gateway.v1 import admin_service_pb2 as admin
+
+BAD = "<script>alert(1)</script>"
+"""As the id of a product: a page has to show it, and not to run it."""
+
+
+def scene_difference() -> admin.DiffSceneResponse:
+    made = admin.DiffSceneResponse(
+        answer_count=4,
+        skipped_count=1,
+        changed_count=2,
+        changed_place_share=0.125,
+        replaced_share=0.05,
+        version="v1",
+        changed_version="v2",
+    )
+    made.warnings.add(path="branches.text", text="is not used")
+    made.changes.add(path="diversity.brand_cap", before="0", after="2", replayed=True)
+    made.exposures.add(dimension="brand", name="Château A", before=0.5, after=0.25)
+    made.exposures.add(dimension="product", name=BAD, before=0.1, after=0.2)
+    made.exposures.add(dimension="category", name="", before=0.1, after=0.1)
+    made.figures.add(name="gini_products", before=0.5, after=0.4)
+    made.figures.add(name="products", before=20, after=24)
+    made.figures.add(name="new_share", before=0.0, after=0.1)
+    made.answers.add(answer_id="a1", before_product_ids=["p1", "p2"], after_product_ids=["p2", BAD])
+    return made

@@ -1,0 +1,34 @@
+"""What the bench of replays makes of what it measured."""
+
+from bench.cases import replay
+from bench.harness.model import Verdict
+
+
+def measured(**changes: object) -> replay.Measured:
+    values = {
+        "equal": {"a": [True, True], "b": [True, True]},
+        "with_inputs": {"a": [1.02, 1.02], "b": [2.04, 2.04]},
+        "without": {"a": [1.0, 1.0], "b": [2.0, 2.0]},
+        "sizes": {"a": (1_200, 1_000), "b": (2_000, 1_000)},
+        "replay_ms": [3.0] * 4,
+        **changes,
+    }
+    return replay.Measured(**values)  # type: ignore[arg-type]
+
+
+def test_all_answers_have_to_be_equal_and_their_records_cheap() -> None:
+    found = replay.result(measured())
+    assert [goal.verdict for goal in found.goals] == [Verdict.MET, Verdict.MET]
+    assert found.tables[0].rows[0][1:] == (
+        "2 of 2",
+        "1.020 (1.020–1.020)",
+        "1.00",
+        "200 of 1,200",
+    )
+
+
+def test_one_answer_that_differs_or_a_dear_record_misses_the_goal() -> None:
+    one = replay.result(measured(equal={"a": [True, False], "b": [True, True]}))
+    dear = replay.result(measured(with_inputs={"a": [1.2, 1.2], "b": [2.1, 2.1]}))
+    assert [goal.verdict for goal in one.goals] == [Verdict.MISSED, Verdict.MET]
+    assert [goal.verdict for goal in dear.goals] == [Verdict.MET, Verdict.MISSED]

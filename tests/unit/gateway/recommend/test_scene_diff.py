@@ -1,0 +1,101 @@
+"""What a changed scene would have answered."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.model.branch import BITS, Branch
+from gateway.model.diversity import Diversity
+from gateway.model.messages import ProductRow, Replay
+from gateway.model.peers import Rules
+from gateway.recommend.recommend import recommend
+from gateway.recommend.scene_diff import Sample, entry_changes, gini, scene_diff
+from tests.fakes.gateway_peers import Shop, shop_with_photo
+from tests.fakes.gateway_values import DEFAULT, by_photo
+
+SAMPLE = Sample("default", "default", answers=10, since_micros=7, places=2)
+CHANGED = replace(
+    DEFAULT,
+    version="def",
+    over_fetch=3.0,
+    parts_with_signals={"visual": 2.0},
+    diversity=Diversity(brand_cap=1),
+)
+
+
+async def shop_with_answers(count: int = 2) -> Shop:
+    """A shop that answered p3, p1, p4 and p2 to some."""
+    shop = shop_with_photo()
+    for _ in range(count):
+        await recommend(by_photo(page_size=2), shop.deps)
+    for (_, answer_id), record in shop.ranker.records.items():
+        found = Replay(equal=True)
+        for item in record.order.product_ids:
+            found.recomputed.add(product_id=item)
+        shop.ranker.replays[answer_id] = found
+    shop.retriever.rows["p2"] = ProductRow(product_id="p2", brand="B", category_path=["Red"])
+    return shop
+
+
+async def test_places_and_exposure_before_and_after_are_compared() -> None:
+    shop = await shop_with_answers()
+    found = await scene_diff(SAMPLE, DEFAULT, CHANGED, shop.ranker, shop.retriever)
+    assert (found.answer_count, found.skipped_count, found.changed_count) == (2, 0, 2)
+    assert (found.changed_place_share, found.replaced_share) == (1.0, 1.0)
+    assert [list(one.before_product_ids) for one in found.answers] == [["p3", "p1"]] * 2
+    assert [list(one.after_product_ids) for one in found.answers] == [["p2", "p4"]] * 2
+    first = 1 / (1 + 1 / 1.584962500721156)  # of places 1 and 2: 1 and 1 / log2(3)
+    by_name = {(one.dimension, one.name): one for one in found.exposures}
+    assert by_name["product", "p3"].before == pytest.approx(first)
+    assert by_name["product", "p3"].after == 0
+    assert by_name["brand", "B"].after == pytest.approx(first)
+    assert by_name["category", "Red"].after == pytest.approx(first)
+    assert found.exposures[0].name in ("p2", "p3")  # those that change most
+    figures = {one.name: (one.before, one.after) for one in found.figures}
+    assert figures["products"] == (2, 2)
+    assert figures["gini_products"][0] == pytest.approx(figures["gini_products"][1])
+    assert [(one.path, one.replayed) for one in found.changes] == [
+        ("diversity.brand_cap", True),
+        ("over_fetch", False),
+        ("parts_with_signals.taste", True),
+        ("parts_with_signals.visual", True),
+    ]
+
+
+async def test_answers_are_ranked_by_the_changed_rules_and_by_what_products_are_now() -> None:
+    shop = await shop_with_answers(1)
+    await scene_diff(SAMPLE, DEFAULT, CHANGED, shop.ranker, shop.retriever)
+    asked = dict(shop.ranker.calls)
+    rules = asked["replay"]
+    assert isinstance(rules, Rules)
+    assert (rules.weights, rules.diversity.brand_cap) == ({"visual": 2.0}, 1)
+    assert {row.product_id for row in rules.products} == {"p1", "p2", "p3", "p4"}
+    assert asked["newest_answers"] == ("default", 7)
+    # An answer without signals goes by the other table.
+    ((key, record),) = shop.ranker.records.items()
+    popular = replace(record, order=replace(record.order, branches=[BITS[Branch.POPULAR]] * 4))
+    shop.ranker.records[key] = popular
+    await scene_diff(SAMPLE, DEFAULT, CHANGED, shop.ranker, shop.retriever)
+    assert dict(shop.ranker.calls)["replay"].weights["popularity"] == 1.0
+
+
+async def test_answers_that_can_t_be_computed_are_counted_and_left_out() -> None:
+    shop = await shop_with_answers()
+    shop.ranker.replays["gone"] = Replay()
+    first = next(iter(shop.ranker.replays))
+    del shop.ranker.replays[first].recomputed[:]
+    found = await scene_diff(SAMPLE, DEFAULT, DEFAULT, shop.ranker, shop.retriever)
+    assert (found.answer_count, found.skipped_count) == (1, 2)
+    shop.ranker.replays.clear()
+    empty = await scene_diff(SAMPLE, DEFAULT, DEFAULT, shop.ranker, shop.retriever)
+    assert (empty.answer_count, empty.changed_place_share, list(empty.exposures)) == (0, 0.0, [])
+
+
+def test_gini_is_0_where_all_have_the_same_and_rises_to_who_has_all() -> None:
+    assert gini([]) == gini([0.0]) == gini([0.25] * 4) == 0
+    assert gini([0.0, 0.0, 0.0, 1.0]) == pytest.approx(0.75)
+
+
+def test_a_scene_that_is_new_changes_nothing() -> None:
+    assert list(entry_changes(None, DEFAULT)) == []
+    assert [one.path for one in entry_changes(DEFAULT, replace(DEFAULT, version="x"))] == []

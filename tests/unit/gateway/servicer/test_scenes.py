@@ -1,0 +1,105 @@
+"""Scenes on the wire: listed, shown, checked and compared; none is changed."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.model.errors import SceneInvalid, SceneNotFound
+from gateway.servicer.scenes import SceneCalls
+from gateway.state.scenes import SceneFiles
+from servicekit.requests import CatalogNotFound, RequestInvalid
+from sightline.gateway.v1 import admin_service_pb2 as pb
+from tests.fakes.gateway_peers import Shop
+
+HOME = "over_fetch = 3.0\n[diversity]\nbrand_cap = 2\n"
+
+
+class Calls(SceneCalls):
+    def __init__(self, folder: Path) -> None:
+        shop = Shop()
+        self._catalogs = ("default",)
+        self._scenes = SceneFiles(folder)
+        self._ranker, self._retriever = shop.ranker, shop.retriever  # type: ignore[assignment]
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Calls:
+    (tmp_path / "home.toml").write_text(HOME)
+    return Calls(tmp_path)
+
+
+async def test_scenes_are_listed_and_shown_with_their_files(calls: Calls, tmp_path: Path) -> None:
+    found = await calls.ListScenes(pb.ListScenesRequest(), None)
+    assert {"default", "home"} <= {one.scene for one in found.scenes}
+    assert not any(one.toml for one in found.scenes)
+    home = await calls.GetScene(pb.GetSceneRequest(scene="home"), None)
+    assert (home.toml, home.version) == (HOME, calls._scenes.get("home").version)
+    assert "over_fetch" in (await calls.GetScene(pb.GetSceneRequest(), None)).toml
+    (tmp_path / "default.toml").write_text(HOME)
+    assert (await Calls(tmp_path).GetScene(pb.GetSceneRequest(), None)).toml == HOME
+    with pytest.raises(SceneNotFound):
+        await calls.GetScene(pb.GetSceneRequest(scene="none"), None)
+    with pytest.raises(CatalogNotFound):
+        await calls.ListScenes(pb.ListScenesRequest(catalog_id="none"), None)
+
+
+async def test_a_file_is_checked_against_the_scene_that_is_used(calls: Calls) -> None:
+    toml = HOME.replace("brand_cap = 2", "brand_cap = 3")
+    found = await calls.CheckScene(pb.CheckSceneRequest(scene="home", toml=toml), None)
+    assert (found.valid, [one.path for one in found.changes]) == (True, ["diversity.brand_cap"])
+    assert (found.changes[0].before, found.changes[0].after) == ("2", "3")
+    own = await calls.CheckScene(pb.CheckSceneRequest(scene="home", toml=HOME), None)
+    assert (own.version, list(own.changes)) == (calls._scenes.get("home").version, [])
+    new = await calls.CheckScene(pb.CheckSceneRequest(scene="unheard", toml=HOME), None)
+    assert (new.valid, list(new.changes)) == (True, [])
+    idle = await calls.CheckScene(pb.CheckSceneRequest(toml="[branches]\nvisual = 0.0"), None)
+    assert [one.path for one in idle.warnings] == ["parts_with_signals.visual"]
+
+
+@pytest.mark.parametrize(
+    ("name", "toml", "path"),
+    [
+        ("home", "over_fetch = 0.5\n[diversity]\nbrand_cap = -1", "over_fetch"),
+        ("home", "[diversity]\nbrand_cap = -1", "diversity.brand_cap"),
+        ("home", "colour = 1", "colour"),
+        ("home", "over_fetch = ", ""),
+        ("home", 'version = "1"', "version"),
+        ("home", "a = " + "[\n" * 30_000, ""),
+        ("home", "a." * 30_000 + "b = 1", ""),
+        ("home", "# " + "x" * 65_536, ""),
+        (
+            "home",
+            "[parts_with_signals]\nvisual = 0.0\n[parts_without_signals]\ntaste = 0.0",
+            "parts_with_signals and parts_without_signals",
+        ),
+        ("A home", "", "scene"),
+    ],
+)
+async def test_a_bad_file_is_refused_by_its_entry(
+    calls: Calls, name: str, toml: str, path: str
+) -> None:
+    found = await calls.CheckScene(pb.CheckSceneRequest(scene=name, toml=toml), None)
+    assert not found.valid
+    assert path in [one.path for one in found.problems]
+    if name == "home":
+        with pytest.raises(SceneInvalid) as caught:
+            await calls.DiffScene(pb.DiffSceneRequest(scene=name, toml=toml), None)
+        assert caught.value.violations[0].field.startswith("toml")
+
+
+async def test_a_diff_says_which_versions_it_compares(calls: Calls) -> None:
+    toml = HOME.replace("brand_cap = 2", "brand_cap = 3")
+    found = await calls.DiffScene(pb.DiffSceneRequest(scene="home", toml=toml), None)
+    assert found.version == calls._scenes.get("home").version != found.changed_version
+    same = await calls.DiffScene(pb.DiffSceneRequest(scene="home"), None)
+    assert same.version == same.changed_version
+    for fields, path in (
+        ({"answer_count": 201}, "answer_count"),
+        ({"place_count": -1}, "place_count"),
+        ({"from_time": {"seconds": 10**15}}, "from_time"),
+    ):
+        with pytest.raises(RequestInvalid) as caught:
+            await calls.DiffScene(pb.DiffSceneRequest(scene="home", **fields), None)
+        assert caught.value.violations[0].field == path
+    with pytest.raises(SceneNotFound):
+        await calls.DiffScene(pb.DiffSceneRequest(scene="unheard", toml=HOME), None)

@@ -1,0 +1,109 @@
+"""What a replay rests on beside the record, and what it says when that has changed."""
+
+import dataclasses
+
+import numpy as np
+
+from ranker.domain.events import EventType, History, Identity, Interaction, Shopper
+from ranker.domain.model import Model
+from ranker.domain.signals import DEFAULTS, Signals
+from ranker.servicer.ranking import RankingServicer
+from ranker.servicer.replay import Alone, Caught, Replayer
+from sightline.common.v1 import event_pb2
+from sightline.ranker.v1 import answer_service_pb2 as answers
+from sightline.ranker.v1 import ranking_service_pb2 as pb
+from tests.fakes.ranker import KEY, FakeReader, did, model
+
+ANN = KEY.of("default", Shopper(Identity.USER, "ann"))
+D = answers.ReplayDifference
+VIEW = did(ANN, "a", EventType.VIEW)
+
+
+class Events(FakeReader):
+    """One event that is there, by its number."""
+
+    there: bool = True
+
+    async def numbered(self, catalog_id: str, sequences: object) -> dict[int, Interaction]:
+        return {7: VIEW} if self.there else {}
+
+
+def known(*attributes: tuple[str, str]) -> Events:
+    history = History(recent=(VIEW,), attributes=attributes, sequences=(7,))
+    return Events({ANN: history})
+
+
+def made() -> Model:
+    """It knows what a country is, and nobody by name."""
+    plain = model({"a": [1.0, 0.0], "b": [0.9, 0.1], "c": [0.0, 1.0]})
+    return dataclasses.replace(
+        plain,
+        shopper_feature_rows={"country=FR": 0, "country=IT": 1},
+        shopper_feature_vectors=np.array([[0.0, 1.0], [1.0, 0.0]], np.float32),
+        blend={"taste": 1.0, "session": 1.0},
+    )
+
+
+async def recorded(reader: Events, **fields: object) -> answers.AnswerRecord:
+    """An answer for Ann, as it is kept."""
+    caught = Caught()
+    servicer = RankingServicer(("default",), KEY, reader, Alone(made()), 9, answers=caught)
+    request = pb.RankRequest(
+        candidates={"product_ids": ["a", "b", "c"]},
+        shopper=event_pb2.Shopper(user_id="ann"),
+        weights=[pb.PartWeight(part=part, weight=1) for part in ("taste", "session")],
+        record=pb.AnswerDraft(answer_id="x"),
+        **fields,
+    )
+    await servicer.Rank(request, None)
+    return answers.AnswerRecord.FromString(caught.content)
+
+
+async def replayed(
+    record: answers.AnswerRecord, reader: Events, signals: Signals = DEFAULTS
+) -> answers.ReplayAnswerResponse:
+    replayer = Replayer(KEY, reader, Alone(made()), None, signals)  # type: ignore[arg-type]
+    return await replayer("default", answers.ReplayAnswerRequest(), record, ANN)
+
+
+def kinds(found: answers.ReplayAnswerResponse) -> list[int]:
+    return [one.kind for one in found.differences]
+
+
+async def test_attributes_are_compared_and_not_kept() -> None:
+    reader = known(("country", "FR"))
+    record = await recorded(reader)
+    assert b"FR" not in record.SerializeToString()
+    assert len(record.inputs.attributes_digest) == 8
+    assert (await replayed(record, reader)).equal
+    found = await replayed(record, known(("country", "IT")))
+    assert (found.equal, kinds(found)[0]) == (False, D.KIND_ATTRIBUTES_CHANGED)
+    gone = await replayed(record, known())
+    assert kinds(gone)[0] == D.KIND_ATTRIBUTES_CHANGED
+
+
+async def test_the_record_names_events_and_holds_none() -> None:
+    reader = known()
+    record = await recorded(reader, session_id="a-visit")
+    assert list(record.inputs.recent_events) == [7]
+    kept = record.SerializeToString()
+    assert b"ann" not in kept
+    assert b"a-visit" not in kept
+    reader.there = False
+    assert kinds(await replayed(record, reader)) == [D.KIND_EVENTS_GONE, D.KIND_NUMBERS]
+
+
+async def test_other_settings_for_events_are_said() -> None:
+    reader = known()
+    record = await recorded(reader)
+    other = dataclasses.replace(DEFAULTS, liked_rating=4.0)
+    found = await replayed(record, reader, other)
+    assert (found.equal, kinds(found)) == (True, [D.KIND_SETTINGS_CHANGED])
+
+
+async def test_vectors_of_photos_are_not_kept_and_this_is_said() -> None:
+    reader = known()
+    vectors = pb.PhotoVectors(space_version="v", dimension=1, data=bytes(12))
+    record = await recorded(reader, photo_vectors=vectors)
+    assert not record.inputs.request.photo_vectors.data
+    assert kinds(await replayed(record, reader)) == [D.KIND_PHOTOS_NOT_KEPT]
