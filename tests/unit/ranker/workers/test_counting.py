@@ -46,7 +46,7 @@ async def test_an_event_is_counted_in_the_next_look_and_the_lag_says_so(db: Data
 
 
 class Retriever:
-    """Knows p1 alone; away when told so."""
+    """Knows p1 alone, and may be away."""
 
     def __init__(self) -> None:
         self.away, self.asked = False, list[Sequence[str]]()
