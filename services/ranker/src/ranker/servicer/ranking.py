@@ -48,7 +48,8 @@ from sightline.ranker.v1.answer_service_pb2 import AnswerRecord
 MOST_GENERATED = 1000
 DEFAULT_GENERATED = 100
 
-Request, Candidates = pb.NominateRequest, pb.NominateResponse
+Request = pb.NominateRequest
+Candidates = pb.NominateResponse
 BASES = {one: Candidates.Basis.Value(f"BASIS_{one}") for one in generate.Basis}
 
 
