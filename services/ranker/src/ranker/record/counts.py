@@ -188,7 +188,7 @@ _WHOLE = Rows(
 _BOUGHT = Rows(
     sa.text(
         "SELECT day, bought FROM count_units WHERE catalog_id = :catalog_id AND actor = :actor"  # noqa: S608
-        f" AND day >= 0 AND bought <> '{NOTHING}' ORDER BY day DESC LIMIT {MOST_DAYS}"
+        f" AND bought <> '{NOTHING}' ORDER BY day DESC LIMIT {MOST_DAYS}"
     )
 )
 _GAPS = {
