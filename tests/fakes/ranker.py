@@ -230,6 +230,16 @@ class FakeProducts(product_service_pb2_grpc.ProductServiceServicer):
             columns=columns(page), next_page_token=str(first + self.page) if more else ""
         )
 
+    async def BatchGetProducts(
+        self, request: product_service_pb2.BatchGetProductsRequest, context: object
+    ) -> product_service_pb2.BatchGetProductsResponse:
+        self.catalogs.append(request.catalog_id)
+        some = [one for one in self.products if one.product_id in request.product_ids]
+        missing = set(request.product_ids) - {one.product_id for one in some}
+        return product_service_pb2.BatchGetProductsResponse(
+            columns=columns(some), missing_product_ids=missing
+        )
+
 
 class FakeVectors(vector_service_pb2_grpc.VectorServiceServicer):
     """A retriever that lists vectors, two on a page."""

@@ -414,9 +414,7 @@ class BranchSignal(google.protobuf.message.Message):
     BRANCH_FIELD_NUMBER: builtins.int
     SIMILARITIES_FIELD_NUMBER: builtins.int
     branch: builtins.str
-    """"visual", "text", "text_visual", "keywords", "collaborative", "popular", or a recommender's name
-    (RecommenderList).
-    """
+    """"visual", "text", "text_visual", "keywords", "collaborative", "popular", or a recommender's name ("co_view", …)."""
     @property
     def similarities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
         """One for each candidate: a cosine similarity, −1 to 1, or of "keywords" how well words match, 0 to 1, or a

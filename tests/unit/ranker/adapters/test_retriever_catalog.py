@@ -44,6 +44,16 @@ async def test_a_refusal_is_raised_as_the_error_it_is() -> None:
     assert caught.value.code == "NOT_FOUND"
 
 
+async def test_some_products_are_read_in_one_call_without_those_that_are_gone() -> None:
+    fake = FakeProducts(PRODUCTS)
+    async with serving(fake) as target:
+        channel = connect(target, service_configs=IDEMPOTENT)
+        found = await Catalog(channel).some("shop", ["p3", "p1", "gone"])
+        await channel.close(None)
+    assert found == {"p1": PRODUCTS[1], "p3": PRODUCTS[3]}
+    assert fake.catalogs == ["shop"]
+
+
 async def vectors(fake: FakeVectors | None) -> Vectors | None:
     async with serving(FakeProducts([]), fake) as target:
         channel = connect(target, service_configs=IDEMPOTENT)

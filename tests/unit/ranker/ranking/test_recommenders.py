@@ -92,6 +92,11 @@ def test_what_always_sells_does_not_trend() -> None:
     assert new == pytest.approx((99 - 99 / scale * FASTEST) / (99 + PACE))
 
 
+def test_what_was_wanted_thousands_of_years_ago_does_not_trend() -> None:
+    old = (-4e5, -3e4)
+    assert listed(TRENDING, Counted(trending=[("old", *old)], whole=old)).product_ids == ()
+
+
 def test_best_sellers_are_shares_of_the_best_one_whether_or_not_it_is_shown() -> None:
     rows = [("a", 8.0), ("b", 7.0), ("c", 5.0), ("d", -math.inf)]
     found = listed(BEST, Counted(best=rows), left_out="a", top_k=3)

@@ -30,12 +30,14 @@ from ranker.record.tables import (
 )
 from servicekit.clock import now_micros
 from servicekit.sql import Database
-from tests.fakes.ranker import KEY, NOW, stored
+from tests.fakes.ranker import HOUR, KEY, NOW, stored
 from tests.stores import only_postgresql, only_sqlite
 
 SUMS = (COUNT_PAIRS, COUNT_DAYS, COUNT_RATES, COUNT_GAPS, COUNT_UNITS)
 DAY = 86_400_000_000
 BUY = EventType.PURCHASE
+BEFORE_1970 = NOW // HOUR + 8
+"""So many hours ago it was the day before 1970."""
 
 
 class Crash(Exception):
@@ -94,7 +96,7 @@ class Shop:
         draw = self.draw
         return stored(
             f"e{self.number}",
-            at=-draw.randrange(0, 90),
+            at=-draw.choice([*range(90), *[BEFORE_1970] * 5]),
             type=draw.choice(TYPES),
             shopper=draw.choice(PEOPLE + VISITORS),
             product_id=f"p{draw.randrange(5)}",

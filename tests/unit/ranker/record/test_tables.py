@@ -4,9 +4,20 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from ranker.domain.signals import DEFAULTS
 from ranker.record import migrations
-from ranker.record.tables import METADATA, MIGRATIONS, PROMOTION_LOG, PROMOTIONS
+from ranker.record.counting import fold
+from ranker.record.events import _COLUMNS, _interaction, _row
+from ranker.record.tables import (
+    COUNT_PAIRS,
+    EVENTS,
+    METADATA,
+    MIGRATIONS,
+    PROMOTION_LOG,
+    PROMOTIONS,
+)
 from servicekit.sql import Database
+from tests.fakes.ranker import stored
 from tests.stores import only_sqlite
 
 
@@ -44,6 +55,23 @@ def test_what_was_promoted_before_there_was_a_log_can_be_rolled_back_to(tmp_path
     with made.engine.connect() as connection:
         log = connection.execute(sa.select(PROMOTION_LOG.c.version).order_by("sequence"))
         assert list(log.scalars()) == ["v1", "v3", "v2"]
+    made.close()
+
+
+def test_what_was_stored_before_there_were_counts_is_counted(tmp_path: Path) -> None:
+    made = Database(f"sqlite:///{tmp_path}/old.db", migrations=MIGRATIONS)
+    with made._migration_connection() as connection:
+        _upgrade(connection, "0010")
+        for number, item in enumerate(["a", "b", ""]):
+            one = stored(f"{number}", product_id=item, time_micros=-1)
+            row = _row(one, _interaction(one))
+            columns = dict(zip(_COLUMNS, row, strict=True))
+            connection.execute(sa.insert(EVENTS).values(columns))
+    made.migrate()
+    with made.engine.begin() as connection:
+        assert fold(connection, DEFAULTS).units
+        pairs = connection.execute(sa.select(COUNT_PAIRS.c.product_id, COUNT_PAIRS.c.other_id))
+        assert ("a", "b") in pairs.all()
     made.close()
 
 

@@ -53,10 +53,12 @@ def servicer(in_memory_items: int, history: History) -> RankingServicer:
     return RankingServicer(("default",), KEY, reader, Serving(), in_memory_items)
 
 
-async def generated(in_memory_items: int, history: History, **fields) -> pb.NominateResponse:
-    return await servicer(in_memory_items, history).Nominate(
-        pb.NominateRequest(**{**ASKED, **fields}), None
-    )
+async def candidates(asked: RankingServicer, **fields) -> pb.NominateResponse:
+    return await asked.Nominate(pb.NominateRequest(**fields), None)
+
+
+async def generated(in_memory_items: int, history: History, **fields):
+    return await candidates(servicer(in_memory_items, history), **{**ASKED, **fields})
 
 
 VIEWED = History(recent=(did(ANN, "a", EventType.VIEW),), hidden=frozenset({"c"}))

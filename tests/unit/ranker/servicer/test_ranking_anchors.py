@@ -14,6 +14,7 @@ from servicekit.requests import RequestInvalid
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from tests.fakes.ranker import KEY, FakeReader, columns, did, model, product
+from tests.unit.ranker.servicer.test_ranking import candidates
 
 ANN = KEY.of("default", Shopper(Identity.USER, "ann"))
 FOR_ANN = {"shopper": event_pb2.Shopper(user_id="ann")}
@@ -98,15 +99,15 @@ async def test_later_pages_are_explained_by_the_same_anchors() -> None:
 
 async def test_candidates_and_lists_go_by_anchors_and_leave_them_out() -> None:
     counts = Counts()
-    request = pb.NominateRequest(
+    found = await candidates(
+        servicer(counts=counts),
         anchors=pb.Anchors(product_ids=["a"]),
         recommenders=["best_sellers", "co_view"],
         exclude_product_ids=["d"],
         scope=pb.CountScope(category_path=["x", "y"], price_band="EUR:6", segment="k=v"),
     )
-    found = await servicer(counts=counts).Nominate(request, None)
     assert list(found.product_ids) == ["c", "b"]
-    assert found.basis == pb.NominateResponse.BASIS_SESSION
+    assert found.basis == found.BASIS_SESSION
     assert list(found.anchor_product_ids) == ["a"]
     assert [(one.recommender, list(one.product_ids)) for one in found.lists] == [
         ("best_sellers", ["b", "c"]),
@@ -121,21 +122,21 @@ async def test_candidates_and_lists_go_by_anchors_and_leave_them_out() -> None:
 
 async def test_recommenders_alone_cost_no_candidates_and_those_no_counts() -> None:
     counts = Counts()
-    alone = pb.NominateRequest(recommenders=["best_sellers"], recommenders_only=True)
-    found = await servicer(counts=counts).Nominate(alone, None)
+    alone = {"recommenders": ["best_sellers"], "recommenders_only": True}
+    found = await candidates(servicer(counts=counts), **alone)
     assert (list(found.product_ids), len(found.lists)) == ([], 1)
-    assert (await servicer(counts=counts).Nominate(pb.NominateRequest(), None)).product_ids
+    assert (await candidates(servicer(counts=counts))).product_ids
     assert len(counts.asked) == 1
 
 
 async def test_what_was_hidden_or_viewed_is_as_asked() -> None:
     history = History(recent=(did(ANN, "d"), did(ANN, "b")), hidden=frozenset("ab"))
-    request = pb.NominateRequest(
+    found = await candidates(
+        servicer(history),
         recommenders=["best_sellers", "recently_viewed"],
         anchors=pb.Anchors(source=pb.Anchors.SOURCE_VIEWED),
         **FOR_ANN,
     )
-    found = await servicer(history).Nominate(request, None)
     assert list(found.anchor_product_ids) == ["d"], "without hidden ones"
     assert [list(one.product_ids) for one in found.lists] == [["c"], []]
     assert list(found.product_ids) == ["c"]
@@ -162,7 +163,7 @@ BAD_LISTS = [
 @pytest.mark.parametrize(("fields", "path"), BAD_LISTS)
 async def test_bad_lists_are_refused_with_the_field(fields: dict[str, object], path: str) -> None:
     with pytest.raises(RequestInvalid) as caught:
-        await servicer().Nominate(pb.NominateRequest(**fields), None)
+        await candidates(servicer(), **fields)
     assert caught.value.violations[0].field == path
 
 

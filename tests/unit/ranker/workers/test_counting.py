@@ -5,7 +5,9 @@ import multiprocessing
 import os
 import random
 import signal
+import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -14,6 +16,7 @@ from ranker.domain.events import Identity, Shopper
 from ranker.domain.features import Product
 from ranker.domain.recommenders import Asked, Scope
 from ranker.domain.signals import DEFAULTS
+from ranker.record import counting
 from ranker.record.counts import CountRecord
 from ranker.record.events import EventRecord
 from ranker.record.grouping import GroupRecord
@@ -46,7 +49,7 @@ async def test_an_event_is_counted_in_the_next_look_and_the_lag_says_so(db: Data
 
 
 class Retriever:
-    """Knows p1 alone; away when told so."""
+    """Knows p1 alone, and may be away."""
 
     def __init__(self) -> None:
         self.away, self.asked = False, list[Sequence[str]]()
@@ -94,7 +97,15 @@ async def test_products_are_grouped_once_the_retriever_is_there_and_again_when_t
 
 
 def _work(url: str) -> None:
-    """A worker's life, until it is killed."""
+    """A worker's life, until it is killed: nearly always in the middle of a transaction, as it
+    waits there."""
+    apply = counting._apply
+
+    def slowly(*given: Any) -> None:
+        apply(*given)
+        time.sleep(0.1)
+
+    counting._apply = slowly
 
     async def live() -> None:
         db = Database(url, migrations=MIGRATIONS)

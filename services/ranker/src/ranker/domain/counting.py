@@ -34,8 +34,8 @@ MOST_TOGETHER = 50
 MOST_PIECES = 10
 MOST_GAPS = 10
 """Newest intervals between purchases of one product by one shopper."""
-HABITS = -1
-"""In place of a day: what all days of a shopper say together."""
+HABITS = -10_000_000
+"""In place of a day, and before any: what all days of a shopper say together."""
 ALL = ""
 """In place of a product, a segment or a group: all of them."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.domain.counting import Unit, unit
+from ranker.domain.counting import HABITS, Unit, unit
 from ranker.domain.events import DAY_MICROS, Interaction
 from ranker.domain.signals import INTEREST
 from ranker.record.tables import COUNT_QUEUE, COUNT_UNITS, EVENTS, KIND_INTEREST
@@ -57,7 +57,7 @@ def enqueue_shopper(
         t.catalog_id == catalog_id, t.actor.in_(asked), t.kind == KIND_INTEREST
     )
     known = sa.select(counted.actor, counted.day).where(
-        counted.catalog_id == catalog_id, counted.actor.in_(asked), counted.day >= 0
+        counted.catalog_id == catalog_id, counted.actor.in_(asked), counted.day > HABITS
     )
     found = {(actor, time // DAY_MICROS) for actor, time in connection.execute(stored)}
     found |= {(actor, day) for actor, day in connection.execute(known)}

@@ -185,7 +185,7 @@ def _habits(connection: Connection, catalog_id: str, actors: Sequence[str]) -> d
     purchases: defaultdict[str, list[tuple[int, Mapping[str, int]]]] = defaultdict(list)
     for chunk in _chunks(actors):
         asked = sa.select(t.actor, t.day, t.bought).where(
-            t.catalog_id == catalog_id, t.actor.in_(chunk), t.day >= 0, t.bought != NOTHING
+            t.catalog_id == catalog_id, t.actor.in_(chunk), t.day > HABITS, t.bought != NOTHING
         )
         for actor, day, bought in connection.execute(asked):
             purchases[actor].append((day, json.loads(bought)))

@@ -20,6 +20,8 @@ from servicekit.clock import now_micros
 NEAREST = 200
 """Others of one product. Whatever stood beside it less often than these is no first place of its
 list, unless all of these are sold to everybody."""
+MOST_NEAR, LEAST_NEAR = 1_000, 50
+"""Others of all products that are asked: of many, fewer of each, but no fewer than so many."""
 MOST_DAYS = 500
 """Newest days on which a shopper bought something."""
 
@@ -68,7 +70,8 @@ def _near(
     wanted = [*asked, *((kind, ALL) for kind in sorted({kind for kind, _ in asked}))]
     kinds, items = map(list, zip(*wanted, strict=True))
     lists = _lists(connection, kinds=kinds, items=items)
-    found = _NEAR[connection.dialect.name].of(connection, {**given, **lists, "most": NEAREST})
+    most = max(min(NEAREST, MOST_NEAR // len(wanted)), LEAST_NEAR)
+    found = _NEAR[connection.dialect.name].of(connection, {**given, **lists, "most": most})
     return [Near(*row) for row in found]
 
 
@@ -185,7 +188,7 @@ _WHOLE = Rows(
 _BOUGHT = Rows(
     sa.text(
         "SELECT day, bought FROM count_units WHERE catalog_id = :catalog_id AND actor = :actor"  # noqa: S608
-        f" AND day >= 0 AND bought <> '{NOTHING}' ORDER BY day DESC LIMIT {MOST_DAYS}"
+        f" AND bought <> '{NOTHING}' ORDER BY day DESC LIMIT {MOST_DAYS}"
     )
 )
 _GAPS = {

@@ -213,7 +213,7 @@ COUNT_UNITS = sa.Table(
     "count_units",
     METADATA,
     *keys("catalog_id", "actor"),
-    # Since 1970 (UTC); -1 = the shopper's habits.
+    # Since 1970 (UTC), or before; counting.HABITS = what all days say together.
     *keys("day", kind=sa.BigInteger),
     # JSON: pieces by product, empty = none; and all that is counted of the day.
     *texts("bought", "content"),

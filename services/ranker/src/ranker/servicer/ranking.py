@@ -53,7 +53,9 @@ from sightline.ranker.v1.answer_service_pb2 import AnswerRecord
 MOST_GENERATED = 1000
 DEFAULT_GENERATED = 100
 
-BASES = {one: pb.NominateResponse.Basis.Value(f"BASIS_{one}") for one in generate.Basis}
+Request = pb.NominateRequest
+Candidates = pb.NominateResponse
+BASES = {one: Candidates.Basis.Value(f"BASIS_{one}") for one in generate.Basis}
 
 
 class About(NamedTuple):
@@ -198,7 +200,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             stored(record, catalog_id, who, self.pseudonyms.key_id, self.keep_micros)
         )
 
-    async def Nominate(self, request: pb.NominateRequest, context: Context) -> pb.NominateResponse:
+    async def Nominate(self, request: Request, context: Context) -> Candidates:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms)
         check_range("top_k", request.top_k, 0, MOST_GENERATED)
@@ -209,7 +211,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         token = self._shoppers.remember(catalog_id, who, read)
         views = Recommender.RECENTLY_VIEWED in names
         known, about = await self._about(catalog_id, who, read, anchors, with_trail=views)
-        answer = pb.NominateResponse(history_token=token, anchor_product_ids=about.anchors)
+        answer = Candidates(history_token=token, anchor_product_ids=about.anchors)
         excluded = frozenset((*request.exclude_product_ids, *about.anchors))
         if not request.recommenders_only:
             answer.MergeFrom(await self._by_behaviour(request, who, known, about.anchors))
@@ -241,12 +243,12 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         return self._shoppers.about(known, who, about.anchors), about
 
     async def _by_behaviour(
-        self, request: pb.NominateRequest, who: str | None, known: Known, anchors: Sequence[str]
-    ) -> pb.NominateResponse:
+        self, request: Request, who: str | None, known: Known, anchors: Sequence[str]
+    ) -> Candidates:
         """The candidates by behaviour or popularity."""
         catalog_id = catalog(request.catalog_id, self.catalogs)
         model, history, shopper = known.model, known.history, known.shopper
-        answer = pb.NominateResponse(
+        answer = Candidates(
             model_version=model.version if model else "",
             degradations=self._degradations(catalog_id, "nominate"),
         )

@@ -78,7 +78,8 @@ def _queue_what_is_there() -> None:
     )
     rows, now = connection.execute(asked).all(), time.time_ns() // 1000
     for catalog_id, group in itertools.groupby(rows, key=lambda row: row[0]):
-        units = [[actor, day] for _, actor, day in group]
+        # Before 1970 a quotient is rounded up: of a day too many nothing is counted.
+        units = [[actor, one] for _, actor, day in group for one in {day, day - (day <= 0)}]
         connection.execute(
             sa.text(
                 "INSERT INTO count_queue (catalog_id, units, created_micros)"

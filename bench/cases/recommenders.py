@@ -1,0 +1,266 @@
+"""Whether recommenders by counts find the next item, by the ranker's own record and code.
+
+MovieLens-100k: each rating is a view; after four fifths of the ratings nothing is counted any more,
+and of the visits that follow each film but the first is to be found by the last ten before it.
+X-Wines: what one person rated is one order, the last of which is to be found by the others; people
+are cut in five parts, and each is asked by the counts of the four others. Beside them are the most
+popular products and item-kNN (``ranker.evaluation.baselines``), which learn from the same and are
+asked the same. What a person is known to have rated before is in no list: nobody rates a thing
+twice here, so that reorder and recently_viewed can find nothing.
+"""
+
+import asyncio
+import csv
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from bench.datasets import movielens
+from bench.harness.machine import ROOT
+from bench.harness.model import Interval, Result, Table
+from bench.harness.statistics import percentile
+from ranker.domain.events import DAY_MICROS, Event, EventType, StoredEvent
+from ranker.domain.recommenders import Recommender, Scope
+from ranker.domain.signals import DEFAULTS, sessions
+from ranker.evaluation import baselines
+from ranker.evaluation.bootstrap import intervals
+from ranker.evaluation.histories import Histories
+from ranker.ranking import recommenders
+from ranker.record.counting import fold
+from ranker.record.counts import CountRecord
+from ranker.record.events import EventRecord
+from ranker.record.tables import CHECKPOINT_PAGES, MIGRATIONS
+from servicekit.sql import Database
+
+PLACES = 10
+CASES = 500
+SHARE = 0.2
+FOLDS = 5
+SEED = 0
+BATCH = 1_000
+RATINGS = ROOT / "examples" / "wines" / "ratings.csv"
+OF_VIEWS = (Recommender.CO_VIEW, Recommender.TRENDING)
+OF_ORDERS = (Recommender.CO_PURCHASE, Recommender.BEST_SELLERS, Recommender.TRENDING)
+POPULARITY, KNN = "popularity", "item-kNN"
+
+Say: TypeAlias = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One item to be found."""
+
+    anchors: tuple[str, ...]
+    """Newest first."""
+    known: frozenset[str]
+    """What is in no list: all that the person is known to have had."""
+    wanted: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is counted, and what is asked afterwards."""
+
+    events: Sequence[StoredEvent]
+    """By time."""
+    cases: Sequence[Case]
+    names: Sequence[Recommender]
+
+
+@dataclass(slots=True)
+class Found:
+    """Figures of one set of data."""
+
+    hits: defaultdict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
+    """By system, of each case."""
+    events: int = 0
+    count_seconds: float = 0.0
+    answer_seconds: list[float] = field(default_factory=list)
+    """Of each case: its lists, read and made."""
+
+
+def run(say: Say) -> Result:
+    """Measure both."""
+    found: dict[str, Found] = {}
+    warnings: tuple[str, ...] = ()
+    path = movielens.folder()
+    if path is None:
+        warnings = (f"NOT MEASURED: $SIGHTLINE_DATA/{movielens.FOLDER} is not there",)
+    else:
+        say("MovieLens-100k: counting")
+        found["MovieLens-100k"] = asyncio.run(_measured([_films(path)]))
+    say("X-Wines: counting")
+    found["X-Wines"] = asyncio.run(_measured(list(_wines())))
+    return Result(tables=(_table(found),), figures=_figures(found), warnings=warnings)
+
+
+def _films(path: Path) -> Part:
+    """Counts until the cut, and what was watched in the visits after it."""
+    log = movielens.load(path).log
+    cut = int(len(log) * (1 - SHARE))
+    visits = sessions(log).tolist()
+    people, films = log.actor.tolist(), log.item.tolist()
+    events = [
+        _event(row, log.actors[people[row]], log.items[films[row]], int(log.time[row]))
+        for row in range(cut)
+    ]
+    known: defaultdict[int, set[str]] = defaultdict(set)
+    visit: defaultdict[int, list[str]] = defaultdict(list)
+    cases = []
+    for row in range(len(log)):
+        film, before = log.items[films[row]], visit[visits[row]]
+        if row >= cut and before:
+            anchors = tuple(reversed(before[-recommenders.MOST_LAST :]))
+            cases.append(Case(anchors, frozenset(known[people[row]]), film))
+        before.append(film)
+        known[people[row]].add(film)
+    draw = np.random.default_rng(SEED).choice(len(cases), min(CASES, len(cases)), replace=False)
+    return Part(events, [cases[place] for place in sorted(draw)], OF_VIEWS)
+
+
+def _wines() -> Iterable[Part]:
+    """Each fifth of the people asked by the orders of the others."""
+    orders: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    with RATINGS.open(newline="") as file:
+        for row in csv.DictReader(file):
+            orders[row["UserID"]].append((row["Date"], row["WineID"]))
+    people = np.random.default_rng(SEED).permutation(sorted(orders)).tolist()
+    for number in range(FOLDS):
+        asked = set(people[number::FOLDS])
+        counted = [
+            _event(row, person, wine, row, EventType.PURCHASE)
+            for person, wines in orders.items()
+            if person not in asked
+            for row, (_, wine) in enumerate(sorted(wines))
+        ]
+        cases = []
+        for person in sorted(asked):
+            *before, wanted = [wine for _, wine in sorted(orders[person])]
+            if before:
+                cases.append(Case(tuple(reversed(before)), frozenset(before), wanted))
+        yield Part(counted, cases, OF_ORDERS)
+
+
+def _event(
+    row: int, person: str, item: str, time_micros: int, kind: EventType = EventType.VIEW
+) -> StoredEvent:
+    order = person if kind is EventType.PURCHASE else ""
+    name = f"{person} {item} {row}"
+    event = Event(name, None, kind, item, time_micros=time_micros, order_id=order)
+    return StoredEvent("default", event, person, "", "", b"", time_micros)
+
+
+async def _measured(parts: Sequence[Part]) -> Found:
+    found = Found()
+    for part in parts:
+        with tempfile.TemporaryDirectory() as folder:
+            url = f"sqlite:///{folder}/ranker.db"
+            database = Database(url, migrations=MIGRATIONS, checkpoint_pages=CHECKPOINT_PAGES)
+            database.migrate()
+            await _count(database, part, found)
+            await _ask(CountRecord(database), part, found)
+            database.close()
+        _baselines(part, found)
+    return found
+
+
+async def _count(database: Database, part: Part, found: Found) -> None:
+    """Store the events as they came, and count them as the worker does."""
+    record = EventRecord(database)
+    for start in range(0, len(part.events), BATCH):
+        await record.append(part.events[start : start + BATCH])
+    began = time.perf_counter()
+    while (await database.write(lambda connection: fold(connection, DEFAULTS))).units:
+        pass
+    found.count_seconds += time.perf_counter() - began
+    found.events += len(part.events)
+
+
+async def _ask(reader: CountRecord, part: Part, found: Found) -> None:
+    now = max(one.event.time_micros or 0 for one in part.events) + DAY_MICROS // 24
+    for case in part.cases:
+        began = time.perf_counter()
+        wanted = recommenders.Wanted(part.names, Scope(), PLACES, case.known)
+        near = {name: case.anchors for name in part.names if name in recommenders.KINDS}
+        counted = await reader.counted("default", recommenders.asked(wanted, near, None))
+        lists = recommenders.lists(wanted, counted, near, (), now)
+        found.answer_seconds.append(time.perf_counter() - began)
+        for one in lists:
+            found.hits[one.recommender].append(case.wanted in one.product_ids)
+
+
+def _baselines(part: Part, found: Found) -> None:
+    """The most popular products, and item-kNN over the same people."""
+    likes: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for one in part.events:
+        likes[one.actor].setdefault(one.event.product_id)
+    items = sorted({item for its in likes.values() for item in its})
+    rows = {item: row for row, item in enumerate(items)}
+    training = _histories(likes, rows)
+    asked = _histories({f"{n:06}": case.anchors[::-1] for n, case in enumerate(part.cases)}, rows)
+    for name, scorer in (
+        (POPULARITY, baselines.popularity(training, len(items))),
+        (KNN, baselines.item_knn(training, len(items))),
+    ):
+        places = {actor: place for place, actor in enumerate(asked.actors)}
+        scores = scorer.scores(asked)
+        for number, case in enumerate(part.cases):
+            place = places.get(f"{number:06}")
+            row = np.zeros(len(items)) if place is None else np.array(scores[place], np.float64)
+            row[[rows[item] for item in case.known if item in rows]] = -np.inf
+            best = np.argsort(-row, kind="stable")[:PLACES]
+            found.hits[name].append(case.wanted in {items[one] for one in best if row[one] > 0})
+
+
+def _histories(likes: Mapping[str, Iterable[str]], rows: Mapping[str, int]) -> Histories:
+    """These products as interests, in their order; those without a row are passed over."""
+    known = {
+        actor: [rows[item] for item in its if item in rows] for actor, its in sorted(likes.items())
+    }
+    known = {actor: its for actor, its in known.items() if its}
+    starts = np.concatenate(([0], np.cumsum([len(its) for its in known.values()]))).astype(np.int64)
+    items = np.array([item for its in known.values() for item in its], np.int64)
+    return Histories(tuple(known), starts, items, np.zeros(len(items), np.bool_), items * 0)
+
+
+def _interval(hits: Sequence[bool]) -> Interval:
+    made = intervals(np.array(hits, np.float64)[:, None])
+    return Interval(float(made.mean[0]), float(made.low[0]), float(made.high[0]))
+
+
+def _table(found: Mapping[str, Found]) -> Table:
+    rows = []
+    for data, its in found.items():
+        for name, hits in its.hits.items():
+            one = _interval(hits)
+            rows.append((data, name, f"{one.value:.3f}", f"{one.low:.3f} to {one.high:.3f}"))
+    return Table(
+        title="The next item among the first ten",
+        headers=("data", "by", "hit@10", "95% interval"),
+        rows=tuple(rows),
+        caption="Views of films, orders of wines; intervals over cases (BCa).",
+    )
+
+
+def _figures(found: Mapping[str, Found]) -> dict[str, object]:
+    return {
+        data: {
+            "cases": len(its.answer_seconds),
+            "events": its.events,
+            "counted_events_a_second": its.events / its.count_seconds,
+            "answer_ms_p50": 1e3 * percentile(its.answer_seconds, 0.5).value,
+            "answer_ms_p99": 1e3 * percentile(its.answer_seconds, 0.99).value,
+            "hit_at_10": {
+                name: [one.value, one.low, one.high]
+                for name, hits in its.hits.items()
+                for one in (_interval(hits),)
+            },
+        }
+        for data, its in found.items()
+    }
