@@ -110,7 +110,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         likeness = likeness_of(request) if request.collapse else None
         if request.HasField("record"):
             check_draft(request.record, len(candidates.ids))
-        anchors = anchors_of(request.anchors)
+        anchors = anchors_of(request)
         now = request.time_micros or now_micros()
         model = self.models.serving(catalog_id)
         stages = Stages()
@@ -174,7 +174,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         products, parts_given = explained_of(request)
         weights = weights_of(request.weights)
         model = self.models.serving(catalog_id)
-        anchors, now = anchors_of(request.anchors), now_micros()
+        anchors, now = anchors_of(request), now_micros()
         known = await self._shoppers.read(catalog_id, who, model, now_micros=now)
         known, _ = await self._about(catalog_id, who, known, anchors)
         evidence = again(products, parts_given, weights, known.shopper, model)
@@ -205,18 +205,19 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         who = actor(request.shopper, catalog_id, self.pseudonyms)
         check_range("top_k", request.top_k, 0, MOST_GENERATED)
         check_range("exclude_product_ids", len(request.exclude_product_ids), 0, MOST_GENERATED)
-        anchors, names = anchors_of(request.anchors), recommenders_of(request.recommenders)
-        scope, model, now = scope_of(request.scope), self.models.serving(catalog_id), now_micros()
+        anchors, names = anchors_of(request), recommenders_of(request.recommenders)
+        scope, model, now = scope_of(request), self.models.serving(catalog_id), now_micros()
         read = await self._shoppers.read(catalog_id, who, model, now_micros=now)
         token = self._shoppers.remember(catalog_id, who, read)
         views = Recommender.RECENTLY_VIEWED in names
         known, about = await self._about(catalog_id, who, read, anchors, with_trail=views)
-        answer = Candidates(history_token=token, anchor_product_ids=about.anchors)
-        excluded = frozenset((*request.exclude_product_ids, *about.anchors))
+        answer = Candidates()
         if not request.recommenders_only:
-            answer.MergeFrom(await self._by_behaviour(request, who, known, about.anchors))
+            answer = await self._by_behaviour(request, who, known, about.anchors)
+        answer.history_token = token
+        answer.anchor_product_ids.extend(about.anchors)
         if names and self.counts is not None:
-            left_out = read.history.hidden | excluded
+            left_out = read.history.hidden.union(request.exclude_product_ids, about.anchors)
             wanted = recommenders.Wanted(names, scope, request.top_k or DEFAULT_GENERATED, left_out)
             near = recommenders.near(names, about.anchors, read.history, self.signals)
             asked = recommenders.asked(wanted, near, read.history.actor or who)
@@ -248,10 +249,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         """The candidates by behaviour or popularity."""
         catalog_id = catalog(request.catalog_id, self.catalogs)
         model, history, shopper = known.model, known.history, known.shopper
-        answer = Candidates(
-            model_version=model.version if model else "",
-            degradations=self._degradations(catalog_id, "nominate"),
-        )
+        vectors: list[vector_pb2.Vector] = []
+        left_out: list[str] = []
         top_k = request.top_k or DEFAULT_GENERATED
         excluded = frozenset((*request.exclude_product_ids, *anchors))
         large = model is not None and len(model.item_ids) > self.in_memory_items
@@ -259,23 +258,24 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             former = self.models.former(catalog_id)
             then = Known(history, self._shoppers.by(former, who, history, known.now_micros), former)
             both = (known, self._shoppers.about(then, who, anchors))
-            answer.vectors.extend(
-                _vector(each.model, each.shopper)
-                for each in both
-                if each.model and each.shopper.personal
-            )
+            some = [(one.model, one.shopper) for one in both]
+            vectors = [_vector(each, by) for each, by in some if each and by.personal]
             hidden = sorted(history.hidden.difference(excluded))
             left_out = [*request.exclude_product_ids, *anchors, *hidden][:MOST_GENERATED]
-            answer.exclude_product_ids.extend(left_out)
             found = generate.by_neighbours(shopper, model, top_k, history.hidden | excluded)
         else:
             found = await generate.generate(
                 *(catalog_id, shopper, model, history, self.reader), top_k=top_k, exclude=excluded
             )
-        answer.product_ids.extend(found.product_ids)
-        answer.scores.extend(found.scores)
-        answer.basis = BASES[found.basis]
-        return answer
+        return Candidates(
+            product_ids=found.product_ids,
+            scores=found.scores,
+            vectors=vectors,
+            exclude_product_ids=left_out,
+            basis=BASES[found.basis],
+            model_version=model.version if model else "",
+            degradations=self._degradations(catalog_id, "nominate"),
+        )
 
 
 def _vector(model: Model, shopper: FoldIn) -> vector_pb2.Vector:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from ranker.domain.features import CATEGORY_KIND, PRICE_KIND, price_range
 from ranker.domain.recommenders import Anchors, Recommender, Scope, Source
@@ -16,8 +17,11 @@ MOST_TEXT = 256
 _SOURCES = {pb.Anchors.Source.Value(f"SOURCE_{one}"): one for one in Source}
 
 
-def anchors_of(given: pb.Anchors) -> Anchors | None:
+def anchors_of(request: Any) -> Anchors | None:
     """What the request is about; None = nothing. RequestInvalid."""
+    if not request.HasField("anchors"):
+        return None
+    given: pb.Anchors = request.anchors
     ids = tuple(given.product_ids)
     check_range("anchors.product_ids", len(ids), 0, MOST_ANCHORS)
     refuse(_anchor_problems(ids))
@@ -42,6 +46,8 @@ def _anchor_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
 def recommenders_of(names: Sequence[str]) -> tuple[Recommender, ...]:
     """The recommenders of these names; RequestInvalid."""
     check_range("recommenders", len(names), 0, MOST_RECOMMENDERS)
+    if not names:
+        return ()
     known, times = {one.value: one for one in Recommender}, Counter(names)
     refuse(
         (f"recommenders[{place}]", "is named twice" if name in known else f"is none of {[*known]}")
@@ -51,8 +57,11 @@ def recommenders_of(names: Sequence[str]) -> tuple[Recommender, ...]:
     return tuple(known[name] for name in names)
 
 
-def scope_of(given: pb.CountScope) -> Scope:
-    """RequestInvalid."""
+def scope_of(request: Any) -> Scope:
+    """Of which part of the shop lists are wanted; RequestInvalid."""
+    if not request.HasField("scope"):
+        return Scope()
+    given: pb.CountScope = request.scope
     refuse(_scope_problems(given))
     groups = []
     if given.category_path:
