@@ -53,7 +53,10 @@ async def test_a_file_is_checked_against_the_scene_that_is_used(calls: Calls) ->
     new = await calls.CheckScene(pb.CheckSceneRequest(scene="unheard", toml=HOME), None)
     assert (new.valid, list(new.changes)) == (True, [])
     idle = await calls.CheckScene(pb.CheckSceneRequest(toml="[branches]\nvisual = 0.0"), None)
-    assert [one.path for one in idle.warnings] == ["parts_with_signals.visual"]
+    assert [one.path for one in idle.warnings] == [
+        "parts_with_signals",
+        "parts_with_signals.visual",
+    ]
 
 
 @pytest.mark.parametrize(
