@@ -8,6 +8,7 @@ from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.values.answers import Found, Recommendations
 from sightline_client.values.classifications import Classification
+from sightline_client.values.controls import Control
 from sightline_client.values.explanations import Explanation
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Photo, Uri, load
@@ -35,6 +36,7 @@ class RecommendOptions(TypedDict, total=False):
     unlike: Unlike | None
     box: Box | None
     find_subject: bool
+    controls: Iterable[Control]
     timeout: float | None
 
 
@@ -63,6 +65,7 @@ class RecommendationCalls(Connected):
         unlike: Unlike | None = None,
         box: Box | None = None,
         find_subject: bool = False,
+        controls: Iterable[Control] = (),
         timeout: float | None = None,
     ) -> Recommendations:
         """Ranked, explained products.
@@ -75,6 +78,7 @@ class RecommendationCalls(Connected):
         scene's own. ``explain``: split the parts of scores by feature, on the first page.
         ``unlike``: what is not wanted. ``box``: the part of the photos that is meant, None = all of
         them; ``find_subject``: look for it, and say where it is in ``subjects``.
+        ``controls``: what to pin, boost, bury and exclude; see ``control_outcomes``.
         """
         request = requests.recommend(
             catalog=self.catalog,
@@ -96,6 +100,7 @@ class RecommendationCalls(Connected):
             unlike=await _unlike(unlike),
             box=box,
             find_subject=find_subject,
+            controls=controls,
         )
         return from_wire.recommendations(
             await self._call(self.calls.recommendation.Recommend, request, timeout)
@@ -110,6 +115,7 @@ class RecommendationCalls(Connected):
         request["unlike"] = await _unlike(request.get("unlike"))
         request["products"] = requests.ids(request.get("products", ()))
         request["exclude"] = requests.ids(request.get("exclude", ()))
+        request["controls"] = tuple(request.get("controls", ()))
         token = ""
         while True:
             page = await self.recommend(**request, page_token=token)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.convert import to_wire
 from sightline_client.convert.to_wire import ids
+from sightline_client.values.controls import Control
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Uri
 from sightline_client.values.signals import Box, Unlike
@@ -40,6 +41,7 @@ def recommend(
     unlike: Unlike | None = None,
     box: Box | None = None,
     find_subject: bool = False,
+    controls: Iterable[Control] = (),
 ) -> rec.RecommendRequest:
     """See ``SightlineClient.recommend``. InvalidRequest for a user and a visitor at once."""
     with to_wire.sendable("request"):
@@ -59,4 +61,5 @@ def recommend(
             min_index_token=min_index_token,
             min_quality=min_quality,
             explain=explain,
+            controls=[to_wire.control(each) for each in controls],
         )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sightline_client.values.catalog import Product
+from sightline_client.values.controls import ControlOutcome
 from sightline_client.values.events import EventType
 from sightline_client.values.signals import Subject
 
@@ -204,6 +205,8 @@ class Recommendations:
     subjects: Mapping[int, Subject] = field(default_factory=dict)
     """Where the subjects of photos are, by the photo's place among the signals; on the first page
     of a request with ``find_subject``."""
+    control_outcomes: tuple[ControlOutcome, ...] = ()
+    """What became of the controls of the request and of its scene, on the first page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import sightline.common.v1.filter_pb2
 import sightline.common.v1.photo_pb2
 import sightline.common.v1.product_pb2
 import sightline.common.v1.vector_pb2
+import sightline.gateway.v1.control_pb2
 import sys
 import typing
 
@@ -245,6 +246,7 @@ class RecommendRequest(google.protobuf.message.Message):
     MIN_QUALITY_FIELD_NUMBER: builtins.int
     EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     EXPLAIN_FIELD_NUMBER: builtins.int
+    CONTROLS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -285,6 +287,10 @@ class RecommendRequest(google.protobuf.message.Message):
     def exclude_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Products to leave out, up to 1,000."""
 
+    @property
+    def controls(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.control_pb2.Control]:
+        """Pins, boosts, burials and exclusions of this request, up to 50, beside those of its scene."""
+
     def __init__(
         self,
         *,
@@ -303,9 +309,10 @@ class RecommendRequest(google.protobuf.message.Message):
         min_quality: builtins.float = ...,
         exclude_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         explain: builtins.bool = ...,
+        controls: collections.abc.Iterable[sightline.gateway.v1.control_pb2.Control] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "language_code", b"language_code", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "controls", b"controls", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "language_code", b"language_code", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
 
 Global___RecommendRequest: typing_extensions.TypeAlias = RecommendRequest
 
@@ -327,6 +334,7 @@ class RecommendResponse(google.protobuf.message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     SUBJECTS_FIELD_NUMBER: builtins.int
+    CONTROL_OUTCOMES_FIELD_NUMBER: builtins.int
     no_good_match: builtins.bool
     """Nothing in the catalog is near the signals: results are the nearest there are."""
     hidden_count: builtins.int
@@ -365,6 +373,10 @@ class RecommendResponse(google.protobuf.message.Message):
     def subjects(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalSubject]:
         """Where the subjects are of photos whose signal asked to `find_subject`."""
 
+    @property
+    def control_outcomes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.control_pb2.ControlOutcome]:
+        """What became of the controls of the request and of its scene, on the first page."""
+
     def __init__(
         self,
         *,
@@ -380,9 +392,10 @@ class RecommendResponse(google.protobuf.message.Message):
         next_page_token: builtins.str = ...,
         request_id: builtins.str = ...,
         subjects: collections.abc.Iterable[Global___SignalSubject] | None = ...,
+        control_outcomes: collections.abc.Iterable[sightline.gateway.v1.control_pb2.ControlOutcome] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "degradations", b"degradations", "freshness", b"freshness", "hidden_count", b"hidden_count", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "freshness", b"freshness", "hidden_count", b"hidden_count", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___RecommendResponse: typing_extensions.TypeAlias = RecommendResponse
 
@@ -529,6 +542,8 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
         """
         OUTCOME_OUTRANKED: ExplainRecommendationResponse._Outcome.ValueType  # 10
         """Others stand before it: `rank`, `score`, against `last_shown`."""
+        OUTCOME_EXCLUDED_BY_CONTROL: ExplainRecommendationResponse._Outcome.ValueType  # 11
+        """A control of the request or of its scene excludes it."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
         """What became of it; the first of these that applies."""
@@ -557,6 +572,8 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
     """
     OUTCOME_OUTRANKED: ExplainRecommendationResponse.Outcome.ValueType  # 10
     """Others stand before it: `rank`, `score`, against `last_shown`."""
+    OUTCOME_EXCLUDED_BY_CONTROL: ExplainRecommendationResponse.Outcome.ValueType  # 11
+    """A control of the request or of its scene excludes it."""
 
     OUTCOME_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int

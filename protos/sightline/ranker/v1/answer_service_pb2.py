@@ -28,7 +28,7 @@ from sightline.common.v1 import event_pb2 as sightline_dot_common_dot_v1_dot_eve
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(sightline/ranker/v1/answer_service.proto\x12\x13sightline.ranker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/answer.proto\x1a\x1fsightline/common/v1/event.proto\x1a sightline/common/v1/limits.proto\"\xf8\x03\n\x0c\x41nswerRecord\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x16\n\x0erequest_digest\x18\x02 \x01(\x0c\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\r\n\x05scene\x18\x04 \x01(\t\x12/\n\x08versions\x18\x05 \x01(\x0b\x32\x1d.sightline.common.v1.Versions\x12\x0c\n\x04seed\x18\x06 \x01(\x04\x12\x36\n\x08products\x18\x07 \x03(\x0b\x32$.sightline.ranker.v1.AnsweredProduct\x12\x36\n\x0c\x64\x65gradations\x18\x08 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12/\n\x0b\x61nswer_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0chidden_count\x18\x0b \x01(\x05\x12\x0c\n\x04\x61rms\x18\x0c \x03(\t\x12\x35\n\x07\x63olumns\x18\r \x01(\x0b\x32$.sightline.ranker.v1.AnsweredColumns\x12\x13\n\x0btotal_count\x18\x0e \x01(\x05\"\x86\x03\n\x0f\x41nsweredColumns\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x12\n\nraw_scores\x18\x02 \x01(\x0c\x12.\n\x05parts\x18\x03 \x03(\x0b\x32\x1f.sightline.ranker.v1.PackedPart\x12\x19\n\x11matched_image_ids\x18\x04 \x03(\t\x12\x14\n\x0c\x62ranch_names\x18\x05 \x03(\t\x12\x10\n\x08\x62ranches\x18\x06 \x03(\r\x12\x18\n\x10\x63ollapsed_counts\x18\x07 \x03(\x05\x12\x1d\n\x15\x63ollapsed_product_ids\x18\x08 \x03(\t\x12\x13\n\x0bscore_ranks\x18\t \x03(\x05\x12.\n\x05moves\x18\n \x03(\x0b\x32\x1f.sightline.ranker.v1.MoveColumn\x12\x14\n\x0cpropensities\x18\x0b \x01(\x0c\x12\x0e\n\x06scores\x18\x0c \x01(\x0c\x12\x33\n\x0bscore_event\x18\r \x01(\x0e\x32\x1e.sightline.common.v1.EventType\"*\n\nPackedPart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x01(\x0c\"L\n\nMoveColumn\x12.\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\x1f.sightline.common.v1.Move.Cause\x12\x0e\n\x06places\x18\x02 \x03(\x11\"\x85\x03\n\x0f\x41nsweredProduct\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\traw_score\x18\x02 \x01(\x01\x12-\n\x05parts\x18\x03 \x03(\x0b\x32\x1e.sightline.common.v1.ScorePart\x12,\n\x07reasons\x18\x04 \x03(\x0b\x32\x1b.sightline.common.v1.Reason\x12\x18\n\x10matched_image_id\x18\x05 \x01(\t\x12\x10\n\x08\x62ranches\x18\x06 \x03(\t\x12\x1d\n\x15\x63ollapsed_product_ids\x18\x07 \x03(\t\x12\x12\n\nscore_rank\x18\x08 \x01(\x05\x12(\n\x05moves\x18\t \x03(\x0b\x32\x19.sightline.common.v1.Move\x12\x12\n\npropensity\x18\n \x01(\x01\x12\x12\n\x05score\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12\x33\n\x0bscore_event\x18\x0c \x01(\x0e\x32\x1e.sightline.common.v1.EventTypeB\x08\n\x06_score\"r\n\x14RecordAnswersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x32\n\x07\x61nswers\x18\x03 \x03(\x0b\x32!.sightline.ranker.v1.AnswerRecord\".\n\x15RecordAnswersResponse\x12\x15\n\rwritten_count\x18\x01 \x01(\x05\"\x80\x01\n\x10GetAnswerRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tanswer_id\x18\x03 \x01(\t\x12\x0e\n\x06offset\x18\x04 \x01(\x05\x12\r\n\x05limit\x18\x05 \x01(\x05\x12\x12\n\nas_columns\x18\x06 \x01(\x08\x32\xde\x01\n\rAnswerService\x12q\n\rRecordAnswers\x12).sightline.ranker.v1.RecordAnswersRequest\x1a*.sightline.ranker.v1.RecordAnswersResponse\"\t\x90\x02\x02\xfa\xc8\x18\x02\x08 \x12Z\n\tGetAnswer\x12%.sightline.ranker.v1.GetAnswerRequest\x1a!.sightline.ranker.v1.AnswerRecord\"\x03\x90\x02\x01\x42I\n\x13sightline.ranker.v1B\x12\x41nswerServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(sightline/ranker/v1/answer_service.proto\x12\x13sightline.ranker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/answer.proto\x1a\x1fsightline/common/v1/event.proto\x1a sightline/common/v1/limits.proto\"\x8a\x04\n\x0c\x41nswerRecord\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x16\n\x0erequest_digest\x18\x02 \x01(\x0c\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\r\n\x05scene\x18\x04 \x01(\t\x12/\n\x08versions\x18\x05 \x01(\x0b\x32\x1d.sightline.common.v1.Versions\x12\x0c\n\x04seed\x18\x06 \x01(\x04\x12\x36\n\x08products\x18\x07 \x03(\x0b\x32$.sightline.ranker.v1.AnsweredProduct\x12\x36\n\x0c\x64\x65gradations\x18\x08 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12/\n\x0b\x61nswer_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0chidden_count\x18\x0b \x01(\x05\x12\x0c\n\x04\x61rms\x18\x0c \x03(\t\x12\x35\n\x07\x63olumns\x18\r \x01(\x0b\x32$.sightline.ranker.v1.AnsweredColumns\x12\x13\n\x0btotal_count\x18\x0e \x01(\x05\x12\x10\n\x08\x63ontrols\x18\x0f \x03(\t\"\x86\x03\n\x0f\x41nsweredColumns\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x12\n\nraw_scores\x18\x02 \x01(\x0c\x12.\n\x05parts\x18\x03 \x03(\x0b\x32\x1f.sightline.ranker.v1.PackedPart\x12\x19\n\x11matched_image_ids\x18\x04 \x03(\t\x12\x14\n\x0c\x62ranch_names\x18\x05 \x03(\t\x12\x10\n\x08\x62ranches\x18\x06 \x03(\r\x12\x18\n\x10\x63ollapsed_counts\x18\x07 \x03(\x05\x12\x1d\n\x15\x63ollapsed_product_ids\x18\x08 \x03(\t\x12\x13\n\x0bscore_ranks\x18\t \x03(\x05\x12.\n\x05moves\x18\n \x03(\x0b\x32\x1f.sightline.ranker.v1.MoveColumn\x12\x14\n\x0cpropensities\x18\x0b \x01(\x0c\x12\x0e\n\x06scores\x18\x0c \x01(\x0c\x12\x33\n\x0bscore_event\x18\r \x01(\x0e\x32\x1e.sightline.common.v1.EventType\"*\n\nPackedPart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x01(\x0c\"L\n\nMoveColumn\x12.\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\x1f.sightline.common.v1.Move.Cause\x12\x0e\n\x06places\x18\x02 \x03(\x11\"\x85\x03\n\x0f\x41nsweredProduct\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\traw_score\x18\x02 \x01(\x01\x12-\n\x05parts\x18\x03 \x03(\x0b\x32\x1e.sightline.common.v1.ScorePart\x12,\n\x07reasons\x18\x04 \x03(\x0b\x32\x1b.sightline.common.v1.Reason\x12\x18\n\x10matched_image_id\x18\x05 \x01(\t\x12\x10\n\x08\x62ranches\x18\x06 \x03(\t\x12\x1d\n\x15\x63ollapsed_product_ids\x18\x07 \x03(\t\x12\x12\n\nscore_rank\x18\x08 \x01(\x05\x12(\n\x05moves\x18\t \x03(\x0b\x32\x19.sightline.common.v1.Move\x12\x12\n\npropensity\x18\n \x01(\x01\x12\x12\n\x05score\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12\x33\n\x0bscore_event\x18\x0c \x01(\x0e\x32\x1e.sightline.common.v1.EventTypeB\x08\n\x06_score\"r\n\x14RecordAnswersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x32\n\x07\x61nswers\x18\x03 \x03(\x0b\x32!.sightline.ranker.v1.AnswerRecord\".\n\x15RecordAnswersResponse\x12\x15\n\rwritten_count\x18\x01 \x01(\x05\"\x80\x01\n\x10GetAnswerRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tanswer_id\x18\x03 \x01(\t\x12\x0e\n\x06offset\x18\x04 \x01(\x05\x12\r\n\x05limit\x18\x05 \x01(\x05\x12\x12\n\nas_columns\x18\x06 \x01(\x08\"K\n\x14\x43ountControlsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0b\n\x03\x64\x61y\x18\x03 \x01(\x05\"J\n\x15\x43ountControlsResponse\x12\x31\n\x06\x63ounts\x18\x01 \x03(\x0b\x32!.sightline.ranker.v1.ControlCount\"+\n\x0c\x43ontrolCount\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x32\xcb\x02\n\rAnswerService\x12q\n\rRecordAnswers\x12).sightline.ranker.v1.RecordAnswersRequest\x1a*.sightline.ranker.v1.RecordAnswersResponse\"\t\x90\x02\x02\xfa\xc8\x18\x02\x08 \x12Z\n\tGetAnswer\x12%.sightline.ranker.v1.GetAnswerRequest\x1a!.sightline.ranker.v1.AnswerRecord\"\x03\x90\x02\x01\x12k\n\rCountControls\x12).sightline.ranker.v1.CountControlsRequest\x1a*.sightline.ranker.v1.CountControlsResponse\"\x03\x90\x02\x01\x42I\n\x13sightline.ranker.v1B\x12\x41nswerServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,22 +40,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANSWERSERVICE'].methods_by_name['RecordAnswers']._serialized_options = b'\220\002\002\372\310\030\002\010 '
   _globals['_ANSWERSERVICE'].methods_by_name['GetAnswer']._loaded_options = None
   _globals['_ANSWERSERVICE'].methods_by_name['GetAnswer']._serialized_options = b'\220\002\001'
+  _globals['_ANSWERSERVICE'].methods_by_name['CountControls']._loaded_options = None
+  _globals['_ANSWERSERVICE'].methods_by_name['CountControls']._serialized_options = b'\220\002\001'
   _globals['_ANSWERRECORD']._serialized_start=200
-  _globals['_ANSWERRECORD']._serialized_end=704
-  _globals['_ANSWEREDCOLUMNS']._serialized_start=707
-  _globals['_ANSWEREDCOLUMNS']._serialized_end=1097
-  _globals['_PACKEDPART']._serialized_start=1099
-  _globals['_PACKEDPART']._serialized_end=1141
-  _globals['_MOVECOLUMN']._serialized_start=1143
-  _globals['_MOVECOLUMN']._serialized_end=1219
-  _globals['_ANSWEREDPRODUCT']._serialized_start=1222
-  _globals['_ANSWEREDPRODUCT']._serialized_end=1611
-  _globals['_RECORDANSWERSREQUEST']._serialized_start=1613
-  _globals['_RECORDANSWERSREQUEST']._serialized_end=1727
-  _globals['_RECORDANSWERSRESPONSE']._serialized_start=1729
-  _globals['_RECORDANSWERSRESPONSE']._serialized_end=1775
-  _globals['_GETANSWERREQUEST']._serialized_start=1778
-  _globals['_GETANSWERREQUEST']._serialized_end=1906
-  _globals['_ANSWERSERVICE']._serialized_start=1909
-  _globals['_ANSWERSERVICE']._serialized_end=2131
+  _globals['_ANSWERRECORD']._serialized_end=722
+  _globals['_ANSWEREDCOLUMNS']._serialized_start=725
+  _globals['_ANSWEREDCOLUMNS']._serialized_end=1115
+  _globals['_PACKEDPART']._serialized_start=1117
+  _globals['_PACKEDPART']._serialized_end=1159
+  _globals['_MOVECOLUMN']._serialized_start=1161
+  _globals['_MOVECOLUMN']._serialized_end=1237
+  _globals['_ANSWEREDPRODUCT']._serialized_start=1240
+  _globals['_ANSWEREDPRODUCT']._serialized_end=1629
+  _globals['_RECORDANSWERSREQUEST']._serialized_start=1631
+  _globals['_RECORDANSWERSREQUEST']._serialized_end=1745
+  _globals['_RECORDANSWERSRESPONSE']._serialized_start=1747
+  _globals['_RECORDANSWERSRESPONSE']._serialized_end=1793
+  _globals['_GETANSWERREQUEST']._serialized_start=1796
+  _globals['_GETANSWERREQUEST']._serialized_end=1924
+  _globals['_COUNTCONTROLSREQUEST']._serialized_start=1926
+  _globals['_COUNTCONTROLSREQUEST']._serialized_end=2001
+  _globals['_COUNTCONTROLSRESPONSE']._serialized_start=2003
+  _globals['_COUNTCONTROLSRESPONSE']._serialized_end=2077
+  _globals['_CONTROLCOUNT']._serialized_start=2079
+  _globals['_CONTROLCOUNT']._serialized_end=2122
+  _globals['_ANSWERSERVICE']._serialized_start=2125
+  _globals['_ANSWERSERVICE']._serialized_end=2456
 # @@protoc_insertion_point(module_scope)

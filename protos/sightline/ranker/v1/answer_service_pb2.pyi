@@ -41,6 +41,7 @@ class AnswerRecord(google.protobuf.message.Message):
     ARMS_FIELD_NUMBER: builtins.int
     COLUMNS_FIELD_NUMBER: builtins.int
     TOTAL_COUNT_FIELD_NUMBER: builtins.int
+    CONTROLS_FIELD_NUMBER: builtins.int
     answer_id: builtins.str
     """The answer's id: 1 to 64 characters of [A-Za-z0-9_-]."""
     request_digest: builtins.bytes
@@ -89,6 +90,10 @@ class AnswerRecord(google.protobuf.message.Message):
         for, when `as_columns` is set.
         """
 
+    @property
+    def controls(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of the controls that acted, up to 100, each 1 to 129 characters; see sightline.ranker.v1.Controls."""
+
     def __init__(
         self,
         *,
@@ -106,9 +111,10 @@ class AnswerRecord(google.protobuf.message.Message):
         arms: collections.abc.Iterable[builtins.str] | None = ...,
         columns: Global___AnsweredColumns | None = ...,
         total_count: builtins.int = ...,
+        controls: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["answer_time", b"answer_time", "columns", b"columns", "expire_time", b"expire_time", "shopper", b"shopper", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time", b"answer_time", "arms", b"arms", "columns", b"columns", "degradations", b"degradations", "expire_time", b"expire_time", "hidden_count", b"hidden_count", "products", b"products", "request_digest", b"request_digest", "scene", b"scene", "seed", b"seed", "shopper", b"shopper", "total_count", b"total_count", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time", b"answer_time", "arms", b"arms", "columns", b"columns", "controls", b"controls", "degradations", b"degradations", "expire_time", b"expire_time", "hidden_count", b"hidden_count", "products", b"products", "request_digest", b"request_digest", "scene", b"scene", "seed", b"seed", "shopper", b"shopper", "total_count", b"total_count", "versions", b"versions"]) -> None: ...
 
 Global___AnswerRecord: typing_extensions.TypeAlias = AnswerRecord
 
@@ -405,3 +411,71 @@ class GetAnswerRequest(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "as_columns", b"as_columns", "catalog_id", b"catalog_id", "limit", b"limit", "offset", b"offset", "request_id", b"request_id"]) -> None: ...
 
 Global___GetAnswerRequest: typing_extensions.TypeAlias = GetAnswerRequest
+
+@typing.final
+class CountControlsRequest(google.protobuf.message.Message):
+    """Asks for the exposures of controls."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    DAY_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs; empty = the service makes one."""
+    day: builtins.int
+    """The day, days since 1970-01-01 (UTC), by when answers were served: the current one or one of the six before it."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        day: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "day", b"day", "request_id", b"request_id"]) -> None: ...
+
+Global___CountControlsRequest: typing_extensions.TypeAlias = CountControlsRequest
+
+@typing.final
+class CountControlsResponse(google.protobuf.message.Message):
+    """How often controls acted."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: builtins.int
+    @property
+    def counts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ControlCount]:
+        """Those that did on that day, by name."""
+
+    def __init__(
+        self,
+        *,
+        counts: collections.abc.Iterable[Global___ControlCount] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["counts", b"counts"]) -> None: ...
+
+Global___CountControlsResponse: typing_extensions.TypeAlias = CountControlsResponse
+
+@typing.final
+class ControlCount(google.protobuf.message.Message):
+    """How often a control acted."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    COUNT_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name."""
+    count: builtins.int
+    """In how many kept answers."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        count: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["count", b"count", "name", b"name"]) -> None: ...
+
+Global___ControlCount: typing_extensions.TypeAlias = ControlCount

@@ -57,7 +57,23 @@ _AnswerServiceGetAnswerType = typing_extensions.TypeVar(
     ],
 )
 
-class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerServiceGetAnswerType]):
+_AnswerServiceCountControlsType = typing_extensions.TypeVar(
+    '_AnswerServiceCountControlsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.answer_service_pb2.CountControlsRequest,
+        sightline.ranker.v1.answer_service_pb2.CountControlsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.answer_service_pb2.CountControlsRequest,
+        sightline.ranker.v1.answer_service_pb2.CountControlsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.answer_service_pb2.CountControlsRequest,
+        sightline.ranker.v1.answer_service_pb2.CountControlsResponse,
+    ],
+)
+
+class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerServiceGetAnswerType, _AnswerServiceCountControlsType]):
     """Keeps what was answered, for later pages, replay, attribution and learning."""
 
     @typing.overload
@@ -69,6 +85,10 @@ class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerS
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.answer_service_pb2.GetAnswerRequest,
             sightline.ranker.v1.answer_service_pb2.AnswerRecord,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.answer_service_pb2.CountControlsRequest,
+            sightline.ranker.v1.answer_service_pb2.CountControlsResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -82,6 +102,10 @@ class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerS
             sightline.ranker.v1.answer_service_pb2.GetAnswerRequest,
             sightline.ranker.v1.answer_service_pb2.AnswerRecord,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.answer_service_pb2.CountControlsRequest,
+            sightline.ranker.v1.answer_service_pb2.CountControlsResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     RecordAnswers: _AnswerServiceRecordAnswersType
@@ -89,6 +113,9 @@ class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerS
 
     GetAnswer: _AnswerServiceGetAnswerType
     """One kept answer. ANSWER_RECORD_MISSING when there is none (lost, expired or never handed over)."""
+
+    CountControls: _AnswerServiceCountControlsType
+    """In how many answers of a day each control acted. They are counted with the write that keeps the answer."""
 
 AnswerServiceAsyncStub: typing_extensions.TypeAlias = AnswerServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -98,6 +125,10 @@ AnswerServiceAsyncStub: typing_extensions.TypeAlias = AnswerServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.answer_service_pb2.GetAnswerRequest,
         sightline.ranker.v1.answer_service_pb2.AnswerRecord,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.answer_service_pb2.CountControlsRequest,
+        sightline.ranker.v1.answer_service_pb2.CountControlsResponse,
     ],
 ]
 
@@ -119,5 +150,13 @@ class AnswerServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.answer_service_pb2.AnswerRecord, collections.abc.Awaitable[sightline.ranker.v1.answer_service_pb2.AnswerRecord]]:
         """One kept answer. ANSWER_RECORD_MISSING when there is none (lost, expired or never handed over)."""
+
+    @abc.abstractmethod
+    def CountControls(
+        self,
+        request: sightline.ranker.v1.answer_service_pb2.CountControlsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.answer_service_pb2.CountControlsResponse, collections.abc.Awaitable[sightline.ranker.v1.answer_service_pb2.CountControlsResponse]]:
+        """In how many answers of a day each control acted. They are counted with the write that keeps the answer."""
 
 def add_AnswerServiceServicer_to_server(servicer: AnswerServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -1,6 +1,6 @@
 """What the use cases ask of their collaborators."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gateway.model import peers
@@ -68,6 +68,9 @@ class Retriever(Protocol):
     async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
         """Those of up to 1,000 products that exist and pass, in the order asked."""
 
+    async def checked(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> peers.Checked:
+        """The same, and why the others of them are left out."""
+
     async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
         """The newest products that pass, newest first."""
 
@@ -110,6 +113,9 @@ class Ranker(Protocol):
     ) -> AnswerRecord:
         """A kept answer with its products from `offset` on, at most `limit` of them (0 = all);
         ANSWER_RECORD_MISSING when there is none. Its shopper is None."""
+
+    async def control_counts(self, catalog_id: str, day: int) -> Mapping[str, int]:
+        """In how many answers of the day (since 1970, UTC) each control acted."""
 
 
 class Answers(Protocol):

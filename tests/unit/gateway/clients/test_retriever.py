@@ -5,7 +5,8 @@ import pytest
 from gateway.clients.calls import Caller
 from gateway.clients.retriever import _as_sent, filter_of
 from gateway.model.causes import Peer
-from gateway.model.query import CallersFilter, Scope
+from gateway.model.filters import CallersFilter
+from gateway.model.query import Scope
 from servicekit.errors import FieldViolation, InvalidArgument
 from sightline.common.v1 import filter_pb2, product_pb2
 

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.model.controls import Control
 from gateway.model.errors import AnswerMissing
+from gateway.model.filters import CallersFilter
 from gateway.model.messages import Box
-from gateway.model.query import CallersFilter, Identity, Query, Shopper, Signal
+from gateway.model.query import Identity, Query, Shopper, Signal
 from gateway.state.tokens import (
     Attributed,
     Attribution,
@@ -25,6 +27,7 @@ from gateway.state.tokens import (
 )
 from servicekit.keyring import KeyRing
 from servicekit.requests import PageTokenInvalid
+from sightline_rules.controls import Kind
 from tests.fakes.gateway_values import ANN, address, near, photo, words
 
 SAID = Attribution("a1", "default", "default", "abc", "m1", 2**64 - 1)
@@ -40,6 +43,7 @@ CHANGES = {
     "min_index_token": "t",
     "min_quality": 0.5,
     "exclude_product_ids": ("p1",),
+    "controls": (Control("hero", Kind.PIN, ("p1",), place=1),),
 }
 OF_THE_SHOPPER = {"shopper": Shopper(Identity.VISITOR, "ann"), "session_id": "s"}
 NOT_ASKED = {

@@ -152,6 +152,8 @@ class AnswerRecord:
     hidden_count: int = 0
     arms: tuple[str, ...] = ()
     """The arms of experiments that made it."""
+    controls: tuple[str, ...] = ()
+    """Names of the controls that acted."""
 
 
 @dataclass(slots=True)  # not frozen: a page makes dozens, three times as fast
@@ -193,6 +195,7 @@ class Answer:
     attribution_token: str
     next_page_token: str
     subjects: Sequence[messages.SignalSubject] = ()
+    control_outcomes: Sequence[messages.ControlOutcome] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,16 @@ class RankerCandidates:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """Those of several products that may be answered, and why others may not."""
+
+    columns: Columns
+    missing: frozenset[str]
+    """Those that the catalog does not hold."""
+    rejections: Mapping[str, messages.Rejection]
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """Products as the record has them now, and titles of others."""
 
@@ -117,6 +127,10 @@ class RankOrder:
     """What the ranker is to keep of the answer, without its order; None = nothing."""
     history_token: str = ""
     """RankerCandidates.history_token of the same request."""
+    page_size: int = 0
+    """How many first products are shown, for the candidates' controls."""
+    pins_first: bool = False
+    """Whether pinned products stand first, to be seated by whoever collapses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,11 @@ class Ranked:
     """Candidates that collapsed into another one, or into the query's own products."""
     recorded: bool = False
     """Whether the answer's record will be kept."""
+    hidden_pins: tuple[str, ...] = ()
+    """Pinned products that the shopper hid."""
+    seen_pins: tuple[str, ...] = ()
+    acted: tuple[str, ...] = ()
+    """Controls that changed what is shown first."""
 
 
 @dataclass(frozen=True, slots=True)

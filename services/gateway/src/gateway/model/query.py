@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.model.controls import Control
+from gateway.model.filters import CallersFilter
 from gateway.model.messages import Box
 
 ALONE = -1
@@ -72,18 +74,6 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
-class CallersFilter:
-    """A caller's filter. The retriever judges and evaluates it; here it is carried through."""
-
-    message: object
-    """As it came, untouched."""
-    content: bytes
-    """Its canonical bytes, for digests."""
-    names_availability: bool
-    """Whether some condition in it names the field `availability`."""
-
-
-@dataclass(frozen=True, slots=True)
 class Scope:
     """Which products may be in an answer."""
 
@@ -93,6 +83,8 @@ class Scope:
     created_micros: int | None = None
     """Only products that the catalog first stored at this instant, microseconds since 1970 (UTC);
     None = at any."""
+    without: tuple[CallersFilter, ...] = ()
+    """Leave out what passes one of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +107,8 @@ class Query:
     exclude_product_ids: tuple[str, ...] = ()
     explain: bool = False
     """Whether parts are split by feature."""
+    controls: tuple[Control, ...] = ()
+    """Those of the request alone."""
     request_id: str = ""
     """As given in the message."""
 

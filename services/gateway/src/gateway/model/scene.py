@@ -9,6 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from pydantic import dataclasses as checked
 
 from gateway.model.branch import SIMILARITY_BRANCHES, Branch
+from gateway.model.controls import Control, consistent
 from gateway.model.diversity import Diversity
 
 
@@ -94,3 +95,4 @@ class Scene:
     """How several signals of one branch become one list."""
     views: Annotated[int, Field(ge=0, le=4)] = 0
     """Views of each photo that are embedded and averaged, 1 to 4; 0 = the space's own number."""
+    controls: Annotated[tuple[Control, ...], AfterValidator(consistent)] = ()

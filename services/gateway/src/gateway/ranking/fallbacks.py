@@ -22,6 +22,9 @@ OWN_CODES: Mapping[Branch, str] = MappingProxyType(
 )
 """The reason where the ranker gave none."""
 
+FEATURED = "FEATURED"
+"""That of a product that no branch named: a control pinned it."""
+
 
 def degradations(
     failures: Iterable[Failure], reported: Iterable[Degradation], named: Sequence[Branch]
@@ -49,14 +52,15 @@ def reasons_for(
 ) -> tuple[Reason, ...]:
     """The ranker's reasons, else our own; only the gateway knows that a product is new."""
     if not given:
-        return tuple(own_reason(OWN_CODES[branch], language_code) for branch in branches)
+        codes = [OWN_CODES[branch] for branch in branches] or [FEATURED]
+        return tuple(own_reason(code, language_code) for code in codes)
     new = OWN_CODES[Branch.NEW]
     if Branch.NEW in branches and all(reason.code != new for reason in given):
         return (*given, own_reason(new, language_code))
     return given
 
 
-_STAGES = (*Branch, "rank", "hydrate", "record")
+_STAGES = (*Branch, "controls", "rank", "hydrate", "record")
 
 
 def _place(failure: Failure) -> tuple[int, str, str]:
@@ -70,6 +74,8 @@ def _substitute(failure: Failure, named: Sequence[Branch]) -> str:
     if failure.cause is Cause.ANSWER_RECORD_DROPPED:
         return "this page alone"
     match failure.stage:
+        case "controls":
+            return "the order without the controls that need it"
         case "rank":
             return "the order of fused similarity"
         case "hydrate":

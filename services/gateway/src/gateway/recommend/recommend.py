@@ -15,8 +15,16 @@ from gateway.model.messages import Degradation, Versions
 from gateway.model.peers import Ranked, RankOrder
 from gateway.model.query import Query
 from gateway.ranking.collapse import collapse
+from gateway.ranking.controls import acting, lined_up, seated
 from gateway.ranking.fallbacks import degradations
 from gateway.ranking.fuse import by_signal, fuse, weighted
+from gateway.recommend.controls import (
+    controlled,
+    count,
+    last_place,
+    note_order,
+    under_controls,
+)
 from gateway.recommend.pages import Cut, Rest, attribution, cut, later_page, next_page
 from gateway.recommend.plan import make_plan, weights_of
 from gateway.recommend.validate import check
@@ -37,6 +45,8 @@ class Ordered:
     recorded: bool = False
     """Whether the ranker keeps the record; it keeps it of what it ranked alone."""
     rest: Rest | None = None
+    acted: tuple[str, ...] = ()
+    """The controls that changed the first page."""
 
 
 async def recommend(query: Query, deps: Dependencies) -> Answer:
@@ -48,20 +58,23 @@ async def recommend(query: Query, deps: Dependencies) -> Answer:
     check(query, deps.catalogs)
     run = begin(query, deps)
     with deadlines.within(run.plan.ends.answer):
+        run = await under_controls(run)
         if query.page_token:
             return await later_page(run)
         listings = await find(run)
-        candidates = fused(run, listings)
+        candidates = await controlled(run, fused(run, listings))
         record = _record(run, candidates)
         ordered = await ranked(run, candidates, record)
         is_ranked = ordered is not None
-        ordered = ordered or Ordered(unranked(run, candidates))
+        ordered = ordered or unranked(run, candidates)
         page = await cut(run, ordered.order, ordered.rest)
         if query.explain:
             page = replace(page, results=split_by_signal(listings, page.results))
         if not is_ranked:
-            record, kept = _keep(run, candidates, record, ordered.order)
+            record, kept = _keep(run, candidates, record, ordered)
             ordered = replace(ordered, recorded=kept)
+        if ordered.recorded:
+            count(run, ordered.acted)
         return _answer(run, candidates, record, ordered, page)
 
 
@@ -85,10 +98,12 @@ async def ranked(run: Run, candidates: Candidates, record: AnswerRecord) -> Orde
     if not candidates.order:
         return None
     page = run.query.results_a_page
-    order = rank_order(run, candidates, run.plan.ahead, page, record)
+    ahead = max(run.plan.ahead, last_place(candidates))
+    order = rank_order(run, candidates, ahead, page, record)
     answer = await rank(run, order)
     if answer is None:
         return None
+    note_order(run, candidates, answer.order.product_ids, answer)
     if answer.collapsed_count:
         run.trace.steps.append(f"{answer.collapsed_count} collapsed")
 
@@ -97,7 +112,7 @@ async def ranked(run: Run, candidates: Candidates, record: AnswerRecord) -> Orde
         again = await rank(run, replace(order, top_k=0, reason_count=0, record=None))
         return Order() if again is None else again.order
 
-    return Ordered(answer.order, answer.hidden_count, answer.recorded, rest)
+    return Ordered(answer.order, answer.hidden_count, answer.recorded, rest, answer.acted)
 
 
 async def rank(run: Run, order: RankOrder) -> Ranked | None:
@@ -145,6 +160,7 @@ def rank_order(
         top_k=top_k,
         reason_count=reason_count,
         record=record,
+        page_size=run.query.results_a_page,
     )
 
 
@@ -171,11 +187,15 @@ def split_by_signal(listings: Sequence[Listing], results: tuple[Result, ...]) ->
     )
 
 
-def unranked(run: Run, candidates: Candidates) -> Order:
+def unranked(run: Run, candidates: Candidates) -> Ordered:
     """The order without the ranker."""
     if candidates.order:
         run.trace.steps.append("as fused")
-    return collapsed(run, candidates, as_fused(candidates))
+    order, raised = lined_up(candidates, as_fused(candidates))
+    order = seated(candidates, collapsed(run, candidates, order))
+    note_order(run, candidates, order.product_ids, None)
+    acted = acting(candidates, order, run.query.results_a_page, raised)
+    return Ordered(order, acted=acted)
 
 
 def collapsed(run: Run, candidates: Candidates, order: Order) -> Order:
@@ -215,7 +235,7 @@ def _record(run: Run, candidates: Candidates) -> AnswerRecord:
 
 
 def _keep(
-    run: Run, candidates: Candidates, record: AnswerRecord, fused_order: Order
+    run: Run, candidates: Candidates, record: AnswerRecord, ordered: Ordered
 ) -> tuple[AnswerRecord, bool]:
     """The record of an answer that the ranker did not rank, and whether it is handed over: unless
     the ranker, which keeps it, is unreachable."""
@@ -225,7 +245,8 @@ def _keep(
         answer_id=secrets.token_hex(16),
         versions=versions_of(run),
         degradations=degraded(run, candidates),
-        order=fused_order,
+        order=ordered.order,
+        controls=ordered.acted,
     )
     unreachable = Peer.RANKER in run.trace.unreachable
     return record, not unreachable and run.deps.answers.offer(run.query.catalog_id, record)
@@ -252,6 +273,7 @@ def _answer(
         attribution_token=attribution(run, replace(record, versions=versions)),
         next_page_token=next_page(run, record, page, no_good_match=poor) if more else "",
         subjects=run.trace.signal_subjects,
+        control_outcomes=run.trace.controls,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from gateway.model.plan import Plan
 from gateway.model.query import Query
 from gateway.ports import Answers, Embedder, Ranker, Retriever, Scenes
+from gateway.state.exposures import Exposures
 from gateway.state.text_spaces import TextQuerySpaces
 from gateway.state.tokens import Digests
 from gateway.state.trace import RequestTrace
@@ -64,6 +65,7 @@ class Dependencies:
     """What signs tokens."""
     versions: SpaceVersions = field(default_factory=SpaceVersions)
     text_spaces: TextQuerySpaces = field(default_factory=TextQuerySpaces)
+    exposures: Exposures = field(default_factory=Exposures)
 
 
 @dataclass(frozen=True, slots=True)

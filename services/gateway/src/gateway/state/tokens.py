@@ -120,6 +120,8 @@ def _asked(query: Query) -> Iterator[bytes]:
     yield query.filter.content if query.filter is not None else b""
     yield from _texts(query.min_index_token, repr(query.min_quality))
     yield from _texts(*sorted(set(query.exclude_product_ids)))
+    for control in query.controls:
+        yield control.content
 
 
 def _texts(*texts: str) -> Iterator[bytes]:

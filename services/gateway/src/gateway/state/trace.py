@@ -11,6 +11,7 @@ from gateway.model.causes import Cause, Peer
 from gateway.model.errors import StageLate
 from gateway.model.failures import Failure, failure_of
 from gateway.model.messages import (
+    ControlOutcome,
     Degradation,
     Freshness,
     SignalSubject,
@@ -86,6 +87,8 @@ class RequestTrace:
         self.steps: list[str] = []
         """What was done with the candidates, in words."""
         self.model_version = ""
+        self.controls: list[ControlOutcome] = []
+        """What became of controls."""
         self.history_token = ""
         """Marks the shopper's history that the ranker read."""
 

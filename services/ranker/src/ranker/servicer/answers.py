@@ -12,6 +12,7 @@ from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import ANSWER_ID
 from ranker.ranking.order import Order
 from ranker.record.answers import Answer, AnswerQueue
+from ranker.servicer.controls import name_problems
 from ranker.servicer.replies import cause_number
 from ranker.servicer.requests import actor, check_range, refuse
 from servicekit.clock import now_micros
@@ -60,6 +61,15 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         answer_columns.page(record, request.offset, request.limit, as_columns=request.as_columns)
         return record
 
+    async def CountControls(
+        self, request: pb.CountControlsRequest, context: Context
+    ) -> pb.CountControlsResponse:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        counts = await self.answers.exposures(catalog_id, request.day)
+        return pb.CountControlsResponse(
+            counts=[pb.ControlCount(name=name, count=count) for name, count in counts.items()]
+        )
+
 
 def _problems(answers: Sequence[pb.AnswerRecord]) -> Iterable[tuple[str, str]]:
     for place, answer in enumerate(answers):
@@ -70,6 +80,7 @@ def _problems(answers: Sequence[pb.AnswerRecord]) -> Iterable[tuple[str, str]]:
 
 def _answer_problems(answer: pb.AnswerRecord) -> Iterable[tuple[str, str]]:
     yield from named_problems(answer.answer_id, answer.request_digest, answer.arms)
+    yield from name_problems(answer.controls)
     if len(answer.products) > MOST_PRODUCTS:
         yield "products", f"has more than {MOST_PRODUCTS} entries"
     elif len({name for one in answer.products for name in one.branches}) > MOST_BRANCHES:
@@ -150,6 +161,7 @@ def stored(
         model_version=message.versions.model_version,
         scene=message.scene,
         arms="\n".join(sorted(set(message.arms))),
+        controls=tuple(message.controls),
     )
 
 
@@ -170,6 +182,7 @@ def record_of(
         degradations=[*draft.degradations, *answer.degradations],
         hidden_count=answer.hidden_count,
         arms=draft.arms,
+        controls=answer.acted_controls,
         columns=columns_of(draft, ids, order),
     )
     made.versions.model_version = answer.model_version

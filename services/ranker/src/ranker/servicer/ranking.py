@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ranker.adapters.retriever import SPACE
 from ranker.domain.model import Model
@@ -11,6 +12,7 @@ from ranker.models.publish import query_vector
 from ranker.ports import HistoryReader, Models
 from ranker.ranking import breakdown, diversity, generate, parts, rank
 from ranker.ranking.breakdown import Evidence, again
+from ranker.ranking.controls import controlled
 from ranker.ranking.explain import explain
 from ranker.ranking.exploration import seed_of
 from ranker.ranking.fold_in import FoldIn
@@ -25,6 +27,7 @@ from ranker.servicer.candidates import (
     likeness_of,
     weights_of,
 )
+from ranker.servicer.controls import add_unplaced, controls_of
 from ranker.servicer.replies import DEFAULT, add_parts, add_reasons, policy_of, ranked, timings
 from ranker.servicer.requests import actor, check_range
 from servicekit.clock import now_micros
@@ -35,6 +38,7 @@ from sightline.common.v1 import answer_pb2, vector_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc
 from sightline.ranker.v1.answer_service_pb2 import AnswerRecord
+from sightline_rules.controls import acting
 
 MOST_GENERATED = 1000
 DEFAULT_GENERATED = 100
@@ -74,6 +78,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         likeness = likeness_of(request) if request.collapse else None
         if request.HasField("record"):
             check_draft(request.record, len(candidates.ids))
+        controls = controls_of(request.controls, len(candidates.ids))
         now = request.time_micros or now_micros()
         model = self.models.serving(catalog_id)
         stages = Stages()
@@ -100,16 +105,21 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 history=history,
                 drop_seen=request.drop_seen,
             )
-            arrangement = diversity.arranged(
-                ranking,
-                candidates,
-                model,
-                popularity,
-                policy,
+            arrange = partial(
+                diversity.arranged,
+                candidates=candidates,
+                model=model,
+                popularity=popularity,
                 seed=seed_of(request.seed, history.actor or who, request.session_id, now),
                 now_micros=now,
             )
-            order = order_of(ranking, arrangement, likeness, model)
+            raised: frozenset[int] = frozenset()
+            if controls:
+                arrangement, raised = controlled(ranking, policy, controls, arrange)
+            else:
+                arrangement = arrange(ranking, policy=policy)
+            seated = () if request.controls.pins_first else controls
+            order = order_of(ranking, arrangement, likeness, model, seated)
             most = request.reason_top_k if request.HasField("reason_top_k") else None
             explained = order.first(request.top_k).ranking.take(slice(most))
             factors = parts.factors(model, weights) if model else {}
@@ -117,6 +127,10 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 request, Evidence(candidates, explained, shopper, model, factors), order
             )
         answer.degradations.extend(self._degradations(catalog_id, "rank"))
+        if controls:
+            shown = order.ranking.rows[: request.controls.page_size].tolist()
+            answer.acted_controls.extend(acting(controls, shown, raised))
+            add_unplaced(answer, controls, candidates.ids, ranking.rows, history)
         if request.HasField("record"):
             answer.recorded = self._keep(
                 record_of(request, answer, candidates.ids, order), catalog_id, who

@@ -16,6 +16,8 @@ from prometheus_client import Gauge
 from pydantic import ValidationError
 
 from gateway.model.errors import SceneNotFound
+from gateway.model.filters import carried
+from gateway.model.messages import Filter
 from gateway.model.scene import Scene
 from servicekit.reloaded import Reloaded, Unreadable, problems
 
@@ -75,9 +77,21 @@ def _scene(path: Path) -> Scene:
     try:
         content = path.read_bytes()
         file = tomllib.loads(content.decode())
+        _carry_filters(file.get("controls"))
         version = hashlib.sha256(content).hexdigest()[:16]
         return Scene(path.stem, version, **file)
-    except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
-        raise ScenesInvalid(f"{path}: {error}") from error
     except ValidationError as error:
         raise ScenesInvalid(f"{path}: {problems(error)}") from error
+    except (OSError, ValueError) as error:
+        raise ScenesInvalid(f"{path}: {error}") from error
+
+
+def _carry_filters(controls: object) -> None:
+    """Put filters in the place of the tables that have a message's fields. ValueError."""
+    for index, control in enumerate(controls if isinstance(controls, list) else ()):
+        table = control.get("filter") if isinstance(control, dict) else None
+        if isinstance(table, dict):
+            try:
+                control["filter"] = carried(Filter(**table))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"controls.{index}.filter: {error}") from error
