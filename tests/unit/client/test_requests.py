@@ -2,7 +2,7 @@
 
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline_client import F
+from sightline_client import Control, ControlKind, F
 from sightline_client.convert import requests
 
 
@@ -23,6 +23,7 @@ def test_a_mixed_query_has_a_signal_for_each_thing() -> None:
         min_index_token="i",
         min_quality=0.5,
         explain=True,
+        controls=[Control("hero", ControlKind.PIN, ["p1"], place=1)],
     )
     assert [signal.WhichOneof("content") for signal in request.signals] == [
         *("image", "image", "text", "product_id", "product_id")

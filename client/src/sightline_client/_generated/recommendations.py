@@ -10,6 +10,7 @@ from sightline_client._generated.base import SyncConnected
 from sightline_client.api.recommendations import RecommendOptions
 from sightline_client.values.answers import Found, Recommendations
 from sightline_client.values.classifications import Classification
+from sightline_client.values.controls import Control
 from sightline_client.values.explanations import Explanation
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Photo
@@ -41,6 +42,7 @@ class SyncRecommendationCalls(SyncConnected):
         unlike: Unlike | None = None,
         box: Box | None = None,
         find_subject: bool = False,
+        controls: Iterable[Control] = (),
         timeout: float | None = None,
     ) -> Recommendations:
         """Ranked, explained products.
@@ -53,6 +55,7 @@ class SyncRecommendationCalls(SyncConnected):
         scene's own. ``explain``: split the parts of scores by feature, on the first page.
         ``unlike``: what is not wanted. ``box``: the part of the photos that is meant, None = all of
         them; ``find_subject``: look for it, and say where it is in ``subjects``.
+        ``controls``: what to pin, boost, bury and exclude; see ``control_outcomes``.
         """
         return self._loop.run(
             self._client.recommend(
@@ -75,6 +78,7 @@ class SyncRecommendationCalls(SyncConnected):
                 unlike=unlike,
                 box=box,
                 find_subject=find_subject,
+                controls=controls,
                 timeout=timeout,
             )
         )

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ranker.domain.arrays import Ints
 from ranker.ranking.diversity import Arrangement, Cause, Policy
 from ranker.ranking.rank import Ranking
 from sightline_rules.controls import Control, lined_up, seats
@@ -40,10 +41,11 @@ def controlled(
     before = np.arange(len(rows))
     before[free] = line.pinned + rest.order
     order = places[before]
-    moves = {Cause.CONTROL: order - before}
+    moves: dict[Cause, Ints] = {}
     for cause, steps in rest.moves.items():
         moves[cause] = np.zeros(len(rows), np.int64)
         moves[cause][free] = steps
+    moves[Cause.CONTROL] = order - before
     propensities = np.ones(len(rows))
     propensities[free] = rest.propensities
     return Arrangement(order, moves, propensities), line.raised
