@@ -1,6 +1,8 @@
 """Which controls are refused, with their field; in a request and in a scene's file alike."""
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 
@@ -126,6 +128,14 @@ def test_a_scenes_file_has_the_same_controls(tmp_path):
     assert hero.start_time == 20_788 * day
     assert hero.end_time == 20_812 * day - day // 24
     assert own.filter.message.comparison.value.text == "Aurora"
+
+
+def test_the_scene_of_the_page_is_taken(tmp_path):
+    page = Path(__file__).parents[4] / "docs/merchandise/controls.md"
+    (block,) = re.findall(r"^```toml\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+    (tmp_path / "home.toml").write_text(block)
+    kinds = [each.kind for each in SceneFiles(tmp_path).get("home").controls]
+    assert kinds == [Kind.PIN, Kind.BOOST, Kind.EXCLUDE]
 
 
 @pytest.mark.parametrize(
