@@ -151,7 +151,9 @@ class FakeRanker:
     exposures: dict[str, int] = field(default_factory=dict)
     """In how many answers of any day controls acted."""
 
-    async def control_counts(self, catalog_id: str, day: int) -> dict[str, int]:
+    async def control_counts(
+        self, catalog_id: str, day: int, names: Sequence[str]
+    ) -> dict[str, int]:
         await self._called("control_counts", day)
         return self.exposures
 

@@ -139,7 +139,9 @@ async def test_controls_are_counted_with_the_answers_they_acted_in(suite: Suite)
     get = answer_service_pb2.GetAnswerRequest(answer_id="c-1")
     assert (await suite.answers.GetAnswer(get)).controls == ["home/hero", "home/own"]
     day = now_micros() // 86_400_000_000
-    count = answer_service_pb2.CountControlsRequest(day=day)
+    count = answer_service_pb2.CountControlsRequest(
+        day=day, names=["home/hero", "home/own", "home/far"]
+    )
     found = (await suite.answers.CountControls(count)).counts
     assert {each.name: each.count for each in found} == {"home/hero": 2, "home/own": 2}
     count.day -= 1

@@ -421,20 +421,26 @@ class CountControlsRequest(google.protobuf.message.Message):
     CATALOG_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     DAY_FIELD_NUMBER: builtins.int
+    NAMES_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
     """For logs; empty = the service makes one."""
     day: builtins.int
     """The day, days since 1970-01-01 (UTC), by when answers were served: the current one or one of the six before it."""
+    @property
+    def names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Which controls, up to 1,000."""
+
     def __init__(
         self,
         *,
         catalog_id: builtins.str = ...,
         request_id: builtins.str = ...,
         day: builtins.int = ...,
+        names: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "day", b"day", "request_id", b"request_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "day", b"day", "names", b"names", "request_id", b"request_id"]) -> None: ...
 
 Global___CountControlsRequest: typing_extensions.TypeAlias = CountControlsRequest
 
@@ -447,7 +453,7 @@ class CountControlsResponse(google.protobuf.message.Message):
     COUNTS_FIELD_NUMBER: builtins.int
     @property
     def counts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ControlCount]:
-        """Those that did on that day, by name."""
+        """Those of them that did on that day."""
 
     def __init__(
         self,

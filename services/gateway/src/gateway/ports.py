@@ -114,8 +114,10 @@ class Ranker(Protocol):
         """A kept answer with its products from `offset` on, at most `limit` of them (0 = all);
         ANSWER_RECORD_MISSING when there is none. Its shopper is None."""
 
-    async def control_counts(self, catalog_id: str, day: int) -> Mapping[str, int]:
-        """In how many answers of the day (since 1970, UTC) each control acted."""
+    async def control_counts(
+        self, catalog_id: str, day: int, names: Sequence[str]
+    ) -> Mapping[str, int]:
+        """In how many answers of the day (since 1970, UTC) each of up to 1,000 controls acted."""
 
 
 class Answers(Protocol):

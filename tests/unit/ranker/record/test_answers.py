@@ -65,12 +65,13 @@ async def test_a_control_is_counted_once_for_each_answer_on_the_day_it_was_serve
     theirs = replace(answer("a", catalog="other"), controls=("hero",))
     await log.write([theirs], NOW)
 
-    assert await log.exposures("default", today) == {"hero": 2, "own": 1}
-    assert await log.exposures("default", today - 1) == {"hero": 1}
-    assert await log.exposures("other", today) == {"hero": 1}
+    assert await log.exposures("default", today, ["hero", "own"]) == {"hero": 2, "own": 1}
+    assert await log.exposures("default", today - 1, ["hero"]) == {"hero": 1}
+    assert await log.exposures("other", today, ["hero", "own"]) == {"hero": 1}
+    assert await log.exposures("default", today, ["own"]) == {"own": 1}
     week = replace(answer("d"), controls=("own",), answer_micros=NOW + 7 * DAY)
     await log.write([week], NOW + 7 * DAY)
-    assert await log.exposures("default", today) == {}
+    assert await log.exposures("default", today, ["hero", "own"]) == {}
 
 
 WRITER = """
@@ -109,6 +110,9 @@ async def test_several_writers_who_are_killed_have_counted_what_they_kept(
         count = sa.select(sa.func.count()).select_from(ANSWERS)
         kept = await db.read(lambda connection: connection.execute(count).scalar())
         assert kept >= 200
-        assert await AnswerLog(db).exposures("default", 2**50 // DAY) == {"a": kept, "b": kept}
+        assert await AnswerLog(db).exposures("default", 2**50 // DAY, ["a", "b"]) == {
+            "a": kept,
+            "b": kept,
+        }
     finally:
         db.close()

@@ -160,8 +160,10 @@ class RankerClient(Ranker):
         )
         return _record(await self._caller.call(self._answers.GetAnswer, request), offset)
 
-    async def control_counts(self, catalog_id: str, day: int) -> Mapping[str, int]:
-        request = answers_pb.CountControlsRequest(catalog_id=catalog_id, day=day)
+    async def control_counts(
+        self, catalog_id: str, day: int, names: Sequence[str]
+    ) -> Mapping[str, int]:
+        request = answers_pb.CountControlsRequest(catalog_id=catalog_id, day=day, names=names)
         answer = await self._caller.call(self._answers.CountControls, request)
         return {item.name: item.count for item in answer.counts}
 

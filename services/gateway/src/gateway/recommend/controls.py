@@ -41,9 +41,9 @@ async def under_controls(run: Run) -> Run:
     if not given:
         return run
     counts: Mapping[str, int] = {}
-    if any(each.control.daily_budget for each in given):
+    if budgeted := [each.key for each in given if each.control.daily_budget]:
         ask = run.peers.ranker.control_counts
-        counts = await run.deps.exposures.of(run.query.catalog_id, ask)
+        counts = await run.deps.exposures.of(run.query.catalog_id, budgeted, ask)
     rest = [resting(each, run.time_micros, counts) for each in given]
     held = tuple(each for each, why in zip(given, rest, strict=True) if why is None)
     for each, why in zip(given, rest, strict=True):

@@ -8,7 +8,7 @@ answer whose record was dropped counts only until the next look.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from servicekit import deadlines
@@ -21,8 +21,11 @@ LAG_SECONDS = 1.0
 CALL_SECONDS = 1.0
 DAY_SECONDS = 86_400
 
-Ask = Callable[[str, int], Awaitable[Mapping[str, int]]]
-"""The ranker's counts of a catalog and day."""
+MOST_NAMES = 1_000
+"""Controls of a catalog that are asked for together."""
+
+Ask = Callable[[str, int, Sequence[str]], Awaitable[Mapping[str, int]]]
+"""The ranker's counts of a catalog's controls on a day."""
 
 
 @dataclass(slots=True)
@@ -30,9 +33,11 @@ class _Held:
     """What is known of a catalog's day."""
 
     day: int
+    names: frozenset[str] = frozenset()
+    """Those that the ranker was asked for."""
     counts: Mapping[str, int] = field(default_factory=dict)
     looked: float = 0.0
-    """When the ranker was asked last; 0 = never."""
+    """When."""
     own: list[tuple[float, str]] = field(default_factory=list)
     """Our answers that are not in `counts`: when, and the control."""
 
@@ -49,11 +54,15 @@ class Exposures:
         self._held: dict[str, _Held] = {}
         self._looking: dict[str, asyncio.Task[None]] = {}
 
-    async def of(self, catalog_id: str, ask: Ask) -> Mapping[str, int]:
-        """The counts; only the first request of a day waits for the ranker."""
+    async def of(self, catalog_id: str, names: Sequence[str], ask: Ask) -> Mapping[str, int]:
+        """The counts of these and of others; only who is first with one of them on a day waits for
+        the ranker."""
         held, now = self._today(catalog_id), self._clock()
-        if not held.looked:
-            await asyncio.shield(self._look(catalog_id, ask))
+        if not held.names.issuperset(names):
+            together = held.names.union(names)
+            held.names = together if len(together) <= MOST_NAMES else frozenset(names)
+            # A look that is under way was not asked for them.
+            await asyncio.shield(asyncio.create_task(self._asked(catalog_id, ask)))
         elif now - held.looked > LOOK_SECONDS:
             self._look(catalog_id, ask)
         return self._today(catalog_id).all
@@ -70,19 +79,17 @@ class Exposures:
             held = self._held[catalog_id] = _Held(day)
         return held
 
-    def _look(self, catalog_id: str, ask: Ask) -> asyncio.Task[None]:
-        """One look for all who want it."""
-        task = self._looking.get(catalog_id)
-        if task is None:
+    def _look(self, catalog_id: str, ask: Ask) -> None:
+        """Ask beside the requests, once at a time."""
+        if catalog_id not in self._looking:
             task = self._looking[catalog_id] = asyncio.create_task(self._asked(catalog_id, ask))
             task.add_done_callback(lambda _: self._looking.pop(catalog_id, None))
-        return task
 
     async def _asked(self, catalog_id: str, ask: Ask) -> None:
         held, began = self._today(catalog_id), self._clock()
         try:
             with deadlines.within(CALL_SECONDS):
-                counts = await ask(catalog_id, held.day)
+                counts = await ask(catalog_id, held.day, sorted(held.names))
             held.own = [(at, name) for at, name in held.own if at > began - LAG_SECONDS]
         except ServiceError:
             counts, held.own = held.all, []  # or ours would pile up one by one

@@ -80,10 +80,12 @@ class AnswerLog(Record):
         )
         return await self._db.read(lambda connection: connection.execute(statement).scalar())
 
-    async def exposures(self, catalog_id: str, day: int) -> Mapping[str, int]:
-        """In how many answers of a day (since 1970, UTC) each control acted."""
+    async def exposures(self, catalog_id: str, day: int, names: Sequence[str]) -> Mapping[str, int]:
+        """In how many answers of a day (since 1970, UTC) each of these controls acted."""
         t = EXPOSURES.c
-        statement = sa.select(t.name, t.exposures).where(t.catalog_id == catalog_id, t.day == day)
+        statement = sa.select(t.name, t.exposures).where(
+            t.catalog_id == catalog_id, t.day == day, t.name.in_(names)
+        )
         rows = await self._db.read(lambda connection: connection.execute(statement).all())
         return {row.name: row.exposures for row in rows}
 

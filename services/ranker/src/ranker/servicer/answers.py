@@ -23,6 +23,7 @@ from sightline.ranker.v1 import answer_service_pb2_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 
 MOST_ANSWERS = 100
+MOST_COUNTED = 1000
 LAST_SECOND = 253_402_300_799
 """9999-12-31, the last that a Timestamp can say."""
 
@@ -65,7 +66,8 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         self, request: pb.CountControlsRequest, context: Context
     ) -> pb.CountControlsResponse:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
-        counts = await self.answers.exposures(catalog_id, request.day)
+        check_range("names", len(request.names), 0, MOST_COUNTED)
+        counts = await self.answers.exposures(catalog_id, request.day, request.names)
         return pb.CountControlsResponse(
             counts=[pb.ControlCount(name=name, count=count) for name, count in counts.items()]
         )
