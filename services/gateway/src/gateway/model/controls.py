@@ -3,7 +3,6 @@
 Those of a scene's file and those of a request have the same entries, and are checked here.
 """
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -96,7 +95,7 @@ def _own(control: Control) -> Iterator[Problem]:
     last = LAST_PLACE + 1 - len(control.product_ids)
     if pins and not 1 <= control.place <= last:
         yield "place", f"must be 1 to {last}: the last product's place is within {LAST_PLACE}"
-    if boosts and not (math.isfinite(control.boost) and 0 < control.boost <= MOST_BOOST):
+    if boosts and not 0 < control.boost <= MOST_BOOST:
         yield "boost", f"must be more than 0 and at most {MOST_BOOST:g}"
     if control.place and not pins:
         yield "place", "goes with pin only"

@@ -1,6 +1,5 @@
 """Controls of a request to rank: checked, and what became of what they pin."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -49,7 +48,7 @@ def _problems(control: pb.Control, count: int) -> Iterable[tuple[str, str]]:
             yield "action", "is required"
         case "place" if not 1 <= control.place <= LAST_PLACE:
             yield "place", f"is not within 1 and {LAST_PLACE}"
-        case "boost" if not (math.isfinite(control.boost) and 0 < control.boost <= MOST_BOOST):
+        case "boost" if not 0 < control.boost <= MOST_BOOST:
             yield "boost", f"is not more than 0 and at most {MOST_BOOST:g}"
 
 
