@@ -100,7 +100,9 @@ class Control(google.protobuf.message.Message):
 
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
-        """Which products: those that pass; not for PIN. Nested one level less deep than other filters for EXCLUDE."""
+        """Which products: those that pass; not for PIN. Up to 8 controls of a list have one. What EXCLUDE excludes is nested
+        up to two levels less deep than other filters, and all of a list's together are within the limits of one filter.
+        """
 
     @property
     def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:

@@ -75,6 +75,20 @@ def test_a_filter_is_checked_by_its_parts_and_one_that_excludes_is_nested_less_d
         assert [*problems([made(**fields, filter=carried(nested(most + 1)))])]
 
 
+def test_filters_of_a_list_are_few_and_what_is_excluded_fits_into_one():
+    def many(kind: Kind, count: int, parts: int) -> list[Control]:
+        several = filter_pb2.FilterList(filters=[BRAND] * parts)
+        part = carried(filter_pb2.Filter(any=several))
+        fields = {"kind": kind, "place": 0, "product_ids": (), "filter": part}
+        return [made(name=str(n), **fields) for n in range(count)]
+
+    assert [path for path, _ in problems(many(Kind.BURY, 9, 1))] == ["[8].filter"]
+    assert not [*problems(many(Kind.BURY, 8, 60))]
+    assert not [*problems(many(Kind.EXCLUDE, 4, 60))]
+    ((path, problem),) = problems(many(Kind.EXCLUDE, 5, 60))
+    assert (path, "has 311 parts in all" in problem) == ("[4].filter", True)
+
+
 @pytest.mark.parametrize(
     ("other", "path"),
     [

@@ -18,6 +18,8 @@ from sightline_rules.controls import Kind
 from sightline_rules.ids import IdInvalidError, check_id
 
 MOST_CONTROLS = 50
+MOST_FILTERS = 8
+"""Of one list: each is a read of all candidates."""
 MOST_PRODUCTS = 100
 MOST_PINNED = 20
 """Products of one pin."""
@@ -87,6 +89,13 @@ def problems(controls: Sequence[Control]) -> Iterator[Problem]:
         for field, problem in (*_own(control), *_subject(control)):
             yield f"[{index}].{field}", problem
     yield from _contradictions(controls)
+    filtered = [index for index, control in enumerate(controls) if control.filter is not None]
+    if len(filtered) > MOST_FILTERS:
+        yield f"[{filtered[MOST_FILTERS]}].filter", f"is one too many: at most {MOST_FILTERS}"
+    excluding = [index for index in filtered if controls[index].kind is Kind.EXCLUDE]
+    without = [controls[index].filter for index in excluding]
+    if problem := filters.too_large([each for each in without if each is not None]):
+        yield f"[{excluding[-1]}].filter", f"{problem}, with what else is excluded"
 
 
 def _own(control: Control) -> Iterator[Problem]:

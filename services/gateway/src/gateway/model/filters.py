@@ -1,13 +1,13 @@
 """Filters on products, as they are carried through."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.model.messages import Filter
 from sightline_rules import filter_checks
 from sightline_rules.filter_messages import read
-from sightline_rules.filters import FilterInvalidError
+from sightline_rules.filters import All, FilterInvalidError, Not
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +53,13 @@ def problems(value: CallersFilter, path: str, *, negated: bool) -> Iterator[tupl
         filter_checks.check(read(message, path), path, negated=negated)
     except FilterInvalidError as error:
         yield error.path, error.description
+
+
+def too_large(excluded: Sequence[CallersFilter]) -> str:
+    """Why a request can't exclude what passes these filters, each of which is good; "" = it can."""
+    try:
+        opposites = tuple(Not(read(each.message)) for each in excluded)
+        filter_checks.check(All(opposites))
+    except FilterInvalidError as error:
+        return error.description if error.path == "filter" else ""
+    return ""
