@@ -5,12 +5,17 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
 
 from gateway.model.controls import Control, problems
-from gateway.model.filters import carried
+from gateway.model.filters import carried, of_words
 from gateway.state.scenes import SceneFiles, ScenesInvalid
 from sightline.common.v1 import filter_pb2
 from sightline_rules.controls import Kind
+from sightline_rules.filter_messages import read
+from sightline_rules.filter_words import parsed
+from sightline_rules.rejections import words
+from tests.unit.rules.test_rejections import conditions
 
 PINNED = {"kind": Kind.PIN, "product_ids": ("a", "b"), "place": 2}
 BRAND = filter_pb2.Filter(existence=filter_pb2.Existence(field="brand"))
@@ -127,10 +132,7 @@ daily_budget = 1000
 name = "own-brand"
 kind = "boost"
 boost = 0.2
-[controls.filter.comparison]
-field = "brand"
-operator = "OPERATOR_EQUAL"
-value.text = "Aurora"
+filter = "brand = Aurora"
 """
 
 
@@ -142,6 +144,11 @@ def test_a_scenes_file_has_the_same_controls(tmp_path):
     assert hero.start_time == 20_788 * day
     assert hero.end_time == 20_812 * day - day // 24
     assert own.filter.message.comparison.value.text == "Aurora"
+
+
+@given(conditions)
+def test_a_filters_words_make_the_message_that_means_the_same(condition):
+    assert read(of_words(words(condition)).message) == parsed(words(condition))
 
 
 def test_the_scene_of_the_page_is_taken(tmp_path):
@@ -157,14 +164,16 @@ def test_the_scene_of_the_page_is_taken(tmp_path):
     [
         (("place = 1", "place = 201"), "[0].place must be 1 to 200"),
         (("boost = 0.2", "boost = nan"), "[1].boost must be"),
-        (('"OPERATOR_EQUAL"', '"IS"'), "controls.1.filter"),
+        (("brand = Aurora", "brand IS Aurora"), "controls.1.filter can't be read"),
         (("00:00:00Z", "00:00:00"), "time zone"),
-        (('field = "brand"', 'field = "colour"'), "[1].filter.comparison.field unknown field"),
+        (("brand = Aurora", "colour = red"), "controls.1.filter unknown field"),
+        (("brand = Aurora", "brand < A"), "[1].filter.comparison.operator brand takes only"),
         (('kind = "pin"', 'kind = "nail"'), "controls.0.kind"),
         (("daily_budget", "budget"), "controls.0.budget"),
         ((FILE, "controls = 3"), "controls"),
         ((FILE, 'controls = ["pin"]'), "controls.0"),
         ((FILE, '[[controls]]\nname = "a"\nkind = "bury"\nfilter = "x"'), "controls.0.filter"),
+        ((FILE, '[[controls]]\nname = "a"\nkind = "bury"\nfilter = 3'), "controls.0.filter"),
     ],
 )
 def test_a_file_with_a_bad_control_is_refused_by_its_field(tmp_path, change, said):

@@ -6,7 +6,9 @@ from typing import Any
 
 from gateway.model.messages import Filter
 from sightline_rules import filter_checks
-from sightline_rules.filter_messages import read
+from sightline_rules import filters as rules
+from sightline_rules.filter_messages import MICROS, read
+from sightline_rules.filter_words import parsed
 from sightline_rules.filters import All, FilterInvalidError, Not
 
 
@@ -63,3 +65,48 @@ def too_large(excluded: Sequence[CallersFilter]) -> str:
     except FilterInvalidError as error:
         return error.description if error.path == "filter" else ""
     return ""
+
+
+def of_words(text: str) -> CallersFilter:
+    """The filter that a text stands for, as the command line writes filters. Raises ValueError."""
+    try:
+        return carried(Filter(**_table(parsed(text))))
+    except FilterInvalidError as error:
+        raise ValueError(f"{error.path} {error.description}") from error
+
+
+def _table(condition: rules.Filter) -> dict[str, Any]:
+    """The fields of a filter's message."""
+    match condition:
+        case rules.All(filters):
+            return {"all": {"filters": [_table(each) for each in filters]}}
+        case rules.Any(filters):
+            return {"any": {"filters": [_table(each) for each in filters]}}
+        case rules.Not(inner):
+            return {"not": _table(inner)}
+        case rules.Existence(name):
+            return {"existence": {"field": name}}
+        case rules.Membership(name, values):
+            return {"membership": {"field": name, "values": [_value(each) for each in values]}}
+        case rules.Comparison(name, operator, value):
+            number = [*rules.Operator].index(operator) + 1
+            said = {"field": name, "operator": number, "value": _value(value)}
+            return {"comparison": said}
+
+
+def _value(value: rules.Value) -> dict[str, Any]:
+    match value:
+        case rules.Availability():
+            return {"availability": [*rules.Availability].index(value) + 1}
+        case rules.Money(currency, micros):
+            units, rest = divmod(micros, MICROS)
+            return {"money": {"currency_code": currency, "units": units, "nanos": rest * 1_000}}
+        case rules.Time(micros):
+            seconds, rest = divmod(micros, MICROS)
+            return {"time": {"seconds": seconds, "nanos": rest * 1_000}}
+        case bool():
+            return {"flag": value}
+        case float():
+            return {"number": value}
+        case _:
+            return {"text": value}

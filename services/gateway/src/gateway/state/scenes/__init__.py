@@ -16,8 +16,7 @@ from prometheus_client import Gauge
 from pydantic import ValidationError
 
 from gateway.model.errors import SceneNotFound
-from gateway.model.filters import carried
-from gateway.model.messages import Filter
+from gateway.model.filters import of_words
 from gateway.model.scene import Scene
 from servicekit.reloaded import Reloaded, Unreadable, problems
 
@@ -87,11 +86,13 @@ def _scene(path: Path) -> Scene:
 
 
 def _carry_filters(controls: object) -> None:
-    """Put filters in the place of the tables that have a message's fields. ValueError."""
+    """Put filters in the place of their texts. Raises ValueError."""
     for index, control in enumerate(controls if isinstance(controls, list) else ()):
-        table = control.get("filter") if isinstance(control, dict) else None
-        if isinstance(table, dict):
+        text = control.get("filter") if isinstance(control, dict) else None
+        if isinstance(text, str):
             try:
-                control["filter"] = carried(Filter(**table))
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"controls.{index}.filter: {error}") from error
+                control["filter"] = of_words(text)
+            except ValueError as error:
+                raise ValueError(f"controls.{index}.{error}") from error
+        elif text is not None:
+            raise ValueError(f"controls.{index}.filter is a text: 'brand = Aurora'")
