@@ -22,6 +22,8 @@ from gateway.model.peers import (
     Rules,
 )
 from gateway.model.query import Shopper
+from gateway.ranking import controls
+from gateway.ranking.collapse import collapse
 from servicekit.errors import ServiceError
 from tests.fakes import collapsing
 
@@ -157,13 +159,15 @@ class FakeRanker:
         left = [row for row in order.candidates.order if ids[row] not in self.hidden]
         rows = [row for row in left if ids[row] not in unseen]
         rows.sort(key=lambda row: -(near[row] or 0.0))
-        whole = self._whole(order, rows)
+        whole, acted = self._controlled(order, rows)
         if order.record is not None and not self.full:
             versions = Versions()
             versions.CopyFrom(order.record.versions)
             versions.model_version = "m1"
             hidden = len(ids) - len(left)
-            kept = replace(order.record, order=whole, versions=versions, hidden_count=hidden)
+            kept = replace(
+                order.record, order=whole, versions=versions, hidden_count=hidden, controls=acted
+            )
             self.records.setdefault((order.catalog_id, kept.answer_id), kept)
         first = part_of(whole, 0, order.top_k)
         count = len(first.product_ids) if order.reason_count is None else order.reason_count
@@ -182,7 +186,32 @@ class FakeRanker:
             model_version="m1",
             work=0.003,
             recorded=order.record is not None and not self.full,
+            acted=acted,
+            hidden_pins=tuple(self.hidden),
+            seen_pins=tuple(unseen),
         )
+
+    def _controlled(self, order: RankOrder, rows: Sequence[int]) -> tuple[Order, tuple[str, ...]]:
+        """The whole order, and the controls that changed its first page."""
+        candidates = order.candidates
+        if not candidates.controls:
+            return self._whole(order, rows), ()
+        plain = self._whole(replace(order, collapse=False), rows)
+        whole, raised = controls.lined_up(candidates, plain)
+        if order.collapse:
+            whole = collapse(candidates, whole)
+        if not order.pins_first:
+            whole = controls.seated(candidates, whole)
+        return whole, controls.acting(candidates, whole, order.page_size, raised)
+
+    exposures: dict[str, int] = field(default_factory=dict)
+    """In how many answers of any day controls acted."""
+
+    async def control_counts(
+        self, catalog_id: str, day: int, names: Sequence[str]
+    ) -> dict[str, int]:
+        await self._called("control_counts", day)
+        return self.exposures
 
     def _whole(self, order: RankOrder, rows: Sequence[int]) -> Order:
         """The whole order of the candidates in these rows, best first."""

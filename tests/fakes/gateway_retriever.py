@@ -15,7 +15,12 @@ from gateway.model.messages import (
     SpaceVersion,
     Vector,
 )
-from gateway.model.peers import Blend, Found, Rows
+from gateway.model.peers import (
+    Blend,
+    Checked,
+    Found,
+    Rows,
+)
 from gateway.model.query import Scope
 from servicekit.errors import (
     FailedPrecondition,
@@ -159,7 +164,20 @@ class FakeRetriever:
 
     async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
         await self._called("columns", tuple(ids), scope)
-        return self._columns([item for item in ids if item in self.record])
+        passing = self.passing.get(scope.filter.content) if scope.filter else None
+        left = [item for item in ids if item in self.record]
+        return self._columns([item for item in left if passing is None or item in passing])
+
+    passing: dict[bytes, set[str]] = field(default_factory=dict)
+    """What passes filters, by their bytes; any other filter passes all."""
+
+    async def checked(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Checked:
+        await self._called("checked", tuple(ids), scope)
+        why = {item: await self.rejection(catalog_id, item, Scope()) for item in self.sold_out}
+        found = {**self.rejections, **{item: each for item, each in why.items() if each}}
+        missing = {item for item in ids if item not in self.record and item not in found}
+        left = [item for item in ids if item not in missing and item not in found]
+        return Checked(self._columns(left), frozenset(missing), found)
 
     paths: dict[str, str] = field(default_factory=dict)
     """Written category paths."""

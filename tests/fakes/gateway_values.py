@@ -3,8 +3,9 @@
 from gateway.model.answer import Answer, Result
 from gateway.model.branch import Branch
 from gateway.model.columns import Columns
+from gateway.model.filters import CallersFilter
 from gateway.model.messages import Findings, Reason, SpaceVersion
-from gateway.model.query import CallersFilter, Identity, Query, Shopper, Signal, SignalKind
+from gateway.model.query import Identity, Query, Shopper, Signal, SignalKind
 from gateway.model.scene import Budgets, Fusion, Scene
 from sightline.common.v1.answer_pb2 import ReasonParameter
 

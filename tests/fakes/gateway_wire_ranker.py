@@ -236,6 +236,17 @@ class Answers(answer_service_pb2_grpc.AnswerServiceServicer):
     def __init__(self, script: Script) -> None:
         self.script = script
         self.kept: dict[str, Any] = {}
+        self.exposures: dict[str, int] = {}
+        """In how many answers controls acted."""
+
+    async def CountControls(self, request, context):
+        await self.script.take("CountControls", request, context)
+        return answer_service_pb2.CountControlsResponse(
+            counts=[
+                answer_service_pb2.ControlCount(name=name, count=count)
+                for name, count in self.exposures.items()
+            ]
+        )
 
     async def RecordAnswers(self, request, context):
         await self.script.take("RecordAnswers", request, context)

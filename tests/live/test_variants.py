@@ -9,7 +9,15 @@ import numpy as np
 import pytest_asyncio
 from PIL import Image
 
-from sightline_client import F, Product, ProductImage, SightlineClient
+from sightline_client import (
+    Control,
+    ControlKind,
+    F,
+    Product,
+    ProductImage,
+    Recommendations,
+    SightlineClient,
+)
 from tests.live.conftest import until_indexed
 
 VARIANTS = "variants"
@@ -102,6 +110,46 @@ async def test_what_a_product_stands_for_is_named(shop: SightlineClient) -> None
     (first,) = found.results
     assert first.collapsed_product_ids
     assert {parent(each) for each in first.collapsed_product_ids} == {"p05"}
+
+
+def outcomes(answer: Recommendations) -> list[tuple[str, str, str]]:
+    return [(each.control, each.product_id, each.outcome) for each in answer.control_outcomes]
+
+
+async def test_controls_pin_boost_bury_and_exclude(shop: SightlineClient) -> None:
+    by_score = await shop.recommend(products="p03-01", page_size=80)
+    best = parent(by_score.results[0].product.product_id)
+    family = [best, *(f"{best}-{variant:02}" for variant in range(EACH))]
+    pinned = ["nope", "p70-02", "p71-01", "p03-03"]
+    hero = Control("hero", ControlKind.PIN, pinned, place=3, daily_budget=1)
+    controls = [
+        hero,
+        Control("bury", ControlKind.BURY, family),
+        Control("studio", ControlKind.EXCLUDE, filter=F.tags == "studio"),
+    ]
+    answer = await shop.recommend(products="p03-01", controls=controls, page_size=80)
+    names = [item.product.product_id for item in answer.results]
+    assert names[2] == "p71-01"
+    assert (parent(names[-1]), len(names), once_each(names)) == (best, PRODUCTS - 1, True)
+    for item in answer.results:
+        assert sum(move.places for move in item.moves) == item.score_rank - item.rank
+        assert item.product.tags != ("studio",)
+    assert outcomes(answer) == [
+        ("bury", "", "APPLIED"),
+        ("studio", "", "APPLIED"),
+        ("hero", "nope", "NOT_FOUND"),
+        ("hero", "p70-02", "EXCLUDED"),
+        ("hero", "p71-01", "APPLIED"),
+        ("hero", "p03-03", "COLLAPSED"),
+    ]
+    explained = await shop.explain("p70-02", products="p03-01", controls=controls[2:])
+    assert explained.outcome == "EXCLUDED_BY_CONTROL"
+    again = await shop.recommend(products="p03-01", controls=[hero], page_size=80)
+    assert outcomes(again) == [("hero", "", "OUT_OF_BUDGET")]
+    assert again.results == by_score.results
+    phones = Control("phones", ControlKind.BOOST, filter=F.tags == "phone", boost=10)
+    boosted = await shop.recommend(products="p03-01", controls=[phones], page_size=20)
+    assert {item.product.tags for item in boosted.results} == {("phone",)}
 
 
 PLACEHOLDERS = "placeholders"

@@ -1,10 +1,18 @@
 """What the gateway refuses over real gRPC, with reason and field."""
 
+import math
+
 import pytest
+from google.protobuf import timestamp_pb2
 
 from sightline.common.v1 import event_pb2, job_service_pb2, product_pb2
 from sightline.embedder.v1 import embedding_service_pb2, space_service_pb2
-from sightline.gateway.v1 import admin_service_pb2, catalog_service_pb2, user_event_service_pb2
+from sightline.gateway.v1 import (
+    admin_service_pb2,
+    catalog_service_pb2,
+    control_pb2,
+    user_event_service_pb2,
+)
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.ranker.v1 import (
     event_service_pb2,
@@ -31,6 +39,40 @@ from tests.wire.gateway_calls import (
 )
 
 __all__ = ["suite"]  # fixtures
+
+
+PIN = control_pb2.Control(name="a", kind="KIND_PIN", product_ids=["p1"], place=1)
+CONTROLS = [
+    ([control_pb2.Control(name="a")], "controls[0].kind"),
+    ([control_pb2.Control(name="a", kind=9)], "controls[0].kind"),  # type: ignore[arg-type]
+    (
+        [control_pb2.Control(name="a", kind="KIND_BOOST", product_ids=["p1"], boost=math.nan)],
+        "controls[0].boost",
+    ),
+    (
+        [PIN, control_pb2.Control(name="b", kind="KIND_EXCLUDE", product_ids=["p2", "p1"])],
+        "controls[1].product_ids[1]",
+    ),
+    (
+        [PIN, control_pb2.Control(name="b", kind="KIND_PIN", product_ids=["p2"], place=1)],
+        "controls[1].place",
+    ),
+    (
+        [control_pb2.Control(name="a", kind="KIND_BURY", filter=UNKNOWN_FIELD)],
+        "controls[0].filter.comparison.field",
+    ),
+    (
+        [
+            control_pb2.Control(
+                name="a",
+                kind="KIND_BURY",
+                product_ids=["p1"],
+                end_time=timestamp_pb2.Timestamp(seconds=10**18),
+            )
+        ],
+        "controls[0].end_time",
+    ),
+]
 
 
 @pytest.mark.parametrize(
@@ -111,6 +153,10 @@ __all__ = ["suite"]  # fixtures
             "INVALID_ARGUMENT",
             "FILTER_INVALID",
             ["filter.comparison.field"],
+        ),
+        *(
+            (photo(controls=controls), "INVALID_ARGUMENT", "REQUEST_INVALID", [field])
+            for controls, field in CONTROLS
         ),
         (photo(page_token="junk"), "INVALID_ARGUMENT", "PAGE_TOKEN_INVALID", ["page_token"]),
     ],

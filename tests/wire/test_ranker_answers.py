@@ -119,3 +119,33 @@ async def test_an_odd_answer_id_is_refused(suite: Suite, answer_id: str) -> None
     record = answer_service_pb2.AnswerRecord(answer_id=answer_id)
     request = answer_service_pb2.RecordAnswersRequest(answers=[record])
     assert (await refusal(suite.answers.RecordAnswers(request))).reason == "REQUEST_INVALID"
+
+
+async def test_controls_are_counted_with_the_answers_they_acted_in(suite: Suite) -> None:
+    controls = ranking_service_pb2.Controls(page_size=2)
+    controls.controls.add(name="home/hero", candidates=[11, 5], place=2)
+    controls.controls.add(name="home/far", candidates=[4], place=9)
+    controls.controls.add(name="home/own", candidates=[7], boost=10)
+    drafts = [
+        ranking_service_pb2.AnswerDraft(answer_id=name, answer_time_micros=now_micros())
+        for name in ("c-1", "c-1", "c-2")
+    ]
+    for draft in drafts:
+        answer = await suite.rank(record=draft, controls=controls)
+        assert answer.product_ids[:3] == [PRODUCTS[n].product_id for n in (7, 11, 5)]
+        assert answer.acted_controls == ["home/hero", "home/own"]
+        assert answer.recorded
+    await suite.stored()
+    get = answer_service_pb2.GetAnswerRequest(answer_id="c-1")
+    assert (await suite.answers.GetAnswer(get)).controls == ["home/hero", "home/own"]
+    day = now_micros() // 86_400_000_000
+    count = answer_service_pb2.CountControlsRequest(
+        day=day, names=["home/hero", "home/own", "home/far"]
+    )
+    found = (await suite.answers.CountControls(count)).counts
+    assert {each.name: each.count for each in found} == {"home/hero": 2, "home/own": 2}
+    count.day -= 1
+    assert not (await suite.answers.CountControls(count)).counts
+    controls.controls.add(name="home/hero", bury=True)
+    refused = await refusal(suite.rank(controls=controls))
+    assert refused.violations[0].field == "controls.controls"

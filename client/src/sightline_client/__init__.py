@@ -68,6 +68,10 @@ from sightline_client.values.catalog import UpsertReport as UpsertReport
 from sightline_client.values.catalog import money as money
 from sightline_client.values.classifications import Classification as Classification
 from sightline_client.values.classifications import FilterProposal as FilterProposal
+from sightline_client.values.controls import Control as Control
+from sightline_client.values.controls import ControlKind as ControlKind
+from sightline_client.values.controls import ControlOutcome as ControlOutcome
+from sightline_client.values.controls import ControlResult as ControlResult
 from sightline_client.values.evaluation import BrandExposure as BrandExposure
 from sightline_client.values.evaluation import EvaluatedSystem as EvaluatedSystem
 from sightline_client.values.evaluation import Evaluation as Evaluation

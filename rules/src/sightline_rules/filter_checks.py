@@ -93,9 +93,10 @@ _ATTRIBUTE = FieldRule({str: _EQUALITY | _CONTAINS, float: _ORDER, bool: _EQUALI
 _KEY = re.compile(r"[a-z0-9_.-]{1,64}")
 
 
-def check(condition: Filter, path: str = "filter") -> Filter:
-    """Answers the filter if it can be evaluated; raises FilterInvalidError naming the culprit."""
-    _check(condition, path, depth=0 if isinstance(condition, All) else 1)
+def check(condition: Filter, path: str = "filter", *, negated: bool = False) -> Filter:
+    """Answers the filter if it can be evaluated, or its opposite as a part of an `all`; raises
+    FilterInvalidError naming the culprit."""
+    _check(condition, path, depth=2 if negated else not isinstance(condition, All))
     parts, values = _size(condition)
     if parts > MAX_PARTS:
         raise FilterInvalidError(path, f"has {parts} parts in all; at most {MAX_PARTS}")

@@ -41,17 +41,18 @@ def facts(product: Message) -> Facts:
 
 def condition(message: Message, path: str = "filter") -> Filter:
     """A filter that can be evaluated; raises FilterInvalidError naming the culprit."""
-    return filter_checks.check(_filter(message, path), path)
+    return filter_checks.check(read(message, path), path)
 
 
-def _filter(message: Message, path: str) -> Filter:
+def read(message: Message, path: str = "filter") -> Filter:
+    """A filter as it came; `check` says whether it can be evaluated. Raises FilterInvalidError."""
     match message.WhichOneof("expression"):
         case "all":
             return filters.All(_filters(message.all, f"{path}.all"))
         case "any":
             return filters.Any(_filters(message.any, f"{path}.any"))
         case "not":
-            return filters.Not(_filter(getattr(message, "not"), f"{path}.not"))
+            return filters.Not(read(getattr(message, "not"), f"{path}.not"))
         case "comparison":
             return _comparison(message.comparison, f"{path}.comparison")
         case "membership":
@@ -64,7 +65,7 @@ def _filter(message: Message, path: str) -> Filter:
 
 def _filters(message: Message, path: str) -> tuple[Filter, ...]:
     return tuple(
-        _filter(part, f"{path}.filters[{index}]") for index, part in enumerate(message.filters)
+        read(part, f"{path}.filters[{index}]") for index, part in enumerate(message.filters)
     )
 
 

@@ -2,7 +2,12 @@
 
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline_client import AnswerQuality, F
+from sightline_client import (
+    AnswerQuality,
+    Control,
+    ControlKind,
+    F,
+)
 from sightline_client.convert import requests
 
 
@@ -26,6 +31,7 @@ def test_a_mixed_query_has_a_signal_for_each_thing() -> None:
         explain=True,
         anchors=["c"],
         followed="ann",
+        controls=[Control("hero", ControlKind.PIN, ["p1"], place=1)],
     )
     assert [signal.WhichOneof("content") for signal in request.signals] == [
         *("image", "image", "text", "product_id", "product_id")

@@ -10,6 +10,7 @@ from sightline_client._generated.base import SyncConnected
 from sightline_client.api.recommendations import RecommendOptions
 from sightline_client.values.answers import AnswerQuality, Found, Recommendations
 from sightline_client.values.classifications import Classification
+from sightline_client.values.controls import Control
 from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.facets import FacetQuery, Sort
 from sightline_client.values.filters import Filter
@@ -45,6 +46,7 @@ class SyncRecommendationCalls(SyncConnected):
         find_subject: bool = False,
         anchors: str | Iterable[str] = (),
         followed: str | Iterable[str] = (),
+        controls: Iterable[Control] = (),
         timeout: float | None = None,
     ) -> Recommendations:
         """Ranked, explained products.
@@ -61,6 +63,8 @@ class SyncRecommendationCalls(SyncConnected):
         them; ``find_subject``: look for it, and say where it is in ``subjects``. ``anchors``: what
         the request is about, such as the product of a page or those of a cart (up to 50);
         ``followed``: whom the shopper follows, for a scene that can follow.
+        them; ``find_subject``: look for it, and say where it is in ``subjects``.
+        ``controls``: what to pin, boost, bury and exclude; see ``control_outcomes``.
         """
         return self._loop.run(
             self._client.recommend(
@@ -86,6 +90,7 @@ class SyncRecommendationCalls(SyncConnected):
                 find_subject=find_subject,
                 anchors=anchors,
                 followed=followed,
+                controls=controls,
                 timeout=timeout,
             )
         )

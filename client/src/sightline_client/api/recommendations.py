@@ -8,7 +8,11 @@ from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.values.answers import AnswerQuality, Found, Recommendations
 from sightline_client.values.classifications import Classification
-from sightline_client.values.explanations import Explanation, HeatMap
+from sightline_client.values.controls import Control
+from sightline_client.values.explanations import (
+    Explanation,
+    HeatMap,
+)
 from sightline_client.values.facets import FacetQuery, Sort
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Photo, Uri, load
@@ -39,6 +43,7 @@ class RecommendOptions(TypedDict, total=False):
     find_subject: bool
     anchors: str | Iterable[str]
     followed: str | Iterable[str]
+    controls: Iterable[Control]
     timeout: float | None
 
 
@@ -70,6 +75,7 @@ class RecommendationCalls(Connected):
         find_subject: bool = False,
         anchors: str | Iterable[str] = (),
         followed: str | Iterable[str] = (),
+        controls: Iterable[Control] = (),
         timeout: float | None = None,
     ) -> Recommendations:
         """Ranked, explained products.
@@ -86,6 +92,8 @@ class RecommendationCalls(Connected):
         them; ``find_subject``: look for it, and say where it is in ``subjects``. ``anchors``: what
         the request is about, such as the product of a page or those of a cart (up to 50);
         ``followed``: whom the shopper follows, for a scene that can follow.
+        them; ``find_subject``: look for it, and say where it is in ``subjects``.
+        ``controls``: what to pin, boost, bury and exclude; see ``control_outcomes``.
         """
         request = requests.recommend(
             catalog=self.catalog,
@@ -110,6 +118,7 @@ class RecommendationCalls(Connected):
             find_subject=find_subject,
             anchors=anchors,
             followed=followed,
+            controls=controls,
         )
         return from_wire.recommendations(
             await self._call(self.calls.recommendation.Recommend, request, timeout)
@@ -126,6 +135,7 @@ class RecommendationCalls(Connected):
         request["exclude"] = requests.ids(request.get("exclude", ()))
         request["anchors"] = requests.ids(request.get("anchors", ()))
         request["followed"] = requests.ids(request.get("followed", ()))
+        request["controls"] = tuple(request.get("controls", ()))
         token = ""
         while True:
             page = await self.recommend(**request, page_token=token)

@@ -7,6 +7,7 @@ from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.convert import to_wire
 from sightline_client.convert.to_wire import ids
 from sightline_client.values.answers import AnswerQuality
+from sightline_client.values.controls import Control
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Uri
 from sightline_client.values.signals import Box, Unlike
@@ -44,6 +45,7 @@ def recommend(
     find_subject: bool = False,
     anchors: str | Iterable[str] = (),
     followed: str | Iterable[str] = (),
+    controls: Iterable[Control] = (),
 ) -> rec.RecommendRequest:
     """See ``SightlineClient.recommend``. InvalidRequest for a user and a visitor at once."""
     with to_wire.sendable("request"):
@@ -66,4 +68,5 @@ def recommend(
             explain=explain,
             anchor_product_ids=ids(anchors),
             followed=ids(followed),
+            controls=[to_wire.control(each) for each in controls],
         )

@@ -25,6 +25,9 @@ from sightline.gateway.v1 import (
     catalog_service_pb2 as catalog_pb2,
 )
 from sightline.gateway.v1 import (
+    control_pb2,
+)
+from sightline.gateway.v1 import (
     recommendation_service_pb2 as rec,
 )
 from sightline.ranker.v1 import recipe_pb2
@@ -32,6 +35,7 @@ from sightline.retriever.v1 import index_service_pb2
 from sightline_client.errors import invalid
 from sightline_client.values import catalog, filters
 from sightline_client.values.answers import AnswerQuality
+from sightline_client.values.controls import Control
 from sightline_client.values.events import Event, EventType
 from sightline_client.values.facets import FacetQuery
 from sightline_client.values.operations import IndexMetric, IndexParameters
@@ -335,4 +339,19 @@ def recipe(value: TrainingRecipe) -> recipe_pb2.Recipe:
         **{name: given for name, given in plain.items() if given is not None},
         loss=kinds.Value(f"LOSS_{loss}"),
         item_item=others.Value(f"ITEM_ITEM_{item_item}"),
+    )
+
+
+def control(value: Control) -> control_pb2.Control:
+    """A control of a request."""
+    return control_pb2.Control(
+        name=value.name,
+        kind=control_pb2.Control.Kind.Value(f"KIND_{value.kind}"),
+        product_ids=ids(value.products),
+        filter=filter_(value.filter),
+        place=value.place,
+        boost=value.boost,
+        start_time=None if value.start_time is None else timestamp(value.start_time),
+        end_time=None if value.end_time is None else timestamp(value.end_time),
+        daily_budget=value.daily_budget,
     )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sightline_client.values.catalog import Product
+from sightline_client.values.controls import ControlOutcome
 from sightline_client.values.events import EventType
 from sightline_client.values.facets import Facet
 from sightline_client.values.signals import Subject
@@ -282,6 +283,8 @@ class Recommendations:
     """How good this page is; ``degradations`` name what it lacks."""
     experiment_arms: tuple[str, ...] = ()
     """Arms of experiments that answered, "EXPERIMENT/ARM" each."""
+    control_outcomes: tuple[ControlOutcome, ...] = ()
+    """What became of the controls of the request and of its scene, on the first page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ class Outcome(StrEnum):
     """It stands behind ``collapsed_into_product_id`` as a near-duplicate."""
     NOT_A_CANDIDATE = "NOT_A_CANDIDATE"
     """Nothing named it: see ``branches``. ``rank`` and ``score`` say where it would stand."""
+    EXCLUDED_BY_CONTROL = "EXCLUDED_BY_CONTROL"
+    """A control of the request or of its scene leaves it out."""
     OUTRANKED = "OUTRANKED"
     """Others stand before it: ``score`` against ``last_shown``."""
 

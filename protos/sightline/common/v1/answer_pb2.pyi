@@ -153,7 +153,7 @@ class Move(google.protobuf.message.Message):
         CAUSE_EXPLORATION: Move._Cause.ValueType  # 5
         """It, or another new product, was given a place to be seen at."""
         CAUSE_CONTROL: Move._Cause.ValueType  # 6
-        """It, or another product, was pinned or buried."""
+        """It, or another product, was pinned, boosted or buried."""
         CAUSE_COLLAPSE: Move._Cause.ValueType  # 7
         """Products above it are not shown: near-duplicates stand behind better ones, and what has vanished since is
         passed over.
@@ -175,7 +175,7 @@ class Move(google.protobuf.message.Message):
     CAUSE_EXPLORATION: Move.Cause.ValueType  # 5
     """It, or another new product, was given a place to be seen at."""
     CAUSE_CONTROL: Move.Cause.ValueType  # 6
-    """It, or another product, was pinned or buried."""
+    """It, or another product, was pinned, boosted or buried."""
     CAUSE_COLLAPSE: Move.Cause.ValueType  # 7
     """Products above it are not shown: near-duplicates stand behind better ones, and what has vanished since is
     passed over.
@@ -209,7 +209,8 @@ class Reason(google.protobuf.message.Message):
     code: builtins.str
     """Machine-readable, UPPER_SNAKE: LOOKS_LIKE_QUERY, MATCHES_TEXT, LOOKS_LIKE_TEXT, MATCHES_WORDS,
     SIMILAR_TO_VIEWED, VIEWED_RECENTLY, LIKED_TOGETHER, BOUGHT_WITH, MATCHES_TASTE, POPULAR, NEW, ALSO_VIEWED,
-    TRENDING, BEST_SELLER, BUY_AGAIN, FOLLOWED, more to come. A caller shows `text` for codes that it does not know.
+    TRENDING, BEST_SELLER, BUY_AGAIN, FOLLOWED, FEATURED, more to come. A caller shows `text` for codes that it does not
+    know.
     """
     text: builtins.str
     """A sentence for the shopper, in the request's language where we have it, else English."""

@@ -17,6 +17,7 @@ import sightline.common.v1.filter_pb2
 import sightline.common.v1.photo_pb2
 import sightline.common.v1.product_pb2
 import sightline.common.v1.vector_pb2
+import sightline.gateway.v1.control_pb2
 import sightline.ranker.v1.answer_service_pb2
 import sys
 import typing
@@ -286,6 +287,7 @@ class RecommendRequest(google.protobuf.message.Message):
     MIN_QUALITY_FIELD_NUMBER: builtins.int
     EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     EXPLAIN_FIELD_NUMBER: builtins.int
+    CONTROLS_FIELD_NUMBER: builtins.int
     ANCHOR_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     FOLLOWED_FIELD_NUMBER: builtins.int
     MIN_ANSWER_QUALITY_FIELD_NUMBER: builtins.int
@@ -334,6 +336,10 @@ class RecommendRequest(google.protobuf.message.Message):
         """Products to leave out, up to 1,000."""
 
     @property
+    def controls(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.control_pb2.Control]:
+        """Pins, boosts, burials and exclusions of this request, up to 50, beside those of its scene."""
+
+    @property
     def anchor_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """What the request is about: the product of a product page, those of a cart; up to 50 ids, none twice, the most
         important first. Products among the signals that are wanted count after them. Hidden and sold-out products count
@@ -364,12 +370,13 @@ class RecommendRequest(google.protobuf.message.Message):
         min_quality: builtins.float = ...,
         exclude_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         explain: builtins.bool = ...,
+        controls: collections.abc.Iterable[sightline.gateway.v1.control_pb2.Control] | None = ...,
         anchor_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         followed: collections.abc.Iterable[builtins.str] | None = ...,
         min_answer_quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "followed", b"followed", "language_code", b"language_code", "min_answer_quality", b"min_answer_quality", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "catalog_id", b"catalog_id", "controls", b"controls", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "followed", b"followed", "language_code", b"language_code", "min_answer_quality", b"min_answer_quality", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
 
 Global___RecommendRequest: typing_extensions.TypeAlias = RecommendRequest
 
@@ -392,6 +399,7 @@ class RecommendResponse(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     SUBJECTS_FIELD_NUMBER: builtins.int
     QUALITY_FIELD_NUMBER: builtins.int
+    CONTROL_OUTCOMES_FIELD_NUMBER: builtins.int
     EXPERIMENT_ARMS_FIELD_NUMBER: builtins.int
     MATCH_FIELD_NUMBER: builtins.int
     no_good_match: builtins.bool
@@ -435,6 +443,10 @@ class RecommendResponse(google.protobuf.message.Message):
         """Where the subjects are of photos whose signal asked to `find_subject`."""
 
     @property
+    def control_outcomes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.control_pb2.ControlOutcome]:
+        """What became of the controls of the request and of its scene, on the first page."""
+
+    @property
     def experiment_arms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The arms of experiments that answered, "EXPERIMENT/ARM" each; empty = none did."""
 
@@ -458,11 +470,12 @@ class RecommendResponse(google.protobuf.message.Message):
         request_id: builtins.str = ...,
         subjects: collections.abc.Iterable[Global___SignalSubject] | None = ...,
         quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType = ...,
+        control_outcomes: collections.abc.Iterable[sightline.gateway.v1.control_pb2.ControlOutcome] | None = ...,
         experiment_arms: collections.abc.Iterable[builtins.str] | None = ...,
         match: Global___Match | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___RecommendResponse: typing_extensions.TypeAlias = RecommendResponse
 
@@ -744,6 +757,8 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
         """
         OUTCOME_OUTRANKED: ExplainRecommendationResponse._Outcome.ValueType  # 10
         """Others stand before it: `rank`, `score`, against `last_shown`."""
+        OUTCOME_EXCLUDED_BY_CONTROL: ExplainRecommendationResponse._Outcome.ValueType  # 11
+        """A control of the request or of its scene excludes it."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
         """What became of it; the first of these that applies."""
@@ -772,6 +787,8 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
     """
     OUTCOME_OUTRANKED: ExplainRecommendationResponse.Outcome.ValueType  # 10
     """Others stand before it: `rank`, `score`, against `last_shown`."""
+    OUTCOME_EXCLUDED_BY_CONTROL: ExplainRecommendationResponse.Outcome.ValueType  # 11
+    """A control of the request or of its scene excludes it."""
 
     OUTCOME_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int

@@ -44,6 +44,7 @@ class AnswerRecord(google.protobuf.message.Message):
     ARMS_FIELD_NUMBER: builtins.int
     COLUMNS_FIELD_NUMBER: builtins.int
     TOTAL_COUNT_FIELD_NUMBER: builtins.int
+    CONTROLS_FIELD_NUMBER: builtins.int
     INPUTS_FIELD_NUMBER: builtins.int
     INPUTS_VERSION_FIELD_NUMBER: builtins.int
     answer_id: builtins.str
@@ -97,6 +98,10 @@ class AnswerRecord(google.protobuf.message.Message):
         """
 
     @property
+    def controls(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of the controls that acted, up to 100, each 1 to 129 characters; see sightline.ranker.v1.Controls."""
+
+    @property
     def inputs(self) -> Global___RankInputs:
         """What the ranker computed the order from; absent = it did not rank the answer, or the record is of a release before
         0.14. GetAnswer leaves it out.
@@ -119,11 +124,12 @@ class AnswerRecord(google.protobuf.message.Message):
         arms: collections.abc.Iterable[builtins.str] | None = ...,
         columns: Global___AnsweredColumns | None = ...,
         total_count: builtins.int = ...,
+        controls: collections.abc.Iterable[builtins.str] | None = ...,
         inputs: Global___RankInputs | None = ...,
         inputs_version: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["answer_time", b"answer_time", "columns", b"columns", "expire_time", b"expire_time", "inputs", b"inputs", "shopper", b"shopper", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time", b"answer_time", "arms", b"arms", "columns", b"columns", "degradations", b"degradations", "expire_time", b"expire_time", "hidden_count", b"hidden_count", "inputs", b"inputs", "inputs_version", b"inputs_version", "products", b"products", "request_digest", b"request_digest", "scene", b"scene", "seed", b"seed", "shopper", b"shopper", "total_count", b"total_count", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time", b"answer_time", "arms", b"arms", "columns", b"columns", "controls", b"controls", "degradations", b"degradations", "expire_time", b"expire_time", "hidden_count", b"hidden_count", "inputs", b"inputs", "inputs_version", b"inputs_version", "products", b"products", "request_digest", b"request_digest", "scene", b"scene", "seed", b"seed", "shopper", b"shopper", "total_count", b"total_count", "versions", b"versions"]) -> None: ...
 
 Global___AnswerRecord: typing_extensions.TypeAlias = AnswerRecord
 
@@ -760,3 +766,77 @@ class ReplayDifference(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["kind", b"kind", "subject", b"subject", "text", b"text"]) -> None: ...
 
 Global___ReplayDifference: typing_extensions.TypeAlias = ReplayDifference
+
+@typing.final
+class CountControlsRequest(google.protobuf.message.Message):
+    """Asks for the exposures of controls."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    DAY_FIELD_NUMBER: builtins.int
+    NAMES_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs; empty = the service makes one."""
+    day: builtins.int
+    """The day, days since 1970-01-01 (UTC), by when answers were served: the current one or one of the six before it."""
+    @property
+    def names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Which controls, up to 1,000."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        day: builtins.int = ...,
+        names: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "day", b"day", "names", b"names", "request_id", b"request_id"]) -> None: ...
+
+Global___CountControlsRequest: typing_extensions.TypeAlias = CountControlsRequest
+
+@typing.final
+class CountControlsResponse(google.protobuf.message.Message):
+    """How often controls acted."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: builtins.int
+    @property
+    def counts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ControlCount]:
+        """Those of them that did on that day."""
+
+    def __init__(
+        self,
+        *,
+        counts: collections.abc.Iterable[Global___ControlCount] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["counts", b"counts"]) -> None: ...
+
+Global___CountControlsResponse: typing_extensions.TypeAlias = CountControlsResponse
+
+@typing.final
+class ControlCount(google.protobuf.message.Message):
+    """How often a control acted."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    COUNT_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name."""
+    count: builtins.int
+    """In how many kept answers."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        count: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["count", b"count", "name", b"name"]) -> None: ...
+
+Global___ControlCount: typing_extensions.TypeAlias = ControlCount

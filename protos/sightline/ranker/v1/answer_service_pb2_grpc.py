@@ -55,6 +55,11 @@ class AnswerServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ReplayAnswerRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ReplayAnswerResponse.FromString,
                 _registered_method=True)
+        self.CountControls = channel.unary_unary(
+                '/sightline.ranker.v1.AnswerService/CountControls',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.CountControlsRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.CountControlsResponse.FromString,
+                _registered_method=True)
 
 
 class AnswerServiceServicer(object):
@@ -92,6 +97,13 @@ class AnswerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CountControls(self, request, context):
+        """In how many answers of a day each control acted. They are counted with the write that keeps the answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AnswerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -114,6 +126,11 @@ def add_AnswerServiceServicer_to_server(servicer, server):
                     servicer.ReplayAnswer,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ReplayAnswerRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ReplayAnswerResponse.SerializeToString,
+            ),
+            'CountControls': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountControls,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.CountControlsRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_answer__service__pb2.CountControlsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -225,6 +242,33 @@ class AnswerService(object):
             '/sightline.ranker.v1.AnswerService/ReplayAnswer',
             sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ReplayAnswerRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_answer__service__pb2.ReplayAnswerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountControls(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.AnswerService/CountControls',
+            sightline_dot_ranker_dot_v1_dot_answer__service__pb2.CountControlsRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_answer__service__pb2.CountControlsResponse.FromString,
             options,
             channel_credentials,
             insecure,

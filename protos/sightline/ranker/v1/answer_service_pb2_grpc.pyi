@@ -89,7 +89,23 @@ _AnswerServiceReplayAnswerType = typing_extensions.TypeVar(
     ],
 )
 
-class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerServiceGetAnswerType, _AnswerServiceListAnswersType, _AnswerServiceReplayAnswerType]):
+_AnswerServiceCountControlsType = typing_extensions.TypeVar(
+    '_AnswerServiceCountControlsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.answer_service_pb2.CountControlsRequest,
+        sightline.ranker.v1.answer_service_pb2.CountControlsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.answer_service_pb2.CountControlsRequest,
+        sightline.ranker.v1.answer_service_pb2.CountControlsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.answer_service_pb2.CountControlsRequest,
+        sightline.ranker.v1.answer_service_pb2.CountControlsResponse,
+    ],
+)
+
+class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerServiceGetAnswerType, _AnswerServiceListAnswersType, _AnswerServiceReplayAnswerType, _AnswerServiceCountControlsType]):
     """Keeps what was answered, for later pages, replay, attribution and learning."""
 
     @typing.overload
@@ -109,6 +125,10 @@ class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerS
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.answer_service_pb2.ReplayAnswerRequest,
             sightline.ranker.v1.answer_service_pb2.ReplayAnswerResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.answer_service_pb2.CountControlsRequest,
+            sightline.ranker.v1.answer_service_pb2.CountControlsResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -130,6 +150,10 @@ class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerS
             sightline.ranker.v1.answer_service_pb2.ReplayAnswerRequest,
             sightline.ranker.v1.answer_service_pb2.ReplayAnswerResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.answer_service_pb2.CountControlsRequest,
+            sightline.ranker.v1.answer_service_pb2.CountControlsResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     RecordAnswers: _AnswerServiceRecordAnswersType
@@ -148,6 +172,9 @@ class AnswerServiceStub(typing.Generic[_AnswerServiceRecordAnswersType, _AnswerS
     `record_field` in the error's metadata says what is missing).
     """
 
+    CountControls: _AnswerServiceCountControlsType
+    """In how many answers of a day each control acted. They are counted with the write that keeps the answer."""
+
 AnswerServiceAsyncStub: typing_extensions.TypeAlias = AnswerServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.answer_service_pb2.RecordAnswersRequest,
@@ -164,6 +191,10 @@ AnswerServiceAsyncStub: typing_extensions.TypeAlias = AnswerServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.answer_service_pb2.ReplayAnswerRequest,
         sightline.ranker.v1.answer_service_pb2.ReplayAnswerResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.answer_service_pb2.CountControlsRequest,
+        sightline.ranker.v1.answer_service_pb2.CountControlsResponse,
     ],
 ]
 
@@ -205,5 +236,13 @@ class AnswerServiceServicer(metaclass=abc.ABCMeta):
         repeated. ANSWER_RECORD_MISSING; ANSWER_RECORD_OUTDATED (the record was made by a release that kept less, or more;
         `record_field` in the error's metadata says what is missing).
         """
+
+    @abc.abstractmethod
+    def CountControls(
+        self,
+        request: sightline.ranker.v1.answer_service_pb2.CountControlsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.answer_service_pb2.CountControlsResponse, collections.abc.Awaitable[sightline.ranker.v1.answer_service_pb2.CountControlsResponse]]:
+        """In how many answers of a day each control acted. They are counted with the write that keeps the answer."""
 
 def add_AnswerServiceServicer_to_server(servicer: AnswerServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -52,6 +52,7 @@ class RankRequest(google.protobuf.message.Message):
     RECORD_FIELD_NUMBER: builtins.int
     HISTORY_TOKEN_FIELD_NUMBER: builtins.int
     ANCHORS_FIELD_NUMBER: builtins.int
+    CONTROLS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -142,6 +143,10 @@ class RankRequest(google.protobuf.message.Message):
         shopper's own.
         """
 
+    @property
+    def controls(self) -> Global___Controls:
+        """What is pinned, boosted and buried; absent = nothing."""
+
     def __init__(
         self,
         *,
@@ -168,12 +173,86 @@ class RankRequest(google.protobuf.message.Message):
         record: Global___AnswerDraft | None = ...,
         history_token: builtins.str = ...,
         anchors: Global___Anchors | None = ...,
+        controls: Global___Controls | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "anchors", b"anchors", "candidates", b"candidates", "diversity", b"diversity", "photo_vectors", b"photo_vectors", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "anchors", b"anchors", "branches", b"branches", "candidates", b"candidates", "catalog_id", b"catalog_id", "collapse", b"collapse", "diversity", b"diversity", "drop_seen", b"drop_seen", "explain", b"explain", "fused", b"fused", "history_token", b"history_token", "language_code", b"language_code", "photo_vectors", b"photo_vectors", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "request_id", b"request_id", "same_pictures", b"same_pictures", "seed", b"seed", "session_id", b"session_id", "shopper", b"shopper", "time_micros", b"time_micros", "top_k", b"top_k", "weights", b"weights"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "anchors", b"anchors", "candidates", b"candidates", "controls", b"controls", "diversity", b"diversity", "photo_vectors", b"photo_vectors", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "anchors", b"anchors", "branches", b"branches", "candidates", b"candidates", "catalog_id", b"catalog_id", "collapse", b"collapse", "controls", b"controls", "diversity", b"diversity", "drop_seen", b"drop_seen", "explain", b"explain", "fused", b"fused", "history_token", b"history_token", "language_code", b"language_code", "photo_vectors", b"photo_vectors", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "request_id", b"request_id", "same_pictures", b"same_pictures", "seed", b"seed", "session_id", b"session_id", "shopper", b"shopper", "time_micros", b"time_micros", "top_k", b"top_k", "weights", b"weights"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_reason_top_k", b"_reason_top_k"]) -> typing.Literal["reason_top_k"] | None: ...
 
 Global___RankRequest: typing_extensions.TypeAlias = RankRequest
+
+@typing.final
+class Controls(google.protobuf.message.Message):
+    """What moves products in place of their scores. Boosts act before `diversity`. Pinned and buried products take no part
+    in it, nor in caps and exploration, whose places count past the pinned ones. Pinned products are the first of their
+    near-duplicates, and get their places when these have collapsed.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CONTROLS_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PINS_FIRST_FIELD_NUMBER: builtins.int
+    page_size: builtins.int
+    """How many first products are shown: a control acts when it pinned one of them, or moved one up. 0 = none are."""
+    pins_first: builtins.bool
+    """Whether pinned products stand first, in the order of their places, for a caller that collapses near-duplicates
+    itself and gives them their places then. Default: they stand at their places.
+    """
+    @property
+    def controls(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Control]:
+        """What they are, up to 100; of two that want one place, or one product, the first counts."""
+
+    def __init__(
+        self,
+        *,
+        controls: collections.abc.Iterable[Global___Control] | None = ...,
+        page_size: builtins.int = ...,
+        pins_first: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["controls", b"controls", "page_size", b"page_size", "pins_first", b"pins_first"]) -> None: ...
+
+Global___Controls: typing_extensions.TypeAlias = Controls
+
+@typing.final
+class Control(google.protobuf.message.Message):
+    """One of them."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    CANDIDATES_FIELD_NUMBER: builtins.int
+    PLACE_FIELD_NUMBER: builtins.int
+    BOOST_FIELD_NUMBER: builtins.int
+    BURY_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name in records, 1 to 129 characters."""
+    place: builtins.int
+    """The place of the first, 1 to 200; the others stand behind it."""
+    boost: builtins.float
+    """More than 0, at most 10: what is added to relevance, which is the raw score from 0 (least of the best 100 that
+    are not pinned) to 1 (most).
+    """
+    bury: builtins.bool
+    """They stand behind all others."""
+    @property
+    def candidates(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Places, from 0, in `candidates` of its products, none twice; of a pin in the order in which they stand."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        candidates: collections.abc.Iterable[builtins.int] | None = ...,
+        place: builtins.int = ...,
+        boost: builtins.float = ...,
+        bury: builtins.bool = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["action", b"action", "boost", b"boost", "bury", b"bury", "place", b"place"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["action", b"action", "boost", b"boost", "bury", b"bury", "candidates", b"candidates", "name", b"name", "place", b"place"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["action", b"action"]) -> typing.Literal["place", "boost", "bury"] | None: ...
+
+Global___Control: typing_extensions.TypeAlias = Control
 
 @typing.final
 class Anchors(google.protobuf.message.Message):
@@ -479,6 +558,9 @@ class RankResponse(google.protobuf.message.Message):
     TOTAL_COUNT_FIELD_NUMBER: builtins.int
     COLLAPSED_COUNT_FIELD_NUMBER: builtins.int
     RECORDED_FIELD_NUMBER: builtins.int
+    HIDDEN_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    SEEN_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    ACTED_CONTROLS_FIELD_NUMBER: builtins.int
     hidden_count: builtins.int
     """Candidates dropped because the shopper hid them."""
     seen_count: builtins.int
@@ -547,6 +629,18 @@ class RankResponse(google.protobuf.message.Message):
     def collapsed(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CollapsedProducts]:
         """With `collapse`: the near-duplicates that each stands for, best first. Empty = none stands for any."""
 
+    @property
+    def hidden_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Pinned products that the shopper hid, and so are not here."""
+
+    @property
+    def seen_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Pinned products that the shopper has seen (`drop_seen`), and so are not here."""
+
+    @property
+    def acted_controls(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of the controls that acted; see Controls."""
+
     def __init__(
         self,
         *,
@@ -568,8 +662,11 @@ class RankResponse(google.protobuf.message.Message):
         total_count: builtins.int = ...,
         collapsed_count: builtins.int = ...,
         recorded: builtins.bool = ...,
+        hidden_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        seen_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        acted_controls: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["collapsed", b"collapsed", "collapsed_count", b"collapsed_count", "degradations", b"degradations", "hidden_count", b"hidden_count", "model_version", b"model_version", "moves", b"moves", "parts", b"parts", "product_ids", b"product_ids", "propensities", b"propensities", "raw_scores", b"raw_scores", "reasons", b"reasons", "recorded", b"recorded", "score_event", b"score_event", "score_ranks", b"score_ranks", "scores", b"scores", "seen_count", b"seen_count", "stage_timings", b"stage_timings", "total_count", b"total_count"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["acted_controls", b"acted_controls", "collapsed", b"collapsed", "collapsed_count", b"collapsed_count", "degradations", b"degradations", "hidden_count", b"hidden_count", "hidden_product_ids", b"hidden_product_ids", "model_version", b"model_version", "moves", b"moves", "parts", b"parts", "product_ids", b"product_ids", "propensities", b"propensities", "raw_scores", b"raw_scores", "reasons", b"reasons", "recorded", b"recorded", "score_event", b"score_event", "score_ranks", b"score_ranks", "scores", b"scores", "seen_count", b"seen_count", "seen_product_ids", b"seen_product_ids", "stage_timings", b"stage_timings", "total_count", b"total_count"]) -> None: ...
 
 Global___RankResponse: typing_extensions.TypeAlias = RankResponse
 

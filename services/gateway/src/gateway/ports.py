@@ -93,6 +93,9 @@ class Retriever(Protocol):
     async def categories(self, catalog_id: str, ids: Sequence[str]) -> Mapping[str, str]:
         """Of up to 1,000 products, those that exist, with their written category paths."""
 
+    async def checked(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> peers.Checked:
+        """The same, and why the others of them are left out."""
+
     async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
         """The newest products that pass, newest first."""
 
@@ -159,6 +162,11 @@ class Ranker(Protocol):
     ) -> Replay:
         """A kept answer ranked once more, and by other rules; its first products.
         ANSWER_RECORD_MISSING, ANSWER_RECORD_OUTDATED."""
+
+    async def control_counts(
+        self, catalog_id: str, day: int, names: Sequence[str]
+    ) -> Mapping[str, int]:
+        """In how many answers of the day (since 1970, UTC) each of up to 1,000 controls acted."""
 
 
 class Answers(Protocol):

@@ -5,7 +5,10 @@ import pytest
 from gateway.clients.calls import Caller
 from gateway.clients.retriever import _as_sent, filter_of
 from gateway.model.causes import Peer
-from gateway.model.query import CallersFilter, Scope
+from gateway.model.filters import CallersFilter, of_words
+from gateway.model.query import (
+    Scope,
+)
 from gateway.model.snapshot import condition_of
 from servicekit.errors import FieldViolation, InvalidArgument
 from sightline.common.v1 import filter_pb2, product_pb2
@@ -140,10 +143,17 @@ async def test_a_stream_that_nobody_reads_on_is_cancelled_at_the_peer():
     assert method.cancelled
 
 
-def test_a_category_and_what_can_be_bought_are_asked_for_as_the_snapshot_judges_them():
-    asked = filter_of(Scope(buyable_only=True, category="Wine", created_micros=5))
+def test_all_that_a_scope_says_is_asked_for_as_the_snapshot_judges_it():
+    scope = Scope(
+        buyable_only=True,
+        created_micros=5,
+        category="Wine",
+        other_categories=("Wine > Red", "Beer"),
+        attribute=("author", ("ann", "bob")),
+        without=(of_words("brand = Aurora"),),
+    )
+    asked = filter_of(scope)
 
     assert asked is not None
-    assert condition_of(Scope(CallersFilter(asked, b"", False))) == All(
-        (condition_of(Scope(buyable_only=True, created_micros=5, category="Wine")),)
-    )
+    assert len(asked.all.filters) == 6
+    assert condition_of(Scope(CallersFilter(asked, b"", False))) == All((condition_of(scope),))

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.model.branch import Branch
-from gateway.model.query import CallersFilter, Query
+from gateway.model.filters import CallersFilter
+from gateway.model.query import Query
 from gateway.recommend.plan import make_plan, weights_of
 from tests.fakes.gateway_values import ANN, DEFAULT, near, photo, words
 

@@ -7,8 +7,9 @@ import pytest
 
 from gateway.model.causes import Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
+from gateway.model.filters import CallersFilter
 from gateway.model.peers import Basis
-from gateway.model.query import CallersFilter, Query
+from gateway.model.query import Query
 from gateway.recommend.recommend import begin
 from gateway.retrieval.branches import find
 from gateway.retrieval.parallel import in_parallel

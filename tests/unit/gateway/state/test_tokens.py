@@ -5,12 +5,26 @@ import json
 from dataclasses import fields, replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import (
+    given,
+)
+from hypothesis import (
+    strategies as st,
+)
 
+from gateway.model.controls import Control
 from gateway.model.errors import AnswerMissing
-from gateway.model.messages import Box, FacetRequest
-from gateway.model.query import CallersFilter, Identity, Query, Shopper, Signal
+from gateway.model.filters import CallersFilter
+from gateway.model.messages import (
+    Box,
+    FacetRequest,
+)
+from gateway.model.query import (
+    Identity,
+    Query,
+    Shopper,
+    Signal,
+)
 from gateway.state.tokens import (
     Attributed,
     Attribution,
@@ -25,6 +39,7 @@ from gateway.state.tokens import (
 )
 from servicekit.keyring import KeyRing
 from servicekit.requests import PageTokenInvalid
+from sightline_rules.controls import Kind
 from tests.fakes.gateway_values import ANN, address, near, photo, words
 
 SAID = Attribution("a1", "default", "default", "abc", "m1", 2**64 - 1)
@@ -42,6 +57,7 @@ CHANGES = {
     "exclude_product_ids": ("p1",),
     "anchors": ("p1",),
     "followed": ("ann",),
+    "controls": (Control("hero", Kind.PIN, ("p1",), place=1),),
 }
 OF_THE_SHOPPER = {"shopper": Shopper(Identity.VISITOR, "ann"), "session_id": "s"}
 NOT_ASKED = {

@@ -1,7 +1,7 @@
 """Answers are kept after they were given: found meanwhile, in order, and dropped when they must."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 import sqlalchemy as sa
@@ -36,6 +36,9 @@ class Log:
 
     async def read(self, catalog_id: str, answer_id: str, now_micros: int) -> bytes | None:
         return None
+
+    async def exposures(self, catalog_id: str, day: int, names: Sequence[str]) -> Mapping[str, int]:
+        return {}
 
 
 def dropped(cause: str) -> float:

@@ -1,6 +1,6 @@
 """What several commands can be asked with."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -11,6 +11,7 @@ from sightline_client.api.recommendations import RecommendOptions
 from sightline_client.cli.base import options
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.transport.channel import MAX_MESSAGE_BYTES
+from sightline_client.values.controls import Control, ControlKind
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Uri
 from sightline_client.values.signals import AWAY_WEIGHT, Box, Unlike
@@ -169,6 +170,27 @@ class RecommendationOptions(FilterOptions, QueryOptions):
     language: Annotated[
         str, options.words(metavar="CODE", help="Language of the reasons: en, zh. Empty = en.")
     ] = ""
+    pin: Annotated[
+        list[str] | None,
+        options.words(
+            metavar="ID=PLACE",
+            help="A product to show at this place, 1 to 200. May be given several times.",
+        ),
+    ] = None
+    boost: Annotated[
+        list[str] | None,
+        options.words(
+            metavar="ID=AMOUNT",
+            help="A product to move up: by what is added to its relevance, which is 0 to 1 among"
+            " the best 100. May be given several times.",
+        ),
+    ] = None
+    bury: Annotated[
+        list[str] | None,
+        options.words(
+            metavar="ID", help="A product to show behind all others. May be given several times."
+        ),
+    ] = None
 
     def request(self) -> RecommendOptions:
         """What the client is asked; what can't be asked is wrong usage."""
@@ -190,7 +212,33 @@ class RecommendationOptions(FilterOptions, QueryOptions):
             "find_subject": self.find_subject,
             "anchors": self.anchor or (),
             "followed": self.followed or (),
+            "controls": [*self._controls()],
         }
+
+    def _controls(self) -> Iterator[Control]:
+        """What is pinned, boosted and buried."""
+        for index, (product, place) in enumerate(map(_pinned, self.pin or ())):
+            yield Control(f"pin-{index}", ControlKind.PIN, [product], place=place)
+        for index, (product, amount) in enumerate(map(_boosted, self.boost or ())):
+            yield Control(f"boost-{index}", ControlKind.BOOST, [product], boost=amount)
+        if self.bury:
+            yield Control("bury", ControlKind.BURY, self.bury)
+
+
+def _pinned(text: str) -> tuple[str, int]:
+    product, _, place = text.rpartition("=")
+    if not product or not place.isdecimal():
+        raise typer.BadParameter("is a product and a place: wine-7=1", param_hint="--pin")
+    return product, int(place)
+
+
+def _boosted(text: str) -> tuple[str, float]:
+    product, _, amount = text.rpartition("=")
+    try:
+        return product or text, float(amount if product else "")
+    except ValueError:
+        problem = "is a product and an amount: wine-7=0.5"
+        raise typer.BadParameter(problem, param_hint="--boost") from None
 
 
 def photos(paths: Sequence[Path] | None) -> list[bytes]:

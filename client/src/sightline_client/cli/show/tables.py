@@ -12,6 +12,7 @@ from rich.text import Text
 
 from sightline_client.values import answers, operations
 from sightline_client.values.catalog import Availability
+from sightline_client.values.controls import ControlResult
 
 PARTS = MappingProxyType(
     {
@@ -255,6 +256,11 @@ def _notes(value: answers.Recommendations) -> list[Text]:
     if value.missing_product_ids:
         missing = ", ".join(plain(product_id) for product_id in value.missing_product_ids)
         notes.append(Text(f"Not in the catalog: {missing}", style="yellow"))
+    for each in value.control_outcomes:
+        if each.outcome is not ControlResult.APPLIED:
+            of = f"{each.scene}: {each.control}" if each.scene else each.control
+            became = each.outcome.lower().replace("_", " ")
+            notes.append(Text(f"Control {plain(of)}: {plain(each.product_id)} {became}"))
     if value.hidden_count:
         notes.append(Text(f"Left out because the shopper hid them: {value.hidden_count}"))
     if value.experiment_arms:

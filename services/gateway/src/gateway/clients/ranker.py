@@ -36,34 +36,16 @@ from servicekit.channel import idempotent
 from servicekit.errors import Internal
 from servicekit.requests import timestamp
 from sightline.common.v1 import job_service_pb2
-from sightline.ranker.v1 import (
-    answer_service_pb2 as answers_pb,
-)
-from sightline.ranker.v1 import (
-    answer_service_pb2_grpc as answers_grpc,
-)
-from sightline.ranker.v1 import (
-    event_service_pb2,
-    profile_service_pb2,
-)
-from sightline.ranker.v1 import (
-    experiment_service_pb2 as experiments_pb,
-)
-from sightline.ranker.v1 import (
-    experiment_service_pb2_grpc as experiments_grpc,
-)
-from sightline.ranker.v1 import (
-    model_service_pb2 as models_pb,
-)
-from sightline.ranker.v1 import (
-    model_service_pb2_grpc as models_grpc,
-)
-from sightline.ranker.v1 import (
-    ranking_service_pb2 as ranking_pb,
-)
-from sightline.ranker.v1 import (
-    ranking_service_pb2_grpc as ranking_grpc,
-)
+from sightline.ranker.v1 import answer_service_pb2 as answers_pb
+from sightline.ranker.v1 import answer_service_pb2_grpc as answers_grpc
+from sightline.ranker.v1 import event_service_pb2, profile_service_pb2
+from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
+from sightline.ranker.v1 import experiment_service_pb2_grpc as experiments_grpc
+from sightline.ranker.v1 import model_service_pb2 as models_pb
+from sightline.ranker.v1 import model_service_pb2_grpc as models_grpc
+from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
+from sightline.ranker.v1 import ranking_service_pb2_grpc as ranking_grpc
+from sightline_rules.controls import Kind
 
 IDEMPOTENT = idempotent(
     job_service_pb2,
@@ -175,6 +157,8 @@ class RankerClient(Ranker, ExperimentKeeper):
             request.same_pictures.extend(chain.from_iterable(candidates.same_pictures[:MOST_PAIRS]))
         if order.record is not None:
             request.record.CopyFrom(_draft(order.record, candidates))
+        if candidates.controls:
+            request.controls.CopyFrom(_controls(order))
         answer = await self._caller.call(self._ranking.Rank, request)
         return _ranked(answer, candidates)
 
@@ -232,6 +216,13 @@ class RankerClient(Ranker, ExperimentKeeper):
             request.change.products.CopyFrom(columns_of(rules.products))
         return await self._caller.call(self._answers.ReplayAnswer, request)
 
+    async def control_counts(
+        self, catalog_id: str, day: int, names: Sequence[str]
+    ) -> Mapping[str, int]:
+        request = answers_pb.CountControlsRequest(catalog_id=catalog_id, day=day, names=names)
+        answer = await self._caller.call(self._answers.CountControls, request)
+        return {item.name: item.count for item in answer.counts}
+
     async def record(self, catalog_id: str, records: Sequence[AnswerRecord]) -> None:
         """Keep up to 100 records; raises ServiceError when that fails."""
         request = answers_pb.RecordAnswersRequest(
@@ -274,6 +265,19 @@ def _list(message: ranking_pb.RecommenderList) -> RecommenderList:
         raise Internal("the ranker's columns differ in length", reason="INTERNAL")
     scores = dict(zip(message.product_ids, message.scores, strict=True))
     return RecommenderList(message.recommender, tuple(scores), tuple(scores.values()))
+
+
+def _controls(order: RankOrder) -> ranking_pb.Controls:
+    message = ranking_pb.Controls(page_size=order.page_size, pins_first=order.pins_first)
+    for each in order.candidates.controls:
+        made = message.controls.add(name=each.name, candidates=each.rows)
+        if each.kind is Kind.PIN:
+            made.place = each.place
+        elif each.kind is Kind.BOOST:
+            made.boost = each.boost
+        else:
+            made.bury = True
+    return message
 
 
 def _weights(weights: Mapping[str, float]) -> list[ranking_pb.PartWeight]:
@@ -341,6 +345,9 @@ def _ranked(answer: ranking_pb.RankResponse, candidates: Candidates) -> Ranked:
         seen_count=answer.seen_count,
         collapsed_count=answer.collapsed_count,
         recorded=answer.recorded,
+        hidden_pins=tuple(answer.hidden_product_ids),
+        seen_pins=tuple(answer.seen_product_ids),
+        acted=tuple(answer.acted_controls),
     )
 
 
@@ -379,6 +386,7 @@ def _record_message(record: AnswerRecord) -> answers_pb.AnswerRecord:
         expire_time=timestamp(record.expire_micros),
         hidden_count=record.hidden_count,
         arms=record.arms,
+        controls=record.controls,
     )
 
 
@@ -395,4 +403,5 @@ def _record(message: answers_pb.AnswerRecord, offset: int) -> AnswerRecord:
         expire_micros=message.expire_time.ToMicroseconds(),
         hidden_count=message.hidden_count,
         arms=tuple(message.arms),
+        controls=tuple(message.controls),
     )

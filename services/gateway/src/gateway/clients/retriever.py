@@ -11,7 +11,7 @@ from gateway.clients.calls import A, Caller, Q
 from gateway.clients.columns import columns
 from gateway.model.columns import Columns, gathered
 from gateway.model.messages import Facet, FacetRequest, IndexState, Rejection, Vector
-from gateway.model.peers import Blend, Found, Rows
+from gateway.model.peers import Blend, Checked, Found, Rows
 from gateway.model.query import Scope
 from gateway.ports import Retriever
 from servicekit.channel import idempotent
@@ -122,14 +122,27 @@ class RetrieverClient(Retriever):
         return _found(await self._call(self._keywords.SearchKeywords, request, scope))
 
     async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
+        return columns((await self._columns(catalog_id, ids, scope)).columns)
+
+    async def checked(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Checked:
+        answer = await self._columns(catalog_id, ids, scope, explain=True)
+        return Checked(
+            columns(answer.columns),
+            frozenset(answer.missing_product_ids),
+            {item.product_id: item for item in answer.rejections},
+        )
+
+    async def _columns(
+        self, catalog_id: str, ids: Sequence[str], scope: Scope, *, explain: bool = False
+    ) -> products_pb.BatchGetProductsResponse:
         request = products_pb.BatchGetProductsRequest(
             catalog_id=catalog_id,
             product_ids=ids,
             filter=filter_of(scope),
             view=products_pb.PRODUCT_VIEW_COLUMNS,
+            explain_filter=explain,
         )
-        answer = await self._call(self._products.BatchGetProducts, request, scope)
-        return columns(answer.columns)
+        return await self._call(self._products.BatchGetProducts, request, scope)
 
     async def categories(self, catalog_id: str, ids: Sequence[str]) -> Mapping[str, str]:
         request = products_pb.BatchGetProductsRequest(
@@ -192,14 +205,7 @@ class RetrieverClient(Retriever):
         return (await self._caller.call(self._products.GetImage, request)).image.content
 
     async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
-        request = products_pb.BatchGetProductsRequest(
-            catalog_id=catalog_id,
-            product_ids=[product_id],
-            filter=filter_of(scope),
-            view=products_pb.PRODUCT_VIEW_COLUMNS,
-            explain_filter=True,
-        )
-        answer = await self._call(self._products.BatchGetProducts, request, scope)
+        answer = await self._columns(catalog_id, [product_id], scope, explain=True)
         for item in answer.rejections:
             if scope.filter is None:
                 item.path = ""
@@ -269,6 +275,10 @@ def filter_of(scope: Scope) -> filter_pb2.Filter | None:
     if scope.attribute is not None:
         key, values = scope.attribute
         added.append(_any_of(f"attributes.{key}", values))
+    for each in scope.without:
+        opposite = filter_pb2.Filter()
+        getattr(opposite, "not").CopyFrom(each.message)
+        added.append(opposite)
     if not added:
         return own
     if own is None or own.WhichOneof("expression") is None:

@@ -153,6 +153,8 @@ class AnswerRecord:
     hidden_count: int = 0
     arms: tuple[str, ...] = ()
     """The arms of experiments that made it."""
+    controls: tuple[str, ...] = ()
+    """Names of the controls that acted."""
 
 
 @dataclass(slots=True)  # not frozen: a page makes dozens, three times as fast
@@ -199,6 +201,7 @@ class Answer:
     """What `no_good_match` rests on; None = no signal was searched for."""
     arms: tuple[str, ...] = ()
     """Of experiments, that answered."""
+    control_outcomes: Sequence[messages.ControlOutcome] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
 """Lists of candidates by branch, and all candidates of a request, as columns."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
 from types import MappingProxyType
 
 from gateway.model.branch import Branch, branches_of
 from gateway.model.columns import Columns, gathered
+from sightline_rules.controls import Control
 
 Contributions = tuple[tuple[str, float], ...]
 """What one part of a raw score is made of: names with values, largest first."""
@@ -91,6 +93,8 @@ class Candidates:
     """The query's own products."""
     same_pictures: Sequence[tuple[int, int]] = ()
     """Places of pairs that a search found to show the same picture."""
+    controls: Sequence[Control] = ()
+    """What is pinned, boosted and buried, by places; the first counts most."""
 
     @property
     def named(self) -> tuple[Branch, ...]:
@@ -101,6 +105,24 @@ class Candidates:
     def places(self) -> Mapping[str, int]:
         """Where each product lies."""
         return {product_id: place for place, product_id in enumerate(self.columns.product_ids)}
+
+    def joined(self, more: Columns) -> "Candidates":
+        """With other products behind them that no branch named."""
+        count = len(more.product_ids)
+        held = len(self.columns.product_ids)
+        return replace(
+            self,
+            columns=gathered([(self.columns, range(held)), (more, range(count))]),
+            fused=[*self.fused, *[0.0] * count],
+            order=[*self.order, *range(held, held + count)],
+            branches=[*self.branches, *[0] * count],
+            nearest=[*self.nearest, *[None] * count],
+            image_ids=[*self.image_ids, *[""] * count],
+            similarities={
+                branch: [*values, *[math.nan] * count]
+                for branch, values in self.similarities.items()
+            },
+        )
 
     def picked(self, places: Sequence[int]) -> "Candidates":
         """Only the candidates at these places, in this order."""

@@ -3,16 +3,22 @@
 Nothing else in the domain knows the wire.
 """
 
-from sightline.common.v1 import answer_pb2, facet_pb2, photo_pb2, product_pb2, vector_pb2
-from sightline.embedder.v1 import embedding_service_pb2
-from sightline.gateway.v1 import admin_service_pb2, recommendation_service_pb2
-from sightline.ranker.v1 import (
-    answer_service_pb2,
-    experiment_service_pb2,
+from sightline.common.v1 import (
+    answer_pb2,
+    facet_pb2,
+    filter_pb2,
+    photo_pb2,
+    product_pb2,
+    vector_pb2,
 )
+from sightline.embedder.v1 import embedding_service_pb2
+from sightline.gateway.v1 import admin_service_pb2, control_pb2, recommendation_service_pb2
+from sightline.ranker.v1 import answer_service_pb2, experiment_service_pb2
 from sightline.retriever.v1 import product_service_pb2, vector_service_pb2
 
 Box = photo_pb2.Box
+
+Filter = filter_pb2.Filter
 
 Subject = photo_pb2.Subject
 
@@ -59,6 +65,9 @@ SuiteStatus = admin_service_pb2.GetStatusResponse
 ComponentStatus = admin_service_pb2.ComponentStatus
 EmbedderSpace = admin_service_pb2.EmbedderSpace
 """A version of a space that the embedder serves, as callers see it."""
+
+ControlOutcome = control_pb2.ControlOutcome
+"""What became of a control, or of a product that it pins."""
 
 SignalSubject = recommendation_service_pb2.SignalSubject
 """Where the subject of a signal's photo is."""

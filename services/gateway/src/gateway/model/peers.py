@@ -143,6 +143,16 @@ class Likeness:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """Those of several products that may be answered, and why others may not."""
+
+    columns: Columns
+    missing: frozenset[str]
+    """Those that the catalog does not hold."""
+    rejections: Mapping[str, messages.Rejection]
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """Products as the record has them now, and titles of others."""
 
@@ -192,6 +202,10 @@ class RankOrder:
     signals: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """What else the raw scores rest on than what branches say: by part one value for each
     candidate, 0 to 1; NaN = none."""
+    page_size: int = 0
+    """How many first products are shown, for the candidates' controls."""
+    pins_first: bool = False
+    """Whether pinned products stand first, to be seated by whoever collapses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +222,11 @@ class Ranked:
     """Candidates that collapsed into another one, or into the query's own products."""
     recorded: bool = False
     """Whether the answer's record will be kept."""
+    hidden_pins: tuple[str, ...] = ()
+    """Pinned products that the shopper hid."""
+    seen_pins: tuple[str, ...] = ()
+    acted: tuple[str, ...] = ()
+    """Controls that changed what is shown first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from gateway.model.controls import Control
+from gateway.model.filters import CallersFilter
 from gateway.model.messages import Box, FacetRequest
 
 MOST_ANCHORS = 50
@@ -89,20 +91,6 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
-class CallersFilter:
-    """A caller's filter. The retriever judges and evaluates it; here it is carried through."""
-
-    message: object
-    """As it came, untouched."""
-    content: bytes
-    """Its canonical bytes, for digests."""
-    names_availability: bool
-    """Whether some condition in it names the field `availability`."""
-    category_path: tuple[str, ...] = ()
-    """The category that it asks for, whatever else it does; empty = none, or several."""
-
-
-@dataclass(frozen=True, slots=True)
 class Scope:
     """Which products may be in an answer."""
 
@@ -118,6 +106,8 @@ class Scope:
     """Only products whose attribute of this key has one of these values; None = all."""
     category: str = ""
     """Only products of this category, and of those below it; empty = of any."""
+    without: tuple[CallersFilter, ...] = ()
+    """Leave out what passes one of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +132,8 @@ class Query:
     exclude_product_ids: tuple[str, ...] = ()
     explain: bool = False
     """Whether parts are split by feature."""
+    controls: tuple[Control, ...] = ()
+    """Those of the request alone."""
     request_id: str = ""
     """As given in the message."""
     facets: tuple[FacetRequest, ...] = ()

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from gateway.model.branch import RECOMMENDERS, SIMILARITY_BRANCHES, Branch
+from gateway.model.controls import Control, consistent
 from gateway.model.diversity import Diversity
 from gateway.model.match import Thresholds
 from gateway.model.quality import NamedQuality, Quality
@@ -125,6 +126,7 @@ class Scene:
     """How several signals of one branch become one list."""
     views: Annotated[int, Field(ge=0, le=4)] = 0
     """Views of each photo that are embedded and averaged, 1 to 4; 0 = the space's own number."""
+    controls: Annotated[tuple[Control, ...], AfterValidator(consistent)] = ()
     anchors_from: AnchorSource = AnchorSource.REQUEST
     anchors_look_alike: bool = False
     """Whether the first anchors are searched by as product signals are."""

@@ -63,6 +63,12 @@ def condition_of(scope: Scope) -> filters.Filter:
     if scope.category:
         within = filters.Operator.EQUAL
         parts.append(filters.Comparison("category", within, scope.category))
+    beside = scope.other_categories
+    parts += [filters.Not(filters.Membership("category", beside))] if beside else []
+    if scope.attribute is not None:
+        key, values = scope.attribute
+        parts.append(filters.Membership(f"{filters.ATTRIBUTES}{key}", values))
+    parts += [filters.Not(messages.read(each.message)) for each in scope.without]
     if scope.filter is not None:
         try:
             parts.append(messages.condition(scope.filter.message))

@@ -27,11 +27,11 @@ def collapse(candidates: Candidates, order: Order) -> Order:
     members, ids = groups.members(), order.product_ids
     collapsed = [tuple(ids[at - own] for at in members.get(place + own, ())) for place in kept]
     ranks = order.score_ranks or range(1, len(ids) + 1)
-    return picked(replace(order, score_ranks=ranks), kept, collapsed)
+    return replace(picked(replace(order, score_ranks=ranks), kept), collapsed=collapsed)
 
 
-def picked(order: Order, rows: Sequence[int], collapsed: Sequence[Sequence[str]]) -> Order:
-    """Only these rows of a whole order."""
+def picked(order: Order, rows: Sequence[int]) -> Order:
+    """Only these rows of a whole order, in this order."""
     held = {column.name: getattr(order, column.name) for column in fields(Order)}
     columns: dict[str, Any] = {
         name: [values[row] for row in rows if row < len(values)]
@@ -45,7 +45,7 @@ def picked(order: Order, rows: Sequence[int], collapsed: Sequence[Sequence[str]]
             for part, values in order.contributions.items()
         },
     }
-    return replace(order, **columns | {"collapsed": collapsed, "total": len(rows)})
+    return replace(order, **columns | {"total": len(rows)})
 
 
 def collapsed_into(candidates: Candidates, order: Order, product_id: str) -> str:

@@ -29,6 +29,9 @@ OWN_CODES: Mapping[Branch, str] = MappingProxyType(
 )
 """The reason where the ranker gave none."""
 
+FEATURED = "FEATURED"
+"""That of a product that no branch named: a control pinned it."""
+
 
 OWN_PARTS: Mapping[str, str] = MappingProxyType(
     {"FOLLOWED": OWN_CODES[Branch.FOLLOWED], "FRESHNESS": OWN_CODES[Branch.NEW]}
@@ -70,7 +73,8 @@ def reasons_for(
 ) -> tuple[Reason, ...]:
     """The ranker's reasons, else our own; only the gateway knows that a product is new."""
     if not given:
-        return tuple(own_reason(OWN_CODES[branch], language_code) for branch in branches)
+        codes = [OWN_CODES[branch] for branch in branches] or [FEATURED]
+        return tuple(own_reason(code, language_code) for code in codes)
     given = tuple(
         [
             own_reason(OWN_PARTS[reason.code], language_code)
@@ -87,7 +91,7 @@ def reasons_for(
 
 HYDRATE = "hydrate"
 """The stage that reads a page from the record."""
-_STAGES = (*Branch, "facets", "rank", HYDRATE, "record")
+_STAGES = (*Branch, "facets", "controls", "rank", HYDRATE, "record")
 
 
 def _place(failure: Failure) -> tuple[int, str, str]:
@@ -101,6 +105,8 @@ def _substitute(failure: Failure, named: Sequence[Branch]) -> str:
     if failure.cause is Cause.ANSWER_RECORD_DROPPED:
         return "this page alone"
     match failure.stage:
+        case "controls":
+            return "the order without the controls that need it"
         case "rank":
             return "the order of fused similarity"
         case "facets":

@@ -37,7 +37,7 @@ def in_order(order: Order, columns: Columns, sort: Sort, nearest: int) -> Order:
     key, first = made(columns), range(min(nearest, len(order.product_ids)))
     rows = sorted(first, key=lambda place: key(at[order.product_ids[place]]))
     rows += range(len(first), len(order.product_ids))
-    return picked(order, rows, [order.collapsed[row] for row in rows] if order.collapsed else ())
+    return picked(order, rows)
 
 
 def _by_price(columns: Columns, sign: int) -> Key:

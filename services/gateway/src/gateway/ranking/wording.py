@@ -26,6 +26,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "BUY_AGAIN": "You bought this before",
         "VIEWED_RECENTLY": "You looked at this recently",
         "FOLLOWED": "By someone you follow",
+        "FEATURED": "Picked by the shop",
     },
     "zh": {
         "LOOKS_LIKE_QUERY": "与您提供的图片相似",
@@ -42,6 +43,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "BUY_AGAIN": "您以前买过",
         "VIEWED_RECENTLY": "您最近看过",
         "FOLLOWED": "来自您关注的人",
+        "FEATURED": "店铺精选",
     },
 }
 """The reason where the ranker gave none."""
@@ -65,6 +67,7 @@ OUTCOMES: Mapping[str, Mapping[str, str]] = {
         Outcome.SHOWN: "It is shown, at place {rank}.",
         Outcome.PRODUCT_NOT_FOUND: "The catalog holds no product of this id.",
         Outcome.EXCLUDED: "The request itself leaves it out.",
+        Outcome.EXCLUDED_BY_CONTROL: "A control leaves it out.",
         Outcome.FILTERED: "The filter leaves it out: it asks for {condition} ({held}).",
         Outcome.UNAVAILABLE: "It can't be bought now, and such products are left out here.",
         Outcome.HIDDEN: "The shopper hid it.",
@@ -81,6 +84,7 @@ OUTCOMES: Mapping[str, Mapping[str, str]] = {
         Outcome.SHOWN: "已展示，位于第 {rank} 位。",
         Outcome.PRODUCT_NOT_FOUND: "商品目录中没有此编号的商品。",
         Outcome.EXCLUDED: "请求本身排除了该商品。",
+        Outcome.EXCLUDED_BY_CONTROL: "被人工规则排除。",
         Outcome.FILTERED: "被筛选条件排除：要求 {condition}（{held}）。",
         Outcome.UNAVAILABLE: "该商品目前无法购买，此处不展示这类商品。",
         Outcome.HIDDEN: "该顾客隐藏了此商品。",

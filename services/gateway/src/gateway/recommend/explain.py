@@ -20,8 +20,10 @@ from gateway.model.messages import BranchVerdict, ProductRow
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Query, Scope
 from gateway.ranking.collapse import collapsed_into
+from gateway.ranking.controls import lined_up, seated
 from gateway.ranking.fallbacks import HYDRATE
 from gateway.ranking.fuse import fuse
+from gateway.recommend.controls import controlled, excluded_ids, pinned_ids, under_controls
 from gateway.recommend.pages import Cut, cut
 from gateway.recommend.recommend import (
     as_fused,
@@ -49,6 +51,7 @@ async def explain(query: Query, product_id: str, deps: Dependencies) -> Explanat
     check_product(query, product_id)
     run = begin(replace(query, explain=True), deps)
     with deadlines.within(run.plan.ends.answer):
+        run = await under_controls(run)
         try:
             row, columns = await _read(run, product_id)
             if row is None:
@@ -73,11 +76,13 @@ async def _read(run: Run, product_id: str) -> tuple[ProductRow | None, Columns]:
 async def _left_out(run: Run, product_id: str) -> Explanation | None:
     """What keeps the product out before anything is searched; None = nothing does."""
     if product_id in run.query.left_out:
-        return Explanation(Outcome.EXCLUDED)
+        by_control = product_id in excluded_ids(run.plan.controls)
+        return Explanation(Outcome.EXCLUDED_BY_CONTROL if by_control else Outcome.EXCLUDED)
     scope, retriever = run.plan.scope, run.peers.retriever
     for outcome, part in (
-        (Outcome.FILTERED, replace(scope, buyable_only=False)),
-        (Outcome.UNAVAILABLE, replace(scope, filter=None)),
+        (Outcome.FILTERED, replace(scope, buyable_only=False, without=())),
+        (Outcome.UNAVAILABLE, replace(scope, filter=None, without=())),
+        (Outcome.EXCLUDED_BY_CONTROL, Scope(without=scope.without)),
     ):
         if part != Scope():
             rejection = await retriever.rejection(run.query.catalog_id, product_id, part)
@@ -95,6 +100,8 @@ async def _placed(run: Run, row: ProductRow, columns: Columns) -> Explanation:
     named = product_id in candidates.columns.product_ids
     if not named:
         candidates = _with_product(candidates, columns, reaching)
+        named = product_id in pinned_ids(run.plan.controls)
+    candidates = await controlled(run, candidates)
     order = await _ordered(run, candidates)
     explanation = Explanation(
         Outcome.OUTRANKED if named else Outcome.NOT_A_CANDIDATE,
@@ -120,17 +127,18 @@ async def _placed(run: Run, row: ProductRow, columns: Columns) -> Explanation:
         alone = Result(row, 0, order.product(list(order.product_ids).index(product_id)))
         (placed,) = split([alone])
         return replace(explanation, outcome=Outcome.COLLAPSED, collapsed_into=into, placed=placed)
-    products = collapsed(run, candidates, order)
+    products = seated(candidates, collapsed(run, candidates, order))
     page = await cut(run, products)
     return _against(page, explanation, products, row, split)
 
 
 async def _ordered(run: Run, candidates: Candidates) -> Order:
-    """The whole order, near-duplicates included."""
-    ranked = await rank(run, replace(rank_order(run, candidates), collapse=False))
+    """The whole order, near-duplicates included, pinned products first."""
+    asked = replace(rank_order(run, candidates), collapse=False, pins_first=True)
+    ranked = await rank(run, asked)
     if ranked is None:
         run.trace.steps.append("as fused")
-        return as_fused(candidates)
+        return lined_up(candidates, as_fused(candidates))[0]
     return ranked.order
 
 

@@ -14,10 +14,18 @@ from gateway.model.messages import Degradation, Match, Versions
 from gateway.model.peers import Ranked, RankOrder
 from gateway.model.query import Query
 from gateway.ranking.collapse import collapse
+from gateway.ranking.controls import acting, lined_up, seated
 from gateway.ranking.fallbacks import degradations
 from gateway.ranking.freshness import signals
 from gateway.ranking.fuse import by_signal, fuse, weighted
 from gateway.ranking.match import is_poor
+from gateway.recommend.controls import (
+    controlled,
+    count,
+    last_place,
+    note_order,
+    under_controls,
+)
 from gateway.recommend.match import judge
 from gateway.recommend.pages import Cut, Rest, attribution, cut, later_page, next_page
 from gateway.recommend.plan import (
@@ -52,6 +60,8 @@ class Ordered:
     rest: Rest | None = None
     match: Match | None = None
     """How good the best match is; None = no signal was searched for."""
+    acted: tuple[str, ...] = ()
+    """The controls that changed the first page."""
 
 
 async def recommend(query: Query, deps: Dependencies) -> Answer:
@@ -63,6 +73,7 @@ async def recommend(query: Query, deps: Dependencies) -> Answer:
     check(query, deps.catalogs)
     run = begin(query, deps)
     with deadlines.within(run.plan.ends.answer):
+        run = await under_controls(run)
         if query.page_token:
             return await later_page(run)
         return await _first_page(run, await find(run))
@@ -70,12 +81,13 @@ async def recommend(query: Query, deps: Dependencies) -> Answer:
 
 async def _first_page(run: Run, listings: tuple[Listing, ...]) -> Answer:
     """The answer out of what the branches named. Raises NothingAvailable, AnswerDegraded."""
-    candidates = fused(run, listings)
+    noted = len(run.trace.controls)
+    candidates = await controlled(run, fused(run, listings))
     check_quality(run, degraded(run, candidates), candidates.named)
     record = _record(run, candidates)
     ordered = await ranked(run, candidates, record)
     is_ranked = ordered is not None
-    ordered = ordered or Ordered(unranked(run, candidates))
+    ordered = ordered or unranked(run, candidates)
     last = run.trace.snapshot_listed or run.snapshot is None
     try:
         page = await cut(run, ordered.order, ordered.rest, whole=not last)
@@ -83,14 +95,17 @@ async def _first_page(run: Run, listings: tuple[Listing, ...]) -> Answer:
         if last:
             raise
         # What of these products can be shown, and behind it what the snapshot names.
+        del run.trace.controls[noted:]
         return await _first_page(run, (*listings, *from_snapshot(run)))
     if not page.results and run.trace.snapshot_listed:  # the shopper hid them all
         raise NothingAvailable(run.trace.causes)
     if run.query.explain:
         page = replace(page, results=split_by_signal(listings, page.results))
     if not is_ranked:
-        record, kept = _keep(run, candidates, record, ordered.order)
+        record, kept = _keep(run, candidates, record, ordered)
         ordered = replace(ordered, recorded=kept)
+    if ordered.recorded:
+        count(run, ordered.acted)
     ordered = replace(ordered, match=judge(run, listings, ordered.order))
     return _answer(run, candidates, record, ordered, page)
 
@@ -121,10 +136,12 @@ async def ranked(run: Run, candidates: Candidates, record: AnswerRecord) -> Orde
     if not candidates.order:
         return None
     page = run.query.results_a_page
-    order = rank_order(run, candidates, run.plan.ahead, page, record)
+    ahead = max(run.plan.ahead, last_place(candidates))
+    order = rank_order(run, candidates, ahead, page, record)
     answer = await rank(run, order)
     if answer is None:
         return None
+    note_order(run, candidates, answer.order.product_ids, answer)
     if answer.collapsed_count:
         run.trace.steps.append(f"{answer.collapsed_count} collapsed")
 
@@ -133,7 +150,7 @@ async def ranked(run: Run, candidates: Candidates, record: AnswerRecord) -> Orde
         again = await rank(run, replace(order, top_k=0, reason_count=0, record=None))
         return Order() if again is None else again.order
 
-    return Ordered(answer.order, answer.hidden_count, answer.recorded, rest)
+    return Ordered(answer.order, answer.hidden_count, answer.recorded, rest, acted=answer.acted)
 
 
 async def rank(run: Run, order: RankOrder) -> Ranked | None:
@@ -184,6 +201,7 @@ def rank_order(
         record=record,
         anchors=anchors_of(run),
         signals=signals(candidates, weights, scene.half_life_hours, run.time_micros),
+        page_size=run.query.results_a_page,
     )
 
 
@@ -210,11 +228,15 @@ def split_by_signal(listings: Sequence[Listing], results: tuple[Result, ...]) ->
     )
 
 
-def unranked(run: Run, candidates: Candidates) -> Order:
+def unranked(run: Run, candidates: Candidates) -> Ordered:
     """The order without the ranker."""
     if candidates.order:
         run.trace.steps.append("as fused")
-    return collapsed(run, candidates, as_fused(candidates))
+    order, raised = lined_up(candidates, as_fused(candidates))
+    order = seated(candidates, collapsed(run, candidates, order))
+    note_order(run, candidates, order.product_ids, None)
+    acted = acting(candidates, order, run.query.results_a_page, raised)
+    return Ordered(order, acted=acted)
 
 
 def collapsed(run: Run, candidates: Candidates, order: Order) -> Order:
@@ -255,7 +277,7 @@ def _record(run: Run, candidates: Candidates) -> AnswerRecord:
 
 
 def _keep(
-    run: Run, candidates: Candidates, record: AnswerRecord, fused_order: Order
+    run: Run, candidates: Candidates, record: AnswerRecord, ordered: Ordered
 ) -> tuple[AnswerRecord, bool]:
     """The record of an answer that the ranker did not rank, and whether it is handed over: unless
     the ranker, which keeps it, is unreachable."""
@@ -265,7 +287,8 @@ def _keep(
         answer_id=secrets.token_hex(16),
         versions=versions_of(run),
         degradations=degraded(run, candidates),
-        order=fused_order,
+        order=ordered.order,
+        controls=ordered.acted,
     )
     unreachable = Peer.RANKER in run.trace.unreachable
     return record, not unreachable and run.deps.answers.offer(run.query.catalog_id, record)
@@ -294,6 +317,7 @@ def _answer(
         subjects=run.trace.signal_subjects,
         match=ordered.match,
         arms=record.arms,
+        control_outcomes=run.trace.controls,
     )
 
 

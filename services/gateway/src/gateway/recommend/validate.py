@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from gateway.model import controls
 from gateway.model.errors import ImageRefused
 from gateway.model.messages import Box
 from gateway.model.quality import Quality
@@ -126,6 +127,8 @@ def _violations(query: Query, signals_required: bool) -> Iterator[FieldViolation
     if len(query.session_id.encode("utf-8", "surrogatepass")) > MOST_SESSION_BYTES:
         yield FieldViolation("session_id", f"is longer than {MOST_SESSION_BYTES} bytes")
     yield from _long_texts(_texts(query))
+    for path, problem in controls.problems(query.controls):
+        yield FieldViolation(f"controls{path}", problem)
 
 
 def _anchor_violations(anchors: Sequence[str]) -> Iterator[FieldViolation]:

@@ -1,13 +1,12 @@
 """RecommendationService on the wire."""
 
-from contextlib import suppress
-
 from prometheus_client import Counter
 
 from gateway.clients import messages
 from gateway.model.answer import Result
+from gateway.model.filters import carried
 from gateway.model.quality import Quality
-from gateway.model.query import ALONE, CallersFilter, Query, Question, Signal, SignalKind
+from gateway.model.query import ALONE, Query, Question, Signal, SignalKind
 from gateway.recommend.classify import classify
 from gateway.recommend.explain import explain
 from gateway.recommend.heat_map import Compared, heat_map
@@ -15,19 +14,14 @@ from gateway.recommend.recommend import recommend
 from gateway.recommend.replay import replay
 from gateway.recommend.search import search
 from gateway.servicer import answers
+from gateway.servicer.controls import of_request
 from gateway.servicer.requests import admit
 from gateway.state.run import Dependencies
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.requests import take_request_id
 from servicekit.server import Context
-from sightline.common.v1 import filter_pb2
-from sightline.gateway.v1 import (
-    recommendation_service_pb2 as pb,
-)
-from sightline.gateway.v1 import (
-    recommendation_service_pb2_grpc,
-)
-from sightline_rules import categories
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
+from sightline.gateway.v1 import recommendation_service_pb2_grpc
 
 COLLAPSED = Counter(
     "sightline_gateway_collapsed_products_total",
@@ -87,6 +81,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
             subjects=answer.subjects,
             match=answer.match,
             experiment_arms=answer.arms,
+            control_outcomes=answer.control_outcomes,
         )
         for arm in answer.arms:
             ARM_ANSWERS.labels(*arm.split("/")).inc()
@@ -186,7 +181,7 @@ def _recommend_query(request: pb.RecommendRequest) -> Query:
         signals=tuple(_signal(index, item) for index, item in enumerate(request.signals)),
         shopper=messages.shopper(request.shopper),
         session_id=request.session_id,
-        filter=_filter(request.filter) if request.HasField("filter") else None,
+        filter=carried(request.filter) if request.HasField("filter") else None,
         page_size=request.page_size,
         page_token=request.page_token,
         min_index_token=request.min_index_token,
@@ -195,6 +190,7 @@ def _recommend_query(request: pb.RecommendRequest) -> Query:
         min_answer_quality=request.min_answer_quality,
         exclude_product_ids=tuple(request.exclude_product_ids),
         explain=request.explain,
+        controls=of_request(request.controls),
         request_id=request.request_id,
         anchors=tuple(request.anchor_product_ids),
         followed=tuple(request.followed),
@@ -205,7 +201,7 @@ def _search_query(request: pb.SearchRequest) -> Query:
     return Query(
         catalog_id=request.catalog_id or DEFAULT_CATALOG,
         signals=tuple(_signal(index, item) for index, item in enumerate(request.signals)),
-        filter=_filter(request.filter) if request.HasField("filter") else None,
+        filter=carried(request.filter) if request.HasField("filter") else None,
         page_size=request.page_size,
         min_index_token=request.min_index_token,
         request_id=request.request_id,
@@ -227,39 +223,6 @@ def _signal(index: int, message: pb.QuerySignal) -> Signal:
         box=message.box if message.HasField("box") else None,
         find_subject=message.find_subject,
     )
-
-
-def _filter(message: filter_pb2.Filter) -> CallersFilter:
-    return CallersFilter(
-        message=message,
-        content=message.SerializeToString(deterministic=True),
-        names_availability=_names(message, "availability"),
-        category_path=_category(message),
-    )
-
-
-def _category(message: filter_pb2.Filter) -> tuple[str, ...]:
-    """The category that every product has which passes; empty = none, or one of several."""
-    held = message.all.filters if message.HasField("all") else (message,)
-    for each in held:
-        equal = each.comparison.operator == filter_pb2.Comparison.OPERATOR_EQUAL
-        if equal and each.comparison.field == "category":
-            with suppress(categories.CategoryInvalidError):  # then it passes nothing
-                return categories.check_path(categories.split(each.comparison.value.text))
-    return ()
-
-
-def _names(message: filter_pb2.Filter, field: str) -> bool:
-    kind = message.WhichOneof("expression")
-    if kind is None:
-        return False
-    part = getattr(message, kind)
-    match part:
-        case filter_pb2.FilterList():
-            return any(_names(item, field) for item in part.filters)
-        case filter_pb2.Filter():
-            return _names(part, field)
-    return bool(part.field == field)
 
 
 def _recommend(result: Result, message: pb.RecommendedProduct) -> None:

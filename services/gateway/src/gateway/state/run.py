@@ -15,6 +15,7 @@ from gateway.ports import (
     Retriever,
     Scenes,
 )
+from gateway.state.exposures import Exposures
 from gateway.state.text_spaces import TextQuerySpaces
 from gateway.state.tokens import Digests
 from gateway.state.trace import RequestTrace
@@ -78,6 +79,7 @@ class Dependencies:
     experiments: Experiments | None = None
     versions: SpaceVersions = field(default_factory=SpaceVersions)
     text_spaces: TextQuerySpaces = field(default_factory=TextQuerySpaces)
+    exposures: Exposures = field(default_factory=Exposures)
 
     def in_time(self) -> AbstractContextManager[None]:
         """Ends what is inside in time for the caller's deadline, or the default one."""

@@ -128,6 +128,8 @@ def _asked(query: Query) -> Iterator[bytes]:
     # A request without them has the digest that it always had.
     if query.anchors or query.followed:
         yield from _texts("anchors", *query.anchors, "followed", *sorted(query.followed))
+    for control in query.controls:
+        yield control.content
 
 
 def _texts(*texts: str) -> Iterator[bytes]:

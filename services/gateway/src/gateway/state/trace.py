@@ -11,6 +11,7 @@ from gateway.model.causes import Cause, Peer
 from gateway.model.errors import StageLate
 from gateway.model.failures import Failure, failure_of
 from gateway.model.messages import (
+    ControlOutcome,
     Degradation,
     Facet,
     Freshness,
@@ -93,6 +94,8 @@ class RequestTrace:
         self.model_version = ""
         self.anchors: tuple[str, ...] = ()
         """Products that the ranker found the request to be about, as it named none."""
+        self.controls: list[ControlOutcome] = []
+        """What became of controls."""
         self.history_token = ""
         """Marks the shopper's history that the ranker read."""
         self.snapshot_micros = 0

@@ -34,6 +34,7 @@ from sightline_rules.categories import join, split
 class Cause(StrEnum):
     """What moves a product; the names are those of Move.Cause without its prefix."""
 
+    CONTROL = "CONTROL"
     POPULARITY = "POPULARITY"
     DIVERSITY = "DIVERSITY"
     CATEGORY_CAP = "CATEGORY_CAP"

@@ -14,6 +14,7 @@ from ranker.domain.arrays import Doubles, Ints
 from ranker.domain.model import Model
 from ranker.ranking.diversity import Arrangement, Cause
 from ranker.ranking.rank import Ranking, calibrated
+from sightline_rules.controls import Control, seated
 from sightline_rules.grouping import grouped
 
 
@@ -103,20 +104,32 @@ class Order:
 
 
 def order_of(
-    ranking: Ranking, arrangement: Arrangement, likeness: Likeness | None, model: Model | None
+    ranking: Ranking,
+    arrangement: Arrangement,
+    likeness: Likeness | None,
+    model: Model | None,
+    controls: Sequence[Control] = (),
 ) -> Order:
     """What the arrangement of a ranking leaves; `likeness`: what near-duplicates collapse by, None
-    = they do not."""
+    = they do not. `controls`: whose pins get their places, once these have."""
     places, members = collapsed(ranking.rows[arrangement.order], likeness)
+    moves = dict(arrangement.moves)
+    if controls:
+        rows = ranking.rows[arrangement.order][places].tolist()
+        at = {row: place for place, row in enumerate(rows)}
+        seats = np.array([at[row] for row in seated(rows, controls)], np.int64)
+        places = places[seats]
+        moves[Cause.CONTROL] = moves[Cause.CONTROL].copy()
+        moves[Cause.CONTROL][places] += seats - np.arange(len(seats))
     explored = arrangement.explored
-    if explored and likeness is not None:
+    if explored and (likeness is not None or controls):
         explored = frozenset(n for n, place in enumerate(places.tolist()) if place in explored)
     order = arrangement.order[places]
     kept = ranking.take(order)
     return Order(
         ranking=kept,
         score_ranks=order + 1,
-        moves={cause: steps[places] for cause, steps in arrangement.moves.items() if steps.any()},
+        moves={cause: steps[places] for cause, steps in moves.items() if steps.any()},
         propensities=arrangement.propensities[places],
         chances=calibrated(model, kept.raw_scores),
         members=[members.get(place, ()) for place in places.tolist()] if members else (),

@@ -4,7 +4,8 @@ Their content is opaque here.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter as Tally
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,13 +14,17 @@ import sqlalchemy as sa
 from prometheus_client import Counter, Gauge
 from sqlalchemy import Connection
 
-from ranker.record.rows import Record, write_beside_others
+from ranker.domain.events import DAY_MICROS
+from ranker.record.rows import Record, inserting, write_beside_others
 from ranker.record.shoppers import gate, owners
-from ranker.record.tables import ANSWERS
+from ranker.record.tables import ANSWERS, EXPOSURES
 from servicekit.queued import Batches, Counts, Queued
 
 SWEEP = 500
 """Expired records that go with each write: more than a write adds, so they never pile up."""
+
+EXPOSURE_DAYS = 7
+"""For how many days the exposures of controls are kept."""
 
 GATHER_SECONDS = 0.1
 """How long answers gather: a transaction costs as much as the rest of an answer."""
@@ -57,6 +62,8 @@ class Answer:
     scene: str = ""
     arms: str = ""
     """Names of arms, sorted, one a line."""
+    controls: tuple[str, ...] = ()
+    """Names of the controls that acted."""
 
 
 class AnswerLog(Record):
@@ -93,6 +100,15 @@ class AnswerLog(Record):
         )
         return await self._db.read(lambda connection: connection.execute(statement).scalars().all())
 
+    async def exposures(self, catalog_id: str, day: int, names: Sequence[str]) -> Mapping[str, int]:
+        """In how many answers of a day (since 1970, UTC) each of these controls acted."""
+        t = EXPOSURES.c
+        statement = sa.select(t.name, t.exposures).where(
+            t.catalog_id == catalog_id, t.day == day, t.name.in_(names)
+        )
+        rows = await self._db.read(lambda connection: connection.execute(statement).all())
+        return {row.name: row.exposures for row in rows}
+
     async def sweep(self, now_micros: int, limit: int) -> int:
         """Delete records that expired by now, at most `limit`; how many."""
         return await self._db.write(lambda connection: _sweep(connection, now_micros, limit))
@@ -115,16 +131,39 @@ def _write(connection: Connection, answers: Sequence[Answer], now_micros: int) -
         sa.tuple_(t.catalog_id, t.answer_id).in_(keys)
     )
     known = {(row.catalog_id, row.answer_id) for row in connection.execute(found)}
-    rows = []
+    rows, exposures = [], Tally[tuple[str, int, str]]()
     for answer in answers:
         key = (answer.catalog_id, answer.answer_id)
         if key not in known:
             known.add(key)
+            day = (answer.answer_micros or now_micros) // DAY_MICROS
+            exposures.update((answer.catalog_id, day, name) for name in set(answer.controls))
             rows.append({name: getattr(answer, name) for name in ANSWERS.c.keys()})  # noqa: SIM118
     if rows:
         _to_owners(connection, rows)
         connection.execute(sa.insert(ANSWERS), rows)
+    if exposures:
+        _expose(connection, exposures, now_micros)
     return len(rows)
+
+
+def _expose(
+    connection: Connection, exposures: Mapping[tuple[str, int, str], int], now_micros: int
+) -> None:
+    """Count answers that controls acted in. In the order of the keys, so that writers who meet wait
+    for one another in one order. What is old goes."""
+    names = [column.name for column in EXPOSURES.primary_key]
+    old = EXPOSURES.c.day <= now_micros // DAY_MICROS - EXPOSURE_DAYS
+    connection.execute(sa.delete(EXPOSURES).where(old))
+    statement = inserting(connection)(EXPOSURES)
+    added = EXPOSURES.c.exposures + statement.excluded.exposures
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=names, set_={"exposures": added}),
+        [
+            dict(zip((*names, "exposures"), (*key, count), strict=True))
+            for key, count in sorted(exposures.items())
+        ],
+    )
 
 
 def _to_owners(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -161,6 +200,7 @@ class AnswerQueue:
             clock=clock,
         )
         self.offer, self.close = self._queued.offer, self._queued.close
+        self.exposures = log.exposures
 
     async def write(self, answers: Sequence[Answer]) -> int:
         """Store answers at once; the first content of an id stays. Returns how many were new."""

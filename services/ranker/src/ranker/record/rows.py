@@ -17,10 +17,14 @@ Item = TypeVar("Item")
 T = TypeVar("T")
 
 
+def inserting(connection: Connection) -> Any:
+    """The dialect's own `insert`, which knows conflicts."""
+    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+
+
 def upsert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write these columns of rows, all the same, in the place of what has the same primary key."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
+    statement = inserting(connection)(table)
     keys = [column.name for column in table.primary_key]
     changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
     connection.execute(

@@ -128,6 +128,17 @@ ANSWERS = sa.Table(
     sa.Index("answers_actor", "catalog_id", "actor"),
 )
 
+EXPOSURES = sa.Table(
+    "control_exposures",
+    METADATA,
+    sa.Column("catalog_id", sa.Text, primary_key=True),
+    # Since 1970 (UTC), by when answers were served.
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.Text, primary_key=True),
+    *numbers("exposures"),
+)
+"""In how many answers of a day each control acted."""
+
 MODELS = sa.Table(
     "models",
     METADATA,

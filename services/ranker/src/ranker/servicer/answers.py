@@ -12,6 +12,7 @@ from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import ANSWER_ID
 from ranker.ranking.order import Order
 from ranker.record.answers import Answer, AnswerQueue
+from ranker.servicer.controls import name_problems
 from ranker.servicer.inputs import VERSION
 from ranker.servicer.replies import cause_number
 from ranker.servicer.requests import actor, check_range, refuse
@@ -24,6 +25,7 @@ from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 
 MOST_ANSWERS = 100
 MOST_LISTED, DEFAULT_LISTED = 200, 100
+MOST_COUNTED = 1000
 LAST_SECOND = 253_402_300_799
 """9999-12-31, the last that a Timestamp can say."""
 
@@ -96,6 +98,16 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         whose = await self.answers.owner(catalog_id, request.answer_id)
         return await self.replay(catalog_id, request, record, whose)
 
+    async def CountControls(
+        self, request: pb.CountControlsRequest, context: Context
+    ) -> pb.CountControlsResponse:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        check_range("names", len(request.names), 0, MOST_COUNTED)
+        counts = await self.answers.exposures(catalog_id, request.day, request.names)
+        return pb.CountControlsResponse(
+            counts=[pb.ControlCount(name=name, count=count) for name, count in counts.items()]
+        )
+
 
 def _problems(answers: Sequence[pb.AnswerRecord]) -> Iterable[tuple[str, str]]:
     for place, answer in enumerate(answers):
@@ -106,6 +118,7 @@ def _problems(answers: Sequence[pb.AnswerRecord]) -> Iterable[tuple[str, str]]:
 
 def _answer_problems(answer: pb.AnswerRecord) -> Iterable[tuple[str, str]]:
     yield from named_problems(answer.answer_id, answer.request_digest, answer.arms)
+    yield from name_problems(answer.controls)
     if len(answer.products) > MOST_PRODUCTS:
         yield "products", f"has more than {MOST_PRODUCTS} entries"
     elif len({name for one in answer.products for name in one.branches}) > MOST_BRANCHES:
@@ -187,6 +200,7 @@ def stored(
         model_version=message.versions.model_version,
         scene=message.scene,
         arms="\n".join(sorted(set(message.arms))),
+        controls=tuple(message.controls),
     )
 
 
@@ -207,6 +221,7 @@ def record_of(
         degradations=[*draft.degradations, *answer.degradations],
         hidden_count=answer.hidden_count,
         arms=draft.arms,
+        controls=answer.acted_controls,
         columns=columns_of(draft, ids, order),
     )
     made.versions.model_version = answer.model_version

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from ranker.adapters.retriever import SPACE
@@ -14,6 +15,7 @@ from ranker.models.publish import query_vector
 from ranker.ports import CountReader, HistoryReader, Models
 from ranker.ranking import breakdown, diversity, generate, parts, rank, recommenders
 from ranker.ranking.breakdown import Evidence, again
+from ranker.ranking.controls import controlled
 from ranker.ranking.explain import explain
 from ranker.ranking.exploration import seed_of
 from ranker.ranking.fold_in import FoldIn
@@ -28,6 +30,7 @@ from ranker.servicer.candidates import (
     likeness_of,
     weights_of,
 )
+from ranker.servicer.controls import add_unplaced, controls_of
 from ranker.servicer.inputs import Origin, add_inputs
 from ranker.servicer.recommenders import (
     anchors_of,
@@ -49,6 +52,7 @@ from sightline.ranker.v1 import (
     ranking_service_pb2_grpc,
 )
 from sightline.ranker.v1.answer_service_pb2 import AnswerRecord
+from sightline_rules.controls import acting
 
 MOST_GENERATED = 1000
 DEFAULT_GENERATED = 100
@@ -111,6 +115,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         if request.HasField("record"):
             check_draft(request.record, len(candidates.ids))
         anchors = anchors_of(request)
+        controls = controls_of(request.controls, len(candidates.ids))
         now = request.time_micros or now_micros()
         model = self.models.serving(catalog_id)
         stages = Stages()
@@ -139,16 +144,21 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 drop_seen=request.drop_seen,
             )
             seed = seed_of(request.seed, history.actor or who, request.session_id, now)
-            arrangement = diversity.arranged(
-                ranking,
-                candidates,
-                model,
-                popularity,
-                policy,
+            arrange = partial(
+                diversity.arranged,
+                candidates=candidates,
+                model=model,
+                popularity=popularity,
                 seed=self.draws or seed,
                 now_micros=now,
             )
-            order = order_of(ranking, arrangement, likeness, model)
+            raised: frozenset[int] = frozenset()
+            if controls:
+                arrangement, raised = controlled(ranking, policy, controls, arrange)
+            else:
+                arrangement = arrange(ranking, policy=policy)
+            seated = () if request.controls.pins_first else controls
+            order = order_of(ranking, arrangement, likeness, model, seated)
             most = request.reason_top_k if request.HasField("reason_top_k") else None
             explained = order.first(request.top_k).ranking.take(slice(most))
             factors = parts.factors(model, weights, anchored=shopper.anchored) if model else {}
@@ -156,6 +166,10 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 request, Evidence(candidates, explained, shopper, model, factors), order
             )
         answer.degradations.extend(self._degradations(catalog_id, "rank"))
+        if controls:
+            shown = order.ranking.rows[: request.controls.page_size].tolist()
+            answer.acted_controls.extend(acting(controls, shown, raised))
+            add_unplaced(answer, controls, candidates.ids, ranking.rows, history)
         if request.HasField("record"):
             record = record_of(request, answer, candidates.ids, order)
             origin = Origin(

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from gateway.model import scene_checks
 from gateway.model.errors import SceneNotFound
+from gateway.model.filters import of_words
 from gateway.model.scene import Scene
 from servicekit.reloaded import Reloaded, Unreadable, problems
 from servicekit.telemetry import get_logger
@@ -118,14 +119,28 @@ def _scene(path: Path) -> Scene:
     try:
         content = path.read_bytes()
         file = tomllib.loads(content.decode())
+        _carry_filters(file.get("controls"))
         version = hashlib.sha256(content).hexdigest()[:16]
         scene = Scene(path.stem, version, **file)
-    except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
-        raise ScenesInvalid(f"{path}: {error}") from error
     except ValidationError as error:
         raise ScenesInvalid(f"{path}: {problems(error)}") from error
+    except (OSError, ValueError) as error:
+        raise ScenesInvalid(f"{path}: {error}") from error
     if wrong := list(scene_checks.problems(scene)):
         raise ScenesInvalid(f"{path}: {'; '.join(wrong)}")
     if idle := list(scene_checks.warnings(scene)):
         get_logger().warning("a scene has entries without effect", file=str(path), problems=idle)
     return scene
+
+
+def _carry_filters(controls: object) -> None:
+    """Put filters in the place of their texts. Raises ValueError."""
+    for index, control in enumerate(controls if isinstance(controls, list) else ()):
+        text = control.get("filter") if isinstance(control, dict) else None
+        if isinstance(text, str):
+            try:
+                control["filter"] = of_words(text)
+            except ValueError as error:
+                raise ValueError(f"controls.{index}.{error}") from error
+        elif text is not None:
+            raise ValueError(f"controls.{index}.filter is a text: 'brand = Aurora'")

@@ -1,7 +1,7 @@
 """Experiments, and which arm made the answer that an event came of.
 
 Revision ID: 0013
-Revises: 0010
+Revises: 0012
 """
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from alembic import op
 from servicekit.schema import keys, numbers, texts
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 
 
 def upgrade() -> None:

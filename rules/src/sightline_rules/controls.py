@@ -1,0 +1,128 @@
+"""Pins, boosts and burials in an order of products: shared by the ranker and by what stands in for
+it, so that both do the same.
+
+Products are rows: numbers that mean nothing here. An order is changed in two steps, between which
+near-duplicates collapse: `lined_up` puts the pinned first, so that each stands for its family, and
+the buried last; `seated` then gives the pinned their places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+WINDOW = 100
+"""The best products whose scores say how much a boost is worth."""
+
+
+class Kind(StrEnum):
+    """What a control does."""
+
+    PIN = "pin"
+    BOOST = "boost"
+    BURY = "bury"
+    EXCLUDE = "exclude"
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """One control and the products that it is about."""
+
+    name: str
+    kind: Kind
+    rows: Sequence[int]
+    """Of a pin in the order in which they stand."""
+    place: int = 0
+    """Of a pin: that of the first, from 1."""
+    boost: float = 0.0
+    """Of a boost: what it adds to relevance, which is 0 to 1 within the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lineup:
+    """An order in which pinned products stand first and buried ones last."""
+
+    rows: Sequence[int]
+    scores: Sequence[float]
+    """Of each: falling between the pinned and the buried."""
+    pinned: int
+    """How many are pinned."""
+    free: int
+    """How many behind these are neither pinned nor buried."""
+    raised: frozenset[int]
+    """The rows that boosts moved up."""
+
+
+def seats(controls: Iterable[Control], present: Collection[int]) -> dict[int, int]:
+    """By place (from 1) the pinned row, of those that are present.
+
+    The first control that wants a place or a product gets it; the other one's product stands at the
+    next place that is free.
+    """
+    taken: dict[int, int] = {}
+    given: set[int] = set()
+    for control in controls:
+        if control.kind is not Kind.PIN:
+            continue
+        place = control.place
+        for row in control.rows:
+            if row in present and row not in given:
+                while place in taken:
+                    place += 1
+                taken[place] = row
+                given.add(row)
+    return dict(sorted(taken.items()))
+
+
+def lined_up(order: Sequence[int], scores: Sequence[float], controls: Sequence[Control]) -> Lineup:
+    """An order by falling scores with its pinned products first, the others by boosted scores, and
+    the buried last. Equal ones keep their order; what is pinned is neither boosted nor buried."""
+    first = list(seats(controls, frozenset(order)).values())
+    pinned, at = frozenset(first), dict(zip(order, scores, strict=True))
+    left = [row for row in order if row not in pinned]
+    window = [at[row] for row in left[:WINDOW]]
+    spread = (max(window) - min(window) if window else 0.0) or 1.0
+    boosted = {row: at[row] for row in left}
+    buried: set[int] = set()
+    for control in controls:
+        rows = [row for row in control.rows if row in boosted]
+        if control.kind is Kind.BOOST:
+            for row in rows:
+                boosted[row] += control.boost * spread
+        elif control.kind is Kind.BURY:
+            buried.update(rows)
+    by_boost = sorted(left, key=lambda row: -boosted[row])
+    before = {row: place for place, row in enumerate(left)}
+    free = [row for row in by_boost if row not in buried]
+    rows = [*first, *free, *(row for row in by_boost if row in buried)]
+    return Lineup(
+        rows=rows,
+        scores=[boosted.get(row, at[row]) for row in rows],
+        pinned=len(first),
+        free=len(free),
+        raised=frozenset(row for place, row in enumerate(by_boost) if place < before[row]),
+    )
+
+
+def seated(order: Sequence[int], controls: Sequence[Control]) -> list[int]:
+    """An order with its pinned products at their places, the last ones where it is too short for
+    that; the others keep their order."""
+    taken = seats(controls, frozenset(order))
+    pinned = frozenset(taken.values())
+    rows = [row for row in order if row not in pinned]
+    for place, row in taken.items():
+        rows.insert(place - 1, row)
+    return rows
+
+
+def acting(
+    controls: Iterable[Control], shown: Collection[int], raised: Collection[int]
+) -> tuple[str, ...]:
+    """The names of the controls that pinned one of the shown rows, or moved one up."""
+    moved = {Kind.PIN: frozenset(shown), Kind.BOOST: frozenset(shown) & frozenset(raised)}
+    return tuple(
+        control.name
+        for control in controls
+        if any(row in moved.get(control.kind, ()) for row in control.rows)
+    )

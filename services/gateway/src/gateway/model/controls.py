@@ -1,0 +1,179 @@
+"""What somebody decides about products in place of their scores: pins, boosts, burials, exclusions.
+
+Those of a scene's file and those of a request have the same entries, and are checked here.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BeforeValidator, ConfigDict
+from pydantic import dataclasses as checked
+
+from gateway.model import filters
+from gateway.model.filters import CallersFilter
+from sightline_rules.controls import Kind
+from sightline_rules.ids import IdInvalidError, check_id
+
+MOST_CONTROLS = 50
+MOST_FILTERS = 8
+"""Of one list: each is a read of all candidates."""
+MOST_PRODUCTS = 100
+MOST_PINNED = 20
+"""Products of one pin."""
+LAST_PLACE = 200
+MOST_BOOST = 10.0
+MOST_BUDGET = 10**12
+NAME = re.compile(r"[a-z0-9_-]{1,64}")
+
+Problem = tuple[str, str]
+"""A field and what is wrong with it."""
+
+
+def micros_of(value: object) -> object:
+    """A file's time as microseconds since 1970 (UTC); anything else as it is. ValueError."""
+    if not isinstance(value, datetime):
+        return value
+    if value.tzinfo is None:
+        raise ValueError("has no time zone: append Z for UTC")
+    since = value - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+Moment = Annotated[int, BeforeValidator(micros_of)]
+
+
+@checked.dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
+class Control:
+    """One control; protos/sightline/gateway/v1/control.proto has its limits."""
+
+    name: str
+    kind: Kind
+    product_ids: tuple[str, ...] = ()
+    filter: CallersFilter | None = None
+    place: int = 0
+    """Of a pin: the place of its first product, from 1."""
+    boost: float = 0.0
+    start_time: Moment = 0
+    """From when on it holds, microseconds since 1970 (UTC); 0 = always has."""
+    end_time: Moment = 0
+    """Until before when; 0 = for ever."""
+    daily_budget: int = 0
+    """0 = any number."""
+
+    @property
+    def content(self) -> bytes:
+        """What it asks, for digests."""
+        shown = (self.name, self.kind, self.product_ids, self.place, self.boost)
+        asked = (self.filter and self.filter.content, self.start_time, self.end_time)
+        return repr((*shown, *asked, self.daily_budget)).encode("utf-8", "surrogatepass")
+
+
+def consistent(controls: tuple[Control, ...]) -> tuple[Control, ...]:
+    """The controls; ValueError with the fields that are wrong or contradict one another."""
+    if found := [f"{path} {problem}" for path, problem in problems(controls)]:
+        raise ValueError("; ".join(found))
+    return controls
+
+
+def problems(controls: Sequence[Control]) -> Iterator[Problem]:
+    """What is wrong with the controls of one list, by field: "[0].place"."""
+    if len(controls) > MOST_CONTROLS:
+        yield f"[{MOST_CONTROLS}]", f"is one too many: at most {MOST_CONTROLS}"
+    names = Counter(control.name for control in controls)
+    for index, control in enumerate(controls):
+        if not NAME.fullmatch(control.name) or names[control.name] > 1:
+            yield f"[{index}].name", "is not 1 to 64 of a-z, 0-9, _ and -, or is there twice"
+        for field, problem in (*_own(control), *_subject(control)):
+            yield f"[{index}].{field}", problem
+    yield from _contradictions(controls)
+    filtered = [index for index, control in enumerate(controls) if control.filter is not None]
+    if len(filtered) > MOST_FILTERS:
+        yield f"[{filtered[MOST_FILTERS]}].filter", f"is one too many: at most {MOST_FILTERS}"
+    excluding = [index for index in filtered if controls[index].kind is Kind.EXCLUDE]
+    without = [controls[index].filter for index in excluding]
+    if problem := filters.too_large([each for each in without if each is not None]):
+        yield f"[{excluding[-1]}].filter", f"{problem}, with what else is excluded"
+
+
+def _own(control: Control) -> Iterator[Problem]:
+    """What is wrong with a control's numbers and times."""
+    pins, boosts = control.kind is Kind.PIN, control.kind is Kind.BOOST
+    last = LAST_PLACE + 1 - len(control.product_ids)
+    if pins and not 1 <= control.place <= last:
+        yield "place", f"must be 1 to {last}: the last product's place is within {LAST_PLACE}"
+    if boosts and not 0 < control.boost <= MOST_BOOST:
+        yield "boost", f"must be more than 0 and at most {MOST_BOOST:g}"
+    if control.place and not pins:
+        yield "place", "goes with pin only"
+    if control.boost != 0 and not boosts:
+        yield "boost", "goes with boost only"
+    if control.end_time and control.end_time <= control.start_time:
+        yield "end_time", "must be after start_time"
+    if not 0 <= control.daily_budget <= MOST_BUDGET:
+        yield "daily_budget", f"must be 0 to {MOST_BUDGET}"
+    elif control.daily_budget and not (pins or boosts):
+        yield "daily_budget", "goes with pin and boost only"
+
+
+def _subject(control: Control) -> Iterator[Problem]:
+    """What is wrong with what a control is about."""
+    ids, pins = control.product_ids, control.kind is Kind.PIN
+    most = MOST_PINNED if pins else MOST_PRODUCTS
+    if control.filter is not None:
+        if pins or ids:
+            yield "filter", "goes without product_ids, and not with pin"
+        negated = control.kind is Kind.EXCLUDE
+        yield from filters.problems(control.filter, "filter", negated=negated)
+    elif not 1 <= len(ids) <= most:
+        yield "product_ids", f"must name 1 to {most}" + ("" if pins else ", or give a filter")
+    elif len(set(ids)) < len(ids):
+        yield "product_ids", "names a product twice"
+    for index, product_id in enumerate(ids):
+        try:
+            check_id(product_id)
+        except IdInvalidError as error:
+            yield f"product_ids[{index}]", str(error)
+
+
+_AGAINST = {
+    (Kind.PIN, Kind.PIN): "is pinned",
+    (Kind.PIN, Kind.BURY): "is pinned",
+    (Kind.PIN, Kind.EXCLUDE): "is pinned",
+    (Kind.BURY, Kind.PIN): "is buried",
+    (Kind.BURY, Kind.BOOST): "is buried",
+    (Kind.BOOST, Kind.BURY): "is boosted",
+    (Kind.BOOST, Kind.EXCLUDE): "is boosted",
+    (Kind.EXCLUDE, Kind.PIN): "is excluded",
+    (Kind.EXCLUDE, Kind.BOOST): "is excluded",
+}
+"""What a control may not say of a product of which an earlier one said the other."""
+
+
+def _contradictions(controls: Sequence[Control]) -> Iterator[Problem]:
+    """Controls that hold at the same time and want different things of one product or place."""
+    for index, control in enumerate(controls):
+        for other in controls[:index]:
+            if not _meet(control, other):
+                continue
+            if said := _AGAINST.get((other.kind, control.kind)):
+                theirs = frozenset(other.product_ids)
+                for place, product_id in enumerate(control.product_ids):
+                    if product_id in theirs:
+                        yield f"[{index}].product_ids[{place}]", f"{said} by {other.name}"
+            if control.kind is other.kind is Kind.PIN and _overlap(control, other):
+                yield f"[{index}].place", f"is taken by {other.name}"
+
+
+def _meet(one: Control, other: Control) -> bool:
+    """Whether there is a moment at which both hold."""
+    ends = [each.end_time for each in (one, other) if each.end_time]
+    return not ends or max(one.start_time, other.start_time) < min(ends)
+
+
+def _overlap(one: Control, other: Control) -> bool:
+    return one.place < other.place + len(other.product_ids) and other.place < one.place + len(
+        one.product_ids
+    )

@@ -1,0 +1,75 @@
+"""Controls of a request to rank: checked, and what became of what they pin."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from ranker.domain.arrays import Ints
+from ranker.domain.events import History
+from ranker.servicer.requests import refuse
+from sightline.ranker.v1 import ranking_service_pb2 as pb
+from sightline_rules.controls import Control, Kind
+
+MOST_CONTROLS = 100
+MOST_NAME = 129
+LAST_PLACE = 200
+MOST_BOOST = 10.0
+KINDS = {"place": Kind.PIN, "boost": Kind.BOOST, "bury": Kind.BURY}
+
+
+def controls_of(message: pb.Controls, count: int) -> tuple[Control, ...]:
+    """The controls of a request of so many candidates; RequestInvalid."""
+    given = message.controls
+    if not given:
+        return ()
+    problems = [*name_problems([each.name for each in given])]
+    if not 0 <= message.page_size <= LAST_PLACE:
+        problems.append(("page_size", f"is not within 0 and {LAST_PLACE}"))
+    for index, each in enumerate(given):
+        problems += [(f"controls[{index}].{name}", what) for name, what in _problems(each, count)]
+    refuse(problems, "controls.")
+    return tuple(
+        Control(
+            name=each.name,
+            kind=KINDS[each.WhichOneof("action") or ""],
+            rows=tuple(each.candidates),
+            place=each.place,
+            boost=each.boost,
+        )
+        for each in given
+    )
+
+
+def _problems(control: pb.Control, count: int) -> Iterable[tuple[str, str]]:
+    rows = control.candidates
+    if len(set(rows)) < len(rows) or max(rows, default=0) >= count:
+        yield "candidates", "names one twice, or a place beyond the candidates"
+    match control.WhichOneof("action"):
+        case None:
+            yield "action", "is required"
+        case "place" if not 1 <= control.place <= LAST_PLACE:
+            yield "place", f"is not within 1 and {LAST_PLACE}"
+        case "boost" if not 0 < control.boost <= MOST_BOOST:
+            yield "boost", f"is not more than 0 and at most {MOST_BOOST:g}"
+
+
+def name_problems(names: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """What is wrong with the names of controls."""
+    if len(names) > MOST_CONTROLS or max(Counter(names).values(), default=0) > 1:
+        yield "controls", f"are more than {MOST_CONTROLS}, or name one twice"
+    if not all(0 < len(name) <= MOST_NAME and name.isprintable() for name in names):
+        yield "controls", f"have names that are not 1 to {MOST_NAME} printable characters"
+
+
+def add_unplaced(
+    answer: pb.RankResponse,
+    controls: Sequence[Control],
+    ids: Sequence[str],
+    ranked: Ints,
+    history: History,
+) -> None:
+    """Say which pinned products the shopper hid, or has seen."""
+    left = frozenset(ranked.tolist())
+    pinned = [row for each in controls if each.kind is Kind.PIN for row in each.rows]
+    for item in [ids[row] for row in dict.fromkeys(pinned) if row not in left]:
+        hidden = item in history.hidden
+        (answer.hidden_product_ids if hidden else answer.seen_product_ids).append(item)

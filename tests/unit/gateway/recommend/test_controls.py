@@ -1,0 +1,244 @@
+"""Pins, boosts, burials and exclusions of a request and of its scene."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.model.causes import Peer
+from gateway.model.controls import Control
+from gateway.model.errors import PeerUnavailable
+from gateway.model.explanation import Outcome
+from gateway.model.filters import carried
+from gateway.model.messages import ControlOutcome, Move, Rejection
+from gateway.model.plan import Held
+from gateway.model.query import Scope
+from gateway.recommend.controls import opposite, resting
+from gateway.recommend.explain import explain
+from gateway.recommend.recommend import recommend
+from servicekit.errors import Internal
+from servicekit.requests import PageTokenInvalid
+from sightline.common.v1 import filter_pb2
+from sightline_rules.controls import Kind
+from tests.fakes.gateway_peers import Shop, shop_with_photo
+from tests.fakes.gateway_values import ANN, by_photo, ids
+
+BY_SCORE = ["p3", "p1", "p4", "p2"]
+BRAND = carried(filter_pb2.Filter(existence=filter_pb2.Existence(field="brand")))
+
+
+def pin(place: int, *products: str, name: str = "", **fields) -> Control:
+    return Control(name or f"pin-{place}", Kind.PIN, products, place=place, **fields)
+
+
+def boost(amount: float, *products: str, **fields) -> Control:
+    return Control("boost", Kind.BOOST, products, boost=amount, **fields)
+
+
+def bury(*products: str, **fields) -> Control:
+    return Control("bury", Kind.BURY, products, **fields)
+
+
+def exclude(*products: str, **fields) -> Control:
+    return Control("exclude", Kind.EXCLUDE, products, **fields)
+
+
+def outcomes(answer) -> list[tuple[str, str, str]]:
+    name = ControlOutcome.Outcome.Name
+    return [
+        (item.control, item.product_id, name(item.outcome).removeprefix("OUTCOME_"))
+        for item in answer.control_outcomes
+    ]
+
+
+def by_control(answer) -> list[int]:
+    """How many places controls moved each result."""
+    control = Move.CAUSE_CONTROL
+    return [
+        sum(move.places for move in item.moves if move.cause == control) for item in answer.results
+    ]
+
+
+async def ask(shop: Shop, *controls: Control, **fields):
+    return await recommend(by_photo(controls=controls, **fields), shop.deps)
+
+
+LOST = {"rank": Internal("a bug", reason="INTERNAL")}
+
+
+@pytest.mark.parametrize("fails", [{}, LOST], ids=["ranked", "fused"])
+@pytest.mark.parametrize(
+    ("controls", "expected", "moved"),
+    [
+        ([pin(1, "p2")], ["p2", "p3", "p1", "p4"], [3, -1, -1, -1]),
+        ([pin(2, "p2", "p3")], ["p1", "p2", "p3", "p4"], [1, 2, -2, -1]),
+        ([pin(2, "p9")], ["p3", "p9", "p1", "p4", "p2"], [0, 3, -1, -1, -1]),
+        ([boost(10, "p2")], ["p2", "p3", "p1", "p4"], [3, -1, -1, -1]),
+        ([bury("p3")], ["p1", "p4", "p2", "p3"], [1, 1, 1, -3]),
+        ([pin(1, "p4"), bury("p3")], ["p4", "p1", "p2", "p3"], [2, 0, 1, -3]),
+        ([exclude("p3")], ["p1", "p4", "p2"], [0, 0, 0]),
+    ],
+)
+async def test_controls_move_products_and_say_so(fails, controls, expected, moved):
+    shop = shop_with_photo()
+    shop.ranker.fails = fails
+    answer = await ask(shop, *controls)
+
+    assert ids(answer) == expected
+    assert by_control(answer) == moved
+    for item in answer.results:
+        assert sum(move.places for move in item.moves) == item.answered.score_rank - item.rank
+    assert {outcome for _, _, outcome in outcomes(answer)} == {"APPLIED"}
+    (kept,) = shop.ranker.records.values()
+    assert kept.order.product_ids[: len(expected)] == expected
+    assert kept.controls == tuple(f"./{each.name}" for each in controls if each.place or each.boost)
+
+
+async def test_a_pinned_product_that_nothing_names_says_that_the_shop_picked_it():
+    shop = shop_with_photo()
+    shop.ranker.fails = LOST
+    first, *_ = (await ask(shop, pin(1, "p9"))).results
+    assert (first.answered.branches, first.answered.reasons[0].code) == ((), "FEATURED")
+
+
+async def test_a_pinned_product_that_may_not_be_shown_stays_out_and_the_answer_says_why():
+    shop = shop_with_photo()
+    shop.retriever.sold_out = {"p7"}
+    shop.retriever.record.remove("p7")
+    shop.ranker.hidden = frozenset({"p8"})
+    shop.retriever.rejections = {
+        "p0": Rejection(condition=opposite(BRAND)),
+        "p1": Rejection(condition="price < 3 EUR"),
+    }
+    shop.retriever.nearest[b"photo"].pop("p1")
+    found = await ask(
+        shop,
+        pin(1, "p7", "p8", "nope", "p6", "p0", "p1", "p5"),
+        exclude(filter=BRAND),
+        shopper=ANN,
+        exclude_product_ids=("p4", "p6"),
+    )
+
+    assert ids(found) == ["p5", "p3", "p2"]
+    assert outcomes(found) == [
+        ("exclude", "", "APPLIED"),
+        ("pin-1", "p7", "OUT_OF_STOCK"),
+        ("pin-1", "nope", "NOT_FOUND"),
+        ("pin-1", "p6", "EXCLUDED"),
+        ("pin-1", "p0", "EXCLUDED"),
+        ("pin-1", "p1", "FILTERED"),
+        ("pin-1", "p8", "HIDDEN"),
+        ("pin-1", "p5", "APPLIED"),
+    ]
+    checked = [
+        scope
+        for call, scope in zip(shop.retriever.calls, shop.retriever.scopes, strict=True)
+        if call[0] == "checked"
+    ]
+    assert [scope.buyable_only for scope in checked] == [True]
+
+
+async def test_a_pinned_variant_stands_for_its_family():
+    shop = shop_with_photo()
+    shop.retriever.parents = {"p3": "wine", "p2": "wine"}
+    answer = await ask(shop, pin(3, "p2"))
+    assert ids(answer) == ["p1", "p4", "p2"]
+    assert answer.results[2].answered.collapsed == ("p3",)
+    for item in answer.results:
+        assert sum(move.places for move in item.moves) == item.answered.score_rank - item.rank
+
+
+async def test_filters_say_what_is_boosted_buried_and_excluded():
+    shop = shop_with_photo()
+    shop.retriever.passing[BRAND.content] = {"p4", "p2"}
+    assert ids(await ask(shop, boost(10, filter=BRAND))) == ["p4", "p2", "p3", "p1"]
+    assert ids(await ask(shop, bury(filter=BRAND))) == ["p3", "p1", "p4", "p2"]
+    await ask(shop, exclude(filter=BRAND))
+    assert shop.retriever.scopes[-1] == Scope(buyable_only=True, without=(BRAND,))
+    shop.retriever.fails["columns"] = PeerUnavailable(Peer.RETRIEVER)
+    answer = await ask(shop, boost(10, filter=BRAND))
+    assert ids(answer) == BY_SCORE
+    assert [item.stage for item in answer.degradations] == ["controls"]
+
+
+async def test_a_requests_controls_come_before_those_of_its_scene():
+    shop = shop_with_photo()
+    of_scene = (pin(1, "p4"), exclude("p2"))
+    shop.scene(lambda scene: replace(scene, controls=of_scene))
+    assert ids(await ask(shop)) == ["p4", "p3", "p1"]
+    answer = await ask(shop, pin(1, "p2", name="mine"))
+    assert ids(answer) == ["p2", "p4", "p3", "p1"]
+    assert [(item.scene, item.control) for item in answer.control_outcomes] == [
+        ("default", "exclude"),
+        ("", "mine"),
+        ("default", "pin-1"),
+    ]
+    assert answer.control_outcomes[0].outcome == ControlOutcome.OUTCOME_APPLIED
+
+
+async def test_later_pages_go_on_behind_what_is_pinned_and_belong_to_the_same_controls():
+    shop = shop_with_photo()
+    one = await ask(shop, pin(3, "p9"), page_size=2)
+    two = await ask(shop, pin(3, "p9"), page_size=2, page_token=one.next_page_token)
+    assert (ids(one), ids(two)) == (["p3", "p1"], ["p9", "p4"])
+    assert (outcomes(one), outcomes(two)) == ([("pin-3", "p9", "APPLIED")], [])
+    with pytest.raises(PageTokenInvalid):
+        await ask(shop, pin(4, "p9"), page_size=2, page_token=one.next_page_token)
+
+
+async def test_without_controls_nothing_more_is_asked_or_sent():
+    shop = shop_with_photo()
+    answer = await ask(shop)
+    assert (ids(answer), list(answer.control_outcomes)) == (BY_SCORE, [])
+    assert "control_counts" not in shop.ranker.asked
+    assert [name for name, _ in shop.retriever.calls] == ["search", "products"]
+
+
+@pytest.mark.parametrize(
+    ("control", "time", "why"),
+    [
+        (pin(1, "p1", start_time=10, end_time=20), 9, ControlOutcome.OUTCOME_NOT_YET),
+        (pin(1, "p1", start_time=10, end_time=20), 10, None),
+        (pin(1, "p1", start_time=10, end_time=20), 19, None),
+        (pin(1, "p1", start_time=10, end_time=20), 20, ControlOutcome.OUTCOME_ENDED),
+        (pin(1, "p1", daily_budget=3), 0, None),
+        (pin(1, "p1", daily_budget=2), 0, ControlOutcome.OUTCOME_OUT_OF_BUDGET),
+    ],
+)
+def test_a_control_rests_outside_of_its_time_and_beyond_its_budget(control, time, why):
+    assert resting(Held(control, ""), time, {"./pin-1": 2, "home/pin-1": 9}) == why
+
+
+async def test_a_budget_is_that_of_first_pages_that_the_control_changed():
+    shop = shop_with_photo()
+    shop.ranker.exposures = {"./pin-1": 1}
+    deps = shop.deps
+    far, hero = pin(4, "p9", name="far", daily_budget=1), pin(1, "p2", daily_budget=3)
+    asked = by_photo(controls=(far, hero), page_size=2)
+    answers = [await recommend(asked, deps) for _ in range(3)]
+
+    assert [ids(each) for each in answers] == [["p2", "p3"], ["p2", "p3"], ["p3", "p1"]]
+    assert outcomes(answers[2])[0] == ("pin-1", "", "OUT_OF_BUDGET")
+    assert shop.ranker.asked.count("control_counts") == 1
+
+
+async def test_explanations_say_what_controls_do():
+    shop = shop_with_photo()
+    shop.retriever.parents = {"p3": "wine", "p2": "wine"}
+    query = by_photo(controls=(pin(1, "p9"), pin(3, "p2"), exclude("p4")))
+    found = {item: await explain(query, item, shop.deps) for item in ("p4", "p9", "p2", "p3")}
+
+    assert {item: each.outcome for item, each in found.items()} == {
+        "p4": Outcome.EXCLUDED_BY_CONTROL,
+        "p9": Outcome.SHOWN,
+        "p2": Outcome.SHOWN,
+        "p3": Outcome.COLLAPSED,
+    }
+    assert ids(await recommend(query, shop.deps)) == ["p9", "p1", "p2"]
+    assert [found[item].placed.rank for item in ("p9", "p2")] == [1, 3]
+    assert [move.cause for move in found["p9"].placed.moves] == [Move.CAUSE_CONTROL]
+    assert found["p3"].collapsed_into == "p2"
+    assert "control_counts" not in shop.ranker.asked
+
+
+def test_what_a_filter_excludes_is_known_by_the_words_of_a_rejection():
+    assert opposite(BRAND) == "NOT brand:*"
