@@ -23,6 +23,7 @@ from bench.cases import (
     latency,
     monolith,
     nominate,
+    posters,
     quality,
     ranking,
     recommend,
@@ -59,6 +60,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "diversity": diversity.run,
     "monolith": monolith.run,
     "nominate": nominate.run,
+    "posters": posters.run,
     "quality": quality.run,
     "ranking": ranking.run,
     "compression": compression.run,
@@ -78,7 +80,7 @@ USUAL = ("monolith", "imports", "latency", "ranking", "embedding", "safeguards")
 """What an answer and an import cost: what `make bench` runs, in at most twenty minutes."""
 
 LONG = (
-    *("recommend", "search", "training", "quality", "accuracy", "consistency"),
+    *("recommend", "search", "training", "quality", "posters", "accuracy", "consistency"),
     *("filters", "scale", "store"),
 )
 """The others that have goals: one to four minutes each, the last two seven and ten, as they fill a

@@ -158,12 +158,9 @@ def test_a_calibration_is_linear_between_its_knots_and_level_beyond_them() -> No
 
 def test_a_product_added_after_training_is_also_known_by_its_looks() -> None:
     made = dataclasses.replace(
-        model(
-            {"a": [1.0, 0.0]},
-            features={"category=Red": [0.5, 0.0], "style=00": [0.0, 2.0], "style=01": [1.0, 0.0]},
-        ),
-        style_mean=np.array([1.0, 1.0, 1.0], np.float32),
-        style_axes=np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.5]], np.float32),
+        model({"a": [1.0, 0.0]}, features={"category=Red": [0.5, 0.0]}),
+        look_mean=np.array([1.0, 1.0, 1.0], np.float32),
+        looks=np.array([[0.0, 2.0], [0.0, 0.0], [0.5, 0.0]], np.float32),
         style_space="clip-1",
     )
     new = fakes.candidates([product("a"), product("x", "Red"), product("y", "Red")])
@@ -173,7 +170,7 @@ def test_a_product_added_after_training_is_also_known_by_its_looks() -> None:
         photos = Photos(space, given_looks)
         return represent(dataclasses.replace(new, photos=photos), made).vectors.tolist()
 
-    # x's style is (1, 2); a is known already, and of y there is no photo.
+    # x is 1 and 4 from the mean along two axes; a is known already, and of y there is no photo.
     assert vectors("clip-1", looks) == [[1.0, 0.0], [0.5 + 2.0, 2.0], [0.5, 0.0]]
     unseen = [[1.0, 0.0], [0.5, 0.0], [0.5, 0.0]]
     assert vectors("clip-2", looks) == unseen

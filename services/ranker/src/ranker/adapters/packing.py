@@ -13,6 +13,7 @@ import numpy as np
 
 from ranker.domain.arrays import AnyArray, Neighbours
 from ranker.domain.events import EventType
+from ranker.domain.features import STYLE_KIND
 from ranker.domain.model import Calibration, Model, ProductFeatures, Segments
 
 TEXTS = ("item_ids", "actors", "feature_names", "shopper_feature_names")
@@ -30,6 +31,8 @@ ARRAYS: Mapping[str, tuple[str, ...]] = {
     "styles": ("items", "style_dimension"),
     "style_mean": ("photo_dimension",),
     "style_axes": ("style_dimension", "photo_dimension"),
+    "look_mean": ("photo_dimension",),
+    "looks": ("photo_dimension", "dimension"),
 }
 """Arrays of float32 with the names of their sizes; the same name is the same size everywhere."""
 
@@ -111,6 +114,8 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
         for name, (rows, columns) in NEIGHBOURS.items()
         if f"{name}_starts" in arrays
     }
+    if "style_axes" in found and "looks" not in found:
+        found |= _looks_of_features(texts["feature_names"], found)
     return Model(
         version=version,
         item_ids=texts["item_ids"],
@@ -130,6 +135,15 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
         segments=_segments(arrays, words.get("segment_silhouette"), sizes),
         **found,
     )
+
+
+def _looks_of_features(names: Sequence[str], found: Mapping[str, Any]) -> dict[str, AnyArray]:
+    """The looks of a model of before 0.14, which has the style's axes as features, all or none."""
+    rows = [row for row, name in enumerate(names) if name.startswith(f"{STYLE_KIND}=")]
+    if len(rows) != len(found["style_axes"]):
+        return {}
+    looks = found["style_axes"].T @ found["feature_vectors"][rows]
+    return {"look_mean": found["style_mean"], "looks": looks}
 
 
 def _array(name: str, array: AnyArray, of: Sequence[str], sizes: dict[str, int]) -> AnyArray:

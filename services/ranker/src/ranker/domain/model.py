@@ -125,7 +125,12 @@ class Model:
     style_axes: Floats | None = None
     """(style dimension, vector dimension) ``style = style_axes @ (vector - style_mean)``"""
     style_space: str = ""
-    """Version of the visual space that the style was learned in; empty = no style."""
+    """Version of the visual space that style and looks were learned in; empty = neither."""
+    look_mean: Floats | None = None
+    """(vector dimension,) of the photo vectors that looks were learned from"""
+    looks: Floats | None = None
+    """(vector dimension, dimension): the vector of a product that nobody liked holds
+    ``(photo - look_mean) @ looks``; None = photos say nothing of taste."""
     part_scales: Mapping[str, float] = field(default_factory=dict)
     """By part what its scores are divided by, so that parts are of one size; absent = score_scale
     for taste and session, 1 for others."""
