@@ -88,7 +88,7 @@ class PartAddition:
     "style"."""
     metric: str
     """E.g. "ndcg@10"; higher is better. Of "style", "explained": the share of products' own vectors
-    that their photos foretell."""
+    that their photos predict."""
     with_it: float
     without: float
     addition: float

@@ -66,7 +66,7 @@ def test_of_few_products_or_photos_that_do_not_differ_nothing_is_learned() -> No
     assert learn_looks(np.ones_like(photos), own, SHOPPERS) == (None, None)
 
 
-def test_each_product_is_foretold_from_the_others_alone() -> None:
+def test_each_product_is_predicted_from_the_others_alone() -> None:
     photos, own = (each.astype(np.float64) for each in world(60))
     ridge = looks._Ridge.of(photos, own)
     for row in (0, 17):

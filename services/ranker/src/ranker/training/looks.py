@@ -1,18 +1,18 @@
 """What a photo says of a product that nobody likes yet. NumPy only.
 
 LightFM learns a vector e_i for each product's own id: what its likings say beyond the features that
-it shares with others. A new product has none, and a ridge regression foretells it from the photo::
+it shares with others. A new product has none, and a ridge regression predicts it from the photo::
 
     e_i ≈ (photo_i − mean) · axes        over the products that are liked and have a photo
 
 Photos go through their first principal axes, of which those in which they differ little are shrunk
-most. Each product is foretold from all others (leave-one-out, in closed form) to choose the penalty
-and to find out whether photos say anything: the error counts as it moves shoppers' scores, and the
-interval is over products, as what comes new is a product. Those that are liked keep their vectors
-bit for bit, and biases are left alone: how many will like a product its photo does not say.
+most. Each product is predicted from all others (leave-one-out, in closed form) to choose the
+penalty and to find out whether photos say anything: the error counts as it moves shoppers' scores,
+and the interval is over products, as what comes new is a product. Those that are liked keep their
+vectors bit for bit, and biases are left alone: how many will like a product its photo does not say.
 
-As features inside LightFM, as they were until 0.13, axes of the style told the products of the
-training apart like ids: see docs/research/quality.md.
+As features inside LightFM, as they were until 0.13, axes of the style named the products of the
+training like ids: see docs/research/quality.md.
 """
 
 from dataclasses import dataclass
@@ -116,7 +116,7 @@ class _Ridge:
         return found
 
     def missed(self, penalty: float) -> Doubles:
-        """What each row misses that is foretold from all others."""
+        """What each row misses that is predicted from all others."""
         kept = self.sizes**2 / (self.sizes**2 + penalty)
         fitted = (self.left * kept) @ (self.left.T @ self.wanted)
         found: Doubles = (self.wanted - fitted) / (1 - self.left**2 @ kept)[:, None]
