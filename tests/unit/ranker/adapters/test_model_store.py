@@ -14,7 +14,7 @@ from ranker.adapters.packing import arrays_of
 from ranker.domain.arrays import Neighbours
 from ranker.domain.errors import ModelCorrupt
 from ranker.domain.events import EventType
-from ranker.domain.model import Calibration, Model
+from ranker.domain.model import Calibration, Looks, Model
 from tests.fakes.ranker import model
 
 MADE = model(
@@ -44,8 +44,9 @@ WHOLE = dataclasses.replace(
     style_mean=np.zeros(5, np.float32),
     style_axes=np.ones((2, 5), np.float32),
     style_space="v1",
-    look_mean=np.ones(5, np.float32),
-    looks=np.ones((5, 2), np.float32),
+    looks=Looks(
+        np.ones((3, 5), np.float32), np.ones((3, 2), np.float32), np.ones(2, np.float32), 2
+    ),
     part_scales={"item_item": 0.5},
     blend={"taste": 1.0, "popularity": 0.0},
     calibration=Calibration(
@@ -100,25 +101,6 @@ def test_a_model_of_the_first_format_is_read_as_one_without_the_newer_parts(
     back = store.read("default", "lfm-1", digest)
     assert (back.item_item, back.popularity, back.blend, back.style_space) == (None, None, {}, "")
     np.testing.assert_array_equal(back.item_vectors, MADE.item_vectors)
-
-
-def test_what_an_older_model_learned_of_the_style_s_axes_still_speaks_for_new_products(
-    store: ModelStore,
-) -> None:
-    axes = np.arange(10, dtype=np.float32).reshape(2, 5)
-    names = ("id=a", "style=00", "style=01")
-    older = dataclasses.replace(
-        MADE,
-        feature_names=names,
-        feature_rows={name: row for row, name in enumerate(names)},
-        feature_vectors=np.array([[1, 1], [2, 0], [0, 3]], np.float32),
-        feature_biases=np.zeros(3, np.float32),
-        style_mean=np.ones(5, np.float32),
-        style_axes=axes,
-    )
-    back = store.read("default", "lfm-1", store.write("default", older, {}))
-    np.testing.assert_array_equal(back.looks, np.stack([2 * axes[0], 3 * axes[1]], axis=1))
-    np.testing.assert_array_equal(back.look_mean, np.ones(5))
 
 
 def test_a_format_that_is_not_known_asks_for_a_new_training(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ranker.domain.arrays import Neighbours
 from ranker.domain.events import History
 from ranker.domain.features import Product, feature_names
-from ranker.domain.model import Model
+from ranker.domain.model import Looks, Model
 from ranker.ranking import breakdown, fold_in, parts
 from ranker.ranking.breakdown import MOST_CONTRIBUTIONS, Evidence, split
 from ranker.ranking.rank import Photos, rank
@@ -121,14 +121,19 @@ def test_taste_comes_from_the_products_features_and_its_look():
 def test_what_a_photo_says_of_a_new_product_is_named():
     made = replace(
         trained(),
-        look_mean=np.zeros(2, np.float32),
-        looks=np.array([[1, 2, 3], [0, 1, 0]], np.float32),
+        looks=Looks(
+            photos=np.array([[1, 2], [0, 1]], np.float32),
+            effects=np.array([[1, 2, 3], [0, 1, 0]], np.float32),
+            offset=np.zeros(3, np.float32),
+            width=2.0,
+        ),
         style_space="v1",
     )
     of = [product("e", "Wine > Red"), PRODUCTS[0]]
     photos = Photos("v1", np.array([[0.5, 2.0], [1.0, 1.0]], np.float32))
     found = evidence(made, "ann", of=of, photos=photos)
-    said = np.array([0.5, 2.0], np.float32) @ made.looks @ made.actor_vectors[0]
+    assert made.looks is not None
+    said = (made.looks.of(photos.vectors) @ made.actor_vectors[0])[0]
     assert named(found, "taste", "e")["style"] == pytest.approx(
         said * found.factors["taste"], rel=1e-4
     )

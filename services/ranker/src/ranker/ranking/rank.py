@@ -159,13 +159,13 @@ def represent(candidates: Candidates, model: Model) -> Items:
 
 def _add_looks(items: Items, places: Ints, photos: Photos, model: Model) -> None:
     """Add what photos say of these candidates, as training does of products that nobody likes."""
-    mean, looks = model.look_mean, model.looks
-    if mean is None or looks is None:
+    looks, dimension = model.looks, photos.vectors.shape[1]
+    if looks is None or photos.space_version != model.style_space:
         return
-    if (photos.space_version, photos.vectors.shape[1]) != (model.style_space, len(mean)):
+    if dimension != looks.photos.shape[1]:
         return
     seen = places[np.isfinite(photos.vectors[places]).all(axis=1)]
-    items.vectors[seen] += (photos.vectors[seen] - mean) @ looks
+    items.vectors[seen] += looks.of(photos.vectors[seen])
 
 
 def calibrated(model: Model | None, raw_scores: Doubles) -> Doubles | None:

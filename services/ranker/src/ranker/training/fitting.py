@@ -16,13 +16,13 @@ from ranker.adapters.lightfm import Learned, learn
 from ranker.domain.arrays import Doubles, Floats, Neighbours
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.features import ID_KIND
-from ranker.domain.model import Model
+from ranker.domain.model import Looks, Model
 from ranker.domain.recipe import Recipe
 from ranker.domain.signals import Interests
 from ranker.ranking import fold_in, parts
 from ranker.training.baskets import bought_together
 from ranker.training.items import item_item
-from ranker.training.looks import Explained, Looks, learn_looks
+from ranker.training.looks import Explained, learn_looks
 from ranker.training.matrices import CHUNK
 from ranker.training.neighbours import places
 from ranker.training.subject import Given, Subject, subject_of
@@ -109,8 +109,7 @@ def assembled(subject: Subject, learned: Learned, beside: Model | None = None) -
         style_mean=None if subject.style is None else subject.style.mean,
         style_axes=None if subject.style is None else subject.style.axes,
         style_space="" if subject.style is None else subject.style.space_version,
-        look_mean=None if looks is None else looks.mean,
-        looks=None if looks is None else looks.axes,
+        looks=looks,
         shopper_feature_names=shared_names,
         shopper_feature_rows={name: row for row, name in enumerate(shared_names)},
         shopper_feature_vectors=learned.shoppers.vectors[shared:],
@@ -147,7 +146,8 @@ def _looks(
     own = learned.items.vectors[places(names, subject.items.names)]
     looks, explained = learn_looks(photos.vectors[rows[rows >= 0]], own, shoppers)
     if looks is not None:
-        looks = replace(looks, axes=looks.axes * np.float32(scale))
+        size = np.float32(scale)
+        looks = replace(looks, effects=looks.effects * size, offset=looks.offset * size)
     return looks, explained
 
 

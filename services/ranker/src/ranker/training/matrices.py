@@ -114,7 +114,7 @@ def learn_style(given: Vectors | None, dimension: int, scale: float) -> Style | 
         return None
     vectors = given.vectors
     mean = vectors.mean(axis=0, dtype=np.float64)
-    values, axes = principal(vectors, mean)
+    values, axes = _principal(vectors, mean)
     large = values > max(values[0], 0.0) * 1e-6
     values, axes = values[large][:dimension], axes[large][:dimension]
     if not len(values) or values.sum() < 1e-12:
@@ -125,7 +125,7 @@ def learn_style(given: Vectors | None, dimension: int, scale: float) -> Style | 
     return Style(mean.astype(np.float32), axes.astype(np.float32), given.space_version)
 
 
-def principal(vectors: Floats, mean: Doubles) -> tuple[Doubles, Doubles]:
+def _principal(vectors: Floats, mean: Doubles) -> tuple[Doubles, Doubles]:
     """Variances, falling, and their axes as rows; of the smaller of both Gram matrices."""
     count, width = vectors.shape
     if count <= width:
