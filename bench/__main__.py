@@ -26,6 +26,7 @@ from bench.cases import (
     monolith,
     no_good_match,
     nominate,
+    posters,
     quality,
     ranking,
     recommend,
@@ -67,6 +68,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "monolith": monolith.run,
     "no_good_match": no_good_match.run,
     "nominate": nominate.run,
+    "posters": posters.run,
     "quality": quality.run,
     "ranking": ranking.run,
     "compression": compression.run,
@@ -88,7 +90,7 @@ USUAL = ("monolith", "imports", "latency", "ranking", "embedding", "safeguards",
 """What an answer and an import cost: what `make bench` runs, in at most twenty minutes."""
 
 LONG = (
-    *("recommend", "search", "training", "quality", "accuracy", "consistency"),
+    *("recommend", "search", "training", "quality", "posters", "accuracy", "consistency"),
     *("filters", "heat_map", "scale", "store"),
 )
 """The others that have goals: one to four minutes each, the last two seven and ten, as they fill a

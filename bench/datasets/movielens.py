@@ -11,8 +11,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ranker.domain.events import EventType, Interaction
-from ranker.domain.features import Product
+from ranker.domain.features import Product, Vectors
 from ranker.domain.log import Log, log_of
 from ranker.domain.recipe import Recipe
 from ranker.domain.signals import Signals
@@ -30,6 +32,10 @@ GENRES = (
     *("Sci-Fi", "Thriller", "War", "Western"),
 )
 _RELEASED, _GENRES = 2, 5
+
+
+POSTERS = "posters-half.npz"
+"""Photo vectors of half of the films, beside the ratings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,17 @@ def load(path: Path) -> MovieLens:
     return MovieLens(tuple(products), log)
 
 
+def posters(path: Path) -> Vectors | None:
+    """What half of the films look like; None = that is not there."""
+    if not (path / POSTERS).is_file():
+        return None
+    with np.load(path / POSTERS, allow_pickle=False) as file:
+        films, vectors = file["films"], file["vectors"].astype(np.float32)
+    named = [_film(number) for number in films.tolist()]
+    order = sorted(range(len(named)), key=named.__getitem__)
+    return Vectors(tuple(named[row] for row in order), vectors[order], POSTERS)
+
+
 def _product(row: list[str]) -> Product:
     genres = tuple(name for name, mark in zip(GENRES, row[_GENRES:], strict=True) if mark == "1")
     year = row[_RELEASED][-4:]
@@ -78,5 +95,5 @@ def _event(columns: list[str]) -> Interaction:
     )
 
 
-def _film(number: str) -> str:
+def _film(number: str | int) -> str:
     return f"film-{int(number):04}"

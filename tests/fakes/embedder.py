@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import grpc
@@ -21,6 +21,9 @@ from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as embedder_grpc
 from tests.fakes.index import DIMENSION, VERSION, vector_of
+
+SHOPPERS = b" by a shopper"
+"""What the vector of a shopper's photo is made of beside the photo."""
 
 
 @dataclass
@@ -52,6 +55,9 @@ class FakeEmbedder:
     """The categories that every version knows of photos."""
     classifications: dict[bytes | str, Classification] = field(default_factory=dict)
     """What photos are of; the others have none."""
+    shopper_tags: frozenset[str] = frozenset()
+    """Of products whose photos were shoppers' when the default version was fitted: with it a photo
+    has another vector as a shopper's."""
     kinds: list[int] = field(default_factory=list)
     """Of the photos that came over the wire: which camera they were said to be from."""
 
@@ -76,6 +82,7 @@ class FakeEmbedder:
                 self.ready,
                 version in defaults,
                 0 if version in self.texts else len(self.head),
+                self.shopper_tags if version == self.version else frozenset(),
             )
             for version, dimension in self.served.items()
         ]
@@ -107,6 +114,7 @@ class FakeEmbedder:
         items: Sequence[bytes | str],
         *,
         classify: bool = False,
+        shoppers: Collection[int] = (),
     ) -> list[GivenVector | ServiceError]:
         self.calls.append(len(items))
         if self.down:
@@ -116,7 +124,10 @@ class FakeEmbedder:
         if version != self.version and self.seconds:
             await asyncio.sleep(self.seconds * len(items))
         self.embedded += [(version, item) for item in items]
-        results = [self.poison.get(item) or self._vector(space, version, item) for item in items]
+        results = [
+            self.poison.get(item) or self._vector(space, version, item, place in shoppers)
+            for place, item in enumerate(items)
+        ]
         return [
             replace(result, classification=self.classifications.get(item))
             if classify and isinstance(result, GivenVector)
@@ -124,8 +135,10 @@ class FakeEmbedder:
             for result, item in zip(results, items, strict=True)
         ]
 
-    def _vector(self, space: str, version: str, item: bytes | str) -> GivenVector:
+    def _vector(self, space: str, version: str, item: bytes | str, shopper: bool) -> GivenVector:
         dimension = self.served[version]
+        if shopper and self.shopper_tags and isinstance(item, bytes):
+            item += SHOPPERS
         data = vector_of(item, dimension, version).astype("<f4").tobytes()
         return GivenVector(space, version, dimension, data)
 
@@ -148,6 +161,7 @@ class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
                     ready=found.ready,
                     default_version=found.default,
                     category_count=found.categories,
+                    shopper_photo_tags=sorted(found.shopper_photo_tags),
                     categories=[
                         photo_pb2.CategoryPath(levels=path)
                         for path in (self._embedder.head if request.include_categories else ())
@@ -170,6 +184,7 @@ class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
                 item.space_version or self._embedder.default(text=bool(item.text)),
                 [item.text or item.image],
                 classify=item.classify,
+                shoppers=[0] if item.photo_kind == photo_pb2.PHOTO_KIND_SHOPPER else (),
             )
         ]
         response = embedder_pb.BatchEmbedResponse()

@@ -69,7 +69,7 @@ class Service:
             for photo in photos:
                 yield photo
 
-        wanted = FitPlan(backbone, 256, 0, 1000, ())
+        wanted = FitPlan(backbone, 256, 0, 1000, ("phone",))
         steps = self.trainer.fit("default", wanted, len(photos), some())
         return [each async for each in steps][-1]
 
@@ -187,6 +187,7 @@ async def _whole_life(service: Service, folder: Path) -> None:
         assert vector.shape == (made.dimension,)
         assert abs(np.linalg.norm(vector) - 1) < 1e-3
     assert np.abs(of_shopper - of_catalog).max() > 1e-3  # type: ignore[operator]
+    await _imports_know_the_tag_of_the_fit(service, made.version, photos[0].data, of_shopper)
     assert made.category_count
     await _unseen_wines_stand_beside(service, made.version)
     answer = await service.embedding.Classify(pb.ClassifyRequest(items=[shown]), timeout=SECONDS)
@@ -214,6 +215,16 @@ async def _whole_life(service: Service, folder: Path) -> None:
     )
     assert damaged.reason == "MODEL_NOT_READY"
     assert set(await service.listed()) == {LITE0, TEXTS}
+
+
+async def _imports_know_the_tag_of_the_fit(
+    service: Service, version: str, photo: bytes, of_shopper: np.ndarray | ServiceError
+) -> None:
+    (offer,) = [each for each in await service.trainer.spaces("default") if each.version == version]
+    assert offer.shopper_photo_tags == {"phone"}
+    (theirs,) = await service.trainer.embed("default", "visual", version, [photo], shoppers=[0])
+    assert isinstance(theirs, GivenVector)
+    assert np.allclose(np.frombuffer(theirs.data, "<f4"), of_shopper, atol=1e-3)  # type: ignore[arg-type]
 
 
 async def _unseen_wines_stand_beside(service: Service, version: str) -> None:

@@ -56,6 +56,7 @@ class TrainingRecipe:
     style_dimension: int | None = None
     """Length of the visual style; 0 = none."""
     style_scale: float | None = None
+    """How much photos say of products that nobody likes yet; 1 = as it was learned, 0 = nothing."""
     shared_scale: float | None = None
     """How large the features are that products share, where the product's own id is 1."""
     item_item: ItemItem = ItemItem.UNKNOWN
@@ -86,7 +87,8 @@ class PartAddition:
     """A part of the raw score, or "user_ids", "shopper_attributes", "product_attributes",
     "style"."""
     metric: str
-    """E.g. "ndcg@10"; higher is better."""
+    """E.g. "ndcg@10"; higher is better. Of "style", "explained": the share of products' own vectors
+    that their photos predict."""
     with_it: float
     without: float
     addition: float
@@ -94,4 +96,5 @@ class PartAddition:
     low: float
     high: float
     shopper_count: int
+    """Of "style", products."""
     verdict: PartVerdict

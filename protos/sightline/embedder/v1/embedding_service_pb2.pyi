@@ -478,6 +478,7 @@ class Space(google.protobuf.message.Message):
     CREATE_TIME_FIELD_NUMBER: builtins.int
     FORCED_FIELD_NUMBER: builtins.int
     CATEGORIES_FIELD_NUMBER: builtins.int
+    SHOPPER_PHOTO_TAGS_FIELD_NUMBER: builtins.int
     space: builtins.str
     """"visual", …"""
     version: builtins.str
@@ -520,6 +521,12 @@ class Space(google.protobuf.message.Message):
     def categories(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.photo_pb2.CategoryPath]:
         """With `include_categories`: the full paths that its head knows; empty = it has none, or they can't be read now."""
 
+    @property
+    def shopper_photo_tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Tags of products whose photos it was fitted on as shoppers': imports send such photos as a shopper's, too, up to
+        16. Empty = none, or it was fitted before 0.14.
+        """
+
     def __init__(
         self,
         *,
@@ -541,8 +548,9 @@ class Space(google.protobuf.message.Message):
         create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         forced: builtins.bool = ...,
         categories: collections.abc.Iterable[sightline.common.v1.photo_pb2.CategoryPath] | None = ...,
+        shopper_photo_tags: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["create_time", b"create_time", "evaluation", b"evaluation"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "catalogue_views", b"catalogue_views", "categories", b"categories", "category_count", b"category_count", "create_time", b"create_time", "default_version", b"default_version", "dimension", b"dimension", "evaluation", b"evaluation", "forced", b"forced", "licence", b"licence", "model", b"model", "preprocessing", b"preprocessing", "ready", b"ready", "shopper_views", b"shopper_views", "space", b"space", "state", b"state", "takes_texts", b"takes_texts", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "catalogue_views", b"catalogue_views", "categories", b"categories", "category_count", b"category_count", "create_time", b"create_time", "default_version", b"default_version", "dimension", b"dimension", "evaluation", b"evaluation", "forced", b"forced", "licence", b"licence", "model", b"model", "preprocessing", b"preprocessing", "ready", b"ready", "shopper_photo_tags", b"shopper_photo_tags", "shopper_views", b"shopper_views", "space", b"space", "state", b"state", "takes_texts", b"takes_texts", "version", b"version"]) -> None: ...
 
 Global___Space: typing_extensions.TypeAlias = Space

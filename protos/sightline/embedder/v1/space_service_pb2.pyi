@@ -60,6 +60,7 @@ class FitSettings(google.protobuf.message.Message):
     MAX_DIMENSION_FIELD_NUMBER: builtins.int
     SEED_FIELD_NUMBER: builtins.int
     PHOTOS_FIELD_NUMBER: builtins.int
+    SHOPPER_PHOTO_TAGS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -72,6 +73,12 @@ class FitSettings(google.protobuf.message.Message):
     """Seed of folds, augmentation and resampling; 0 is a seed too."""
     photos: builtins.int
     """How many photos the stream will bring, for the progress; 0 = not known."""
+    @property
+    def shopper_photo_tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The products' tags by which photos came as a shopper's, up to 16; kept with the space (`Space.shopper_photo_tags`).
+        Empty = none.
+        """
+
     def __init__(
         self,
         *,
@@ -81,8 +88,9 @@ class FitSettings(google.protobuf.message.Message):
         max_dimension: builtins.int = ...,
         seed: builtins.int = ...,
         photos: builtins.int = ...,
+        shopper_photo_tags: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["backbone", b"backbone", "catalog_id", b"catalog_id", "max_dimension", b"max_dimension", "photos", b"photos", "request_id", b"request_id", "seed", b"seed"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backbone", b"backbone", "catalog_id", b"catalog_id", "max_dimension", b"max_dimension", "photos", b"photos", "request_id", b"request_id", "seed", b"seed", "shopper_photo_tags", b"shopper_photo_tags"]) -> None: ...
 
 Global___FitSettings: typing_extensions.TypeAlias = FitSettings
 

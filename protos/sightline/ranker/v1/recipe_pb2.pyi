@@ -133,7 +133,9 @@ class Recipe(google.protobuf.message.Message):
     style_dimension: builtins.int
     """Length of the visual style learned from the products' photos, 0 to 512; 0 = none. Default 32."""
     style_scale: builtins.float
-    """How large a number of the style is as a feature, where the product's own id is 1; 0 to 100. Default 0.1."""
+    """By what is multiplied that photos say of the taste for products that nobody likes yet, 0 to 100; 1 = as it was
+    learned, 0 = nothing: in a model's recipe also where photos were found to say nothing. Default 1.
+    """
     item_item: Global___Recipe.ItemItem.ValueType
     """How products that go together are learned."""
     ease_penalty: builtins.float
@@ -278,7 +280,9 @@ class PartAddition(google.protobuf.message.Message):
     part: builtins.str
     """A part of the raw score, or a kind of features: "user_ids", "shopper_attributes", "product_attributes", "style"."""
     metric: builtins.str
-    """The figure, e.g. "ndcg@10"; higher is better."""
+    """The figure, e.g. "ndcg@10"; higher is better. Of "style", "explained": the share, at most 1, of what scores make
+    of liked products' own vectors that their photos predict, each product's from the others'.
+    """
     with_it: builtins.float
     """The figure with the part, and all others that are left."""
     without: builtins.float
@@ -290,7 +294,7 @@ class PartAddition(google.protobuf.message.Message):
     high: builtins.float
     """Upper end."""
     shopper_count: builtins.int
-    """How many shoppers it rests on."""
+    """How many shoppers it rests on; of "style", products."""
     verdict: Global___PartAddition.Verdict.ValueType
     """What was found."""
     def __init__(

@@ -253,7 +253,7 @@ class TrainSettings(WorkerSettings):
     """Length of the visual style, learned from the products' photos; 0 = none."""
 
     train_style_scale: float = _ranged("style_scale", RECIPE.style_scale)
-    """How large a number of the style is as a feature, where the product's own id is 1."""
+    """How much photos say of products that nobody likes yet; 1 = as it was learned, 0 = nothing."""
 
     train_shared_scale: float = _ranged("shared_scale", RECIPE.shared_scale)
     """How large the features are that products share, such as a brand, where the id is 1."""

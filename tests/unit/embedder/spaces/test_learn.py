@@ -108,7 +108,7 @@ async def test_a_fit_reports_how_far_it_is_and_last_the_candidate(bench: Bench) 
 
 
 async def test_a_candidate_is_all_that_triton_needs_with_a_manifest(bench: Bench) -> None:
-    found = await bench.candidate()
+    found = await bench.candidate(replace(SETTINGS, shopper_photo_tags=("phone",)))
 
     folder = bench.store.folder(found.name, ServingState.CANDIDATE)
     text_folder = bench.store.folder(found.text_name, ServingState.CANDIDATE)
@@ -117,6 +117,7 @@ async def test_a_candidate_is_all_that_triton_needs_with_a_manifest(bench: Bench
     assert found.name == f"visual_{space_store.sha256(folder / '1/model.onnx')[:12]}"
     assert (found.backbone, found.dimension, found.categories) == ("tiny", 8, 2)
     assert (found.takes_texts, found.licence, found.forced) == (True, "Apache-2.0", False)
+    assert found.shopper_photo_tags == ("phone",)
     assert found.evaluation.verdict is Verdict.BETTER
     described = description(folder)
     assert (described.space, described.catalog, described.cameras) == ("visual", "default", True)

@@ -39,6 +39,7 @@ def manifest(name: str, hour: int, catalog: str = "wine", **changes: object) -> 
         "takes_texts": True,
         "evaluation": evaluation,
         "files": {},
+        "shopper_photo_tags": ("phone",),
         **changes,
     }
     return Manifest(**fields)  # type: ignore[arg-type]
@@ -109,6 +110,7 @@ async def test_everything_that_is_known_of_a_space_travels(listing: Listing) -> 
     assert (reported.state, reported.catalog_id) == (space_pb2.SPACE_STATE_CANDIDATE, "wine")
     assert (reported.shopper_views, reported.catalogue_views, reported.category_count) == (1, 4, 12)
     assert (reported.takes_texts, reported.forced, reported.ready) == (True, False, False)
+    assert reported.shopper_photo_tags == ["phone"]
     assert reported.create_time.ToDatetime(UTC) == datetime(2026, 11, 20, 3, tzinfo=UTC)
     first, second = reported.evaluation.figures
     assert (first.name, first.queries) == ("1-NN", 200)

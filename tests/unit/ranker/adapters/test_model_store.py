@@ -14,7 +14,7 @@ from ranker.adapters.packing import arrays_of
 from ranker.domain.arrays import Neighbours
 from ranker.domain.errors import ModelCorrupt
 from ranker.domain.events import EventType
-from ranker.domain.model import Calibration, Model
+from ranker.domain.model import Calibration, Looks, Model
 from tests.fakes.ranker import model
 
 MADE = model(
@@ -44,6 +44,9 @@ WHOLE = dataclasses.replace(
     style_mean=np.zeros(5, np.float32),
     style_axes=np.ones((2, 5), np.float32),
     style_space="v1",
+    looks=Looks(
+        np.ones((3, 5), np.float32), np.ones((3, 2), np.float32), np.ones(2, np.float32), 2
+    ),
     part_scales={"item_item": 0.5},
     blend={"taste": 1.0, "popularity": 0.0},
     calibration=Calibration(

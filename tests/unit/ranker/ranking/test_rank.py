@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ranker.domain.events import EventType, History
-from ranker.domain.model import Calibration
+from ranker.domain.model import Calibration, Looks
 from ranker.ranking import fold_in
 from ranker.ranking.rank import Candidates, Photos, calibrated, needs_popularity, rank, represent
 from tests.fakes import ranker as fakes
@@ -156,14 +156,18 @@ def test_a_calibration_is_linear_between_its_knots_and_level_beyond_them() -> No
     assert calibrated(None, np.zeros(1)) is None
 
 
+LOOKS = Looks(
+    photos=np.array([[2, 9, 5], [2, 9, 10]], np.float32),
+    effects=np.array([[2, 2], [0, 3]], np.float32),
+    offset=np.array([0.5, 0], np.float32),
+    width=4.0,
+)
+
+
 def test_a_product_added_after_training_is_also_known_by_its_looks() -> None:
     made = dataclasses.replace(
-        model(
-            {"a": [1.0, 0.0]},
-            features={"category=Red": [0.5, 0.0], "style=00": [0.0, 2.0], "style=01": [1.0, 0.0]},
-        ),
-        style_mean=np.array([1.0, 1.0, 1.0], np.float32),
-        style_axes=np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.5]], np.float32),
+        model({"a": [1.0, 0.0]}, features={"category=Red": [0.5, 0.0]}),
+        looks=LOOKS,
         style_space="clip-1",
     )
     new = fakes.candidates([product("a"), product("x", "Red"), product("y", "Red")])
@@ -173,8 +177,11 @@ def test_a_product_added_after_training_is_also_known_by_its_looks() -> None:
         photos = Photos(space, given_looks)
         return represent(dataclasses.replace(new, photos=photos), made).vectors.tolist()
 
-    # x's style is (1, 2); a is known already, and of y there is no photo.
-    assert vectors("clip-1", looks) == [[1.0, 0.0], [0.5 + 2.0, 2.0], [0.5, 0.0]]
+    # x looks like the first landmark and is far from the other; a is known already, and of y there
+    # is no photo.
+    known, x, y = vectors("clip-1", looks)
+    assert (known, y) == ([1.0, 0.0], [0.5, 0.0])
+    assert x == pytest.approx([0.5 + 2.0 - 0.5, 2.0 + 3.0 * np.exp(-25 / 4)])
     unseen = [[1.0, 0.0], [0.5, 0.0], [0.5, 0.0]]
     assert vectors("clip-2", looks) == unseen
     assert vectors("clip-1", looks[:, :2]) == unseen

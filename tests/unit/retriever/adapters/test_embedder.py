@@ -44,6 +44,16 @@ async def test_photos_are_named_as_the_catalog_s(
     assert fake.kinds == [photo_pb2.PHOTO_KIND_CATALOGUE] * 2
 
 
+async def test_photos_that_shoppers_took_are_named_as_theirs(
+    client: EmbedderClient, fake: FakeEmbedder
+) -> None:
+    fake.shopper_tags = frozenset({"phone"})
+    (offer,) = await client.spaces("default")
+    assert offer.shopper_photo_tags == {"phone"}
+    await client.embed("default", "visual", VERSION, [b"one", b"two"], shoppers=[1])
+    assert fake.kinds == [photo_pb2.PHOTO_KIND_CATALOGUE, photo_pb2.PHOTO_KIND_SHOPPER]
+
+
 async def test_each_photo_has_an_outcome_of_its_own(
     client: EmbedderClient, fake: FakeEmbedder
 ) -> None:

@@ -282,11 +282,12 @@ async def test_the_embedder_is_given_the_settings_then_each_photo(
     trainer: tuple[Trainer, EmbedderClient],
 ) -> None:
     server, client = trainer
-    reported = [each async for each in client.fit("shop", plan(seed=7), 1, some(labelled()))]
+    wanted = plan(seed=7, shopper_photo_tags=("phone",))
+    reported = [each async for each in client.fit("shop", wanted, 1, some(labelled()))]
 
     settings, photo = server.asked
     assert settings.settings == space_service_pb2.FitSettings(
-        catalog_id="shop", max_dimension=256, seed=7, photos=1
+        catalog_id="shop", max_dimension=256, seed=7, photos=1, shopper_photo_tags=["phone"]
     )
     assert photo.photo == space_service_pb2.FitPhoto(
         image=b"photo",

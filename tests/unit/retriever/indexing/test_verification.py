@@ -28,7 +28,7 @@ from servicekit.jobs import Job, Jobs
 from servicekit.sql import Database
 from sightline_rules.filters import All, Filter
 from sightline_rules.photos import image_id
-from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.embedder import SHOPPERS, FakeEmbedder
 from tests.fakes.index import FakeIndex, vector_of
 from tests.fakes.photo_store import FakePhotos
 from tests.unit.retriever.conftest import generation, vectors, write
@@ -159,6 +159,18 @@ async def test_vectors_that_the_embedder_would_not_make_are_found(bench: Bench) 
     found = await bench.verify()
     assert found.least_agreement < 0.9
     assert "agrees only" in found.findings[0]
+
+
+async def test_a_photo_may_be_a_shopper_s_or_the_catalog_s_where_the_space_knows_both(
+    bench: Bench,
+) -> None:
+    tagged = [VectorWrite(image_id(PHOTOS[0]), vector_of(PHOTOS[0] + SHOPPERS))]
+    await bench.record.save_vectors(bench.made, tagged)
+    await bench.sync()
+    whole = Demand(sample_size=60, k=10)
+    assert (await bench.verify(whole)).least_agreement < 0.9
+    bench.embedder.shopper_tags = frozenset({"phone"})
+    assert (await bench.verify(whole)).least_agreement == pytest.approx(1.0)
 
 
 async def test_rows_that_the_engine_lost_or_never_had_are_found(bench: Bench) -> None:

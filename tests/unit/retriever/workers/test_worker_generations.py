@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
+
 from retriever.domain.collections import shaped
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.generation import Generation, GenerationState
@@ -11,7 +13,9 @@ from retriever.indexing import generations
 from retriever.indexing.generations import Order
 from retriever.wiring import job_queue
 from servicekit.jobs import JobState
-from tests.fakes.index import VERSION
+from sightline_rules.photos import image_id
+from tests.fakes.embedder import SHOPPERS
+from tests.fakes.index import VERSION, vector_of
 from tests.unit.retriever.conftest import generation, vectors, write
 from tests.unit.retriever.workers.conftest import PHOTOS, Bench
 from tests.waiting import SECONDS, until
@@ -53,6 +57,21 @@ async def test_a_version_that_is_not_served_holds_up_no_other(bench: Bench) -> N
         assert due.attempts == 0  # it is no fault of the photo's
         bench.embedder.others = {"gone": 8}
         await until(lambda: held(bench, made) == {"a"})
+
+
+async def test_photos_of_products_with_the_tag_of_the_fit_are_embedded_as_shoppers(
+    bench: Bench,
+) -> None:
+    bench.embedder.shopper_tags = frozenset({"phone"})
+    async with bench.working():
+        both = write("both", PHOTOS[0], PHOTOS[1])
+        await bench.record.write("default", [both, write("theirs", PHOTOS[1], tags=("phone",))])
+        await until(lambda: bench.rows() == {"both", "theirs"})
+    (made,) = await bench.record.generations("default")
+    rows = {row.image_id: row.vector for row in await bench.record.rows(made, ["both"])}
+    expected = [vector_of(PHOTOS[0]), vector_of(PHOTOS[1] + SHOPPERS)]
+    found = [rows[image_id(photo)] for photo in PHOTOS[:2]]
+    assert np.allclose(found, expected)
 
 
 async def test_a_large_collection_that_is_filled_anew_holds_up_no_other(bench: Bench) -> None:

@@ -15,6 +15,7 @@ class FitSettings:
     backbone: str = ""
     max_dimension: int = 256
     seed: int = 0
+    shopper_photo_tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ class Manifest:
     """SHA-256 of the files of its folder, by their paths in it; all but this one."""
     text_files: dict[str, Hash] = field(default_factory=dict)
     """The same of the text map's folder."""
+    shopper_photo_tags: tuple[str, ...] = ()
+    """Tags of products whose photos were shoppers' in the fit."""
     forced: bool = False
     """Whether its promotion was forced past its evaluation."""
     signature: str = ""

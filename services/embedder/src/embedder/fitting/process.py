@@ -76,6 +76,7 @@ class Order:
     proof: tuple[int, ...]
     """Rows of the photos whose pixels are proof."""
     rows: tuple[Row, ...]
+    shopper_photo_tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

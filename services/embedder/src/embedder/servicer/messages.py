@@ -61,6 +61,7 @@ def _judged(message: pb.Space, found: Manifest) -> pb.Space:
     message.evaluation.CopyFrom(space_pb2.SpaceEvaluation(**fields))
     message.create_time.FromDatetime(found.create_time)
     message.forced = found.forced
+    message.shopper_photo_tags.extend(found.shopper_photo_tags)
     return message
 
 

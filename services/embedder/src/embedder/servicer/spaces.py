@@ -68,7 +68,8 @@ class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
         if not LEAST_DIMENSION <= most <= MOST_DIMENSION:
             wanted = f"must be {LEAST_DIMENSION} to {MOST_DIMENSION}, or 0 for {MOST_DIMENSION}"
             raise RequestInvalid.at("settings.max_dimension", wanted)
-        return FitSettings(catalog, given.backbone, most, given.seed)
+        tags = tuple(given.shopper_photo_tags)
+        return FitSettings(catalog, given.backbone, most, given.seed, tags)
 
 
 def _serving(found: Manifest) -> embedding_pb.Space:

@@ -73,6 +73,7 @@ def manifest(work: Path, order: Order, described: Description) -> Manifest:
         categories=result.categories,
         takes_texts=result.takes_texts,
         evaluation=result.evaluation,
+        shopper_photo_tags=order.shopper_photo_tags,
         files=space_store.hashes(work / result.name),
         text_files=space_store.hashes(work / text_name) if result.takes_texts else {},
     )

@@ -194,6 +194,7 @@ class Learner:
             catalog_views=CATALOG_VIEWS,
             proof=tuple(collected.proof),
             rows=tuple(collected.rows),
+            shopper_photo_tags=settings.shopper_photo_tags,
         )
         await asyncio.to_thread(
             fit_process.write_order, work, order, list(collected.proof.values())

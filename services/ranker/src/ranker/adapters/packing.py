@@ -13,7 +13,7 @@ import numpy as np
 
 from ranker.domain.arrays import AnyArray, Neighbours
 from ranker.domain.events import EventType
-from ranker.domain.model import Calibration, Model, ProductFeatures, Segments
+from ranker.domain.model import Calibration, Looks, Model, ProductFeatures, Segments
 
 TEXTS = ("item_ids", "actors", "feature_names", "shopper_feature_names")
 """Stored as one UTF-8 blob and the offsets into it."""
@@ -51,7 +51,7 @@ def arrays_of(model: Model) -> dict[str, AnyArray]:
     actors = sorted(model.actor_rows, key=lambda actor: model.actor_rows[actor])
     texts = {name: actors if name == "actors" else getattr(model, name) for name in TEXTS}
     found = {name: getattr(model, name) for name in ARRAYS if getattr(model, name) is not None}
-    for name in (*NEIGHBOURS, "calibration", "product_features", "segments"):
+    for name in (*NEIGHBOURS, "calibration", "product_features", "segments", "looks"):
         nested = getattr(model, name)
         for one in fields(nested) if nested is not None else ():
             value = getattr(nested, one.name)
@@ -70,6 +70,11 @@ _SEGMENT_ARRAYS: Mapping[str, tuple[str, ...]] = {
     "shares": ("segments",),
     "strengths": ("segments", "described_features"),
 }
+_LOOK_ARRAYS: Mapping[str, tuple[str, ...]] = {
+    "photos": ("landmarks", "photo_dimension"),
+    "effects": ("landmarks", "dimension"),
+    "offset": ("dimension",),
+}
 _PARTS = fields(Neighbours)
 
 
@@ -87,6 +92,8 @@ def words_of(model: Model) -> dict[str, Any]:
             "event": model.calibration.event.value,
             "sample_count": model.calibration.sample_count,
         }
+    if model.looks is not None:
+        words["look_width"] = model.looks.width
     if model.segments is not None:
         words["segment_silhouette"] = model.segments.silhouette
     return words
@@ -127,6 +134,7 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
         blend={part: _finite(one) for part, one in words.get("blend", {}).items()},
         calibration=_calibration(arrays, words.get("calibration")),
         product_features=_product_features(arrays, sizes),
+        looks=_looks(arrays, words.get("look_width"), sizes),
         segments=_segments(arrays, words.get("segment_silhouette"), sizes),
         **found,
     )
@@ -160,6 +168,18 @@ def _product_features(
         "product_features_shares", arrays["product_features_shares"], ("described_features",), sizes
     )
     return ProductFeatures(names, _frozen(starts), _frozen(features), shares)
+
+
+def _looks(
+    arrays: Mapping[str, AnyArray], width: float | None, sizes: dict[str, int]
+) -> Looks | None:
+    if width is None:
+        return None
+    found = {
+        name: _array(f"looks_{name}", arrays[f"looks_{name}"], of, sizes)
+        for name, of in _LOOK_ARRAYS.items()
+    }
+    return Looks(**found, width=_positive(width))
 
 
 def _segments(

@@ -20,7 +20,7 @@ ATTRIBUTE_KIND = "attribute."
 LOOK_KIND = "look"
 """Its value is the most typical product of a group that looks alike; only to show people."""
 STYLE_KIND = "style"
-"""Its features, ``style=00`` and so on, are numbers and not yes or no: axes of the visual style."""
+"""What a photo adds; models of before 0.14 have features of it, ``style=00`` and so on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,6 @@ def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str,
 def shopper_feature_names(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """The features of a shopper who gave these attributes, sorted: ``age_band=25-34``."""
     return tuple(sorted({f"{key}={value}" for key, value in attributes}))
-
-
-def style_names(dimension: int) -> tuple[str, ...]:
-    """The names of the style's axes, in their order."""
-    return tuple(f"{STYLE_KIND}={axis:02}" for axis in range(dimension))
 
 
 def price_band(price: Money) -> str:

@@ -64,6 +64,33 @@ class Segments:
 
 
 @dataclass(frozen=True, slots=True)
+class Looks:
+    """What a photo adds to the vector of a product that nobody liked in training: by how near it is
+    to photos of products that were liked (training/looks.py)."""
+
+    photos: Floats
+    """(landmarks, vector dimension)"""
+    effects: Floats
+    """(landmarks, dimension)"""
+    offset: Floats
+    """(dimension,)"""
+    width: float
+    """Squared distance at which nearness falls to 1/e."""
+
+    def near(self, vectors: Floats) -> Floats:
+        """(n, landmarks) of (n, vector dimension), 0 to 1."""
+        squares = (vectors**2).sum(axis=1)[:, None] + (self.photos**2).sum(axis=1)
+        distances = np.maximum(squares - 2 * (vectors @ self.photos.T), 0)
+        found: Floats = np.exp(distances / -np.float32(self.width))
+        return found
+
+    def of(self, vectors: Floats) -> Floats:
+        """(n, dimension)"""
+        found: Floats = self.near(vectors) @ self.effects - self.offset
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """The chance of an event as a rising, piecewise linear function of the raw score."""
 
@@ -125,7 +152,9 @@ class Model:
     style_axes: Floats | None = None
     """(style dimension, vector dimension) ``style = style_axes @ (vector - style_mean)``"""
     style_space: str = ""
-    """Version of the visual space that the style was learned in; empty = no style."""
+    """Version of the visual space that style and looks were learned in; empty = neither."""
+    looks: Looks | None = None
+    """None = photos say nothing of taste, or it was trained before 0.14."""
     part_scales: Mapping[str, float] = field(default_factory=dict)
     """By part what its scores are divided by, so that parts are of one size; absent = score_scale
     for taste and session, 1 for others."""

@@ -91,8 +91,9 @@ class Recipe:
     attribute_keys: tuple[str, ...] = ("country", "grape")
     user_ids: bool = True
     style_dimension: int = 32
-    style_scale: float = 0.1
-    """By what the style is multiplied as a feature: AUC of cold films .736 at .1, .729 at .3."""
+    style_scale: float = 1.0
+    """By what is multiplied that photos say of products that nobody likes yet: 1 = as it was
+    learned, 0 = nothing, also where validation found that they say nothing."""
     shared_scale: float = 0.2
     """By what the features that products share are multiplied beside their own ids, which are 1.
     At 1 they make products too alike for a session: see docs/research/quality.md."""

@@ -2,8 +2,9 @@
 
 A part p of product i is ``factor_p × raw_p,i`` (parts.py), and each raw part is a sum::
 
-    taste            Σ_f v_f · (x_f·u + β_f)      f = the product's features, v_f = 1, or the
-                                                  product's place on an axis of the visual style
+    taste            Σ_f v_f · (x_f·u + β_f)      f = the product's features, v_f = how much of
+                   + l_i·u                        each; l_i = what its photo says of a product that
+                                                  nobody liked in training
     session          Σ_j d_j · x_i·x_j            j = the last products of interest, d_j what each
                                                   counts in their mean; + β_i where nothing else
                                                   holds it
@@ -25,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranker.domain.arrays import Doubles, Floats
-from ranker.domain.features import STYLE_KIND, feature_names
+from ranker.domain.features import ID_KIND, STYLE_KIND, feature_names
 from ranker.domain.model import Model
 from ranker.ranking import parts
 from ranker.ranking.fold_in import FoldIn
@@ -94,8 +95,8 @@ class Evidence:
 
     def features(self, places: Sequence[int]) -> Mapping[int, list[tuple[str, float]]]:
         """What the features of the ranked products at these places add to their raw taste: those
-        that the model made a vector of, else those that a product has and the model knows. The
-        axes of the style count as one. Empty = no part is of taste."""
+        that the model made a vector of, else those that a product has and the model knows. What
+        photos say is one. Empty = no part is of taste."""
         model, taste = self.model, self.shopper.long_term
         if model is None or taste is None or not self.tastes or not places:
             return {}
@@ -111,7 +112,23 @@ class Evidence:
                 if name.startswith(_STYLE):
                     name = STYLE_KIND
                 sums[name] = sums.get(name, 0.0) + gain
+        if model.looks is not None:
+            self._add_photos(taste, places, found)
         return {place: list(sums.items()) for place, sums in zip(places, found, strict=True)}
+
+    def _add_photos(
+        self, taste: Floats, places: Sequence[int], found: Sequence[dict[str, float]]
+    ) -> None:
+        """Of products that nobody liked in training, what is left of their taste is the photo's."""
+        rows, items = self.ranking.rows[list(places)], self.ranking.items
+        if items is None:
+            return
+        tastes = items.vectors[rows] @ taste + items.biases[rows]
+        for row, whole, sums in zip(rows.tolist(), tastes.tolist(), found, strict=True):
+            left = whole - sum(sums.values())
+            liked = f"{ID_KIND}={self.candidates.ids[row]}" in sums
+            if not liked and abs(left) > 1e-5 * (abs(whole) + sum(map(abs, sums.values()))):
+                sums[STYLE_KIND] = left
 
     def _made_of(self, model: Model, candidate: int) -> tuple[npt.NDArray[np.int32], Floats]:
         """Rows of features with how much of each makes up a candidate's vector."""

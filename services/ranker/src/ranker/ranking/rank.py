@@ -14,7 +14,7 @@ blend and the scales s are the model's: they set the kinds of behaviour against 
 bring each to about −1 to 1 like a cosine. parts.py has the formula of each raw part; popularity is
 the share that the record has now. A part that has no weight counts 0 and is left out. A product
 that the model does not know is represented by those of its features that the model knows, and by
-its visual style if the request says what it looks like; it has no neighbours, and where there are
+its photo if the request says what it looks like; it has no neighbours, and where there are
 no such features it gets no taste or session part either.
 
 Equal scores are ordered by the fused order of the branches, then by product id.
@@ -29,7 +29,7 @@ import numpy as np
 
 from ranker.domain.arrays import Doubles, Flags, Floats, Ints
 from ranker.domain.events import History
-from ranker.domain.features import Product, feature_names, style_names
+from ranker.domain.features import Product, feature_names
 from ranker.domain.model import Model
 from ranker.ranking import parts
 from ranker.ranking.fold_in import FoldIn
@@ -159,19 +159,14 @@ def represent(candidates: Candidates, model: Model) -> Items:
 
 
 def _add_looks(items: Items, places: Ints, photos: Photos, model: Model) -> None:
-    """Add what the visual style says of these candidates, as training does of all products."""
-    mean, axes = model.style_mean, model.style_axes
-    if mean is None or axes is None:
+    """Add what photos say of these candidates, as training does of products that nobody likes."""
+    looks, dimension = model.looks, photos.vectors.shape[1]
+    if looks is None or photos.space_version != model.style_space:
         return
-    if (photos.space_version, photos.vectors.shape[1]) != (model.style_space, len(mean)):
+    if dimension != looks.photos.shape[1]:
         return
-    names = style_names(len(axes))
-    known = [axis for axis, name in enumerate(names) if name in model.feature_rows]
-    rows = [model.feature_rows[names[axis]] for axis in known]
     seen = places[np.isfinite(photos.vectors[places]).all(axis=1)]
-    styles = (photos.vectors[seen] - mean) @ axes[known].T
-    items.vectors[seen] += styles @ model.feature_vectors[rows]
-    items.biases[seen] += styles @ model.feature_biases[rows]
+    items.vectors[seen] += looks.of(photos.vectors[seen])
 
 
 def calibrated(model: Model | None, raw_scores: Doubles) -> Doubles | None:

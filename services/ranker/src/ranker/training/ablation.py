@@ -1,8 +1,8 @@
 """What each part of a model adds, on the validation split; what adds nothing is turned off.
 
 Parts of the blend are left out of the score one at a time. Features (the shoppers' own ids, what
-shoppers gave, the products' attributes, the visual style) are left out of the training. Differences
-are paired by shopper, with intervals.
+shoppers gave, the products' attributes) are left out of the training. Differences are paired by
+shopper, with intervals. What photos say of new products is asked of products: training/looks.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +18,7 @@ from ranker.domain.recipe import ItemItem, Recipe
 from ranker.evaluation.bootstrap import intervals
 from ranker.ranking.parts import OWN_PARTS, POPULARITY
 from ranker.training.blend import LEAST_SHOPPERS
+from ranker.training.looks import Explained
 from ranker.training.search import Trial
 from ranker.training.subject import Given
 from ranker.training.validation import METRIC, Validation
@@ -51,6 +52,7 @@ class Addition:
     low: float
     high: float
     shopper_count: int
+    """Of the style, products."""
     verdict: Verdict
 
 
@@ -94,7 +96,6 @@ def _features(given: Given, recipe: Recipe) -> dict[str, dict[str, Any]]:
     """The features there are that may add nothing, with what a recipe without them has; what
     shoppers gave is no matter of the recipe."""
     known: tuple[tuple[str, bool, dict[str, Any]], ...] = (
-        (STYLE, given.vectors is not None and recipe.style_dimension > 0, {"style_dimension": 0}),
         (PRODUCT_ATTRIBUTES, bool(recipe.attribute_keys), {"attribute_keys": ()}),
         (SHOPPER_ATTRIBUTES, bool(given.attributes), {}),
         (USER_IDS, recipe.user_ids, {"user_ids": False}),
@@ -124,6 +125,21 @@ def _parts(
             return weights, tuple(found_parts.values())
         least = min(idle, key=lambda one: one.addition).part
         weights[least], gains = 0.0, others[least]
+
+
+def of_photos(found: Explained) -> Addition:
+    """What photos add: the share that they explain of products that they were not learned from."""
+    return Addition(
+        part=STYLE,
+        metric="explained",
+        with_it=found.share,
+        without=0.0,
+        addition=found.share,
+        low=found.low,
+        high=found.high,
+        shopper_count=found.products,
+        verdict=Verdict.ADDS if found.helps else Verdict.NOTHING,
+    )
 
 
 def _blended(recipe: Recipe, weights: Mapping[str, float]) -> Recipe:

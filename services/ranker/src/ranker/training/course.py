@@ -21,7 +21,7 @@ from ranker.domain.recipe import Recipe
 from ranker.domain.report import Protocol, Report
 from ranker.evaluation.evaluate import CANDIDATE, REGULARS, Options, Production, evaluate
 from ranker.evaluation.splits import split_globally
-from ranker.training.ablation import Chosen, ablate
+from ranker.training.ablation import Chosen, ablate, of_photos
 from ranker.training.blend import choose
 from ranker.training.describing import described
 from ranker.training.fitting import Fitted, Progress, fitted
@@ -92,6 +92,9 @@ def train(
     model = described(made.model, given.products, made.interests, chosen.recipe.seed)
     made = replace(made, model=model)
     recipe = chosen.recipe if learned is None else replace(chosen.recipe, blend=learned.blend)
+    if made.explained is not None:
+        chosen = replace(chosen, additions=(*chosen.additions, of_photos(made.explained)))
+        recipe = recipe if made.explained.helps else replace(recipe, style_scale=0.0)
     known = {one.name: getattr(chosen, one.name) for one in fields(chosen)} | {"recipe": recipe}
     return Trained(**known, fitted=made, learned=learned, report=report)
 

@@ -15,12 +15,15 @@ import numpy.typing as npt
 from ranker.adapters.lightfm import Learned, learn
 from ranker.domain.arrays import Doubles, Floats, Neighbours
 from ranker.domain.events import DAY_MICROS
-from ranker.domain.model import Model
+from ranker.domain.features import ID_KIND
+from ranker.domain.model import Looks, Model
 from ranker.domain.recipe import Recipe
 from ranker.domain.signals import Interests
 from ranker.ranking import fold_in, parts
 from ranker.training.baskets import bought_together
 from ranker.training.items import item_item
+from ranker.training.looks import Explained, learn_looks
+from ranker.training.matrices import CHUNK
 from ranker.training.neighbours import places
 from ranker.training.subject import Given, Subject, subject_of
 
@@ -44,6 +47,8 @@ class Fitted:
     """Shoppers who like something."""
     interests: Interests
     """Of all shoppers, in products that are not there any more too."""
+    explained: Explained | None
+    """What photos say of new products; None = they were not asked, or are too few."""
 
 
 def fitted(
@@ -77,6 +82,11 @@ def assembled(subject: Subject, learned: Learned, beside: Model | None = None) -
     recipe, matrix, sizes = subject.recipe, subject.items.matrix, subject.items.sizes
     shared = len(subject.actors) if recipe.user_ids else 0
     shared_names = subject.shoppers.names[shared:]
+    shoppers = _dense(subject.shoppers.matrix @ learned.shoppers.vectors)
+    looks, explained = _looks(subject, learned, shoppers)
+    vectors = _dense(matrix @ learned.items.vectors)
+    if looks is not None:
+        _add_looks(vectors, looks, subject)
     known = np.flatnonzero(
         np.diff(subject.shoppers.matrix.indptr)
     )  # of the others nothing is known
@@ -84,10 +94,10 @@ def assembled(subject: Subject, learned: Learned, beside: Model | None = None) -
         version="",
         item_ids=subject.item_ids,
         item_rows={item: row for row, item in enumerate(subject.item_ids)},
-        item_vectors=_dense(matrix @ learned.items.vectors),
+        item_vectors=vectors,
         item_biases=_dense(matrix @ learned.items.biases),
         actor_rows={subject.actors[place]: row for row, place in enumerate(known.tolist())},
-        actor_vectors=_dense(subject.shoppers.matrix[known] @ learned.shoppers.vectors),
+        actor_vectors=shoppers[known],
         feature_names=subject.items.names,
         feature_rows={name: row for row, name in enumerate(subject.items.names)},
         feature_vectors=_dense(learned.items.vectors * sizes[:, None]),
@@ -99,6 +109,7 @@ def assembled(subject: Subject, learned: Learned, beside: Model | None = None) -
         style_mean=None if subject.style is None else subject.style.mean,
         style_axes=None if subject.style is None else subject.style.axes,
         style_space="" if subject.style is None else subject.style.space_version,
+        looks=looks,
         shopper_feature_names=shared_names,
         shopper_feature_rows={name: row for row, name in enumerate(shared_names)},
         shopper_feature_vectors=learned.shoppers.vectors[shared:],
@@ -118,7 +129,38 @@ def assembled(subject: Subject, learned: Learned, beside: Model | None = None) -
         len(subject.times),
         len(subject.actors),
         subject.interests,
+        explained,
     )
+
+
+def _looks(
+    subject: Subject, learned: Learned, shoppers: Floats
+) -> tuple[Looks | None, Explained | None]:
+    """What photos say of products that nobody likes, scaled as the recipe says."""
+    photos, scale = subject.photos, subject.recipe.style_scale
+    if photos is None or subject.style is None or not scale:
+        return None, None
+    ids = [subject.item_ids[row] for row in subject.warm.tolist()]
+    rows = places(ids, photos.product_ids)
+    names = [f"{ID_KIND}={one}" for one, row in zip(ids, rows, strict=True) if row >= 0]
+    own = learned.items.vectors[places(names, subject.items.names)]
+    looks, explained = learn_looks(photos.vectors[rows[rows >= 0]], own, shoppers)
+    if looks is not None:
+        size = np.float32(scale)
+        looks = replace(looks, effects=looks.effects * size, offset=looks.offset * size)
+    return looks, explained
+
+
+def _add_looks(vectors: Floats, looks: Looks, subject: Subject) -> None:
+    """To the vectors of products that nobody likes and that have a photo."""
+    if subject.photos is None:
+        return
+    rows = places(subject.item_ids, subject.photos.product_ids)
+    rows[subject.warm] = -1
+    new = np.flatnonzero(rows >= 0)
+    for start in range(0, len(new), CHUNK):
+        some = new[start : start + CHUNK]
+        vectors[some] += looks.of(subject.photos.vectors[rows[some]])
 
 
 def _parts(subject: Subject, beside: Model | None) -> dict[str, Any]:

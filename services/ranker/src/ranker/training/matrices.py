@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranker.domain.arrays import Doubles, Floats, indicators
-from ranker.domain.features import ID_KIND, Product, Vectors, feature_names, style_names
+from ranker.domain.features import ID_KIND, Product, Vectors, feature_names
 
 LEAST_SHARED = 5
 """Shoppers who must share an attribute for it to be a feature: a model reveals nobody's alone."""
@@ -24,7 +24,7 @@ class Features:
     matrix: Any
     """(rows, names)"""
     sizes: Floats
-    """(names,) how large each feature is where it is there; 1 where numbers differ by row"""
+    """(names,) how large each feature is where it is there"""
 
     def used_by(self, rows: npt.NDArray[Any]) -> "Features":
         """The same rows, with only those columns that some of `rows` have."""
@@ -34,25 +34,14 @@ class Features:
 
 
 def of_products(
-    products: Sequence[Product],
-    styles: Floats | None,
-    attribute_keys: Sequence[str],
-    shared_scale: float,
+    products: Sequence[Product], attribute_keys: Sequence[str], shared_scale: float
 ) -> Features:
-    """The products' features: 1 for their own ids, `shared_scale` for what they share, and the
-    style's axes as they are, last."""
-    import scipy.sparse as sp
-
+    """The products' features: 1 for their own ids, `shared_scale` for what they share."""
     named = [feature_names(product, attribute_keys) for product in products]
     matrix, names = _indicators(named)
     own = np.array([name.startswith(f"{ID_KIND}=") for name in names], dtype=bool)
     sizes = np.where(own, 1.0, shared_scale).astype(np.float32)
     matrix.data *= sizes[matrix.indices]
-    if styles is not None:
-        dense = sp.csr_matrix(np.nan_to_num(styles))
-        matrix = sp.hstack([matrix, dense], format="csr", dtype=np.float32)
-        names += style_names(styles.shape[1])
-        sizes = np.concatenate([sizes, np.ones(styles.shape[1], np.float32)])
     return Features(names, matrix, sizes)
 
 
@@ -92,6 +81,8 @@ def _indicators(named: Sequence[Sequence[str]]) -> tuple[Any, tuple[str, ...]]:
     return sp.csr_matrix((ones, places, starts), (len(named), len(names))), names
 
 
+STYLE_SIZE = 0.1
+"""Root of the mean square of a style's numbers."""
 CHUNK = 4_096
 """Vectors that are taken into float64 at once."""
 

@@ -19,7 +19,6 @@ from ranker.adapters.lightfm import Learned, Side, fresh, learn
 from ranker.adapters.packing import pack_texts, unpack_texts
 from ranker.domain.arrays import Ints, part
 from ranker.domain.errors import BaseUnusable
-from ranker.domain.features import STYLE_KIND, split
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
 from ranker.training.fitting import Fitted, Progress, assembled
@@ -54,9 +53,8 @@ def refitted(given: Given, base: State, progress: Progress | None = None) -> Fit
     same = _same_space(given, base.style)
     subject = subject_of(given, recipe, base.style if same else None)
     rng = np.random.default_rng(recipe.seed)
-    known = [name if same or split(name)[0] != STYLE_KIND else "" for name in base.item_names]
     start = Learned(
-        _carried(base.learned.items, known, subject.items.names, rng),
+        _carried(base.learned.items, base.item_names, subject.items.names, rng),
         _carried(base.learned.shoppers, base.shopper_names, subject.shoppers.names, rng),
     )
     rows = _to_learn(subject.times, base.last_event_micros, rng)

@@ -56,6 +56,7 @@ class Subject:
     """In rows of `warm` and of `actors`."""
     times: Ints
     """(pairs,) of `liked`: of the newest event behind each"""
+    photos: Vectors | None
     style: matrices.Style | None
     styles: Floats | None
     """(items, style dimension)"""
@@ -82,7 +83,7 @@ def subject_of(given: Given, recipe: Recipe, style: matrices.Style | None = None
     if not known.any():
         raise DataInsufficient("nobody likes any product of this catalog yet")
     vectors = given.vectors
-    style = style or matrices.learn_style(vectors, recipe.style_dimension, recipe.style_scale)
+    style = style or matrices.learn_style(vectors, recipe.style_dimension, matrices.STYLE_SIZE)
     of_items = None if style is None or vectors is None else matrices.styles_of(style, vectors, ids)
     warm, item = np.unique(rows[known], return_inverse=True)
     people, shopper = np.unique(found.actor[known], return_inverse=True)
@@ -102,14 +103,15 @@ def subject_of(given: Given, recipe: Recipe, style: matrices.Style | None = None
     return Subject(
         recipe=recipe,
         item_ids=ids,
-        items=matrices.of_products(
-            products, of_items, recipe.attribute_keys, recipe.shared_scale
-        ).used_by(warm),
+        items=matrices.of_products(products, recipe.attribute_keys, recipe.shared_scale).used_by(
+            warm
+        ),
         warm=warm,
         actors=actors,
         shoppers=matrices.of_shoppers(actors, given.attributes, with_ids=recipe.user_ids),
         liked=liked,
         times=times,
+        photos=vectors,
         style=style,
         styles=of_items,
         interests=found,

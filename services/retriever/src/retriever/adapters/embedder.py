@@ -1,7 +1,7 @@
 """The embedder's client: translates, decides nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import grpc
@@ -70,6 +70,7 @@ class EmbedderClient:
                 found.ready,
                 default=found is by_default[found.space],
                 categories=found.category_count,
+                shopper_photo_tags=frozenset(found.shopper_photo_tags),
             )
             for found in answer.spaces
             if found.version
@@ -96,10 +97,14 @@ class EmbedderClient:
         items: Sequence[bytes | str],
         *,
         classify: bool = False,
+        shoppers: Collection[int] = (),
     ) -> list[GivenVector | ServiceError]:
         request = pb.BatchEmbedRequest(
             catalog_id=catalog_id,
-            items=[_item(item, space, version, classify) for item in items],
+            items=[
+                _item(item, space, version, classify, _KINDS[place in shoppers])
+                for place, item in enumerate(items)
+            ],
             priority=vector_pb2.PRIORITY_BULK,
         )
         with _translated():
@@ -158,17 +163,17 @@ async def _fit_requests(
             max_dimension=plan.max_dimension,
             seed=plan.seed,
             photos=total,
+            shopper_photo_tags=plan.shopper_photo_tags,
         )
     )
     async for photo in photos:
-        kind = photo_pb2.PHOTO_KIND_SHOPPER if photo.shopper else photo_pb2.PHOTO_KIND_CATALOGUE
         yield space_service_pb2.FitSpaceRequest(
             photo=space_service_pb2.FitPhoto(
                 image=photo.data,
                 product_id=photo.label.family,
                 title=photo.label.title,
                 category_path=photo.label.category_path,
-                kind=kind,
+                kind=_KINDS[photo.shopper],
                 duplicate_group=photo.group,
             )
         )
@@ -188,14 +193,24 @@ def _fit_progress(answer: space_service_pb2.FitSpaceResponse) -> FitProgress:
     )
 
 
-def _item(item: bytes | str, space: str, version: str, classify: bool) -> pb.EmbedItem:
+_KINDS = {False: photo_pb2.PHOTO_KIND_CATALOGUE, True: photo_pb2.PHOTO_KIND_SHOPPER}
+"""By whether a shopper took a photo."""
+
+
+def _item(
+    item: bytes | str,
+    space: str,
+    version: str,
+    classify: bool,
+    kind: photo_pb2.PhotoKind.ValueType,
+) -> pb.EmbedItem:
     if isinstance(item, str):
         return pb.EmbedItem(text=item, space=space, space_version=version)
     return pb.EmbedItem(
         image=item,
         space=space,
         space_version=version,
-        photo_kind=photo_pb2.PHOTO_KIND_CATALOGUE,
+        photo_kind=kind,
         classify=classify,
     )
 

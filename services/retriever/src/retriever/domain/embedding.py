@@ -33,3 +33,5 @@ class EmbeddingSpace:
     """Whether photos are embedded with it that name no version."""
     categories: int = 0
     """How many its head knows; 0 = it has none."""
+    shopper_photo_tags: frozenset[str] = frozenset()
+    """Tags of products whose photos are shoppers', as the version was fitted."""

@@ -5,7 +5,7 @@ A step can die at any point: what has no vector in the record by then is pending
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Any
@@ -86,6 +86,8 @@ class Dependencies:
     known: frozenset[CategoryPath]
     """The categories that the version's head knows."""
     recent: RecentVectors
+    shopper_tags: frozenset[str]
+    """Of products whose photos are shoppers' to the version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +109,21 @@ async def embed_pending(
     calls: int = 1,
     known: frozenset[CategoryPath] = frozenset(),
     recent: RecentVectors | None = None,
+    shopper_tags: frozenset[str] = frozenset(),
 ) -> Embedded:
     """Embed the photos, or the products' texts, that are due: up to `calls` of `batch` each.
 
     `known`: the categories that the version's head knows; photos that contradict those of
-    their products are noted.
+    their products are noted. `shopper_tags`: of products whose photos are shoppers' to the
+    version; a photo that another product has too is a shopper's still.
 
     Raises EmbedderUnavailable when the embedder does not answer: these then wait and go one by one,
     so that one that brings the embedder down holds up no other. Raises VersionMismatch when the
     embedder's version is not the generation's any more: they stay pending.
     """
-    deps = Dependencies(generation, record, photos, embedder, known, recent or RecentVectors())
+    deps = Dependencies(
+        generation, record, photos, embedder, known, recent or RecentVectors(), shopper_tags
+    )
     due = _together(await record.due(generation, batch * calls))
     if generation.of_texts:
         return await _embed_texts(due, batch, deps)
@@ -243,7 +249,7 @@ async def _call(wanted: Sequence[_Wanted], deps: Dependencies) -> Embedded:
     generation, record = deps.generation, deps.record
     data = [each.content for each in wanted]
     try:
-        results = await _embed(generation, data, deps.embedder, classify=bool(deps.known))
+        results = await _embed(data, deps, await _shoppers(wanted, deps))
     except errors.EmbedderUnavailable:
         items = [item for each in wanted for item in each.items]
         await _retry_later(generation, items, record, "EMBEDDER_UNAVAILABLE")
@@ -272,6 +278,15 @@ async def _call(wanted: Sequence[_Wanted], deps: Dependencies) -> Embedded:
     return Embedded(len(writes), failed)
 
 
+async def _shoppers(wanted: Sequence[_Wanted], deps: Dependencies) -> frozenset[int]:
+    """Places of the photos that shoppers took."""
+    if not deps.shopper_tags or deps.generation.of_texts:
+        return frozenset()
+    photos = [each.items[0].item_id for each in wanted]
+    tagged = await deps.record.tagged(deps.generation.catalog_id, photos, deps.shopper_tags)
+    return frozenset(place for place, photo in enumerate(photos) if photo in tagged)
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """What the embedder made of a photo or text."""
@@ -282,16 +297,18 @@ class Answered:
 
 
 async def _embed(
-    generation: Generation, data: Sequence[bytes | str], embedder: Embedder, *, classify: bool
+    data: Sequence[bytes | str], deps: Dependencies, shoppers: Collection[int]
 ) -> list[Answered | ServiceError]:
     """A vector of the generation's version, or an error, for each photo or text."""
+    generation = deps.generation
     try:
-        given = await embedder.embed(
+        given = await deps.embedder.embed(
             generation.catalog_id,
             generation.space,
             generation.space_version,
             data,
-            classify=classify,
+            classify=bool(deps.known),
+            shoppers=shoppers,
         )
     except errors.EmbedderUnavailable:
         raise

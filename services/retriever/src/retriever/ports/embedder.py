@@ -1,6 +1,6 @@
 """What the use cases ask of the embedder."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Protocol
 
 from retriever.domain.category_mismatch import CategoryPath
@@ -42,9 +42,10 @@ class Embedder(SpaceTrainer, Protocol):
         items: Sequence[bytes | str],
         *,
         classify: bool = False,
+        shoppers: Collection[int] = (),
     ) -> list[GivenVector | ServiceError]:
         """A vector or an error for each photo (bytes) or text. `classify`: with what each photo is
-        of.
+        of. `shoppers`: places of the photos that shoppers took; the others are the catalog's.
 
         Raises EmbedderUnavailable or another ServiceError. VersionMismatch for each when it does
         not serve the version.

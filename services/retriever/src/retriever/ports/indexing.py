@@ -99,6 +99,11 @@ class IndexRecord(RowsRecord, Protocol):
     async def due(self, generation: Generation, limit: int) -> list[Pending]:
         """What to embed now, that first which waits longest."""
 
+    async def tagged(
+        self, catalog_id: str, image_ids: Sequence[str], tags: Collection[str]
+    ) -> frozenset[str]:
+        """Those of the photos that a product with one of the tags has."""
+
     async def texts(self, generation: Generation, product_ids: Sequence[str]) -> dict[str, str]:
         """The texts of those products that exist; empty = it has none."""
 

@@ -1,13 +1,14 @@
 """A catalog's photos with what they show, for fitting a space on them."""
 
 import json
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.domain.fitting import Label
 from retriever.record.hashes import from_signed
-from retriever.record.parts import PHOTO, same
+from retriever.record.parts import PHOTO, among, look_up, same
 from retriever.record.tables import images, product_images, products
 from sightline_rules import categories
 
@@ -36,6 +37,19 @@ _LABELS = (
     )
     .order_by(_I.product_id, _I.position)
 )
+
+_TAGS = (
+    sa.select(_I.image_id, _P.tags)
+    .select_from(product_images.join(products, same(products, product_images)))
+    .where(among(product_images, "image_id"))
+)
+
+
+def read_tagged(
+    connection: Connection, catalog_id: str, image_ids: Sequence[str], tags: Collection[str]
+) -> frozenset[str]:
+    found = look_up(connection, _TAGS, image_ids, {"catalog_id": catalog_id})
+    return frozenset(row.image_id for row in found if not {*tags}.isdisjoint(json.loads(row.tags)))
 
 
 def read_labels(

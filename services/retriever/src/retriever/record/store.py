@@ -31,7 +31,7 @@ from retriever.record.generations import (
     read_outstanding,
 )
 from retriever.record.kept import Answers
-from retriever.record.labels import read_labels
+from retriever.record.labels import read_labels, read_tagged
 from retriever.record.offers import offer
 from retriever.record.takedowns import lift, read_takedowns, read_taken_down, take_down
 from retriever.record.texts import drop_blank, read_embedded, read_texts
@@ -198,6 +198,7 @@ class Record:
     unhashed = _reads(hashes.read_unhashed)
     save_hashes = _writes_now(session.save_hashes)
     labels = _reads(read_labels)
+    tagged = _reads(read_tagged)
     changes = _reads(work.read_changes)
     advance = _writes(work.advance)
     rows = _reads(index_rows.read_index_rows)

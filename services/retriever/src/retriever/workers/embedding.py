@@ -116,6 +116,7 @@ class EmbeddingLoop:
                 calls=EMBED_CALLS,
                 known=await self._known(target, offer),
                 recent=self.worker.recent,
+                shopper_tags=offer.shopper_photo_tags,
             )
         except ServiceError as error:
             self._offers.pop(target.catalog_id, None)

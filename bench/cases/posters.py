@@ -1,0 +1,98 @@
+"""What photos add for new products: films of MovieLens-100k that no training saw, with the vectors
+of their posters and without, by the product's own training, default recipe.
+
+Each fifth of the films in turn is new (`quality.new_films`), once of those that have a poster and
+once of all films: then half of what competes has none. Differences are paired by shopper and fold.
+Without posters many films have one score, and MovieLens' numbers say how known they are: ties are
+settled by lot, and by number beside it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import numpy as np
+
+from bench.cases.quality import AUC, NDCG, Measured, new_films
+from bench.datasets import movielens
+from bench.harness.model import Goal, Interval, Result, Table
+from ranker.evaluation.bootstrap import intervals
+
+Say: TypeAlias = Callable[[str], None]
+METRICS = (AUC, NDCG)
+LEAST = {AUC: 0.74, NDCG: 0.29}
+WITH_POSTER, ALL = "films with a poster", "all films"
+Found: TypeAlias = Mapping[str, tuple[Measured, Measured]]
+"""By which films are new: without posters, and with them."""
+
+
+def run(say: Say) -> Result:
+    """Measure it, in a minute or two; without the data nothing is measured."""
+    path = movielens.folder()
+    posters = None if path is None else movielens.posters(path)
+    if path is None or posters is None:
+        missing = f"$SIGHTLINE_DATA/{movielens.FOLDER}/{movielens.POSTERS} is not there"
+        return Result((), {}, _goals({}), warnings=(f"NOT MEASURED: {missing}",))
+    data = movielens.load(path)
+    shown = np.isin([one.product_id for one in data.products], posters.product_ids)
+    found = {}
+    for name, among in ((WITH_POSTER, shown), (ALL, None)):
+        say(f"{name}: without posters, then with them")
+        without, shown_too = new_films(data, None, among), new_films(data, posters, among)
+        found[f"{name}, ties by number"] = (without[0], shown_too[0])
+        found[name] = (without[1], shown_too[1])
+    return Result((_table(found),), _figures(found), _goals(found))
+
+
+def _gain(pair: tuple[Measured, Measured], metric: str) -> Interval:
+    without, with_them = (one.by_shopper[metric] for one in pair)
+    made = intervals((with_them - without)[:, None])
+    return Interval(float(made.mean[0]), float(made.low[0]), float(made.high[0]))
+
+
+def _goals(found: Found) -> tuple[Goal, ...]:
+    pair, goals = found.get(WITH_POSTER), []
+    for metric in METRICS:
+        gain = _gain(pair, metric) if pair else None
+        goals.append(Goal(f"{metric}, what posters add", None, "", gain, at_least=0.0))
+        level = pair[1].interval(metric) if pair else None
+        least = LEAST[metric]
+        name = f"{metric}, new films with posters"
+        goals.append(Goal(name, None, "", level, at_least=least, by_figure=True))
+    return tuple(goals)
+
+
+def _table(found: Found) -> Table:
+    rows = tuple(
+        (
+            films,
+            metric,
+            *(_words(one.interval(metric)) for one in pair),
+            _words(_gain(pair, metric)),
+        )
+        for films, pair in found.items()
+        for metric in METRICS
+    )
+    headers = ("new films", "figure", "without posters", "with posters", "difference")
+    return Table("New films and their posters", headers, rows, "With 95% intervals, over shoppers.")
+
+
+def _figures(found: Found) -> dict[str, object]:
+    return {
+        films: {
+            metric: {
+                "without": _numbers(pair[0].interval(metric)),
+                "with": _numbers(pair[1].interval(metric)),
+                "gain": _numbers(_gain(pair, metric)),
+            }
+            for metric in METRICS
+        }
+        for films, pair in found.items()
+    }
+
+
+def _numbers(one: Interval) -> tuple[float, float, float]:
+    return (one.value, one.low, one.high)
+
+
+def _words(one: Interval) -> str:
+    return f"{one.value:.4f} ({one.low:.4f} to {one.high:.4f})"
