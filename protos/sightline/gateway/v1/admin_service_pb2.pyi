@@ -194,7 +194,7 @@ class ComponentStatus(google.protobuf.message.Message):
     component: builtins.str
     """"gateway", "embedder", "triton", "retriever", "milvus", "ranker"."""
     version: builtins.str
-    """The release that it is of, e.g. "0.13.0"; empty = not known: an engine, a service that does not answer or that is
+    """The release that it is of, e.g. "0.14.0"; empty = not known: an engine, a service that does not answer or that is
     older than this field.
     """
     @property
