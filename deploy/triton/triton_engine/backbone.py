@@ -5,38 +5,17 @@ one of a known family is a manifest and its weights, and no code.
 """
 
 import json
-import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
+
+from triton_engine.features import FEATURES, HEAD, MAP, POSITIONS, Features, side_of
+from triton_engine.tables import Count, Name, Number, Plain, Positive, Sha256, Table
 
 BACKBONES: Final = Path(__file__).resolve().parent / "backbones"
-
-DEVIATION: Final = "_deviation"
-"""What the name of a stage's second block ends with."""
-MAP: Final = "_map"
-"""What the name of an output ends with that is a block before it is averaged."""
-FEATURES: Final = "features"
-POSITIONS: Final = "positions"
-"""Spaces of models that nobody searches by: what spaces are fitted on, and the same before it is
-averaged, by which heat maps are made."""
-HEAD: Final = "head"
-HISTOGRAM: Final = "hsv_histogram"
-"""Names of the blocks of a features model that follow its stages."""
-DESCRIPTORS: Final = {"lbp": 30, "gabor": 48, "shape": 7}
-"""Numbers that each descriptor gives, by its name, which is its block's too: descriptors.py."""
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-Plain = Annotated[str, Field(pattern=r"^[^\"\\$\n]{1,200}$")]
-"""What can stand in a quoted text of a configuration."""
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=1, le=65536)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Stage = Annotated[str, Field(pattern="^stage_[2-8]$")]
 
 
 class BuildError(RuntimeError):
@@ -47,13 +26,7 @@ class ManifestError(BuildError):
     """A manifest is not whole or not sound; the text names the file and the keys."""
 
 
-class _Table(BaseModel):
-    """A table of a manifest: every key is required that has no default here, and no other taken."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class _Weights(_Table):
+class _Weights(Table):
     """What is said of weights wherever they lie."""
 
     sha256: Sha256
@@ -104,7 +77,7 @@ class Local(_Weights):
 Weights = Packaged | Downloaded | Local
 
 
-class Lite(_Table):
+class Lite(Table):
     """EfficientNet-Lite; see efficientnet.py."""
 
     family: Literal["efficientnet-lite"]
@@ -114,7 +87,7 @@ class Lite(_Table):
     """Channels of the last feature map."""
 
 
-class Bert(_Table):
+class Bert(Table):
     """BERT with the mean of its words as the vector; see bert.py."""
 
     family: Literal["bert"]
@@ -124,7 +97,7 @@ class Bert(_Table):
     """Components of the vector."""
 
 
-class OnnxPhotos(_Table):
+class OnnxPhotos(Table):
     """An ONNX file that sees photos, as CLIP's and SigLIP's image towers are published."""
 
     family: Literal["onnx"]
@@ -136,7 +109,7 @@ class OnnxPhotos(_Table):
     dimension: Count
 
 
-class OnnxTexts(_Table):
+class OnnxTexts(Table):
     """An ONNX file that reads texts, as CLIP's and SigLIP's text towers are published."""
 
     family: Literal["onnx-text"]
@@ -149,7 +122,7 @@ class OnnxTexts(_Table):
     dimension: Count
 
 
-class Pixels(_Table):
+class Pixels(Table):
     """A square of RGB bytes."""
 
     size: Annotated[int, Field(ge=32, le=1024)]
@@ -174,7 +147,7 @@ def _stated(value: float | tuple[float, ...]) -> str:
     return f"[{text}]" if len(several) > 1 else text
 
 
-class Words(_Table):
+class Words(Table):
     """Numbers of tokens, as the tokenizer beside the weights makes them."""
 
     tokenizer: Plain
@@ -185,36 +158,7 @@ class Words(_Table):
     """Longer texts are cut to so many, the marks at both ends included."""
 
 
-class Features(_Table):
-    """What a features model gives instead of the head's unit vector: several blocks of numbers,
-    none of them normalised, from which spaces are fitted."""
-
-    stages: Mapping[Stage, Count]
-    """Channels of each stage of the network whose averages and standard deviations over the plane
-    are taken, by name, in the network's order; EfficientNet's paper counts them (stage_2 to
-    stage_8)."""
-    histogram: tuple[Count, Count, Count]
-    """Bins of hue, saturation and value."""
-    descriptors: tuple[Literal["lbp", "gabor", "shape"], ...] = ()
-    """What of texture and shape follows, in this order."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if list(self.stages) != sorted(self.stages):
-            raise ValueError("stages are not in the network's order")
-        if len(set(self.descriptors)) < len(self.descriptors):
-            raise ValueError("a descriptor is named twice")
-        return self
-
-    def blocks(self, head: int) -> dict[str, int]:
-        """Return the size of each block by its name, in order; `head` is the head's."""
-        deviations = {stage + DEVIATION: count for stage, count in self.stages.items()}
-        last = {HEAD: head, HISTOGRAM: math.prod(self.histogram)}
-        described: dict[str, int] = {name: DESCRIPTORS[name] for name in self.descriptors}
-        return {**self.stages, **deviations, **last, **described}
-
-
-class Quantization(_Table):
+class Quantization(Table):
     """The network in 8-bit integers; see quantize.py."""
 
     ranges: Mapping[str, tuple[Number, Number]]
@@ -223,14 +167,14 @@ class Quantization(_Table):
     measured_on: Plain
 
 
-class Graph(_Table):
+class Graph(Table):
     """What is built."""
 
     sha256: Sha256
     """Of the ONNX file."""
 
 
-class _Manifest(_Table):
+class _Manifest(Table):
     """What every manifest says."""
 
     name: Name
@@ -281,18 +225,6 @@ class PhotoModel(_Manifest):
         return {**stated, "preprocessing": steps} if steps else stated
 
 
-def _side(size: int, block: str) -> int:
-    """Height and width of a block's map: what strides of 2 leave of the input."""
-    return -(-size // (1 << _HALVED[block]))
-
-
-_HALVED: Final[Mapping[str, int]] = {
-    **dict(zip((f"stage_{n}" for n in range(2, 9)), (1, 2, 3, 4, 4, 5, 5), strict=True)),
-    HEAD: 5,
-}
-"""How often the network has halved its input by the end of a block."""
-
-
 class LiteModel(PhotoModel):
     """An EfficientNet-Lite."""
 
@@ -326,7 +258,7 @@ class LiteModel(PhotoModel):
         return {
             block + MAP: (channels, side, side)
             for block, channels in sizes.items()
-            for side in [_side(self.input.size, block)]
+            for side in [side_of(self.input.size, block)]
         }
 
     @property

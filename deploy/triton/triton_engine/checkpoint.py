@@ -18,8 +18,9 @@ import safetensors
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from triton_engine import vision
-from triton_engine.backbone import BuildError, Number, Positive
+from triton_engine.backbone import BuildError
 from triton_engine.graph import Array
+from triton_engine.tables import Number, Positive
 from triton_engine.vision import TOWER, Activation, Tower
 
 CONFIG: Final = "config.json"

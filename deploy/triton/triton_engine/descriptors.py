@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import onnx
 
-from triton_engine.backbone import DESCRIPTORS
+from triton_engine.features import DESCRIPTORS
 from triton_engine.graph import Array, Graph, tensor
 
 FLOAT: Final = 1

@@ -19,7 +19,8 @@ import numpy as np
 import onnx
 
 from triton_engine import descriptors, histogram
-from triton_engine.backbone import DEVIATION, HEAD, HISTOGRAM, MAP, BuildError, LiteModel, Pixels
+from triton_engine.backbone import BuildError, LiteModel, Pixels
+from triton_engine.features import DEVIATION, HEAD, HISTOGRAM, MAP
 from triton_engine.graph import Array, Graph, tensor
 
 INPUT: Final = "image"

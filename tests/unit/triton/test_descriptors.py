@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from triton_engine import descriptors, efficientnet
-from triton_engine.backbone import DESCRIPTORS
+from triton_engine.features import DESCRIPTORS
 from triton_engine.graph import Graph, tensor
 
 SIDE = 160
