@@ -94,11 +94,11 @@ async def test_a_call_that_met_no_answer_is_tried_again(
     assert len(gateway.requests["GetProduct"]) == 3
 
 
-async def test_it_gives_up_after_four_tries(client: SightlineClient, gateway: FakeGateway) -> None:
+async def test_it_gives_up_after_five_tries(client: SightlineClient, gateway: FakeGateway) -> None:
     gateway.fail("GetProduct", *[DOWN] * 9)
     with pytest.raises(Unavailable, match="DRAINING"):
         await client.get_product("wine-1")
-    assert len(gateway.requests["GetProduct"]) == 4
+    assert len(gateway.requests["GetProduct"]) == 5
 
 
 async def test_products_with_an_etag_are_never_sent_twice(
