@@ -97,7 +97,7 @@ def test_a_suite_that_is_away_is_waited_for_and_it_is_reported_once(
     path.write_text(EVENTS + rows if command == "events import" else OFFERS)
     away = status(code_pb2.UNAVAILABLE, "connection refused")
     for method in ("WriteEvents", "UpdateOffers"):
-        gateway.fail(method, *[away] * 12)
+        gateway.fail(method, *[away] * 15)
     result = line(*command.split(), str(path))
     assert result.exit_code == 0, result.output
     printed = r"The suite does not answer \(GATEWAY_UNREACHABLE\): trying for 1[12]\d s more\."
