@@ -14,7 +14,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from gateway.model.branch import SIMILARITY_BRANCHES, branches_of
+from gateway.model.branch import SIMILARITY_BRANCHES, Branch, branches_of
 from gateway.model.messages import (
     ChangedAnswer,
     ExposureChange,
@@ -25,7 +25,7 @@ from gateway.model.messages import (
 )
 from gateway.model.peers import Rules
 from gateway.model.query import Scope
-from gateway.model.scene import Scene
+from gateway.model.scene import FRESHNESS, Scene
 from gateway.ports import Ranker, Retriever
 from gateway.recommend.plan import weights_of
 from servicekit.errors import ServiceError
@@ -40,6 +40,8 @@ MOST_EXAMPLES = 10
 NEW_MICROS = 30 * 86_400 * 1_000_000
 REPLAYED = ("parts_with_signals", "parts_without_signals", "diversity")
 """Entries that say how candidates are ranked."""
+UNKEPT = (FRESHNESS, Branch.FOLLOWED)
+"""Parts that an answer's record holds only where they had a weight."""
 GONE = frozenset({"ANSWER_RECORD_MISSING", "ANSWER_RECORD_OUTDATED"})
 Orders = tuple[str, Sequence[str], Sequence[str]]
 """An answer's id, and the products of its first places before and after."""
@@ -237,9 +239,10 @@ def entry_changes(current: Scene | None, changed: Scene) -> Iterable[SceneEntryC
     for path in sorted(before.keys() | after.keys()):
         one, two = before.get(path, ""), after.get(path, "")
         if one != two and path not in ("name", "version"):
-            yield SceneEntryChange(
-                path=path, before=one, after=two, replayed=path.split(".")[0] in REPLAYED
-            )
+            table, _, part = path.partition(".")
+            lacks = part in UNKEPT and float(one or 0) == 0
+            replayed = table in REPLAYED and not lacks
+            yield SceneEntryChange(path=path, before=one, after=two, replayed=replayed)
 
 
 def _entries(value: Mapping[Any, Any], path: str = "") -> Iterable[tuple[str, str]]:
