@@ -9,7 +9,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -235,7 +235,7 @@ def entry_changes(current: Scene | None, changed: Scene) -> Iterable[SceneEntryC
     """The entries that both have differently; none where there is nothing to compare with."""
     if current is None:
         return
-    before, after = (dict(_entries(asdict(one))) for one in (current, changed))
+    before, after = (dict(_entries(_told(one))) for one in (current, changed))
     for path in sorted(before.keys() | after.keys()):
         one, two = before.get(path, ""), after.get(path, "")
         if one != two and path not in ("name", "version"):
@@ -243,6 +243,12 @@ def entry_changes(current: Scene | None, changed: Scene) -> Iterable[SceneEntryC
             lacks = part in UNKEPT and float(one or 0) == 0
             replayed = table in REPLAYED and not lacks
             yield SceneEntryChange(path=path, before=one, after=two, replayed=replayed)
+
+
+def _told(scene: Scene) -> Mapping[str, Any]:
+    """Its entries; controls by their names."""
+    controls = {each.name: each.said for each in scene.controls}
+    return asdict(replace(scene, controls=())) | {"controls": controls}
 
 
 def _entries(value: Mapping[Any, Any], path: str = "") -> Iterable[tuple[str, str]]:
