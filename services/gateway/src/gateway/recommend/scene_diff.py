@@ -235,7 +235,7 @@ def entry_changes(current: Scene | None, changed: Scene) -> Iterable[SceneEntryC
     """The entries that both have differently; none where there is nothing to compare with."""
     if current is None:
         return
-    before, after = (dict(_entries(_told(one))) for one in (current, changed))
+    before, after = (dict(_entries(_by_name(one))) for one in (current, changed))
     for path in sorted(before.keys() | after.keys()):
         one, two = before.get(path, ""), after.get(path, "")
         if one != two and path not in ("name", "version"):
@@ -245,7 +245,7 @@ def entry_changes(current: Scene | None, changed: Scene) -> Iterable[SceneEntryC
             yield SceneEntryChange(path=path, before=one, after=two, replayed=replayed)
 
 
-def _told(scene: Scene) -> Mapping[str, Any]:
+def _by_name(scene: Scene) -> Mapping[str, Any]:
     """Its entries; controls by their names."""
     controls = {each.name: each.said for each in scene.controls}
     return asdict(replace(scene, controls=())) | {"controls": controls}
