@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -13,12 +13,12 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money
 
+from sightline.common.v1.facet_pb2 import FacetRequest
 from sightline.common.v1.filter_pb2 import Filter
-from sightline.common.v1.product_pb2 import Product
 from sightline.gateway.v1.catalog_service_pb2 import ImportProductsRequest, PurgeProductsRequest
+from sightline.gateway.v1.control_pb2 import Control
 from sightline.gateway.v1.recommendation_service_pb2 import ExplainRecommendationRequest
 from sightline.gateway.v1.user_event_service_pb2 import MergeShopperRequest
-from sightline_rules.filter_checks import FIELDS
 from tests.fuzz import conditions, pictures
 from tests.fuzz.encoding import framed
 from tests.fuzz.hostile_values import (
@@ -29,92 +29,13 @@ from tests.fuzz.hostile_values import (
     INTS,
     LENGTHS,
     SPECIAL,
-    URIS,
 )
 from tests.fuzz.model import FUZZ, KEPT, PHOTOS
 from tests.fuzz.surface import METHODS, READ_ONLY, Method
+from tests.fuzz.vocabulary import FACETS, OFTEN, PATHS, POOLED, POOLS, SELDOM, WEIGHTS, WORDS
 
 MAX_BYTES = 256_000
 """Of a request; soft."""
-
-WEIGHTS: Mapping[str, float] = {
-    "Recommend": 4.0,
-    "UpsertProducts": 4.0,
-    "WriteEvents": 4.0,
-    "ListProducts": 3.0,
-    "Search": 2.0,
-    "UpdateProducts": 2.0,
-    "ImportProducts": 2.0,
-    "PurgeProducts": 0.4,
-    "PurgeEvents": 0.4,
-    "CloseImport": 0.4,
-    "GetStatus": 0.2,
-    "DemoteModel": 0.2,
-    "PromoteSpace": 0.1,
-    "WatchJob": 0.1,
-    "RebuildIndex": 0.1,
-    "CreateBackup": 0.1,
-    "TrainModel": 0.02,
-}
-"""How often a call is drawn; 1 for all others. Training costs seconds, following a job waits, each
-backup is a file, each promoted space is held by Triton, and no rollback goes behind a demotion."""
-_OFTEN = frozenset(
-    {"product_id", "title", "event_id", "shopper", "type", "operator", "value", "field", "products"}
-    | {"events", "updates", "offers", "rows", "signals", "import_id", "job_id", "key", "from", "to"}
-    | {"product", "row_number", "product_ids", "image_id", "model_version", "currency_code", "kind"}
-    | {"content", "identity", "expression", "text", "user_id", "visitor_id", "number", "flag"}
-)
-_SELDOM: Mapping[str, float] = {
-    "etag": 0.05,
-    "page_token": 0.08,
-    "min_index_token": 0.1,
-    "scene": 0.15,
-    "parent_id": 0.1,
-    "uri": 0.03,
-    "image_uri": 0.1,
-    "value": 0.5,
-}
-_WORDS: Mapping[str, Sequence[str]] = {
-    "brand": conditions.BRANDS,
-    "category_path": conditions.LEVELS,
-    "tags": conditions.TAGS,
-    "currency_code": conditions.CURRENCIES,
-    "language_code": ("en", "de", "zh-Hans", "fr-CA"),
-    "scene": ("default", "cart", "complete-the-look", "feed", "for-you", "similar", "trending"),
-    "field": (*sorted(FIELDS), "colour", *(f"attributes.{key}" for key in conditions.KEYS)),
-    "uri": URIS,
-    "image_uri": URIS,
-    "key": conditions.KEYS,
-    "kind": ("train", "purge", "delete", "backfill"),
-    "request_id": ("r-1", "r-2"),
-    "user_id": ("u-1", "u-2", "u-3"),
-    "visitor_id": ("v-1", "v-2", "v-3"),
-    "session_id": ("s-1", "s-2"),
-    "order_id": ("o-1", "o-2"),
-    "import_id": ("i-1", "i-2", "i-3", "i-4"),
-    "text": conditions.TEXTS,
-    "query": ("red", "wine"),
-    "title": conditions.TITLES,
-}
-_POOLS: Mapping[str, str] = {
-    "parent_id": "product_id",
-    "product_ids": "product_id",
-    "exclude_product_ids": "product_id",
-    "anchor_product_ids": "product_id",
-    "followed": "brand",
-    "image_ids": "image_id",
-    "next_page_token": "page_token",
-    "index_token": "min_index_token",
-    "sample_product_ids": "product_id",
-    "scenes": "scene",
-    "matched_image_id": "image_id",
-}
-"""Fields that hold the same kind of thing."""
-_POOLED = frozenset(
-    {"product_id", "image_id", "page_token", "min_index_token", "attribution_token", "job_id"}
-    | {"model_version", "import_id", "etag", "scene", "backup_id", "generation", "space_version"}
-)
-_PATHS = (*(field.name for field in Product.DESCRIPTOR.fields), "", "*", "price.units", "nothing")
 
 
 class Composer:
@@ -139,7 +60,7 @@ class Composer:
                     self.learn(part)
             elif field.type == FieldDescriptor.TYPE_STRING:
                 pool = _pool(field.name, message.DESCRIPTOR.name)
-                if pool in _POOLED:
+                if pool in POOLED:
                     self._pools[pool].extend(values)
 
     def newest_job(self) -> str:
@@ -195,8 +116,8 @@ class Composer:
                 for number, row in enumerate(message.rows, start=first):
                     row.row_number = number
             case MergeShopperRequest():
-                getattr(message, "from").visitor_id = self._chance.choice(_WORDS["visitor_id"])
-                message.to.user_id = self._chance.choice(_WORDS["user_id"])
+                getattr(message, "from").visitor_id = self._chance.choice(WORDS["visitor_id"])
+                message.to.user_id = self._chance.choice(WORDS["user_id"])
             case PurgeProductsRequest():
                 self._fill_known(message.filter, 1)
 
@@ -207,14 +128,14 @@ class Composer:
         for field in descriptor.fields:
             if field.containing_oneof is not None and field.name not in chosen:
                 continue
-            likely = _SELDOM.get(field.name, 0.97 if field.name in _OFTEN else 0.35)
+            likely = SELDOM.get(field.name, 0.97 if field.name in OFTEN else 0.35)
             if field.containing_oneof is not None:
                 likely = 1 - self._hostility / 2
             if self._left > 0 and self._chance.random() < likely:
                 self._set(message, field, depth)
 
     def _one_of(self, fields: Sequence[FieldDescriptor]) -> str:
-        weights = [_SELDOM.get(field.name, 1.0) for field in fields]
+        weights = [SELDOM.get(field.name, 1.0) for field in fields]
         (chosen,) = self._chance.choices(fields, weights)
         return str(chosen.name)
 
@@ -259,11 +180,31 @@ class Composer:
                 self._chance.choice(conditions.CURRENCIES), self._chance.choice(conditions.AMOUNTS)
             )
             message.CopyFrom(money)
+        elif isinstance(message, Control) and by_grammar:
+            self._control(message)
+        elif isinstance(message, FacetRequest) and by_grammar:
+            message.field = self._chance.choice(FACETS)
         elif isinstance(message, FieldMask):
-            paths = self._chance.choices(_PATHS, k=self._chance.choice((0, 1, 1, 2, 4)))
+            paths = self._chance.choices(PATHS, k=self._chance.choice((0, 1, 1, 2, 4)))
             message.paths.extend(paths)
         elif depth < 12:
             self._fill(message, depth)
+
+    def _control(self, message: Control) -> None:
+        """One that says what its kind needs."""
+        message.name = self._chance.choice(("hero", "clearance", "season", "recalled"))
+        message.kind = self._chance.choice(Control.Kind.values()[1:])
+        if message.kind != Control.KIND_PIN and self._chance.random() < 0.5:
+            self._fill_known(message.filter, 2)
+        else:
+            ids = list(self._pools.get("product_id", ())) or ["kept-1"]
+            message.product_ids.extend({*self._chance.choices(ids, k=2)})
+        if message.kind == Control.KIND_PIN:
+            message.place = self._chance.choice((1, 2, 5, 199))
+        elif message.kind == Control.KIND_BOOST:
+            message.boost = self._chance.choice((0.1, 1.0, 10.0))
+        if message.kind in (Control.KIND_PIN, Control.KIND_BOOST):
+            message.daily_budget = self._chance.choice((0, 0, 1, 10**12))
 
     def _scalar(self, field: FieldDescriptor) -> object:
         match field.type:
@@ -307,15 +248,15 @@ class Composer:
         known = self._pools.get(pool)
         if name == "import_id":
             return self._import(known, opens=message == "OpenImportRequest")
-        if known and (name not in _WORDS or self._chance.random() < 0.7):
+        if known and (name not in WORDS or self._chance.random() < 0.7):
             return self._chance.choice(known)
-        return self._chance.choice(_WORDS.get(name, ("one", "two", "three")))
+        return self._chance.choice(WORDS.get(name, ("one", "two", "three")))
 
     def _import(self, known: Sequence[str] | None, *, opens: bool) -> str:
         """Imports are soon closed: a new one, or one of the newest."""
         if opens and self._chance.random() < 0.4:
             return self.fresh("i")
-        return self._chance.choice(list(known or _WORDS["import_id"])[-4:])
+        return self._chance.choice(list(known or WORDS["import_id"])[-4:])
 
     def _nasty(self, pool: str) -> str:
         known = self._pools.get(pool)
@@ -387,7 +328,7 @@ def _pool(name: str, message: str) -> str:
         return "generation"
     if name == "version" and "Space" in message:
         return "space_version"
-    return _POOLS.get(name, name)
+    return POOLS.get(name, name)
 
 
 def _nest(depth: int) -> bytes:

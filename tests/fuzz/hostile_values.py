@@ -26,6 +26,14 @@ HEADER_VALUES = (
     ),
     *("a" * 4_000, "a=b," * 200, "%00%0a", "\\", '{"a":', "99-x-y-z", "' or 1 == 1"),
 )
+SCENES = (
+    *("", "drop_seen = true", "most_candidates = -1", "[diversity]\nbrand_cap = 1", "a" * 401),
+    *("[parts_with_signals]\nvisual = nan", "[parts_with_signals]\nvisual = 0", "[[[", "x = 1e999"),
+    *("[branches]\nco_view = 1.0\n[parts_with_signals]\nco_view = 2.0", "other_categories = 1"),
+    '[[controls]]\nname = "a"\nkind = "bury"\nfilter = "brand = A AND ("',
+    '[[controls]]\nname = "a"\nkind = "pin"\nproduct_ids = ["kept-1"]\nplace = 1',
+)
+"""Files of scenes, good and bad."""
 INTS = (0, 1, -1, 2, 7, 20, 200, 201, 1_000, 1_001, 10**6, 2**31 - 1, -(2**31), 2**63 - 1, -(2**63))
 FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 5.0, 100.0, 5e-324, 1e38, -1e308)
 SPECIAL = (float("nan"), float("inf"), float("-inf"))

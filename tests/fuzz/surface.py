@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -53,12 +54,11 @@ METHODS: Mapping[str, Method] = {
 SERVICES = frozenset(path.split("/")[1] for path in METHODS)
 
 READ_ONLY = frozenset(
-    {"Recommend", "Search", "ExplainRecommendation"}
-    | {"GetProduct", "ListProducts", "GetImage", "GetStatus"}
-    | {"ListModels", "ListGenerations", "ListBackups", "ListTakedowns", "GetOnlineReport"}
-    | {"GetShopperProfile", "GetProductProfile", "ListSegments"}
-    | {"ReplayRecommendation", "ListScenes", "GetScene", "CheckScene", "DiffScene"}
-    | {"GetJob", "ListJobs", "WatchJob", "CreateVisitor", "ListAuditEntries"}
+    method.name
+    for file in _FILES
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+    if method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
 )
 """Calls that may be sent to a catalog that has to stay as it is."""
 

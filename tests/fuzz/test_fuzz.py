@@ -10,6 +10,9 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
+from gateway.model import controls
+from gateway.servicer.controls import of_request
+from servicekit.requests import RequestInvalid
 from sightline.common.v1 import event_pb2, product_pb2
 from sightline.common.v1.import_pb2 import ImportState
 from sightline.gateway.v1.catalog_service_pb2 import (
@@ -27,6 +30,7 @@ from sightline.gateway.v1.catalog_service_pb2 import (
     UpsertProductsResponse,
     UpsertResult,
 )
+from sightline.gateway.v1.recommendation_service_pb2 import RecommendRequest, SearchRequest
 from sightline.gateway.v1.user_event_service_pb2 import WriteEventsRequest, WriteEventsResponse
 from sightline_rules.filter_checks import check
 from sightline_rules.filters import passes
@@ -188,6 +192,24 @@ def test_every_call_is_drawn_and_every_composed_catalog_is_ours() -> None:
         if method.name not in READ_ONLY:
             assert getattr(message, "catalog_id", "") not in ("", "default", PHOTOS)
     assert drawn | {"TrainModel"} == {method.name for method in METHODS.values()}
+
+
+def _are_right(request: RecommendRequest) -> bool:
+    try:
+        return not [*controls.problems(of_request(request.controls))]
+    except RequestInvalid:
+        return False
+
+
+def test_composed_controls_and_facets_are_mostly_right() -> None:
+    composer = Composer(random.Random(5), PICTURES)
+    drawn = [composer.message(named(name)) for name in ("Recommend", "Search") for _ in range(300)]
+    asked = [each for each in drawn if isinstance(each, RecommendRequest) and each.controls]
+    good = sum(map(_are_right, asked))
+    assert len(asked) > 50
+    assert good > len(asked) / 4
+    facets = [one for each in drawn if isinstance(each, SearchRequest) for one in each.facets]
+    assert len({one.field for one in facets}) > 4
 
 
 def test_composed_filters_are_right_and_pass_some_products() -> None:

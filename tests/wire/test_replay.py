@@ -39,6 +39,14 @@ POLICY = ranking_service_pb2.Diversity(
     exploration_places=[3],
 )
 
+CONTROLS = {
+    "controls": [
+        {"name": "hero", "candidates": [0, 11], "place": 2},
+        {"name": "old", "candidates": [1, 2], "bury": True},
+        {"name": "season", "candidates": [12], "boost": 0.5},
+    ]
+}
+
 
 async def answered(suite: Suite, answer_id: str, **fields) -> list[str]:
     """Ask for an answer that is recorded; the order."""
@@ -98,6 +106,13 @@ async def test_answers_are_the_same_to_the_bit_while_what_they_rest_on_is_kept(
         },
         "seen": {"shopper": member, "drop_seen": True},
         "nobody": {"diversity": POLICY},
+        "about": {"anchors": {"product_ids": ["w3", "r2"]}, "controls": CONTROLS},
+        "viewed": {
+            "shopper": ANN,
+            "anchors": {"source": "SOURCE_VIEWED"},
+            "diversity": POLICY,
+            "controls": CONTROLS,
+        },
     }
     orders = {name: await answered(suite, name, **fields) for name, fields in asked.items()}
     assert not {"r3", "r4"} & {*orders["whole"]}

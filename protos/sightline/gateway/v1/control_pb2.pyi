@@ -155,11 +155,11 @@ class ControlOutcome(google.protobuf.message.Message):
         OUTCOME_NOT_FOUND: ControlOutcome._Outcome.ValueType  # 5
         """The catalog does not hold the product."""
         OUTCOME_FILTERED: ControlOutcome._Outcome.ValueType  # 6
-        """The request's filter does not pass it."""
+        """The request's filter does not pass it, or the scene keeps to other categories."""
         OUTCOME_OUT_OF_STOCK: ControlOutcome._Outcome.ValueType  # 7
         """It can't be bought now, and the scene leaves such products out."""
         OUTCOME_EXCLUDED: ControlOutcome._Outcome.ValueType  # 8
-        """The request, or another control, leaves it out."""
+        """The request, or another control, leaves it out; or it is an anchor, which the scene does not answer."""
         OUTCOME_HIDDEN: ControlOutcome._Outcome.ValueType  # 9
         """The shopper hid it."""
         OUTCOME_SEEN: ControlOutcome._Outcome.ValueType  # 10
@@ -185,11 +185,11 @@ class ControlOutcome(google.protobuf.message.Message):
     OUTCOME_NOT_FOUND: ControlOutcome.Outcome.ValueType  # 5
     """The catalog does not hold the product."""
     OUTCOME_FILTERED: ControlOutcome.Outcome.ValueType  # 6
-    """The request's filter does not pass it."""
+    """The request's filter does not pass it, or the scene keeps to other categories."""
     OUTCOME_OUT_OF_STOCK: ControlOutcome.Outcome.ValueType  # 7
     """It can't be bought now, and the scene leaves such products out."""
     OUTCOME_EXCLUDED: ControlOutcome.Outcome.ValueType  # 8
-    """The request, or another control, leaves it out."""
+    """The request, or another control, leaves it out; or it is an anchor, which the scene does not answer."""
     OUTCOME_HIDDEN: ControlOutcome.Outcome.ValueType  # 9
     """The shopper hid it."""
     OUTCOME_SEEN: ControlOutcome.Outcome.ValueType  # 10

@@ -740,9 +740,11 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
         OUTCOME_PRODUCT_NOT_FOUND: ExplainRecommendationResponse._Outcome.ValueType  # 2
         """The catalog does not hold it."""
         OUTCOME_EXCLUDED: ExplainRecommendationResponse._Outcome.ValueType  # 3
-        """The request leaves it out: `exclude_product_ids`, or it is one of the request's own signals."""
+        """The request leaves it out: `exclude_product_ids`, or it is one of the request's own signals, or an anchor, which
+        its scene does not answer.
+        """
         OUTCOME_FILTERED: ExplainRecommendationResponse._Outcome.ValueType  # 4
-        """The request's filter does not pass it: `rejection`."""
+        """The request's filter does not pass it, or the scene keeps to other categories: `rejection`."""
         OUTCOME_UNAVAILABLE: ExplainRecommendationResponse._Outcome.ValueType  # 5
         """It can't be bought now, and the scene leaves such products out: `rejection`."""
         OUTCOME_HIDDEN: ExplainRecommendationResponse._Outcome.ValueType  # 6
@@ -770,9 +772,11 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
     OUTCOME_PRODUCT_NOT_FOUND: ExplainRecommendationResponse.Outcome.ValueType  # 2
     """The catalog does not hold it."""
     OUTCOME_EXCLUDED: ExplainRecommendationResponse.Outcome.ValueType  # 3
-    """The request leaves it out: `exclude_product_ids`, or it is one of the request's own signals."""
+    """The request leaves it out: `exclude_product_ids`, or it is one of the request's own signals, or an anchor, which
+    its scene does not answer.
+    """
     OUTCOME_FILTERED: ExplainRecommendationResponse.Outcome.ValueType  # 4
-    """The request's filter does not pass it: `rejection`."""
+    """The request's filter does not pass it, or the scene keeps to other categories: `rejection`."""
     OUTCOME_UNAVAILABLE: ExplainRecommendationResponse.Outcome.ValueType  # 5
     """It can't be bought now, and the scene leaves such products out: `rejection`."""
     OUTCOME_HIDDEN: ExplainRecommendationResponse.Outcome.ValueType  # 6

@@ -164,9 +164,9 @@ def test_the_scene_of_the_page_is_taken(tmp_path):
     [
         (("place = 1", "place = 201"), "[0].place must be 1 to 200"),
         (("boost = 0.2", "boost = nan"), "[1].boost must be"),
-        (("brand = Aurora", "brand IS Aurora"), "controls.1.filter can't be read"),
+        (("brand = Aurora", "brand IS Aurora"), "controls.1.filter: Value error, can't be read"),
         (("00:00:00Z", "00:00:00"), "time zone"),
-        (("brand = Aurora", "colour = red"), "controls.1.filter unknown field"),
+        (("brand = Aurora", "colour = red"), "controls.1.filter: Value error, unknown field"),
         (("brand = Aurora", "brand < A"), "[1].filter.comparison.operator brand takes only"),
         (('kind = "pin"', 'kind = "nail"'), "controls.0.kind"),
         (("daily_budget", "budget"), "controls.0.budget"),

@@ -30,3 +30,11 @@ def test_the_quality_says_what_is_missing(lost, named, quality):
 
     assert quality_of(degradations, named, from_snapshot=False) is quality
     assert quality_of(degradations, named, from_snapshot=True) is Quality.SNAPSHOT
+
+
+def test_new_products_that_were_asked_for_are_no_fallback():
+    lost = [Degradation(stage="trending", cause=Degradation.CAUSE_RANKER_UNAVAILABLE)]
+    new = [Branch.NEW]
+
+    assert quality_of(lost, new, new, from_snapshot=False) is Quality.REDUCED
+    assert quality_of(lost, [Branch.POPULAR], new, from_snapshot=False) is Quality.FALLBACK

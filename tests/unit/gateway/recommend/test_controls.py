@@ -185,6 +185,14 @@ async def test_later_pages_go_on_behind_what_is_pinned_and_belong_to_the_same_co
         await ask(shop, pin(4, "p9"), page_size=2, page_token=one.next_page_token)
 
 
+async def test_what_is_excluded_since_the_first_page_is_out_of_the_next_ones():
+    shop = shop_with_photo()
+    one = await ask(shop, page_size=2)
+    shop.scene(lambda scene: replace(scene, controls=(exclude("p4"),)))
+    two = await ask(shop, page_size=2, page_token=one.next_page_token)
+    assert (ids(one), ids(two)) == (["p3", "p1"], ["p2"])
+
+
 async def test_without_controls_nothing_more_is_asked_or_sent():
     shop = shop_with_photo()
     answer = await ask(shop)

@@ -8,6 +8,7 @@ from gateway.model.branch import BITS, Branch
 from gateway.model.diversity import Diversity
 from gateway.model.messages import ProductRow, Replay
 from gateway.model.peers import Rules
+from gateway.model.scene import Scene
 from gateway.recommend.recommend import recommend
 from gateway.recommend.scene_diff import Sample, entry_changes, gini, scene_diff
 from tests.fakes.gateway_peers import Shop, shop_with_photo
@@ -94,6 +95,15 @@ async def test_answers_that_can_t_be_computed_are_counted_and_left_out() -> None
 def test_gini_is_0_where_all_have_the_same_and_rises_to_who_has_all() -> None:
     assert gini([]) == gini([0.0]) == gini([0.25] * 4) == 0
     assert gini([0.0, 0.0, 0.0, 1.0]) == pytest.approx(0.75)
+
+
+def test_a_part_that_records_lack_is_not_said_to_be_computed() -> None:
+    def fresh(weight: float) -> Scene:
+        return replace(DEFAULT, parts_with_signals={"visual": 1.0, "freshness": weight})
+
+    pairs = ((DEFAULT, fresh(1)), (fresh(0), fresh(1)), (fresh(1), fresh(2)))
+    said = [one.replayed for pair in pairs for one in entry_changes(*pair) if "fresh" in one.path]
+    assert said == [False, False, True]
 
 
 def test_a_scene_that_is_new_changes_nothing() -> None:

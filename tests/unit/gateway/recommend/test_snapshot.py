@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from gateway.model.causes import Cause, Peer
+from gateway.model.controls import Control
 from gateway.model.errors import AnswerDegraded, FilterInvalid, NothingAvailable, PeerUnavailable
-from gateway.model.messages import ProductRow
+from gateway.model.messages import ControlOutcome, ProductRow
 from gateway.model.peers import Basis
 from gateway.model.quality import Quality
 from gateway.model.query import CallersFilter, Query
@@ -15,6 +16,7 @@ from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from servicekit.errors import Code, Unavailable
 from sightline.common.v1 import filter_pb2, product_pb2
+from sightline_rules.controls import Kind
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_snapshot import READ_MICROS, brand_is, row, snapshot
 from tests.fakes.gateway_values import ANN, by_photo, degraded, ids, near
@@ -108,6 +110,40 @@ async def test_products_of_the_category_that_is_asked_about_come_first():
     shop.snapshot = snapshot([row("w", *white), row("r", *red), row("x", "Beer"), row("q", *red)])
 
     assert ids(await recommend(Query(signals=(near("q"),)), shop.deps)) == ["r", "w", "x"]
+
+
+async def test_other_categories_are_kept_to_by_what_the_snapshot_knows_of_the_anchors():
+    shop = without_record()
+    shop.retriever.fails["categories"] = GONE
+    shop.scene(lambda scene: replace(scene, other_categories=1))
+    shop.snapshot = snapshot(
+        [row("w", "Wine", "White"), row("b", "Beer"), row("q", "Wine", "Red"), row("x", "Food")]
+    )
+    answer = await recommend(Query(anchors=("q",)), shop.deps)
+
+    assert ids(answer) == ["b", "x"]
+    assert ("anchors", Cause.RETRIEVER_UNAVAILABLE) in degraded(answer)
+
+
+@pytest.mark.parametrize("lost", [(), ("rank", "generate")])
+async def test_controls_act_on_what_the_snapshot_proves(lost):
+    shop = without_record()
+    shop.ranker.fails = dict.fromkeys(lost, PeerUnavailable(Peer.RANKER))
+    controls = (
+        Control("hero", Kind.PIN, ("n1", "n2", "p9"), place=1),
+        Control("last", Kind.BURY, filter=brand_is("A")),
+        Control("out", Kind.EXCLUDE, ("p3",)),
+    )
+    answer = await recommend(Query(controls=controls), shop.deps)
+
+    assert ids(answer) == ["n1", "s2", "s1"]
+    said = {item.product_id: item.outcome for item in answer.control_outcomes if item.product_id}
+    assert said == {
+        "n1": ControlOutcome.OUTCOME_APPLIED,
+        "n2": ControlOutcome.OUTCOME_UNAVAILABLE,
+        "p9": ControlOutcome.OUTCOME_UNAVAILABLE,
+    }
+    assert "checked" not in [name for name, _ in shop.retriever.calls], "it was just now gone"
 
 
 async def test_products_that_were_found_are_shown_as_they_were_and_then_what_is_popular():

@@ -6,8 +6,10 @@ import pytest
 
 from gateway.model.branch import BITS, Branch
 from gateway.model.causes import Cause, Peer
+from gateway.model.controls import Control
 from gateway.model.errors import NothingAvailable, PeerUnavailable, ProductNotFound
 from gateway.model.explanation import Outcome
+from gateway.model.messages import ControlOutcome
 from gateway.model.peers import NO_RECOMMENDERS, Anchors, Basis, Recommenders
 from gateway.model.query import CallersFilter, Query
 from gateway.model.scene import AnchorSource, Scene
@@ -16,6 +18,7 @@ from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from gateway.state.scenes import SceneFiles
 from servicekit.requests import RequestInvalid
+from sightline_rules.controls import Kind
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import ANN, DEFAULT, by_photo, degraded, ids, near
 
@@ -149,6 +152,35 @@ async def test_anchors_of_the_shopper_are_left_out_as_those_of_a_request_are(sho
     assert ids(await recommend(Query(scene="cart", shopper=ANN), shop.deps)) == ["p3", "p4"]
     named = Query(scene="cart", anchors=("p4",))
     assert (await explain(named, "p4", shop.deps)).outcome is Outcome.EXCLUDED
+
+
+async def test_a_pin_does_not_put_into_the_answer_what_is_in_the_shoppers_cart(shop):
+    shop.ranker.anchors[AnchorSource.CART] = ("p1",)
+    hero = Control("hero", Kind.PIN, ("p1", "p9"), place=1)
+    query = Query(scene="cart", shopper=ANN, controls=(hero,))
+    answer = await recommend(query, shop.deps)
+
+    assert ids(answer) == ["p9", "p3", "p4"]
+    said = {item.product_id: item.outcome for item in answer.control_outcomes}
+    assert said["p1"] == ControlOutcome.OUTCOME_EXCLUDED
+    assert (await explain(query, "p1", shop.deps)).outcome is Outcome.EXCLUDED
+
+
+async def test_pins_and_explanations_keep_to_the_categories_that_the_scene_keeps_to(shop):
+    shop.retriever.paths = {"p1": "Clothing > Shoes > Boots"}
+    hero = Control("hero", Kind.PIN, ("p9",), place=1)
+    query = Query(scene="complete-the-look", anchors=("p1",), controls=(hero,))
+    await recommend(query, shop.deps)
+    calls = dict(
+        zip([name for name, _ in shop.retriever.calls], shop.retriever.scopes, strict=True)
+    )
+    assert calls["checked"].other_categories == ("Clothing > Shoes",)
+    assert calls["products"] == calls["checked"]
+
+    await explain(query, "p9", shop.deps)
+    pairs = zip(shop.retriever.calls, shop.retriever.scopes, strict=True)
+    asked = [scope.other_categories for (name, _), scope in pairs if name == "rejection"]
+    assert asked[0] == ("Clothing > Shoes",)
 
 
 async def test_unknown_anchors_are_named_and_the_others_answered(shop):

@@ -17,7 +17,7 @@ HOME = "over_fetch = 3.0\n[diversity]\nbrand_cap = 2\n"
 class Calls(SceneCalls):
     def __init__(self, folder: Path) -> None:
         shop = Shop()
-        self._catalogs = ("default",)
+        self.folder, self._catalogs = folder, ("default",)
         self._scenes = SceneFiles(folder)
         self._ranker, self._retriever = shop.ranker, shop.retriever  # type: ignore[assignment]
 
@@ -41,6 +41,30 @@ async def test_scenes_are_listed_and_shown_with_their_files(calls: Calls, tmp_pa
         await calls.GetScene(pb.GetSceneRequest(scene="none"), None)
     with pytest.raises(CatalogNotFound):
         await calls.ListScenes(pb.ListScenesRequest(catalog_id="none"), None)
+
+
+async def test_controls_are_checked_and_compared_one_by_one(calls: Calls) -> None:
+    hero = '[[controls]]\nname = "hero"\nkind = "pin"\nproduct_ids = ["p1", "p2"]\nplace = 1\n'
+    bury = """[[controls]]
+    name = "old"
+    kind = "bury"
+    filter = "brand = Aurora"
+    end_time = 2026-01-31T00:00:00Z"""
+    (calls.folder / "home.toml").write_text(HOME.replace("[div", hero + "[div"))
+    toml = HOME.replace("[div", hero.replace("place = 1", "place = 2") + bury + "\n[div")
+    request = pb.CheckSceneRequest(scene="home", toml=toml)
+    found = await Calls(calls.folder).CheckScene(request, None)
+    assert [(one.path, one.before, one.after) for one in found.changes] == [
+        ("controls.hero.place", "1", "2"),
+        ("controls.old.end_time", "", "2026-01-31 00:00:00+00:00"),
+        ("controls.old.filter", "", 'brand = "Aurora"'),
+        ("controls.old.kind", "", "bury"),
+    ]
+    assert not any(one.replayed for one in found.changes)
+    for wrong in ('"brand = = A"', "7", '{ message = "x", content = "", names_availability = 1 }'):
+        toml = bury.replace('"brand = Aurora"', wrong)
+        said = await calls.CheckScene(pb.CheckSceneRequest(toml=toml), None)
+        assert [one.path for one in said.problems] == ["controls.0.filter"]
 
 
 async def test_a_file_is_checked_against_the_scene_that_is_used(calls: Calls) -> None:

@@ -184,6 +184,7 @@ def test_while_one_file_is_bad_all_former_scenes_go_on_and_a_metric_says_so(tmp_
         ("anchors_look_alike = true\n[branches]\nvisual = 0.0", "anchors_look_alike"),
         ("other_categories = 1", "other_categories: no branch goes by anchors"),
         ("other_categories = 1\nanswer_anchors = true", "answer_anchors"),
+        ("anchors_look_alike = true\nanswer_anchors = true", "answer_anchors"),
         ('followed_attribute = "author"', "the branch followed is not used"),
         ("[branches]\nfollowed = 1.0", "branches.followed: needs followed_attribute"),
         ("drop_seen = true\n" + REORDER, "drop_seen: leaves out all"),

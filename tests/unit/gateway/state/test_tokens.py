@@ -99,6 +99,17 @@ def test_another_shopper_changes_only_the_digest_that_is_never_stored(name):
     assert other.callers != digests(BASE).callers
 
 
+def test_no_list_is_taken_for_another_one():
+    alike = (
+        {"followed": ("x",)},
+        {"anchors": ("x",)},
+        {"exclude_product_ids": ("anchors", "followed", "x")},
+        {"anchors": ("followed", "x")},
+        {"exclude_product_ids": ("(0, 1, 0)", "x")},
+    )
+    assert len({digests(Query(**fields)).stored for fields in alike}) == len(alike)
+
+
 @pytest.mark.parametrize("name", list(NOT_ASKED))
 def test_paging_and_request_ids_change_no_digest(name):
     assert digests(replace(BASE, **{name: NOT_ASKED[name]})) == digests(BASE)

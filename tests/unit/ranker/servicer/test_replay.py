@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from ranker.domain.events import EventType, History, Identity, Interaction, Shopper
 from ranker.domain.model import Model
@@ -16,6 +17,7 @@ from tests.fakes.ranker import KEY, FakeReader, did, model
 
 ANN = KEY.of("default", Shopper(Identity.USER, "ann"))
 D = answers.ReplayDifference
+IDS = ["a", *(f"p{n}" for n in range(1, 16))]
 VIEW = did(ANN, "a", EventType.VIEW)
 
 
@@ -107,3 +109,51 @@ async def test_vectors_of_photos_are_not_kept_and_this_is_said() -> None:
     record = await recorded(reader, photo_vectors=vectors)
     assert not record.inputs.request.photo_vectors.data
     assert kinds(await replayed(record, reader)) == [D.KIND_PHOTOS_NOT_KEPT]
+
+
+def asked(about: pb.Anchors | None) -> pb.RankRequest:
+    """Candidates of which controls bring some into the policy's window that were not in it."""
+    made = pb.RankRequest(
+        branches=[
+            pb.BranchSignal(branch="visual", similarities=np.linspace(1, 0.5, len(IDS))),
+            pb.BranchSignal(branch="freshness", similarities=np.linspace(0.2, 0.5, len(IDS))),
+        ],
+        weights=[
+            pb.PartWeight(part=part, weight=1) for part in ("visual", "freshness", "item_item")
+        ],
+        diversity=pb.Diversity(brand_cap=1, cap_places=4, window=4),
+        controls=pb.Controls(
+            controls=[
+                pb.Control(name="pin", candidates=[0, 1], place=3),
+                pb.Control(name="bury", candidates=[2], bury=True),
+                pb.Control(name="boost", candidates=[9], boost=2),
+            ]
+        ),
+        anchors=about,
+        record=pb.AnswerDraft(answer_id="x"),
+    )
+    made.candidates.product_ids.extend(IDS)
+    made.candidates.brands.extend(f"brand {n % 2}" for n in range(len(IDS)))
+    return made
+
+
+@pytest.mark.parametrize("shopper", [None, event_pb2.Shopper(user_id="ann")])
+@pytest.mark.parametrize(
+    "about", [None, pb.Anchors(product_ids=["b"]), pb.Anchors(source=pb.Anchors.SOURCE_VIEWED)]
+)
+async def test_controls_anchors_and_the_gateways_own_parts_are_computed_again_to_the_bit(
+    about: pb.Anchors | None, shopper: event_pb2.Shopper | None
+) -> None:
+    request, reader, caught = asked(about), known(), Caught()
+    request.shopper.MergeFrom(shopper or event_pb2.Shopper())
+    servicer = RankingServicer(("default",), KEY, reader, Alone(made()), 9, answers=caught)
+    answer = await servicer.Rank(request, None)
+    assert [answer.product_ids[place] for place in (2, 3, -1)] == ["a", "p1", "p2"]
+    found = await replayed(answers.AnswerRecord.FromString(caught.content), reader)
+    assert (found.equal, kinds(found)) == (True, [])
+
+
+async def test_anchors_that_nothing_was_found_of_are_not_looked_for_again() -> None:
+    reader = known()
+    record = await recorded(reader, anchors=pb.Anchors(source=pb.Anchors.SOURCE_BOUGHT))
+    assert not record.inputs.request.HasField("anchors")

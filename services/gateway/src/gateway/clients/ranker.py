@@ -10,9 +10,9 @@ import grpc
 
 from gateway.clients import messages
 from gateway.clients.calls import Caller
-from gateway.clients.columns import columns_message, columns_of, order_message, order_of
+from gateway.clients.columns import columns_message, columns_of
+from gateway.clients.records import draft_of, message_of, record_of
 from gateway.model.answer import AnswerRecord, Order
-from gateway.model.branch import Branch
 from gateway.model.candidates import Candidates, Contributions
 from gateway.model.diversity import Diversity
 from gateway.model.messages import Experiment, Reason, Replay
@@ -59,7 +59,6 @@ IDEMPOTENT = idempotent(
 MOST_MODELS = 1_000
 MOST_PAIRS = 10_000
 """Pairs of candidates with the same picture that are sent to the ranker."""
-_BRANCHES = [str(branch) for branch in Branch]
 
 _BASIS: Mapping[int, Basis] = MappingProxyType(
     {
@@ -156,7 +155,7 @@ class RankerClient(Ranker, ExperimentKeeper):
             request.query_products.CopyFrom(columns_message(candidates.own))
             request.same_pictures.extend(chain.from_iterable(candidates.same_pictures[:MOST_PAIRS]))
         if order.record is not None:
-            request.record.CopyFrom(_draft(order.record, candidates))
+            request.record.CopyFrom(draft_of(order.record, candidates))
         if candidates.controls:
             request.controls.CopyFrom(_controls(order))
         answer = await self._caller.call(self._ranking.Rank, request)
@@ -194,7 +193,7 @@ class RankerClient(Ranker, ExperimentKeeper):
             limit=limit,
             as_columns=True,
         )
-        return _record(await self._caller.call(self._answers.GetAnswer, request), offset)
+        return record_of(await self._caller.call(self._answers.GetAnswer, request), offset)
 
     async def newest_answers(
         self, catalog_id: str, scene: str, since_micros: int, limit: int
@@ -226,7 +225,7 @@ class RankerClient(Ranker, ExperimentKeeper):
     async def record(self, catalog_id: str, records: Sequence[AnswerRecord]) -> None:
         """Keep up to 100 records; raises ServiceError when that fails."""
         request = answers_pb.RecordAnswersRequest(
-            catalog_id=catalog_id, answers=[_record_message(record) for record in records]
+            catalog_id=catalog_id, answers=[message_of(record) for record in records]
         )
         await self._caller.call(self._answers.RecordAnswers, request)
 
@@ -282,21 +281,6 @@ def _controls(order: RankOrder) -> ranking_pb.Controls:
 
 def _weights(weights: Mapping[str, float]) -> list[ranking_pb.PartWeight]:
     return [ranking_pb.PartWeight(part=part, weight=weight) for part, weight in weights.items()]
-
-
-def _draft(record: AnswerRecord, candidates: Candidates) -> ranking_pb.AnswerDraft:
-    return ranking_pb.AnswerDraft(
-        answer_id=record.answer_id,
-        request_digest=record.request_digest,
-        versions=record.versions,
-        degradations=record.degradations,
-        answer_time_micros=record.answer_micros,
-        expire_time_micros=record.expire_micros,
-        arms=record.arms,
-        matched_image_ids=candidates.image_ids if any(candidates.image_ids) else (),
-        branch_names=_BRANCHES,
-        branches=candidates.branches,
-    )
 
 
 def _ranked(answer: ranking_pb.RankResponse, candidates: Candidates) -> Ranked:
@@ -369,39 +353,3 @@ def _contributions(parts: Iterable[ranking_pb.PartColumn]) -> Mapping[str, Seque
 def _diversity(value: Diversity) -> ranking_pb.Diversity:
     caps = [ranking_pb.CategoryCap(level=level, cap=most) for level, most in value.category_caps]
     return ranking_pb.Diversity(**asdict(value) | {"category_caps": caps})
-
-
-def _record_message(record: AnswerRecord) -> answers_pb.AnswerRecord:
-    return answers_pb.AnswerRecord(
-        answer_id=record.answer_id,
-        request_digest=record.request_digest,
-        shopper=messages.shopper_message(record.shopper),
-        scene=record.versions.scene,
-        versions=record.versions,
-        seed=record.seed,
-        columns=order_message(record.order),
-        total_count=record.order.total,
-        degradations=record.degradations,
-        answer_time=timestamp(record.answer_micros),
-        expire_time=timestamp(record.expire_micros),
-        hidden_count=record.hidden_count,
-        arms=record.arms,
-        controls=record.controls,
-    )
-
-
-def _record(message: answers_pb.AnswerRecord, offset: int) -> AnswerRecord:
-    return AnswerRecord(
-        answer_id=message.answer_id,
-        request_digest=message.request_digest,
-        shopper=None,
-        versions=message.versions,
-        seed=message.seed,
-        order=order_of(message.columns, offset, message.total_count),
-        degradations=messages.degradation_list(message.degradations),
-        answer_micros=message.answer_time.ToMicroseconds(),
-        expire_micros=message.expire_time.ToMicroseconds(),
-        hidden_count=message.hidden_count,
-        arms=tuple(message.arms),
-        controls=tuple(message.controls),
-    )

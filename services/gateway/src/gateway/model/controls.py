@@ -6,7 +6,7 @@ Those of a scene's file and those of a request have the same entries, and are ch
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import BeforeValidator, ConfigDict
@@ -16,6 +16,8 @@ from gateway.model import filters
 from gateway.model.filters import CallersFilter
 from sightline_rules.controls import Kind
 from sightline_rules.ids import IdInvalidError, check_id
+from sightline_rules.messages import read
+from sightline_rules.rejections import words
 
 MOST_CONTROLS = 50
 MOST_FILTERS = 8
@@ -28,6 +30,8 @@ MOST_BOOST = 10.0
 MOST_BUDGET = 10**12
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 Problem = tuple[str, str]
 """A field and what is wrong with it."""
 
@@ -38,11 +42,21 @@ def micros_of(value: object) -> object:
         return value
     if value.tzinfo is None:
         raise ValueError("has no time zone: append Z for UTC")
-    since = value - datetime(1970, 1, 1, tzinfo=UTC)
+    since = value - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 Moment = Annotated[int, BeforeValidator(micros_of)]
+
+
+def filter_of(value: object) -> object:
+    """The filter that a file's text stands for; anything else that is no filter is refused.
+    ValueError."""
+    if value is None or isinstance(value, CallersFilter):
+        return value
+    if isinstance(value, str):
+        return filters.of_words(value)
+    raise ValueError("is a text: 'brand = Aurora'")
 
 
 @checked.dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
@@ -52,7 +66,7 @@ class Control:
     name: str
     kind: Kind
     product_ids: tuple[str, ...] = ()
-    filter: CallersFilter | None = None
+    filter: Annotated[CallersFilter | None, BeforeValidator(filter_of)] = None
     place: int = 0
     """Of a pin: the place of its first product, from 1."""
     boost: float = 0.0
@@ -69,6 +83,23 @@ class Control:
         shown = (self.name, self.kind, self.product_ids, self.place, self.boost)
         asked = (self.filter and self.filter.content, self.start_time, self.end_time)
         return repr((*shown, *asked, self.daily_budget)).encode("utf-8", "surrogatepass")
+
+    @property
+    def said(self) -> dict[str, str]:
+        """What it says, by entry, in words."""
+        held = self.filter and words(read(self.filter.message))
+        times = {"start_time": self.start_time, "end_time": self.end_time}
+        since = {name: _EPOCH + timedelta(microseconds=at) for name, at in times.items() if at}
+        entries = {
+            "kind": self.kind,
+            "product_ids": ", ".join(self.product_ids),
+            "filter": held,
+            "place": self.place,
+            "boost": self.boost,
+            **since,
+            "daily_budget": self.daily_budget,
+        }
+        return {name: str(value) for name, value in entries.items() if value}
 
 
 def consistent(controls: tuple[Control, ...]) -> tuple[Control, ...]:

@@ -90,7 +90,8 @@ def of_words(text: str) -> CallersFilter:
     try:
         return carried(Filter(**_table(parsed(text))))
     except FilterInvalidError as error:
-        raise ValueError(f"{error.path} {error.description}") from error
+        path = error.path.removeprefix("filter").removeprefix(".")
+        raise ValueError(f"{path} {error.description}".strip()) from error
 
 
 def _table(condition: rules.Filter) -> dict[str, Any]:

@@ -24,6 +24,8 @@ def problems(scene: Scene) -> Iterator[str]:
         yield "other_categories: no branch goes by anchors: use co_view, co_purchase or visual"
     if scene.other_categories and scene.answer_anchors:
         yield "other_categories: leaves out the anchors, which answer_anchors wants"
+    if scene.answer_anchors and scene.anchors_look_alike:
+        yield "answer_anchors: what is searched by, as anchors_look_alike wants, is never answered"
     if scene.followed_attribute and Branch.FOLLOWED not in used:
         yield "followed_attribute: the branch followed is not used"
     if not scene.followed_attribute and Branch.FOLLOWED in used:

@@ -10,9 +10,14 @@ _FALLBACKS = frozenset({Branch.POPULAR, Branch.NEW})
 
 
 def quality_of(
-    degradations: Iterable[Degradation], named: Collection[Branch], *, from_snapshot: bool
+    degradations: Iterable[Degradation],
+    named: Collection[Branch],
+    wanted: Collection[Branch] = (),
+    *,
+    from_snapshot: bool,
 ) -> Quality:
-    """The quality of an answer whose products these branches named.
+    """The quality of an answer whose products these branches named; new products where they are
+    `wanted` stand in for nothing.
 
     That later pages are lost does not make this one poorer.
     """
@@ -22,6 +27,6 @@ def quality_of(
     lost = {each.stage for each in degradations if each.cause != dropped}
     if not lost:
         return Quality.FULL
-    if _FALLBACKS.issuperset(named) and not lost.isdisjoint(Branch):
+    if _FALLBACKS.difference(wanted).issuperset(named) and not lost.isdisjoint(Branch):
         return Quality.FALLBACK
     return Quality.REDUCED

@@ -6,12 +6,15 @@ candidates, as far as the scope passes it. The ranker moves products, as only it
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import TypeAlias
 
 from gateway.model.candidates import Candidates
 from gateway.model.causes import Peer
+from gateway.model.columns import Columns
 from gateway.model.controls import Control
+from gateway.model.errors import PeerUnavailable
 from gateway.model.filters import CallersFilter
 from gateway.model.messages import ControlOutcome, Rejection
 from gateway.model.peers import Checked, Ranked
@@ -113,10 +116,10 @@ async def controlled(run: Run, candidates: Candidates) -> Candidates:
     if not run.plan.controls:
         return candidates
     pinned = [item for item in pinned_ids(run.plan.controls) if item not in candidates.places]
-    asked = [item for item in pinned if item not in run.query.left_out]
-    found = await _checked(run, asked) if asked else None
-    if found is not None:
-        candidates = candidates.joined(found.columns)
+    asked = [item for item in pinned if item not in run.left_out]
+    columns, found = await _checked(run, asked)
+    if columns.product_ids:
+        candidates = candidates.joined(columns)
     _note_pins(run, candidates, found)
     moving = [each for each in run.plan.controls if each.control.kind is not Kind.EXCLUDE]
     named = await in_parallel(*(_named(run, candidates, each.control) for each in moving))
@@ -134,31 +137,49 @@ async def controlled(run: Run, candidates: Candidates) -> Candidates:
     return replace(candidates, controls=[each for each in acting if each.rows])
 
 
-async def _checked(run: Run, ids: Sequence[str]) -> Checked | None:
-    """Which of the products may be answered; None = the record could not be read."""
+async def _checked(run: Run, ids: Sequence[str]) -> tuple[Columns, Checked | None]:
+    """Those of the products that may be answered, and why others may not; None = the record could
+    not be read, and they are those that the snapshot proves to pass."""
+    if not ids:
+        return Columns(), None
     try:
-        async with run.trace.stage(STAGE, run.plan.ends.fallback):
-            return await run.peers.retriever.checked(run.query.catalog_id, ids, run.plan.scope)
+        async with _reading(run):
+            found = await run.peers.retriever.checked(run.query.catalog_id, ids, run.plan.scope)
+            return found.columns, found
     except ServiceError as error:
         run.trace.fail(STAGE, Peer.RETRIEVER, error)
-        return None
+        return _proven(run, ids, run.plan.scope), None
+
+
+def _reading(run: Run) -> AbstractAsyncContextManager[object]:
+    """A read of the record. Raises PeerUnavailable where nobody answered it just now."""
+    if Peer.RETRIEVER in run.trace.unreachable:
+        raise PeerUnavailable(Peer.RETRIEVER)
+    return run.trace.stage(STAGE, run.plan.ends.fallback)
+
+
+def _proven(run: Run, ids: Sequence[str], scope: Scope) -> Columns:
+    """Those of the products that the snapshot proves to pass."""
+    copy = run.snapshot
+    return Columns() if copy is None else copy.columns_of(list(copy.passing(scope, ids)))
 
 
 async def _named(run: Run, candidates: Candidates, control: Control) -> Collection[str]:
-    """The candidates that a control is about; none where the record could not be read."""
+    """The candidates that a control is about; where the record could not be read, those that the
+    snapshot proves to be."""
     if control.filter is None:
         return control.product_ids
     scope, ids = Scope(filter=control.filter), candidates.columns.product_ids
     ask, catalog_id = run.peers.retriever.columns, run.query.catalog_id
     try:
-        async with run.trace.stage(STAGE, run.plan.ends.fallback):
+        async with _reading(run):
             parts = [
                 await ask(catalog_id, ids[begin : begin + MOST_ASKED], scope)
                 for begin in range(0, len(ids), MOST_ASKED)
             ]
     except ServiceError as error:
         run.trace.fail(STAGE, Peer.RETRIEVER, error)
-        return ()
+        return _proven(run, ids, scope).product_ids
     return [item for part in parts for item in part.product_ids]
 
 
@@ -172,7 +193,7 @@ def _note_pins(run: Run, candidates: Candidates, found: Checked | None) -> None:
 
 
 def _kept_out(run: Run, product_id: str, found: Checked | None) -> Outcome:
-    if product_id in run.query.left_out:
+    if product_id in run.left_out:
         return ControlOutcome.OUTCOME_EXCLUDED
     if found is None:
         return ControlOutcome.OUTCOME_UNAVAILABLE

@@ -37,6 +37,7 @@ from gateway.recommend.recommend import (
     versions_of,
 )
 from gateway.recommend.validate import check, check_product
+from gateway.retrieval.anchors import About, settled
 from gateway.retrieval.branches import find, near_signals
 from gateway.state.run import Dependencies, Run
 from gateway.state.trace import RequestTrace
@@ -51,7 +52,7 @@ async def explain(query: Query, product_id: str, deps: Dependencies) -> Explanat
     check_product(query, product_id)
     run = begin(replace(query, explain=True), deps)
     with deadlines.within(run.plan.ends.answer):
-        run = await under_controls(run)
+        run, about = await settled(await under_controls(run))
         try:
             row, columns = await _read(run, product_id)
             if row is None:
@@ -62,7 +63,7 @@ async def explain(query: Query, product_id: str, deps: Dependencies) -> Explanat
             raise NothingAvailable(run.trace.causes) from error
         if left_out is not None:
             return replace(left_out, row=row, versions=versions_of(run))
-        return await _placed(run, row, columns)
+        return await _placed(run, row, columns, about)
 
 
 async def _read(run: Run, product_id: str) -> tuple[ProductRow | None, Columns]:
@@ -91,10 +92,12 @@ async def _left_out(run: Run, product_id: str) -> Explanation | None:
     return None
 
 
-async def _placed(run: Run, row: ProductRow, columns: Columns) -> Explanation:
+async def _placed(run: Run, row: ProductRow, columns: Columns, about: About) -> Explanation:
     """What becomes of a product that may be answered."""
     product_id = row.product_id
-    listings = await find(run)
+    listings = await find(run, about)
+    if product_id in run.left_out:  # by anchors that the ranker found just now
+        return Explanation(Outcome.EXCLUDED, row=row, versions=versions_of(run))
     reaching = await _reaching(run, listings, columns)
     candidates = fused(run, listings)
     named = product_id in candidates.columns.product_ids

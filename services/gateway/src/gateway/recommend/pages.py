@@ -118,7 +118,8 @@ async def _read(
 ) -> tuple[list[_Shown], dict[str, str], int]:
     """The products of the page, titles of those that their reasons name, and where it ends."""
     size, shown, titles = run.query.results_a_page, list[_Shown](), dict[str, str]()
-    count = size
+    # What a control excludes since the first page is out of the next ones too.
+    count, left_out = size, frozenset(run.query.exclude_product_ids)
     while len(shown) < size and offset < order.total:
         try:
             if offset >= order.end and rest is not None:
@@ -141,7 +142,7 @@ async def _read(
         for product_id in ids:
             if len(shown) == size:
                 break
-            if product_id in by_id:
+            if product_id in by_id and product_id not in left_out:
                 reasons = order.reasons_at(offset)
                 shown.append(_Shown(by_id[product_id], order, offset, reasons))
             offset += 1

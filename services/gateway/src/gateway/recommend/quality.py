@@ -14,7 +14,9 @@ from gateway.state.run import Run
 
 def check_quality(run: Run, lost: Sequence[Degradation], named: Collection[Branch]) -> Quality:
     """How good an answer can be, of what these branches named. Raises AnswerDegraded."""
-    found = quality_of(lost, named, from_snapshot=bool(run.trace.snapshot_micros))
+    found = quality_of(
+        lost, named, run.plan.scene.used, from_snapshot=bool(run.trace.snapshot_micros)
+    )
     least = run.query.min_answer_quality or run.plan.scene.min_answer_quality
     if found < least:
         causes = sorted({Cause(each.cause).name for each in lost})

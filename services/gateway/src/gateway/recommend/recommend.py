@@ -37,6 +37,7 @@ from gateway.recommend.quality import check_quality, page_quality
 from gateway.recommend.validate import (
     check,
 )
+from gateway.retrieval.anchors import settled
 from gateway.retrieval.branches import (
     find,
 )
@@ -76,7 +77,8 @@ async def recommend(query: Query, deps: Dependencies) -> Answer:
         run = await under_controls(run)
         if query.page_token:
             return await later_page(run)
-        return await _first_page(run, await find(run))
+        run, about = await settled(run)
+        return await _first_page(run, await find(run, about))
 
 
 async def _first_page(run: Run, listings: tuple[Listing, ...]) -> Answer:
@@ -125,10 +127,7 @@ def begin(query: Query, deps: Dependencies) -> Run:
 
 def fused(run: Run, listings: tuple[Listing, ...]) -> Candidates:
     """What the branches found, as one order."""
-    scene, left_out = run.plan.scene, run.query.left_out
-    if run.trace.anchors and not scene.answer_anchors:
-        left_out = (*left_out, *run.trace.anchors)
-    return fuse(weighted(listings, scene.branches), left_out, run.plan.most)
+    return fuse(weighted(listings, run.plan.scene.branches), run.left_out, run.plan.most)
 
 
 async def ranked(run: Run, candidates: Candidates, record: AnswerRecord) -> Ordered | None:

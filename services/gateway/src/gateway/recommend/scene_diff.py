@@ -9,12 +9,12 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import or_
 from typing import Any
 
-from gateway.model.branch import SIMILARITY_BRANCHES, branches_of
+from gateway.model.branch import SIMILARITY_BRANCHES, Branch, branches_of
 from gateway.model.messages import (
     ChangedAnswer,
     ExposureChange,
@@ -25,7 +25,7 @@ from gateway.model.messages import (
 )
 from gateway.model.peers import Rules
 from gateway.model.query import Scope
-from gateway.model.scene import Scene
+from gateway.model.scene import FRESHNESS, Scene
 from gateway.ports import Ranker, Retriever
 from gateway.recommend.plan import weights_of
 from servicekit.errors import ServiceError
@@ -40,6 +40,8 @@ MOST_EXAMPLES = 10
 NEW_MICROS = 30 * 86_400 * 1_000_000
 REPLAYED = ("parts_with_signals", "parts_without_signals", "diversity")
 """Entries that say how candidates are ranked."""
+UNKEPT = (FRESHNESS, Branch.FOLLOWED)
+"""Parts that an answer's record holds only where they had a weight."""
 GONE = frozenset({"ANSWER_RECORD_MISSING", "ANSWER_RECORD_OUTDATED"})
 Orders = tuple[str, Sequence[str], Sequence[str]]
 """An answer's id, and the products of its first places before and after."""
@@ -233,13 +235,20 @@ def entry_changes(current: Scene | None, changed: Scene) -> Iterable[SceneEntryC
     """The entries that both have differently; none where there is nothing to compare with."""
     if current is None:
         return
-    before, after = (dict(_entries(asdict(one))) for one in (current, changed))
+    before, after = (dict(_entries(_by_name(one))) for one in (current, changed))
     for path in sorted(before.keys() | after.keys()):
         one, two = before.get(path, ""), after.get(path, "")
         if one != two and path not in ("name", "version"):
-            yield SceneEntryChange(
-                path=path, before=one, after=two, replayed=path.split(".")[0] in REPLAYED
-            )
+            table, _, part = path.partition(".")
+            lacks = part in UNKEPT and float(one or 0) == 0
+            replayed = table in REPLAYED and not lacks
+            yield SceneEntryChange(path=path, before=one, after=two, replayed=replayed)
+
+
+def _by_name(scene: Scene) -> Mapping[str, Any]:
+    """Its entries; controls by their names."""
+    controls = {each.name: each.said for each in scene.controls}
+    return asdict(replace(scene, controls=())) | {"controls": controls}
 
 
 def _entries(value: Mapping[Any, Any], path: str = "") -> Iterable[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """The products that a request is about, before anything is searched: as the scene wants them."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gateway.model.branch import Branch
 from gateway.model.causes import Peer
@@ -12,6 +12,27 @@ from gateway.retrieval.personal import FromRanker, ask_ranker
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 from sightline_rules import categories
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What was learned of a request's anchors before anything is searched."""
+
+    asked: Query
+    """With the anchors that it names itself."""
+    given: FromRanker | None
+    """What the ranker answered on the way; None = it was not asked."""
+    kept: BranchResult
+    """Which anchors the catalog does not hold, where it was asked."""
+
+
+async def settled(run: Run) -> tuple[Run, About]:
+    """The run with its anchors and within the categories that its scene wants, as all that follows
+    has to have it."""
+    asked = run.query
+    run, given = await looked_for(run)
+    run, kept = await kept_to_others(run)
+    return run, About(asked, given, kept)
 
 
 async def looked_for(run: Run) -> tuple[Run, FromRanker | None]:
@@ -66,11 +87,13 @@ async def _categories(
 ) -> tuple[Mapping[str, str], BranchResult]:
     """The written category paths of the products that the catalog holds, whether they may be
     answered or not; and those that it does not."""
+    ids = list(dict.fromkeys(places.values()))
     try:
         async with run.trace.stage("anchors", run.plan.ends.candidates):
-            ids = list(dict.fromkeys(places.values()))
             paths = await run.peers.retriever.categories(run.query.catalog_id, ids)
     except ServiceError as error:
-        return {}, failed("anchors", Peer.RETRIEVER, error)
+        rows = run.snapshot.rows if run.snapshot else {}
+        known = {item: categories.join(rows[item].category_path) for item in ids if item in rows}
+        return known, failed("anchors", Peer.RETRIEVER, error)
     gone = {place: item for place, item in places.items() if item not in paths}
     return paths, BranchResult(missing=gone)

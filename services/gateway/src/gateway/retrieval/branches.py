@@ -17,7 +17,7 @@ from gateway.model.retrieved import (
     BranchResult,
     merged,
 )
-from gateway.retrieval.anchors import kept_to_others, looked_for, missing, unsearched
+from gateway.retrieval.anchors import About, missing, settled, unsearched
 from gateway.retrieval.facets import count_facets
 from gateway.retrieval.fallback import fall_back
 from gateway.retrieval.keywords import by_keywords
@@ -28,15 +28,16 @@ from gateway.retrieval.similar import similar
 from gateway.state.run import Run
 
 
-async def find(run: Run) -> tuple[Listing, ...]:
-    """What all branches of the plan name; a branch that fails is noted and left out.
+async def find(run: Run, about: About | None = None) -> tuple[Listing, ...]:
+    """What all branches of the plan name; a branch that fails is noted and left out. `about`: what
+    the run was settled with; None = it is settled here.
 
     When they name nothing, what is popular, then what is newest. Empty when nothing passes the
     filter. Raises the caller's own errors, and NothingAvailable when everything failed.
     """
-    asked = run.query
-    run, given = await looked_for(run)
-    run, kept = await kept_to_others(run)
+    if about is None:
+        run, about = await settled(run)
+    asked, given, kept = about.asked, about.given, about.kept
     jobs = [_near(run, branch) for branch in _signalled(run)]
     if Branch.COLLABORATIVE in run.plan.branches or run.plan.recommenders or given:
         jobs.append(by_behaviour(run, given))

@@ -48,7 +48,7 @@ def _last(run: Run) -> tuple[Listing, ...]:
 
 
 def _fills_a_page(run: Run, listing: Listing) -> bool:
-    left = distinct_count(listing.columns, frozenset(run.query.left_out))
+    left = distinct_count(listing.columns, frozenset(run.left_out))
     return left >= run.query.results_a_page
 
 
@@ -79,7 +79,7 @@ async def _newest(run: Run, before: tuple[Listing, ...]) -> BranchResult:
         return NOTHING
     known = frozenset(product_id for listing in before for product_id in listing.ids)
     # The retriever's list knows neither of them: as many more are asked for.
-    count = min(run.plan.top_k + len(run.query.left_out) + len(known), MOST_ASKED)
+    count = min(run.plan.top_k + len(run.left_out) + len(known), MOST_ASKED)
     try:
         async with run.trace.stage("retrieve", run.plan.ends.fallback):
             columns = await run.peers.retriever.newest(run.query.catalog_id, run.plan.scope, count)

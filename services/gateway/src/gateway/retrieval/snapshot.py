@@ -18,8 +18,9 @@ def from_snapshot(run: Run) -> tuple[Listing, ...]:
     copy, scene = run.snapshot, run.plan.scene
     if copy is None:
         return ()
-    left_out, listings = frozenset(run.query.left_out), list[Listing]()
-    own = [copy.rows[each.product_id] for each in run.query.wanted if each.product_id in copy.rows]
+    left_out, listings = frozenset(run.left_out), list[Listing]()
+    near = () if run.plan.scope.other_categories else run.query.about
+    own = [copy.rows[item] for item in near if item in copy.rows]
     for branch, wanted, ids in (
         (Branch.POPULAR, scene.popular_fallback, copy.popular),
         (Branch.NEW, scene.new_fallback, copy.newest),

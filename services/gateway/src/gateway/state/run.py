@@ -108,6 +108,14 @@ class Run:
         return self.deps.peers
 
     @property
+    def left_out(self) -> tuple[str, ...]:
+        """Products that are not answered: the query's own, excluded ones, and the anchors that the
+        ranker found, where the scene does not answer anchors."""
+        if self.plan.scene.answer_anchors:
+            return self.query.left_out
+        return tuple(dict.fromkeys((*self.query.left_out, *self.trace.anchors)))
+
+    @property
     def snapshot(self) -> Snapshot | None:
         """What may stand in for the record; None = nothing. Where a certain write has to be seen,
         a snapshot proves nothing."""

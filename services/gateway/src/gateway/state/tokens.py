@@ -125,11 +125,12 @@ def _asked(query: Query) -> Iterator[bytes]:
     yield query.filter.content if query.filter is not None else b""
     yield from _texts(query.min_index_token, repr(query.min_quality))
     yield from _texts(*sorted(set(query.exclude_product_ids)))
-    # A request without them has the digest that it always had.
-    if query.anchors or query.followed:
-        yield from _texts("anchors", *query.anchors, "followed", *sorted(query.followed))
-    for control in query.controls:
-        yield control.content
+    # A request without them has the digest that it always had; no id is spelt like their counts.
+    if query.anchors or query.followed or query.controls:
+        counts = len(query.anchors), len(query.followed), len(query.controls)
+        yield f"\0{counts}".encode()
+        yield from _texts(*query.anchors, *sorted(query.followed))
+        yield from (control.content for control in query.controls)
 
 
 def _texts(*texts: str) -> Iterator[bytes]:

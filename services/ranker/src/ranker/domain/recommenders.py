@@ -10,12 +10,12 @@ from ranker.domain.counting import ALL
 class Recommender(StrEnum):
     """Recommenders, as requests name them."""
 
-    CO_VIEW = "co_view"
-    CO_PURCHASE = "co_purchase"
-    TRENDING = "trending"
     BEST_SELLERS = "best_sellers"
-    REORDER = "reorder"
+    CO_PURCHASE = "co_purchase"
+    CO_VIEW = "co_view"
     RECENTLY_VIEWED = "recently_viewed"
+    REORDER = "reorder"
+    TRENDING = "trending"
 
 
 class Source(StrEnum):

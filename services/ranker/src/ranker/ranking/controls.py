@@ -28,9 +28,10 @@ def controlled(
     policy: Policy,
     controls: Sequence[Control],
     arrange: Arrange,
-) -> tuple[Arrangement, frozenset[int]]:
+) -> tuple[Arrangement, frozenset[int], Ranking]:
     """Ranked candidates with the pinned first and the buried last, and between them the others as
-    `arrange` has them; and the rows that boosts moved up."""
+    `arrange` has them; the rows that boosts moved up; and those others as `arrange` was given
+    them."""
     rows = ranking.rows.tolist()
     line = lined_up(rows, ranking.raw_scores.tolist(), controls)
     at = {row: place for place, row in enumerate(rows)}
@@ -48,7 +49,7 @@ def controlled(
     moves[Cause.CONTROL] = order - before
     propensities = np.ones(len(rows))
     propensities[free] = rest.propensities
-    return Arrangement(order, moves, propensities), line.raised
+    return Arrangement(order, moves, propensities), line.raised, left
 
 
 def _beside(policy: Policy, taken: Collection[int]) -> Policy:

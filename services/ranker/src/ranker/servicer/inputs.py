@@ -56,7 +56,7 @@ class Origin:
     model: Model | None
     popularity: Doubles | None
     ranking: Ranking
-    """Of all candidates, before anything moved."""
+    """Of what the policy arranged, before it did: without what is pinned or buried."""
     order: Order
     now_micros: int
     draws: bytes
@@ -111,8 +111,9 @@ def _keep_request(
                 getattr(kept, field.name).CopyFrom(value)
             else:
                 setattr(kept, field.name, value)
-    if origin.anchors:  # where they come from may say something else by then
-        kept.anchors.CopyFrom(ranking_pb.Anchors(product_ids=origin.anchors))
+    kept.ClearField("anchors")  # where they come from may say something else by then
+    if origin.anchors:
+        kept.anchors.product_ids.extend(origin.anchors)
     kept.time_micros = origin.now_micros
     if request.HasField("photo_vectors"):
         kept.photo_vectors.space_version = request.photo_vectors.space_version

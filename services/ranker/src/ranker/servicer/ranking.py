@@ -152,9 +152,9 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 seed=self.draws or seed,
                 now_micros=now,
             )
-            raised: frozenset[int] = frozenset()
+            raised, free = frozenset[int](), ranking
             if controls:
-                arrangement, raised = controlled(ranking, policy, controls, arrange)
+                arrangement, raised, free = controlled(ranking, policy, controls, arrange)
             else:
                 arrangement = arrange(ranking, policy=policy)
             seated = () if request.controls.pins_first else controls
@@ -172,9 +172,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             add_unplaced(answer, controls, candidates.ids, ranking.rows, history)
         if request.HasField("record"):
             record = record_of(request, answer, candidates.ids, order)
-            origin = Origin(
-                history, model, popularity, ranking, order, now, seed, who, about.anchors
-            )
+            origin = Origin(history, model, popularity, free, order, now, seed, who, about.anchors)
             add_inputs(record, request, origin, (catalog_id, self.pseudonyms, self.signals))
             answer.recorded = self._keep(record, catalog_id, who)
         answer.stage_timings.extend(timings(stages))

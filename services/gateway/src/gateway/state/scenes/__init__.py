@@ -21,7 +21,6 @@ from pydantic import ValidationError
 
 from gateway.model import scene_checks
 from gateway.model.errors import SceneNotFound
-from gateway.model.filters import of_words
 from gateway.model.scene import Scene
 from servicekit.reloaded import Reloaded, Unreadable, problems
 from servicekit.telemetry import get_logger
@@ -118,10 +117,8 @@ def _scene(path: Path) -> Scene:
         raise ScenesInvalid(f"{path}: a scene's name is 1 to 64 of a-z, 0-9, _ and -")
     try:
         content = path.read_bytes()
-        file = tomllib.loads(content.decode())
-        _carry_filters(file.get("controls"))
         version = hashlib.sha256(content).hexdigest()[:16]
-        scene = Scene(path.stem, version, **file)
+        scene = Scene(path.stem, version, **tomllib.loads(content.decode()))
     except ValidationError as error:
         raise ScenesInvalid(f"{path}: {problems(error)}") from error
     except (OSError, ValueError) as error:
@@ -131,16 +128,3 @@ def _scene(path: Path) -> Scene:
     if idle := list(scene_checks.warnings(scene)):
         get_logger().warning("a scene has entries without effect", file=str(path), problems=idle)
     return scene
-
-
-def _carry_filters(controls: object) -> None:
-    """Put filters in the place of their texts. Raises ValueError."""
-    for index, control in enumerate(controls if isinstance(controls, list) else ()):
-        text = control.get("filter") if isinstance(control, dict) else None
-        if isinstance(text, str):
-            try:
-                control["filter"] = of_words(text)
-            except ValueError as error:
-                raise ValueError(f"controls.{index}.{error}") from error
-        elif text is not None:
-            raise ValueError(f"controls.{index}.filter is a text: 'brand = Aurora'")

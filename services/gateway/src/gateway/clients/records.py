@@ -1,0 +1,66 @@
+"""Records of answers, as the ranker keeps them, and as the use cases see them."""
+
+from gateway.clients import messages
+from gateway.clients.columns import order_message, order_of
+from gateway.model.answer import AnswerRecord
+from gateway.model.branch import Branch
+from gateway.model.candidates import Candidates
+from servicekit.requests import timestamp
+from sightline.ranker.v1 import answer_service_pb2 as answers_pb
+from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
+
+_BRANCHES = [str(branch) for branch in Branch]
+
+
+def draft_of(record: AnswerRecord, candidates: Candidates) -> ranking_pb.AnswerDraft:
+    """What the ranker keeps of an answer, beside what it knows itself."""
+    return ranking_pb.AnswerDraft(
+        answer_id=record.answer_id,
+        request_digest=record.request_digest,
+        versions=record.versions,
+        degradations=record.degradations,
+        answer_time_micros=record.answer_micros,
+        expire_time_micros=record.expire_micros,
+        arms=record.arms,
+        matched_image_ids=candidates.image_ids if any(candidates.image_ids) else (),
+        branch_names=_BRANCHES,
+        branches=candidates.branches,
+    )
+
+
+def message_of(record: AnswerRecord) -> answers_pb.AnswerRecord:
+    """A whole record, of an answer that the ranker did not rank."""
+    return answers_pb.AnswerRecord(
+        answer_id=record.answer_id,
+        request_digest=record.request_digest,
+        shopper=messages.shopper_message(record.shopper),
+        scene=record.versions.scene,
+        versions=record.versions,
+        seed=record.seed,
+        columns=order_message(record.order),
+        total_count=record.order.total,
+        degradations=record.degradations,
+        answer_time=timestamp(record.answer_micros),
+        expire_time=timestamp(record.expire_micros),
+        hidden_count=record.hidden_count,
+        arms=record.arms,
+        controls=record.controls,
+    )
+
+
+def record_of(message: answers_pb.AnswerRecord, offset: int) -> AnswerRecord:
+    """A record from a place of its order on."""
+    return AnswerRecord(
+        answer_id=message.answer_id,
+        request_digest=message.request_digest,
+        shopper=None,
+        versions=message.versions,
+        seed=message.seed,
+        order=order_of(message.columns, offset, message.total_count),
+        degradations=messages.degradation_list(message.degradations),
+        answer_micros=message.answer_time.ToMicroseconds(),
+        expire_micros=message.expire_time.ToMicroseconds(),
+        hidden_count=message.hidden_count,
+        arms=tuple(message.arms),
+        controls=tuple(message.controls),
+    )
