@@ -241,13 +241,22 @@ class FakeRanker:
         )
 
     async def answer(
-        self, catalog_id: str, answer_id: str, offset: int = 0, limit: int = 0
+        self,
+        catalog_id: str,
+        answer_id: str,
+        offset: int = 0,
+        limit: int = 0,
+        *,
+        shopper: Shopper | None = None,
+        drop_seen: bool = False,
     ) -> AnswerRecord:
         await self._called("answer", answer_id)
         if (catalog_id, answer_id) not in self.records:
             raise AnswerMissing
         kept = self.records[catalog_id, answer_id]
-        return replace(kept, shopper=None, order=part_of(kept.order, offset, limit))
+        left_out = self.hidden | (self.seen if drop_seen else set()) if shopper else ()
+        order = replace(part_of(kept.order, offset, limit), left_out=left_out)
+        return replace(kept, shopper=None, order=order)
 
     async def _called(self, name: str, what: object) -> None:
         self.calls.append((name, what))

@@ -1,7 +1,7 @@
 """The ranker as the use cases see it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from itertools import chain
 from types import MappingProxyType
@@ -185,7 +185,14 @@ class RankerClient(Ranker, ExperimentKeeper):
         return reasoned
 
     async def answer(
-        self, catalog_id: str, answer_id: str, offset: int = 0, limit: int = 0
+        self,
+        catalog_id: str,
+        answer_id: str,
+        offset: int = 0,
+        limit: int = 0,
+        *,
+        shopper: Shopper | None = None,
+        drop_seen: bool = False,
     ) -> AnswerRecord:
         request = answers_pb.GetAnswerRequest(
             catalog_id=catalog_id,
@@ -193,6 +200,8 @@ class RankerClient(Ranker, ExperimentKeeper):
             offset=offset,
             limit=limit,
             as_columns=True,
+            shopper=messages.shopper_message(shopper),
+            drop_seen=drop_seen,
         )
         return _record(await self._caller.call(self._answers.GetAnswer, request), offset)
 
@@ -397,7 +406,10 @@ def _record(message: answers_pb.AnswerRecord, offset: int) -> AnswerRecord:
         shopper=None,
         versions=message.versions,
         seed=message.seed,
-        order=order_of(message.columns, offset, message.total_count),
+        order=replace(
+            order_of(message.columns, offset, message.total_count),
+            left_out=frozenset(message.left_out_product_ids),
+        ),
         degradations=messages.degradation_list(message.degradations),
         answer_micros=message.answer_time.ToMicroseconds(),
         expire_micros=message.expire_time.ToMicroseconds(),

@@ -141,7 +141,7 @@ async def _read(
         for product_id in ids:
             if len(shown) == size:
                 break
-            if product_id in by_id:
+            if product_id in by_id and product_id not in order.left_out:
                 reasons = order.reasons_at(offset)
                 shown.append(_Shown(by_id[product_id], order, offset, reasons))
             offset += 1
@@ -216,7 +216,8 @@ async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
 
 
 async def later_page(run: Run) -> Answer:
-    """A page read from the answer's record; what may be shown is checked anew."""
+    """A page read from the answer's record; what may be shown, and what the shopper hid or has seen
+    meanwhile, is checked anew."""
     here = read_page_token(
         run.query.page_token, run.digests.callers, run.deps.keys(), run.time_micros
     )
@@ -270,7 +271,11 @@ async def _recorded(run: Run, here: Page) -> AnswerRecord:
 
 async def _read_record(run: Run, answer_id: str, offset: int, limit: int = 0) -> AnswerRecord:
     async with run.trace.stage("record", run.plan.ends.rank):
-        return await run.peers.ranker.answer(run.query.catalog_id, answer_id, offset, limit)
+        return await run.peers.ranker.answer(
+            *(run.query.catalog_id, answer_id, offset, limit),
+            shopper=run.query.shopper,
+            drop_seen=run.plan.scene.drop_seen,
+        )
 
 
 def next_page(run: Run, record: AnswerRecord, page: Cut, match: Match | None) -> str:
