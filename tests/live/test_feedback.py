@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from examples.wines.demo.measures import mean_rank
-from sightline_client import Event, EventType, Recommendations, RecommendOptions, SightlineClient
+from sightline_client import Event, EventType, Recommendations, SightlineClient
 from tests.live import hands
 from tests.waiting import SECONDS
 
@@ -19,7 +19,7 @@ STYLES = ("Dessert", "Dessert/Port", "Rosé", "Sparkling", "White")
 ALL = 100
 LEAST_RISE = 15.0
 """Places in the mean of 89 wines; measured 2026-11: 28 (Dessert) to 49 (Dessert/Port)."""
-PLACES: Mapping[str, RecommendOptions] = {
+PLACES: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "for-you": {},
     "popular": {},
