@@ -19,6 +19,7 @@ from gateway.model.messages import Experiment, Reason, Replay
 from gateway.model.peers import (
     NO_RECOMMENDERS,
     Anchors,
+    AnswerRange,
     Basis,
     Ranked,
     RankerCandidates,
@@ -184,26 +185,13 @@ class RankerClient(Ranker, ExperimentKeeper):
             raise Internal("the ranker's columns differ in length", reason="INTERNAL")
         return reasoned
 
-    async def answer(
-        self,
-        catalog_id: str,
-        answer_id: str,
-        offset: int = 0,
-        limit: int = 0,
-        *,
-        shopper: Shopper | None = None,
-        drop_seen: bool = False,
-    ) -> AnswerRecord:
+    async def answer(self, catalog_id: str, asked: AnswerRange) -> AnswerRecord:
         request = answers_pb.GetAnswerRequest(
+            **(asdict(asked) | {"shopper": messages.shopper_message(asked.shopper)}),
             catalog_id=catalog_id,
-            answer_id=answer_id,
-            offset=offset,
-            limit=limit,
             as_columns=True,
-            shopper=messages.shopper_message(shopper),
-            drop_seen=drop_seen,
         )
-        return _record(await self._caller.call(self._answers.GetAnswer, request), offset)
+        return _record(await self._caller.call(self._answers.GetAnswer, request), asked.offset)
 
     async def newest_answers(
         self, catalog_id: str, scene: str, since_micros: int, limit: int

@@ -18,6 +18,7 @@ from gateway.model.messages import (
     Reason,
 )
 from gateway.model.peers import (
+    AnswerRange,
     ReasonOrder,
     Rows,
 )
@@ -271,11 +272,8 @@ async def _recorded(run: Run, here: Page) -> AnswerRecord:
 
 async def _read_record(run: Run, answer_id: str, offset: int, limit: int = 0) -> AnswerRecord:
     async with run.trace.stage("record", run.plan.ends.rank):
-        return await run.peers.ranker.answer(
-            *(run.query.catalog_id, answer_id, offset, limit),
-            shopper=run.query.shopper,
-            drop_seen=run.plan.scene.drop_seen,
-        )
+        asked = AnswerRange(answer_id, offset, limit, run.query.shopper, run.plan.scene.drop_seen)
+        return await run.peers.ranker.answer(run.query.catalog_id, asked)
 
 
 def next_page(run: Run, record: AnswerRecord, page: Cut, match: Match | None) -> str:
