@@ -64,15 +64,16 @@ async def _measured(gateway: str, say: Say) -> Found:
     async with SightlineClient(gateway, timeout=30) as client:
         say("the wines, their ratings and a model of them")
         await load(Console(quiet=True), gateway, None)
-        say(f"{SHOPPERS} shoppers, who hide, click and buy")
-        for number in range(WARM_UP + SHOPPERS):
-            await _at_once(client, f"shopper-{number}", {} if number < WARM_UP else found)
         say(f"{PAIRS} products that are bought, and looked at together")
+        # First, as counts say nothing of what everybody looks at anyway.
         newest = await client.recommend(scene="new", page_size=2 * PAIRS)
         ids = [row.product.product_id for row in newest.results]
         for number in range(PAIRS):
             pair = (ids[number], ids[number + PAIRS])
             await _counted(client, f"visitor-{number}", pair, found)
+        say(f"{SHOPPERS} shoppers, who hide, click and buy")
+        for number in range(WARM_UP + SHOPPERS):
+            await _at_once(client, f"shopper-{number}", {} if number < WARM_UP else found)
     return found
 
 
