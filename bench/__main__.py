@@ -18,6 +18,7 @@ from bench.cases import (
     duplicates,
     embedding,
     experiments,
+    feedback,
     filters,
     heat_map,
     hops,
@@ -65,6 +66,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "embedding": embedding.run,
     "diversity": diversity.run,
     "experiments": experiments.run,
+    "feedback": feedback.run,
     "monolith": monolith.run,
     "no_good_match": no_good_match.run,
     "nominate": nominate.run,
@@ -91,7 +93,7 @@ USUAL = ("monolith", "imports", "latency", "ranking", "embedding", "safeguards",
 
 LONG = (
     *("recommend", "search", "training", "quality", "posters", "accuracy", "consistency"),
-    *("filters", "heat_map", "scale", "store"),
+    *("feedback", "filters", "heat_map", "scale", "store"),
 )
 """The others that have goals: one to four minutes each, the last two seven and ten, as they fill a
 million rows first."""

@@ -135,7 +135,7 @@ async def _measured(folder: Path, say: Say) -> Measured:
 
     nothing = _Models(replace(first, version="lfm-third"))
     replayer = Replayer(KEY, record, nothing, load, DEFAULTS)
-    answers = AnswerServicer(("default",), KEY, queue, 0, replayer)
+    answers = AnswerServicer(("default",), KEY, queue, 0, replayer, record)
     for number in range(ANSWERS):
         began = time.process_time()
         request = answers_pb.ReplayAnswerRequest(answer_id=f"a{number}", limit=PAGE)

@@ -11,6 +11,7 @@ from gateway.model.errors import AnswerMissing
 from gateway.model.messages import Move, Reason, Replay, Vector, Versions
 from gateway.model.peers import (
     NO_RECOMMENDERS,
+    AnswerRange,
     Basis,
     Ranked,
     RankerCandidates,
@@ -240,14 +241,17 @@ class FakeRanker:
             {"taste": [(("brand=b", value),) for value in taste]} if order.explain else {},
         )
 
-    async def answer(
-        self, catalog_id: str, answer_id: str, offset: int = 0, limit: int = 0
-    ) -> AnswerRecord:
-        await self._called("answer", answer_id)
-        if (catalog_id, answer_id) not in self.records:
+    async def answer(self, catalog_id: str, asked: AnswerRange) -> AnswerRecord:
+        await self._called("answer", asked.answer_id)
+        if (catalog_id, asked.answer_id) not in self.records:
             raise AnswerMissing
-        kept = self.records[catalog_id, answer_id]
-        return replace(kept, shopper=None, order=part_of(kept.order, offset, limit))
+        kept = self.records[catalog_id, asked.answer_id]
+        left_out = self.hidden | (self.seen if asked.drop_seen else set())
+        order = replace(
+            part_of(kept.order, asked.offset, asked.limit),
+            left_out=left_out if asked.shopper else (),
+        )
+        return replace(kept, shopper=None, order=order)
 
     async def _called(self, name: str, what: object) -> None:
         self.calls.append((name, what))

@@ -1,12 +1,15 @@
 """Answers that the ranker keeps, over real gRPC, on each engine."""
 
+from typing import Any
+
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ranker.record.answers import Answer, AnswerLog
 from servicekit.jobs import now_micros
+from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import answer_service_pb2, ranking_service_pb2
-from tests.wire.ranker_suite import ANN, PRODUCTS, Suite, refusal, suite
+from tests.wire.ranker_suite import ANN, PRODUCTS, Suite, event, refusal, suite
 
 __all__ = ["suite"]  # fixtures
 
@@ -56,6 +59,28 @@ async def test_what_was_ranked_is_kept_and_read_by_pages_before_and_after_it_is_
     assert not (await suite.answers.GetAnswer(beyond)).products
     get.limit = 2001
     assert (await refusal(suite.answers.GetAnswer(get))).reason == "REQUEST_INVALID"
+
+
+async def test_a_page_names_what_was_hidden_and_seen_since(suite: Suite) -> None:
+    draft = ranking_service_pb2.AnswerDraft(answer_id="h-1")
+    ranked = await suite.rank(record=draft, shopper=ANN, drop_seen=True)
+    first, second, third = ranked.product_ids[:3]
+    await suite.append(
+        event(first, "HIDE", event_id="h-1"),
+        event(second, "PURCHASE", event_id="h-2"),
+        event(third, "HIDE", event_id="h-3", shopper=event_pb2.Shopper(user_id="h-other")),
+    )
+
+    async def left_out(**fields: Any) -> list[str]:
+        get = answer_service_pb2.GetAnswerRequest(answer_id="h-1", as_columns=True, **fields)
+        got = await suite.answers.GetAnswer(get)
+        assert got.columns.product_ids == ranked.product_ids[fields.get("offset", 0) :]
+        return list(got.left_out_product_ids)
+
+    assert await left_out(shopper=ANN) == [first]
+    assert await left_out(shopper=ANN, drop_seen=True) == [first, second]
+    assert await left_out(shopper=ANN, drop_seen=True, offset=1) == [second]
+    assert await left_out(drop_seen=True) == []
 
 
 async def test_columns_are_kept_as_products_are_and_refused_when_they_do_not_fit(

@@ -47,6 +47,7 @@ class AnswerRecord(google.protobuf.message.Message):
     CONTROLS_FIELD_NUMBER: builtins.int
     INPUTS_FIELD_NUMBER: builtins.int
     INPUTS_VERSION_FIELD_NUMBER: builtins.int
+    LEFT_OUT_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     answer_id: builtins.str
     """The answer's id: 1 to 64 characters of [A-Za-z0-9_-]."""
     request_digest: builtins.bytes
@@ -107,6 +108,12 @@ class AnswerRecord(google.protobuf.message.Message):
         0.14. GetAnswer leaves it out.
         """
 
+    @property
+    def left_out_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Of the products of this message those that the shopper of the GetAnswerRequest has hidden, or with `drop_seen` seen,
+        by now. Never stored.
+        """
+
     def __init__(
         self,
         *,
@@ -127,9 +134,10 @@ class AnswerRecord(google.protobuf.message.Message):
         controls: collections.abc.Iterable[builtins.str] | None = ...,
         inputs: Global___RankInputs | None = ...,
         inputs_version: builtins.int = ...,
+        left_out_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["answer_time", b"answer_time", "columns", b"columns", "expire_time", b"expire_time", "inputs", b"inputs", "shopper", b"shopper", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time", b"answer_time", "arms", b"arms", "columns", b"columns", "controls", b"controls", "degradations", b"degradations", "expire_time", b"expire_time", "hidden_count", b"hidden_count", "inputs", b"inputs", "inputs_version", b"inputs_version", "products", b"products", "request_digest", b"request_digest", "scene", b"scene", "seed", b"seed", "shopper", b"shopper", "total_count", b"total_count", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time", b"answer_time", "arms", b"arms", "columns", b"columns", "controls", b"controls", "degradations", b"degradations", "expire_time", b"expire_time", "hidden_count", b"hidden_count", "inputs", b"inputs", "inputs_version", b"inputs_version", "left_out_product_ids", b"left_out_product_ids", "products", b"products", "request_digest", b"request_digest", "scene", b"scene", "seed", b"seed", "shopper", b"shopper", "total_count", b"total_count", "versions", b"versions"]) -> None: ...
 
 Global___AnswerRecord: typing_extensions.TypeAlias = AnswerRecord
 
@@ -470,6 +478,8 @@ class GetAnswerRequest(google.protobuf.message.Message):
     OFFSET_FIELD_NUMBER: builtins.int
     LIMIT_FIELD_NUMBER: builtins.int
     AS_COLUMNS_FIELD_NUMBER: builtins.int
+    SHOPPER_FIELD_NUMBER: builtins.int
+    DROP_SEEN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -484,6 +494,12 @@ class GetAnswerRequest(google.protobuf.message.Message):
     """Whether the products come as `columns` rather than `products`. Default: products, without reasons where the
     record was made by release 0.6 or later.
     """
+    drop_seen: builtins.bool
+    """Whether what the shopper has viewed, bought or rated is named there, too. Default: no."""
+    @property
+    def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
+        """Who asks now: what they have hidden is named in `left_out_product_ids`. Absent = nobody in particular."""
+
     def __init__(
         self,
         *,
@@ -493,8 +509,11 @@ class GetAnswerRequest(google.protobuf.message.Message):
         offset: builtins.int = ...,
         limit: builtins.int = ...,
         as_columns: builtins.bool = ...,
+        shopper: sightline.common.v1.event_pb2.Shopper | None = ...,
+        drop_seen: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "as_columns", b"as_columns", "catalog_id", b"catalog_id", "limit", b"limit", "offset", b"offset", "request_id", b"request_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "as_columns", b"as_columns", "catalog_id", b"catalog_id", "drop_seen", b"drop_seen", "limit", b"limit", "offset", b"offset", "request_id", b"request_id", "shopper", b"shopper"]) -> None: ...
 
 Global___GetAnswerRequest: typing_extensions.TypeAlias = GetAnswerRequest
 

@@ -146,11 +146,9 @@ class Ranker(Protocol):
     async def reasons(self, order: peers.ReasonOrder) -> peers.Reasoned:
         """Reasons of up to 200 products that were ranked before."""
 
-    async def answer(
-        self, catalog_id: str, answer_id: str, offset: int = 0, limit: int = 0
-    ) -> AnswerRecord:
-        """A kept answer with its products from `offset` on, at most `limit` of them (0 = all);
-        ANSWER_RECORD_MISSING when there is none. Its shopper is None."""
+    async def answer(self, catalog_id: str, asked: peers.AnswerRange) -> AnswerRecord:
+        """A kept answer with those of its products; ANSWER_RECORD_MISSING when there is none. Its
+        shopper is None."""
 
     async def newest_answers(
         self, catalog_id: str, scene: str, since_micros: int, limit: int

@@ -97,7 +97,7 @@ def bindings(
             )
         ),
         Binding.of(EventServicer(catalogs, key, events, shoppers, selections, jobs, share)),
-        Binding.of(AnswerServicer(catalogs, key, answers, keep, replay)),
+        Binding.of(AnswerServicer(catalogs, key, answers, keep, replay, events)),
         Binding.of(ModelServicer(catalogs, jobs, registry, store, online, live.refresh)),
         Binding.of(ExperimentServicer(catalogs, ExperimentRecord(database))),
         Binding.of(ProfileServicer(catalogs, key, events, live, shoppers, signals)),

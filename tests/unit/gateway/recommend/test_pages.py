@@ -58,6 +58,19 @@ async def test_the_next_in_order_takes_the_place_and_rank_of_a_product_that_vani
     assert ids(two) == []
 
 
+@pytest.mark.parametrize(("drop_seen", "left"), [(False, ["p2"]), (True, [])])
+async def test_what_was_hidden_or_seen_since_the_page_before_is_left_out(drop_seen, left):
+    shop = shop_with_photo()
+    shop.scene(lambda scene: replace(scene, drop_seen=drop_seen))
+    one = await first_page(shop, shopper=ANN)
+    shop.ranker.hidden, shop.ranker.seen = frozenset({"p4"}), {"p2"}
+
+    two = await first_page(shop, shopper=ANN, page_token=one.next_page_token)
+
+    assert ids(two) == left
+    assert [result.rank for result in two.results] == [3][: len(left)]
+
+
 async def test_a_record_that_is_not_handed_over_yet_is_found():
     shop = shop_with_photo()
     shop.answers.waiting = True

@@ -137,6 +137,19 @@ async def test_recommenders_that_name_nothing_give_way_to_what_is_popular(shop):
     assert ids(answer) == ["p8"]
 
 
+async def test_few_products_that_trend_do_not_keep_a_newcomers_page_short(shop):
+    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p8", "p5"))
+    whole = await recommend(Query(scene="for-you", shopper=ANN, page_size=4), shop.deps)
+    assert ids(whole)[:3] == ["p5", "p6", "p8"]
+    assert len(ids(whole)) == 4
+    assert whole.degradations == ()
+
+    shop.ranker.generated["ann"] = (Basis.SESSION, ("p9",))
+    assert {*ids(await recommend(Query(scene="for-you", shopper=ANN), shop.deps))} == {
+        *("p9", "p5", "p6")
+    }
+
+
 # Anchors
 
 

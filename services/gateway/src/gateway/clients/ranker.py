@@ -19,6 +19,7 @@ from gateway.model.messages import Experiment, Reason, Replay
 from gateway.model.peers import (
     NO_RECOMMENDERS,
     Anchors,
+    AnswerRange,
     Basis,
     Ranked,
     RankerCandidates,
@@ -183,17 +184,13 @@ class RankerClient(Ranker, ExperimentKeeper):
             raise Internal("the ranker's columns differ in length", reason="INTERNAL")
         return reasoned
 
-    async def answer(
-        self, catalog_id: str, answer_id: str, offset: int = 0, limit: int = 0
-    ) -> AnswerRecord:
+    async def answer(self, catalog_id: str, asked: AnswerRange) -> AnswerRecord:
         request = answers_pb.GetAnswerRequest(
+            **(asdict(asked) | {"shopper": messages.shopper_message(asked.shopper)}),
             catalog_id=catalog_id,
-            answer_id=answer_id,
-            offset=offset,
-            limit=limit,
             as_columns=True,
         )
-        return record_of(await self._caller.call(self._answers.GetAnswer, request), offset)
+        return record_of(await self._caller.call(self._answers.GetAnswer, request), asked.offset)
 
     async def newest_answers(
         self, catalog_id: str, scene: str, since_micros: int, limit: int

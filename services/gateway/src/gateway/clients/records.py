@@ -1,5 +1,7 @@
 """Records of answers, as the ranker keeps them, and as the use cases see them."""
 
+from dataclasses import replace
+
 from gateway.clients import messages
 from gateway.clients.columns import order_message, order_of
 from gateway.model.answer import AnswerRecord
@@ -56,7 +58,10 @@ def record_of(message: answers_pb.AnswerRecord, offset: int) -> AnswerRecord:
         shopper=None,
         versions=message.versions,
         seed=message.seed,
-        order=order_of(message.columns, offset, message.total_count),
+        order=replace(
+            order_of(message.columns, offset, message.total_count),
+            left_out=frozenset(message.left_out_product_ids),
+        ),
         degradations=messages.degradation_list(message.degradations),
         answer_micros=message.answer_time.ToMicroseconds(),
         expire_micros=message.expire_time.ToMicroseconds(),

@@ -1,6 +1,6 @@
 """What is answered, and the record of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.model import messages
@@ -81,6 +81,8 @@ class Order:
     """Place of its first product in the whole order, from 0."""
     total: int = 0
     """Length of the whole order."""
+    left_out: Collection[str] = ()
+    """Products in it that are not to be shown any more."""
 
     @property
     def end(self) -> int:

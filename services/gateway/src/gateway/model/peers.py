@@ -230,6 +230,21 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerRange:
+    """Which part of a kept answer is read, and for whom."""
+
+    answer_id: str
+    offset: int = 0
+    """Its first product, from 0."""
+    limit: int = 0
+    """How many products at most; 0 = all."""
+    shopper: Shopper | None = None
+    """What they have hidden by now is to be left out …"""
+    drop_seen: bool = False
+    """… and what they have seen."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReasonOrder:
     """Of which ranked products reasons are asked, after the answer."""
 

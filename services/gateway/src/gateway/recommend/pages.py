@@ -18,6 +18,7 @@ from gateway.model.messages import (
     Reason,
 )
 from gateway.model.peers import (
+    AnswerRange,
     ReasonOrder,
     Rows,
 )
@@ -142,7 +143,7 @@ async def _read(
         for product_id in ids:
             if len(shown) == size:
                 break
-            if product_id in by_id and product_id not in left_out:
+            if product_id in by_id and product_id not in left_out | order.left_out:
                 reasons = order.reasons_at(offset)
                 shown.append(_Shown(by_id[product_id], order, offset, reasons))
             offset += 1
@@ -217,7 +218,8 @@ async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
 
 
 async def later_page(run: Run) -> Answer:
-    """A page read from the answer's record; what may be shown is checked anew."""
+    """A page read from the answer's record; what may be shown, and what the shopper hid or has seen
+    meanwhile, is checked anew."""
     here = read_page_token(
         run.query.page_token, run.digests.callers, run.deps.keys(), run.time_micros
     )
@@ -271,7 +273,8 @@ async def _recorded(run: Run, here: Page) -> AnswerRecord:
 
 async def _read_record(run: Run, answer_id: str, offset: int, limit: int = 0) -> AnswerRecord:
     async with run.trace.stage("record", run.plan.ends.rank):
-        return await run.peers.ranker.answer(run.query.catalog_id, answer_id, offset, limit)
+        asked = AnswerRange(answer_id, offset, limit, run.query.shopper, run.plan.scene.drop_seen)
+        return await run.peers.ranker.answer(run.query.catalog_id, asked)
 
 
 def next_page(run: Run, record: AnswerRecord, page: Cut, match: Match | None) -> str:

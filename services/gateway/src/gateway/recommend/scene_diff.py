@@ -23,7 +23,7 @@ from gateway.model.messages import (
     SceneDiff,
     SceneEntryChange,
 )
-from gateway.model.peers import Rules
+from gateway.model.peers import AnswerRange, Rules
 from gateway.model.query import Scope
 from gateway.model.scene import FRESHNESS, Scene
 from gateway.ports import Ranker, Retriever
@@ -94,7 +94,7 @@ class _Asked:
 
 async def _asked(catalog_id: str, answer_id: str, scene: Scene, ranker: Ranker) -> _Asked | None:
     try:
-        record = await ranker.answer(catalog_id, answer_id)
+        record = await ranker.answer(catalog_id, AnswerRange(answer_id))
     except ServiceError as error:
         if error.reason in GONE:
             return None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gateway.model.branch import SIMILARITY_BRANCHES, Branch
+from gateway.model.branch import ABOUT, SIMILARITY_BRANCHES, Branch
 from gateway.model.candidates import Listing
 from gateway.model.causes import Cause
 from gateway.model.errors import NothingAvailable, ProductNotFound, SpaceMissing
@@ -19,7 +19,7 @@ from gateway.model.retrieved import (
 )
 from gateway.retrieval.anchors import About, missing, settled, unsearched
 from gateway.retrieval.facets import count_facets
-from gateway.retrieval.fallback import fall_back
+from gateway.retrieval.fallback import fall_back, filled_up
 from gateway.retrieval.keywords import by_keywords
 from gateway.retrieval.new import new_products, newest, of_followed
 from gateway.retrieval.parallel import in_parallel
@@ -32,8 +32,9 @@ async def find(run: Run, about: About | None = None) -> tuple[Listing, ...]:
     """What all branches of the plan name; a branch that fails is noted and left out. `about`: what
     the run was settled with; None = it is settled here.
 
-    When they name nothing, what is popular, then what is newest. Empty when nothing passes the
-    filter. Raises the caller's own errors, and NothingAvailable when everything failed.
+    When they name nothing, what is popular, then what is newest; these follow what merely trends,
+    too, for a shopper of whom nothing is known. Empty when nothing passes the filter. Raises the
+    caller's own errors, and NothingAvailable when everything failed.
     """
     if about is None:
         run, about = await settled(run)
@@ -57,6 +58,8 @@ async def find(run: Run, about: About | None = None) -> tuple[Listing, ...]:
     if not any(len(item.ids) for item in listings if not item.negative):
         negative = (item for item in listings if item.negative)
         listings = (*await fall_back(run, result.popular), *negative)
+    elif result.popular and ABOUT.isdisjoint(item.branch for item in listings):
+        listings = await filled_up(run, listings, result.popular)
     return (*listings, *result.new)
 
 

@@ -1,7 +1,8 @@
-"""What is tried when the branches name nothing: popular products, then the newest; where the record
-can't be read, those of the snapshot."""
+"""What is tried when the branches name nothing, or too little: popular products, then the newest;
+where the record can't be read, those of the snapshot."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from gateway.model.errors import NothingAvailable
 from gateway.model.peers import RankerCandidates
 from gateway.model.plan import MOST_ASKED
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
+from gateway.retrieval.new import BEHIND
 from gateway.retrieval.ranker import generate, look_up
 from gateway.retrieval.snapshot import from_snapshot, popular_before
 from gateway.state.run import Run
@@ -37,6 +39,20 @@ async def fall_back(run: Run, candidates: RankerCandidates | None) -> tuple[List
     if not listings and run.trace.failures:
         return _last(run)
     return listings
+
+
+async def filled_up(
+    run: Run, listings: tuple[Listing, ...], candidates: RankerCandidates
+) -> tuple[Listing, ...]:
+    """The listings and, where they name too few for some pages, behind them what is popular, then
+    what is newest."""
+    known = {product_id for item in listings for product_id in item.ids}
+    if len(known) >= run.plan.top_k or Peer.RETRIEVER in run.trace.unreachable:
+        return listings
+    more = run.trace.note(await _popular(run, candidates)).listings
+    if not any(_fills_a_page(run, item) for item in more):
+        more = (*more, *run.trace.note(await _newest(run, more)).listings)
+    return (*listings, *(replace(item, after=item.after + BEHIND) for item in more))
 
 
 def _last(run: Run) -> tuple[Listing, ...]:

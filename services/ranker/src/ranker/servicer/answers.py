@@ -10,6 +10,7 @@ from ranker.domain.answer_columns import MOST_BRANCHES, MOST_PRODUCTS, of_produc
 from ranker.domain.errors import AnswerMissing
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import ANSWER_ID
+from ranker.ports import HistoryReader
 from ranker.ranking.order import Order
 from ranker.record.answers import Answer, AnswerQueue
 from ranker.servicer.controls import name_problems
@@ -43,6 +44,7 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
     keep_micros: int
     """How long an answer is kept that does not say so itself."""
     replay: Replay
+    reader: HistoryReader
 
     async def RecordAnswers(
         self, request: pb.RecordAnswersRequest, context: Context
@@ -67,7 +69,19 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         record.ClearField("inputs")
         record.ClearField("inputs_version")
         answer_columns.page(record, request.offset, request.limit, as_columns=request.as_columns)
+        record.left_out_product_ids[:] = await self._left_out(catalog_id, request, record)
         return record
+
+    async def _left_out(
+        self, catalog_id: str, request: pb.GetAnswerRequest, record: pb.AnswerRecord
+    ) -> list[str]:
+        """Products of the page that Rank would drop now."""
+        who = actor(request.shopper, catalog_id, self.pseudonyms)
+        if who is None:
+            return []
+        now = await self.reader.history(catalog_id, who, limit=0, with_seen=request.drop_seen)
+        given = [*record.columns.product_ids, *(one.product_id for one in record.products)]
+        return [item for item in given if item in now.hidden or item in now.seen]
 
     async def _read(self, catalog_id: str, answer_id: str) -> pb.AnswerRecord:
         content = await self.answers.read(catalog_id, answer_id)

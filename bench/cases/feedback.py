@@ -1,0 +1,194 @@
+"""How long it takes from an event to an answer that shows it, through the client of a shop.
+
+The example wines in a whole suite, one shopper after the other. What a shopper does about a product
+is written, and the home page asked for at once, until the product is gone from it: the time is that
+from the write's call to that answer. What counts of everybody's events show, the ranker's worker
+keeps: they are asked for until they show the event.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
+
+from rich.console import Console
+
+from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.statistics import percentile
+from examples.wines.load import load
+from examples.wines.loading import LoadingFailed
+from examples.wines.local import own_suite
+from sightline_client import Event, EventType, Recommendations, SightlineClient
+
+Say: TypeAlias = Callable[[str], None]
+
+SHOPPERS, WARM_UP = 150, 10
+PAIRS = 40
+"""Products whose counts are waited for."""
+KINDS = {
+    "hidden": EventType.HIDE,
+    "clicked": EventType.CLICK,
+    "bought": EventType.PURCHASE,
+}
+AGAIN, TOGETHER = "bought: listed to be bought again", "viewed together: on the other's page"
+AT_ONCE_MS, COUNTED_MS = 100.0, 1_000.0
+PATIENCE = 10.0
+"""Seconds after which the bench fails."""
+
+
+@dataclass(slots=True)
+class Waited:
+    """Of one kind of event."""
+
+    milliseconds: list[float] = field(default_factory=list)
+    """From the write's call to the answer that shows the event."""
+    writes: list[float] = field(default_factory=list)
+    """What the write took of that."""
+    first: list[bool] = field(default_factory=list)
+    """Whether the first answer after it showed the event."""
+
+
+Found: TypeAlias = dict[str, Waited]
+
+
+def run(say: Say) -> Result:
+    """Fills a suite of its own, and asks; a minute."""
+    with own_suite(say) as suite:
+        return result(asyncio.run(_measured(suite.addresses()["gateway"], say)))
+
+
+async def _measured(gateway: str, say: Say) -> Found:
+    found = {name: Waited() for name in (*KINDS, AGAIN, TOGETHER)}
+    async with SightlineClient(gateway, timeout=30) as client:
+        say("the wines, their ratings and a model of them")
+        await load(Console(quiet=True), gateway, None)
+        say(f"{PAIRS} products that are bought, and looked at together")
+        # First, as counts say nothing of what everybody looks at anyway.
+        newest = await client.recommend(scene="new", page_size=2 * PAIRS)
+        ids = [row.product.product_id for row in newest.results]
+        for number in range(PAIRS):
+            pair = (ids[number], ids[number + PAIRS])
+            await _counted(client, f"visitor-{number}", pair, found)
+        say(f"{SHOPPERS} shoppers, who hide, click and buy")
+        for number in range(WARM_UP + SHOPPERS):
+            await _at_once(client, f"shopper-{number}", {} if number < WARM_UP else found)
+    return found
+
+
+async def _at_once(client: SightlineClient, who: str, found: Found) -> None:
+    """A visitor of whom one click is known does each kind of thing about the page's first."""
+
+    async def page() -> Recommendations:
+        return await client.recommend(scene="for-you", visitor=who, page_size=10)
+
+    first = (await page()).results[-1].product.product_id
+    await client.write_events([Event(f"{who}-known", EventType.CLICK, first, visitor=who)])
+    for name, kind in KINDS.items():
+        item = (await page()).results[0].product.product_id
+        gone = partial(_lacks, item)
+        event = Event(f"{who}-{name}", kind, item, visitor=who)
+        await _wait(client, [event], page, gone, found.get(name, Waited()))
+
+
+def _lacks(item: str, answer: Recommendations) -> bool:
+    return item not in _ids(answer)
+
+
+async def _counted(client: SightlineClient, who: str, pair: tuple[str, str], found: Found) -> None:
+    async def again() -> Recommendations:
+        return await client.recommend(scene="reorder", visitor=who, page_size=10)
+
+    async def beside() -> Recommendations:
+        return await client.recommend(scene="also-viewed", anchors=[pair[0]], page_size=100)
+
+    bought = Event(f"{who}-bought", EventType.PURCHASE, pair[0], visitor=who)
+    await _wait(client, [bought], again, lambda answer: pair[0] in _ids(answer), found[AGAIN])
+    views = [Event(f"{who}-{item}", EventType.VIEW, item, visitor=who) for item in pair]
+    await _wait(
+        client, views, beside, lambda answer: pair[1] in _ids(answer, "co_view"), found[TOGETHER]
+    )
+
+
+async def _wait(
+    client: SightlineClient,
+    events: Sequence[Event],
+    ask: Callable[[], Awaitable[Recommendations]],
+    shows: Callable[[Recommendations], bool],
+    waited: Waited,
+) -> None:
+    """Write the events, and ask until an answer shows them."""
+    began = time.perf_counter()
+    report = await client.write_events(events)
+    written, asked = time.perf_counter(), 1
+    if report.written_count != len(events):
+        raise LoadingFailed(f"{report.written_count} of {len(events)} events were taken")
+    while not shows(await ask()):
+        asked += 1
+        if time.perf_counter() - began > PATIENCE:
+            raise LoadingFailed(f"no answer shows {events[0].event_id}")
+    waited.milliseconds.append(1e3 * (time.perf_counter() - began))
+    waited.writes.append(1e3 * (written - began))
+    waited.first.append(asked == 1)
+
+
+def _ids(answer: Recommendations, part: str = "") -> set[str]:
+    """Products of the answer; with `part` those that have it."""
+    return {
+        row.product.product_id
+        for row in answer.results
+        if not part or any(one.name == part and one.value > 0 for one in row.parts)
+    }
+
+
+def result(found: Found) -> Result:
+    """The figures as a table and goals."""
+    at_once = [found[name] for name in KINDS]
+    firsts = [each for waited in at_once for each in waited.first]
+    share = sum(firsts) / len(firsts)
+    counted = [each for name in (AGAIN, TOGETHER) for each in found[name].milliseconds]
+    whole = [each for waited in at_once for each in waited.milliseconds]
+    return Result(
+        tables=(_table(found),),
+        goals=(
+            Goal(
+                "first answers after a hide, click or purchase that show it",
+                *(None, "", Interval(share, share, share), 1.0),
+            ),
+            Goal(
+                "from an event to the next answer, which shows it, p99",
+                *(AT_ONCE_MS, "ms", percentile(whole, 0.99)),
+                by_figure=True,
+            ),
+            Goal(
+                "from an event to an answer by counts that shows it, p99",
+                *(COUNTED_MS, "ms", percentile(counted, 0.99)),
+                by_figure=True,
+            ),
+        ),
+        figures={
+            name: {"ms": each.milliseconds, "write_ms": each.writes, "first": sum(each.first)}
+            for name, each in found.items()
+        },
+    )
+
+
+def _table(found: Found) -> Table:
+    rows = [
+        (
+            name,
+            str(len(each.milliseconds)),
+            *(f"{percentile(each.writes, share).value:.1f}" for share in (0.5, 0.99)),
+            *(f"{percentile(each.milliseconds, share).value:.1f}" for share in (0.5, 0.99)),
+            f"{sum(each.first)} of {len(each.first)}",
+        )
+        for name, each in found.items()
+    ]
+    headers = ("event", "n", "write p50 ms", "write p99", "shown p50 ms", "shown p99", "at once")
+    caption = (
+        "From the write's call to the answer that shows the event, with the write in it, one"
+        " caller. At once: in the first answer after the write. The last two go by counts, which"
+        " the ranker's worker takes up every fifth of a second."
+    )
+    return Table("From an event to an answer", headers, tuple(rows), caption, section=None)
