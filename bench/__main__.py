@@ -18,6 +18,7 @@ from bench.cases import (
     duplicates,
     embedding,
     experiments,
+    extras,
     filters,
     heat_map,
     hops,
@@ -64,6 +65,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "duplicates": duplicates.run,
     "embedding": embedding.run,
     "diversity": diversity.run,
+    "extras": extras.run,
     "experiments": experiments.run,
     "monolith": monolith.run,
     "no_good_match": no_good_match.run,
@@ -98,6 +100,7 @@ million rows first."""
 
 FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     **BENCHES,
+    "extras": extras.full,
     "imports": imports.full,
     "monolith": monolith.full,
     "safeguards": safeguards.full,

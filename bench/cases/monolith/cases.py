@@ -96,7 +96,8 @@ def _clothing(found: Found, say: Say) -> None:
     if not files:
         return
     with filled(clothing.filling(root, files), say) as (suite, facts):
-        questions = Questions(facts.products, facts.users, clothing.asked(files))
+        asked = clothing.asked(files)
+        questions = Questions(facts.products, facts.users, asked, anchors=facts.products)
         done = measured(suite, Case(Plan(questions), hops=True), say)
         found.clothing = Shop(CLOTHING, done.cells)
         found.columns = (metrics.columns(CLOTHING, suite),)
