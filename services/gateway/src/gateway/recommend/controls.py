@@ -17,6 +17,7 @@ from gateway.model.messages import ControlOutcome, Rejection
 from gateway.model.peers import Checked, Ranked
 from gateway.model.plan import MOST_ASKED, MOST_RANKED, Held
 from gateway.model.query import Scope
+from gateway.ranking.passing import passing
 from gateway.retrieval.parallel import in_parallel
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
@@ -145,9 +146,12 @@ async def _checked(run: Run, ids: Sequence[str]) -> Checked | None:
 
 
 async def _named(run: Run, candidates: Candidates, control: Control) -> Collection[str]:
-    """The candidates that a control is about; none where the record could not be read."""
+    """The candidates that a control is about; by their columns, or by the record where these do
+    not say; none where that could not be read."""
     if control.filter is None:
         return control.product_ids
+    if (found := passing(candidates.columns, read(control.filter.message))) is not None:
+        return found
     scope, ids = Scope(filter=control.filter), candidates.columns.product_ids
     ask, catalog_id = run.peers.retriever.columns, run.query.catalog_id
     try:
