@@ -245,3 +245,24 @@ async def test_explanations_say_what_controls_do():
 
 def test_what_a_filter_excludes_is_known_by_the_words_of_a_rejection():
     assert opposite(BRAND) == "NOT brand:*"
+
+
+async def test_a_pin_that_passed_is_not_asked_for_again_until_a_page_finds_it_gone():
+    shop = shop_with_photo()
+    deps = shop.deps
+
+    async def asked() -> tuple[list[str], list[tuple[str, str, str]], int]:
+        before = len(shop.retriever.calls)
+        answer = await recommend(by_photo(controls=[pin(1, "p9")]), deps)
+        calls = [name for name, _ in shop.retriever.calls[before:]]
+        return ids(answer), outcomes(answer), calls.count("checked")
+
+    shown = ["p9", *BY_SCORE], [("pin-1", "p9", "APPLIED")]
+    assert await asked() == (*shown, 1)
+    assert await asked() == (*shown, 0)
+    shop.retriever.record.remove("p9")
+    gone = BY_SCORE, [("pin-1", "p9", "NOT_FOUND")]
+    assert await asked() == (*gone, 1)
+    assert await asked() == (*gone, 1)
+    shop.retriever.record.append("p9")
+    assert await asked() == (*shown, 1)

@@ -137,9 +137,14 @@ async def controlled(run: Run, candidates: Candidates) -> Candidates:
 
 async def _checked(run: Run, ids: Sequence[str]) -> Checked | None:
     """Which of the products may be answered; None = the record could not be read."""
+    catalog_id, scope, pins = run.query.catalog_id, run.plan.scope, run.deps.pins
+    if (known := pins.of(catalog_id, ids, scope)) is not None:
+        return Checked(known, frozenset(), {})
     try:
         async with run.trace.stage(STAGE, run.plan.ends.fallback):
-            return await run.peers.retriever.checked(run.query.catalog_id, ids, run.plan.scope)
+            found = await run.peers.retriever.checked(catalog_id, ids, scope)
+            pins.keep(catalog_id, ids, scope, found.columns)
+            return found
     except ServiceError as error:
         run.trace.fail(STAGE, Peer.RETRIEVER, error)
         return None
@@ -218,6 +223,20 @@ def _placed(product_id: str, order: Collection[str], by: Ranked | None) -> Outco
     if by is not None and product_id in by.seen_pins:
         return ControlOutcome.OUTCOME_SEEN
     return ControlOutcome.OUTCOME_COLLAPSED
+
+
+async def note_gone(run: Run, read: Sequence[str], shown: Collection[str]) -> None:
+    """Note why pinned products are not on the page that was read as far as they stand."""
+    pinned = pinned_ids(run.plan.controls)
+    gone = [item for item in pinned if item in read and item not in shown]
+    if not gone:
+        return
+    for item in gone:
+        run.deps.pins.forget(item)
+    found = None if run.trace.snapshot_micros else await _checked(run, gone)
+    for each in run.trace.controls:
+        if each.product_id in gone:
+            each.outcome = _kept_out(run, each.product_id, found)
 
 
 def count(run: Run, names: Collection[str]) -> None:
