@@ -23,7 +23,7 @@ def passing(columns: Columns, condition: Filter) -> list[str] | None:
     def judge(values: Sequence[Any]) -> bool:
         return passes(condition, Facts(**dict(zip(names, values, strict=True))))
 
-    # Many products are alike in a few fields. Attributes can't be told apart so: 1.0 == True.
+    # Many products are alike in a few fields. Attributes are not: 1.0 == True.
     judged = judge if "attributes" in names else cache(judge)
     held = [_column(columns, name) for name in names]
     rows = zip(columns.product_ids, zip(*held, strict=True), strict=True)
