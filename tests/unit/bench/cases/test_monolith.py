@@ -1,6 +1,7 @@
 """The suite and the monolith are asked the same, and goals compare what they say they compare."""
 
 import asyncio
+import itertools
 import json
 from collections import Counter
 from itertools import islice
@@ -148,6 +149,22 @@ def test_a_contender_is_prepared_for_each_kind_and_may_have_questions_of_its_own
     asyncio.run(load.rounds([one], plan, lambda _line: None))
     assert prepared == [PRODUCT, PRODUCT]
     assert {rec.RecommendRequest.FromString(each).catalog_id for each in seen} == {"other"}
+
+
+def test_an_answer_is_held_against_its_own_question_whichever_ends_first() -> None:
+    numbers = itertools.count()
+
+    async def call(question: Question) -> bytes:
+        for _ in range(next(numbers) % 3):
+            await asyncio.sleep(0)
+        return question.message
+
+    def check(question: Question, answer: bytes) -> Counter[str]:
+        return Counter() if question.message == answer else Counter(["another's"])
+
+    plan = Plan(Questions(products=["a", "b", "c", "d", "e"]), (4,), 1, 0.01, kinds=(PRODUCT,))
+    cells = asyncio.run(load.rounds([Contender("x", call, dict, check)], plan, lambda _line: None))
+    assert not cells["x", PRODUCT, 4].wrong
 
 
 # Goals
