@@ -18,6 +18,7 @@ from bench.cases import (
     duplicates,
     embedding,
     experiments,
+    extras,
     feedback,
     filters,
     heat_map,
@@ -65,6 +66,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "duplicates": duplicates.run,
     "embedding": embedding.run,
     "diversity": diversity.run,
+    "extras": extras.run,
     "experiments": experiments.run,
     "feedback": feedback.run,
     "monolith": monolith.run,
@@ -88,20 +90,28 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 
-USUAL = ("monolith", "imports", "latency", "ranking", "embedding", "safeguards", "replay")
-"""What an answer and an import cost: what `make bench` runs, in at most twenty minutes."""
+USUAL = (
+    *("monolith", "imports", "latency", "ranking", "embedding", "safeguards", "replay"),
+    *("extras", "feedback", "recommenders", "heat_map", "posters"),
+)
+"""What an answer and an import cost, and what recommenders and posters are worth: what `make bench`
+runs, in at most twenty minutes."""
 
 LONG = (
-    *("recommend", "search", "training", "quality", "posters", "accuracy", "consistency"),
-    *("feedback", "filters", "heat_map", "scale", "store"),
+    *("recommend", "search", "training", "quality", "accuracy", "consistency", "filters"),
+    *("experiments", "scale", "store"),
 )
 """The others that have goals: one to four minutes each, the last two seven and ten, as they fill a
 million rows first."""
 
 FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     **BENCHES,
+    "embedding": embedding.full,
+    "extras": extras.full,
     "imports": imports.full,
+    "latency": latency.full,
     "monolith": monolith.full,
+    "posters": posters.full,
     "safeguards": safeguards.full,
     "scale": scale.full,
     "training": training.full,

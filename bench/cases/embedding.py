@@ -29,7 +29,7 @@ from servicekit.memory import keep_memory
 Say: TypeAlias = Callable[[str], None]
 
 CLIENTS = (1, 8, 32)
-ROUNDS = 4
+ROUNDS, SHORTER = 4, 3
 SIZES = {"0.3 MP": (unique.SMALL, 60, 2.0), "12 MP": (unique.LARGE, 10, 5.0)}
 """Width and height, how many different pictures, and the grain, with which a file of 12 megapixels
 has 1.5 MB."""
@@ -43,6 +43,8 @@ A_ROUND = {
 }
 """Photos a round: of 32 clients at least three each, or else the filling and the emptying of a
 server would be most of what is measured."""
+FEW = (1, 32)
+"""Clients of the short form: goals are of 32."""
 REPEATS = 200
 """Calls of each kind by which the cache is measured."""
 
@@ -64,19 +66,31 @@ class Cell:
     """The 99th percentile of each round."""
 
 
+Asked: TypeAlias = Mapping[tuple[str, int], int]
+"""Photos a round, by size and clients."""
 Cells: TypeAlias = Mapping[tuple[str, str, int], Cell]
 
 
 def run(say: Say) -> Result:
     """Start everything, measure by turns, stop it."""
+    return _run({at: count for at, count in A_ROUND.items() if at[1] in FEW}, SHORTER, say)
+
+
+def full(say: Say) -> Result:
+    """The same with 8 clients too, and in more rounds."""
+    return _run(A_ROUND, ROUNDS, say)
+
+
+def _run(asked: Asked, rounds: int, say: Say) -> Result:
     keep_memory()  # as the embedder does: the raw loop here has the same right to it
     missing = _environment(say)
     say("making photos that no cache knows")
     files = {name: unique.photos(*made) for name, made in SIZES.items()}
     with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder, ExitStack() as running:
-        cells, hits = asyncio.run(_measure(Path(folder), running, files, missing, say))
+        measuring = _measure(Path(folder), running, files, missing, (asked, rounds), say)
+        cells, hits = asyncio.run(measuring)
     say("decoding alone, and engines alone")
-    return _result(cells, hits, files, missing)
+    return _result(cells, hits, files, missing, rounds)
 
 
 def _environment(say: Say) -> str:
@@ -90,6 +104,7 @@ async def _measure(
     running: ExitStack,
     files: Mapping[str, list[bytes]],
     missing: str,
+    plan: tuple[Asked, int],
     say: Say,
 ) -> tuple[Cells, dict[str, list[float]]]:
     say("starting Triton, the embedder and the others")
@@ -111,7 +126,7 @@ async def _measure(
         ]
         ways += [embedders.http(name, *at) for name, at in zip(names, others, strict=True)]
         contenders = [await stack.enter_async_context(way) for way in ways]
-        cells = await _rounds(contenders, files, say)
+        cells = await _rounds(contenders, files, *plan, say)
         say("the cache")
         other = embedders.sightline("cache", cached_port, (triton, cached))
         hits = await _hits(await stack.enter_async_context(other), files["0.3 MP"])
@@ -119,17 +134,22 @@ async def _measure(
 
 
 async def _rounds(
-    contenders: Sequence[Contender], files: Mapping[str, list[bytes]], say: Say
+    contenders: Sequence[Contender],
+    files: Mapping[str, list[bytes]],
+    asked: Asked,
+    rounds: int,
+    say: Say,
 ) -> Cells:
     cells = {
         (each.name, size, clients): Cell(each.name, size, clients)
-        for (size, clients) in A_ROUND
+        for (size, clients) in asked
         for each in contenders
     }
     sources = {size: unique.unique(made) for size, made in files.items()}
-    for number in range(ROUNDS + 1):
-        say(f"round {number} of {ROUNDS}" if number else "warming up")
-        for (size, clients), count in A_ROUND.items():
+    for number in range(rounds + 1):
+        say(f"round {number} of {rounds}" if number else "warming up")
+        for (size, clients), whole in asked.items():
+            count = whole if number else max(clients, whole // 4)
             for each in contenders:
                 await _round(each, cells[each.name, size, clients], sources[size], count, number)
     return cells
@@ -162,7 +182,11 @@ async def _hits(contender: Contender, files: list[bytes]) -> dict[str, list[floa
 
 
 def _result(
-    cells: Cells, hits: dict[str, list[float]], files: Mapping[str, list[bytes]], missing: str
+    cells: Cells,
+    hits: dict[str, list[float]],
+    files: Mapping[str, list[bytes]],
+    missing: str,
+    rounds: int,
 ) -> Result:
     decoding = engine_speed.decoding()
     engines = engine_speed.engines(files["0.3 MP"])
@@ -177,7 +201,7 @@ def _result(
         ),
         goals=(*_goals(cells), *engine_speed.goals(decoding, engines)),
         figures={
-            "settings": {"rounds": ROUNDS, "bytes": sizes, "workers": embedders.WORKERS},
+            "settings": {"rounds": rounds, "bytes": sizes, "workers": embedders.WORKERS},
             "cells": [
                 {
                     "contender": cell.contender,
@@ -257,7 +281,7 @@ def _table(cells: Cells, size: str, mean_bytes: int) -> Table:
         headers=("clients", "", "images/s", "÷ raw", "p50 ms", "p99 ms", "CPU ms", "÷ raw"),
         rows=tuple(rows),
         caption=(
-            f"Unique photos, {ROUNDS} interleaved rounds, medians, 95% intervals. CPU: of all the "
+            "Unique photos, interleaved rounds, medians, 95% intervals. CPU: of all the "
             "contender's processes, the client's not counted but where the client decodes."
         ),
     )

@@ -11,7 +11,7 @@ from examples.wines.local import own_suite
 
 Say: TypeAlias = Callable[[str], None]
 
-EVERY = 2
+EVERY = 3
 """Of the photos, where all of them would take `make bench` beyond its twenty minutes."""
 
 

@@ -24,7 +24,7 @@ from pymilvus import MilvusClient
 from bench.harness import engines, hop
 from bench.harness.engines import ENGINES, SPACE, VERSION
 from bench.harness.load import closed_loop
-from bench.harness.model import Goal, Interval, Result, Table
+from bench.harness.model import Goal, Result, Table
 from bench.harness.rig import TAG, TAGGED, Filled, Floats, fill, points, server
 from bench.harness.statistics import percentile
 from retriever.adapters.milvus import filters
@@ -49,6 +49,8 @@ TOP = 200
 """Products asked for, and so hydrated: the goal of hydration speaks of 200."""
 ASKED = ((80, IndexKind.FLAT), (80, IndexKind.HNSW), (1_280, IndexKind.HNSW))
 QUERIES = 40
+SHORT = ((80, IndexKind.FLAT), (1_280, IndexKind.HNSW))
+"""Of them where there are twenty minutes for all benches."""
 UNREAD = 8
 """Queries before the retriever has read all products; of these only the hydration counts."""
 PAGE = 500
@@ -57,6 +59,7 @@ LOADED = 120
 """Requests of a measurement of throughput."""
 MOST_RATIO = 1.15
 MOST_HYDRATION_MS = 2.0
+LONG = "only in the long form (python -m bench --full latency)"
 PARTS = ("search", "of it record", "unread", "bare engine", "empty hop")
 _PLAN = re.compile(
     r"(?P<route>flat|graph|exact|in memory)(?: ef (?P<ef>\d+))?(?P<made_up>, then exact)?"
@@ -111,11 +114,20 @@ class Ends:
 
 def run(say: Say) -> Result:
     """Fills each engine, starts the retriever before it, measures, stops them."""
+    return _run(SHORT, say)
+
+
+def full(say: Say) -> Result:
+    """The same with every index."""
+    return _run(ASKED, say)
+
+
+def _run(asked: Sequence[tuple[int, IndexKind]], say: Say) -> Result:
     cases: list[Case] = []
     throughputs: list[Throughput] = []
     for engine, start in ENGINES.items():
         with tempfile.TemporaryDirectory() as folder, start(Path(folder) / "engine") as running:
-            for dimension, kind in ASKED:
+            for dimension, kind in asked:
                 say(f"{engine}: {COUNT:,} products of {dimension:,} dimensions, {kind}")
                 place = Path(folder) / f"{dimension}-{kind}"
                 place.mkdir()
@@ -124,7 +136,18 @@ def run(say: Say) -> Result:
                 )
                 cases += done
                 throughputs.append(throughput)
-    return result(cases, throughputs)
+    left_out = [
+        Case(engine, _index(*each), name, condition)
+        for engine in ENGINES
+        for each in ASKED
+        if each not in asked
+        for name, condition in _filters().items()
+    ]
+    return result(cases, throughputs, left_out)
+
+
+def _index(dimension: int, kind: IndexKind) -> str:
+    return f"{dimension:,}-d {kind}"
 
 
 async def _measure(
@@ -133,7 +156,7 @@ async def _measure(
     parameters = IndexParameters(kind=kind)
     filled = await fill(folder, engine, uri, points(COUNT, dimension), parameters)
     queries = points(UNREAD + QUERIES + 2 * LOADED, dimension, seed=1)
-    index = f"{dimension:,}-d {kind}"
+    index = _index(dimension, kind)
     cases = [Case(engine, index, name, asked) for name, asked in _filters().items()]
     with server(filled) as port, _hop() as hop_port:
         async with (
@@ -287,8 +310,10 @@ async def _load(queries: Floats, clients: int, ends: Ends) -> float:
     return len(requests) / seconds
 
 
-def result(cases: Sequence[Case], throughputs: Sequence[Throughput]) -> Result:
-    """Tables, figures and goals of what was measured."""
+def result(
+    cases: Sequence[Case], throughputs: Sequence[Throughput], left_out: Sequence[Case] = ()
+) -> Result:
+    """Tables, figures and goals of what was measured, and goals of what was left out."""
     table = Table(
         title=f"A search of {COUNT:,} products for {TOP}, p50 in ms",
         headers=("engine", "index", "filter", *PARTS, "ratio", "plan"),
@@ -321,7 +346,7 @@ def result(cases: Sequence[Case], throughputs: Sequence[Throughput]) -> Result:
                 for t in throughputs
             ],
         },
-        goals=[goal for case in cases for goal in _goals(case)],
+        goals=[goal for case in (*cases, *left_out) for goal in _goals(case)],
     )
 
 
@@ -363,11 +388,12 @@ def _goals(case: Case) -> list[Goal]:
             f"(search − hydration) ÷ (engine + hop), p50, {where}",
             MOST_RATIO,
             "",
-            percentile(case.ratios, 0.5),
+            percentile(case.ratios, 0.5) if case.ratios else None,
+            missing=LONG,
         )
     ]
     if case.filter is None:
-        found = percentile(case.hydration, 0.5)
-        ms = Interval(*(1e3 * value for value in (found.value, found.low, found.high)))
-        goals.append(Goal(f"hydration of {TOP}, p50, {where}", MOST_HYDRATION_MS, "ms", ms))
+        ms = percentile([1e3 * each for each in case.hydration], 0.5) if case.hydration else None
+        name = f"hydration of {TOP}, p50, {where}"
+        goals.append(Goal(name, MOST_HYDRATION_MS, "ms", ms, missing=LONG))
     return goals

@@ -3,7 +3,7 @@
 import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from bench.datasets import unique
@@ -13,14 +13,18 @@ from sightline_client.convert import requests
 SEED = 16
 PAGE_SIZE = 10
 PRODUCT, USER, PHOTO, SEARCH, TEXT = "product", "user", "photo", "search", "text"
+ANCHORED = "anchored"
 WORDS: Mapping[str, str] = {
     PRODUCT: "recommend by product",
     USER: "recommend for a user",
     PHOTO: "recommend by photo",
     SEARCH: "search by product",
     TEXT: "search by text",
+    ANCHORED: "recommend to an anchor",
 }
 """The kinds of questions, as tables name them."""
+WHOLE, SPARSE = ("also-viewed", "similar"), "bought-together"
+"""Scenes that are asked with an anchor by turns; what was bought with it may be a few, or none."""
 _SERVICE = "/sightline.gateway.v1.RecommendationService/"
 RECOMMEND, FIND = f"{_SERVICE}Recommend", f"{_SERVICE}Search"
 
@@ -34,6 +38,8 @@ class Question:
     message: bytes
     http: bytes
     """The whole request, head and body."""
+    least: int = PAGE_SIZE
+    """Products that the suite's answer has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,8 @@ class Questions:
     """JPEG files; no two questions send the same bytes."""
     texts: Sequence[str] = ()
     catalog: str = "default"
+    anchors: Sequence[str] = ()
+    """Products whose pages are asked for."""
 
     def kinds(self) -> tuple[str, ...]:
         """What can be asked at all."""
@@ -55,6 +63,7 @@ class Questions:
             PHOTO: self.photos,
             SEARCH: self.products,
             TEXT: self.texts,
+            ANCHORED: self.anchors,
         }
         return tuple(kind for kind, of in asked.items() if of)
 
@@ -63,11 +72,14 @@ class Questions:
         draw = random.Random(f"{SEED}/{kind}")
         if kind == PHOTO:
             yield from (by_photo(each, self.catalog) for each in unique.unique(list(self.photos)))
-        of = {USER: self.users, TEXT: self.texts}.get(kind, self.products)
+        given = {USER: self.users, TEXT: self.texts, ANCHORED: self.anchors}
+        of = given.get(kind, self.products)
+        order = itertools.cycle(draw.sample(range(len(of)), len(of)))
+        if kind == ANCHORED:
+            scenes = itertools.cycle((*WHOLE, SPARSE))
+            yield from (beside(of[place], next(scenes), self.catalog) for place in order)
         make = {PRODUCT: by_product, USER: for_user, SEARCH: near, TEXT: by_text}[kind]
-        order = draw.sample(range(len(of)), len(of))
-        for place in itertools.cycle(order):
-            yield make(of[place], self.catalog)
+        yield from (make(of[place], self.catalog) for place in order)
 
 
 def by_product(product: str, catalog: str = "default") -> Question:
@@ -75,6 +87,13 @@ def by_product(product: str, catalog: str = "default") -> Question:
     asked = requests.recommend(products=product, page_size=PAGE_SIZE, catalog=catalog)
     path = f"/recommend/product?product={quote(product, safe='')}&page_size={PAGE_SIZE}"
     return Question(RECOMMEND, asked.SerializeToString(), get(path))
+
+
+def beside(product: str, scene: str, catalog: str = "default") -> Question:
+    """Recommend to an anchor; the monolith does no more than by a product."""
+    asked = requests.recommend(anchors=product, scene=scene, page_size=PAGE_SIZE, catalog=catalog)
+    least = 0 if scene == SPARSE else PAGE_SIZE
+    return replace(by_product(product), message=asked.SerializeToString(), least=least)
 
 
 def for_user(user: str, catalog: str = "default") -> Question:

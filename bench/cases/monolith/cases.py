@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from bench.cases.monolith import clothing, contenders, goals, load, metrics, shoppers, texts
-from bench.cases.monolith.asking import Questions
+from bench.cases.monolith.asking import PRODUCT, Questions
 from bench.cases.monolith.filled import Facts, Filling, filled, key, wait
 from bench.cases.monolith.goals import Shop
 from bench.cases.monolith.load import Plan
@@ -66,50 +66,57 @@ class Found:
 
 def usual(say: Say) -> Found:
     """What fits five minutes."""
-    found = _first(say)
-    _made(found, say)
+    found = _first(say, load.CALLERS)
+    _made(found, say, kinds=(PRODUCT,))
     return found
 
 
 def full(say: Say) -> Found:
     """All of them."""
-    found = _first(say)
-    _made(found, say, CROWD)
+    found = _first(say, load.MORE)
+    _made(found, say, CROWD, load.CALLERS)
     found.large = _large(found, LARGE, "server", IndexKind.HNSW, say)
     found.large_lite = _large(found, LARGE_LITE, "lite", IndexKind.FLAT, say)
     _texts(found, say)
     return found
 
 
-def _first(say: Say) -> Found:
+def _first(say: Say, callers: Sequence[int]) -> Found:
     """Clothing, which all forms have."""
     if problem := contenders.environment():
         raise OSError(f"the monolith's environment can't be made: {problem}")
     found = Found(Shop(CLOTHING, {}, "there are no photos in $SIGHTLINE_DATA/clothing"))
-    found.settings = {"rounds": load.ROUNDS, "seconds": load.SECONDS, "callers": load.CALLERS}
-    _clothing(found, say)
+    found.settings = {"rounds": load.ROUNDS, "seconds": load.SECONDS, "callers": callers}
+    _clothing(found, say, callers)
     return found
 
 
-def _clothing(found: Found, say: Say) -> None:
+def _clothing(found: Found, say: Say, callers: Sequence[int]) -> None:
     root, files = clothing.here()
     if not files:
         return
     with filled(clothing.filling(root, files), say) as (suite, facts):
-        questions = Questions(facts.products, facts.users, clothing.asked(files))
-        done = measured(suite, Case(Plan(questions), hops=True), say)
+        asked = clothing.asked(files)
+        questions = Questions(facts.products, facts.users, asked, anchors=facts.products)
+        done = measured(suite, Case(Plan(questions, callers), hops=True), say)
         found.clothing = Shop(CLOTHING, done.cells)
         found.columns = (metrics.columns(CLOTHING, suite),)
         found.facts[CLOTHING] = {"filled_seconds": facts.seconds, "bytes": done.moved}
 
 
-def _made(found: Found, say: Say, crowd: int = 0) -> None:
+def _made(
+    found: Found,
+    say: Say,
+    crowd: int = 0,
+    callers: Sequence[int] = (1,),
+    kinds: Sequence[str] = (),
+) -> None:
     """10,000 products, and four catalogs of one size, see SHAPES."""
     with filled(made_filling(crowd), say) as (suite, facts):
         others = {
             name: Questions(made.buyable(), catalog=made.catalog) for name, made in SHAPES.items()
         }
-        plan = Plan(Questions(facts.products, facts.users), callers=(1, 8), rounds=8)
+        plan = Plan(Questions(facts.products, facts.users), callers, rounds=8, kinds=kinds)
         done = measured(suite, Case(plan, others=others), say)
         found.made = Shop(MADE, done.cells)
         found.plain = Shop(PLAIN, done.others[PLAIN])
@@ -127,7 +134,7 @@ def _large(found: Found, name: str, engine: str, kind: IndexKind, say: Say) -> S
     made = Made("default", 100_000, 80, parameters=IndexParameters(kind=kind))
     with filled(filling("large", [made], CROWD, engine), say) as (suite, facts):
         questions = Questions(facts.products, facts.users)
-        done = measured(suite, Case(Plan(questions), hops=True), say)
+        done = measured(suite, Case(Plan(questions, load.MORE), hops=True), say)
         found.facts[name] = {"filled_seconds": facts.seconds, "bytes": done.moved}
         found.columns = (*found.columns, metrics.columns(name, suite))
         return Shop(name, done.cells, "made vectors: no photo has one like them")

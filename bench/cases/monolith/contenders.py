@@ -128,7 +128,7 @@ def wrong_message(question: Question, answer: bytes) -> Counter[str]:
     message = read.FromString(answer)
     causes = (type(loss).Cause.Name(loss.cause) for loss in message.degradations)
     found = Counter(causes)
-    if len(message.results) != PAGE_SIZE:
+    if not question.least <= len(message.results) <= PAGE_SIZE:
         found[f"{len(message.results)} products"] += 1
     return found
 

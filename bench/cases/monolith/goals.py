@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench.cases.monolith.asking import PHOTO, PRODUCT, TEXT, USER, WORDS
+from bench.cases.monolith.asking import ANCHORED, PHOTO, PRODUCT, TEXT, USER, WORDS
 from bench.cases.monolith.contenders import CHAIN, SUITE, monolith
 from bench.cases.monolith.load import Cells, Key, over
 from bench.harness.model import Goal, Interval
@@ -12,6 +12,8 @@ from bench.harness.statistics import median_ratio, percentile
 
 BUSY = 8
 """Callers at which processor time and answers a second are compared."""
+PEERS: Mapping[str, str] = {ANCHORED: PRODUCT}
+"""Kinds of which the monolith is asked another one."""
 BEFORE: Mapping[str, float] = {PRODUCT: 17.0, USER: 37.0}
 """Answers a second of 8 callers before the fast path (docs/research/performance.md)."""
 FASTER = 10.0
@@ -35,9 +37,9 @@ class Limits:
 
 
 SMALL = Limits(
-    cost={PRODUCT: 3.0, USER: 4.0, PHOTO: 1.35},
-    median={PRODUCT: 3.0, USER: 4.0, PHOTO: 1.5},
-    rate={PRODUCT: 0.35, USER: 0.25, PHOTO: 0.75},
+    cost={PRODUCT: 3.0, USER: 4.0, PHOTO: 1.35, ANCHORED: 3.0},
+    median={PRODUCT: 3.0, USER: 4.0, PHOTO: 1.5, ANCHORED: 3.0},
+    rate={PRODUCT: 0.35, USER: 0.25, PHOTO: 0.75, ANCHORED: 0.35},
 )
 LARGE = Limits(
     cost={PRODUCT: 2.0, USER: 1.0, PHOTO: 1.35},
@@ -75,7 +77,7 @@ def beside_monolith(shop: Shop, limits: Limits) -> list[Goal]:
             )
         )
     for kind, most in limits.median.items():
-        alone: Key = (monolith(1), kind, 1)
+        alone: Key = (monolith(1), PEERS.get(kind, kind), 1)
         goals.append(
             Goal(
                 f"{shop.name}, {WORDS[kind]}: p50 ÷ the monolith's, one caller",
@@ -86,7 +88,7 @@ def beside_monolith(shop: Shop, limits: Limits) -> list[Goal]:
             )
         )
     for kind, least in limits.rate.items():
-        two: Key = (monolith(2), kind, BUSY)
+        two: Key = (monolith(2), PEERS.get(kind, kind), BUSY)
         goals.append(
             Goal(
                 f"{shop.name}, {WORDS[kind]}: requests/s ÷ the monolith's with two processes,"
@@ -102,7 +104,9 @@ def beside_monolith(shop: Shop, limits: Limits) -> list[Goal]:
 
 
 def best(cells: Cells, kind: str, callers: int = BUSY) -> Key:
-    """The monolith with the number of processes that costs the least processor time."""
+    """The monolith with the number of processes that costs the least processor time, asked by
+    PEERS."""
+    kind = PEERS.get(kind, kind)
     found = [
         cell
         for (name, of, at), cell in cells.items()

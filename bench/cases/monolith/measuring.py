@@ -11,7 +11,7 @@ from typing import TypeAlias
 import uvloop
 
 from bench.cases.monolith import chain, contenders, load
-from bench.cases.monolith.asking import PRODUCT, USER, Questions
+from bench.cases.monolith.asking import ANCHORED, PRODUCT, USER, Questions
 from bench.cases.monolith.contenders import CHAIN, SUITE, Contender, monolith
 from bench.cases.monolith.export import export
 from bench.cases.monolith.goals import BUSY
@@ -108,6 +108,8 @@ def _is_asked(kinds: set[str], others: set[str]) -> Callable[[str, str, int], bo
             return kind in kinds and callers == BUSY
         if contender in others:
             return kind == PRODUCT and callers == 1
+        if kind == ANCHORED:
+            return contender == SUITE and callers in (1, BUSY)
         return not (contender == monolith(2) and callers == 1)
 
     return asked

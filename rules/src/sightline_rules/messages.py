@@ -3,7 +3,7 @@
 The record and whatever stands in for it read them here, so that a filter means the same to both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any as Message
 
 from sightline_rules import categories, filter_checks, filters
@@ -29,13 +29,16 @@ def facts(product: Message) -> Facts:
         price=_amount(product.price) if product.HasField("price") else None,
         availability=availability,
         tags=frozenset(product.tags),
-        attributes=filters.by_key(
-            (item.key, getattr(item, kind))
-            for item in product.attributes
-            if (kind := item.WhichOneof("value"))
-        ),
+        attributes=attributes_of(product.attributes),
         create_time=Time(product.create_time.ToMicroseconds()),
         update_time=Time(product.update_time.ToMicroseconds()),
+    )
+
+
+def attributes_of(given: Iterable[Message]) -> dict[str, tuple[filters.AttributeValue, ...]]:
+    """A product's attributes by key, as filters ask of them."""
+    return filters.by_key(
+        (item.key, getattr(item, kind)) for item in given if (kind := item.WhichOneof("value"))
     )
 
 

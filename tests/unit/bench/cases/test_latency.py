@@ -36,6 +36,8 @@ def test_each_case_has_a_ratio_to_keep_and_hydration_counts_where_nothing_is_fil
     assert [goal.unit for goal in result.goals] == ["", "ms", ""]
     missed = latency.result([case(hydration=0.0021)], [])
     assert [goal.verdict for goal in missed.goals] == ["MET", "MISSED"]
+    left_out = latency.result([], [], [Case("Milvus Lite", "80-d HNSW", "plain", None)]).goals
+    assert [goal.verdict for goal in left_out] == ["NOT MEASURED"] * 2
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The suite and the monolith are asked the same, and goals compare what they say they compare."""
 
 import asyncio
+import itertools
 import json
 from collections import Counter
 from itertools import islice
@@ -25,7 +26,16 @@ from bench.cases.monolith import (
     tables,
     texts,
 )
-from bench.cases.monolith.asking import PHOTO, PRODUCT, SEARCH, TEXT, USER, Question, Questions
+from bench.cases.monolith.asking import (
+    ANCHORED,
+    PHOTO,
+    PRODUCT,
+    SEARCH,
+    TEXT,
+    USER,
+    Question,
+    Questions,
+)
 from bench.cases.monolith.contenders import CHAIN, SUITE, Contender, Failed, monolith
 from bench.cases.monolith.goals import SMALL, Shop
 from bench.cases.monolith.load import Cell, Cells, Plan
@@ -65,6 +75,17 @@ def test_questions_come_in_the_same_order_every_time_and_never_end() -> None:
 def test_only_what_there_is_can_be_asked() -> None:
     assert Questions(texts=["red"]).kinds() == (TEXT,)
     assert Questions(products=["a"], users=["u"]).kinds() == (PRODUCT, USER, SEARCH)
+    assert Questions(anchors=["a"]).kinds() == (ANCHORED,)
+
+
+def test_an_anchor_is_asked_about_in_scenes_by_turns_and_some_may_find_few() -> None:
+    asked = [*islice(Questions(anchors=["a", "b"]).endless(ANCHORED), 6)]
+    messages = [rec.RecommendRequest.FromString(each.message) for each in asked]
+    assert [each.scene for each in messages] == ["also-viewed", "similar", "bought-together"] * 2
+    assert {tuple(each.anchor_product_ids) for each in messages} == {("a",), ("b",)}
+    none = rec.RecommendResponse().SerializeToString()
+    wrong = [contenders.wrong_message(each, none) for each in asked[:3]]
+    assert wrong == [Counter(["0 products"])] * 2 + [Counter()]
 
 
 # Answers
@@ -130,6 +151,22 @@ def test_a_contender_is_prepared_for_each_kind_and_may_have_questions_of_its_own
     assert {rec.RecommendRequest.FromString(each).catalog_id for each in seen} == {"other"}
 
 
+def test_an_answer_is_held_against_its_own_question_whichever_ends_first() -> None:
+    numbers = itertools.count()
+
+    async def call(question: Question) -> bytes:
+        for _ in range(next(numbers) % 3):
+            await asyncio.sleep(0)
+        return question.message
+
+    def check(question: Question, answer: bytes) -> Counter[str]:
+        return Counter() if question.message == answer else Counter(["another's"])
+
+    plan = Plan(Questions(products=["a", "b", "c", "d", "e"]), (4,), 1, 0.01, kinds=(PRODUCT,))
+    cells = asyncio.run(load.rounds([Contender("x", call, dict, check)], plan, lambda _line: None))
+    assert not cells["x", PRODUCT, 4].wrong
+
+
 # Goals
 
 
@@ -169,6 +206,15 @@ def test_processor_time_is_compared_with_the_cheaper_monolith() -> None:
     assert alone.measured is not None
     assert alone.measured.value == 2.0
     assert alone.verdict is Verdict.MET
+
+
+def test_answers_to_anchors_stand_beside_the_monolith_by_product() -> None:
+    cells = {**_shop().cells, **_cells(_cell(SUITE, ANCHORED, 8, 2.0, 360.0))}
+    found = [
+        goal for goal in goals.beside_monolith(Shop("x", cells), SMALL) if "anchor" in goal.name
+    ]
+    measured = [goal.measured and goal.measured.value for goal in found]
+    assert measured == [2.0, None, 1.0]
 
 
 def test_what_was_not_asked_is_not_measured_and_says_why() -> None:

@@ -8,7 +8,7 @@ from gateway.model.causes import Peer
 from gateway.model.controls import Control
 from gateway.model.errors import PeerUnavailable
 from gateway.model.explanation import Outcome
-from gateway.model.filters import carried
+from gateway.model.filters import carried, of_words
 from gateway.model.messages import ControlOutcome, Move, Rejection
 from gateway.model.plan import Held
 from gateway.model.query import Scope
@@ -24,6 +24,9 @@ from tests.fakes.gateway_values import ANN, by_photo, ids
 
 BY_SCORE = ["p3", "p1", "p4", "p2"]
 BRAND = carried(filter_pb2.Filter(existence=filter_pb2.Existence(field="brand")))
+
+TITLED = of_words("title:red")
+"""Of which columns do not say."""
 
 
 def pin(place: int, *products: str, name: str = "", **fields) -> Control:
@@ -149,13 +152,13 @@ async def test_a_pinned_variant_stands_for_its_family():
 
 async def test_filters_say_what_is_boosted_buried_and_excluded():
     shop = shop_with_photo()
-    shop.retriever.passing[BRAND.content] = {"p4", "p2"}
-    assert ids(await ask(shop, boost(10, filter=BRAND))) == ["p4", "p2", "p3", "p1"]
-    assert ids(await ask(shop, bury(filter=BRAND))) == ["p3", "p1", "p4", "p2"]
+    shop.retriever.passing[TITLED.content] = {"p4", "p2"}
+    assert ids(await ask(shop, boost(10, filter=TITLED))) == ["p4", "p2", "p3", "p1"]
+    assert ids(await ask(shop, bury(filter=TITLED))) == ["p3", "p1", "p4", "p2"]
     await ask(shop, exclude(filter=BRAND))
     assert shop.retriever.scopes[-1] == Scope(buyable_only=True, without=(BRAND,))
     shop.retriever.fails["columns"] = PeerUnavailable(Peer.RETRIEVER)
-    answer = await ask(shop, boost(10, filter=BRAND))
+    answer = await ask(shop, boost(10, filter=TITLED))
     assert ids(answer) == BY_SCORE
     assert [item.stage for item in answer.degradations] == ["controls"]
 
@@ -250,3 +253,24 @@ async def test_explanations_say_what_controls_do():
 
 def test_what_a_filter_excludes_is_known_by_the_words_of_a_rejection():
     assert opposite(BRAND) == "NOT brand:*"
+
+
+async def test_a_pin_that_passed_is_not_asked_for_again_until_a_page_finds_it_gone():
+    shop = shop_with_photo()
+    deps = shop.deps
+
+    async def asked() -> tuple[list[str], list[tuple[str, str, str]], int]:
+        before = len(shop.retriever.calls)
+        answer = await recommend(by_photo(controls=[pin(1, "p9")]), deps)
+        calls = [name for name, _ in shop.retriever.calls[before:]]
+        return ids(answer), outcomes(answer), calls.count("checked")
+
+    shown = ["p9", *BY_SCORE], [("pin-1", "p9", "APPLIED")]
+    assert await asked() == (*shown, 1)
+    assert await asked() == (*shown, 0)
+    shop.retriever.record.remove("p9")
+    gone = BY_SCORE, [("pin-1", "p9", "NOT_FOUND")]
+    assert await asked() == (*gone, 1)
+    assert await asked() == (*gone, 1)
+    shop.retriever.record.append("p9")
+    assert await asked() == (*shown, 1)

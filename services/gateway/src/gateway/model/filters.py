@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.model.messages import Filter
@@ -20,7 +20,7 @@ EQUAL = [*rules.Operator].index(rules.Operator.EQUAL) + 1
 class CallersFilter:
     """A caller's filter. The retriever judges and evaluates it; here it is carried through."""
 
-    message: object
+    message: object = field(compare=False)
     """As it came, untouched."""
     content: bytes
     """Its canonical bytes, for digests."""

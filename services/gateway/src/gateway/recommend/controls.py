@@ -20,6 +20,7 @@ from gateway.model.messages import ControlOutcome, Rejection
 from gateway.model.peers import Checked, Ranked
 from gateway.model.plan import MOST_ASKED, MOST_RANKED, Held
 from gateway.model.query import Scope
+from gateway.ranking.passing import passing
 from gateway.retrieval.parallel import in_parallel
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
@@ -140,11 +141,15 @@ async def controlled(run: Run, candidates: Candidates) -> Candidates:
 async def _checked(run: Run, ids: Sequence[str]) -> tuple[Columns, Checked | None]:
     """Those of the products that may be answered, and why others may not; None = the record could
     not be read, and they are those that the snapshot proves to pass."""
+    catalog_id, scope, pins = run.query.catalog_id, run.plan.scope, run.deps.pins
     if not ids:
         return Columns(), None
+    if (known := pins.of(catalog_id, ids, scope)) is not None:
+        return known, Checked(known, frozenset(), {})
     try:
         async with _reading(run):
-            found = await run.peers.retriever.checked(run.query.catalog_id, ids, run.plan.scope)
+            found = await run.peers.retriever.checked(catalog_id, ids, scope)
+            pins.keep(catalog_id, ids, scope, found.columns)
             return found.columns, found
     except ServiceError as error:
         run.trace.fail(STAGE, Peer.RETRIEVER, error)
@@ -165,10 +170,12 @@ def _proven(run: Run, ids: Sequence[str], scope: Scope) -> Columns:
 
 
 async def _named(run: Run, candidates: Candidates, control: Control) -> Collection[str]:
-    """The candidates that a control is about; where the record could not be read, those that the
-    snapshot proves to be."""
+    """The candidates that a control is about, by their columns, or by the record where these do
+    not say; where that could not be read, those that the snapshot proves to be."""
     if control.filter is None:
         return control.product_ids
+    if (found := passing(candidates.columns, read(control.filter.message))) is not None:
+        return found
     scope, ids = Scope(filter=control.filter), candidates.columns.product_ids
     ask, catalog_id = run.peers.retriever.columns, run.query.catalog_id
     try:
@@ -235,6 +242,20 @@ def _placed(product_id: str, order: Collection[str], by: Ranked | None) -> Outco
     if by is not None and product_id in by.seen_pins:
         return ControlOutcome.OUTCOME_SEEN
     return ControlOutcome.OUTCOME_COLLAPSED
+
+
+async def note_gone(run: Run, read: Sequence[str], shown: Collection[str]) -> None:
+    """Note why pinned products are not on the page that was read as far as they stand."""
+    pinned = pinned_ids(run.plan.controls)
+    gone = [item for item in pinned if item in read and item not in shown]
+    if not gone:
+        return
+    for item in gone:
+        run.deps.pins.forget(item)
+    found = None if run.trace.snapshot_micros else await _checked(run, gone)
+    for each in run.trace.controls:
+        if each.product_id in gone:
+            each.outcome = _kept_out(run, each.product_id, found)
 
 
 def count(run: Run, names: Collection[str]) -> None:

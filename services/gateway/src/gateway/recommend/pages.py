@@ -143,7 +143,7 @@ async def _read(
         for product_id in ids:
             if len(shown) == size:
                 break
-            if product_id in by_id and product_id not in left_out | order.left_out:
+            if product_id in by_id and product_id not in left_out.union(order.left_out):
                 reasons = order.reasons_at(offset)
                 shown.append(_Shown(by_id[product_id], order, offset, reasons))
             offset += 1

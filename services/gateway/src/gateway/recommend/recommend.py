@@ -23,6 +23,7 @@ from gateway.recommend.controls import (
     controlled,
     count,
     last_place,
+    note_gone,
     note_order,
     under_controls,
 )
@@ -101,6 +102,8 @@ async def _first_page(run: Run, listings: tuple[Listing, ...]) -> Answer:
         return await _first_page(run, (*listings, *from_snapshot(run)))
     if not page.results and run.trace.snapshot_listed:  # the shopper hid them all
         raise NothingAvailable(run.trace.causes)
+    shown = [item.row.product_id for item in page.results]
+    await note_gone(run, ordered.order.product_ids[: page.offset], shown)
     if run.query.explain:
         page = replace(page, results=split_by_signal(listings, page.results))
     if not is_ranked:

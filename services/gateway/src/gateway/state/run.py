@@ -16,6 +16,7 @@ from gateway.ports import (
     Scenes,
 )
 from gateway.state.exposures import Exposures
+from gateway.state.pins import Pins
 from gateway.state.text_spaces import TextQuerySpaces
 from gateway.state.tokens import Digests
 from gateway.state.trace import RequestTrace
@@ -80,6 +81,7 @@ class Dependencies:
     versions: SpaceVersions = field(default_factory=SpaceVersions)
     text_spaces: TextQuerySpaces = field(default_factory=TextQuerySpaces)
     exposures: Exposures = field(default_factory=Exposures)
+    pins: Pins = field(default_factory=Pins)
 
     def in_time(self) -> AbstractContextManager[None]:
         """Ends what is inside in time for the caller's deadline, or the default one."""

@@ -1,0 +1,44 @@
+"""Pinned products that passed a moment ago, so that not every answer has to ask for them.
+
+A page reads its products under the request's own conditions in any case: what passes no more is not
+shown, and is asked for anew. What did not pass is asked for each time.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from gateway.model.columns import Columns
+from gateway.model.query import Scope
+
+FRESH_SECONDS = 5.0
+"""For how long columns may be those of a product that was changed."""
+MOST = 1_000
+
+Key: TypeAlias = tuple[str, tuple[str, ...], Scope]
+
+
+class Pins:
+    """Their columns, by catalog, products and conditions."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._held: dict[Key, tuple[float, Columns]] = {}
+
+    def of(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns | None:
+        """Those of all of them; None = not known of one."""
+        read, columns = self._held.get((catalog_id, tuple(ids), scope), (0.0, None))
+        return columns if self._clock() - read < FRESH_SECONDS else None
+
+    def keep(self, catalog_id: str, ids: Sequence[str], scope: Scope, columns: Columns) -> None:
+        """What was read, where all of them pass."""
+        if len(columns.product_ids) == len(ids):
+            key = (catalog_id, tuple(ids), scope)
+            self._held.pop(key, None)  # so that it is the newest
+            self._held[key] = (self._clock(), columns)
+            if len(self._held) > MOST:
+                del self._held[next(iter(self._held))]
+
+    def forget(self, product_id: str) -> None:
+        """It does not pass any more."""
+        self._held = {key: held for key, held in self._held.items() if product_id not in key[1]}
