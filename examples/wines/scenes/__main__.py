@@ -12,12 +12,11 @@ from pathlib import Path
 from rich.console import Console
 
 from examples.wines import loading
-from examples.wines.catalogue import Wine, load_ratings, load_wines
 from examples.wines.demo import console as out
 from examples.wines.demo import page
 from examples.wines.demo.model import Answer, DemoFailed, Scene, Story, require
 from examples.wines.demo.scenes import whole
-from examples.wines.loading import LoadingFailed
+from examples.wines.loading import LoadingFailed, Wine, load_ratings, load_wines
 from examples.wines.local import own_suite, terminable
 from examples.wines.scenes import shopping
 from examples.wines.scenes.questions import TOP, Question, controlled, questions

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from examples.wines.catalogue import Wine
 from examples.wines.demo.model import Shown
 from examples.wines.demo.scenes import by_id, changed_photo
+from examples.wines.loading import Wine
 from examples.wines.scenes.shopping import AGAIN, AUTHORS, CUSTOMER, VISITOR
 from sightline_client import Control, ControlKind, F, RecommendOptions
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from examples.wines.catalogue import Rating, Wine
 from examples.wines.demo.scenes import changed_photo
+from examples.wines.loading import Rating, Wine
 from sightline_client import Attribute, Event, EventType, Product, ProductImage
 
 DAYS = 28
