@@ -32,6 +32,7 @@ MADE = [
     errors.DeadlinePassed(),
     errors.ModelFailed("x"),
     errors.HeatMapUnavailable("x"),
+    errors.ModelAbsent("x"),
 ]
 
 

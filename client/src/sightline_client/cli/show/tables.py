@@ -168,10 +168,16 @@ def versions(value: answers.Versions, freshness: answers.Freshness | None) -> li
     return [Text(line, style="dim") for line in lines]
 
 
+LEAST_SHOWN = 0.0005
+"""A part that is smaller would read 0.000."""
+
+
 def parts(product: answers.RecommendedProduct) -> str:
-    """The contributions to a raw score, largest first."""
+    """The contributions to a raw score, largest first, but for those that add nothing to speak
+    of."""
     ordered = sorted(product.parts, key=lambda part: -abs(part.value))
-    return "  ".join(f"{plain(part.name)} {part.value:+.3f}" for part in ordered)
+    shown = [part for part in ordered if abs(part.value) >= LEAST_SHOWN] or ordered[:1]
+    return "  ".join(f"{plain(part.name)} {part.value:+.3f}" for part in shown)
 
 
 def parts_caption(results: Iterable[answers.RecommendedProduct]) -> str:

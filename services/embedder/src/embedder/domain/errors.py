@@ -26,6 +26,7 @@ ServiceError
 ├── Unavailable
 │   ├── EmbedderUnavailable      EMBEDDER_UNAVAILABLE       Triton does not answer
 │   │   ├── ProcessLost          EMBEDDER_UNAVAILABLE       a process of the model ended, or strays
+│   │   ├── ModelAbsent          EMBEDDER_UNAVAILABLE       the model is not loaded, or not yet
 │   │   └── ModelSilent          EMBEDDER_UNAVAILABLE       Triton takes too long
 │   └── FitInProgress            FIT_IN_PROGRESS            another space is being fitted here
 ├── ResourceExhausted
@@ -124,6 +125,10 @@ class EmbedderUnavailable(errors.Unavailable, reason="EMBEDDER_UNAVAILABLE"):
 class ProcessLost(EmbedderUnavailable):
     """A process in which Triton runs the model has ended, or gives a request the answer to another
     one; the others may go on."""
+
+
+class ModelAbsent(EmbedderUnavailable):
+    """The model server has no such model now: it is not loaded, or loads or drains."""
 
 
 class ModelSilent(EmbedderUnavailable):

@@ -70,8 +70,7 @@ class Comparison:
         items, name = (first, second), backbone + SUFFIX
         try:
             seen = await self._both(items, route, name, stages)
-        except (errors.ModelNotReady, errors.EmbedderUnavailable):
-            # Triton may not have it loaded; to ask first would cost each call.
+        except errors.ModelAbsent:  # to ask first whether it is there would cost each call
             self._described.pop(name, None)
             seen = await self._once_loaded(items, route, name, stages)
         views = [

@@ -9,6 +9,7 @@ from embedder.adapters.triton.client import TritonInference
 from embedder.adapters.triton.errors import TABLE, translate, uncontrolled
 from embedder.domain.errors import (
     EmbedderUnavailable,
+    ModelAbsent,
     ModelFailed,
     ModelNotReady,
     ProcessLost,
@@ -35,9 +36,9 @@ def test_every_status_that_grpc_has_is_in_the_table() -> None:
         (
             "NOT_FOUND",
             "Request for unknown model: 'x' has no available versions",
-            EmbedderUnavailable,
+            ModelAbsent,
         ),
-        ("NOT_FOUND", "Request for unknown model: 'x' is not found", EmbedderUnavailable),
+        ("NOT_FOUND", "Request for unknown model: 'x' is not found", ModelAbsent),
         ("INTERNAL", "Stub process 'x_0_0' is not healthy.", ProcessLost),
         ("INTERNAL", "Failed to obtain the health mutex.", ProcessLost),
         ("INTERNAL", "Failed to process the requests.", ProcessLost),

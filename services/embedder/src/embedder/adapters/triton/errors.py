@@ -31,7 +31,7 @@ def _unavailable(message: str) -> ServiceError:
 
 def _absent(_message: str) -> ServiceError:
     # "has no available versions" is also said while a model loads or drains.
-    return errors.EmbedderUnavailable("the model server has no such model now")
+    return errors.ModelAbsent("the model server has no such model now")
 
 
 def _broken(message: str) -> ServiceError:
