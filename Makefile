@@ -21,7 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests format clean
+.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -37,6 +37,9 @@ demo-upgrade: setup ## A new embedding model rolled out, and back, while shopper
 
 demo-spaces: setup ## A space learned from the wines' photos, refused, forced, rolled out, back and retired
 	$(BIN)/python -m examples.wines.spaces
+
+demo-scenes: setup ## Every scene that is shipped, asked on the wines, as one page with photos (TARGET=HOST:PORT: by a suite that runs)
+	$(BIN)/python -m examples.wines.scenes $(if $(TARGET),--target $(TARGET))
 
 up run: export RANKER_AUTO_PROMOTE ?= true
 
@@ -132,7 +135,7 @@ format: setup ## Format the code
 
 setup: .venv/.synced deploy/triton/.venv/.synced deploy/milvus/.venv/.synced deploy/milvus-server/.venv/.synced ## Make the environments and the model
 
-tools: ## Install what tests need and is not a Python package (Debian: chromium, kubectl, node, npm, promtool, Go, Java)
+tools: ## Install what tests need and is not a Python package (Debian: chromium, jq, kubectl, node, npm, promtool, Go, Java)
 	@deploy/local/tools.sh
 
 clean: ## Remove environments, caches and data (not what `make up` keeps elsewhere by DATA=)

@@ -2,7 +2,7 @@
 # Installs what the tests need and PyPI does not carry. A tool that is still missing afterwards fails.
 set -eu
 # Command and the Debian package that has it.
-tools="chromium=chromium kubectl=kubernetes-client node=nodejs npm=npm"
+tools="chromium=chromium kubectl=kubernetes-client node=nodejs npm=npm jq=jq"
 
 missing=""
 for tool in $tools; do

@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from examples.wines import shop
-from examples.wines.catalogue import Rating, Wine
+from examples.wines.catalogue import Rating, Wine, load_ratings, load_wines
 from sightline_client import JobState, SightlineClient
+
+__all__ = ["Rating", "Wine", "load_ratings", "load_wines"]
+"""What is brought in, with this module's own steps."""
 
 Progress = Callable[[int, int], None]
 """Called with what is done and what there is in all."""

@@ -58,7 +58,7 @@ def opened(
     request: pytest.FixtureRequest, chromium: str, written: Path
 ) -> Iterator[tuple[Page, list[str]]]:
     """The page as a phone shows it, and what went wrong or was asked of the network."""
-    yield from _opened(chromium, written, request.param)
+    yield from in_browser(chromium, written, request.param)
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -66,10 +66,11 @@ def plotted(
     request: pytest.FixtureRequest, chromium: str, evaluated: Path
 ) -> Iterator[tuple[Page, list[str]]]:
     """The same of an evaluation."""
-    yield from _opened(chromium, evaluated, request.param)
+    yield from in_browser(chromium, evaluated, request.param)
 
 
-def _opened(chromium: str, path: Path, colours: str) -> Iterator[tuple[Page, list[str]]]:
+def in_browser(chromium: str, path: Path, colours: str) -> Iterator[tuple[Page, list[str]]]:
+    """A page as a phone shows it, and what went wrong or was asked of the network."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", *OFFLINE]
@@ -136,7 +137,7 @@ def test_a_scenes_difference_fits_a_phone_and_runs_nothing_that_a_product_is_cal
     chromium: str, tmp_path: Path
 ) -> None:
     scene_page.write(tmp_path / "diff.html", "home", scene_difference())
-    for tab, trouble in _opened(chromium, tmp_path / "diff.html", "light"):
+    for tab, trouble in in_browser(chromium, tmp_path / "diff.html", "light"):
         tab.locator("summary").click()
         assert trouble == []
         assert tab.evaluate("document.documentElement.scrollWidth") <= 390

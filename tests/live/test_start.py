@@ -15,11 +15,14 @@ import pytest
 from examples.wines.local import free_port_base
 from local_suite.__main__ import from_environment
 from tests.advice import commands
+from tests.live.test_page import in_browser
 
 ROOT = Path(__file__).parents[2]
 TUTORIALS = ROOT / "docs" / "tutorials"
 PAGES = re.findall(r"^\d+\. \[.*?\]\((\S+\.md)\)", (TUTORIALS / "README.md").read_text(), re.M)
+A_DAY = "a-day.md"
 FIRST_HOUR = "../start/first-hour.md"
+HERE = "127.0.0.1:8600"
 QUICKSTART = "../start/quickstart.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS = 900
@@ -43,8 +46,10 @@ class Desk:
         shutil.copytree(ROOT / "examples", folder / "own", symlinks=True)
         (folder / "examples").unlink()
         (folder / "own").rename(folder / "examples")
+        (folder / "experiments").mkdir()
         self.environment = {
             **os.environ,
+            "GATEWAY_EXPERIMENTS_FOLDER": str(folder / "experiments"),
             "DATA": str(folder / ".data"),
             "PORT_BASE": str(self.port),
             "SIGHTLINE_TARGET": f"127.0.0.1:{self.port}",
@@ -55,7 +60,7 @@ class Desk:
     def shell(self, command: str, code: int = 0) -> str:
         """Type a command; what it prints. AssertionError when it ends with anything but `code`."""
         done = subprocess.run(
-            ["bash", "-c", f"{ACTIVATE}\n{command}"],
+            ["bash", "-c", f"{ACTIVATE}\n{self.here(command)}"],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -67,10 +72,14 @@ class Desk:
         assert done.returncode == code, f"{command}\n{done.stdout}"
         return done.stdout
 
+    def here(self, text: str) -> str:
+        """What is typed, with the ports of this suite."""
+        return text.replace(HERE, self.environment["SIGHTLINE_TARGET"])
+
     def python(self, snippet: str) -> str:
         """Run a snippet; what it prints."""
         path = self.folder / "snippet.py"
-        path.write_text(snippet.replace("127.0.0.1:8600", f"127.0.0.1:{self.port}"))
+        path.write_text(self.here(snippet))
         done = subprocess.run(
             [sys.executable, "-W", "error", path.name],
             cwd=self.folder,
@@ -97,13 +106,16 @@ class Desk:
 
 
 def transcript(name: str) -> list[tuple[str, list[str]]]:
-    """The commands of a page, each with the lines that it is shown to print."""
+    """The commands and snippets of a page, each command with the lines that it is shown to
+    print."""
     typed: list[tuple[str, list[str]]] = []
     for kind, block in BLOCK.findall((TUTORIALS / name).read_text()):
+        if kind == "python":
+            typed.append((block, []))
         for line in block.splitlines() if kind == "console" else ():
             if line.startswith("$ "):
                 typed.append((line[2:], []))
-            else:
+            elif line:
                 typed[-1][1].append(line)
     return typed
 
@@ -113,6 +125,7 @@ def bare(line: str) -> str:
     return " ".join(re.sub("─+", "─", VARIES.sub("#", line)).split())
 
 
+SCENES = [*(ROOT / "services" / "gateway" / "src" / "gateway" / "state" / "scenes").glob("*.toml")]
 WAITING = "Waiting for vectors."
 """What a command says where the machine was too busy for them to be there already."""
 
@@ -208,3 +221,36 @@ def test_the_first_day_page_by_page(desk: Desk) -> None:
     after = trained["sightline recommend --user alice --top 3"]
     assert "ranking model: none yet" in after
     assert "Degraded" not in after
+
+
+def test_a_day_goes_as_the_page_shows_it(desk: Desk) -> None:
+    files = [
+        block for kind, block in BLOCK.findall((TUTORIALS / A_DAY).read_text()) if kind == "toml"
+    ]
+    (desk.folder / "experiments" / "home.toml").write_text(*files)
+    desk.shell("make status || make up")  # it runs already, but for who types this page alone
+    desk.shell("make wines")
+    for command, expected in transcript(A_DAY):
+        if "\n" in command:
+            desk.python(command)
+            continue
+        printed, wanted = desk.shell(command), "\n".join(expected)
+        assert shown(expected, printed), f"$ {command}\n{wanted}\n--- prints\n{printed}"
+    see(desk.folder / ".data" / "demo" / "scenes.html")
+
+
+def see(path: Path) -> None:
+    """The page of all scenes, on a phone: each has products with photos."""
+    sections = path.read_text().split("<h2>")[1:]
+    assert len(sections) == len(SCENES) + 1, "each scene, and one of them with controls"
+    for section in sections:
+        cards = section.partition('<ol class="cards">')[2].partition("</ol>")[0]
+        assert 'src="data:image/jpeg;base64,' in cards, section.partition("</h2>")[0]
+    chromium = shutil.which("chromium")
+    assert chromium is not None, "chromium is missing: run `make tools`"
+    for tab, trouble in in_browser(chromium, path, "light"):
+        widths = tab.eval_on_selector_all("img", "images => images.map(each => each.naturalWidth)")
+        assert len(widths) > 3 * len(sections)
+        assert min(widths) > 0
+        assert trouble == []
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 390

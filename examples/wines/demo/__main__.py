@@ -64,7 +64,7 @@ async def _play(console: Console, suite: Suite) -> Story:
         model_version, first = await _fill(console, client, wines, ratings)
         shown = await _scenes(console, client, suite, wines, ratings)
         shown.insert(0, first)
-        photos = await _photos(client, shown)
+        photos = await page.photos(client, shown)
     console.print()
     out.say(console, HONESTY)
     lead = (
@@ -123,21 +123,6 @@ async def _scenes(
     show(newcomer)
     show(await outage(client, suite, wines))
     return shown
-
-
-async def _photos(client: SightlineClient, shown: Sequence[Scene]) -> dict[str, bytes]:
-    """A photo of every product that is shown, as the suite gives it."""
-    products = {
-        item.product.product_id: item.product
-        for scene in shown
-        for answer in scene.answers
-        for item in answer.recommendations.results
-    }
-    return {
-        product_id: (await client.get_image(product.images[0].image_id)).content
-        for product_id, product in products.items()
-        if product.images
-    }
 
 
 if __name__ == "__main__":

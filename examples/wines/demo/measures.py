@@ -24,7 +24,7 @@ SEED = 2026
 
 VIEWS = (0, 1, 3)
 
-WHOLE_CATALOGUE: Filter = F.availability.in_(
+WHOLE_CATALOG: Filter = F.availability.in_(
     Availability.IN_STOCK,
     Availability.OUT_OF_STOCK,
     Availability.PREORDER,
@@ -86,7 +86,7 @@ async def hits(
             )
             for _ in range(_TRIES):
                 answer = await client.recommend(
-                    image=photo, filter=WHOLE_CATALOGUE, page_size=_TOP, timeout=30
+                    image=photo, filter=WHOLE_CATALOG, page_size=_TOP, timeout=30
                 )
                 if not any(loss.stage == "visual" for loss in answer.degradations):
                     break
@@ -134,7 +134,7 @@ async def _newcomer(
         written = views
         answers.append(
             await client.recommend(
-                visitor=visitor, filter=WHOLE_CATALOGUE, page_size=len(wines), timeout=30
+                visitor=visitor, filter=WHOLE_CATALOG, page_size=len(wines), timeout=30
             )
         )
     all_ids = {wine.id for wine in wines if wine.type == kind}

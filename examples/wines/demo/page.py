@@ -4,13 +4,36 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from examples.wines.demo.model import Scene, Shown
+from sightline_client import SightlineClient
 from sightline_client.cli.show.page import HEIGHT, data_uri, environment, part_bars, timing_bars
 
-__all__ = ["HEIGHT", "data_uri", "part_bars", "timing_bars", "write"]
+__all__ = ["HEIGHT", "data_uri", "part_bars", "photos", "timing_bars", "write"]
+
+TITLE = "Real wines, recommended from photos"
+
+
+async def photos(client: SightlineClient, shown: Sequence[Scene]) -> dict[str, bytes]:
+    """A photo of every product that is shown, as the suite gives it."""
+    products = {
+        item.product.product_id: item.product
+        for scene in shown
+        for answer in scene.answers
+        for item in answer.recommendations.results
+    }
+    return {
+        product_id: (await client.get_image(product.images[0].image_id)).content
+        for product_id, product in products.items()
+        if product.images
+    }
 
 
 def write(
-    path: Path, *, lead: Sequence[str], scenes: Sequence[Scene], photos: Mapping[str, bytes]
+    path: Path,
+    *,
+    title: str = TITLE,
+    lead: Sequence[str],
+    scenes: Sequence[Scene],
+    photos: Mapping[str, bytes],
 ) -> None:
     """Writes the page, its folder too. ``photos``: a photo of each product, by id."""
     thumbs = {product_id: data_uri(photo) for product_id, photo in photos.items()}
@@ -18,7 +41,7 @@ def write(
         Path(__file__).parent, photo_of=lambda product_id: thumbs.get(product_id, "")
     )
     page.globals["query_photo"] = _query_photo
-    text = page.get_template("page.html.j2").render(lead=lead, scenes=scenes)
+    text = page.get_template("page.html.j2").render(title=title, lead=lead, scenes=scenes)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 

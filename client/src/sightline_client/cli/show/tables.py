@@ -27,6 +27,14 @@ PARTS = MappingProxyType(
         "bought_together": "bought with things that went into the cart",
         "trend": "liked more of late than usual",
         "popularity": "liked by many",
+        "co_view": "viewed in the same visits",
+        "co_purchase": "in the same orders and baskets",
+        "trending": "wanted more than usual",
+        "best_sellers": "bought most",
+        "reorder": "bought before, and due again",
+        "recently_viewed": "viewed lately",
+        "followed": "by someone who is followed",
+        "freshness": "new in the catalog",
         "fusion": "place in the order of similarity (no ranker answered)",
     }
 )

@@ -252,7 +252,7 @@ async def note_gone(run: Run, read: Sequence[str], shown: Collection[str]) -> No
         return
     for item in gone:
         run.deps.pins.forget(item)
-    found = None if run.trace.snapshot_micros else await _checked(run, gone)
+    found = None if run.trace.snapshot_micros else (await _checked(run, gone))[1]
     for each in run.trace.controls:
         if each.product_id in gone:
             each.outcome = _kept_out(run, each.product_id, found)
