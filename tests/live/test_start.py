@@ -47,8 +47,10 @@ class Desk:
         (folder / "examples").unlink()
         (folder / "own").rename(folder / "examples")
         (folder / "experiments").mkdir()
+        # Whoever types has no `make` above the shell, whose jobs make's own words would speak of.
+        typed_by_make = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
         self.environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in typed_by_make},
             "GATEWAY_EXPERIMENTS_FOLDER": str(folder / "experiments"),
             "DATA": str(folder / ".data"),
             "PORT_BASE": str(self.port),
