@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,12 +25,30 @@ from local_suite.programs import sightline
 from local_suite.suite import Suite
 from tests.fuzz import broken, callers, findings, judge, pictures
 from tests.fuzz.callers import Callers
-from tests.fuzz.model import CATALOGS, Plan, Result
+from tests.fuzz.model import CATALOGS, FUZZ, Plan, Result
 from tests.fuzz.run import calling, run
 from tests.fuzz.shop import open_shop
 from tests.fuzz.surface import METHODS
+from tests.fuzz.vocabulary import EXPERIMENT
 
 _FILTERS = 300
+_TRIED = f"""
+catalog = "{FUZZ}"
+scenes = ["for-you"]
+start = 2026-01-01T00:00:00Z
+metric = "click_rate"
+planned_units = 300
+outcome_hours = 1
+
+[[arms]]
+name = "control"
+share = 0.5
+
+[[arms]]
+name = "best-sellers"
+share = 0.5
+scene = "popular"
+"""
 _CHECK_SECONDS = 60.0
 """Kept of the time for the looks at the end, and for the stop."""
 _FILTER_SECONDS = 30.0
@@ -113,8 +132,16 @@ def show(console: Console, result: Result) -> None:
 
 
 def _suite(who: Callers, say: Callable[[str], None], data: Path) -> Suite:
-    """One whose gateway asks who calls."""
+    """One whose gateway asks who calls, and tries two scenes."""
+    folder = data / "experiments"
+    folder.mkdir()
+    (folder / f"{EXPERIMENT}.toml").write_text(_TRIED)
     programs = who.guarded(sightline(data, free_port_base(), CATALOGS), data)
+    tried = {"GATEWAY_EXPERIMENTS_FOLDER": str(folder)}
+    programs = [
+        replace(each, environment={**each.environment, **tried}) if each.name == "gateway" else each
+        for each in programs
+    ]
     return Suite(data, programs, report=say)
 
 

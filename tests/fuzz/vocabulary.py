@@ -47,6 +47,8 @@ SELDOM: Mapping[str, float] = {
     "image_uri": 0.1,
     "value": 0.5,
 }
+EXPERIMENT = "home"
+"""Tried in a long run's shop."""
 WORDS: Mapping[str, Sequence[str]] = {
     "brand": conditions.BRANDS,
     "category_path": conditions.LEVELS,
@@ -69,6 +71,7 @@ WORDS: Mapping[str, Sequence[str]] = {
     "query": ("red", "wine"),
     "title": conditions.TITLES,
     "toml": SCENES,
+    "name": (EXPERIMENT, "nothing"),
 }
 FACETS = ("category", "brand", "price", "availability", f"attributes.{conditions.KEYS[0]}")
 POOLS: Mapping[str, str] = {
