@@ -15,12 +15,7 @@ from gateway.model.messages import (
     SpaceVersion,
     Vector,
 )
-from gateway.model.peers import (
-    Blend,
-    Checked,
-    Found,
-    Rows,
-)
+from gateway.model.peers import Blend, Checked, Found, Rows
 from gateway.model.query import Scope
 from servicekit.errors import (
     FailedPrecondition,

@@ -23,18 +23,11 @@ from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 from sightline_rules.photos import PhotoLimits
 from tests.engines import ROOT, free_port
-from tests.fakes.photos import (
-    photo,
-)
+from tests.fakes.photos import photo
 from tests.fakes.triton import LITE0, LITE2
 from tests.triton import TRITON, processes_of, triton_kept_up
 from tests.waiting import SECONDS
-from tests.wire.embedder_server import (
-    RECOVERY,
-    batch,
-    reasons,
-    served,
-)
+from tests.wire.embedder_server import RECOVERY, batch, reasons, served
 
 WINES = ROOT / "examples" / "wines" / "images"
 

@@ -2,12 +2,7 @@
 
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline_client import (
-    AnswerQuality,
-    Control,
-    ControlKind,
-    F,
-)
+from sightline_client import AnswerQuality, Control, ControlKind, F
 from sightline_client.convert import requests
 
 

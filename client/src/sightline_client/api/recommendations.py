@@ -9,10 +9,7 @@ from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.values.answers import AnswerQuality, Found, Recommendations
 from sightline_client.values.classifications import Classification
 from sightline_client.values.controls import Control
-from sightline_client.values.explanations import (
-    Explanation,
-    HeatMap,
-)
+from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.facets import FacetQuery, Sort
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Photo, Uri, load

@@ -20,27 +20,17 @@ from sightline.common.v1 import (
     product_pb2,
 )
 from sightline.embedder.v1 import embedding_service_pb2
-from sightline.gateway.v1 import (
-    admin_service_pb2 as admin,
-)
-from sightline.gateway.v1 import (
-    catalog_service_pb2 as catalog_pb2,
-)
-from sightline.gateway.v1 import (
-    recommendation_service_pb2 as rec,
-)
-from sightline.gateway.v1 import (
-    user_event_service_pb2 as user_event,
-)
+from sightline.gateway.v1 import admin_service_pb2 as admin
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline.ranker.v1 import (
     evaluation_pb2,
     experiment_service_pb2,
     model_service_pb2,
     online_report_pb2,
 )
-from sightline.ranker.v1 import (
-    profile_service_pb2 as profile_pb2,
-)
+from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, photo_service_pb2
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.convert.reading import reader
@@ -56,10 +46,7 @@ from sightline_client.values import (
 )
 from sightline_client.values.evaluation import Evaluation
 from sightline_client.values.experiments import ExperimentList, ExperimentReport, ExperimentUnit
-from sightline_client.values.explanations import (
-    Explanation,
-    HeatMap,
-)
+from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.online import OnlineReport
 from sightline_client.values.spaces import Space
 

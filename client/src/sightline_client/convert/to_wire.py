@@ -21,15 +21,9 @@ from sightline.common.v1 import (
     photo_pb2,
     product_pb2,
 )
-from sightline.gateway.v1 import (
-    catalog_service_pb2 as catalog_pb2,
-)
-from sightline.gateway.v1 import (
-    control_pb2,
-)
-from sightline.gateway.v1 import (
-    recommendation_service_pb2 as rec,
-)
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
+from sightline.gateway.v1 import control_pb2
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.ranker.v1 import recipe_pb2
 from sightline.retriever.v1 import index_service_pb2
 from sightline_client.errors import invalid

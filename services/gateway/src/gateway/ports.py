@@ -18,12 +18,7 @@ from gateway.model.messages import (
     Subject,
     Vector,
 )
-from gateway.model.query import (
-    Query,
-    Scope,
-    Shopper,
-    Signal,
-)
+from gateway.model.query import Query, Scope, Shopper, Signal
 from gateway.model.scene import Scene
 
 

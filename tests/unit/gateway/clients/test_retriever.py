@@ -6,9 +6,7 @@ from gateway.clients.calls import Caller
 from gateway.clients.retriever import _as_sent, filter_of
 from gateway.model.causes import Peer
 from gateway.model.filters import CallersFilter, of_words
-from gateway.model.query import (
-    Scope,
-)
+from gateway.model.query import Scope
 from gateway.model.snapshot import condition_of
 from servicekit.errors import FieldViolation, InvalidArgument
 from sightline.common.v1 import filter_pb2, product_pb2

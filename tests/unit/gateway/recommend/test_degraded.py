@@ -5,10 +5,7 @@ import asyncio
 import pytest
 
 from gateway.model.causes import Cause, Peer
-from gateway.model.errors import (
-    NothingAvailable,
-    PeerUnavailable,
-)
+from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.messages import Degradation, Match
 from gateway.model.peers import Basis
 from gateway.model.query import Query

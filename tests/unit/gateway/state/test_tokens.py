@@ -5,26 +5,14 @@ import json
 from dataclasses import fields, replace
 
 import pytest
-from hypothesis import (
-    given,
-)
-from hypothesis import (
-    strategies as st,
-)
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.model.controls import Control
 from gateway.model.errors import AnswerMissing
 from gateway.model.filters import CallersFilter
-from gateway.model.messages import (
-    Box,
-    FacetRequest,
-)
-from gateway.model.query import (
-    Identity,
-    Query,
-    Shopper,
-    Signal,
-)
+from gateway.model.messages import Box, FacetRequest
+from gateway.model.query import Identity, Query, Shopper, Signal
 from gateway.state.tokens import (
     Attributed,
     Attribution,

@@ -18,34 +18,15 @@ from servicekit.channel import idempotent
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
 from servicekit.requests import timestamp
 from sightline.common.v1 import filter_pb2, job_service_pb2, product_pb2
-from sightline.retriever.v1 import (
-    backup_service_pb2,
-    photo_service_pb2,
-)
-from sightline.retriever.v1 import (
-    index_service_pb2 as index_pb,
-)
-from sightline.retriever.v1 import (
-    index_service_pb2_grpc as index_grpc,
-)
-from sightline.retriever.v1 import (
-    keyword_service_pb2 as keywords_pb,
-)
-from sightline.retriever.v1 import (
-    keyword_service_pb2_grpc as keywords_grpc,
-)
-from sightline.retriever.v1 import (
-    product_service_pb2 as products_pb,
-)
-from sightline.retriever.v1 import (
-    product_service_pb2_grpc as products_grpc,
-)
-from sightline.retriever.v1 import (
-    vector_service_pb2 as vectors_pb,
-)
-from sightline.retriever.v1 import (
-    vector_service_pb2_grpc as vectors_grpc,
-)
+from sightline.retriever.v1 import backup_service_pb2, photo_service_pb2
+from sightline.retriever.v1 import index_service_pb2 as index_pb
+from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
+from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
+from sightline.retriever.v1 import keyword_service_pb2_grpc as keywords_grpc
+from sightline.retriever.v1 import product_service_pb2 as products_pb
+from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
+from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
+from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 
 IDEMPOTENT = idempotent(
     job_service_pb2,

@@ -5,14 +5,8 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Field,
-)
-from pydantic import (
-    dataclasses as checked,
-)
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import dataclasses as checked
 
 from gateway.model.branch import RECOMMENDERS, SIMILARITY_BRANCHES, Branch
 from gateway.model.controls import Control, consistent

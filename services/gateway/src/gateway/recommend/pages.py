@@ -11,37 +11,14 @@ from gateway.model.candidates import Contributions
 from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
 from gateway.model.failures import cause_of
-from gateway.model.messages import (
-    Match,
-    Move,
-    ProductRow,
-    Reason,
-)
-from gateway.model.peers import (
-    AnswerRange,
-    ReasonOrder,
-    Rows,
-)
-from gateway.model.plan import (
-    MOST_ASKED,
-)
-from gateway.model.query import (
-    Scope,
-)
-from gateway.ranking.fallbacks import (
-    HYDRATE,
-    degradations,
-    reasons_for,
-)
+from gateway.model.messages import Match, Move, ProductRow, Reason
+from gateway.model.peers import AnswerRange, ReasonOrder, Rows
+from gateway.model.plan import MOST_ASKED
+from gateway.model.query import Scope
+from gateway.ranking.fallbacks import HYDRATE, degradations, reasons_for
 from gateway.ranking.match import is_poor
-from gateway.ranking.wording import (
-    matched,
-    named_products,
-    titled,
-)
-from gateway.recommend.plan import (
-    weights_of,
-)
+from gateway.ranking.wording import matched, named_products, titled
+from gateway.recommend.plan import weights_of
 from gateway.recommend.quality import page_quality
 from gateway.retrieval.personal import anchors_of
 from gateway.state.run import Run
@@ -120,7 +97,7 @@ async def _read(
     """The products of the page, titles of those that their reasons name, and where it ends."""
     size, shown, titles = run.query.results_a_page, list[_Shown](), dict[str, str]()
     # What a control excludes since the first page is out of the next ones too.
-    count, left_out = size, frozenset(run.query.exclude_product_ids)
+    count, excluded = size, frozenset(run.query.exclude_product_ids)
     while len(shown) < size and offset < order.total:
         try:
             if offset >= order.end and rest is not None:
@@ -140,10 +117,11 @@ async def _read(
         # One call a vanished product would be many, where a whole catalog was exchanged.
         count = max(size, READ_AHEAD)
         by_id = {row.product_id: row for row in found.rows}
+        left_out = excluded.union(order.left_out)
         for product_id in ids:
             if len(shown) == size:
                 break
-            if product_id in by_id and product_id not in left_out.union(order.left_out):
+            if product_id in by_id and product_id not in left_out:
                 reasons = order.reasons_at(offset)
                 shown.append(_Shown(by_id[product_id], order, offset, reasons))
             offset += 1

@@ -29,19 +29,11 @@ from gateway.recommend.controls import (
 )
 from gateway.recommend.match import judge
 from gateway.recommend.pages import Cut, Rest, attribution, cut, later_page, next_page
-from gateway.recommend.plan import (
-    make_plan,
-    scened,
-    weights_of,
-)
+from gateway.recommend.plan import make_plan, scened, weights_of
 from gateway.recommend.quality import check_quality, page_quality
-from gateway.recommend.validate import (
-    check,
-)
+from gateway.recommend.validate import check
 from gateway.retrieval.anchors import settled
-from gateway.retrieval.branches import (
-    find,
-)
+from gateway.retrieval.branches import find
 from gateway.retrieval.personal import anchors_of
 from gateway.retrieval.snapshot import from_snapshot
 from gateway.state import tokens

@@ -7,14 +7,7 @@ from gateway.model import controls
 from gateway.model.errors import ImageRefused
 from gateway.model.messages import Box
 from gateway.model.quality import Quality
-from gateway.model.query import (
-    MOST_ANCHORS,
-    Query,
-    Question,
-    Signal,
-    SignalKind,
-    photo_path,
-)
+from gateway.model.query import MOST_ANCHORS, Query, Question, Signal, SignalKind, photo_path
 from gateway.ranking.sorting import Sort
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, catalog, page_size

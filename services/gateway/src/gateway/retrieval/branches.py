@@ -7,16 +7,8 @@ from gateway.model.branch import ABOUT, SIMILARITY_BRANCHES, Branch
 from gateway.model.candidates import Listing
 from gateway.model.causes import Cause
 from gateway.model.errors import NothingAvailable, ProductNotFound, SpaceMissing
-from gateway.model.query import (
-    FIRST_ANCHOR,
-    Query,
-    asked_at,
-)
-from gateway.model.retrieved import (
-    NOTHING,
-    BranchResult,
-    merged,
-)
+from gateway.model.query import FIRST_ANCHOR, Query, asked_at
+from gateway.model.retrieved import NOTHING, BranchResult, merged
 from gateway.retrieval.anchors import About, missing, settled, unsearched
 from gateway.retrieval.facets import count_facets
 from gateway.retrieval.fallback import fall_back, filled_up

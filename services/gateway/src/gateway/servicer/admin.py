@@ -16,24 +16,12 @@ from gateway.state.experiments import Experiments
 from servicekit.requests import page_size
 from servicekit.server import Context
 from sightline.common.v1 import audit_service_pb2 as audit_pb
-from sightline.embedder.v1 import (
-    embedding_service_pb2 as embedding_pb,
-)
-from sightline.embedder.v1 import (
-    space_service_pb2 as space_pb,
-)
-from sightline.gateway.v1 import (
-    admin_service_pb2 as pb,
-)
-from sightline.gateway.v1 import (
-    admin_service_pb2_grpc,
-)
-from sightline.ranker.v1 import (
-    experiment_service_pb2 as experiments_pb,
-)
-from sightline.ranker.v1 import (
-    model_service_pb2 as ranker_pb,
-)
+from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb
+from sightline.embedder.v1 import space_service_pb2 as space_pb
+from sightline.gateway.v1 import admin_service_pb2 as pb
+from sightline.gateway.v1 import admin_service_pb2_grpc
+from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
+from sightline.ranker.v1 import model_service_pb2 as ranker_pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"]
 MOST_LISTED = 1_000

@@ -7,14 +7,7 @@ from dataclasses import dataclass, field
 from gateway.model.plan import Plan
 from gateway.model.query import Query
 from gateway.model.snapshot import Snapshot
-from gateway.ports import (
-    Answers,
-    Embedder,
-    Experiments,
-    Ranker,
-    Retriever,
-    Scenes,
-)
+from gateway.ports import Answers, Embedder, Experiments, Ranker, Retriever, Scenes
 from gateway.state.exposures import Exposures
 from gateway.state.pins import Pins
 from gateway.state.text_spaces import TextQuerySpaces

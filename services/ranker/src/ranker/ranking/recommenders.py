@@ -41,15 +41,7 @@ from statistics import median
 
 import numpy as np
 
-from ranker.domain.counting import (
-    ALL,
-    BOUGHT,
-    LONG_DAYS,
-    SHORT_DAYS,
-    VIEWED,
-    as_of,
-    gap_days,
-)
+from ranker.domain.counting import ALL, BOUGHT, LONG_DAYS, SHORT_DAYS, VIEWED, as_of, gap_days
 from ranker.domain.events import DAY_MICROS, EventType, History, Interaction
 from ranker.domain.recommenders import Anchors, Asked, Counted, Near, Recommender, Scope, Source
 from ranker.domain.signals import Signals, recent_products

@@ -16,12 +16,7 @@ from ranker.domain.features import Money
 from ranker.domain.signals import DEFAULTS, INTEREST, Signals
 from ranker.record import popularity
 from ranker.record.count_queue import enqueue_events
-from ranker.record.histories import (
-    INTERACTION,
-    history,
-    interaction_of,
-    numbered,
-)
+from ranker.record.histories import INTERACTION, history, interaction_of, numbered
 from ranker.record.joined import Joined
 from ranker.record.shoppers import gate, owner, owners
 from ranker.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_VISIBILITY

@@ -32,12 +32,7 @@ from ranker.servicer.candidates import (
 )
 from ranker.servicer.controls import add_unplaced, controls_of
 from ranker.servicer.inputs import Origin, add_inputs
-from ranker.servicer.recommenders import (
-    anchors_of,
-    list_messages,
-    recommenders_of,
-    scope_of,
-)
+from ranker.servicer.recommenders import anchors_of, list_messages, recommenders_of, scope_of
 from ranker.servicer.replies import DEFAULT, add_parts, add_reasons, policy_of, ranked, timings
 from ranker.servicer.requests import actor, check_range
 from servicekit.clock import now_micros
@@ -45,12 +40,8 @@ from servicekit.requests import catalog, enter
 from servicekit.server import Context
 from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2, vector_pb2
-from sightline.ranker.v1 import (
-    ranking_service_pb2 as pb,
-)
-from sightline.ranker.v1 import (
-    ranking_service_pb2_grpc,
-)
+from sightline.ranker.v1 import ranking_service_pb2 as pb
+from sightline.ranker.v1 import ranking_service_pb2_grpc
 from sightline.ranker.v1.answer_service_pb2 import AnswerRecord
 from sightline_rules.controls import acting
 

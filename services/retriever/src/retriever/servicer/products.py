@@ -16,12 +16,7 @@ from retriever.ports.columns import ColumnRecord
 from retriever.ports.photos import Photos
 from retriever.search import facets
 from retriever.search.freshness import write_index_token
-from retriever.servicer import (
-    column_messages,
-    facet_messages,
-    filter_messages,
-    product_messages,
-)
+from retriever.servicer import column_messages, facet_messages, filter_messages, product_messages
 from retriever.servicer import messages as wire
 from servicekit.jobs import Jobs
 from servicekit.requests import check_count, enter

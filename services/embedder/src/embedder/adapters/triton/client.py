@@ -16,12 +16,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from embedder.adapters.triton.description import CATEGORY, OUTPUTS, described
 from embedder.adapters.triton.errors import LATE, translate, uncontrolled
-from embedder.domain.errors import (
-    DeadlinePassed,
-    EmbedderUnavailable,
-    ModelFailed,
-    ProcessLost,
-)
+from embedder.domain.errors import DeadlinePassed, EmbedderUnavailable, ModelFailed, ProcessLost
 from embedder.domain.models import CHECKSUM, MAP, Description, Inferred, Tensors
 from servicekit import deadlines
 from servicekit.breaker import Breaker
