@@ -77,6 +77,8 @@ class FakeIndex:
     slices: list[Slice] = field(default_factory=list)
     """What each search asked for."""
     flushed: int = 0
+    behind: bool = False
+    """Whether nothing is shown yet to those that do not want the latest."""
 
     def restart(self, lose: Sequence[str] = ()) -> None:
         """What a killed engine does: forgets what is loaded, and perhaps rows."""
@@ -144,9 +146,10 @@ class FakeIndex:
         found = {row_id: row.seq for row_id, row in held.items() if low <= row_id < high}
         return None if len(found) >= self.scan_limit else found
 
-    async def count(self, collection: str) -> int:
+    async def count(self, collection: str, *, latest: bool = True) -> int:
         await self._hang()
-        return len(self._rows(collection))
+        held = self._rows(collection)
+        return len(held) if latest or not self.behind else 0
 
     async def search(
         self,
@@ -163,6 +166,8 @@ class FakeIndex:
         assert parameters.metric is Metric.COSINE
         await self._hang()
         held = self._rows(collection, needs_load=True)
+        if self.behind and not latest:
+            return []
         self.limits.append(limit)
         self.slices.append(of)
         best: dict[str, Hit] = {}

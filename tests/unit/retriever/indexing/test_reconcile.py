@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from retriever.record import Record
 from tests.fakes.index import Always, FakeIndex
 from tests.unit.retriever.conftest import vectors, write
 from tests.unit.retriever.indexing.conftest import PHOTOS, applied, held
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(("scan_rows", "scan_limit"), [(4_000, 10**6), (7, 10**6), (4_000, 5)])
@@ -54,8 +56,13 @@ async def test_an_engine_that_lost_everything_is_filled_without_embedding(
     made = await applied(made, record, index)
     index.rows.clear()
     await open_collection(made, index)
-    drift = await reconcile(made, record, index, Always())
-    assert drift.upserted == 40
+    index.behind = True
+    filling = asyncio.create_task(reconcile(made, record, index, Always()))
+    await until(lambda: len(index.rows[made.collection]) == 40)
+    await asyncio.sleep(0.2)
+    assert not filling.done()  # searches do not find it yet
+    index.behind = False
+    assert (await filling).upserted == 40
     assert len(held(made, index)) == 40
 
 

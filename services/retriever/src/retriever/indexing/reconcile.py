@@ -1,6 +1,8 @@
 """The index compared with the record, and what differs written again."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,6 +14,8 @@ from retriever.ports.indexing import IndexRecord, Leader
 SCAN_ROWS = 4_000
 """Rows that one step of a reconciliation compares, about."""
 ID_BITS = 128
+SHOWN_SECONDS = 10.0
+"""Searches of a server or cluster are behind by less than that, unless it does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,18 @@ async def reconcile(
             rows = await record.rows(generation, product_ids)
             await upsert_rows(generation, rows, index, leader)
         upserted, deleted = upserted + wrong, deleted + len(extra)
+    if upserted:
+        await _shown(generation.collection, index)
     return Drift(upserted, deleted)
+
+
+async def _shown(collection: str, index: VectorIndex) -> None:
+    """Until searches, which may be a little behind, find what was written; not for ever."""
+    held = await index.count(collection)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SHOWN_SECONDS):
+            while await index.count(collection, latest=False) < held:  # noqa: ASYNC110
+                await asyncio.sleep(SHOWN_SECONDS / 100)
 
 
 async def _ranges(

@@ -35,7 +35,8 @@ class VectorIndex(Protocol):
     async def scan(self, collection: str, low: str, high: str) -> dict[str, int] | None:
         """Row id → seq where low ≤ id < high; None = too many for one answer."""
 
-    async def count(self, collection: str) -> int: ...
+    async def count(self, collection: str, *, latest: bool = True) -> int:
+        """How many rows it holds. Without `latest`: as a search without it sees them."""
 
     async def search(
         self,

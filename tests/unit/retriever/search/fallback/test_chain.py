@@ -25,7 +25,7 @@ from tests.fakes.index import DIMENSION, FakeIndex
 from tests.unit.retriever.conftest import generation, vectors, write
 from tests.unit.retriever.rows import searcher
 from tests.unit.retriever.search.conftest import near, stock
-from tests.waiting import SECONDS
+from tests.waiting import SECONDS, until
 
 LOST = "exact comparison with 3 vectors of the record"
 
@@ -202,12 +202,29 @@ async def test_an_engine_that_lost_its_data_is_not_believed_before_it_holds_all_
         await asyncio.sleep(0.02)
         assert (await ask(near(b"2"), record, index, fallback)).substitute == LOST
         await index.upsert(made.collection, [row])
+        index.behind = True
+    await asyncio.sleep(0.02)
+    assert (await ask(near(b"2"), record, index, fallback)).substitute == LOST
+    index.behind = False
     async with asyncio.timeout(SECONDS):
         while (  # noqa: ASYNC110
             answer := await ask(near(b"2"), record, index, fallback)
         ).substitute:
             await asyncio.sleep(0.001)
     assert len(names(answer)) == 3
+
+
+async def test_an_engine_that_finds_nothing_of_what_it_should_hold_is_lost(
+    made: Generation, record: Record, index: FakeIndex, fallback: FallbackChain
+) -> None:
+    (held,) = index.rows.values()
+    rows = list(held.values())
+    held.clear()  # it was filled anew by nobody yet, and no search had failed before
+    answer = await ask(near(b"2"), record, index, fallback)
+    assert (answer.substitute, len(names(answer))) == (LOST, 3)
+    await index.upsert(made.collection, rows)
+    await until(lambda: not fallback.breaker.lost(made))
+    assert not (await ask(near(b"2"), record, index, fallback)).substitute
 
 
 async def test_what_the_caller_got_wrong_stays_its_own(

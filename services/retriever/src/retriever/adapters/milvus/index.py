@@ -174,13 +174,13 @@ class MilvusIndex:
             return None
         return {str(row[_ID]): int(row["seq"]) for row in found}
 
-    async def count(self, collection: str) -> int:
+    async def count(self, collection: str, *, latest: bool = True) -> int:
         async with self._call() as timeout:
             answer = await self._client.query(
                 collection,
                 filter="",
                 output_fields=["count(*)"],
-                consistency_level="Strong",
+                consistency_level="Strong" if latest else "Bounded",
                 timeout=timeout,
             )
         return int(answer[0]["count(*)"])

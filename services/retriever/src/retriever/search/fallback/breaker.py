@@ -25,7 +25,7 @@ from retriever.ports.search import SearchRecord
 from retriever.search.nearest import reach
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
-from sightline_rules.filters import All
+from sightline_rules.filters import All, Filter
 
 PROBE_SECONDS = 1.0
 """How long an engine that is not lost may take to answer a probe."""
@@ -90,6 +90,17 @@ class Breaker:
             self.suspect(generation)
             raise errors.IndexUnavailable from error
 
+    async def found_nothing(self, generation: Generation, condition: Filter) -> None:
+        """What a search came back with: an engine that lost its data finds nothing either, until it
+        is filled anew. Raises IndexUnavailable when all rows pass and there should be some."""
+        if condition != All():
+            self.suspect(generation)
+        elif not await self._holds_all(generation):
+            self._lost.add(generation.collection)
+            self._answered.pop(generation.collection, None)
+            self.suspect(generation)
+            raise errors.IndexUnavailable
+
     async def _probe(self, generation: Generation) -> None:
         """Until it succeeds, or the generation is dropped."""
         begun, collection = time.monotonic(), generation.collection
@@ -113,8 +124,9 @@ class Breaker:
         """Whether it can be searched; one that is dropped is nobody's loss."""
         try:
             ask = partial(self._search, generation)
-            await reach(generation, ask, self._index, self._record)
-            return not self.lost(generation) or await self._holds_all(generation)
+            shown = await reach(generation, ask, self._index, self._record)
+            known = shown and not self.lost(generation)
+            return known or await self._holds_all(generation)
         except errors.IndexRefused:
             return True
         except (ServiceError, TimeoutError, errors.CollectionAbsent, errors.CollectionReleased):
@@ -131,13 +143,19 @@ class Breaker:
         live = await self._record.generations(generation.catalog_id)
         now = next((each for each in live if each.name == generation.name), generation)
         coming = (await self._record.counts(now.catalog_id, now)).outbox * MAX_PHOTOS
-        held = await self._index.count(generation.collection)
+        # As searches see it: for a moment they may not find what is already there.
+        held = await self._index.count(generation.collection, latest=False)
         return held + coming >= WHOLE * expected
 
-    async def _search(self, generation: Generation) -> None:
-        """For one row, with our patience; a collection that is being loaded takes longer."""
+    async def _search(self, generation: Generation) -> bool:
+        """Whether there is one row, with our patience; a collection that is being loaded takes
+        longer."""
         one = np.zeros(generation.dimension, dtype=np.float32)
         one[0] = 1.0
         collection, how = generation.collection, generation.parameters
         async with asyncio.timeout(self._patience):
-            await self._index.search(collection, [one], All(), 1, self._patience, parameters=how)
+            return bool(
+                await self._index.search(
+                    collection, [one], All(), 1, self._patience, parameters=how
+                )
+            )

@@ -91,7 +91,7 @@ class FallbackSearch:
         search = self.nearest
         if self.copy is None:
             try:
-                return await search.look(limit, self.remaining())
+                return await self._engine(limit)
             except IndexUnavailable:
                 if self.fallback is not None:
                     self.copy = await self.fallback.instead(
@@ -102,6 +102,13 @@ class FallbackSearch:
         metric = search.generation.parameters.metric
         search.last = await self.copy.look(search.vectors, metric, limit)
         return search.last
+
+    async def _engine(self, limit: int) -> RoundResult:
+        search = self.nearest
+        found = await search.look(limit, self.remaining())
+        if self.fallback and not found.hits:
+            await self.fallback.breaker.found_nothing(search.generation, search.condition)
+        return found
 
     def words(self, rounds: int, rows: int) -> str:
         """What was done, in one line for people."""
