@@ -50,7 +50,7 @@ WAYS: Mapping[str, str] = {
 OFTEN = "gateway-often"
 """Reads its snapshot each second, and answers nobody."""
 KINDS = (PRODUCT, USER)
-CALLERS, ROUNDS, LONGER, SECONDS = 8, 20, 60, 0.4
+CALLERS, ROUNDS, LONGER, SECONDS = 8, 24, 60, 0.4
 REST_SECONDS = 5.0
 TIMES = 1.05
 READS = "sightline_gateway_snapshot_reads_total"

@@ -24,7 +24,7 @@ Say: TypeAlias = Callable[[str], None]
 
 MOST = 3.0
 """Embeddings that a heat map may cost: it looks at two photos, and draws both."""
-ROUNDS, A_ROUND = 15, 6
+ROUNDS, A_ROUND = 40, 6
 SECONDS = 60.0
 EMBED, DRAW = "an embedding", "a heat map"
 
