@@ -14,6 +14,10 @@ from tests.contracts.settings import CLASSES, loaded, variables
 
 SECRET = re.compile(r"PASSWORD|TOKEN|SECRET|DATABASE_URL|_KEY$")
 ADDRESS = re.compile(r"(?:\w+://+)?([a-z][\w.-]*):(\d+)")
+LIBRARIES = ("AWS_",)
+"""Variables that others read: s3fs, where a store is of that kind."""
+UNREAD = {("retriever", "embedder_target"), ("ranker", "export_store")}
+"""Of a class that a server shares with its worker: what the server leaves alone."""
 WORKER_END = 10
 """Seconds: a worker leaves what it does to the next one."""
 
@@ -38,41 +42,64 @@ def processes(cluster: Cluster) -> Iterator[tuple[Workload, Document, str, dict[
 
 
 def settings_of(name: str, environment: dict[str, str]) -> Any:
-    """As the process reads them; its image sets the host."""
+    """As the process reads them, or why it can't; its image sets the host."""
     host = {f"{name.upper()}_HOST": "0.0.0.0"} if name in SERVED else {}  # noqa: S104
     with pytest.MonkeyPatch.context() as patch:
-        return loaded(name, {**host, **environment}, patch)
+        try:
+            return loaded(name, {**host, **environment}, patch)
+        except ValueError as error:
+            return str(error)
+
+
+def serving(cluster: Cluster) -> Iterator[tuple[Workload, Document, str, Any]]:
+    """Each container that goes on, with its settings; `accepted` has those that can't be read."""
+    for workload, container, name, environment in processes(cluster):
+        settings = settings_of(name, environment)
+        if workload.kind in LONG_RUNNING and not isinstance(settings, str):
+            yield workload, container, name, settings
 
 
 def known(cluster: Cluster) -> Iterator[str]:
     """Each variable is a setting of its process; a typing error would be ignored in silence."""
     for workload, _, name, environment in processes(cluster):
         for key in sorted(set(environment) - variables(name)):
-            yield f"{workload}: {key} is no setting of {name}"
+            if not key.startswith(LIBRARIES):
+                yield f"{workload}: {key} is no setting of {name}"
 
 
 def accepted(cluster: Cluster) -> Iterator[str]:
     """Each process starts with its settings, and in production finds nothing unsafe in them."""
     for workload, _, name, environment in processes(cluster):
-        try:
-            settings = settings_of(name, environment)
-        except ValueError as error:
+        if isinstance(error := settings_of(name, environment), str):
             yield f"{workload}: {error}"
-            continue
-        serving = workload.kind in LONG_RUNNING
-        if settings.mode == "production" and serving:
+    for workload, _, _, settings in serving(cluster):
+        if settings.mode == "production":
             yield from (f"{workload}: {each}" for each in settings.unsafe())
+
+
+def given(cluster: Cluster) -> Iterator[str]:
+    """What by default is of this machine, an address or a folder, is set."""
+    for workload, _, name, environment in processes(cluster):
+        prefix = CLASSES[name].model_config["env_prefix"]
+        for key, field in CLASSES[name].model_fields.items():
+            default = field.default
+            secret = getattr(default, "get_secret_value", lambda default=default: default)()
+            local = re.search(r"127\.0\.0\.1:|\.data/", str(secret))
+            names = {f"{prefix}{key}".upper(), f"{prefix}{key}_file".upper()}
+            read = workload.kind in LONG_RUNNING and (name, key) not in UNREAD
+            if local and read and not names & set(environment):
+                yield f"{workload}: {min(names)} is not set, and would be {secret}"
 
 
 def files(cluster: Cluster) -> Iterator[str]:
     """A file or folder of a setting is on a volume; what is secret is on no other way in."""
     for workload, container, _, environment in processes(cluster):
         places = [each["mountPath"] for each in container.get("volumeMounts", ())]
-        serving = workload.kind in LONG_RUNNING
+        goes_on = workload.kind in LONG_RUNNING
         for key, value in environment.items():
             read = key.endswith(("_FILE", "_FOLDER"))
             held = any(f"{value}/".startswith(f"{place}/") for place in places)
-            if value.startswith("/") and (read or serving) and not held:
+            if value.startswith("/") and (read or goes_on) and not held:
                 yield f"{workload}: {key}={value} is on no volume"
             if SECRET.search(key) and not key.endswith("_FILE"):
                 yield f"{workload}: {key} is a secret in an environment"
@@ -85,20 +112,17 @@ def files(cluster: Cluster) -> Iterator[str]:
 
 def ports(cluster: Cluster) -> Iterator[str]:
     """A container has the ports that its process opens, and no other."""
-    for workload, container, name, environment in processes(cluster):
-        if workload.kind not in LONG_RUNNING:
-            continue
-        settings = settings_of(name, environment)
-        if name in SERVED:
+    for workload, container, name, settings in serving(cluster):
+        if name not in SERVED:
+            opened = {"metrics": settings.worker_metrics_port}
+        else:
             opened = {"grpc": settings.port, "metrics": settings.metrics_port}
             if getattr(settings, "admin_port", 0):
                 opened["admin"] = settings.admin_port
-            asked = getattr(settings, "probe_port", 0) or settings.port
+            asked = settings.probe_port or settings.port
             for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
-                if container[kind].get("grpc", {}).get("port") != asked:
+                if container.get(kind, {}).get("grpc", {}).get("port") != asked:
                     yield f"{workload}: {kind} does not ask {asked}"
-        else:
-            opened = {"metrics": settings.worker_metrics_port}
         has = {each["name"]: each["containerPort"] for each in container.get("ports", ())}
         if has != opened:
             yield f"{workload}: has ports {has}, and {name} opens {opened}"
@@ -122,21 +146,19 @@ def targets(cluster: Cluster) -> Iterator[str]:
 
 def ends(cluster: Cluster) -> Iterator[str]:
     """A pod that ends has time for what is under way, with 5 s to spare."""
-    for workload, container, name, environment in processes(cluster):
-        if workload.kind not in LONG_RUNNING:
-            continue
-        before = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {})
-        needed = before.get("seconds", 0)
+    for workload, container, name, settings in serving(cluster):
+        needed = (
+            container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        )
         if name in SERVED:
             if not needed:
                 yield f"{workload}: callers would meet a server that is gone"
-            drain = settings_of(name, environment).drain_seconds
             # The gateway hands over its answers' records for as long again.
-            needed += drain * (2 if name == "gateway" else 1)
+            needed += settings.drain_seconds * (2 if name == "gateway" else 1)
         else:
             needed += WORKER_END
-        if (given := workload.pod.get("terminationGracePeriodSeconds", 30)) < needed + 5:
-            yield f"{workload}: needs {needed} s to end, and is killed after {given}"
+        if (seconds := workload.pod.get("terminationGracePeriodSeconds", 30)) < needed + 5:
+            yield f"{workload}: needs {needed} s to end, and is killed after {seconds}"
 
 
-RULES: list[Rule] = [known, accepted, files, ports, targets, ends]
+RULES: list[Rule] = [known, accepted, given, files, ports, targets, ends]

@@ -16,7 +16,8 @@ OUTSIDE = "elsewhere"
 """Namespaces and addresses that are not of this installation."""
 ENTRANCES = {("gateway", 8600), ("gateway", 8609)}
 """What is called from other namespaces, but for metrics."""
-SQL = 5432
+SQL, MILVUS = 5432, 19530
+"""Namespaces with the label of stores may be called there, whether or not there are any."""
 OBJECTS = 443
 
 
@@ -130,7 +131,9 @@ def arrows(cluster: Cluster) -> Iterator[str]:
         yield from (f"{workload}: {each}" for each in out | into if isinstance(each, str))
         out, into = ({it for it in way if it[0] != "dns" and len(it) == 2} for way in (out, into))
         if ours:
-            yield from _differ(workload, "call", out, needs(every, workload))
+            needed = needs(every, workload)
+            spare = {(OUTSIDE, port) for _, port in needed if port in (SQL, MILVUS)}
+            yield from _differ(workload, "call", out - spare | out & needed, needed)
         wanted = {
             (caller, port)
             for (name, port), callers in called.items()

@@ -7,12 +7,15 @@ import tomllib
 from collections.abc import Iterator
 
 from tests.contracts.k8s import ROOT
+from tests.contracts.policies import links
 from tests.contracts.policies.cluster import LONG_RUNNING, Cluster, Rule
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 OURS = re.compile(r"(^|/)sightline/[^/]+$")
 WHOLE = re.compile(r"v?\d+\.\d+(\.\d+)*(-[\w.-]+)?")
 """A tag that names a release; `latest`, `16` or `stable` are something else next month."""
+WRITERS = {"milvus"}
+"""Images of others that write beside their own files."""
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -73,7 +76,8 @@ def restricted(cluster: Cluster) -> Iterator[str]:
             both = {**context, **own}
             if both.get("runAsNonRoot") is not True or both.get("runAsUser", 0) == 0:
                 yield f"{workload}: {container['name']} may be root"
-            if own.get("readOnlyRootFilesystem") is not True:
+            writes = container["name"] in WRITERS
+            if own.get("readOnlyRootFilesystem") is not True and not writes:
                 yield f"{workload}: {container['name']} may write its root file system"
             if own.get("allowPrivilegeEscalation") is not False or own.get("privileged"):
                 yield f"{workload}: {container['name']} may get more privileges"
@@ -83,7 +87,7 @@ def restricted(cluster: Cluster) -> Iterator[str]:
 
 def volumes(cluster: Cluster) -> Iterator[str]:
     """Of kinds that leave the node alone; what is kept in memory or on its disk has an end."""
-    kinds = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
+    kinds = {*links.KINDS, "emptyDir", "ephemeral", "projected"}
     for workload in cluster.workloads():
         for volume in workload.pod.get("volumes", ()):
             for kind in set(volume) - kinds - {"name"}:

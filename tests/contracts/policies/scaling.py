@@ -42,7 +42,7 @@ def fewest(cluster: Cluster, workload: Workload) -> int:
 
 
 def budgets(cluster: Cluster) -> Iterator[str]:
-    """Each workload has one budget, which lets a drained node take a pod, and not all of many."""
+    """Several pods have one budget, which lets a drained node take one of them, and not all."""
     made = cluster.of("PodDisruptionBudget")
     for workload in cluster.workloads(*SCALED):
         own = [
@@ -51,7 +51,7 @@ def budgets(cluster: Cluster) -> Iterator[str]:
             if namespace(each) == workload.namespace
             and selects(each["spec"]["selector"], workload.labels)
         ]
-        if len(own) != 1:
+        if len(own) > 1 or (not own and fewest(cluster, workload) > 1):
             yield f"{workload}: {len(own)} budgets"
         for budget in own:
             yield from _blocks(budget, workload, fewest(cluster, workload))
