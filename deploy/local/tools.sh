@@ -12,7 +12,13 @@ cd "$(dirname "$0")/../.."
 deploy/local/languages.sh
 PATH="$PATH:$PWD/.tools/bin"
 has_promtool() { command -v promtool >/dev/null 2>&1; }
-[ -z "$missing" ] && has_promtool && exit 0
+renders() { # Debian 12's kubectl (1.20) knows no components
+  for kubectl in .tools/bin/kubectl kubectl; do
+    "$kubectl" kustomize deploy/k8s/overlays/example >/dev/null 2>&1 && return 0
+  done
+  return 1
+}
+[ -z "$missing" ] && has_promtool && renders && exit 0
 
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
   apt-get update -qq
@@ -29,8 +35,31 @@ if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     dpkg-deb --extract prometheus_*.deb .
     install -D usr/bin/promtool "$here/.tools/bin/promtool"
   )
+  # Debian 13's, from the same mirror.
+  renders || (
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    here=$PWD
+    cd "$folder"
+    # shellcheck disable=SC2016 # apt's own words
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' | head -n 1)
+    echo "deb $mirror trixie main" >sources.list
+    mkdir -p lists/partial
+    newer() {
+      apt-get -qq -o APT::Sandbox::User=root -o Dir::Etc::SourceList="$folder/sources.list" \
+        -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$folder/lists" "$@"
+    }
+    newer update
+    newer -o Dir::Cache::PkgCache= -o Dir::Cache::SrcPkgCache= download kubectl/trixie
+    dpkg-deb --extract kubectl_*.deb .
+    install -D usr/bin/kubectl "$here/.tools/bin/kubectl"
+  )
 fi
 failed=0
+renders || {
+  echo 'missing: kubectl 1.21 or later; put it on the PATH or into .tools/bin' >&2
+  failed=1
+}
 has_promtool || {
   echo 'missing: promtool, of Debian'\''s prometheus; put it on the PATH or into .tools/bin' >&2
   failed=1

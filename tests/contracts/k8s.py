@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -53,14 +54,21 @@ ARROWS = {
 Document = dict[str, Any]
 
 
+def kubectl() -> str:
+    """KUBECTL, or what `make tools` took where the system's is too old, or the system's."""
+    path = f"{ROOT / '.tools/bin'}:{os.environ['PATH']}"
+    found = os.environ.get("KUBECTL") or shutil.which("kubectl", path=path)
+    assert found, "kubectl is missing: make tools"
+    return found
+
+
 def render(folder: Path) -> list[Document]:
     """What `kubectl apply -k` would send."""
-    assert shutil.which("kubectl"), "kubectl is missing: make tools"
     done = subprocess.run(
-        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False
+        [kubectl(), "kustomize", str(folder)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return [each for each in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if each]
 
 
 @functools.cache

@@ -7,6 +7,7 @@ more fails.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.contracts.k8s import (
     K8S,
     OURS,
     OVERLAYS,
+    ROOT,
     Document,
     main,
     of,
@@ -34,6 +36,7 @@ RULES: list[Rule] = [
     *scaling.RULES,
     *network.RULES,
 ]
+PRODUCTION = [name for name in OVERLAYS if name in ("staging", "prod")]
 BROKEN = "example"
 Change = Callable[[list[Document]], Any]
 
@@ -50,6 +53,29 @@ def cluster(name: str) -> Cluster:
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_every_overlay_keeps_to_it(name: str, rule: Rule) -> None:
     assert list(rule(cluster(name))) == []
+
+
+@pytest.mark.parametrize("name", PRODUCTION)
+def test_what_is_for_shops_runs_in_production_mode(name: str) -> None:
+    modes = {str(workload): it.mode for workload, _, _, it in code.serving(cluster(name))}
+    assert set(modes.values()) == {"production"}, modes
+
+
+def test_no_two_overlays_have_different_versions_of_an_image() -> None:
+    """Nor has compose.yaml."""
+    compose = (ROOT / "compose.yaml").read_text()
+    found = set(re.findall(r"^ +image: ([^\s$]+:[^\s$]+)$", compose, re.MULTILINE))
+    for name in OVERLAYS:
+        found |= {
+            container["image"]
+            for workload in cluster(name).workloads()
+            for container in workload.containers
+        }
+    tags: dict[str, set[str]] = {}
+    for each in found:
+        name, _, tag = each.rsplit("/", 1)[-1].partition(":")
+        tags.setdefault(name, set()).add(tag)
+    assert {name: sorted(several) for name, several in tags.items() if len(several) > 1} == {}
 
 
 def deployment(documents: list[Document], name: str = "gateway") -> Any:
@@ -208,6 +234,7 @@ VIOLATIONS: list[tuple[Rule, str, Change]] = [
     ),
     (links.once, "is there 2 times", lambda d: d.append(d[-1])),
     (links.once, "is in no namespace", lambda d: d[-1]["metadata"].pop("namespace")),
+    (links.applicable, "too many", lambda d: settings(d).update(X="x" * 300_000)),
     (code.known, "GATEWAY_TIMEOUT is no", lambda d: settings(d).update(GATEWAY_TIMEOUT="1")),
     (code.known, "is no setting", lambda d: settings(d).update(RANKER_CATALOGS="default")),
     (code.accepted, "gateway", lambda d: settings(d).update(GATEWAY_PORT="many")),

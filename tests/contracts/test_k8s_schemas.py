@@ -72,6 +72,8 @@ RULES = {"groups": [{"name": "x", "rules": [{"alert": "X", "expr": "up == 0", "f
             MONITOR,
             {"podMetricsEndpoints": [{"port": "metrics", "interval": "often"}]},
         ),
+        ("milvus.io/v1beta1", "Milvus", {"mode": "cluster"}, {"mode": "big"}),
+        ("milvus.io/v1beta1", "Milvus", {"mode": "cluster"}, {"components": {"queryNodes": {}}}),
         ("monitoring.coreos.com/v1", "PrometheusRule", RULES, {"groups": [{"rules": []}]}),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ KINDS = {
     "secret": "Secret",
     "persistentVolumeClaim": "PersistentVolumeClaim",
 }
+LARGEST = 256 * 1024
 Reference = tuple[str, str, frozenset[str]]
 """Kind, name, and the keys that are wanted; none means all that there are."""
 
@@ -189,4 +191,11 @@ def once(cluster: Cluster) -> Iterator[str]:
             yield f"{kind} {name} is in no namespace"
 
 
-RULES: list[Rule] = [referred, used, mounts, selectors, service_ports, once]
+def applicable(cluster: Cluster) -> Iterator[str]:
+    """Each fits the annotation that `kubectl apply` keeps it in."""
+    for each in cluster.documents:
+        if (size := len(json.dumps(each))) > LARGEST:
+            yield f"{title(each)}: {size} bytes are too many for kubectl apply"
+
+
+RULES: list[Rule] = [referred, used, mounts, selectors, service_ports, once, applicable]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.contracts.k8s import Document
 from tests.contracts.policies.cluster import Cluster, Rule, Workload, namespace, selects, workloads
-from tests.contracts.policies.code import ADDRESS, processes
+from tests.contracts.policies.code import ADDRESS
+from tests.contracts.policies.pods import OURS
 
 Flow = tuple[str, int]
 """The other end, and the port that is called."""
@@ -19,28 +21,33 @@ ENTRANCES = {("gateway", 8600), ("gateway", 8609)}
 SQL, MILVUS = 5432, 19530
 """Namespaces with the label of stores may be called there, whether or not there are any."""
 OBJECTS = 443
+URL = re.compile(r"\w+://([\w.-]+):(\d+)")
 
 
 def needs(cluster: Cluster, workload: Workload) -> set[Flow]:
-    """Whom its settings have it call."""
+    """Whom its settings and arguments have it call."""
     found = set()
-    for each, _, _, environment in processes(cluster):
-        if each.name != workload.name:
-            continue
-        for key, value in environment.items():
+    for container in workload.containers:
+        for key, value in cluster.environment(container).items():
             if key.endswith("_DATABASE_URL_FILE"):
-                found.add((_behind(cluster, workload, "postgres", SQL), SQL))
+                found.add((_behind(cluster, workload, "postgres"), SQL))
             elif value.startswith(("s3://", "gs://", "az://")):
                 found.add((OUTSIDE, OBJECTS))
-            elif key.endswith("_FILE"):
-                continue
-            elif address := ADDRESS.fullmatch(value):
-                port = int(address[2])
-                found.add((_behind(cluster, workload, address[1], port), port))
+            elif not key.endswith("_FILE"):
+                found |= _addresses(cluster, workload, ADDRESS.fullmatch(value))
+        for argument in container.get("args", ()):
+            found |= _addresses(cluster, workload, URL.search(argument))
     return found
 
 
-def _behind(cluster: Cluster, caller: Workload, host: str, port: int) -> str:
+def _addresses(cluster: Cluster, workload: Workload, found: re.Match[str] | None) -> set[Flow]:
+    if found is None or re.match(r"localhost|127\.|0\.0\.", found[1]):
+        return set()
+    port = int(found[2])
+    return {(_behind(cluster, workload, found[1]), port)}
+
+
+def _behind(cluster: Cluster, caller: Workload, host: str) -> str:
     """The workload behind a Service of the caller's namespace."""
     for service in cluster.every:
         named = (service["kind"], namespace(service), service["metadata"]["name"])
@@ -126,7 +133,9 @@ def arrows(cluster: Cluster) -> Iterator[str]:
         for port in {it["containerPort"] for it in each.ports()}
     }
     for workload in cluster.workloads():
-        ours = any(each.name == workload.name for each, *_ in processes(cluster))
+        ours = any(
+            OURS.search(re.sub(r"[:@][^/]*$", "", it["image"])) for it in workload.containers
+        )
         out, into = set(allowed(cluster, workload, "out")), set(allowed(cluster, workload, "in"))
         yield from (f"{workload}: {each}" for each in out | into if isinstance(each, str))
         out, into = ({it for it in way if it[0] != "dns" and len(it) == 2} for way in (out, into))
