@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +12,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy" / "k8s"
+OVERLAYS = sorted(each.parent.name for each in K8S.glob("overlays/*/kustomization.yaml"))
+COMPONENTS = sorted(each.parent.name for each in K8S.glob("components/*/kustomization.yaml"))
 OLDEST = "1.30"
 """The sleep of preStop came with it."""
 
@@ -58,6 +61,12 @@ def render(folder: Path) -> list[Document]:
     )
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+@functools.cache
+def overlay(name: str) -> list[Document]:
+    """One of OVERLAYS, rendered once: whoever changes a document copies it before."""
+    return render(K8S / "overlays" / name)
 
 
 def with_components(folder: Path, *names: str) -> list[Document]:
