@@ -1,5 +1,5 @@
-"""Overlays as installations: each is whole, those of one service add up to it, and what is chosen in
-components fits the code and the measurements."""
+"""Overlays as installations: each is whole, those of one service add up to it, and what components
+choose fits the code and the measurements."""
 
 from __future__ import annotations
 
@@ -185,13 +185,13 @@ def test_small_has_room_for_fifty_thousand_products() -> None:
     assert f"{copies / GB:.1f} GB" in (K8S / "components/milvus-standalone/milvus.yaml").read_text()
     milvus = main(documents, "milvus")["resources"]
     assert copies < 0.5 * size(milvus["requests"]["memory"]), "beside the empty server"
-    rooms = {
+    claimed = {
         name: size(of(documents, "StatefulSet")[name]["spec"]["volumeClaimTemplates"][0]["spec"][
             "resources"]["requests"]["storage"])
         for name in ("postgres", "milvus")
     }  # fmt: skip
-    assert rooms["milvus"] > shop.store + 10 * GB, "its log too"
-    assert rooms["postgres"] > 10 * shop.record
+    assert claimed["milvus"] > shop.store + 10 * GB, "its log too"
+    assert claimed["postgres"] > 10 * shop.record
     photos = of(documents, "PersistentVolumeClaim")["retriever-photos"]["spec"]["resources"]
     assert size(photos["requests"]["storage"]) > 2 * shop.rows * 100_000
 
@@ -227,6 +227,13 @@ def test_prod_is_staging_with_gpus_and_replicas_alone() -> None:
     assert sorted(map(plain, staging)) == sorted(map(plain, prod))
     differ = {plain(key) for key in set(staging) ^ set(prod)}
     assert differ == {("ConfigMap", "embedder"), ("ConfigMap", "ranker-worker")}
+
+
+def test_the_example_says_everything_that_an_installation_has_to() -> None:
+    assert "your-" in str(overlay("prod"))
+    assert "your-" not in str(overlay("example"))
+    policies = of(overlay("example"), "NetworkPolicy")
+    assert "192.0.2." not in str(policies["postgres-uri"]), "nobody's network (RFC 5737)"
 
 
 @pytest.mark.parametrize("name", ["staging", "prod", "example"])
