@@ -1,11 +1,14 @@
-"""The Kubernetes base as documents, and what is looked up in them."""
+"""The Kubernetes base and overlays as documents, and what is looked up in them."""
 
 from __future__ import annotations
 
 import functools
 import os
+import re
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,15 @@ ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy" / "k8s"
 OVERLAYS = sorted(each.parent.name for each in K8S.glob("overlays/*/kustomization.yaml"))
 COMPONENTS = sorted(each.parent.name for each in K8S.glob("components/*/kustomization.yaml"))
+WHOLE = ["small", "staging", "prod", "example"]
+"""Overlays that are an installation."""
+ALONE = {
+    "gateway": ["gateway"],
+    "embedder": ["embedder", "triton"],
+    "retriever": ["retriever", "retriever-worker"],
+    "ranker": ["ranker", "ranker-worker", "ranker-train"],
+}
+"""The workloads of overlays that are one service."""
 OLDEST = "1.30"
 """The sleep of preStop came with it."""
 
@@ -30,6 +42,8 @@ WORKLOADS = [*OURS, "triton"]
 TIMED = ["ranker-train"]
 """CronJobs."""
 PODS = [*WORKLOADS, *TIMED]
+STORES = ["postgres", "milvus"]
+"""StatefulSets of overlays that bring their stores along."""
 
 ARROWS = {
     ("callers", "gateway", 8600),
@@ -73,23 +87,46 @@ def render(folder: Path) -> list[Document]:
 
 @functools.cache
 def overlay(name: str) -> list[Document]:
-    """One of OVERLAYS, rendered once: whoever changes a document copies it before."""
-    return render(K8S / "overlays" / name)
+    """One of OVERLAYS, or the base, rendered once: whoever changes a document copies it before."""
+    return render(K8S / name if name == "base" else K8S / "overlays" / name)
 
 
-def with_components(folder: Path, *names: str) -> list[Document]:
-    """The base with some of the components, made in `folder`."""
-    copied = shutil.copytree(K8S, folder / "k8s")
-    overlay = copied / "overlays" / "with-components"
-    overlay.mkdir()
+OPTIONAL = "optional"
+
+
+@functools.cache
+def installed(name: str) -> list[Document]:
+    """One of OVERLAYS; or, as OPTIONAL, prod with all components that no overlay has."""
+    if name != OPTIONAL:
+        return overlay(name)
+    named = "".join(each.read_text() for each in K8S.glob("overlays/*/kustomization.yaml"))
+    taken = re.findall(r"^ *- \.\./\.\./components/([\w-]+)", named, re.MULTILINE)
+    further = sorted(set(COMPONENTS) - set(taken))
+    with tempfile.TemporaryDirectory() as folder:
+        up = os.path.relpath(K8S, Path(folder).resolve())
+        wanted = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [f"{up}/overlays/prod"],
+            "components": [f"{up}/components/{each}" for each in further],
+        }
+        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
+        return render(Path(folder))
+
+
+def with_components(folder: Path, *names: str, bases: Sequence[str] = (".",)) -> list[Document]:
+    """The base, or parts of it, with some of the components, made in `folder`."""
+    copied = shutil.copytree(K8S, folder / "k8s", dirs_exist_ok=True)
+    made = copied / "overlays" / "with-components"
+    made.mkdir(exist_ok=True)
     wanted = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": ["../../base"],
+        "resources": [f"../../base/{name}" for name in bases],
         "components": [f"../../components/{name}" for name in names],
     }
-    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
-    return render(overlay)
+    (made / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
+    return render(made)
 
 
 def of(documents: list[Document], kind: str) -> dict[str, Document]:
@@ -97,12 +134,23 @@ def of(documents: list[Document], kind: str) -> dict[str, Document]:
     return {each["metadata"]["name"]: each for each in documents if each["kind"] == kind}
 
 
+def template(documents: list[Document], name: str) -> Document:
+    """What a workload's pods are made of."""
+    kind = "CronJob" if name in TIMED else "StatefulSet" if name in STORES else "Deployment"
+    spec = of(documents, kind)[name]["spec"]
+    found: Document = (spec["jobTemplate"]["spec"] if name in TIMED else spec)["template"]
+    return found
+
+
 def pod(documents: list[Document], name: str) -> Document:
-    if name in TIMED:
-        timed = of(documents, "CronJob")[name]["spec"]["jobTemplate"]["spec"]
-        return dict(timed["template"]["spec"])
-    spec: Document = of(documents, "Deployment")[name]["spec"]["template"]["spec"]
-    return spec
+    found: Document = template(documents, name)["spec"]
+    return found
+
+
+def pods(documents: list[Document]) -> list[str]:
+    """The workloads that are there."""
+    there = [*of(documents, "Deployment"), *of(documents, "StatefulSet"), *of(documents, "CronJob")]
+    return sorted(there)
 
 
 def containers(spec: Document) -> list[Document]:
