@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.contracts.k8s import OVERLAYS, ROOT, kubectl, overlay
+from tests.cluster import main
+from tests.contracts.k8s import OVERLAYS, ROOT, overlay
+from tests.contracts.k8s_schemas import VERSIONS
+from tests.contracts.test_k8s_policies import RULES
 
+REFUSED = "StatefulSet"
+"""A kind that the cluster warns of."""
 CLUSTER = """#!{python}
-import os, subprocess, sys
+import sys
 command = [each for each in sys.argv[1:] if not each.startswith("--request-timeout")]
 given = "" if sys.stdin.isatty() or command[0] != "apply" else sys.stdin.read()
 with open({log!r}, "a") as log:
     print(*command, file=log)
-if command[0] == "kustomize":
-    os.execv({kubectl!r}, [{kubectl!r}, *command])
-elif command[0] == "version":
+if command[0] == "version":
     print('{{"serverVersion": {{"gitVersion": "v1.99.0"}}}}')
 elif command[:2] == ["get", "--raw"]:
     print({groups!r})
@@ -29,72 +32,76 @@ elif command[0] == "apply" and {refused!r} in given:
 """
 
 
-def run(folder: Path, refused: str = "nothing of this") -> tuple[int, str, str]:
-    """What it returns and prints, and the commands that kubectl got."""
-    log, fake = folder / "log", folder / "kubectl"
+@pytest.fixture
+def kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rendered = {each["apiVersion"] for name in OVERLAYS for each in overlay(name)}
-    known = [each for each in rendered if "." not in each or ".k8s.io/" in each]
-    groups = {"groups": [{"versions": [{"groupVersion": each}]} for each in known]}
+    known = [{"groupVersion": each} for each in rendered if not custom(each)]
+    fake = tmp_path / "kubectl"
     text = CLUSTER.format(
         python=sys.executable,
-        log=str(log),
-        kubectl=kubectl(),
-        groups=json.dumps(groups),
-        refused=refused,
+        log=str(tmp_path / "log"),
+        groups=json.dumps({"groups": [{"versions": known}]}),
+        refused=REFUSED,
     )
     fake.write_text(text)
     fake.chmod(0o755)
-    environment = {**os.environ, "KUBECTL": str(fake), "KUBECONFIG": str(folder / "config")}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.cluster"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr, log.read_text()
+    monkeypatch.setenv("KUBECTL", str(fake))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    return tmp_path
+
+
+def custom(api: str) -> bool:
+    return "." in api and ".k8s.io/" not in api
 
 
 @pytest.mark.slow
-def test_each_overlay_is_applied_without_being_kept(tmp_path: Path) -> None:
-    code, said, log = run(tmp_path)
-    assert code == 0, said
+def test_each_overlay_is_applied_without_being_kept_and_what_is_refused_fails(
+    kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main() == 1
+    said, log = capsys.readouterr().out, (kubeconfig / "log").read_text().splitlines()
     assert "Kubernetes v1.99.0" in said
-    custom = {
-        each["kind"]
-        for name in OVERLAYS
-        for each in overlay(name)
-        if "." in each["apiVersion"] and ".k8s.io/" not in each["apiVersion"]
-    }
+    kinds = set()
     for name in OVERLAYS:
-        assert f"\n{name}: " in said
-    for kind in custom:
-        assert f"NOT MEASURED {kind} " in said
-    applied = [line for line in log.splitlines() if line.startswith("apply")]
-    assert len(applied) == len(OVERLAYS)
-    assert all("--dry-run=server --warnings-as-errors" in line for line in applied)
+        refused = REFUSED in json.dumps(overlay(name))
+        assert f"\n{name}: {'refused' if refused else ''}" in said
+        assert f"\n{name}: refused" in said or not refused
+        kinds |= {each["kind"] for each in overlay(name) if custom(each["apiVersion"])}
+    assert f"Warning: {REFUSED}" in said
+    assert " accepted" in said
+    assert all(f"NOT MEASURED {kind} " in said for kind in kinds)
+    applied = [line for line in log if line.startswith("apply")]
+    assert applied == ["apply --dry-run=server --warnings-as-errors --filename=-"] * len(OVERLAYS)
     assert "create --filename=-" in log
     assert "delete namespace sightline --wait=false" in log
 
-
-@pytest.mark.slow
-def test_what_the_cluster_refuses_fails(tmp_path: Path) -> None:
-    code, said, log = run(tmp_path, refused="PodDisruptionBudget")
-    assert code == 1
-    assert "refused" in said
-    assert "Warning: PodDisruptionBudget" in said
-    assert "delete namespace sightline" in log
+    monkeypatch.setattr("tests.cluster.OVERLAYS", ["gateway"])
+    assert main() == 0
 
 
-def test_without_a_cluster_it_says_so() -> None:
-    environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
+def test_without_a_cluster_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    assert main() == 0
+    assert capsys.readouterr().out.startswith("NOT MEASURED: no cluster")
+
+
+def test_its_page_has_every_policy_and_version_and_commands_that_there_are() -> None:
+    page = (ROOT / "docs/operate/manifests.md").read_text("utf-8")
+    for rule in RULES:
+        assert f"`{rule.__name__}`" in page
+    first, last = (each.rpartition(".")[0] for each in (VERSIONS[0], VERSIONS[-1]))
+    assert f"{first} to {last}" in page
+    (block,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    render, tests, check = block.splitlines()
+    assert (ROOT / render.split()[-1] / "kustomization.yaml").exists()
+    assert all((ROOT / each).exists() for each in tests.split()[4:])
     done = subprocess.run(
-        [sys.executable, "-m", "tests.cluster"],
+        ["make", "--dry-run", *check.split()[1:]],
         cwd=ROOT,
-        env=environment,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.startswith("NOT MEASURED: no cluster")
+    assert "-m tests.cluster" in done.stdout

@@ -6,20 +6,16 @@ in the wrong place fails; what the schemas can't say is asserted here.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
-import kubernetes_validate
 import pytest
-import yaml
 
 from tests.contracts.k8s import (
     ALONE,
     K8S,
     OLDEST,
     OURS,
-    OVERLAYS,
     PODS,
     ROOT,
     TIMED,
@@ -36,30 +32,6 @@ from tests.contracts.k8s import (
 )
 from tests.contracts.settings import CLASSES
 from tests.contracts.test_images import FILES
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("version", [OLDEST, "1.32", kubernetes_validate.latest_version()])
-def test_every_document_is_what_kubernetes_expects(
-    version: str,
-) -> None:
-    every = [each for name in OVERLAYS for each in overlay(name) if native(each)]
-    different = {json.dumps(each, sort_keys=True): each for each in every}
-    assert len(different) > 60
-    for document in different.values():
-        kubernetes_validate.validate(document, version, strict=True)
-
-
-def native(document: Document) -> bool:
-    """Whether Kubernetes knows it of itself."""
-    return not document["apiVersion"].startswith(("cert-manager.io/", "milvus.io/"))
-
-
-def test_a_field_in_the_wrong_place_would_be_noticed(base: list[Document]) -> None:
-    wrong = yaml.safe_load(yaml.safe_dump(of(base, "Deployment")["gateway"]))
-    wrong["spec"]["template"]["spec"]["containers"][0]["readOnlyRootFilesystem"] = True
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(wrong, OLDEST, strict=True)
 
 
 def test_everything_is_in_a_namespace_that_restricts_its_pods(whole: list[Document]) -> None:
@@ -80,18 +52,6 @@ def test_each_workload_has_what_belongs_to_it(base: list[Document]) -> None:
         "ConfigMap", "CronJob", "Deployment", "Namespace", "NetworkPolicy", "PodDisruptionBudget",
         "Service", "ServiceAccount",
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("name", WORKLOADS)
-def test_selectors_find_exactly_the_pods_of_their_workload(base: list[Document], name: str) -> None:
-    deployment = of(base, "Deployment")[name]["spec"]
-    own = {"app.kubernetes.io/name": name}
-    assert own.items() <= deployment["template"]["metadata"]["labels"].items()
-    assert deployment["selector"]["matchLabels"] == own
-    assert of(base, "Service")[name]["spec"]["selector"] == own
-    assert of(base, "PodDisruptionBudget")[name]["spec"]["selector"]["matchLabels"] == own
-    for spread in deployment["template"]["spec"]["topologySpreadConstraints"]:
-        assert spread["labelSelector"]["matchLabels"] == own
 
 
 SHARED = {

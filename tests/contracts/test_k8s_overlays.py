@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from tests.contracts.k8s import (
     ROOT,
     WHOLE,
     Document,
-    containers,
     main,
     of,
     overlay,
@@ -32,6 +30,8 @@ from tests.contracts.k8s import (
     settings_of,
     with_components,
 )
+from tests.contracts.policies.cluster import Cluster
+from tests.contracts.policies.links import references
 from tests.contracts.settings import loaded
 from tests.contracts.test_compose import load
 from tests.contracts.test_k8s_settings import secrets
@@ -89,33 +89,7 @@ def test_production_and_the_other_choices_suit_one_service_too(name: str, tmp_pa
         assert settings_of(made, process)[f"{name.upper()}_MODE"] == "production"
 
 
-# References
-
-
-def named(documents: list[Document]) -> Iterator[tuple[str, str]]:
-    """(kind, name) of all that pods refer to and that has to be there for them to start."""
-    for name in pods(documents):
-        spec = pod(documents, name)
-        yield "ServiceAccount", spec["serviceAccountName"]
-        for source in [each for one in containers(spec) for each in one.get("envFrom", [])]:
-            yield "ConfigMap", source["configMapRef"]["name"]
-        for volume in spec["volumes"]:
-            if claim := volume.get("persistentVolumeClaim"):
-                yield "PersistentVolumeClaim", claim["claimName"]
-            for one in [volume, *volume.get("projected", {}).get("sources", [])]:
-                for kind, key in (("ConfigMap", "configMap"), ("Secret", "secret")):
-                    held = one.get(key, {"optional": True})
-                    if not held.get("optional"):
-                        yield kind, held.get("name") or held["secretName"]
-
-
-@pytest.mark.parametrize("name", OVERLAYS)
-def test_what_pods_refer_to_is_there_or_is_a_documented_secret(name: str) -> None:
-    documents = overlay(name)
-    made = {(kind, each) for kind, _, each in by_name(documents)}
-    readme = (K8S / "README.md").read_text()
-    for kind, each in named(documents):
-        assert (kind, each) in made or (kind == "Secret" and f"| `{each}` |" in readme), each
+# Secrets
 
 
 def printed(**environment: str) -> dict[tuple[str, str], str]:
@@ -135,7 +109,8 @@ def test_the_script_makes_every_secret_of_small_and_each_works() -> None:
     made, again = printed(), printed()
     assert not set(made.values()) & set(again.values())
     documents = overlay("small")
-    mounted = {each for kind, each in named(documents) if kind == "Secret"}
+    wanted = [each for one in Cluster(documents).workloads() for each in references(one)]
+    mounted = {name for kind, name, _ in wanted if kind == "Secret"}
     assert mounted == {name for name, _ in made} - {"peer-key"}  # production's
     assert secrets(documents) <= set(made)
     for name in ("retriever", "ranker"):

@@ -14,43 +14,13 @@ from tests.contracts.k8s import (
     WORKERS,
     WORKLOADS,
     Document,
-    containers,
     main,
     of,
     overlay,
     pod,
-    pods,
     settings_of,
 )
 from tests.contracts.settings import loaded
-
-
-def test_pods_are_restricted(whole: list[Document]) -> None:
-    for name in pods(whole):
-        spec = pod(whole, name)
-        context = spec["securityContext"]
-        assert context["runAsNonRoot"] is True
-        assert context["runAsUser"] > 0
-        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert spec["automountServiceAccountToken"] is False
-        assert spec["enableServiceLinks"] is False, "a Service gateway would set GATEWAY_PORT=tcp…"
-        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
-        for container in containers(spec):
-            held = dict(container["securityContext"])
-            assert held.pop("readOnlyRootFilesystem", name == "milvus") is True, name
-            assert held == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-        for volume in spec["volumes"]:
-            kinds = {"configMap", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected"}
-            assert {*kinds, "secret"} & set(volume), volume
-            assert volume.get("emptyDir", {"sizeLimit": ""}).keys() >= {"sizeLimit"}, volume
-
-
-def test_no_pod_talks_to_kubernetes(whole: list[Document]) -> None:
-    for name in pods(whole):
-        account = of(whole, "ServiceAccount")[name]
-        assert account["automountServiceAccountToken"] is False
-        assert pod(whole, name)["serviceAccountName"] == name
-    assert not [each for each in whole if "Role" in each["kind"]]
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -118,33 +88,6 @@ def test_triton_is_probed_and_has_its_models_and_where_there_is_one_a_gpu(
     most = max(int(re.findall(r"max_batch_size: (\d+)", each.read_text())[0]) for each in configs)
     asked = loaded("embedder", settings_of(documents, "embedder"), monkeypatch)
     assert asked.batch <= most, "more photos than the model takes at once"  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("name", WORKLOADS)
-def test_a_pod_has_time_to_end_what_it_does(base: list[Document], name: str) -> None:
-    environment = settings_of(base, name)
-    container = main(base, name)
-    before = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    if name in SERVED:
-        assert before > 0, "callers would meet a server that is gone"
-        drain = float(environment[f"{name.upper()}_DRAIN_SECONDS"])
-        # The gateway drains its calls, then hands over its answer records for as long again.
-        needed = before + drain * (2 if name == "gateway" else 1)
-    elif name == "triton":
-        (exit_timeout,) = [a for a in container["args"] if a.startswith("--exit-timeout-secs=")]
-        needed = before + float(exit_timeout.split("=")[1])
-    else:
-        needed = 10
-    assert pod(base, name)["terminationGracePeriodSeconds"] >= needed + 5
-
-
-def test_resources_are_asked_for_and_memory_is_bounded(whole: list[Document]) -> None:
-    for container in [each for name in pods(whole) for each in containers(pod(whole, name))]:
-        assert {"cpu", "memory"} <= set(container["resources"]["requests"])
-        assert "memory" in container["resources"]["limits"]
-        assert "cpu" not in container["resources"]["limits"], (
-            "a CPU limit throttles; it protects no one"
-        )
 
 
 @pytest.mark.parametrize("name", WORKLOADS)

@@ -14,20 +14,22 @@ from typing import Any
 import pytest
 
 from tests.contracts.k8s import (
-    K8S,
+    OPTIONAL,
     OURS,
     OVERLAYS,
     ROOT,
+    WHOLE,
     Document,
+    installed,
     main,
     of,
     overlay,
     pod,
-    render,
     settings_of,
 )
 from tests.contracts.policies import code, links, network, pods, scaling
 from tests.contracts.policies.cluster import Cluster, Rule
+from tests.contracts.test_supply import references
 
 RULES: list[Rule] = [
     *pods.RULES,
@@ -36,21 +38,21 @@ RULES: list[Rule] = [
     *scaling.RULES,
     *network.RULES,
 ]
-PRODUCTION = [name for name in OVERLAYS if name in ("staging", "prod")]
-BROKEN = "example"
+PRODUCTION = [name for name in WHOLE if name != "small"]
+BROKEN = "prod"
 Change = Callable[[list[Document]], Any]
 
 
 def cluster(name: str) -> Cluster:
     """An overlay of one service stands beside the others of the base."""
-    documents = overlay(name)
+    documents = installed(name)
     alone = not set(OURS) <= of(documents, "Deployment").keys()
-    return Cluster(documents, render(K8S / "base") if alone else ())
+    return Cluster(documents, overlay("base") if alone else ())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("name", OVERLAYS)
+@pytest.mark.parametrize("name", [*OVERLAYS, OPTIONAL])
 def test_every_overlay_keeps_to_it(name: str, rule: Rule) -> None:
     assert list(rule(cluster(name))) == []
 
@@ -65,7 +67,7 @@ def test_no_two_overlays_have_different_versions_of_an_image() -> None:
     """Nor has compose.yaml."""
     compose = (ROOT / "compose.yaml").read_text()
     found = set(re.findall(r"^ +image: ([^\s$]+:[^\s$]+)$", compose, re.MULTILINE))
-    for name in OVERLAYS:
+    for name in (*OVERLAYS, OPTIONAL):
         found |= {
             container["image"]
             for workload in cluster(name).workloads()
@@ -76,6 +78,18 @@ def test_no_two_overlays_have_different_versions_of_an_image() -> None:
         name, _, tag = each.rsplit("/", 1)[-1].partition(":")
         tags.setdefault(name, set()).add(tag)
     assert {name: sorted(several) for name, several in tags.items() if len(several) > 1} == {}
+
+
+def test_make_digests_knows_every_image_of_others() -> None:
+    others = {
+        container["image"].partition("@")[0]
+        for name in (*OVERLAYS, OPTIONAL)
+        for workload in cluster(name).workloads()
+        for container in workload.containers
+        if not pods.ours(container["image"])
+    }
+    assert len(others) >= 2
+    assert others <= {each.partition("@")[0] for each in references()}
 
 
 def deployment(documents: list[Document], name: str = "gateway") -> Any:
@@ -90,19 +104,12 @@ def settings(documents: list[Document], name: str = "gateway") -> dict[str, str]
     return held
 
 
-def secret(documents: list[Document], name: str) -> Any:
-    (found,) = [
-        each for each in of(documents, "Secret").values() if name in each["metadata"]["name"]
-    ]
-    return found
-
-
 def policy(documents: list[Document], name: str) -> Any:
     return of(documents, "NetworkPolicy")[name]["spec"]
 
 
 def scaler(documents: list[Document], **changes: Any) -> None:
-    deployment(documents).pop("replicas")
+    deployment(documents).pop("replicas", None)
     wanted = {"scaleTargetRef": {"name": "gateway"}, "minReplicaCount": 2, "maxReplicaCount": 9}
     documents.append(
         {
@@ -112,6 +119,12 @@ def scaler(documents: list[Document], **changes: Any) -> None:
             "spec": wanted | changes,
         }
     )
+
+
+def monitor(port: str) -> Document:
+    spec = {"selector": {}, "podMetricsEndpoints": [{"port": port}]}
+    about = {"name": "x", "namespace": "sightline"}
+    return {"kind": "PodMonitor", "metadata": about, "spec": spec}
 
 
 VIOLATIONS: list[tuple[Rule, str, Change]] = [
@@ -232,13 +245,14 @@ VIOLATIONS: list[tuple[Rule, str, Change]] = [
             selector={"app.kubernetes.io/part-of": "sightline"}
         ),
     ),
+    (links.service_ports, "no pod has the port metric", lambda d: d.append(monitor("metric"))),
     (links.once, "is there 2 times", lambda d: d.append(d[-1])),
     (links.once, "is in no namespace", lambda d: d[-1]["metadata"].pop("namespace")),
     (links.applicable, "too many", lambda d: settings(d).update(X="x" * 300_000)),
     (code.known, "GATEWAY_TIMEOUT is no", lambda d: settings(d).update(GATEWAY_TIMEOUT="1")),
     (code.known, "is no setting", lambda d: settings(d).update(RANKER_CATALOGS="default")),
     (code.accepted, "gateway", lambda d: settings(d).update(GATEWAY_PORT="many")),
-    (code.accepted, "GATEWAY_REFLECTION", lambda d: settings(d).update(GATEWAY_MODE="production")),
+    (code.accepted, "GATEWAY_REFLECTION", lambda d: settings(d).pop("GATEWAY_REFLECTION")),
     (
         code.given,
         "RANKER_MODEL_STORE is not set",
@@ -255,20 +269,20 @@ VIOLATIONS: list[tuple[Rule, str, Change]] = [
         lambda d: settings(d).update(GATEWAY_SCENES_FOLDER="/etc/scenes"),
     ),
     (
-        code.files,
-        "in an environment",
+        pods.secrets,
+        "RANKER_DATABASE_URL is a secret",
         lambda d: settings(d, "ranker").update(RANKER_DATABASE_URL="sqlite://"),
     ),
     (
-        code.files,
-        "RETRIEVER_MILVUS_TOKEN is a secret",
+        pods.secrets,
+        "environment of retriever",
         lambda d: main(d, "retriever").update(
             env=[{"name": "RETRIEVER_MILVUS_TOKEN", "valueFrom": {"secretKeyRef": {}}}]
         ),
     ),
     (
-        code.files,
-        "a Secret is its environment",
+        pods.secrets,
+        "environment of ranker",
         lambda d: main(d, "ranker")["envFrom"].append({"secretRef": {"name": "ranker-database"}}),
     ),
     (code.ports, "opens", lambda d: settings(d).update(GATEWAY_PORT="8700")),
@@ -278,7 +292,7 @@ VIOLATIONS: list[tuple[Rule, str, Change]] = [
         "opens",
         lambda d: settings(d, "ranker-worker").update(RANKER_WORKER_METRICS_PORT="1"),
     ),
-    (code.ports, "does not ask 8620", lambda d: settings(d).update(GATEWAY_PROBE_PORT="8620")),
+    (code.ports, "does not ask 8600", lambda d: settings(d).pop("GATEWAY_PROBE_PORT")),
     (
         code.targets,
         "offered by no Service",
@@ -295,11 +309,16 @@ VIOLATIONS: list[tuple[Rule, str, Change]] = [
         "is killed after 12",
         lambda d: pod(d, "ranker-worker").update(terminationGracePeriodSeconds=12),
     ),
+    (
+        code.ends,
+        "Deployment triton: needs",
+        lambda d: main(d, "triton")["args"].append("--exit-timeout-secs=60"),
+    ),
     (code.ends, "a server that is gone", lambda d: main(d, "embedder").pop("lifecycle")),
     (scaling.budgets, "0 budgets", lambda d: d.remove(of(d, "PodDisruptionBudget")["ranker"])),
     (scaling.budgets, "no node be drained", lambda d: budget(d, maxUnavailable=0)),
-    (scaling.budgets, "no node be drained while", lambda d: budget(d, minAvailable=2)),
-    (scaling.budgets, "all of its pods", lambda d: budget(d, maxUnavailable=2)),
+    (scaling.budgets, "no node be drained while", lambda d: budget(d, minAvailable=99)),
+    (scaling.budgets, "all of its pods", lambda d: budget(d, maxUnavailable=99)),
     (scaling.scaled, "there is no", lambda d: scaler(d, scaleTargetRef={"name": "gate"})),
     (
         scaling.scaled,

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import kubernetes_validate
 import pytest
 
 from tests.contracts.k8s import (
     K8S,
-    OLDEST,
     OURS,
     PODS,
     SERVED,
@@ -21,7 +19,6 @@ from tests.contracts.k8s import (
     settings_of,
     with_components,
 )
-from tests.contracts.settings import loaded
 
 PRODUCTION = ["staging", "prod", "example"]
 NO_SECRETS = ("GATEWAY_SCENES_FOLDER", "GATEWAY_EXPERIMENTS_FOLDER")
@@ -31,23 +28,6 @@ NO_SECRETS = ("GATEWAY_SCENES_FOLDER", "GATEWAY_EXPERIMENTS_FOLDER")
 def made(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
     """An overlay with the component."""
     return with_components(tmp_path_factory.mktemp("production"), "production")
-
-
-def test_every_document_is_what_kubernetes_expects(made: list[Document]) -> None:
-    for document in made:
-        kubernetes_validate.validate(document, OLDEST, strict=True)
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_nothing_is_unsafe(
-    made: list[Document], name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given = settings_of(made, name)
-    if name in SERVED:
-        given[f"{name.upper()}_HOST"] = "0.0.0.0"  # noqa: S104 - as its image has it
-    settings = loaded(name, given, monkeypatch)
-    assert settings.mode == "production"
-    assert list(settings.unsafe()) == []
 
 
 @pytest.mark.parametrize("name", [*OURS, "ranker-train"])

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.k8s import OLDEST, OVERLAYS, Document, of, overlay
+from tests.contracts.k8s import OLDEST, OPTIONAL, OVERLAYS, Document, installed, of, overlay
 from tests.contracts.k8s_schemas import VERSIONS, problems
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OVERLAYS)
+@pytest.mark.parametrize("name", [*OVERLAYS, OPTIONAL])
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_document_is_what_kubernetes_expects(name: str, version: str) -> None:
-    documents = overlay(name)
+    documents = installed(name)
     assert documents
     found = {
         (each["kind"], each["metadata"]["name"]): problems(each, version) for each in documents
@@ -30,7 +30,7 @@ def test_versions_are_all_that_are_supported() -> None:
 
 @pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[-1]])
 def test_a_field_in_the_wrong_place_would_be_noticed(version: str) -> None:
-    wrong = copy.deepcopy(of(overlay("example"), "Deployment")["gateway"])
+    wrong = copy.deepcopy(of(overlay("prod"), "Deployment")["gateway"])
     assert problems(wrong, version) == []
     wrong["spec"]["template"]["spec"]["containers"][0]["readOnlyRootFilesystem"] = True
     assert "readOnlyRootFilesystem" in str(problems(wrong, version))

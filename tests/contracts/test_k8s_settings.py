@@ -14,69 +14,17 @@ from tests.contracts.k8s import (
     K8S,
     OURS,
     PODS,
-    SERVED,
     Document,
-    containers,
     main,
     of,
     pod,
-    pods,
     settings_of,
 )
-from tests.contracts.settings import loaded, variables
-
-BUCKET = {"AWS_DEFAULT_REGION", "AWS_SHARED_CREDENTIALS_FILE"}
-"""What the driver of S3 reads."""
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_every_variable_is_a_setting_of_its_process(whole: list[Document], name: str) -> None:
-    given = set(settings_of(whole, name)) | {
-        each["name"] for each in main(whole, name).get("env", [])
-    }
-    assert given
-    assert given - variables(name) - BUCKET == set()
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_every_process_starts_with_its_settings(
-    whole: list[Document], name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given = settings_of(whole, name)
-    settings = loaded(name, given, monkeypatch)
-    ports = {port["name"]: port["containerPort"] for port in main(whole, name)["ports"]}
-    if name in SERVED:
-        assert (settings.port, settings.metrics_port) == (ports["grpc"], ports["metrics"])
-    for key, value in given.items():
-        if key.endswith("_TARGET"):
-            host, port = value.split(":")
-            offered = of(whole, "Service")[host]["spec"]["ports"]
-            assert int(port) in [each["port"] for each in offered], key
-        if key.endswith(("_URL", "_BACKUPS", "_STORE", "_FILE")) and not value.startswith("s3://"):
-            mounts = [mount["mountPath"] for mount in main(whole, name)["volumeMounts"]]
-            assert any(value.startswith(mount) for mount in mounts), f"{key} is on no volume"
 
 
 def test_all_processes_serve_the_same_catalogs(base: list[Document]) -> None:
     catalogs = {settings_of(base, name)[f"{name.split('-')[0].upper()}_CATALOGS"] for name in OURS}
     assert len(catalogs) == 1
-
-
-def test_settings_hold_no_secret(whole: list[Document]) -> None:
-    for name in OURS:
-        for key in settings_of(whole, name):
-            held = re.search(r"PASSWORD|TOKEN|SECRET|DATABASE_URL", key)
-            assert not held or key.endswith("_FILE"), key
-
-
-def test_no_environment_holds_a_secret(whole: list[Document]) -> None:
-    for name in pods(whole):
-        for container in containers(pod(whole, name)):
-            assert "secretRef" not in str(container.get("envFrom")), name
-            for each in container.get("env", []):
-                assert "secretKeyRef" not in str(each), (name, each["name"])
-                held = re.search(r"PASSWORD|TOKEN|SECRET|_URL", each["name"])
-                assert not held or each["name"].endswith("_FILE"), each["name"]
 
 
 def secrets(documents: list[Document]) -> set[tuple[str, str]]:

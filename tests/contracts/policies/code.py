@@ -12,7 +12,6 @@ from tests.contracts.k8s import SERVED, Document
 from tests.contracts.policies.cluster import LONG_RUNNING, Cluster, Rule, Workload
 from tests.contracts.settings import CLASSES, loaded, variables
 
-SECRET = re.compile(r"PASSWORD|TOKEN|SECRET|DATABASE_URL|_KEY$")
 ADDRESS = re.compile(r"(?:\w+://+)?([a-z][\w.-]*):(\d+)")
 LIBRARIES = ("AWS_",)
 """Variables that others read: s3fs, where a store is of that kind."""
@@ -92,7 +91,7 @@ def given(cluster: Cluster) -> Iterator[str]:
 
 
 def files(cluster: Cluster) -> Iterator[str]:
-    """A file or folder of a setting is on a volume; what is secret is on no other way in."""
+    """A file or folder of a setting is on a volume."""
     for workload, container, _, environment in processes(cluster):
         places = [each["mountPath"] for each in container.get("volumeMounts", ())]
         goes_on = workload.kind in LONG_RUNNING
@@ -101,13 +100,6 @@ def files(cluster: Cluster) -> Iterator[str]:
             held = any(f"{value}/".startswith(f"{place}/") for place in places)
             if value.startswith("/") and (read or goes_on) and not held:
                 yield f"{workload}: {key}={value} is on no volume"
-            if SECRET.search(key) and not key.endswith("_FILE"):
-                yield f"{workload}: {key} is a secret in an environment"
-        for each in container.get("env", ()):
-            if "secretKeyRef" in each.get("valueFrom", {}):
-                yield f"{workload}: {each['name']} is a secret in an environment"
-        if any("secretRef" in each for each in container.get("envFrom", ())):
-            yield f"{workload}: a Secret is its environment"
 
 
 def ports(cluster: Cluster) -> Iterator[str]:
@@ -147,18 +139,25 @@ def targets(cluster: Cluster) -> Iterator[str]:
 def ends(cluster: Cluster) -> Iterator[str]:
     """A pod that ends has time for what is under way, with 5 s to spare."""
     for workload, container, name, settings in serving(cluster):
-        needed = (
-            container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-        )
+        needed = float(WORKER_END)
         if name in SERVED:
-            if not needed:
-                yield f"{workload}: callers would meet a server that is gone"
             # The gateway hands over its answers' records for as long again.
-            needed += settings.drain_seconds * (2 if name == "gateway" else 1)
-        else:
-            needed += WORKER_END
-        if (seconds := workload.pod.get("terminationGracePeriodSeconds", 30)) < needed + 5:
-            yield f"{workload}: needs {needed} s to end, and is killed after {seconds}"
+            needed = settings.drain_seconds * (2 if name == "gateway" else 1)
+        yield from _ends(workload, container, needed, name in SERVED)
+    for workload in cluster.workloads(*LONG_RUNNING):
+        for container in workload.containers:
+            for each in container.get("args", ()):
+                if each.startswith("--exit-timeout-secs="):
+                    yield from _ends(workload, container, float(each.partition("=")[2]), True)
+
+
+def _ends(workload: Workload, container: Document, drain: float, called: bool) -> Iterator[str]:
+    before = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+    if called and not before:
+        yield f"{workload}: callers would meet a server that is gone"
+    given = workload.pod.get("terminationGracePeriodSeconds", 30)
+    if given < before + drain + 5:
+        yield f"{workload}: needs {before + drain} s to end, and is killed after {given}"
 
 
 RULES: list[Rule] = [known, accepted, given, files, ports, targets, ends]

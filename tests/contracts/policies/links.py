@@ -162,7 +162,7 @@ def _pods(document: Document, made: list[Workload]) -> list[Workload]:
 
 
 def service_ports(cluster: Cluster) -> Iterator[str]:
-    """What a Service or monitor asks for is open in every pod behind it."""
+    """What a Service asks for is open in every pod behind it, what a monitor asks for in one."""
     made = cluster.workloads()
     for service in cluster.of("Service"):
         for port in service["spec"]["ports"]:
@@ -177,9 +177,9 @@ def service_ports(cluster: Cluster) -> Iterator[str]:
             yield f"{title(service)}: finds pods of several workloads"
     for monitor in cluster.of("PodMonitor"):
         for endpoint in monitor["spec"]["podMetricsEndpoints"]:
-            for each in _pods(monitor, made):
-                if each.port(endpoint.get("port") or endpoint.get("portNumber")) is None:
-                    yield f"{title(monitor)}: {each} has no port {endpoint}"
+            wanted = endpoint.get("port") or endpoint["portNumber"]
+            if not any(each.port(wanted) for each in _pods(monitor, made)):
+                yield f"{title(monitor)}: no pod has the port {wanted}"
 
 
 def once(cluster: Cluster) -> Iterator[str]:

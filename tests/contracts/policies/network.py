@@ -9,7 +9,7 @@ from typing import Any
 from tests.contracts.k8s import Document
 from tests.contracts.policies.cluster import Cluster, Rule, Workload, namespace, selects, workloads
 from tests.contracts.policies.code import ADDRESS
-from tests.contracts.policies.pods import OURS
+from tests.contracts.policies.pods import ours
 
 Flow = tuple[str, int]
 """The other end, and the port that is called."""
@@ -125,31 +125,18 @@ def arrows(cluster: Cluster) -> Iterator[str]:
     """Out: what the settings name, and names. In: what others' settings name, the gateway's two
     entrances from other namespaces, and metrics."""
     every = Cluster(cluster.every)
-    called = {
-        (each.name, port): {
-            caller.name for caller in every.workloads() if (each.name, port) in needs(every, caller)
-        }
-        for each in every.workloads()
-        for port in {it["containerPort"] for it in each.ports()}
-    }
+    needed = {each.name: needs(every, each) for each in every.workloads()}
     for workload in cluster.workloads():
-        ours = any(
-            OURS.search(re.sub(r"[:@][^/]*$", "", it["image"])) for it in workload.containers
-        )
         out, into = set(allowed(cluster, workload, "out")), set(allowed(cluster, workload, "in"))
         yield from (f"{workload}: {each}" for each in out | into if isinstance(each, str))
         out, into = ({it for it in way if it[0] != "dns" and len(it) == 2} for way in (out, into))
-        if ours:
-            needed = needs(every, workload)
-            spare = {(OUTSIDE, port) for _, port in needed if port in (SQL, MILVUS)}
-            yield from _differ(workload, "call", out - spare | out & needed, needed)
-        wanted = {
-            (caller, port)
-            for (name, port), callers in called.items()
-            if name == workload.name
-            for caller in callers
-        }
-        wanted |= {(OUTSIDE, port) for name, port in ENTRANCES if name == workload.name}
+        if any(ours(each["image"]) for each in workload.containers):
+            wanted = needed[workload.name]
+            spare = {(OUTSIDE, port) for _, port in wanted if port in (SQL, MILVUS)}
+            yield from _differ(workload, "call", out - (spare - wanted), wanted)
+        wanted = {(OUTSIDE, port) for name, port in ENTRANCES if name == workload.name}
+        for caller, flows in needed.items():
+            wanted |= {(caller, port) for name, port in flows if name == workload.name}
         if metrics := workload.port("metrics"):
             wanted.add(("scrape", metrics))
         yield from _differ(workload, "be called by", into, wanted)

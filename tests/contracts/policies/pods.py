@@ -11,12 +11,17 @@ from tests.contracts.policies import links
 from tests.contracts.policies.cluster import LONG_RUNNING, Cluster, Rule
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-OURS = re.compile(r"(^|/)sightline/[^/]+$")
 WHOLE = re.compile(r"v?\d+\.\d+(\.\d+)*(-[\w.-]+)?")
 """A tag that names a release; `latest`, `16` or `stable` are something else next month."""
 WRITERS = {"milvus"}
 """Images of others that write beside their own files."""
+SECRET = re.compile(r"PASSWORD|TOKEN|SECRET|DATABASE_URL|_KEY$")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def ours(image: str) -> bool:
+    """Whether it is one of `make images`, in whatever registry."""
+    return re.search(r"(^|/)sightline/[^/]+$", image) is not None
 
 
 def images(cluster: Cluster) -> Iterator[str]:
@@ -27,7 +32,7 @@ def images(cluster: Cluster) -> Iterator[str]:
             name, _, tag = reference.rpartition(":")
             if digest and not DIGEST.fullmatch(digest):
                 yield f"{workload}: {container['image']} has no digest after its @"
-            if OURS.search(name or reference) and tag != VERSION:
+            if ours(reference) and tag != VERSION:
                 yield f"{workload}: {container['image']} is not of {VERSION}"
             elif not digest and (not name or not WHOLE.fullmatch(tag)):
                 yield f"{workload}: {container['image']} names no release"
@@ -106,6 +111,18 @@ def no_cluster_access(cluster: Cluster) -> Iterator[str]:
         yield f"{role['kind']} {role['metadata']['name']}: nothing here talks to Kubernetes"
 
 
+def secrets(cluster: Cluster) -> Iterator[str]:
+    """None is in an environment, which others can read: each is a file."""
+    for workload in cluster.workloads():
+        for container in workload.containers:
+            for key in cluster.environment(container):
+                if SECRET.search(key) and not key.endswith("_FILE"):
+                    yield f"{workload}: {key} is a secret in an environment"
+            held = [*container.get("env", ()), *container.get("envFrom", ())]
+            if any(each in str(held) for each in ("secretKeyRef", "secretRef")):
+                yield f"{workload}: a Secret is in the environment of {container['name']}"
+
+
 def jobs(cluster: Cluster) -> Iterator[str]:
     """What runs once ends, is cleared away, and is not there twice."""
     for workload in cluster.workloads("Job", "CronJob"):
@@ -119,4 +136,13 @@ def jobs(cluster: Cluster) -> Iterator[str]:
                 yield f"{workload} has no {key}"
 
 
-RULES: list[Rule] = [images, resources, probes, restricted, volumes, no_cluster_access, jobs]
+RULES: list[Rule] = [
+    images,
+    resources,
+    probes,
+    restricted,
+    volumes,
+    no_cluster_access,
+    secrets,
+    jobs,
+]
