@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -67,13 +68,20 @@ ARROWS = {
 Document = dict[str, Any]
 
 
+def kubectl() -> str:
+    """The one of `make tools` where the machine's is too old."""
+    found = shutil.which("kubectl", path=f"{ROOT / '.tools/bin'}:{os.environ['PATH']}")
+    assert found, "kubectl is missing: make tools"
+    return found
+
+
 def render(folder: Path) -> list[Document]:
     """What `kubectl apply -k` would send."""
-    assert shutil.which("kubectl"), "kubectl is missing: make tools"
     done = subprocess.run(
-        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False
+        [kubectl(), "kustomize", str(folder)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert "deprecated" not in done.stderr, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.k8s import K8S, OVERLAYS, ROOT, overlay
+from tests.contracts.k8s import K8S, OVERLAYS, ROOT, kubectl, overlay
 from tests.contracts.test_k8s import images
 
 BLOCKS = re.findall(r"```sh\n(.*?)```", (K8S / "README.md").read_text(), re.DOTALL)
@@ -42,8 +42,7 @@ OTHERS = {
 @pytest.fixture
 def typed(tmp_path: Path) -> dict[str, str]:
     """An environment in which the commands are those above."""
-    kubectl, make = shutil.which("kubectl"), shutil.which("make")
-    assert kubectl is not None
+    make = shutil.which("make")
     assert make is not None
     for name, script in {"kubectl": KUBECTL, **OTHERS}.items():
         (tmp_path / name).write_text(
@@ -55,7 +54,7 @@ def typed(tmp_path: Path) -> dict[str, str]:
     return {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "HOME": str(tmp_path),
-        "REAL": kubectl,
+        "REAL": kubectl(),
         "MAKE": make,
         "ROOT": str(ROOT),
         "ASKED": str(tmp_path / "asked"),
