@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contracts.k8s import WHOLE, Document, overlay
+from tests.contracts.k8s import LEFT_OUT, WHOLE, Document, overlay, with_components
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,11 @@ def example() -> list[Document]:
     return overlay("example")
 
 
-@pytest.fixture(scope="session", params=WHOLE)
-def whole(request: pytest.FixtureRequest) -> list[Document]:
-    """Each overlay that is an installation."""
+@pytest.fixture(scope="session", params=[*WHOLE, "choices"])
+def whole(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[Document]:
+    """Each overlay that is an installation, and one of the components that these leave out."""
+    if request.param == "choices":
+        return with_components(tmp_path_factory.mktemp("choices"), *LEFT_OUT, "production")
     return overlay(request.param)

@@ -16,7 +16,9 @@ from bench.sizing import GB, Shop
 from servicekit.guesses import guessed
 from tests.contracts.k8s import (
     ALONE,
+    COMPONENTS,
     K8S,
+    LEFT_OUT,
     OURS,
     OVERLAYS,
     ROOT,
@@ -52,6 +54,12 @@ def by_name(documents: list[Document]) -> dict[Identity, Document]:
 
 def test_every_overlay_is_an_installation_or_one_service() -> None:
     assert sorted(OVERLAYS) == sorted([*WHOLE, *ALONE])
+
+
+def test_every_component_is_in_an_installation_that_is_looked_at() -> None:
+    text = "".join(path.read_text() for path in K8S.glob("overlays/*/kustomization.yaml"))
+    for name in COMPONENTS:
+        assert f"components/{name}\n" in text or name in LEFT_OUT, name
 
 
 # One service

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.k8s import K8S, OVERLAYS, ROOT, kubectl
+from tests.contracts.k8s import K8S, OVERLAYS, ROOT, kubectl, overlay
+from tests.contracts.test_k8s import images
 
 BLOCKS = re.findall(r"```sh\n(.*?)```", (K8S / "README.md").read_text(), re.DOTALL)
 KUBECTL = """#!/bin/sh
@@ -57,7 +58,6 @@ def typed(tmp_path: Path) -> dict[str, str]:
         "MAKE": make,
         "ROOT": str(ROOT),
         "ASKED": str(tmp_path / "asked"),
-        "TAG": "1.2.3",
     }
 
 
@@ -69,6 +69,11 @@ def test_commands_do_what_the_page_says(block: str, typed: dict[str, str], tmp_p
         cwd=tmp_path, env=typed, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    if "kind load" in block:
+        asked = (tmp_path / "asked").read_text()
+        small = images(overlay("small"))
+        (loaded,) = re.findall(r"kind load docker-image (.+)", asked)
+        assert sorted(loaded.split()) == sorted(f"{name}:{tag}" for name, tag in small.items())
 
 
 def test_the_page_names_every_overlay_and_component() -> None:
