@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,9 @@ def test_its_page_has_every_policy_and_version_and_commands_that_there_are() -> 
         assert f"`{rule.__name__}`" in page
     first, last = (each.rpartition(".")[0] for each in (VERSIONS[0], VERSIONS[-1]))
     assert f"{first} to {last}" in page
+    for name in ("cert-manager", "KEDA", "Prometheus Operator"):
+        package = f"cloudcoil-models-{name.lower().replace(' ', '-')}"
+        assert f"{name} {'.'.join(version(package).split('.')[:2])}" in " ".join(page.split())
     (block,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     render, tests, check = block.splitlines()
     assert (ROOT / render.split()[-1] / "kustomization.yaml").exists()
