@@ -130,7 +130,7 @@ sbom: $(UV) ## Write what is in each image into dist/sbom, as CycloneDX
 digests: ## Pin the images of others by digest (needs Docker and their registries)
 	@deploy/digests.sh
 
-cluster-check: setup tools ## Have a cluster's API server check every overlay, keeping nothing (KUBECONFIG=; NOT MEASURED without)
+cluster-check: setup ## Have a cluster's API server check every overlay, keeping nothing (KUBECONFIG=; NOT MEASURED without)
 	$(BIN)/python -m tests.cluster
 
 format: setup ## Format the code
