@@ -21,7 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests format clean
+.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster-check format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -89,6 +89,7 @@ chaos: setup ## Kill, hang, slow, empty, fill and flood each part under load, in
 lint: setup types imports protolint ## Everything that reads the code without running it
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/shellcheck $$(git grep -lE '^#!/bin/(ba)?sh')
 
 types: setup
 	$(BIN)/mypy
@@ -128,6 +129,9 @@ sbom: $(UV) ## Write what is in each image into dist/sbom, as CycloneDX
 
 digests: ## Pin the images of others by digest (needs Docker and their registries)
 	@deploy/digests.sh
+
+cluster-check: setup ## Have a cluster's API server check every overlay, keeping nothing (KUBECONFIG=; NOT MEASURED without)
+	$(BIN)/python -m tests.cluster
 
 format: setup ## Format the code
 	$(BIN)/ruff format .

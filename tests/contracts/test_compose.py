@@ -253,7 +253,8 @@ def test_memory_is_bounded_as_in_kubernetes(services: dict[str, Any]) -> None:
 
 
 def k8s_file(name: str) -> str:
-    return (ROOT / f"deploy/k8s/base/{name}.yaml").read_text()
+    (found,) = ROOT.glob(f"deploy/k8s/base/*/{name}.yaml")
+    return found.read_text()
 
 
 def test_images_are_pinned_and_none_has_a_known_hole(services: dict[str, Any]) -> None:
@@ -273,7 +274,7 @@ def test_images_are_pinned_and_none_has_a_known_hole(services: dict[str, Any]) -
 
 def test_triton_is_the_one_that_kubernetes_runs(services: dict[str, Any]) -> None:
     name, _, tag = services["triton"]["image"].partition("@")[0].rpartition(":")
-    base = (ROOT / "deploy/k8s/base/kustomization.yaml").read_text()
+    base = (ROOT / "deploy/k8s/base/images/kustomization.yaml").read_text()
     assert f"{{ name: {name}, newTag: {tag}" in base
 
 

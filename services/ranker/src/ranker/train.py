@@ -8,7 +8,8 @@ lines of JSON on standard output:
     {"error": {"reason": "…", "message": "…"}}
 
 ``--catalog ID`` is for a timer such as a CronJob: it asks for a training, does it or waits for the
-worker that took it, and ends with 0 when there is a new model. Nothing that serves is touched.
+worker that took it, and ends with 0 when there is a new model. Nothing that serves is touched,
+unless ``--promote`` is given and the evidence for the new model is enough.
 """
 
 import argparse
@@ -23,11 +24,14 @@ from typing import Any
 
 from ranker.adapters.retriever import Catalog
 from ranker.domain.model import EVALUATE, TRAIN
+from ranker.models.publish import PublishedModels
 from ranker.settings import TrainSettings
 from ranker.training.job import Workshop, evaluate_again, run
 from ranker.wiring import backend, stop_on_signals
 from ranker.workers.jobs import train_command, trainings, work
+from ranker.workers.nightly import judge
 from servicekit import startup, telemetry
+from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.peers import Peers
@@ -62,7 +66,7 @@ async def do(job_id: str) -> int:
     return 0
 
 
-async def ask(catalog_id: str, *, incremental: bool) -> int:
+async def ask(catalog_id: str, *, incremental: bool, promote: bool) -> int:
     """Ask for a training and see it through; the exit status."""
     settings = startup.load(TrainSettings, Peers.of)
     telemetry.configure_logging("ranker-train", settings.log_level)
@@ -79,6 +83,10 @@ async def ask(catalog_id: str, *, incremental: bool) -> int:
             tasks.create_task(work(made.jobs, does, *pace, stop, tidy=made.prune))
             ended = await _end(made.jobs, job, settings.poll_seconds, stop)
             stop.set()
+        if promote and ended is JobState.SUCCEEDED:
+            version = str((await made.jobs.get(job.id)).result["model_version"])
+            load = PublishedModels(made.registry, made.store).load
+            await judge(catalog_id, version, made.registry, load, now_micros())
     return 0 if ended is JobState.SUCCEEDED else 1
 
 
@@ -117,13 +125,18 @@ def main() -> int:
     parser.add_argument(
         "--incremental", action="store_true", help="with --catalog: go on from what serves"
     )
+    parser.add_argument(
+        "--promote",
+        action="store_true",
+        help="with --catalog: let the model serve if its evidence is enough",
+    )
     given = parser.parse_args()
     os.umask(PRIVATE)
     if given.parent is not None:
         end_with(given.parent)
     if given.job:
         return asyncio.run(do(given.job))
-    return asyncio.run(ask(given.catalog, incremental=given.incremental))
+    return asyncio.run(ask(given.catalog, incremental=given.incremental, promote=given.promote))
 
 
 if __name__ == "__main__":
