@@ -21,7 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests format clean
+.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images wheels version demo-kind bench bench-full fuzz mutants chaos advisories sbom digests format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -117,8 +117,14 @@ protos-bundle: setup ## Write the contract's .proto files and their imports into
 image: setup .cache/googleapis ## Freeze the contract of a release, which later ones must not break
 	$(BIN)/buf build --path protos/sightline -o protos/image.binpb
 
-images: ## Build an image of each service (needs Docker)
+images: ## Build an image of each service (needs Docker; TAG=, REGISTRY=, PLATFORMS=linux/amd64,linux/arm64, PUSH=1)
 	@deploy/images.sh
+
+wheels: $(UV) ## Build the wheels of client and protos into dist/wheels (PROJECT_URL= names the project's page)
+	@deploy/wheels.sh
+
+version: ## Print the version and check all places that say it; with V=1.2.3 write it there
+	@deploy/version.sh $(if $(V),write $(V),check) && deploy/version.sh
 
 advisories: $(UV) ## Ask OSV and npm for advisories about what all locks name; NOT MEASURED where they can't be reached
 	@deploy/advisories.sh
