@@ -21,7 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images wheels version demo-kind bench bench-full fuzz mutants chaos advisories sbom digests format clean
+.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports workflows protolint proto docs reference protos-bundle image images wheels version demo-kind bench bench-full fuzz mutants chaos advisories sbom digests format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -86,9 +86,13 @@ mutants: setup ## Make small faults in the request path, and show those that no 
 chaos: setup ## Kill, hang, slow, empty, fill and flood each part under load, in about an hour
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
-lint: setup types imports protolint ## Everything that reads the code without running it
+lint: setup types imports protolint workflows ## Everything that reads the code without running it
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+workflows: setup
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	$(BIN)/zizmor --quiet --offline --persona pedantic .github/workflows
 
 types: setup
 	$(BIN)/mypy
@@ -108,8 +112,9 @@ proto: setup .cache/googleapis ## Generate the contract's Python code
 docs: setup ## Build the site of docs/ into .cache/site; a broken link or anchor fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict --site-dir .cache/site
 
-reference: setup ## Generate docs/reference from the code: settings, metrics, commands
+reference: setup ## Generate docs/reference from the code: settings, metrics, commands, platforms
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/platforms.py
 
 protos-bundle: setup ## Write the contract's .proto files and their imports into one folder (OUT=, default dist/protos)
 	$(BIN)/python -m sightline.protos $(OUT)
@@ -131,6 +136,9 @@ advisories: $(UV) ## Ask OSV and npm for advisories about what all locks name; N
 
 sbom: $(UV) ## Write what is in each image into dist/sbom, as CycloneDX
 	@deploy/sbom.sh
+
+demo-kind: .venv/.synced ## The suite in a cluster of kind, filled with the wines and asked (needs Docker, kind, kubectl, jq; 60 GB)
+	@deploy/kind.sh
 
 digests: ## Pin the images of others by digest (needs Docker and their registries)
 	@deploy/digests.sh

@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 version="$(deploy/version.sh)"
-tag="${TAG:-$version}" registry="${REGISTRY:-sightline}" platforms="${PLATFORMS:-}" push="${PUSH:-}"
+tag="${TAG:-$version}" registry="$(echo "${REGISTRY:-sightline}" | tr '[:upper:]' '[:lower:]')" platforms="${PLATFORMS:-}" push="${PUSH:-}"
 revision="$(git rev-parse HEAD 2>/dev/null || echo unknown)"
 print='' wanted='' names=$(sed -nE 's/^image ([a-z-]+) .*/\1/p' deploy/images.sh | tr '\n' ' ')
 for word in "$@"; do

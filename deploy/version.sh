@@ -42,6 +42,6 @@ place '' '"sightline-protos==' client/pyproject.toml
 # Of what a lock holds, that is ours which is not from a registry.
 place '/^name = "sightline/,+1' '^version = "' uv.lock deploy/milvus/uv.lock
 place '' 'SIGHTLINE_TAG:-' compose.yaml
-place '/name: sightline\//' 'newTag: ' $(grep -ls 'name: sightline/.*newTag' deploy/k8s/*/kustomization.yaml deploy/k8s/*/*/kustomization.yaml)
+place '/name: sightline\//' 'newTag: ' $(grep -rl 'name: sightline/.*newTag' deploy/k8s)
 place '' '^scene: .*; gateway ' docs/tutorials/a-day.md
 exit "$bad"
