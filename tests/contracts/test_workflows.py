@@ -1,4 +1,4 @@
-"""What hosted machines run: scripts and targets that there are, pinned actions, no more rights than it
+"""What hosted machines run: scripts and targets that exist, pinned actions, no more rights than it
 takes. Each check has a change that it refuses."""
 
 from __future__ import annotations
