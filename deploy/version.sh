@@ -44,4 +44,6 @@ place '/^name = "sightline/,+1' '^version = "' uv.lock deploy/milvus/uv.lock
 place '' 'SIGHTLINE_TAG:-' compose.yaml
 place '/name: sightline\//' 'newTag: ' $(grep -rl 'name: sightline/.*newTag' deploy/k8s)
 place '' '^scene: .*; gateway ' docs/tutorials/a-day.md
+place '' 'tags/v' docs/operate/releases.md
+place '' 'sightline_client-' docs/operate/releases.md
 exit "$bad"

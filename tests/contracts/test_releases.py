@@ -162,7 +162,7 @@ def test_the_page_verifies_as_the_workflow_does(machine: Machine) -> None:
     shown = page.replace("\\\n  ", "").replace("github.com/OWNER", "github.com/You")
     shown = shown.replace("ghcr.io/OWNER", "ghcr.io/you").replace("sha256:DIGEST", DIGEST)
     (asked,) = (call for call in machine.called() if "verify" in call)
-    assert re.sub(r"/v\d+\.\d+\.\d+", f"/v{VERSION}", shown).count(asked) == 1, asked
+    assert shown.count(asked) == 1, asked
 
 
 def test_the_demo_in_a_cluster_builds_applies_loads_asks_and_leaves_nothing(

@@ -136,7 +136,7 @@ def test_the_workflows_are_right() -> None:
             "run: make demo-kind demo-k3s",
             "make has no demo-k3s",
         ),
-        ("demo.yaml", "release.sh room", "release.sh rooms", "no step rooms"),
+        ("demo.yaml", "release.sh room", "release.sh rom", "no step rom"),
         ("release.yaml", "deploy/images.sh", "deploy/image.sh", "deploy/image.sh is no script"),
         ("release.yaml", "ranker-train, models", "models", "not the images of"),
         ("release.yaml", "[amd64, arm64]", "[amd64]", "not the platforms of"),
