@@ -47,7 +47,7 @@ class Machine:
         path.chmod(0o755)
 
     def run(
-        self, script: str, *arguments: str, fails: str = "-"
+        self, script: str, *arguments: str, fails: str = "-", **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """`fails`: a shell's pattern of the commands that fail."""
         self.calls.write_text("")
@@ -60,6 +60,7 @@ class Machine:
                 "DIGEST": DIGEST,
                 "REGISTRY": "ghcr.io/You/sightline",
                 "REPOSITORY": "https://github.com/You/sightline",
+                **environment,
             },
             capture_output=True,
             text=True,
@@ -163,6 +164,22 @@ def test_the_page_verifies_as_the_workflow_does(machine: Machine) -> None:
     shown = shown.replace("ghcr.io/OWNER", "ghcr.io/you").replace("sha256:DIGEST", DIGEST)
     (asked,) = (call for call in machine.called() if "verify" in call)
     assert shown.count(asked) == 1, asked
+
+
+def test_every_make_of_the_page_is_one_that_does_what_it_says(machine: Machine) -> None:
+    page = (ROOT / "docs/operate/releases.md").read_text("utf-8")
+    make = (ROOT / "Makefile").read_text("utf-8")
+    shown = re.findall(r"(?:^|`)make ([a-z-]+) ?([^`\n&]*)", page, re.MULTILINE)
+    assert len(shown) >= 10
+    for target, _ in shown:
+        assert f"\n{target}: " in make, target
+    for _, settings in (each for each in shown if each[0] == "images"):
+        given = dict(word.split("=", 1) for word in settings.split())
+        done = machine.run("deploy/images.sh", **{"REGISTRY": "", **given})
+        assert done.returncode == 0, done.stderr
+        registry = given.get("REGISTRY", "sightline")
+        assert f"--tag {registry}/gateway:{VERSION}" in machine.calls.read_text()
+        assert ("--platform linux/amd64,linux/arm64" in machine.calls.read_text()) == bool(given)
 
 
 def test_the_demo_in_a_cluster_builds_applies_loads_asks_and_leaves_nothing(
