@@ -9,6 +9,10 @@ cd "$(dirname "$0")/.."
 name="${NAME:-sightline}" registry="${REGISTRY_PORT:-5001}" port="${PORT:-8600}" admin=$((${PORT:-8600} + 1))
 overlay=deploy/k8s/overlays/small
 bin=.venv/bin context="kind-$name" forwards=''
+for each in docker kind kubectl jq; do
+  command -v "$each" >/dev/null 2>&1 || { echo "the demo in a cluster needs $each, which is not here" >&2 && exit 1; }
+done
+! kind get clusters 2>/dev/null | grep -qx "$name" || { echo "there is a cluster \"$name\": kind delete cluster --name $name" >&2 && exit 1; }
 kube() { kubectl --context "$context" --namespace sightline "$@"; }
 
 ended() {

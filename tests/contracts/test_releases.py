@@ -220,6 +220,17 @@ def test_a_demo_that_fails_shows_the_logs_and_leaves_nothing(machine: Machine, f
         assert each in calls, calls
 
 
+def test_a_demo_that_cannot_begin_says_why_and_touches_nothing(machine: Machine) -> None:
+    (machine.folder / "bin/kind").write_text("#!/bin/sh\necho other\necho sightline\n")
+    done = machine.run("deploy/kind.sh")
+    assert (done.returncode, machine.called()) == (1, [])
+    assert 'there is a cluster "sightline"' in done.stderr
+    (machine.folder / "bin/kind").unlink()
+    done = machine.run("deploy/kind.sh")
+    assert (done.returncode, machine.called()) == (1, [])
+    assert "needs kind" in done.stderr
+
+
 def test_the_demo_applies_an_overlay_that_there_is() -> None:
     script = (ROOT / "deploy/kind.sh").read_text("utf-8")
     (overlay,) = re.findall(r"^overlay=(\S+)$", script, re.MULTILINE)
