@@ -26,6 +26,7 @@ ended() {
       kube logs --selector app.kubernetes.io/part-of=sightline --all-containers --prefix --tail 200
     } >&2 || true
   fi
+  # shellcheck disable=SC2086
   [ ! "$forwards" ] || kill $forwards 2>/dev/null || true
   if [ ! "${KEEP:-}" ]; then
     kind delete cluster --name "$name" || true

@@ -42,6 +42,7 @@ place '' '"sightline-protos==' client/pyproject.toml
 # Of what a lock holds, that is ours which is not from a registry.
 place '/^name = "sightline/,+1' '^version = "' uv.lock deploy/milvus/uv.lock
 place '' 'SIGHTLINE_TAG:-' compose.yaml
+# shellcheck disable=SC2046
 place '/name: sightline\//' 'newTag: ' $(grep -rl 'name: sightline/.*newTag' deploy/k8s)
 place '' '^scene: .*; gateway ' docs/tutorials/a-day.md
 place '' 'tags/v' docs/operate/releases.md

@@ -112,6 +112,9 @@ def _of_release(held: dict[str, Job]) -> Iterator[str]:
         job: {*([n] if isinstance(n := each.get("needs", []), str) else n)}
         for job, each in held.items()
     }
+    for job, waits in needs.items():
+        if waits - set(held):
+            yield f"release.yaml {job}: waits for {sorted(waits - set(held))}, which there is not"
     for job, first in {
         "publish": {"test", "packages", "build"},
         "pypi": {"publish"},
@@ -141,6 +144,7 @@ def test_the_workflows_are_right() -> None:
         ("release.yaml", "ranker-train, models", "models", "not the images of"),
         ("release.yaml", "[amd64, arm64]", "[amd64]", "not the platforms of"),
         ("release.yaml", "needs: [test, packages, build]", "needs: [packages, build]", "['test']"),
+        ("release.yaml", "needs: publish", "needs: [publish, images]", "waits for ['images']"),
         ("release.yaml", 'scan "$IMAGE"', 'notes "$IMAGE"', "publish: ['join', 'sign'"),
         ("release.yaml", "contents: read", "contents: write", "may write ['contents']"),
         ("release.yaml", "id-token: write", "id-token: read", "packages: may write"),
