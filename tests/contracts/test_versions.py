@@ -16,6 +16,13 @@ OF_ANOTHER_TIME = re.compile(
 )
 """What a release wrote down of itself, what pages say of one, and an example in the contract."""
 
+IMAGES = next(
+    str(path.relative_to(ROOT))
+    for path in sorted((ROOT / "deploy/k8s/base").rglob("kustomization.yaml"))
+    if "sightline/ranker-train, newTag: " in path.read_text("utf-8")
+)
+"""Where the Kubernetes base names the images."""
+
 
 def version(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -68,7 +75,7 @@ def test_a_new_version_reaches_every_place_that_says_one(copy: Path) -> None:
         ("client/pyproject.toml", '"sightline-protos=='),
         ("uv.lock", 'name = "sightline-rules"\nversion = "'),
         ("compose.yaml", "sightline/triton:${SIGHTLINE_TAG:-"),
-        ("deploy/k8s/base/kustomization.yaml", "sightline/ranker-train, newTag: "),
+        (IMAGES, "sightline/ranker-train, newTag: "),
         ("CHANGELOG.md", "## "),
     ],
 )
