@@ -2,8 +2,12 @@
 
 import asyncio
 import io
+import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from statistics import fmean
 from typing import Unpack
 
@@ -30,6 +34,7 @@ from sightline_client import (
     money,
 )
 from sightline_client.values.filters import F
+from tests.engines import ROOT
 from tests.fakes.photos import photo
 from tests.waiting import SECONDS
 
@@ -298,3 +303,22 @@ async def test_after_its_restart_the_ranker_ranks_again(
         await asyncio.sleep(0.1)
     assert answer.versions.model_version
     assert {part.name for row in answer.results for part in row.parts} >= {"visual", "taste"}
+
+
+def test_what_the_demo_in_a_cluster_asks_is_answered_whole(
+    gateway: str, shop_is_open: None
+) -> None:
+    """The very script, with a suite of processes instead of pods."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [ROOT / "deploy/smoke.sh", gateway],
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    asked = [line for line in done.stdout.splitlines() if line.startswith("--")]
+    assert len(asked) == 5
+    assert all(line.count(", ") >= 4 for line in asked), asked
