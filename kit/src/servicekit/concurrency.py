@@ -43,12 +43,16 @@ class Concurrency:
         most: int,
         clock: Callable[[], float] = time.monotonic,
         learned: Callable[[float], object] = float,
+        working: Callable[[int], object] = int,
     ) -> None:
-        """`most`: what the limit begins with, and never exceeds. `learned` is called with each."""
+        """`most`: what the limit begins with, and never exceeds. `learned` is called with each, and
+        `working` with the calls under way whenever one begins or ends."""
         self.limit = float(most)
         """Calls at a time, by now."""
         self._learned = learned
         learned(self.limit)
+        self._working = working
+        working(0)
         self._most, self._least = float(most), float(min(LEAST, most))
         self._clock = clock
         self._held: Counter[Hashable] = Counter()
@@ -69,12 +73,14 @@ class Concurrency:
             raise Overloaded
         self._held[party] = held
         self._total += 1
+        self._working(self._total)
         return self._clock()
 
     def leave(self, party: Hashable, began: float, given: float | None, *, ok: bool) -> None:
         """End a call that `enter` began. `given`: the seconds that its caller gave it."""
         busy = self._total * 2 >= self.limit
         self._total -= 1
+        self._working(self._total)
         self._held[party] -= 1
         if not self._held[party]:
             del self._held[party]
