@@ -17,6 +17,7 @@ from servicekit import processes, telemetry
 from servicekit.access import OPEN, Access
 from servicekit.audit import Audit
 from servicekit.config import ServerSettings, SharedServerSettings
+from servicekit.heart import beating
 from servicekit.interceptors import Observing
 from servicekit.limits import MIB, Limits, largest
 from servicekit.memory import keep_memory, keep_objects
@@ -116,7 +117,7 @@ def run(main: Coroutine[Any, Any, T], settings: SharedServerSettings | None = No
         raise SystemExit(processes.look_after(settings))
     keep_memory()
     try:
-        return uvloop.run(main)
+        return uvloop.run(beating(main))
     except Unreadable as error:
         raise SystemExit(f"does not start: {error}") from None
 
