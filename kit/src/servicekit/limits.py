@@ -65,6 +65,12 @@ IN_FLIGHT = Gauge(
     ("service",),
     multiprocess_mode="livesum",
 )
+WORKED = Total(
+    "sightline_call_seconds_total",
+    "Seconds of the calls that sightline_calls_in_flight counts, once they ended: its rate is how "
+    "many of them there are, on average.",
+    ("service",),
+)
 STREAMS = Gauge(
     "sightline_streams",
     "Streams that are open: of callers, and anonymous ones (health and reflection).",
@@ -116,6 +122,7 @@ class Limits:
             settings.max_concurrent_calls,
             learned=CONCURRENCY.labels(service).set,
             working=IN_FLIGHT.labels(service).set,
+            worked=WORKED.labels(service).inc,
         )
         given = settings if isinstance(settings, QuotaSettings) else QuotaSettings()
         self.quotas = Quotas(given)
