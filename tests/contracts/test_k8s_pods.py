@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ranker.__main__ import CLOSE_SECONDS
 from servicekit import heart
 from tests.contracts.k8s import (
     PODS,
@@ -123,8 +124,8 @@ def test_a_pod_has_time_to_end_what_it_does(base: list[Document], name: str) -> 
     if name in SERVED:
         assert before > 0, "callers would meet a server that is gone"
         drain = float(environment[f"{name.upper()}_DRAIN_SECONDS"])
-        # The gateway drains its calls, then hands over its answer records for as long again.
-        needed = before + drain * (2 if name == "gateway" else 1)
+        # Then the gateway hands over its records of answers for as long again; the ranker stores.
+        needed = before + drain + {"gateway": drain, "ranker": CLOSE_SECONDS}.get(name, 0)
     elif name == "triton":
         (exit_timeout,) = [a for a in container["args"] if a.startswith("--exit-timeout-secs=")]
         needed = before + float(exit_timeout.split("=")[1])

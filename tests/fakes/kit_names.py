@@ -66,7 +66,7 @@ class Pods:
         return f"dns://{self._names.address}/pods.test:{self._port}"
 
     async def add(self) -> None:
-        """Start one more, and have the name lead to it too."""
+        """Start one more, which answers with its number, and have the name lead to it too."""
         number = len(self._running)
         host = f"127.0.0.{number + 1}"
         settings = ServerSettings(host=host, port=self._port, connection_age_seconds=self._age)
@@ -74,7 +74,7 @@ class Pods:
         async def call(request: bytes, _context: Any) -> bytes:
             self.answered[number] += 1
             await asyncio.sleep(float(request or 0))
-            return request
+            return str(number).encode()
 
         async def stream(request: bytes, context: Any) -> None:
             await context.write(b"begun")

@@ -61,7 +61,7 @@ async def test_a_call_and_a_stream_outlive_the_age_of_their_connection() -> None
         began = time.monotonic()
         stream = peer.unary_stream(f"/{NAME}/Stream")(b"0.8", timeout=SECONDS)
         call = peer.unary_unary(METHOD)(b"0.8", timeout=SECONDS)
-        assert [each async for each in stream] == [b"begun", b"0.8"]
-        assert await call == b"0.8"
+        assert [each async for each in stream] == [b"begun", b"0"]
+        assert await call == b"0"
         assert time.monotonic() - began > 0.7
         assert shop.answered[0] == 2
