@@ -21,7 +21,13 @@ from typing import Any
 import structlog
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from prometheus_client import REGISTRY, CollectorRegistry, Histogram, start_http_server
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Histogram,
+    make_wsgi_app,
+    start_http_server,
+)
 
 from servicekit.heart import HEART
 from servicekit.lines import Lines
@@ -290,7 +296,7 @@ def serve_metrics(
     Raises OSError when the port is taken.
     """
     server, thread = start_http_server(port, addr=host, registry=registry)
-    server.set_app(HEART.before(server.get_app()))
+    server.set_app(HEART.before(make_wsgi_app(registry)))
 
     def stop() -> None:
         server.shutdown()
