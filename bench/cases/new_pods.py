@@ -24,7 +24,7 @@ CALLERS = 20
 PAUSE = 0.1
 PODS = 2
 """Before one more is added."""
-WATCHED = 60.0
+WATCHED = 45.0
 """Seconds for which calls are watched where connections live for ever."""
 
 
@@ -80,7 +80,7 @@ async def _measure(age: float, say: Callable[[str], None]) -> dict[str, float | 
             await asyncio.sleep((age or 1.0) / CALLERS)
         await shop.add()
         began = time.monotonic()
-        shared = await _shared(shop, 1.5 * age or WATCHED)
+        shared = await _shared(shop, 1.2 * age or WATCHED)
         end.set()
         await asyncio.gather(*calling)
     seconds = [each.found - began for each in callers if each.found is not None]
