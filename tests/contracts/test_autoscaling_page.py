@@ -78,7 +78,7 @@ def test_its_snippets_do_what_they_say(made: list[Document]) -> None:
     assert addresses == {"http://prometheus.metrics:9090"}
     assert not [name for name in of(made, "ConfigMap") if name.startswith("prometheus")]
     assert scalers["gateway"]["maxReplicaCount"] == 40
-    assert scaling.thresholds(made)["gateway"]["calls"] == 4
+    assert scaling.thresholds(made)["gateway"]["calls"] == 2
 
 
 def test_kubernetes_own_autoscaler_asks_for_the_same() -> None:
