@@ -37,6 +37,21 @@ def thresholds(documents: list[Document]) -> dict[str, dict[str, float]]:
     }
 
 
+def behaviours(documents: list[Document]) -> dict[str, dict[str, Any]]:
+    """How fast pods come and go, in the simulation's words."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, scaler in scalers(documents).items():
+        rules = scaler["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+        found[name] = {"least": scaler["minReplicaCount"], "most": scaler["maxReplicaCount"]}
+        for way, rule in (("up", rules["scaleUp"]), ("down", rules["scaleDown"])):
+            values = {each["type"]: each["value"] for each in rule["policies"]}
+            (seconds,) = {each["periodSeconds"] for each in rule["policies"]}
+            pods, percent = values.get("Pods", 0), values.get("Percent", 0)
+            found[name][way] = {"pods": pods, "percent": percent, "seconds": seconds}
+            found[name][f"{way}_window"] = rule["stabilizationWindowSeconds"]
+    return found
+
+
 def differences(
     documents: list[Document], wanted: Mapping[str, Mapping[str, float]]
 ) -> Iterator[str]:

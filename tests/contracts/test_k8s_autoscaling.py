@@ -123,18 +123,18 @@ def test_each_rule_notices_what_breaks_it(
 # Thresholds
 
 
-def simulated() -> dict[str, dict[str, float]]:
-    """Of the newest result of the simulation."""
+def simulated() -> dict[str, Any]:
+    """The newest result of the simulation."""
     found = [json.loads(each.read_text("utf-8")) for each in RESULTS.glob("capacity-*.json")]
     if not found:
         pytest.skip("NOT MEASURED: there is no bench/results/capacity-*.json yet")
-    newest: dict[str, Any] = max(found, key=lambda result: str(result["time"]))
-    given: dict[str, dict[str, float]] = newest["thresholds"]
-    return given
+    return max(found, key=lambda result: str(result["time"]))
 
 
-def test_thresholds_are_those_of_the_simulation(made: list[Document]) -> None:
-    assert list(scaling.differences(made, simulated())) == []
+def test_what_was_simulated_is_what_runs(made: list[Document]) -> None:
+    result = simulated()
+    assert list(scaling.differences(made, result["thresholds"])) == []
+    assert scaling.behaviours(made) == result["behaviour"]
 
 
 def test_another_threshold_would_be_noticed(made: list[Document]) -> None:
