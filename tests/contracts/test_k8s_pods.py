@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from servicekit import heart
 from tests.contracts.k8s import (
     ROOT,
     SERVED,
@@ -57,8 +58,12 @@ def test_alive_is_the_process_and_ready_is_the_service(base: list[Document], nam
 @pytest.mark.parametrize("name", WORKERS)
 def test_a_worker_is_probed_where_it_serves_metrics(base: list[Document], name: str) -> None:
     container = main(base, name)
-    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert container[probe]["httpGet"] == {"path": "/metrics", "port": "metrics"}
+    for probe, path in (
+        ("startup", "/metrics"),
+        ("readiness", "/metrics"),
+        ("liveness", heart.PATH),
+    ):
+        assert container[f"{probe}Probe"]["httpGet"] == {"path": path, "port": "metrics"}
     prefix = name.split("-", maxsplit=1)[0].upper()
     (port,) = container["ports"]
     environment = settings_of(base, name)

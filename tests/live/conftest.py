@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,15 @@ import pytest_asyncio
 from examples.wines import loading
 from examples.wines.catalogue import load_ratings, load_wines
 from examples.wines.local import free_port_base
+from local_suite.model import Program
 from local_suite.programs import sightline
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
 from tests.engines import ROOT
 from tests.waiting import SECONDS
 
+CONNECTION_AGE = "3"
+"""Seconds."""
 CATALOGS = (
     *("default", "kills", "rubbish", "isolated", "beside"),
     *("fuzz", "fuzz-kept", "fuzz-photos", "restored"),
@@ -49,9 +53,17 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
 @contextmanager
 def running(data: Path, catalogs: Sequence[str]) -> Iterator[Suite]:
     """A suite while the block runs."""
-    programs = sightline(data, free_port_base(), catalogs)
+    programs = [_aging(each) for each in sightline(data, free_port_base(), catalogs)]
     with _survived_by_no_process(data), Suite(data, programs) as started:
         yield started
+
+
+def _aging(program: Program) -> Program:
+    """Connections end all the time meanwhile, as they do on Kubernetes: no call fails by it."""
+    if program.group == "engines" or program.name.endswith("-worker"):
+        return program
+    age = {f"{program.name.upper()}_CONNECTION_AGE_SECONDS": CONNECTION_AGE}
+    return replace(program, environment={**program.environment, **age})
 
 
 @contextmanager

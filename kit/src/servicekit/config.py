@@ -209,6 +209,10 @@ class ServerSettings(PeerSettings):
     drain_seconds: float = Field(default=10.0, ge=0, le=600)
     """After SIGTERM, how long calls in progress may go on before they are cancelled."""
 
+    connection_age_seconds: float = Field(default=0.0, ge=0, le=86_400)
+    """After this long, give or take a tenth, a connection is closed once its calls have ended, and
+    callers look for pods again: so one that was added gets work. 0 = never. No call fails by it."""
+
     max_message_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
     """Largest gRPC message that is sent, or received of whatever call; most calls take less by
     their protos."""

@@ -59,6 +59,18 @@ CONCURRENCY = Gauge(
     ("service",),
     multiprocess_mode="livesum",
 )
+IN_FLIGHT = Gauge(
+    "sightline_calls_in_flight",
+    "Calls that are worked on now; health, reflection and streams do not count.",
+    ("service",),
+    multiprocess_mode="livesum",
+)
+WORKED = Total(
+    "sightline_call_seconds_total",
+    "Seconds of the calls that sightline_calls_in_flight counts, once they ended: its rate is how "
+    "many of them there are, on average.",
+    ("service",),
+)
 STREAMS = Gauge(
     "sightline_streams",
     "Streams that are open: of callers, and anonymous ones (health and reflection).",
@@ -106,8 +118,12 @@ class Limits:
         self.probes = Streams(*most, STREAMS.labels(service, "anonymous"))
         """Of those whom nobody asks who they are: health and reflection."""
         self.stream_seconds = settings.stream_seconds
-        shown = CONCURRENCY.labels(service)
-        self.concurrency = Concurrency(settings.max_concurrent_calls, learned=shown.set)
+        self.concurrency = Concurrency(
+            settings.max_concurrent_calls,
+            learned=CONCURRENCY.labels(service).set,
+            working=IN_FLIGHT.labels(service).set,
+            worked=WORKED.labels(service).inc,
+        )
         given = settings if isinstance(settings, QuotaSettings) else QuotaSettings()
         self.quotas = Quotas(given)
         self._catalogs = frozenset(settings.catalogs)

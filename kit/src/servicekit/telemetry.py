@@ -21,8 +21,15 @@ from typing import Any
 import structlog
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from prometheus_client import REGISTRY, CollectorRegistry, Histogram, start_http_server
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Histogram,
+    make_wsgi_app,
+    start_http_server,
+)
 
+from servicekit.heart import HEART
 from servicekit.lines import Lines
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -283,11 +290,13 @@ def _places(traceback: TracebackType | None) -> list[str]:
 def serve_metrics(
     port: int, host: str = "127.0.0.1", registry: CollectorRegistry = REGISTRY
 ) -> Callable[[], None]:
-    """Serve Prometheus metrics on `host`:`port` from a thread; returns what stops it.
+    """Serve Prometheus metrics on `host`:`port` from a thread, and whether this process is alive
+    (see `heart`); returns what stops it.
 
     Raises OSError when the port is taken.
     """
     server, thread = start_http_server(port, addr=host, registry=registry)
+    server.set_app(HEART.before(make_wsgi_app(registry)))
 
     def stop() -> None:
         server.shutdown()

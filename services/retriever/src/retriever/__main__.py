@@ -94,6 +94,10 @@ def columns_of(settings: Settings, record: Record) -> Columns:
     )
 
 
+WARM_SECONDS = 30.0
+"""How long a start waits for that at most: calls are answered without it, only slower."""
+
+
 async def warm(columns: Columns, record: Record, catalogs: Collection[str]) -> None:
     """Have in memory what the first searches want, so that they need not wait for it."""
     with suppress(ServiceError):  # searches report what is wrong
@@ -125,6 +129,8 @@ async def main(settings: Settings) -> None:
         db.close()
 
     await photos.start()
+    # A pod that is added gets its share of the calls once it is ready.
+    await asyncio.wait({warming}, timeout=WARM_SECONDS)
     jobs = job_queue(db)
     offered = bindings(
         settings, record, photos, index, jobs, backups=backups, watchdog=watchdog, columns=columns

@@ -25,6 +25,7 @@ from ranker.domain.model import EVALUATE, TRAIN
 from ranker.workers.loops import repeat
 from servicekit import telemetry
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
+from servicekit.heart import HEART
 from servicekit.jobs import Job, JobClaimLost, Jobs
 from servicekit.leases import worker_id
 
@@ -82,9 +83,11 @@ async def work(
 
     async def look() -> None:
         while not stop.is_set():
+            HEART.beat(name)
             job = await jobs.claim(tuple(does), me, lease_seconds)
             if job is None:
                 return
+            HEART.rest(name)  # a training may take hours
             await run_job(jobs, job, does[job.kind], stop)
             if tidy is not None and job.kind == TRAIN:
                 await tidy(job.catalog_id)
