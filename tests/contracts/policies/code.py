@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ranker.__main__ import CLOSE_SECONDS
 from tests.contracts.k8s import SERVED, Document
 from tests.contracts.policies.cluster import LONG_RUNNING, Cluster, Rule, Workload
 from tests.contracts.settings import CLASSES, loaded, variables
@@ -141,8 +142,9 @@ def ends(cluster: Cluster) -> Iterator[str]:
     for workload, container, name, settings in serving(cluster):
         needed = float(WORKER_END)
         if name in SERVED:
-            # The gateway hands over its answers' records for as long again.
-            needed = settings.drain_seconds * (2 if name == "gateway" else 1)
+            # The gateway hands over its answers' records for as long again; the ranker stores them.
+            further = {"gateway": settings.drain_seconds, "ranker": CLOSE_SECONDS}
+            needed = settings.drain_seconds + further.get(name, 0.0)
         yield from _ends(workload, container, needed, name in SERVED)
     for workload in cluster.workloads(*LONG_RUNNING):
         for container in workload.containers:
