@@ -21,7 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests format clean
+.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference monitoring protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -110,6 +110,9 @@ docs: setup ## Build the site of docs/ into .cache/site; a broken link or anchor
 
 reference: setup ## Generate docs/reference from the code: settings, metrics, commands
 	$(BIN)/python docs/generate.py
+
+monitoring: setup ## Generate rules and dashboards of deploy/monitoring from slo.yaml and boards/
+	$(BIN)/python -m deploy.monitoring.generate
 
 protos-bundle: setup ## Write the contract's .proto files and their imports into one folder (OUT=, default dist/protos)
 	$(BIN)/python -m sightline.protos $(OUT)

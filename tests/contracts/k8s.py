@@ -63,6 +63,7 @@ def render(folder: Path) -> list[Document]:
 def with_components(folder: Path, *names: str) -> list[Document]:
     """The base with some of the components, made in `folder`."""
     copied = shutil.copytree(K8S, folder / "k8s")
+    shutil.copytree(K8S.parent / "monitoring", folder / "monitoring")
     overlay = copied / "overlays" / "with-components"
     overlay.mkdir()
     wanted = {

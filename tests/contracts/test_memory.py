@@ -16,7 +16,7 @@ UNITS = {"Mi": 2**20, "Gi": 2**30, "m": 2**20, "g": 2**30}
 FIT = 4 * 10**9
 """Bytes of a fit on 50,000 photos (docs/operate/spaces.md), in a process of its own beside the
 embedder."""
-RENDERED = ["", "production", "spaces", "production+spaces"]
+RENDERED = ["", "production", "spaces", "production+spaces", "monitoring"]
 """Components of Kubernetes, alone and together; the first is the base as it is."""
 COMPOSED = ["compose.yaml", "compose.gpu.yaml"]
 DECODING = [name for name, kind in CLASSES.items() if issubclass(kind, DecodingSettings)]
@@ -43,7 +43,10 @@ def test_every_component_is_among_those_that_are_looked_at() -> None:
     there = {each.name for each in (K8S / "components").iterdir()}
     assert there == {name for names in RENDERED for name in names.split("+")} - {""}
     assert {each.name for each in (K8S / "overlays").iterdir()} == {"example"}
-    assert {each.name for each in ROOT.glob("compose*.yaml")} == {*COMPOSED}
+    assert {each.name for each in ROOT.glob("compose*.yaml")} == {
+        *COMPOSED,
+        "compose.monitoring.yaml",
+    }
 
 
 @pytest.fixture(scope="module", params=[*RENDERED, "overlays/example"])

@@ -5,6 +5,7 @@ from prometheus_client import Counter
 from gateway.clients import messages
 from gateway.model.answer import Result
 from gateway.model.filters import carried
+from gateway.model.messages import Degradation
 from gateway.model.quality import Quality
 from gateway.model.query import ALONE, Query, Question, Signal, SignalKind
 from gateway.recommend.classify import classify
@@ -33,6 +34,13 @@ QUALITIES = Counter(
     "sightline_gateway_answers_total",
     "Pages that Recommend answered, by quality: full, reduced, fallback, snapshot.",
     ("quality",),
+)
+
+DEGRADED = Counter(
+    "sightline_gateway_degraded_total",
+    "Pages that Recommend answered with something degraded, by cause; one with several causes counts"
+    " for each of them.",
+    ("cause",),
 )
 
 ARM_ANSWERS = Counter(
@@ -65,6 +73,8 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         request_id = take_request_id(request.request_id)
         answer = await recommend(_recommend_query(request), self._deps)
         _QUALITIES[answer.quality].inc()
+        for cause in {each.cause for each in answer.degradations}:
+            DEGRADED.labels(Degradation.Cause.Name(cause).removeprefix("CAUSE_")).inc()
         _COLLAPSED_HERE.inc(sum([len(item.answered.collapsed) for item in answer.results]))
         response = pb.RecommendResponse(
             no_good_match=answer.no_good_match,
