@@ -138,7 +138,7 @@ format: setup ## Format the code
 
 setup: .venv/.synced deploy/triton/.venv/.synced deploy/milvus/.venv/.synced deploy/milvus-server/.venv/.synced ## Make the environments and the model
 
-tools: ## Install what tests need and is not a Python package (Debian: chromium, jq, kubectl, node, npm, promtool, Go, Java)
+tools: ## Install what tests need and is not a Python package (Debian: chromium, jq, kubectl, node, npm, promtool, Prometheus, Go, Java)
 	@deploy/local/tools.sh
 
 clean: ## Remove environments, caches and data (not what `make up` keeps elsewhere by DATA=)

@@ -172,3 +172,16 @@ def test_compose_takes_the_file_and_scrapes_every_process() -> None:
     assert services["grafana"]["ports"] == ["127.0.0.1:3000:3000"]
     for each in whole["configs"].values():
         assert "file" not in each or (ROOT / each["file"]).is_file()
+
+
+def test_the_page_names_files_and_objectives_that_there_are() -> None:
+    text = (ROOT / slo.PAGE).read_text("utf-8")
+    for file in re.findall(r"-f (\S+\.yaml)", text):
+        assert (ROOT / file).is_file()
+    (component,) = re.findall(r"^components: \[../../(.+)\]$", text, re.M)
+    assert (ROOT / "deploy/k8s" / component / "kustomization.yaml").is_file()
+    for name, one in slo.read().slos.items():
+        (row,) = re.findall(rf"^\| \[{name}\]\(#{name}\) .*$", text, re.M)
+        assert f"{one.objective:g}%" in row
+    for board in BOARDS.values():
+        assert f"| {board.title.removeprefix('Sightline / ')} |" in text

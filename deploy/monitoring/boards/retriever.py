@@ -187,7 +187,7 @@ def _milvus() -> Row:
                 "metrics.",
                 "reqps",
                 Query(
-                    'sum by (status) (rate(milvus_proxy_req_count{function_name="Search"}[$__rate_interval]))',
+                    'sum by (status) (rate(milvus_proxy_req_count{function_name="Search", status!="total"}[$__rate_interval]))',
                     "{{status}}",
                 ),
             ),
