@@ -50,14 +50,14 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(suite: Suite, folder: Path) -> Iterator[Prometheus]:
-    """It runs while the block does."""
+def prometheus(suite: Suite, folder: Path, metrics_port: int) -> Iterator[Prometheus]:
+    """It runs while the block does. `metrics_port`: of a second retriever."""
     path = os.pathsep.join([os.environ["PATH"], str(ROOT / ".tools" / "bin")])
     program = shutil.which("prometheus", path=path)
     assert program, "prometheus is missing: make tools"
     port = free_port()
     arguments = (
-        f"--config.file={_configuration(suite, folder)}",
+        f"--config.file={_configuration(suite, folder, metrics_port)}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
     )
@@ -70,7 +70,7 @@ def prometheus(suite: Suite, folder: Path) -> Iterator[Prometheus]:
         process.wait(SECONDS)
 
 
-def _configuration(suite: Suite, folder: Path) -> Path:
+def _configuration(suite: Suite, folder: Path, metrics_port: int) -> Path:
     """Each process under the job of its name; rules at once, where an installation has them twice
     a minute."""
     rules = generate.rules()
@@ -78,12 +78,14 @@ def _configuration(suite: Suite, folder: Path) -> Path:
         del group["interval"]
     (folder / "slo.rules.yaml").write_text(yaml.safe_dump(rules))
     shutil.copy(generate.HERE / "alerts.yaml", folder)
-    jobs = [
+    jobs: list[dict[str, Any]] = [
         {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{one.ports['metrics']}"]}]}
         for name, one in suite.programs.items()
         if "metrics" in one.ports
     ]
     assert len(jobs) == 7
+    second = {"targets": [f"127.0.0.1:{metrics_port}"]}
+    jobs.append({"job_name": "second", "static_configs": [second]})
     file = folder / "prometheus.yaml"
     file.write_text(
         yaml.safe_dump(

@@ -47,7 +47,7 @@ def _recommendations() -> Row:
             graph(
                 "Processor seconds per recommendation",
                 "Processor time of each kind of process, divided by the recommendations answered: all work counts, imports "
-                "and training too. Decoders of photos are not in it.",
+                "and training too. Decoders of photos are not in it, nor services of several processes (GATEWAY_PROCESSES above 1).",
                 "s",
                 Query(
                     f'sum by (job) (rate(process_cpu_seconds_total{{@, job=~"{PROCESSES}"}}[$__rate_interval]))'
