@@ -133,7 +133,11 @@ def lacks(expr: str) -> bool:
 
 def test_each_panel_rule_and_alert_asks_for_what_there_is(watched: Prometheus) -> None:
     asked = {*monitoring.panels(), *monitoring.rules()}
-    waiting = {(where, as_value(expr)) for where, expr in asked if not lacks(expr)}
+    waiting = {
+        (where, as_value(expr) if where.startswith("Sightline") else expr)  # an alert's name
+        for where, expr in asked
+        if not lacks(expr)
+    }
     assert len(waiting) > 150
 
     def answered() -> bool:
