@@ -38,8 +38,8 @@ QUALITIES = Counter(
 
 DEGRADED = Counter(
     "sightline_gateway_degraded_total",
-    "Pages that Recommend answered with something degraded, by cause; one with several causes counts"
-    " for each of them.",
+    "Pages that Recommend answered with something degraded, by cause; one with several counts for"
+    " each.",
     ("cause",),
 )
 
@@ -50,6 +50,12 @@ ARM_ANSWERS = Counter(
 )
 
 _COLLAPSED_HERE = COLLAPSED.labels("Recommend")
+_DEGRADED = {
+    number: DEGRADED.labels(name.removeprefix("CAUSE_"))
+    for name, number in Degradation.Cause.items()
+}
+_UNNAMED = _DEGRADED[Degradation.CAUSE_UNSPECIFIED]
+"""Also of a cause that only a newer peer knows."""
 _QUALITIES = {each: QUALITIES.labels(each.word) for each in Quality if each}
 
 MATCHES = Counter(
@@ -74,7 +80,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         answer = await recommend(_recommend_query(request), self._deps)
         _QUALITIES[answer.quality].inc()
         for cause in {each.cause for each in answer.degradations}:
-            DEGRADED.labels(Degradation.Cause.Name(cause).removeprefix("CAUSE_")).inc()
+            _DEGRADED.get(cause, _UNNAMED).inc()
         _COLLAPSED_HERE.inc(sum([len(item.answered.collapsed) for item in answer.results]))
         response = pb.RecommendResponse(
             no_good_match=answer.no_good_match,
