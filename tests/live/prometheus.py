@@ -45,7 +45,11 @@ class Prometheus:
         """The metrics that processes expose, by the jobs that do; also those without a sample."""
         found: dict[str, set[str]] = {}
         for one in self.get("targets/metadata"):
-            found.setdefault(one["metric"], set()).add(one["target"]["job"])
+            name, job = one["metric"], one["target"]["job"]
+            # Triton writes Prometheus' own format; OpenMetrics calls a counter by its family.
+            if one["type"] == "counter" and job != "triton":
+                name += "_total"
+            found.setdefault(name, set()).add(job)
         return found
 
 
