@@ -21,7 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster-check format clean workflows wheels version demo-kind
+.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster-check format clean workflows wheels version demo-kind monitoring
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -117,6 +117,9 @@ reference: setup ## Generate docs/reference from the code: settings, metrics, co
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/platforms.py
 
+monitoring: setup ## Generate rules and dashboards of deploy/monitoring from slo.yaml and boards/
+	$(BIN)/python -m deploy.monitoring.generate
+
 protos-bundle: setup ## Write the contract's .proto files and their imports into one folder (OUT=, default dist/protos)
 	$(BIN)/python -m sightline.protos $(OUT)
 
@@ -153,7 +156,7 @@ format: setup ## Format the code
 
 setup: .venv/.synced deploy/triton/.venv/.synced deploy/milvus/.venv/.synced deploy/milvus-server/.venv/.synced ## Make the environments and the model
 
-tools: ## Install what tests need and is not a Python package (Debian: chromium, jq, kubectl, node, npm, promtool, Go, Java)
+tools: ## Install what tests need and is not a Python package (Debian: chromium, jq, kubectl, node, npm, promtool, Prometheus, Go, Java)
 	@deploy/local/tools.sh
 
 clean: ## Remove environments, caches and data (not what `make up` keeps elsewhere by DATA=)

@@ -11,10 +11,10 @@ done
 cd "$(dirname "$0")/../.."
 deploy/local/languages.sh
 PATH="$PWD/.tools/bin:$PATH"
-has_promtool() { command -v promtool >/dev/null 2>&1; }
+has_prometheus() { command -v promtool >/dev/null 2>&1 && command -v prometheus >/dev/null 2>&1; }
 # Debian 12's kubectl (1.20) knows no components.
 has_kubectl() { hash -r && kubectl kustomize deploy/k8s/overlays/prod >/dev/null 2>&1; }
-[ -z "$missing" ] && has_promtool && has_kubectl && exit 0
+[ -z "$missing" ] && has_prometheus && has_kubectl && exit 0
 
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
   apt-get update -qq
@@ -22,14 +22,14 @@ if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
   [ -z "$missing" ] ||
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
   # Taken out of its package, which would start a Prometheus server when installed.
-  has_promtool || (
+  has_prometheus || (
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     here=$PWD
     cd "$folder"
     apt-get download -qq -o APT::Sandbox::User=root prometheus
     dpkg-deb --extract prometheus_*.deb .
-    install -D usr/bin/promtool "$here/.tools/bin/promtool"
+    for tool in promtool prometheus; do install -D "usr/bin/$tool" "$here/.tools/bin/$tool"; done
   )
   # Debian 13's, out of its package; apt's own lists and what is installed stay as they are.
   has_kubectl || (
@@ -52,8 +52,8 @@ if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
   )
 fi
 failed=0
-has_promtool || {
-  echo 'missing: promtool, of Debian'\''s prometheus; put it on the PATH or into .tools/bin' >&2
+has_prometheus || {
+  echo 'missing: promtool and prometheus, of Debian'\''s prometheus; put them on the PATH or into .tools/bin' >&2
   failed=1
 }
 has_kubectl || {

@@ -120,6 +120,7 @@ def installed(name: str) -> list[Document]:
 def with_components(folder: Path, *names: str, bases: Sequence[str] = (".",)) -> list[Document]:
     """The base, or parts of it, with some of the components, made in `folder`."""
     copied = shutil.copytree(K8S, folder / "k8s", dirs_exist_ok=True)
+    shutil.copytree(K8S.parent / "monitoring", folder / "monitoring", dirs_exist_ok=True)
     made = copied / "overlays" / "with-components"
     made.mkdir(exist_ok=True)
     wanted = {

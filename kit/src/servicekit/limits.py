@@ -127,6 +127,8 @@ class Limits:
         given = settings if isinstance(settings, QuotaSettings) else QuotaSettings()
         self.quotas = Quotas(given)
         self._catalogs = frozenset(settings.catalogs)
+        for each in _REFUSALS:
+            REFUSED.labels(service, each.reason)  # from 0 on, or the first is in no rate
 
     def of_a_port(self) -> Limits:
         """The same, on a port whose unknown callers keep out none of another one's."""

@@ -5,6 +5,7 @@ from prometheus_client import Counter
 from gateway.clients import messages
 from gateway.model.answer import Result
 from gateway.model.filters import carried
+from gateway.model.messages import Degradation
 from gateway.model.quality import Quality
 from gateway.model.query import ALONE, Query, Question, Signal, SignalKind
 from gateway.recommend.classify import classify
@@ -35,6 +36,13 @@ QUALITIES = Counter(
     ("quality",),
 )
 
+DEGRADED = Counter(
+    "sightline_gateway_degraded_total",
+    "Pages that Recommend answered with something degraded, by cause; one with several counts for"
+    " each.",
+    ("cause",),
+)
+
 ARM_ANSWERS = Counter(
     "sightline_gateway_experiment_answers_total",
     "Pages of answers that an experiment's arm made, by experiment and arm.",
@@ -42,6 +50,12 @@ ARM_ANSWERS = Counter(
 )
 
 _COLLAPSED_HERE = COLLAPSED.labels("Recommend")
+_DEGRADED = {
+    number: DEGRADED.labels(name.removeprefix("CAUSE_"))
+    for name, number in Degradation.Cause.items()
+}
+_UNNAMED = _DEGRADED[Degradation.CAUSE_UNSPECIFIED]
+"""Also of a cause that only a newer peer knows."""
 _QUALITIES = {each: QUALITIES.labels(each.word) for each in Quality if each}
 
 MATCHES = Counter(
@@ -65,6 +79,8 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         request_id = take_request_id(request.request_id)
         answer = await recommend(_recommend_query(request), self._deps)
         _QUALITIES[answer.quality].inc()
+        for cause in {each.cause for each in answer.degradations}:
+            _DEGRADED.get(cause, _UNNAMED).inc()
         _COLLAPSED_HERE.inc(sum([len(item.answered.collapsed) for item in answer.results]))
         response = pb.RecommendResponse(
             no_good_match=answer.no_good_match,
