@@ -338,9 +338,10 @@ def _own_code(context: Any) -> Code:
     return next((Code(each.name) for each in matching), Code.OK)
 
 
-def outgoing_metadata() -> dict[str, str]:
-    """Request id and trace context of the current call, for a peer."""
-    carrier = tracing.carried()
+def outgoing_metadata(*, recorded: bool = False) -> dict[str, str]:
+    """Request id and trace context of the current call, for a peer; `recorded`: of a trace that is
+    recorded alone."""
+    carrier = tracing.carried(recorded=recorded)
     if current := telemetry.request_id.get():
         carrier[REQUEST_ID_KEY] = current
     return carrier

@@ -159,7 +159,7 @@ def served(method: str) -> Call | None:
     how = _recording
     if how is None:
         return None
-    came = trace.get_current_span().get_span_context()
+    came = _place()
     if came.is_valid:
         if not came.trace_flags.sampled:
             return None
@@ -205,7 +205,7 @@ def calling(method: str, attributes: Mapping[str, Value] | None = None) -> Opene
     if call is None:
         return None
     begun = child(method, CLIENT, _rpc(method) | dict(attributes or {}))
-    return begun or Opened(_unrecorded(trace.get_current_span().get_span_context()))
+    return begun or Opened(_unrecorded(_place()))
 
 
 def part(name: str, ago: float, duration: float) -> None:
@@ -273,12 +273,17 @@ def job(kind: str, catalog_id: str, job_id: str) -> Iterator[None]:
         _call.set(None)
 
 
-def carried() -> dict[str, str]:
-    """What names the current place in the trace, for a peer; empty where there is none."""
+def carried(*, recorded: bool = False) -> dict[str, str]:
+    """What names the current place in the trace, for a peer; empty where there is none, or where it
+    has to be `recorded` and is not."""
     carrier: dict[str, str] = {}
-    if otel_context.get_current():
+    if otel_context.get_current() and (not recorded or _place().trace_flags.sampled):
         _PROPAGATOR.inject(carrier)
     return carrier
+
+
+def _place() -> SpanContext:
+    return trace.get_current_span().get_span_context()
 
 
 def for_processes() -> dict[str, str]:
@@ -290,7 +295,7 @@ def ids() -> tuple[str, str] | None:
     """Of the trace that the current call is part of, and of its span there."""
     if not otel_context.get_current():
         return None
-    span = trace.get_current_span().get_span_context()
+    span = _place()
     return (f"{span.trace_id:032x}", f"{span.span_id:016x}") if span.is_valid else None
 
 

@@ -193,7 +193,8 @@ class Triton:
         except DeadlineExceeded as error:
             raise DeadlinePassed from error
         try:
-            sent = outgoing_metadata() | dict(headers or {})
+            # Triton records all that belongs to a trace, also what nobody is to record.
+            sent = outgoing_metadata(recorded=True) | dict(headers or {})
             answer = await function(*arguments, client_timeout=timeout, headers=sent or None)
         except InferenceServerException as error:
             if error.status() == LATE:
