@@ -2,6 +2,7 @@
 
 import json
 import threading
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import grpc
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1 import trace_pb2
@@ -132,4 +133,19 @@ def _handler(collector: Collector) -> type[BaseHTTPRequestHandler]:
 
 
 def _of_json(given: Any) -> pb.ExportTraceServiceRequest:
-    raise NotImplementedError
+    """OTLP's JSON differs from protobuf's own in that ids are hexadecimal."""
+    return ParseDict(_as_base64(given), pb.ExportTraceServiceRequest(), ignore_unknown_fields=True)
+
+
+def _as_base64(given: Any) -> Any:
+    if isinstance(given, list):
+        return [_as_base64(each) for each in given]
+    if not isinstance(given, dict):
+        return given
+    return {
+        key: b64encode(bytes.fromhex(value)).decode() if key in _IDS else _as_base64(value)
+        for key, value in given.items()
+    }
+
+
+_IDS = {"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"}
