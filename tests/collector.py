@@ -88,13 +88,15 @@ def _values(attributes: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def collecting(credentials: grpc.ServerCredentials | None = None) -> Iterator[Collector]:
-    """A collector while the block runs; TLS with `credentials`."""
+def collecting(
+    credentials: grpc.ServerCredentials | None = None, port: int = 0
+) -> Iterator[Collector]:
+    """A collector while the block runs; TLS with `credentials`, gRPC on `port`."""
     collector = Collector()
     server = grpc.server(ThreadPoolExecutor(4))
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
     if credentials is None:
-        port = server.add_insecure_port("127.0.0.1:0")
+        port = server.add_insecure_port(f"127.0.0.1:{port}")
     else:
         port = server.add_secure_port("127.0.0.1:0", credentials)
     scheme = "http" if credentials is None else "https"

@@ -17,6 +17,7 @@ from servicekit.config import ServerSettings, TraceSettings
 from servicekit.errors import ServiceError, Unauthenticated
 from servicekit.telemetry import Stages
 from tests.collector import Collector, Span, collecting
+from tests.engines import free_port
 from tests.fakes.kit_echo import PERSONAL, Echo, binding
 from tests.fakes.kit_logs import json_logs
 from tests.waiting import SECONDS, until
@@ -249,24 +250,47 @@ def exposition() -> str:
     return generate_latest(REGISTRY).decode()
 
 
-async def test_a_collector_that_refuses_costs_nothing(capfd) -> None:
-    before = outcomes()
-    gone = TraceSettings(traces_endpoint="http://127.0.0.1:1", traces_share=1.0)
+async def test_a_collector_that_is_away_costs_nothing_and_is_reported_once(
+    monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.3")
+    monkeypatch.setattr(trace_export, "PAUSE_SECONDS", 0.02)
+    before, port = outcomes(), free_port()
+    away = TraceSettings(traces_endpoint=f"http://localhost:{port}", traces_share=1.0)
+
+    def came_to(outcome: str) -> float:
+        return outcomes()[outcome] - before[outcome]
+
+    async def delivered() -> bool:
+        await ask(front)
+        return came_to("sent") > 0
+
     with json_logs():
-        trace_export.start("shop", gone)
+        trace_export.start("shop", away)
         async with chain() as (front, _):
-            await ask(front)
-        started = time.monotonic()
-        trace_export.stop(0.2)
-        assert time.monotonic() - started < 1.5
-    await until(lambda: lost(before) == 5)
-    assert capfd.readouterr().err.count("opentelemetry") == 0
+            for count in (5, 10):
+                await ask(front)
+                await until(lambda: came_to("not_taken") == count)  # noqa: B023
+            with collecting(port=port):
+                await until(delivered)
+                trace_export.stop()
+    logged = [json.loads(text)["event"] for text in capfd.readouterr().err.splitlines()]
+    assert [event for event in logged if event != "call"] == [
+        "the collector of traces does not take them; they are dropped",
+        "traces are delivered again",
+    ]
 
 
-def lost(before: dict[str, float]) -> float:
-    after = outcomes()
-    assert after["sent"] == before["sent"]
-    return sum(after.values()) - sum(before.values())
+async def test_a_process_that_stops_does_not_wait_for_a_collector_that_is_away() -> None:
+    away = TraceSettings(traces_endpoint="http://127.0.0.1:1", traces_share=1.0)
+    before = sum(outcomes().values())
+    trace_export.start("shop", away)
+    async with chain() as (front, _):
+        await ask(front)
+    started = time.monotonic()
+    trace_export.stop(0.2)
+    assert time.monotonic() - started < 1.5
+    await until(lambda: sum(outcomes().values()) - before == 5)
 
 
 async def test_a_collector_that_hangs_costs_a_bounded_queue(
