@@ -84,10 +84,16 @@ class Stages:
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:
         """Time the body as stage `name`."""
-        start = self._clock()
+        start, span = self._clock(), tracing.child(name)
         try:
-            with tracing.within(name):
-                yield
+            yield
+        except BaseException as error:
+            if span is not None:
+                span.end(error)
+            raise
+        else:
+            if span is not None:
+                span.end()
         finally:
             self.note(name, start - self._origin, self._clock() - start)
 
