@@ -5,17 +5,18 @@ import time
 
 import grpc
 
-from examples.wines.catalogue import load_wines
 from local_suite.suite import Suite
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc as pb_grpc
 from tests.collector import Collector, Span
+from tests.engines import ROOT
 from tests.waiting import SECONDS, until
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SHOPPER, SESSION, REQUEST = "ann-who-is-traced", "visit-that-is-traced", "r-traced"
 TEXT = "a bottle for my secret wedding"
+PHOTO = ROOT / "examples/wines/images/100062.jpg"
 SERVICES = {"gateway", "embedder", "retriever", "ranker"}
 
 
@@ -76,7 +77,7 @@ async def asked(gateway: str, traceparent: str) -> pb.RecommendResponse:
     request = pb.RecommendRequest(
         shopper=event_pb2.Shopper(user_id=SHOPPER), session_id=SESSION, request_id=REQUEST
     )
-    request.signals.add(image=load_wines()[0].image.read_bytes())
+    request.signals.add(image=PHOTO.read_bytes())
     request.signals.add(text=TEXT)
     async with grpc.aio.insecure_channel(gateway) as channel:
         stub = pb_grpc.RecommendationServiceStub(channel)

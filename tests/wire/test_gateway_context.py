@@ -4,7 +4,10 @@ import asyncio
 
 import grpc
 
+from servicekit import trace_export
+from servicekit.config import TraceSettings
 from servicekit.errors import Internal
+from tests.collector import collecting
 from tests.fakes.gateway_wire import running
 from tests.fakes.kit_logs import json_logs
 from tests.waiting import SECONDS
@@ -70,3 +73,22 @@ async def test_nothing_of_photos_shoppers_or_texts_is_logged(capfd):
     assert '"method": "sightline.gateway.v1.RecommendationService/Recommend"' in logged
     assert "secret" not in logged
     assert "ann-the-customer" not in logged
+
+
+async def test_a_trace_shows_what_an_answer_lost_and_how_much_it_holds():
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with collecting() as collector:
+        given = TraceSettings(traces_endpoint=collector.endpoint, traces_share=0.0)
+        trace_export.start("suite", given)
+        async with running() as suite:
+            suite.ranker.script.errors["Rank"] = Internal("a bug", reason="A_BUG")
+            metadata = (("traceparent", f"00-{trace}-00f067aa0ba902b7-01"),)
+            answer = await suite.recommendation.Recommend(photo(shopper=ANN), metadata=metadata)
+        trace_export.stop()
+    spans = list(collector.of(trace).values())
+    (top,) = [span for span in spans if span.parent_id == "00f067aa0ba902b7"]
+    assert top.attributes["sightline.degraded"] == ["PROFILE_UNAVAILABLE", "RANKER_UNAVAILABLE"]
+    assert top.attributes["sightline.results"] == len(answer.results) == 4
+    lost = {span.name: span.attributes["error.type"] for span in spans if span.failed}
+    assert lost["rank"] == "A_BUG"
+    assert "a bug" not in "".join(span.everything for span in spans)

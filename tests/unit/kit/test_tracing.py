@@ -133,7 +133,7 @@ async def test_the_share_decides_at_the_first_server_for_all(
         await ask(front)
     trace_export.stop()
     assert len(collector.spans) == count
-    # The back server, whose share is the same, was told what was decided.
+    # The back server, whose share is the same, knows what was decided.
     assert sampled(seen[0]) == bool(count)
 
 
