@@ -24,6 +24,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 MOST_SPANS = 200
 """Of one call in one process: a call that embeds 100 photos has more parts than anybody reads."""
+MOST_STATE = 512
+"""Characters of a caller's `tracestate`, which every span of the trace repeats; a longer one is
+left out. As many have to be passed on (https://www.w3.org/TR/trace-context/)."""
 CATALOG = "sightline.catalog"
 LEFT_OUT = "sightline.spans_left_out"
 CLIENT = SpanKind.CLIENT
@@ -146,6 +149,8 @@ _call: ContextVar[Call | None] = ContextVar("recorded_call", default=None)
 def arrived(metadata: Mapping[str, str]) -> None:
     """Take up the trace that a call belongs to, if it names one."""
     if "traceparent" in metadata:
+        if len(metadata.get("tracestate", "")) > MOST_STATE:
+            metadata = {"traceparent": metadata["traceparent"]}
         otel_context.attach(_PROPAGATOR.extract(metadata))
 
 

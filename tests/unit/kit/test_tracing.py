@@ -1,6 +1,7 @@
 """Spans of calls between real servers, as a real collector gets them."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,8 +13,8 @@ import trustme
 from prometheus_client import REGISTRY
 
 from gateway.settings import GatewaySettings
-from servicekit import access, channel, server, trace_export, tracing
-from servicekit.config import ServerSettings, TraceSettings
+from servicekit import access, channel, server, startup, trace_export, tracing
+from servicekit.config import ServerSettings, SharedServerSettings, TraceSettings
 from servicekit.errors import ServiceError, Unauthenticated
 from servicekit.telemetry import Stages
 from tests.collector import Collector, Span, collecting
@@ -143,6 +144,15 @@ async def test_a_trace_that_nobody_records_goes_on_as_it_came(collector: Collect
         await ask(front, metadata=UNSAMPLED)
     trace_export.stop()
     assert (collector.spans, seen) == ([], [UNSAMPLED[0][1]])
+
+
+async def test_a_callers_state_goes_on_unless_it_is_long() -> None:
+    seen: list[str] = []
+    async with chain(lambda: seen.append(tracing.carried().get("tracestate", ""))) as (front, _):
+        await ask(front, metadata=(*SAMPLED, ("tracestate", "shop=42")))
+        long = ",".join(f"vendor{number}={'x' * 100}" for number in range(6))
+        await ask(front, metadata=(*SAMPLED, ("tracestate", long)))
+    assert seen == ["shop=42", ""]
 
 
 async def test_callers_can_not_have_everything_recorded(collector: Collector) -> None:
@@ -306,6 +316,21 @@ async def test_a_collector_that_hangs_costs_a_bounded_queue(
         started = time.monotonic()
         trace_export.stop(0.2)
         assert time.monotonic() - started < 1.5
+
+
+def test_who_looks_after_processes_sends_nothing_and_each_of_them_does(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = SharedServerSettings(traces_endpoint=collector.endpoint, port=1, processes=2)
+    for number, count in (("", 0), ("2", 1)):
+        monkeypatch.setenv("SIGHTLINE_PROCESS", number)
+        with json_logs():
+            startup.observe("shop", given, "warning")
+        with tracing.job("train", "wines", "j-1"):
+            pass
+        trace_export.stop()
+        assert len(collector.spans) == count
+    assert collector.spans[0].everything.count(f'"{socket.gethostname()}/2"') == 1
 
 
 @pytest.mark.parametrize(
