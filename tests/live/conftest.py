@@ -52,7 +52,7 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Suite]:
     """Every service and engine as a process of its own."""
-    traces = {"TRITON_TRACES_URL": collector.url}
+    traces = {"TRITON_TRACES_URL": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}  # of Triton's
     for service in ("GATEWAY", "EMBEDDER", "RETRIEVER", "RANKER"):
         traces[f"{service}_TRACES_ENDPOINT"] = collector.endpoint
         traces[f"{service}_TRACES_SHARE"] = "0"
