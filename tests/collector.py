@@ -66,21 +66,23 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
 
 def _span(span: trace_pb2.Span, about: Mapping[str, Any]) -> Span:
     return Span(
-        str(about.get("service.name", "")),
-        span.name,
-        trace_pb2.Span.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_"),
-        *(each.hex() for each in (span.trace_id, span.span_id, span.parent_span_id)),
-        span.status.code == trace_pb2.Status.STATUS_CODE_ERROR,
-        _values(span.attributes),
-        json.dumps([dict(about), MessageToDict(span)]),
+        service=str(about.get("service.name", "")),
+        name=span.name,
+        kind=trace_pb2.Span.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_"),
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
+        parent_id=span.parent_span_id.hex(),
+        failed=span.status.code == trace_pb2.Status.STATUS_CODE_ERROR,
+        attributes=_values(span.attributes),
+        everything=json.dumps([dict(about), MessageToDict(span)]),
     )
 
 
 def _values(attributes: Any) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for each in attributes:
         kind = each.value.WhichOneof("value")
-        value = getattr(each.value, kind) if kind else None
+        value: Any = getattr(each.value, kind) if kind else None
         if kind == "array_value":
             value = [item.string_value for item in value.values]
         found[each.key] = value
@@ -94,7 +96,8 @@ def collecting(
     """A collector while the block runs; TLS with `credentials`, gRPC on `port`."""
     collector = Collector()
     server = grpc.server(ThreadPoolExecutor(4))
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
+    offer: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
+    offer(collector, server)
     if credentials is None:
         port = server.add_insecure_port(f"127.0.0.1:{port}")
     else:

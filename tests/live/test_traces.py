@@ -120,3 +120,17 @@ async def test_each_services_line_has_the_callers_trace_also_where_nobody_record
     await asked(gateway, f"00-{unrecorded}-{PARENT}-00")
     await until(lambda: logged(suite, unrecorded) == set(METHODS.values()))
     assert collector.of(unrecorded) == {}
+
+
+async def test_a_training_is_a_trace_of_its_own_through_worker_and_process(
+    suite: Suite, shop_is_open: None, collector: Collector
+) -> None:
+    def trained() -> dict[str, Span]:
+        return {span.service: span for span in list(collector.spans) if span.name == "job TRAIN"}
+
+    await until(lambda: trained().keys() == {"ranker-worker", "ranker-train"})
+    worker, process = (trained()[name] for name in ("ranker-worker", "ranker-train"))
+    assert (worker.parent_id, process.parent_id) == ("", worker.span_id)
+    asked = [span for span in collector.of(worker.trace_id).values() if span.service == "retriever"]
+    assert asked  # for the products
+    assert collector.of(worker.trace_id).keys() >= {span.parent_id for span in asked}
