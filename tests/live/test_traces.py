@@ -126,7 +126,7 @@ async def test_a_training_is_a_trace_of_its_own_through_worker_and_process(
     suite: Suite, shop_is_open: None, collector: Collector
 ) -> None:
     def trained() -> dict[str, Span]:
-        return {span.service: span for span in list(collector.spans) if span.name == "job TRAIN"}
+        return {span.service: span for span in list(collector.spans) if span.name == "job train"}
 
     await until(lambda: trained().keys() == {"ranker-worker", "ranker-train"})
     worker, process = (trained()[name] for name in ("ranker-worker", "ranker-train"))
