@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import pytest_asyncio
@@ -20,6 +21,7 @@ from local_suite.model import Program
 from local_suite.programs import sightline
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
+from tests.collector import Collector, collecting
 from tests.engines import ROOT
 from tests.waiting import SECONDS
 
@@ -44,16 +46,32 @@ show one photo."""
 
 
 @pytest.fixture(scope="session")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+def collector() -> Iterator[Collector]:
+    """Takes the traces of the suite: of the calls that say so, and of jobs."""
+    with collecting() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Suite]:
     """Every service and engine as a process of its own."""
-    with running(tmp_path_factory.mktemp("suite"), CATALOGS) as started:
+    traces = {"TRITON_TRACES_URL": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}  # of Triton's
+    for service in ("GATEWAY", "EMBEDDER", "RETRIEVER", "RANKER"):
+        traces[f"{service}_TRACES_ENDPOINT"] = collector.endpoint
+        traces[f"{service}_TRACES_SHARE"] = "0"
+    with running(tmp_path_factory.mktemp("suite"), CATALOGS, traces) as started:
         yield started
 
 
 @contextmanager
-def running(data: Path, catalogs: Sequence[str]) -> Iterator[Suite]:
+def running(
+    data: Path, catalogs: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Suite]:
     """A suite while the block runs."""
-    programs = [_aging(each) for each in sightline(data, free_port_base(), catalogs)]
+    programs = [
+        replace(aged, environment={**aged.environment, **environment})
+        for aged in map(_aging, sightline(data, free_port_base(), catalogs))
+    ]
     with _survived_by_no_process(data), Suite(data, programs) as started:
         yield started
 

@@ -23,7 +23,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from prometheus_client import Counter as Total
 from prometheus_client import Gauge
 
-from servicekit import access, deadlines, memory
+from servicekit import access, deadlines, memory, tracing
 from servicekit.concurrency import Concurrency, Overloaded
 from servicekit.config import DEFAULT_CATALOG, ServerSettings
 from servicekit.counting import Counts, RequestMalformed
@@ -197,6 +197,7 @@ class Entrance:
         self._limits.unread.check(access.caller.get().name)
         async with self._arrived(context) as request:
             party = self._limits.party(request, writes=self._writes)
+            tracing.note(tracing.CATALOG, party[1])
             self._limits.quotas.enter(*party[:2], writes=self._writes)
             given, ok = deadlines.remaining(), False
             began = self._limits.concurrency.enter(party)

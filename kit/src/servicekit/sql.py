@@ -30,7 +30,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
-from servicekit import deadlines
+from servicekit import deadlines, tracing
 from servicekit.config import is_guessable
 from servicekit.here import Here
 from servicekit.sql_errors import (
@@ -87,6 +87,8 @@ class Database:
         Raises ValueError for SQLite in memory, which can't keep what is promised.
         """
         self._url = make_url(url)
+        self._named = {"db.system.name": self._url.get_backend_name()}
+        """What its spans say."""
         self._migrations = migrations
         self._busy_seconds = busy_seconds
         self._file = _sqlite_file(self._url)
@@ -108,7 +110,8 @@ class Database:
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """`fn` of a connection that sees one state of the store. It must not write."""
-        return await self._run(self._read_threads, self._readers, fn)
+        with tracing.within("sql read", tracing.CLIENT, self._named):
+            return await self._run(self._read_threads, self._readers, fn)
 
     async def write(self, fn: Callable[[Connection], T]) -> T:
         """`fn` of a connection in a transaction; it is committed before this returns.
@@ -118,7 +121,8 @@ class Database:
         Raises StoreBusy, StoreFull, StoreUnavailable or StoreDamaged; other errors of the
         database, such as IntegrityError, pass.
         """
-        return await self._run(self._write_thread, self._writer, fn)
+        with tracing.within("sql write", tracing.CLIENT, self._named):
+            return await self._run(self._write_thread, self._writer, fn)
 
     async def _run(
         self, threads: ThreadPoolExecutor, engine: Engine, fn: Callable[[Connection], T]

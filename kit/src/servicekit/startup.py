@@ -6,8 +6,8 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import NoReturn, TypeVar
 
-from servicekit import config, telemetry
-from servicekit.config import Settings
+from servicekit import config, processes, telemetry
+from servicekit.config import Settings, TraceSettings
 from servicekit.reloaded import Unreadable
 
 S = TypeVar("S", bound=Settings)
@@ -37,6 +37,16 @@ def load(cls: type[S], *reading: Callable[[S], object]) -> S:
         print(f"settings and files are right ({settings.mode})")
         raise SystemExit(0)
     return settings
+
+
+def observe(service: str, settings: TraceSettings, level: str) -> None:
+    """Have logs written from `level` up, and traces sent where `settings` say so."""
+    telemetry.configure_logging(service, level)
+    keeps = getattr(settings, "processes", 1) > 1 and processes.number() is None
+    if settings.traces_endpoint and not keeps:  # who looks after processes does nothing else
+        from servicekit import trace_export
+
+        trace_export.start(service, settings)
 
 
 async def check_engine(

@@ -30,7 +30,7 @@ from ranker.servicer.ranking import RankingServicer
 from ranker.servicer.replay import Replayer
 from ranker.servicer.requests import OWNER
 from ranker.settings import RankerSettings
-from servicekit import startup, telemetry
+from servicekit import startup
 from servicekit.audit_service import AuditServicer
 from servicekit.clock import now_micros
 from servicekit.job_service import JobServicer
@@ -118,7 +118,7 @@ def calculate_alone() -> None:
 async def main() -> None:
     """Open the record and the key, load what is promoted, and serve."""
     settings = startup.load(RankerSettings, Peers.of, check_file)
-    telemetry.configure_logging("ranker", settings.log_level)
+    startup.observe("ranker", settings, settings.log_level)
     calculate_alone()
     database = Database(
         settings.database_url.get_secret_value(),

@@ -30,7 +30,7 @@ from ranker.training.job import Workshop, evaluate_again, run
 from ranker.wiring import backend, stop_on_signals
 from ranker.workers.jobs import train_command, trainings, work
 from ranker.workers.nightly import judge
-from servicekit import startup, telemetry
+from servicekit import startup, telemetry, tracing
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs, JobState
@@ -46,7 +46,7 @@ ENDED = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 async def do(job_id: str) -> int:
     """Run the job and report on standard output how it goes; the exit status."""
     settings = startup.load(TrainSettings, Peers.of)
-    telemetry.configure_logging("ranker-train", settings.log_level)
+    startup.observe("ranker-train", settings, settings.log_level)
 
     def progress(done: int, total: int) -> None:
         _print({"done": done, "total": total})
@@ -54,11 +54,13 @@ async def do(job_id: str) -> int:
     async with backend(settings) as made:
         workshop = Workshop(made.database, Catalog(made.channel), made.store)
         try:
-            if (await made.jobs.get(job_id)).kind == EVALUATE:
-                result = await evaluate_again(job_id, workshop, progress)
-            else:
-                version = await run(job_id, settings.training, workshop, progress)
-                result = {"model_version": version}
+            job = await made.jobs.get(job_id)
+            with tracing.job(job.kind, job.catalog_id, job.id):
+                if job.kind == EVALUATE:
+                    result = await evaluate_again(job_id, workshop, progress)
+                else:
+                    version = await run(job_id, settings.training, workshop, progress)
+                    result = {"model_version": version}
         except ServiceError as error:
             _print({"error": {"reason": error.reason, "message": error.message}})
             return 1
@@ -69,7 +71,7 @@ async def do(job_id: str) -> int:
 async def ask(catalog_id: str, *, incremental: bool, promote: bool) -> int:
     """Ask for a training and see it through; the exit status."""
     settings = startup.load(TrainSettings, Peers.of)
-    telemetry.configure_logging("ranker-train", settings.log_level)
+    startup.observe("ranker-train", settings, settings.log_level)
     if catalog_id not in settings.catalogs:
         sys.exit(f"catalog {catalog_id} is none of RANKER_CATALOGS")
     stop = stop_on_signals()

@@ -111,7 +111,7 @@ async def main() -> None:
     """Wire the worker and run it until SIGTERM or SIGINT."""
     # A training's too: mistakes show now, not in a job.
     settings = startup.load(TrainSettings, Peers.of)
-    telemetry.configure_logging("ranker-worker", settings.log_level)
+    startup.observe("ranker-worker", settings, settings.log_level)
     stop = stop_on_signals()
     with contextlib.ExitStack() as cleanup:
         if settings.worker_metrics_port:

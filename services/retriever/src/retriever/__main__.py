@@ -42,8 +42,7 @@ from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
 from servicekit.peers import Peers
 from servicekit.server import Binding, run, serve
-from servicekit.startup import check_engine, load
-from servicekit.telemetry import configure_logging
+from servicekit.startup import check_engine, load, observe
 
 
 def bindings(
@@ -141,5 +140,5 @@ async def main(settings: Settings) -> None:
 
 if __name__ == "__main__":
     configured = load(Settings, Peers.of, backup_keys)
-    configure_logging("retriever", configured.log_level)
+    observe("retriever", configured, configured.log_level)
     run(main(configured))

@@ -31,8 +31,8 @@ from servicekit.leases import Lease, worker_id
 from servicekit.peers import Peers
 from servicekit.retention import forget_jobs
 from servicekit.server import run
-from servicekit.startup import check_engine, load
-from servicekit.telemetry import configure_logging, get_logger, serve_metrics
+from servicekit.startup import check_engine, load, observe
+from servicekit.telemetry import get_logger, serve_metrics
 
 LEASE = "index-writer"
 
@@ -80,5 +80,5 @@ async def main(settings: Settings) -> None:
 
 if __name__ == "__main__":
     configured = load(Settings, Peers.of, backup_keys)
-    configure_logging("retriever-worker", configured.log_level)
+    observe("retriever-worker", configured, configured.log_level)
     run(main(configured))

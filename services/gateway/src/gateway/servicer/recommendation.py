@@ -1,5 +1,7 @@
 """RecommendationService on the wire."""
 
+from collections.abc import Iterable
+
 from prometheus_client import Counter
 
 from gateway.clients import messages
@@ -18,6 +20,7 @@ from gateway.servicer import answers
 from gateway.servicer.controls import of_request
 from gateway.servicer.requests import admit
 from gateway.state.run import Dependencies
+from servicekit import tracing
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.requests import take_request_id
 from servicekit.server import Context
@@ -49,6 +52,7 @@ ARM_ANSWERS = Counter(
     ("experiment", "arm"),
 )
 
+_CAUSE = Degradation.Cause.Name
 _COLLAPSED_HERE = COLLAPSED.labels("Recommend")
 _DEGRADED = {
     number: DEGRADED.labels(name.removeprefix("CAUSE_"))
@@ -66,6 +70,15 @@ MATCHES = Counter(
 )
 
 
+def _note(scene: str, results: int, degradations: Iterable[Degradation]) -> None:
+    """Say on the call's span what became of it."""
+    if tracing.recorded():
+        tracing.note("sightline.scene", scene)
+        tracing.note("sightline.results", results)
+        causes = {_CAUSE(each.cause).removeprefix("CAUSE_") for each in degradations}
+        tracing.note("sightline.degraded", sorted(causes))
+
+
 class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServiceServicer):
     """Recommends, searches and classifies."""
 
@@ -78,6 +91,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         """Ranked, explained products."""
         request_id = take_request_id(request.request_id)
         answer = await recommend(_recommend_query(request), self._deps)
+        _note(answer.versions.scene, len(answer.results), answer.degradations)
         _QUALITIES[answer.quality].inc()
         for cause in {each.cause for each in answer.degradations}:
             _DEGRADED.get(cause, _UNNAMED).inc()
@@ -111,6 +125,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         """Candidates, fused but not ranked."""
         request_id = take_request_id(request.request_id)
         found = await search(_search_query(request), self._deps)
+        _note(found.versions.scene, len(found.results), found.degradations)
         COLLAPSED.labels("Search").inc(
             sum(len(item.collapsed_product_ids) for item in found.results)
         )
