@@ -1,0 +1,136 @@
+"""Which thresholds keep the goal at the least cost."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import mean
+
+from bench.capacity.chosen import BEHAVIOUR, THRESHOLDS
+from bench.capacity.hpa import Rule
+from bench.capacity.inputs import EMBEDDER, GATEWAY, RETRIEVER, TRITON, Assumed
+from bench.capacity.runs import Job, Run, all_of, scaled
+from bench.capacity.signals import Thresholds
+
+FLASH, DAY, RUSH = "flash sale", "a day", "a rush of photos"
+MOST_LOST = 0.001
+"""Share of requests that may get no answer."""
+MOST_P99 = 0.5
+"""Seconds: half of what servers take for late (half of the time that callers give), as the model's
+p99 comes to half of what is measured under load."""
+SEEDS = (1, 2)
+
+GATEWAYS = (1.5, 2.0, 3.0, 4.0)
+RETRIEVERS = (0.25, 0.3, 0.35, 0.4, 0.5)
+RANKERS = (30.0, 40.0, 50.0, 60.0)
+BUSY = (0.8, 1.0, 1.2, 1.4)
+"""Of a pod with two decoders, or two instances."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One set of thresholds: the rush it was put through, and a day."""
+
+    thresholds: Thresholds
+    rush: Run
+    day_cost: float
+
+    @property
+    def keeps(self) -> bool:
+        """The goal."""
+        return keeps(self.rush)
+
+
+def keeps(run: Run) -> bool:
+    """Whether a run keeps the goal."""
+    return run.lost + run.degraded <= MOST_LOST and run.p99 <= MOST_P99
+
+
+def tried(load: str, some: Sequence[Thresholds]) -> list[Tried]:
+    """Each under a load, in all seeds, and its cost on a day."""
+    seeds = [Job(load, scaled(load, each), seed) for each in some for seed in SEEDS]
+    days = [Job(DAY, scaled(DAY, each), SEEDS[0]) for each in some]
+    runs = all_of([*seeds, *days])
+    rushes = [worst(runs[first : first + len(SEEDS)]) for first in range(0, len(seeds), len(SEEDS))]
+    costs = [each.cost for each in runs[len(seeds) :]]
+    return [Tried(each, rush, cost) for each, rush, cost in zip(some, rushes, costs, strict=True)]
+
+
+def worst(runs: Sequence[Run]) -> Run:
+    """The seed that lost most."""
+    return max(runs, key=lambda each: (each.lost + each.degraded, each.p99))
+
+
+def best(found: Sequence[Tried]) -> Tried:
+    """The cheapest that keeps the goal; where none does, the one that loses least."""
+    good = [each for each in found if each.keeps]
+    if good:
+        return min(good, key=lambda each: (each.day_cost, each.rush.cost))
+    return min(found, key=lambda each: each.rush.lost + each.rush.degraded)
+
+
+def changed(base: Thresholds, **services: Mapping[str, float]) -> Thresholds:
+    return {**base, **services}
+
+
+def sweep(say: Callable[[str], None]) -> tuple[Thresholds, list[Tried]]:
+    """One pair of services after another, beginning with those that take all requests."""
+    found: list[Tried] = []
+    chosen = THRESHOLDS
+    for load, some in (
+        (FLASH, _gateways),
+        (FLASH, lambda base: [changed(base, ranker={"cpu": each}) for each in RANKERS]),
+        (RUSH, lambda base: [_photos(base, busy) for busy in BUSY]),
+    ):
+        sets = some(chosen)
+        say(f"sweep: {len(sets)} sets of thresholds under {load}")
+        here = tried(load, sets)
+        chosen = best(here).thresholds
+        found += here
+    return chosen, found
+
+
+def _gateways(base: Thresholds) -> list[Thresholds]:
+    return [
+        changed(base, gateway={"calls": calls}, retriever={"calls": other})
+        for calls in GATEWAYS
+        for other in RETRIEVERS
+    ]
+
+
+def _photos(base: Thresholds, busy: float) -> Thresholds:
+    return changed(
+        base,
+        embedder={**base[EMBEDDER], "busy": busy},
+        triton={**base[TRITON], "busy": busy},
+    )
+
+
+def variants() -> dict[str, Job]:
+    """What else matters: the same thresholds under a flash sale, one thing otherwise."""
+    base = scaled(FLASH)
+    usual = Assumed()
+    sampled = changed(
+        THRESHOLDS,
+        gateway={"sampled calls": THRESHOLDS[GATEWAY]["calls"]},
+        retriever={"sampled calls": THRESHOLDS[RETRIEVER]["calls"]},
+    )
+    quick = {
+        name: replace(each, up=Rule(4, 100, 30)) if each.up.pods == 2 else each
+        for name, each in BEHAVIOUR.items()
+    }
+    return {
+        "as chosen": Job(FLASH, base, 1),
+        "calls by the gauge, four samples a minute": Job(FLASH, scaled(FLASH, sampled), 1),
+        "scraped each 30 s, over 2 minutes": Job(
+            FLASH, base, 1, replace(usual, scrape=30.0, window=120.0)
+        ),
+        "pods start in 60 s": Job(FLASH, base, 1, replace(usual, start=60.0)),
+        "no connection age: new pods found after 30 minutes": Job(
+            FLASH, base, 1, replace(usual, unknown=1800.0)
+        ),
+        "up by 4 pods or 100% in 30 s": Job(FLASH, replace(base, behaviour=quick), 1),
+    }
+
+
+def average(runs: Sequence[Run], name: str) -> float:
+    """Of all seeds."""
+    return mean(float(getattr(each, name)) for each in runs)
