@@ -29,16 +29,21 @@ def by_value(pods: int, ready: int, value: float, threshold: float) -> int:
 
 def by_cpu(pods: int, used: Sequence[float], unready: int, goal: float) -> int:
     """Use of processors over the request, of the pods that are ready; `unready` others count as
-    idle where more are wanted. `goal` is a share of the request."""
+    idle where more are wanted. `goal` is a percentage of the request."""
     if not used:
         return pods
-    ratio = sum(used) / len(used) / goal
+    ratio = _percent(used, len(used)) / goal
     if not (unready and ratio > 1):
         return pods if _near(ratio) else math.ceil(ratio * len(used))
-    cautious = sum(used) / (len(used) + unready) / goal
+    cautious = _percent(used, len(used) + unready) / goal
     if _near(cautious) or cautious < 1:
         return pods
     return max(math.ceil(cautious * (len(used) + unready)), pods)
+
+
+def _percent(used: Sequence[float], pods: int) -> int:
+    """In whole percent, as the controller reckons."""
+    return int(100 * sum(used) / pods + 1e-9)
 
 
 def _near(ratio: float) -> bool:

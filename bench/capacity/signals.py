@@ -95,7 +95,7 @@ def _queue(seen: Seen, threshold: float) -> int:
 
 def _cpu(seen: Seen, threshold: float) -> int:
     used = seen.used()
-    return hpa.by_cpu(seen.wanted, used, len(seen.live) - len(used), threshold / 100)
+    return hpa.by_cpu(seen.wanted, used, len(seen.live) - len(used), threshold)
 
 
 TRIGGERS: Mapping[tuple[str, str], Callable[[Seen, float], int]] = {
