@@ -13,6 +13,8 @@ from bench.harness.report import RESULTS
 
 ANSWERS = "monolith-2026-11-22-886c195c6d.json"
 """Processor time of answers by process, and latencies by callers."""
+LARGE, LARGE_CATALOG = "monolith-2026-11-22-487c62a0b6-large.json", "100,000 × 80-d, server"
+"""The same at 100,000 products, without photos."""
 STAGES = "recommend-2026-11-21-670996e0d5.json"
 HOPS = "hops-2026-11-22-4ebd5e99be.json"
 CATALOG = "3,068 photos"
@@ -81,9 +83,11 @@ def cell(kind: str, callers: int, catalog: str = CATALOG, name: str = ANSWERS) -
     raise LookupError(f"{name}: {catalog}, {kind}, {callers} callers")
 
 
-def processor(kind: str, process: str, callers: int = CALLERS) -> float:
-    """Seconds of a process for one answer: the median of the rounds."""
-    found: list[float] = cell(kind, callers)["cpu_ms_by_process"].get(process, [0.0])
+def processor(kind: str, process: str, *, large: bool = False) -> float:
+    """Seconds of a process for one answer: the median of the rounds. `large`: among 100,000
+    products."""
+    catalog, name = (LARGE_CATALOG, LARGE) if large else (CATALOG, ANSWERS)
+    found: list[float] = cell(kind, CALLERS, catalog, name)["cpu_ms_by_process"].get(process, [0])
     return statistics.median(found) / 1e3
 
 
@@ -122,6 +126,27 @@ def work(kind: str) -> Work:
         rank=0.0 if kind == SEARCH else ranker * rank / (nominate + rank),
         rest=sum(processor(kind, name) for name in others),
         spread=spread_of(kind),
+    )
+
+
+@cache
+def large_work(kind: str) -> Work:
+    """The same at 100,000 products. By photo it was not measured there: it grows as by product."""
+    small, of = work(kind), PRODUCT if kind == PHOTO else kind
+
+    def grown(process: str) -> float:
+        before, after = processor(of, process), processor(of, process, large=True)
+        return max(after - before, 0.0) if kind == PHOTO else after - before
+
+    retriever, ranker = small.search + small.hydrate, small.nominate + small.rank
+    more, longer = 1 + grown(RETRIEVER) / retriever, 1 + (grown(RANKER) / ranker if ranker else 0)
+    return replace(
+        small,
+        gateway=small.gateway + grown(GATEWAY),
+        search=small.search * more,
+        hydrate=small.hydrate * more,
+        nominate=small.nominate * longer,
+        rank=small.rank * longer,
     )
 
 

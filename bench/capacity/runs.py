@@ -4,7 +4,7 @@ import hashlib
 import math
 import os
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from bench.capacity.inputs import (
     SERVICES,
     TRITON,
     Assumed,
+    Work,
     work,
 )
 from bench.capacity.pods import CPU, Engine
@@ -84,11 +85,13 @@ class Run:
         return self.shed + self.failed
 
 
-def needs(rate: float, mix: Mapping[str, float]) -> dict[str, float]:
+def needs(
+    rate: float, mix: Mapping[str, float], works: Callable[[str], Work] = work
+) -> dict[str, float]:
     """Pods of each service that a rate keeps busy all the time."""
     found = dict.fromkeys(SERVICES, 0.0)
     for kind, share in mix.items():
-        one = work(kind)
+        one = works(kind)
         for service, seconds in (
             (GATEWAY, one.gateway),
             (RETRIEVER, one.search + one.hydrate),
@@ -100,11 +103,13 @@ def needs(rate: float, mix: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
-def planned(rate: float, mix: Mapping[str, float]) -> dict[str, int]:
+def planned(
+    rate: float, mix: Mapping[str, float], works: Callable[[str], Work] = work
+) -> dict[str, int]:
     """Pods for a rate, at the planned use of processors, and no fewer than an autoscaler has."""
     return {
         service: max(math.ceil(need / PLANNED), BEHAVIOUR[service].least)
-        for service, need in needs(rate, mix).items()
+        for service, need in needs(rate, mix, works).items()
     }
 
 

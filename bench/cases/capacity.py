@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TypeAlias
 
-from bench.capacity import inputs, plot, runs, sweep, validation
+from bench.capacity import inputs, plot, runs, sizes, sweep, validation
 from bench.capacity.chosen import BEHAVIOUR, RESERVE, THRESHOLDS
 from bench.capacity.runs import Job, Run
 from bench.capacity.scenarios import LOADS, MIX, PHOTOS
@@ -81,6 +81,7 @@ def _result(say: Say, seeds: Sequence[int]) -> Result:
             "mixes": {"usual": MIX, "a rush of photos": PHOTOS},
             "inputs": [asdict(each) for each in inputs.listed(inputs.Assumed())],
             "validation": [{**asdict(each), "off": each.off} for each in held],
+            "sizes": sizes.figures(),
             "runs": [_figures(each) for each in found],
         },
         goals=_goals(held, grouped),
