@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from random import Random
 from typing import Any, TypeAlias
@@ -15,7 +15,8 @@ from bench.capacity.pods import EmbedderPod, Pod
 from gateway.model.scene import Budgets
 
 Steps: TypeAlias = Generator[simpy.Event, Any, Any]
-BUDGETS = Budgets()
+
+SHARES = {**asdict(Budgets()), "answer": 1.0}
 RESERVE = 0.02
 """GATEWAY_RESERVE_SECONDS."""
 ANSWERED, DEGRADED, SHED, FAILED = range(4)
@@ -102,11 +103,7 @@ def _answer(shop: Shop, kind: str, gateway: Pod) -> Steps:
 
 def _ends(began: float, deadline: float) -> dict[str, float]:
     left = deadline - RESERVE
-    names = ("embed", "candidates", "fallback", "rank", "hydrate")
-    return {
-        **{name: began + getattr(BUDGETS, name) * left for name in names},
-        "answer": began + left,
-    }
+    return {name: began + share * left for name, share in SHARES.items()}
 
 
 def _side_by_side(

@@ -33,7 +33,7 @@ def _through(points: Sequence[tuple[float, float]]) -> Callable[[float], float]:
 
 
 def _steps(now: float) -> float:
-    return (80.0, 160.0, 240.0, 320.0, 80.0)[min(int(now // 180), 4)]
+    return (80.0, 160.0, 240.0, 320.0, 80.0)[min(int(now // 120), 4)]
 
 
 def _day(now: float) -> float:
@@ -44,21 +44,21 @@ def _day(now: float) -> float:
 LOADS: Mapping[str, Load] = {
     each.name: each
     for each in (
-        Load("load steps", 900, _steps, MIX),
+        Load("load steps", 600, _steps, MIX),
         Load("a day", DAY, _day, MIX, pace=DAY_PACE),
         Load(
             "flash sale",
-            900,
-            _through([(0, USUAL), (180, USUAL), (240, SALE), (540, SALE), (600, USUAL)]),
+            540,
+            _through([(0, USUAL), (120, USUAL), (180, SALE), (360, SALE), (420, USUAL)]),
             MIX,
         ),
         Load(
             "a rush of photos",
-            720,
-            _through([(0, 70.0), (180, 70.0), (240, RUSH), (480, RUSH), (540, 70.0)]),
+            480,
+            _through([(0, 70.0), (120, 70.0), (180, RUSH), (360, RUSH), (420, 70.0)]),
             PHOTOS,
         ),
-        Load("a lost node", 660, lambda _: 200.0, MIX, lose_at=180),
+        Load("a lost node", 540, lambda _: 200.0, MIX, lose_at=120),
     )
 }
 

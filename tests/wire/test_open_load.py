@@ -22,7 +22,7 @@ from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import recommendation_service_pb2_grpc as rec_grpc
 from sightline_client.convert import requests
 
-LOAD = Curve([(0, 150), (2, 150)])
+LOAD = Curve([(0, 60), (3, 60)])
 Answer: TypeAlias = Callable[[], Awaitable[None]]
 
 
@@ -67,15 +67,15 @@ async def test_a_service_that_stands_still_is_felt_by_all_who_ask_meanwhile(
     begin = time.monotonic()
 
     async def stand_still() -> None:
-        """From .8 to 1.4 s after the begin nobody is answered."""
-        if 0.8 < time.monotonic() - begin < 1.4:
-            await asyncio.sleep(1.4 - (time.monotonic() - begin))
+        """From 1 to 2 s after the begin nobody is answered."""
+        if 1.0 < time.monotonic() - begin < 2.0:
+            await asyncio.sleep(2.0 - (time.monotonic() - begin))
 
     servicer.answer = stand_still
     found = await loaded(where)
-    slow = np.array(found.sent.seconds) > 0.1
-    # 150 a second for half a second; who waits for answers would have seen one for each caller.
-    assert slow.sum() == pytest.approx(75, rel=0.4)
+    slow = np.array(found.sent.seconds) > 0.4
+    # 60 a second for .6 s; who waits for answers would have seen one.
+    assert slow.sum() > 25
     assert found.ends == {WHOLE: len(LOAD.times(1))}
     assert servicer.tokens == {"Bearer it-is-me"}
 
