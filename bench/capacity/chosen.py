@@ -7,8 +7,8 @@ from bench.capacity.inputs import EMBEDDER, GATEWAY, RANKER, RETRIEVER, TRITON
 from bench.capacity.signals import Thresholds
 
 THRESHOLDS: Thresholds = {
-    GATEWAY: {"calls": 6.0},
-    RETRIEVER: {"calls": 6.0},
+    GATEWAY: {"calls": 1.0},
+    RETRIEVER: {"calls": 0.3},
     RANKER: {"cpu": 60.0},
     EMBEDDER: {"waiting": 1.0, "busy": 1.4},
     TRITON: {"pending": 2.0, "queue": 0.02, "busy": 1.4},

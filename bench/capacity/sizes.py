@@ -27,7 +27,7 @@ from bench.capacity.pods import CPU, GPU
 from bench.capacity.runs import PLANNED, PROCESSORS, needs, planned
 from bench.capacity.scenarios import MIX
 
-SECONDS, SETTLED = 45.0, 5.0
+SECONDS, SETTLED = 30.0, 5.0
 SEED = 1
 
 

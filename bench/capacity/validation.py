@@ -30,7 +30,7 @@ from bench.capacity.pods import EmbedderPod, Pod, TritonPod
 
 CALLERS = (1, 8, 32)
 PROCESSORS = 2
-ANSWERS = 4000
+ANSWERS = 2000
 PATIENT = 60.0
 """Seconds: nobody gives up here."""
 

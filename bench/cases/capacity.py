@@ -57,8 +57,6 @@ def full(say: Say) -> Result:
 
 
 def _result(say: Say, seeds: Sequence[int]) -> Result:
-    say("the model beside what was measured")
-    held = validation.compared()
     jobs = [
         Job(load, policy, seed)
         for load in LOADS
@@ -67,6 +65,8 @@ def _result(say: Say, seeds: Sequence[int]) -> Result:
     ]
     say(f"{len(jobs)} runs of {len(LOADS)} loads")
     found = runs.all_of(jobs)
+    say("the model beside what was measured, and two shops")
+    held = validation.compared()
     grouped: dict[tuple[str, str], list[Run]] = {}
     for each in found:
         grouped.setdefault((each.load, each.policy), []).append(each)
