@@ -14,7 +14,7 @@ PHOTOS = {PRODUCT: 0.15, USER: 0.1, PHOTO: 0.7, SEARCH: 0.05}
 """Assumed: a campaign that has shoppers take photos."""
 USUAL, SALE = 120.0, 400.0
 """Requests a second."""
-RUSH = 320.0
+RUSH = 240.0
 DAY_PACE = 36.0
 DAY = 86_400 / DAY_PACE
 NIGHT, EVENING = 20.0, 160.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from bench.capacity.chosen import BEHAVIOUR, THRESHOLDS
 from bench.capacity.hpa import Rule
-from bench.capacity.inputs import EMBEDDER, GATEWAY, RETRIEVER, TRITON, Assumed
+from bench.capacity.inputs import GATEWAY, RETRIEVER, TRITON, Assumed
 from bench.capacity.runs import Job, Run, all_of, scaled
 from bench.capacity.signals import Thresholds
 
@@ -21,8 +21,8 @@ SEEDS = (1, 2)
 GATEWAYS = (0.8, 1.0, 1.2)
 RETRIEVERS = (0.3, 0.4, 0.5)
 RANKERS = (50.0, 60.0, 70.0)
-BUSY = (1.0, 1.2, 1.4)
-"""Of a pod with two decoders, or two instances."""
+BUSY = (0.4, 0.7, 1.0, 1.4)
+"""Of a Triton with two instances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +89,7 @@ def _gateways(base: Thresholds) -> list[Thresholds]:
 
 
 def _photos(base: Thresholds, busy: float) -> Thresholds:
-    return changed(
-        base,
-        embedder={**base[EMBEDDER], "busy": busy},
-        triton={**base[TRITON], "busy": busy},
-    )
+    return changed(base, triton={**base[TRITON], "busy": busy})
 
 
 def variants() -> dict[str, Job]:

@@ -214,7 +214,7 @@ def _sweep_table(tried: Sequence[sweep.Tried]) -> Table:
         title="The sweep",
         headers=(
             *("load", "gateway, calls", "retriever, calls", "ranker, CPU %"),
-            *("embedder and triton, busy", "not whole %", "p99 ms", "pods, at most"),
+            *("triton, busy", "not whole %", "p99 ms", "pods, at most"),
             *("a day, EUR/h", "keeps the goal"),
         ),
         rows=tuple(rows),
