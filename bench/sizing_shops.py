@@ -136,7 +136,7 @@ def _pods(sizes: Sequence[Mapping[str, Any]]) -> Rows:
             f"{COLUMN_BYTES} bytes a product; set RETRIEVER_COLUMNS_PRODUCTS above a million",
         ),
         (
-            "of that in a ranker, GB",
+            "memory of a model in a ranker, GB",
             *(f"{each['products'] * TASTE_BYTES / GB:.1f}" for each in sizes),
             EXTRAPOLATED,
             "30 numbers and a bias a product",
@@ -170,7 +170,7 @@ def _stores(sizes: Sequence[Mapping[str, Any]], shop_of: Any) -> Rows:
                     for shop, each in zip(shops, cores, strict=True)
                 ),
                 EXTRAPOLATED,
-                f"the tables above; {SEARCHED:.2f} searches a request",
+                f"[sizing](sizing.md); {SEARCHED:.2f} searches a request",
             )
         )
     return [
@@ -197,7 +197,7 @@ def _stores(sizes: Sequence[Mapping[str, Any]], shop_of: Any) -> Rows:
             "object store, GB (80-d)",
             *(f"{_shop(each, 80, shop_of).store / GB:,.0f}" for each in sizes),
             EXTRAPOLATED,
-            "the tables above; photos apart",
+            "[sizing](sizing.md); photos apart",
         ),
     ]
 

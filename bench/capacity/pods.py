@@ -36,7 +36,7 @@ class Pod:
         self.env, self.node, self.made, self.ready = env, node, env.now, ready
         self.processors = processors
         self.gone, self.leaves = inf, inf
-        """When its node was lost; when it was told to end."""
+        """When its node was lost; when it was asked to end."""
         self.calls, self.spent = 0, 0.0
         """Calls under way, and seconds of those that have ended."""
         self.turns: dict[str, int] = {}

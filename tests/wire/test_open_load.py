@@ -96,7 +96,7 @@ async def test_a_sender_that_stands_still_says_so(shop: tuple[Shop, Where]) -> N
     assert np.quantile(found.sent.seconds, 0.99) > 0.3, "and its requests were not quick either"
 
 
-async def test_poor_answers_and_errors_are_told_apart(shop: tuple[Shop, Where]) -> None:
+async def test_poor_answers_and_errors_are_apart(shop: tuple[Shop, Where]) -> None:
     servicer, where = shop
     poor = await loaded(where, "poor")
     assert set(poor.ends) == {DEGRADED}
