@@ -81,11 +81,11 @@ def _answer(shop: Shop, kind: str, gateway: Pod) -> Steps:
     if work.embed:
         whole = yield from _embed(shop, gateway, work, factor, ends["embed"])
     asked = [(RETRIEVER, work.search)] if whole and work.search else []
-    asked += [(RANKER, work.nominate)] if work.nominate else []
+    asked += [(RANKER, work.generate)] if work.generate else []
     found = yield from _side_by_side(shop, gateway, asked, factor, ends["candidates"])
     if not (whole and found):
         whole = False
-        popular = [(RANKER, shop.work[USER].nominate)]
+        popular = [(RANKER, shop.work[USER].generate)]
         yield from _side_by_side(shop, gateway, popular, factor, ends["fallback"])
     if not (yield gateway.work(own, ends["answer"])):
         return FAILED

@@ -17,6 +17,8 @@ LARGE, LARGE_CATALOG = "monolith-2026-11-22-487c62a0b6-large.json", "100,000 × 
 """The same at 100,000 products, without photos."""
 STAGES = "recommend-2026-11-21-670996e0d5.json"
 HOPS = "hops-2026-11-22-4ebd5e99be.json"
+OTHER_STAGES = ("embed", "retrieve", "rank", "hydrate")
+"""But that of candidates by behaviour."""
 CATALOG = "3,068 photos"
 CALLERS = 8
 """Whose cells give the service times; the others are what the model is held against."""
@@ -58,7 +60,8 @@ class Work:
     infer: float
     """Triton's, for one photo."""
     search: float
-    nominate: float
+    generate: float
+    """The ranker's, of candidates by behaviour."""
     rank: float
     hydrate: float
     rest: float
@@ -112,7 +115,8 @@ def work(kind: str) -> Work:
     # A search goes through the same two calls to the retriever as an answer by product does.
     stages = _stages(PRODUCT if kind == SEARCH else kind)
     retrieve, hydrate = stages.get("retrieve", 0.0), stages["hydrate"]
-    nominate, rank = stages.get("nominate", 0.0), stages["rank"]
+    rank = stages["rank"]
+    generate = sum(value for name, value in stages.items() if name not in OTHER_STAGES)
     retriever, ranker = processor(kind, RETRIEVER), processor(kind, RANKER)
     photo = kind == PHOTO
     others = ("other", "milvus", "retriever-worker", "ranker-worker")
@@ -122,8 +126,8 @@ def work(kind: str) -> Work:
         infer=processor(kind, TRITON) if photo else 0.0,
         search=retriever * retrieve / (retrieve + hydrate),
         hydrate=retriever * hydrate / (retrieve + hydrate),
-        nominate=ranker * nominate / (nominate + rank),
-        rank=0.0 if kind == SEARCH else ranker * rank / (nominate + rank),
+        generate=ranker * generate / (generate + rank),
+        rank=0.0 if kind == SEARCH else ranker * rank / (generate + rank),
         rest=sum(processor(kind, name) for name in others),
         spread=spread_of(kind),
     )
@@ -138,14 +142,14 @@ def large_work(kind: str) -> Work:
         before, after = processor(of, process), processor(of, process, large=True)
         return max(after - before, 0.0) if kind == PHOTO else after - before
 
-    retriever, ranker = small.search + small.hydrate, small.nominate + small.rank
+    retriever, ranker = small.search + small.hydrate, small.generate + small.rank
     more, longer = 1 + grown(RETRIEVER) / retriever, 1 + (grown(RANKER) / ranker if ranker else 0)
     return replace(
         small,
         gateway=small.gateway + grown(GATEWAY),
         search=small.search * more,
         hydrate=small.hydrate * more,
-        nominate=small.nominate * longer,
+        generate=small.generate * longer,
         rank=small.rank * longer,
     )
 

@@ -95,7 +95,7 @@ def needs(
         for service, seconds in (
             (GATEWAY, one.gateway),
             (RETRIEVER, one.search + one.hydrate),
-            (RANKER, one.nominate + one.rank),
+            (RANKER, one.generate + one.rank),
             (EMBEDDER, one.embed),
             (TRITON, one.infer),
         ):

@@ -13,9 +13,9 @@ def test_parts_are_what_the_bench_measured(kind: str) -> None:
     work = inputs.work(kind)
     assert work.search + work.hydrate == pytest.approx(inputs.processor(kind, "retriever"))
     if kind != SEARCH:
-        assert work.nominate + work.rank == pytest.approx(inputs.processor(kind, "ranker"))
+        assert work.generate + work.rank == pytest.approx(inputs.processor(kind, "ranker"))
     assert (work.infer > 0) == (work.embed > 0) == (kind == PHOTO)
-    assert (work.nominate > 0) == (kind == USER)
+    assert (work.generate > 0) == (kind == USER)
     assert 0.1 < work.spread < 0.4
     parts = {name: value for name, value in asdict(work).items() if name != "spread"}
     milliseconds = sum(parts.values()) * 1e3
