@@ -75,6 +75,7 @@ def test_the_cheapest_that_keeps_the_goal_is_chosen() -> None:
         *(tried(3, 2 * MOST_LOST, 0.5), tried(4, 0.0, 0.4, p99=2 * MOST_P99)),
     ]
     assert best(found).thresholds[GATEWAY] == {"calls": 2}
+    assert best([*found, tried(5, 0.0, 0.71, p99=0.04)]).thresholds[GATEWAY] == {"calls": 5}
     assert best(found[2:3]).thresholds[GATEWAY] == {"calls": 3}, "none keeps it: the least bad"
     assert capacity._sweep_table(found).rows[2][-1] == ""
 
