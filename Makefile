@@ -21,7 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster-check format clean workflows wheels version demo-kind monitoring
+.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster-check format clean workflows wheels version demo-kind monitoring capacity
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -76,6 +76,9 @@ bench: setup ## Measure; prints tables and writes JSON under bench/results/
 
 bench-full: setup ## All of them, with what takes hours: searches at 100,000 and a million, beside faiss
 	$(BIN)/python -m bench --full
+
+capacity: setup ## Simulate the cluster under a sale, a day, a rush of photos and a lost node; the picture and the tables of docs/research/autoscaling.md
+	$(BIN)/python -m bench --full --write-docs capacity
 
 fuzz: setup ## Throw 100,000 mutated requests and 10,000 mutated photos at a suite of its own
 	$(BIN)/python -m tests.fuzz

@@ -12,6 +12,7 @@ from rich.text import Text
 from bench.cases import (
     ablation,
     accuracy,
+    capacity,
     compression,
     consistency,
     diversity,
@@ -56,6 +57,7 @@ from sightline_client import SightlineError
 BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "ablation": ablation.run,
     "accuracy": accuracy.run,
+    "capacity": capacity.run,
     "recommend": recommend.run,
     "recommenders": recommenders.run,
     "imports": imports.run,
@@ -101,13 +103,14 @@ runs, in at most twenty minutes."""
 
 LONG = (
     *("recommend", "search", "latency", "training", "quality", "accuracy"),
-    *("consistency", "filters", "experiments", "scale", "store"),
+    *("consistency", "filters", "experiments", "capacity", "scale", "store"),
 )
 """The others that have goals: one to four minutes each, the last two seven and ten, as they fill a
 million rows first."""
 
 FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     **BENCHES,
+    "capacity": capacity.full,
     "embedding": embedding.full,
     "extras": extras.full,
     "imports": imports.full,

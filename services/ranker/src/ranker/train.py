@@ -30,7 +30,7 @@ from ranker.training.job import Workshop, evaluate_again, run
 from ranker.wiring import backend, stop_on_signals
 from ranker.workers.jobs import train_command, trainings, work
 from ranker.workers.nightly import judge
-from servicekit import startup, telemetry, tracing
+from servicekit import startup, tracing
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs, JobState
