@@ -116,6 +116,7 @@ protos-bundle: setup ## Write the contract's .proto files and their imports into
 
 image: setup .cache/googleapis ## Freeze the contract of a release, which later ones must not break
 	$(BIN)/buf build --path protos/sightline -o protos/image.binpb
+	$(BIN)/python -m tests.contracts.released
 
 images: ## Build an image of each service (needs Docker)
 	@deploy/images.sh

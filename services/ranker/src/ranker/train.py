@@ -23,6 +23,7 @@ from typing import Any
 
 from ranker.adapters.retriever import Catalog
 from ranker.domain.model import EVALUATE, TRAIN
+from ranker.record.tables import METADATA
 from ranker.settings import TrainSettings
 from ranker.training.job import Workshop, evaluate_again, run
 from ranker.wiring import backend, stop_on_signals
@@ -30,6 +31,7 @@ from ranker.workers.jobs import train_command, trainings, work
 from servicekit import startup, telemetry
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs, JobState
+from servicekit.migrations import settle
 from servicekit.peers import Peers
 from servicekit.server import PRIVATE
 
@@ -68,9 +70,9 @@ async def ask(catalog_id: str, *, incremental: bool) -> int:
     telemetry.configure_logging("ranker-train", settings.log_level)
     if catalog_id not in settings.catalogs:
         sys.exit(f"catalog {catalog_id} is none of RANKER_CATALOGS")
-    stop = stop_on_signals()
     async with backend(settings) as made:
-        await asyncio.to_thread(made.database.migrate)
+        settle(made.database, METADATA, settings)
+        stop = stop_on_signals()
         params = {"seed": 0} | ({"incremental": True} if incremental else {})
         job = await made.jobs.create(TRAIN, catalog_id, params)
         async with asyncio.TaskGroup() as tasks:
