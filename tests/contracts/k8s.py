@@ -25,7 +25,9 @@ OURS = [*SERVED, *WORKERS]
 WORKLOADS = [*OURS, "triton"]
 TIMED = ["ranker-train"]
 """CronJobs."""
-PODS = [*WORKLOADS, *TIMED]
+ONCE = ["retriever-migrate", "ranker-migrate"]
+"""Jobs: once a release, which their own names end with."""
+PODS = [*WORKLOADS, *TIMED, *ONCE]
 
 ARROWS = {
     ("callers", "gateway", 8600),
@@ -44,6 +46,8 @@ ARROWS = {
     ("ranker-worker", "stores", 5432),
     ("ranker-train", "retriever", 8602),
     ("ranker-train", "stores", 5432),
+    ("retriever-migrate", "stores", 5432),
+    ("ranker-migrate", "stores", 5432),
 }
 """Who calls whom, and nothing else may."""
 
@@ -84,8 +88,16 @@ def pod(documents: list[Document], name: str) -> Document:
     if name in TIMED:
         timed = of(documents, "CronJob")[name]["spec"]["jobTemplate"]["spec"]
         return dict(timed["template"]["spec"])
+    if name in ONCE:
+        return dict(job(documents, name)["spec"]["template"]["spec"])
     spec: Document = of(documents, "Deployment")[name]["spec"]["template"]["spec"]
     return spec
+
+
+def job(documents: list[Document], name: str) -> Document:
+    """A Job by its name without the release."""
+    (found,) = (one for full, one in of(documents, "Job").items() if full.startswith(f"{name}-"))
+    return found
 
 
 def containers(spec: Document) -> list[Document]:

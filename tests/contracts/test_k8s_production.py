@@ -10,6 +10,7 @@ import pytest
 from tests.contracts.k8s import (
     K8S,
     OLDEST,
+    ONCE,
     OURS,
     PODS,
     SERVED,
@@ -76,4 +77,9 @@ def test_probes_ask_the_port_that_speaks_plain_text(made: list[Document], name: 
 
 def test_triton_is_as_it_was(base: list[Document], made: list[Document]) -> None:
     assert pod(made, "triton") == pod(base, "triton")
-    assert set(PODS) == {*OURS, "triton", "ranker-train"}
+    assert set(PODS) == {*OURS, *ONCE, "triton", "ranker-train"}
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_what_makes_the_tables_asks_for_a_safe_store_too(made: list[Document], name: str) -> None:
+    assert "production" in settings_of(made, name).values()
