@@ -21,7 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests format clean
+.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos mixed advisories sbom digests format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -85,6 +85,9 @@ mutants: setup ## Make small faults in the request path, and show those that no 
 
 chaos: setup ## Kill, hang, slow, empty, fill and flood each part under load, in about an hour
 	$(BIN)/python -m tests.chaos $(CHAOS)
+
+mixed: setup ## Run the last release's services with this one's, each way, under load, in about ten minutes
+	$(BIN)/python -m tests.mixed $(MIXED)
 
 lint: setup types imports protolint ## Everything that reads the code without running it
 	$(BIN)/ruff format --check .
