@@ -10,10 +10,10 @@ from typing import Final
 
 import grpc
 
-from examples.wines.catalogue import load_wines
 from sightline_client import Event, EventType, Recommendations, SightlineClient, SightlineError
 from sightline_client.errors import Failure, make
 from tests.chaos.suite.shop import PAGE, WHOLE, WRITES, Ask, Ledger, shoppers, writers
+from tests.live.hands import WINES
 
 LATER: Final = ("next page", "click", "search")
 RATES: Final = {**dict.fromkeys(WHOLE, 2.0), **dict.fromkeys((*LATER, *WRITES), 1.0)}
@@ -28,7 +28,7 @@ def asks(client: SightlineClient, ledger: Ledger, seed: int) -> dict[str, Ask]:
 
 def later(client: SightlineClient, ledger: Ledger) -> dict[str, Ask]:
     """What goes on from an answer of a while before."""
-    wines, numbers = [wine.id for wine in load_wines()], count()
+    wines, numbers = [wine.id for wine in WINES], count()
     first: list[tuple[str, str]] = []
     """Product and the token of the second page."""
     shown: list[tuple[str, str]] = []
