@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from servicekit.migrations import DONE, FAILED, TO_DO, MigrationSettings, command, settle
-from servicekit.sql import Database, StoreBusy
+from servicekit.sql import Database
 from tests.fakes.kit_store import METADATA, MIGRATIONS
-from tests.stores import NewStore, only_postgresql
 
 ROOT = Path(__file__).parents[3]
 RUN, WAIT = MigrationSettings(migrations="run"), MigrationSettings(migrations="wait")
@@ -134,19 +133,6 @@ def test_what_a_later_release_takes_away_or_asks_for_is_named(
         settle(db, METADATA, RUN)
     assert command(db, METADATA, check=False) == FAILED
     assert problem in capsys.readouterr().err
-
-
-@only_postgresql
-def test_a_job_lets_others_at_the_tables_that_it_waits_for(new_store: NewStore) -> None:
-    db = Database(new_store(MIGRATIONS, "store.db"), migrations=MIGRATIONS)
-    with db.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
-    with db.engine.begin() as shopper:
-        shopper.exec_driver_sql("LOCK TABLE bottle IN ACCESS SHARE MODE")
-        with pytest.raises(StoreBusy):
-            db.migrate(lock_seconds=0.1)
-    assert db.schema().found == "0001"
-    db.close()
 
 
 @pytest.mark.slow
