@@ -142,7 +142,8 @@ def test_tables_are_made_once_a_release_by_its_image_and_who_needs_them_waits(
     labels = made["spec"]["template"]["metadata"]["labels"]
     assert labels["app.kubernetes.io/name"] == name
     prefix = service.upper()
-    (url,) = [settings_of(base, name)[f"{prefix}_DATABASE_URL_FILE"]]
+    assert name in (ROOT / "docs/operate/upgrading.md").read_text()
+    url = settings_of(base, name)[f"{prefix}_DATABASE_URL_FILE"]
     for waiting in (service, f"{service}-worker"):
         settings = settings_of(base, waiting)
         assert settings[f"{prefix}_DATABASE_URL_FILE"] == url

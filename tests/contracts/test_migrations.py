@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from ranker.record import tables as ranker
+from retriever import record as retriever
 from servicekit import revisions
 from servicekit.sql import Database
 from tests.contracts.released import SERVICES, newest, released, releases
 from tests.stores import POSTGRESQL, STARTED, Stores
 
+METADATA = {"retriever": retriever.metadata, "ranker": ranker.METADATA}
 WITHOUT_NEWER = "0.14.0"
 """The last release that does not start on a schema which a later one made."""
 
@@ -35,6 +38,7 @@ def test_the_last_release_can_live_on_this_one_s_tables(
     database.migrate()
     assert its_own.tables
     assert database.obstacles(its_own) == []
+    assert database.obstacles(METADATA[service]) == [], "it would not start after a roll-back"
     database.close()
 
 

@@ -25,6 +25,7 @@ from tests.chaos.model import Report
 from tests.contracts.released import releases
 from tests.mixed.releases import last, made
 from tests.mixed.run import Phase, rolled, stage
+from tests.postgres import NoPostgreSQL
 
 RESULT = ROOT / ".cache" / "mixed.json"
 
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with terminable():
             play("mixed", lambda to: mixed(options.release, options.seed, phases, to), report)
+    except NoPostgreSQL as error:
+        report.miss("two releases at once", str(error))
     except KeyboardInterrupt:
         console.print("Interrupted; everything that was started is stopped.")
         return 130

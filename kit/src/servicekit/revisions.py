@@ -18,7 +18,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.script.revision import ResolutionError
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import CheckConstraint, Connection, MetaData, inspect
 
 Made = Callable[[str], None]
 """Is handed each revision right after it was made, before it is committed."""
@@ -104,7 +104,22 @@ def obstacles(connection: Connection, metadata: MetaData) -> list[str]:
     for change in drift(connection, metadata):
         for each in change if isinstance(change, list) else [change]:
             found += _obstacle(each, metadata)
-    return found
+    return [*found, *_checks(connection, metadata)]
+
+
+def _checks(connection: Connection, metadata: MetaData) -> Iterator[str]:
+    """Conditions on rows, which Alembic does not compare."""
+    here = inspect(connection)
+    for table in metadata.tables.values():
+        known = {str(rule.name) for rule in table.constraints if isinstance(rule, CheckConstraint)}
+        rules = here.get_check_constraints(table.name) if here.has_table(table.name) else []
+        for rule in rules:
+            if str(rule["name"]) not in known:
+                yield _refusing(table.name, rule["name"])
+
+
+def _refusing(table: str, rule: object) -> str:
+    return f"a new rule of {table} refuses rows: {rule or 'without a name'}"
 
 
 def _obstacle(change: Any, metadata: MetaData) -> Iterator[str]:
@@ -123,9 +138,9 @@ def _obstacle(change: Any, metadata: MetaData) -> Iterator[str]:
             if not (column.nullable or given):
                 yield f"the column {table}.{column.name} is new and has to be given"
         case ("remove_constraint" | "remove_fk", rule) if rule.table.name in metadata.tables:
-            yield f"a new rule of {rule.table.name} refuses rows: {rule.name or 'without a name'}"
+            yield _refusing(rule.table.name, rule.name)
         case ("remove_index", index) if index.unique and index.table.name in metadata.tables:
-            yield f"a new rule of {index.table.name} refuses rows: {index.name}"
+            yield _refusing(index.table.name, index.name)
         case ("modify_nullable", _, table, column, _, False, True):
             yield f"the column {table}.{column} has to be given"
         case ("modify_type", _, table, column, _, there, wanted):

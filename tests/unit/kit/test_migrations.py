@@ -118,6 +118,13 @@ def test_what_a_later_release_adds_stops_nobody(
         (
             [
                 "DROP TABLE bottle",
+                f"CREATE TABLE bottle ({NOT_NULL}, CONSTRAINT short CHECK (id < 9))",
+            ],
+            "a new rule of bottle refuses rows: short",
+        ),
+        (
+            [
+                "DROP TABLE bottle",
                 f"CREATE TABLE bottle ({NOT_NULL.replace('label TEXT', 'label INTEGER')})",
             ],
             "the column bottle.label is INTEGER",
