@@ -162,6 +162,8 @@ async def rolled(
         async with load.running():
             await load.calm(time.monotonic())
             await roll.phase(f"all of {old}")
+            if roll.phases[0].failed:
+                raise NotMeasured(f"calls fail before anything changes: {counted(load.got)}")
             report.say(f"tables: {await asyncio.to_thread(migrate, server)}")
             await roll.phase(f"all of {old}, tables of {new}")
             await _over(roll, old, new, after)
