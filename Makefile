@@ -86,7 +86,7 @@ mutants: setup ## Make small faults in the request path, and show those that no 
 chaos: setup ## Kill, hang, slow, empty, fill and flood each part under load, in about an hour
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
-mixed: setup ## Run the last release's services with this one's, each way, under load, in about ten minutes
+mixed: setup ## Run the last release's services with this one's, each way, under load, in about five minutes
 	$(BIN)/python -m tests.mixed $(MIXED)
 
 lint: setup types imports protolint ## Everything that reads the code without running it

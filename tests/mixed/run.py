@@ -103,6 +103,9 @@ class Roll:
         await asyncio.to_thread(self.suite.stop, process)
         (self.folders / process).write_text(str(release))
         await asyncio.to_thread(self.suite.start, process, START_SECONDS)
+        runs_in = Path(f"/proc/{self.suite.pid(process)}/cwd").resolve()
+        if runs_in != release.resolve():
+            raise NotMeasured(f"{process} runs in {runs_in}, not in {release}")
         await asyncio.sleep(READY_SECONDS)
         await self.load.calm(time.monotonic())
 
