@@ -103,11 +103,15 @@ class Roll:
         await asyncio.to_thread(self.suite.stop, process)
         (self.folders / process).write_text(str(release))
         await asyncio.to_thread(self.suite.start, process, START_SECONDS)
-        runs_in = Path(f"/proc/{self.suite.pid(process)}/cwd").resolve()
-        if runs_in != release.resolve():
-            raise NotMeasured(f"{process} runs in {runs_in}, not in {release}")
+        check_place(self.suite.pid(process), release)
         await asyncio.sleep(READY_SECONDS)
         await self.load.calm(time.monotonic())
+
+
+def check_place(pid: int, release: Path) -> None:
+    """Raises NotMeasured when a process does not run as the release in this folder."""
+    if (found := Path(f"/proc/{pid}/cwd").resolve()) != release.resolve():
+        raise NotMeasured(f"process {pid} runs in {found}, not in {release}")
 
 
 def processes(service: str) -> list[str]:

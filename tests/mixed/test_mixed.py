@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from tests.chaos.model import NotMeasured, Report
 from tests.chaos.suite.replicas import SECOND
 from tests.chaos.suite.shop import Got
 from tests.mixed.releases import last, made
-from tests.mixed.run import ORDER, Phase, judge, processes
+from tests.mixed.run import ORDER, Phase, check_place, judge, processes
 from tests.mixed.shop import fault
 
 
@@ -91,6 +92,12 @@ def test_every_process_of_the_services_goes_over() -> None:
     each = [name for service in ORDER for name in processes(service)]
     assert set(each) == (PORTS.keys() - engines) | {f"{name}{SECOND}" for name in ORDER}
     assert len(each) == len(set(each))
+
+
+def test_a_process_of_another_release_is_noticed(tmp_path: Path) -> None:
+    check_place(os.getpid(), Path.cwd())
+    with pytest.raises(NotMeasured, match="not in"):
+        check_place(os.getpid(), tmp_path)
 
 
 @pytest.mark.parametrize(("error", "clean"), [("", True), ("PAGE_TOKEN_INVALID", False)])
