@@ -21,7 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster-check format clean workflows wheels version demo-kind monitoring capacity
+.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster-check format clean workflows wheels version demo-kind monitoring capacity mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -89,6 +89,9 @@ mutants: setup ## Make small faults in the request path, and show those that no 
 chaos: setup ## Kill, hang, slow, empty, fill and flood each part under load, in about an hour
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
+mixed: setup ## Run the last release's services with this one's, each way, under load, in about five minutes
+	$(BIN)/python -m tests.mixed $(MIXED)
+
 lint: setup types imports protolint workflows ## Everything that reads the code without running it
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -128,6 +131,7 @@ protos-bundle: setup ## Write the contract's .proto files and their imports into
 
 image: setup .cache/googleapis ## Freeze the contract of a release, which later ones must not break
 	$(BIN)/buf build --path protos/sightline -o protos/image.binpb
+	$(BIN)/python -m tests.contracts.released
 
 images: ## Build an image of each service (needs Docker; TAG=, REGISTRY=, PLATFORMS=linux/amd64,linux/arm64, PUSH=1)
 	@deploy/images.sh

@@ -47,4 +47,14 @@ place '/name: sightline\//' 'newTag: ' $(grep -rl 'name: sightline/.*newTag' dep
 place '' '^scene: .*; gateway ' docs/tutorials/a-day.md
 place '' 'tags/v' docs/operate/releases.md
 place '' 'sightline_client-' docs/operate/releases.md
+# A Job's name, which has no dots.
+dashed=$(echo "$version" | tr . -)
+for file in deploy/k8s/base/*/*-migrate.yaml; do
+  if [ "$do" = write ]; then
+    sed -i -E "s/(-migrate-)[0-9]+-[0-9]+-[0-9]+$/\1$dashed/" "$file"
+  elif ! grep -q -- "-migrate-$dashed\$" "$file"; then
+    echo "$file: its Job is not named after $version" >&2
+    bad=1
+  fi
+done
 exit "$bad"

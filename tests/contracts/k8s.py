@@ -43,7 +43,9 @@ OURS = [*SERVED, *WORKERS]
 WORKLOADS = [*OURS, "triton"]
 TIMED = ["ranker-train"]
 """CronJobs."""
-PODS = [*WORKLOADS, *TIMED]
+ONCE = ["retriever-migrate", "ranker-migrate"]
+"""Jobs: once a release, which their own names end with."""
+PODS = [*WORKLOADS, *TIMED, *ONCE]
 STORES = ["postgres", "milvus"]
 """StatefulSets of overlays that bring their stores along."""
 
@@ -64,6 +66,8 @@ ARROWS = {
     ("ranker-worker", "stores", 5432),
     ("ranker-train", "retriever", 8602),
     ("ranker-train", "stores", 5432),
+    ("retriever-migrate", "stores", 5432),
+    ("ranker-migrate", "stores", 5432),
 }
 """Who calls whom, and nothing else may."""
 
@@ -140,6 +144,9 @@ def of(documents: list[Document], kind: str) -> dict[str, Document]:
 
 def template(documents: list[Document], name: str) -> Document:
     """What a workload's pods are made of."""
+    if name in ONCE:
+        once: Document = job(documents, name)["spec"]["template"]
+        return once
     kind = "CronJob" if name in TIMED else "StatefulSet" if name in STORES else "Deployment"
     spec = of(documents, kind)[name]["spec"]
     found: Document = (spec["jobTemplate"]["spec"] if name in TIMED else spec)["template"]
@@ -155,6 +162,12 @@ def pods(documents: list[Document]) -> list[str]:
     """The workloads that are there."""
     there = [*of(documents, "Deployment"), *of(documents, "StatefulSet"), *of(documents, "CronJob")]
     return sorted(there)
+
+
+def job(documents: list[Document], name: str) -> Document:
+    """A Job by its name without the release."""
+    (found,) = (one for full, one in of(documents, "Job").items() if full.startswith(f"{name}-"))
+    return found
 
 
 def containers(spec: Document) -> list[Document]:

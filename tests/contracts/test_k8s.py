@@ -15,6 +15,7 @@ from tests.contracts.k8s import (
     ALONE,
     K8S,
     OLDEST,
+    ONCE,
     OURS,
     PODS,
     ROOT,
@@ -22,6 +23,7 @@ from tests.contracts.k8s import (
     WORKLOADS,
     Document,
     containers,
+    job,
     main,
     of,
     overlay,
@@ -48,9 +50,10 @@ def test_each_workload_has_what_belongs_to_it(base: list[Document]) -> None:
     assert sorted(of(base, "Service")) == sorted([*WORKLOADS, "gateway-admin"])
     assert sorted(of(base, "ServiceAccount")) == sorted(PODS)
     assert sorted(of(base, "CronJob")) == sorted(TIMED)
+    assert len(of(base, "Job")) == len(ONCE)
     assert {each["kind"] for each in base} == {
-        "ConfigMap", "CronJob", "Deployment", "Namespace", "NetworkPolicy", "PodDisruptionBudget",
-        "Service", "ServiceAccount",
+        "ConfigMap", "CronJob", "Deployment", "Job", "Namespace", "NetworkPolicy",
+        "PodDisruptionBudget", "Service", "ServiceAccount",
     }  # fmt: skip
 
 
@@ -109,6 +112,31 @@ def test_a_training_is_asked_for_by_time_and_never_twice_at_once(base: list[Docu
     assert container["command"] == ["python", "-m", "ranker.train"]
     assert container["args"] == ["--catalog", settings_of(base, "ranker-worker")["RANKER_CATALOGS"]]
     assert settings_of(base, "ranker-train") == settings_of(base, "ranker-worker")
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_tables_are_made_once_a_release_by_its_image_and_who_needs_them_waits(
+    base: list[Document], name: str
+) -> None:
+    service, made = name.removesuffix("-migrate"), job(base, name)
+    container = main(base, name)
+    assert container["command"] == ["python", "-m", f"{service}.migrate"]
+    assert container["image"] == main(base, service)["image"]
+    release = container["image"].rpartition(":")[2].replace(".", "-")
+    assert made["metadata"]["name"] == f"{name}-{release}", "a Job of that name can't be changed"
+    assert made["spec"]["template"]["spec"]["restartPolicy"] == "OnFailure"
+    assert made["spec"]["ttlSecondsAfterFinished"] > 0
+    labels = made["spec"]["template"]["metadata"]["labels"]
+    assert labels["app.kubernetes.io/name"] == name
+    prefix = service.upper()
+    assert name in (ROOT / "docs/operate/upgrading.md").read_text()
+    url = settings_of(base, name)[f"{prefix}_DATABASE_URL_FILE"]
+    for waiting in (service, f"{service}-worker"):
+        settings = settings_of(base, waiting)
+        assert settings[f"{prefix}_DATABASE_URL_FILE"] == url
+        assert settings[f"{prefix}_MIGRATIONS"] == "wait"
+        started = main(base, waiting)["startupProbe"]
+        assert started["failureThreshold"] * started["periodSeconds"] >= 3600
 
 
 # Images

@@ -8,6 +8,7 @@ import pytest
 
 from tests.contracts.k8s import (
     K8S,
+    ONCE,
     OURS,
     PODS,
     SERVED,
@@ -60,56 +61,4 @@ def test_probes_ask_the_port_that_speaks_plain_text(made: list[Document], name: 
 
 def test_triton_is_as_it_was(base: list[Document], made: list[Document]) -> None:
     assert pod(made, "triton") == pod(base, "triton")
-    assert set(PODS) == {*OURS, "triton", "ranker-train"}
-
-
-# What cert-manager makes
-
-
-def certificates(name: str) -> dict[str, Document]:
-    return {
-        each["spec"]["secretName"]: each["spec"]
-        for each in of(overlay(name), "Certificate").values()
-    }
-
-
-@pytest.mark.parametrize("name", PRODUCTION)
-def test_every_certificate_that_is_mounted_is_made(name: str) -> None:
-    documents, made = overlay(name), certificates(name)
-    folders = {
-        (Path(value).name, name)
-        for name in OURS
-        for key, value in settings_of(documents, name).items()
-        if key.endswith("_TLS_FOLDER")
-    }
-    mounted = {
-        volume["secret"]["secretName"]
-        for folder, name in folders
-        for volume in pod(documents, name)["volumes"]
-        if volume["name"] == folder
-    }
-    assert mounted == {"gateway-tls", "peer-tls"} == set(made) - {"sightline-ca"}
-    issuers = of(documents, "Issuer")
-    assert issuers["sightline"]["spec"]["ca"]["secretName"] == "sightline-ca"
-    assert made["sightline-ca"]["isCA"] is True
-    for secret in mounted:
-        assert made[secret]["issuerRef"] == {"name": "sightline", "kind": "Issuer"}
-        assert made[secret]["privateKey"]["rotationPolicy"] == "Always"
-
-
-@pytest.mark.parametrize("name", PRODUCTION)
-def test_certificates_have_the_names_by_which_services_are_called(name: str) -> None:
-    documents, made = overlay(name), certificates(name)
-    called = {
-        value.partition(":")[0]
-        for process in OURS
-        for key, value in settings_of(documents, process).items()
-        if key.endswith("_TARGET") and "TRITON" not in key
-    }
-    assert called == {"embedder", "retriever", "ranker"}
-    assert called <= set(made["peer-tls"]["dnsNames"])
-    assert made["peer-tls"]["usages"] == ["server auth", "client auth"], "each calls and is called"
-    services = [each for each in of(documents, "Service") if each.startswith("gateway")]
-    for service in services:
-        names = {service, f"{service}.sightline", f"{service}.sightline.svc.cluster.local"}
-        assert names <= set(made["gateway-tls"]["dnsNames"])
+    assert set(PODS) == {*OURS, *ONCE, "triton", "ranker-train"}

@@ -21,11 +21,20 @@ _ASKING: set[asyncio.Task[None]] = set()
 
 
 def load(cls: type[S], *reading: Callable[[S], object]) -> S:
+    """As `checked`; with CHECK among the arguments of the process it exits in any case, with 0 when
+    all is right."""
+    settings = checked(cls, *reading)
+    if CHECK in sys.argv[1:]:
+        print(f"settings and files are right ({settings.mode})")
+        raise SystemExit(0)
+    return settings
+
+
+def checked(cls: type[S], *reading: Callable[[S], object]) -> S:
     """The settings of `cls` from the environment, with which each of `reading` can read its files.
 
     Those raise Unreadable. When anything is wrong, or unsafe in production, prints all of it and
-    exits with status 2. With CHECK among the arguments of the process it exits in any case, with 0
-    when all is right.
+    exits with status 2.
     """
     settings = config.load(cls)
     problems = [*_unreadable(settings, reading)]
@@ -33,9 +42,6 @@ def load(cls: type[S], *reading: Callable[[S], object]) -> S:
         problems += settings.unsafe()
     if problems:
         _refuse(problems)
-    if CHECK in sys.argv[1:]:
-        print(f"settings and files are right ({settings.mode})")
-        raise SystemExit(0)
     return settings
 
 

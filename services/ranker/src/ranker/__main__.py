@@ -20,7 +20,7 @@ from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
 from ranker.record.selections import SelectionRecord
 from ranker.record.shoppers import ShopperRecord, check_key, has_key
-from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
+from ranker.record.tables import CHECKPOINT_PAGES, JOBS, METADATA, MIGRATIONS
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
 from ranker.servicer.experiments import ExperimentServicer
@@ -35,6 +35,7 @@ from servicekit.audit_service import AuditServicer
 from servicekit.clock import now_micros
 from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
+from servicekit.migrations import settle
 from servicekit.peers import Peers
 from servicekit.reloaded import Unreadable
 from servicekit.server import Binding, run, serve
@@ -133,7 +134,7 @@ async def main() -> None:
         settings.nominate_in_memory_items,
     )
     try:
-        await asyncio.to_thread(database.migrate)
+        settle(database, METADATA, settings)
         key = await open_key(database, settings)
         await live.start()
         answers = AnswerQueue(AnswerLog(database), now_micros)

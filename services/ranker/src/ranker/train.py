@@ -25,6 +25,7 @@ from typing import Any
 from ranker.adapters.retriever import Catalog
 from ranker.domain.model import EVALUATE, TRAIN
 from ranker.models.publish import PublishedModels
+from ranker.record.tables import METADATA
 from ranker.settings import TrainSettings
 from ranker.training.job import Workshop, evaluate_again, run
 from ranker.wiring import backend, stop_on_signals
@@ -34,6 +35,7 @@ from servicekit import startup, tracing
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs, JobState
+from servicekit.migrations import settle
 from servicekit.peers import Peers
 from servicekit.server import PRIVATE
 
@@ -74,9 +76,9 @@ async def ask(catalog_id: str, *, incremental: bool, promote: bool) -> int:
     startup.observe("ranker-train", settings, settings.log_level)
     if catalog_id not in settings.catalogs:
         sys.exit(f"catalog {catalog_id} is none of RANKER_CATALOGS")
-    stop = stop_on_signals()
     async with backend(settings) as made:
-        await asyncio.to_thread(made.database.migrate)
+        settle(made.database, METADATA, settings)
+        stop = stop_on_signals()
         params = {"seed": 0} | ({"incremental": True} if incremental else {})
         job = await made.jobs.create(TRAIN, catalog_id, params)
         async with asyncio.TaskGroup() as tasks:

@@ -41,10 +41,11 @@ log = get_logger()
 
 async def main(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT."""
+    db = database(settings)  # which may wait, until a signal ends the process
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
+    photos, index = photo_store(settings), milvus_index(settings)
     await check_engine(settings, "Milvus", index.version, LEAST_VERSION)
     files = backup_files(settings)
     embedder = EmbedderClient(settings.embedder_target, Peers.of(settings))
