@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 from packaging.markers import Marker
 from packaging.tags import Tag, compatible_tags, cpython_tags
@@ -108,7 +109,8 @@ def fitting(machine: str, glibc: int) -> frozenset[Tag]:
 
 def wheel_fits(package: Mapping[str, Any], tags: frozenset[Tag]) -> bool:
     """Whether any of its wheels installs there."""
-    names = (each["url"].rpartition("/")[2] for each in package.get("wheels", ()))
+    # As in an address: an epoch's "!" is "%21" there.
+    names = (unquote(each["url"].rpartition("/")[2]) for each in package.get("wheels", ()))
     return any(parse_wheel_filename(name)[3] & tags for name in names)
 
 

@@ -10,8 +10,6 @@ import yaml
 
 from deploy.monitoring import generate
 
-COMING = {"sightline_calls_in_flight"}
-"""Metrics that dashboards ask for and that no service has yet."""
 VARIABLES = {
     "$namespace": ".*",
     "$catalog": ".*",

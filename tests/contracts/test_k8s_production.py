@@ -15,7 +15,6 @@ from tests.contracts.k8s import (
     Document,
     main,
     of,
-    overlay,
     pod,
     settings_of,
     with_components,

@@ -32,7 +32,6 @@ ABSENT = {
     "kube_.+": "there is no Kubernetes",
     "container_.+": "there is no Kubernetes",
     "milvus_.+": "Milvus Lite has no metrics",
-    "|".join(monitoring.COMING): "no service has it yet",
 }
 """What this suite can't have, and why. Their names are held by docs/reference/metrics.md."""
 TABLE = (ROOT / "docs/reference/metrics.md").read_text("utf-8")
@@ -155,8 +154,7 @@ def test_each_panel_rule_and_alert_asks_for_what_there_is(watched: Prometheus) -
     named = {name for _, expr in asked if not lacks(expr) for name in monitoring.names(expr)}
     assert named <= {*watched.exposed(), *recorded, "up"}
     for pattern in ABSENT:
-        if pattern not in monitoring.COMING:
-            assert watched.samples(f'{{__name__=~"{pattern}"}}') == [], pattern
+        assert watched.samples(f'{{__name__=~"{pattern}"}}') == [], pattern
 
 
 def test_the_table_of_metrics_has_each_that_a_process_exposes(watched: Prometheus) -> None:

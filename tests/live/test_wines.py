@@ -2,10 +2,10 @@
 
 import asyncio
 import io
+import json
 import os
 import subprocess
 import sys
-import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -327,6 +327,8 @@ def test_what_the_demo_in_a_cluster_asks_is_answered_whole(
     asked = [line for line in done.stdout.splitlines() if line.startswith("--")]
     assert len(asked) == 5
     assert all(line.count(", ") >= 4 for line in asked), asked
+
+
 def test_a_load_of_photos_texts_products_and_users_is_answered_whole(
     gateway: str, wines: tuple[Wine, ...], tmp_path: Path, shop_is_open: None
 ) -> None:
