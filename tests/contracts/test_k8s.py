@@ -66,6 +66,8 @@ SHARED = {
     "ranker": ["ranker-models"],
     "ranker-worker": ["ranker-models", "ranker-exports"],
     "ranker-train": ["ranker-models"],
+    "retriever-migrate": [],
+    "ranker-migrate": [],
 }
 
 

@@ -8,19 +8,28 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.k8s import ARROWS, PODS, STORES, WHOLE, Document, overlay
+from tests.contracts.k8s import ARROWS, ONCE, PODS, STORES, WHOLE, Document, overlay
 
 KEEPERS = ["retriever", "retriever-worker", "ranker", "ranker-worker", "ranker-train"]
 """Those that keep something."""
-OUTSIDE = {(name, "outside", port) for name in KEEPERS for port in (443, 5432)}
+TABLED = [*KEEPERS, *ONCE]
+"""Those that reach tables."""
+OUTSIDE = {(name, "outside", 443) for name in KEEPERS} | {
+    (name, "outside", 5432) for name in TABLED
+}
 """Of components/object-store and components/postgres-uri."""
+COLLECTOR = "otel-collector"
+TRACES = {(COLLECTOR, "traces", 4317)} | {
+    (name, COLLECTOR, 4318 if name == "triton" else 4317) for name in set(PODS) - set(ONCE)
+}
+"""Of components/tracing."""
 FURTHER = {
     "base": set(),
-    "small": {(name, "postgres", 5432) for name in KEEPERS}
+    "small": {(name, "postgres", 5432) for name in TABLED}
     | {(name, "milvus", 19530) for name in ("retriever", "retriever-worker")},
-    "staging": OUTSIDE,
-    "prod": OUTSIDE,
-    "example": OUTSIDE,
+    "staging": OUTSIDE | TRACES,
+    "prod": OUTSIDE | TRACES,
+    "example": OUTSIDE | TRACES,
 }
 """What an installation allows beside the arrows of the design."""
 assert list(FURTHER) == ["base", *WHOLE]
@@ -48,6 +57,7 @@ def peers(rule: Mapping[str, Any], key: str) -> Iterator[str]:
                 "sightline/operator": "operators",
                 "sightline/stores": "stores",
                 "sightline/scrape": "scrapers",
+                "sightline/traces": "traces",
                 "kubernetes.io/metadata.name": f"{value}",
             }[label]
 
@@ -91,14 +101,14 @@ def test_nothing_is_allowed_by_default(base: list[Document]) -> None:
         (
             "ingress",
             "from",
-            {*PODS, *STORES},
+            {*PODS, *STORES, COLLECTOR},
             lambda mine, other, port: (other, mine, port),
             {("scrapers", "every pod", "metrics")},
         ),
         (
             "egress",
             "to",
-            set(PODS),
+            {*PODS, COLLECTOR},
             lambda mine, other, port: (mine, other, port),
             {("every pod", "kube-system", 53)},
         ),

@@ -95,13 +95,20 @@ def test_triton_is_probed_and_has_its_models_and_where_there_is_one_a_gpu(
     assert asked.batch <= most, "more photos than the model takes at once"  # type: ignore[attr-defined]
 
 
+def least(documents: list[Document], name: str) -> int:
+    """How many pods of a workload there are, or its scaler leaves there."""
+    scaled = of(documents, "ScaledObject").get(name)
+    spec = of(documents, "Deployment")[name]["spec"]
+    return int(scaled["spec"]["minReplicaCount"] if scaled else spec["replicas"])
+
+
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_a_drained_node_takes_one_pod_of_a_workload_at_most(
     base: list[Document], name: str
 ) -> None:
     """A budget of minAvailable would never let the only pod of a worker be moved."""
     assert of(base, "PodDisruptionBudget")[name]["spec"]["maxUnavailable"] == 1
-    asked = {each: of(overlay(each), "Deployment")[name]["spec"]["replicas"] for each in WHOLE}
+    asked = {each: least(overlay(each), name) for each in WHOLE}
     assert asked["small"] == 1
     assert asked["staging"] == (2 if name in SERVED else 1)
     assert asked["prod"] >= asked["staging"]
