@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from examples.wines import loading, shop
-from examples.wines.catalogue import load_ratings, load_wines
+from examples.wines.loading import load_ratings, load_wines
 from examples.wines.local import free_port_base
 from local_suite.programs import sightline
 from local_suite.suite import Suite
@@ -72,7 +72,7 @@ class Found:
 def suite_with_backups(data: Path, kept: Path, catalogs: tuple[str, ...] = ("default",)) -> Suite:
     """A suite that keeps its backups outside of its own folder, and has a scene of its own."""
     outside = {
-        "RETRIEVER_BACKUPS": str(kept / "catalogue"),
+        "RETRIEVER_BACKUPS": str(kept / "catalog"),
         "RANKER_BACKUPS": str(kept / "ranker"),
         "RANKER_KEY_FILE": str(data / "ranker" / "pseudonym.key"),
         "GATEWAY_SCENES_FOLDER": str(data / "gateway" / "scenes"),
@@ -103,14 +103,14 @@ async def drill(suite: Suite, kept: Path, say: Say) -> Found:
         token = (await _page(client)).next_page_token
         second = _said(await _page(client, token))
         await _settled(client)
-        catalogue = await _back_up(suite, client, kept, found)
+        catalog = await _back_up(suite, client, kept, found)
         await _write_on(client)
     say("losing everything")
     _lose(suite)
     say("restoring")
     _restore_files(suite, kept, found)
     async with SightlineClient(gateway, timeout=30) as client:
-        await _restore_catalogue(client, catalogue, found)
+        await _restore_catalog(client, catalog, found)
         _same("recommendations", before, await _answers(client))
         _same("the page behind a token of before", second, _said(await _page(client, token)))
         await _count(client, found)
@@ -156,10 +156,10 @@ async def _page(client: SightlineClient, token: str = "") -> Any:
 
 
 async def _back_up(suite: Suite, client: SightlineClient, kept: Path, found: Found) -> str:
-    """All of it, by the commands that an operator types; the id of the catalogue's."""
-    with found.timed("backup of the catalogue"):
+    """All of it, by the commands that an operator types; the id of the catalog's."""
+    with found.timed("backup of the catalog"):
         made = _typed(suite, "retriever", "backups", "--keep", "3")
-    catalogue = str(made["backup_id"])
+    catalog = str(made["backup_id"])
     with found.timed("backup of events and models"):
         made = _typed(suite, "ranker", "backup", "create")
     found.sizes["ranker_bytes"] = made["bytes"]
@@ -167,8 +167,8 @@ async def _back_up(suite: Suite, client: SightlineClient, kept: Path, found: Fou
         certificate(kept)
         keep("save", kept / "keys", kept / "keep.crt", "-C", suite.layout.data, *KEYS)
     (backup,) = await client.list_backups()
-    found.sizes["catalogue_bytes"] = backup.size
-    return catalogue
+    found.sizes["catalog_bytes"] = backup.size
+    return catalog
 
 
 async def _write_on(client: SightlineClient) -> None:
@@ -202,8 +202,8 @@ def _restore_files(suite: Suite, kept: Path, found: Found) -> None:
             suite.start(name)
 
 
-async def _restore_catalogue(client: SightlineClient, backup_id: str, found: Found) -> None:
-    with found.timed("catalogue"):
+async def _restore_catalog(client: SightlineClient, backup_id: str, found: Found) -> None:
+    with found.timed("catalog"):
         await _ended(client, await client.restore_backup(backup_id))
     with found.timed("index"):
         await loading.wait_indexed(client, len(WINES))

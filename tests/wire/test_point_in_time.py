@@ -33,7 +33,7 @@ def settings(block: str, archive: Path) -> Mapping[str, str]:
 
 async def test_the_record_goes_back_to_a_moment_between_two_writes() -> None:
     try:
-        with postgresql() as server:
+        with postgresql(durable=False) as server:
             await _goes_back(server)
     except NoPostgreSQL as error:
         pytest.skip(str(error))

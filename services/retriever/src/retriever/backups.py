@@ -52,12 +52,16 @@ async def _end(jobs: Jobs, job: Job) -> Job:
     return job
 
 
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m retriever.backups", description=__doc__)
+    keep = "how many backups of a catalog stay, the newest (default 14)"
+    made.add_argument("--keep", type=int, default=14, help=keep)
+    return made
+
+
 def main() -> int:
     """Read the command line and do what it says; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m retriever.backups", description=__doc__)
-    keep = "how many backups of a catalog stay, the newest"
-    parser.add_argument("--keep", type=int, default=14, help=f"{keep} (default 14)")
-    given = parser.parse_args()
+    given = parser().parse_args()
     settings = startup.load(Settings)
     telemetry.configure_logging("retriever-backups", settings.log_level)
     database = wiring.database(settings)

@@ -26,7 +26,7 @@ ServiceError
 ├── BaseUnusable        TRAINING_BASE_UNUSABLE
 ├── StoreUnwritable     MODEL_STORE_UNWRITABLE
 ├── ExportUnwritable    EXPORT_UNWRITABLE
-└── PurgeUnnoted        BACKUPS_UNAVAILABLE
+└── PurgeUnnoted        PURGE_NOT_NOTED
 KeyUnusable                 never on the wire: the service does not start
 BackupRefused               never on the wire: `python -m ranker.backup` says so
 """
@@ -139,7 +139,7 @@ class ExportUnwritable(FailedPrecondition, reason="EXPORT_UNWRITABLE"):
     """Events can't be written where exports are kept."""
 
 
-class PurgeUnnoted(FailedPrecondition, reason="BACKUPS_UNAVAILABLE"):
+class PurgeUnnoted(FailedPrecondition, reason="PURGE_NOT_NOTED"):
     """The events are gone, but a restore would bring them back."""
 
     message = (
