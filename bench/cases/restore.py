@@ -30,7 +30,7 @@ from tests.postgres import NoPostgreSQL, postgresql
 
 Say: TypeAlias = Callable[[str], None]
 
-EVENTS, BATCH = 100_000, 1_000
+EVENTS, BATCH = 50_000, 1_000
 SHOPPERS, PRODUCTS = 5_000, 2_000
 KEY = Pseudonyms(bytes(range(32)))
 CATALOG_RATE = 200_000 / 120
