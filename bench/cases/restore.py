@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from bench.cases import drill
 from bench.harness.model import Result, Table
+from examples.wines.local import own
 from ranker.adapters.backup_files import BackupFiles
 from ranker.adapters.model_store import ModelStore
 from ranker.backups import restore
@@ -55,7 +56,7 @@ def run(say: Say) -> Result:
     with tempfile.TemporaryDirectory(prefix="sightline-drill-") as name:
         kept = Path(name) / "kept"
         kept.mkdir()
-        with drill.suite_with_backups(Path(name) / "suite", kept) as suite:
+        with own(lambda data: drill.suite_with_backups(data, kept)) as suite:
             found = asyncio.run(drill.drill(suite, kept, say))
         rates = list(_rates(Path(name), say))
     return result(found, rates)

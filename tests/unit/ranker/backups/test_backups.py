@@ -25,7 +25,7 @@ from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.selections import SelectionRecord
 from ranker.record.shoppers import check_key
-from ranker.record.tables import JOBS, MIGRATIONS
+from ranker.record.tables import JOBS, METADATA, MIGRATIONS
 from ranker.settings import WorkerSettings
 from servicekit.jobs import Jobs
 from servicekit.sql import Database
@@ -111,6 +111,7 @@ async def test_what_a_backup_holds_comes_back_and_what_came_later_does_not(
     restored = typed("restore", made["backup"], "--force")
     assert restored["purges"] == 0
     assert content(db) == before
+    assert db.drift(METADATA) == []
     found = await ModelRegistry(db).serving("default")
     assert found is not None
     assert ModelStore(str(folder / "models")).read(*found.key).item_ids == ("p1",)

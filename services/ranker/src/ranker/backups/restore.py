@@ -1,9 +1,11 @@
 """Brings a backup back: files of models first, which never change; then the record in one
 transaction, so that a damaged backup leaves what was there; then what was purged since."""
 
+from sqlalchemy import Connection
+
 from ranker.adapters.backup_files import BackupFiles
 from ranker.adapters.model_store import ModelStore
-from ranker.backups.manifest import Manifest
+from ranker.backups.manifest import Manifest, Table
 from ranker.domain.errors import BackupRefused
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.record import dumps
@@ -44,15 +46,20 @@ def restore_record(
         if {table.name for table in manifest.tables} != set(dumps.tables(connection)):
             why = f"it does not hold the tables of revision {manifest.revision}"
             raise BackupRefused("BACKUP_DAMAGED", why)
-        for table in manifest.tables:
-            with files.unpacked(backup_id, table.file, dict(table)) as rows:
-                try:
-                    count = dumps.load(connection, table.name, table.columns, rows)
-                except ValueError as error:
-                    why = f"{table.file} does not hold what its table does"
-                    raise BackupRefused("BACKUP_DAMAGED", why) from error
-            if count != table.rows:
-                why = f"{table.name} has {count} rows, not {table.rows}"
-                raise BackupRefused("BACKUP_DAMAGED", why)
+        with dumps.unindexed(connection):
+            for table in manifest.tables:
+                _load(connection, table, backup_id, files)
         dumps.set_sequences(connection, manifest.sequences)
     database.migrate()
+
+
+def _load(connection: Connection, table: Table, backup_id: str, files: BackupFiles) -> None:
+    with files.unpacked(backup_id, table.file, dict(table)) as rows:
+        try:
+            count = dumps.load(connection, table.name, table.columns, rows)
+        except ValueError as error:
+            why = f"{table.file} does not hold what its table does"
+            raise BackupRefused("BACKUP_DAMAGED", why) from error
+    if count != table.rows:
+        why = f"{table.name} has {count} rows, not {table.rows}"
+        raise BackupRefused("BACKUP_DAMAGED", why)
