@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,7 +44,7 @@ async def _goes_back(server: PostgreSQL) -> None:
     archive, base = server.folder / "wal", server.folder / "base"
     _as_server("/bin/mkdir", archive)
     server.stop()
-    server.options = {**server.options, **settings("archives its log", archive)}
+    server.options = {**server.options, **settings("have it archive its log", archive)}
     server.start()
     server.execute("CREATE DATABASE ranker")
     database = Database(server.url("ranker"), migrations=MIGRATIONS)
@@ -53,7 +54,7 @@ async def _goes_back(server: PostgreSQL) -> None:
     database.close()
     await _archived(server)
     server.stop()
-    await _restored(server, base, settings("go back to a moment", archive), moment)
+    await _restored(server, base, settings("To go back, stop", archive), moment)
     await _is_of_the_moment(server)
 
 
@@ -104,10 +105,12 @@ async def _restored(
         **recovery,
         "recovery_target_time": moment.isoformat(),
     }
+    since = time.monotonic()
     server.start()
     with server.connect() as connection:
         ready = b"SELECT NOT pg_is_in_recovery()"
         await until(lambda: connection.execute(ready).fetchone() == (True,))
+    print(f"recovered in {time.monotonic() - since:.1f} s")
 
 
 async def _is_of_the_moment(server: PostgreSQL) -> None:
