@@ -36,6 +36,7 @@ from bench.cases import (
     recommend,
     recommenders,
     replay,
+    restore,
     safeguards,
     scale,
     search,
@@ -46,6 +47,7 @@ from bench.cases import (
     training,
     watchdog,
 )
+from bench.cases.drill import Failed
 from bench.harness import docs, machine, report
 from bench.harness.model import Result
 from bench.peers.embedders import ServerRefused
@@ -81,6 +83,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "ranking": ranking.run,
     "compression": compression.run,
     "replay": replay.run,
+    "restore": restore.run,
     "photos": scale.photos,
     "standin": standin.run,
     "safeguards": safeguards.run,
@@ -158,7 +161,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         console.print("Interrupted; everything that was started is stopped.")
         return 130
-    except (LoadingFailed, ServerRefused, SightlineError, SuiteError, OSError) as error:
+    except (Failed, LoadingFailed, ServerRefused, SightlineError, SuiteError, OSError) as error:
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
         console.print(Text(f"The bench failed: {error}{notes}", style="bold red"))
         return 1

@@ -79,7 +79,7 @@ class PostgreSQL:
         place = [f"-k{self.folder}", "-clisten_addresses="]
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
-                [*_as_nobody(), self._program("postgres"), "-D", self._data, *place, *options],
+                [*as_nobody(), self._program("postgres"), "-D", self._data, *place, *options],
                 stdout=log,
                 stderr=log,
             )
@@ -101,7 +101,7 @@ class PostgreSQL:
     def make(self) -> None:
         """Its empty data."""
         given = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
-        command = [*_as_nobody(), self._program("initdb"), "-D", self._data, *given]
+        command = [*as_nobody(), self._program("initdb"), "-D", self._data, *given]
         subprocess.run(command, check=True, capture_output=True)
 
     @property
@@ -160,7 +160,7 @@ def _give_away(source: Path, folder: Path) -> None:
     shutil.chown(folder, nobody.pw_uid, nobody.pw_gid)
 
 
-def _as_nobody() -> list[str]:
+def as_nobody() -> list[str]:
     """What runs the command after it under another account: PostgreSQL refuses to be root's.
 
     Popen's own `user` and `group` would copy this whole process first (fork, where it uses vfork

@@ -239,6 +239,7 @@ def _ranker(data: Path) -> dict[str, str]:
         "RANKER_DATABASE_URL": f"sqlite:///{data / 'ranker' / 'ranker.db'}",
         "RANKER_MODEL_STORE": str(data / "ranker" / "models"),
         "RANKER_EXPORT_STORE": str(data / "ranker" / "exports"),
+        "RANKER_BACKUPS": str(data / "ranker" / "backups"),
     }
 
 

@@ -31,6 +31,10 @@ def _known_store(url: str) -> str:
     raise ValueError("neither a folder nor a URL of a store whose fsspec package is installed")
 
 
+def _known_store_or_none(url: str) -> str:
+    return _known_store(url) if url else url
+
+
 class RecordSettings(MigrationSettings):
     """Where the record is: all that `python -m ranker.migrate` reads."""
 
@@ -57,6 +61,31 @@ class StoreSettings(RecordSettings):
 
     export_store: Annotated[Place, AfterValidator(_known_store)] = ".data/ranker/exports"
     """Folder or fsspec URL (such as s3://bucket/exports) that events are exported to."""
+
+
+class KeySettings(Settings):
+    """Who makes pseudonyms."""
+
+    model_config = PREFIX
+
+    key_file: Path = Path(".data/ranker/pseudonym.key")
+    """File with the key of the pseudonyms: 64 random hexadecimal digits. Keep a copy apart from the
+    record: without it, no stored event can be matched to anybody ever again."""
+
+
+class BackupPlace(Settings):
+    """Where backups are, and notes of purges, which a restore does again."""
+
+    model_config = PREFIX
+
+    backups: Annotated[Place, AfterValidator(_known_store_or_none)] = ""
+    """Folder or fsspec URL (such as s3://bucket/ranker-backups) of backups of the record and the
+    models, which `python -m ranker.backup` makes; the worker notes each purge there, so that a
+    restore does not undo it. Empty = none are made, and nothing is noted."""
+
+    backup_keys_file: Path | None = None
+    """Keys that sign backups (docs/operate/keys.md), one a line, the signing one first. With it,
+    backups that none of them signed are not restored unless that is asked for."""
 
 
 class SignalSettings(Settings):
@@ -108,15 +137,17 @@ class SignalSettings(Settings):
         return Signals(**{name: getattr(self, f"signal_{name}") for name in names})
 
 
-class RankerSettings(ServerSettings, StoreSettings, SignalSettings):
+class BackupSettings(StoreSettings, SignalSettings, KeySettings, BackupPlace):
+    """What `python -m ranker.backup` reads."""
+
+    model_config = PREFIX
+
+
+class RankerSettings(ServerSettings, StoreSettings, SignalSettings, KeySettings):
     model_config = PREFIX
 
     port: int = Field(default=8603, ge=0, le=65535)
     """Port for gRPC; 0 takes a free one."""
-
-    key_file: Path = Path(".data/ranker/pseudonym.key")
-    """File with the key of the pseudonyms: 64 random hexadecimal digits. Keep a copy apart from the
-    record: without it, no stored event can be matched to anybody ever again."""
 
     create_key: bool = False
     """Whether a missing key file is made at the first start. For one machine only: replicas need
@@ -140,7 +171,7 @@ class RankerSettings(ServerSettings, StoreSettings, SignalSettings):
             yield f"{name}: nobody has a copy of a key that appears by itself: make one, unset this"
 
 
-class WorkerSettings(StoreSettings, SignalSettings, JobSettings, PeerSettings):
+class WorkerSettings(StoreSettings, SignalSettings, BackupPlace, JobSettings, PeerSettings):
     """The worker's, and a training's."""
 
     model_config = PREFIX

@@ -12,8 +12,11 @@ from collections.abc import Coroutine, Iterator
 from functools import partial
 from typing import Any
 
+from ranker.adapters.backup_files import BackupFiles
 from ranker.adapters.export_store import ExportStore
 from ranker.adapters.retriever import Catalog
+from ranker.backups import purges
+from ranker.domain.errors import PurgeUnnoted
 from ranker.events import export, purge
 from ranker.events.export import EXPORT
 from ranker.events.purge import PURGE
@@ -36,6 +39,8 @@ from ranker.workers.publishing import Publisher
 from servicekit import startup, telemetry
 from servicekit.clock import now_micros
 from servicekit.migrations import settle
+from servicekit.jobs import Job
+from servicekit.keyring import signing_keys
 from servicekit.peers import Peers
 from servicekit.retention import forget_jobs
 from servicekit.server import run
@@ -55,7 +60,7 @@ def loops(
     exports = ExportStore(settings.export_store)
     does: dict[str, Do] = {
         **trainings(jobs, train_command, stop),
-        PURGE: lambda job: purge.run(job, selections, jobs, stop),
+        PURGE: noted(settings, lambda job: purge.run(job, selections, jobs, stop)),
         EXPORT: lambda job: export.run(
             job, selections, exports.folder(job.catalog_id, job.id), jobs, stop
         ),
@@ -85,6 +90,24 @@ def loops(
     for sweep in (partial(sweeper.sweep, stop), forget):
         yield repeat(sweep, settings.sweep_seconds, stop, "nothing swept")
     yield from optional_loops(settings, made, models, stop)
+
+
+def noted(settings: WorkerSettings, do: Do) -> Do:
+    """The same, and a note of each purge beside the backups, where there are some."""
+    if not settings.backups:
+        return do
+    keys = signing_keys(settings.backup_keys_file)
+
+    async def done(job: Job) -> dict[str, str]:
+        result = await do(job)
+        try:
+            files = BackupFiles(settings.backups, keys())
+            await asyncio.to_thread(purges.note, files, job)
+        except OSError as error:
+            raise PurgeUnnoted from error
+        return result
+
+    return done
 
 
 def optional_loops(

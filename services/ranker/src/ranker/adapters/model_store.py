@@ -122,6 +122,23 @@ class ModelStore:
         with _well_formed(version):
             return manifest, load_arrays(blob)
 
+    def files(
+        self, catalog_id: str, version: str, manifest_sha256: str
+    ) -> Iterator[tuple[str, bytes]]:
+        """All files of the model as they are, the manifest last; ModelCorrupt."""
+        recorded = self.manifest(catalog_id, version, manifest_sha256)["files"]
+        for name, sha256 in (*recorded.items(), (MANIFEST, manifest_sha256)):
+            blob = self._get(posixpath.join(self._folder(catalog_id, version), name))
+            if hashlib.sha256(blob).hexdigest() != sha256:
+                raise ModelCorrupt(f"{name} of model {version} has another hash than recorded")
+            yield name, blob
+
+    def put(self, catalog_id: str, version: str, name: str, content: bytes) -> None:
+        """Bring a file of a model back; OSError."""
+        folder = self._folder(catalog_id, version)
+        self._files.makedirs(folder, exist_ok=True)
+        self._put(posixpath.join(folder, name), content)
+
     def delete(self, catalog_id: str, version: str) -> bool:
         """Delete the model's files; whether there were any."""
         try:

@@ -25,8 +25,10 @@ ServiceError
 ├── TrainingDiverged    TRAINING_DIVERGED
 ├── BaseUnusable        TRAINING_BASE_UNUSABLE
 ├── StoreUnwritable     MODEL_STORE_UNWRITABLE
-└── ExportUnwritable    EXPORT_UNWRITABLE
+├── ExportUnwritable    EXPORT_UNWRITABLE
+└── PurgeUnnoted        PURGE_NOT_NOTED
 KeyUnusable                 never on the wire: the service does not start
+BackupRefused               never on the wire: `python -m ranker.backup` says so
 """
 
 from servicekit.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound
@@ -135,6 +137,23 @@ class StoreUnwritable(FailedPrecondition, reason="MODEL_STORE_UNWRITABLE"):
 
 class ExportUnwritable(FailedPrecondition, reason="EXPORT_UNWRITABLE"):
     """Events can't be written where exports are kept."""
+
+
+class PurgeUnnoted(FailedPrecondition, reason="PURGE_NOT_NOTED"):
+    """The events are gone, but a restore would bring them back."""
+
+    message = (
+        "deleted, but not noted beside the backups, which do not answer: ask for it again, or a"
+        " restore brings the events back"
+    )
+
+
+class BackupRefused(Exception):
+    """A backup is not made, or not restored."""
+
+    def __init__(self, reason: str, why: str) -> None:
+        super().__init__(f"{reason}: {why}")
+        self.reason = reason
 
 
 class Interrupted(Exception):

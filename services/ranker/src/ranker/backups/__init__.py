@@ -1,0 +1,1 @@
+"""Backups of the ranker: its record and the files of its models."""

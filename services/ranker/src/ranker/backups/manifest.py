@@ -1,0 +1,83 @@
+"""What a backup says of itself."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ranker.adapters.backup_files import MANIFEST, BackupFiles
+from ranker.domain.errors import BackupRefused
+
+FORMAT: Final = "sightline.ranker"
+FORMAT_VERSION = 1
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class File(Strict):
+    size: Count
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Table(File):
+    """One table's file, compressed."""
+
+    name: Name
+    columns: list[Name]
+    rows: Count
+
+    @property
+    def file(self) -> str:
+        return f"tables/{self.name}.copy.gz"
+
+
+class ModelFile(File):
+    catalog_id: Name
+    version: Name
+    name: Name
+
+    @property
+    def file(self) -> str:
+        return f"models/{self.catalog_id}/{self.version}/{self.name}"
+
+
+class Manifest(Strict):
+    format: Literal["sightline.ranker"] = FORMAT
+    format_version: int = FORMAT_VERSION
+    service_version: str
+    create_micros: Count
+    """When the state that it holds was."""
+    revision: Name
+    """Of the tables."""
+    key_id: str
+    key_fingerprint: str
+    """Of the key that the pseudonyms were made with; empty = there are none yet."""
+    tables: list[Table]
+    sequences: dict[Name, Count]
+    """By table the highest number ever given."""
+    models: list[ModelFile]
+    lost: list[str]
+    """Models, as CATALOG/VERSION, whose files were missing or damaged."""
+
+    def rows(self, table: str) -> int:
+        return next((one.rows for one in self.tables if one.name == table), 0)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(one.size for one in (*self.tables, *self.models))
+
+
+def read(files: BackupFiles, backup_id: str, *, unsigned: bool) -> Manifest:
+    """The manifest of a backup; BackupRefused."""
+    found: dict[str, Any] = files.get_signed(backup_id, MANIFEST, unsigned=unsigned)
+    if found.get("format") == FORMAT and found.get("format_version") != FORMAT_VERSION:
+        raise BackupRefused("BACKUP_VERSION_UNSUPPORTED", "a newer release made it")
+    try:
+        return Manifest.model_validate(found)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise BackupRefused("BACKUP_DAMAGED", f"{where} of its manifest is wrong") from error

@@ -1,0 +1,17 @@
+"""A suite loses all that it holds; the commands of docs/operate/disaster.md bring it back."""
+
+from pathlib import Path
+
+from bench.cases import drill
+
+
+async def test_what_was_backed_up_answers_the_same_after_everything_was_lost(
+    tmp_path: Path,
+) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    with drill.suite_with_backups(tmp_path / "suite", kept) as suite:
+        found = await drill.drill(suite, kept, print)
+    print(found)
+    assert (found.kept, found.lost) == (1_000, drill.LATE)
+    assert found.recovery_seconds < drill.SECONDS
