@@ -44,6 +44,8 @@ place '/^name = "sightline/,+1' '^version = "' uv.lock deploy/milvus/uv.lock
 place '' 'SIGHTLINE_TAG:-' compose.yaml
 # shellcheck disable=SC2046
 place '/name: sightline\//' 'newTag: ' $(grep -rl 'name: sightline/.*newTag' deploy/k8s)
+# shellcheck disable=SC2046
+place '' 'image: sightline\/[a-z-]+:' $(grep -rl 'image: sightline/[a-z-]*:' deploy/k8s)
 place '' '^scene: .*; gateway ' docs/tutorials/a-day.md
 place '' 'tags/v' docs/operate/releases.md
 place '' 'sightline_client-' docs/operate/releases.md

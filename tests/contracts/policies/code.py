@@ -30,7 +30,8 @@ def process(container: Document) -> str | None:
     if command[:2] != ["python", "-m"] or not command[2]:
         return None
     package, _, part = command[2].partition(".")
-    return {"worker": f"{package}-worker", "train": f"{package}-worker"}.get(part, package)
+    # A training and a backup read what the worker reads.
+    return f"{package}-worker" if part in ("worker", "train", "backup") else package
 
 
 def processes(cluster: Cluster) -> Iterator[tuple[Workload, Document, str, dict[str, str]]]:

@@ -38,9 +38,9 @@ from ranker.workers.nightly import Nightly
 from ranker.workers.publishing import Publisher
 from servicekit import startup, telemetry
 from servicekit.clock import now_micros
-from servicekit.migrations import settle
 from servicekit.jobs import Job
 from servicekit.keyring import signing_keys
+from servicekit.migrations import settle
 from servicekit.peers import Peers
 from servicekit.retention import forget_jobs
 from servicekit.server import run
