@@ -161,9 +161,10 @@ async def main() -> None:
         offered = bindings(settings, database, key, live, store, answers=answers, sink=sink)
 
         async def close() -> None:
-            await answers.close(CLOSE_SECONDS)
-            if sink is not None:
-                await asyncio.to_thread(sink.close, CLOSE_SECONDS)
+            await asyncio.gather(
+                answers.close(CLOSE_SECONDS),
+                *([asyncio.to_thread(sink.close, CLOSE_SECONDS)] if sink else []),
+            )
 
         await serve(
             offered,

@@ -7,6 +7,7 @@ and reading blocks the thread that asks.
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ranker.domain.logged import key, packed
 from servicekit import deadlines, telemetry
 from servicekit.reloaded import Unreadable
 
+LOGGER = logging.getLogger("confluent_kafka")
 POLL_SECONDS = 0.1
 RESERVE_SECONDS = 0.05
 """What is left of a call's time to say that the log did not answer."""
@@ -118,6 +120,7 @@ class KafkaSink:
         """`seconds`: how long events may take."""
         self._topic, self._seconds = access.topic, seconds
         self._settings = access.client() | {
+            "logger": LOGGER,
             "acks": "all",
             "enable.idempotence": True,
             "linger.ms": 2,
@@ -188,6 +191,7 @@ class EventLog:
         self._consumer = make(
             {
                 **access.client(),
+                "logger": LOGGER,
                 "group.id": group,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
