@@ -21,7 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests format clean
+.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster-check format clean workflows wheels version demo-kind monitoring capacity mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -77,6 +77,9 @@ bench: setup ## Measure; prints tables and writes JSON under bench/results/
 bench-full: setup ## All of them, with what takes hours: searches at 100,000 and a million, beside faiss
 	$(BIN)/python -m bench --full
 
+capacity: setup ## Simulate the cluster under a sale, a day, a rush of photos and a lost node; the picture and the tables of docs/research/autoscaling.md
+	$(BIN)/python -m bench --full --write-docs capacity
+
 fuzz: setup ## Throw 100,000 mutated requests and 10,000 mutated photos at a suite of its own
 	$(BIN)/python -m tests.fuzz
 
@@ -86,9 +89,17 @@ mutants: setup ## Make small faults in the request path, and show those that no 
 chaos: setup ## Kill, hang, slow, empty, fill and flood each part under load, in about an hour
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
-lint: setup types imports protolint ## Everything that reads the code without running it
+mixed: setup ## Run the last release's services with this one's, each way, under load, in about five minutes
+	$(BIN)/python -m tests.mixed $(MIXED)
+
+lint: setup types imports protolint workflows ## Everything that reads the code without running it
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/shellcheck $$(git grep -lE '^#!/bin/(ba)?sh')
+
+workflows: setup
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	$(BIN)/zizmor --quiet --offline --persona pedantic .github/workflows
 
 types: setup
 	$(BIN)/mypy
@@ -108,17 +119,28 @@ proto: setup .cache/googleapis ## Generate the contract's Python code
 docs: setup ## Build the site of docs/ into .cache/site; a broken link or anchor fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict --site-dir .cache/site
 
-reference: setup ## Generate docs/reference from the code: settings, metrics, commands
+reference: setup ## Generate docs/reference from the code: settings, metrics, commands, platforms
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/platforms.py
+
+monitoring: setup ## Generate rules and dashboards of deploy/monitoring from slo.yaml and boards/
+	$(BIN)/python -m deploy.monitoring.generate
 
 protos-bundle: setup ## Write the contract's .proto files and their imports into one folder (OUT=, default dist/protos)
 	$(BIN)/python -m sightline.protos $(OUT)
 
 image: setup .cache/googleapis ## Freeze the contract of a release, which later ones must not break
 	$(BIN)/buf build --path protos/sightline -o protos/image.binpb
+	$(BIN)/python -m tests.contracts.released
 
-images: ## Build an image of each service (needs Docker)
+images: ## Build an image of each service (needs Docker; TAG=, REGISTRY=, PLATFORMS=linux/amd64,linux/arm64, PUSH=1)
 	@deploy/images.sh
+
+wheels: $(UV) ## Build the wheels of client and protos into dist/wheels (PROJECT_URL= names the project's page)
+	@deploy/wheels.sh
+
+version: ## Print the version and check all places that say it; with V=1.2.3 write it there
+	@deploy/version.sh $(if $(V),write $(V),check) && deploy/version.sh
 
 advisories: $(UV) ## Ask OSV and npm for advisories about what all locks name; NOT MEASURED where they can't be reached
 	@deploy/advisories.sh
@@ -126,8 +148,14 @@ advisories: $(UV) ## Ask OSV and npm for advisories about what all locks name; N
 sbom: $(UV) ## Write what is in each image into dist/sbom, as CycloneDX
 	@deploy/sbom.sh
 
+demo-kind: .venv/.synced ## The suite in a cluster of kind, filled with the wines and asked (needs Docker, kind, kubectl, jq; 60 GB)
+	@deploy/kind.sh
+
 digests: ## Pin the images of others by digest (needs Docker and their registries)
 	@deploy/digests.sh
+
+cluster-check: setup ## Have a cluster's API server check every overlay, keeping nothing (KUBECONFIG=; NOT MEASURED without)
+	$(BIN)/python -m tests.cluster
 
 format: setup ## Format the code
 	$(BIN)/ruff format .
@@ -135,7 +163,7 @@ format: setup ## Format the code
 
 setup: .venv/.synced deploy/triton/.venv/.synced deploy/milvus/.venv/.synced deploy/milvus-server/.venv/.synced ## Make the environments and the model
 
-tools: ## Install what tests need and is not a Python package (Debian: chromium, jq, kubectl, node, npm, promtool, Go, Java)
+tools: ## Install what tests need and is not a Python package (Debian: chromium, jq, kubectl, node, npm, promtool, Prometheus, Go, Java)
 	@deploy/local/tools.sh
 
 clean: ## Remove environments, caches and data (not what `make up` keeps elsewhere by DATA=)

@@ -12,6 +12,7 @@ from rich.text import Text
 from bench.cases import (
     ablation,
     accuracy,
+    capacity,
     compression,
     consistency,
     diversity,
@@ -26,6 +27,7 @@ from bench.cases import (
     imports,
     latency,
     monolith,
+    new_pods,
     no_good_match,
     nominate,
     posters,
@@ -55,6 +57,7 @@ from sightline_client import SightlineError
 BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "ablation": ablation.run,
     "accuracy": accuracy.run,
+    "capacity": capacity.run,
     "recommend": recommend.run,
     "recommenders": recommenders.run,
     "imports": imports.run,
@@ -70,6 +73,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "experiments": experiments.run,
     "feedback": feedback.run,
     "monolith": monolith.run,
+    "new_pods": new_pods.run,
     "no_good_match": no_good_match.run,
     "nominate": nominate.run,
     "posters": posters.run,
@@ -99,13 +103,14 @@ runs, in at most twenty minutes."""
 
 LONG = (
     *("recommend", "search", "latency", "training", "quality", "accuracy"),
-    *("consistency", "filters", "experiments", "scale", "store"),
+    *("consistency", "filters", "experiments", "capacity", "scale", "store"),
 )
 """The others that have goals: one to four minutes each, the last two seven and ten, as they fill a
 million rows first."""
 
 FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     **BENCHES,
+    "capacity": capacity.full,
     "embedding": embedding.full,
     "extras": extras.full,
     "imports": imports.full,

@@ -1,4 +1,5 @@
-"""How large a machine or cluster has to be: the arithmetic behind docs/operate/sizing.md.
+"""How large a machine or cluster has to be: the arithmetic behind docs/operate/sizing.md, and with
+bench.sizing_shops behind sizing-shops.md.
 
 ``python -m bench.sizing`` prints the tables; ``python -m bench.sizing docs/operate/sizing.md``
 puts them where the page has them. Gigabytes are 10^9 bytes.
@@ -11,11 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.harness.machine import ROOT
+from bench import sizing_shops
 from retriever.adapters.milvus.filters import COLUMNS
 from retriever.domain.generation import IndexParameters
 
-PAGE = ROOT / "docs" / "operate" / "sizing.md"
+PLACES = {
+    "sizing.md": ("row", "million", "twenty million", "checked"),
+    "sizing-shops.md": ("shops",),
+}
+"""The tables of each page."""
 GB = 10**9
 MEBIBYTE = 2**20
 
@@ -137,6 +142,7 @@ def tables() -> dict[str, str]:
         "million": _shops(1_000_000, 1024),
         "twenty million": _shops(20_000_000, 4096),
         "checked": _checked(),
+        "shops": sizing_shops.table(Shop),
     }
 
 
@@ -202,13 +208,15 @@ def _table(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (headers, rule, *lines))
 
 
-def filled(page: str) -> str:
-    """The page with its tables as they are now. KeyError for a place that is not there."""
-    for name, table in tables().items():
-        place = re.compile(f"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+def filled(page: str, name: str = "sizing.md") -> str:
+    """The page of that name with its tables as they are now. KeyError for a place that is not
+    there."""
+    made = tables()
+    for each in PLACES[name]:
+        place = re.compile(f"(<!-- {each} -->\n).*?(<!-- end -->)", re.DOTALL)
         if not place.search(page):
-            raise KeyError(name)
-        page = place.sub(rf"\g<1>{table}\n\g<2>", page)
+            raise KeyError(each)
+        page = place.sub(rf"\g<1>{made[each]}\n\g<2>", page)
     return page
 
 
@@ -218,7 +226,7 @@ def main(arguments: Sequence[str]) -> int:
         print("\n\n".join(f"{name}\n{table}" for name, table in tables().items()))
     for name in arguments:
         path = Path(name)
-        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
+        path.write_text(filled(path.read_text(encoding="utf-8"), path.name), encoding="utf-8")
     return 0
 
 

@@ -3,7 +3,7 @@
 # its registry. Exits 1 where there is one; where nobody can be asked it says NOT MEASURED and why.
 # OSV_URL= names another service with OSV's API, such as a mirror.
 set -u
-cd "${1:-$(dirname "$0")/..}"
+cd "${1:-$(dirname "$0")/..}" || exit
 uv="${UV:-.tools/bin/uv}"
 bad=0
 

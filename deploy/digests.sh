@@ -1,10 +1,11 @@
 #!/bin/sh
-# Pins the images of others by what they hold: compose.yaml, Dockerfiles and the Kubernetes base, from the
+# Pins the images of others by what they hold: compose.yaml, Dockerfiles and Kubernetes, from the
 # repository's root. Asks their registries (needs Docker with buildx); run it again to take a newer build of a tag.
 set -eu
 cd "${1:-$(dirname "$0")/..}"
-files="compose.yaml services/*/Dockerfile deploy/triton/Dockerfile deploy/triton/server/Dockerfile"
-base=deploy/k8s/base/kustomization.yaml
+files="compose.yaml services/*/Dockerfile deploy/triton/Dockerfile deploy/triton/server/Dockerfile
+  deploy/k8s/components/*/*.yaml"
+base=deploy/k8s/base/images/kustomization.yaml
 # shellcheck disable=SC2086
 images=$(sed -nE 's/^(FROM| +image:) ([^ @$]+:[^ @$]+)(@[^ ]+)?( .*)?$/\2/p' $files | sort -u)
 for image in $images; do

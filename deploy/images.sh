@@ -1,30 +1,50 @@
 #!/bin/sh
-# Builds an image of each service, from the repository's root; with --print only says how.
-# TAG= names the images' tag (default: the version in CHANGELOG.md).
+# Builds an image of each service, or of those named, from the repository's root; with --print only says how.
+#   deploy/images.sh [--print] [NAME...]
+# TAG= names the images' tag (default: the version). REGISTRY=ghcr.io/you/sightline stands before their names
+# instead of sightline. PLATFORMS=linux/amd64,linux/arm64 builds for those, PUSH=1 sends them to the registry, with
+# what is in them (SBOM) and how they were built (provenance). PROJECT_URL= is written on them as their source.
 set -eu
 cd "$(dirname "$0")/.."
-tag="${TAG:-$(sed -nE 's/^## ([0-9]+\.[0-9]+\.[0-9]+).*/\1/p' CHANGELOG.md | head -n 1)}"
+version="$(deploy/version.sh)"
+tag="${TAG:-$version}" registry="$(echo "${REGISTRY:-sightline}" | tr '[:upper:]' '[:lower:]')" platforms="${PLATFORMS:-}" push="${PUSH:-}"
 revision="$(git rev-parse HEAD 2>/dev/null || echo unknown)"
-print="${1:-}"
+print='' wanted='' names=$(sed -nE 's/^image ([a-z-]+) .*/\1/p' deploy/images.sh | tr '\n' ' ')
+for word in "$@"; do
+  case " --print $names" in
+    *" $word "*) [ "$word" = --print ] && print=1 || wanted="$wanted $word" ;;
+    *) echo "there is no image \"$word\", but: $names" >&2 && exit 2 ;;
+  esac
+done
 
-if [ "$print" != --print ]; then
-  command -v docker >/dev/null 2>&1 || {
-    echo 'images need Docker, and there is no docker command here; deploy/images.sh --print shows what it would do' >&2
-    exit 1
-  }
-  docker info >/dev/null 2>&1 || {
-    echo 'images need Docker, and its engine does not answer; deploy/images.sh --print shows what it would do' >&2
-    exit 1
-  }
+refuse() {
+  echo "images $1; deploy/images.sh --print shows what it would do" >&2
+  exit 1
+}
+case "$platforms" in
+  *,*) [ "$push" ] || refuse 'of several platforms are put together in a registry: say PUSH=1, or one of PLATFORMS' ;;
+esac
+if [ ! "$print" ]; then
+  command -v docker >/dev/null 2>&1 || refuse 'need Docker, and there is no docker command here'
+  docker buildx version >/dev/null 2>&1 || refuse 'need Docker with buildx, which is missing here'
+  docker info >/dev/null 2>&1 || refuse 'need Docker, and its engine does not answer'
 fi
 
 image() { # name, Dockerfile, further arguments
   name="$1" file="$2"
   shift 2
-  set -- docker build --file "$file" --tag "sightline/$name:$tag" \
-    --build-arg "VERSION=$tag" --build-arg "REVISION=$revision" "$@" .
-  echo "$*"
-  [ "$print" = --print ] || "$@"
+  case "${wanted:- $name} " in *" $name "*) ;; *) return 0 ;; esac
+  set -- docker buildx build --file "$file" --tag "$registry/$name:$tag" \
+    --build-arg "VERSION=$version" --build-arg "REVISION=$revision" "$@"
+  [ ! "${PROJECT_URL:-}" ] || set -- "$@" --label "org.opencontainers.image.source=$PROJECT_URL"
+  [ ! "$platforms" ] || set -- "$@" --platform "$platforms"
+  if [ "$push" ]; then
+    set -- "$@" --push --sbom=true --provenance=mode=max
+  else
+    set -- "$@" --load
+  fi
+  echo "$* ."
+  [ "$print" ] || "$@" .
 }
 
 image gateway services/gateway/Dockerfile

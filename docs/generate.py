@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import typer.main
+import yaml
 from annotated_types import Ge, Gt, Le, Lt
 from prometheus_client import REGISTRY, Metric
 from prometheus_client.metrics import MetricWrapperBase
@@ -42,6 +43,18 @@ SERVICES: Mapping[str, Sequence[type[Settings]]] = {
 }
 """The settings classes of each service, of the ranker in the order of PROCESSES."""
 PROCESSES = ("server", "worker", "training")
+OTHERS = REFERENCE.parents[1] / "deploy" / "monitoring" / "others.yaml"
+UNITS = {
+    "_timestamp_seconds": "s since 1970",
+    "_seconds": "s",
+    "_bytes": "bytes",
+    "_share": "0 to 1",
+    "recall": "0 to 1",
+    "recall_lower": "0 to 1",
+    "recall_upper": "0 to 1",
+    "model_figure": "the figure's",
+}
+"""Of metrics, by how their names end; without one it is a number of what the text says."""
 
 
 def pages() -> dict[str, str]:
@@ -129,13 +142,26 @@ def _metrics() -> str:
         "Prometheus metrics of each service. `…_METRICS_PORT` and `…_WORKER_METRICS_PORT` turn "
         "them on ([settings](settings.md)). Every process also has the standard ones of "
         "Prometheus's Python client, such as `process_cpu_seconds_total`. When to act on them: "
-        "[watching](../operate/watching.md), [online results](../operate/online.md).",
+        "[watching](../operate/watching.md), [online results](../operate/online.md), "
+        "[dashboards and objectives](../operate/dashboards-and-slos.md).",
     ]
     for package in ("servicekit", *SERVICES):
         title = "Every service" if package == "servicekit" else package.capitalize()
-        headers = ["metric", "type", "labels", "meaning"]
+        headers = ["metric", "type", "unit", "labels", "meaning"]
         parts += [f"## {title}", _table(headers, sorted(_registered(package)))]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *_of_others()]) + "\n"
+
+
+def _of_others() -> Iterator[str]:
+    """Metrics of other programs that our rules and dashboards use."""
+    yield "## Of others"
+    yield "What rules and [dashboards](../operate/dashboards-and-slos.md) use beside ours."
+    rows = [
+        [f"`{name}`", program, kind, _labels(labels.split(", ")), _line(meaning)]
+        for program, metrics in yaml.safe_load(OTHERS.read_text(encoding="utf-8")).items()
+        for name, (kind, labels, meaning) in metrics.items()
+    ]
+    yield _table(["metric", "of", "type", "labels", "meaning"], rows)
 
 
 def _registered(package: str) -> Iterator[list[str]]:
@@ -167,8 +193,20 @@ def _instrumented(package: str) -> Iterator[tuple[str, str]]:
 
 def _metric(metric: Metric, labels: Sequence[str]) -> list[str]:
     name = f"{metric.name}_total" if metric.type == "counter" else metric.name
-    shown = ", ".join(f"`{label}`" for label in labels)
-    return [f"`{name}`", metric.type, shown, _line(metric.documentation)]
+    text = _line(metric.documentation)
+    return [f"`{name}`", metric.type, _unit(name, text), _labels(labels), text]
+
+
+def _labels(labels: Sequence[str]) -> str:
+    return ", ".join(f"`{label}`" for label in labels if label)
+
+
+def _unit(name: str, text: str) -> str:
+    """By Prometheus's rules for names, and by how a help text begins."""
+    for end, unit in UNITS.items():
+        if name.endswith(end):
+            return unit
+    return "0 or 1" if text.startswith(("1 while", "Whether")) else "number"
 
 
 # Commands

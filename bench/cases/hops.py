@@ -8,6 +8,7 @@ one part. Variants take turns, so that a slow minute hits all of them.
 """
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,9 +24,10 @@ import uvloop
 
 from bench.harness.model import Interval, Result, Table
 from bench.harness.statistics import ratio
-from servicekit import channel, deadlines, interceptors, server, telemetry
-from servicekit.config import ServerSettings
+from servicekit import channel, deadlines, interceptors, server, telemetry, trace_export
+from servicekit.config import ServerSettings, TraceSettings
 from servicekit.memory import keep_objects
+from tests.collector import collecting
 from tests.engines import free_port
 from tests.waiting import SECONDS
 
@@ -36,6 +38,8 @@ CALLS = 600
 ROUNDS = 9
 """After one that warms up."""
 _ALL = "everything"
+_COLLECTOR = "BENCH_COLLECTOR"
+"""Variable with the address of what takes traces, which runs in the callers' process."""
 _TRACE = (("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),)
 
 
@@ -57,6 +61,8 @@ VARIANTS = (
     Variant("our server alone", "", ours=False),
     Variant("both", ""),
     Variant("both, and a trace comes in", "", traced=True),
+    Variant("both, traces of 1%", "share-0.01"),
+    Variant("both, traces of all", "share-1"),
     Variant("without the log line", "log"),
     Variant("without the metric", "metrics"),
     Variant("without the deadline", "deadline"),
@@ -165,11 +171,12 @@ async def _round(variant: Variant, peer: grpc.aio.Channel, callers: int) -> tupl
 def _servers(kinds: Collection[str]) -> Iterator[dict[str, int]]:
     """A process of each kind; the port of each."""
     ports = {without: free_port() for without in sorted(kinds)}
-    with ExitStack() as stack:
+    with ExitStack() as stack, collecting() as collector:
+        given = os.environ | {_COLLECTOR: collector.endpoint}
         for without, port in ports.items():
             log = stack.enter_context(tempfile.TemporaryFile())
             command = [sys.executable, "-m", "bench.cases.hops", str(port), without]
-            process = subprocess.Popen(command, stderr=log)
+            process = subprocess.Popen(command, stderr=log, env=given)
             stack.callback(process.wait)
             stack.callback(process.kill)
         yield ports
@@ -196,7 +203,7 @@ class _NoMetric:
     def labels(self, *_values: str) -> "_NoMetric":
         return self
 
-    def observe(self, _seconds: float) -> None:
+    def observe(self, _seconds: float, _exemplar: object = None) -> None:
         pass
 
 
@@ -216,6 +223,9 @@ async def _serve(port: int, without: Sequence[str]) -> None:
     if "request-id" in without:
         setattr(telemetry, "accept_request_id", lambda _given: "")  # noqa: B010
         setattr(interceptors, "_trailer", tuple)  # noqa: B010
+    for share in (part.removeprefix("share-") for part in without if part.startswith("share-")):
+        traces = TraceSettings(traces_endpoint=os.environ[_COLLECTOR], traces_share=float(share))
+        trace_export.start("bench", traces)
     binding = server.Binding(_add, None, "bench.Hop")
     await server.serve([binding], ServerSettings(port=port), service="bench")
 

@@ -9,10 +9,12 @@ from bench.harness.report import verdict
 EMBEDDER = ROOT / "docs" / "research" / "embedder.md"
 PERFORMANCE = ROOT / "docs" / "research" / "performance.md"
 EXPERIMENTS = ROOT / "docs" / "research" / "experiments.md"
+AUTOSCALING = ROOT / "docs" / "research" / "autoscaling.md"
 PAGES = {
     "accuracy": EMBEDDER,
     "embedding": EMBEDDER,
     "ablation": EMBEDDER,
+    "capacity": AUTOSCALING,
     "monolith": PERFORMANCE,
     "experiments": EXPERIMENTS,
 }
@@ -39,6 +41,8 @@ def write(name: str, result: Result, page: Path | None = None) -> None:
         parts.append("\n".join(f"- {verdict(goal)}" for goal in result.goals))
     joined = "\n\n".join(parts)
     path.write_text(f"{before}{start}\n{joined}\n{end}{after}")
+    for picture, content in result.pictures.items():
+        (path.parent / picture).write_text(content, encoding="utf-8")
 
 
 def marks(name: str) -> tuple[str, str]:

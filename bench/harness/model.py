@@ -78,3 +78,5 @@ class Result:
     goals: Sequence[Goal] = field(default=())
     warnings: tuple[str, ...] = ()
     """What a reader must know before believing the figures."""
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    """SVG files by their names, which stand beside the page that shows the tables."""

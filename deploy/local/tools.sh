@@ -2,7 +2,7 @@
 # Installs what the tests need and PyPI does not carry. A tool that is still missing afterwards fails.
 set -eu
 # Command and the Debian package that has it.
-tools="chromium=chromium kubectl=kubernetes-client node=nodejs npm=npm jq=jq"
+tools="chromium=chromium node=nodejs npm=npm jq=jq"
 
 missing=""
 for tool in $tools; do
@@ -10,9 +10,11 @@ for tool in $tools; do
 done
 cd "$(dirname "$0")/../.."
 deploy/local/languages.sh
-PATH="$PATH:$PWD/.tools/bin"
-has_promtool() { command -v promtool >/dev/null 2>&1; }
-[ -z "$missing" ] && has_promtool && exit 0
+PATH="$PWD/.tools/bin:$PATH"
+has_prometheus() { command -v promtool >/dev/null 2>&1 && command -v prometheus >/dev/null 2>&1; }
+# Debian 12's kubectl (1.20) knows no components.
+has_kubectl() { hash -r && kubectl kustomize deploy/k8s/overlays/prod >/dev/null 2>&1; }
+[ -z "$missing" ] && has_prometheus && has_kubectl && exit 0
 
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
   apt-get update -qq
@@ -20,19 +22,42 @@ if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
   [ -z "$missing" ] ||
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
   # Taken out of its package, which would start a Prometheus server when installed.
-  has_promtool || (
+  has_prometheus || (
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     here=$PWD
     cd "$folder"
     apt-get download -qq -o APT::Sandbox::User=root prometheus
     dpkg-deb --extract prometheus_*.deb .
-    install -D usr/bin/promtool "$here/.tools/bin/promtool"
+    for tool in promtool prometheus; do install -D "usr/bin/$tool" "$here/.tools/bin/$tool"; done
+  )
+  # Debian 13's, out of its package; apt's own lists and what is installed stay as they are.
+  has_kubectl || (
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    here=$PWD
+    cd "$folder"
+    mkdir -p lists/partial
+    # shellcheck disable=SC2016 # apt's own words
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' | head -n 1)
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >trixie.list
+    apt() {
+      apt-get -qq -o Dir::Etc::SourceList="$folder/trixie.list" -o Dir::Etc::SourceParts=- \
+        -o Dir::State::Lists="$folder/lists" -o Dir::State::Status=/dev/null -o APT::Sandbox::User=root "$@"
+    }
+    apt update
+    apt download kubectl/trixie
+    dpkg-deb --extract kubectl_*.deb .
+    install -D usr/bin/kubectl "$here/.tools/bin/kubectl"
   )
 fi
 failed=0
-has_promtool || {
-  echo 'missing: promtool, of Debian'\''s prometheus; put it on the PATH or into .tools/bin' >&2
+has_prometheus || {
+  echo 'missing: promtool and prometheus, of Debian'\''s prometheus; put them on the PATH or into .tools/bin' >&2
+  failed=1
+}
+has_kubectl || {
+  echo 'kubectl is missing or too old for deploy/k8s: take 1.27 or later (Debian 12 has 1.20), https://kubernetes.io/docs/tasks/tools' >&2
   failed=1
 }
 for tool in $tools; do

@@ -1,14 +1,16 @@
 """Loads the wines into a suite that runs: 100 products with photos, 1,000 ratings, a model.
 
-`python -m examples.wines.load` finds the suite as `make up` does, by DATA and GATEWAY_ADMIN_PORT,
-and says who calls as `sightline` does, by SIGHTLINE_TOKEN_FILE or SIGHTLINE_TOKEN; run again, it
-writes the same once more and changes nothing.
+`python -m examples.wines.load` finds the suite as `make up` does, by DATA and GATEWAY_ADMIN_PORT;
+with `--target HOST:PORT` it is that of another gateway, by its administrative port. It says who
+calls as `sightline` does, by SIGHTLINE_TOKEN_FILE or SIGHTLINE_TOKEN; run again, it writes the same
+once more and changes nothing.
 """
 
+import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import typer
@@ -24,11 +26,14 @@ from sightline_client import SightlineClient, SightlineError
 from sightline_client.cli.base import tokens
 
 
-def main(environment: Mapping[str, str]) -> int:
+def main(environment: Mapping[str, str], arguments: Sequence[str] = ()) -> int:
     """0 when all of it is in; 1 when a step did not do what it says; 130 when interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m examples.wines.load", description=__doc__)
+    parser.add_argument("--target", metavar="HOST:PORT", help="else the suite of `make up`")
+    target = parser.parse_args(arguments).target
     console = out.make_console()
     try:
-        asyncio.run(load(console, _gateway(environment), token_of(environment)))
+        asyncio.run(load(console, target or _gateway(environment), token_of(environment)))
     except KeyboardInterrupt:
         out.say(console, "Interrupted; what was loaded stays, and `make wines` goes on.", "yellow")
         return 130
@@ -68,4 +73,4 @@ async def load(console: Console, target: str, token: str | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(os.environ))
+    sys.exit(main(os.environ, sys.argv[1:]))

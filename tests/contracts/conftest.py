@@ -1,30 +1,27 @@
-"""The Kubernetes base, rendered once by kubectl."""
+"""The Kubernetes base and overlays, rendered once by kubectl."""
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-
 import pytest
 
-from tests.contracts.k8s import K8S, Document, render
+from tests.contracts.k8s import LEFT_OUT, WHOLE, Document, overlay, with_components
 
 
 @pytest.fixture(scope="session")
 def base() -> list[Document]:
-    return render(K8S / "base")
+    return overlay("base")
 
 
 @pytest.fixture(scope="session")
-def example(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
-    """The example overlay. Debian 12's kubectl (1.20) knows a base only under its former name."""
-    folder = tmp_path_factory.mktemp("k8s") / "k8s"
-    shutil.copytree(K8S, folder)
-    version = subprocess.run(
-        ["kubectl", "version", "--client"], capture_output=True, text=True, check=True
-    ).stdout
-    if re.search(r"v1\.(1\d|20)\.", version):
-        file = folder / "overlays/example/kustomization.yaml"
-        file.write_text(file.read_text().replace("\nresources:\n", "\nbases:\n"))
-    return render(folder / "overlays/example")
+def example() -> list[Document]:
+    return overlay("example")
+
+
+@pytest.fixture(scope="session", params=[*WHOLE, "choices"])
+def whole(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[Document]:
+    """Each overlay that is an installation, and one of the components that these leave out."""
+    if request.param == "choices":
+        return with_components(tmp_path_factory.mktemp("choices"), *LEFT_OUT, "production")
+    return overlay(request.param)

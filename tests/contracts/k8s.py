@@ -1,9 +1,14 @@
-"""The Kubernetes base as documents, and what is looked up in them."""
+"""The Kubernetes base and overlays as documents, and what is looked up in them."""
 
 from __future__ import annotations
 
+import functools
+import os
+import re
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,19 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy" / "k8s"
+OVERLAYS = sorted(each.parent.name for each in K8S.glob("overlays/*/kustomization.yaml"))
+COMPONENTS = sorted(each.parent.name for each in K8S.glob("components/*/kustomization.yaml"))
+WHOLE = ["small", "staging", "prod", "example"]
+"""Overlays that are an installation."""
+LEFT_OUT = ["shared-claims", "spaces", "gpu"]
+"""Components of which no installation has everything."""
+ALONE = {
+    "gateway": ["gateway"],
+    "embedder": ["embedder", "triton"],
+    "retriever": ["retriever", "retriever-worker"],
+    "ranker": ["ranker", "ranker-worker", "ranker-train"],
+}
+"""The workloads of overlays that are one service."""
 OLDEST = "1.30"
 """The sleep of preStop came with it."""
 
@@ -25,7 +43,11 @@ OURS = [*SERVED, *WORKERS]
 WORKLOADS = [*OURS, "triton"]
 TIMED = ["ranker-train"]
 """CronJobs."""
-PODS = [*WORKLOADS, *TIMED]
+ONCE = ["retriever-migrate", "ranker-migrate"]
+"""Jobs: once a release, which their own names end with."""
+PODS = [*WORKLOADS, *TIMED, *ONCE]
+STORES = ["postgres", "milvus"]
+"""StatefulSets of overlays that bring their stores along."""
 
 ARROWS = {
     ("callers", "gateway", 8600),
@@ -44,35 +66,75 @@ ARROWS = {
     ("ranker-worker", "stores", 5432),
     ("ranker-train", "retriever", 8602),
     ("ranker-train", "stores", 5432),
+    ("retriever-migrate", "stores", 5432),
+    ("ranker-migrate", "stores", 5432),
 }
 """Who calls whom, and nothing else may."""
 
 Document = dict[str, Any]
 
 
+def kubectl() -> str:
+    """KUBECTL, or what `make tools` took where the system's is too old, or the system's."""
+    path = f"{ROOT / '.tools/bin'}:{os.environ['PATH']}"
+    found = os.environ.get("KUBECTL") or shutil.which("kubectl", path=path)
+    assert found, "kubectl is missing: make tools"
+    return found
+
+
 def render(folder: Path) -> list[Document]:
     """What `kubectl apply -k` would send."""
-    assert shutil.which("kubectl"), "kubectl is missing: make tools"
     done = subprocess.run(
-        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False
+        [kubectl(), "kustomize", str(folder)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    assert "deprecated" not in done.stderr, done.stderr
+    return [each for each in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if each]
 
 
-def with_components(folder: Path, *names: str) -> list[Document]:
-    """The base with some of the components, made in `folder`."""
-    copied = shutil.copytree(K8S, folder / "k8s")
-    overlay = copied / "overlays" / "with-components"
-    overlay.mkdir()
+@functools.cache
+def overlay(name: str) -> list[Document]:
+    """One of OVERLAYS, or the base, rendered once: whoever changes a document copies it before."""
+    return render(K8S / name if name == "base" else K8S / "overlays" / name)
+
+
+OPTIONAL = "optional"
+
+
+@functools.cache
+def installed(name: str) -> list[Document]:
+    """One of OVERLAYS; or, as OPTIONAL, prod with all components that no overlay has."""
+    if name != OPTIONAL:
+        return overlay(name)
+    named = "".join(each.read_text() for each in K8S.glob("overlays/*/kustomization.yaml"))
+    taken = re.findall(r"^ *- \.\./\.\./components/([\w-]+)", named, re.MULTILINE)
+    further = sorted(set(COMPONENTS) - set(taken))
+    with tempfile.TemporaryDirectory() as folder:
+        up = os.path.relpath(K8S, Path(folder).resolve())
+        wanted = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [f"{up}/overlays/prod"],
+            "components": [f"{up}/components/{each}" for each in further],
+        }
+        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
+        return render(Path(folder))
+
+
+def with_components(folder: Path, *names: str, bases: Sequence[str] = (".",)) -> list[Document]:
+    """The base, or parts of it, with some of the components, made in `folder`."""
+    copied = shutil.copytree(K8S, folder / "k8s", dirs_exist_ok=True)
+    shutil.copytree(K8S.parent / "monitoring", folder / "monitoring", dirs_exist_ok=True)
+    made = copied / "overlays" / "with-components"
+    made.mkdir(exist_ok=True)
     wanted = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": ["../../base"],
+        "resources": [f"../../base/{name}" for name in bases],
         "components": [f"../../components/{name}" for name in names],
     }
-    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
-    return render(overlay)
+    (made / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
+    return render(made)
 
 
 def of(documents: list[Document], kind: str) -> dict[str, Document]:
@@ -80,12 +142,32 @@ def of(documents: list[Document], kind: str) -> dict[str, Document]:
     return {each["metadata"]["name"]: each for each in documents if each["kind"] == kind}
 
 
+def template(documents: list[Document], name: str) -> Document:
+    """What a workload's pods are made of."""
+    if name in ONCE:
+        once: Document = job(documents, name)["spec"]["template"]
+        return once
+    kind = "CronJob" if name in TIMED else "StatefulSet" if name in STORES else "Deployment"
+    spec = of(documents, kind)[name]["spec"]
+    found: Document = (spec["jobTemplate"]["spec"] if name in TIMED else spec)["template"]
+    return found
+
+
 def pod(documents: list[Document], name: str) -> Document:
-    if name in TIMED:
-        timed = of(documents, "CronJob")[name]["spec"]["jobTemplate"]["spec"]
-        return dict(timed["template"]["spec"])
-    spec: Document = of(documents, "Deployment")[name]["spec"]["template"]["spec"]
-    return spec
+    found: Document = template(documents, name)["spec"]
+    return found
+
+
+def pods(documents: list[Document]) -> list[str]:
+    """The workloads that are there."""
+    there = [*of(documents, "Deployment"), *of(documents, "StatefulSet"), *of(documents, "CronJob")]
+    return sorted(there)
+
+
+def job(documents: list[Document], name: str) -> Document:
+    """A Job by its name without the release."""
+    (found,) = (one for full, one in of(documents, "Job").items() if full.startswith(f"{name}-"))
+    return found
 
 
 def containers(spec: Document) -> list[Document]:

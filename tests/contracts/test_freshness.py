@@ -16,20 +16,9 @@ MEMBERS = sorted(
 )
 
 
-def version(path: Path) -> str:
-    return str(tomllib.loads(path.read_text())["project"]["version"])
-
-
 def test_groups_of_tests_that_are_named_exist() -> None:
     for name in {*conftest.LONGEST_FIRST, *conftest.WITHOUT_SUITE}:
         assert (ROOT / name).exists(), name
-
-
-def test_every_package_has_the_version_that_the_changelog_describes() -> None:
-    newest = re.search(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert newest is not None
-    assert len(MEMBERS) == 8
-    assert {version(path) for path in [ROOT / "pyproject.toml", *MEMBERS]} == {newest[1]}
 
 
 def test_every_make_target_that_a_text_names_exists() -> None:

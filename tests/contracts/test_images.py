@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -186,34 +187,75 @@ def test_the_context_holds_what_is_built_from_and_nothing_private() -> None:
         assert not ignored(path), path
 
 
-def run_images(*arguments: str, path: str) -> subprocess.CompletedProcess[str]:
+def run_images(
+    *arguments: str, path: str = os.environ["PATH"], **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["/bin/sh", str(ROOT / "deploy/images.sh"), *arguments],
-        env={"PATH": path},
+        env={"PATH": path, **environment},
         capture_output=True,
         text=True,
         check=False,
     )
 
 
+def printed(*names: str, **environment: str) -> list[list[str]]:
+    """The words of each command that would be run."""
+    done = run_images("--print", *names, **environment)
+    assert done.returncode == 0, done.stderr
+    return [line.split() for line in done.stdout.splitlines()]
+
+
 def test_make_images_builds_every_image() -> None:
-    printed = run_images("--print", path=os.environ["PATH"])
-    commands = [line.split() for line in printed.stdout.splitlines()]
-    assert [words[:2] for words in commands] == [["docker", "build"]] * 7
+    commands = printed()
+    assert [words[:3] for words in commands] == [["docker", "buildx", "build"]] * 7
     built = [(words[words.index("--file") + 1], "train" in words) for words in commands]
     wanted = [(str(path.relative_to(ROOT)), False) for path in FILES.values()]
     wanted += [("services/ranker/Dockerfile", True), ("deploy/triton/server/Dockerfile", False)]
     assert sorted(built) == sorted(wanted)
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert all(words[words.index("--tag") + 1].endswith(f":{version}") for words in commands)
+    assert all("--load" in words and "--push" not in words for words in commands)
 
 
-def test_without_docker_make_images_says_so(tmp_path: Path) -> None:
-    for tool in ("sed", "head", "dirname", "git"):
-        (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
+def test_images_are_built_for_several_platforms_and_pushed_with_what_is_in_them() -> None:
+    asked = {"PLATFORMS": "linux/amd64,linux/arm64", "PUSH": "1", "TAG": "candidate"}
+    (words,) = printed("ranker-train", **asked, REGISTRY="ghcr.io/you/sightline")
+    assert words[words.index("--platform") + 1] == "linux/amd64,linux/arm64"
+    assert words[words.index("--tag") + 1] == "ghcr.io/you/sightline/ranker-train:candidate"
+    assert {"--push", "--sbom=true", "--provenance=mode=max"} <= set(words)
+    assert "--load" not in words
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"VERSION={version}" in words, "an image says its version, whatever its tag"
+
+
+def test_what_cannot_be_built_is_refused_before_anything_is() -> None:
+    unknown = run_images("--print", "gateway", "gatewai")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert 'no image "gatewai"' in unknown.stderr
+    unpushed = run_images("--print", PLATFORMS="linux/amd64,linux/arm64")
+    assert (unpushed.returncode, unpushed.stdout) == (1, "")
+    assert "PUSH=1" in unpushed.stderr
+
+
+@pytest.mark.parametrize(
+    ("docker", "said"),
+    [
+        (None, "no docker command"),
+        ("exit 1", "buildx, which is missing"),
+        ('[ "$1" = buildx ]', "its engine does not answer"),
+    ],
+)
+def test_without_docker_make_images_says_so(docker: str | None, said: str, tmp_path: Path) -> None:
+    for tool in ("sed", "head", "dirname", "git", "tr", "expr", "sh"):
+        (tmp_path / tool).symlink_to(shutil.which(tool) or tool)
+    if docker:
+        (tmp_path / "docker").write_text(f"#!/bin/sh\n{docker}\n")
+        (tmp_path / "docker").chmod(0o755)
     done = run_images(path=str(tmp_path))
     assert done.returncode == 1
     assert "need Docker" in done.stderr
+    assert said in done.stderr
     assert not done.stdout
 
 

@@ -1,4 +1,4 @@
-"""The Kubernetes base, rendered by kubectl and checked as a cluster would read it.
+"""The Kubernetes base and overlays, rendered by kubectl and checked as a cluster would read them.
 
 No cluster is needed: the schemas are Kubernetes' own (kubernetes-validate), strict, so that a field
 in the wrong place fails; what the schemas can't say is asserted here.
@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import kubernetes_validate
 import pytest
-import yaml
 
 from tests.contracts.k8s import (
+    ALONE,
     K8S,
     OLDEST,
+    ONCE,
     OURS,
     PODS,
     ROOT,
@@ -23,41 +23,25 @@ from tests.contracts.k8s import (
     WORKLOADS,
     Document,
     containers,
+    job,
     main,
     of,
+    overlay,
     pod,
-    render,
     settings_of,
+    template,
     with_components,
 )
 from tests.contracts.settings import CLASSES
 from tests.contracts.test_images import FILES
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("version", [OLDEST, "1.32", kubernetes_validate.latest_version()])
-def test_every_document_is_what_kubernetes_expects(
-    base: list[Document], example: list[Document], version: str
-) -> None:
-    assert len(base) > 40
-    for document in [*base, *example]:
-        kubernetes_validate.validate(document, version, strict=True)
-
-
-def test_a_field_in_the_wrong_place_would_be_noticed(base: list[Document]) -> None:
-    wrong = yaml.safe_load(yaml.safe_dump(of(base, "Deployment")["gateway"]))
-    wrong["spec"]["template"]["spec"]["containers"][0]["readOnlyRootFilesystem"] = True
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(wrong, OLDEST, strict=True)
-
-
-def test_everything_is_in_a_namespace_that_restricts_its_pods(base: list[Document]) -> None:
-    (namespace,) = of(base, "Namespace").values()
-    name = namespace["metadata"]["name"]
-    labels = namespace["metadata"]["labels"]
+def test_everything_is_in_a_namespace_that_restricts_its_pods(whole: list[Document]) -> None:
+    labels = of(whole, "Namespace")["sightline"]["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
-    others = [each for each in base if each["kind"] != "Namespace"]
-    assert {each["metadata"]["namespace"] for each in others} == {name}
+    others = [each for each in whole if each["kind"] != "Namespace"]
+    elsewhere = {each["kind"] for each in others if each["metadata"]["namespace"] != "sightline"}
+    assert elsewhere <= {"Milvus", "NetworkPolicy", "ServiceAccount"}, "of the operator's Milvus"
 
 
 def test_each_workload_has_what_belongs_to_it(base: list[Document]) -> None:
@@ -66,48 +50,58 @@ def test_each_workload_has_what_belongs_to_it(base: list[Document]) -> None:
     assert sorted(of(base, "Service")) == sorted([*WORKLOADS, "gateway-admin"])
     assert sorted(of(base, "ServiceAccount")) == sorted(PODS)
     assert sorted(of(base, "CronJob")) == sorted(TIMED)
+    assert len(of(base, "Job")) == len(ONCE)
     assert {each["kind"] for each in base} == {
-        "ConfigMap", "CronJob", "Deployment", "Namespace", "NetworkPolicy", "PersistentVolumeClaim",
+        "ConfigMap", "CronJob", "Deployment", "Job", "Namespace", "NetworkPolicy",
         "PodDisruptionBudget", "Service", "ServiceAccount",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WORKLOADS)
-def test_selectors_find_exactly_the_pods_of_their_workload(base: list[Document], name: str) -> None:
-    deployment = of(base, "Deployment")[name]["spec"]
-    own = {"app.kubernetes.io/name": name}
-    assert own.items() <= deployment["template"]["metadata"]["labels"].items()
-    assert deployment["selector"]["matchLabels"] == own
-    assert of(base, "Service")[name]["spec"]["selector"] == own
-    assert of(base, "PodDisruptionBudget")[name]["spec"]["selector"]["matchLabels"] == own
-    for spread in deployment["template"]["spec"]["topologySpreadConstraints"]:
-        assert spread["labelSelector"]["matchLabels"] == own
+SHARED = {
+    "gateway": [],
+    "embedder": [],
+    "triton": [],
+    "retriever": ["retriever-photos", "retriever-backups"],
+    "retriever-worker": ["retriever-photos", "retriever-backups"],
+    "ranker": ["ranker-models"],
+    "ranker-worker": ["ranker-models", "ranker-exports"],
+    "ranker-train": ["ranker-models"],
+    "retriever-migrate": [],
+    "ranker-migrate": [],
+}
 
 
+@pytest.mark.parametrize("component", ["shared-claims", "single-node-claims"])
 def test_only_the_worker_and_the_server_of_a_service_share_its_volume(
-    base: list[Document],
+    component: str, tmp_path: Path
 ) -> None:
+    made = with_components(tmp_path, component)
     claims = {
         name: [
             volume["persistentVolumeClaim"]["claimName"]
-            for volume in pod(base, name)["volumes"]
+            for volume in pod(made, name)["volumes"]
             if "persistentVolumeClaim" in volume
         ]
         for name in PODS
     }
-    assert claims == {
-        "gateway": [],
-        "embedder": [],
-        "triton": [],
-        "retriever": ["retriever-photos", "retriever-backups"],
-        "retriever-worker": ["retriever-photos", "retriever-backups"],
-        "ranker": ["ranker-models"],
-        "ranker-worker": ["ranker-models", "ranker-exports"],
-        "ranker-train": ["ranker-models"],
-    }
-    declared = of(base, "PersistentVolumeClaim")
+    assert claims == SHARED
+    declared = of(made, "PersistentVolumeClaim")
     assert set(declared) == {claim for shared in claims.values() for claim in shared}
-    assert all(c["spec"]["accessModes"] == ["ReadWriteMany"] for c in declared.values())
+    mode = "ReadWriteMany" if component == "shared-claims" else "ReadWriteOnce"
+    assert all(claim["spec"]["accessModes"] == [mode] for claim in declared.values())
+
+
+def test_pods_that_share_what_one_node_may_mount_are_on_one_node(tmp_path: Path) -> None:
+    made = with_components(tmp_path, "single-node-claims")
+    for service in ("retriever", "ranker"):
+        for name in [name for name in ALONE[service] if SHARED[name]]:
+            (term,) = pod(made, name)["affinity"]["podAffinity"][
+                "requiredDuringSchedulingIgnoredDuringExecution"
+            ]
+            wanted = term["labelSelector"]["matchLabels"]
+            assert term["topologyKey"] == "kubernetes.io/hostname"
+            assert wanted == {"sightline/claims": service}
+            assert wanted.items() <= template(made, name)["metadata"]["labels"].items()
 
 
 def test_a_training_is_asked_for_by_time_and_never_twice_at_once(base: list[Document]) -> None:
@@ -120,6 +114,31 @@ def test_a_training_is_asked_for_by_time_and_never_twice_at_once(base: list[Docu
     assert container["command"] == ["python", "-m", "ranker.train"]
     assert container["args"] == ["--catalog", settings_of(base, "ranker-worker")["RANKER_CATALOGS"]]
     assert settings_of(base, "ranker-train") == settings_of(base, "ranker-worker")
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_tables_are_made_once_a_release_by_its_image_and_who_needs_them_waits(
+    base: list[Document], name: str
+) -> None:
+    service, made = name.removesuffix("-migrate"), job(base, name)
+    container = main(base, name)
+    assert container["command"] == ["python", "-m", f"{service}.migrate"]
+    assert container["image"] == main(base, service)["image"]
+    release = container["image"].rpartition(":")[2].replace(".", "-")
+    assert made["metadata"]["name"] == f"{name}-{release}", "a Job of that name can't be changed"
+    assert made["spec"]["template"]["spec"]["restartPolicy"] == "OnFailure"
+    assert made["spec"]["ttlSecondsAfterFinished"] > 0
+    labels = made["spec"]["template"]["metadata"]["labels"]
+    assert labels["app.kubernetes.io/name"] == name
+    prefix = service.upper()
+    assert name in (ROOT / "docs/operate/upgrading.md").read_text()
+    url = settings_of(base, name)[f"{prefix}_DATABASE_URL_FILE"]
+    for waiting in (service, f"{service}-worker"):
+        settings = settings_of(base, waiting)
+        assert settings[f"{prefix}_DATABASE_URL_FILE"] == url
+        assert settings[f"{prefix}_MIGRATIONS"] == "wait"
+        started = main(base, waiting)["startupProbe"]
+        assert started["failureThreshold"] * started["periodSeconds"] >= 3600
 
 
 # Images
@@ -144,14 +163,15 @@ def test_images_are_those_that_make_images_builds(
     assert set(found.values()) == {
         re.search(r'version = "(.+)"', (ROOT / "pyproject.toml").read_text())[1]
     }  # type: ignore[index]
-    assert set(images(example)) == {f"registry.example.com/{image}" for image in found}
+    assert images(example) == {f"registry.example.com/{image}": found[image] for image in found}
 
 
 def test_the_words_of_the_readme_are_those_of_the_base(base: list[Document]) -> None:
     text = (K8S / "README.md").read_text()
     for name in PODS:
         assert f"`{name}`" in text
-    for label in re.findall(r"sightline/\w+", (K8S / "base/network.yaml").read_text()):
+    networks = "".join(path.read_text() for path in K8S.glob("base/*/network.yaml"))
+    for label in re.findall(r"sightline/\w+", networks):
         assert label in text
     assert f"Kubernetes {OLDEST}" in text
     assert set(CLASSES) == set(OURS)
@@ -176,6 +196,6 @@ def test_with_spaces_the_embedder_writes_what_triton_reads(tmp_path: Path) -> No
         if each["kind"] == "ConfigMap" and "EMBEDDER_SPACES" in each["data"]
     ]
     assert settings["EMBEDDER_SPACES"] == mounts["embedder"]["mountPath"]
-    before = {(each["kind"], each["metadata"]["name"]) for each in render(K8S / "base")}
+    before = {(each["kind"], each["metadata"]["name"]) for each in overlay("base")}
     added = {(each["kind"], each["metadata"]["name"]) for each in made} - before
     assert {kind for kind, _ in added} <= {"PersistentVolumeClaim", "ConfigMap"}

@@ -1,47 +1,94 @@
-"""Who may call whom in the Kubernetes base."""
+"""Who may call whom on Kubernetes, in the base and in each installation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 
-from tests.contracts.k8s import ARROWS, PODS, Document, of
+from tests.contracts.k8s import ARROWS, ONCE, PODS, STORES, WHOLE, Document, overlay
+
+KEEPERS = ["retriever", "retriever-worker", "ranker", "ranker-worker", "ranker-train"]
+"""Those that keep something."""
+TABLED = [*KEEPERS, *ONCE]
+"""Those that reach tables."""
+OUTSIDE = {(name, "outside", 443) for name in KEEPERS} | {
+    (name, "outside", 5432) for name in TABLED
+}
+"""Of components/object-store and components/postgres-uri."""
+COLLECTOR = "otel-collector"
+TRACES = {(COLLECTOR, "traces", 4317)} | {
+    (name, COLLECTOR, 4318 if name == "triton" else 4317) for name in set(PODS) - set(ONCE)
+}
+"""Of components/tracing."""
+FURTHER = {
+    "base": set(),
+    "small": {(name, "postgres", 5432) for name in TABLED}
+    | {(name, "milvus", 19530) for name in ("retriever", "retriever-worker")},
+    "staging": OUTSIDE | TRACES,
+    "prod": OUTSIDE | TRACES,
+    "example": OUTSIDE | TRACES,
+}
+"""What an installation allows beside the arrows of the design."""
+assert list(FURTHER) == ["base", *WHOLE]
+
+
+def chosen(selector: Mapping[str, Any]) -> list[str]:
+    """The workloads that a selector finds."""
+    for each in selector.get("matchExpressions", []):
+        assert (each["key"], each["operator"]) == ("app.kubernetes.io/name", "In")
+        return list(each["values"])
+    return [selector.get("matchLabels", {}).get("app.kubernetes.io/name", "every pod")]
 
 
 def peers(rule: Mapping[str, Any], key: str) -> Iterator[str]:
-    """Whom a rule names: a workload, or what a namespace's label says of it."""
+    """Whom a rule names: workloads, what a namespace's label says of it, or what is outside."""
     for peer in rule[key]:
-        if "podSelector" in peer and "namespaceSelector" not in peer:
-            yield peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"]
-            continue
-        ((label, value),) = peer["namespaceSelector"]["matchLabels"].items()
-        yield {
-            "sightline/caller": "callers",
-            "sightline/operator": "operators",
-            "sightline/stores": "stores",
-            "sightline/scrape": "scrapers",
-            "kubernetes.io/metadata.name": f"{value}",
-        }[label]
+        if "ipBlock" in peer:
+            yield "outside"
+        elif "namespaceSelector" not in peer:
+            yield from chosen(peer["podSelector"])
+        else:
+            ((label, value),) = peer["namespaceSelector"]["matchLabels"].items()
+            yield {
+                "sightline/caller": "callers",
+                "sightline/operator": "operators",
+                "sightline/stores": "stores",
+                "sightline/scrape": "scrapers",
+                "sightline/traces": "traces",
+                "kubernetes.io/metadata.name": f"{value}",
+            }[label]
+
+
+def policies(documents: list[Document]) -> dict[str, Any]:
+    """Those of our own namespace, by name."""
+    return {
+        each["metadata"]["name"]: each["spec"]
+        for each in documents
+        if each["kind"] == "NetworkPolicy" and each["metadata"]["namespace"] == "sightline"
+    }
 
 
 def flows(documents: list[Document], way: str, key: str) -> set[tuple[str, str, Any]]:
     """(workload, other end, port) of all that one direction's rules allow."""
     found = set()
-    for policy in of(documents, "NetworkPolicy").values():
-        spec = policy["spec"]
-        labels = spec["podSelector"].get("matchLabels", {})
-        mine = labels.get("app.kubernetes.io/name", "every pod")
+    for spec in policies(documents).values():
         for rule in spec.get(way) or []:
             assert rule.get(key), "a rule without peers allows everybody"
             assert rule.get("ports"), "a rule without ports allows every port"
-            found |= {(mine, who, p["port"]) for who in peers(rule, key) for p in rule["ports"]}
+            found |= {
+                (mine, who, port["port"])
+                for mine in chosen(spec["podSelector"])
+                for who in peers(rule, key)
+                for port in rule["ports"]
+            }
     return found
 
 
 def test_nothing_is_allowed_by_default(base: list[Document]) -> None:
-    everything = of(base, "NetworkPolicy")["nothing"]["spec"]
+    everything = policies(base)["nothing"]
     assert everything["podSelector"] in ({}, None)
     assert sorted(everything["policyTypes"]) == ["Egress", "Ingress"]
     assert not everything.get("ingress")
@@ -54,28 +101,56 @@ def test_nothing_is_allowed_by_default(base: list[Document]) -> None:
         (
             "ingress",
             "from",
-            set(PODS),
+            {*PODS, *STORES, COLLECTOR},
             lambda mine, other, port: (other, mine, port),
             {("scrapers", "every pod", "metrics")},
         ),
         (
             "egress",
             "to",
-            set(PODS),
+            {*PODS, COLLECTOR},
             lambda mine, other, port: (mine, other, port),
             {("every pod", "kube-system", 53)},
         ),
     ],
 )
+@pytest.mark.parametrize("name", FURTHER)
 def test_the_network_allows_the_arrows_of_the_design_and_no_other(
-    base: list[Document],
+    name: str,
     way: str,
     key: str,
     here: set[str],
     arrow: Callable[[str, str, Any], tuple[str, str, Any]],
     further: set[tuple[str, str, Any]],
 ) -> None:
-    allowed = {arrow(*flow) for flow in flows(base, way, key)}
+    allowed = {arrow(*flow) for flow in flows(overlay(name), way, key)}
     end = 1 if way == "ingress" else 0
-    assert allowed - further == {each for each in ARROWS if each[end] in here}
+    assert allowed - further == {each for each in ARROWS | FURTHER[name] if each[end] in here}
     assert further <= allowed
+
+
+def test_a_store_outside_is_no_way_into_the_cluster() -> None:
+    """The object store's address is not known; the cluster's own addresses are not it."""
+    (rule,) = policies(overlay("prod"))["object-store"]["egress"]
+    (block,) = [each["ipBlock"] for each in rule["to"]]
+    refused = [ip_network(each) for each in block["except"]]
+    for address in ("10.96.0.1", "172.18.0.2", "192.168.1.1", "169.254.169.254", "100.64.0.1"):
+        assert any(ip_address(address) in each for each in refused), address
+
+
+def test_only_the_retriever_calls_a_milvus_of_the_operator() -> None:
+    (policy,) = [
+        each["spec"]
+        for each in overlay("prod")
+        if each["kind"] == "NetworkPolicy" and each["metadata"]["namespace"] == "milvus"
+    ]
+    callers = [
+        rule
+        for rule in policy["ingress"]
+        if {"port": 19530, "protocol": "TCP"} in rule.get("ports", [])
+    ]
+    (caller,) = [peer for rule in callers for peer in rule["from"]]
+    assert caller["namespaceSelector"]["matchLabels"] == {
+        "kubernetes.io/metadata.name": "sightline"
+    }
+    assert chosen(caller["podSelector"]) == ["retriever", "retriever-worker"]

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from servicekit.decoding_limits import PROCESS, DecodingSettings
-from tests.contracts.k8s import K8S, ROOT, Document, main, render, settings_of, with_components
+from tests.contracts.k8s import (
+    COMPONENTS,
+    ROOT,
+    WHOLE,
+    Document,
+    main,
+    overlay,
+    settings_of,
+    with_components,
+)
 from tests.contracts.settings import CLASSES, loaded
 from tests.contracts.test_compose import given, load
 
@@ -16,7 +25,7 @@ UNITS = {"Mi": 2**20, "Gi": 2**30, "m": 2**20, "g": 2**30}
 FIT = 4 * 10**9
 """Bytes of a fit on 50,000 photos (docs/operate/spaces.md), in a process of its own beside the
 embedder."""
-RENDERED = ["", "production", "spaces", "production+spaces"]
+RENDERED = ["", *COMPONENTS, "production+spaces"]
 """Components of Kubernetes, alone and together; the first is the base as it is."""
 COMPOSED = ["compose.yaml", "compose.gpu.yaml"]
 DECODING = [name for name, kind in CLASSES.items() if issubclass(kind, DecodingSettings)]
@@ -39,19 +48,19 @@ def test_those_that_decode_are_known() -> None:
     assert DECODING == ["embedder", "retriever", "retriever-worker"]
 
 
-def test_every_component_is_among_those_that_are_looked_at() -> None:
-    there = {each.name for each in (K8S / "components").iterdir()}
-    assert there == {name for names in RENDERED for name in names.split("+")} - {""}
-    assert {each.name for each in (K8S / "overlays").iterdir()} == {"example"}
-    assert {each.name for each in ROOT.glob("compose*.yaml")} == {*COMPOSED}
+def test_every_file_of_compose_is_among_those_that_are_looked_at() -> None:
+    assert {each.name for each in ROOT.glob("compose*.yaml")} == {
+        *COMPOSED,
+        "compose.monitoring.yaml",
+    }
 
 
-@pytest.fixture(scope="module", params=[*RENDERED, "overlays/example"])
+@pytest.fixture(scope="module", params=[*RENDERED, *(f"overlays/{name}" for name in WHOLE)])
 def documents(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> list[Document]:
     if request.param.startswith("overlays/"):
-        return render(K8S / request.param)
+        return overlay(request.param.partition("/")[2])
     names = [name for name in request.param.split("+") if name]
     return with_components(tmp_path_factory.mktemp("k8s"), *names)
 

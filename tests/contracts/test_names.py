@@ -18,15 +18,6 @@ MANIFESTS = sorted(
 )
 EVERYWHERE = ("protos", "client")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-IMPORTED = """
-import importlib, pkgutil, warnings
-warnings.simplefilter("error")
-import sightline, sightline_client
-for package in (sightline, sightline_client):
-    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-"""
 
 
 def run(*command: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
@@ -52,16 +43,6 @@ def index() -> None:
     """Skips where no package index answers."""
     if run(UV, "pip", "compile", "-q", "-", given="lark").returncode:
         pytest.skip("NOT MEASURED: no package index is reached from here")
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Those of the protos and the client."""
-    folder = tmp_path_factory.mktemp("wheels")
-    for package in ("sightline-protos", "sightline-client"):
-        built = run(UV, "build", "-q", "--wheel", "--package", package, "-o", folder)
-        assert built.returncode == 0, built.stderr
-    return [next(folder.glob(f"sightline_{name}-*.whl")) for name in EVERYWHERE]
 
 
 def interpreter(version: str) -> str:
@@ -94,21 +75,3 @@ def test_what_it_needs_has_wheels_for(folder: str, python: str, index: None) -> 
     done = run(UV, "pip", "compile", *asked, f"{folder}/pyproject.toml")
     assert done.returncode == 0, done.stderr
     assert "grpcio==" in done.stdout
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("python", PYTHONS)
-def test_it_installs_and_every_module_loads_on(
-    python: str, index: None, wheels: list[Path], tmp_path: Path
-) -> None:
-    found, (protos, client) = interpreter(python), wheels
-    made = run(UV, "venv", "-q", "-p", found, tmp_path / "venv")
-    assert made.returncode == 0, made.stderr
-    there = tmp_path / "venv" / "bin"
-    into = ("-p", there / "python", "--only-binary", ":all:")
-    done = run(UV, "pip", "install", "-q", *into, protos, f"{client}[parquet,photos]")
-    assert done.returncode == 0, done.stderr
-    shown = run(there / "sightline", "--help")
-    assert "Load a shop into a Sightline suite" in shown.stdout, shown.stderr
-    loaded = run(there / "python", "-c", IMPORTED)
-    assert loaded.returncode == 0, loaded.stderr

@@ -20,14 +20,15 @@ PRODUCT = ("services", "kit", "rules", "client/src")
 
 MOST_LINES = 400
 """In a file."""
-ALL_LINES = 67_600 + 7_100 + 11_100
+ALL_LINES = 67_600 + 7_100 + 11_100 + 1_000
 """In all files of the product; behind it what was added since: who may call what, peers, TLS, a
 port for operators, production mode; signatures, proofs of visitors, the audit log; limits and
 quotas; confined decoders; takedowns, secrets from files; jobs by caller, TLS to Triton, engines
 asked again, certificates' ends; unread answers; one picture in thousands of products, idle
 workers, reads of one state, a Triton that hangs; photos of failed writes. Then recommenders by
-counts, scenes, anchors, controls, facets, a snapshot, matches, experiments, replays, heat maps. It
-was 69,228 in 0.5.6, and 65,200 was the layout's goal."""
+counts, scenes, anchors, controls, facets, a snapshot, matches, experiments, replays, heat maps.
+Then traces, roll-outs that wait for their tables, what autoscaling goes by and what shows that a
+loop lives. It was 69,228 in 0.5.6, and 65,200 was the layout's goal."""
 MEDIAN, NINE_TENTHS = 5, 16
 """Lines of functions, without their docstrings."""
 RUN = 6

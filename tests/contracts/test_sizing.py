@@ -1,6 +1,7 @@
 """The page on sizes says what the arithmetic says, and the cluster's values hold it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,17 @@ import pytest
 import yaml
 from pymilvus import DataType
 
-from bench import sizing
+from bench import sizing, sizing_shops
+from bench.capacity import runs
+from bench.capacity.inputs import large_work
+from bench.capacity.scenarios import MIX
 from bench.sizing import GB, Shop
+from bench.sizing_shops import Needs, Prices
 from retriever.adapters.milvus import index as milvus
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operate" / "sizing.md").read_text(encoding="utf-8")
+SHOPS = (ROOT / "docs" / "operate" / "sizing-shops.md").read_text(encoding="utf-8")
 CLUSTER = ROOT / "deploy" / "milvus-cluster"
 SIZES = {"values-1m.yaml": Shop(1_000_000, 1_280), "values-20m.yaml": Shop(20_000_000, 1_280)}
 UNITS = {"Mi": 2**20, "Gi": 2**30}
@@ -36,6 +42,34 @@ def memory(part: dict[str, Any]) -> int:
 
 def test_the_page_holds_the_tables_as_they_are_computed() -> None:
     assert sizing.filled(PAGE) == PAGE, "run: python -m bench.sizing docs/operate/sizing.md"
+
+
+def test_the_page_of_two_shops_holds_its_table_and_says_where_each_figure_is_from() -> None:
+    made = sizing.filled(SHOPS, "sizing-shops.md")
+    assert made == SHOPS, "run: python -m bench.sizing docs/operate/sizing-shops.md"
+    _, _, *rows = sizing.tables()["shops"].splitlines()
+    origins = [row.split(" | ")[-2] for row in rows]
+    assert set(origins) == {sizing_shops.SIMULATED, sizing_shops.EXTRAPOLATED}
+    assert all(row.split(" | ")[-1].removesuffix(" |") for row in rows), "each has its source"
+
+
+def test_shops_cost_what_their_parts_do() -> None:
+    small, large = (Needs(each, 80) for each in sizing_shops.simulated())
+    shop = Shop(1_000_000, 80)
+    usual, free = Prices(), Prices(processor=0.0, memory=0.0, disk=0.0)
+    assert small.month(shop, free) == 0
+    assert small.month(shop, usual) == pytest.approx(
+        small.month(shop, replace(free, processor=usual.processor))
+        + small.month(shop, replace(free, memory=usual.memory))
+        + small.month(shop, replace(free, disk=usual.disk))
+    )
+    assert large.pods > 5 * small.pods
+    busy = {name: need / small.size["pods"][name] for name, need in busy_pods(100.0).items()}
+    assert max(busy.values()) <= runs.PLANNED
+
+
+def busy_pods(rate: float) -> dict[str, float]:
+    return runs.needs(rate, MIX, large_work)
 
 
 def test_what_the_page_says_in_words_is_computed_too() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.contracts.k8s import K8S
 from tests.contracts.test_images import FILES, images
 from tests.dockerfiles import read
 from tests.engines import free_port
@@ -104,11 +105,13 @@ def test_numbers_are_of_a_numpy_that_is_kept_up() -> None:
 def references() -> list[str]:
     """Every image of others that is run or built on, with its tag and, if it has one, digest."""
     compose = re.findall(r"^ +image: (\S+)$", (ROOT / "compose.yaml").read_text(), re.MULTILINE)
-    base = (ROOT / "deploy/k8s/base/kustomization.yaml").read_text()
+    base = (ROOT / "deploy/k8s/base/images/kustomization.yaml").read_text()
+    components = "".join(path.read_text() for path in ROOT.glob("deploy/k8s/components/*/*.yaml"))
     found = re.findall(r"\{ name: (\S+), newTag: ([^, ]+)(?:, digest: (\S+))? \}", base)
     k8s = [f"{name}:{tag}" + (f"@{digest}" if digest else "") for name, tag, digest in found]
     triton = [stage.base for stage in read(TRITON)]
     every = [*compose, *k8s, *triton, *(image for _, image in images())]
+    every += re.findall(r"^ +image: (\S+:\S+)$", components, re.MULTILINE)
     return [each for each in every if not each.startswith("sightline/")]
 
 
@@ -116,7 +119,7 @@ def test_all_images_carry_digests_once_one_of_them_does() -> None:
     """No registry could be asked where this was written, and a digest is not to be guessed: `make
     digests` asks them. From then on none may be without, or have two."""
     held = references()
-    assert len({each.partition("@")[0] for each in held}) == 6
+    assert len({each.partition("@")[0] for each in held}) == 7
     digests = {each.partition("@")[2] for each in held}
     if digests != {""}:
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", each) for each in digests), held
@@ -125,7 +128,8 @@ def test_all_images_carry_digests_once_one_of_them_does() -> None:
 
 def test_make_digests_pins_every_image_everywhere(tmp_path: Path) -> None:
     """The script itself, with a registry that answers; twice, as for a newer build."""
-    paths = ["compose.yaml", "deploy/k8s/base/kustomization.yaml"]
+    pinned = [*K8S.glob("components/*/*.yaml"), K8S / "base/images/kustomization.yaml"]
+    paths = ["compose.yaml", *(str(path.relative_to(ROOT)) for path in pinned)]
     for path in [*paths, *(str(file.relative_to(ROOT)) for file in (*FILES.values(), TRITON))]:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, tmp_path / path)
@@ -141,7 +145,7 @@ def test_make_digests_pins_every_image_everywhere(tmp_path: Path) -> None:
             text=True,
             check=True,
         )
-        assert len(done.stdout.splitlines()) == 6
+        assert len(done.stdout.splitlines()) == 7
         for reference in references():
             name, tag = reference.partition("@")[0].rsplit(":", 1)
             found = [

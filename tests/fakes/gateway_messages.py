@@ -141,7 +141,7 @@ def answer() -> recommendation_service_pb2.RecommendResponse:
             scene="default",
             scene_version="s1",
             plan="visual → rank",
-            service_version="0.14.0",
+            service_version="1.2.3",
         ),
         missing_product_ids=["gone"],
         hidden_count=2,

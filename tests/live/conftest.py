@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import pytest_asyncio
@@ -15,12 +17,16 @@ import pytest_asyncio
 from examples.wines import loading
 from examples.wines.catalogue import load_ratings, load_wines
 from examples.wines.local import free_port_base
+from local_suite.model import Program
 from local_suite.programs import sightline
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
+from tests.collector import Collector, collecting
 from tests.engines import ROOT
 from tests.waiting import SECONDS
 
+CONNECTION_AGE = "3"
+"""Seconds."""
 CATALOGS = (
     *("default", "kills", "rubbish", "isolated", "beside"),
     *("fuzz", "fuzz-kept", "fuzz-photos", "restored"),
@@ -40,18 +46,42 @@ show one photo."""
 
 
 @pytest.fixture(scope="session")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+def collector() -> Iterator[Collector]:
+    """Takes the traces of the suite: of the calls that say so, and of jobs."""
+    with collecting() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Suite]:
     """Every service and engine as a process of its own."""
-    with running(tmp_path_factory.mktemp("suite"), CATALOGS) as started:
+    traces = {"TRITON_TRACES_URL": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}  # of Triton's
+    for service in ("GATEWAY", "EMBEDDER", "RETRIEVER", "RANKER"):
+        traces[f"{service}_TRACES_ENDPOINT"] = collector.endpoint
+        traces[f"{service}_TRACES_SHARE"] = "0"
+    with running(tmp_path_factory.mktemp("suite"), CATALOGS, traces) as started:
         yield started
 
 
 @contextmanager
-def running(data: Path, catalogs: Sequence[str]) -> Iterator[Suite]:
+def running(
+    data: Path, catalogs: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Suite]:
     """A suite while the block runs."""
-    programs = sightline(data, free_port_base(), catalogs)
+    programs = [
+        replace(aged, environment={**aged.environment, **environment})
+        for aged in map(_aging, sightline(data, free_port_base(), catalogs))
+    ]
     with _survived_by_no_process(data), Suite(data, programs) as started:
         yield started
+
+
+def _aging(program: Program) -> Program:
+    """Connections end all the time meanwhile, as they do on Kubernetes: no call fails by it."""
+    if program.group == "engines" or program.name.endswith("-worker"):
+        return program
+    age = {f"{program.name.upper()}_CONNECTION_AGE_SECONDS": CONNECTION_AGE}
+    return replace(program, environment={**program.environment, **age})
 
 
 @contextmanager

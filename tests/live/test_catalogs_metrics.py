@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from local_suite.suite import Suite
 from sightline_client import Product, ProductImage, SightlineClient
+from tests.engines import ROOT
 from tests.fakes.photos import photo
 from tests.live.conftest import CATALOGS
 from tests.live.two_shops import (
@@ -44,6 +45,10 @@ async def test_metrics_name_neither_products_nor_people_and_tell_the_shops_apart
     secrets = {ANN, NEWCOMER, COOKIE, ONLY_HERE, *SHARED, shops.model, shops.job.job_id}
     assert not values & secrets
     assert not {value for value in values if hashlib.sha256(PHOTOS[10]).hexdigest() in value}
+    scaled = (ROOT / "deploy/k8s/components/autoscaling").glob("*/scaling.yaml")
+    asked = set(re.findall(r"(?:sightline|nv)_\w+", "".join(each.read_text() for each in scaled)))
+    assert len(asked) == 9
+    assert {metric for metric in asked if f"\n{metric}{{" not in text} == set()
     labelled = set(re.findall(r'catalog="([^"]*)"', text))
     assert {ISOLATED, BESIDE} <= labelled <= set(CATALOGS)
 

@@ -2,8 +2,13 @@
 
 import asyncio
 import io
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from statistics import fmean
 from typing import Unpack
 
@@ -11,6 +16,10 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
+from bench.open_load import __main__ as open_load
+from bench.open_load import schedule
+from bench.open_load.findings import Findings
+from bench.open_load.sending import WHOLE, Where
 from examples.wines import loading
 from examples.wines.catalogue import Wine, load_ratings, load_wines
 from examples.wines.demo import measures, scenes
@@ -30,6 +39,7 @@ from sightline_client import (
     money,
 )
 from sightline_client.values.filters import F
+from tests.engines import ROOT
 from tests.fakes.photos import photo
 from tests.waiting import SECONDS
 
@@ -298,3 +308,37 @@ async def test_after_its_restart_the_ranker_ranks_again(
         await asyncio.sleep(0.1)
     assert answer.versions.model_version
     assert {part.name for row in answer.results for part in row.parts} >= {"visual", "taste"}
+
+
+def test_what_the_demo_in_a_cluster_asks_is_answered_whole(
+    gateway: str, shop_is_open: None
+) -> None:
+    """The very script, with a suite of processes instead of pods."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [ROOT / "deploy/smoke.sh", gateway],
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    asked = [line for line in done.stdout.splitlines() if line.startswith("--")]
+    assert len(asked) == 5
+    assert all(line.count(", ") >= 4 for line in asked), asked
+
+
+def test_a_load_of_photos_texts_products_and_users_is_answered_whole(
+    gateway: str, wines: tuple[Wine, ...], tmp_path: Path, shop_is_open: None
+) -> None:
+    wine, user = wines[3], load_ratings()[0].user_id
+    asked = [{"image": str(wine.image)}, {"text": "dry red"}, {"product": wine.id}, {"user": user}]
+    file = tmp_path / "requests.jsonl"
+    file.write_text("".join(f"{json.dumps(each)}\n" for each in asked))
+    curve = schedule.curve("0:4,6:8", None)
+    requests = open_load.read(file, "default", 5)
+    # Whether the sender kept its times is left out: other tests share its processors.
+    sent = open_load.loaded(Where(gateway, 20.0), curve, requests, 1, seed=2, fresh=True)
+    assert set(sent.ends) == {WHOLE}, Findings(curve, sent).ends
+    assert len(sent.ends) == len(curve.times(seed=2)) > 20

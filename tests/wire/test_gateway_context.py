@@ -4,7 +4,10 @@ import asyncio
 
 import grpc
 
+from servicekit import trace_export
+from servicekit.config import TraceSettings
 from servicekit.errors import Internal
+from tests.collector import collecting
 from tests.fakes.gateway_wire import running
 from tests.fakes.kit_logs import json_logs
 from tests.waiting import SECONDS
@@ -70,3 +73,55 @@ async def test_nothing_of_photos_shoppers_or_texts_is_logged(capfd):
     assert '"method": "sightline.gateway.v1.RecommendationService/Recommend"' in logged
     assert "secret" not in logged
     assert "ann-the-customer" not in logged
+
+
+async def test_a_trace_shows_what_an_answer_lost_and_how_much_it_holds():
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with collecting() as collector:
+        given = TraceSettings(traces_endpoint=collector.endpoint, traces_share=0.0)
+        trace_export.start("suite", given)
+        async with running() as suite:
+            suite.ranker.script.errors["Rank"] = Internal("a bug", reason="A_BUG")
+            metadata = (("traceparent", f"00-{trace}-00f067aa0ba902b7-01"),)
+            answer = await suite.recommendation.Recommend(photo(shopper=ANN), metadata=metadata)
+        trace_export.stop()
+    spans = list(collector.of(trace).values())
+    (top,) = [span for span in spans if span.parent_id == "00f067aa0ba902b7"]
+    assert top.attributes["sightline.degraded"] == ["PROFILE_UNAVAILABLE", "RANKER_UNAVAILABLE"]
+    assert top.attributes["sightline.results"] == len(answer.results) > 0
+    lost = {span.name: span.attributes["error.type"] for span in spans if span.failed}
+    assert lost["rank"] == "A_BUG"
+    assert "a bug" not in "".join(span.everything for span in spans)
+
+
+async def test_every_call_of_a_peer_is_below_its_stage_below_the_callers_request():
+    trace, caller = "5bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    with collecting() as collector:
+        given = TraceSettings(traces_endpoint=collector.endpoint, traces_share=0.0)
+        trace_export.start("suite", given)
+        async with running() as suite:
+            metadata = (("traceparent", f"00-{trace}-{caller}-01"),)
+            request = photo(shopper=ANN, session_id="my-secret-visit")
+            request.signals.add(text="my secret wish")
+            await suite.recommendation.Recommend(request, metadata=metadata)
+        trace_export.stop()
+    spans = collector.of(trace)
+
+    def above(span):
+        names = []
+        while span.parent_id in spans:
+            span = spans[span.parent_id]
+            names.append((span.kind, span.name.rpartition("/")[2]))
+        assert span.parent_id == caller
+        return names
+
+    served = [s for s in spans.values() if s.kind == "SERVER" and s.parent_id != caller]
+    ways = {(span.name.rpartition("/")[2], *above(span)) for span in served}
+    top = ("SERVER", "Recommend")
+    assert {
+        ("BatchEmbed", ("CLIENT", "BatchEmbed"), ("INTERNAL", "embed"), top),
+        ("Search", ("CLIENT", "Search"), ("INTERNAL", "retrieve"), top),
+        ("Rank", ("CLIENT", "Rank"), ("INTERNAL", "rank"), top),
+    } <= ways
+    sent = "".join(span.everything for span in collector.spans)
+    assert not [each for each in ("secret", "ann-the-customer") if each in sent]

@@ -121,6 +121,11 @@ def counted(quality: str) -> float:
     return REGISTRY.get_sample_value("sightline_gateway_answers_total", labels) or 0.0
 
 
+def degraded(cause: str) -> float:
+    labels = {"cause": cause}
+    return REGISTRY.get_sample_value("sightline_gateway_degraded_total", labels) or 0.0
+
+
 async def open_shop(gateway: Gateway, channel: grpc.aio.Channel) -> None:
     """The wines are in the record, then in the snapshot."""
     catalog = catalog_service_pb2_grpc.CatalogServiceStub(channel)
@@ -159,7 +164,7 @@ async def test_the_snapshot_answers_whatever_becomes_of_the_others(
         assert answer.quality == answer_pb2.ANSWER_QUALITY_SNAPSHOT
 
         behind.signal(signal.SIGKILL)
-        before = counted("snapshot")
+        before, lost = counted("snapshot"), degraded("RETRIEVER_UNAVAILABLE")
         answer = await recommend(
             pb.RecommendRequest(filter=brand("A"), shopper=ann), timeout=SECONDS
         )
@@ -168,6 +173,7 @@ async def test_the_snapshot_answers_whatever_becomes_of_the_others(
         assert {"RETRIEVER_UNAVAILABLE", "PROFILE_UNAVAILABLE"} <= {c for _, c in causes(answer)}
         assert [each.stage for each in answer.degradations if each.HasField("as_of")] == ["hydrate"]
         assert counted("snapshot") == before + 1
+        assert degraded("RETRIEVER_UNAVAILABLE") == lost + 1  # several stages lack it
 
         error = await refused(recommend(pb.RecommendRequest(filter=brand("C")), timeout=SECONDS))
         assert (error.code, error.reason) == (Code.UNAVAILABLE, "NOTHING_AVAILABLE")

@@ -100,7 +100,7 @@ async def test_what_an_answer_led_to_is_counted_exactly(shop: Shop) -> None:
 async def test_a_foreign_token_joins_nothing_and_is_kept(shop: Shop) -> None:
     answer = await shop.recommend()
     token, (item, *_) = answer.attribution_token, products(answer)
-    before = outcomes()
+    before, sent = outcomes(), impressions()
     for wrong in (
         twisted(token, catalog_id="other"),  # made for another catalog
         twisted(token, end=1),
@@ -121,6 +121,7 @@ async def test_a_foreign_token_joins_nothing_and_is_kept(shop: Shop) -> None:
     assert {one.attribution_token for one in kept} >= {"not a token"}
     assert sorted(one.answer_id for one in kept) == [*[""] * 4, "nobodys"]
     assert outcomes() - before == {"unreadable": 2, "foreign": 1, "expired": 1, "named": 1}
+    assert impressions() - sent == 5
 
 
 async def test_a_token_joins_only_in_its_own_catalog(shop: Shop) -> None:
@@ -212,6 +213,12 @@ class Counts(dict[str, int]):
 
     def __sub__(self, other: "Counts") -> dict[str, int]:
         return {name: count - other.get(name, 0) for name, count in self.items() if count}
+
+
+def impressions() -> float:
+    """Those that were sent so far."""
+    labels = {"type": "impression"}
+    return REGISTRY.get_sample_value("sightline_gateway_events_total", labels) or 0.0
 
 
 def outcomes() -> Counts:

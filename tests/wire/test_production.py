@@ -3,6 +3,8 @@ certificates: they start, know one another, and answer nobody else."""
 
 import os
 import secrets
+import shutil
+import ssl
 import stat
 import subprocess
 import sys
@@ -15,13 +17,23 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from servicekit.access import Role
+from servicekit.channel import connect
+from servicekit.config import PeerSettings
+from servicekit.peers import Peers
+from servicekit.status import from_rpc_error
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
+from sightline.retriever.v1 import product_service_pb2
+from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
 from sightline_client import (
     Event,
     EventType,
+    InvalidRequest,
     JobState,
     Product,
     ProductImage,
+    SightlineClient,
     SyncSightlineClient,
+    Unauthenticated,
     Unavailable,
     tls_credentials,
 )
@@ -30,6 +42,7 @@ from tests.engines import free_port
 from tests.fakes.photos import photo
 from tests.unit.gateway.callers.conftest import entry
 from tests.waiting import SECONDS
+from tests.wire.rotation import change, show
 
 PEERS = ("embedder", "retriever", "ranker")
 WORKERS = ("retriever.worker", "ranker.worker")
@@ -40,14 +53,16 @@ STORED = {
 """What each service keeps in its folder of .data."""
 TOKEN = "slk_of-whoever-looks-after-it"
 KEY = secrets.token_hex(32)
+AUTHORITY, PEERS_AUTHORITY = certificates.authority(), certificates.authority()
+"""They sign what the gateway shows to callers, and what the services show one another."""
 
 
 def environment(ports: dict[str, int], probes: dict[str, int]) -> dict[str, str]:
     """What makes production of each service; the files lie where they are started."""
     found = {
         "GATEWAY_KEYS_FILE": "keys.toml",
-        "GATEWAY_TOKEN_KEYS_FILE": "pseudonym.key",
-        "GATEWAY_TLS_FOLDER": "tls",
+        "GATEWAY_TOKEN_KEYS_FILE": "tokens.keys",
+        "GATEWAY_TLS_FOLDER": "gateway-tls",
         "RANKER_KEY_FILE": "pseudonym.key",
         "EMBEDDER_TRITON_TARGET": "127.0.0.1:1",
         "RETRIEVER_MILVUS_URI": "http://127.0.0.1:1",
@@ -72,9 +87,10 @@ def environment(ports: dict[str, int], probes: dict[str, int]) -> dict[str, str]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made: Path = tmp_path_factory.mktemp("production")
-    certificates.write(made / "tls", certificates.authority())
-    (made / "peers.key").write_text(KEY)
-    (made / "pseudonym.key").write_text(KEY)
+    show(made, "tls", PEERS_AUTHORITY)
+    show(made, "gateway-tls", AUTHORITY)
+    for name in ("peers.key", "tokens.keys", "pseudonym.key"):
+        (made / name).write_text(KEY)
     (made / "keys.toml").write_text(entry("ops", TOKEN, str([role.value for role in Role])))
     return made
 
@@ -108,7 +124,7 @@ def ports(folder: Path) -> Iterator[dict[str, int]]:
 
 @pytest.fixture
 def client(ports: dict[str, int], folder: Path) -> Iterator[SyncSightlineClient]:
-    credentials = tls_credentials(ca=folder / "tls/ca.crt")
+    credentials = tls_credentials(ca=folder / "gateway-tls/ca.crt")
     target = f"127.0.0.1:{ports['gateway']}"
     with SyncSightlineClient(target, token=TOKEN, credentials=credentials, timeout=60) as made:
         yield made
@@ -147,6 +163,48 @@ def test_what_they_store_is_their_users_alone(client: SyncSightlineClient, folde
     stored = [folder / ".data", *(folder / ".data").rglob("*")]
     modes = {each: stat.S_IMODE(each.stat().st_mode) for each in stored}
     assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+
+
+async def test_no_call_fails_while_every_key_and_certificate_changes(
+    ports: dict[str, int], folder: Path, tmp_path: Path
+) -> None:
+    """The last test that is known by TOKEN: it counts for nothing then."""
+    gateway, retriever = (f"127.0.0.1:{ports[name]}" for name in ("gateway", "retriever"))
+    shutil.copytree(folder / "tls", tmp_path / "tls")
+    shutil.copy(folder / "peers.key", tmp_path)
+    shown = ssl.get_server_certificate(("127.0.0.1", ports["gateway"]))
+    traffic = await change(folder, gateway, AUTHORITY, PEERS_AUTHORITY, TOKEN, f"{TOKEN}-2")
+    assert traffic.failed == []
+    assert min(traffic.answered.values()) > 20
+    assert ssl.get_server_certificate(("127.0.0.1", ports["gateway"])) != shown
+    now, then = (peers(each, folder / "tls") for each in (folder, tmp_path))
+    assert await refusal(retriever, now) == ""
+    assert await refusal(retriever, then) == "PEER_UNKNOWN"
+    assert await refusal(retriever, peers(folder, tmp_path / "tls")) == "UNAVAILABLE"
+    credentials = tls_credentials(ca=folder / "gateway-tls/ca.crt")
+    async with SightlineClient(gateway, token=TOKEN, credentials=credentials) as former:
+        with pytest.raises(Unauthenticated):
+            await former.status()
+    async with SightlineClient(gateway, token=f"{TOKEN}-2", credentials=credentials) as client:
+        old = catalog_pb2.ListProductsRequest(page_size=1, page_token=traffic.pages[1])
+        with pytest.raises(InvalidRequest, match="page"):
+            await client._call(client.calls.catalog.ListProducts, old, None)
+
+
+def peers(key: Path, certificate: Path) -> Peers:
+    return Peers.of(PeerSettings(peer_key_file=key / "peers.key", peer_tls_folder=certificate))
+
+
+async def refusal(target: str, known: Peers) -> str:
+    """Why the retriever does not answer who is known so; "" = it does."""
+    channel = connect(target, peers=known)
+    try:
+        await ProductServiceStub(channel).ListProducts(product_service_pb2.ListProductsRequest())
+    except grpc.aio.AioRpcError as error:
+        return from_rpc_error(error).reason or error.code().name
+    finally:
+        await channel.close(None)
+    return ""
 
 
 @pytest.mark.parametrize("name", [*PEERS, "gateway"])

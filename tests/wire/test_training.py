@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from ranker.domain.events import EventType, Identity, Shopper
+from ranker.domain.model import Verdict
 from ranker.events.intake import _stored as to_stored
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
@@ -16,8 +17,8 @@ from tests.fakes.trainings import PRODUCTS, drawn_vectors
 from tests.waiting import SECONDS
 
 
-async def bought(database: Database) -> None:
-    """Sixteen people buy three wines of one type each."""
+async def bought(database: Database, people: range) -> None:
+    """People buy three wines of one type each."""
     events = [
         event(
             f"{person}-{step}",
@@ -26,7 +27,7 @@ async def bought(database: Database) -> None:
             product_id=f"{'rw'[person % 2]}{(person // 2 + step) % 4}",
             time_micros=NOW + step * HOUR,
         )
-        for person in range(16)
+        for person in people
         for step in range(3)
     ]
     await EventRecord(database).append([to_stored("default", one, KEY, NOW) for one in events])
@@ -40,6 +41,7 @@ async def train(target: str, url: str, folder: Path, *arguments: str) -> int:
         "RANKER_RETRIEVER_TARGET": target,
         "RANKER_POLL_SECONDS": "0.05",
         "RANKER_TRAIN_EPOCHS": "2",
+        "RANKER_TRAIN_ABLATION": "false",
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ranker.train", "--catalog", *arguments), env=environment
@@ -47,7 +49,7 @@ async def train(target: str, url: str, folder: Path, *arguments: str) -> int:
     return await asyncio.wait_for(process.wait(), SECONDS)
 
 
-async def test_a_timer_asks_for_a_training_and_sees_it_through(tmp_path: Path) -> None:
+async def test_a_timer_asks_for_a_training_and_what_proves_itself_serves(tmp_path: Path) -> None:
     url, models = f"sqlite:///{tmp_path}/ranker.db", tmp_path / "models"
     drawn = drawn_vectors(PRODUCTS)
     looks = FakeVectors(dict(zip(drawn.product_ids, drawn.vectors.tolist(), strict=True)))
@@ -55,11 +57,18 @@ async def test_a_timer_asks_for_a_training_and_sees_it_through(tmp_path: Path) -
         database = Database(url, migrations=MIGRATIONS)
         try:
             database.migrate()
-            await bought(database)
-            assert await train(target, url, models, "default") == 0
+            await bought(database, range(16))
+            assert await train(target, url, models, "default", "--promote") == 0
             registry = ModelRegistry(database)
             (made,) = await registry.list("default", limit=9, before=None)
             assert made.product_count == len(PRODUCTS)
+            assert made.verdict is Verdict.INCONCLUSIVE
+            assert await registry.serving("default") is None
             assert await train(target, url, models, "default", "--incremental") == 1, "none serves"
+            await bought(database, range(16, 216))
+            assert await train(target, url, models, "default", "--promote") == 0
+            serves = await registry.serving("default")
+            assert serves is not None
+            assert serves.verdict is Verdict.PASSED
         finally:
             database.close()

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import tritonclient.grpc.aio as tritonclient
 from tritonclient.utils import InferenceServerException
@@ -118,6 +119,28 @@ async def test_in_tls_each_side_shows_who_it_is_also_after_a_change(
             assert await client.version() is not None
             assert await client.states() == {}
             await client.unload("no_such_model")
+
+
+async def test_no_call_fails_where_connections_end_all_the_time(tmp_path: Path) -> None:
+    """As on Kubernetes, so that Triton's new pods get work."""
+    ended, connections = asyncio.Event(), set[int]()
+
+    async def call(client: Triton) -> None:
+        while not ended.is_set():
+            assert await client.version() is not None
+
+    async with (
+        started(tmp_path, "--grpc-max-connection-age=50") as (port, _),
+        Triton(f"127.0.0.1:{port}", timeout=30, control_key=KEY) as client,
+    ):
+        calling = [asyncio.create_task(call(client)) for _ in range(32)]
+        for _ in range(20):
+            await asyncio.sleep(0.1)
+            held = psutil.Process().net_connections("tcp")
+            connections |= {each.laddr.port for each in held if each.raddr[1:] == (port,)}
+        ended.set()
+        await asyncio.gather(*calling)
+    assert len(connections) > 3
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """`python -m local_suite up | down | run | status`.
 
-DATA and PORT_BASE choose which suite, ENGINE its vector index.
+DATA and PORT_BASE choose which suite, ENGINE its vector index, TRACES who collects its traces.
 """
 
 import os
@@ -54,12 +54,14 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
-    """The suite that DATA, PORT_BASE, CATALOGS and ENGINE name; what it runs with comes first."""
+    """The suite that DATA, PORT_BASE, CATALOGS, ENGINE and TRACES name; what it runs with comes
+    first."""
     data = Path(environment.get("DATA") or _DATA)
     given = {
         "port_base": environment.get("PORT_BASE") or _PORT_BASE,
         "catalogs": environment.get("CATALOGS") or "default",
         "engine": environment.get("ENGINE") or "lite",
+        "traces": environment.get("TRACES") or "",
     }
     facts = given if command in ("up", "run") else {**given, **stored_facts(data)}
     try:
@@ -67,13 +69,14 @@ def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
     except ValueError:
         raise SuiteError(f"PORT_BASE={facts['port_base']} is not a number") from None
     catalogs = [name.strip() for name in str(facts["catalogs"]).split(",") if name.strip()]
-    programs = sightline(data, port_base, catalogs, engine=str(facts["engine"]))
+    engine, traces = str(facts["engine"]), str(facts.get("traces", ""))
+    programs = sightline(data, port_base, catalogs, engine=engine, traces=traces)
     return Suite(data, programs, facts={**given, "again": _again(given)})
 
 
 def _again(given: Mapping[str, str]) -> str:
     """What starts such a suite in this DATA again."""
-    usual = {"port_base": _PORT_BASE, "catalogs": "default", "engine": "lite"}
+    usual = {"port_base": _PORT_BASE, "catalogs": "default", "engine": "lite", "traces": ""}
     other = [f"{n.upper()}={shlex.quote(v)}" for n, v in given.items() if v != usual[n]]
     return " ".join(["make up", *other])
 

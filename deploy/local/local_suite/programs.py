@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from local_suite.health import grpc_serving, http_ok, triton_ready
@@ -52,12 +53,15 @@ def sightline(
     port_base: int,
     catalogs: Sequence[str] = ("default",),
     root: Path = ROOT,
+    *,
     engine: str = "lite",
+    traces: str = "",
 ) -> tuple[Program, ...]:
     """Every program, in the order of start.
 
-    `engine`: one of ENGINES. Raises SuiteError when it is none, when a port would be out of range
-    or a catalog is none.
+    `engine`: one of ENGINES. `traces`: the host of a collector that takes the traces of all calls
+    by OTLP, over gRPC on 4317 and over HTTP on 4318; empty = none. Raises SuiteError when the
+    engine or a catalog is none, or a port would be out of range.
     """
     if engine not in ENGINES:
         raise SuiteError(f"ENGINE={engine} is not one of {', '.join(ENGINES)}")
@@ -73,11 +77,20 @@ def sightline(
         name: {purpose: port_base + offset for purpose, offset in offsets.items()}
         for name, offsets in PORTS.items()
     }
-    return (
+    made = (
         _triton(root, ports["triton"], folder),
         (_milvus_lite if engine == "lite" else _milvus_server)(root, ports["milvus"], folder),
         *_services(root, ports, folder, ",".join(catalogs)),
     )
+    return tuple(_traced(program, traces) for program in made) if traces else made
+
+
+def _traced(program: Program, host: str) -> Program:
+    prefix = f"{program.name.partition('-')[0].upper()}_TRACES"
+    given = {f"{prefix}_ENDPOINT": f"http://{host}:4317", f"{prefix}_SHARE": "1"}
+    if program.group == "engines":  # of which Triton alone has traces
+        given = {f"{prefix}_URL": f"http://{host}:4318/v1/traces"}
+    return replace(program, environment={**program.environment, **given})
 
 
 def _triton(root: Path, ports: Mapping[str, int], data: Path) -> Program:

@@ -52,6 +52,8 @@ class Options:
     """Port of the Prometheus metrics; None leaves them off."""
     control_key_file: Path | None
     """File with the key of model control, which is made if it is not there; None = no key."""
+    traces_url: str
+    """Where traces go by OTLP over HTTP, of the requests whose caller records one; empty = none."""
     verbose: bool
     """Log what the server does, not only what goes wrong."""
 
@@ -79,6 +81,17 @@ def command(
         f"--log-info={str(options.verbose).lower()}",
         "--log-format=ISO8601",
     ]
+    if options.traces_url:
+        # None by its own choice (rate): only what comes with a traceparent. What is in tensors
+        # stays out of it (level).
+        line += [
+            f"--trace-config={setting}"
+            for setting in (
+                *("mode=opentelemetry", "level=TIMESTAMPS", "rate=0"),
+                f"opentelemetry,url={options.traces_url}",
+                "opentelemetry,resource=service.name=triton",
+            )
+        ]
     if options.http_port is None:
         line += ["--allow-http=false"]
     else:
@@ -215,6 +228,11 @@ def parse(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--http-port", type=int, help="off unless given")
     parser.add_argument("--metrics-port", type=int, help="off unless given")
     parser.add_argument("--control-key-file", type=Path, help="made if it is not there")
+    parser.add_argument(
+        "--traces-url",
+        default=os.environ.get("TRITON_TRACES_URL", ""),
+        help="a collector's OTLP over HTTP, http://host:4318/v1/traces (TRITON_TRACES_URL)",
+    )
     parser.add_argument("--verbose", action="store_true", help="log more than what goes wrong")
     given = parser.parse_args(arguments)
     return Options(
@@ -225,6 +243,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
         http_port=given.http_port,
         metrics_port=given.metrics_port,
         control_key_file=given.control_key_file,
+        traces_url=given.traces_url,
         verbose=given.verbose,
     )
 

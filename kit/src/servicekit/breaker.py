@@ -51,6 +51,7 @@ class Breaker:
         self._answered = -pause
         self.hangs = False
         """Whether calls are of no use now."""
+        OPEN.labels(peer).set(0)
 
     def suspect(self) -> None:
         """Find out, unless that is being done, or was just now."""

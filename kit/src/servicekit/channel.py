@@ -53,8 +53,8 @@ def _passing_on(
 ) -> Callable[..., Callable[..., Any]]:
     """A channel's way to make calls, of calls that pass on what they are part of."""
 
-    def made(*arguments: Any, **options: Any) -> Callable[..., Any]:
-        return passing_on(make(*arguments, **options), peers.metadata)
+    def made(method: str, *arguments: Any, **options: Any) -> Callable[..., Any]:
+        return passing_on(make(method, *arguments, **options), peers.metadata, method)
 
     return made
 

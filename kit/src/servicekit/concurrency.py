@@ -43,12 +43,18 @@ class Concurrency:
         most: int,
         clock: Callable[[], float] = time.monotonic,
         learned: Callable[[float], object] = float,
+        working: Callable[[int], object] = int,
+        worked: Callable[[float], object] = float,
     ) -> None:
-        """`most`: what the limit begins with, and never exceeds. `learned` is called with each."""
+        """`most`: what the limit begins with, and never exceeds. `learned` is called with each,
+        `working` with the calls under way whenever one begins or ends, `worked` with the seconds
+        that each took."""
         self.limit = float(most)
         """Calls at a time, by now."""
         self._learned = learned
         learned(self.limit)
+        self._working, self._worked = working, worked
+        working(0)
         self._most, self._least = float(most), float(min(LEAST, most))
         self._clock = clock
         self._held: Counter[Hashable] = Counter()
@@ -69,24 +75,28 @@ class Concurrency:
             raise Overloaded
         self._held[party] = held
         self._total += 1
+        self._working(self._total)
         return self._clock()
 
     def leave(self, party: Hashable, began: float, given: float | None, *, ok: bool) -> None:
         """End a call that `enter` began. `given`: the seconds that its caller gave it."""
         busy = self._total * 2 >= self.limit
         self._total -= 1
+        self._working(self._total)
         self._held[party] -= 1
         if not self._held[party]:
             del self._held[party]
+        seconds = self._clock() - began
+        self._worked(seconds)
         if busy:  # else the time that it took says nothing about load
-            self._learn(began, UNHURRIED if given is None else max(given / 2, QUICK), ok=ok)
+            goal = UNHURRIED if given is None else max(given / 2, QUICK)
+            self._learn(began, seconds, goal, ok=ok)
 
-    def _learn(self, began: float, goal: float, *, ok: bool) -> None:
-        now = self._clock()
-        seconds = now - began
+    def _learn(self, began: float, seconds: float, goal: float, *, ok: bool) -> None:
         if seconds > goal:
             if began >= self._lowered:
-                self._before, self._since, self._lowered = self.limit, self._lowered, now
+                self._before, self._since = self.limit, self._lowered
+                self._lowered = began + seconds
             if began >= self._since:  # once for all that were under way together: by the latest
                 # Squared: who is far too late has no time for many rounds.
                 lowered = self._before * max(goal / seconds, 0.5) ** 2

@@ -1,5 +1,6 @@
 """Settings as frozen values, read from the environment once, with all bad ones reported at once."""
 
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ DEFAULT_CATALOG = "default"
 _PASSWORDS = frozenset(
     {"admin", "change-me", "changeme", "milvus", "password", "postgres", "secret", "sightline"}
 )
+_COLLECTOR = re.compile(r"https?://(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}/?")
 _CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -151,7 +153,32 @@ def _catalogs(names: tuple[str, ...]) -> tuple[str, ...]:
 Catalogs = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_catalogs)]
 
 
-class PeerSettings(Settings):
+def _collector(url: str) -> str:
+    if url and not _COLLECTOR.fullmatch(url):
+        raise ValueError(
+            "must be http://host:port, or https://host:port for TLS, without a name, a password or"
+            " a path"
+        )
+    return url
+
+
+class TraceSettings(Settings):
+    """Where a process sends the spans of what it does, and of how much of it."""
+
+    traces_endpoint: Annotated[str, AfterValidator(_collector)] = ""
+    """Collector that takes traces by OTLP over gRPC, such as `http://otel-collector:4317`
+    (`https://` = TLS); empty = no traces are made."""
+
+    traces_share: float = Field(default=0.01, ge=0, le=1)
+    """Share of the calls without a `traceparent` of which a trace is made, 0 (none) to 1 (all). A
+    call with one is recorded when it says so (sampled)."""
+
+    def traces_followed(self) -> float:
+        """Most traces a second that are recorded because callers say so, in a process."""
+        return math.inf
+
+
+class PeerSettings(TraceSettings):
     """How a process and the other services of its installation know one another."""
 
     CALLED: ClassVar[tuple[str, ...]] = ()
@@ -208,6 +235,10 @@ class ServerSettings(PeerSettings):
 
     drain_seconds: float = Field(default=10.0, ge=0, le=600)
     """After SIGTERM, how long calls in progress may go on before they are cancelled."""
+
+    connection_age_seconds: float = Field(default=0.0, ge=0, le=86_400)
+    """After this long, give or take a tenth, a connection is closed once its calls have ended, and
+    callers look for pods again: so one that was added gets work. 0 = never. No call fails by it."""
 
     max_message_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
     """Largest gRPC message that is sent, or received of whatever call; most calls take less by

@@ -11,11 +11,9 @@ from importlib.metadata import version
 from typing import Any
 
 import grpc
-from opentelemetry import context as otel_context
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Histogram
 
-from servicekit import access, deadlines, telemetry
+from servicekit import access, deadlines, telemetry, tracing
 from servicekit.access import Access
 from servicekit.audit import Audit, about
 from servicekit.config import ServerSettings
@@ -29,7 +27,6 @@ VERSION_KEY = "x-sightline-version"
 _VERSION = version("sightline-kit")
 """Of this process: a release gives all of its packages the same one."""
 
-_PROPAGATOR = TraceContextTextMapPropagator()
 _QUIET = ("grpc.health.v1.Health/", "grpc.reflection.")
 """Calls that are logged at debug only: probes make them all the time."""
 _OUR_FAULT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS})
@@ -209,7 +206,7 @@ class _Method:
 class _Observed:
     """One call from its arrival to its end. Runs in the call's own task, and so in its context."""
 
-    __slots__ = ("_admitted", "_context", "_metadata", "_method", "_request_id", "_start")
+    __slots__ = ("_admitted", "_call", "_context", "_metadata", "_method", "_request_id", "_start")
 
     def __init__(self, method: _Method, context: Any) -> None:
         self._method, self._context = method, context
@@ -220,10 +217,10 @@ class _Observed:
             if isinstance(value, str)
         }
         self._request_id, self._admitted = "", False
+        self._call: tracing.Call | None = None
         telemetry.service_name.set(method.service)
         deadlines.start(context.time_remaining())
-        if "traceparent" in self._metadata:
-            otel_context.attach(_PROPAGATOR.extract(self._metadata))
+        tracing.arrived(self._metadata)
 
     def admit(self) -> None:
         """Name the caller, and the call by the caller's id of it or one of ours. Raises
@@ -233,6 +230,7 @@ class _Observed:
         try:
             access.caller.set(admit(self._method.name, self._metadata, self._context))
             given, self._admitted = self._metadata.get(REQUEST_ID_KEY), self._method.shows_version
+            self._call = None if self._method.quiet else tracing.served(self._method.name)
         finally:
             self._request_id = telemetry.accept_request_id(given)
             telemetry.request_id.set(self._request_id)
@@ -248,12 +246,17 @@ class _Observed:
         seconds = time.perf_counter() - self._start
         if telemetry.request_id.get() != self._request_id:  # the message itself brought one
             self._context.set_trailing_metadata(self._trailer())
-        self._method.seconds(code).observe(seconds)
+        self._method.seconds(code).observe(seconds, tracing.exemplar())
         ms = round(seconds * 1000, 2)
         if code is Code.OK and not self._method.quiet:
             self._method.line.log(ms)
         else:
             self._log(code, ms, error)
+        if self._call is not None:
+            reason = error.reason if isinstance(error, ServiceError) else ""
+            failed = code in tracing.SERVER_FAULTS
+            self._call.answered(*_numbered(code), failed=failed, reason=reason)
+            self._call.end()
 
     def _log(self, code: Code, ms: float, error: BaseException | None) -> None:
         write = _log.info
@@ -335,33 +338,57 @@ def _own_code(context: Any) -> Code:
     return next((Code(each.name) for each in matching), Code.OK)
 
 
-def outgoing_metadata() -> dict[str, str]:
-    """Request id and trace context of the current call, for a peer."""
-    carrier: dict[str, str] = {}
-    if otel_context.get_current():
-        _PROPAGATOR.inject(carrier)
+def outgoing_metadata(*, recorded: bool = False) -> dict[str, str]:
+    """Request id and trace context of the current call, for a peer; `recorded`: of a trace that is
+    recorded alone."""
+    carrier = tracing.carried(recorded=recorded)
     if current := telemetry.request_id.get():
         carrier[REQUEST_ID_KEY] = current
     return carrier
 
 
 def passing_on(
-    call: Callable[..., Any], more: Callable[[], dict[str, str]] = dict
+    call: Callable[..., Any], more: Callable[[], dict[str, str]] = dict, method: str = ""
 ) -> Callable[..., Any]:
     """`call` of a stub, with the request id and trace context of the current call for the peer, and
-    `more`.
+    `more`; a span of its own where that is recorded, as `method`.
 
     Metadata that is given comes first. An interceptor of grpc.aio would do the same in a task of
     its own for each call.
     """
+    name = method.lstrip("/")
 
     def passed(*arguments: Any, metadata: Any = None, **options: Any) -> Any:
+        span = tracing.calling(name)
         added = outgoing_metadata() | more()
         if metadata:
             given = {key for key, _ in metadata}
             pairs = (*metadata, *(pair for pair in added.items() if pair[0] not in given))
         else:
             pairs = tuple(added.items())
-        return call(*arguments, metadata=pairs, **options)
+        try:
+            begun = call(*arguments, metadata=pairs, **options)
+        finally:
+            if span is not None:
+                span.leave()
+        if span is not None:
+            _FOLLOWED.add(following := asyncio.ensure_future(_follow(begun, span)))
+            following.add_done_callback(_FOLLOWED.discard)
+        return begun
 
     return passed
+
+
+_FOLLOWED: set[asyncio.Task[None]] = set()
+_AS_WISHED = (grpc.StatusCode.OK, grpc.StatusCode.CANCELLED)
+
+
+async def _follow(begun: Any, span: tracing.Opened) -> None:
+    """End a call's span when the call ends."""
+    code = await begun.code()
+    span.answered(*_numbered(Code(code.name)), failed=code not in _AS_WISHED)
+    span.end()
+
+
+def _numbered(code: Code) -> tuple[str, int]:
+    return str(code), getattr(grpc.StatusCode, code).value[0]

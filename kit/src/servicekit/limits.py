@@ -23,7 +23,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from prometheus_client import Counter as Total
 from prometheus_client import Gauge
 
-from servicekit import access, deadlines, memory
+from servicekit import access, deadlines, memory, tracing
 from servicekit.concurrency import Concurrency, Overloaded
 from servicekit.config import DEFAULT_CATALOG, ServerSettings
 from servicekit.counting import Counts, RequestMalformed
@@ -58,6 +58,18 @@ CONCURRENCY = Gauge(
     "Calls that may be worked on at a time, as it was learned from the time that calls took.",
     ("service",),
     multiprocess_mode="livesum",
+)
+IN_FLIGHT = Gauge(
+    "sightline_calls_in_flight",
+    "Calls that are worked on now; health, reflection and streams do not count.",
+    ("service",),
+    multiprocess_mode="livesum",
+)
+WORKED = Total(
+    "sightline_call_seconds_total",
+    "Seconds of the calls that sightline_calls_in_flight counts, once they ended: its rate is how "
+    "many of them there are, on average.",
+    ("service",),
 )
 STREAMS = Gauge(
     "sightline_streams",
@@ -106,11 +118,17 @@ class Limits:
         self.probes = Streams(*most, STREAMS.labels(service, "anonymous"))
         """Of those whom nobody asks who they are: health and reflection."""
         self.stream_seconds = settings.stream_seconds
-        shown = CONCURRENCY.labels(service)
-        self.concurrency = Concurrency(settings.max_concurrent_calls, learned=shown.set)
+        self.concurrency = Concurrency(
+            settings.max_concurrent_calls,
+            learned=CONCURRENCY.labels(service).set,
+            working=IN_FLIGHT.labels(service).set,
+            worked=WORKED.labels(service).inc,
+        )
         given = settings if isinstance(settings, QuotaSettings) else QuotaSettings()
         self.quotas = Quotas(given)
         self._catalogs = frozenset(settings.catalogs)
+        for each in _REFUSALS:
+            REFUSED.labels(service, each.reason)  # from 0 on, or the first is in no rate
 
     def of_a_port(self) -> Limits:
         """The same, on a port whose unknown callers keep out none of another one's."""
@@ -179,6 +197,7 @@ class Entrance:
         self._limits.unread.check(access.caller.get().name)
         async with self._arrived(context) as request:
             party = self._limits.party(request, writes=self._writes)
+            tracing.note(tracing.CATALOG, party[1])
             self._limits.quotas.enter(*party[:2], writes=self._writes)
             given, ok = deadlines.remaining(), False
             began = self._limits.concurrency.enter(party)

@@ -17,6 +17,7 @@ from servicekit import processes, telemetry
 from servicekit.access import OPEN, Access
 from servicekit.audit import Audit
 from servicekit.config import ServerSettings, SharedServerSettings
+from servicekit.heart import beating
 from servicekit.interceptors import Observing
 from servicekit.limits import MIB, Limits, largest
 from servicekit.memory import keep_memory, keep_objects
@@ -116,7 +117,7 @@ def run(main: Coroutine[Any, Any, T], settings: SharedServerSettings | None = No
         raise SystemExit(processes.look_after(settings))
     keep_memory()
     try:
-        return uvloop.run(main)
+        return uvloop.run(beating(main))
     except Unreadable as error:
         raise SystemExit(f"does not start: {error}") from None
 
@@ -178,7 +179,7 @@ def _listen(
     """A server that is not started yet, and its port. Raises OSError."""
     # A little more than any call takes, for then it is refused with a reason.
     received = min(largest(b.full_name for b in bindings), settings.max_message_bytes) + MIB
-    server = grpc.aio.server(options=_options(settings.max_message_bytes, received))
+    server = grpc.aio.server(options=_options(settings, received))
     observed = observing(server, listener.access)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, observed)
     for binding in bindings:
@@ -261,9 +262,14 @@ def _serve_metrics(settings: ServerSettings) -> Callable[[], None]:
     return telemetry.serve_metrics(settings.metrics_port, settings.host)
 
 
-def _options(sent: int, received: int) -> list[tuple[str, int]]:
+def _options(settings: ServerSettings, received: int) -> list[tuple[str, int]]:
+    # gRPC varies the age by a tenth, so that callers do not come back all at once. Calls that are
+    # under way then may take as long as they do: their own limits end them.
+    age = round(settings.connection_age_seconds * 1_000)
+    aging = [("grpc.max_connection_age_ms", age)] if age else []
     return [
-        ("grpc.max_send_message_length", sent),
+        *aging,
+        ("grpc.max_send_message_length", settings.max_message_bytes),
         ("grpc.max_receive_message_length", received),
         # Two servers on one port would share its calls: a forgotten process must show at once.
         ("grpc.so_reuseport", int(processes.number() is not None)),

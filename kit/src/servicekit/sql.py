@@ -7,12 +7,10 @@ writers queue here instead of failing there.
 
 import contextlib
 import fcntl
-import importlib.util
 import sqlite3
 import threading
 import time
-import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,19 +18,16 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 import sqlalchemy
-from alembic import command, context
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, MetaData, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
-from servicekit import deadlines
+from servicekit import deadlines, revisions, tracing
 from servicekit.config import is_guessable
 from servicekit.here import Here
+from servicekit.revisions import Made, Schema, run_migrations
 from servicekit.sql_errors import (
     POSTGRES_ERRORS,
     SQLITE_ERRORS,
@@ -87,6 +82,8 @@ class Database:
         Raises ValueError for SQLite in memory, which can't keep what is promised.
         """
         self._url = make_url(url)
+        self._named = {"db.system.name": self._url.get_backend_name()}
+        """What its spans say."""
         self._migrations = migrations
         self._busy_seconds = busy_seconds
         self._file = _sqlite_file(self._url)
@@ -108,7 +105,8 @@ class Database:
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """`fn` of a connection that sees one state of the store. It must not write."""
-        return await self._run(self._read_threads, self._readers, fn)
+        with tracing.within("sql read", tracing.CLIENT, self._named):
+            return await self._run(self._read_threads, self._readers, fn)
 
     async def write(self, fn: Callable[[Connection], T]) -> T:
         """`fn` of a connection in a transaction; it is committed before this returns.
@@ -118,7 +116,8 @@ class Database:
         Raises StoreBusy, StoreFull, StoreUnavailable or StoreDamaged; other errors of the
         database, such as IntegrityError, pass.
         """
-        return await self._run(self._write_thread, self._writer, fn)
+        with tracing.within("sql write", tracing.CLIENT, self._named):
+            return await self._run(self._write_thread, self._writer, fn)
 
     async def _run(
         self, threads: ThreadPoolExecutor, engine: Engine, fn: Callable[[Connection], T]
@@ -171,34 +170,34 @@ class Database:
         except (sqlite3.Error, DBAPIError):
             return None
 
-    def migrate(self) -> None:
+    def migrate(self, made: Made = lambda _: None, lock_seconds: float = 0) -> None:
         """Bring the schema to the newest revision, in one transaction. Blocks.
 
-        Processes that start at once wait for one another.
+        Processes that start at once wait for one another. A schema that a later release made stays
+        as it is. With `lock_seconds`, who waits longer than that for a table which others use, and
+        has them wait meanwhile, gives up on PostgreSQL: raises StoreBusy, and nothing is changed.
         """
         with _MIGRATING, self._migration_lock(), self._migration_connection() as connection:
-            config = Config()
-            config.set_main_option("script_location", _folder(self._migrations).replace("%", "%%"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            if lock_seconds and self._file is None:
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{lock_seconds}s'")
+            if not revisions.schema(connection, self._migrations).newer:
+                revisions.upgrade(connection, self._migrations, made)
+
+    def schema(self) -> Schema:
+        """What the store is at. Blocks."""
+        with _translated(), self.engine.connect() as connection:
+            return revisions.schema(connection, self._migrations)
+
+    def obstacles(self, metadata: MetaData) -> list[str]:
+        """Why this release, whose tables are `metadata`, can't live on what a later one made of the
+        store; empty = it can. Blocks."""
+        with _translated(), self.engine.connect() as connection:
+            return revisions.obstacles(connection, metadata)
 
     def drift(self, metadata: MetaData, beside: Collection[str] = ()) -> list[Any]:
-        """How the migrated schema differs from `metadata`, as Alembic's operations. For tests.
-
-        `beside`: beginnings of what else there may be: tables, table.column, indexes. Indexes of
-        expressions are passed over: SQLAlchemy does not read them back from SQLite.
-        """
-
-        def counts(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
-            whole = f"{parents.get('table_name')}.{name}" if kind == "column" else name or ""
-            return not whole.startswith(tuple(beside))
-
-        with self.engine.connect() as connection, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "(?i).*expression-based index")
-            opts = {"compare_type": True, "include_name": counts}
-            migration = MigrationContext.configure(connection, opts=opts)
-            found: list[Any] = compare_metadata(migration, metadata)
-            return found
+        """How the migrated schema differs from `metadata`, see `revisions.drift`. For tests."""
+        with self.engine.connect() as connection:
+            return revisions.drift(connection, metadata, beside)
 
     def close(self) -> None:
         """Wait for the statements that run, then close every connection."""
@@ -268,19 +267,6 @@ def has_guessable_password(url: str) -> bool:
     """Whether a database is protected by no more than a password that is known to all."""
     parsed = make_url(url)
     return is_guessable(parsed.username or "", str(parsed.password or ""))
-
-
-def run_migrations(metadata: MetaData) -> None:
-    """The whole body of a service's `migrations/env.py`."""
-    connection: Connection = context.config.attributes["connection"]
-    context.configure(
-        connection=connection,
-        target_metadata=metadata,
-        render_as_batch=True,
-        transactional_ddl=True,
-    )
-    with context.begin_transaction():
-        context.run_migrations()
 
 
 def _transact(engine: Engine, fn: Callable[[Connection], T]) -> T:
@@ -373,11 +359,3 @@ def _enter_wal(connection: sqlite3.Connection, seconds: float) -> None:
             time.sleep(0.02)
         else:
             return
-
-
-def _folder(package: str) -> str:
-    """Where `package` lies on disk. Raises ModuleNotFoundError when it is not installed."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(f"no package {package!r} with migrations")
-    return next(iter(spec.submodule_search_locations))

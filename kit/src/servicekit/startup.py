@@ -6,8 +6,8 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import NoReturn, TypeVar
 
-from servicekit import config, telemetry
-from servicekit.config import Settings
+from servicekit import config, processes, telemetry
+from servicekit.config import Settings, TraceSettings
 from servicekit.reloaded import Unreadable
 
 S = TypeVar("S", bound=Settings)
@@ -21,11 +21,20 @@ _ASKING: set[asyncio.Task[None]] = set()
 
 
 def load(cls: type[S], *reading: Callable[[S], object]) -> S:
+    """As `checked`; with CHECK among the arguments of the process it exits in any case, with 0 when
+    all is right."""
+    settings = checked(cls, *reading)
+    if CHECK in sys.argv[1:]:
+        print(f"settings and files are right ({settings.mode})")
+        raise SystemExit(0)
+    return settings
+
+
+def checked(cls: type[S], *reading: Callable[[S], object]) -> S:
     """The settings of `cls` from the environment, with which each of `reading` can read its files.
 
     Those raise Unreadable. When anything is wrong, or unsafe in production, prints all of it and
-    exits with status 2. With CHECK among the arguments of the process it exits in any case, with 0
-    when all is right.
+    exits with status 2.
     """
     settings = config.load(cls)
     problems = [*_unreadable(settings, reading)]
@@ -33,10 +42,17 @@ def load(cls: type[S], *reading: Callable[[S], object]) -> S:
         problems += settings.unsafe()
     if problems:
         _refuse(problems)
-    if CHECK in sys.argv[1:]:
-        print(f"settings and files are right ({settings.mode})")
-        raise SystemExit(0)
     return settings
+
+
+def observe(service: str, settings: TraceSettings, level: str) -> None:
+    """Have logs written from `level` up, and traces sent where `settings` say so."""
+    telemetry.configure_logging(service, level)
+    keeps = getattr(settings, "processes", 1) > 1 and processes.number() is None
+    if settings.traces_endpoint and not keeps:  # who looks after processes does nothing else
+        from servicekit import trace_export
+
+        trace_export.start(service, settings)
 
 
 async def check_engine(

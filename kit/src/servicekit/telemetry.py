@@ -19,10 +19,16 @@ from types import TracebackType
 from typing import Any
 
 import structlog
-from opentelemetry import context as otel_context
-from opentelemetry import trace
-from prometheus_client import REGISTRY, CollectorRegistry, Histogram, start_http_server
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Histogram,
+    make_wsgi_app,
+    start_http_server,
+)
 
+from servicekit import tracing
+from servicekit.heart import HEART
 from servicekit.lines import Lines
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -85,14 +91,26 @@ class Stages:
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:
         """Time the body as stage `name`."""
-        start = self._clock()
+        start, span = self._clock(), tracing.child(name)
         try:
             yield
+        except BaseException as error:
+            if span is not None:
+                span.end(error)
+            raise
+        else:
+            if span is not None:
+                span.end()
         finally:
-            self.record(name, start - self._origin, self._clock() - start)
+            self.note(name, start - self._origin, self._clock() - start)
 
     def record(self, name: str, start: float, duration: float) -> None:
         """Take down a part that was timed elsewhere, in another process for one."""
+        tracing.part(name, self.elapsed - start, duration)
+        self.note(name, start, duration)
+
+    def note(self, name: str, start: float, duration: float) -> None:
+        """Take down a part that has a span of its own already."""
         self._stages.append(Stage(name, start, duration))
         _stage_seconds(self._service, name).observe(duration)
 
@@ -204,8 +222,8 @@ class CallLine:
             line = f'{self._same}, "ms": {ms}, "timestamp": "{_timestamp()}"'
             if current := request_id.get():
                 line = f'{line}, "request_id": {encode_basestring(current)}'
-            if trace_id := _trace_id():
-                line = f'{line}, "trace_id": "{trace_id}"'
+            if found := tracing.ids():
+                line = f'{line}, "trace_id": "{found[0]}", "span_id": "{found[1]}"'
             _lines.soon(line + "}")
 
 
@@ -214,14 +232,6 @@ _encode = json.JSONEncoder(ensure_ascii=False, default=repr).encode
 
 def _timestamp() -> str:
     return f"{datetime.now(UTC).isoformat()[:-6]}Z"
-
-
-def _trace_id() -> str:
-    """Of the trace that the current call is part of; empty when it is part of none."""
-    if not otel_context.get_current():
-        return ""
-    span = trace.get_current_span().get_span_context()
-    return f"{span.trace_id:032x}" if span.is_valid else ""
 
 
 def _finish(service: str) -> Callable[[object, str, MutableMapping[str, Any]], str]:
@@ -234,8 +244,9 @@ def _finish(service: str) -> Callable[[object, str, MutableMapping[str, Any]], s
         event.update(_process)
         if current := request_id.get():
             event.setdefault("request_id", current)
-        if trace_id := _trace_id():
-            event.setdefault("trace_id", trace_id)
+        if found := tracing.ids():
+            event.setdefault("trace_id", found[0])
+            event.setdefault("span_id", found[1])
         if "exc_info" in event:
             _without_messages(event)
         return _encode(event)
@@ -283,11 +294,13 @@ def _places(traceback: TracebackType | None) -> list[str]:
 def serve_metrics(
     port: int, host: str = "127.0.0.1", registry: CollectorRegistry = REGISTRY
 ) -> Callable[[], None]:
-    """Serve Prometheus metrics on `host`:`port` from a thread; returns what stops it.
+    """Serve Prometheus metrics on `host`:`port` from a thread, and whether this process is alive
+    (see `heart`); returns what stops it.
 
     Raises OSError when the port is taken.
     """
     server, thread = start_http_server(port, addr=host, registry=registry)
+    server.set_app(HEART.before(make_wsgi_app(registry)))
 
     def stop() -> None:
         server.shutdown()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -35,15 +35,17 @@ def replicated(settings: Mapping[str, Mapping[str, str]] = SETTINGS) -> Iterator
 @contextlib.contextmanager
 def on_postgresql(
     settings: Mapping[str, Mapping[str, str]] = SETTINGS,
+    run_as: Callable[[Program], Program] = lambda program: program,
 ) -> Iterator[tuple[Suite, PostgreSQL]]:
-    """The same, with PostgreSQL, which is none of its programs: whoever runs it brings it."""
+    """The same, with PostgreSQL, which is none of its programs: whoever runs it brings it.
+    `run_as`: how a program is run, if not as this release runs it."""
     with postgresql() as server:
         for name in ("retriever", "ranker"):
             server.execute(f"CREATE DATABASE {name}")
 
         def make(data: Path) -> Suite:
             made = [
-                _with(each, settings.get(each.name.removesuffix(SECOND), {}))
+                run_as(_with(each, settings.get(each.name.removesuffix(SECOND), {})))
                 for each in _programs(data, server)
             ]
             return Suite(data, made, report=lambda _line: None)

@@ -1,6 +1,7 @@
 """Commands that a shop gives on its first days, on the whole suite."""
 
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,3 +215,50 @@ def test_a_photo_that_is_taken_down_comes_back_only_when_that_is_lifted(hands: H
     hands.run("products", "import", "--folder", "photos", code=1)  # one is no photo
     assert hands.facts("products", "get", IDS[0])["images"] == [photo]
     assert "no photo was taken down" in hands.run("photos", "taken-down")
+
+
+PAGE = Path(__file__).parents[3] / "docs/operate/upgrading.md"
+TABLE = re.findall(r"`(sightline [^`]+)`", PAGE.read_text().partition("## What is rolled out")[2])
+TYPED_ELSEWHERE = {
+    "sightline experiments show home-order": "tests/wire/test_experiments.py",
+    "sightline spaces show VERSION": "tests/live/test_spaces.py, by calls; test_cli_spaces.py",
+    "sightline spaces promote VERSION": "the same",
+}
+
+
+def test_what_is_rolled_out_passes_its_gate_and_comes_back(hands: Hands) -> None:
+    """Each command of the table, and what stands between them: nothing is switched without it."""
+    typed = set(TYPED_ELSEWHERE)
+
+    def type_(command: str, code: int = 0, **names: str) -> str:
+        typed.add(command)
+        words = [names.get(word, word) for word in command.split()[1:]]
+        return hands.run(*words, code=code)
+
+    scene = hands.run("scenes", "show", "default")
+    (hands.folder / "varied.toml").write_text(
+        scene.replace("category_caps = {}", "category_caps = { 1 = 1 }")
+    )
+    hands.run("recommend", "--user", "u0")
+    type_("sightline scenes check varied.toml")
+    type_("sightline scenes diff varied.toml --as default")
+
+    serving, former = (version for version, _ in states(hands))
+    assert "NCONCLUSIVE" in type_("sightline models evaluate VERSION", VERSION=former).upper()
+    assert "MODEL_UNPROVEN" in type_("sightline models promote VERSION", code=1, VERSION=former)
+    hands.run("models", "promote", former, "--force")
+    type_("sightline models rollback")
+    assert states(hands)[0] == (serving, "PROMOTED")
+
+    listed = hands.facts("index", "list", "--space", "visual")["generations"]
+    (active,) = [one for one in listed if one.get("active")]
+    served = re.findall("[0-9a-f]{16}", hands.run("index", "create", "--version", "?", code=1))
+    (other,) = set(served) - {active["spaceVersion"]}
+    made = hands.facts("index", "create", "--version", other)["name"]
+    assert type_("sightline index activate NAME", code=1, NAME=made)
+    hands.run("index", "backfill", made)
+    type_("sightline index verify NAME", NAME=made)
+    type_("sightline index activate NAME", NAME=made)
+    type_("sightline index rollback")
+    hands.run("index", "drop", made)
+    assert typed == set(TABLE)

@@ -2,7 +2,9 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -162,7 +164,7 @@ def test_a_wait_for_vectors_says_how_to_stop_and_outlives_a_passing_failure(
 
 def test_the_set_up_is_checked_with_versions(line: Line, gateway: FakeGateway) -> None:
     text = flat(line("config", "check").stdout)
-    assert f"gateway: {gateway.target} answers, version 0.14.0" in text
+    assert f"gateway: {gateway.target} answers, version 1.2.3" in text
     assert "catalog: shop is there, with 100 products" in text
     gateway.fail("Recommend", status(code_pb2.UNAVAILABLE, "x", reason="NOTHING_AVAILABLE"))
     facts = json.loads(line("config", "check", "--json").stdout)
@@ -228,4 +230,6 @@ def test_a_shell_can_learn_the_commands() -> None:
 
 
 def test_the_version_is_reported() -> None:
-    assert CliRunner().invoke(app, ["--version"]).output.strip() == "0.14.0"
+    manifest = (Path(__file__).parents[3] / "client/pyproject.toml").read_text("utf-8")
+    wanted = tomllib.loads(manifest)["project"]["version"]
+    assert CliRunner().invoke(app, ["--version"]).output.strip() == wanted

@@ -231,3 +231,15 @@ def test_without_a_limit_the_same_load_leaves_little_in_time() -> None:
     backend.limits._least = 200.0
     backend.run(seconds=30, each_second=250)
     assert len(backend.seconds) < 0.5 * 50 * 30
+
+
+def test_what_is_under_way_and_how_long_each_took_is_shown() -> None:
+    clock, under, took = Seconds(), list[int](), list[float]()
+    made = Concurrency(10, clock, working=under.append, worked=took.append)
+    began = under_way(made, 2)
+    clock.now += 1.5
+    end(made, began[:1])
+    clock.now += 1
+    end(made, began[1:], ok=False)
+    assert under == [0, 1, 2, 1, 0]
+    assert took == [1.5, 2.5]

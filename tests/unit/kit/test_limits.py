@@ -241,6 +241,28 @@ async def test_idle_watches_do_not_keep_probes_from_an_answer() -> None:
         assert (await stub.Watch(HEALTH, wait_for_ready=True).read()) is not grpc.aio.EOF
 
 
+def in_flight() -> float | None:
+    return REGISTRY.get_sample_value("sightline_calls_in_flight", {"service": "limited"})
+
+
+async def test_calls_that_are_worked_on_are_shown_and_streams_and_probes_are_not() -> None:
+    echo = Echo()
+    async with serving(binding(echo)) as address, channel.connect(address) as peer:
+        assert in_flight() == 0, "a new pod has none, which is not the same as no figure"
+        watch = health_pb2_grpc.HealthStub(peer).Watch(HEALTH)
+        stream = peer.unary_stream(STREAM)(b"wait")
+        await asyncio.wait_for(asyncio.gather(watch.read(), stream.read()), SECONDS)
+        assert await is_alive(peer)
+        assert in_flight() == 0
+        held = [peer.unary_unary(UNARY)(b"wait") for _ in range(3)]
+        await until(lambda: in_flight() == 3)
+        held[0].cancel()
+        await until(lambda: in_flight() == 2)
+        echo.go_on.set()
+        assert await asyncio.gather(*held[1:]) == [b"wait"] * 2
+        await until(lambda: in_flight() == 0)
+
+
 async def test_probes_are_answered_while_every_place_is_taken() -> None:
     echo = Echo()
     async with (

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -116,3 +118,16 @@ def test_a_bad_change_leaves_the_former_key(path: Path, monkeypatch: pytest.Monk
     here = Peers.of(PeerSettings(peer_key_file=path))
     path.write_text("oops")
     assert here.metadata() == {"authorization": f"Bearer {OLD}"}
+
+
+def test_a_key_is_added_and_put_first_by_the_commands_of_the_page(path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/operate/rotating.md").read_text()
+    add, turn = re.findall(r"^\$ (.+)$", page, re.MULTILINE)
+    held = []
+    for command in (add, turn):
+        subprocess.run(["bash", "-c", command], cwd=path.parent, check=True)
+        keys = Peers.of(PeerSettings(peer_key_file=path)).keys
+        assert keys is not None
+        held.append([*keys()])
+    assert held[0][0] == OLD
+    assert held[1] == held[0][::-1]

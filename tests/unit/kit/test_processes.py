@@ -66,6 +66,12 @@ class Shop:
         await until(enough)
         return seen & set(self.children())
 
+    def scrape(self) -> str:
+        """The metrics of all of them."""
+        address = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        with urllib.request.urlopen(address, timeout=SECONDS) as answer:
+            return str(answer.read(), "utf-8")
+
     def children(self) -> list[int]:
         return [child.pid for child in psutil.Process(self.process.pid).children()]
 
@@ -92,13 +98,8 @@ async def test_two_processes_answer_on_one_port_and_are_counted_together(
     asked = len([line for line in shop.lines() if line["event"] == "call"])
     for _ in range(10):
         await shop.ask()
-
-    def scrape() -> str:
-        address = f"http://127.0.0.1:{shop.metrics_port}/metrics"
-        with urllib.request.urlopen(address, timeout=SECONDS) as answer:
-            return str(answer.read(), "utf-8")
-
-    scraped = await asyncio.to_thread(scrape)
+    scraped = await asyncio.to_thread(shop.scrape)
+    assert 'sightline_calls_in_flight{service="shop"} 0.0' in scraped
     sold = float(scraped.partition("\ntest_sold_total ")[2].split()[0])
     assert sold >= asked + 10
     assert "test_open 2.0\n" in scraped
@@ -131,8 +132,10 @@ async def test_a_process_that_dies_is_replaced(shop: Shop) -> None:
 
 async def test_a_stop_is_passed_on_and_lets_calls_end(shop: Shop) -> None:
     both = await shop.all_up()
+    assert "sightline_call_seconds_total{" in shop.scrape()
     pending = [asyncio.create_task(shop.ask(1.5)) for _ in range(4)]
     await asyncio.sleep(0.7)
+    assert 'sightline_calls_in_flight{service="shop"} 4.0' in shop.scrape()
     assert await shop.stop() == 0
     assert {await call for call in pending} <= both
 

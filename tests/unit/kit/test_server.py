@@ -141,8 +141,16 @@ class Served:
 async def test_after_sigterm_a_call_in_progress_is_answered_and_new_ones_are_refused() -> None:
     served = Served(drain_seconds=20)
     pending = await served.one_call_in_progress()
+    ready = health_pb2_grpc.HealthStub(served.peer)
+    watch = ready.Watch(health_pb2.HealthCheckRequest(service=NAME))
+    assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
     os.kill(os.getpid(), signal.SIGTERM)
+    assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    watch.cancel()  # it would be drained like a call
     await asyncio.sleep(0.3)
+    async with channel.connect(f"127.0.0.1:{served.settings.port}") as probe:  # as a kubelet does
+        with pytest.raises(grpc.aio.AioRpcError):
+            await health_pb2_grpc.HealthStub(probe).Check(health_pb2.HealthCheckRequest())
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await served.call(b"new", timeout=SECONDS)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

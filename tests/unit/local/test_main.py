@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,12 @@ def test_catalogs_reach_every_service(tmp_path: Path) -> None:
 def test_a_hostile_data_path_is_refused() -> None:
     with pytest.raises(SuiteError, match="can't be used"):
         from_environment("up", {"DATA": "/srv/a;b"})
+
+
+def test_the_command_of_the_page_has_all_processes_send_their_traces(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/operate/tracing.md").read_text()
+    (typed,) = re.findall(r"^make up (.+)$", page, re.MULTILINE)
+    name, value = typed.split("=")
+    suite = from_environment("up", {"DATA": str(tmp_path), name: value})
+    given = suite.programs["ranker-worker"].environment
+    assert given["RANKER_TRACES_ENDPOINT"] == f"http://{value}:4317"

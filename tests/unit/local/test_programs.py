@@ -107,3 +107,14 @@ def test_the_real_server_can_take_the_place_of_milvus_lite() -> None:
 def test_an_engine_that_is_none_is_refused() -> None:
     with pytest.raises(SuiteError, match="ENGINE=faiss is not one of lite, server"):
         sightline(Path("/srv/data"), 9000, engine="faiss")
+
+
+def test_every_process_sends_its_traces_to_the_collector_that_is_named() -> None:
+    made = {p.name: p for p in sightline(Path("/srv/data"), 9000, traces="10.0.0.7")}
+    given = {
+        name: {v for v in p.environment.values() if "10.0.0.7" in v} for name, p in made.items()
+    }
+    assert given.pop("triton") == {"http://10.0.0.7:4318/v1/traces"}
+    del given["milvus"]
+    assert set(map(frozenset, given.values())) == {frozenset({"http://10.0.0.7:4317"})}
+    assert not any("TRACES" in v for p in sightline(Path("/d"), 9000) for v in p.environment)

@@ -1,6 +1,7 @@
 """Preparing and naming what the server needs; the live tests start the server itself."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ OPTIONS = serve.Options(
     http_port=None,
     metrics_port=None,
     control_key_file=None,
+    traces_url="",
     verbose=False,
 )
 SERVER = Path("/wheel/bin/tritonserver")
@@ -193,3 +195,17 @@ def test_only_the_model_processes_that_a_killed_server_of_this_suite_left_are_en
         assert os.waitpid(pid, 0)[1] == signal.SIGKILL
     for why, pid in kept.items():
         assert os.waitpid(pid, os.WNOHANG) == (0, 0), why
+
+
+def test_traces_are_those_that_callers_record_and_show_no_tensors() -> None:
+    def settings(url: str) -> list[str]:
+        line = serve.command(replace(OPTIONS, traces_url=url), SERVER, Path("/b"), "p")
+        flag = "--trace-config="
+        return [each.removeprefix(flag) for each in line if each.startswith(flag)]
+
+    assert settings("") == []
+    found = settings("http://otel-collector:4318/v1/traces")
+    assert {"mode=opentelemetry", "rate=0", "level=TIMESTAMPS"} < set(found)
+    assert not any("TENSORS" in each for each in found)
+    component = Path(__file__).parents[3] / "deploy/k8s/components/tracing/kustomization.yaml"
+    assert set(re.findall(r"--trace-config=([^\s\"]+)", component.read_text())) == set(found)

@@ -61,6 +61,15 @@ def test_the_port_of_operators_is_asked_where_there_is_one(
     assert not gateway.requests
 
 
+def test_a_gateway_elsewhere_is_named_and_needs_no_suite_here(
+    gateway: FakeGateway, tmp_path: Path
+) -> None:
+    nowhere = {"DATA": str(tmp_path / "nothing")}
+    assert load.main(nowhere) == 1
+    assert load.main(nowhere, ["--target", gateway.target]) == 0
+    assert gateway.requests["PromoteModel"]
+
+
 def test_a_file_that_is_not_there_is_named(
     suite: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from embedder.wiring import (
     model_server,
     space_keys,
 )
-from servicekit import server, startup, telemetry
+from servicekit import server, startup
 from servicekit.peers import Peers
 
 SERVICE = "embedder"
@@ -36,5 +36,5 @@ async def main(settings: EmbedderSettings) -> None:
 
 if __name__ == "__main__":
     chosen = startup.load(EmbedderSettings, Peers.of, certificates_of, control_key, space_keys)
-    telemetry.configure_logging(SERVICE, chosen.log_level)
+    startup.observe(SERVICE, chosen, chosen.log_level)
     server.run(main(chosen))

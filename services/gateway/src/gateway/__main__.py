@@ -4,7 +4,7 @@ from gateway.settings import GatewaySettings
 from gateway.state import experiments
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build, certificates_of, listeners
-from servicekit import server, startup, telemetry
+from servicekit import server, startup
 from servicekit.access import Access
 from servicekit.keyring import SigningKeys, signing_keys
 from servicekit.peers import Peers
@@ -48,7 +48,7 @@ def start() -> None:
     settings = startup.load(
         GatewaySettings, scenes_of, experiments_of, keys_of, access_of, certificates_of, Peers.of
     )
-    telemetry.configure_logging(SERVICE, settings.log_level)
+    startup.observe(SERVICE, settings, settings.log_level)
     scenes, access, keys = scenes_of(settings), access_of(settings), keys_of(settings)
     server.run(main(settings, scenes, access, keys), settings)
 

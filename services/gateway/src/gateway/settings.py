@@ -59,6 +59,10 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     """Searches and candidates that are asked of another replica once more, when they take longer
     than 95% do, as a share of all; 0 = none. Of use where peers have several replicas."""
 
+    traces_per_second: float = Field(default=10.0, ge=0, le=10_000)
+    """Most traces a second that this process has recorded because callers say so (sampled, in
+    `traceparent`), 0 = none; more of theirs are passed on as not recorded."""
+
     status_seconds: float = Field(default=2.0, gt=0, le=60)
     """How long GetStatus waits for each peer."""
 
@@ -163,6 +167,9 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
             yield f"callers are not asked who they are: set one of {fields}"
         if self.token_keys_file is None:
             yield f"anybody can make tokens of answers: set {self.variable('token_keys_file')}"
+
+    def traces_followed(self) -> float:
+        return self.traces_per_second
 
     def tls_field(self) -> str:
         return "tls_folder"

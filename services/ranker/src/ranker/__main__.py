@@ -22,7 +22,7 @@ from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
 from ranker.record.selections import SelectionRecord
 from ranker.record.shoppers import ShopperRecord, check_key, has_key
-from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
+from ranker.record.tables import CHECKPOINT_PAGES, JOBS, METADATA, MIGRATIONS
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
 from ranker.servicer.experiments import ExperimentServicer
@@ -33,11 +33,12 @@ from ranker.servicer.replay import Replayer
 from ranker.servicer.requests import OWNER
 from ranker.settings import RankerSettings
 from ranker.wiring import log_access
-from servicekit import startup, telemetry
+from servicekit import startup
 from servicekit.audit_service import AuditServicer
 from servicekit.clock import now_micros
 from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
+from servicekit.migrations import settle
 from servicekit.peers import Peers
 from servicekit.reloaded import Unreadable
 from servicekit.server import Binding, run, serve
@@ -138,7 +139,7 @@ def calculate_alone() -> None:
 async def main() -> None:
     """Open the record and the key, load what is promoted, and serve."""
     settings = startup.load(RankerSettings, Peers.of, check_file, log_access)
-    telemetry.configure_logging("ranker", settings.log_level)
+    startup.observe("ranker", settings, settings.log_level)
     calculate_alone()
     database = Database(
         settings.database_url.get_secret_value(),
@@ -153,7 +154,7 @@ async def main() -> None:
         settings.nominate_in_memory_items,
     )
     try:
-        await asyncio.to_thread(database.migrate)
+        settle(database, METADATA, settings)
         key = await open_key(database, settings)
         await live.start()
         answers = AnswerQueue(AnswerLog(database), now_micros)

@@ -22,6 +22,7 @@ from servicekit.config import (
     Settings,
     is_local,
 )
+from servicekit.migrations import MigrationSettings
 from servicekit.retention import JobSettings
 from servicekit.sql import check_secret_url, has_guessable_password
 
@@ -40,8 +41,8 @@ def _known_store(url: str) -> str:
     raise ValueError("neither a folder nor a URL of a store whose fsspec package is installed")
 
 
-class StoreSettings(Settings):
-    """What the server, the worker and a training share."""
+class RecordSettings(MigrationSettings):
+    """Where the record is: all that `python -m ranker.migrate` reads."""
 
     model_config = PREFIX
 
@@ -50,16 +51,22 @@ class StoreSettings(Settings):
     )
     """SQLAlchemy URL of the record: `sqlite:////dir/ranker.db` or `postgresql+psycopg://…`."""
 
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        if has_guessable_password(self.database_url.get_secret_value()):
+            yield f"{self.variable('database_url')}: has a password that anybody guesses: change it"
+
+
+class StoreSettings(RecordSettings):
+    """What the server, the worker and a training share."""
+
+    model_config = PREFIX
+
     model_store: Annotated[Place, AfterValidator(_known_store)] = ".data/ranker/models"
     """Folder or fsspec URL (such as s3://bucket/models) that models are written to."""
 
     export_store: Annotated[Place, AfterValidator(_known_store)] = ".data/ranker/exports"
     """Folder or fsspec URL (such as s3://bucket/exports) that events are exported to."""
-
-    def unsafe(self) -> Iterator[str]:
-        yield from super().unsafe()
-        if has_guessable_password(self.database_url.get_secret_value()):
-            yield f"{self.variable('database_url')}: has a password that anybody guesses: change it"
 
 
 def _known_log(brokers: tuple[str, ...]) -> tuple[str, ...]:

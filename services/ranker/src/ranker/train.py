@@ -8,7 +8,8 @@ lines of JSON on standard output:
     {"error": {"reason": "…", "message": "…"}}
 
 ``--catalog ID`` is for a timer such as a CronJob: it asks for a training, does it or waits for the
-worker that took it, and ends with 0 when there is a new model. Nothing that serves is touched.
+worker that took it, and ends with 0 when there is a new model. Nothing that serves is touched,
+unless ``--promote`` is given and the evidence for the new model is enough.
 """
 
 import argparse
@@ -23,13 +24,18 @@ from typing import Any
 
 from ranker.adapters.retriever import Catalog
 from ranker.domain.model import EVALUATE, TRAIN
+from ranker.models.publish import PublishedModels
+from ranker.record.tables import METADATA
 from ranker.settings import TrainSettings
 from ranker.training.job import Workshop, evaluate_again, run
 from ranker.wiring import backend, stop_on_signals
 from ranker.workers.jobs import train_command, trainings, work
-from servicekit import startup, telemetry
+from ranker.workers.nightly import judge
+from servicekit import startup, tracing
+from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs, JobState
+from servicekit.migrations import settle
 from servicekit.peers import Peers
 from servicekit.server import PRIVATE
 
@@ -42,7 +48,7 @@ ENDED = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 async def do(job_id: str) -> int:
     """Run the job and report on standard output how it goes; the exit status."""
     settings = startup.load(TrainSettings, Peers.of)
-    telemetry.configure_logging("ranker-train", settings.log_level)
+    startup.observe("ranker-train", settings, settings.log_level)
 
     def progress(done: int, total: int) -> None:
         _print({"done": done, "total": total})
@@ -50,11 +56,13 @@ async def do(job_id: str) -> int:
     async with backend(settings) as made:
         workshop = Workshop(made.database, Catalog(made.channel), made.store)
         try:
-            if (await made.jobs.get(job_id)).kind == EVALUATE:
-                result = await evaluate_again(job_id, workshop, progress)
-            else:
-                version = await run(job_id, settings.training, workshop, progress)
-                result = {"model_version": version}
+            job = await made.jobs.get(job_id)
+            with tracing.job(job.kind, job.catalog_id, job.id):
+                if job.kind == EVALUATE:
+                    result = await evaluate_again(job_id, workshop, progress)
+                else:
+                    version = await run(job_id, settings.training, workshop, progress)
+                    result = {"model_version": version}
         except ServiceError as error:
             _print({"error": {"reason": error.reason, "message": error.message}})
             return 1
@@ -62,15 +70,15 @@ async def do(job_id: str) -> int:
     return 0
 
 
-async def ask(catalog_id: str, *, incremental: bool) -> int:
+async def ask(catalog_id: str, *, incremental: bool, promote: bool) -> int:
     """Ask for a training and see it through; the exit status."""
     settings = startup.load(TrainSettings, Peers.of)
-    telemetry.configure_logging("ranker-train", settings.log_level)
+    startup.observe("ranker-train", settings, settings.log_level)
     if catalog_id not in settings.catalogs:
         sys.exit(f"catalog {catalog_id} is none of RANKER_CATALOGS")
-    stop = stop_on_signals()
     async with backend(settings) as made:
-        await asyncio.to_thread(made.database.migrate)
+        settle(made.database, METADATA, settings)
+        stop = stop_on_signals()
         params = {"seed": 0} | ({"incremental": True} if incremental else {})
         job = await made.jobs.create(TRAIN, catalog_id, params)
         async with asyncio.TaskGroup() as tasks:
@@ -79,6 +87,10 @@ async def ask(catalog_id: str, *, incremental: bool) -> int:
             tasks.create_task(work(made.jobs, does, *pace, stop, tidy=made.prune))
             ended = await _end(made.jobs, job, settings.poll_seconds, stop)
             stop.set()
+        if promote and ended is JobState.SUCCEEDED:
+            version = str((await made.jobs.get(job.id)).result["model_version"])
+            load = PublishedModels(made.registry, made.store).load
+            await judge(catalog_id, version, made.registry, load, now_micros())
     return 0 if ended is JobState.SUCCEEDED else 1
 
 
@@ -117,13 +129,18 @@ def main() -> int:
     parser.add_argument(
         "--incremental", action="store_true", help="with --catalog: go on from what serves"
     )
+    parser.add_argument(
+        "--promote",
+        action="store_true",
+        help="with --catalog: let the model serve if its evidence is enough",
+    )
     given = parser.parse_args()
     os.umask(PRIVATE)
     if given.parent is not None:
         end_with(given.parent)
     if given.job:
         return asyncio.run(do(given.job))
-    return asyncio.run(ask(given.catalog, incremental=given.incremental))
+    return asyncio.run(ask(given.catalog, incremental=given.incremental, promote=given.promote))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from ranker.record.answers import AnswerLog
 from ranker.record.events import EventRecord
 from ranker.record.grouping import GroupRecord
 from ranker.record.selections import SelectionRecord
-from ranker.record.tables import JOBS
+from ranker.record.tables import JOBS, METADATA
 from ranker.settings import TrainSettings, WorkerSettings
 from ranker.wiring import Backend, backend, log_access, stop_on_signals
 from ranker.workers.counting import Grouper, count
@@ -36,6 +36,7 @@ from ranker.workers.nightly import Nightly
 from ranker.workers.publishing import Publisher
 from servicekit import startup, telemetry
 from servicekit.clock import now_micros
+from servicekit.migrations import settle
 from servicekit.peers import Peers
 from servicekit.retention import forget_jobs
 from servicekit.server import run
@@ -117,14 +118,14 @@ async def main() -> None:
     """Wire the worker and run it until SIGTERM or SIGINT."""
     # A training's too: mistakes show now, not in a job.
     settings = startup.load(TrainSettings, Peers.of, log_access)
-    telemetry.configure_logging("ranker-worker", settings.log_level)
-    stop = stop_on_signals()
+    startup.observe("ranker-worker", settings, settings.log_level)
     with contextlib.ExitStack() as cleanup:
-        if settings.worker_metrics_port:
-            port, host = settings.worker_metrics_port, settings.host
-            cleanup.callback(telemetry.serve_metrics(port, host))
         async with backend(settings) as made:
-            await asyncio.to_thread(made.database.migrate)
+            settle(made.database, METADATA, settings)  # waits, maybe, until a signal ends it
+            stop = stop_on_signals()
+            if settings.worker_metrics_port:
+                port, host = settings.worker_metrics_port, settings.host
+                cleanup.callback(telemetry.serve_metrics(port, host))
             telemetry.get_logger().info("working")
             async with asyncio.TaskGroup() as tasks:
                 for loop in loops(settings, made, stop):

@@ -42,8 +42,7 @@ from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
 from servicekit.peers import Peers
 from servicekit.server import Binding, run, serve
-from servicekit.startup import check_engine, load
-from servicekit.telemetry import configure_logging
+from servicekit.startup import check_engine, load, observe
 
 
 def bindings(
@@ -94,6 +93,10 @@ def columns_of(settings: Settings, record: Record) -> Columns:
     )
 
 
+WARM_SECONDS = 30.0
+"""How long a start waits for that at most: calls are answered without it, only slower."""
+
+
 async def warm(columns: Columns, record: Record, catalogs: Collection[str]) -> None:
     """Have in memory what the first searches want, so that they need not wait for it."""
     with suppress(ServiceError):  # searches report what is wrong
@@ -125,6 +128,8 @@ async def main(settings: Settings) -> None:
         db.close()
 
     await photos.start()
+    # A pod that is added gets its share of the calls once it is ready.
+    await asyncio.wait({warming}, timeout=WARM_SECONDS)
     jobs = job_queue(db)
     offered = bindings(
         settings, record, photos, index, jobs, backups=backups, watchdog=watchdog, columns=columns
@@ -135,5 +140,5 @@ async def main(settings: Settings) -> None:
 
 if __name__ == "__main__":
     configured = load(Settings, Peers.of, backup_keys)
-    configure_logging("retriever", configured.log_level)
+    observe("retriever", configured, configured.log_level)
     run(main(configured))

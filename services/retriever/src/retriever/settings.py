@@ -15,6 +15,7 @@ from retriever.search.fallback.from_record import MOST_ROWS
 from servicekit.config import Place, Secret, ServerSettings, is_guessable
 from servicekit.decoding_limits import DecodingSettings
 from servicekit.fetch import FetchSettings
+from servicekit.migrations import MigrationSettings
 from servicekit.retention import JobSettings
 from servicekit.sql import check_secret_url, has_guessable_password
 
@@ -26,7 +27,23 @@ def _spaces(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-class Settings(ServerSettings, DecodingSettings, FetchSettings, JobSettings):
+class RecordSettings(MigrationSettings):
+    """Where the record is: all that `python -m retriever.migrate` reads."""
+
+    model_config = SettingsConfigDict(env_prefix="RETRIEVER_")
+
+    database_url: Annotated[Secret, AfterValidator(check_secret_url)] = SecretStr(
+        "sqlite:///.data/retriever/record.db"
+    )
+    """The record, as a SQLAlchemy URL: `sqlite:////dir/record.db` or `postgresql+psycopg://…`."""
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        if has_guessable_password(self.database_url.get_secret_value()):
+            yield f"{self.variable('database_url')}: has a password that anybody guesses: change it"
+
+
+class Settings(ServerSettings, RecordSettings, DecodingSettings, FetchSettings, JobSettings):
     """Everything that can be set."""
 
     model_config = SettingsConfigDict(env_prefix="RETRIEVER_")
@@ -35,11 +52,6 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings, JobSettings):
 
     port: int = Field(default=8602, ge=0, le=65535)
     """Port for gRPC; 0 takes a free one."""
-
-    database_url: Annotated[Secret, AfterValidator(check_secret_url)] = SecretStr(
-        "sqlite:///.data/retriever/record.db"
-    )
-    """The record, as a SQLAlchemy URL: `sqlite:////dir/record.db` or `postgresql+psycopg://…`."""
 
     photos_url: Place = Field(default=".data/retriever/photos", min_length=1)
     """Where photos are kept: a folder, or what fsspec takes, such as `s3://bucket/photos`."""
@@ -145,7 +157,5 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings, JobSettings):
 
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()
-        if has_guessable_password(self.database_url.get_secret_value()):
-            yield f"{self.variable('database_url')}: has a password that anybody guesses: change it"
         if is_guessable(*self.milvus_token.get_secret_value().partition(":")[::2]):
             yield f"{self.variable('milvus_token')}: is one that Milvus comes with: change it"

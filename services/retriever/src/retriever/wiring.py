@@ -5,23 +5,24 @@ from retriever.adapters.backup_files import BackupFiles
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.ports.generations import RowsRecord
-from retriever.record.tables import jobs
+from retriever.record.tables import jobs, metadata
 from retriever.search.recall.watchdog import Watchdog
 from retriever.settings import Settings
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.jobs import Jobs
 from servicekit.keyring import SigningKeys, signing_keys
+from servicekit.migrations import settle
 from servicekit.sql import Database
 from sightline_rules.photos import PhotoLimits
 
 
 def database(settings: Settings) -> Database:
-    """The record's store, with its schema brought up to date."""
+    """The record's store, once its schema is up to date. Blocks until then."""
     db = Database(
         settings.database_url.get_secret_value(), migrations="retriever.record.migrations"
     )
-    db.migrate()
+    settle(db, metadata, settings)
     return db
 
 

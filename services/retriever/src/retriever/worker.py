@@ -31,8 +31,8 @@ from servicekit.leases import Lease, worker_id
 from servicekit.peers import Peers
 from servicekit.retention import forget_jobs
 from servicekit.server import run
-from servicekit.startup import check_engine, load
-from servicekit.telemetry import configure_logging, get_logger, serve_metrics
+from servicekit.startup import check_engine, load, observe
+from servicekit.telemetry import get_logger, serve_metrics
 
 LEASE = "index-writer"
 
@@ -41,10 +41,11 @@ log = get_logger()
 
 async def main(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT."""
+    db = database(settings)  # which may wait, until a signal ends the process
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
+    photos, index = photo_store(settings), milvus_index(settings)
     await check_engine(settings, "Milvus", index.version, LEAST_VERSION)
     files = backup_files(settings)
     embedder = EmbedderClient(settings.embedder_target, Peers.of(settings))
@@ -80,5 +81,5 @@ async def main(settings: Settings) -> None:
 
 if __name__ == "__main__":
     configured = load(Settings, Peers.of, backup_keys)
-    configure_logging("retriever-worker", configured.log_level)
+    observe("retriever-worker", configured, configured.log_level)
     run(main(configured))

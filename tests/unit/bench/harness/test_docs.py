@@ -1,5 +1,6 @@
 """Tables in the pages that show them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,13 @@ def test_the_tables_replace_what_stood_between_the_comments_and_nothing_else(
         f"# Page\n{start}\n**Steps.** of 2 photos\n\n"
         f"| what | 1-NN |\n| --- | --- |\n| a / b | 61.0 |\n{end}\nafter\n"
     )
+
+
+def test_pictures_stand_beside_the_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("\n".join(docs.marks("capacity")))
+    docs.write("capacity", replace(RESULT, pictures={"a.svg": "<svg/>"}), page)
+    assert (tmp_path / "a.svg").read_text() == "<svg/>"
 
 
 def test_what_was_not_measured_leaves_the_page_as_it_is(tmp_path: Path) -> None:

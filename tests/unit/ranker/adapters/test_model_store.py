@@ -6,13 +6,17 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
+from botocore.exceptions import EndpointConnectionError
+from fsspec.implementations.memory import MemoryFileSystem
 
+from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore, dump_arrays, load_arrays, version_of
 from ranker.adapters.packing import arrays_of
 from ranker.domain.arrays import Neighbours
-from ranker.domain.errors import ModelCorrupt
+from ranker.domain.errors import ExportUnwritable, ModelCorrupt, StoreUnwritable
 from ranker.domain.events import EventType
 from ranker.domain.model import Calibration, Looks, Model
 from tests.fakes.ranker import model
@@ -314,3 +318,30 @@ def test_two_trainings_that_write_the_same_model_at_once_both_succeed(store: Mod
         written = [threads.submit(store.write, "default", MADE, {}) for _ in range(100)]
         (digest,) = {done.result() for done in written}
     assert store.read("default", "lfm-1", digest).item_ids == MADE.item_ids
+
+
+class Away(MemoryFileSystem):
+    """A bucket whose driver raises errors of its own, as S3's does when nobody answers."""
+
+    protocol = "away"
+
+    def _fail(self, *_: object, **__: object) -> None:
+        raise EndpointConnectionError(endpoint_url="https://s3.example")
+
+    makedirs = pipe_file = cat_file = rm = rm_file = find = ls = _fail
+
+
+async def test_a_bucket_that_does_not_answer_is_an_error_of_ours() -> None:
+    fsspec.register_implementation("away", Away, clobber=True)
+    store = ModelStore("away://bucket/models")
+    with pytest.raises(StoreUnwritable):
+        store.write("default", MADE, {})
+    with pytest.raises(ModelCorrupt):
+        store.read("default", "lfm-1", "0")
+    with pytest.raises(OSError, match="does not answer"):
+        store.delete("default", "lfm-1")
+    folder = ExportStore("away://bucket/exports").folder("default", "job")
+    with pytest.raises(ExportUnwritable):
+        await folder.put("part", b"")
+    with pytest.raises(ExportUnwritable):
+        await folder.names()

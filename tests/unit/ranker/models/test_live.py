@@ -45,14 +45,20 @@ async def test_a_promotion_is_served_and_loaded_once(
     assert load.calls == ["v1"]
 
 
-async def test_how_many_robots_the_serving_model_found_is_exported_as_a_metric(
+async def test_what_the_serving_models_training_measured_is_exported_as_metrics(
     live: LiveModels, promotions: FakePromotions
 ) -> None:
-    for version, metrics, reported in (("v1", (Metric("robots", 3.0, 9),), 3.0), ("v2", (), 0.0)):
+    covered, labels = Metric("coverage@10", 0.4, 9), {"catalog": "default"}
+    for version, metrics, reported in (
+        ("v1", (Metric("robots", 3.0, 9), covered), 3.0),
+        ("v2", (), 0.0),
+    ):
         promotions.now["default"] = replace(record(version), metrics=metrics)
         await live.refresh()
-        found = REGISTRY.get_sample_value("sightline_robot_shoppers", {"catalog": "default"})
+        found = REGISTRY.get_sample_value("sightline_robot_shoppers", labels)
         assert found == reported
+    labels["figure"] = "coverage@10"
+    assert REGISTRY.get_sample_value("sightline_model_figure", labels) == 0.4
 
 
 async def test_while_the_next_model_loads_the_former_serves(

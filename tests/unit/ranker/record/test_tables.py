@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -16,9 +17,9 @@ from ranker.record.tables import (
     PROMOTION_LOG,
     PROMOTIONS,
 )
-from servicekit.sql import Database
+from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import stored
-from tests.stores import only_sqlite
+from tests.stores import only_postgresql, only_sqlite
 
 
 def test_the_migrations_make_exactly_these_tables(db: Database) -> None:
@@ -74,6 +75,24 @@ def test_what_was_stored_before_there_were_counts_is_counted(tmp_path: Path) -> 
         pairs = connection.execute(sa.select(COUNT_PAIRS.c.product_id, COUNT_PAIRS.c.other_id))
         assert ("a", "b") in pairs.all()
     made.close()
+
+
+@only_postgresql
+def test_a_migration_lets_others_at_the_tables_that_it_waits_for(db: Database) -> None:
+    with db.engine.begin() as connection:
+        for statement in (
+            "UPDATE alembic_version SET version_num = '0012'",
+            "DROP TABLE experiments",
+            "ALTER TABLE events DROP COLUMN arm",
+        ):
+            connection.exec_driver_sql(statement)
+    with db.engine.begin() as shopper:
+        shopper.exec_driver_sql("SELECT count(*) FROM events")
+        with pytest.raises(StoreBusy):
+            db.migrate(lock_seconds=0.1)
+    assert db.schema().found == "0012"
+    db.migrate(lock_seconds=3)
+    assert db.drift(METADATA) == []
 
 
 def _upgrade(connection: sa.Connection, revision: str) -> None:

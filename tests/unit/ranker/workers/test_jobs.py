@@ -15,6 +15,7 @@ from ranker.record.events import EventRecord
 from ranker.record.selections import SelectionRecord
 from ranker.record.tables import JOBS
 from ranker.workers import jobs as worker
+from servicekit import heart
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import NOW, stored
@@ -238,3 +239,28 @@ async def test_a_mistake_of_ours_fails_the_job_and_leaves_the_worker_at_work(db:
         assert "nobody" not in found.error_message
     stop.set()
     await task
+
+
+async def test_a_worker_is_alive_through_a_long_job_and_not_where_asking_for_one_hangs(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heart, "SILENT_SECONDS", 0.3)
+    jobs, stop, end = Jobs(db, JOBS), asyncio.Event(), asyncio.Event()
+    job = await jobs.create("train", "default", {})
+
+    async def long(_: Job) -> dict[str, str]:
+        await end.wait()
+        return {}
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(worker.work(jobs, {"train": long}, 30, 0.01, stop, name="lives"))
+    await reached(jobs, job, (JobState.RUNNING,))
+    await asyncio.sleep(0.4)
+    assert "lives" not in heart.HEART.stopped()
+    monkeypatch.setattr(jobs, "claim", never)
+    end.set()
+    await until(lambda: "lives" in heart.HEART.stopped())
+    task.cancel()
+    heart.HEART.rest("lives")

@@ -9,8 +9,11 @@ import pytest
 from retriever.indexing.outbox import LeadershipLost
 from retriever.workers.leader import Leadership
 from retriever.workers.tasks import Backoff
+from servicekit import heart
 from servicekit.leases import Lease
 from servicekit.sql import Database
+from tests.unit.retriever.workers.conftest import Bench
+from tests.waiting import until
 
 
 def test_waits_double_up_to_the_longest_and_start_anew_after_a_success() -> None:
@@ -41,3 +44,23 @@ async def test_a_lease_that_another_took_ends_the_leadership(db: Database) -> No
     assert await Lease(db, "x", "second", 60).acquire()
     with pytest.raises(LeadershipLost):
         await leadership.keep()
+
+
+@pytest.mark.parametrize(
+    ("method", "loop"), [("waiting", "leader"), ("outstanding", "index")], ids=["look", "index"]
+)
+async def test_a_leading_worker_whose_loop_hangs_is_not_alive(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, method: str, loop: str
+) -> None:
+    """It renews its lease, so no other one takes over: somebody has to end it."""
+    monkeypatch.setattr(heart, "SILENT_SECONDS", 0.5)
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    async with bench.working():
+        await until(lambda: loop in heart.HEART._due)
+        await asyncio.sleep(0.3)
+        assert loop not in heart.HEART.stopped()
+        monkeypatch.setattr(type(bench.record), method, never)
+        await until(lambda: loop in heart.HEART.stopped())

@@ -13,7 +13,7 @@ from embedder.embedding.embed import Embedder
 from embedder.servicer import messages
 from embedder.serving.turns import asking
 from embedder.spaces.listing import Listing
-from servicekit import deadlines
+from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
 from servicekit.requests import RequestInvalid, enter
 from servicekit.status import to_status
@@ -51,6 +51,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         """Embed a batch; each item has a status of its own."""
         stages = Stages()
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        tracing.note("sightline.items", len(request.items))
         outcomes = await self._embedder.embed(
             [_item(item, GUESSES if item.classify else 0) for item in request.items],
             catalog,

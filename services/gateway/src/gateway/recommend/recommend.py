@@ -39,7 +39,7 @@ from gateway.retrieval.snapshot import from_snapshot
 from gateway.state import tokens
 from gateway.state.run import Dependencies, Run
 from gateway.state.trace import RequestTrace
-from servicekit import deadlines
+from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
 
 
@@ -77,7 +77,9 @@ async def recommend(query: Query, deps: Dependencies) -> Answer:
 async def _first_page(run: Run, listings: tuple[Listing, ...]) -> Answer:
     """The answer out of what the branches named. Raises NothingAvailable, AnswerDegraded."""
     noted = len(run.trace.controls)
-    candidates = await controlled(run, fused(run, listings))
+    with tracing.within("fuse"):
+        found = fused(run, listings)
+    candidates = await controlled(run, found)
     check_quality(run, degraded(run, candidates), candidates.named)
     record = _record(run, candidates)
     ordered = await ranked(run, candidates, record)

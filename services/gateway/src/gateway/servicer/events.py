@@ -24,6 +24,16 @@ ATTRIBUTIONS = Counter(
     ("outcome",),
 )
 
+EVENTS = Counter(
+    "sightline_gateway_events_total",
+    "Events that callers sent, by type: those that were refused or sent again included.",
+    ("type",),
+)
+_KINDS = {
+    number: name.removeprefix("EVENT_TYPE_").lower() for name, number in EventType.items() if number
+}
+_EVENTS = {number: EVENTS.labels(kind) for number, kind in _KINDS.items()}
+
 ARM_EVENTS = Counter(
     "sightline_gateway_experiment_events_total",
     "Events with the attribution token of an arm's answer, written again ones included, by"
@@ -50,6 +60,8 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
         """Write events."""
         catalog_id = admit(request, self._catalogs)
         for event in request.events:
+            if event.type in _EVENTS:
+                _EVENTS[event.type].inc()
             _attribute(event, catalog_id, self._keys())
         answer: pb.WriteEventsResponse = await self._append(request)
         return answer
@@ -83,6 +95,5 @@ def _attribute(event: event_pb2.Event, catalog_id: str, keys: KeyRing) -> None:
     ATTRIBUTIONS.labels(outcome).inc()
     if named is not None:
         event.answer_id, event.arm = named.answer_id, "".join(named.arms[:1])
-        if named.arms and event.type in EventType.values():
-            kind = EventType.Name(event.type).removeprefix("EVENT_TYPE_").lower()
-            ARM_EVENTS.labels(*event.arm.split("/"), kind).inc()
+        if named.arms and event.type in _KINDS:
+            ARM_EVENTS.labels(*event.arm.split("/"), _KINDS[event.type]).inc()

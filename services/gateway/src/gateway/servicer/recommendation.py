@@ -1,10 +1,13 @@
 """RecommendationService on the wire."""
 
+from collections.abc import Iterable
+
 from prometheus_client import Counter
 
 from gateway.clients import messages
 from gateway.model.answer import Result
 from gateway.model.filters import carried
+from gateway.model.messages import Degradation
 from gateway.model.quality import Quality
 from gateway.model.query import ALONE, Query, Question, Signal, SignalKind
 from gateway.recommend.classify import classify
@@ -17,6 +20,7 @@ from gateway.servicer import answers
 from gateway.servicer.controls import of_request
 from gateway.servicer.requests import admit
 from gateway.state.run import Dependencies
+from servicekit import tracing
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.requests import take_request_id
 from servicekit.server import Context
@@ -35,13 +39,27 @@ QUALITIES = Counter(
     ("quality",),
 )
 
+DEGRADED = Counter(
+    "sightline_gateway_degraded_total",
+    "Pages that Recommend answered with something degraded, by cause; one with several counts for"
+    " each.",
+    ("cause",),
+)
+
 ARM_ANSWERS = Counter(
     "sightline_gateway_experiment_answers_total",
     "Pages of answers that an experiment's arm made, by experiment and arm.",
     ("experiment", "arm"),
 )
 
+_CAUSE = Degradation.Cause.Name
 _COLLAPSED_HERE = COLLAPSED.labels("Recommend")
+_DEGRADED = {
+    number: DEGRADED.labels(name.removeprefix("CAUSE_"))
+    for name, number in Degradation.Cause.items()
+}
+_UNNAMED = _DEGRADED[Degradation.CAUSE_UNSPECIFIED]
+"""Also of a cause that only a newer peer knows."""
 _QUALITIES = {each: QUALITIES.labels(each.word) for each in Quality if each}
 
 MATCHES = Counter(
@@ -50,6 +68,15 @@ MATCHES = Counter(
     " INCOMPLETE. POOR and NOTHING_FOUND are those with no_good_match.",
     ("call", "scene", "outcome"),
 )
+
+
+def _note(scene: str, results: int, degradations: Iterable[Degradation]) -> None:
+    """Say on the call's span what became of it."""
+    if tracing.recorded():
+        tracing.note("sightline.scene", scene)
+        tracing.note("sightline.results", results)
+        causes = {_CAUSE(each.cause).removeprefix("CAUSE_") for each in degradations}
+        tracing.note("sightline.degraded", sorted(causes))
 
 
 class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServiceServicer):
@@ -64,7 +91,10 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         """Ranked, explained products."""
         request_id = take_request_id(request.request_id)
         answer = await recommend(_recommend_query(request), self._deps)
+        _note(answer.versions.scene, len(answer.results), answer.degradations)
         _QUALITIES[answer.quality].inc()
+        for cause in {each.cause for each in answer.degradations}:
+            _DEGRADED.get(cause, _UNNAMED).inc()
         _COLLAPSED_HERE.inc(sum([len(item.answered.collapsed) for item in answer.results]))
         response = pb.RecommendResponse(
             no_good_match=answer.no_good_match,
@@ -95,6 +125,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         """Candidates, fused but not ranked."""
         request_id = take_request_id(request.request_id)
         found = await search(_search_query(request), self._deps)
+        _note(found.versions.scene, len(found.results), found.degradations)
         COLLAPSED.labels("Search").inc(
             sum(len(item.collapsed_product_ids) for item in found.results)
         )

@@ -22,7 +22,7 @@ from gateway.model.messages import (
 )
 from gateway.model.peers import Found
 from gateway.model.retrieved import BranchResult
-from servicekit import deadlines
+from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
 
@@ -49,6 +49,7 @@ class _Stage:
         self._deadline.__enter__()
         self._timeout = asyncio.timeout(left)
         await self._timeout.__aenter__()
+        self._span = tracing.child(self._name)
         return self._note
 
     async def __aexit__(self, *raised: Any) -> None:
@@ -59,6 +60,8 @@ class _Stage:
         finally:
             self._deadline.__exit__(None, None, None)
             self._trace.timed(self._name, self._start, self._note.work)
+            if self._span is not None:
+                self._span.end(raised[1])
 
 
 class RequestTrace:
@@ -120,7 +123,7 @@ class RequestTrace:
     def timed(self, name: str, start: float, work: float | None) -> None:
         """Note that a stage is over that began `start` seconds after the request's start."""
         total = self.elapsed - start
-        self._stages.record(name, start, total)
+        self._stages.note(name, start, total)
         self.timings.append(timing(name, start, total, work))
 
     def note(self, result: BranchResult) -> BranchResult:

@@ -17,6 +17,7 @@ from typing import IO, Any, ParamSpec, TypeVar
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from ranker.adapters.drivers import as_os_errors
 from ranker.domain.errors import ExportUnwritable
 
 P = ParamSpec("P")
@@ -32,7 +33,8 @@ def apart(work: Callable[P, T]) -> Callable[P, Awaitable[T]]:
     @functools.wraps(work)
     async def done(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await asyncio.to_thread(work, *args, **kwargs)
+            with as_os_errors():
+                return await asyncio.to_thread(work, *args, **kwargs)
         except ImportError as error:
             why = "the worker lacks pyarrow, of its extra `export`"
             raise ExportUnwritable(f"the export can't be written: {why}") from error

@@ -20,6 +20,7 @@ from typing import Any, cast
 import fsspec
 import numpy as np
 
+from ranker.adapters.drivers import as_os_errors
 from ranker.adapters.packing import arrays_of, model_of, words_of
 from ranker.domain.arrays import AnyArray
 from ranker.domain.errors import ModelCorrupt, StoreUnwritable
@@ -69,7 +70,8 @@ class ModelStore:
         ).encode()
         folder = self._folder(catalog_id, model.version)
         try:
-            self._files.makedirs(folder, exist_ok=True)
+            with as_os_errors():
+                self._files.makedirs(folder, exist_ok=True)
             for name, blob in (*blobs.items(), (MANIFEST, manifest)):
                 self._put(posixpath.join(folder, name), blob)
         except OSError as error:
@@ -123,7 +125,8 @@ class ModelStore:
     def delete(self, catalog_id: str, version: str) -> bool:
         """Delete the model's files; whether there were any."""
         try:
-            self._files.rm(self._folder(catalog_id, version), recursive=True)
+            with as_os_errors():
+                self._files.rm(self._folder(catalog_id, version), recursive=True)
         except FileNotFoundError:
             return False
         return True
@@ -138,16 +141,21 @@ class ModelStore:
         """
         draft = f"{path}.{uuid.uuid4().hex[:16]}.tmp"
         try:
-            self._files.pipe_file(draft, content)
-            self._files.mv(draft, path)
+            with as_os_errors():
+                self._files.pipe_file(draft, content)
+                self._files.mv(draft, path)
         except OSError:
-            with suppress(OSError):  # half a draft on a full disk is in everybody's way
+            with (
+                suppress(OSError),
+                as_os_errors(),
+            ):  # half a draft on a full disk is in everybody's way
                 self._files.rm_file(draft)
             raise
 
     def _get(self, path: str) -> bytes:
         try:
-            content: bytes = self._files.cat_file(path)
+            with as_os_errors():
+                content: bytes = self._files.cat_file(path)
         except OSError as error:
             raise ModelCorrupt(f"{posixpath.basename(path)} can't be read") from error
         return content

@@ -23,8 +23,13 @@ ROBOTS = Gauge(
     "Shoppers whom the serving model's training took for robots.",
     ("catalog",),
 )
+FIGURES = Gauge(
+    "sightline_model_figure",
+    "What the serving model's training measured, by figure, such as coverage@10 and ndcg@10.",
+    ("catalog", "figure"),
+)
 MOST_CATALOG_LABELS = 20
-"""Where catalogs are more, the metric is left out: each label is a series that is kept for ever."""
+"""Where catalogs are more, both are left out: each label is a series that is kept for ever."""
 
 
 COLUMNS_FROM = 5_000
@@ -106,6 +111,8 @@ class LiveModels:
         if len(self._catalogs) <= MOST_CATALOG_LABELS:
             robots = (one.value for one in record.metrics if one.name == ROBOTS_METRIC)
             ROBOTS.labels(catalog_id).set(next(robots, 0.0))
+            for one in record.metrics:
+                FIGURES.labels(catalog_id, one.name).set(one.value)
         get_logger().info("model serving", model_version=record.version)
 
     async def _before(self, catalog_id: str, model: Model) -> Model | None:

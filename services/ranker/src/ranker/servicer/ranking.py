@@ -35,6 +35,7 @@ from ranker.servicer.inputs import Origin, add_inputs
 from ranker.servicer.recommenders import anchors_of, list_messages, recommenders_of, scope_of
 from ranker.servicer.replies import DEFAULT, add_parts, add_reasons, policy_of, ranked, timings
 from ranker.servicer.requests import actor, check_range
+from servicekit import tracing
 from servicekit.clock import now_micros
 from servicekit.requests import catalog, enter
 from servicekit.server import Context
@@ -98,6 +99,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms)
         candidates, weights = candidates_of(request), weights_of(request.weights)
+        tracing.note("sightline.candidates", len(candidates.ids))
         check_range("top_k", request.top_k, 0, MOST_CANDIDATES)
         check_range("reason_top_k", request.reason_top_k, 0, MOST_CANDIDATES)
         check_range("time_micros", request.time_micros, 0, MOST_MICROS)

@@ -23,8 +23,9 @@ from typing import Any
 from ranker.domain.errors import Interrupted
 from ranker.domain.model import EVALUATE, TRAIN
 from ranker.workers.loops import repeat
-from servicekit import telemetry
+from servicekit import telemetry, tracing
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
+from servicekit.heart import HEART
 from servicekit.jobs import Job, JobClaimLost, Jobs
 from servicekit.leases import worker_id
 
@@ -82,9 +83,11 @@ async def work(
 
     async def look() -> None:
         while not stop.is_set():
+            HEART.beat(name)
             job = await jobs.claim(tuple(does), me, lease_seconds)
             if job is None:
                 return
+            HEART.rest(name)  # a training may take hours
             await run_job(jobs, job, does[job.kind], stop)
             if tidy is not None and job.kind == TRAIN:
                 await tidy(job.catalog_id)
@@ -97,9 +100,10 @@ async def run_job(jobs: Jobs, job: Job, do: Do, stop: asyncio.Event) -> None:
     log = telemetry.get_logger().bind(job_id=job.id, kind=job.kind, attempt=job.attempts)
     log.info("job begun")
     try:
-        async with jobs.renewing(job.id):
-            result = await do(job)
-            await finish(jobs, job, result, stop)
+        with tracing.job(job.kind, job.catalog_id, job.id):
+            async with jobs.renewing(job.id):
+                result = await do(job)
+                await finish(jobs, job, result, stop)
         log.info("job done", **result)
     except JobClaimLost:
         log.warning("job lost to another worker")
@@ -129,7 +133,10 @@ async def finish(jobs: Jobs, job: Job, result: dict[str, str], stop: asyncio.Eve
 async def _supervise(jobs: Jobs, command: Command, stop: asyncio.Event, job: Job) -> dict[str, str]:
     """Follow the process; its result. Raises TrainingFailed, TrainingDied or what `jobs` says."""
     process = await asyncio.create_subprocess_exec(
-        *command(job.id), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+        *command(job.id),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | tracing.for_processes(),
     )
     try:
         done, total = job.done, job.total

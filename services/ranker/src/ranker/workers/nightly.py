@@ -14,11 +14,33 @@ from ranker.models.promotion import require_proof
 from ranker.ports import HistoryReader
 from ranker.record.models import ModelRegistry
 from servicekit import telemetry
-from servicekit.jobs import Job, Jobs, JobState
+from servicekit.jobs import Jobs, JobState
 
 NIGHT = timedelta(hours=20)
 """How old the newest model is, at least, before a night that began before this worker did is made
 up for."""
+
+
+Load = Callable[[str, str], Awaitable[Model]]
+"""(catalog, version) to model; ModelNotFound, ModelCorrupt."""
+
+
+async def judge(
+    catalog_id: str, version: str, registry: ModelRegistry, load: Load, now_micros: int
+) -> None:
+    """Promote a model if its evidence is enough, its files are good, and it never was before."""
+    log = telemetry.get_logger().bind(catalog_id=catalog_id, model_version=version)
+    model = await registry.get(catalog_id, version)
+    if model.promoted_micros is not None:
+        return
+    try:
+        require_proof(model, await registry.serving(catalog_id))
+    except ModelUnproven as error:
+        log.info("model not promoted", why=error.message)
+        return
+    await load(catalog_id, version)
+    await registry.promote(catalog_id, version, now_micros, verdict=model.verdict)
+    log.info("model promoted", verdict=model.verdict)
 
 
 @dataclass
@@ -28,8 +50,7 @@ class Nightly:
     jobs: Jobs
     registry: ModelRegistry
     events: HistoryReader
-    load: Callable[[str, str], Awaitable[Model]]
-    """(catalog, version) to model; ModelNotFound, ModelCorrupt."""
+    load: Load
     now_micros: Callable[[], int]
     _started: datetime = field(init=False)
     _decided: set[str] = field(init=False, default_factory=set)
@@ -45,7 +66,8 @@ class Nightly:
             return
         job = await self.jobs.create(TRAIN, catalog_id, {"seed": 0}, f"night of {night.date()}")
         if job.state is JobState.SUCCEEDED and job.id not in self._decided:
-            await self._judge(catalog_id, job)
+            version, now = str(job.result["model_version"]), self.now_micros()
+            await judge(catalog_id, version, self.registry, self.load, now)
             self._decided.add(job.id)
 
     async def _due(self, catalog_id: str, night: datetime) -> bool:
@@ -59,23 +81,6 @@ class Nightly:
         trained = datetime.fromtimestamp(newest[0].trained_micros / 1e6, UTC)
         made_tonight = trained >= night  # by the job that is asked for again
         return made_tonight or self._now() - trained > NIGHT
-
-    async def _judge(self, catalog_id: str, job: Job) -> None:
-        log = telemetry.get_logger().bind(catalog_id=catalog_id, job_id=job.id)
-        model = await self.registry.get(catalog_id, str(job.result["model_version"]))
-        if model.promoted_micros is not None:
-            return
-        serving = await self.registry.serving(catalog_id)
-        try:
-            require_proof(model, serving)
-        except ModelUnproven as error:
-            log.info("model not promoted", model_version=model.version, why=error.message)
-            return
-        await self.load(catalog_id, model.version)
-        await self.registry.promote(
-            catalog_id, model.version, self.now_micros(), verdict=model.verdict
-        )
-        log.info("model promoted", model_version=model.version, verdict=model.verdict)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self.now_micros() / 1e6, UTC)

@@ -12,7 +12,7 @@ from retriever.search.recall.watchdog import Watchdog
 from retriever.search.search import Searcher, search
 from retriever.servicer import column_messages, filter_messages, vector_messages
 from retriever.servicer import messages as wire
-from servicekit import deadlines, telemetry
+from servicekit import deadlines, telemetry, tracing
 from servicekit.clock import now_micros
 from servicekit.requests import enter
 from servicekit.server import Context
@@ -62,6 +62,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         with deadlines.otherwise(LONGEST_SECONDS):
             answer = await search(query, self.searcher, self._remaining, stages.measure)
         self.watchdog.see(query, answer)
+        tracing.note("sightline.candidates", len(answer.candidates.places))
         return vectors_pb.SearchResponse(
             **column_messages.found(answer.candidates),
             space=vector_messages.space_version(answer.generation),

@@ -16,6 +16,7 @@ from retriever.indexing.verification.case import Tools
 from retriever.indexing.verification.verify import verify
 from retriever.workers.context import Worker
 from retriever.workers.tasks import Tasks
+from servicekit import tracing
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.jobs import Job, JobClaimLost
 from servicekit.telemetry import get_logger
@@ -95,6 +96,10 @@ class JobLoop:
 
     async def _work_on(self, job: Job) -> Mapping[str, Any]:
         """Do a job; its result."""
+        with tracing.job(job.kind, job.catalog_id, job.id):
+            return await self._result(job)
+
+    async def _result(self, job: Job) -> Mapping[str, Any]:
         worker, record, jobs = self.worker, self.worker.record, self.worker.jobs
         photos = PermittedPhotos(worker.photos, record)
         copying = backups.Dependencies(record, photos, worker.backups, jobs)

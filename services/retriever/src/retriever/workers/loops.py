@@ -16,10 +16,11 @@ from retriever.indexing.outbox import LeadershipLost
 from retriever.workers import tidying
 from retriever.workers.context import Wakes, Worker
 from retriever.workers.embedding import MISMATCH, EmbeddingLoop
-from retriever.workers.indexing import IndexLoop
+from retriever.workers.indexing import INDEXING, IndexLoop
 from retriever.workers.jobs import KINDS, JobLoop
 from retriever.workers.tasks import Tasks
 from servicekit.errors import ServiceError
+from servicekit.heart import HEART
 from servicekit.telemetry import get_logger
 
 NOTHING = Waiting(photos=False, changes=False, jobs=False)
@@ -30,6 +31,8 @@ INDEX_TURN_SECONDS = 1.0
 """How often a loop takes a turn though nothing waits: for what is due by the clock."""
 HASH_TURN_SECONDS = 60.0
 """How often photos are looked for that were stored before photos were hashed."""
+LEADING = "leader"
+"""See servicekit.heart: a worker that waits for its turn, or looks what there is to do."""
 HASHED_PHOTOS = 8
 """Photos hashed at a time, so that what comes meanwhile hardly waits."""
 
@@ -44,6 +47,7 @@ async def lead_in_turn(worker: Worker, stop: asyncio.Event) -> None:
     stopped = asyncio.create_task(stop.wait())
     try:
         while not stop.is_set():
+            HEART.beat(LEADING)
             leads = False
             with contextlib.suppress(ServiceError):
                 leads = await leadership.acquire()
@@ -71,6 +75,7 @@ async def lead(worker: Worker) -> None:
         log.warning("leadership lost")
     finally:
         LEADS.set(0)
+        HEART.rest(INDEXING)
         lag.forget_lag()
         MISMATCH.clear()
 
@@ -96,17 +101,17 @@ class Loops:
         wakes.others.set()  # what a worker left that was killed is tidied up
         poll = self._worker.options.worker_poll_seconds
         self._tasks.start(self._keep())
-        for step, wake, turn in (
-            (self._look, asyncio.Event(), poll),
+        for step, wake, turn, *alive in (
+            (self._look, asyncio.Event(), poll, LEADING),
             (self.embedding.step, wakes.photos, max(poll, EMBED_TURN_SECONDS)),
-            (self.indexing.step, wakes.changes, max(poll, INDEX_TURN_SECONDS)),
+            (self.indexing.step, wakes.changes, max(poll, INDEX_TURN_SECONDS), INDEXING),
             (partial(jobs.do_next, deletions.KINDS), wakes.deletions, None),
             (partial(jobs.do_next, backups.KINDS), wakes.copies, None),
             (jobs.begin_next, wakes.others, None),
             (self._hash, asyncio.Event(), HASH_TURN_SECONDS),
             (partial(tidying.tidy, self._worker), asyncio.Event(), tidying.TURN_SECONDS),
         ):
-            self._tasks.start(self._tasks.repeat(step, wake, turn))
+            self._tasks.start(self._tasks.repeat(step, wake, turn, *alive))
         self._tasks.start(lag.keep_measuring(self._worker.catalogs, self._worker.record))
 
     async def _keep(self) -> None:

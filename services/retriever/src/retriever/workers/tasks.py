@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from servicekit.errors import ServiceError
+from servicekit.heart import HEART
 from servicekit.telemetry import get_logger
 
 log = get_logger()
@@ -31,12 +32,18 @@ class Tasks:
             raise asyncio.CancelledError from None
 
     async def repeat(
-        self, step: Callable[[], Awaitable[bool]], wake: asyncio.Event, turn: float | None
+        self,
+        step: Callable[[], Awaitable[bool]],
+        wake: asyncio.Event,
+        turn: float | None,
+        alive: str = "",
     ) -> None:
         """Take steps: at once while they return that there was work, else at `wake` or after `turn`
-        seconds. Failures are waited out."""
+        seconds. Failures are waited out. `alive`: what the process counts as hung without."""
         backoff = Backoff(0.1, 2.0)
         while not self.stopping:
+            if alive:
+                HEART.beat(alive)
             wake.clear()  # what comes during the step is not missed
             try:
                 worked = await step()

@@ -18,7 +18,7 @@ from embedder.adapters.triton.description import CATEGORY, OUTPUTS, described
 from embedder.adapters.triton.errors import LATE, translate, uncontrolled
 from embedder.domain.errors import DeadlinePassed, EmbedderUnavailable, ModelFailed, ProcessLost
 from embedder.domain.models import CHECKSUM, MAP, Description, Inferred, Tensors
-from servicekit import deadlines
+from servicekit import deadlines, tracing
 from servicekit.breaker import Breaker
 from servicekit.errors import DeadlineExceeded, ServiceError
 from servicekit.interceptors import outgoing_metadata
@@ -166,7 +166,13 @@ class Triton:
             tensor = triton.InferInput(name, values.shape, np_to_triton_dtype(values.dtype))
             given.append(tensor.set_data_from_numpy(values))
         infer = functools.partial(self._client.infer, request_id=request_id)
-        return await self.call(model, infer, model, given)
+        rows = max((values.shape[0] for values in inputs.values()), default=0)
+        about = {"sightline.model": model, "sightline.rows": rows}
+        with tracing.asking("inference.GRPCInferenceService/ModelInfer", about) as span:
+            answer = await self.call(model, infer, model, given)
+            if span is not None:
+                span.note("sightline.model_version", str(answer.get_response().model_version))
+        return answer
 
     async def call(
         self,
@@ -187,7 +193,8 @@ class Triton:
         except DeadlineExceeded as error:
             raise DeadlinePassed from error
         try:
-            sent = outgoing_metadata() | dict(headers or {})
+            # Triton records all that belongs to a trace, also what nobody is to record.
+            sent = outgoing_metadata(recorded=True) | dict(headers or {})
             answer = await function(*arguments, client_timeout=timeout, headers=sent or None)
         except InferenceServerException as error:
             if error.status() == LATE:

@@ -80,6 +80,7 @@ class Snapshots:
         """Load what is kept, then read on in the background. To be called where an event loop
         runs."""
         if self._seconds:
+            READS.labels("failed")  # from 0 on, or the first failure is in no rate
             loop = asyncio.get_running_loop()
             self._task = loop.create_task(self._run(), context=contextvars.Context())
 

@@ -1,0 +1,43 @@
+"""What the manifests of deploy/k8s/components/autoscaling say: thresholds that the sweep chose."""
+
+from collections.abc import Mapping
+
+from bench.capacity import hpa
+from bench.capacity.inputs import EMBEDDER, GATEWAY, RANKER, RETRIEVER, TRITON
+from bench.capacity.signals import Thresholds
+
+THRESHOLDS: Thresholds = {
+    GATEWAY: {"calls": 1.0},
+    RETRIEVER: {"calls": 0.3},
+    RANKER: {"cpu": 60.0},
+    EMBEDDER: {"waiting": 1.0, "busy": 1.4},
+    TRITON: {"pending": 2.0, "queue": 0.02, "busy": 1.4},
+}
+"""What the manifests have: the cheapest of the sweep that keep the goal (docs/research/
+autoscaling.md)."""
+
+RESERVE: Thresholds = {
+    GATEWAY: {"limit": 0.5, "cpu": 90.0},
+    RETRIEVER: {"limit": 0.5, "cpu": 90.0},
+    EMBEDDER: {"cpu": 90.0},
+}
+"""Triggers beside these whose thresholds are not chosen: where a process begins to refuse, and for
+when Prometheus is silent."""
+
+
+def with_reserve(some: Thresholds) -> Thresholds:
+    """All triggers of the manifests."""
+    return {name: {**each, **RESERVE.get(name, {})} for name, each in some.items()}
+
+
+_UP = hpa.Rule(pods=2, percent=100, seconds=60)
+_DOWN = hpa.Rule(pods=1, percent=25, seconds=60)
+_PODS = hpa.Behaviour(2, 20, _UP, _DOWN)
+BEHAVIOUR: Mapping[str, hpa.Behaviour] = {
+    GATEWAY: _PODS,
+    RETRIEVER: _PODS,
+    RANKER: _PODS,
+    EMBEDDER: hpa.Behaviour(2, 10, _UP, _DOWN),
+    TRITON: hpa.Behaviour(1, 8, hpa.Rule(1, 100, 60), hpa.Rule(1, 0, 120), 600.0),
+}
+"""minReplicas, maxReplicas and behavior of the manifests."""

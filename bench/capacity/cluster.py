@@ -1,0 +1,240 @@
+"""A cluster under a load: requests come, pods come and go, autoscalers look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+from random import Random
+from typing import Any, TypeAlias
+
+import simpy
+
+from bench.capacity import answering
+from bench.capacity.hpa import Autoscaler, Behaviour
+from bench.capacity.inputs import EMBEDDER, GATEWAY, SERVICES, TRITON, Assumed, Work
+from bench.capacity.pods import CPU, EmbedderPod, Engine, Pod, TritonPod
+from bench.capacity.signals import Seen, Thresholds, wish
+
+Steps: TypeAlias = Generator[simpy.Event, Any, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How many pods there are."""
+
+    name: str
+    pods: Mapping[str, int]
+    """To begin with."""
+    thresholds: Thresholds = field(default_factory=dict)
+    """By which services are scaled; none = they are not."""
+    behaviour: Mapping[str, Behaviour] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What comes, and what happens."""
+
+    name: str
+    seconds: float
+    rate: Callable[[float], float]
+    """Requests a second at a time."""
+    mix: Mapping[str, float]
+    lose_at: float | None = None
+    """When a node is lost."""
+    since: float = 60.0
+    """From when on answers count."""
+    pace: float = 1.0
+    """How much quicker everything about pods goes than requests do: so much longer a time is seen
+    by a part of its requests."""
+
+
+class Service:
+    """The pods of one service."""
+
+    def __init__(self, cluster: Cluster, name: str, wanted: int) -> None:
+        self.cluster, self.name, self.wanted = cluster, name, wanted
+        self.live: list[Pod] = []
+        self.past: list[Pod] = []
+        self.known: list[Pod] = []
+        """Those that callers may have in their lists."""
+        for _ in range(wanted):
+            self._make(0.0)
+
+    def scale(self, wanted: int) -> None:
+        """Have so many pods."""
+        self.wanted = wanted
+        for _ in range(wanted - len(self.live)):
+            self._make(self.cluster.start_of(self.name))
+        for _ in range(len(self.live) - wanted):
+            self._end()
+
+    def pick(self, caller: Pod | None) -> Pod | None:
+        """The next pod of a caller's round robin. Who has not heard of a new pod passes it by."""
+        known, random = self.known, self.cluster.random
+        if not known:
+            return None
+        turn = random.randrange(len(known)) if caller is None else caller.turns.get(self.name, 0)
+        now, unknown = self.cluster.env.now, self.cluster.assumed.unknown
+        for _ in known:
+            turn = (turn + 1) % len(known)
+            age = now - known[turn].ready
+            if age >= unknown or random.random() * unknown < age:
+                break
+        if caller is not None:
+            caller.turns[self.name] = turn
+        return known[turn]
+
+    def replace(self, pod: Pod) -> None:
+        """A pod of a lost node is given up."""
+        self.forget(pod)
+        if pod in self.live:
+            self.live.remove(pod)
+            self.past.append(pod)
+        self.scale(self.wanted)
+
+    def forget(self, pod: Pod) -> None:
+        if pod in self.known:
+            self.known.remove(pod)
+
+    def _make(self, after: float) -> None:
+        pod = self.cluster.pod(self.name, after)
+        self.live.append(pod)
+        if after:
+            self.cluster.env.timeout(after).callbacks.append(lambda _: self._ready(pod))
+        else:
+            pod.ready = -self.cluster.assumed.unknown
+            self.known.append(pod)
+
+    def _ready(self, pod: Pod) -> None:
+        if pod in self.live:
+            self.known.append(pod)
+
+    def _end(self) -> None:
+        """Those that serve nobody first, then the newest: as a ReplicaSet takes them."""
+        now = self.cluster.env.now
+        pod = max(self.live, key=lambda each: (each.lost(now), each.ready > now, each.made))
+        self.live.remove(pod)
+        self.forget(pod)
+        pod.leaves = now
+        self.past.append(pod)
+
+
+class Cluster:
+    """All services, and what they are asked."""
+
+    def __init__(
+        self,
+        load: Load,
+        policy: Policy,
+        work: Mapping[str, Work],
+        assumed: Assumed,
+        seed: int,
+        engine: Engine = CPU,
+    ) -> None:
+        self.env = simpy.Environment()
+        self.load, self.policy, self.engine = load, policy, engine
+        self.assumed = assumed.faster(load.pace)
+        self.random = Random(seed)
+        self._placed = 0
+        self.gone: set[int] = set()
+        self.services: dict[str, Service] = {}
+        for name in SERVICES:
+            self.services[name] = Service(self, name, policy.pods[name])
+        self.shop = answering.Shop(self.env, self.random, self._pick, work, assumed.deadline)
+        self.counts: list[tuple[float, dict[str, int]]] = []
+        """Pods that exist, by time."""
+
+    def run(self) -> answering.Outcomes:
+        """Until the load is over."""
+        self.env.process(self._arrivals())
+        self.env.process(self._scrapes())
+        for name, thresholds in self.policy.thresholds.items():
+            self.env.process(self._scaled(name, thresholds))
+        if self.load.lose_at is not None:
+            self.env.process(self._loss(self.load.lose_at))
+        self.env.run(until=self.load.seconds)
+        return self.shop.outcomes
+
+    def pod(self, name: str, after: float) -> Pod:
+        """A new pod, on the node that has the fewest."""
+        nodes = [each for each in range(self.assumed.nodes) if each not in self.gone]
+        node = nodes[self._placed % len(nodes)]
+        self._placed += 1
+        ready = self.env.now + after
+        if name == TRITON:
+            return TritonPod(self.env, self.engine.instances, node, ready, engine=self.engine)
+        if name == EMBEDDER:
+            rows = self.engine.most
+            triton = self._picking(TRITON)
+            return EmbedderPod(self.env, 2, node, ready, triton=triton, rows=rows)
+        return Pod(self.env, 1, node, ready)
+
+    def _picking(self, name: str) -> Callable[[Pod], TritonPod | None]:
+        def pick(caller: Pod) -> TritonPod | None:
+            found = self.services[name].pick(caller)
+            assert found is None or isinstance(found, TritonPod)
+            return found
+
+        return pick
+
+    def start_of(self, name: str) -> float:
+        return self.assumed.start_triton if name == TRITON else self.assumed.start
+
+    def _pick(self, name: str, caller: Pod | None) -> Pod | None:
+        return self.services[name].pick(caller)
+
+    def _arrivals(self) -> Steps:
+        """A Poisson process whose rate follows the load."""
+        env, random, rate = self.env, self.random, self.load.rate
+        kinds, shares = list(self.load.mix), list(accumulate(self.load.mix.values()))
+        while True:
+            yield env.timeout(random.expovariate(rate(env.now)))
+            kind = random.choices(kinds, cum_weights=shares)[0]
+            env.process(answering.ask(self.shop, kind))
+
+    def _scrapes(self) -> Steps:
+        while True:
+            now = self.env.now
+            for service in self.services.values():
+                for pod in service.live:
+                    if pod.ready <= now and not pod.lost(now):
+                        pod.samples.append(pod.sample())
+                service.past = [
+                    pod
+                    for pod in service.past
+                    if pod.samples and pod.samples[-1].at > now - self.assumed.window
+                ]
+            self.counts.append((now, {n: len(s.live) for n, s in self.services.items()}))
+            yield self.env.timeout(self.assumed.scrape)
+
+    def _scaled(self, name: str, thresholds: Mapping[str, float]) -> Steps:
+        behaviour = self.policy.behaviour[name].faster(self.load.pace)
+        scaler, service = Autoscaler(behaviour), self.services[name]
+        yield self.env.timeout(self.random.uniform(2, 3) * self.assumed.sync)
+        while True:
+            seen = Seen(
+                self.env.now,
+                self.assumed.window,
+                service.wanted,
+                (*service.live, *service.past),
+                tuple(service.live),
+            )
+            wanted = wish(name, thresholds, seen)
+            service.scale(scaler.decide(self.env.now, service.wanted, wanted))
+            yield self.env.timeout(self.assumed.sync)
+
+    def _loss(self, at: float) -> Steps:
+        """A node stops without a word: that of the first pod of the gateway."""
+        yield self.env.timeout(at)
+        node = self.services[GATEWAY].live[0].node
+        self.gone.add(node)
+        lost = [(s, pod) for s in self.services.values() for pod in s.live if pod.node == node]
+        for _, pod in lost:
+            pod.gone = self.env.now
+        yield self.env.timeout(self.assumed.silent)
+        for service, pod in lost:
+            service.forget(pod)
+        yield self.env.timeout(self.assumed.replaced - self.assumed.silent)
+        for service, pod in lost:
+            service.replace(pod)

@@ -1,0 +1,134 @@
+"""How many pods Kubernetes' HorizontalPodAutoscaler wants, as its code computes it.
+
+After pkg/controller/podautoscaler of Kubernetes 1.32: replica_calculator.go and horizontal.go. KEDA
+hands its triggers to the same controller. Its cooldownPeriod acts between one pod and none alone,
+which nothing here does.
+"""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+TOLERANCE = 0.1
+"""A ratio of use to goal this near to 1 changes nothing."""
+
+
+def by_average(pods: int, total: float, threshold: float) -> int:
+    """An external metric with a goal for each pod (AverageValue)."""
+    if _near(total / (threshold * pods)):
+        return pods
+    return math.ceil(total / threshold)
+
+
+def by_value(pods: int, ready: int, value: float, threshold: float) -> int:
+    """An external metric with one goal for all pods (Value)."""
+    ratio = value / threshold
+    return pods if _near(ratio) else math.ceil(ratio * ready)
+
+
+def by_cpu(pods: int, used: Sequence[float], unready: int, goal: float) -> int:
+    """Use of processors over the request, of the pods that are ready; `unready` others count as
+    idle where more are wanted. `goal` is a percentage of the request."""
+    if not used:
+        return pods
+    ratio = _percent(used, len(used)) / goal
+    if not (unready and ratio > 1):
+        return pods if _near(ratio) else math.ceil(ratio * len(used))
+    cautious = _percent(used, len(used) + unready) / goal
+    if _near(cautious) or cautious < 1:
+        return pods
+    return max(math.ceil(cautious * (len(used) + unready)), pods)
+
+
+def _percent(used: Sequence[float], pods: int) -> int:
+    """In whole percent, as the controller reckons."""
+    return int(100 * sum(used) / pods + 1e-9)
+
+
+def _near(ratio: float) -> bool:
+    return abs(1 - ratio) <= TOLERANCE
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How many pods may come or go within a period: the greater of both."""
+
+    pods: int
+    percent: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """`minReplicas`, `maxReplicas` and `behavior` of an autoscaler."""
+
+    least: int
+    most: int
+    up: Rule
+    down: Rule
+    down_window: float = 300.0
+    """Seconds whose highest wish holds."""
+    up_window: float = 0.0
+
+    def faster(self, pace: float) -> "Behaviour":
+        """The same where time goes so much faster."""
+        return replace(
+            self,
+            up=replace(self.up, seconds=self.up.seconds / pace),
+            down=replace(self.down, seconds=self.down.seconds / pace),
+            down_window=self.down_window / pace,
+            up_window=self.up_window / pace,
+        )
+
+
+@dataclass(slots=True)
+class Autoscaler:
+    """One HorizontalPodAutoscaler: wishes in, pods out."""
+
+    behaviour: Behaviour
+    wishes: deque[tuple[float, int]] = field(default_factory=deque)
+    changes: deque[tuple[float, int]] = field(default_factory=deque)
+    """When how many pods were added, or taken (below 0)."""
+
+    def decide(self, now: float, pods: int, wish: int) -> int:
+        """The number of pods from now on."""
+        steady = self._stable(now, pods, wish)
+        if steady > pods:
+            steady = min(steady, max(self._up_to(now, pods), pods))
+        elif steady < pods:
+            steady = max(steady, min(self._down_to(now, pods), pods))
+        found = min(max(steady, self.behaviour.least), self.behaviour.most)
+        if found != pods:
+            self.changes.append((now, found - pods))
+        return found
+
+    def _stable(self, now: float, pods: int, wish: int) -> int:
+        """The wish, within the lowest and highest of the windows before."""
+        longest = max(self.behaviour.down_window, self.behaviour.up_window)
+        while self.wishes and self.wishes[0][0] < now - longest:
+            self.wishes.popleft()
+        if not self.wishes:
+            self.wishes.append((now, pods))  # as the controller does when it starts
+        up = self._within(now - self.behaviour.up_window, wish)
+        down = self._within(now - self.behaviour.down_window, wish)
+        self.wishes.append((now, wish))
+        return max(min(pods, max(down)), min(up))
+
+    def _within(self, since: float, wish: int) -> list[int]:
+        return [wish, *(each for at, each in self.wishes if at > since)]
+
+    def _up_to(self, now: float, pods: int) -> int:
+        rule = self.behaviour.up
+        start = pods - self._changed(now - rule.seconds)
+        return max(start + rule.pods, math.ceil(start * (1 + rule.percent / 100)))
+
+    def _down_to(self, now: float, pods: int) -> int:
+        rule = self.behaviour.down
+        start = pods - self._changed(now - rule.seconds)
+        return min(start - rule.pods, int(start * (1 - rule.percent / 100)))
+
+    def _changed(self, since: float) -> int:
+        while self.changes and self.changes[0][0] < since - 3600:
+            self.changes.popleft()
+        return sum(by for at, by in self.changes if at > since)

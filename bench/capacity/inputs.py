@@ -1,0 +1,232 @@
+"""What the simulation is fed with, each figure with where it comes from."""
+
+import json
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from bench.harness.report import RESULTS
+
+ANSWERS = "monolith-2026-11-22-886c195c6d.json"
+"""Processor time of answers by process, and latencies by callers."""
+LARGE, LARGE_CATALOG = "monolith-2026-11-22-487c62a0b6-large.json", "100,000 × 80-d, server"
+"""The same at 100,000 products, without photos."""
+STAGES = "recommend-2026-11-21-670996e0d5.json"
+HOPS = "hops-2026-11-22-4ebd5e99be.json"
+OTHER_STAGES = ("embed", "retrieve", "rank", "hydrate")
+"""But that of candidates by behaviour."""
+CATALOG = "3,068 photos"
+CALLERS = 8
+"""Whose cells give the service times; the others are what the model is held against."""
+
+PRODUCT, USER, PHOTO, SEARCH = "product", "user", "photo", "search"
+KINDS = (PRODUCT, USER, PHOTO, SEARCH)
+GATEWAY, RETRIEVER, RANKER, EMBEDDER, TRITON = SERVICES = (
+    *("gateway", "retriever", "ranker"),
+    *("embedder", "triton"),
+)
+
+
+class Origin(StrEnum):
+    """How a figure came about."""
+
+    MEASURED = "measured"
+    ASSUMED = "assumed"
+    SETTING = "setting"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One figure."""
+
+    name: str
+    value: float
+    unit: str
+    origin: Origin
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Seconds of a processor that one kind of answer takes, by stage; 0 = it has no such stage."""
+
+    gateway: float
+    embed: float
+    """The embedder's, decoding included."""
+    infer: float
+    """Triton's, for one photo."""
+    search: float
+    generate: float
+    """The ranker's, of candidates by behaviour."""
+    rank: float
+    hydrate: float
+    rest: float
+    """Of workers and others on the same machine; nobody waits for it."""
+    spread: float
+    """Standard deviation of the logarithm: how much answers differ."""
+
+
+@cache
+def read(name: str) -> Any:
+    """A file of results."""
+    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
+
+
+def cell(kind: str, callers: int, catalog: str = CATALOG, name: str = ANSWERS) -> Any:
+    """The suite's cell of the bench `monolith`. LookupError when it has none."""
+    for each in read(name)["cells"]:
+        if (each["catalog"], each["kind"], each["callers"]) == (catalog, kind, callers) and each[
+            "contender"
+        ] == "the suite":
+            return each
+    raise LookupError(f"{name}: {catalog}, {kind}, {callers} callers")
+
+
+def processor(kind: str, process: str, *, large: bool = False) -> float:
+    """Seconds of a process for one answer: the median of the rounds. `large`: among 100,000
+    products."""
+    catalog, name = (LARGE_CATALOG, LARGE) if large else (CATALOG, ANSWERS)
+    found: list[float] = cell(kind, CALLERS, catalog, name)["cpu_ms_by_process"].get(process, [0])
+    return statistics.median(found) / 1e3
+
+
+def _stages(kind: str) -> Mapping[str, float]:
+    """Medians of the stages at one caller, where nothing waits for anything else."""
+    for each in read(STAGES)["cases"]:
+        if (each["kind"], each["clients"]) == (kind, 1):
+            return {name: stage["p50_ms"]["value"] for name, stage in each["stages"].items()}
+    raise LookupError(f"{STAGES}: {kind}")
+
+
+def spread_of(kind: str) -> float:
+    """Of latencies at one caller: their 90th over their 50th percentile."""
+    at_one = cell(kind, 1)["percentiles_ms"]
+    ratio: float = at_one[90] / at_one[50]
+    return math.log(ratio) / 1.2816
+
+
+@cache
+def work(kind: str) -> Work:
+    """One kind's. What a process takes for two calls is shared out by how long these last."""
+    # A search goes through the same two calls to the retriever as an answer by product does.
+    stages = _stages(PRODUCT if kind == SEARCH else kind)
+    retrieve, hydrate = stages.get("retrieve", 0.0), stages["hydrate"]
+    rank = stages["rank"]
+    generate = sum(value for name, value in stages.items() if name not in OTHER_STAGES)
+    retriever, ranker = processor(kind, RETRIEVER), processor(kind, RANKER)
+    photo = kind == PHOTO
+    others = ("other", "milvus", "retriever-worker", "ranker-worker")
+    return Work(
+        gateway=processor(kind, GATEWAY),
+        embed=processor(kind, EMBEDDER) if photo else 0.0,
+        infer=processor(kind, TRITON) if photo else 0.0,
+        search=retriever * retrieve / (retrieve + hydrate),
+        hydrate=retriever * hydrate / (retrieve + hydrate),
+        generate=ranker * generate / (generate + rank),
+        rank=0.0 if kind == SEARCH else ranker * rank / (generate + rank),
+        rest=sum(processor(kind, name) for name in others),
+        spread=spread_of(kind),
+    )
+
+
+@cache
+def large_work(kind: str) -> Work:
+    """The same at 100,000 products. By photo it was not measured there: it grows as by product."""
+    small, of = work(kind), PRODUCT if kind == PHOTO else kind
+
+    def grown(process: str) -> float:
+        before, after = processor(of, process), processor(of, process, large=True)
+        return max(after - before, 0.0) if kind == PHOTO else after - before
+
+    retriever, ranker = small.search + small.hydrate, small.generate + small.rank
+    more, longer = 1 + grown(RETRIEVER) / retriever, 1 + (grown(RANKER) / ranker if ranker else 0)
+    return replace(
+        small,
+        gateway=small.gateway + grown(GATEWAY),
+        search=small.search * more,
+        hydrate=small.hydrate * more,
+        generate=small.generate * longer,
+        rank=small.rank * longer,
+    )
+
+
+def client_seconds() -> float:
+    """Processor time of a caller for one call: our channel to our server at eight callers."""
+    for each in read(HOPS)["hops"]:
+        if (each["callers"], each["variant"]) == (CALLERS, "both"):
+            return float(each["client_us"]) / 1e6
+    raise LookupError(HOPS)
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """What no bench of ours says; each can be given otherwise."""
+
+    deadline: float = 2.0
+    """Seconds that callers give: GATEWAY_DEFAULT_SECONDS."""
+    start: float = 20.0
+    """From the wish for a pod to its first call: placed 1, image 10, process 4, probes 5."""
+    start_triton: float = 40.0
+    """As above, and the models' image and load. On a GPU, TensorRT's first engine takes minutes."""
+    unknown: float = 33.0
+    """Until the last caller knows of a new pod: the servers' connection age, and its jitter."""
+    silent: float = 4.5
+    """Until callers give up a connection to a lost node: keepalive."""
+    replaced: float = 350.0
+    """Until Kubernetes replaces pods of a lost node: 50 s until it is called unreachable, and the
+    default toleration of 300 s."""
+    nodes: int = 6
+    scrape: float = 15.0
+    """Prometheus, and the resolution of metrics-server."""
+    window: float = 60.0
+    """The range of the triggers' queries."""
+    sync: float = 15.0
+    """How often autoscalers look."""
+    cpu_price: float = 0.04
+    """Euros an hour of a processor, with its memory. An example: give your own."""
+    gpu_price: float = 0.60
+    """Euros an hour of a small inference GPU. An example."""
+
+    def faster(self, pace: float) -> "Assumed":
+        """The same where pods live so much faster than requests."""
+        names = ("start", "start_triton", "unknown", "silent", "replaced")
+        slow = (*names, "scrape", "window", "sync")
+        return replace(self, **{name: getattr(self, name) / pace for name in slow})
+
+
+SOURCES = {
+    "deadline": (Origin.SETTING, "gateway.settings: default_seconds", "s"),
+    "start": (Origin.ASSUMED, "no cluster was at hand", "s"),
+    "start_triton": (Origin.ASSUMED, "no cluster was at hand", "s"),
+    "unknown": (Origin.SETTING, "connection age of 30 s and gRPC's jitter of 10%", "s"),
+    "silent": (Origin.SETTING, "docs/operate/limits.md: behind the gateway", "s"),
+    "replaced": (Origin.ASSUMED, "Kubernetes' defaults", "s"),
+    "nodes": (Origin.ASSUMED, "", ""),
+    "scrape": (Origin.ASSUMED, "Prometheus' usual interval; metrics-server's default", "s"),
+    "window": (Origin.SETTING, "deploy/k8s/components/autoscaling", "s"),
+    "sync": (Origin.ASSUMED, "Kubernetes' default", "s"),
+    "cpu_price": (Origin.ASSUMED, "an example", "EUR/h"),
+    "gpu_price": (Origin.ASSUMED, "an example", "EUR/h"),
+}
+
+
+def listed(assumed: Assumed) -> list[Input]:
+    """Every figure, for the result."""
+    found = [
+        Input(f"{kind}: {stage}", round(seconds, 6), "", Origin.MEASURED, source)
+        for kind in KINDS
+        for stage, seconds in asdict(work(kind)).items()
+        for source in (ANSWERS if stage in _DIRECT else f"{ANSWERS}, {STAGES}",)
+    ]
+    found.append(Input("client", client_seconds(), "s", Origin.MEASURED, HOPS))
+    for name, value in asdict(assumed).items():
+        origin, source, unit = SOURCES[name]
+        found.append(Input(name, value, unit, origin, source))
+    return found
+
+
+_DIRECT = {"gateway", "embed", "infer", "rest", "spread"}

@@ -1,0 +1,219 @@
+"""Runs of the simulation, side by side, and what came of them."""
+
+import hashlib
+import math
+import os
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.capacity.answering import ANSWERED, DEGRADED, FAILED, SHED, Outcomes
+from bench.capacity.chosen import BEHAVIOUR, THRESHOLDS, with_reserve
+from bench.capacity.cluster import Cluster, Policy
+from bench.capacity.inputs import (
+    EMBEDDER,
+    GATEWAY,
+    KINDS,
+    RANKER,
+    RETRIEVER,
+    SERVICES,
+    TRITON,
+    Assumed,
+    Work,
+    work,
+)
+from bench.capacity.pods import CPU, Engine
+from bench.capacity.scenarios import LOADS, MEAN, peak
+from bench.capacity.signals import Thresholds, by_processor
+from bench.harness.machine import ROOT
+
+PROCESSORS = {GATEWAY: 1, RETRIEVER: 1, RANKER: 1, EMBEDDER: 2, TRITON: 2}
+"""Of a pod: what it asks for, or what it can use."""
+PLANNED = 0.6
+"""Use of processors that fixed numbers of pods are planned for, as docs/operate/performance.md
+says."""
+BINS = 90
+CODE = ("answering", "cluster", "hpa", "pods", "runs", "scenarios", "signals")
+KEPT = ROOT / ".cache" / "capacity"
+"""What was run already, by its code and figures: a long series may be broken off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run."""
+
+    load: str
+    policy: Policy
+    seed: int
+    assumed: Assumed = field(default_factory=Assumed)
+    engine: Engine = CPU
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came of it."""
+
+    load: str
+    policy: str
+    seed: int
+    p50: float
+    p99: float
+    """Seconds, of what was answered."""
+    degraded: float
+    shed: float
+    failed: float
+    """Shares of all requests."""
+    pods: float
+    """Their mean number."""
+    most: int
+    cost: float
+    """Euros an hour."""
+    by_service: Mapping[str, tuple[float, int]]
+    """Mean and most of each."""
+    series: Mapping[str, list[float]]
+    """For the plot: time, requests a second, pods, p99, share that was not answered whole."""
+
+    @property
+    def lost(self) -> float:
+        """Share that got no answer."""
+        return self.shed + self.failed
+
+
+def needs(
+    rate: float, mix: Mapping[str, float], works: Callable[[str], Work] = work
+) -> dict[str, float]:
+    """Pods of each service that a rate keeps busy all the time."""
+    found = dict.fromkeys(SERVICES, 0.0)
+    for kind, share in mix.items():
+        one = works(kind)
+        for service, seconds in (
+            (GATEWAY, one.gateway),
+            (RETRIEVER, one.search + one.hydrate),
+            (RANKER, one.generate + one.rank),
+            (EMBEDDER, one.embed),
+            (TRITON, one.infer),
+        ):
+            found[service] += rate * share * seconds / PROCESSORS[service]
+    return found
+
+
+def planned(
+    rate: float, mix: Mapping[str, float], works: Callable[[str], Work] = work
+) -> dict[str, int]:
+    """Pods for a rate, at the planned use of processors, and no fewer than an autoscaler has."""
+    return {
+        service: max(math.ceil(need / PLANNED), BEHAVIOUR[service].least)
+        for service, need in needs(rate, mix, works).items()
+    }
+
+
+def scaled(load: str, thresholds: Thresholds = THRESHOLDS, name: str = "signals") -> Policy:
+    """Pods by thresholds; as many to begin with as the load then needs."""
+    found = LOADS[load]
+    return Policy(name, planned(found.rate(0), found.mix), with_reserve(thresholds), BEHAVIOUR)
+
+
+def policies(load: str) -> list[Policy]:
+    """Those that are compared. Fixed numbers are a shop's own: for its highest rate of all loads,
+    or for a day's mean."""
+    mix = LOADS[load].mix
+    return [
+        scaled(load),
+        Policy("CPU 60%", scaled(load).pods, by_processor(60), BEHAVIOUR),
+        Policy("fixed, by peak", planned(peak(load), mix)),
+        Policy("fixed, by mean", planned(MEAN, mix)),
+    ]
+
+
+def run(job: Job) -> Run:
+    """One run, to its summary."""
+    load = LOADS[job.load]
+    works = {kind: work(kind) for kind in KINDS}
+    cluster = Cluster(load, job.policy, works, job.assumed, job.seed, job.engine)
+    outcomes = cluster.run()
+    counts = [each for at, each in cluster.counts if at >= load.since]
+    means = {name: mean(each[name] for each in counts) for name in SERVICES}
+    most = {name: max(each[name] for each in counts) for name in SERVICES}
+    began, seconds, ends = _arrays(outcomes)
+    counted = began >= load.since
+    answered = counted & ((ends == ANSWERED) | (ends == DEGRADED))
+    share = {end: float(np.mean(ends[counted] == end)) for end in (DEGRADED, SHED, FAILED)}
+    return Run(
+        load=job.load,
+        policy=job.policy.name,
+        seed=job.seed,
+        p50=float(np.quantile(seconds[answered], 0.5)),
+        p99=float(np.quantile(seconds[answered], 0.99)),
+        degraded=share[DEGRADED],
+        shed=share[SHED],
+        failed=share[FAILED],
+        pods=sum(means.values()),
+        most=max(sum(each.values()) for each in counts),
+        cost=sum(means[name] * PROCESSORS[name] for name in SERVICES) * job.assumed.cpu_price,
+        by_service={name: (round(means[name], 2), most[name]) for name in SERVICES},
+        series=_series(cluster, began, seconds, ends),
+    )
+
+
+Array = npt.NDArray[np.float64]
+
+
+def _arrays(outcomes: Outcomes) -> tuple[Array, Array, Array]:
+    return (
+        np.array(outcomes.began),
+        np.array(outcomes.seconds),
+        np.array(outcomes.ends, float),
+    )
+
+
+def _series(cluster: Cluster, began: Array, seconds: Array, ends: Array) -> dict[str, list[float]]:
+    """By slices of the load's time; minutes as the pods live them."""
+    load = cluster.load
+    width = load.seconds / BINS
+    found: dict[str, list[float]] = {
+        name: [] for name in ("minutes", "rate", "pods", "p99", "not_whole")
+    }
+    for number in range(BINS):
+        start = number * width
+        within = (began >= start) & (began < start + width)
+        answered = seconds[within & (ends < SHED)]
+        pods = [sum(each.values()) for at, each in cluster.counts if start <= at < start + width]
+        found["minutes"].append(round((start + width / 2) * load.pace / 60, 3))
+        found["rate"].append(round(float(within.sum()) / width, 1))
+        last = found["pods"][-1] if found["pods"] else float(sum(cluster.policy.pods.values()))
+        found["pods"].append(round(mean(pods), 2) if pods else last)
+        found["p99"].append(float(np.quantile(answered, 0.99)) if len(answered) else math.nan)
+        found["not_whole"].append(float(np.mean(ends[within] > ANSWERED)) if within.any() else 0.0)
+    return found
+
+
+def all_of(jobs: Sequence[Job], kept: Path = KEPT) -> list[Run]:
+    """Every run, as many at a time as there are processors; the same whatever their number. What
+    the same code ran before is taken from `kept`."""
+    kept.mkdir(parents=True, exist_ok=True)
+    paths = [kept / f"{_key(job)}.pickle" for job in jobs]
+    left = {path: job for path, job in zip(paths, jobs, strict=True) if not path.exists()}
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        list(pool.map(_keep, left.items()))
+    return [pickle.loads(path.read_bytes()) for path in paths]  # noqa: S301, which we wrote
+
+
+def _keep(given: tuple[Path, Job]) -> None:
+    path, job = given
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    unfinished.write_bytes(pickle.dumps(run(job)))
+    unfinished.replace(path)
+
+
+def _key(job: Job) -> str:
+    """Of the job, and of all that decides what comes of it."""
+    code = b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in CODE)
+    loads = LOADS[job.load].mix
+    said = repr((job, loads, [work(kind) for kind in KINDS])).encode()
+    return hashlib.sha256(code + said).hexdigest()[:24]

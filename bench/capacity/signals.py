@@ -1,0 +1,123 @@
+"""What autoscalers see of a service, as Prometheus computes it from samples, and what they wish.
+
+Signals and their names are those of deploy/k8s/components/autoscaling.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+
+from bench.capacity import hpa
+from bench.capacity.inputs import EMBEDDER, GATEWAY, RETRIEVER, SERVICES, TRITON
+from bench.capacity.pods import Pod, Sample
+
+Thresholds = Mapping[str, Mapping[str, float]]
+"""By service and trigger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What can be known of one service at a time."""
+
+    now: float
+    window: float
+    """The range of rates and averages."""
+    wanted: int
+    """Replicas that the Deployment is to have."""
+    pods: tuple[Pod, ...]
+    """All that were scraped within the window, those that have ended too."""
+    live: tuple[Pod, ...]
+
+    @property
+    def ready(self) -> list[Pod]:
+        return [pod for pod in self.live if pod.ready <= self.now and not pod.lost(self.now)]
+
+    def samples(self, pod: Pod) -> list[Sample]:
+        return [each for each in pod.samples if each.at > self.now - self.window]
+
+    def averages(self, name: str) -> list[float]:
+        """avg_over_time(…) of each pod."""
+        return [_mean(map(attrgetter(name), self.samples(pod))) for pod in self.pods]
+
+    def rate(self, name: str) -> float:
+        """sum(rate(…))"""
+        return sum(_rate(self.samples(pod), name) for pod in self.pods)
+
+    def used(self) -> list[float]:
+        """Processors in use by each ready pod over its request, between the last two looks."""
+        found = []
+        for pod in self.ready:
+            last = [each for each in pod.samples if each.at >= pod.ready][-2:]
+            if len(last) == 2:
+                found.append(_rate(last, "used") / pod.processors)
+        return found
+
+
+def _mean(values: Iterable[float]) -> float:
+    given = list(values)
+    return sum(given) / len(given) if given else 0.0
+
+
+def _rate(samples: list[Sample], name: str) -> float:
+    if len(samples) < 2:
+        return 0.0
+    first, last = samples[0], samples[-1]
+    change: float = getattr(last, name) - getattr(first, name)
+    return change / (last.at - first.at)
+
+
+def _averaged(value: Callable[[Seen], float]) -> Callable[[Seen, float], int]:
+    return lambda seen, threshold: hpa.by_average(seen.wanted, value(seen), threshold)
+
+
+def _calls(seen: Seen) -> float:
+    """Mean calls under way by Little's law: seconds of calls that ended, a second."""
+    return seen.rate("spent")
+
+
+def _sampled(seen: Seen) -> float:
+    return sum(seen.averages("calls"))
+
+
+def _limit(seen: Seen) -> float:
+    """How many pods' worth of what they take at a time is under way."""
+    averages = seen.averages("calls")
+    return sum(
+        each / pod.samples[-1].limit for each, pod in zip(averages, seen.pods, strict=True) if each
+    )
+
+
+def _queue(seen: Seen, threshold: float) -> int:
+    served = seen.rate("served")
+    value = seen.rate("queued") / served if served else 0.0
+    return hpa.by_value(seen.wanted, len(seen.ready), value, threshold)
+
+
+def _cpu(seen: Seen, threshold: float) -> int:
+    used = seen.used()
+    return hpa.by_cpu(seen.wanted, used, len(seen.live) - len(used), threshold)
+
+
+TRIGGERS: Mapping[tuple[str, str], Callable[[Seen, float], int]] = {
+    (EMBEDDER, "waiting"): _averaged(lambda seen: seen.rate("waited")),
+    (EMBEDDER, "busy"): _averaged(lambda seen: seen.rate("decoded")),
+    (TRITON, "pending"): _averaged(lambda seen: sum(seen.averages("pending"))),
+    (TRITON, "queue"): _queue,
+    (TRITON, "busy"): _averaged(lambda seen: seen.rate("computed")),
+    **{(service, "calls"): _averaged(_calls) for service in (GATEWAY, RETRIEVER)},
+    **{(service, "sampled calls"): _averaged(_sampled) for service in (GATEWAY, RETRIEVER)},
+    **{(service, "limit"): _averaged(_limit) for service in (GATEWAY, RETRIEVER)},
+    **{(service, "cpu"): _cpu for service in SERVICES},
+}
+"""Each answers how many pods there should be. Sampled calls are in no manifest: the same figure by
+the gauge, of which a minute has four samples."""
+
+
+def wish(service: str, thresholds: Mapping[str, float], seen: Seen) -> int:
+    """The most that any trigger wants, as an HPA takes it."""
+    return max(TRIGGERS[service, name](seen, each) for name, each in thresholds.items())
+
+
+def by_processor(percent: float) -> Thresholds:
+    """All services by their processors alone."""
+    return {service: {"cpu": percent} for service in SERVICES}

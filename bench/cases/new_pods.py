@@ -1,0 +1,104 @@
+"""How soon a pod that is added has its share of the calls, by the age at which connections end.
+
+Pods are servers of ours on loopback addresses, found by a name through a name server of ours, as
+those of a headless Service are. Callers, each with our channel and connections of its own, came one
+after another over the time that connections live, and call ten times a second. What a cluster adds
+is the time for which it keeps names, which is none here.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from statistics import median
+
+import grpc
+import uvloop
+
+from bench.harness.model import Result, Table
+from servicekit import channel, telemetry
+from tests.fakes.kit_names import METHOD, Pods, pods
+
+AGES = (0.0, 30.0, 60.0)
+"""Seconds; 0 = connections live for ever."""
+CALLERS = 20
+PAUSE = 0.1
+PODS = 2
+"""Before one more is added."""
+WATCHED = 45.0
+"""Seconds for which calls are watched where connections live for ever."""
+
+
+class Caller:
+    """Somebody who calls."""
+
+    def __init__(self) -> None:
+        self.found: float | None = None
+        """When the new pod answered it first."""
+        self.failed = 0
+
+    async def call(self, target: str, end: asyncio.Event) -> None:
+        """Again and again, over connections of its own."""
+        async with channel.connect(target) as peer:
+            ask = peer.unary_unary(METHOD, None, None)
+            while not end.is_set():
+                try:
+                    number = int(await ask(b"", timeout=10.0))
+                except grpc.aio.AioRpcError:
+                    self.failed += 1
+                    continue
+                if number == PODS and self.found is None:
+                    self.found = time.monotonic()
+                await asyncio.sleep(PAUSE)
+
+
+def run(say: Callable[[str], None]) -> Result:
+    """Add a pod under each age."""
+    telemetry.configure_logging("bench", "warning")
+    found = {age: uvloop.run(_measure(age, say)) for age in AGES}
+    table = Table(
+        "A new pod's share",
+        ("connections end after", "half of the callers", "all", "nine tenths of a share", "failed"),
+        tuple(_row(age, figures) for age, figures in found.items()),
+        f"Seconds from the start of a third pod to the first call of {CALLERS} callers to it, and "
+        "to nine tenths of an even share of all calls; calls that failed.",
+    )
+    return Result((table,), {"ages": {f"{age:g}": figures for age, figures in found.items()}})
+
+
+def _row(age: float, figures: dict[str, float | None]) -> tuple[str, ...]:
+    cells = ["never" if value is None else f"{value:.1f} s" for value in figures.values()]
+    return (f"{age:g} s" if age else "never", *cells[:3], f"{figures['failed']:g}")
+
+
+async def _measure(age: float, say: Callable[[str], None]) -> dict[str, float | None]:
+    say(f"a new pod, connections that end after {age:g} s")
+    callers, end = [Caller() for _ in range(CALLERS)], asyncio.Event()
+    async with pods(PODS, age) as shop:
+        calling = []
+        for each in callers:
+            calling.append(asyncio.create_task(each.call(shop.target, end)))
+            await asyncio.sleep((age or 1.0) / CALLERS)
+        await shop.add()
+        began = time.monotonic()
+        shared = await _shared(shop, 1.2 * age or WATCHED)
+        end.set()
+        await asyncio.gather(*calling)
+    seconds = [each.found - began for each in callers if each.found is not None]
+    return {
+        "half_s": median(seconds) if len(seconds) == CALLERS else None,
+        "all_s": max(seconds) if len(seconds) == CALLERS else None,
+        "share_s": shared,
+        "failed": float(sum(each.failed for each in callers)),
+    }
+
+
+async def _shared(shop: Pods, seconds: float) -> float | None:
+    """When the new pod first had nine tenths of its share of two seconds' calls; None = never."""
+    began, shared = time.monotonic(), None
+    while (passed := time.monotonic() - began) < seconds:
+        before = shop.answered.total(), shop.answered[PODS]
+        await asyncio.sleep(2.0)
+        new, calls = shop.answered[PODS] - before[1], shop.answered.total() - before[0]
+        if shared is None and new * (PODS + 1) >= 0.9 * calls:
+            shared = passed
+    return shared

@@ -1,0 +1,169 @@
+"""Load for a running suite at a rate that does not wait for answers (open loop).
+
+Requests are lines of a JSON file, as `sightline recommend --batch` takes them: photos, products,
+texts, users, scenes, in the mix that the file has. They go out as a Poisson process; each one's
+time counts from when it was to go out. Ends with 0, with 3 where the rate could not be kept, and
+with 4 where more than --most-failed of the requests got no answer.
+
+    python -m bench.open_load requests.jsonl --target gateway:8600 --rate 200 --seconds 60
+    python -m bench.open_load requests.jsonl --rate 0:50,60:400,300:400,330:50 --out sale.json
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+from rich.text import Text
+
+from bench.harness import machine, report
+from bench.harness.model import Result
+from bench.open_load import schedule, sending
+from bench.open_load.findings import Findings
+from bench.open_load.schedule import Curve
+from bench.open_load.sending import DEGRADED, WHOLE, Sent, Where
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline_client.cli.work import asking
+from sightline_client.errors import SightlineError
+from sightline_client.transport.token import check
+
+START = 2.0
+"""Seconds until all processes have started and the first request goes out."""
+NOT_KEPT, FAILED = 3, 4
+
+
+def main(arguments: Sequence[str]) -> int:
+    """See above."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        curve = schedule.curve(given.rate, given.seconds)
+        requests = read(given.requests, given.catalog, given.top)
+        where = _where(given)
+    except (OSError, ValueError, SightlineError) as error:
+        parser.error(str(error))
+    console = Console(highlight=False)
+    console.print(Text(f"{curve.most:g} requests/s at most, for {curve.seconds:g} s", style="dim"))
+    sent = loaded(where, curve, requests, given.processes, given.seed, fresh=not given.same_photos)
+    found = Findings(curve, sent)
+    report.show(console, Result(tuple(found.tables()), found.figures()), machine.describe())
+    console.print(Text(found.verdict(), style="" if found.kept else "bold red"))
+    if given.out:
+        asked = {"target": given.target, "requests": str(given.requests), "seed": given.seed}
+        content = {
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "asked": {**asked, "timeout": given.timeout, "processes": given.processes},
+            "machine": machine.describe(),
+            **found.figures(),
+        }
+        given.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    if not found.kept:
+        return NOT_KEPT
+    bad = sum(count for end, count in found.ends.items() if end not in (WHOLE, DEGRADED))
+    return FAILED if bad > given.most_failed * len(sent.ends) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.open_load",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("requests", type=Path, help="JSON lines, as of `sightline recommend --batch`")
+    add("--target", default=os.environ.get("SIGHTLINE_TARGET", "127.0.0.1:8600"))
+    add("--rate", required=True, help="requests/s, or points SECONDS:RATE,SECONDS:RATE,…")
+    add("--seconds", type=float, help="how long a constant rate lasts")
+    add("--timeout", type=float, default=2.0, help="deadline of a request, in seconds (2)")
+    add("--catalog", default="default")
+    add("--top", type=int, default=10, help="products of an answer, where a line has no top (10)")
+    add("--processes", type=int, default=1, help="that share the rate: one sends some 1,000/s")
+    add("--seed", type=int, default=1)
+    add("--same-photos", action="store_true", help="send JPEGs as they are, which caches know")
+    add("--most-failed", type=float, default=0.0, help="share of requests without answer (0)")
+    add("--out", type=Path, help="write the figures there, as JSON")
+    add("--token-file", type=Path, help="its first line says who calls")
+    add("--tls", action="store_true", help="TLS, with the authorities that gRPC knows")
+    add("--ca", type=Path, help="who signed the gateway's certificate (PEM)")
+    add("--cert", type=Path, help="certificate to show (PEM), with --key")
+    add("--key", type=Path)
+    return parser
+
+
+def _where(given: argparse.Namespace) -> Where:
+    """ValueError, OSError where files do not do."""
+    if (given.cert is None) != (given.key is None):
+        raise ValueError("--cert and --key go together")
+    if given.timeout <= 0 or given.processes < 1:
+        raise ValueError("--timeout has to be above 0, --processes 1 at least")
+    token = None
+    if given.token_file:
+        check(token := given.token_file.read_text(encoding="utf-8").partition("\n")[0].strip())
+    ca, cert, key = (
+        None if each is None else each.read_bytes() for each in (given.ca, given.cert, given.key)
+    )
+    return Where(given.target, given.timeout, token, ca, cert, key, given.tls)
+
+
+def read(path: Path, catalog: str, top: int) -> list[rec.RecommendRequest]:
+    """The file's requests, with their photos. ValueError names the line that is none."""
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.strip():
+            try:
+                found.append(
+                    asking.request(
+                        json.loads(line), path.parent, catalog=catalog, top=top, currency=""
+                    )
+                )
+            except (ValueError, SightlineError, AttributeError, TypeError) as error:
+                raise ValueError(f"{path}, line {number}: {error}") from None
+    if not found:
+        raise ValueError(f"{path} holds no request")
+    return found
+
+
+def loaded(
+    where: Where,
+    curve: Curve,
+    requests: Sequence[rec.RecommendRequest],
+    processes: int,
+    seed: int,
+    *,
+    fresh: bool,
+) -> Sent:
+    """The whole load, by so many processes."""
+    part, begin = curve.shared(processes), time.time() + START
+    messages = [request.SerializeToString() for request in requests]
+    jobs = [(where, part, messages, seed + number, fresh, begin) for number in range(processes)]
+    if processes == 1:
+        return _part(*jobs[0])
+    total = Sent()
+    spawned = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=spawned) as pool:
+        for each in [pool.submit(_part, *job) for job in jobs]:
+            total.extend(each.result())
+    return total
+
+
+def _part(
+    where: Where, curve: Curve, messages: Sequence[bytes], seed: int, fresh: bool, begin: float
+) -> Sent:
+    """What one process sends."""
+    requests = [rec.RecommendRequest.FromString(each) for each in messages]
+    asked = sending.questions(requests, seed, fresh=fresh)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(sending.send(where, curve.times(seed), asked, begin))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

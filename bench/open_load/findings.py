@@ -1,0 +1,127 @@
+"""What a load found, in figures; whether they are the service's is asked first."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from bench.harness.model import Table
+from bench.open_load.schedule import Curve
+from bench.open_load.sending import DEGRADED, UNSENT, WHOLE, Sent
+
+PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99)
+LATE = 0.02
+"""Seconds by which the sender may miss a request's time…"""
+MOST_LATE = 0.01
+"""…in this share of all."""
+SLICES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Of all processes together."""
+
+    curve: Curve
+    sent: Sent
+
+    @property
+    def late_share(self) -> float:
+        """Share of requests that went out late, or not at all, by the sender's own fault."""
+        late = np.array(self.sent.late) > LATE
+        unsent = np.array([end == UNSENT for end in self.sent.ends])
+        return float(np.mean(late | unsent)) if len(late) else 1.0
+
+    @property
+    def kept(self) -> bool:
+        """Whether the rate was kept, and the figures say something about the service."""
+        return self.late_share <= MOST_LATE
+
+    @property
+    def ends(self) -> Mapping[str, int]:
+        return dict(Counter(self.sent.ends).most_common())
+
+    def milliseconds(self) -> dict[str, float]:
+        """Percentiles of what was answered, exact, from the time that it was to go out."""
+        pairs = zip(self.sent.seconds, self.sent.ends, strict=True)
+        answered = [each for each, end in pairs if end in (WHOLE, DEGRADED)]
+        if not answered:
+            return {}
+        found = {f"p{each:g}": np.percentile(answered, each) for each in PERCENTILES}
+        return {
+            name: round(float(value) * 1e3, 3)
+            for name, value in {**found, "max": max(answered)}.items()
+        }
+
+    def figures(self) -> dict[str, object]:
+        """For programs."""
+        late = np.array(self.sent.late) * 1e3
+        return {
+            "kept_the_rate": self.kept,
+            "sent_late_share": self.late_share,
+            "sent_late_ms": {f"p{each:g}": float(np.percentile(late, each)) for each in (50, 99)},
+            "curve": list(self.curve.points),
+            "requests": len(self.sent.ends),
+            "requests_per_second": len(self.sent.ends) / self.curve.seconds,
+            "ends": self.ends,
+            "milliseconds": self.milliseconds(),
+            "over_time": self._over_time(),
+        }
+
+    def _over_time(self) -> list[dict[str, float]]:
+        """By slices of the curve: what was sent, how much of it was answered whole, p99."""
+        due, seconds = np.array(self.sent.due), np.array(self.sent.seconds)
+        whole = np.array([end == WHOLE for end in self.sent.ends])
+        edges = np.linspace(0, self.curve.seconds, SLICES + 1)
+        found = []
+        for start, end in pairwise(edges.tolist()):
+            within = (due >= start) & (due < end)
+            if within.any():
+                found.append(
+                    {
+                        "second": round(start, 3),
+                        "requests_per_second": float(within.sum() / (end - start)),
+                        "whole_share": float(whole[within].mean()),
+                        "p99_ms": float(np.percentile(seconds[within], 99) * 1e3),
+                    }
+                )
+        return found
+
+    def tables(self) -> list[Table]:
+        """For people."""
+        count = max(len(self.sent.ends), 1)
+        ends = [
+            (name, f"{number:,}", f"{100 * number / count:.3f}")
+            for name, number in self.ends.items()
+        ]
+        percentiles = [(name, f"{value:,.1f}") for name, value in self.milliseconds().items()]
+        rate = len(self.sent.ends) / self.curve.seconds
+        return [
+            Table(
+                "What became of the requests",
+                ("end", "requests", "%"),
+                tuple(ends),
+                f"{rate:,.1f} requests/s over {self.curve.seconds:,.0f} s.",
+                None,
+            ),
+            Table(
+                "How long answers took",
+                ("", "ms"),
+                tuple(percentiles),
+                "From the time that a request was to go out; refused and failed ones apart.",
+                None,
+            ),
+        ]
+
+    def verdict(self) -> str:
+        """In words."""
+        late = f"{LATE * 1e3:.0f} ms"
+        share = f"{100 * self.late_share:.2f}% of the requests went out more than {late} late"
+        if self.kept:
+            return f"The rate was kept: {share}."
+        return (
+            f"THE RATE WAS NOT KEPT: {share}, or not at all. These figures are of the sender, not"
+            " of the service: ask less, or give it more processes (--processes) or a machine of its"
+            " own."
+        )

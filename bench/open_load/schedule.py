@@ -1,0 +1,69 @@
+"""When requests go out: a Poisson process whose rate follows a curve."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+Times = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Requests a second over time, by straight lines from point to point."""
+
+    points: Sequence[tuple[float, float]]
+    """Seconds since the begin, rising from 0, and the rate then."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.points[-1][0]
+
+    @property
+    def most(self) -> float:
+        """Its highest rate."""
+        return max(rate for _, rate in self.points)
+
+    def rates(self, times: Times) -> Times:
+        """The rate at each time."""
+        at, rates = zip(*self.points, strict=True)
+        found: Times = np.interp(times, at, rates)
+        return found
+
+    def times(self, seed: int) -> Times:
+        """When each request goes out; the same seed gives the same."""
+        random = np.random.default_rng(seed)
+        count = random.poisson(self.most * self.seconds)
+        # A process of the highest rate, of which each request stays with its time's share.
+        times = np.sort(random.uniform(0, self.seconds, count))
+        stays = random.uniform(0, self.most, count) < self.rates(times)
+        kept: Times = times[stays]
+        return kept
+
+    def shared(self, among: int) -> "Curve":
+        """One of several processes' part: together they are the whole."""
+        return Curve([(at, rate / among) for at, rate in self.points])
+
+
+def curve(text: str, seconds: float | None) -> Curve:
+    """ "50" (for `seconds`), or points "0:50,60:400,300:400". ValueError says what is wrong."""
+    if ":" not in text:
+        if seconds is None:
+            raise ValueError("a constant rate needs --seconds")
+        points = [(0.0, float(text)), (seconds, float(text))]
+    else:
+        if seconds is not None:
+            raise ValueError("a curve ends with its last point: leave out --seconds")
+        pairs = (point.partition(":") for point in text.split(","))
+        points = [(float(at), float(rate)) for at, _, rate in pairs]
+    rising = all(one < other for (one, _), (other, _) in pairwise(points))
+    usable = all(math.isfinite(value) and value >= 0 for point in points for value in point)
+    if len(points) < 2 or points[0][0] != 0 or not rising or not usable:
+        raise ValueError("points are SECONDS:RATE, from 0 on, rising in time, no rate below 0")
+    if not any(rate for _, rate in points):
+        raise ValueError("a rate of nothing asks nothing")
+    return Curve(points)

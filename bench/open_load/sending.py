@@ -1,0 +1,147 @@
+"""Sends requests at their times, and notes what became of each.
+
+A request's time counts from when it was to go out, not from when it did: a service that stands
+still for a second is then seen by all requests of that second, not by the one that found it so
+(coordinated omission). How late the sender itself was is noted beside it.
+"""
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import grpc
+import numpy as np
+
+from bench.open_load.schedule import Times
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline_client.errors import from_rpc_error
+from sightline_client.transport import channel as transport
+from sightline_client.transport.token import say_with_calls
+
+METHOD = "/sightline.gateway.v1.RecommendationService/Recommend"
+WHOLE, DEGRADED = "whole", "degraded"
+"""Answers; everything else is the name of an error: its status, and its reason if it has one."""
+MOST_OPEN = 20_000
+"""Calls under way at a time; what would come on top is not sent, and counts as such."""
+UNSENT = "not sent: too many calls under way"
+JPEG = b"\xff\xd8"
+
+Ask: TypeAlias = Callable[..., Awaitable[rec.RecommendResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Whom to ask, and as whom."""
+
+    target: str
+    timeout: float
+    token: str | None = None
+    ca: bytes | None = None
+    cert: bytes | None = None
+    key: bytes | None = None
+    tls: bool = False
+
+    def connect(self) -> grpc.aio.Channel:
+        """A channel without retries: one request is one request."""
+        credentials = None
+        if self.tls or self.ca or self.cert:
+            credentials = grpc.ssl_channel_credentials(self.ca, self.key, self.cert)
+        made = transport.connect(self.target, retries=False, credentials=credentials)
+        if self.token is not None:
+            say_with_calls(made, self.token)
+        return made
+
+
+@dataclass(slots=True)
+class Sent:
+    """What became of the requests, in no particular order."""
+
+    due: list[float] = field(default_factory=list)
+    """Seconds since the begin."""
+    late: list[float] = field(default_factory=list)
+    """Seconds after its time at which the sender made the call."""
+    seconds: list[float] = field(default_factory=list)
+    """From its time to its end."""
+    ends: list[str] = field(default_factory=list)
+
+    def add(self, due: float, late: float, seconds: float, end: str) -> None:
+        self.due.append(due)
+        self.late.append(late)
+        self.seconds.append(seconds)
+        self.ends.append(end)
+
+    def extend(self, other: "Sent") -> None:
+        """Take in what another process sent."""
+        self.due += other.due
+        self.late += other.late
+        self.seconds += other.seconds
+        self.ends += other.ends
+
+
+def questions(
+    given: Sequence[rec.RecommendRequest], seed: int, *, fresh: bool
+) -> Iterator[rec.RecommendRequest]:
+    """The requests in random order, without end. `fresh`: no JPEG twice with the same bytes, as the
+    embedder keeps vectors of photos that it has seen."""
+    draw = random.Random(seed)
+    for number in itertools.count():
+        request = given[draw.randrange(len(given))]
+        yield _fresh(request, f"{seed:08x}{number:012x}") if fresh else request
+
+
+def _fresh(request: rec.RecommendRequest, comment: str) -> rec.RecommendRequest:
+    """The same with another comment (COM) in each JPEG."""
+    if not any(signal.image.startswith(JPEG) for signal in request.signals):
+        return request
+    made = rec.RecommendRequest()
+    made.CopyFrom(request)
+    content = comment.encode()
+    segment = b"\xff\xfe" + (len(content) + 2).to_bytes(2, "big") + content
+    for signal in made.signals:
+        file = signal.image
+        if file.startswith(JPEG):
+            signal.image = file[:2] + segment + file[2:]
+    return made
+
+
+async def send(
+    where: Where, times: Times, asked: Iterator[rec.RecommendRequest], begin: float
+) -> Sent:
+    """Every request at its time; `begin` is by time.time(), which processes have in common."""
+    sent = Sent()
+    async with where.connect() as channel, asyncio.TaskGroup() as calls:
+        method = channel.unary_unary(
+            METHOD, rec.RecommendRequest.SerializeToString, rec.RecommendResponse.FromString
+        )
+        await asyncio.sleep(0)
+        zero = time.perf_counter() + begin - time.time()
+        under_way: set[asyncio.Task[None]] = set()
+
+        async def call(due: float, request: rec.RecommendRequest) -> None:
+            late = time.perf_counter() - zero - due
+            end = await _ended(method, request, where.timeout)
+            sent.add(due, late, time.perf_counter() - zero - due, end)
+
+        for due in np.asarray(times).tolist():
+            await asyncio.sleep(max(due - (time.perf_counter() - zero), 0))
+            if len(under_way) >= MOST_OPEN:
+                sent.add(due, time.perf_counter() - zero - due, 0.0, UNSENT)
+                continue
+            task = calls.create_task(call(due, next(asked)))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+    return sent
+
+
+async def _ended(method: Ask, request: rec.RecommendRequest, seconds: float) -> str:
+    """How a call ended, in a word."""
+    try:
+        answer = await method(request, timeout=seconds)
+    except grpc.aio.AioRpcError as error:
+        failure = from_rpc_error(error).failure
+        return f"{failure.code.name} {failure.reason}".rstrip()
+    return DEGRADED if answer.degradations else WHOLE

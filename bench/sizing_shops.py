@@ -1,0 +1,222 @@
+"""What whole shops need, service by service: the last section of docs/operate/sizing.md.
+
+Pods come from the simulation's last result, stores from the arithmetic of bench.sizing. Prices are
+an example; `Prices` takes your own.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from bench.capacity.inputs import EMBEDDER, GATEWAY, PHOTO, RANKER, RETRIEVER, TRITON, work
+from bench.capacity.runs import PROCESSORS
+from bench.capacity.scenarios import EVENING, MEAN, MIX
+from bench.harness.report import RESULTS
+
+GB = 10**9
+SIMULATED, EXTRAPOLATED = "simulated", "extrapolated"
+SEARCHED = sum(share for kind, share in MIX.items() if kind != "user")
+"""Searches of the engine for one request."""
+BUSY = MEAN / EVENING
+"""A day's mean rate over its highest."""
+COLUMN_BYTES = 300
+"""Of a product in a retriever's memory: RETRIEVER_COLUMNS_PRODUCTS."""
+OWN_BYTES = 0.4 * GB
+"""Of a service's process beside what it holds. Assumed."""
+TASTE_BYTES = 31 * 4
+"""Of a product in a ranker's memory: 30 numbers and a bias."""
+RECORD_BYTES = 15_411
+"""Of an answer's record, of 200 candidates: bench `replay` (docs/research/performance.md)."""
+RECORD_DAYS = 30
+"""GATEWAY_ANSWER_DAYS."""
+SEGMENTS = {1_000_000: 1024, 20_000_000: 4096}
+HOURS = 730
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Euros; an example."""
+
+    processor: float = 0.04
+    """An hour, with 4 GB."""
+    memory: float = 0.005
+    """An hour of a GB beyond these."""
+    gpu: float = 0.60
+    """An hour of a small one."""
+    disk: float = 0.10
+    """A month of a GB."""
+
+
+@cache
+def simulated() -> Sequence[Mapping[str, Any]]:
+    """The sizes of the last result that has them. LookupError when none has."""
+    found = [json.loads(path.read_text("utf-8")) for path in RESULTS.glob("capacity-*.json")]
+    with_sizes = [each for each in found if "sizes" in each]
+    if not with_sizes:
+        raise LookupError("no result of the bench `capacity`: make capacity")
+    sizes: Sequence[Mapping[str, Any]] = max(with_sizes, key=lambda each: each["time"])["sizes"]
+    return sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Of one shop at one number of dimensions."""
+
+    size: Mapping[str, Any]
+    dimension: int
+
+    @property
+    def pods(self) -> int:
+        """Processors of all pods."""
+        return sum(number * PROCESSORS[name] for name, number in self.size["pods"].items())
+
+    def month(self, shop: Any, prices: Prices) -> float:
+        """Euros a month: pods, query nodes, PostgreSQL's disk and the object store."""
+        retrievers = self.size["pods"][RETRIEVER]
+        large = max(retriever_bytes(self.size["products"]) / GB - 4, 0) * retrievers
+        cores = shop.cores / 100 * self.size["rate"] * SEARCHED
+        more = max(shop.memory / GB - 4 * cores, 0)
+        hourly = (self.pods + cores) * prices.processor + (large + more) * prices.memory
+        disk = shop.record + shop.store + answers_bytes(self.size["rate"])
+        return float(hourly * HOURS + disk / GB * prices.disk)
+
+
+def retriever_bytes(products: int) -> float:
+    """One retriever's memory."""
+    return OWN_BYTES + products * COLUMN_BYTES
+
+
+def answers_bytes(rate: float) -> float:
+    """Records of answers in PostgreSQL, with a day's curve and the default days."""
+    return rate * BUSY * RECORD_BYTES * 86_400 * RECORD_DAYS
+
+
+def table(shop_of: Any, prices: Prices | None = None) -> str:
+    """The page's table. `shop_of`: bench.sizing.Shop."""
+    sizes = simulated()
+    headers = ("", *(each["name"] for each in sizes), "", "where it comes from")
+    rows = [*_pods(sizes), *_stores(sizes, shop_of), *_costs(sizes, shop_of, prices or Prices())]
+    lines = (headers, ["---"] * len(headers), *rows)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+Rows = list[tuple[str, ...]]
+
+
+def _pods(sizes: Sequence[Mapping[str, Any]]) -> Rows:
+    def pods(name: str) -> list[str]:
+        return [f"{each['pods'][name]} ({each['by_thresholds'][name]})" for each in sizes]
+
+    source = "processor time measured at 100,000 products, ÷ 0.6; in brackets by the thresholds"
+    return [
+        ("gateway, pods of 1 processor", *pods(GATEWAY), SIMULATED, source),
+        ("retriever, pods of 1 processor", *pods(RETRIEVER), SIMULATED, "the same"),
+        ("ranker, pods of 1 processor", *pods(RANKER), SIMULATED, "the same"),
+        ("embedder, pods of 2 decoders", *pods(EMBEDDER), SIMULATED, "the same; 15% photos"),
+        ("Triton, pods of 2 processors", *pods(TRITON), SIMULATED, "the same; Lite0, float32"),
+        (
+            "or GPUs",
+            *(str(each["gpus"]) for each in sizes),
+            EXTRAPOLATED,
+            "no GPU was measured: 0.6 ms a photo assumed, and one to spare",
+        ),
+        (
+            "p50, p99 of an answer, ms",
+            *(f"{1e3 * each['p50']:.0f}, {1e3 * each['p99']:.0f}" for each in sizes),
+            SIMULATED,
+            "those pods; measured p99 is up to twice the simulation's",
+        ),
+        (
+            "memory of a retriever, GB",
+            *(f"{retriever_bytes(each['products']) / GB:.1f}" for each in sizes),
+            EXTRAPOLATED,
+            f"{COLUMN_BYTES} bytes a product; set RETRIEVER_COLUMNS_PRODUCTS above a million",
+        ),
+        (
+            "memory of a model in a ranker, GB",
+            *(f"{each['products'] * TASTE_BYTES / GB:.1f}" for each in sizes),
+            EXTRAPOLATED,
+            "30 numbers and a bias a product",
+        ),
+        (
+            "first import, processor hours",
+            *(f"{each['products'] * _photo_seconds() / 3600:,.0f}" for each in sizes),
+            EXTRAPOLATED,
+            "embedder and Triton of one photo of 0.3 megapixels, measured",
+        ),
+    ]
+
+
+def _photo_seconds() -> float:
+    return work(PHOTO).embed + work(PHOTO).infer
+
+
+def _stores(sizes: Sequence[Mapping[str, Any]], shop_of: Any) -> Rows:
+    found: Rows = []
+    for dimension in (80, 1_280):
+        shops = [_shop(each, dimension, shop_of) for each in sizes]
+        cores = [
+            shop.cores / 100 * each["rate"] * SEARCHED
+            for shop, each in zip(shops, sizes, strict=True)
+        ]
+        found.append(
+            (
+                f"Milvus, {dimension:,}-d: query nodes, GB and cores",
+                *(
+                    f"{shop.memory / GB:,.0f}, {math.ceil(each):,}"
+                    for shop, each in zip(shops, cores, strict=True)
+                ),
+                EXTRAPOLATED,
+                f"[sizing](sizing.md); {SEARCHED:.2f} searches a request",
+            )
+        )
+    return [
+        *found,
+        (
+            "PostgreSQL: products, GB (80-d)",
+            *(f"{_shop(each, 80, shop_of).record / GB:,.0f}" for each in sizes),
+            EXTRAPOLATED,
+            "bytes measured on SQLite",
+        ),
+        (
+            "PostgreSQL: answers' records written, MB/s",
+            *(f"{each['rate'] * RECORD_BYTES / 1e6:,.1f}" for each in sizes),
+            EXTRAPOLATED,
+            f"{RECORD_BYTES:,} bytes of 200 candidates, measured",
+        ),
+        (
+            "PostgreSQL: these for 30 days, TB",
+            *(f"{answers_bytes(each['rate']) / 1e12:,.1f}" for each in sizes),
+            EXTRAPOLATED,
+            f"a day's mean is {BUSY:.2f} of its peak; fewer by GATEWAY_ANSWER_DAYS",
+        ),
+        (
+            "object store, GB (80-d)",
+            *(f"{_shop(each, 80, shop_of).store / GB:,.0f}" for each in sizes),
+            EXTRAPOLATED,
+            "[sizing](sizing.md); photos apart",
+        ),
+    ]
+
+
+def _costs(sizes: Sequence[Mapping[str, Any]], shop_of: Any, prices: Prices) -> Rows:
+    return [
+        (
+            f"a month, EUR, {dimension:,}-d",
+            *(
+                f"{Needs(each, dimension).month(_shop(each, dimension, shop_of), prices):,.0f}"
+                for each in sizes
+            ),
+            EXTRAPOLATED,
+            f"example: {prices.processor} an hour of a processor with 4 GB, {prices.memory} of a"
+            f" further GB, {prices.disk} a month of a GB of disk",
+        )
+        for dimension in (80, 1_280)
+    ]
+
+
+def _shop(size: Mapping[str, Any], dimension: int, shop_of: Any) -> Any:
+    return shop_of(size["products"], dimension, segment=SEGMENTS[size["products"]])

@@ -1,0 +1,138 @@
+"""What a dashboard is described with. In a query, `@` within braces stands for the labels of the
+namespace that was chosen, `@catalog` for those of namespace and catalog."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+GREEN, YELLOW, RED = "green", "yellow", "red"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A PromQL expression."""
+
+    expr: str
+    legend: str = ""
+    """What a line is called; `{{label}}` is replaced by the label's value."""
+
+    @property
+    def promql(self) -> str:
+        """With Grafana's variables in the place of `@`."""
+        chosen = 'namespace=~"$namespace"'
+        found = self.expr.replace("@catalog", f'{chosen}, catalog=~"$catalog"')
+        return re.sub(r"@(?=[,}])", chosen, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One picture."""
+
+    title: str
+    says: str
+    """What the figure is and when to worry, in plain words: the panel's description."""
+    queries: tuple[Query, ...]
+    unit: str
+    """One of UNITS."""
+    width: int = 8
+    """Of 24."""
+    number: bool = False
+    """The present value as a number, instead of lines over time."""
+    stacked: bool = False
+    limits: Mapping[float, str] = field(default_factory=dict)
+    """From which value on which colour; below the first one it is green."""
+    base: str = GREEN
+    """Colour below the first limit."""
+    most: float | None = None
+    """Upper end of the axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Panels under one heading."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A value that whoever looks may change."""
+
+    name: str
+    label: str
+    says: str
+    default: str
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A dashboard."""
+
+    name: str
+    """Of its file; `sightline-NAME` is its uid."""
+    title: str
+    says: str
+    rows: tuple[Row, ...]
+    asked: tuple[Variable, ...] = ()
+
+    @property
+    def panels(self) -> tuple[Panel, ...]:
+        """Of all rows."""
+        return tuple(panel for row in self.rows for panel in row.panels)
+
+
+UNITS = {
+    "percentunit": "a share, 1 = 100%",
+    "reqps": "requests a second",
+    "ops": "operations a second",
+    "s": "seconds",
+    "dtdurations": "seconds as a duration",
+    "bytes": "bytes",
+    "short": "a number",
+    "currencyUSD": "dollars",
+    "cores": "processor cores",
+    "watt": "watts",
+}
+"""Grafana's units that are used (`cores` is ours: Grafana appends what it does not know)."""
+
+
+def graph(title: str, says: str, unit: str, *queries: Query, **options: object) -> Panel:
+    """Lines over time."""
+    return Panel(title, says, queries, unit, **options)  # type: ignore[arg-type]
+
+
+def number(title: str, says: str, unit: str, *queries: Query, **options: object) -> Panel:
+    """The present value."""
+    given = {"width": 4, "number": True} | options
+    return Panel(title, says, queries, unit, **given)  # type: ignore[arg-type]
+
+
+def quantiles(histogram: str, labels: str, by: str = "") -> tuple[Query, ...]:
+    """Half, 95% and 99% of what a histogram counted took at most so long."""
+    groups = f"le, {by}" if by else "le"
+    rate = f"sum by ({groups}) (rate({histogram}_bucket{{{labels}}}[$__rate_interval]))"
+    name = f" {{{{{by}}}}}" if by else ""
+    return tuple(
+        Query(f"histogram_quantile({share}, {rate})", f"p{share:.0%}".rstrip("%") + name)
+        for share in (0.5, 0.95, 0.99)
+    )
+
+
+def slowest(histogram: str, labels: str, by: str, share: float = 0.95) -> Query:
+    """That of each group of what a histogram counted."""
+    rate = f"sum by (le, {by}) (rate({histogram}_bucket{{{labels}}}[$__rate_interval]))"
+    return Query(f"histogram_quantile({share}, {rate})", f"{{{{{by}}}}}")
+
+
+def rates(counter: str, labels: str, by: str = "") -> Query:
+    """What a counter counted a second, by label."""
+    rate = f"(rate({counter}{{{labels}}}[$__rate_interval]))"
+    return Query(f"sum by ({by}) {rate}" if by else f"sum{rate}", f"{{{{{by}}}}}" if by else "")
+
+
+def rare(query: Query) -> Query:
+    """The same, 0 where it never happened: a counter shows nothing before its first count."""
+    return Query(f"{query.expr} or vector(0)", query.legend)

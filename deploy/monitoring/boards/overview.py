@@ -1,0 +1,184 @@
+"""Is all well? What an operator looks at first."""
+
+from __future__ import annotations
+
+from deploy.monitoring.boards.model import (
+    GREEN,
+    RED,
+    YELLOW,
+    Board,
+    Query,
+    Row,
+    graph,
+    number,
+    quantiles,
+    rare,
+    rates,
+)
+from deploy.monitoring.slo import Slos
+
+RECOMMEND = '@, service="gateway", method="sightline.gateway.v1.RecommendationService/Recommend"'
+PROCESSES = "gateway|embedder|retriever|retriever-worker|ranker|ranker-worker|triton"
+
+
+def overview(found: Slos) -> Board:
+    """One page for the whole suite."""
+    return Board(
+        "overview",
+        "Sightline / Overview",
+        "Are the objectives kept, what is asked, how fast is it answered, and what is down.",
+        (_objectives(found), _traffic(found), _parts()),
+    )
+
+
+def _objectives(found: Slos) -> Row:
+    budgets = (
+        number(
+            name.capitalize(),
+            f"{slo.promise} Objective: {slo.objective:g}% over {found.days} days. Shown is what is left of the "
+            "budget for exceptions: 100% = nothing spent, below 0 = the objective is missed.",
+            "percentunit",
+            Query(f'min by (slo) (sightline:slo_budget_left:ratio{{@, slo="{name}"}})', "left"),
+            base=RED,
+            limits={0.0: YELLOW, 0.25: GREEN},
+        )
+        for name, slo in found.slos.items()
+    )
+    burning = graph(
+        "How fast budgets burn",
+        "The share that was bad in the last hour, as a multiple of what the objective allows. At 1 the budget "
+        f"lasts exactly {found.days} days; at 14.4 for an hour, or 6 for six hours, somebody is called.",
+        "short",
+        Query(
+            "max by (slo) (sightline:slo_error_ratio:1h{@})"
+            " / on (slo) (1 - max by (slo) (sightline:slo_objective))",
+            "{{slo}}",
+        ),
+        width=24,
+        limits={1.0: YELLOW, 6.0: RED},
+    )
+    return Row("Objectives", (*budgets, burning))
+
+
+def _traffic(found: Slos) -> Row:
+    within = 1 - found.slos["latency"].allowed
+    return Row(
+        "What is asked",
+        (
+            graph(
+                "Requests by call",
+                "Requests a second that the gateway answered, by call.",
+                "reqps",
+                rates("sightline_rpc_seconds_count", '@, service="gateway"', "method"),
+                stacked=True,
+            ),
+            graph(
+                "Requests that failed, by code",
+                "Requests a second that ended with an error. UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL and DATA_LOSS "
+                "are ours; INVALID_ARGUMENT, NOT_FOUND and PERMISSION_DENIED are mistakes of callers.",
+                "reqps",
+                rare(
+                    rates("sightline_rpc_seconds_count", '@, service="gateway", code!="OK"', "code")
+                ),
+                stacked=True,
+            ),
+            graph(
+                "Time of a recommendation",
+                f"Half, 95% and 99% of recommendations take at most so long. The objective: {within:.0%} within "
+                "250 ms.",
+                "s",
+                *quantiles("sightline_rpc_seconds", f'{RECOMMEND}, code="OK"'),
+                limits={0.25: RED},
+            ),
+            graph(
+                "Quality of answers",
+                "Recommendations a second by quality: full = nothing was lost, reduced = a part was, fallback = popular "
+                "products instead, snapshot = from the gateway's copy.",
+                "reqps",
+                rates("sightline_gateway_answers_total", "@", "quality"),
+                stacked=True,
+            ),
+            graph(
+                "Calls under way",
+                "Calls that each service works on, and how many it would take at a time (limit). Near its limit a service "
+                "refuses calls (SERVICE_OVERLOADED): it needs more pods.",
+                "short",
+                Query("sum by (service) (sightline_calls_in_flight{@})", "{{service}}"),
+                Query("sum by (service) (sightline_concurrency_limit{@})", "limit of {{service}}"),
+            ),
+            graph(
+                "How far the index is behind",
+                "Age of the oldest write to the catalog that a search does not find yet. Seconds are normal; the "
+                "objective allows a minute.",
+                "s",
+                Query(
+                    "max by (catalog, space) (sightline_index_lag_seconds{@catalog})",
+                    "{{catalog}}/{{space}}",
+                ),
+                limits={60.0: RED},
+            ),
+        ),
+    )
+
+
+def _parts() -> Row:
+    return Row(
+        "What runs",
+        (
+            graph(
+                "Processes that answer",
+                "Processes of each kind that Prometheus could read its metrics from. A line that falls is a process "
+                "that ended or hangs.",
+                "short",
+                Query(f'sum by (job) (up{{@, job=~"{PROCESSES}"}})', "{{job}}"),
+            ),
+            graph(
+                "Processor use",
+                "Processor cores that the processes themselves keep busy. Decoders of photos are processes of their own "
+                "and stand on the dashboard of costs.",
+                "cores",
+                rates("process_cpu_seconds_total", f'@, job=~"{PROCESSES}"', "job"),
+                stacked=True,
+            ),
+            graph(
+                "Memory",
+                "Memory that the processes hold. A line that only climbs, over days, is a leak.",
+                "bytes",
+                Query(
+                    f'sum by (job) (process_resident_memory_bytes{{@, job=~"{PROCESSES}"}})',
+                    "{{job}}",
+                ),
+                stacked=True,
+            ),
+            graph(
+                "Calls that were refused",
+                "Calls a second that a service refused before doing anything for them, by reason. QUOTA_EXHAUSTED: a "
+                "caller had its share. SERVICE_OVERLOADED: there is too little of the service.",
+                "reqps",
+                rare(rates("sightline_refused_total", "@", "reason")),
+            ),
+            graph(
+                "Peers that hang",
+                "1 while a service gave up on a peer that does not answer health checks, and serves without it.",
+                "short",
+                Query("max by (job, peer) (sightline_peer_hangs{@})", "{{job}} → {{peer}}"),
+                limits={1.0: RED},
+            ),
+            number(
+                "Triton answers",
+                "1 while every embedder reaches Triton, which computes embeddings.",
+                "short",
+                Query("min(sightline_triton_server_up{@})"),
+                base=RED,
+                limits={1.0: GREEN},
+            ),
+            number(
+                "Workers that lead",
+                "Workers that write to the index. There must be one.",
+                "short",
+                Query("sum(sightline_index_leader{@})"),
+                base=RED,
+                limits={1.0: GREEN},
+            ),
+        ),
+    )

@@ -1,0 +1,217 @@
+"""The retriever and its index: the catalog, and what searches find of it."""
+
+from __future__ import annotations
+
+from deploy.monitoring.boards.model import (
+    GREEN,
+    RED,
+    YELLOW,
+    Board,
+    Query,
+    Row,
+    graph,
+    number,
+    rare,
+    rates,
+    slowest,
+)
+from deploy.monitoring.boards.service import calls, process
+
+
+def retriever() -> Board:
+    """The catalog, and what searches find of it."""
+    return Board(
+        "retriever",
+        "Sightline / Retriever and index",
+        "Searches, the catalog's record, and whether the index holds all of it.",
+        (
+            calls("retriever"),
+            _index(),
+            _searches(),
+            _milvus(),
+            process("retriever|retriever-worker", "retriever and its worker"),
+        ),
+    )
+
+
+def _index() -> Row:
+    return Row(
+        "The index",
+        (
+            graph(
+                "Behind the catalog",
+                "Age of the oldest write that the index does not hold. 0 = up to date; the objective allows a minute.",
+                "s",
+                Query(
+                    "max by (catalog, space) (sightline_index_lag_seconds{@catalog})",
+                    "{{catalog}}/{{space}}",
+                ),
+                limits={60.0: RED},
+            ),
+            graph(
+                "Pending embedding",
+                "Photos, or texts of products, that have no vector yet. During an import many; what counts is that they "
+                "get fewer.",
+                "short",
+                Query(
+                    "max by (catalog, space) (sightline_index_pending{@catalog})",
+                    "{{catalog}}/{{space}}",
+                ),
+            ),
+            graph(
+                "Embedded, and failed",
+                "Photos and texts a second that the worker had embedded, and attempts that failed and are tried again.",
+                "ops",
+                Query(rates("sightline_index_embedded_total", "@", "space").expr, "{{space}}"),
+                rare(
+                    Query(
+                        rates("sightline_index_embed_failed_total", "@", "space").expr,
+                        "failed {{space}}",
+                    )
+                ),
+            ),
+            graph(
+                "Rows written",
+                "Rows a second that were written to the engine or deleted in it.",
+                "ops",
+                rates("sightline_index_applied_rows_total", "@", "space"),
+            ),
+            graph(
+                "Rows that differed",
+                "Rows of the last hour in which the engine differed from the record, and which were fixed. Expected after "
+                "a restart of the engine; otherwise it loses rows.",
+                "short",
+                rare(
+                    Query(
+                        "sum by (space, kind) (increase(sightline_index_drift_rows_total{@}[1h]))",
+                        "{{space}} {{kind}}",
+                    )
+                ),
+            ),
+            graph(
+                "Photos deleted",
+                "Photos a second that were deleted: those that no product had for long, and those of failed writes.",
+                "ops",
+                Query(rates("sightline_photos_collected_total", "@").expr, "without a product"),
+                Query(rates("sightline_photos_taken_back_total", "@").expr, "of failed writes"),
+            ),
+            number(
+                "Workers that lead",
+                "There must be one, or nothing new gets into the index.",
+                "short",
+                Query("sum(sightline_index_leader{@})"),
+                base=RED,
+                limits={1.0: GREEN},
+            ),
+            number(
+                "Collections lost",
+                "Collections that the engine does not answer for now.",
+                "short",
+                Query("max(sightline_index_lost{@})"),
+                limits={1.0: RED},
+            ),
+            number(
+                "Versions that do not match",
+                "Spaces whose version the embedder does not serve: photos wait.",
+                "short",
+                Query("sum(max by (catalog, space) (sightline_space_version_mismatch{@catalog}))"),
+                limits={1.0: RED},
+            ),
+            number(
+                "Photos in the wrong category",
+                "Products whose photo contradicts their category: look at them in the catalog.",
+                "short",
+                Query("sum(max by (catalog) (sightline_doubted_products{@catalog}))"),
+            ),
+        ),
+    )
+
+
+def _searches() -> Row:
+    return Row(
+        "Searches",
+        (
+            graph(
+                "Recall",
+                "Share of the nearest products that live searches found, estimated; the lowest of all plans and filters. "
+                "The floor is RETRIEVER_WATCH_FLOOR, .95 by default.",
+                "percentunit",
+                Query(
+                    "min by (catalog, space) (sightline_recall{@catalog})", "{{catalog}}/{{space}}"
+                ),
+                most=1.0,
+                base=RED,
+                limits={0.95: GREEN},
+            ),
+            graph(
+                "Time of stages",
+                "95% of the calls spend at most so long in each stage.",
+                "s",
+                slowest("sightline_stage_seconds", '@, service="retriever"', "stage"),
+            ),
+            graph(
+                "Searches looked at",
+                "Searches a second that were compared with an exact one, and those for which there was no time.",
+                "ops",
+                rates("sightline_watched_searches_total", "@", "outcome"),
+            ),
+            number(
+                "Rows in memory",
+                "Vectors in memory that searches compare with, beside the engine's.",
+                "short",
+                Query("sum(sightline_columns_rows{@})"),
+            ),
+            number(
+                "Products in memory",
+                "Products whose columns are in memory.",
+                "short",
+                Query("sum(sightline_columns_products{@})"),
+            ),
+            number(
+                "Memory of columns",
+                "Memory of these columns, without ids, tags and attributes.",
+                "bytes",
+                Query("sum(sightline_columns_bytes{@})"),
+            ),
+        ),
+    )
+
+
+def _milvus() -> Row:
+    return Row(
+        "Milvus",
+        (
+            graph(
+                "Searches in Milvus",
+                "Searches a second that Milvus' proxies took, by outcome. Milvus has to be scraped too; Milvus Lite has no "
+                "metrics.",
+                "reqps",
+                Query(
+                    'sum by (status) (rate(milvus_proxy_req_count{function_name="Search", status!="total"}[$__rate_interval]))',
+                    "{{status}}",
+                ),
+            ),
+            graph(
+                "Time of a search in Milvus",
+                "95% of the searches take Milvus' proxies at most so long (milliseconds).",
+                "short",
+                Query(
+                    "histogram_quantile(0.95, sum by (le) (rate(milvus_proxy_sq_latency_bucket"
+                    '{query_type="search"}[$__rate_interval])))',
+                    "p95",
+                ),
+                limits={100.0: YELLOW},
+            ),
+            graph(
+                "Waiting in Milvus' query nodes",
+                "95% of the searches wait at most so long for a query node (milliseconds): more of these nodes are needed "
+                "when it grows.",
+                "short",
+                Query(
+                    "histogram_quantile(0.95, sum by (le) (rate(milvus_querynode_sq_queue_latency_bucket"
+                    "[$__rate_interval])))",
+                    "p95",
+                ),
+            ),
+        ),
+    )

@@ -1,0 +1,85 @@
+"""What every service has: its calls, and its process."""
+
+from __future__ import annotations
+
+from deploy.monitoring.boards.model import Query, Row, graph, rare, rates, slowest
+
+
+def calls(service: str) -> Row:
+    """Which calls come, how fast and with which outcome they end."""
+    own = f'@, service="{service}"'
+    return Row(
+        "Calls",
+        (
+            graph(
+                "Calls by method",
+                "Calls a second that were answered, by method.",
+                "reqps",
+                rates("sightline_rpc_seconds_count", own, "method"),
+                stacked=True,
+            ),
+            graph(
+                "Calls that failed, by code",
+                "Calls a second that ended with an error, by gRPC's code.",
+                "reqps",
+                rare(rates("sightline_rpc_seconds_count", f'{own}, code!="OK"', "code")),
+                stacked=True,
+            ),
+            graph(
+                "Time of calls",
+                "95% of the calls of each method take at most so long.",
+                "s",
+                slowest("sightline_rpc_seconds", f'{own}, code="OK"', "method"),
+            ),
+            graph(
+                "Calls under way",
+                "Calls that are worked on, and how many are taken at a time: near the limit calls are refused and "
+                "more pods are needed.",
+                "short",
+                Query(f"sum(sightline_calls_in_flight{{{own}}})", "under way"),
+                Query(f"sum(sightline_concurrency_limit{{{own}}})", "limit"),
+                width=12,
+            ),
+            graph(
+                "Calls that were refused",
+                "Calls a second that were refused before anything was done for them, by reason.",
+                "reqps",
+                rare(rates("sightline_refused_total", own, "reason")),
+                width=12,
+            ),
+        ),
+    )
+
+
+def process(jobs: str, named: str) -> Row:
+    """Processor, memory and files of a service's processes."""
+    own = f'@, job=~"{jobs}"'
+    return Row(
+        "Processes",
+        (
+            graph(
+                "Processor use by process",
+                f"Cores that each process of the {named} keeps busy. Near 1 a Python process can do no more.",
+                "cores",
+                rates("process_cpu_seconds_total", own, "instance"),
+            ),
+            graph(
+                "Memory by process",
+                "Memory that each process holds. A line that only climbs, over days, is a leak.",
+                "bytes",
+                Query(
+                    f"sum by (instance) (process_resident_memory_bytes{{{own}}})", "{{instance}}"
+                ),
+            ),
+            graph(
+                "Open files by process",
+                "Files and connections that are open, as a share of what the process may open.",
+                "percentunit",
+                Query(
+                    f"max by (instance) (process_open_fds{{{own}}} / process_max_fds{{{own}}})",
+                    "{{instance}}",
+                ),
+                limits={0.8: "red"},
+            ),
+        ),
+    )

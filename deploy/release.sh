@@ -1,0 +1,71 @@
+#!/bin/sh
+# The steps of a release, each of which .github/workflows/release.yaml runs, from the repository's root:
+#   check TAG             refuses a tag that is not "v" and the version of all places, or that CHANGELOG.md says nothing of
+#   notes                 prints what CHANGELOG.md says of the version
+#   room                  frees what a hosted machine has and an image of 20 GB needs
+#   join NAME BUILD       makes one image of those tagged BUILD-amd64 and BUILD-arm64; prints its digest
+#   scan NAME DIGEST      fails on a critical hole that has a fix, on either platform
+#   sign NAME DIGEST      signs it, and what is in it (dist/sbom), as the workflow that runs
+#   verify NAME DIGEST    as a user does: that it was signed by this workflow for this tag
+#   tag NAME DIGEST       gives it the version as its tag, and keeps "NAME@DIGEST" in dist/images
+#   wheels                publishes dist/wheels
+#   github TAG            makes the release's page, with the notes, wheels, SBOMs and digests
+# REGISTRY= stands before the images' names; REPOSITORY= is the page of the repository whose workflow signs.
+set -eu
+cd "$(dirname "$0")/.."
+version="$(deploy/version.sh)" platforms="amd64 arm64"
+issuer=https://token.actions.githubusercontent.com
+registry="$(echo "${REGISTRY:-sightline}" | tr '[:upper:]' '[:lower:]')"
+image="$registry/${2:-}"
+
+notes() {
+  awk -v head="## $version" '/^## / { found = index($0 " ", head " ") == 1; next } found' CHANGELOG.md
+}
+digest_of() { # tag
+  docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$image:$1"
+}
+
+case "${1:-}" in
+  check)
+    [ "$2" = "v$version" ] || { echo "the tag is $2, and CHANGELOG.md is at $version" >&2 && exit 1; }
+    deploy/version.sh check
+    notes | grep -q '[[:alpha:]]' || { echo "CHANGELOG.md says nothing of $version" >&2 && exit 1; }
+    ;;
+  notes) notes ;;
+  room) sudo rm -rf /usr/share/dotnet /usr/local/lib/android /opt/ghc /opt/hostedtoolcache/CodeQL && df -h / ;;
+  join)
+    # shellcheck disable=SC2046
+    docker buildx imagetools create --tag "$image:$3" $(for each in $platforms; do echo "$image:$3-$each"; done) >&2
+    digest_of "$3" | grep -E '^sha256:[0-9a-f]{64}$'
+    ;;
+  scan)
+    bad=0
+    for each in $platforms; do
+      "${GRYPE:-grype}" "registry:$image@$3" --platform "linux/$each" --only-fixed --fail-on critical || bad=1
+    done
+    exit "$bad"
+    ;;
+  sign)
+    cosign sign --yes --recursive "$image@$3"
+    # Of Triton's, which has nothing of ours, buildx keeps the list beside the image, as of all.
+    [ ! -e "dist/sbom/$2.cdx.json" ] ||
+      cosign attest --yes --type cyclonedx --predicate "dist/sbom/$2.cdx.json" "$image@$3"
+    ;;
+  verify)
+    cosign verify --certificate-oidc-issuer "$issuer" \
+      --certificate-identity "$REPOSITORY/.github/workflows/release.yaml@refs/tags/v$version" "$image@$3"
+    ;;
+  tag)
+    docker buildx imagetools create --tag "$image:$version" "$image@$3"
+    [ "$(digest_of "$version")" = "$3" ]
+    mkdir -p dist/images
+    echo "$image:$version@$3" >"dist/images/$2.txt"
+    ;;
+  wheels) .tools/bin/uv publish --trusted-publishing always dist/wheels/sightline_*.whl ;;
+  github)
+    sort dist/images/*.txt >dist/images.txt
+    notes | gh release create "$2" --verify-tag --title "Sightline $version" --notes-file - \
+      dist/images.txt dist/wheels/sightline_*.whl dist/sbom/*.cdx.json
+    ;;
+  *) sed -n '2,14p' deploy/release.sh >&2 && exit 2 ;;
+esac

@@ -1,0 +1,60 @@
+#!/bin/sh
+# The version, which stands in many places, from the repository's root.
+#   deploy/version.sh              prints it: the newest in CHANGELOG.md
+#   deploy/version.sh check [V]    exits 1 and names each place that says another (V: by default the above)
+#   deploy/version.sh write V      writes it everywhere, and heads CHANGELOG.md with it
+set -eu
+cd "$(dirname "$0")/.."
+newest=$(sed -nE 's/^## ([0-9]+\.[0-9]+\.[0-9]+).*/\1/p' CHANGELOG.md | head -n 1)
+do="${1:-print}" version="${2:-$newest}" bad=0
+manifests="pyproject.toml protos/pyproject.toml kit/pyproject.toml rules/pyproject.toml client/pyproject.toml
+  services/*/pyproject.toml deploy/milvus/pyproject.toml"
+expr "$version" : '[0-9][0-9]*\.[0-9][0-9]*\.[0-9][0-9]*$' >/dev/null || {
+  echo "a version is three numbers such as 1.2.3, not \"$version\"" >&2
+  exit 2
+}
+
+place() { # sed's address, what stands before the version, files
+  address="$1" before="$2"
+  shift 2
+  for file in "$@"; do
+    if [ "$do" = write ]; then
+      sed -i -E "$address s#($before)[0-9]+\.[0-9]+\.[0-9]+#\1$version#" "$file"
+      continue
+    fi
+    said=$(sed -nE "$address s#$before([0-9]+\.[0-9]+\.[0-9]+)#\n\1\n#p" "$file" | sed -nE '/^[0-9]+\.[0-9.]+$/p' | sort -u | tr '\n' ' ')
+    [ "$said" = "$version " ] && continue
+    echo "$file: says ${said:-no version }instead of $version" >&2
+    bad=1
+  done
+}
+
+case "$do" in
+  print) echo "$newest" && exit ;;
+  check) [ "$newest" = "$version" ] || { echo "CHANGELOG.md: its newest section is of $newest, not of $version" >&2 && bad=1; } ;;
+  write) [ "$newest" = "$version" ] || sed -i "0,/^## /s/^## /## $version\n\n## /" CHANGELOG.md ;;
+  *) echo "deploy/version.sh [check|write] [VERSION]" >&2 && exit 2 ;;
+esac
+# shellcheck disable=SC2086
+place '/^version = /' '"' $manifests
+# A release's client is that of its contract.
+place '' '"sightline-protos==' client/pyproject.toml
+# Of what a lock holds, that is ours which is not from a registry.
+place '/^name = "sightline/,+1' '^version = "' uv.lock deploy/milvus/uv.lock
+place '' 'SIGHTLINE_TAG:-' compose.yaml
+# shellcheck disable=SC2046
+place '/name: sightline\//' 'newTag: ' $(grep -rl 'name: sightline/.*newTag' deploy/k8s)
+place '' '^scene: .*; gateway ' docs/tutorials/a-day.md
+place '' 'tags/v' docs/operate/releases.md
+place '' 'sightline_client-' docs/operate/releases.md
+# A Job's name, which has no dots.
+dashed=$(echo "$version" | tr . -)
+for file in deploy/k8s/base/*/*-migrate.yaml; do
+  if [ "$do" = write ]; then
+    sed -i -E "s/(-migrate-)[0-9]+-[0-9]+-[0-9]+$/\1$dashed/" "$file"
+  elif ! grep -q -- "-migrate-$dashed\$" "$file"; then
+    echo "$file: its Job is not named after $version" >&2
+    bad=1
+  fi
+done
+exit "$bad"

@@ -1,0 +1,159 @@
+"""Who makes and upgrades the tables of a store, and how the others wait for that. Needs the extra
+`sql`.
+
+On one machine each process does it when it starts. Where several start at once while others serve,
+as on Kubernetes, a job of its own does it before (`python -m SERVICE.migrate`), and they wait.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from typing import Literal, NoReturn
+
+from sqlalchemy import MetaData
+from sqlalchemy.exc import DBAPIError
+
+from servicekit.config import Settings
+from servicekit.errors import ServiceError
+from servicekit.revisions import Schema
+from servicekit.sql import Database, StoreBusy, StoreUnavailable
+from servicekit.telemetry import get_logger
+
+LOOK_SECONDS = 1.0
+"""How often who waits looks."""
+SAY_SECONDS = 30.0
+"""How often it says so."""
+LOCK_SECONDS = 3.0
+"""How long a job waits for a table that others use, who all wait for it meanwhile."""
+TRIES = 20
+
+DONE, TO_DO, FAILED = 0, 1, 2
+"""How the command ends: TO_DO with `--check` alone."""
+
+
+class MigrationSettings(Settings):
+    """What an operator may choose; a mixin of the settings of a service that has a store."""
+
+    migrations: Literal["run", "wait"] = "run"
+    """Who makes and upgrades the tables: `run` = this process when it starts; `wait` = the command
+    `python -m retriever.migrate` or `python -m ranker.migrate`, for which it waits, not ready."""
+
+
+def settle(
+    database: Database,
+    metadata: MetaData,
+    settings: MigrationSettings,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Return when the store's tables are those of this release, or of a later one on which this
+    one, whose tables are `metadata`, can live. Blocks; to be called before anything is served.
+
+    Raises SystemExit where it can't; with `run` StoreUnavailable and the like.
+    """
+    if settings.migrations == "run":
+        database.migrate()
+    else:
+        _wait(database, sleep)
+    at = database.schema()
+    if at.newer:
+        if obstacles := database.obstacles(metadata):
+            raise SystemExit(f"does not start: {_too_new(at, obstacles)}")
+        get_logger().warning("later schema", found=at.found, known=at.newest)
+
+
+def _wait(database: Database, sleep: Callable[[float], None]) -> None:
+    said = -SAY_SECONDS
+    while (waiting := _what_is_missing(database)) is not None:
+        if time.monotonic() - said >= SAY_SECONDS:
+            said = time.monotonic()
+            get_logger().warning("waiting for migrations", **waiting)
+        sleep(LOOK_SECONDS)
+
+
+def _what_is_missing(database: Database) -> dict[str, str] | None:
+    """What a log says of it; None = nothing."""
+    try:
+        at = database.schema()
+    except (StoreBusy, StoreUnavailable) as error:
+        return {"problem": error.message}
+    return {"found": at.found or "no tables", "wanted": at.newest} if at.missing else None
+
+
+def _too_new(at: Schema, obstacles: list[str]) -> str:
+    problems = "; ".join(obstacles)
+    return f"the store is at {at.found}, too new for this release ({at.newest}): {problems}"
+
+
+def command(database: Database, metadata: MetaData, *, check: bool) -> int:
+    """Make what is missing, or with `check` say what that is; the status to exit with."""
+    try:
+        at = database.schema()
+        print(_state(at))
+        for revision, purpose in at.missing.items():
+            print(f"  {revision}  {purpose}", flush=True)
+        if at.newer and (obstacles := database.obstacles(metadata)):
+            return _fail(_too_new(at, obstacles))
+        if check:
+            return TO_DO if at.missing else DONE
+        if at.missing:
+            _migrate(database)
+            print(f"the store is at {at.newest}")
+    except ServiceError as error:
+        return _fail(error.message, error.__cause__)
+    except DBAPIError as error:
+        return _fail("a migration failed and changed nothing", error)
+    finally:
+        database.close()
+    return DONE
+
+
+def _state(at: Schema) -> str:
+    if at.newer:
+        return f"the store is at {at.found}, which a later release made: nothing to do"
+    if not at.missing:
+        return f"the store is at {at.found}: nothing to do"
+    where = f"is at {at.found}" if at.found else "has no tables"
+    return f"the store {where}; to do: {len(at.missing)}"
+
+
+def _migrate(database: Database) -> None:
+    """Tries again where others use the tables: they are let through between two attempts."""
+    for left in reversed(range(TRIES)):
+        since = time.monotonic()
+
+        def made(revision: str, since: float = since) -> None:
+            print(f"  {revision}  made after {time.monotonic() - since:.1f} s", flush=True)
+
+        try:
+            return database.migrate(made, LOCK_SECONDS)
+        except StoreBusy:
+            if not left:
+                raise
+            print("others use the tables, nothing is changed yet; trying again", flush=True)
+            time.sleep(LOOK_SECONDS)
+
+
+def _fail(message: str, cause: BaseException | None = None) -> int:
+    """Say what is wrong, with the database's own words for it but none of its statements."""
+    own = getattr(cause, "orig", None) or ""
+    print(": ".join(filter(None, [f"error: {message}", str(own).strip()])), file=sys.stderr)
+    return FAILED
+
+
+def main(program: str, opened: Callable[[], tuple[Database, MetaData]]) -> NoReturn:
+    """The command line of a service's `migrate`; `opened` reads the settings."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {program}",
+        description="Make and upgrade the tables of the store that the settings name. One at a time"
+        " does; who comes second finds nothing to do. Ends with 0 when all is done, and with 2 when"
+        " that can't be: nothing is changed then.",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="change nothing: say what is to do, and end with 1 then",
+    )
+    check = parser.parse_args().check
+    database, metadata = opened()
+    sys.exit(command(database, metadata, check=check))

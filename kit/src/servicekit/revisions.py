@@ -1,0 +1,161 @@
+"""Revisions of a store's schema: which one it is at, which ones this release makes of it, and
+whether this release can live on what it finds. Needs the extra `sql`.
+
+A release adds what it needs and takes away nothing that the release before reads or writes (expand,
+migrate, contract: docs/operate/upgrading.md), so that both may run on the store while one replaces
+the other, and a roll-back needs no other schema.
+"""
+
+import importlib.util
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from alembic import command, context
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.script.revision import ResolutionError
+from sqlalchemy import CheckConstraint, Connection, MetaData, inspect
+
+Made = Callable[[str], None]
+"""Is handed each revision right after it was made, before it is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a store is at, and what this release makes of it."""
+
+    found: str
+    """Its revision; "" where there are no tables yet."""
+    newest: str
+    """The newest one that this release knows."""
+    missing: Mapping[str, str]
+    """The revisions between them, in their order, and what each is for."""
+    newer: bool
+    """Whether a later release made it what it is."""
+
+
+def schema(connection: Connection, package: str) -> Schema:
+    """Of the store that `connection` leads to, by the migrations in `package`."""
+    scripts = ScriptDirectory.from_config(_config(package))
+    found = MigrationContext.configure(connection).get_current_revision() or ""
+    newest = scripts.get_current_head() or ""
+    try:
+        steps = [*scripts.iterate_revisions("head", found or "base")]
+    except ResolutionError:  # none of ours
+        return Schema(found, newest, {}, newer=True)
+    missing = {step.revision: (step.doc or "").partition("\n")[0] for step in reversed(steps)}
+    return Schema(found, newest, missing, newer=False)
+
+
+def upgrade(
+    connection: Connection, package: str, made: Made = lambda _: None, to: str = "head"
+) -> None:
+    """Make all that is missing, up to the revision `to`."""
+    config = _config(package)
+    config.attributes.update(connection=connection, made=made)
+    command.upgrade(config, to)
+
+
+def run_migrations(metadata: MetaData) -> None:
+    """The whole body of a service's `migrations/env.py`."""
+    attributes = context.config.attributes
+    connection: Connection = attributes["connection"]
+    made: Made = attributes.get("made", lambda _: None)
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=True,
+        transactional_ddl=True,
+        on_version_apply=lambda *, step, **_: made(step.up_revision_id),
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def drift(connection: Connection, metadata: MetaData, beside: Collection[str] = ()) -> list[Any]:
+    """How a schema differs from `metadata`, as Alembic's operations.
+
+    `beside`: beginnings of what else there may be: tables, table.column, indexes. Indexes of
+    expressions are passed over: SQLAlchemy does not read them back from SQLite.
+    """
+
+    def counts(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
+        whole = f"{parents.get('table_name')}.{name}" if kind == "column" else name or ""
+        return not whole.startswith(tuple(beside))
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(?i).*expression-based index")
+        opts = {"compare_type": True, "include_name": counts}
+        migration = MigrationContext.configure(connection, opts=opts)
+        found: list[Any] = compare_metadata(migration, metadata)
+        return found
+
+
+def obstacles(connection: Connection, metadata: MetaData) -> list[str]:
+    """Why who reads and writes the tables of `metadata` can't do so here; empty = nothing does.
+
+    What is there besides is none, unless it refuses rows of who does not know of it.
+    """
+    found: list[str] = []
+    for change in drift(connection, metadata):
+        for each in change if isinstance(change, list) else [change]:
+            found += _obstacle(each, metadata)
+    return [*found, *_checks(connection, metadata)]
+
+
+def _checks(connection: Connection, metadata: MetaData) -> Iterator[str]:
+    """Conditions on rows, which Alembic does not compare."""
+    here = inspect(connection)
+    for table in metadata.tables.values():
+        known = {str(rule.name) for rule in table.constraints if isinstance(rule, CheckConstraint)}
+        rules = here.get_check_constraints(table.name) if here.has_table(table.name) else []
+        for rule in rules:
+            if str(rule["name"]) not in known:
+                yield _refusing(table.name, rule["name"])
+
+
+def _refusing(table: str, rule: object) -> str:
+    return f"a new rule of {table} refuses rows: {rule or 'without a name'}"
+
+
+def _obstacle(change: Any, metadata: MetaData) -> Iterator[str]:
+    """Of the change that would make the store what `metadata` says."""
+    match change:
+        case ("add_table", table):
+            yield f"the table {table.name} is gone"
+        case ("add_column", _, table, column):
+            yield f"the column {table}.{column.name} is gone"
+        case ("add_constraint", constraint):
+            yield f"rows of {constraint.table.name} may stand twice: {constraint.name} is gone"
+        case ("add_index", index) if index.unique:
+            yield f"rows of {index.table.name} may stand twice: {index.name} is gone"
+        case ("remove_column", _, table, column):
+            given = column.server_default or column.computed or column.identity
+            if not (column.nullable or given):
+                yield f"the column {table}.{column.name} is new and has to be given"
+        case ("remove_constraint" | "remove_fk", rule) if rule.table.name in metadata.tables:
+            yield _refusing(rule.table.name, rule.name)
+        case ("remove_index", index) if index.unique and index.table.name in metadata.tables:
+            yield _refusing(index.table.name, index.name)
+        case ("modify_nullable", _, table, column, _, False, True):
+            yield f"the column {table}.{column} has to be given"
+        case ("modify_type", _, table, column, _, there, wanted):
+            yield f"the column {table}.{column} is {there!r}, not {wanted!r}"
+
+
+def _config(package: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", _folder(package).replace("%", "%%"))
+    return config
+
+
+def _folder(package: str) -> str:
+    """Where `package` lies on disk. Raises ModuleNotFoundError when it is not installed."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"no package {package!r} with migrations")
+    return next(iter(spec.submodule_search_locations))

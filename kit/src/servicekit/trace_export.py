@@ -1,0 +1,140 @@
+"""Sends spans to a collector by OTLP over gRPC, beside the work: nobody waits for it.
+
+What a collector does not take is dropped and counted. Loaded only where one is named, as
+OpenTelemetry's SDK takes memory and time. Its environment variables count for how the collector is
+spoken to (`OTEL_EXPORTER_OTLP_HEADERS`, `_CERTIFICATE`, `_CLIENT_KEY`, `_CLIENT_CERTIFICATE`,
+`_TIMEOUT`, `_COMPRESSION`) and for what else is said of a process (`OTEL_RESOURCE_ATTRIBUTES`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import socket
+import threading
+from collections import deque
+from importlib.metadata import version
+
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from prometheus_client import Counter
+
+from servicekit import processes, telemetry, tracing
+from servicekit.config import TraceSettings
+
+MOST_WAITING = 2048
+"""Spans that wait for the collector, of some 2 KB each."""
+BATCH = 256
+PAUSE_SECONDS = 2.0
+"""Within which spans gather before they are sent."""
+STOP_SECONDS = 2.0
+"""That a process which stops goes on sending."""
+
+SPANS = Counter(
+    "sightline_spans_total",
+    "Spans that were made, by what became of them: sent; queue_full, where more were made than the"
+    " collector took; not_taken, where it refused them or did not answer; shutdown.",
+    ("outcome",),
+)
+
+
+class Outbox(SpanProcessor):
+    """Spans on their way: a bounded queue, emptied by a thread of its own."""
+
+    def __init__(self, exporter: SpanExporter, most: int) -> None:
+        self._exporter, self._most = exporter, most
+        self._waiting: deque[ReadableSpan] = deque()
+        self._wake, self._closing = threading.Event(), False
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._delivers = True
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Take a span, unless there is no room."""
+        if self._closing or len(self._waiting) >= self._most:
+            SPANS.labels("shutdown" if self._closing else "queue_full").inc()
+            return
+        self._waiting.append(span)
+        if self._thread is None:
+            self._start()
+        if len(self._waiting) >= BATCH:
+            self._wake.set()
+
+    def close(self, seconds: float) -> None:
+        """Take no more, send what waits for at most `seconds`, drop the rest."""
+        self._closing = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(seconds)
+        self._exporter.shutdown()
+        SPANS.labels("shutdown").inc(len(self._waiting))
+        self._waiting.clear()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._send, name="spans", daemon=True)
+                self._thread.start()
+
+    def _send(self) -> None:
+        while not self._closing:
+            self._wake.wait(PAUSE_SECONDS)
+            self._wake.clear()
+            while self._waiting:
+                self._hand_over([self._waiting.popleft() for _ in range(self._batch())])
+
+    def _batch(self) -> int:
+        return min(BATCH, len(self._waiting))
+
+    def _hand_over(self, batch: list[ReadableSpan]) -> None:
+        try:
+            taken = self._exporter.export(batch) is SpanExportResult.SUCCESS
+        except Exception:  # of a channel that is closed, for one
+            taken = False
+        SPANS.labels("sent" if taken else "not_taken").inc(len(batch))
+        if taken is not self._delivers and not self._closing:
+            self._delivers = taken
+            log = telemetry.get_logger()
+            if taken:
+                log.info("traces are delivered again")
+            else:
+                log.warning("the collector of traces does not take them; they are dropped")
+
+
+_running: Outbox | None = None
+
+
+def start(service: str, settings: TraceSettings) -> None:
+    """Make spans, in the name of `service`, and send them, until the process ends or `stop`."""
+    global _running  # noqa: PLW0603 - one for a process, like its log
+    # It says each time anew that a collector is away, in texts of its own.
+    logging.getLogger("opentelemetry.exporter.otlp").setLevel(logging.CRITICAL)
+    number, host = processes.number(), socket.gethostname()
+    resource = Resource.create(
+        {
+            "service.namespace": "sightline",
+            "service.name": service,
+            "service.version": version("sightline-kit"),
+            "service.instance.id": host if number is None else f"{host}/{number}",
+        }
+    )
+    provider = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False)
+    _running = Outbox(OTLPSpanExporter(settings.traces_endpoint), MOST_WAITING)
+    provider.add_span_processor(_running)
+    followed = tracing.Rate(settings.traces_followed())
+    tracing.record(
+        tracing.Recording(provider.get_tracer("sightline"), settings.traces_share, followed)
+    )
+    atexit.register(stop)
+
+
+def stop(seconds: float = STOP_SECONDS) -> None:
+    """Make no more spans, and send those that are made, for at most so long."""
+    global _running
+    tracing.record(None)
+    running, _running = _running, None
+    if running is not None:
+        running.close(seconds)

@@ -1,0 +1,316 @@
+"""Spans: which parts a request had, in which service, and how long each took.
+
+They are made for the calls that are sampled, where a collector is named (`trace_export`); else all
+of this returns at once. What they say of a call is numbers, words of the code and names of the
+installation's own (catalogs, scenes, models): never ids of shoppers or products, texts, addresses,
+nor what errors say.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+MOST_SPANS = 200
+"""Of one call in one process: a call that embeds 100 photos has more parts than anybody reads."""
+MOST_STATE = 512
+"""Characters of a caller's `tracestate`, which every span of the trace repeats; a longer one is
+left out. As many have to be passed on (https://www.w3.org/TR/trace-context/)."""
+CATALOG = "sightline.catalog"
+LEFT_OUT = "sightline.spans_left_out"
+CLIENT = SpanKind.CLIENT
+"""The kind of a span that waits for somebody else."""
+
+_VARIABLE = "TRACEPARENT"
+"""https://opentelemetry.io/docs/specs/otel/context/env-carriers"""
+_PROPAGATOR = TraceContextTextMapPropagator()
+SERVER_FAULTS = frozenset(
+    ("UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS")
+)
+"""With these a server failed; others are the caller's own, say OpenTelemetry's conventions."""
+
+Value = str | int | float | list[str]
+"""Of an attribute."""
+
+
+class Rate:
+    """So many in a second; what is not used is saved up for one second."""
+
+    def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_second, self._clock = per_second, clock
+        self._saved, self._at = per_second, clock()
+
+    def take(self) -> bool:
+        """Whether there is one more."""
+        now = self._clock()
+        since, self._at = now - self._at, now
+        self._saved = min(max(self._per_second, 1.0), self._saved + since * self._per_second)
+        if self._saved < 1:
+            return False
+        self._saved -= 1
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """How this process makes spans."""
+
+    tracer: trace.Tracer
+    share: float
+    """Of calls that belong to no trace yet: how many begin one that is recorded, 0 to 1."""
+    followed: Rate
+    """Traces that callers may have recorded."""
+
+
+_recording: Recording | None = None
+
+
+def record(how: Recording | None) -> None:
+    """Make spans from here on; None = none."""
+    global _recording  # noqa: PLW0603 - one for a process, like its log
+    _recording = how
+
+
+class Opened:
+    """A span that is not over."""
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: trace.Span) -> None:
+        """What is called or begun from here on is part of it."""
+        self._span = span
+        self._token: Token[Any] | None = otel_context.attach(trace.set_span_in_context(span))
+
+    def note(self, key: str, value: Value) -> None:
+        """Say something of it."""
+        self._span.set_attribute(key, value)
+
+    def leave(self) -> None:
+        """What comes now is not part of it, though it goes on."""
+        token, self._token = self._token, None
+        if token is not None:
+            otel_context.detach(token)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """It is over, by `error`."""
+        self.leave()
+        if isinstance(error, Exception):
+            self._fail(getattr(error, "reason", "") or type(error).__name__)
+        self._span.end()
+
+    def answered(self, code: str, number: int, *, failed: bool, reason: str = "") -> None:
+        """It was a call that ended with a status, for a reason of ours."""
+        self.note("rpc.grpc.status_code", number)
+        if failed:
+            self._fail(reason or code)
+        elif number:
+            self.note("error.type", reason or code)
+
+    def _fail(self, kind: str) -> None:
+        self.note("error.type", kind)
+        self._span.set_status(StatusCode.ERROR)
+
+
+class Call(Opened):
+    """What this process records of one call, or of one job."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, span: trace.Span) -> None:
+        super().__init__(span)
+        self._left = MOST_SPANS
+        _call.set(self)
+
+    def room(self) -> bool:
+        """Whether there is room for one more span."""
+        self._left -= 1
+        return self._left >= 0
+
+    def end(self, error: BaseException | None = None) -> None:
+        if self._left < 0:
+            self.note(LEFT_OUT, -self._left)
+        super().end(error)
+
+
+_call: ContextVar[Call | None] = ContextVar("recorded_call", default=None)
+
+
+def arrived(metadata: Mapping[str, str]) -> None:
+    """Take up the trace that a call belongs to, if it names one."""
+    if "traceparent" in metadata:
+        if len(metadata.get("tracestate", "")) > MOST_STATE:
+            metadata = {"traceparent": metadata["traceparent"]}
+        otel_context.attach(_PROPAGATOR.extract(metadata))
+
+
+def served(method: str) -> Call | None:
+    """Begin the span of a call to `method`; None where it is not recorded.
+
+    To be asked when it is known who calls. A call that belongs to a trace is recorded when the
+    trace is, as long as callers do not want too many; of others, the share. What this decides holds
+    for all that the call asks of others.
+    """
+    how = _recording
+    if how is None:
+        return None
+    came = _place()
+    if came.is_valid:
+        if not came.trace_flags.sampled:
+            return None
+        if not how.followed.take():
+            _attach_unrecorded(came)
+            return None
+    elif random.random() >= how.share:  # noqa: S311 - no secret
+        _attach_unrecorded(None)
+        return None
+    return Call(how.tracer.start_span(method, kind=SpanKind.SERVER, attributes=_rpc(method)))
+
+
+def _attach_unrecorded(came: SpanContext | None) -> None:
+    otel_context.attach(trace.set_span_in_context(_unrecorded(came)))
+
+
+def _unrecorded(came: SpanContext | None) -> trace.Span:
+    """A place in a trace, by default a new one, which nobody is to record."""
+    if came is not None:
+        ids, state = (came.trace_id, came.span_id), came.trace_state
+    else:
+        ids, state = (random.getrandbits(128) or 1, random.getrandbits(64) or 1), None
+    context = SpanContext(*ids, is_remote=False, trace_flags=TraceFlags(0), trace_state=state)
+    return trace.NonRecordingSpan(context)
+
+
+def child(
+    name: str,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: Mapping[str, Value] | None = None,
+) -> Opened | None:
+    """Begin a part of the current call; None where that is not recorded. `name` is a fixed word."""
+    call = _call.get()
+    if call is None or _recording is None or not call.room():
+        return None
+    return Opened(_recording.tracer.start_span(name, kind=kind, attributes=attributes))
+
+
+def calling(method: str, attributes: Mapping[str, Value] | None = None) -> Opened | None:
+    """Begin a call of a peer, as a part of the current one. Where there is no room for it, the peer
+    does not record it either."""
+    call = _call.get()
+    if call is None:
+        return None
+    begun = child(method, CLIENT, _rpc(method) | dict(attributes or {}))
+    return begun or Opened(_unrecorded(_place()))
+
+
+def part(name: str, ago: float, duration: float) -> None:
+    """Note a part of the current call that is over: it began so many seconds ago."""
+    call = _call.get()
+    if call is None or _recording is None or not call.room():
+        return
+    begun = time.time_ns() - round(ago * 1e9)
+    span = _recording.tracer.start_span(name, start_time=begun)
+    span.end(begun + round(duration * 1e9))
+
+
+def recorded() -> bool:
+    """Whether anything is made of what is noted of the current call."""
+    return _call.get() is not None
+
+
+def note(key: str, value: Value) -> None:
+    """Say something of the current call as a whole."""
+    if (call := _call.get()) is not None:
+        call.note(key, value)
+
+
+def within(
+    name: str,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: Mapping[str, Value] | None = None,
+) -> AbstractContextManager[Opened | None]:
+    """The body as a part of the current call; see child."""
+    return _held(begun) if (begun := child(name, kind, attributes)) else _NOTHING
+
+
+def asking(method: str, attributes: Mapping[str, Value]) -> AbstractContextManager[Opened | None]:
+    """The body as a call of a peer; see calling."""
+    return _held(begun) if (begun := calling(method, attributes)) else _NOTHING
+
+
+_NOTHING = nullcontext[None]()
+
+
+@contextmanager
+def _held(begun: Opened) -> Iterator[Opened]:
+    try:
+        yield begun
+    except BaseException as error:
+        begun.end(error)
+        raise
+    begun.end()
+
+
+@contextmanager
+def job(kind: str, catalog_id: str, job_id: str) -> Iterator[None]:
+    """The body as a trace of its own, or as a part of that of the process that started this one."""
+    if _recording is None:
+        yield
+        return
+    came = {"traceparent": os.environ.get(_VARIABLE, "")}
+    context = _PROPAGATOR.extract(came, otel_context.Context())
+    about = {"sightline.job": kind, CATALOG: catalog_id, "sightline.job_id": job_id}
+    begun = Call(_recording.tracer.start_span(f"job {kind}", context, attributes=about))
+    try:
+        with _held(begun):
+            yield
+    finally:
+        _call.set(None)
+
+
+def carried(*, recorded: bool = False) -> dict[str, str]:
+    """What names the current place in the trace, for a peer; empty where there is none, or where it
+    has to be `recorded` and is not."""
+    carrier: dict[str, str] = {}
+    if otel_context.get_current() and (not recorded or _place().trace_flags.sampled):
+        _PROPAGATOR.inject(carrier)
+    return carrier
+
+
+def _place() -> SpanContext:
+    return trace.get_current_span().get_span_context()
+
+
+def for_processes() -> dict[str, str]:
+    """The same as a process finds it in its environment, whose `job` is then a part of this."""
+    return {_VARIABLE: carried()["traceparent"]} if recorded() else {}
+
+
+def ids() -> tuple[str, str] | None:
+    """Of the trace that the current call is part of, and of its span there."""
+    if not otel_context.get_current():
+        return None
+    span = _place()
+    return (f"{span.trace_id:032x}", f"{span.span_id:016x}") if span.is_valid else None
+
+
+def exemplar() -> dict[str, str] | None:
+    """By which a measured time names the current call's trace; None where none is recorded."""
+    if _call.get() is None or (found := ids()) is None:
+        return None
+    return {"trace_id": found[0], "span_id": found[1]}
+
+
+def _rpc(method: str) -> dict[str, Value]:
+    service, _, name = method.partition("/")
+    return {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}

@@ -1,0 +1,17 @@
+"""What fsspec's drivers of buckets raise, as what a folder would raise."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from servicekit.errors import ServiceError
+
+
+@contextmanager
+def as_os_errors() -> Iterator[None]:
+    """OSError for the errors of vendors (botocore, aiohttp, gcsfs, …), which are none."""
+    try:
+        yield
+    except (ImportError, OSError, ServiceError):
+        raise
+    except Exception as error:
+        raise OSError("the store does not answer") from error

@@ -1,0 +1,22 @@
+"""Makes and upgrades the record's tables: `python -m ranker.migrate`.
+
+For a job before servers and workers that wait for it (RANKER_MIGRATIONS=wait).
+"""
+
+from sqlalchemy import MetaData
+
+from ranker.record.tables import METADATA, MIGRATIONS
+from ranker.settings import RecordSettings
+from servicekit.migrations import main
+from servicekit.sql import Database
+from servicekit.startup import checked
+
+
+def opened() -> tuple[Database, MetaData]:
+    """The record's store, as it is."""
+    settings = checked(RecordSettings)
+    return Database(settings.database_url.get_secret_value(), migrations=MIGRATIONS), METADATA
+
+
+if __name__ == "__main__":
+    main("ranker.migrate", opened)

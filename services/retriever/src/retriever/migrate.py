@@ -1,0 +1,24 @@
+"""Makes and upgrades the record's tables: `python -m retriever.migrate`.
+
+For a job before servers and workers that wait for it (RETRIEVER_MIGRATIONS=wait).
+"""
+
+from sqlalchemy import MetaData
+
+from retriever.record import metadata
+from retriever.settings import RecordSettings
+from servicekit.migrations import main
+from servicekit.sql import Database
+from servicekit.startup import checked
+
+MIGRATIONS = "retriever.record.migrations"
+
+
+def opened() -> tuple[Database, MetaData]:
+    """The record's store, as it is."""
+    settings = checked(RecordSettings)
+    return Database(settings.database_url.get_secret_value(), migrations=MIGRATIONS), metadata
+
+
+if __name__ == "__main__":
+    main("retriever.migrate", opened)

@@ -1,0 +1,165 @@
+"""Manifests and code say the same: settings, ports, how long an end takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ranker.__main__ import CLOSE_SECONDS
+from tests.contracts.k8s import SERVED, Document
+from tests.contracts.policies.cluster import LONG_RUNNING, Cluster, Rule, Workload
+from tests.contracts.settings import CLASSES, loaded, variables
+
+ADDRESS = re.compile(r"(?:\w+://+)?([a-z][\w.-]*):(\d+)")
+LIBRARIES = ("AWS_",)
+"""Variables that others read: s3fs, where a store is of that kind."""
+UNREAD = {("retriever", "embedder_target"), ("ranker", "export_store")}
+"""Of a class that a server shares with its worker: what the server leaves alone."""
+WORKER_END = 10
+"""Seconds: a worker leaves what it does to the next one."""
+
+
+def process(container: Document) -> str | None:
+    """Which of CLASSES a container runs, if any."""
+    name = re.sub(r"[:@].*", "", container["image"].rsplit("/", 1)[-1])
+    modules = {**dict(zip(SERVED, SERVED, strict=True)), "ranker-train": "ranker.worker"}
+    command = container.get("command") or ["python", "-m", modules.get(name, "")]
+    if command[:2] != ["python", "-m"] or not command[2]:
+        return None
+    package, _, part = command[2].partition(".")
+    return {"worker": f"{package}-worker", "train": f"{package}-worker"}.get(part, package)
+
+
+def processes(cluster: Cluster) -> Iterator[tuple[Workload, Document, str, dict[str, str]]]:
+    """Each container that runs one of our processes: workload, container, process, environment."""
+    for workload in cluster.workloads():
+        for container in workload.containers:
+            if (name := process(container)) in CLASSES:
+                yield workload, container, name, cluster.environment(container)
+
+
+def settings_of(name: str, environment: dict[str, str]) -> Any:
+    """As the process reads them, or why it can't; its image sets the host."""
+    host = {f"{name.upper()}_HOST": "0.0.0.0"} if name in SERVED else {}  # noqa: S104
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            return loaded(name, {**host, **environment}, patch)
+        except ValueError as error:
+            return str(error)
+
+
+def serving(cluster: Cluster) -> Iterator[tuple[Workload, Document, str, Any]]:
+    """Each container that goes on, with its settings; `accepted` has those that can't be read."""
+    for workload, container, name, environment in processes(cluster):
+        settings = settings_of(name, environment)
+        if workload.kind in LONG_RUNNING and not isinstance(settings, str):
+            yield workload, container, name, settings
+
+
+def known(cluster: Cluster) -> Iterator[str]:
+    """Each variable is a setting of its process; a typing error would be ignored in silence."""
+    for workload, _, name, environment in processes(cluster):
+        for key in sorted(set(environment) - variables(name)):
+            if not key.startswith(LIBRARIES):
+                yield f"{workload}: {key} is no setting of {name}"
+
+
+def accepted(cluster: Cluster) -> Iterator[str]:
+    """Each process starts with its settings, and in production finds nothing unsafe in them."""
+    for workload, _, name, environment in processes(cluster):
+        if isinstance(error := settings_of(name, environment), str):
+            yield f"{workload}: {error}"
+    for workload, _, _, settings in serving(cluster):
+        if settings.mode == "production":
+            yield from (f"{workload}: {each}" for each in settings.unsafe())
+
+
+def given(cluster: Cluster) -> Iterator[str]:
+    """What by default is of this machine, an address or a folder, is set."""
+    for workload, _, name, environment in processes(cluster):
+        prefix = CLASSES[name].model_config["env_prefix"]
+        for key, field in CLASSES[name].model_fields.items():
+            default = field.default
+            secret = getattr(default, "get_secret_value", lambda default=default: default)()
+            local = re.search(r"127\.0\.0\.1:|\.data/", str(secret))
+            names = {f"{prefix}{key}".upper(), f"{prefix}{key}_file".upper()}
+            read = workload.kind in LONG_RUNNING and (name, key) not in UNREAD
+            if local and read and not names & set(environment):
+                yield f"{workload}: {min(names)} is not set, and would be {secret}"
+
+
+def files(cluster: Cluster) -> Iterator[str]:
+    """A file or folder of a setting is on a volume."""
+    for workload, container, _, environment in processes(cluster):
+        places = [each["mountPath"] for each in container.get("volumeMounts", ())]
+        goes_on = workload.kind in LONG_RUNNING
+        for key, value in environment.items():
+            read = key.endswith(("_FILE", "_FOLDER"))
+            held = any(f"{value}/".startswith(f"{place}/") for place in places)
+            if value.startswith("/") and (read or goes_on) and not held:
+                yield f"{workload}: {key}={value} is on no volume"
+
+
+def ports(cluster: Cluster) -> Iterator[str]:
+    """A container has the ports that its process opens, and no other."""
+    for workload, container, name, settings in serving(cluster):
+        if name not in SERVED:
+            opened = {"metrics": settings.worker_metrics_port}
+        else:
+            opened = {"grpc": settings.port, "metrics": settings.metrics_port}
+            if getattr(settings, "admin_port", 0):
+                opened["admin"] = settings.admin_port
+            asked = settings.probe_port or settings.port
+            for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+                if container.get(kind, {}).get("grpc", {}).get("port") != asked:
+                    yield f"{workload}: {kind} does not ask {asked}"
+        has = {each["name"]: each["containerPort"] for each in container.get("ports", ())}
+        if has != opened:
+            yield f"{workload}: has ports {has}, and {name} opens {opened}"
+
+
+def targets(cluster: Cluster) -> Iterator[str]:
+    """An address without a namespace is a Service of this one, and its port is offered there."""
+    offered = {
+        each["metadata"]["name"]: {port["port"] for port in each["spec"]["ports"]}
+        for each in cluster.every
+        if each["kind"] == "Service"
+    }
+    for workload, _, _, environment in processes(cluster):
+        for key, value in environment.items():
+            address = ADDRESS.fullmatch(value)
+            if not address or key.endswith("_FILE") or "." in address[1]:
+                continue
+            if int(address[2]) not in offered.get(address[1], ()):
+                yield f"{workload}: {key}={value} is offered by no Service"
+
+
+def ends(cluster: Cluster) -> Iterator[str]:
+    """A pod that ends has time for what is under way, with 5 s to spare."""
+    for workload, container, name, settings in serving(cluster):
+        needed = float(WORKER_END)
+        if name in SERVED:
+            # The gateway hands over its answers' records for as long again; the ranker stores them.
+            further = {"gateway": settings.drain_seconds, "ranker": CLOSE_SECONDS}
+            needed = settings.drain_seconds + further.get(name, 0.0)
+        yield from _ends(workload, container, needed, name in SERVED)
+    for workload in cluster.workloads(*LONG_RUNNING):
+        for container in workload.containers:
+            for each in container.get("args", ()):
+                if each.startswith("--exit-timeout-secs="):
+                    yield from _ends(workload, container, float(each.partition("=")[2]), True)
+
+
+def _ends(workload: Workload, container: Document, drain: float, called: bool) -> Iterator[str]:
+    before = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+    if called and not before:
+        yield f"{workload}: callers would meet a server that is gone"
+    given = workload.pod.get("terminationGracePeriodSeconds", 30)
+    if given < before + drain + 5:
+        yield f"{workload}: needs {before + drain} s to end, and is killed after {given}"
+
+
+RULES: list[Rule] = [known, accepted, given, files, ports, targets, ends]

@@ -1,0 +1,44 @@
+"""The last release's schemas. `python -m tests.contracts.released` makes this one the last."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+ROOT = Path(__file__).parents[2]
+FILE = Path(__file__).with_name("released.toml")
+SERVICES = ("retriever", "ranker")
+
+
+def released() -> Mapping[str, str]:
+    """Its version and, of each service, its newest revision."""
+    return dict(tomllib.loads(FILE.read_text()))
+
+
+def releases() -> list[str]:
+    """The versions that the changelog describes, newest first."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    return re.findall(r"^## (\d+\.\d+\.\d+)", text, re.MULTILINE)
+
+
+def newest(service: str) -> str:
+    """The newest revision of a service's store."""
+    config = Config()
+    folder = ROOT / f"services/{service}/src/{service}/record/migrations"
+    config.set_main_option("script_location", str(folder))
+    return str(ScriptDirectory.from_config(config).get_current_head())
+
+
+def freeze() -> None:
+    """Write what is released now."""
+    comment = FILE.read_text().partition("\n")[0]
+    values = {"version": releases()[0]} | {service: newest(service) for service in SERVICES}
+    lines = [f'{name} = "{value}"' for name, value in values.items()]
+    FILE.write_text("\n".join([comment, *lines, ""]))
+
+
+if __name__ == "__main__":
+    freeze()

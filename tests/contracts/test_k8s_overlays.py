@@ -1,0 +1,281 @@
+"""Overlays as installations: each is whole, those of one service add up to it, and what components
+choose fits the code and the measurements."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bench import sizing
+from bench.sizing import GB, Shop
+from servicekit.guesses import guessed
+from tests.contracts.k8s import (
+    ALONE,
+    COMPONENTS,
+    K8S,
+    LEFT_OUT,
+    ONCE,
+    OURS,
+    OVERLAYS,
+    ROOT,
+    WHOLE,
+    Document,
+    main,
+    of,
+    overlay,
+    pod,
+    pods,
+    settings_of,
+    with_components,
+)
+from tests.contracts.policies.cluster import Cluster
+from tests.contracts.policies.links import references
+from tests.contracts.settings import loaded
+from tests.contracts.test_compose import load
+from tests.contracts.test_k8s_settings import secrets
+from tests.contracts.test_memory import size
+from tests.contracts.test_sizing import read
+
+Identity = tuple[str, str, str]
+
+
+def by_name(documents: list[Document]) -> dict[Identity, Document]:
+    found = {}
+    for each in documents:
+        about = each["metadata"]
+        found[each["kind"], about.get("namespace", ""), about["name"]] = each
+    assert len(found) == len(documents)
+    return found
+
+
+def test_every_overlay_is_an_installation_or_one_service() -> None:
+    assert sorted(OVERLAYS) == sorted([*WHOLE, *ALONE])
+
+
+def test_every_component_is_in_an_installation_that_is_looked_at() -> None:
+    text = "".join(path.read_text() for path in K8S.glob("overlays/*/kustomization.yaml"))
+    for name in COMPONENTS:
+        assert f"components/{name}\n" in text or name in LEFT_OUT, name
+
+
+# One service
+
+
+def test_the_overlays_of_one_service_add_up_to_the_whole(tmp_path: Path) -> None:
+    """Nothing is missing, nothing differs, and no two have the same but the namespace's."""
+    whole = by_name(with_components(tmp_path, "shared-claims"))
+    parts = {name: by_name(overlay(name)) for name in ALONE}
+    assert {key: one for part in parts.values() for key, one in part.items()} == whole
+    shared = [set(part) for part in parts.values()]
+    common = set.intersection(*shared)
+    assert {kind for kind, _, _ in common} == {"Namespace", "NetworkPolicy"}
+    assert sum(map(len, shared)) == len(whole) + 3 * len(common)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_service_alone_has_its_workloads_and_what_guards_them(name: str) -> None:
+    documents = overlay(name)
+    assert sorted(ALONE[name]) == pods(documents)
+    guarded = {each["spec"]["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/name")
+               for each in documents if each["kind"] == "NetworkPolicy"}  # fmt: skip
+    once = [each for each in ONCE if each == f"{name}-migrate"]
+    assert guarded == {None, *ALONE[name], *once}
+    assert set(of(documents, "PodDisruptionBudget")) == set(of(documents, "Deployment"))
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_production_and_the_other_choices_suit_one_service_too(name: str, tmp_path: Path) -> None:
+    """A component that needs another service's documents would end the rendering."""
+    made = with_components(
+        tmp_path, "production", "certificates", "object-store", "postgres-uri", "gpu", "spaces",
+        bases=["shared", name],
+    )  # fmt: skip
+    for process in set(ALONE[name]) & set(OURS):
+        assert settings_of(made, process)[f"{name.upper()}_MODE"] == "production"
+
+
+# Secrets
+
+
+def printed(**environment: str) -> dict[tuple[str, str], str]:
+    """(Secret, key) to value, of all that the script makes."""
+    done = subprocess.run(
+        [K8S / "secrets.sh"], env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return {
+        (each["metadata"]["name"], key): yaml.safe_load(f"!!binary {value}").decode()
+        for each in yaml.safe_load_all(done.stdout)
+        for key, value in each["data"].items()
+    }
+
+
+def test_the_script_makes_every_secret_of_small_and_each_works() -> None:
+    made, again = printed(), printed()
+    assert not set(made.values()) & set(again.values())
+    documents = overlay("small")
+    wanted = [each for one in Cluster(documents).workloads() for each in references(one)]
+    mounted = {name for kind, name, _ in wanted if kind == "Secret"}
+    assert mounted == {name for name, _ in made} - {"peer-key"}  # production's
+    assert secrets(documents) <= set(made)
+    for name in ("retriever", "ranker"):
+        found = re.fullmatch(r"postgresql\+psycopg://(\w+):(\w+)@(\w+):5432/(\w+)",
+                             made[f"{name}-database", "url"])  # fmt: skip
+        assert found is not None
+        assert (found[1], found[4]) == (name, name)
+        assert found[3] in of(documents, "Service")
+        assert not guessed(found[2])
+    for name in ("gateway-token-keys", "ranker-pseudonym-key", "peer-key", "triton-control"):
+        ((_, key),) = [each for each in made if each[0] == name]
+        assert re.fullmatch("[0-9a-f]{64}", made[name, key])
+    security = yaml.safe_load(made["milvus", "user.yaml"])["common"]["security"]
+    assert security["authorizationEnabled"] is True
+    assert made["retriever-milvus", "token"] == f"root:{security['defaultRootPassword']}"
+
+
+def test_the_script_takes_the_addresses_of_stores_that_are_elsewhere() -> None:
+    url = "postgresql+psycopg://retriever:x@db.example:5432/retriever"
+    made = printed(RETRIEVER_DATABASE_URL=url, RANKER_DATABASE_URL=url, MILVUS_TOKEN="a:b")
+    assert made["retriever-database", "url"] == url
+    assert made["retriever-milvus", "token"] == "a:b"
+    assert not {"postgres", "milvus"} & {name for name, _ in made}
+
+
+# Small
+
+
+def test_small_fits_a_laptop_and_shares_nothing_between_nodes() -> None:
+    documents = overlay("small")
+    asked = [one["resources"]["requests"] for name in pods(documents)
+             for one in pod(documents, name)["containers"]]  # fmt: skip
+    cores = [
+        float(r["cpu"].removesuffix("m")) / (1000 if r["cpu"][-1] == "m" else 1) for r in asked
+    ]
+    assert sum(cores) <= 4
+    assert sum(size(each["memory"]) for each in asked) <= 10 * 2**30
+    assert "nvidia.com/gpu" not in str(documents)
+    for claim in of(documents, "PersistentVolumeClaim").values():
+        assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+
+
+def test_small_has_room_for_fifty_thousand_products() -> None:
+    """By the page on sizes: three copies where one process is everything."""
+    shop, documents = Shop(50_000, 1_280), overlay("small")
+    copies = 3 * shop.rows * shop.row_bytes
+    assert f"{copies / GB:.1f} GB" in (K8S / "components/milvus-standalone/milvus.yaml").read_text()
+    milvus = main(documents, "milvus")["resources"]
+    assert copies < 0.5 * size(milvus["requests"]["memory"]), "beside the empty server"
+    claimed = {
+        name: size(of(documents, "StatefulSet")[name]["spec"]["volumeClaimTemplates"][0]["spec"][
+            "resources"]["requests"]["storage"])
+        for name in ("postgres", "milvus")
+    }  # fmt: skip
+    assert claimed["milvus"] > shop.store + 10 * GB, "its log too"
+    assert claimed["postgres"] > 10 * shop.record
+    photos = of(documents, "PersistentVolumeClaim")["retriever-photos"]["spec"]["resources"]
+    assert size(photos["requests"]["storage"]) > 2 * shop.rows * 100_000
+
+
+@pytest.mark.parametrize("name", ["postgres", "milvus"])
+def test_its_stores_are_those_of_compose(name: str) -> None:
+    ours, theirs = main(overlay("small"), name), load("compose.yaml")["services"][name]
+    assert ours["image"] == theirs["image"]
+    assert (ours.get("args") or None) == theirs.get("command")
+    environment = {each["name"]: each["value"] for each in ours.get("env", [])}
+    assert environment == theirs["environment"]
+
+
+def test_the_etcd_of_milvus_and_the_roles_are_those_of_compose() -> None:
+    configs = yaml.safe_load((ROOT / "compose.yaml").read_text())["configs"]
+    maps = of(overlay("small"), "ConfigMap")
+    held = {key: text for each in maps.values() for key, text in each["data"].items()}
+    assert yaml.safe_load(held["embedEtcd.yaml"]) == yaml.safe_load(
+        configs["embed-etcd"]["content"]
+    )
+    assert held["roles.sh"] == (ROOT / configs["roles"]["file"]).read_text()
+
+
+# Staging and prod
+
+
+def test_prod_is_staging_with_gpus_and_as_many_pods_as_it_needs() -> None:
+    staging, prod = by_name(overlay("staging")), by_name(overlay("prod"))
+
+    def plain(key: Identity) -> tuple[str, str]:
+        return key[0], re.sub(r"-[a-z0-9]{10}$", "", key[2])
+
+    scalers = [key for key in prod if key[0] in ("ScaledObject", "HorizontalPodAutoscaler")]
+    assert scalers
+    assert sorted(map(plain, staging)) == sorted(plain(key) for key in set(prod) - set(scalers))
+    differ = {plain(key) for key in set(staging) ^ set(prod) - set(scalers)}
+    assert differ == {("ConfigMap", "embedder"), ("ConfigMap", "ranker-worker")}
+
+
+def test_the_example_says_everything_that_an_installation_has_to() -> None:
+    assert "your-" in str(overlay("prod"))
+    assert "your-" not in str(overlay("example"))
+    policies = of(overlay("example"), "NetworkPolicy")
+    assert "192.0.2." not in str(policies["postgres-uri"]), "nobody's network (RFC 5737)"
+
+
+@pytest.mark.parametrize("name", ["staging", "prod", "example"])
+def test_what_is_kept_lies_in_buckets_that_pods_may_reach(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver is in the images: a process whose store it can't open does not start."""
+    documents = overlay(name)
+    assert not of(documents, "PersistentVolumeClaim")
+    assert not [each for one in pods(documents) for each in pod(documents, one)["volumes"]
+                if "persistentVolumeClaim" in each]  # fmt: skip
+    for process in OURS[2:]:
+        settings: Any = loaded(process, settings_of(documents, process), monkeypatch)
+        kept = ["photos_url", "backups"] if "retriever" in process else ["model_store"]
+        for field in [*kept, *(["export_store"] if process == "ranker-worker" else [])]:
+            assert getattr(settings, field).startswith("s3://"), (process, field)
+    for service in ("retriever", "ranker"):
+        text = (ROOT / f"services/{service}/Dockerfile").read_text()
+        final = [line for line in text.splitlines() if "--no-editable" in line]
+        assert final
+        assert all("--extra s3" in line for line in final)
+    (room,) = [
+        each for each in pod(documents, "retriever-worker")["volumes"] if each["name"] == "tmp"
+    ]
+    assert room["ephemeral"]["volumeClaimTemplate"]["spec"]["accessModes"] == ["ReadWriteOnce"]
+
+
+def test_milvus_of_the_operator_is_the_cluster_of_the_values() -> None:
+    (milvus,) = of(overlay("prod"), "Milvus").values()
+    values, shop = read("values-1m.yaml"), Shop(1_000_000, 1_280)
+    parts, groups = milvus["spec"]["components"], len(values["replicaResourceGroups"])
+    times = {"queryNode": groups, "streamingNode": groups}
+    for part in ("queryNode", "streamingNode", "dataNode", "mixCoord", "proxy"):
+        theirs = values["mixCoordinator" if part == "mixCoord" else part]
+        assert parts[part]["replicas"] == theirs["replicas"] * times.get(part, 1), part
+        assert parts[part]["resources"] == theirs["resources"], part
+    assert parts["queryNode"]["replicas"] * 8 * 2**30 >= shop.memory
+    user, config = yaml.safe_load(values["extraConfigFiles"]["user.yaml"]), milvus["spec"]["config"]
+    for section in ("common", "tls", "dataCoord", "queryNode"):
+        assert config[section] == user[section], section
+    assert config["queryCoord"] == {"clusterLevelLoadReplicaNumber": sizing.REPLICAS}
+    etcd = milvus["spec"]["dependencies"]["etcd"]["inCluster"]["values"]
+    for key in ("replicaCount", "resources", "pdb"):
+        assert etcd[key] == values["etcd"][key], key
+    uri = settings_of(overlay("prod"), "retriever")["RETRIEVER_MILVUS_URI"]
+    about = milvus["metadata"]
+    assert uri == f"https://{about['name']}-milvus.{about['namespace']}:19530"
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_each_night_a_model_is_trained_and_serves_if_it_proved_itself(name: str) -> None:
+    """--promote goes by the gates: tests/unit/ranker/workers/test_nightly.py."""
+    documents = overlay(name)
+    container = main(documents, "ranker-train")
+    assert container["args"] == ["--catalog", "default", "--promote"]
+    assert settings_of(documents, "ranker-worker").get("RANKER_AUTO_PROMOTE", "false") == "false", (
+        "it would be trained twice a night"
+    )

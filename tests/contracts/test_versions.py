@@ -1,0 +1,102 @@
+"""The version stands in many places, and one script writes and compares them all."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OF_ANOTHER_TIME = re.compile(
+    r"CHANGELOG\.md|protos/image\.binpb|protos/sightline/.*admin_service.*|bench/results/.*"
+    r"|tests/contracts/released\.toml|docs/(?!tutorials/a-day|operate/releases).*\.md"
+)
+"""What a release wrote down of itself, what pages say of one, and an example in the contract."""
+
+IMAGES = next(
+    str(path.relative_to(ROOT))
+    for path in sorted((ROOT / "deploy/k8s/base").rglob("kustomization.yaml"))
+    if "sightline/ranker-train, newTag: " in path.read_text("utf-8")
+)
+"""Where the Kubernetes base names the images."""
+
+
+def version(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [root / "deploy/version.sh", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def holding(text: str) -> set[str]:
+    """The files of the repository that hold a text, binary ones too."""
+    listed = ("git", "grep", "--untracked", "-lF", "-e", text)
+    done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=False)
+    return set(done.stdout.split())
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The repository, as far as it says a version."""
+    said = version(ROOT).stdout.strip()
+    held = holding(said) | holding(said.replace(".", "-"))  # the names of Jobs have no dots
+    for name in held | {"deploy/version.sh", "CHANGELOG.md"}:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def test_every_place_says_the_version_of_the_changelog() -> None:
+    done = version(ROOT, "check")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_new_version_reaches_every_place_that_says_one(copy: Path) -> None:
+    """No file that says the old one is passed over: the script has to know a new place."""
+    old = version(copy).stdout.strip()
+    assert version(copy, "write", "98.7.6").returncode == 0
+    left = {
+        name
+        for name in holding(old)
+        if not OF_ANOTHER_TIME.fullmatch(name) and old in (copy / name).read_text("utf-8")
+    }
+    assert left == set()
+    assert version(copy, "check", "98.7.6").returncode == 0
+    assert version(copy).stdout.strip() == "98.7.6"
+    written = (copy / "CHANGELOG.md").read_text("utf-8")
+    assert version(copy, "write", "98.7.6").returncode == 0
+    assert (copy / "CHANGELOG.md").read_text("utf-8") == written
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("kit/pyproject.toml", 'version = "'),
+        ("client/pyproject.toml", '"sightline-protos=='),
+        ("uv.lock", 'name = "sightline-rules"\nversion = "'),
+        ("compose.yaml", "sightline/triton:${SIGHTLINE_TAG:-"),
+        (IMAGES, "sightline/ranker-train, newTag: "),
+        ("CHANGELOG.md", "## "),
+    ],
+)
+def test_a_place_that_says_another_version_is_named(copy: Path, name: str, where: str) -> None:
+    old, path = version(copy).stdout.strip(), copy / name
+    text = path.read_text("utf-8")
+    changed = re.sub(rf"({re.escape(where)}){re.escape(old)}", r"\g<1>98.7.6", text, count=1)
+    assert changed != text
+    path.write_text(changed, "utf-8")
+    done = version(copy, "check", old)
+    assert done.returncode == 1
+    assert f"{name}: " in done.stderr
+    assert "98.7.6" in done.stderr
+
+
+@pytest.mark.parametrize("bad", ["1.2", "v1.2.3", "1.2.3-rc1", "$(id)"])
+def test_what_is_no_version_is_refused_and_nothing_is_written(copy: Path, bad: str) -> None:
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    done = version(copy, "write", bad)
+    assert done.returncode == 2
+    assert "three numbers" in done.stderr
+    assert {path: path.read_bytes() for path in before} == before

@@ -1,0 +1,127 @@
+"""The wheels of client and protos: what is in them, the same bytes each time, and what they do
+where nothing else of this repository is."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from email.message import Message
+from email.parser import HeaderParser
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from tests.contracts.test_names import EVERYWHERE, PYTHONS, ROOT, UV, index, interpreter, run
+from tests.fakes.gateway import FakeGateway
+
+__all__ = ["index"]  # a fixture
+
+PAGE = "https://example.com/you/sightline"
+LOADED = """
+import asyncio, importlib, pkgutil, sys, warnings
+warnings.simplefilter("error")
+import sightline, sightline_client
+assert sys.prefix in sightline.__path__[0], sightline.__path__
+for package in (sightline, sightline_client):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+async def ask():
+    async with sightline_client.SightlineClient(sys.argv[1]) as client:
+        return (await client.recommend(products=["wine-1"])).results[0].product.title
+print(asyncio.run(ask()))
+"""
+
+
+def built(folder: Path, **environment: str) -> list[Path]:
+    """The wheels that `make wheels` makes: of the protos, of the client."""
+    done = subprocess.run(
+        [ROOT / "deploy/wheels.sh"],
+        env=os.environ | {"UV": str(UV), "OUT": str(folder), "PROJECT_URL": PAGE} | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [next(folder.glob(f"sightline_{name}-*.whl")) for name in EVERYWHERE]
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory, index: None) -> list[Path]:
+    return built(tmp_path_factory.mktemp("wheels"))
+
+
+def inside(wheel: Path, ending: str) -> str:
+    with ZipFile(wheel) as archive:
+        (name,) = (each for each in archive.namelist() if each.endswith(ending))
+        return archive.read(name).decode()
+
+
+def metadata(wheel: Path) -> Message:
+    return HeaderParser().parsestr(inside(wheel, ".dist-info/METADATA"))
+
+
+@pytest.mark.slow
+def test_a_wheel_says_what_an_index_shows(wheels: list[Path]) -> None:
+    version = run(ROOT / "deploy/version.sh").stdout.strip()
+    for wheel, name in zip(wheels, EVERYWHERE, strict=True):
+        held = metadata(wheel)
+        assert (held["Name"], held["Version"]) == (f"sightline-{name}", version)
+        assert held["License-Expression"] == "Apache-2.0"
+        assert inside(wheel, ".dist-info/licenses/LICENSE") == (ROOT / "LICENSE").read_text()
+        assert set(held["Requires-Python"].split(",")) == {">=3.11", "<3.15"}
+        spoken = {each.rpartition(":: ")[2] for each in held.get_all("Classifier", ())}
+        assert {*PYTHONS, "Typed"} <= spoken
+        links = dict(each.split(", ") for each in held.get_all("Project-URL", ()))
+        assert links["Changelog"] == f"{PAGE}/blob/v{version}/CHANGELOG.md"
+        assert held["Description-Content-Type"] == "text/markdown"
+        assert "](../" not in str(held.get_payload()), "leads nowhere on an index"
+        assert len(str(held.get_payload())) > 200
+        assert any(each.endswith("/py.typed") for each in ZipFile(wheel).namelist())
+    needed = [re.split(r"[<=>]", each)[0] for each in held.get_all("Requires-Dist", ())]
+    assert f"sightline-protos=={version}" in held.get_all("Requires-Dist", ())
+    assert [name for name in needed if name.startswith("sightline")] == ["sightline-protos"]
+
+
+@pytest.mark.slow
+def test_the_same_commit_makes_the_same_bytes(wheels: list[Path], tmp_path: Path) -> None:
+    """Whenever it is built, and with whichever rights new files get here."""
+    before = os.umask(0o077)
+    try:
+        again = built(tmp_path)
+    finally:
+        os.umask(before)
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in wheels]
+    later = built(tmp_path, SOURCE_DATE_EPOCH="1800000000")
+    with ZipFile(later[0]) as archive:
+        assert {each.date_time[0] for each in archive.infolist()} == {2027}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("python", PYTHONS)
+def test_it_installs_alone_loads_whole_and_asks_a_gateway_on(
+    python: str, wheels: list[Path], tmp_path: Path
+) -> None:
+    found, (protos, client) = interpreter(python), wheels
+    made = run(UV, "venv", "-q", "-p", found, tmp_path / "venv")
+    assert made.returncode == 0, made.stderr
+    there = tmp_path / "venv" / "bin"
+    into = ("-p", there / "python", "--only-binary", ":all:")
+    done = run(UV, "pip", "install", "-q", *into, protos, f"{client}[parquet,photos]")
+    assert done.returncode == 0, done.stderr
+    shown = run(there / "sightline", "--help")
+    assert "Load a shop into a Sightline suite" in shown.stdout, shown.stderr
+    with FakeGateway() as gateway:
+        loaded = run(there / "python", "-I", "-c", LOADED, gateway.target)
+        assert loaded.returncode == 0, loaded.stderr
+        title = loaded.stdout.strip()
+        asked = ("recommend", "--product", "wine-1", "--target", gateway.target)
+        answer = run(there / "sightline", *asked, "--json")
+        assert answer.returncode == 0, answer.stderr
+        assert title
+        assert title in answer.stdout
+        assert len(gateway.requests["Recommend"]) == 2

@@ -1,0 +1,104 @@
+"""The last release: which commit it is, and its services as they were, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from local_suite.programs import ROOT
+from tests.chaos.model import NotMeasured
+
+RELEASES: Final = ROOT / ".cache" / "releases"
+MADE: Final = ".venv/.synced"
+"""The target of `make setup` that services need; engines are this release's."""
+CHANGELOG: Final = "CHANGELOG.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A commit and the version that it is."""
+
+    version: str
+    commit: str
+
+    def __str__(self) -> str:
+        return f"{self.version} ({self.commit[:8]})"
+
+
+def last(root: Path = ROOT, named: str = "") -> Release:
+    """The release before the one that this checkout is of: its tag, or the commit before the first
+    one whose changelog begins with this. `named`: that commit instead. Raises NotMeasured."""
+    if not (root / ".git").exists():
+        raise NotMeasured(f"{root} is no clone of the repository: it has no history")
+    if named:
+        return _of(root, named)
+    here, before, *_ = [*_versions((root / CHANGELOG).read_text()), "", ""]
+    try:
+        return _of(root, f"v{before}")
+    except NotMeasured:
+        found = "HEAD"
+    touched = _git(root, "rev-list", "--first-parent", "HEAD", "--", CHANGELOG).split()
+    for commit in touched:
+        if _of(root, commit).version != here:
+            break
+        found = f"{commit}^"
+    release = _of(root, found)
+    if release.version != before:
+        raise NotMeasured(
+            f"no commit of {before} in this clone; is it shallow? --release names one"
+        )
+    return release
+
+
+def _of(root: Path, name: str) -> Release:
+    commit = _git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
+    versions = _versions(_git(root, "show", f"{commit}:{CHANGELOG}"))
+    return Release(versions[0] if versions else "", commit)
+
+
+def _versions(changelog: str) -> list[str]:
+    return re.findall(r"^## (\d+\.\d+\.\d+)", changelog, re.MULTILINE)
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=root, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        what = " ".join(arguments)
+        raise NotMeasured(
+            f"git {what}: {done.stderr.strip() or 'not in this clone: is it shallow?'}"
+        )
+    return done.stdout
+
+
+def made(release: Release, root: Path = ROOT, releases: Path = RELEASES) -> Path:
+    """The folder of a release with its environment, which stays for the next time. Raises
+    NotMeasured."""
+    folder = releases / f"{release.version}-{release.commit[:8]}"
+    if not (folder / MADE).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        archive = subprocess.run(
+            ["git", "archive", release.commit], cwd=root, capture_output=True, check=True
+        )
+        subprocess.run(["tar", "x"], cwd=folder, input=archive.stdout, check=True)
+        done = subprocess.run(
+            ["make", MADE], cwd=folder, env=_clean(os.environ), capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise NotMeasured(f"make {MADE} of {release}: {done.stderr[-400:]}")
+    return folder
+
+
+def _clean(environment: Mapping[str, str]) -> dict[str, str]:
+    """Without what names folders and targets of this release."""
+    ours = ("PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "DATA", "PORT_BASE")
+    return {name: value for name, value in environment.items() if name not in ours}

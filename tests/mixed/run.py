@@ -1,0 +1,204 @@
+"""Two releases at work at once: each process of the services goes over to this release and back to
+the last one, while shoppers ask and a shop writes.
+
+There are two of each service behind one target, as on Kubernetes. A process is ended (SIGTERM, the
+end of what was begun) and started in its place as the other release, so that its twin of the other
+one answers alone meanwhile: one pod fewer than `maxUnavailable: 0` of deploy/k8s allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from local_suite.model import Program
+from local_suite.programs import ROOT
+from local_suite.suite import Suite
+from sightline_client import SightlineClient
+from tests.chaos.model import NotMeasured, Report
+from tests.chaos.stage import SETTINGS, START_SECONDS
+from tests.chaos.suite.crowd import p99
+from tests.chaos.suite.replicas import SECOND, front, on_postgresql
+from tests.chaos.suite.shop import SECONDS, Got, Ledger, Load, counted, open_shop
+from tests.mixed.shop import RATES, asks
+from tests.postgres import PostgreSQL
+
+ORDER: Final = ("embedder", "retriever", "ranker", "gateway")
+"""Who is asked comes before who asks: in between, a gateway of the one release meets services of
+the other, going over and going back."""
+RECORDS: Final = ("retriever", "ranker")
+"""Services with tables, and with a worker."""
+WAIT: Final = {
+    name: {**SETTINGS.get(name, {}), f"{name.partition('-')[0].upper()}_MIGRATIONS": "wait"}
+    for service in RECORDS
+    for name in (service, f"{service}-worker")
+}
+"""As deploy/k8s has it. The last release may not know of it."""
+READY_SECONDS: Final = 4.0
+"""Between the return of one process and the end of the next, as `minReadySeconds` of the manifests:
+who lost a peer looks for it every 2 s."""
+HOLD_SECONDS: Final = 5.0
+"""How long it stays as it is where every service has gone over but the gateway, or all have."""
+LAUNCH: Final = Path(__file__).with_name("launch.sh")
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What ran, and what came to those who asked then."""
+
+    name: str
+    got: Sequence[Got]
+
+    @property
+    def failed(self) -> list[Got]:
+        return [each for each in self.got if each.error]
+
+    @property
+    def degraded(self) -> float:
+        """The share of answers that say that they are."""
+        return sum(bool(each.causes) for each in self.got) / len(self.got) if self.got else 0.0
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """For the table and the file."""
+        return {
+            "phase": self.name,
+            "calls": len(self.got),
+            "failed": len(self.failed),
+            "degraded": round(self.degraded, 4),
+            "p99 ms": round(1000 * p99(each.ended - each.began for each in self.got)),
+        }
+
+
+@dataclass(slots=True)
+class Roll:
+    """A suite whose processes run as one of two releases each."""
+
+    suite: Suite
+    load: Load
+    report: Report
+    folders: Path
+    """A file for each process, which holds the folder of its release."""
+    phases: list[Phase] = field(default_factory=list)
+
+    async def phase(self, name: str, *steps: tuple[str, Path]) -> None:
+        """(process, release) one after another; then all is well again, and stays so a while."""
+        began, first = time.monotonic(), len(self.load.got)
+        for process, release in steps:
+            await self._become(process, release)
+        if not steps:
+            await asyncio.sleep(HOLD_SECONDS)
+        await self.load.calm(began)
+        self.phases.append(Phase(name, self.load.got[first:]))
+        self.report.say(f"{name}: {counted(self.phases[-1].got)}")
+
+    async def _become(self, process: str, release: Path) -> None:
+        await asyncio.to_thread(self.suite.stop, process)
+        (self.folders / process).write_text(str(release))
+        await asyncio.to_thread(self.suite.start, process, START_SECONDS)
+        check_place(self.suite.pid(process), release)
+        await asyncio.sleep(READY_SECONDS)
+        await self.load.calm(time.monotonic())
+
+
+def check_place(pid: int, release: Path) -> None:
+    """Raises NotMeasured when a process does not run as the release in this folder."""
+    if (found := Path(f"/proc/{pid}/cwd").resolve()) != release.resolve():
+        raise NotMeasured(f"process {pid} runs in {found}, not in {release}")
+
+
+def processes(service: str) -> list[str]:
+    """Of a service, in the order of their turns."""
+    worker = [f"{service}-worker"] if service in RECORDS else []
+    return [service, *worker, f"{service}{SECOND}"]
+
+
+@contextmanager
+def stage(before: Path, folders: Path) -> Iterator[tuple[Suite, PostgreSQL]]:
+    """A suite whose services run as the release in `before`; what it runs as, next time that it
+    starts, stands in a file of its name in `folders`. Raises SuiteError, OSError, NoPostgreSQL."""
+
+    def run_as(program: Program) -> Program:
+        if program.group == "engines":
+            return program
+        file = folders / program.name
+        file.write_text(str(before))
+        return replace(program, command=("/bin/sh", str(LAUNCH), str(file), program.command[-1]))
+
+    with on_postgresql({**SETTINGS, **WAIT}, run_as) as (suite, server):
+        yield suite, server
+
+
+def migrate(server: PostgreSQL) -> str:
+    """Make this release's tables, as the Jobs of deploy/k8s do; what was said. Raises
+    NotMeasured."""
+    said = []
+    for service in RECORDS:
+        done = subprocess.run(
+            [sys.executable, "-m", f"{service}.migrate"],
+            env={f"{service.upper()}_DATABASE_URL": server.url(service)},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise NotMeasured(f"{service}.migrate: {done.stderr}")
+        said.append(f"{service}: {done.stdout.strip().splitlines()[-1]}")
+    return "; ".join(said)
+
+
+async def rolled(
+    suite: Suite, server: PostgreSQL, versions: Mapping[str, Path], seed: int, report: Report
+) -> list[Phase]:
+    """Over to the second of two releases and back, under load. `versions`: their folders."""
+    (old, before), (new, after) = versions.items()
+    ledger = Ledger()
+    folders = Path(suite.programs["gateway"].command[2]).parent
+    async with SightlineClient(front(suite), timeout=SECONDS, batch_timeout=SECONDS) as client:
+        await open_shop(client)
+        load = Load(asks(client, ledger, seed), RATES)
+        roll = Roll(suite, load, report, folders)
+        async with load.running():
+            await load.calm(time.monotonic())
+            await roll.phase(f"all of {old}")
+            if roll.phases[0].failed:
+                raise NotMeasured(f"calls fail before anything changes: {counted(load.got)}")
+            report.say(f"tables: {await asyncio.to_thread(migrate, server)}")
+            await roll.phase(f"all of {old}, tables of {new}")
+            await _over(roll, old, new, after)
+            await roll.phase(f"all of {new}")
+            await _over(roll, new, old, before)
+            await roll.phase(f"all of {old} again, tables of {new}")
+        lost = await ledger.lost(client)
+    judge(roll.phases, report)
+    report.add("0 acknowledged writes lost", not lost, f"{len(lost)} of {ledger}")
+    return roll.phases
+
+
+async def _over(roll: Roll, old: str, new: str, folder: Path) -> None:
+    """Every service from one release to the other."""
+    for service in ORDER:
+        if service == "gateway":
+            await roll.phase(f"gateway of {old}, services of {new}")
+        steps = [(process, folder) for process in processes(service)]
+        await roll.phase(f"{service}: {old} → {new}", *steps)
+
+
+def judge(phases: Sequence[Phase], report: Report) -> None:
+    """Whether every call of every phase was answered, and by something that holds."""
+    every = [each for phase in phases for each in phase.got]
+    failed = [phase.name for phase in phases if phase.failed]
+    degraded = sum(bool(each.causes) for each in every)
+    report.add(
+        f"two releases at once, in {len(phases)} phases: 0 failed",
+        all(phase.got for phase in phases) and bool(phases) and not failed,
+        f"{counted(every)}; degraded and flagged: {degraded}; failed in: {failed or 'none'}",
+    )

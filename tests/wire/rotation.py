@@ -1,0 +1,150 @@
+"""Every key and certificate of an installation that runs, changed in the three steps of
+docs/operate/rotating.md: add the new one, put it first, take the old one away."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import trustme
+
+from servicekit.access import Role
+from servicekit.reloaded import LOOK_SECONDS
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
+from sightline_client import Event, EventType, SightlineClient, SightlineError, tls_credentials
+from tests import certificates
+from tests.unit.gateway.callers.conftest import entry
+
+CALLERS = 3
+"""Of each kind, all the time."""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Those who call while all of it changes."""
+
+    clients: list[SightlineClient]
+    """The last one is used."""
+    pages: list[str] = field(default_factory=lambda: [""])
+    """Tokens of later pages; the last one is used."""
+    answered: Counter[str] = field(default_factory=Counter)
+    failed: list[str] = field(default_factory=list)
+
+    async def look(self) -> None:
+        """The gateway asks the retriever for the page that was begun before."""
+        request = catalog_pb2.ListProductsRequest(page_size=1, page_token=self.pages[-1])
+        client = self.clients[-1]
+        answer = await client._call(client.calls.catalog.ListProducts, request, None)
+        if not self.pages[-1]:
+            self.pages.append(answer.next_page_token)
+
+    async def click(self) -> None:
+        """The ranker stores an event."""
+        event = Event(secrets.token_hex(8), EventType.VIEW, "p0", user="u")
+        report = await self.clients[-1].write_events([event])
+        for refused in report.failures:
+            raise refused.error
+
+    async def ask(self) -> None:
+        """Every component answers the gateway."""
+        components = (await self.clients[-1].status()).components
+        wrong = {each.component: each.error for each in components if each.error}
+        for name in ("gateway", "embedder", "retriever", "ranker"):
+            if name in wrong:
+                self.failed.append(f"{name}: {wrong[name]}")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for call in (self.look, self.click, self.ask):
+                for _ in range(CALLERS):
+                    task = asyncio.create_task(self._again(call))
+                    stack.push_async_callback(_ended, task)
+            yield
+
+    async def _again(self, call: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await call()
+            except SightlineError as error:
+                self.failed.append(f"{call.__name__}: {error}")
+                await asyncio.sleep(0.05)
+            else:
+                self.answered[call.__name__] += 1
+
+    async def go_on(self) -> None:
+        """Until whatever changed has been looked at, and each kind of call was answered since."""
+        await asyncio.sleep(1.3 * LOOK_SECONDS)
+        before = self.answered.copy()
+        while any(self.answered[name] < before[name] + CALLERS for name in before):
+            if len(self.failed) > 100:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def change(
+    folder: Path, target: str, signer: trustme.CA, before: trustme.CA, old: str, new: str
+) -> Traffic:
+    """All at once, while callers go on. `signer`: of what the gateway shows; `before`: of what its
+    peers do; `old`, `new`: the tokens of its caller."""
+    after = certificates.authority()
+    credentials = tls_credentials(ca=folder / "gateway-tls/ca.crt")
+    key, fresh = (folder / "peers.key").read_text().strip(), secrets.token_hex(32)
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(
+                SightlineClient(target, token=token, credentials=credentials, timeout=30)
+            )
+            for token in (old, new)
+        ]
+        traffic = Traffic(clients[:1])
+        async with traffic.running():
+            await traffic.go_on()
+            _keys(folder, [key, fresh], [old, new])
+            show(folder, "tls", before, after)
+            await traffic.go_on()
+            _keys(folder, [fresh, key], [old, new])
+            show(folder, "tls", after, before)
+            show(folder, "gateway-tls", signer)
+            traffic.clients.append(clients[1])
+            await traffic.go_on()
+            traffic.pages.append("")  # whose token the new key signs
+            await traffic.go_on()
+            _keys(folder, [fresh], [new])
+            show(folder, "tls", after)
+            await traffic.go_on()
+    return traffic
+
+
+def _keys(folder: Path, keys: Sequence[str], tokens: Sequence[str]) -> None:
+    """Of peers, of tokens, and of callers."""
+    for name in ("peers.key", "tokens.keys"):
+        (folder / name).write_text("".join(f"{key}\n" for key in keys))
+    roles = str([role.value for role in Role])
+    entries = [entry(f"ops-{place}", token, roles) for place, token in enumerate(tokens)]
+    (folder / "keys.toml").write_text("".join(entries))
+
+
+def show(folder: Path, name: str, signer: trustme.CA, *believed: trustme.CA) -> None:
+    """Another certificate, all of its files at once, as Kubernetes changes a Secret's: `name` leads
+    to another folder. `believed`: further authorities."""
+    made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
+    certificates.write(made, signer, changed=time.time_ns())
+    with (made / "ca.crt").open("ab") as file:
+        for each in believed:
+            file.write(each.cert_pem.bytes())
+    (made / "link").symlink_to(made)
+    (made / "link").replace(folder / name)
