@@ -79,12 +79,12 @@ async def lags(sink: KafkaSink, log: EventLog, record: EventRecord) -> list[floa
     stop, found = asyncio.Event(), list[float]()
     landed = asyncio.Queue[float]()
 
-    async def told(events: Sequence[StoredEvent]) -> tuple[Written, ...]:
+    async def reported(events: Sequence[StoredEvent]) -> tuple[Written, ...]:
         outcomes = await record.append(events)
         landed.put_nowait(time.monotonic())
         return outcomes
 
-    task = asyncio.create_task(Landing(log, told, now_micros).run(stop))
+    task = asyncio.create_task(Landing(log, reported, now_micros).run(stop))
     for one in views(SINGLE):
         await append("default", [one], KEY, sink.append, now_micros)
         began = time.monotonic()

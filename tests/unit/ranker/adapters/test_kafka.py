@@ -10,16 +10,19 @@ import pytest
 import trustme
 from confluent_kafka import KafkaError, KafkaException
 
+from ranker.__main__ import open_sink
 from ranker.adapters.kafka import Access, EventLog, KafkaSink
 from ranker.domain.errors import LogUnavailable
 from ranker.domain.events import Written
+from ranker.settings import RankerSettings, WorkerSettings
+from ranker.wiring import log_access
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
 from servicekit.reloaded import Unreadable
 from tests.fakes.ranker import stored
 
 ACCESS = Access(("127.0.0.1:9",), "events")
-Told = Callable[[KafkaError | None, None], None]
+Reported = Callable[[KafkaError | None, None], None]
 
 
 class FakeProducer:
@@ -27,12 +30,12 @@ class FakeProducer:
 
     def __init__(self, *errors: KafkaError | None) -> None:
         self.errors = list(errors)
-        self.sent: list[Told] = []
+        self.sent: list[Reported] = []
         self.raises: Exception | None = None
         self.silent = False
         self.polled = threading.Event()
 
-    def produce(self, topic: str, value: bytes, key: bytes, on_delivery: Told) -> None:
+    def produce(self, topic: str, value: bytes, key: bytes, on_delivery: Reported) -> None:
         if self.raises is not None:
             raise self.raises
         self.sent.append(on_delivery)
@@ -66,7 +69,7 @@ async def test_one_that_is_not_acknowledged_fails_the_call_and_not_the_next_one(
     made.close(0)
 
 
-async def test_a_full_queue_is_told_at_once() -> None:
+async def test_a_full_queue_is_reported_at_once() -> None:
     producer = FakeProducer()
     producer.raises = BufferError("Local: Queue full")
     made = sink(producer)
@@ -75,7 +78,7 @@ async def test_a_full_queue_is_told_at_once() -> None:
     made.close(0)
 
 
-async def test_silence_is_told_within_the_calls_own_time() -> None:
+async def test_silence_is_reported_within_the_calls_own_time() -> None:
     producer = FakeProducer()
     producer.silent = True
     made = sink(producer)
@@ -88,9 +91,9 @@ async def test_silence_is_told_within_the_calls_own_time() -> None:
 
 async def test_a_client_that_lost_count_is_made_anew() -> None:
     fatal = KafkaError(KafkaError._FATAL, "lost count", fatal=True)
-    told, raising = FakeProducer(fatal), FakeProducer()
+    failing, raising = FakeProducer(fatal), FakeProducer()
     raising.raises = KafkaException(fatal)
-    made = sink(told, raising, FakeProducer())
+    made = sink(failing, raising, FakeProducer())
     for _ in range(2):
         with pytest.raises(LogUnavailable):
             await made.append([stored("e1")])
@@ -132,7 +135,7 @@ def test_the_files_that_are_there_decide_how_brokers_are_called(folder: Path) ->
 
 
 @pytest.mark.parametrize("name", ["ca.crt", "tls.key", "password", ""])
-def test_files_that_can_not_be_used_are_told_before_the_start(folder: Path, name: str) -> None:
+def test_files_that_can_not_be_used_are_reported_before_the_start(folder: Path, name: str) -> None:
     if name == "password":
         (folder / name).unlink()
     elif name:
@@ -215,3 +218,12 @@ def test_errors_between_events_lose_none(log: EventLog, consumer: FakeConsumer) 
         log.next(9, 0)
     with pytest.raises(LogUnavailable, match="ILLEGAL_GENERATION"):
         log.commit()
+
+
+def test_a_ranker_without_brokers_has_no_log_and_one_with_brokers_has(tmp_path: Path) -> None:
+    assert open_sink(RankerSettings()) is None
+    made = open_sink(RankerSettings(kafka_brokers=("127.0.0.1:9",)))
+    assert isinstance(made, KafkaSink)
+    made.close(0)
+    with pytest.raises(Unreadable):
+        log_access(WorkerSettings(kafka_brokers=("a:9092",), kafka_folder=tmp_path / "none"))

@@ -55,7 +55,7 @@ def test_a_shoppers_events_share_a_key_and_no_other_shoppers() -> None:
         {"unit_price": {"micros": 1}},
     ],
 )
-def test_what_no_ranker_wrote_is_told(change: dict[str, object]) -> None:
+def test_what_no_ranker_wrote_is_reported(change: dict[str, object]) -> None:
     message = json.loads(packed(FULL)) | change
     with pytest.raises(Illegible) as caught:
         unpacked(json.dumps(message).encode())
@@ -65,7 +65,7 @@ def test_what_no_ranker_wrote_is_told(change: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     "message", [b"", b"{}", b"[]", b"\xff", b'{"format":1}', b'{"format":"a"}']
 )
-def test_what_is_no_event_at_all_is_told(message: bytes) -> None:
+def test_what_is_no_event_at_all_is_reported(message: bytes) -> None:
     with pytest.raises(Illegible):
         unpacked(message)
 

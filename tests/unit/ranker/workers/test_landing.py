@@ -1,4 +1,4 @@
-"""The worker's way from the log into the record, with a log and a record that fail as told."""
+"""The way from the log into the record, with a log and a record that fail when asked to."""
 
 import asyncio
 from collections.abc import Sequence

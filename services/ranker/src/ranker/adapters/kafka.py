@@ -89,7 +89,7 @@ class _Sent:
         self._error: KafkaError | None = None
         self.done: asyncio.Future[KafkaError | None] = self._loop.create_future()
 
-    def told(self, error: KafkaError | None, _message: Message) -> None:
+    def reported(self, error: KafkaError | None, _message: Message) -> None:
         """What became of one of them; called by the thread that polls."""
         self._left -= 1
         self._error = self._error or error
@@ -142,7 +142,7 @@ class KafkaSink:
         try:
             for stored in events:
                 self._producer.produce(
-                    self._topic, packed(stored), key(stored), on_delivery=sent.told
+                    self._topic, packed(stored), key(stored), on_delivery=sent.reported
                 )
             async with asyncio.timeout(seconds):
                 error = await sent.done
@@ -238,8 +238,7 @@ class EventLog:
             self._away = error
 
     def _still_away(self) -> KafkaError | None:
-        """Whether nothing came because no broker answers: that is told once, and not when it is
-        over."""
+        """Why nothing came, as long as no broker answers."""
         if self._away is not None:
             with contextlib.suppress(KafkaException):
                 self._consumer.list_topics(self._topic, timeout=POLL_SECONDS)
