@@ -122,7 +122,7 @@ async def test_offsets_that_could_not_be_committed_keep_nothing_up() -> None:
     assert stage.done == ["e1", "e2", "offsets"]
 
 
-async def test_it_leaves_the_group_when_it_is_told_to_stop() -> None:
+async def test_it_leaves_the_group_when_it_stops() -> None:
     stage, stop = Stage(), asyncio.Event()
     stop.set()
     await stage.landing.run(stop)
