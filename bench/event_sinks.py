@@ -1,19 +1,21 @@
-"""What the ranker takes in through each sink: `python -m bench.event_sinks`.
+"""What the ranker takes in through each sink: `python -m bench.event_sinks [sqlite]`.
 
 No goals: the cluster of the Kafka protocol is tests/kafka.py's, in memory and without replicas, so
 that this shows what the ranker spends and not what brokers do.
 
 By turns, a fresh database each: eight callers with calls of 100 views, as AppendEvents makes of
-them, into PostgreSQL and into a topic; then the topic into PostgreSQL by the worker's loop; then
+them, into the record and into a topic; then the topic into the record by the worker's loop; then
 one event after another, from its acknowledgement until the record has it.
 """
 
 import asyncio
 import statistics
+import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from tempfile import TemporaryDirectory
 
 from ranker.adapters.kafka import Access, EventLog, KafkaSink
 from ranker.domain.events import Event, EventType, Identity, Shopper, StoredEvent, Written
@@ -95,15 +97,19 @@ async def lags(sink: KafkaSink, log: EventLog, record: EventRecord) -> list[floa
 
 
 @contextmanager
-def database(server: PostgreSQL) -> Iterator[Database]:
-    name = f"b{uuid.uuid4().hex}"
-    server.execute(f"CREATE DATABASE {name}")
-    with closing(Database(server.url(name), migrations=MIGRATIONS)) as made:
-        made.migrate()
-        yield made
+def database(server: PostgreSQL | None) -> Iterator[Database]:
+    """An empty record, on SQLite without a server."""
+    with TemporaryDirectory(dir=".cache") as folder:
+        url, name = f"sqlite:///{folder}/ranker.db", f"b{uuid.uuid4().hex}"
+        if server is not None:
+            server.execute(f"CREATE DATABASE {name}")
+            url = server.url(name)
+        with closing(Database(url, migrations=MIGRATIONS)) as made:
+            made.migrate()
+            yield made
 
 
-async def by_turns(server: PostgreSQL, brokers: Cluster) -> None:
+async def by_turns(server: PostgreSQL | None, brokers: Cluster) -> None:
     rows: list[tuple[float, float, float]] = []
     waits: list[float] = []
     for _ in range(ROUNDS):
@@ -111,25 +117,27 @@ async def by_turns(server: PostgreSQL, brokers: Cluster) -> None:
             direct = await take_in(EventRecord(db))
         with database(server) as db:
             access, record = Access(brokers.brokers, uuid.uuid4().hex), EventRecord(db, late=True)
+            sink = KafkaSink(access, 30)
+            await asyncio.to_thread(sink._producer.list_topics, access.topic, 30)  # it is made
+            accepted = await take_in(sink)
             with closing(EventLog(access, "bench")) as log:
-                sink = KafkaSink(access, 30)
-                await asyncio.to_thread(sink._producer.list_topics, access.topic, 30)
-                accepted = await take_in(sink)
                 rows.append((direct, accepted, await land(log, record)))
             waits += await lags(sink, EventLog(access, "bench"), record)
             sink.close(5)
         print("events a second: {:,.0f} / {:,.0f} / {:,.0f}".format(*rows[-1]))
     middle = [statistics.median(column) for column in zip(*rows, strict=True)]
     print(
-        "median: {:,.0f} into PostgreSQL, {:,.0f} into the topic, {:,.0f} out of it".format(*middle)
+        "median: {:,.0f} into the record, {:,.0f} into the topic, {:,.0f} out of it".format(*middle)
     )
     deciles = statistics.quantiles(waits, n=20)
     print(f"lag, ms: p50 {statistics.median(waits):.0f}, p95 {deciles[-1]:.0f}")
 
 
 def main() -> None:
-    with postgresql(durable=True) as server, cluster() as brokers:
-        asyncio.run(by_turns(server, brokers))
+    with ExitStack() as stack:
+        sqlite = sys.argv[1:] == ["sqlite"]
+        server = None if sqlite else stack.enter_context(postgresql(durable=True))
+        asyncio.run(by_turns(server, stack.enter_context(cluster())))
 
 
 if __name__ == "__main__":
