@@ -28,7 +28,8 @@ asked again, certificates' ends; unread answers; one picture in thousands of pro
 workers, reads of one state, a Triton that hangs; photos of failed writes. Then recommenders by
 counts, scenes, anchors, controls, facets, a snapshot, matches, experiments, replays, heat maps.
 Then traces, roll-outs that wait for their tables, what autoscaling goes by and what shows that a
-loop lives; backups of events and models. It was 69,228 in 0.5.6, and 65,200 was the layout's goal."""
+loop lives; backups of events and models; a log that events wait in. It was 69,228 in 0.5.6, and
+65,200 was the layout's goal."""
 MEDIAN, NINE_TENTHS = 5, 16
 """Lines of functions, without their docstrings."""
 RUN = 6

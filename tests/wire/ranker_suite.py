@@ -18,6 +18,7 @@ from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import Catalog
 from ranker.events import export, purge
 from ranker.models.live import LiveModels
+from ranker.ports import EventSink
 from ranker.record.answers import AnswerLog, AnswerQueue
 from ranker.record.models import ModelRegistry
 from ranker.record.selections import SelectionRecord
@@ -123,7 +124,10 @@ class Suite:
 
 @pytest.fixture
 async def suite(
-    tmp_path: Path, new_store: NewStore, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    new_store: NewStore,
+    monkeypatch: pytest.MonkeyPatch,
+    event_sink: EventSink | None,
 ) -> AsyncIterator[Suite]:
     """A ranker on a free port, its record on each engine."""
     url, store_url = new_store(MIGRATIONS, "ranker.db"), str(tmp_path / "models")
@@ -150,7 +154,7 @@ async def suite(
         monkeypatch.setenv("RANKER_RETRIEVER_TARGET", target)
         monkeypatch.setenv("RANKER_TRAIN_EPOCHS", "10")
         queue = AnswerQueue(AnswerLog(database), now_micros)
-        offered = bindings(settings, database, key, live, store, answers=queue)
+        offered = bindings(settings, database, key, live, store, answers=queue, sink=event_sink)
         server = await start(offered, settings, "ranker")
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             yield Suite(

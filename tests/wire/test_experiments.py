@@ -25,6 +25,8 @@ from tests.wire.ranker_suite import HOUR, Suite, at_work, event, now_micros, ref
 __all__ = ["suite"]
 
 DAY = 24 * HOUR
+NOW = now_micros() // 1_000_000
+"""Seconds since 1970; the same for each, as what began is not changed."""
 
 
 def experiment(*, began: int = 10 * DAY, **changes) -> pb.Experiment:
@@ -37,7 +39,7 @@ def experiment(*, began: int = 10 * DAY, **changes) -> pb.Experiment:
             pb.ExperimentArm(name="control", share=0.5),
             pb.ExperimentArm(name="b", share=0.5),
         ],
-        "start_time": Timestamp(seconds=now_micros() // 1_000_000 - began),
+        "start_time": Timestamp(seconds=NOW - began),
         "metric": "click_rate",
         "currency": "EUR",
         "outcome_window": Duration(seconds=DAY),

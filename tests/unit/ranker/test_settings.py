@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +89,26 @@ def test_a_record_that_can_not_be_opened_by_this_url_is_refused(
     monkeypatch.setenv("RANKER_DATABASE_URL", url)
     with pytest.raises(SystemExit):
         load(RankerSettings)
+
+
+@pytest.mark.parametrize("cls", [RankerSettings, WorkerSettings])
+def test_a_log_is_named_by_its_brokers_and_in_production_called_by_tls(
+    monkeypatch: pytest.MonkeyPatch, cls: type[RankerSettings], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RANKER_KAFKA_BROKERS", "a.example:9092,b.example:9092")
+    found = load(cls)
+    assert found.kafka_brokers == ("a.example:9092", "b.example:9092")
+    problem = "RANKER_KAFKA_BROKERS: a.example:9092 is called in plain text"
+    assert [each for each in found.unsafe() if each.startswith(problem)]
+    monkeypatch.setenv("RANKER_KAFKA_FOLDER", str(tmp_path))
+    assert not [each for each in load(cls).unsafe() if "KAFKA" in each]
+
+
+@pytest.mark.parametrize("bad", ["a.example", "kafka://a:9092", "a:9092/events", "u:p@a:9092"])
+def test_brokers_are_hosts_with_ports(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], bad: str
+) -> None:
+    monkeypatch.setenv("RANKER_KAFKA_BROKERS", bad)
+    with pytest.raises(SystemExit):
+        load(RankerSettings)
+    assert "RANKER_KAFKA_BROKERS" in capsys.readouterr().err

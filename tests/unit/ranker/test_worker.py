@@ -30,6 +30,7 @@ NIGHT, HEALTH = "night not worked on", "feedback not looked at"
         ({"health_seconds": 0}, []),
         ({"publish": True, "health_seconds": 0}, ["models not published"]),
         ({"auto_promote": True, "health_seconds": 0}, [NIGHT]),
+        ({"kafka_brokers": ("127.0.0.1:9",), "health_seconds": 0}, ["landing"]),
         ({"auto_promote": True, "catalogs": ("a", "b")}, [NIGHT, NIGHT, HEALTH]),
     ],
 )
@@ -39,7 +40,8 @@ async def test_what_is_turned_off_is_not_looked_at(
     given = WorkerSettings(export_store=str(tmp_path), **settings)
     found = []
     for loop in loops(given, Mock(), asyncio.Event()):
-        found.append(loop.cr_frame.f_locals.get("failed", "jobs"))
+        kind = "landing" if loop.__qualname__ == "Landing.run" else "jobs"
+        found.append(loop.cr_frame.f_locals.get("failed", kind))
         loop.close()
     assert found == ALWAYS + others
 

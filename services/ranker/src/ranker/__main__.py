@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
@@ -12,6 +13,7 @@ from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import Model
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.models.live import LiveModels
+from ranker.ports import EventSink
 from ranker.record.answers import AnswerLog, AnswerQueue
 from ranker.record.counts import CountRecord
 from ranker.record.events import EventRecord
@@ -30,6 +32,7 @@ from ranker.servicer.ranking import RankingServicer
 from ranker.servicer.replay import Replayer
 from ranker.servicer.requests import OWNER
 from ranker.settings import RankerSettings
+from ranker.wiring import log_access
 from servicekit import startup
 from servicekit.audit_service import AuditServicer
 from servicekit.clock import now_micros
@@ -40,6 +43,9 @@ from servicekit.peers import Peers
 from servicekit.reloaded import Unreadable
 from servicekit.server import Binding, run, serve
 from servicekit.sql import Database
+
+if TYPE_CHECKING:
+    from ranker.adapters.kafka import KafkaSink
 
 CLOSE_SECONDS = 5.0
 """How long a server that stops goes on storing answers."""
@@ -63,6 +69,16 @@ async def open_key(database: Database, settings: RankerSettings) -> Pseudonyms:
     return found
 
 
+def open_sink(settings: RankerSettings) -> "KafkaSink | None":
+    """Where events go first; None = into the record."""
+    access = log_access(settings)
+    if access is None:
+        return None
+    from ranker.adapters.kafka import KafkaSink  # the extra `kafka`
+
+    return KafkaSink(access, settings.kafka_seconds)
+
+
 def bindings(
     settings: RankerSettings,
     database: Database,
@@ -71,8 +87,10 @@ def bindings(
     store: ModelStore,
     *,
     answers: AnswerQueue | None = None,
+    sink: EventSink | None = None,
 ) -> list[Binding]:
-    """All services of the ranker; `answers` is for whoever closes it."""
+    """All services of the ranker; `answers` and `sink` are for whoever closes them. Without a sink
+    the record takes events itself."""
     answers = answers or AnswerQueue(AnswerLog(database), now_micros)
     catalogs, signals = settings.catalogs, settings.signals
     events = EventRecord(database, signals)
@@ -97,7 +115,9 @@ def bindings(
                 counts=CountRecord(database),
             )
         ),
-        Binding.of(EventServicer(catalogs, key, events, shoppers, selections, jobs, share)),
+        Binding.of(
+            EventServicer(catalogs, key, events, sink or events, shoppers, selections, jobs, share)
+        ),
         Binding.of(AnswerServicer(catalogs, key, answers, keep, replay, events)),
         Binding.of(ModelServicer(catalogs, jobs, registry, store, online, live.refresh)),
         Binding.of(ExperimentServicer(catalogs, ExperimentRecord(database))),
@@ -118,7 +138,7 @@ def calculate_alone() -> None:
 
 async def main() -> None:
     """Open the record and the key, load what is promoted, and serve."""
-    settings = startup.load(RankerSettings, Peers.of, check_file)
+    settings = startup.load(RankerSettings, Peers.of, check_file, log_access)
     startup.observe("ranker", settings, settings.log_level)
     calculate_alone()
     database = Database(
@@ -138,13 +158,21 @@ async def main() -> None:
         key = await open_key(database, settings)
         await live.start()
         answers = AnswerQueue(AnswerLog(database), now_micros)
-        offered = bindings(settings, database, key, live, store, answers=answers)
+        sink = open_sink(settings)
+        offered = bindings(settings, database, key, live, store, answers=answers, sink=sink)
+
+        async def close() -> None:
+            await asyncio.gather(
+                answers.close(CLOSE_SECONDS),
+                *([asyncio.to_thread(sink.close, CLOSE_SECONDS)] if sink else []),
+            )
+
         await serve(
             offered,
             settings,
             service="ranker",
             peers=Peers.of(settings),
-            on_stop=lambda: answers.close(CLOSE_SECONDS),
+            on_stop=close,
         )
     except KeyUnusable as error:
         sys.exit(f"the ranker does not start: {error}")

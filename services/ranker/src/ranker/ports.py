@@ -4,9 +4,21 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ranker.domain.arrays import Doubles
-from ranker.domain.events import History
+from ranker.domain.events import History, StoredEvent, Written
 from ranker.domain.model import Model
 from ranker.domain.recommenders import Asked, Counted
+
+
+class EventSink(Protocol):
+    """Where events go once they are checked and pseudonymised."""
+
+    @property
+    def deferred(self) -> bool:
+        """Whether they are in the record only later than `append` returns."""
+
+    async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
+        """Keep them durably; what became of each, as far as it is known. Raises ServiceError, and
+        some may be kept nevertheless: sent again they are duplicates, by their ids."""
 
 
 class HistoryReader(Protocol):

@@ -1,9 +1,11 @@
 """What the ranker's processes read from the environment, and nothing else reads it."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import fsspec
 from pydantic import AfterValidator, Field, SecretStr
@@ -11,7 +13,15 @@ from pydantic_settings import SettingsConfigDict
 
 from ranker.domain.recipe import RANGES, ItemItem, Loss, Recipe
 from ranker.domain.signals import DEFAULTS, MOST_STARS, Signals
-from servicekit.config import Catalogs, PeerSettings, Place, Secret, ServerSettings, Settings
+from servicekit.config import (
+    Catalogs,
+    PeerSettings,
+    Place,
+    Secret,
+    ServerSettings,
+    Settings,
+    is_local,
+)
 from servicekit.migrations import MigrationSettings
 from servicekit.retention import JobSettings
 from servicekit.sql import check_secret_url, has_guessable_password
@@ -88,6 +98,46 @@ class BackupPlace(Settings):
     backups that none of them signed are not restored unless that is asked for."""
 
 
+def _known_log(brokers: tuple[str, ...]) -> tuple[str, ...]:
+    """`brokers`, if a client of theirs is installed. Raises ValueError."""
+    bad = [one for one in brokers if not re.fullmatch(r"[^\s,:/@]+:\d{1,5}", one)]
+    if bad:
+        raise ValueError(f"{', '.join(bad)}: not host:port")
+    if brokers and find_spec("confluent_kafka") is None:
+        raise ValueError("needs sightline-ranker[kafka]")
+    return brokers
+
+
+class LogSettings(Settings):
+    """The log that events wait in, of the server and the worker."""
+
+    model_config = PREFIX
+
+    kafka_brokers: Annotated[tuple[str, ...], AfterValidator(_known_log)] = ()
+    """Brokers of the Kafka protocol, as `host:9092,host:9092`: events are acknowledged once these
+    have them, and the worker brings them into the record; empty = the record takes them itself.
+    Needs the extra `kafka`; see docs/operate/events-at-scale.md."""
+
+    kafka_topic: str = Field(default="sightline-events", pattern=r"^[A-Za-z0-9._-]{1,249}$")
+    """The topic. It has to be there."""
+
+    kafka_folder: Path | None = None
+    """Folder of the files with which the brokers are called by TLS: `ca.crt` (without it the
+    system's authorities), `tls.crt` and `tls.key`, `username` and `password`, as far as they are
+    there. Read at the start. None = plain text."""
+
+    kafka_login: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    """SASL mechanism of user name and password."""
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        away = [one for one in self.kafka_brokers if not is_local(one)]
+        if away and self.kafka_folder is None:
+            variable = self.variable("kafka_brokers")
+            folder = self.variable("kafka_folder")
+            yield f"{variable}: {away[0]} is called in plain text: set {folder}"
+
+
 class SignalSettings(Settings):
     """How events are read, by the server, the worker and trainings alike; see signals.py."""
 
@@ -143,7 +193,7 @@ class BackupSettings(StoreSettings, SignalSettings, KeySettings, BackupPlace):
     model_config = PREFIX
 
 
-class RankerSettings(ServerSettings, StoreSettings, SignalSettings, KeySettings):
+class RankerSettings(ServerSettings, StoreSettings, SignalSettings, KeySettings, LogSettings):
     model_config = PREFIX
 
     port: int = Field(default=8603, ge=0, le=65535)
@@ -164,6 +214,10 @@ class RankerSettings(ServerSettings, StoreSettings, SignalSettings, KeySettings)
     """Of how many answers the impressions are stored, above 0 (none is no share), at most 1; whole
     answers are kept or left, and estimates weigh by 1 / share."""
 
+    kafka_seconds: float = Field(default=5.0, ge=0.1, le=300)
+    """How long the brokers may take to acknowledge events; then the call is answered with
+    EVENT_LOG_UNAVAILABLE."""
+
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()
         if self.create_key:
@@ -171,7 +225,9 @@ class RankerSettings(ServerSettings, StoreSettings, SignalSettings, KeySettings)
             yield f"{name}: nobody has a copy of a key that appears by itself: make one, unset this"
 
 
-class WorkerSettings(StoreSettings, SignalSettings, BackupPlace, JobSettings, PeerSettings):
+class WorkerSettings(
+    StoreSettings, SignalSettings, BackupPlace, LogSettings, JobSettings, PeerSettings
+):
     """The worker's, and a training's."""
 
     model_config = PREFIX
@@ -222,6 +278,10 @@ class WorkerSettings(StoreSettings, SignalSettings, BackupPlace, JobSettings, Pe
     count_refresh_seconds: float = Field(default=900.0, ge=1, le=7 * 86_400)
     """After how long the worker asks the retriever again for a counted product's category and
     price."""
+
+    kafka_group: str = Field(default="sightline-ranker", min_length=1, max_length=249)
+    """The group of consumers that this record's workers are. Another record that reads the same
+    topic needs another one."""
 
     event_days: float = Field(default=0.0, ge=0, le=36500)
     """After how many days events are deleted, by their own time; 0 = never. HIDE and UNHIDE are

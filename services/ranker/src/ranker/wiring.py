@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -14,12 +15,15 @@ from ranker.adapters.retriever import IDEMPOTENT, CollaborativeIndex
 from ranker.models.promotion import prune
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
-from ranker.settings import WorkerSettings
+from ranker.settings import LogSettings, WorkerSettings
 from ranker.workers.jobs import MAX_ATTEMPTS
 from servicekit.channel import connect
 from servicekit.jobs import Jobs
 from servicekit.peers import Peers
 from servicekit.sql import Database
+
+if TYPE_CHECKING:
+    from ranker.adapters.kafka import Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,19 @@ async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
     finally:
         await channel.close(None)
         database.close()
+
+
+def log_access(settings: LogSettings) -> "Access | None":
+    """How the log of events is reached; None = there is none. Raises Unreadable where its files
+    can't be used."""
+    if not settings.kafka_brokers:
+        return None
+    from ranker.adapters.kafka import Access  # the extra `kafka`
+
+    folder, login = settings.kafka_folder, settings.kafka_login
+    access = Access(settings.kafka_brokers, settings.kafka_topic, folder, login)
+    access.check()
+    return access
 
 
 def stop_on_signals() -> asyncio.Event:

@@ -2,8 +2,8 @@
 
 Runs trainings, evaluations, purges and exports one at a time (workers/jobs.py), publishes models
 beside them (workers/publishing.py), deletes what is too old (events/retention.py), counts events
-for recommenders (workers/counting.py), asks for nightly trainings (workers/nightly.py) and looks at
-feedback from time to time (workers/health.py).
+for recommenders (workers/counting.py), brings events from a log (workers/landing.py), asks for
+nightly trainings (workers/nightly.py) and looks at feedback from time to time (workers/health.py).
 """
 
 import asyncio
@@ -29,10 +29,11 @@ from ranker.record.grouping import GroupRecord
 from ranker.record.selections import SelectionRecord
 from ranker.record.tables import JOBS, METADATA
 from ranker.settings import TrainSettings, WorkerSettings
-from ranker.wiring import Backend, backend, stop_on_signals
+from ranker.wiring import Backend, backend, log_access, stop_on_signals
 from ranker.workers.counting import Grouper, count
 from ranker.workers.health import Watch
 from ranker.workers.jobs import Do, train_command, trainings, work
+from ranker.workers.landing import Landing
 from ranker.workers.loops import repeat
 from ranker.workers.nightly import Nightly
 from ranker.workers.publishing import Publisher
@@ -124,6 +125,11 @@ def optional_loops(
         for catalog_id in catalogs:
             look = partial(nightly.look, catalog_id)
             yield repeat(look, LOOK_SECONDS, stop, "night not worked on", catalog_id=catalog_id)
+    if (access := log_access(settings)) is not None:
+        from ranker.adapters.kafka import EventLog  # the extra `kafka`
+
+        record = EventRecord(made.database, settings.signals, late=True)
+        yield Landing(EventLog(access, settings.kafka_group), record.append, now_micros).run(stop)
     if every := settings.health_seconds:
         days, reference = settings.health_days, settings.health_reference_days
         compared = partial(health.windows, days=days, reference_days=reference)
@@ -134,7 +140,7 @@ def optional_loops(
 async def main() -> None:
     """Wire the worker and run it until SIGTERM or SIGINT."""
     # A training's too: mistakes show now, not in a job.
-    settings = startup.load(TrainSettings, Peers.of)
+    settings = startup.load(TrainSettings, Peers.of, log_access)
     startup.observe("ranker-worker", settings, settings.log_level)
     with contextlib.ExitStack() as cleanup:
         async with backend(settings) as made:

@@ -14,6 +14,8 @@ ServiceError
 │   └── EventConflict       EVENT_CONFLICT
 ├── Aborted
 │   └── PromotionConflict   PROMOTION_CONFLICT
+├── Unavailable
+│   └── LogUnavailable      EVENT_LOG_UNAVAILABLE
 └── FailedPrecondition
 ├── ExperimentChanged   EXPERIMENT_CHANGED
 ├── AnswerOutdated      ANSWER_RECORD_OUTDATED
@@ -31,7 +33,9 @@ KeyUnusable                 never on the wire: the service does not start
 BackupRefused               never on the wire: `python -m ranker.backup` says so
 """
 
-from servicekit.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound
+from datetime import timedelta
+
+from servicekit.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound, Unavailable
 from servicekit.requests import FieldsInvalid
 
 
@@ -83,6 +87,13 @@ class PromotionConflict(Aborted, reason="PROMOTION_CONFLICT"):
     """Another model was promoted, or one rolled back, while a rollback was on its way."""
 
     message = "the serving model changed meanwhile: look which one serves, then decide"
+
+
+class LogUnavailable(Unavailable, reason="EVENT_LOG_UNAVAILABLE"):
+    """The log did not say in time that it has the events; some may be there nevertheless."""
+
+    message = "the log of events does not answer: send the events again"
+    retry_after = timedelta(seconds=1)
 
 
 class AnswerOutdated(FailedPrecondition, reason="ANSWER_RECORD_OUTDATED"):

@@ -95,6 +95,8 @@ class Written(StrEnum):
     NEW = "NEW"
     DUPLICATE = "DUPLICATE"
     CONFLICT = "CONFLICT"
+    PURGED = "PURGED"
+    """A purge was asked for while the event waited in a log: it is not stored."""
 
 
 class Interaction(NamedTuple):

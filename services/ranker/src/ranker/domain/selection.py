@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from ranker.domain.events import EventType
+from ranker.domain.events import EventType, StoredEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Selection:
     """Only up to this one in the record's own order: what comes in later stays."""
     from_micros: int | None = None
     """Only those from then on; None = any time."""
+    received_micros: int | None = None
+    """Only those taken in up to then, also those that wait in a log; None = at any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,9 @@ class Purged:
     """Where the next one begins; None = there is nothing more."""
 
 
+PURGE = "purge_events"
+"""The kind of the job that deletes what is selected."""
+
 _SELECTION = TypeAdapter(Selection)
 
 
@@ -79,6 +84,22 @@ def selection_of(catalog_id: str, given: Mapping[str, Any]) -> Selection:
     return _SELECTION.validate_python({**given, "catalog_id": catalog_id})
 
 
+def fits(selection: Selection, stored: StoredEvent, owner: str) -> bool:
+    """Whether an event is one of these that is not in the record yet, where it would be `owner`'s:
+    what `conditions` asks in SQL."""
+    s, event, time = selection, stored.event, stored.event.time_micros or 0
+    return (
+        stored.catalog_id == s.catalog_id
+        and s.received_micros is not None
+        and stored.received_micros <= s.received_micros
+        and (s.before_micros is None or time < s.before_micros)
+        and (s.from_micros is None or time >= s.from_micros)
+        and (not s.types or event.type in s.types)
+        and s.product_id in ("", event.product_id)
+        and s.actor in ("", stored.actor, owner)
+    )
+
+
 def request_key(request_id: str, selection: Selection, *more: str) -> str:
     """What makes a job be asked for once: the request's id, its conditions and what `more` it asks
     for, so that an id that is used again for others never stands in its way. Empty without an
@@ -86,7 +107,7 @@ def request_key(request_id: str, selection: Selection, *more: str) -> str:
     if not request_id:
         return ""
     # What came in between two tries makes no other request.
-    conditions = params(replace(selection, last_sequence=None))
+    conditions = params(replace(selection, last_sequence=None, received_micros=None))
     digest = hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
     return ":".join([request_id, digest[:16], *more])
 

@@ -1,6 +1,8 @@
 """Deletes the events that fit some conditions: a job, because there may be millions.
 
-The job deletes what was counted when it was asked for; events that come in later stay. It goes in
+The job deletes what was counted when it was asked for; events that come in later stay. Where events
+wait in a log first, it deletes what was taken in by then, and what still waits is never stored
+(record/late.py). It goes in
 small transactions with pauses between them, so that events can be written meanwhile. Stopped or
 killed, it goes on where it was, for what is deleted is no longer there; cancelled, what it deleted
 stays deleted.
@@ -18,16 +20,22 @@ from ranker.record.selections import SelectionRecord
 from servicekit.errors import Unavailable
 from servicekit.jobs import Job, Jobs
 
-PURGE = "purge_events"
+PURGE = selected.PURGE
 BATCH = 2000
 """Events a transaction: tens of milliseconds, for which a writer of events may have to wait."""
 
 LONGEST_PAUSE, BUSY_PAUSE = 0.1, 1.0
 
 
-def params(selection: Selection, counted: PurgeCount) -> dict[str, Any]:
-    """What a job has to know, as JSON values: it deletes what was counted."""
-    selection = replace(selection, last_sequence=counted.last_sequence)
+def params(
+    selection: Selection, counted: PurgeCount, received_micros: int | None = None
+) -> dict[str, Any]:
+    """What a job has to know, as JSON values: it deletes what was counted; with `received_micros`
+    what was taken in up to then, be it in the record or not yet."""
+    if received_micros is None:
+        selection = replace(selection, last_sequence=counted.last_sequence)
+    else:
+        selection = replace(selection, received_micros=received_micros)
     return selected.params(selection) | {"event_count": counted.event_count}
 
 

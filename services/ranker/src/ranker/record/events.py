@@ -18,6 +18,7 @@ from ranker.record import popularity
 from ranker.record.count_queue import enqueue_events
 from ranker.record.histories import INTERACTION, history, interaction_of, numbered
 from ranker.record.joined import Joined
+from ranker.record.late import purged
 from ranker.record.shoppers import gate, owner, owners
 from ranker.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_VISIBILITY
 from servicekit.sql import Database, StoreBusy
@@ -42,15 +43,20 @@ _event_values, _stored_values = attrgetter(*_OF_EVENT), attrgetter(*_OF_STORED)
 
 
 class EventRecord:
-    """Events of all catalogs; also a ports.HistoryReader."""
+    """Events of all catalogs; also a ports.HistoryReader and a ports.EventSink."""
 
-    def __init__(self, database: Database, signals: Signals = DEFAULTS) -> None:
-        """`signals`: what events count for popularity."""
+    deferred = False
+
+    def __init__(
+        self, database: Database, signals: Signals = DEFAULTS, *, late: bool = False
+    ) -> None:
+        """`signals`: what events count for popularity. `late`: what is appended was acknowledged
+        before, and a purge that was asked for meanwhile wins."""
         self._db = database
         self._popular: dict[tuple[str, int], tuple[int, tuple[tuple[str, float], ...]]] = {}
         """What was read at which version of the store."""
         self._joined: Joined[StoredEvent, Written] = Joined(
-            database, lambda c, given: _append(c, given, signals), MOST_JOINED
+            database, lambda c, given: _append(c, given, signals, late=late), MOST_JOINED
         )
 
     async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
@@ -139,13 +145,16 @@ def kind_of(event_type: EventType) -> str:
 
 
 def _append(
-    connection: Connection, events: Sequence[StoredEvent], signals: Signals
+    connection: Connection, events: Sequence[StoredEvent], signals: Signals, *, late: bool
 ) -> tuple[Written, ...]:
+    gone = purged(connection, events) if late else frozenset()
     known = _digests(connection, events)
     outcomes, fresh = [], []
-    for stored in events:
+    for place, stored in enumerate(events):
         key = (stored.catalog_id, stored.event.event_id)
-        if key in known:
+        if place in gone:
+            outcomes.append(Written.PURGED)
+        elif key in known:
             same = known[key] == stored.digest
             outcomes.append(Written.DUPLICATE if same else Written.CONFLICT)
         else:

@@ -104,6 +104,8 @@ def conditions(selection: Selection) -> Iterable[sa.ColumnElement[bool]]:
         yield t.actor == selection.actor
     if selection.last_sequence is not None:
         yield t.sequence <= selection.last_sequence
+    if selection.received_micros is not None:
+        yield t.received_micros <= selection.received_micros
 
 
 def _delete(

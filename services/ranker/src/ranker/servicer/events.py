@@ -15,6 +15,7 @@ from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.selection import Selection, request_key
 from ranker.events import export, purge
 from ranker.events.intake import append
+from ranker.ports import EventSink
 from ranker.record.events import EventRecord
 from ranker.record.selections import SelectionRecord
 from ranker.record.shoppers import ShopperRecord
@@ -44,6 +45,8 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     catalogs: Sequence[str]
     pseudonyms: Pseudonyms
     record: EventRecord
+    sink: EventSink
+    """Where events go that come in: the record, or what it gets them from."""
     shoppers: ShopperRecord
     selections: SelectionRecord
     jobs: Jobs
@@ -60,7 +63,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             catalog_id,
             events,
             self.pseudonyms,
-            self.record.append,
+            self.sink.append,
             now_micros,
             impression_share=self.impression_share,
         )
@@ -119,7 +122,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             job = await self.jobs.create(
                 purge.PURGE,
                 catalog_id,
-                purge.params(selection, counted),
+                purge.params(selection, counted, now_micros() if self.sink.deferred else None),
                 request_key(request.request_id, selection),
             )
             answer.job.CopyFrom(requests.job_message(job))

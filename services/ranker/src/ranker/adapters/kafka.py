@@ -1,0 +1,252 @@
+"""A log of the Kafka protocol, by confluent-kafka, which only this module knows. Needs the extra
+`kafka`.
+
+The client works in threads of its own: one polls for what the brokers say of events that were sent,
+and reading blocks the thread that asks.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from ranker.domain.errors import LogUnavailable
+from ranker.domain.events import StoredEvent, Written
+from ranker.domain.logged import key, packed
+from servicekit import deadlines, telemetry
+from servicekit.reloaded import Unreadable
+
+LOGGER = logging.getLogger("confluent_kafka")
+POLL_SECONDS = 0.1
+RESERVE_SECONDS = 0.05
+"""What is left of a call's time to say that the log did not answer."""
+MOST_WAITING = 100_000
+"""Events that wait to be sent; more are refused at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the log is, and who we are there."""
+
+    brokers: Sequence[str]
+    """host:port of some of them."""
+    topic: str
+    folder: Path | None = None
+    """Files of TLS and of the login, see `client`; None = plain text."""
+    login: str = "SCRAM-SHA-512"
+    """SASL mechanism."""
+
+    def client(self) -> dict[str, Any]:
+        """The client's settings. Of the folder's files `ca.crt` (else the system's authorities),
+        `tls.crt` with `tls.key`, and `username` with `password` are used where they are. Raises
+        Unreadable."""
+        found = {"bootstrap.servers": ",".join(self.brokers), "client.id": "sightline-ranker"}
+        if self.folder is None:
+            return found
+        if not self.folder.is_dir():
+            raise Unreadable(f"{self.folder}: there is no such folder")
+        found["security.protocol"] = "SSL"
+        files = {"ca.crt": "ssl.ca.location", "tls.crt": "ssl.certificate.location"}
+        for name, setting in {**files, "tls.key": "ssl.key.location"}.items():
+            if (path := self.folder / name).exists():
+                found[setting] = str(path)
+        if (self.folder / "username").exists():
+            found |= {
+                "security.protocol": "SASL_SSL",
+                "sasl.mechanism": self.login,
+                "sasl.username": self._secret("username"),
+                "sasl.password": self._secret("password"),
+            }
+        return found
+
+    def check(self) -> None:
+        """Raises Unreadable when no client can be made of it."""
+        try:
+            Producer({**self.client(), "log_level": 0}).close()
+        except KafkaException as error:
+            raise Unreadable(f"the log's client: {_of(error).str()}") from None
+
+    def _secret(self, name: str) -> str:
+        assert self.folder is not None  # noqa: S101 - asked before
+        try:
+            return (self.folder / name).read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unreadable(f"{self.folder / name}: {type(error).__name__}") from None
+
+
+class _Sent:
+    """One call's events on their way."""
+
+    def __init__(self, count: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._left = count
+        self._error: KafkaError | None = None
+        self.done: asyncio.Future[KafkaError | None] = self._loop.create_future()
+
+    def reported(self, error: KafkaError | None, _message: Message) -> None:
+        """What became of one of them; called by the thread that polls."""
+        self._left -= 1
+        self._error = self._error or error
+        if not self._left:
+            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
+                self._loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        if not self.done.done():
+            self.done.set_result(self._error)
+
+
+class KafkaSink:
+    """Sends events to a topic; a ports.EventSink.
+
+    All replicas in sync have an event when it is acknowledged, and retries of the client make no
+    duplicates and keep the order. Which ids are known shows only when the record is written.
+    """
+
+    deferred = True
+
+    def __init__(
+        self,
+        access: Access,
+        seconds: float,
+        make: Callable[[dict[str, Any]], Producer] = Producer,
+    ) -> None:
+        """`seconds`: how long events may take."""
+        self._topic, self._seconds = access.topic, seconds
+        self._settings = access.client() | {
+            "logger": LOGGER,
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": 2,
+            "compression.type": "lz4",
+            "partitioner": "murmur2_random",  # Java's: others' producers meet the same partitions
+            "delivery.timeout.ms": int(seconds * 1000),
+            "queue.buffering.max.messages": MOST_WAITING,
+        }
+        self._make = make
+        self._producer = make(self._settings)
+        self._stopped = threading.Event()
+        self._polling = threading.Thread(target=self._poll, name="event-log", daemon=True)
+        self._polling.start()
+
+    async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
+        """Each is NEW once the brokers have it. LogUnavailable, DeadlineExceeded."""
+        seconds = deadlines.budget(RESERVE_SECONDS, self._seconds)
+        sent = _Sent(len(events))
+        try:
+            for stored in events:
+                self._producer.produce(
+                    self._topic, packed(stored), key(stored), on_delivery=sent.reported
+                )
+            async with asyncio.timeout(seconds):
+                error = await sent.done
+        except (BufferError, KafkaException, TimeoutError) as failed:
+            error = _of(failed) if isinstance(failed, KafkaException) else None
+            self._renew(error)
+            raise LogUnavailable from failed
+        if error is not None:
+            self._renew(error)
+            telemetry.get_logger().warning("events not logged", error=error.name())
+            raise LogUnavailable
+        return (Written.NEW,) * len(events)
+
+    def _renew(self, error: KafkaError | None) -> None:
+        """A client that lost count of what it sent is of no more use."""
+        if error is not None and error.fatal():
+            telemetry.get_logger().warning("client of the log made anew", error=error.name())
+            self._producer = self._make(self._settings)
+
+    def _poll(self) -> None:
+        while not self._stopped.is_set():
+            self._producer.poll(POLL_SECONDS)
+
+    def close(self, seconds: float) -> None:
+        """Send what waits, for at most so long. Blocking."""
+        self._producer.flush(seconds)
+        self._stopped.set()
+        self._polling.join()
+
+
+class EventLog:
+    """Reads the topic, as one of a group whose members share its partitions. Blocking."""
+
+    def __init__(
+        self,
+        access: Access,
+        group: str,
+        make: Callable[[dict[str, Any]], Consumer] = Consumer,
+        more: Mapping[str, Any] = {},
+    ) -> None:
+        """`more`: settings of the client in place of ours."""
+        self._away: KafkaError | None = None
+        self._read: dict[int, int] = {}
+        """By partition the offset behind what was read."""
+        self._topic = access.topic
+        self._consumer = make(
+            {
+                **access.client(),
+                "logger": LOGGER,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "isolation.level": "read_committed",
+                "session.timeout.ms": 10_000,
+                "fetch.wait.max.ms": 100,
+                "queued.max.messages.kbytes": 16_384,
+                "error_cb": self._failed,
+                **more,
+            }
+        )
+        self._consumer.subscribe([access.topic])
+
+    def next(self, most: int, seconds: float) -> list[Message]:
+        """What comes next, as soon as there is anything; empty = nothing came in this time.
+        LogUnavailable."""
+        first = self._consumer.poll(seconds)
+        found = [] if first is None else [first, *self._consumer.consume(most - 1, 0)]
+        errors = [error for one in found if (error := one.error()) is not None]
+        good = [one for one in found if one.error() is None]
+        for one in good:
+            self._read[one.partition() or 0] = (one.offset() or 0) + 1
+        if not good and (error := errors[0] if errors else self._still_away()) is not None:
+            raise LogUnavailable(f"the log of events can't be read: {error.name()}")
+        return good
+
+    def commit(self) -> None:
+        """All that was read is done: nobody of the group reads it again. LogUnavailable, and it is
+        read again perhaps."""
+        places = [TopicPartition(self._topic, *one) for one in self._read.items()]
+        self._read.clear()
+        try:
+            self._consumer.commit(offsets=places, asynchronous=False)
+        except KafkaException as error:
+            name = _of(error).name()
+            raise LogUnavailable(f"the log of events took no offsets: {name}") from None
+
+    def close(self) -> None:
+        """Leave the group, so that others have the partitions at once."""
+        self._consumer.close()
+
+    def _failed(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._away = error
+
+    def _still_away(self) -> KafkaError | None:
+        """Why nothing came, as long as no broker answers."""
+        if self._away is not None:
+            with contextlib.suppress(KafkaException):
+                self._consumer.list_topics(self._topic, timeout=POLL_SECONDS)
+                self._away = None
+        return self._away
+
+
+def _of(error: KafkaException) -> KafkaError:
+    found = error.args[0]
+    assert isinstance(found, KafkaError)  # noqa: S101 - its only argument
+    return found

@@ -1,0 +1,71 @@
+"""Events as messages of a log, which other systems may read too: docs/operate/events-at-scale.md.
+
+People appear as pseudonyms only: neither `shopper` nor `session_id` is among the fields.
+"""
+
+import json
+import re
+from dataclasses import asdict, fields
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from ranker.domain.events import Event, StoredEvent
+
+FORMAT = 1
+"""Rises when a reader would misread a message; fields that are added do not count."""
+
+_OF_EVENT = [one.name for one in fields(Event) if one.name not in {"shopper", "session_id"}]
+_OF_STORED = [
+    one.name for one in fields(StoredEvent) if one.name not in {"event", "digest", "sequence"}
+]
+_STORED = TypeAdapter(StoredEvent)
+_WHO = re.compile(r"[a-z0-9_-]{1,63} [0-9a-f]{64} ([0-9a-f]{64})? [0-9a-f]{16}")
+"""Catalog, shopper, visit and key."""
+
+
+class Illegible(Exception):
+    """No event of ours. Says why, and nothing of what the message holds."""
+
+
+class OfLaterRelease(Exception):
+    """An event that this release would misread."""
+
+
+def key(stored: StoredEvent) -> bytes:
+    """What keeps a shopper's events in their order: those of one key are read as written."""
+    return f"{stored.catalog_id}/{stored.actor}".encode()
+
+
+def packed(stored: StoredEvent) -> bytes:
+    """The event as one line of JSON."""
+    event, price = stored.event, stored.event.unit_price
+    message: dict[str, Any] = {"format": FORMAT}
+    message |= {name: getattr(stored, name) for name in _OF_STORED}
+    message |= {name: getattr(event, name) for name in _OF_EVENT}
+    message["unit_price"] = None if price is None else asdict(price)
+    message["digest"] = stored.digest.hex()
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def unpacked(message: bytes) -> StoredEvent:
+    """The event that `packed` made the message of. Illegible, OfLaterRelease."""
+    try:
+        found = json.loads(message)
+        if found["format"] > FORMAT:
+            raise OfLaterRelease
+        event = {name: found[name] for name in _OF_EVENT if name in found}
+        stored = {name: found[name] for name in _OF_STORED if name in found}
+        digest = bytes.fromhex(found["digest"])
+        made = _STORED.validate_python(
+            {**stored, "digest": digest, "event": {**event, "shopper": None}}
+        )
+    except ValidationError as error:
+        paths = (".".join(map(str, one["loc"])) for one in error.errors(include_input=False))
+        raise Illegible(f"wrong: {', '.join(paths)}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise Illegible(type(error).__name__) from None
+    who = f"{made.catalog_id} {made.actor} {made.session} {made.key_id}"
+    if not _WHO.fullmatch(who) or made.event.time_micros is None:
+        raise Illegible("wrong: catalog_id, actor, session, key_id or time_micros")
+    return made

@@ -1,0 +1,104 @@
+"""Brings events from the log into the record, in batches.
+
+A batch's offsets are committed after its transaction: whatever dies in between, the batch is read
+again, and its events are duplicates by their ids. While the record is away the batch is held.
+"""
+
+import asyncio
+from collections import Counter as Count
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Protocol
+
+from prometheus_client import Counter, Gauge
+
+from ranker.domain.events import Identity, Shopper, StoredEvent, Written
+from ranker.domain.logged import Illegible, unpacked
+from ranker.events.intake import check
+from ranker.workers.loops import repeat
+from servicekit import telemetry
+
+BATCH = 2000
+"""Events a transaction."""
+WAIT_SECONDS = 0.5
+AGAIN_SECONDS = 1.0
+
+LANDED = Counter(
+    "sightline_ranker_sink_events_total",
+    "Events that came out of the log, by outcome: NEW, DUPLICATE, CONFLICT (another event has the"
+    " id), PURGED while they waited, ILLEGIBLE.",
+    ("outcome",),
+)
+LAG = Gauge(
+    "sightline_ranker_sink_lag_seconds",
+    "How long the oldest event of the batch that is being brought from the log into the record has"
+    " waited since it was taken in; 0 when none waits.",
+)
+
+
+class Logged(Protocol):
+    """A message of the log."""
+
+    def partition(self) -> int | None: ...
+    def offset(self) -> int | None: ...
+    def value(self) -> bytes | None: ...
+
+
+class Log(Protocol):
+    """What ranker.adapters.kafka.EventLog does."""
+
+    def next(self, most: int, seconds: float) -> Sequence[Logged]: ...
+    def commit(self) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass(eq=False)
+class Landing:
+    log: Log
+    append: Callable[[Sequence[StoredEvent]], Awaitable[tuple[Written, ...]]]
+    now_micros: Callable[[], int]
+    _held: Sequence[Logged] = field(init=False, default=())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Go on until `stop` is set, whatever is away meanwhile."""
+        try:
+            look = partial(self._until, stop)
+            await repeat(look, AGAIN_SECONDS, stop, "events not brought from the log")
+        finally:
+            await asyncio.to_thread(self.log.close)
+
+    async def _until(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self.look()
+
+    async def look(self) -> None:
+        """One batch: what is held, or else what comes next."""
+        self._held = self._held or await asyncio.to_thread(self.log.next, BATCH, WAIT_SECONDS)
+        if not self._held:
+            LAG.set(0)
+            return
+        events = [event for message in self._held if (event := _event(message)) is not None]
+        if events:
+            oldest = min(event.received_micros for event in events)
+            LAG.set(max(self.now_micros() - oldest, 0) / 1e6)
+            for outcome, count in Count(await self.append(events)).items():
+                LANDED.labels(outcome.value).inc(count)
+        self._held = ()
+        await asyncio.to_thread(self.log.commit)
+
+
+def _event(message: Logged) -> StoredEvent | None:
+    """The message's event; None, and a line in our log, for what no ranker wrote. OfLaterRelease,
+    for which all waits until this worker is of that release."""
+    try:
+        stored = unpacked(message.value() or b"")
+        someone = Shopper(Identity.USER, stored.actor)
+        if wrong := check(replace(stored.event, shopper=someone), stored.received_micros):
+            raise Illegible(wrong.reason)  # noqa: TRY301
+    except Illegible as error:
+        place = {"partition": message.partition(), "offset": message.offset()}
+        telemetry.get_logger().warning("event not legible", why=str(error), **place)
+        LANDED.labels("ILLEGIBLE").inc()
+        return None
+    return stored
