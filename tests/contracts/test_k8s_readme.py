@@ -1,8 +1,9 @@
-"""Every command of deploy/k8s/README.md, typed. What needs a cluster, a container engine or kind
-is not run: its arguments are checked, by kubectl itself where it can."""
+"""Every command of deploy/k8s/README.md and of the handbook, typed. What needs a cluster, a
+container engine or kind is not run: its arguments are checked, by kubectl itself where it can."""
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
@@ -11,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.k8s import K8S, OVERLAYS, ROOT, kubectl, overlay
+from tests.contracts.k8s import K8S, OVERLAYS, ROOT, kubectl, of, overlay
 from tests.contracts.test_k8s import images
 
-BLOCKS = re.findall(r"```sh\n(.*?)```", (K8S / "README.md").read_text(), re.DOTALL)
+README, HANDBOOK = (
+    re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    for page in (K8S / "README.md", ROOT / "docs/operations.md")
+)
 KUBECTL = """#!/bin/sh
 # The real one, as far as it gets without a cluster; prints what it was asked.
 echo "kubectl $*" >>"$ASKED"
@@ -22,19 +26,20 @@ real() { "$REAL" "$@"; }
 case "$1 $2" in
   "kustomize "*) real "$@" ;;
   "apply -k" | "diff -k") real kustomize "$3" ;;
-  "create -f") real label --local -o name -f - read=yes ;;
-  "-n sightline") shift 2
-    case "$1" in
-      create) real "$@" --dry-run=client -o yaml ;;
-      wait) [ "$2 $3 $4" = "--for=condition=Available deployment --all" ] ;;
-      port-forward) [ "$2 $3" = "deployment/gateway 8600" ] ;;
-      *) exit 1 ;;
+  "apply -f" | "create -f") tee -a "$ASKED" | real label --local -o name -f - read=yes ;;
+  "-n sightline")
+    case "$3 $4" in
+      "create secret") real "$@" --dry-run=client -o yaml ;;
+      "get secret") printf old | base64 ;; # as secrets.sh makes it: without an end of the line
+      # Refused is the connection: kubectl has read the rest, and finds nothing wrong with it.
+      *) real --server=http://127.0.0.1:9 "$@" 2>&1 | grep -q "127.0.0.1:9 was refused" ;;
     esac ;;
   *) exit 1 ;;
 esac
 """
 OTHERS = {
     "kind": 'echo "kind $*" >>"$ASKED"',
+    "sleep": "exit 0",
     "make": 'exec "$MAKE" --dry-run --directory "$ROOT" "$@"',
 }
 
@@ -61,7 +66,7 @@ def typed(tmp_path: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("block", [*README, *HANDBOOK])
 def test_commands_do_what_the_page_says(block: str, typed: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")
     done = subprocess.run(
@@ -69,8 +74,13 @@ def test_commands_do_what_the_page_says(block: str, typed: dict[str, str], tmp_p
         cwd=tmp_path, env=typed, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    asked = (tmp_path / "asked").read_text()
+    if "base64 -d" in block:
+        keys = [base64.b64decode(each).split() for each in re.findall("peers.key: (.+)", asked)]
+        old, new = keys[0]
+        assert keys == [[b"old", new], [new, b"old"], [new]]
+        assert (old, len(new)) == (b"old", 64)
     if "kind load" in block:
-        asked = (tmp_path / "asked").read_text()
         small = images(overlay("small"))
         (loaded,) = re.findall(r"kind load docker-image (.+)", asked)
         assert sorted(loaded.split()) == sorted(f"{name}:{tag}" for name, tag in small.items())
@@ -80,5 +90,21 @@ def test_the_page_names_every_overlay_and_component() -> None:
     text = (K8S / "README.md").read_text()
     for name in [*OVERLAYS, *(each.name for each in (K8S / "components").iterdir())]:
         assert f"`{name}`" in text, name
-    for path in re.findall(r"deploy/k8s/[\w./-]+", " ".join(BLOCKS)):
+
+
+def test_commands_name_what_is_there() -> None:
+    typed, small = " ".join([*README, *HANDBOOK]), overlay("small")
+    for path in re.findall(r"deploy/k8s/[\w./-]+", typed):
         assert (ROOT / path).exists(), path
+    kinds = {
+        "deployment": "Deployment",
+        "statefulset": "StatefulSet",
+        "pvc": "PersistentVolumeClaim",
+    }
+    named = re.findall(rf"\b({'|'.join(kinds)})[/ ]([a-z][a-z-]*)", typed)
+    assert {kind for kind, _ in named} == set(kinds)
+    for kind, name in named:
+        assert name in of(small, kinds[kind]), name
+    labels = {each["metadata"].get("labels", {}).get("app.kubernetes.io/name") for each in small}
+    for names in re.findall(r"app\.kubernetes\.io/name(?:=| in \()([\w, -]+)", typed):
+        assert set(names.split(", ")) <= labels, names

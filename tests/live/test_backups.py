@@ -67,7 +67,8 @@ async def test_one_command_brings_back_an_index_whose_data_was_deleted(
         shutil.rmtree(suite.layout.data / "milvus", ignore_errors=True)
     suite.kill("milvus")
     await asyncio.to_thread(suite.wait_healthy, "milvus")
-    job = Hands(gateway, tmp_path, "default").facts("index", "rebuild")
-    assert job["state"] == "STATE_SUCCEEDED"
+    hands = Hands(gateway, tmp_path, "default")
+    for more in ((), ("--space", "text")):
+        assert hands.facts("index", "rebuild", *more)["state"] == "STATE_SUCCEEDED"
     same(await answers(client), expected)
     assert (await client.status()).pending_images == 0

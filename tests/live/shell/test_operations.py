@@ -1,0 +1,68 @@
+"""The commands of the operations handbook, each typed where a reader of it is by then."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.live.hands import WINES, Hands
+from tests.live.shell.test_fixes import newest_backup
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs/operations.md").read_text("utf-8")
+COMMANDS = set(re.findall(r"(?:\$ |`)sightline ([^`\n]+)", PAGE))
+TYPED_ELSEWHERE = {
+    "models rollback": "tests/live/shell/test_commands.py",
+    "index rollback": "tests/live/shell/test_commands.py",
+    "index rebuild": "tests/live/test_backups.py",
+}
+"""Where there is something before what serves, and where the engine lost its data."""
+SHOP = WINES[:6]
+TYPED: set[str] = set()
+
+
+@pytest.fixture(scope="module")
+def hands(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Hands:
+    """Somebody who has a few products at hand, and an installation without any."""
+    hands = Hands(gateway, tmp_path_factory.mktemp("operations"), "operations")
+    hands.write("shop.csv", [wine.id for wine in SHOP])
+    (hands.folder / "photos").mkdir()
+    for wine in SHOP:
+        shutil.copyfile(wine.image, hands.folder / "photos" / wine.image.name)
+    return hands
+
+
+def type_(hands: Hands, command: str, **names: str) -> str:
+    TYPED.add(command)
+    return hands.run(*(names.get(word, word) for word in command.split()))
+
+
+def test_a_fresh_installation_is_tried(hands: Hands) -> None:
+    type_(hands, "status")
+    assert "6 products stored" in type_(hands, "products import shop.csv --images photos")
+    type_(hands, "products status --wait")
+    shown = type_(hands, "recommend --top 3")
+    assert "Degraded" not in shown
+    assert sum(wine.id in shown for wine in SHOP) == 3
+
+
+def test_what_is_looked_at_each_day_and_a_bad_import_that_is_taken_back(hands: Hands) -> None:
+    assert "Nothing is wrong" in type_(hands, "doctor")
+    type_(hands, "backup create")
+    backup = newest_backup(hands)
+    type_(hands, "backup list")
+    type_(hands, "index list")
+    type_(hands, "jobs list")
+    hands.run("products", "delete", SHOP[0].id)
+    type_(hands, "backup restore ID --force", ID=backup)
+    assert sorted(hands.ids()) == sorted(wine.id for wine in SHOP)
+    type_(hands, "backup delete ID", ID=backup)
+
+
+def test_every_command_of_the_handbook_was_typed() -> None:
+    for command, test in TYPED_ELSEWHERE.items():
+        quoted = '", "'.join(command.split())
+        text = (ROOT / test).read_text("utf-8")
+        assert quoted in text or f"sightline {command}" in text, command
+    assert TYPED | TYPED_ELSEWHERE.keys() == COMMANDS
