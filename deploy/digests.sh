@@ -7,7 +7,7 @@ files="compose.yaml services/*/Dockerfile deploy/triton/Dockerfile deploy/triton
   deploy/k8s/components/*/*.yaml"
 base=deploy/k8s/base/images/kustomization.yaml
 # shellcheck disable=SC2086
-images=$(sed -nE 's/^(FROM| +image:) ([^ @$]+:[^ @$]+)(@[^ ]+)?( .*)?$/\2/p' $files | sort -u)
+images=$(sed -nE 's/^(FROM| +image:) ([^ @$]+:[^ @$]+)(@[^ ]+)?( .*)?$/\2/p' $files | grep -v '^sightline/' | sort -u)
 for image in $images; do
   digest=$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$image")
   expr "$digest" : 'sha256:[0-9a-f]\{64\}$' >/dev/null || {

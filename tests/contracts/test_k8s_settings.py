@@ -45,6 +45,9 @@ def secrets(documents: list[Document]) -> set[tuple[str, str]]:
             elif key.endswith("_TLS_FOLDER"):
                 secret = mounted.pop(value)
                 found.add((secret["secretName"], "tls.crt"))
+            elif key.endswith("_KAFKA_FOLDER"):
+                secret = mounted.pop(value)
+                found.add((secret["secretName"], "ca.crt"))
             else:
                 continue
             assert secret["defaultMode"] == 0o440

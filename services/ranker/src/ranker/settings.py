@@ -41,10 +41,6 @@ def _known_store(url: str) -> str:
     raise ValueError("neither a folder nor a URL of a store whose fsspec package is installed")
 
 
-def _known_store_or_none(url: str) -> str:
-    return _known_store(url) if url else url
-
-
 class RecordSettings(MigrationSettings):
     """Where the record is: all that `python -m ranker.migrate` reads."""
 
@@ -88,7 +84,7 @@ class BackupPlace(Settings):
 
     model_config = PREFIX
 
-    backups: Annotated[Place, AfterValidator(_known_store_or_none)] = ""
+    backups: Annotated[Place, AfterValidator(lambda url: url and _known_store(url))] = ""
     """Folder or fsspec URL (such as s3://bucket/ranker-backups) of backups of the record and the
     models, which `python -m ranker.backup` makes; the worker notes each purge there, so that a
     restore does not undo it. Empty = none are made, and nothing is noted."""

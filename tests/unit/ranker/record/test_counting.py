@@ -174,7 +174,8 @@ async def test_what_is_committed_late_is_counted_too(db: Database) -> None:
     """Its number is lower than that of what was counted meanwhile."""
     events = EventRecord(db)
     with db.engine.connect() as late:
-        _append(late, [stored("1", product_id="a"), stored("2", product_id="b")], DEFAULTS)
+        both = [stored("1", product_id="a"), stored("2", product_id="b")]
+        _append(late, both, DEFAULTS, late=False)
         await events.append([stored("3", product_id="c", shopper=PEOPLE[0])])
         await events.append([stored("4", product_id="d", shopper=PEOPLE[0])])
         await count(db)
