@@ -18,6 +18,7 @@ trap 'rm -rf "$draft"' EXIT
 # The contents as they are, without what a cluster says of them; values of Secrets are in base64.
 objects() { # namespace
   for type in Opaque kubernetes.io/tls kubernetes.io/dockerconfigjson; do
+    # shellcheck disable=SC2016 # the names are of the template
     kubectl -n "$1" get secrets --field-selector "type=$type" -o go-template='{{range .items}}{{template "one" .}}{{end}}
 {{- define "one"}}---
 apiVersion: v1
@@ -28,6 +29,7 @@ data:
 {{range $key, $value := .data}}  {{printf "%q" $key}}: {{printf "%q" $value}}
 {{end}}{{end}}'
   done
+  # shellcheck disable=SC2016
   kubectl -n "$1" get configmaps -o go-template='{{range .items}}{{if ne .metadata.name "kube-root-ca.crt"}}---
 apiVersion: v1
 kind: ConfigMap
