@@ -15,13 +15,13 @@ export PYTHONPATH := deploy/local:$(PYTHONPATH)
 export UV_PYTHON_DOWNLOADS := never
 # A suite is nine Python processes, each of which would compile all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
-export DATA PORT_BASE ENGINE
+export DATA PORT_BASE ENGINE PROGRAM
 
 MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproject.toml rules/pyproject.toml client/pyproject.toml services/*/pyproject.toml)
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster-check format clean workflows wheels version demo-kind monitoring capacity mixed
+.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster-check format clean workflows wheels version demo-kind monitoring capacity mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -58,6 +58,12 @@ down: ## Stop the suite
 
 status: ## Show the suite's processes
 	$(SUITE) status
+
+stop: ## Kill PROGRAM=, such as ranker, and keep it down, to see what the suite answers without it
+	@$(SUITE) stop
+
+start: ## Start PROGRAM= again
+	@$(SUITE) start
 
 test: setup tools ## Lint, types, contracts, unit, wire and live tests
 	@$(MAKE) --no-print-directory --jobs 2 lint every

@@ -1,6 +1,7 @@
-"""`python -m local_suite up | down | run | status`.
+"""`python -m local_suite up | down | run | status | stop | start`.
 
-DATA and PORT_BASE choose which suite, ENGINE its vector index, TRACES who collects its traces.
+DATA and PORT_BASE choose which suite, ENGINE its vector index, TRACES who collects its traces;
+PROGRAM which of its programs is stopped or started.
 """
 
 import os
@@ -19,6 +20,7 @@ _PORT_BASE = "8600"
 _GATEWAY = f"127.0.0.1:{_PORT_BASE}"
 """Where the command line looks by itself."""
 _PHOTO = "examples/wines/images/100062.jpg"
+_COMMANDS = ("up", "down", "run", "status", "stop", "start")
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -26,7 +28,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
     `status` answers 0 when everything is healthy, 1 when something is not, 3 when nothing runs.
     """
-    if len(arguments) != 1 or arguments[0] not in ("up", "down", "run", "status"):
+    if len(arguments) != 1 or arguments[0] not in _COMMANDS:
         print(__doc__, file=sys.stderr)
         return 2
     try:
@@ -42,6 +44,10 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
                 was_running = suite.running()
                 suite.down()
                 print("stopped" if was_running else f"nothing runs in {suite.layout.data}")
+            case "stop":
+                suite.stop(environment.get("PROGRAM", ""), kill=True)
+            case "start":
+                suite.start(environment.get("PROGRAM", ""))
             case _:
                 return _status(suite)
     except SuiteError as error:

@@ -208,7 +208,7 @@ def _services(
         service("retriever", "ProductService", retriever),
         worker("retriever", retriever),
         service("ranker", "RankingService", ranker | key),
-        worker("ranker", ranker | {"RANKER_RETRIEVER_TARGET": address["retriever"]}),
+        worker("ranker", ranker | _ranker_worker(data, address)),
         service("gateway", "RecommendationService", gateway, tokens),
     )
 
@@ -239,6 +239,12 @@ def _ranker(data: Path) -> dict[str, str]:
         "RANKER_DATABASE_URL": f"sqlite:///{data / 'ranker' / 'ranker.db'}",
         "RANKER_MODEL_STORE": str(data / "ranker" / "models"),
         "RANKER_EXPORT_STORE": str(data / "ranker" / "exports"),
+    }
+
+
+def _ranker_worker(data: Path, address: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "RANKER_RETRIEVER_TARGET": address["retriever"],
         "RANKER_BACKUPS": str(data / "ranker" / "backups"),
     }
 

@@ -1,6 +1,8 @@
 """Only calls that may be repeated are repeated."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import grpc
@@ -14,6 +16,7 @@ from sightline.gateway.v1 import (
     user_event_service_pb2,
 )
 from sightline_client.transport import channel
+from tests.engines import free_port
 from tests.fakes.still_peer import still_peer
 from tests.waiting import SECONDS
 
@@ -29,6 +32,32 @@ FILES = (
 def names() -> list[tuple[str, str]]:
     config = cast(Any, channel.service_config(retries=True))
     return [(n["service"], n["method"]) for n in config["methodConfig"][0]["name"]]
+
+
+@asynccontextmanager
+async def gateway(answer: Callable[..., Any], port: int = 0) -> AsyncIterator[int]:
+    """One that answers the first of the calls; its port."""
+    service, method = names()[0]
+    handlers = {method: grpc.unary_unary_rpc_method_handler(answer)}
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
+    await server.start()
+    yield port
+    await server.stop(None)
+
+
+@asynccontextmanager
+async def connected(target: int | str, *, retries: bool = True) -> AsyncIterator[Any]:
+    """That call, by a client of its own."""
+    service, method = names()[0]
+    address = target if isinstance(target, str) else f"127.0.0.1:{target}"
+    async with channel.connect(address, retries=retries, credentials=None) as peer:
+        yield peer.unary_unary(f"/{service}/{method}", None, None)
+
+
+async def echo(request: bytes, _context: object) -> bytes:
+    return request
 
 
 def test_every_public_call_has_been_decided_on() -> None:
@@ -54,7 +83,6 @@ def test_without_retries_nothing_is_tried_again() -> None:
 
 
 async def test_a_call_with_a_photo_is_made_again_too() -> None:
-    service, method = names()[0]
     photo = bytes(900 * 1024)  # gRPC keeps 256 KiB of a call unless it is asked to
     calls = []
 
@@ -64,40 +92,30 @@ async def test_a_call_with_a_photo_is_made_again_too() -> None:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
         return b"here"
 
-    handlers = {method: grpc.unary_unary_rpc_method_handler(fails_first)}
-    gateway = grpc.aio.server()
-    gateway.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
-    port = gateway.add_insecure_port("127.0.0.1:0")
-    await gateway.start()
-    async with channel.connect(f"127.0.0.1:{port}", retries=True, credentials=None) as peer:
-        call = peer.unary_unary(f"/{service}/{method}", None, None)
+    async with gateway(fails_first) as port, connected(port) as call:
         assert await call(photo, timeout=SECONDS) == b"here"
-    await gateway.stop(None)
     assert calls == [len(photo)] * 2
+
+
+async def test_a_new_client_is_answered_while_an_older_one_waits_to_try_again() -> None:
+    port = free_port()
+    async with connected(port, retries=False) as older:
+        with pytest.raises(grpc.aio.AioRpcError, match="Connection refused"):
+            await older(b"", timeout=SECONDS)
+        async with gateway(echo, port), connected(port, retries=False) as newer:
+            assert await newer(b"here", timeout=SECONDS) == b"here"
 
 
 @pytest.mark.slow
 async def test_calls_to_a_gateway_that_stands_still_are_made_again_at_another_one() -> None:
-    service, method = names()[0]
-
-    async def echo(request: bytes, _context: object) -> bytes:
-        return request
-
-    handlers = {method: grpc.unary_unary_rpc_method_handler(echo)}
-    gateway = grpc.aio.server()
-    gateway.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
-    port = gateway.add_insecure_port("127.0.0.1:0")
-    await gateway.start()
-    async with still_peer() as still:
+    async with gateway(echo) as port, still_peer() as still:
         target = f"ipv4:127.0.0.1:{still.port},127.0.0.1:{port}"
-        async with channel.connect(target, retries=True, credentials=None) as peer:
-            call = peer.unary_unary(f"/{service}/{method}", None, None)
+        async with connected(target) as call:
             assert await call(b"first", timeout=SECONDS) == b"first"
             await asyncio.wait_for(still.greeted.wait(), SECONDS)
             calls = (call(b"%d" % number, timeout=SECONDS) for number in range(20))
             assert await asyncio.gather(*calls) == [b"%d" % number for number in range(20)]
             await asyncio.wait_for(still.left.wait(), SECONDS)
-    await gateway.stop(None)
 
 
 def test_a_gateway_that_stands_still_is_found_within_the_clients_deadline() -> None:

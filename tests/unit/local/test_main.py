@@ -30,6 +30,18 @@ def test_stopping_nothing_is_no_error(capsys: pytest.CaptureFixture[str], tmp_pa
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize("command", ["stop", "start"])
+@pytest.mark.parametrize(
+    ("program", "said"), [("ranger", "no program 'ranger'; there are"), ("ranker", "no suite runs")]
+)
+def test_a_program_that_is_not_there_is_neither_stopped_nor_started(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str, program: str, said: str
+) -> None:
+    environment = {"DATA": str(tmp_path / "none"), "PROGRAM": program}
+    assert main([command], environment) == 1
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("port_base", ["many", "80", "99999"])
 def test_a_bad_port_base_is_a_sentence_and_not_a_traceback(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, port_base: str

@@ -66,6 +66,9 @@ def options(*, retries: bool) -> list[tuple[str, int | str]]:
         ("grpc.enable_retries", 1),
         # What is longer than 256 KiB, as most photos are, would not be tried again.
         ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),
+        # Clients of one process share nothing: a new one would be refused at once while an older
+        # one waits before it tries again to reach a gateway that was away.
+        ("grpc.use_local_subchannel_pool", 1),
     ]
 
 
