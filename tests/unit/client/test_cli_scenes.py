@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from sightline.gateway.v1 import admin_service_pb2 as admin
@@ -48,6 +49,14 @@ def replayed(*, equal: bool) -> rec.ReplayRecommendationResponse:
         made.differences.add(kind=kind, subject="m1", text="the model is no longer kept")
         made.differences.add(subject="products", text="not compared")
     return made
+
+
+@pytest.mark.parametrize("before", [(), ("--json",), ("--top", "2")])
+def test_a_token_may_begin_with_a_dash(gateway: FakeGateway, before: tuple[str, ...]) -> None:
+    gateway.replayed = replayed(equal=True)
+    token = "-h" + "x" * 100
+    assert run(gateway, "replay", *before, token).exit_code == 0
+    assert gateway.requests["ReplayRecommendation"][-1].attribution_token == token
 
 
 def test_a_replay_shows_what_differs_side_by_side(gateway: FakeGateway) -> None:

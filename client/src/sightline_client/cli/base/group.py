@@ -32,6 +32,9 @@ _WORDS = (
 )
 """What the library says of a value that is no value of the option → the same for people."""
 
+_DASHED_TOKEN = re.compile(r"-[\w-]{60,}", re.ASCII)
+"""Every 64th key that signs has all its tokens begin with a dash."""
+
 
 class Command(TyperCommand):
     """One command. Flags show no type, and what is wrong with a value is in plain words."""
@@ -41,10 +44,23 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
-            return super().parse_args(ctx, args)
+            return super().parse_args(ctx, self._tokens_last(ctx, args))
         except typer.BadParameter as error:
             error.message = in_words(error.message)
             raise
+
+    def _tokens_last(self, ctx: Any, args: list[str]) -> list[str]:
+        """What was typed, with tokens where they can't be taken for options."""
+        options = [each for each in self.get_params(ctx) if isinstance(each, TyperOption)]
+        takers = {name for each in options if not each.is_flag for name in each.opts}
+        tokens = [
+            each
+            for before, each in zip(["", *args], args, strict=False)
+            if _DASHED_TOKEN.fullmatch(each) and before not in takers
+        ]
+        if not tokens or "--" in args:
+            return args
+        return [*(each for each in args if each not in tokens), "--", *tokens]
 
 
 class _Group(TyperGroup):
