@@ -98,6 +98,7 @@ class FakeRanker:
         exclude: Sequence[str],
         accept_vectors: bool = False,
         recommenders: Recommenders = NO_RECOMMENDERS,
+        model_version: str = "",
     ) -> RankerCandidates:
         await self._called("generate", shopper)
         self.recommenders.append(recommenders)

@@ -72,6 +72,11 @@ async def test_a_file_is_checked_against_the_scene_that_is_used(calls: Calls) ->
     found = await calls.CheckScene(pb.CheckSceneRequest(scene="home", toml=toml), None)
     assert (found.valid, [one.path for one in found.changes]) == (True, ["diversity.brand_cap"])
     assert (found.changes[0].before, found.changes[0].after) == ("2", "3")
+    pinned = '[ranking]\nmodel = "lfm-6f1c0a5b2d3e4f70"\n' + HOME.partition("\n")[2]
+    found = await calls.CheckScene(pb.CheckSceneRequest(scene="home", toml=pinned), None)
+    assert ("ranking.model", "", "lfm-6f1c0a5b2d3e4f70", False) in [
+        (one.path, one.before, one.after, one.replayed) for one in found.changes
+    ]
     own = await calls.CheckScene(pb.CheckSceneRequest(scene="home", toml=HOME), None)
     assert (own.version, list(own.changes)) == (calls._scenes.get("home").version, [])
     new = await calls.CheckScene(pb.CheckSceneRequest(scene="unheard", toml=HOME), None)
