@@ -254,6 +254,10 @@ class FakeRanker:
         )
         return replace(kept, shopper=None, order=order)
 
+    async def has_model(self, catalog_id: str, version: str) -> bool:
+        await self._called("has_model", version)
+        return False
+
     async def _called(self, name: str, what: object) -> None:
         self.calls.append((name, what))
         if name in self.hang:

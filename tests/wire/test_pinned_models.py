@@ -14,8 +14,8 @@ from ranker.adapters.model_store import ModelStore
 from ranker.record.models import ModelRegistry
 from servicekit.clock import now_micros
 from sightline.common.v1 import answer_pb2, event_pb2
+from sightline.gateway.v1 import admin_service_pb2, user_event_service_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline.gateway.v1 import user_event_service_pb2
 from sightline.ranker.v1 import experiment_service_pb2, model_service_pb2, online_report_pb2
 from sightline_client.cli import app
 from tests.fakes.gateway_wire import Suite as Front
@@ -85,8 +85,9 @@ async def test_files_that_were_changed_and_versions_that_never_were_are_not_scor
     suite: Suite,
 ) -> None:
     first, second = await learned(suite)
-    store = ModelStore(str(suite.folder / "models"))
-    store.put("default", second, "model.npz", b"changed")
+    folder = suite.folder / "models"
+    another = (folder / "default" / first / "model.npz").read_bytes()
+    ModelStore(str(folder)).put("default", second, "model.npz", another)
     plain = await suite.rank(shopper=MEMBER)
     for version in (second, "lfm-0000000000000000", second):
         for _ in range(3):
@@ -141,6 +142,8 @@ async def test_an_arm_is_answered_by_its_model_as_the_page_says(
             await front.events.WriteEvents(request)
         await suite.stored()
         report = await front.admin.GetOnlineReport(online_report_pb2.GetOnlineReportRequest())
+        lost_file = admin_service_pb2.CheckSceneRequest(toml=(scenes / "lost.toml").read_text())
+        checked = await front.admin.CheckScene(lost_file)
         typed = await type_all(front, second)
 
     arms = [(one.experiment_arms[0], one.versions.model_version) for one in answers]
@@ -156,6 +159,8 @@ async def test_an_arm_is_answered_by_its_model_as_the_page_says(
     }
     assert second[:12] in typed["sightline models list"]
     assert "would be taken" in typed["sightline scenes check next-model.toml"]
+    assert "ranking.model" not in typed["sightline scenes check next-model.toml"]
+    assert [one.path for one in checked.warnings] == ["ranking.model"]
     shown = typed["sightline recommend --user alice --scene next-model"]
     assert f"ranking model: {second}" in shown
     assert "MODEL_UNPROVEN" in typed[f"sightline models promote {NAMED}"]

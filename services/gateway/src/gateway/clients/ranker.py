@@ -243,14 +243,22 @@ class RankerClient(Ranker, ExperimentKeeper):
 
     async def serving_model(self, catalog_id: str) -> str:
         """Version of the serving model; empty = none."""
+        states = await self._model_states(catalog_id, note=True)
+        promoted = models_pb.Model.STATE_PROMOTED
+        return next((version for version, state in states.items() if state == promoted), "")
+
+    async def has_model(self, catalog_id: str, version: str) -> bool:
+        """Whether it can rank by a model of this version."""
+        states = await self._model_states(catalog_id)
+        return states.get(version, models_pb.Model.STATE_PRUNED) != models_pb.Model.STATE_PRUNED
+
+    async def _model_states(
+        self, catalog_id: str, *, note: bool = False
+    ) -> Mapping[str, models_pb.Model.State.ValueType]:
+        """Of the newest models, by version."""
         request = models_pb.ListModelsRequest(catalog_id=catalog_id, page_size=MOST_MODELS)
-        answer = await self._caller.call(self._models.ListModels, request, note=True)
-        serving = (
-            item.model_version
-            for item in answer.models
-            if item.state == models_pb.Model.STATE_PROMOTED
-        )
-        return next(serving, "")
+        answer = await self._caller.call(self._models.ListModels, request, note=note)
+        return {item.model_version: item.state for item in answer.models}
 
 
 def _anchors(value: Anchors) -> ranking_pb.Anchors | None:
