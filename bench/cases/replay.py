@@ -67,6 +67,9 @@ class _Models(Models):
     def serving(self, catalog_id: str) -> Model | None:
         return self.now
 
+    def pinned(self, catalog_id: str, version: str) -> Model | None:
+        return None
+
     def refused(self, catalog_id: str) -> bool:
         return False
 

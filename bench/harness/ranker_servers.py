@@ -66,6 +66,9 @@ class _Serving:
     def serving(self, catalog_id: str) -> Model | None:
         return self._model
 
+    def pinned(self, catalog_id: str, version: str) -> Model | None:
+        return None
+
     def refused(self, catalog_id: str) -> bool:
         """See Models."""
         return False

@@ -98,6 +98,7 @@ class FakeRanker:
         exclude: Sequence[str],
         accept_vectors: bool = False,
         recommenders: Recommenders = NO_RECOMMENDERS,
+        model_version: str = "",
     ) -> RankerCandidates:
         await self._called("generate", shopper)
         self.recommenders.append(recommenders)
@@ -252,6 +253,10 @@ class FakeRanker:
             left_out=left_out if asked.shopper else (),
         )
         return replace(kept, shopper=None, order=order)
+
+    async def has_model(self, catalog_id: str, version: str) -> bool:
+        await self._called("has_model", version)
+        return False
 
     async def _called(self, name: str, what: object) -> None:
         self.calls.append((name, what))

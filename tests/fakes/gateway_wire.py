@@ -99,7 +99,7 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
             **settings,
         }
     )
-    gateway = build(values, SceneFiles(), signing_keys(values.token_keys_file))
+    gateway = build(values, SceneFiles(values.scenes_folder), signing_keys(values.token_keys_file))
     server = await start(gateway.bindings, values, "gateway", audit=gateway.audit)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         try:

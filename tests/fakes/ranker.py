@@ -9,6 +9,7 @@ import grpc
 import numpy as np
 
 from ranker.domain.arrays import Doubles
+from ranker.domain.errors import ModelNotFound
 from ranker.domain.events import (
     Event,
     EventType,
@@ -172,6 +173,8 @@ class FakePromotions:
         self.now: dict[str, ModelRecord] = {}
         self.before: dict[str, ModelRecord] = {}
         self.broken = False
+        self.known: set[str] = set()
+        """Versions that are there, promoted or not."""
 
     def promote(self, model: ModelRecord) -> None:
         """Make it the serving one."""
@@ -181,6 +184,13 @@ class FakePromotions:
 
     async def former(self, catalog_id: str, version: str) -> ModelRecord | None:
         return self.before.get(catalog_id)
+
+    async def get(self, catalog_id: str, version: str) -> ModelRecord:
+        if self.broken:
+            raise OSError("the store is away")
+        if version not in self.known:
+            raise ModelNotFound
+        return record(version, catalog_id=catalog_id)
 
     async def promoted(self, catalogs: Sequence[str]) -> Mapping[str, ModelRecord]:
         if self.broken:

@@ -221,6 +221,7 @@ PAGE = Path(__file__).parents[3] / "docs/operate/upgrading.md"
 TABLE = re.findall(r"`(sightline [^`]+)`", PAGE.read_text().partition("## What is rolled out")[2])
 TYPED_ELSEWHERE = {
     "sightline experiments show home-order": "tests/wire/test_experiments.py",
+    "sightline experiments show next-model": "tests/wire/test_pinned_models.py",
     "sightline spaces show VERSION": "tests/live/test_spaces.py, by calls; test_cli_spaces.py",
     "sightline spaces promote VERSION": "the same",
 }

@@ -323,8 +323,9 @@ class Degradation(google.protobuf.message.Message):
         CAUSE_SPACE_UNAVAILABLE: Degradation._Cause.ValueType  # 7
         """The space that a signal needs does not exist yet (e.g. text before there is a text model)."""
         CAUSE_MODEL_NOT_READY: Degradation._Cause.ValueType  # 8
-        """The promoted ranking model can't be loaded: the order is by similarity and popularity. Before a first model is
-        promoted nothing is lost, and this is not said.
+        """The promoted ranking model can't be loaded: the order is by similarity and popularity. Or the model that the scene
+        pins is not loaded, or can't be: the order is by the promoted one. Before a first model is promoted nothing is
+        lost, and this is not said.
         """
         CAUSE_ANSWER_RECORD_DROPPED: Degradation._Cause.ValueType  # 9
         """The answer's record could not be handed over: later pages and replay will not find it."""
@@ -349,8 +350,9 @@ class Degradation(google.protobuf.message.Message):
     CAUSE_SPACE_UNAVAILABLE: Degradation.Cause.ValueType  # 7
     """The space that a signal needs does not exist yet (e.g. text before there is a text model)."""
     CAUSE_MODEL_NOT_READY: Degradation.Cause.ValueType  # 8
-    """The promoted ranking model can't be loaded: the order is by similarity and popularity. Before a first model is
-    promoted nothing is lost, and this is not said.
+    """The promoted ranking model can't be loaded: the order is by similarity and popularity. Or the model that the scene
+    pins is not loaded, or can't be: the order is by the promoted one. Before a first model is promoted nothing is
+    lost, and this is not said.
     """
     CAUSE_ANSWER_RECORD_DROPPED: Degradation.Cause.ValueType  # 9
     """The answer's record could not be handed over: later pages and replay will not find it."""

@@ -53,6 +53,7 @@ class RankRequest(google.protobuf.message.Message):
     HISTORY_TOKEN_FIELD_NUMBER: builtins.int
     ANCHORS_FIELD_NUMBER: builtins.int
     CONTROLS_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -87,6 +88,11 @@ class RankRequest(google.protobuf.message.Message):
     history_token: builtins.str
     """NominateResponse.history_token of the same request: the history that was read then is not read again. Empty,
     unknown or of another shopper = it is read.
+    """
+    model_version: builtins.str
+    """The ranking model to score by, promoted or not: a version, up to 64 characters of [A-Za-z0-9_.-]; empty = the
+    promoted one. It is loaded when it is first asked for. Until then, and where it can't be had, the promoted one
+    scores: `RankResponse.model_version` says which did, `degradations` that it is not this one.
     """
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
@@ -174,9 +180,10 @@ class RankRequest(google.protobuf.message.Message):
         history_token: builtins.str = ...,
         anchors: Global___Anchors | None = ...,
         controls: Global___Controls | None = ...,
+        model_version: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "anchors", b"anchors", "candidates", b"candidates", "controls", b"controls", "diversity", b"diversity", "photo_vectors", b"photo_vectors", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "anchors", b"anchors", "branches", b"branches", "candidates", b"candidates", "catalog_id", b"catalog_id", "collapse", b"collapse", "controls", b"controls", "diversity", b"diversity", "drop_seen", b"drop_seen", "explain", b"explain", "fused", b"fused", "history_token", b"history_token", "language_code", b"language_code", "photo_vectors", b"photo_vectors", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "request_id", b"request_id", "same_pictures", b"same_pictures", "seed", b"seed", "session_id", b"session_id", "shopper", b"shopper", "time_micros", b"time_micros", "top_k", b"top_k", "weights", b"weights"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "anchors", b"anchors", "branches", b"branches", "candidates", b"candidates", "catalog_id", b"catalog_id", "collapse", b"collapse", "controls", b"controls", "diversity", b"diversity", "drop_seen", b"drop_seen", "explain", b"explain", "fused", b"fused", "history_token", b"history_token", "language_code", b"language_code", "model_version", b"model_version", "photo_vectors", b"photo_vectors", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "request_id", b"request_id", "same_pictures", b"same_pictures", "seed", b"seed", "session_id", b"session_id", "shopper", b"shopper", "time_micros", b"time_micros", "top_k", b"top_k", "weights", b"weights"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_reason_top_k", b"_reason_top_k"]) -> typing.Literal["reason_top_k"] | None: ...
 
 Global___RankRequest: typing_extensions.TypeAlias = RankRequest
@@ -595,7 +602,9 @@ class RankResponse(google.protobuf.message.Message):
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
-        """E.g. CAUSE_MODEL_NOT_READY: the promoted model can't be loaded. Before the first promotion nothing is lost."""
+        """E.g. CAUSE_MODEL_NOT_READY: the promoted model can't be loaded, or the one that was asked for is not loaded. Before
+        the first promotion nothing is lost.
+        """
 
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
@@ -799,6 +808,7 @@ class NominateRequest(google.protobuf.message.Message):
     RECOMMENDERS_FIELD_NUMBER: builtins.int
     SCOPE_FIELD_NUMBER: builtins.int
     RECOMMENDERS_ONLY_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -813,6 +823,10 @@ class NominateRequest(google.protobuf.message.Message):
     """
     recommenders_only: builtins.bool
     """Whether the candidates by behaviour or popularity (`product_ids`, `vectors`) are not wanted. Default: they are."""
+    model_version: builtins.str
+    """The ranking model to choose by; see RankRequest. Of a large catalog `vectors` are by the promoted model and the one
+    before it as well: the index may hold products of those alone.
+    """
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
         """For whom; absent = nobody in particular."""
@@ -851,9 +865,10 @@ class NominateRequest(google.protobuf.message.Message):
         recommenders: collections.abc.Iterable[builtins.str] | None = ...,
         scope: Global___CountScope | None = ...,
         recommenders_only: builtins.bool = ...,
+        model_version: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["anchors", b"anchors", "scope", b"scope", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["accepts_vectors", b"accepts_vectors", "anchors", b"anchors", "catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "recommenders", b"recommenders", "recommenders_only", b"recommenders_only", "request_id", b"request_id", "scope", b"scope", "session_id", b"session_id", "shopper", b"shopper", "top_k", b"top_k"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accepts_vectors", b"accepts_vectors", "anchors", b"anchors", "catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "model_version", b"model_version", "recommenders", b"recommenders", "recommenders_only", b"recommenders_only", "request_id", b"request_id", "scope", b"scope", "session_id", b"session_id", "shopper", b"shopper", "top_k", b"top_k"]) -> None: ...
 
 Global___NominateRequest: typing_extensions.TypeAlias = NominateRequest
 
@@ -949,13 +964,15 @@ class NominateResponse(google.protobuf.message.Message):
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
-        """E.g. CAUSE_MODEL_NOT_READY: the promoted model can't be loaded. Before the first promotion nothing is lost."""
+        """E.g. CAUSE_MODEL_NOT_READY: the promoted model can't be loaded, or the one that was asked for is not loaded. Before
+        the first promotion nothing is lost.
+        """
 
     @property
     def vectors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.vector_pb2.Vector]:
         """Of a large catalog: the shopper in the space "collaborative", where a product's inner product with the
-        vector is what taste and session add to its score. The serving model's first; then that of the model before
-        it, whose products the index holds until those of the serving one are published. Search with the one that the
+        vector is what taste and session add to its score. By the model that was asked for, the serving
+        one, and the one before it, whose products the index holds until those of the serving one are published. Search with the one that the
         index holds, and take `product_ids` as well: they are then the best of the products that go with the shopper's
         last ones, which that search can't see; none when the model knows no such products.
         """
@@ -1040,6 +1057,7 @@ class GiveReasonsRequest(google.protobuf.message.Message):
     EXPLAIN_FIELD_NUMBER: builtins.int
     EXPLORED_PLACES_FIELD_NUMBER: builtins.int
     ANCHORS_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -1050,6 +1068,8 @@ class GiveReasonsRequest(google.protobuf.message.Message):
     """The visit, up to 128 bytes; empty = unknown."""
     explain: builtins.bool
     """Whether the parts are split by feature. Default: no."""
+    model_version: builtins.str
+    """The ranking model to explain by; see RankRequest."""
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
         """For whom; absent = nobody in particular."""
@@ -1090,9 +1110,10 @@ class GiveReasonsRequest(google.protobuf.message.Message):
         explain: builtins.bool = ...,
         explored_places: collections.abc.Iterable[builtins.int] | None = ...,
         anchors: Global___Anchors | None = ...,
+        model_version: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["anchors", b"anchors", "candidates", b"candidates", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["anchors", b"anchors", "candidates", b"candidates", "catalog_id", b"catalog_id", "explain", b"explain", "explored_places", b"explored_places", "language_code", b"language_code", "parts", b"parts", "request_id", b"request_id", "session_id", b"session_id", "shopper", b"shopper", "weights", b"weights"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["anchors", b"anchors", "candidates", b"candidates", "catalog_id", b"catalog_id", "explain", b"explain", "explored_places", b"explored_places", "language_code", b"language_code", "model_version", b"model_version", "parts", b"parts", "request_id", b"request_id", "session_id", b"session_id", "shopper", b"shopper", "weights", b"weights"]) -> None: ...
 
 Global___GiveReasonsRequest: typing_extensions.TypeAlias = GiveReasonsRequest
 

@@ -128,11 +128,13 @@ class Ranker(Protocol):
         exclude: Sequence[str],
         accept_vectors: bool = False,
         recommenders: peers.Recommenders = peers.NO_RECOMMENDERS,
+        model_version: str = "",
     ) -> peers.RankerCandidates:
         """Products that fit the shopper's behaviour, popular ones when there is none; and the lists
         of `recommenders`.
 
-        `accept_vectors`: of a large catalog the shopper's vectors will do.
+        `accept_vectors`: of a large catalog the shopper's vectors will do. `model_version`: as of
+        RankOrder.
         """
 
     async def rank(self, order: peers.RankOrder) -> peers.Ranked:

@@ -42,10 +42,13 @@ class CountReader(Protocol):
 
 
 class Models(Protocol):
-    """The models that serve now."""
+    """The models that serve now, and others by their versions."""
 
     def serving(self, catalog_id: str) -> Model | None:
         """The catalog's model; None = none is promoted, or none could be loaded."""
+
+    def pinned(self, catalog_id: str, version: str) -> Model | None:
+        """The model of this version; None = it is not at hand, and is loaded if it can be."""
 
     def refused(self, catalog_id: str) -> bool:
         """Whether a model is promoted that can't be loaded."""

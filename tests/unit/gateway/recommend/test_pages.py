@@ -8,6 +8,7 @@ from gateway.model.causes import Cause, Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
 from gateway.model.messages import Move
 from gateway.model.query import Shopper
+from gateway.model.scene import Ranking
 from gateway.recommend.recommend import recommend
 from servicekit.errors import Internal, NotFound
 from servicekit.requests import PageTokenInvalid
@@ -200,7 +201,8 @@ async def test_a_page_after_many_vanished_products_costs_few_calls():
 async def test_when_the_page_and_what_is_ahead_of_it_vanished_the_rest_is_asked_for_and_kept_once():
     shop = shop_with_photo()
     shop.retriever.nearest[b"photo"] = {f"q{i:03}": 1 - i / 1000 for i in range(100)}
-    shop.scene(lambda scene: replace(scene, least_candidates=100))
+    pinned = Ranking(model="m2")  # the ranker has m1
+    shop.scene(lambda scene: replace(scene, least_candidates=100, ranking=pinned))
     shop.retriever.record = ["q097", "q099"]
 
     one = await recommend(by_photo(page_size=1), shop.deps)
@@ -209,6 +211,7 @@ async def test_when_the_page_and_what_is_ahead_of_it_vanished_the_rest_is_asked_
     assert (ids(one), ids(two)) == (["q097"], ["q099"])
     asked = [what for name, what in shop.ranker.calls if name == "rank"]
     assert [(order.top_k, order.record is None) for order in asked] == [(12, False), (0, True)]
+    assert [order.model_version for order in asked] == ["m2", "m1"]
     assert len(shop.ranker.records) == 1
     assert one.versions.plan == "visual: top 100 (flat) → rank" == two.versions.plan
     assert one.results[0].answered.reasons[0].text == "alike"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model.errors import SceneInvalid, SceneNotFound
+from gateway.model.causes import Peer
+from gateway.model.errors import PeerUnavailable, SceneInvalid, SceneNotFound
 from gateway.servicer.scenes import SceneCalls
 from gateway.state.scenes import SceneFiles
 from servicekit.requests import CatalogNotFound, RequestInvalid
@@ -72,6 +73,15 @@ async def test_a_file_is_checked_against_the_scene_that_is_used(calls: Calls) ->
     found = await calls.CheckScene(pb.CheckSceneRequest(scene="home", toml=toml), None)
     assert (found.valid, [one.path for one in found.changes]) == (True, ["diversity.brand_cap"])
     assert (found.changes[0].before, found.changes[0].after) == ("2", "3")
+    pinned = '[ranking]\nmodel = "lfm-6f1c0a5b2d3e4f70"\n' + HOME.partition("\n")[2]
+    request = pb.CheckSceneRequest(scene="home", toml=pinned)
+    found = await calls.CheckScene(request, None)
+    assert [one.path for one in found.warnings] == ["ranking.model"]  # there is none
+    calls._ranker.fails["has_model"] = PeerUnavailable(Peer.RANKER)  # type: ignore[attr-defined]
+    assert not (await calls.CheckScene(request, None)).warnings
+    assert ("ranking.model", "", "lfm-6f1c0a5b2d3e4f70", False) in [
+        (one.path, one.before, one.after, one.replayed) for one in found.changes
+    ]
     own = await calls.CheckScene(pb.CheckSceneRequest(scene="home", toml=HOME), None)
     assert (own.version, list(own.changes)) == (calls._scenes.get("home").version, [])
     new = await calls.CheckScene(pb.CheckSceneRequest(scene="unheard", toml=HOME), None)

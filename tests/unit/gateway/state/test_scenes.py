@@ -175,6 +175,8 @@ def test_while_one_file_is_bad_all_former_scenes_go_on_and_a_metric_says_so(tmp_
         ("not toml", "home.toml"),
         ("half_life_hours = 0", "half_life_hours"),
         ('anchors_from = "shelf"', "anchors_from"),
+        ('[ranking]\nmodel = "../lfm-1"', "ranking.model"),
+        ('[ranking]\nmodels = "lfm-1"', "ranking.models"),
         ("other_categories = 9", "other_categories"),
         ('followed_attribute = "by whom"', "followed_attribute"),
         # Each entry is fine, the whole is not.
@@ -221,6 +223,11 @@ def test_nothing_in_a_scene_that_is_shipped_is_without_effect(path):
         ("[branches]\ntrending = 1.0", "branches.trending: is no part of any score"),
         ("[parts_without_signals]\nvisual = 0.0", "parts_without_signals: all scores are 0"),
         ('anchors_from = "cart"\n' + "[parts_without_signals]\ntaste = 1.0", "anchors_from"),
+        (
+            '[ranking]\nmodel = "lfm-1"\n[branches]\ncollaborative = 0.0\n'
+            "[parts_without_signals]\nvisual = 1.0",
+            "ranking.model: nothing goes by a model",
+        ),
     ],
 )
 def test_what_has_no_effect_is_warned_of_and_goes_on(tmp_path, text, warning, capsys):

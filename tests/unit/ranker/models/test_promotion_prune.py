@@ -1,5 +1,8 @@
+import pytest
+
 from ranker.adapters.retriever import Published
 from ranker.models.promotion import prune
+from servicekit.clock import now_micros
 from servicekit.errors import Unavailable
 
 
@@ -7,6 +10,10 @@ class Registry:
     def __init__(self, gone: tuple[str, ...]) -> None:
         self.gone = gone
         self.asked: list[tuple[int, set[str]]] = []
+
+    async def answering(self, catalog_id, since_micros):
+        assert since_micros == pytest.approx(now_micros() - 86_400e6, abs=60e6)
+        return frozenset({"pinned"})
 
     async def prune(self, catalog_id, keep, spared, now_micros):
         self.asked.append((keep, set(spared)))
@@ -40,7 +47,7 @@ async def test_files_go_but_for_models_whose_products_are_in_the_index() -> None
     registry, files = Registry(("old", "older")), Files()
     index = Index(published("live"), published("dropped", live=False))
     await prune(registry, files, index, 5, "default")  # type: ignore[arg-type]
-    assert registry.asked == [(5, {"live"})]
+    assert registry.asked == [(5, {"live", "pinned"})]
     assert files.deleted == ["old", "older"]
 
 

@@ -41,6 +41,9 @@ class Serving:
     def serving(self, catalog_id: str) -> Model | None:
         return self._known
 
+    def pinned(self, catalog_id: str, version: str) -> Model | None:
+        return None
+
     def refused(self, catalog_id: str) -> bool:
         return False
 

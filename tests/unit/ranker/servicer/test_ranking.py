@@ -10,7 +10,9 @@ from ranker.domain.events import EventType, History, Identity, Shopper
 from ranker.domain.model import Model
 from ranker.ranking.fold_in import SESSION_PRIOR
 from ranker.servicer.ranking import RankingServicer
-from sightline.common.v1 import event_pb2
+from servicekit.requests import RequestInvalid
+from sightline.common.v1 import candidate_pb2, event_pb2
+from sightline.common.v1.answer_pb2 import Degradation
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from tests.fakes.ranker import KEY, FakeReader, did, model
 
@@ -40,6 +42,9 @@ class Serving:
 
     def serving(self, catalog_id: str) -> Model:
         return made()
+
+    def pinned(self, catalog_id: str, version: str) -> Model | None:
+        return made(version) if version == "lfm-canary" else None
 
     def refused(self, catalog_id: str) -> bool:
         return False
@@ -94,3 +99,37 @@ async def test_products_come_otherwise(
     found = await generated(in_memory_items, history, **fields)
     assert not found.vectors
     assert found.product_ids
+
+
+async def test_a_pinned_models_vector_comes_before_those_that_the_index_may_hold() -> None:
+    found = await generated(3, VIEWED, model_version="lfm-canary")
+    assert found.model_version == "lfm-canary"
+    versions = [one.space_version for one in found.vectors]
+    assert versions == ["lfm-canary", "lfm-now", "lfm-before"]
+    assert not found.degradations
+    again = await generated(3, VIEWED, model_version="lfm-now")
+    assert [one.space_version for one in again.vectors] == ["lfm-now", "lfm-before"]
+
+
+async def test_while_a_pinned_model_cant_be_had_the_promoted_one_answers_and_that_is_said() -> None:
+    asked, shopper = servicer(4, VIEWED), ASKED["shopper"]
+    named = await candidates(asked, shopper=shopper, model_version="gone")
+    columns = candidate_pb2.CandidateColumns(product_ids=["a", "b"])
+    weights = [pb.PartWeight(part="session", weight=1)]
+    fields = {"candidates": columns, "weights": weights, "shopper": shopper}
+    plain = await asked.Rank(pb.RankRequest(**fields), None)
+    ranked = await asked.Rank(pb.RankRequest(**fields, model_version="gone"), None)
+    assert ranked.raw_scores == plain.raw_scores
+    for answer in (named, ranked):
+        assert answer.model_version == "lfm-now"
+        (lost,) = answer.degradations
+        assert lost.cause == Degradation.CAUSE_MODEL_NOT_READY
+        assert lost.substitute == "the promoted model"
+    assert ranked.degradations[0].stage == "rank"
+
+
+async def test_what_is_no_version_is_refused() -> None:
+    for version in ("a/../b", "a" * 65, "lfm 1"):
+        with pytest.raises(RequestInvalid) as refused:
+            await candidates(servicer(4, VIEWED), model_version=version)
+        assert refused.value.violations[0].field == "model_version"

@@ -36,6 +36,9 @@ class Serving:
     def serving(self, catalog_id: str) -> Model:
         return promoted()
 
+    def pinned(self, catalog_id: str, version: str) -> Model | None:
+        return None
+
     def refused(self, catalog_id: str) -> bool:
         return False
 

@@ -51,8 +51,8 @@ CAUSES = MappingProxyType(
         " is personal, and what they hid may be shown",
         answers.Cause.STAGE_DEADLINE: "a stage used up its part of the time",
         answers.Cause.SPACE_UNAVAILABLE: "no model for this kind of query is installed yet",
-        answers.Cause.MODEL_NOT_READY: "the promoted ranking model can't be loaded: see the"
-        " ranker's log, or promote another one",
+        answers.Cause.MODEL_NOT_READY: "the promoted ranking model, or the one that the scene"
+        " pins, is not loaded: see the ranker's log, promote or pin another one",
         answers.Cause.ANSWER_RECORD_DROPPED: "this answer was not recorded: later pages and replay"
         " will not find it",
     }

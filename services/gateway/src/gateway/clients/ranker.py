@@ -15,7 +15,7 @@ from gateway.clients.records import draft_of, message_of, record_of
 from gateway.model.answer import AnswerRecord, Order
 from gateway.model.candidates import Candidates, Contributions
 from gateway.model.diversity import Diversity
-from gateway.model.messages import Experiment, Reason, Replay
+from gateway.model.messages import Degradation, Experiment, Reason, Replay
 from gateway.model.peers import (
     NO_RECOMMENDERS,
     Anchors,
@@ -99,6 +99,7 @@ class RankerClient(Ranker, ExperimentKeeper):
         exclude: Sequence[str],
         accept_vectors: bool = False,
         recommenders: Recommenders = NO_RECOMMENDERS,
+        model_version: str = "",
     ) -> RankerCandidates:
         request = ranking_pb.NominateRequest(
             catalog_id=catalog_id,
@@ -110,6 +111,7 @@ class RankerClient(Ranker, ExperimentKeeper):
             anchors=_anchors(recommenders.anchors),
             recommenders=recommenders.names,
             recommenders_only=recommenders.only,
+            model_version=model_version,
         )
         if recommenders.category_path:
             request.scope.category_path.extend(recommenders.category_path)
@@ -118,7 +120,7 @@ class RankerClient(Ranker, ExperimentKeeper):
             product_ids=tuple(dict.fromkeys(answer.product_ids)),
             basis=_BASIS.get(answer.basis, Basis.NOTHING),
             model_version=answer.model_version,
-            degradations=messages.degradation_list(answer.degradations),
+            degradations=() if recommenders.only else _lost("nominate", model_version, answer),
             vectors=tuple(answer.vectors),
             exclude=tuple(answer.exclude_product_ids),
             history_token=answer.history_token,
@@ -149,6 +151,7 @@ class RankerClient(Ranker, ExperimentKeeper):
             collapse=order.collapse,
             history_token=order.history_token,
             anchors=_anchors(order.anchors),
+            model_version=order.model_version,
         )
         # Made in place: what is given to a constructor is copied message by message.
         request.candidates.CopyFrom(columns_message(candidates.columns))
@@ -160,7 +163,7 @@ class RankerClient(Ranker, ExperimentKeeper):
         if candidates.controls:
             request.controls.CopyFrom(_controls(order))
         answer = await self._caller.call(self._ranking.Rank, request)
-        return _ranked(answer, candidates)
+        return _ranked(answer, candidates, _lost("rank", order.model_version, answer))
 
     async def reasons(self, order: ReasonOrder) -> Reasoned:
         request = ranking_pb.GiveReasonsRequest(
@@ -174,6 +177,7 @@ class RankerClient(Ranker, ExperimentKeeper):
             explored_places=order.explored,
             explain=order.explain,
             anchors=_anchors(order.anchors),
+            model_version=order.model_version,
         )
         answer = await self._caller.call(self._ranking.GiveReasons, request)
         reasoned = Reasoned(_reasons(answer.reasons), _contributions(answer.parts))
@@ -239,14 +243,22 @@ class RankerClient(Ranker, ExperimentKeeper):
 
     async def serving_model(self, catalog_id: str) -> str:
         """Version of the serving model; empty = none."""
+        states = await self._model_states(catalog_id, note=True)
+        promoted = models_pb.Model.STATE_PROMOTED
+        return next((version for version, state in states.items() if state == promoted), "")
+
+    async def has_model(self, catalog_id: str, version: str) -> bool:
+        """Whether it can rank by a model of this version."""
+        states = await self._model_states(catalog_id)
+        return states.get(version, models_pb.Model.STATE_PRUNED) != models_pb.Model.STATE_PRUNED
+
+    async def _model_states(
+        self, catalog_id: str, *, note: bool = False
+    ) -> Mapping[str, models_pb.Model.State.ValueType]:
+        """Of the newest models, by version."""
         request = models_pb.ListModelsRequest(catalog_id=catalog_id, page_size=MOST_MODELS)
-        answer = await self._caller.call(self._models.ListModels, request, note=True)
-        serving = (
-            item.model_version
-            for item in answer.models
-            if item.state == models_pb.Model.STATE_PROMOTED
-        )
-        return next(serving, "")
+        answer = await self._caller.call(self._models.ListModels, request, note=note)
+        return {item.model_version: item.state for item in answer.models}
 
 
 def _anchors(value: Anchors) -> ranking_pb.Anchors | None:
@@ -280,7 +292,22 @@ def _weights(weights: Mapping[str, float]) -> list[ranking_pb.PartWeight]:
     return [ranking_pb.PartWeight(part=part, weight=weight) for part, weight in weights.items()]
 
 
-def _ranked(answer: ranking_pb.RankResponse, candidates: Candidates) -> Ranked:
+def _lost(
+    stage: str, pinned: str, answer: ranking_pb.RankResponse | ranking_pb.NominateResponse
+) -> tuple[Degradation, ...]:
+    """What the ranker says is lost. One of a release before 0.15 does not say that it passed over
+    the pinned model."""
+    found = messages.degradation_list(answer.degradations)
+    cause = Degradation.CAUSE_MODEL_NOT_READY
+    if pinned in ("", answer.model_version) or any(item.cause == cause for item in found):
+        return found
+    substitute = "the promoted model" if answer.model_version else "similarity and popularity"
+    return (*found, Degradation(stage=stage, cause=cause, substitute=substitute))
+
+
+def _ranked(
+    answer: ranking_pb.RankResponse, candidates: Candidates, lost: tuple[Degradation, ...]
+) -> Ranked:
     ids, known = list(answer.product_ids), candidates.places
     lengths = {
         len(answer.raw_scores),
@@ -321,7 +348,7 @@ def _ranked(answer: ranking_pb.RankResponse, candidates: Candidates) -> Ranked:
         order=order,
         hidden_count=answer.hidden_count,
         model_version=answer.model_version,
-        degradations=messages.degradation_list(answer.degradations),
+        degradations=lost,
         work=messages.work(answer.stage_timings),
         seen_count=answer.seen_count,
         collapsed_count=answer.collapsed_count,

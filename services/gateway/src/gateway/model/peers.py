@@ -119,8 +119,8 @@ class RankerCandidates:
     model_version: str
     degradations: tuple[messages.Degradation, ...] = ()
     vectors: tuple[messages.Vector, ...] = ()
-    """Of a large catalog: the shopper in the collaborative space, by the serving model, then by
-    the one before it."""
+    """Of a large catalog: the shopper in the collaborative space, by the model that was asked for,
+    then by the serving one and the one before it."""
     exclude: tuple[str, ...] = ()
     """With `vectors`: products to leave out."""
     history_token: str = ""
@@ -206,6 +206,8 @@ class RankOrder:
     """How many first products are shown, for the candidates' controls."""
     pins_first: bool = False
     """Whether pinned products stand first, to be seated by whoever collapses."""
+    model_version: str = ""
+    """The ranking model; empty = the promoted one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +262,8 @@ class ReasonOrder:
     """Which of them, from 0, were given a place to be seen at."""
     explain: bool = False
     anchors: Anchors = NO_ANCHORS
+    model_version: str = ""
+    """As of RankOrder."""
 
 
 @dataclass(frozen=True, slots=True)

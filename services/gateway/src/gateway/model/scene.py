@@ -89,6 +89,14 @@ class Budgets:
 
 
 @checked.dataclass(frozen=True, slots=True, config=_FILES)
+class Ranking:
+    """What scores."""
+
+    model: Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]{1,64})?$")] = ""
+    """Version of the ranking model; empty = the promoted one."""
+
+
+@checked.dataclass(frozen=True, slots=True, config=_FILES)
 class Scene:
     """A named way to answer, as a file describes it; see scenes/default.toml for what each entry
     does."""
@@ -113,6 +121,7 @@ class Scene:
     """How much each part of the raw score counts when the signals named candidates."""
     parts_without_signals: Parts = field(default_factory=lambda: dict.fromkeys(BEHAVIOUR, 1.0))
     """The same when they did not."""
+    ranking: Ranking = field(default_factory=Ranking)
     budgets: Budgets = field(default_factory=Budgets)
     diversity: Diversity = field(default_factory=Diversity)
     match: Thresholds = field(default_factory=Thresholds)

@@ -50,6 +50,9 @@ def warnings(scene: Scene) -> Iterator[str]:
     by_anchors = used & ANCHORED or scene.anchors_look_alike or by_last
     if scene.anchors_from is not AnchorSource.REQUEST and not by_anchors:
         yield "anchors_from: nothing goes by anchors"
+    learned = any(weights.get(part) for weights in tables.values() for part in BEHAVIOUR)
+    if scene.ranking.model and not (learned or Branch.COLLABORATIVE in used):
+        yield "ranking.model: nothing goes by a model: no part of behavior has a weight"
 
 
 def _tables(scene: Scene) -> Mapping[str, Mapping[str, float]]:

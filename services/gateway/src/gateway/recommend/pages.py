@@ -176,6 +176,7 @@ async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
         explored=[place for place, item in enumerate(answered) if _explored(item)],
         explain=run.query.explain,
         anchors=anchors_of(run),
+        model_version=run.plan.scene.ranking.model,
     )
     try:
         async with run.trace.stage("reasons", run.plan.ends.answer):

@@ -143,7 +143,17 @@ async def ranked(run: Run, candidates: Candidates, record: AnswerRecord) -> Orde
 
     async def rest(_: int) -> Order:
         # The record of the first call stays. It may not be written yet, and so is not read here.
-        again = await rank(run, replace(order, top_k=0, reason_count=0, record=None))
+        again = await rank(
+            run,
+            replace(
+                order,
+                top_k=0,
+                reason_count=0,
+                record=None,
+                # By the same model, also where the pinned one has come meanwhile.
+                model_version=order.model_version and answer.model_version,
+            ),
+        )
         return Order() if again is None else again.order
 
     return Ordered(answer.order, answer.hidden_count, answer.recorded, rest, acted=answer.acted)
@@ -198,6 +208,7 @@ def rank_order(
         anchors=anchors_of(run),
         signals=signals(candidates, weights, scene.half_life_hours, run.time_micros),
         page_size=run.query.results_a_page,
+        model_version=scene.ranking.model,
     )
 
 

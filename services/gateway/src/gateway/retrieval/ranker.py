@@ -38,6 +38,7 @@ async def generate(
                 exclude=run.query.left_out[:MOST_ASKED],
                 accept_vectors=accept_vectors,
                 recommenders=recommenders,
+                model_version=run.plan.scene.ranking.model,
             )
     except ServiceError as error:
         own = () if recommenders.only and recommenders.names else (branch,)

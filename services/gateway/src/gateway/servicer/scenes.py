@@ -12,6 +12,7 @@ from gateway.recommend import scene_diff
 from gateway.recommend.scene_diff import Sample, entry_changes
 from gateway.servicer.requests import admit
 from gateway.state.scenes.texts import read
+from servicekit.errors import ServiceError
 from servicekit.requests import RequestInvalid
 from servicekit.server import Context
 from sightline.gateway.v1 import admin_service_pb2 as pb
@@ -63,10 +64,11 @@ class SceneCalls:
                     for item in error.violations
                 ]
             )
+        warnings = [*_warnings(found), *await self._gone(catalog_id, found.ranking.model)]
         return pb.CheckSceneResponse(
             valid=True,
             version=found.version,
-            warnings=_warnings(found),
+            warnings=warnings,
             changes=entry_changes(self._used(name, catalog_id), found),
         )
 
@@ -92,6 +94,16 @@ class SceneCalls:
         found.version, found.changed_version = current.version, changed.version
         found.warnings.extend(_warnings(changed))
         return found
+
+    async def _gone(self, catalog_id: str, model: str) -> list[pb.SceneProblem]:
+        """That the ranker can't rank by the model that is pinned; nothing while it does not say."""
+        try:
+            if not model or await self._ranker.has_model(catalog_id, model):
+                return []
+        except ServiceError:
+            return []
+        text = "the ranker has no such model, or not its files any more: the promoted one answers"
+        return [pb.SceneProblem(path="ranking.model", text=text)]
 
     def _used(self, name: str, catalog_id: str) -> Scene | None:
         try:

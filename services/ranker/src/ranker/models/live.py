@@ -1,16 +1,18 @@
 """Keeps the promoted models at hand and swaps them while requests run.
 
 A request takes the model once and keeps it to its end, so that a swap never touches it. A model
-that can't be loaded leaves the one before it serving.
+that can't be loaded leaves the one before it serving. Beside them it has those that requests name.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 from prometheus_client import Gauge
 
 from ranker.domain.errors import ModelCorrupt
 from ranker.domain.model import ROBOTS_METRIC, Model, ModelRecord
+from ranker.models.pinned import PinnedModels
 from ranker.ranking.parts import by_columns
 from ranker.record.models import ModelRegistry
 from servicekit.telemetry import get_logger
@@ -50,6 +52,7 @@ class LiveModels:
         promotions: ModelRegistry,
         load: LoadModel,
         in_memory_items: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`in_memory_items`: products up to which nobody needs the model before."""
         self._catalogs = tuple(catalogs)
@@ -59,6 +62,7 @@ class LiveModels:
         self._serving: dict[str, Model] = {}
         self._former: dict[str, Model] = {}
         self._refused: dict[str, str] = {}
+        self._pinned = PinnedModels(self._named, clock)
         self._task: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
 
@@ -70,6 +74,12 @@ class LiveModels:
 
     def former(self, catalog_id: str) -> Model | None:
         return self._former.get(catalog_id)
+
+    def pinned(self, catalog_id: str, version: str) -> Model | None:
+        for known in (self._serving.get(catalog_id), self._former.get(catalog_id)):
+            if known is not None and known.version == version:
+                return known
+        return self._pinned.get(catalog_id, version)
 
     async def refresh(self) -> None:
         """Load what was promoted since the last look and swap it in."""
@@ -91,7 +101,7 @@ class LiveModels:
 
     async def _swap(self, catalog_id: str, record: ModelRecord) -> None:
         try:
-            model = await self._loaded(record)
+            model = await self._ready(record)
         except ModelCorrupt as error:
             if self._refused.get(catalog_id) != record.version:
                 get_logger().error(
@@ -99,8 +109,6 @@ class LiveModels:
                 )
             self._refused[catalog_id] = record.version
             return
-        if COLUMNS_FROM <= len(model.item_ids) <= self._in_memory_items:
-            model = await asyncio.to_thread(by_columns, model)
         former = await self._before(catalog_id, model)
         self._serving[catalog_id] = model
         if former is None:
@@ -134,6 +142,17 @@ class LiveModels:
             )
             return None
 
+    async def _named(self, catalog_id: str, version: str) -> Model:
+        """ModelNotFound, ModelCorrupt."""
+        return await self._ready(await self._promotions.get(catalog_id, version))
+
+    async def _ready(self, record: ModelRecord) -> Model:
+        """The model as requests are answered by it; ModelCorrupt."""
+        model = await self._loaded(record)
+        if COLUMNS_FROM <= len(model.item_ids) <= self._in_memory_items:
+            model = await asyncio.to_thread(by_columns, model)
+        return model
+
     async def _loaded(self, record: ModelRecord) -> Model:
         return await asyncio.to_thread(self._load, *record.key)
 
@@ -146,10 +165,12 @@ class LiveModels:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self._pinned.stop()
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
+            self._pinned.tidy()
             await self._look()
 
     async def _look(self) -> None:

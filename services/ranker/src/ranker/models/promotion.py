@@ -1,7 +1,8 @@
 """Which model may serve, and the files of which are kept.
 
 A model serves that evidence speaks for, or that somebody forces. Files are kept of the newest
-models, the serving one and those that rollbacks lead to, and those whose products are in the index.
+models, the serving one and those that rollbacks lead to, those whose products are in the index, and
+those that answered within a day, as scenes pin them.
 The rows of the others stay, as what the log of promotions names.
 """
 
@@ -16,6 +17,7 @@ from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 
+DAY_MICROS = 86_400 * 1_000_000
 FORCE = "promote it with force if you know better"
 
 
@@ -48,8 +50,10 @@ async def prune(
     published everything stays, until after the next training."""
     log = get_logger().bind(catalog_id=catalog_id)
     try:
-        published = {one.version for one in await index.generations(catalog_id) if one.live}
-        for version in await registry.prune(catalog_id, keep, published, now_micros()):
+        needed = {one.version for one in await index.generations(catalog_id) if one.live}
+        now = now_micros()
+        needed |= await registry.answering(catalog_id, now - DAY_MICROS)
+        for version in await registry.prune(catalog_id, keep, needed, now):
             if await asyncio.to_thread(store.delete, catalog_id, version):
                 log.info("model pruned", model_version=version)
     except (ServiceError, OSError) as error:

@@ -17,7 +17,7 @@ from ranker.domain.errors import EvaluationMissing, ModelNotFound, PromotionConf
 from ranker.domain.model import Metric, ModelRecord, Verdict
 from ranker.domain.report import Report
 from ranker.record.rows import Record, upsert
-from ranker.record.tables import EVALUATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
+from ranker.record.tables import ANSWERS, EVALUATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
 
 HOUR_MICROS = 3_600 * 1_000_000
 
@@ -158,6 +158,16 @@ class ModelRegistry(Record):
         )
         row = await self._db.read(lambda connection: connection.execute(statement).first())
         return None if row is None else _record(row)
+
+    async def answering(self, catalog_id: str, since_micros: int) -> frozenset[str]:
+        """Versions that answers have been ranked by since, promoted or pinned."""
+        t = ANSWERS.c
+        served = (t.catalog_id == catalog_id, t.answer_micros >= since_micros)
+        statement = sa.select(t.model_version).where(*served).distinct()
+        found = await self._db.read(
+            lambda connection: connection.execute(statement).scalars().all()
+        )
+        return frozenset(found)
 
     async def prune(
         self, catalog_id: str, keep: int, spared: Collection[str], now_micros: int

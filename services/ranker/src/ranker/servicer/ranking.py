@@ -34,7 +34,7 @@ from ranker.servicer.controls import add_unplaced, controls_of
 from ranker.servicer.inputs import Origin, add_inputs
 from ranker.servicer.recommenders import anchors_of, list_messages, recommenders_of, scope_of
 from ranker.servicer.replies import DEFAULT, add_parts, add_reasons, policy_of, ranked, timings
-from ranker.servicer.requests import actor, check_range
+from ranker.servicer.requests import actor, check_range, check_version
 from servicekit import tracing
 from servicekit.clock import now_micros
 from servicekit.requests import catalog, enter
@@ -110,7 +110,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         anchors = anchors_of(request)
         controls = controls_of(request.controls, len(candidates.ids))
         now = request.time_micros or now_micros()
-        model = self.models.serving(catalog_id)
+        model = self._model(catalog_id, request.model_version)
         stages = Stages()
         with stages.measure("history"):
             known = await self._shoppers.read(
@@ -158,7 +158,9 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             answer = ranked(
                 request, Evidence(candidates, explained, shopper, model, factors), order
             )
-        answer.degradations.extend(self._degradations(catalog_id, "rank"))
+        answer.degradations.extend(
+            self._degradations(catalog_id, "rank", request.model_version, model)
+        )
         if controls:
             shown = order.ranking.rows[: request.controls.page_size].tolist()
             answer.acted_controls.extend(acting(controls, shown, raised))
@@ -178,7 +180,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         who = actor(request.shopper, catalog_id, self.pseudonyms)
         products, parts_given = explained_of(request)
         weights = weights_of(request.weights)
-        model = self.models.serving(catalog_id)
+        model = self._model(catalog_id, request.model_version)
         anchors, now = anchors_of(request), now_micros()
         known = await self._shoppers.read(catalog_id, who, model, now_micros=now)
         known, _ = await self._about(catalog_id, who, known, anchors)
@@ -191,13 +193,25 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             add_parts(answer, parts_given, breakdown.split(evidence))
         return answer
 
-    def _degradations(self, catalog_id: str, stage: str) -> list[answer_pb2.Degradation]:
-        """What is lost as the promoted model can't be loaded. Before the first promotion nothing
-        is: similarity and popularity are all that there is to go by."""
-        if self.models.serving(catalog_id) or not self.models.refused(catalog_id):
+    def _model(self, catalog_id: str, pinned: str) -> Model | None:
+        """The model that a request goes by: the one that it names, if that is at hand, else the
+        promoted one. RequestInvalid."""
+        if pinned:
+            check_version(pinned)
+        found = self.models.pinned(catalog_id, pinned) if pinned else None
+        return found or self.models.serving(catalog_id)
+
+    def _degradations(
+        self, catalog_id: str, stage: str, pinned: str, model: Model | None
+    ) -> list[answer_pb2.Degradation]:
+        """What is lost as the promoted model can't be loaded, or `model` is another one than the
+        request's. Before the first promotion nothing is: similarity and popularity are all that
+        there is to go by."""
+        wanted = pinned and (model is None or model.version != pinned)
+        if not wanted and (model or not self.models.refused(catalog_id)):
             return []
         cause = answer_pb2.Degradation.CAUSE_MODEL_NOT_READY
-        substitute = "similarity and popularity"
+        substitute = "the promoted model" if model else "similarity and popularity"
         return [answer_pb2.Degradation(stage=stage, cause=cause, substitute=substitute)]
 
     def _keep(self, record: AnswerRecord, catalog_id: str, who: str | None) -> bool:
@@ -211,7 +225,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         check_range("top_k", request.top_k, 0, MOST_GENERATED)
         check_range("exclude_product_ids", len(request.exclude_product_ids), 0, MOST_GENERATED)
         anchors, names = anchors_of(request), recommenders_of(request.recommenders)
-        scope, model, now = scope_of(request), self.models.serving(catalog_id), now_micros()
+        scope, now = scope_of(request), now_micros()
+        model = self._model(catalog_id, request.model_version)
         read = await self._shoppers.read(catalog_id, who, model, now_micros=now)
         token = self._shoppers.remember(catalog_id, who, read)
         views = Recommender.RECENTLY_VIEWED in names
@@ -260,11 +275,13 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         excluded = frozenset((*request.exclude_product_ids, *anchors))
         large = model is not None and len(model.item_ids) > self.in_memory_items
         if model is not None and large and request.accepts_vectors and shopper.personal:
-            former = self.models.former(catalog_id)
-            then = Known(history, self._shoppers.by(former, who, history, known.now_micros), former)
-            both = (known, self._shoppers.about(then, who, anchors))
-            some = [(one.model, one.shopper) for one in both]
-            vectors = [_vector(each, by) for each, by in some if each and by.personal]
+            some = [(model, shopper)]
+            for other in (self.models.serving(catalog_id), self.models.former(catalog_id)):
+                if other is not None and other.version != model.version:
+                    by = self._shoppers.by(other, who, history, known.now_micros)
+                    then = self._shoppers.about(Known(history, by, other), who, anchors)
+                    some.append((other, then.shopper))
+            vectors = [_vector(each, by) for each, by in some if by.personal]
             hidden = sorted(history.hidden.difference(excluded))
             left_out = [*request.exclude_product_ids, *anchors, *hidden][:MOST_GENERATED]
             found = generate.by_neighbours(shopper, model, top_k, history.hidden | excluded)
@@ -279,7 +296,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             exclude_product_ids=left_out,
             basis=BASES[found.basis],
             model_version=model.version if model else "",
-            degradations=self._degradations(catalog_id, "nominate"),
+            degradations=self._degradations(catalog_id, "nominate", request.model_version, model),
         )
 
 

@@ -67,6 +67,9 @@ class Alone(Models):
     def serving(self, catalog_id: str) -> Model | None:
         return self.model
 
+    def pinned(self, catalog_id: str, version: str) -> Model | None:
+        return self.model
+
     def refused(self, catalog_id: str) -> bool:
         return False
 

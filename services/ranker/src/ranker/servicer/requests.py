@@ -1,5 +1,6 @@
 """What several services read from requests, and how they refuse it."""
 
+import re
 from collections.abc import Iterable
 from functools import partial
 
@@ -19,6 +20,7 @@ DEFAULT_PAGE = 50
 LARGEST_PAGE = 1000
 MOST_ID_BYTES = 128
 MOST_REQUEST_ID = 128
+VERSION = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def shopper(message: event_pb2.Shopper) -> Shopper | None:
@@ -63,6 +65,12 @@ def check_product_id(product_id: str) -> None:
         check_id(product_id)
     except IdInvalidError as error:
         raise RequestInvalid.at("product_id", str(error)) from error
+
+
+def check_version(version: str) -> None:
+    """RequestInvalid unless it may be a model's version."""
+    if not VERSION.fullmatch(version):
+        raise RequestInvalid.at("model_version", "is not 1 to 64 characters of [A-Za-z0-9_.-]")
 
 
 def check_range(path: str, given: int, least: int, most: int) -> None:

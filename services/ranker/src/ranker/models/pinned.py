@@ -1,0 +1,92 @@
+"""Models that requests name, as their scenes pin them: loaded when one is first asked for.
+
+No request waits for a model: until it is at hand the promoted one answers. One is loaded at a time,
+and few are kept: what a scene names wrongly, or many scenes at once, costs a look now and then.
+"""
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from ranker.domain.errors import ModelCorrupt, ModelNotFound
+from ranker.domain.model import Model
+from servicekit.telemetry import get_logger
+
+MOST = 2
+"""Of a catalog."""
+AGAIN_SECONDS = 5.0
+"""After which one is tried again that could not be had."""
+BUSY_SECONDS = 10.0
+"""One that was asked for so lately makes no room for another: else three in turn would be loaded
+all the time."""
+IDLE_SECONDS = 600.0
+"""After which one goes that nobody asks for."""
+
+Key: TypeAlias = tuple[str, str]
+"""Catalog and version."""
+
+
+class PinnedModels:
+    """Those at hand."""
+
+    def __init__(
+        self,
+        load: Callable[[str, str], Awaitable[Model]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`load`: (catalog, version) to model, off the event loop; ModelNotFound, ModelCorrupt."""
+        self._load, self._clock = load, clock
+        self._held: dict[Key, tuple[float, Model]] = {}
+        """With when each was asked for, the least recent first."""
+        self._refused: dict[Key, float] = {}
+        """Until when."""
+        self._task: asyncio.Task[None] | None = None
+
+    def get(self, catalog_id: str, version: str) -> Model | None:
+        """The model; None = it is not at hand, and is loaded if it can be."""
+        key, now = (catalog_id, version), self._clock()
+        if key in self._held:
+            _, model = self._held.pop(key)
+            self._held[key] = now, model
+            return model
+        free = self._task is None or self._task.done()
+        if free and self._refused.get(key, now) <= now:
+            # In a context of its own: it is no one request's, and has not its deadline.
+            context = contextvars.Context()
+            self._task = asyncio.create_task(self._take(key), context=context)
+        return None
+
+    def tidy(self) -> None:
+        """Let go of what nobody asks for any more."""
+        now = self._clock()
+        self._held = {key: one for key, one in self._held.items() if now - one[0] < IDLE_SECONDS}
+        self._refused = {key: until for key, until in self._refused.items() if now < until}
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _take(self, key: Key) -> None:
+        log = get_logger().bind(catalog_id=key[0], model_version=key[1])
+        others = [each for each in self._held if each[0] == key[0]]
+        oldest = others[0] if len(others) >= MOST else None
+        if oldest and self._clock() - self._held[oldest][0] < BUSY_SECONDS:
+            self._refused[key] = self._clock() + AGAIN_SECONDS
+            log.warning("pinned model not loaded", problem=f"{MOST} others are asked for")
+            return
+        try:
+            model = await self._load(*key)
+        except (ModelNotFound, ModelCorrupt) as error:
+            log.warning("pinned model refused", problem=error.message)
+            self._refused[key] = self._clock() + AGAIN_SECONDS
+        except Exception:
+            log.warning("pinned model unreadable", exc_info=True)
+            self._refused[key] = self._clock() + AGAIN_SECONDS
+        else:
+            if oldest:
+                self._held.pop(oldest, None)
+            self._held[key] = self._clock(), model
+            log.info("pinned model at hand")
