@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,13 @@ import yaml
 
 from bench import sizing
 from bench.sizing import GB, Shop
+from embedder.settings import EmbedderSettings
+from embedder.wiring import control_key
+from ranker.domain.pseudonyms import load as load_key
+from servicekit.config import PeerSettings
 from servicekit.guesses import guessed
+from servicekit.keyring import signing_keys
+from servicekit.peers import Peers
 from tests.contracts.k8s import (
     ALONE,
     COMPONENTS,
@@ -130,12 +137,26 @@ def test_the_script_makes_every_secret_of_small_and_each_works() -> None:
         assert (found[1], found[4]) == (name, name)
         assert found[3] in of(documents, "Service")
         assert not guessed(found[2])
-    for name in ("gateway-token-keys", "ranker-pseudonym-key", "peer-key", "triton-control"):
-        ((_, key),) = [each for each in made if each[0] == name]
-        assert re.fullmatch("[0-9a-f]{64}", made[name, key])
     security = yaml.safe_load(made["milvus", "user.yaml"])["common"]["security"]
     assert security["authorizationEnabled"] is True
     assert made["retriever-milvus", "token"] == f"root:{security['defaultRootPassword']}"
+
+
+def test_the_script_makes_keys_as_lines_that_each_reader_takes(tmp_path: Path) -> None:
+    """A line, for `>>` puts another one behind it (docs/operate/rotating.md)."""
+    made, file = printed(), tmp_path / "key"
+    readers: dict[tuple[str, str], Callable[[], object]] = {
+        ("gateway-token-keys", "tokens.keys"): lambda: signing_keys(file)().sign((), b""),
+        ("peer-key", "peers.key"): lambda: Peers.of(PeerSettings(peer_key_file=file)).metadata(),
+        ("ranker-pseudonym-key", "pseudonym.key"): lambda: load_key(file, create=False).key_id,
+        ("triton-control", "key"): lambda: control_key(EmbedderSettings(triton_key_file=file)),
+    }
+    for name, taken in readers.items():
+        assert re.fullmatch("[0-9a-f]{64}\n", made[name])
+        file.write_text(made[name].strip())
+        bare = taken()
+        file.write_text(made[name])
+        assert taken() == bare
 
 
 def test_the_script_takes_the_addresses_of_stores_that_are_elsewhere() -> None:
