@@ -1,6 +1,7 @@
 """The page on sizes says what the arithmetic says, and the cluster's values hold it."""
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ from bench.capacity.scenarios import MIX
 from bench.sizing import GB, Shop
 from bench.sizing_shops import Needs, Prices
 from retriever.adapters.milvus import index as milvus
+from tests.contracts import scaling
+from tests.contracts.k8s import K8S, main, overlay, render, settings_of
+from tests.contracts.settings import loaded
+from tests.contracts.test_memory import size
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operate" / "sizing.md").read_text(encoding="utf-8")
@@ -51,6 +56,30 @@ def test_the_page_of_two_shops_holds_its_table_and_says_where_each_figure_is_fro
     origins = [row.split(" | ")[-2] for row in rows]
     assert set(origins) == {sizing_shops.SIMULATED, sizing_shops.EXTRAPOLATED}
     assert all(row.split(" | ")[-1].removesuffix(" |") for row in rows), "each has its source"
+
+
+def test_autoscalers_and_memory_have_room_for_the_shops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of `prod` for the first, and with what the page adds for the second."""
+    copied = shutil.copytree(K8S, tmp_path / "deploy/k8s")
+    shutil.copytree(K8S.parent / "monitoring", tmp_path / "deploy/monitoring")
+    (block,) = re.findall(r"^```yaml\n(.+?)^```", SHOPS, re.MULTILINE | re.DOTALL)
+    (yours := copied / "overlays/yours").mkdir()
+    (yours / "kustomization.yaml").write_text(f"resources: [../prod]\n{block}")
+    number = r"([\d.]+) ?(?:\((\d+)\))?"
+    for place, (made, shop) in enumerate([(overlay("prod"), Shop(1_000_000, 80)),
+                                          (render(yours), Shop(20_000_000, 80))]):  # fmt: skip
+        for name in scaling.SCALED:
+            (row,) = re.findall(rf"^\| {name}, pods.+", SHOPS, re.MULTILINE | re.IGNORECASE)
+            needed = float(re.findall(rf"\| {number}", row)[place][1])
+            assert scaling.scalers(made)[name]["maxReplicaCount"] >= 1.25 * needed, name
+        models = sizing_shops.OWN_BYTES + 3 * sizing_shops.TASTE_BYTES * shop.rows
+        held = {"retriever": sizing_shops.retriever_bytes(shop.rows), "ranker": models}
+        for name, least in held.items():
+            assert size(main(made, name)["resources"]["limits"]["memory"]) > 1.25 * least, name
+        retriever = loaded("retriever", settings_of(made, "retriever"), monkeypatch)
+        assert retriever.columns_products >= shop.rows  # type: ignore[attr-defined]
 
 
 def test_shops_cost_what_their_parts_do() -> None:
