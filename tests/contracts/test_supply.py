@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.markers import Marker
 
+from docs import platforms
 from tests.contracts.k8s import K8S
 from tests.contracts.test_images import FILES, images
 from tests.dockerfiles import read
@@ -258,24 +260,30 @@ def test_where_nobody_can_be_asked_it_says_so_and_why() -> None:
 # What is in an image
 
 
-def test_each_image_has_a_list_of_what_is_in_it(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `make sbom` writes, by image."""
+    folder: Path = tmp_path_factory.mktemp("sbom")
     subprocess.run(
         [ROOT / "deploy/sbom.sh"],
-        env={**os.environ, "OUT": str(tmp_path)},
+        env={**os.environ, "OUT": str(folder)},
         capture_output=True,
         check=True,
         timeout=300,
     )
-    made = {path.name.split(".")[0]: json.loads(path.read_text()) for path in tmp_path.iterdir()}
+    return {path.name.split(".")[0]: json.loads(path.read_text()) for path in folder.iterdir()}
+
+
+def test_each_image_has_a_list_of_what_is_in_it(listed: dict[str, Any]) -> None:
     built = re.findall(r"^image (\S+)", (ROOT / "deploy/images.sh").read_text(), re.MULTILINE)
-    assert set(made) == set(built) - {"triton"}  # NVIDIA's, without anything of ours
+    assert set(listed) == set(built) - {"triton"}  # NVIDIA's, without anything of ours
     parts = {
         name: {each["name"]: each.get("version") for each in bom["components"]}
-        for name, bom in made.items()
+        for name, bom in listed.items()
     }
     versions = locked()
     for name, found in parts.items():
-        assert made[name]["bomFormat"] == "CycloneDX"
+        assert listed[name]["bomFormat"] == "CycloneDX"
         if name != "models":
             assert found["grpcio"] == versions["grpcio"]
         assert not {"pytest", "ruff", "nvidia-pytriton"} & set(found), name
@@ -284,3 +292,25 @@ def test_each_image_has_a_list_of_what_is_in_it(tmp_path: Path) -> None:
     assert "rectools-lightfm" in parts["ranker-train"]
     assert "rectools-lightfm" not in parts["ranker"]
     assert "onnx" in parts["models"]
+
+
+def on_linux(marker: str) -> bool:
+    machines = platforms.MACHINES.values()
+    return not marker or any(
+        Marker(marker).evaluate({"platform_machine": each, "sys_platform": "linux"})
+        for each in machines
+    )
+
+
+def test_what_no_platform_lets_in_is_in_no_list(listed: dict[str, Any]) -> None:
+    for image in platforms.images((ROOT / "deploy/images.sh").read_text()):
+        if (bom := listed.get(image.name)) is None:
+            continue
+        needed = {name for name, _, marker in platforms.required(image) if on_linux(marker)}
+        there = {each["name"] for each in bom["components"] if "purl" in each}
+        assert there == needed if image.name != "models" else there < needed, image.name
+        known = {each["bom-ref"] for each in (*bom["components"], bom["metadata"]["component"])}
+        named = {ref for each in bom["dependencies"] for ref in each.get("dependsOn", ())}
+        assert named <= known
+        assert {each["ref"] for each in bom["dependencies"]} <= known
+    assert "huggingface-hub" not in str(listed["embedder"])
