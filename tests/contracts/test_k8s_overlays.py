@@ -24,6 +24,7 @@ from servicekit.peers import Peers
 from tests.contracts.k8s import (
     ALONE,
     COMPONENTS,
+    COPYING,
     K8S,
     LEFT_OUT,
     ONCE,
@@ -31,6 +32,7 @@ from tests.contracts.k8s import (
     OVERLAYS,
     ROOT,
     WHOLE,
+    WORKERS,
     Document,
     main,
     of,
@@ -258,6 +260,11 @@ def test_what_is_kept_lies_in_buckets_that_pods_may_reach(
         kept = ["photos_url", "backups"] if "retriever" in process else ["model_store"]
         for field in [*kept, *(["export_store"] if process == "ranker-worker" else [])]:
             assert getattr(settings, field).startswith("s3://"), (process, field)
+    for copies, worker in zip(COPYING, WORKERS, strict=True):
+        copied, used = settings_of(documents, copies), settings_of(documents, worker)
+        places = {key: one for key, one in copied.items() if "s3://" in one or "REGION" in key}
+        assert places.items() <= used.items(), "other places than those of what is copied"
+        assert len(places) == (2 if "retriever" in worker else 3)
     for service in ("retriever", "ranker"):
         text = (ROOT / f"services/{service}/Dockerfile").read_text()
         final = [line for line in text.splitlines() if "--no-editable" in line]

@@ -1,7 +1,6 @@
 """The page on sizes says what the arithmetic says, and the cluster's values hold it."""
 
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from bench.sizing import GB, Shop
 from bench.sizing_shops import Needs, Prices
 from retriever.adapters.milvus import index as milvus
 from tests.contracts import scaling
-from tests.contracts.k8s import K8S, main, overlay, render, settings_of
+from tests.contracts.k8s import added, main, overlay, settings_of
 from tests.contracts.settings import loaded
 from tests.contracts.test_memory import size
 
@@ -62,14 +61,10 @@ def test_autoscalers_and_memory_have_room_for_the_shops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of `prod` for the first, and with what the page adds for the second."""
-    copied = shutil.copytree(K8S, tmp_path / "deploy/k8s")
-    shutil.copytree(K8S.parent / "monitoring", tmp_path / "deploy/monitoring")
     (block,) = re.findall(r"^```yaml\n(.+?)^```", SHOPS, re.MULTILINE | re.DOTALL)
-    (yours := copied / "overlays/yours").mkdir()
-    (yours / "kustomization.yaml").write_text(f"resources: [../prod]\n{block}")
     number = r"([\d.]+) ?(?:\((\d+)\))?"
-    for place, (made, shop) in enumerate([(overlay("prod"), Shop(1_000_000, 80)),
-                                          (render(yours), Shop(20_000_000, 80))]):  # fmt: skip
+    shops = (overlay("prod"), Shop(1_000_000, 80)), (added(tmp_path, block), Shop(20_000_000, 80))
+    for place, (made, shop) in enumerate(shops):
         for name in scaling.SCALED:
             (row,) = re.findall(rf"^\| {name}, pods.+", SHOPS, re.MULTILINE | re.IGNORECASE)
             needed = float(re.findall(rf"\| {number}", row)[place][1])
