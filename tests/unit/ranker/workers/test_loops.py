@@ -1,7 +1,8 @@
 """A loop looks again and again until it is stopped, whatever a look ends with."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 from unittest.mock import AsyncMock, Mock
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ranker.domain.events import EventType
 from ranker.events import retention
 from ranker.events.retention import SWEEPING, Sweeper
+from ranker.record.counting import BATCH
 from ranker.workers import counting
 from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
 from ranker.workers.landing import LANDING, Landing
@@ -86,12 +88,12 @@ async def test_a_loop_that_hangs_is_missed_and_one_that_pauses_is_not(clock: Sec
     hung.cancel()
 
 
-Slow = Callable[..., Awaitable[int]]
+Slow = Callable[[int], Coroutine[Any, Any, int]]
 
 
 def counts(slow: Slow, stop: asyncio.Event) -> Awaitable[None]:
     async def fold(_: object) -> object:
-        return Mock(units=await slow(counting.BATCH), oldest_micros=NOW)
+        return Mock(units=await slow(BATCH), oldest_micros=NOW)
 
     return count(Mock(read=AsyncMock(return_value=True), write=fold), Mock(), stop)
 
