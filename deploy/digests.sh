@@ -1,9 +1,9 @@
 #!/bin/sh
-# Pins the images of others by what they hold: compose.yaml, Dockerfiles and Kubernetes, from the
+# Pins the images of others by what they hold: Compose, Dockerfiles, Kubernetes and workflows, from the
 # repository's root. Asks their registries (needs Docker with buildx); run it again to take a newer build of a tag.
 set -eu
 cd "${1:-$(dirname "$0")/..}"
-files="compose.yaml services/*/Dockerfile deploy/triton/Dockerfile deploy/triton/server/Dockerfile
+files="compose*.yaml .github/workflows/*.yaml services/*/Dockerfile deploy/triton/Dockerfile deploy/triton/server/Dockerfile
   deploy/k8s/components/*/*.yaml"
 base=deploy/k8s/base/images/kustomization.yaml
 # shellcheck disable=SC2086

@@ -9,6 +9,11 @@ secret() { # name, key, value
   printf -- '---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: %s\n  namespace: sightline\n' "$1"
   printf '  labels: { app.kubernetes.io/part-of: sightline }\ndata:\n  %s: %s\n' "$2" "$(printf %s "$3" | base64 | tr -d '\n')"
 }
+end='
+'
+key() { # name, key: a line, so that another one can be put behind it
+  secret "$1" "$2" "$(random 32)$end"
+}
 root=$(random 24)
 for name in retriever ranker; do
   case "$name" in
@@ -24,7 +29,7 @@ if [ -z "${MILVUS_TOKEN:-}" ]; then
   secret milvus user.yaml "common: { security: { authorizationEnabled: true, defaultRootPassword: $root } }"
 fi
 secret retriever-milvus token "${MILVUS_TOKEN:-root:$root}"
-secret gateway-token-keys tokens.keys "$(random 32)"
-secret triton-control key "$(random 32)"
-secret ranker-pseudonym-key pseudonym.key "$(random 32)"
-secret peer-key peers.key "$(random 32)"
+key gateway-token-keys tokens.keys
+key triton-control key
+key ranker-pseudonym-key pseudonym.key
+key peer-key peers.key

@@ -20,7 +20,7 @@ OVERLAYS = sorted(each.parent.name for each in K8S.glob("overlays/*/kustomizatio
 COMPONENTS = sorted(each.parent.name for each in K8S.glob("components/*/kustomization.yaml"))
 WHOLE = ["small", "staging", "prod", "example"]
 """Overlays that are an installation."""
-LEFT_OUT = ["shared-claims", "spaces", "gpu", "kafka-events", "backups"]
+LEFT_OUT = ["shared-claims", "spaces", "gpu", "kafka-events"]
 """Components of which no installation has everything."""
 ALONE = {
     "gateway": ["gateway"],
@@ -43,6 +43,8 @@ OURS = [*SERVED, *WORKERS]
 WORKLOADS = [*OURS, "triton"]
 TIMED = ["ranker-train"]
 """CronJobs."""
+COPYING = ["retriever-backups", "ranker-backup"]
+"""Those of components/backups."""
 ONCE = ["retriever-migrate", "ranker-migrate"]
 """Jobs: once a release, which their own names end with."""
 PODS = [*WORKLOADS, *TIMED, *ONCE]
@@ -98,6 +100,13 @@ def overlay(name: str) -> list[Document]:
     return render(K8S / name if name == "base" else K8S / "overlays" / name)
 
 
+def nowhere() -> list[str]:
+    """The components that no overlay has."""
+    named = "".join(each.read_text() for each in K8S.glob("overlays/*/kustomization.yaml"))
+    taken = re.findall(r"^ *- \.\./\.\./components/([\w-]+)", named, re.MULTILINE)
+    return sorted(set(COMPONENTS) - set(taken))
+
+
 OPTIONAL = "optional"
 
 
@@ -106,9 +115,7 @@ def installed(name: str) -> list[Document]:
     """One of OVERLAYS; or, as OPTIONAL, prod with all components that no overlay has."""
     if name != OPTIONAL:
         return overlay(name)
-    named = "".join(each.read_text() for each in K8S.glob("overlays/*/kustomization.yaml"))
-    taken = re.findall(r"^ *- \.\./\.\./components/([\w-]+)", named, re.MULTILINE)
-    further = sorted(set(COMPONENTS) - set(taken))
+    further = nowhere()
     with tempfile.TemporaryDirectory() as folder:
         up = os.path.relpath(K8S, Path(folder).resolve())
         wanted = {
@@ -137,6 +144,15 @@ def with_components(folder: Path, *names: str, bases: Sequence[str] = (".",)) ->
     return render(made)
 
 
+def added(folder: Path, lines: str, to: str = "prod") -> list[Document]:
+    """An overlay with further lines, such as a page shows, on one that is there."""
+    copied = shutil.copytree(K8S, folder / "k8s")
+    shutil.copytree(K8S.parent / "monitoring", folder / "monitoring")
+    (yours := copied / "overlays" / "yours").mkdir()
+    (yours / "kustomization.yaml").write_text(f"resources: [../{to}]\n{lines}")
+    return render(yours)
+
+
 def of(documents: list[Document], kind: str) -> dict[str, Document]:
     """The documents of a kind by name."""
     return {each["metadata"]["name"]: each for each in documents if each["kind"] == kind}
@@ -147,9 +163,10 @@ def template(documents: list[Document], name: str) -> Document:
     if name in ONCE:
         once: Document = job(documents, name)["spec"]["template"]
         return once
-    kind = "CronJob" if name in TIMED else "StatefulSet" if name in STORES else "Deployment"
+    timed = name in (*TIMED, *COPYING)
+    kind = "CronJob" if timed else "StatefulSet" if name in STORES else "Deployment"
     spec = of(documents, kind)[name]["spec"]
-    found: Document = (spec["jobTemplate"]["spec"] if name in TIMED else spec)["template"]
+    found: Document = (spec["jobTemplate"]["spec"] if timed else spec)["template"]
     return found
 
 

@@ -17,7 +17,8 @@ from retriever.search.planning import Plan, Route
 from sightline_client.cli import app, failures
 from sightline_client.convert import filter_text
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 TYPED: click.Command = typer.main.get_command(app)
 """All commands."""
 GUIDES = sorted(
@@ -57,6 +58,18 @@ def typed(line: str) -> None:
         assert command is not None
     if rest:  # a command that is only named lacks nothing
         command.make_context("sightline", rest, parent=context)
+
+
+def test_pip_is_asked_for_what_a_release_publishes_alone() -> None:
+    built = re.findall(r"^for name in (.+); do", (ROOT / "deploy/wheels.sh").read_text(), re.M)
+    asked = [
+        name
+        for page in [*GUIDES, *ROOT.glob("*.md"), *ROOT.glob("*/README.md")]
+        for line in re.findall(r"pip install (.+)", page.read_text("utf-8"))
+        for name in re.findall(r"sightline-(\w+)", line)
+    ]
+    assert asked
+    assert set(asked) <= set(built[0].split())
 
 
 def test_there_are_commands_to_look_at() -> None:

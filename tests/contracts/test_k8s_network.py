@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.k8s import ARROWS, ONCE, PODS, STORES, WHOLE, Document, overlay
+from tests.contracts.k8s import ARROWS, COPYING, ONCE, PODS, STORES, WHOLE, Document, overlay
 
 KEEPERS = ["retriever", "retriever-worker", "ranker", "ranker-worker", "ranker-train"]
 """Those that keep something."""
@@ -18,6 +18,12 @@ OUTSIDE = {(name, "outside", 443) for name in KEEPERS} | {
     (name, "outside", 5432) for name in TABLED
 }
 """Of components/object-store and components/postgres-uri."""
+BACKUPS = {
+    (name, to, port)
+    for name in COPYING
+    for to, port in (("outside", 443), ("outside", 5432), ("stores", 5432))
+}
+"""Of components/backups."""
 COLLECTOR = "otel-collector"
 TRACES = {(COLLECTOR, "traces", 4317)} | {
     (name, COLLECTOR, 4318 if name == "triton" else 4317) for name in set(PODS) - set(ONCE)
@@ -27,9 +33,9 @@ FURTHER = {
     "base": set(),
     "small": {(name, "postgres", 5432) for name in TABLED}
     | {(name, "milvus", 19530) for name in ("retriever", "retriever-worker")},
-    "staging": OUTSIDE | TRACES,
-    "prod": OUTSIDE | TRACES,
-    "example": OUTSIDE | TRACES,
+    "staging": OUTSIDE | TRACES | BACKUPS,
+    "prod": OUTSIDE | TRACES | BACKUPS,
+    "example": OUTSIDE | TRACES | BACKUPS,
 }
 """What an installation allows beside the arrows of the design."""
 assert list(FURTHER) == ["base", *WHOLE]
@@ -108,7 +114,7 @@ def test_nothing_is_allowed_by_default(base: list[Document]) -> None:
         (
             "egress",
             "to",
-            {*PODS, COLLECTOR},
+            {*PODS, *COPYING, COLLECTOR},
             lambda mine, other, port: (mine, other, port),
             {("every pod", "kube-system", 53)},
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,17 @@ import yaml
 
 from bench import sizing
 from bench.sizing import GB, Shop
+from embedder.settings import EmbedderSettings
+from embedder.wiring import control_key
+from ranker.domain.pseudonyms import load as load_key
+from servicekit.config import PeerSettings
 from servicekit.guesses import guessed
+from servicekit.keyring import signing_keys
+from servicekit.peers import Peers
 from tests.contracts.k8s import (
     ALONE,
     COMPONENTS,
+    COPYING,
     K8S,
     LEFT_OUT,
     ONCE,
@@ -24,6 +32,7 @@ from tests.contracts.k8s import (
     OVERLAYS,
     ROOT,
     WHOLE,
+    WORKERS,
     Document,
     main,
     of,
@@ -130,12 +139,26 @@ def test_the_script_makes_every_secret_of_small_and_each_works() -> None:
         assert (found[1], found[4]) == (name, name)
         assert found[3] in of(documents, "Service")
         assert not guessed(found[2])
-    for name in ("gateway-token-keys", "ranker-pseudonym-key", "peer-key", "triton-control"):
-        ((_, key),) = [each for each in made if each[0] == name]
-        assert re.fullmatch("[0-9a-f]{64}", made[name, key])
     security = yaml.safe_load(made["milvus", "user.yaml"])["common"]["security"]
     assert security["authorizationEnabled"] is True
     assert made["retriever-milvus", "token"] == f"root:{security['defaultRootPassword']}"
+
+
+def test_the_script_makes_keys_as_lines_that_each_reader_takes(tmp_path: Path) -> None:
+    """A line, for `>>` puts another one behind it (docs/operate/rotating.md)."""
+    made, file = printed(), tmp_path / "key"
+    readers: dict[tuple[str, str], Callable[[], object]] = {
+        ("gateway-token-keys", "tokens.keys"): lambda: signing_keys(file)().sign((), b""),
+        ("peer-key", "peers.key"): lambda: Peers.of(PeerSettings(peer_key_file=file)).metadata(),
+        ("ranker-pseudonym-key", "pseudonym.key"): lambda: load_key(file, create=False).key_id,
+        ("triton-control", "key"): lambda: control_key(EmbedderSettings(triton_key_file=file)),
+    }
+    for name, taken in readers.items():
+        assert re.fullmatch("[0-9a-f]{64}\n", made[name])
+        file.write_text(made[name].strip())
+        bare = taken()
+        file.write_text(made[name])
+        assert taken() == bare
 
 
 def test_the_script_takes_the_addresses_of_stores_that_are_elsewhere() -> None:
@@ -237,6 +260,11 @@ def test_what_is_kept_lies_in_buckets_that_pods_may_reach(
         kept = ["photos_url", "backups"] if "retriever" in process else ["model_store"]
         for field in [*kept, *(["export_store"] if process == "ranker-worker" else [])]:
             assert getattr(settings, field).startswith("s3://"), (process, field)
+    for copies, worker in zip(COPYING, WORKERS, strict=True):
+        copied, used = settings_of(documents, copies), settings_of(documents, worker)
+        places = {key: one for key, one in copied.items() if "s3://" in one or "REGION" in key}
+        assert places.items() <= used.items(), "other places than those of what is copied"
+        assert len(places) == (2 if "retriever" in worker else 3)
     for service in ("retriever", "ranker"):
         text = (ROOT / f"services/{service}/Dockerfile").read_text()
         final = [line for line in text.splitlines() if "--no-editable" in line]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +18,12 @@ from tests.contracts.k8s import (
     OVERLAYS,
     ROOT,
     WHOLE,
+    added,
     installed,
+    nowhere,
     of,
     overlay,
+    settings_of,
 )
 from tests.contracts.policies import code, links, network, pods, scaling
 from tests.contracts.policies.cluster import Cluster, Rule
@@ -49,6 +53,19 @@ def cluster(name: str) -> Cluster:
 @pytest.mark.parametrize("name", [*OVERLAYS, OPTIONAL])
 def test_every_overlay_keeps_to_it(name: str, rule: Rule) -> None:
     assert list(rule(cluster(name))) == []
+
+
+def test_the_lines_of_the_page_add_what_no_overlay_has(tmp_path: Path) -> None:
+    page = (ROOT / "docs/operate/manifests.md").read_text()
+    (section,) = re.findall(r"^## What no overlay has\n(.+?)^## ", page, re.MULTILINE | re.DOTALL)
+    assert all(f"`{name}`" in section for name in nowhere())
+    (lines,) = re.findall(r"```yaml\n(.+?)```", section, re.DOTALL)
+    made = Cluster(added(tmp_path, lines))
+    assert [each for rule in RULES for each in rule(made)] == []
+    asked = settings_of(list(made.documents), "ranker-worker")["RANKER_KAFKA_BROKERS"]
+    (rule,) = of(list(made.documents), "NetworkPolicy")["kafka-events"]["spec"]["egress"]
+    ports = {broker.rpartition(":")[2] for broker in asked.split(",")}
+    assert ports == {str(port["port"]) for port in rule["ports"]}
 
 
 @pytest.mark.parametrize("name", PRODUCTION)

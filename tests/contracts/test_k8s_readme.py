@@ -30,7 +30,7 @@ case "$1 $2" in
   "-n sightline")
     case "$3 $4" in
       "create secret") real "$@" --dry-run=client -o yaml ;;
-      "get secret") printf old | base64 ;; # as secrets.sh makes it: without an end of the line
+      "get secret") printf old | base64 ;; # one made by hand: without an end of the line
       # Refused is the connection: kubectl has read the rest, and finds nothing wrong with it.
       *) real --server=http://127.0.0.1:9 "$@" 2>&1 | grep -q "127.0.0.1:9 was refused" ;;
     esac ;;

@@ -54,6 +54,7 @@ ROWS: Mapping[str, Sequence[str]] = {
     "Milvus's disk": ["full-disks: engine"],
     "A slow network": ["proxy"],
     "Five times the load": ["overload"],
+    "A log of events": [],  # tests/wire/test_event_log.py
     "A greedy caller": ["greedy"],
 }
 """By the row's first words, what the chaos runs do of it."""

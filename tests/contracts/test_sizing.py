@@ -16,6 +16,10 @@ from bench.capacity.scenarios import MIX
 from bench.sizing import GB, Shop
 from bench.sizing_shops import Needs, Prices
 from retriever.adapters.milvus import index as milvus
+from tests.contracts import scaling
+from tests.contracts.k8s import added, main, overlay, settings_of
+from tests.contracts.settings import loaded
+from tests.contracts.test_memory import size
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operate" / "sizing.md").read_text(encoding="utf-8")
@@ -51,6 +55,26 @@ def test_the_page_of_two_shops_holds_its_table_and_says_where_each_figure_is_fro
     origins = [row.split(" | ")[-2] for row in rows]
     assert set(origins) == {sizing_shops.SIMULATED, sizing_shops.EXTRAPOLATED}
     assert all(row.split(" | ")[-1].removesuffix(" |") for row in rows), "each has its source"
+
+
+def test_autoscalers_and_memory_have_room_for_the_shops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of `prod` for the first, and with what the page adds for the second."""
+    (block,) = re.findall(r"^```yaml\n(.+?)^```", SHOPS, re.MULTILINE | re.DOTALL)
+    number = r"([\d.]+) ?(?:\((\d+)\))?"
+    shops = (overlay("prod"), Shop(1_000_000, 80)), (added(tmp_path, block), Shop(20_000_000, 80))
+    for place, (made, shop) in enumerate(shops):
+        for name in scaling.SCALED:
+            (row,) = re.findall(rf"^\| {name}, pods.+", SHOPS, re.MULTILINE | re.IGNORECASE)
+            needed = float(re.findall(rf"\| {number}", row)[place][1])
+            assert scaling.scalers(made)[name]["maxReplicaCount"] >= 1.25 * needed, name
+        models = sizing_shops.OWN_BYTES + 3 * sizing_shops.TASTE_BYTES * shop.rows
+        held = {"retriever": sizing_shops.retriever_bytes(shop.rows), "ranker": models}
+        for name, least in held.items():
+            assert size(main(made, name)["resources"]["limits"]["memory"]) > 1.25 * least, name
+        retriever = loaded("retriever", settings_of(made, "retriever"), monkeypatch)
+        assert retriever.columns_products >= shop.rows  # type: ignore[attr-defined]
 
 
 def test_shops_cost_what_their_parts_do() -> None:

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.markers import Marker
 
-from tests.contracts.k8s import K8S
-from tests.contracts.test_images import FILES, images
-from tests.dockerfiles import read
+from docs import platforms
 from tests.engines import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -102,24 +101,33 @@ def test_numbers_are_of_a_numpy_that_is_kept_up() -> None:
 # Images
 
 
-def references() -> list[str]:
+def naming() -> list[Path]:
+    """Files that may name an image, of all that are tracked."""
+    listed = subprocess.run(
+        ["git", "ls-files", "compose*.yaml", ".github/*.yaml", "deploy/*.yaml", "*Dockerfile"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    return [Path(each) for each in listed]
+
+
+def references(root: Path = ROOT) -> list[str]:
     """Every image of others that is run or built on, with its tag and, if it has one, digest."""
-    compose = re.findall(r"^ +image: (\S+)$", (ROOT / "compose.yaml").read_text(), re.MULTILINE)
-    base = (ROOT / "deploy/k8s/base/images/kustomization.yaml").read_text()
-    components = "".join(path.read_text() for path in ROOT.glob("deploy/k8s/components/*/*.yaml"))
-    found = re.findall(r"\{ name: (\S+), newTag: ([^, ]+)(?:, digest: (\S+))? \}", base)
-    k8s = [f"{name}:{tag}" + (f"@{digest}" if digest else "") for name, tag, digest in found]
-    triton = [stage.base for stage in read(TRITON)]
-    every = [*compose, *k8s, *triton, *(image for _, image in images())]
-    every += re.findall(r"^ +image: (\S+:\S+)$", components, re.MULTILINE)
-    return [each for each in every if not each.startswith("sightline/")]
+    found = []
+    for path in naming():
+        text = (root / path).read_text()
+        stages = set(re.findall(r"^FROM .+ AS (\S+)$", text, re.MULTILINE))
+        named = re.findall(r"^(?:FROM|[ -]+image:) +[\"']?([^\s\"'{[$]+)", text, re.MULTILINE)
+        rows = re.findall(r"\{ name: (\S+), newTag: ([^, ]+)(?:, digest: (\S+))? \}", text)
+        named += [f"{name}:{tag}" + (f"@{held}" if held else "") for name, tag, held in rows]
+        found += [each for each in named if each not in stages]
+    return [each for each in found if not each.startswith("sightline/")]
 
 
 def test_all_images_carry_digests_once_one_of_them_does() -> None:
     """No registry could be asked where this was written, and a digest is not to be guessed: `make
     digests` asks them. From then on none may be without, or have two."""
     held = references()
-    assert len({each.partition("@")[0] for each in held}) == 7
+    assert len({each.partition("@")[0] for each in held}) == 10
     digests = {each.partition("@")[2] for each in held}
     if digests != {""}:
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", each) for each in digests), held
@@ -128,11 +136,10 @@ def test_all_images_carry_digests_once_one_of_them_does() -> None:
 
 def test_make_digests_pins_every_image_everywhere(tmp_path: Path) -> None:
     """The script itself, with a registry that answers; twice, as for a newer build."""
-    pinned = [*K8S.glob("components/*/*.yaml"), K8S / "base/images/kustomization.yaml"]
-    paths = ["compose.yaml", *(str(path.relative_to(ROOT)) for path in pinned)]
-    for path in [*paths, *(str(file.relative_to(ROOT)) for file in (*FILES.values(), TRITON))]:
+    for path in naming():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, tmp_path / path)
+    images = {each.partition("@")[0] for each in references()}
     for digest in (DIGEST, "sha256:" + "f" * 64):
         docker = tmp_path / "bin/docker"
         docker.parent.mkdir(exist_ok=True)
@@ -145,20 +152,8 @@ def test_make_digests_pins_every_image_everywhere(tmp_path: Path) -> None:
             text=True,
             check=True,
         )
-        assert len(done.stdout.splitlines()) == 7
-        for reference in references():
-            name, tag = reference.partition("@")[0].rsplit(":", 1)
-            found = [
-                line
-                for path in [
-                    *paths,
-                    *(str(file.relative_to(ROOT)) for file in (*FILES.values(), TRITON)),
-                ]
-                for line in (tmp_path / path).read_text().splitlines()
-                if f"{name}:{tag}" in line or f"name: {name}, newTag: {tag}" in line
-            ]
-            assert found
-            assert all(line.count(digest) == 1 for line in found), found
+        assert {line.split()[0] for line in done.stdout.splitlines()} == images
+        assert set(references(tmp_path)) == {f"{image}@{digest}" for image in images}
 
 
 # Advisories
@@ -258,24 +253,30 @@ def test_where_nobody_can_be_asked_it_says_so_and_why() -> None:
 # What is in an image
 
 
-def test_each_image_has_a_list_of_what_is_in_it(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `make sbom` writes, by image."""
+    folder: Path = tmp_path_factory.mktemp("sbom")
     subprocess.run(
         [ROOT / "deploy/sbom.sh"],
-        env={**os.environ, "OUT": str(tmp_path)},
+        env={**os.environ, "OUT": str(folder)},
         capture_output=True,
         check=True,
         timeout=300,
     )
-    made = {path.name.split(".")[0]: json.loads(path.read_text()) for path in tmp_path.iterdir()}
+    return {path.name.split(".")[0]: json.loads(path.read_text()) for path in folder.iterdir()}
+
+
+def test_each_image_has_a_list_of_what_is_in_it(listed: dict[str, Any]) -> None:
     built = re.findall(r"^image (\S+)", (ROOT / "deploy/images.sh").read_text(), re.MULTILINE)
-    assert set(made) == set(built) - {"triton"}  # NVIDIA's, without anything of ours
+    assert set(listed) == set(built) - {"triton"}  # NVIDIA's, without anything of ours
     parts = {
         name: {each["name"]: each.get("version") for each in bom["components"]}
-        for name, bom in made.items()
+        for name, bom in listed.items()
     }
     versions = locked()
     for name, found in parts.items():
-        assert made[name]["bomFormat"] == "CycloneDX"
+        assert listed[name]["bomFormat"] == "CycloneDX"
         if name != "models":
             assert found["grpcio"] == versions["grpcio"]
         assert not {"pytest", "ruff", "nvidia-pytriton"} & set(found), name
@@ -284,3 +285,25 @@ def test_each_image_has_a_list_of_what_is_in_it(tmp_path: Path) -> None:
     assert "rectools-lightfm" in parts["ranker-train"]
     assert "rectools-lightfm" not in parts["ranker"]
     assert "onnx" in parts["models"]
+
+
+def on_linux(marker: str) -> bool:
+    machines = platforms.MACHINES.values()
+    return not marker or any(
+        Marker(marker).evaluate({"platform_machine": each, "sys_platform": "linux"})
+        for each in machines
+    )
+
+
+def test_what_no_platform_lets_in_is_in_no_list(listed: dict[str, Any]) -> None:
+    for image in platforms.images((ROOT / "deploy/images.sh").read_text()):
+        if (bom := listed.get(image.name)) is None:
+            continue
+        needed = {name for name, _, marker in platforms.required(image) if on_linux(marker)}
+        there = {each["name"] for each in bom["components"] if "purl" in each}
+        assert there == needed if image.name != "models" else there < needed, image.name
+        known = {each["bom-ref"] for each in (*bom["components"], bom["metadata"]["component"])}
+        named = {ref for each in bom["dependencies"] for ref in each.get("dependsOn", ())}
+        assert named <= known
+        assert {each["ref"] for each in bom["dependencies"]} <= known
+    assert "huggingface-hub" not in str(listed["embedder"])

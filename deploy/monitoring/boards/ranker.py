@@ -57,6 +57,21 @@ def _events() -> Row:
                 rates("sightline_ranker_counted_days_total", "@"),
             ),
             graph(
+                "Waiting in the event log",
+                "Where events come by a log of the Kafka protocol: how long the oldest one of the present batch has "
+                "waited for the record. Below a second is normal; 0 without a log.",
+                "s",
+                Query("max(sightline_ranker_sink_lag_seconds{@})", "oldest"),
+                limits={300.0: YELLOW},
+            ),
+            graph(
+                "Out of the event log",
+                "Events a second that came from the log, by what became of them. ILLEGIBLE: no ranker of ours wrote "
+                "them; CONFLICT: another event has the id.",
+                "ops",
+                rare(rates("sightline_ranker_sink_events_total", "@", "outcome")),
+            ),
+            graph(
                 "Records of answers",
                 "Records a second that were stored, and that were dropped, by cause.",
                 "ops",

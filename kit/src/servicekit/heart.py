@@ -8,8 +8,9 @@ What waits for a peer is no standstill: it fails in time, and is tried again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, TypeVar
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -37,6 +38,15 @@ class Heart:
     def rest(self, loop: str) -> None:
         """A loop ended, or does what may take any time."""
         self._due.pop(loop, None)
+
+    @contextlib.contextmanager
+    def during(self, step: str) -> Iterator[None]:
+        """What is to end within SILENT_SECONDS; at rest before and afterwards."""
+        self.beat(step)
+        try:
+            yield
+        finally:
+            self.rest(step)
 
     def stopped(self) -> list[str]:
         """Those that are overdue."""

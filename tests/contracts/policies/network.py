@@ -34,7 +34,8 @@ def needs(cluster: Cluster, workload: Workload) -> set[Flow]:
             elif value.startswith(("s3://", "gs://", "az://")):
                 found.add((OUTSIDE, OBJECTS))
             elif not key.endswith("_FILE"):
-                found |= _addresses(cluster, workload, ADDRESS.fullmatch(value))
+                for each in value.split(","):
+                    found |= _addresses(cluster, workload, ADDRESS.fullmatch(each))
         for argument in container.get("args", ()):
             found |= _addresses(cluster, workload, URL.search(argument))
     return found

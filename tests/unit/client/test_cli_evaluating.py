@@ -194,4 +194,4 @@ def test_without_the_package_it_says_what_to_install(
     monkeypatch.setattr(offline, "entry_points", lambda group: points)
     result = line("models", "evaluate", *files)
     assert result.exit_code == 1
-    assert "sightline-ranker[train]" in flat(result.stderr)
+    assert "make setup" in flat(result.stderr)

@@ -120,11 +120,13 @@ def test_a_bad_change_leaves_the_former_key(path: Path, monkeypatch: pytest.Monk
     assert here.metadata() == {"authorization": f"Bearer {OLD}"}
 
 
-def test_a_key_is_added_and_put_first_by_the_commands_of_the_page(path: Path) -> None:
+@pytest.mark.parametrize("ending", ["\n", ""])
+def test_a_key_is_added_and_put_first_by_the_commands_of_the_page(path: Path, ending: str) -> None:
+    path.write_text(f"{OLD}{ending}")
     page = (Path(__file__).parents[3] / "docs/operate/rotating.md").read_text()
-    add, turn = re.findall(r"^\$ (.+)$", page, re.MULTILINE)
+    end, add, turn = re.findall(r"^\$ (.+)$", page, re.MULTILINE)
     held = []
-    for command in (add, turn):
+    for command in (f"{end}; {add}", turn):
         subprocess.run(["bash", "-c", command], cwd=path.parent, check=True)
         keys = Peers.of(PeerSettings(peer_key_file=path)).keys
         assert keys is not None

@@ -19,8 +19,8 @@ from tests.stores import each_engine
 from tests.waiting import until
 
 COUNTS = ["nothing counted", "products not grouped"]
-ALWAYS = ["jobs", "jobs", *COUNTS, "nothing swept", "nothing swept"]
-NIGHT, HEALTH = "night not worked on", "feedback not looked at"
+ALWAYS = ["jobs", "jobs", *COUNTS, "nothing swept", "unheard: nothing swept"]
+NIGHT, HEALTH = "night not worked on", "unheard: feedback not looked at"
 
 
 @pytest.mark.parametrize(
@@ -37,13 +37,18 @@ NIGHT, HEALTH = "night not worked on", "feedback not looked at"
 async def test_what_is_turned_off_is_not_looked_at(
     tmp_path: Path, settings: dict[str, Any], others: list[str]
 ) -> None:
+    """And a loop that takes any time is not waited for by whoever asks whether loops go on."""
     given = WorkerSettings(export_store=str(tmp_path), **settings)
-    found = []
+    found, heard = [], []
     for loop in loops(given, Mock(), asyncio.Event()):
         kind = "landing" if loop.__qualname__ == "Landing.run" else "jobs"
-        found.append(loop.cr_frame.f_locals.get("failed", kind))
+        mine = loop.cr_frame.f_locals
+        heard.append(mine.get("alive", mine.get("name", kind)))
+        found.append(("" if heard[-1] else "unheard: ") + mine.get("failed", kind))
         loop.close()
     assert found == ALWAYS + others
+    names = [each for each in heard if each]
+    assert len(set(names)) == len(names), "one that hangs would be heard of by its namesake"
 
 
 @pytest.mark.parametrize("days", [30, 0])

@@ -86,6 +86,7 @@ def test_a_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     key = control.key_of(file)
     assert len(key) == 64
     assert file.stat().st_mode & 0o777 == 0o600
+    file.write_text(f"{key}\n")
     assert control.key_of(file) == key
     assert control.key_of(tmp_path / "other.key") != key
 

@@ -20,7 +20,7 @@ from ranker.domain.errors import PurgeUnnoted
 from ranker.events import export, purge
 from ranker.events.export import EXPORT
 from ranker.events.purge import PURGE
-from ranker.events.retention import Sweeper, days_by_type
+from ranker.events.retention import SWEEPING, Sweeper, days_by_type
 from ranker.feedback import health
 from ranker.models.publish import PUBLISH, Publication, PublishedModels
 from ranker.record.answers import AnswerLog
@@ -30,7 +30,7 @@ from ranker.record.selections import SelectionRecord
 from ranker.record.tables import JOBS, METADATA
 from ranker.settings import TrainSettings, WorkerSettings
 from ranker.wiring import Backend, backend, log_access, stop_on_signals
-from ranker.workers.counting import Grouper, count
+from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
 from ranker.workers.health import Watch
 from ranker.workers.jobs import Do, train_command, trainings, work
 from ranker.workers.landing import Landing
@@ -79,17 +79,17 @@ def loops(
         now_micros,
     )
     counting = partial(count, made.database, settings.signals, stop)
-    yield repeat(counting, settings.count_seconds, stop, "nothing counted")
+    yield repeat(counting, settings.count_seconds, stop, "nothing counted", COUNTING)
     grouper = Grouper(
         GroupRecord(made.database),
         catalogs,
         Catalog(made.channel).some,
         settings.count_refresh_seconds,
     )
-    yield repeat(grouper.look, settings.count_seconds, stop, "products not grouped")
+    yield repeat(grouper.look, settings.count_seconds, stop, "products not grouped", GROUPING)
     forget = partial(forget_jobs, made.database, JOBS, settings.job_days)
-    for sweep in (partial(sweeper.sweep, stop), forget):
-        yield repeat(sweep, settings.sweep_seconds, stop, "nothing swept")
+    for sweep, alive in ((partial(sweeper.sweep, stop), SWEEPING), (forget, "")):
+        yield repeat(sweep, settings.sweep_seconds, stop, "nothing swept", alive)
     yield from optional_loops(settings, made, models, stop)
 
 
@@ -118,13 +118,16 @@ def optional_loops(
     jobs, registry, catalogs = made.jobs, made.registry, settings.catalogs
     if settings.publish:
         follow = Publisher(jobs, registry, catalogs).follow
-        yield repeat(follow, settings.poll_seconds, stop, "models not published")
+        yield repeat(follow, settings.poll_seconds, stop, "models not published", "publishing")
     if settings.auto_promote:
         hour, events = settings.auto_promote_hour, EventRecord(made.database)
         nightly = Nightly(hour, jobs, registry, events, models.load, now_micros)
         for catalog_id in catalogs:
             look = partial(nightly.look, catalog_id)
-            yield repeat(look, LOOK_SECONDS, stop, "night not worked on", catalog_id=catalog_id)
+            yield repeat(
+                *(look, LOOK_SECONDS, stop, "night not worked on", f"nights of {catalog_id}"),
+                catalog_id=catalog_id,
+            )
     if (access := log_access(settings)) is not None:
         from ranker.adapters.kafka import EventLog  # the extra `kafka`
 

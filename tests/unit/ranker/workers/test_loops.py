@@ -1,10 +1,25 @@
 """A loop looks again and again until it is stopped, whatever a look ends with."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+from unittest.mock import AsyncMock, Mock
 
+import pytest
+
+from ranker.domain.events import EventType
+from ranker.events import retention
+from ranker.events.retention import SWEEPING, Sweeper
+from ranker.record.counting import BATCH
+from ranker.workers import counting
+from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
+from ranker.workers.landing import LANDING, Landing
 from ranker.workers.loops import repeat
+from servicekit.heart import HEART, SILENT_SECONDS
 from servicekit.sql import StoreBusy
-from tests.waiting import SECONDS
+from tests.fakes.kit_clock import Seconds
+from tests.fakes.ranker import NOW
+from tests.waiting import SECONDS, until
 
 
 async def test_a_look_that_fails_ends_nothing() -> None:
@@ -38,3 +53,95 @@ async def test_a_stop_ends_the_pause() -> None:
         asyncio.get_running_loop().call_later(0.01, stop.set)
 
     await asyncio.wait_for(repeat(look, 1e6, stop, "not looked"), SECONDS)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Seconds:
+    """Of the heart, in which no other loops are."""
+    made = Seconds()
+    monkeypatch.setattr(HEART, "_clock", made)
+    monkeypatch.setattr(HEART, "_due", {})
+    return made
+
+
+async def test_a_loop_that_hangs_is_missed_and_one_that_pauses_is_not(clock: Seconds) -> None:
+    stop, hangs = asyncio.Event(), False
+
+    async def look() -> None:
+        if hangs:
+            await asyncio.Event().wait()
+
+    paused = asyncio.create_task(repeat(look, 3600, stop, "not looked", "loop"))
+    await until(lambda: "loop" in HEART._due)
+    clock.now += 3600
+    assert HEART.stopped() == []
+    stop.set()
+    await paused
+    clock.now += 3600
+    assert HEART.stopped() == [], "it ended"
+    stop.clear()
+    hangs = True
+    hung = asyncio.create_task(repeat(look, 3600, stop, "not looked", "loop"))
+    await until(lambda: "loop" in HEART._due)
+    clock.now += SILENT_SECONDS + 1
+    assert HEART.stopped() == ["loop"]
+    hung.cancel()
+
+
+Slow = Callable[[int], Coroutine[Any, Any, int]]
+
+
+def counts(slow: Slow, stop: asyncio.Event) -> Awaitable[None]:
+    async def fold(_: object) -> object:
+        return Mock(units=await slow(BATCH), oldest_micros=NOW)
+
+    return count(Mock(read=AsyncMock(return_value=True), write=fold), Mock(), stop)
+
+
+async def groups(slow: Slow, _: asyncio.Event) -> None:
+    async def due(*_: object) -> list[str]:
+        return ["p"] * await slow(counting.PRODUCTS)
+
+    products = AsyncMock(return_value={})
+    await Grouper(Mock(due=due, keep=AsyncMock()), ("default",), products, 1).look()
+
+
+async def sweeps(slow: Slow, stop: asyncio.Event) -> None:
+    async def expire(*_: object) -> int:
+        return await slow(retention.BATCH)
+
+    nothing = AsyncMock(return_value=0)
+    await Sweeper(("default",), {EventType.VIEW: 1}, expire, nothing, lambda: NOW).sweep(stop)
+
+
+async def lands(slow: Slow, stop: asyncio.Event) -> None:
+    class Log(Mock):
+        def next(self, *_: object) -> list[object]:
+            asyncio.run(slow(1))
+            return []
+
+    await Landing(Log(), AsyncMock(), lambda: NOW).run(stop)
+
+
+@pytest.mark.parametrize(
+    ("loop", "look"),
+    [(COUNTING, counts), (GROUPING, groups), (SWEEPING, sweeps), (LANDING, lands)],
+    ids=["counting", "grouping", "retention", "landing"],
+)
+async def test_a_look_that_takes_long_is_heard_of_at_each_batch(
+    clock: Seconds, loop: str, look: Callable[[Slow, asyncio.Event], Awaitable[None]]
+) -> None:
+    """There is much to do, and each batch takes nearly as long as a loop may be silent."""
+    stop, batches, missed = asyncio.Event(), 0, list[str]()
+
+    async def slow(batch: int) -> int:
+        nonlocal batches
+        batches += 1
+        clock.now += SILENT_SECONDS - 1
+        missed.extend(HEART.stopped())
+        if batches == 3:
+            stop.set()
+        return 0 if batches == 3 else batch
+
+    await repeat(lambda: look(slow, stop), 0, stop, "not looked", loop)
+    assert (batches, missed) == (3, [])

@@ -10,9 +10,13 @@ from retriever.indexing.outbox import LeadershipLost
 from retriever.workers.leader import Leadership
 from retriever.workers.tasks import Backoff
 from servicekit import heart
+from servicekit.jobs import Jobs
 from servicekit.leases import Lease
 from servicekit.sql import Database
-from tests.unit.retriever.workers.conftest import Bench
+from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.index import VERSION
+from tests.unit.retriever.conftest import write
+from tests.unit.retriever.workers.conftest import PHOTOS, Bench
 from tests.waiting import until
 
 
@@ -65,3 +69,33 @@ async def test_a_leading_worker_whose_loop_hangs_is_not_alive(
         assert loop not in heart.HEART.stopped()
         monkeypatch.setattr(type(bench.record), method, never)
         await until(lambda: loop in heart.HEART.stopped())
+    assert loop not in heart.HEART._due or loop == "leader", "it leads no more"
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "loop"),
+    [
+        (Jobs, "claim", "asking for backfill jobs"),
+        (FakeEmbedder, "spaces", "embedding"),
+        (FakeEmbedder, "embed", f"embedding default visual {VERSION}"),
+    ],
+    ids=["jobs", "what is offered", "a version"],
+)
+async def test_a_call_that_never_ends_is_missed_in_what_waits_for_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: type, method: str, loop: str
+) -> None:
+    monkeypatch.setattr(heart, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(heart.HEART, "_due", {})
+
+    async def never(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    await bench.record.write("default", [write("a", PHOTOS[0])])
+    async with bench.working():
+        await until(lambda: bench.rows() == {"a"})
+    assert loop not in heart.HEART._due, "at rest"
+    await bench.record.write("default", [write("b", PHOTOS[1])])
+    monkeypatch.setattr(kind, method, never)
+    async with bench.working():
+        await until(lambda: loop in heart.HEART.stopped())
+    assert loop not in heart.HEART._due, "it leads no more"

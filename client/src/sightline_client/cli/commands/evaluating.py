@@ -77,7 +77,7 @@ def command(
     recommenders, and say whether it may serve.
 
     With --events and --products nothing has to run: the model is trained and measured here, by the
-    package sightline-ranker[train].
+    ranker's package, which a clone of the project installs (make setup) and no release.
 
     [bold]Examples[/bold]
 

@@ -6,7 +6,7 @@ Such a package offers a function under the entry point group ``sightline.evaluat
 
 with lists of the contract's Event and Product, names of protocols ("global", "per-user-tail"; the
 first one decides), the share of events to hold out, and a function that hears how much of how
-much is done. sightline-ranker[train] is one.
+much is done. The ranker of a clone of the project is one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ from sightline_client.files.opening import open_table
 from sightline_client.files.photos import PhotoFolder
 
 GROUP = "sightline.evaluate"
-INSTALL = "pip install 'sightline-ranker[train]' beside this command, or ask a suite instead:"
+INSTALL = "use a clone of the project, where `make setup` installs it, or ask a suite instead:"
 
 M = TypeVar("M", bound=Message)
 

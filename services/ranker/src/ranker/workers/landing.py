@@ -18,11 +18,14 @@ from ranker.domain.logged import Illegible, unpacked
 from ranker.events.intake import check
 from ranker.workers.loops import repeat
 from servicekit import telemetry
+from servicekit.heart import HEART
 
 BATCH = 2000
 """Events a transaction."""
 WAIT_SECONDS = 0.5
 AGAIN_SECONDS = 1.0
+LANDING = "event log"
+"""See servicekit.heart."""
 
 LANDED = Counter(
     "sightline_ranker_sink_events_total",
@@ -64,7 +67,7 @@ class Landing:
         """Go on until `stop` is set, whatever is away meanwhile."""
         try:
             look = partial(self._until, stop)
-            await repeat(look, AGAIN_SECONDS, stop, "events not brought from the log")
+            await repeat(look, AGAIN_SECONDS, stop, "events not brought from the log", LANDING)
         finally:
             await asyncio.to_thread(self.log.close)
 
@@ -74,6 +77,7 @@ class Landing:
 
     async def look(self) -> None:
         """One batch: what is held, or else what comes next."""
+        HEART.beat(LANDING)
         self._held = self._held or await asyncio.to_thread(self.log.next, BATCH, WAIT_SECONDS)
         if not self._held:
             LAG.set(0)

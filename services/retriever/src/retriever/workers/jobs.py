@@ -18,6 +18,7 @@ from retriever.workers.context import Worker
 from retriever.workers.tasks import Tasks
 from servicekit import tracing
 from servicekit.errors import ServiceError, Unavailable
+from servicekit.heart import HEART
 from servicekit.jobs import Job, JobClaimLost
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All
@@ -134,9 +135,10 @@ class JobLoop:
                     await backfill.take_back(generation, self.worker.record)
 
     async def _claim(self, kinds: Sequence[str]) -> Job | None:
-        job = await self.worker.jobs.claim(
-            kinds, self.worker.name, self.worker.options.worker_lease_seconds
-        )
+        with HEART.during(f"asking for {kinds[0]} jobs"):  # what follows may take hours
+            job = await self.worker.jobs.claim(
+                kinds, self.worker.name, self.worker.options.worker_lease_seconds
+            )
         if job is not None:
             log.info("job begun", job=job.id, kind=job.kind, attempt=job.attempts)
         return job

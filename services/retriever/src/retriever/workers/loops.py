@@ -15,7 +15,7 @@ from retriever.indexing import lag
 from retriever.indexing.outbox import LeadershipLost
 from retriever.workers import tidying
 from retriever.workers.context import Wakes, Worker
-from retriever.workers.embedding import MISMATCH, EmbeddingLoop
+from retriever.workers.embedding import EMBEDDING, MISMATCH, EmbeddingLoop
 from retriever.workers.indexing import INDEXING, IndexLoop
 from retriever.workers.jobs import KINDS, JobLoop
 from retriever.workers.tasks import Tasks
@@ -75,7 +75,8 @@ async def lead(worker: Worker) -> None:
         log.warning("leadership lost")
     finally:
         LEADS.set(0)
-        HEART.rest(INDEXING)
+        for loop in (INDEXING, EMBEDDING):
+            HEART.rest(loop)
         lag.forget_lag()
         MISMATCH.clear()
 
@@ -103,7 +104,7 @@ class Loops:
         self._tasks.start(self._keep())
         for step, wake, turn, *alive in (
             (self._look, asyncio.Event(), poll, LEADING),
-            (self.embedding.step, wakes.photos, max(poll, EMBED_TURN_SECONDS)),
+            (self.embedding.step, wakes.photos, max(poll, EMBED_TURN_SECONDS), EMBEDDING),
             (self.indexing.step, wakes.changes, max(poll, INDEX_TURN_SECONDS), INDEXING),
             (partial(jobs.do_next, deletions.KINDS), wakes.deletions, None),
             (partial(jobs.do_next, backups.KINDS), wakes.copies, None),
