@@ -126,8 +126,7 @@ docs: setup ## Build the site of docs/ into .cache/site; a broken link or anchor
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict --site-dir .cache/site
 
 reference: setup ## Generate docs/reference from the code: settings, metrics, commands, platforms
-	$(BIN)/python docs/generate.py
-	$(BIN)/python docs/platforms.py
+	$(BIN)/python -m docs.generate
 
 monitoring: setup ## Generate rules and dashboards of deploy/monitoring from slo.yaml and boards/
 	$(BIN)/python -m deploy.monitoring.generate

@@ -1,7 +1,7 @@
-"""Writes docs/reference from the code: settings, metrics and the command line; `--check` compares.
+"""Writes docs/reference from the code: `python -m docs.generate`; `--check` compares.
 
 Settings come from the services' settings classes, metrics from the registry that their modules
-register with, commands from the command line itself.
+register with, commands from the command line itself, platforms from the locks.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from typer.cli import get_docs_for_click
 
+from docs import platforms
 from embedder.settings import EmbedderSettings
 from gateway.settings import GatewaySettings
 from ranker.settings import RankerSettings, TrainSettings, WorkerSettings
@@ -59,7 +60,12 @@ UNITS = {
 
 def pages() -> dict[str, str]:
     """The generated pages by the names of their files."""
-    return {"settings.md": _settings(), "metrics.md": _metrics(), "cli.md": _commands()}
+    return {
+        "settings.md": _settings(),
+        "metrics.md": _metrics(),
+        "cli.md": _commands(),
+        "platforms.md": f"{platforms.page()}\n",
+    }
 
 
 # Settings

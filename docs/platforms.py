@@ -1,4 +1,4 @@
-"""Writes docs/reference/platforms.md from locks and Dockerfiles; `--check` compares.
+"""The page of platforms, from locks and Dockerfiles.
 
 What each image needs on each platform: which packages have a wheel that fits, which are compiled
 while the image is built, and which stop it.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-PAGE: Final = ROOT / "docs" / "reference" / "platforms.md"
 MACHINES: Final = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 GLIBC: Final = {"bookworm": 36}
 """The minor version that a Debian release has, which says whether a manylinux wheel runs."""
@@ -179,18 +177,3 @@ def table(*headers: str, of: Iterator[Environment]) -> str:
     """Markdown."""
     lines = [[*headers, *MACHINES], ["---"] * (len(headers) + len(MACHINES)), *rows(of)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Writes the page, or with `--check` ends with 1 when it differs."""
-    text = f"{page()}\n"
-    if "--check" not in arguments:
-        PAGE.write_text(text, "utf-8")
-    elif PAGE.read_text("utf-8") != text:
-        print("docs/reference/platforms.md differs from the locks; run: make reference")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -39,7 +39,7 @@ WITHOUT_SUITE = {
     f"{LIVE}test_{name}.py"
     for name in (
         *("access", "engines", "milvus_engine", "milvus_server_engine", "page", "plans"),
-        "start",
+        *("restore", "start"),
     )
 }
 """Live tests that start what they need themselves."""
@@ -47,15 +47,20 @@ WITHOUT_SUITE = {
 SHELL = f"{LIVE}shell/"
 """Tests that have a whole suite of their own."""
 
+MANIFESTS = "tests/contracts/test_k8s"
+"""Begins the names of files that all render the same overlays and read the same schemas."""
+
 LONGEST_FIRST = (SHELL, f"{LIVE}test_start.py", LIVE, "tests/wire/")
 """Where groups of tests take long; begun first, so that the processes end at about one time."""
 
 
 def group(test: str) -> str:
-    """Whose tests run in one process, given a test's id: a file's, or all of one whole suite's."""
+    """Whose tests run in one process, given a test's id: a file's, or all that share what takes
+    long to make."""
     file = test.partition("::")[0]
-    if file.startswith(SHELL):
-        return SHELL
+    for shared in (SHELL, MANIFESTS):
+        if file.startswith(shared):
+            return shared
     return LIVE if file.startswith(LIVE) and file not in WITHOUT_SUITE else file
 
 

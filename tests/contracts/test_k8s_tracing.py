@@ -6,13 +6,11 @@ import re
 import shutil
 from pathlib import Path
 
-import kubernetes_validate
 import pytest
 import yaml
 
 from tests.contracts.k8s import (
     K8S,
-    OLDEST,
     ONCE,
     OURS,
     PODS,
@@ -45,11 +43,6 @@ def config(made: list[Document]) -> Document:
     (mount,) = main(made, NAME)["volumeMounts"]
     found: Document = yaml.safe_load(held[str(Path(file).relative_to(mount["mountPath"]))])
     return found
-
-
-def test_every_document_is_what_kubernetes_expects(made: list[Document]) -> None:
-    for document in made:
-        kubernetes_validate.validate(document, OLDEST, strict=True)
 
 
 @pytest.mark.parametrize("name", [*OURS, *TIMED])

@@ -13,7 +13,7 @@ REFERENCE = ROOT / "docs" / "reference"
 
 def test_the_generated_pages_are_those_that_the_code_makes_now() -> None:
     done = subprocess.run(
-        [sys.executable, "docs/generate.py", "--check"],
+        [sys.executable, "-m", "docs.generate", "--check"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""A real Prometheus that reads a suite's metrics each second and evaluates our rules."""
+"""A real Prometheus that reads a suite's metrics every other second and evaluates our rules."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _configuration(suite: Suite, folder: Path, metrics_port: int) -> Path:
         yaml.safe_dump(
             {
                 "global": {
-                    "scrape_interval": "1s",
+                    "scrape_interval": "2s",
                     "scrape_timeout": "1s",
                     "evaluation_interval": "1s",
                 },

@@ -1,186 +1,23 @@
-"""What the ranker's processes read from the environment, and nothing else reads it."""
+"""What each of the ranker's processes reads."""
 
-import re
 from collections.abc import Iterator
-from dataclasses import fields
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import fsspec
-from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import SettingsConfigDict
+from pydantic import Field
 
 from ranker.domain.recipe import RANGES, ItemItem, Loss, Recipe
-from ranker.domain.signals import DEFAULTS, MOST_STARS, Signals
-from servicekit.config import (
-    Catalogs,
-    PeerSettings,
-    Place,
-    Secret,
-    ServerSettings,
-    Settings,
-    is_local,
+from ranker.settings.shared import (
+    PREFIX,
+    BackupPlace,
+    KeySettings,
+    LogSettings,
+    SignalSettings,
+    StoreSettings,
 )
-from servicekit.migrations import MigrationSettings
+from servicekit.config import Catalogs, PeerSettings, ServerSettings
 from servicekit.retention import JobSettings
-from servicekit.sql import check_secret_url, has_guessable_password
 
 RECIPE = Recipe()
-PREFIX = SettingsConfigDict(env_prefix="RANKER_")
-
-
-def _known_store(url: str) -> str:
-    """`url`, if fsspec can open its kind of store. Raises ValueError without repeating it."""
-    try:
-        if url:
-            fsspec.get_filesystem_class(fsspec.core.split_protocol(url)[0] or "file")
-            return url
-    except (ValueError, ImportError):
-        pass
-    raise ValueError("neither a folder nor a URL of a store whose fsspec package is installed")
-
-
-class RecordSettings(MigrationSettings):
-    """Where the record is: all that `python -m ranker.migrate` reads."""
-
-    model_config = PREFIX
-
-    database_url: Annotated[Secret, AfterValidator(check_secret_url)] = SecretStr(
-        "sqlite:///.data/ranker/ranker.db"
-    )
-    """SQLAlchemy URL of the record: `sqlite:////dir/ranker.db` or `postgresql+psycopg://…`."""
-
-    def unsafe(self) -> Iterator[str]:
-        yield from super().unsafe()
-        if has_guessable_password(self.database_url.get_secret_value()):
-            yield f"{self.variable('database_url')}: has a password that anybody guesses: change it"
-
-
-class StoreSettings(RecordSettings):
-    """What the server, the worker and a training share."""
-
-    model_config = PREFIX
-
-    model_store: Annotated[Place, AfterValidator(_known_store)] = ".data/ranker/models"
-    """Folder or fsspec URL (such as s3://bucket/models) that models are written to."""
-
-    export_store: Annotated[Place, AfterValidator(_known_store)] = ".data/ranker/exports"
-    """Folder or fsspec URL (such as s3://bucket/exports) that events are exported to."""
-
-
-class KeySettings(Settings):
-    """Who makes pseudonyms."""
-
-    model_config = PREFIX
-
-    key_file: Path = Path(".data/ranker/pseudonym.key")
-    """File with the key of the pseudonyms: 64 random hexadecimal digits. Keep a copy apart from the
-    record: without it, no stored event can be matched to anybody ever again."""
-
-
-class BackupPlace(Settings):
-    """Where backups are, and notes of purges, which a restore does again."""
-
-    model_config = PREFIX
-
-    backups: Annotated[Place, AfterValidator(lambda url: url and _known_store(url))] = ""
-    """Folder or fsspec URL (such as s3://bucket/ranker-backups) of backups of the record and the
-    models, which `python -m ranker.backup` makes; the worker notes each purge there, so that a
-    restore does not undo it. Empty = none are made, and nothing is noted."""
-
-    backup_keys_file: Path | None = None
-    """Keys that sign backups (docs/operate/keys.md), one a line, the signing one first. With it,
-    backups that none of them signed are not restored unless that is asked for."""
-
-
-def _known_log(brokers: tuple[str, ...]) -> tuple[str, ...]:
-    """`brokers`, if a client of theirs is installed. Raises ValueError."""
-    bad = [one for one in brokers if not re.fullmatch(r"[^\s,:/@]+:\d{1,5}", one)]
-    if bad:
-        raise ValueError(f"{', '.join(bad)}: not host:port")
-    if brokers and find_spec("confluent_kafka") is None:
-        raise ValueError("needs sightline-ranker[kafka]")
-    return brokers
-
-
-class LogSettings(Settings):
-    """The log that events wait in, of the server and the worker."""
-
-    model_config = PREFIX
-
-    kafka_brokers: Annotated[tuple[str, ...], AfterValidator(_known_log)] = ()
-    """Brokers of the Kafka protocol, as `host:9092,host:9092`: events are acknowledged once these
-    have them, and the worker brings them into the record; empty = the record takes them itself.
-    Needs the extra `kafka`; see docs/operate/events-at-scale.md."""
-
-    kafka_topic: str = Field(default="sightline-events", pattern=r"^[A-Za-z0-9._-]{1,249}$")
-    """The topic. It has to be there."""
-
-    kafka_folder: Path | None = None
-    """Folder of the files with which the brokers are called by TLS: `ca.crt` (without it the
-    system's authorities), `tls.crt` and `tls.key`, `username` and `password`, as far as they are
-    there. Read at the start. None = plain text."""
-
-    kafka_login: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
-    """SASL mechanism of user name and password."""
-
-    def unsafe(self) -> Iterator[str]:
-        yield from super().unsafe()
-        away = [one for one in self.kafka_brokers if not is_local(one)]
-        if away and self.kafka_folder is None:
-            variable = self.variable("kafka_brokers")
-            folder = self.variable("kafka_folder")
-            yield f"{variable}: {away[0]} is called in plain text: set {folder}"
-
-
-class SignalSettings(Settings):
-    """How events are read, by the server, the worker and trainings alike; see signals.py."""
-
-    model_config = PREFIX
-
-    signal_view: float = Field(default=DEFAULTS.view, ge=0, le=1)
-    """Chance that a VIEW means that the shopper likes the product, 0 (says nothing) to 1."""
-
-    signal_click: float = Field(default=DEFAULTS.click, ge=0, le=1)
-    """The same for a CLICK."""
-
-    signal_add_to_cart: float = Field(default=DEFAULTS.add_to_cart, ge=0, le=1)
-    """The same for one piece of an ADD_TO_CART."""
-
-    signal_purchase: float = Field(default=DEFAULTS.purchase, ge=0, le=1)
-    """The same for one piece of a PURCHASE; below 1, buying again says more."""
-
-    signal_liked_rating: float = Field(default=DEFAULTS.liked_rating, ge=0, le=MOST_STARS)
-    """Stars from which a rating speaks for a product; a lower one takes back what was before it."""
-
-    signal_rating_power: float = Field(default=DEFAULTS.rating_power, ge=0, le=10)
-    """A liked rating counts (stars / 5) to this power; 0 = every liked rating counts alike."""
-
-    signal_half_life_days: float = Field(default=DEFAULTS.half_life_days, ge=0, le=36500)
-    """After how many days an event counts half in interests; 0 = events do not age. Popularity
-    halves every 365 days whatever is set here."""
-
-    signal_session_gap_minutes: float = Field(default=DEFAULTS.session_gap_minutes, gt=0, le=1440)
-    """After how long without an event the next one begins another visit, where no session is
-    named."""
-
-    signal_robot_events_a_day: int = Field(default=DEFAULTS.robot_events_a_day, ge=1)
-    """Events of interest on one day (UTC) beyond which a shopper is taken for a robot."""
-
-    signal_robot_products_a_day: int = Field(default=DEFAULTS.robot_products_a_day, ge=1)
-    """The same for different products on one day."""
-
-    signal_robot_views_a_minute: int = Field(default=DEFAULTS.robot_views_a_minute, ge=1)
-    """The same for views and clicks within 60 seconds."""
-
-    signal_robot_weight: float = Field(default=DEFAULTS.robot_weight, gt=0, le=1000)
-    """What a robot's interests add up to at most, in products that are liked for certain."""
-
-    @property
-    def signals(self) -> Signals:
-        names = [field.name for field in fields(Signals)]
-        return Signals(**{name: getattr(self, f"signal_{name}") for name in names})
 
 
 class BackupSettings(StoreSettings, SignalSettings, KeySettings, BackupPlace):

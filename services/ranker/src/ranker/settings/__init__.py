@@ -1,0 +1,18 @@
+"""What the ranker's processes read from the environment, and nothing else reads it."""
+
+from ranker.settings.processes import (
+    BackupSettings,
+    RankerSettings,
+    TrainSettings,
+    WorkerSettings,
+)
+from ranker.settings.shared import LogSettings, RecordSettings
+
+__all__ = [
+    "BackupSettings",
+    "LogSettings",
+    "RankerSettings",
+    "RecordSettings",
+    "TrainSettings",
+    "WorkerSettings",
+]
