@@ -47,8 +47,13 @@ WITHOUT_SUITE = {
 SHELL = f"{LIVE}shell/"
 """Tests that have a whole suite of their own."""
 
-MANIFESTS = "tests/contracts/test_k8s"
-"""Begins the names of files that all render the same overlays and read the same schemas."""
+TOGETHER = (
+    (SHELL,),
+    tuple(f"tests/wire/test_{name}" for name in ("retriever", "backfills", "publish", "rollout")),
+    ("tests/contracts/test_k8s",),
+)
+"""Beginnings of the names of files whose tests share what takes long to make: a whole suite; an
+engine of vectors; overlays that are rendered and the schemas of Kubernetes."""
 
 LONGEST_FIRST = (SHELL, f"{LIVE}test_start.py", LIVE, "tests/wire/")
 """Where groups of tests take long; begun first, so that the processes end at about one time."""
@@ -58,9 +63,9 @@ def group(test: str) -> str:
     """Whose tests run in one process, given a test's id: a file's, or all that share what takes
     long to make."""
     file = test.partition("::")[0]
-    for shared in (SHELL, MANIFESTS):
-        if file.startswith(shared):
-            return shared
+    for names in TOGETHER:
+        if file.startswith(names):
+            return names[0]
     return LIVE if file.startswith(LIVE) and file not in WITHOUT_SUITE else file
 
 

@@ -19,7 +19,8 @@ MEMBERS = sorted(
 def test_groups_of_tests_that_are_named_exist() -> None:
     for name in {*conftest.LONGEST_FIRST, *conftest.WITHOUT_SUITE}:
         assert (ROOT / name).exists(), name
-    assert list(ROOT.glob(f"{conftest.MANIFESTS}*.py"))
+    for name in (name for names in conftest.TOGETHER for name in names):
+        assert list(ROOT.glob(f"{name}*")), name
 
 
 def test_every_make_target_that_a_text_names_exists() -> None:

@@ -6,6 +6,7 @@ from deploy.monitoring.boards.model import (
     GREEN,
     RED,
     Board,
+    Panel,
     Query,
     Row,
     graph,
@@ -36,102 +37,101 @@ def embedder() -> Board:
 
 
 def _work() -> Row:
-    return Row(
-        "Embedding",
-        (
-            graph(
-                "Embedded by model",
-                "Photos and texts a second that got a vector.",
-                "ops",
-                rates("sightline_embedded_total", "@", "model"),
+    return Row("Embedding", (*_work_over_time(), *_work_now()))
+
+
+def _work_over_time() -> tuple[Panel, ...]:
+    return (
+        graph(
+            "Embedded by model",
+            "Photos and texts a second that got a vector.",
+            "ops",
+            rates("sightline_embedded_total", "@", "model"),
+        ),
+        graph(
+            "Time of stages",
+            "95% of the photos spend at most so long in each stage: fetch, intake (decoding), infer (Triton).",
+            "s",
+            slowest("sightline_stage_seconds", '@, service="embedder"', "stage"),
+        ),
+        graph(
+            "Photos already known",
+            "Share of photos that were looked up and had a vector in the cache, or were under way.",
+            "percentunit",
+            Query(
+                'sum(rate(sightline_embedding_cache_total{@, found!="miss"}[$__rate_interval]))'
+                " / sum(rate(sightline_embedding_cache_total{@}[$__rate_interval]))",
+                "known",
             ),
-            graph(
-                "Time of stages",
-                "95% of the photos spend at most so long in each stage: fetch, intake (decoding), infer (Triton).",
-                "s",
-                slowest("sightline_stage_seconds", '@, service="embedder"', "stage"),
+            most=1.0,
+        ),
+        graph(
+            "Rows in an inference",
+            "Photos' views or texts that go to Triton together, on average. More is cheaper, and waits longer.",
+            "short",
+            Query(
+                "sum by (model) (rate(sightline_inference_rows_sum{@}[$__rate_interval]))"
+                " / sum by (model) (rate(sightline_inference_rows_count{@}[$__rate_interval]))",
+                "{{model}}",
             ),
-            graph(
-                "Photos already known",
-                "Share of photos that were looked up and had a vector in the cache, or were under way.",
-                "percentunit",
-                Query(
-                    'sum(rate(sightline_embedding_cache_total{@, found!="miss"}[$__rate_interval]))'
-                    " / sum(rate(sightline_embedding_cache_total{@}[$__rate_interval]))",
-                    "known",
-                ),
-                most=1.0,
+        ),
+        graph(
+            "Photos that can't be decoded",
+            "Items a second that a decoder crashed on, took too long for or ran out of memory with. Broken photos "
+            "and attacks look like this.",
+            "ops",
+            rare(rates("sightline_decoding_failures_total", "@", "kind")),
+        ),
+        graph(
+            "Inferences tried again",
+            "Inferences a second that were sent again, models that were loaded anew, and answers that were refused "
+            "because they belong to no request. 0 is normal.",
+            "ops",
+            rare(rates("sightline_triton_retries_total", "@", "model", legend="again {{model}}")),
+            rare(
+                rates(
+                    "sightline_triton_recoveries_total",
+                    "@",
+                    "outcome",
+                    legend="loaded anew: {{outcome}}",
+                )
             ),
-            graph(
-                "Rows in an inference",
-                "Photos' views or texts that go to Triton together, on average. More is cheaper, and waits longer.",
-                "short",
-                Query(
-                    "sum by (model) (rate(sightline_inference_rows_sum{@}[$__rate_interval]))"
-                    " / sum by (model) (rate(sightline_inference_rows_count{@}[$__rate_interval]))",
-                    "{{model}}",
-                ),
-            ),
-            graph(
-                "Photos that can't be decoded",
-                "Items a second that a decoder crashed on, took too long for or ran out of memory with. Broken photos "
-                "and attacks look like this.",
-                "ops",
-                rare(rates("sightline_decoding_failures_total", "@", "kind")),
-            ),
-            graph(
-                "Inferences tried again",
-                "Inferences a second that were sent again, models that were loaded anew, and answers that were refused "
-                "because they belong to no request. 0 is normal.",
-                "ops",
-                rare(
-                    Query(
-                        rates("sightline_triton_retries_total", "@", "model").expr,
-                        "again {{model}}",
-                    )
-                ),
-                rare(
-                    Query(
-                        rates("sightline_triton_recoveries_total", "@", "outcome").expr,
-                        "loaded anew: {{outcome}}",
-                    )
-                ),
-                rare(
-                    Query(
-                        rates("sightline_triton_stray_answers_total", "@").expr, "refused answers"
-                    )
-                ),
-            ),
-            number(
-                "Triton answers",
-                "1 while every embedder reaches Triton.",
-                "short",
-                Query("min(sightline_triton_server_up{@})"),
-                base=RED,
-                limits={1.0: GREEN},
-            ),
-            number(
-                "Models that answer",
-                "Share of the last calls of each model that Triton answered.",
-                "percentunit",
-                Query("avg(sightline_triton_up{@})"),
-                base=RED,
-                limits={1.0: GREEN},
-            ),
-            number(
-                "Spaces that are ready",
-                "Share of the versions of spaces that answered when they were last looked at.",
-                "percentunit",
-                Query("avg(sightline_space_ready{@})"),
-                base=RED,
-                limits={1.0: GREEN},
-            ),
-            number(
-                "Memory of the cache",
-                "Memory that kept embeddings take, of all embedders together.",
-                "bytes",
-                Query("sum(sightline_embedding_cache_bytes{@})"),
-            ),
+            rare(rates("sightline_triton_stray_answers_total", "@", legend="refused answers")),
+        ),
+    )
+
+
+def _work_now() -> tuple[Panel, ...]:
+    return (
+        number(
+            "Triton answers",
+            "1 while every embedder reaches Triton.",
+            "short",
+            Query("min(sightline_triton_server_up{@})"),
+            base=RED,
+            limits={1.0: GREEN},
+        ),
+        number(
+            "Models that answer",
+            "Share of the last calls of each model that Triton answered.",
+            "percentunit",
+            Query("avg(sightline_triton_up{@})"),
+            base=RED,
+            limits={1.0: GREEN},
+        ),
+        number(
+            "Spaces that are ready",
+            "Share of the versions of spaces that answered when they were last looked at.",
+            "percentunit",
+            Query("avg(sightline_space_ready{@})"),
+            base=RED,
+            limits={1.0: GREEN},
+        ),
+        number(
+            "Memory of the cache",
+            "Memory that kept embeddings take, of all embedders together.",
+            "bytes",
+            Query("sum(sightline_embedding_cache_bytes{@})"),
         ),
     )
 

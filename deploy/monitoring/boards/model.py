@@ -127,10 +127,11 @@ def slowest(histogram: str, labels: str, by: str, share: float = 0.95) -> Query:
     return Query(f"histogram_quantile({share}, {rate})", f"{{{{{by}}}}}")
 
 
-def rates(counter: str, labels: str, by: str = "") -> Query:
-    """What a counter counted a second, by label."""
+def rates(counter: str, labels: str, by: str = "", *, legend: str = "") -> Query:
+    """What a counter counted a second, by label, which is the legend where that says nothing."""
     rate = f"(rate({counter}{{{labels}}}[$__rate_interval]))"
-    return Query(f"sum by ({by}) {rate}" if by else f"sum{rate}", f"{{{{{by}}}}}" if by else "")
+    named = legend or (f"{{{{{by}}}}}" if by else "")
+    return Query(f"sum by ({by}) {rate}" if by else f"sum{rate}", named)
 
 
 def rare(query: Query) -> Query:

@@ -75,11 +75,13 @@ def _events() -> Row:
                 "Records of answers",
                 "Records a second that were stored, and that were dropped, by cause.",
                 "ops",
-                Query(rates("sightline_ranker_answers_kept_total", "@").expr, "stored"),
+                rates("sightline_ranker_answers_kept_total", "@", legend="stored"),
                 rare(
-                    Query(
-                        rates("sightline_ranker_answers_dropped_total", "@", "cause").expr,
-                        "dropped: {{cause}}",
+                    rates(
+                        "sightline_ranker_answers_dropped_total",
+                        "@",
+                        "cause",
+                        legend="dropped: {{cause}}",
                     )
                 ),
             ),

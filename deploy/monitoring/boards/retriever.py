@@ -7,6 +7,7 @@ from deploy.monitoring.boards.model import (
     RED,
     YELLOW,
     Board,
+    Panel,
     Query,
     Row,
     graph,
@@ -35,94 +36,102 @@ def retriever() -> Board:
 
 
 def _index() -> Row:
-    return Row(
-        "The index",
-        (
-            graph(
-                "Behind the catalog",
-                "Age of the oldest write that the index does not hold. 0 = up to date; the objective allows a minute.",
-                "s",
+    return Row("The index", (*_index_over_time(), *_index_now()))
+
+
+def _index_over_time() -> tuple[Panel, ...]:
+    return (
+        graph(
+            "Behind the catalog",
+            "Age of the oldest write that the index does not hold. 0 = up to date; the objective allows a minute.",
+            "s",
+            Query(
+                "max by (catalog, space) (sightline_index_lag_seconds{@catalog})",
+                "{{catalog}}/{{space}}",
+            ),
+            limits={60.0: RED},
+        ),
+        graph(
+            "Pending embedding",
+            "Photos, or texts of products, that have no vector yet. During an import many; what counts is that they "
+            "get fewer.",
+            "short",
+            Query(
+                "max by (catalog, space) (sightline_index_pending{@catalog})",
+                "{{catalog}}/{{space}}",
+            ),
+        ),
+        graph(
+            "Embedded, and failed",
+            "Photos and texts a second that the worker had embedded, and attempts that failed and are tried again.",
+            "ops",
+            rates("sightline_index_embedded_total", "@", "space", legend="{{space}}"),
+            rare(
+                rates(
+                    "sightline_index_embed_failed_total",
+                    "@",
+                    "space",
+                    legend="failed {{space}}",
+                )
+            ),
+        ),
+        graph(
+            "Rows written",
+            "Rows a second that were written to the engine or deleted in it.",
+            "ops",
+            rates("sightline_index_applied_rows_total", "@", "space"),
+        ),
+        graph(
+            "Rows that differed",
+            "Rows of the last hour in which the engine differed from the record, and which were fixed. Expected after "
+            "a restart of the engine; otherwise it loses rows.",
+            "short",
+            rare(
                 Query(
-                    "max by (catalog, space) (sightline_index_lag_seconds{@catalog})",
-                    "{{catalog}}/{{space}}",
-                ),
-                limits={60.0: RED},
+                    "sum by (space, kind) (increase(sightline_index_drift_rows_total{@}[1h]))",
+                    "{{space}} {{kind}}",
+                )
             ),
-            graph(
-                "Pending embedding",
-                "Photos, or texts of products, that have no vector yet. During an import many; what counts is that they "
-                "get fewer.",
-                "short",
-                Query(
-                    "max by (catalog, space) (sightline_index_pending{@catalog})",
-                    "{{catalog}}/{{space}}",
-                ),
-            ),
-            graph(
-                "Embedded, and failed",
-                "Photos and texts a second that the worker had embedded, and attempts that failed and are tried again.",
-                "ops",
-                Query(rates("sightline_index_embedded_total", "@", "space").expr, "{{space}}"),
-                rare(
-                    Query(
-                        rates("sightline_index_embed_failed_total", "@", "space").expr,
-                        "failed {{space}}",
-                    )
-                ),
-            ),
-            graph(
-                "Rows written",
-                "Rows a second that were written to the engine or deleted in it.",
-                "ops",
-                rates("sightline_index_applied_rows_total", "@", "space"),
-            ),
-            graph(
-                "Rows that differed",
-                "Rows of the last hour in which the engine differed from the record, and which were fixed. Expected after "
-                "a restart of the engine; otherwise it loses rows.",
-                "short",
-                rare(
-                    Query(
-                        "sum by (space, kind) (increase(sightline_index_drift_rows_total{@}[1h]))",
-                        "{{space}} {{kind}}",
-                    )
-                ),
-            ),
-            graph(
-                "Photos deleted",
-                "Photos a second that were deleted: those that no product had for long, and those of failed writes.",
-                "ops",
-                Query(rates("sightline_photos_collected_total", "@").expr, "without a product"),
-                Query(rates("sightline_photos_taken_back_total", "@").expr, "of failed writes"),
-            ),
-            number(
-                "Workers that lead",
-                "There must be one, or nothing new gets into the index.",
-                "short",
-                Query("sum(sightline_index_leader{@})"),
-                base=RED,
-                limits={1.0: GREEN},
-            ),
-            number(
-                "Collections lost",
-                "Collections that the engine does not answer for now.",
-                "short",
-                Query("max(sightline_index_lost{@})"),
-                limits={1.0: RED},
-            ),
-            number(
-                "Versions that do not match",
-                "Spaces whose version the embedder does not serve: photos wait.",
-                "short",
-                Query("sum(max by (catalog, space) (sightline_space_version_mismatch{@catalog}))"),
-                limits={1.0: RED},
-            ),
-            number(
-                "Photos in the wrong category",
-                "Products whose photo contradicts their category: look at them in the catalog.",
-                "short",
-                Query("sum(max by (catalog) (sightline_doubted_products{@catalog}))"),
-            ),
+        ),
+        graph(
+            "Photos deleted",
+            "Photos a second that were deleted: those that no product had for long, and those of failed writes.",
+            "ops",
+            rates("sightline_photos_collected_total", "@", legend="without a product"),
+            rates("sightline_photos_taken_back_total", "@", legend="of failed writes"),
+        ),
+    )
+
+
+def _index_now() -> tuple[Panel, ...]:
+    return (
+        number(
+            "Workers that lead",
+            "There must be one, or nothing new gets into the index.",
+            "short",
+            Query("sum(sightline_index_leader{@})"),
+            base=RED,
+            limits={1.0: GREEN},
+        ),
+        number(
+            "Collections lost",
+            "Collections that the engine does not answer for now.",
+            "short",
+            Query("max(sightline_index_lost{@})"),
+            limits={1.0: RED},
+        ),
+        number(
+            "Versions that do not match",
+            "Spaces whose version the embedder does not serve: photos wait.",
+            "short",
+            Query("sum(max by (catalog, space) (sightline_space_version_mismatch{@catalog}))"),
+            limits={1.0: RED},
+        ),
+        number(
+            "Photos in the wrong category",
+            "Products whose photo contradicts their category: look at them in the catalog.",
+            "short",
+            Query("sum(max by (catalog) (sightline_doubted_products{@catalog}))"),
         ),
     )
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 KEEP = Path(__file__).parents[3] / "deploy" / "keep.sh"
-NEW_KEY = "openssl req -x509 -newkey rsa:3072 -nodes -days 2 -subj /CN=keys"
+NEW_KEY = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=keys"
 
 
 @pytest.fixture
