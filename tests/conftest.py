@@ -50,7 +50,7 @@ SHELL = f"{LIVE}shell/"
 TOGETHER = (
     (SHELL,),
     tuple(f"tests/wire/test_{name}" for name in ("retriever", "backfills", "publish", "rollout")),
-    ("tests/contracts/test_k8s",),
+    tuple(f"tests/contracts/test_{name}" for name in ("k8s", "cluster_check", "memory")),
 )
 """Beginnings of the names of files whose tests share what takes long to make: a whole suite; an
 engine of vectors; overlays that are rendered and the schemas of Kubernetes."""

@@ -18,10 +18,8 @@ def example() -> list[Document]:
 
 
 @pytest.fixture(scope="session", params=[*WHOLE, "choices"])
-def whole(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> list[Document]:
+def whole(request: pytest.FixtureRequest) -> list[Document]:
     """Each overlay that is an installation, and one of the components that these leave out."""
     if request.param == "choices":
-        return with_components(tmp_path_factory.mktemp("choices"), *LEFT_OUT, "production")
+        return with_components(*LEFT_OUT, "production")
     return overlay(request.param)

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,33 +114,22 @@ def installed(name: str) -> list[Document]:
     """One of OVERLAYS; or, as OPTIONAL, prod with all components that no overlay has."""
     if name != OPTIONAL:
         return overlay(name)
-    further = nowhere()
+    return with_components(*nowhere(), bases=("overlays/prod",))
+
+
+@functools.cache
+def with_components(*names: str, bases: tuple[str, ...] = ("base",)) -> list[Document]:
+    """The base, or other folders, with some of the components; once, as `overlay`."""
     with tempfile.TemporaryDirectory() as folder:
         up = os.path.relpath(K8S, Path(folder).resolve())
         wanted = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
-            "resources": [f"{up}/overlays/prod"],
-            "components": [f"{up}/components/{each}" for each in further],
+            "resources": [f"{up}/{name}" for name in bases],
+            "components": [f"{up}/components/{name}" for name in names],
         }
         (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
         return render(Path(folder))
-
-
-def with_components(folder: Path, *names: str, bases: Sequence[str] = (".",)) -> list[Document]:
-    """The base, or parts of it, with some of the components, made in `folder`."""
-    copied = shutil.copytree(K8S, folder / "k8s", dirs_exist_ok=True)
-    shutil.copytree(K8S.parent / "monitoring", folder / "monitoring", dirs_exist_ok=True)
-    made = copied / "overlays" / "with-components"
-    made.mkdir(exist_ok=True)
-    wanted = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [f"../../base/{name}" for name in bases],
-        "components": [f"../../components/{name}" for name in names],
-    }
-    (made / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
-    return render(made)
 
 
 def added(folder: Path, lines: str, to: str = "prod") -> list[Document]:

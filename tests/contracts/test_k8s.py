@@ -7,7 +7,6 @@ in the wrong place fails; what the schemas can't say is asserted here.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -72,10 +71,8 @@ SHARED = {
 
 
 @pytest.mark.parametrize("component", ["shared-claims", "single-node-claims"])
-def test_only_the_worker_and_the_server_of_a_service_share_its_volume(
-    component: str, tmp_path: Path
-) -> None:
-    made = with_components(tmp_path, component)
+def test_only_the_worker_and_the_server_of_a_service_share_its_volume(component: str) -> None:
+    made = with_components(component)
     claims = {
         name: [
             volume["persistentVolumeClaim"]["claimName"]
@@ -91,8 +88,8 @@ def test_only_the_worker_and_the_server_of_a_service_share_its_volume(
     assert all(claim["spec"]["accessModes"] == [mode] for claim in declared.values())
 
 
-def test_pods_that_share_what_one_node_may_mount_are_on_one_node(tmp_path: Path) -> None:
-    made = with_components(tmp_path, "single-node-claims")
+def test_pods_that_share_what_one_node_may_mount_are_on_one_node() -> None:
+    made = with_components("single-node-claims")
     for service in ("retriever", "ranker"):
         for name in [name for name in ALONE[service] if SHARED[name]]:
             (term,) = pod(made, name)["affinity"]["podAffinity"][
@@ -177,8 +174,8 @@ def test_the_words_of_the_readme_are_those_of_the_base(base: list[Document]) -> 
     assert set(CLASSES) == set(OURS)
 
 
-def test_with_spaces_the_embedder_writes_what_triton_reads(tmp_path: Path) -> None:
-    made = with_components(tmp_path, "spaces")
+def test_with_spaces_the_embedder_writes_what_triton_reads() -> None:
+    made = with_components("spaces")
     mounts = {}
     for name in ("embedder", "triton"):
         (volume,) = [each for each in pod(made, name)["volumes"] if each["name"] == "spaces"]

@@ -20,8 +20,8 @@ RESULTS = ROOT / "bench" / "results"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
-    return with_components(tmp_path_factory.mktemp("scaled"), "autoscaling")
+def made() -> list[Document]:
+    return with_components("autoscaling")
 
 
 @pytest.mark.parametrize("rule", scaling.RULES, ids=lambda rule: rule.__name__)

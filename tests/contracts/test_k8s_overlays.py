@@ -75,9 +75,9 @@ def test_every_component_is_in_an_installation_that_is_looked_at() -> None:
 # One service
 
 
-def test_the_overlays_of_one_service_add_up_to_the_whole(tmp_path: Path) -> None:
+def test_the_overlays_of_one_service_add_up_to_the_whole() -> None:
     """Nothing is missing, nothing differs, and no two have the same but the namespace's."""
-    whole = by_name(with_components(tmp_path, "shared-claims"))
+    whole = by_name(with_components("shared-claims"))
     parts = {name: by_name(overlay(name)) for name in ALONE}
     assert {key: one for part in parts.values() for key, one in part.items()} == whole
     shared = [set(part) for part in parts.values()]
@@ -98,11 +98,11 @@ def test_a_service_alone_has_its_workloads_and_what_guards_them(name: str) -> No
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_production_and_the_other_choices_suit_one_service_too(name: str, tmp_path: Path) -> None:
+def test_production_and_the_other_choices_suit_one_service_too(name: str) -> None:
     """A component that needs another service's documents would end the rendering."""
     made = with_components(
-        tmp_path, "production", "certificates", "object-store", "postgres-uri", "gpu", "spaces",
-        bases=["shared", name],
+        "production", "certificates", "object-store", "postgres-uri", "gpu", "spaces",
+        bases=("base/shared", f"base/{name}"),
     )  # fmt: skip
     for process in set(ALONE[name]) & set(OURS):
         assert settings_of(made, process)[f"{name.upper()}_MODE"] == "production"

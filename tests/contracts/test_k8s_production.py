@@ -25,9 +25,9 @@ NO_SECRETS = ("GATEWAY_SCENES_FOLDER", "GATEWAY_EXPERIMENTS_FOLDER")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
+def made() -> list[Document]:
     """An overlay with the component."""
-    return with_components(tmp_path_factory.mktemp("production"), "production")
+    return with_components("production")
 
 
 @pytest.mark.parametrize("name", [*OURS, "ranker-train"])

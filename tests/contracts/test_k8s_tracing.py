@@ -32,8 +32,8 @@ PAGE = (ROOT / "docs/operate/tracing.md").read_text()
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
-    return with_components(tmp_path_factory.mktemp("tracing"), "tracing")
+def made() -> list[Document]:
+    return with_components("tracing")
 
 
 def config(made: list[Document]) -> Document:

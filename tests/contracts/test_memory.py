@@ -56,13 +56,11 @@ def test_every_file_of_compose_is_among_those_that_are_looked_at() -> None:
 
 
 @pytest.fixture(scope="module", params=[*RENDERED, *(f"overlays/{name}" for name in WHOLE)])
-def documents(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> list[Document]:
+def documents(request: pytest.FixtureRequest) -> list[Document]:
     if request.param.startswith("overlays/"):
         return overlay(request.param.partition("/")[2])
     names = [name for name in request.param.split("+") if name]
-    return with_components(tmp_path_factory.mktemp("k8s"), *names)
+    return with_components(*names)
 
 
 @pytest.mark.parametrize("name", DECODING)

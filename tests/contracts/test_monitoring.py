@@ -112,10 +112,8 @@ def test_what_latency_promises_can_be_counted() -> None:
 # Kubernetes
 
 
-def test_the_component_scrapes_every_process_and_brings_rules_and_dashboards(
-    tmp_path: Path,
-) -> None:
-    made = with_components(tmp_path, "monitoring")
+def test_the_component_scrapes_every_process_and_brings_rules_and_dashboards() -> None:
+    made = with_components("monitoring")
     (monitor,) = of(made, "PodMonitor").values()
     wanted = monitor["spec"]["selector"]["matchLabels"]
     (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
