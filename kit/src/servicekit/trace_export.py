@@ -80,9 +80,11 @@ class Outbox(SpanProcessor):
                 self._thread.start()
 
     def _send(self) -> None:
-        while not self._closing:
+        closing = False
+        while not closing:
             self._wake.wait(PAUSE_SECONDS)
             self._wake.clear()
+            closing = self._closing  # what was made before it is sent, however late this thread is
             while self._waiting:
                 self._hand_over([self._waiting.popleft() for _ in range(self._batch())])
 

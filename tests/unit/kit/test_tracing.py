@@ -305,6 +305,30 @@ async def test_a_process_that_stops_does_not_wait_for_a_collector_that_is_away()
     await until(lambda: sum(outcomes().values()) - before == 5)
 
 
+async def test_what_was_made_before_the_end_is_sent_by_a_thread_that_begins_late(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, stopping = trace_export.Outbox._send, threading.Event()
+
+    def late(outbox: trace_export.Outbox) -> None:
+        stopping.wait(SECONDS)
+        send(outbox)
+
+    monkeypatch.setattr(trace_export.Outbox, "_send", late)
+    trace(collector, 1.0)
+    async with chain() as (front, _):
+        await ask(front)
+    join = threading.Thread.join
+
+    def joined(thread: threading.Thread, seconds: float | None = None) -> None:
+        stopping.set()
+        join(thread, SECONDS)
+
+    monkeypatch.setattr(threading.Thread, "join", joined)
+    trace_export.stop()
+    assert len(collector.spans) == 5
+
+
 async def test_a_collector_that_hangs_costs_a_bounded_queue(
     collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,18 @@ async def test_a_job_ends_as_its_process_reported(
     assert (job.done, job.total) == (3, 4)
 
 
+async def test_a_process_that_reported_ends_by_itself(db: Database, tmp_path: Path) -> None:
+    """It has spans to send yet."""
+    mark = tmp_path / "mark"
+    code = (
+        "import pathlib, time; print('{\"result\": {}}', flush=True)\n"
+        f"time.sleep(0.3); pathlib.Path({str(mark)!r}).touch()"
+    )
+    job = await worked(db, python(code), DONE)
+    assert job.state is JobState.SUCCEEDED
+    assert mark.exists()
+
+
 async def test_an_error_that_was_named_ends_the_job_with_its_reason(db: Database) -> None:
     code = 'print(\'{"error": {"reason": "TRAINING_DATA_INSUFFICIENT", "message": "none"}}\')'
     job = await worked(db, python(code), DONE)

@@ -32,6 +32,8 @@ from servicekit.leases import worker_id
 MAX_ATTEMPTS = 3
 """A training that killed three workers will kill a fourth."""
 
+LAST_SECONDS = 5.0
+"""That a process has to end by itself once it said what came of it."""
 TERMINATE_SECONDS = 5.0
 FINISH_SECONDS = 1.0
 """Between two tries to report a result to a busy store."""
@@ -142,6 +144,8 @@ async def _supervise(jobs: Jobs, command: Command, stop: asyncio.Event, job: Job
         done, total = job.done, job.total
         async for line in _lines(process, stop):
             if "result" in line:
+                with contextlib.suppress(TimeoutError):  # it has spans to send
+                    await asyncio.wait_for(process.wait(), LAST_SECONDS)
                 return {str(key): str(value) for key, value in line["result"].items()}
             if "error" in line:
                 raise TrainingFailed(line["error"]["message"], line["error"]["reason"])
