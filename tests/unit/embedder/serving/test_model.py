@@ -15,25 +15,16 @@ from embedder.domain.models import Description, Inferred, Tensors, version_of
 from embedder.domain.recipes import Recipe
 from embedder.serving.model import KEPT, READY, SILENCE, ServedModel, check
 from servicekit import deadlines
+from tests.fakes.kit_clock import Seconds
 from tests.fakes.triton import DESCRIPTION, FakeInference
 from tests.waiting import SECONDS
 
 BLANK: Tensors = {"image": np.zeros((2, 8, 8, 3), np.uint8)}
 
 
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Seconds:
+    return Seconds()
 
 
 @pytest.fixture
@@ -42,7 +33,7 @@ def inference() -> FakeInference:
 
 
 @pytest.fixture
-def space(inference: FakeInference, clock: Clock) -> ServedModel:
+def space(inference: FakeInference, clock: Seconds) -> ServedModel:
     return ServedModel(inference, ttl=30, clock=clock)
 
 
@@ -53,7 +44,7 @@ def changed(**changes: object) -> Description:
 
 
 async def test_the_description_is_asked_for_once_within_its_time(
-    space: ServedModel, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Seconds
 ) -> None:
     await asyncio.gather(*(space.description() for _ in range(5)))
     clock.now += 29.9
@@ -65,7 +56,7 @@ async def test_the_description_is_asked_for_once_within_its_time(
 
 
 async def test_a_silent_model_is_what_it_was_last(
-    space: ServedModel, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Seconds
 ) -> None:
     known = await space.description()
     inference.silence = EmbedderUnavailable("down")
@@ -74,7 +65,7 @@ async def test_a_silent_model_is_what_it_was_last(
 
 
 async def test_a_model_that_never_spoke_is_unavailable_and_asked_again_soon(
-    space: ServedModel, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Seconds
 ) -> None:
     inference.silence = EmbedderUnavailable("down")
     done = await asyncio.gather(*(space.description() for _ in range(5)), return_exceptions=True)
@@ -156,7 +147,7 @@ def test_a_sound_one_does() -> None:
 
 
 async def test_a_space_is_ready_only_after_a_real_inference(
-    space: ServedModel, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Seconds
 ) -> None:
     state = await space.state()
     assert (state.ready, state.known) == (True, DESCRIPTION)
@@ -186,7 +177,7 @@ async def test_of_two_versions_that_are_silent_none_is_claimed(
 
 
 async def test_a_space_whose_processes_do_not_all_answer_is_not_ready(
-    space: ServedModel, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Seconds
 ) -> None:
     inference.change(instances=2)
     assert (await space.state()).ready
@@ -198,7 +189,7 @@ async def test_a_space_whose_processes_do_not_all_answer_is_not_ready(
 
 
 async def test_a_state_is_returned_within_its_time_while_the_model_hangs(
-    space: ServedModel, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Seconds
 ) -> None:
     version = (await space.state()).version
     clock.now += KEPT
@@ -209,7 +200,7 @@ async def test_a_state_is_returned_within_its_time_while_the_model_hangs(
 
 
 async def test_whoever_asks_for_the_state_often_costs_one_look_a_second(
-    space: ServedModel, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Seconds
 ) -> None:
     inference.change(instances=2)
     states = await asyncio.gather(*(space.state() for _ in range(50)))
@@ -256,7 +247,7 @@ async def test_a_cancelled_caller_leaves_the_look_to_the_others(
 
 
 async def test_the_metric_of_readiness_has_one_series_a_model_and_follows_the_version(
-    inference: FakeInference, clock: Clock
+    inference: FakeInference, clock: Seconds
 ) -> None:
     def series() -> dict[str, float]:
         (family,) = READY.collect()
@@ -282,7 +273,7 @@ async def test_the_metric_of_readiness_has_one_series_a_model_and_follows_the_ve
 
 
 async def test_a_version_is_named_by_its_model_once_it_spoke(
-    space: ServedModel, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Seconds
 ) -> None:
     inference.silence = EmbedderUnavailable("down")
     assert isinstance(await space.refresh(), EmbedderUnavailable)
@@ -300,7 +291,7 @@ async def test_a_version_is_named_by_its_model_once_it_spoke(
 
 
 async def test_a_model_is_not_asked_again_within_a_moment(
-    space: ServedModel, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Seconds
 ) -> None:
     for _ in range(5):
         await space.refresh()

@@ -13,6 +13,7 @@ from gateway.callers.signed import SignedTokens
 from gateway.settings import GatewaySettings
 from gateway.wiring import access_of
 from servicekit.access import TokenInvalid
+from tests.fakes.kit_clock import Seconds
 from tests.fakes.web import FakeWeb, answer
 from tests.unit.gateway.callers.test_signed import CLAIMS, OTHER, RSA, public, signed
 from tests.waiting import until
@@ -32,22 +33,12 @@ async def provider() -> AsyncIterator[FakeWeb]:
         yield web
 
 
-class Clock:
-    """Moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Seconds:
+    return Seconds()
 
 
-async def tokens(provider: FakeWeb, clock: Clock) -> SignedTokens:
+async def tokens(provider: FakeWeb, clock: Seconds) -> SignedTokens:
     keys = await asyncio.to_thread(PublishedKeys, provider.url(PATH, "127.0.0.1"), clock)
     return SignedTokens(keys.get, CLAIMS, keys.refresh)
 

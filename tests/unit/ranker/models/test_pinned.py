@@ -8,22 +8,16 @@ import pytest
 from ranker.domain.errors import ModelCorrupt
 from ranker.models.live import LiveModels
 from ranker.models.pinned import AGAIN_SECONDS, BUSY_SECONDS, IDLE_SECONDS, MOST
+from tests.fakes.kit_clock import Seconds
 from tests.fakes.ranker import FakePromotions, GatedLoad, model, record
 from tests.waiting import until
 
 MADE = {f"v{n}": model({"p": [float(n)]}, version=f"v{n}") for n in range(5)}
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Seconds:
+    return Seconds()
 
 
 @pytest.fixture
@@ -40,7 +34,7 @@ def load() -> GatedLoad:
 
 @pytest.fixture
 async def live(
-    promotions: FakePromotions, load: GatedLoad, clock: Clock
+    promotions: FakePromotions, load: GatedLoad, clock: Seconds
 ) -> AsyncIterator[LiveModels]:
     made = LiveModels(("default",), promotions, load, 0, clock)
     yield made
@@ -96,7 +90,7 @@ async def test_a_promotion_never_touches_a_request_that_took_a_pinned_one(
 
 
 async def test_few_are_kept_and_the_least_recently_asked_for_goes(
-    live: LiveModels, load: GatedLoad, clock: Clock
+    live: LiveModels, load: GatedLoad, clock: Seconds
 ) -> None:
     assert MOST == 2
     for version in ("v1", "v2", "v1"):
@@ -109,7 +103,7 @@ async def test_few_are_kept_and_the_least_recently_asked_for_goes(
 
 
 async def test_what_others_still_ask_for_makes_no_room(
-    live: LiveModels, load: GatedLoad, clock: Clock
+    live: LiveModels, load: GatedLoad, clock: Seconds
 ) -> None:
     for version in ("v1", "v2"):
         await at_hand(live, version)
@@ -132,7 +126,7 @@ async def test_catalogs_take_no_room_from_one_another(promotions: FakePromotions
 
 @pytest.mark.parametrize("version", ["bad", "gone"])
 async def test_what_cant_be_had_is_asked_for_again_only_after_a_while(
-    live: LiveModels, load: GatedLoad, clock: Clock, version: str
+    live: LiveModels, load: GatedLoad, clock: Seconds, version: str
 ) -> None:
     assert live.pinned("default", version) is None
     await settled(live)
@@ -147,7 +141,7 @@ async def test_what_cant_be_had_is_asked_for_again_only_after_a_while(
 
 
 async def test_a_record_that_is_away_is_asked_again_later(
-    live: LiveModels, promotions: FakePromotions, clock: Clock
+    live: LiveModels, promotions: FakePromotions, clock: Seconds
 ) -> None:
     promotions.broken = True
     assert live.pinned("default", "v1") is None
@@ -158,7 +152,7 @@ async def test_a_record_that_is_away_is_asked_again_later(
     await at_hand(live, "v1")
 
 
-async def test_one_that_nobody_asks_for_goes(live: LiveModels, clock: Clock) -> None:
+async def test_one_that_nobody_asks_for_goes(live: LiveModels, clock: Seconds) -> None:
     for version in ("v1", "v2"):
         await at_hand(live, version)
     clock.now += IDLE_SECONDS - 1
