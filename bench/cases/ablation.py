@@ -145,7 +145,16 @@ def _preprocessing(title: str, model: Backbone, task: Task, say: Say) -> list[Ro
         found = measured(seen.only([model.blocks[featured.HEAD]]).squared(), seen, task)
         spent = featured.milliseconds(timed, recipe, variant.views) + variant.views * inference
         first = first or Measured(found, spent)
-        rows.append(_row(title, variant.name, found, first.hits, spent - first.milliseconds, task))
+        rows.append(
+            _row(
+                title,
+                variant.name,
+                found,
+                first.hits,
+                milliseconds=spent - first.milliseconds,
+                task=task,
+            )
+        )
     return rows
 
 
@@ -159,13 +168,22 @@ def _descriptors(title: str, model: Backbone, task: Task, say: Say) -> list[Row]
     colourless = [slice(0, colours.start)]
     averages = plain.only([head]).squared()
     default = measured(averages.standard(), plain.only(colourless), task)
-    rows = [_row(title, "the backbone alone", default, default, 0.0, task)]
+    rows = [_row(title, "the backbone alone", default, default, milliseconds=0.0, task=task)]
     with_colours = measured(averages.beside(plain.only([colours])).standard(), plain, task)
-    rows.append(_row(title, "+ HSV histogram", with_colours, default, 0.0, task))
+    rows.append(_row(title, "+ HSV histogram", with_colours, default, milliseconds=0.0, task=task))
     for name, (seen, cost) in added.items():
         several = averages.beside(plain.only([colours])).beside(seen)
         found = measured(several.standard(), plain.beside(seen), task)
-        rows.append(_row(title, f"+ HSV histogram + {name}", found, with_colours, cost, task))
+        rows.append(
+            _row(
+                title,
+                f"+ HSV histogram + {name}",
+                found,
+                with_colours,
+                milliseconds=cost,
+                task=task,
+            )
+        )
     return rows
 
 
@@ -219,6 +237,7 @@ def _row(
     name: str,
     found: Mapping[str, Doubles],
     default: Mapping[str, Doubles],
+    *,
     milliseconds: float,
     task: Task,
 ) -> Row:

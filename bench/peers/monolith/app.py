@@ -172,7 +172,7 @@ def whole(row: tuple[Any, ...]) -> dict[str, Any]:
     }
 
 
-def made(shop: Shop, threads: int) -> FastAPI:
+def made(shop: Shop, threads: int) -> FastAPI:  # noqa: C901 - its routes
     """The application."""
     app, pool = FastAPI(), ThreadPoolExecutor(threads)
 

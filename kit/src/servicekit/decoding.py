@@ -30,7 +30,7 @@ from prometheus_client import Counter
 from servicekit.confinement import LAYERS
 from servicekit.decoding_fork import ForkServer, Link, address_space
 from servicekit.decoding_limits import SPARE, DecodingBudget, DecodingSettings, memory_that_fits
-from servicekit.decoding_wire import AnswerInvalid, DecodeStatus, ExpectedOutput, text
+from servicekit.decoding_wire import AnswerHeader, AnswerInvalid, DecodeStatus, ExpectedOutput, text
 from servicekit.memory import container_limit
 from servicekit.telemetry import get_logger
 
@@ -233,6 +233,18 @@ class Decoders:
             working.exception()  # whoever asked may be gone
 
 
+def _failure(head: AnswerHeader, note: bytes, memory: int) -> Exception:
+    """Return the error that a decoder's answer stands for, in `memory` bytes besides SPARE."""
+    match head.status:
+        case DecodeStatus.REFUSED:
+            return DecodingRefused(head.code, text(note))
+        case DecodeStatus.MEMORY_WANTED if head.size > SPARE and not memory:
+            return _MemoryWanted(head.size - SPARE)
+        case DecodeStatus.FAILED:
+            return DecodingBroken(f"its decoder failed: {text(note)}")
+    return DecodingOutOfMemory(SPARE + memory)
+
+
 def _give_up(working: asyncio.Task[Outcome], process: _Process) -> None:
     if not working.done():
         process.kill()
@@ -291,17 +303,12 @@ class _Process:
         self._items += 1
         if self._items >= MOST_ITEMS or (memory and self._is_swollen(link)):
             self.stop()
-        match head.status:
-            case DecodeStatus.DONE:
-                return item.answer.facts.unpack(note), pixels
-            case DecodeStatus.REFUSED:
-                raise DecodingRefused(head.code, text(note))
-            case DecodeStatus.MEMORY_WANTED if head.size > SPARE and not memory:
-                raise _MemoryWanted(head.size - SPARE)
-            case DecodeStatus.FAILED:
-                raise DecodingBroken(f"its decoder failed: {text(note)}")
-        self.stop()  # what it has left may lie in pieces
-        raise DecodingOutOfMemory(SPARE + memory)
+        if head.status is DecodeStatus.DONE:
+            return item.answer.facts.unpack(note), pixels
+        failure = _failure(head, note, memory)
+        if isinstance(failure, DecodingOutOfMemory):
+            self.stop()  # what it has left may lie in pieces
+        raise failure
 
     def kill(self) -> None:
         """Kill the process while an item is in it, which ends as crashed."""

@@ -8,7 +8,7 @@ from local_suite.model import Program, SuiteError
 from local_suite.programs import GRPC, PORTS, sightline
 from ranker.settings import RankerSettings
 from ranker.settings import WorkerSettings as RankerWorkerSettings
-from retriever.settings import ServiceSettings as RetrieverSettings
+from retriever.settings import RetrieverSettings
 from servicekit.config import ServiceSettings
 
 

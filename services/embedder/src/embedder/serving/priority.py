@@ -1,4 +1,4 @@
-"""Queues by priority: shoppers before imports. Items that would miss their deadline are rejected."""
+"""Queues by priority: shoppers before imports. Items that would miss a deadline are rejected."""
 
 import asyncio
 import heapq
