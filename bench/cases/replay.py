@@ -106,7 +106,7 @@ def run(say: Say) -> Result:
         return result(asyncio.run(_measured(Path(folder), say)))
 
 
-async def _measured(folder: Path, say: Say) -> Measured:
+async def _measured(folder: Path, say: Say) -> Measured:  # noqa: PLR0915 - one run, in order
     database = Database(f"sqlite:///{folder}/ranker.db", migrations=MIGRATIONS)
     await asyncio.to_thread(database.migrate)
     record, found = EventRecord(database), Measured()

@@ -94,7 +94,9 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
     def __post_init__(self) -> None:
         self._shoppers = Shoppers(self.reader, self.signals)
 
-    async def Rank(self, request: pb.RankRequest, context: Context) -> pb.RankResponse:
+    async def Rank(  # noqa: PLR0915 - becomes a use case
+        self, request: pb.RankRequest, context: Context
+    ) -> pb.RankResponse:
         """Score and order candidates."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms)
