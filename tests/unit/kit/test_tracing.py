@@ -50,7 +50,7 @@ def outcomes() -> dict[str, float]:
 
 @asynccontextmanager
 async def chain(
-    last: Callable[[], object] = lambda: None, admitting: access.Access = access.OPEN
+    last: Callable[[], object] = lambda: None, admitting: access.AccessPolicy = access.OPEN
 ) -> AsyncIterator[tuple[grpc.aio.Channel, list[str]]]:
     """front → back, and what the back one is sent as traceparent."""
     seen: list[str] = []
@@ -72,7 +72,9 @@ async def chain(
 
 
 @asynccontextmanager
-async def _serving(servicer: Echo, admitting: access.Access) -> AsyncIterator[grpc.aio.Channel]:
+async def _serving(
+    servicer: Echo, admitting: access.AccessPolicy
+) -> AsyncIterator[grpc.aio.Channel]:
     running = await server.start([binding(servicer)], ServerSettings(), "shop", admitting)
     peer = channel.connect(f"127.0.0.1:{running.port}")
     try:
@@ -185,7 +187,7 @@ def test_a_rate_saves_up_one_second() -> None:
 
 
 async def test_who_is_not_admitted_has_nothing_recorded(collector: Collector) -> None:
-    class Nobody(access.Access):
+    class Nobody(access.AccessPolicy):
         def admit(self, *_: object) -> access.Caller:
             raise Unauthenticated("who?", reason="TOKEN_MISSING")
 

@@ -10,7 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from retriever import __main__ as retriever
-from retriever.settings import Settings
+from retriever.settings import RetrieverSettings
 from servicekit import channel
 from tests.engines import free_port
 from tests.waiting import SECONDS
@@ -34,7 +34,7 @@ async def test_it_is_ready_once_its_columns_are_in_memory_or_that_takes_too_long
     patience = 0.5 if forever else SECONDS
     monkeypatch.setattr(retriever, "WARM_SECONDS", patience)
     monkeypatch.setattr(retriever.REGISTRY, "register", lambda _: None)  # twice in this process
-    settings = Settings(
+    settings = RetrieverSettings(
         port=free_port(),
         database_url=f"sqlite:///{tmp_path}/record.db",  # type: ignore[arg-type]
         photos_url=str(tmp_path / "photos"),

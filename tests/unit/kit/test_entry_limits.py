@@ -2,8 +2,8 @@ import tracemalloc
 
 import pytest
 
-from servicekit import counting
-from servicekit.counting import Counts, RequestMalformed, TooManyEntries
+from servicekit import entry_limits
+from servicekit.entry_limits import EntryLimits, RequestMalformed, TooManyEntries
 from sightline.common.v1 import filter_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
@@ -16,7 +16,7 @@ EMPTY_SIGNAL = b"\x2a\x00"
 
 
 def check(data: bytes, descriptor: object = pb.RecommendRequest.DESCRIPTOR, most: int = 50) -> None:
-    Counts(descriptor, most).check(data)
+    EntryLimits(descriptor, most).check(data)
 
 
 def refused(
@@ -101,7 +101,7 @@ def test_messages_within_messages_count_where_no_list_grows() -> None:
 
 def test_fields_that_are_no_lists_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six million of them are 12 MiB, and seconds in which nobody else is answered."""
-    monkeypatch.setattr(counting, "FIELDS", 10)
+    monkeypatch.setattr(entry_limits, "FIELDS", 10)
     check(b"\x08\x00" * 10)
     with pytest.raises(TooManyEntries, match="more than 10 fields"):
         check(b"\x08\x00" * 11)
