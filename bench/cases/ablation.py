@@ -31,7 +31,7 @@ from bench.datasets.featured import Backbone
 from bench.datasets.grocery import Photos
 from bench.harness.machine import ROOT
 from bench.harness.model import Interval, Result, Table
-from embedder.domain.recipes import Recipe, Step
+from embedder.domain.recipes import PhotoRecipe, PreprocessStep
 
 Say: TypeAlias = Callable[[str], None]
 BACKBONES = {"Lite0": "efficientnet_lite0_features", "Lite2": "efficientnet_lite2_features"}
@@ -50,7 +50,7 @@ class Variant:
     """One thing done otherwise than by default."""
 
     name: str
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PreprocessStep, ...] = ()
     crop: float | None = None
     """Share of the shorter side; None = the model's own."""
     views: int = 1
@@ -60,15 +60,15 @@ DEFAULT = Variant("default: centre .875")
 VARIANTS = (
     DEFAULT,
     Variant("crop: full side", crop=1.0),
-    Variant("crop: padded", (Step.CROP_PAD,), crop=1.0),
-    Variant("crop: subject", (Step.CROP_SUBJECT,)),
+    Variant("crop: padded", (PreprocessStep.CROP_PAD,), crop=1.0),
+    Variant("crop: subject", (PreprocessStep.CROP_SUBJECT,)),
     Variant("crops: 4 views", views=4),
-    Variant("white balance: grey world", (Step.WHITE_BALANCE_GREY_WORLD,)),
-    Variant("white balance: white patch", (Step.WHITE_BALANCE_WHITE_PATCH,)),
-    Variant("denoise: median", (Step.DENOISE_MEDIAN,)),
-    Variant("denoise: bilateral", (Step.DENOISE_BILATERAL,)),
-    Variant("denoise: non-local means", (Step.DENOISE_NL_MEANS,)),
-    Variant("contrast: CLAHE", (Step.CONTRAST_CLAHE,)),
+    Variant("white balance: grey world", (PreprocessStep.WHITE_BALANCE_GREY_WORLD,)),
+    Variant("white balance: white patch", (PreprocessStep.WHITE_BALANCE_WHITE_PATCH,)),
+    Variant("denoise: median", (PreprocessStep.DENOISE_MEDIAN,)),
+    Variant("denoise: bilateral", (PreprocessStep.DENOISE_BILATERAL,)),
+    Variant("denoise: non-local means", (PreprocessStep.DENOISE_NL_MEANS,)),
+    Variant("contrast: CLAHE", (PreprocessStep.CONTRAST_CLAHE,)),
 )
 DESCRIPTORS = ("lbp", "gabor", "shape")
 
@@ -187,7 +187,7 @@ def _descriptors(title: str, model: Backbone, task: Task, say: Say) -> list[Row]
     return rows
 
 
-def _seen(model: Backbone, recipe: Recipe, views: int, task: Task) -> Seen:
+def _seen(model: Backbone, recipe: PhotoRecipe, views: int, task: Task) -> Seen:
     train, iconic = (
         featured.features(model, photos.paths, recipe, views).mean(axis=1)
         for photos in (task.data.train, task.data.iconic)

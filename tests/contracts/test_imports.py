@@ -110,7 +110,7 @@ VIOLATIONS = [
     ),
     (
         "services/embedder/src/embedder/serving/recovery.py",
-        "import embedder.adapters.shelf",
+        "import embedder.adapters.space_metadata",
         "What the embedder does in a request reaches models and files through ports",
     ),
     (

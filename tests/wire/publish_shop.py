@@ -40,7 +40,7 @@ from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.settings import RankerSettings
 from retriever.__main__ import bindings as retriever_bindings
 from retriever.record import Record
-from retriever.settings import Settings
+from retriever.settings import RetrieverSettings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit import server
 from servicekit.jobs import Job, Jobs, JobState
@@ -240,7 +240,7 @@ async def start_retriever(
     folder: Path, new_store: NewStore, engine: MilvusLite, stack: Stack
 ) -> tuple[Record, int, dict[str, str]]:
     """A retriever until the stack ends: its record, its port and its worker's environment."""
-    settings = Settings(
+    settings = RetrieverSettings(
         port=0,
         database_url=new_store("retriever.record.migrations", "record.db"),
         photos_url=str(folder / "photos"),

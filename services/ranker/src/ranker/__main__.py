@@ -39,7 +39,7 @@ from servicekit.clock import now_micros
 from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
 from servicekit.migrations import settle
-from servicekit.peers import Peers
+from servicekit.peers import PeerCredentials
 from servicekit.reloaded import Unreadable
 from servicekit.server import Binding, run, serve
 from servicekit.sql import Database
@@ -138,7 +138,7 @@ def calculate_alone() -> None:
 
 async def main() -> None:
     """Open the record and the key, load what is promoted, and serve."""
-    settings = startup.load(RankerSettings, Peers.of, check_file, log_access)
+    settings = startup.load(RankerSettings, PeerCredentials.of, check_file, log_access)
     startup.observe("ranker", settings, settings.log_level)
     calculate_alone()
     database = Database(
@@ -171,7 +171,7 @@ async def main() -> None:
             offered,
             settings,
             service="ranker",
-            peers=Peers.of(settings),
+            peers=PeerCredentials.of(settings),
             on_stop=close,
         )
     except KeyUnusable as error:

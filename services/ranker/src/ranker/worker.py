@@ -42,7 +42,7 @@ from servicekit.clock import now_micros
 from servicekit.jobs import Job
 from servicekit.keyring import signing_keys
 from servicekit.migrations import settle
-from servicekit.peers import Peers
+from servicekit.peers import PeerCredentials
 from servicekit.retention import forget_jobs
 from servicekit.server import run
 
@@ -143,7 +143,7 @@ def optional_loops(
 async def main() -> None:
     """Wire the worker and run it until SIGTERM or SIGINT."""
     # A training's too: mistakes show now, not in a job.
-    settings = startup.load(TrainSettings, Peers.of, log_access)
+    settings = startup.load(TrainSettings, PeerCredentials.of, log_access)
     startup.observe("ranker-worker", settings, settings.log_level)
     with contextlib.ExitStack() as cleanup:
         async with backend(settings) as made:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from ranker.record.answers import COUNTS, Answer, AnswerLog, AnswerQueue
 from ranker.record.tables import ANSWERS
-from servicekit import queued
+from servicekit import batch_queue
 from servicekit.sql import Database, StoreBusy
 from tests.waiting import until
 
@@ -48,7 +48,7 @@ def dropped(cause: str) -> float:
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ranker.record.answers.GATHER_SECONDS", 0.01)
-    monkeypatch.setattr(queued, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(batch_queue, "FIRST_PAUSE", 0.01)
 
 
 async def test_an_answer_is_found_before_and_after_it_is_stored(db: Database) -> None:

@@ -18,7 +18,7 @@ from ranker.domain.events import DAY_MICROS
 from ranker.record.rows import Record, inserting, write_beside_others
 from ranker.record.shoppers import gate, owners
 from ranker.record.tables import ANSWERS, EXPOSURES
-from servicekit.queued import Batches, Counts, Queued
+from servicekit.batch_queue import BatchQueue, BatchRules, QueueMetrics
 
 SWEEP = 500
 """Expired records that go with each write: more than a write adds, so they never pile up."""
@@ -31,7 +31,7 @@ GATHER_SECONDS = 0.1
 MOST_BYTES = 64 * 1024 * 1024
 """What may wait: the records of some 5,000 answers of 100 products."""
 
-COUNTS = Counts(
+COUNTS = QueueMetrics(
     Counter("sightline_ranker_answers_kept_total", "Answer records that were stored."),
     Counter(
         "sightline_ranker_answers_dropped_total",
@@ -191,9 +191,9 @@ class AnswerQueue:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log, self._now = log, now_micros
-        self._queued = Queued(
+        self._queued = BatchQueue(
             lambda answers: log.write(answers, now_micros()),
-            Batches[Answer](key=_key, load=lambda answer: len(answer.content)),
+            BatchRules[Answer](key=_key, load=lambda answer: len(answer.content)),
             COUNTS,
             most_bytes,
             gather=GATHER_SECONDS,

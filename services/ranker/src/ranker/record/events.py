@@ -81,7 +81,7 @@ class EventRecord:
         """What `work` reads; `few` rows where the request is, as a hop to a thread takes longer."""
         if few and self._db.local:
             with suppress(StoreBusy):  # another process starts or ends: threads wait for it
-                return self._db.read_here(work)
+                return self._db.read_local(work)
         return await self._db.read(work)
 
     async def popularity(self, catalog_id: str, product_ids: Sequence[str]) -> Doubles:

@@ -7,8 +7,8 @@ import urllib.request
 
 import pytest
 
-from servicekit import heart, telemetry
-from servicekit.heart import EVENT_LOOP, HEART, Heart
+from servicekit import liveness, telemetry
+from servicekit.liveness import EVENT_LOOP, LIVENESS, Liveness
 from tests.engines import free_port
 from tests.fakes.kit_clock import Seconds
 from tests.waiting import SECONDS, until
@@ -16,17 +16,17 @@ from tests.waiting import SECONDS, until
 
 def test_a_loop_is_missed_once_it_is_overdue_unless_it_rests() -> None:
     clock = Seconds()
-    made = Heart(clock)
-    assert made.stopped() == []
-    made.beat("looks", 10)
-    made.beat("works", 100)
+    made = Liveness(clock)
+    assert made.overdue() == []
+    made.report("looks", 10)
+    made.report("works", 100)
     clock.now += 11
-    assert made.stopped() == ["looks"]
-    made.beat("looks", 10)
-    assert made.stopped() == []
+    assert made.overdue() == ["looks"]
+    made.report("looks", 10)
+    assert made.overdue() == []
     clock.now += 200
-    made.rest("looks")
-    assert made.stopped() == ["works"]
+    made.suspend("looks")
+    assert made.overdue() == ["works"]
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -41,8 +41,8 @@ def get(port: int, path: str) -> tuple[int, str]:
 async def test_a_blocked_event_loop_is_not_alive_though_metrics_are_served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(heart, "BLOCKED_SECONDS", 0.4)
-    monkeypatch.setattr(HEART, "_due", {})  # loops of other tests
+    monkeypatch.setattr(liveness, "BLOCKED_SECONDS", 0.4)
+    monkeypatch.setattr(LIVENESS, "_due", {})  # loops of other tests
     port = free_port()
     stop = telemetry.serve_metrics(port)
     block = asyncio.Event()
@@ -61,9 +61,9 @@ async def test_a_blocked_event_loop_is_not_alive_though_metrics_are_served(
 
     loop = asyncio.get_running_loop()
     try:
-        live, metrics = await heart.beating(main())
+        live, metrics = await liveness.with_heartbeat(main())
     finally:
         stop()
-    assert live == (503, f"not heard of: {EVENT_LOOP}")
+    assert live == (503, f"no report from: {EVENT_LOOP}")
     assert metrics == 200
-    await until(lambda: EVENT_LOOP not in HEART.stopped())
+    await until(lambda: EVENT_LOOP not in LIVENESS.overdue())

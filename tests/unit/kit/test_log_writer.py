@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
-from servicekit import lines
-from servicekit.lines import Lines
+from servicekit import log_writer
+from servicekit.log_writer import LogWriter
 from tests.waiting import SECONDS
 
 
@@ -28,21 +28,21 @@ class Stream(io.StringIO):
 
 async def test_lines_of_a_loop_are_written_together_and_soon() -> None:
     stream = Stream()
-    log = Lines(stream)
+    log = LogWriter(stream)
     for number in range(20):
         log.info(str(number))
     assert stream.getvalue() == ""
-    await asyncio.sleep(lines.SECONDS * 4)
+    await asyncio.sleep(log_writer.SECONDS * 4)
     assert stream.getvalue().split() == [str(number) for number in range(20)]
     assert stream.writes == 1
     log.info("later")
-    await asyncio.sleep(lines.SECONDS * 4)
+    await asyncio.sleep(log_writer.SECONDS * 4)
     assert stream.getvalue().endswith("later\n")
 
 
 async def test_a_warning_is_written_at_once_after_what_came_before() -> None:
     stream = Stream()
-    log = Lines(stream)
+    log = LogWriter(stream)
     log.info("first")
     log.debug("second")
     log.warning("third")
@@ -54,7 +54,7 @@ async def test_a_warning_is_written_at_once_after_what_came_before() -> None:
 
 async def test_more_lines_than_may_wait_are_written_and_not_dropped() -> None:
     stream = Stream()
-    log = Lines(stream)
+    log = LogWriter(stream)
     for number in range(1000):
         log.info(str(number))
     assert 700 < len(stream.getvalue().split()) <= 1000
@@ -64,20 +64,20 @@ async def test_more_lines_than_may_wait_are_written_and_not_dropped() -> None:
 
 def test_where_no_loop_runs_a_line_is_written_at_once() -> None:
     stream = Stream()
-    Lines(stream).info("now")
+    LogWriter(stream).info("now")
     assert stream.getvalue() == "now\n"
 
 
 def test_what_a_loop_left_behind_is_written_by_the_next() -> None:
     stream = Stream()
-    log = Lines(stream)
+    log = LogWriter(stream)
 
     async def leave() -> None:
         log.info("left")
 
     async def stay() -> None:
         log.info("stayed")
-        await asyncio.sleep(lines.SECONDS * 4)
+        await asyncio.sleep(log_writer.SECONDS * 4)
 
     asyncio.run(leave())
     assert stream.getvalue() == ""
@@ -87,7 +87,7 @@ def test_what_a_loop_left_behind_is_written_by_the_next() -> None:
 
 def test_threads_and_loops_write_whole_lines_in_their_own_order() -> None:
     stream = Stream()
-    log = Lines(stream)
+    log = LogWriter(stream)
 
     def in_thread(name: str) -> None:
         for number in range(300):
@@ -119,7 +119,7 @@ async def test_a_log_that_can_not_be_written_fails_no_call(kind: type[Exception]
         def write(self, text: str) -> int:
             raise kind
 
-    log = Lines(Broken())
+    log = LogWriter(Broken())
     log.info("lost")
     log.error("lost")
 

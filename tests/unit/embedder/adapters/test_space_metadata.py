@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from embedder.adapters.shelf import Shelf
+from embedder.adapters.space_metadata import SpaceMetadata
 from embedder.adapters.space_store import SpaceStore
 from embedder.domain.errors import ClassifierUnavailable
 from embedder.domain.manifest import ServingState
@@ -15,9 +15,9 @@ from tests.fakes.embedding import NEW, OLD, FakeRepository
 APPLE, MILK = ("Fruit", "Apple"), ("Dairy", "Milk")
 
 
-def shelf_of(root: Path | None, *served: str) -> Shelf:
+def shelf_of(root: Path | None, *served: str) -> SpaceMetadata:
     store = None if root is None else SpaceStore(root)
-    return Shelf(store, FakeRepository({}, extra=set(served)))
+    return SpaceMetadata(store, FakeRepository({}, extra=set(served)))
 
 
 async def test_the_names_of_categories_are_read_from_the_serving_model_s_folder(

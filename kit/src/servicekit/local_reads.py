@@ -1,4 +1,4 @@
-"""Reads of a SQLite file in the caller's own thread, and whether anybody has written since.
+"""Reads of a SQLite file in the caller's own thread, and the number of its last commit.
 
 A hop to a thread and back costs more than a read of a few rows. Used through `servicekit.sql`.
 """
@@ -17,27 +17,30 @@ from sqlalchemy.pool import NullPool
 T = TypeVar("T")
 
 _BUSY_SECONDS = 0.02
-"""A reader of a WAL waits for nobody but one who recovers it or takes it down: it must not hold up
-an event loop for long."""
+"""Lock timeout. A reader of a WAL waits only while another process recovers or deletes the WAL, and
+must not block an event loop for long."""
 
 
-class Here:
-    """One connection that writes nothing, opened on first use. To it, every commit is another's."""
+class LocalReads:
+    """A read-only connection, opened on first use. To it, every commit is another connection's."""
 
     def __init__(self, file: Path) -> None:
-        """`file` is not made where it is missing."""
+        """`file` is not created where it is missing."""
         self._address = f"{file.absolute().as_uri()}?mode=rw"
         self._engine = sqlalchemy.create_engine(
             "sqlite://", creator=self._connect, poolclass=NullPool, hide_parameters=True
         )
-        self._turn = threading.RLock()
+        self._lock = threading.RLock()
         self._open: tuple[Connection, sqlite3.Connection] | None = None
         self._times = 0
-        """How often it was opened."""
+        """Number of times that the file was opened."""
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """`work` of a connection that sees one state. Errors of the driver pass as SQLAlchemy's."""
-        with self._turn:
+        """Return `work` of a connection that sees one snapshot.
+
+        Errors of the driver are raised as SQLAlchemy's.
+        """
+        with self._lock:
             connection, raw = self._opened()
             raw.execute("BEGIN")
             try:
@@ -52,11 +55,12 @@ class Here:
             return found
 
     def version(self) -> int:
-        """Another number after every commit (https://www.sqlite.org/pragma.html#pragma_data_version).
+        """Return a number that changes with every commit.
 
-        Raises sqlite3.Error or SQLAlchemy's.
+        See https://www.sqlite.org/pragma.html#pragma_data_version. Raises sqlite3.Error or
+        SQLAlchemy's.
         """
-        with self._turn:
+        with self._lock:
             _, raw = self._opened()
             try:
                 ((found,),) = raw.execute("PRAGMA data_version").fetchall()
@@ -67,8 +71,8 @@ class Here:
             return (self._times << 32) + int(found)
 
     def close(self) -> None:
-        """Let go of the file; a later call opens it again."""
-        with self._turn:
+        """Close the file; a later call opens it again."""
+        with self._lock:
             if self._open is not None:
                 self._open[0].close()
                 self._open = None

@@ -6,7 +6,7 @@ import pytest
 
 from embedder.domain.errors import QueueFull
 from embedder.domain.items import Priority
-from embedder.serving.turns import Queue, Queues, Turns
+from embedder.serving.priority import ModelQueue, ModelQueues, PrioritySemaphore
 
 BULK, INTERACTIVE = Priority.BULK, Priority.INTERACTIVE
 
@@ -14,7 +14,7 @@ BULK, INTERACTIVE = Priority.BULK, Priority.INTERACTIVE
 class Line:
     """Tasks that take turns, and the order in which they were let in."""
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: PrioritySemaphore) -> None:
         self.turns = turns
         self.entered: list[str] = []
         self.tasks: dict[str, asyncio.Task[None]] = {}
@@ -26,12 +26,12 @@ class Line:
         await settle()
 
     async def _pass(self, name: str, priority: Priority) -> None:
-        await self.turns.enter(priority)
+        await self.turns.acquire(priority)
         try:
             self.entered.append(name)
             await self.ends[name].wait()
         finally:
-            self.turns.leave()
+            self.turns.release()
 
     async def go(self, name: str) -> None:
         self.ends[name].set()
@@ -45,7 +45,7 @@ async def settle() -> None:
 
 
 async def test_one_place_is_kept_from_bulk_work() -> None:
-    line = Line(Turns(2, kept=1))
+    line = Line(PrioritySemaphore(2, reserved=1))
     await line.come("bulk 1", BULK)
     await line.come("bulk 2", BULK)
     assert line.entered == ["bulk 1"]
@@ -54,7 +54,7 @@ async def test_one_place_is_kept_from_bulk_work() -> None:
 
 
 async def test_a_shopper_who_comes_last_is_let_in_before_bulk_work_that_waits() -> None:
-    line = Line(Turns(2, kept=1))
+    line = Line(PrioritySemaphore(2, reserved=1))
     for name, priority in (("a", INTERACTIVE), ("b", INTERACTIVE), ("bulk", BULK)):
         await line.come(name, priority)
     await line.come("late", INTERACTIVE)
@@ -66,7 +66,7 @@ async def test_a_shopper_who_comes_last_is_let_in_before_bulk_work_that_waits() 
 
 
 async def test_those_of_one_priority_are_let_in_in_the_order_of_their_coming() -> None:
-    line = Line(Turns(2, kept=1))
+    line = Line(PrioritySemaphore(2, reserved=1))
     names = [str(i) for i in range(12)]
     for name in names:
         await line.come(name, BULK)
@@ -76,7 +76,7 @@ async def test_those_of_one_priority_are_let_in_in_the_order_of_their_coming() -
 
 
 async def test_a_cancelled_place_in_the_queue_is_not_lost() -> None:
-    line = Line(Turns(2, kept=1))
+    line = Line(PrioritySemaphore(2, reserved=1))
     for name in ("a", "b", "gives up", "c"):
         await line.come(name, INTERACTIVE)
     line.tasks["gives up"].cancel()
@@ -86,7 +86,7 @@ async def test_a_cancelled_place_in_the_queue_is_not_lost() -> None:
 
 
 async def test_a_place_given_in_the_instant_of_a_cancellation_goes_to_the_next() -> None:
-    line = Line(Turns(2, kept=1))
+    line = Line(PrioritySemaphore(2, reserved=1))
     for name in ("a", "b", "gives up", "c", "d"):
         await line.come(name, INTERACTIVE)
     line.tasks["gives up"].cancel()
@@ -103,7 +103,7 @@ async def test_a_place_given_in_the_instant_of_a_cancellation_goes_to_the_next()
 
 async def test_cancelling_every_one_at_once_gives_all_places_back() -> None:
     # A deadline that many share ends them in one turn of the loop.
-    line = Line(Turns(3))
+    line = Line(PrioritySemaphore(3))
     for i in range(20):
         await line.come(str(i), INTERACTIVE)
     for task in line.tasks.values():
@@ -116,8 +116,8 @@ async def test_cancelling_every_one_at_once_gives_all_places_back() -> None:
 
 
 def test_bulk_work_needs_a_place_of_its_own() -> None:
-    with pytest.raises(ValueError, match="place"):
-        Turns(1, kept=1)
+    with pytest.raises(ValueError, match="permit"):
+        PrioritySemaphore(1, reserved=1)
 
 
 class Clock:
@@ -135,7 +135,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def busy(queue: Queue, clock: Clock, seconds: float) -> None:
+def busy(queue: ModelQueue, clock: Clock, seconds: float) -> None:
     """Have the queue see many items done, one every so many seconds."""
     for _ in range(100):
         with queue.place(INTERACTIVE, None):
@@ -145,7 +145,7 @@ def busy(queue: Queue, clock: Clock, seconds: float) -> None:
 def test_above_its_bound_a_queue_refuses_but_bulk_work_never_keeps_a_shopper_out(
     clock: Clock,
 ) -> None:
-    queue = Queue(2, clock=clock)
+    queue = ModelQueue(2, clock=clock)
     with queue.place(BULK, None), queue.place(BULK, None):
         with pytest.raises(QueueFull), queue.place(BULK, None):
             pass
@@ -163,7 +163,7 @@ def test_above_its_bound_a_queue_refuses_but_bulk_work_never_keeps_a_shopper_out
 def test_who_would_wait_past_the_deadline_is_refused_at_once_with_the_time_to_come_back(
     clock: Clock,
 ) -> None:
-    queue = Queue(1000, clock=clock)
+    queue = ModelQueue(1000, clock=clock)
     busy(queue, clock, seconds=0.5)
     with queue.place(INTERACTIVE, None, count=10):
         assert queue.wait(INTERACTIVE) == pytest.approx(5, rel=0.01)
@@ -176,7 +176,7 @@ def test_who_would_wait_past_the_deadline_is_refused_at_once_with_the_time_to_co
 
 
 def test_bulk_work_waits_for_shoppers_but_they_do_not_wait_for_it(clock: Clock) -> None:
-    queue = Queue(1000, clock=clock)
+    queue = ModelQueue(1000, clock=clock)
     busy(queue, clock, seconds=0.5)
     with queue.place(BULK, None, count=10):
         assert queue.wait(INTERACTIVE) == 0
@@ -185,14 +185,14 @@ def test_bulk_work_waits_for_shoppers_but_they_do_not_wait_for_it(clock: Clock) 
 
 
 def test_an_idle_queue_lets_in_however_slow_it_was(clock: Clock) -> None:
-    queue = Queue(1000, clock=clock)
+    queue = ModelQueue(1000, clock=clock)
     busy(queue, clock, seconds=60)
     with queue.place(INTERACTIVE, 0.5):
         pass
 
 
 def test_a_model_that_gets_faster_is_believed_soon(clock: Clock) -> None:
-    queue = Queue(1000, clock=clock)
+    queue = ModelQueue(1000, clock=clock)
     busy(queue, clock, seconds=1)
     busy(queue, clock, seconds=0.01)
     with queue.place(INTERACTIVE, None, count=10), queue.place(INTERACTIVE, 0.2):
@@ -200,7 +200,7 @@ def test_a_model_that_gets_faster_is_believed_soon(clock: Clock) -> None:
 
 
 def test_what_is_given_up_says_nothing_of_the_speed(clock: Clock) -> None:
-    queue = Queue(1000, clock=clock)
+    queue = ModelQueue(1000, clock=clock)
     busy(queue, clock, seconds=0.5)
     for _ in range(50):
         with pytest.raises(TimeoutError), queue.place(INTERACTIVE, None):
@@ -210,7 +210,7 @@ def test_what_is_given_up_says_nothing_of_the_speed(clock: Clock) -> None:
 
 
 def test_each_model_has_a_queue_of_its_own() -> None:
-    queues = Queues(1)
+    queues = ModelQueues(1)
     with queues.of("a").place(INTERACTIVE, None):
         with queues.of("b").place(INTERACTIVE, None):
             pass

@@ -10,12 +10,12 @@ import numpy as np
 from embedder.adapters import space_store
 from embedder.adapters.space_store import SpaceStore
 from embedder.domain.errors import ClassifierUnavailable, HeatMapUnavailable
-from embedder.domain.fitted import Fitted
-from embedder.domain.manifest import CATEGORIES, MAP_FILE, Manifest, ServingState, SpaceDamaged
+from embedder.domain.fitted import FittedSpace
+from embedder.domain.manifest import CATEGORIES, MAP_FILE, ServingState, SpaceDamaged, SpaceManifest
 from embedder.ports import Repository
 
 
-class Shelf:
+class SpaceMetadata:
     """What is known of fitted spaces besides what their models say."""
 
     def __init__(self, store: SpaceStore | None, repository: Repository) -> None:
@@ -23,9 +23,9 @@ class Shelf:
         self._store = store
         self._repository = repository
         self._categories: dict[str, Sequence[tuple[str, ...]]] = {}
-        self._maps: dict[str, tuple[str, Fitted]] = {}
+        self._maps: dict[str, tuple[str, FittedSpace]] = {}
 
-    async def spaces(self, catalog: str) -> Sequence[tuple[Manifest, ServingState]]:
+    async def spaces(self, catalog: str) -> Sequence[tuple[SpaceManifest, ServingState]]:
         return [] if self._store is None else await asyncio.to_thread(_spaces, self._store, catalog)
 
     async def loaded(self) -> Collection[str]:
@@ -47,7 +47,7 @@ class Shelf:
             self._categories[model] = await asyncio.to_thread(_names, self._store, model)
         return self._categories[model]
 
-    async def fitted_map(self, model: str) -> tuple[str, Fitted]:
+    async def fitted_map(self, model: str) -> tuple[str, FittedSpace]:
         """See ports.Names. Read once, too."""
         if self._store is None:
             raise HeatMapUnavailable("EMBEDDER_SPACES names no folder")
@@ -56,7 +56,7 @@ class Shelf:
         return self._maps[model]
 
 
-def _spaces(store: SpaceStore, catalog: str) -> Sequence[tuple[Manifest, ServingState]]:
+def _spaces(store: SpaceStore, catalog: str) -> Sequence[tuple[SpaceManifest, ServingState]]:
     try:
         return list(store.spaces(catalog))
     except OSError:
@@ -90,7 +90,7 @@ def _names(store: SpaceStore, model: str) -> Sequence[tuple[str, ...]]:
         raise ClassifierUnavailable(f"{model}/{CATEGORIES} can't be read") from error
 
 
-def _map(store: SpaceStore, model: str) -> tuple[str, Fitted]:
+def _map(store: SpaceStore, model: str) -> tuple[str, FittedSpace]:
     folder = store.folder(model, ServingState.SERVING)
     try:
         manifest = space_store.read(folder)
@@ -99,7 +99,7 @@ def _map(store: SpaceStore, model: str) -> tuple[str, Fitted]:
         if space_store.sha256(folder / MAP_FILE) != manifest.files[MAP_FILE]:
             raise HeatMapUnavailable(f"{model}/{MAP_FILE} is not as it was written")
         with np.load(folder / MAP_FILE, allow_pickle=False) as arrays:
-            return manifest.backbone, Fitted(
+            return manifest.backbone, FittedSpace(
                 arrays["means"], arrays["scales"], arrays["projection"]
             )
     except (OSError, ValueError, KeyError, SpaceDamaged) as error:

@@ -85,7 +85,7 @@ class _Shape:
     fields: dict[int, _Field] = field(default_factory=dict)
 
 
-class Counts:
+class EntryLimits:
     """Checks the requests of one message type."""
 
     def __init__(self, descriptor: Any, most: int) -> None:

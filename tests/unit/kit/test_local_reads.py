@@ -87,20 +87,20 @@ def add(connection: Connection, name: str = "new") -> None:
 @only_sqlite
 async def test_a_read_here_sees_what_any_process_has_just_committed(db: Database) -> None:
     assert db.local
-    assert db.read_here(names) == set()
+    assert db.read_local(names) == set()
     writers = [Writer(db), Writer(db)]
     expected = set()
     for turn in range(10):
         for number, writer in enumerate(writers):
             writer.write(f"{number}-{turn}")
             expected.add(f"{number}-{turn}")
-            assert db.read_here(names) == expected
+            assert db.read_local(names) == expected
         await db.write(lambda c, turn=turn: add(c, f"own-{turn}"))  # type: ignore[misc]
         expected.add(f"own-{turn}")
-        assert db.read_here(names) == expected
+        assert db.read_local(names) == expected
     for writer in writers:
         writer.stop()
-    assert db.read_here(names) == expected
+    assert db.read_local(names) == expected
 
 
 @pytest.mark.slow
@@ -111,7 +111,7 @@ async def test_the_version_changes_exactly_when_any_process_commits(db: Database
     for turn in range(5):
         for number, writer in enumerate(writers):
             writer.write(f"{number}-{turn}-not", keep=False)
-            db.read_here(names)
+            db.read_local(names)
             await db.read(names)
             assert db.version() == seen[-1], "nothing was committed"
             writer.write(f"{number}-{turn}")
@@ -143,7 +143,7 @@ async def test_what_is_kept_while_the_version_stays_is_never_old(db: Database) -
         acknowledged = set(done)
         if (now := db.version()) != version:
             assert now is not None
-            kept, version, reads = db.read_here(names), now, reads + 1
+            kept, version, reads = db.read_local(names), now, reads + 1
         assert acknowledged <= kept
         looks += 1
         await asyncio.sleep(0)
@@ -168,21 +168,21 @@ async def test_within_a_read_here_the_version_is_that_of_what_it_sees(db: Databa
         assert committed.wait(SECONDS)
         return before, names(connection), db.version()
 
-    before, found, after = db.read_here(work)
+    before, found, after = db.read_local(work)
     other.close()
     assert before == after
     assert found == set()
     assert db.version() != before
-    assert db.read_here(names) == {"new"}
+    assert db.read_local(names) == {"new"}
 
 
 @only_sqlite
 def test_a_read_here_can_not_write_and_fails_without_a_trace(db: Database) -> None:
     with pytest.raises(StoreUnavailable):
-        db.read_here(add)
+        db.read_local(add)
     with pytest.raises(KeyError):
-        db.read_here(lambda c: {}[len(names(c))])  # type: ignore[misc]
-    assert db.read_here(names) == set()
+        db.read_local(lambda c: {}[len(names(c))])  # type: ignore[misc]
+    assert db.read_local(names) == set()
 
 
 @only_sqlite
@@ -194,7 +194,7 @@ def test_threads_take_turns_to_read_here(db: Database) -> None:
         together.wait()
         for _ in range(200):
             db.version()
-            found.append(db.read_here(names))
+            found.append(db.read_local(names))
 
     threads = [threading.Thread(target=read) for _ in range(4)]
     for thread in threads:
@@ -209,7 +209,7 @@ def test_a_file_opened_anew_has_another_version(db: Database) -> None:
     """SQLite counts per connection: the same number may stand for another state."""
     before = db.version()
     with pytest.raises(StoreUnavailable):
-        db.read_here(add)
+        db.read_local(add)
     assert db.version() != before
 
 
@@ -217,16 +217,16 @@ def test_a_store_that_is_missing_or_damaged_is_reported_as_such(tmp_path: Path) 
     missing = Database(f"sqlite:///{tmp_path}/none.db", migrations=MIGRATIONS)
     for _ in range(2):
         with pytest.raises(StoreUnavailable):
-            missing.read_here(names)
+            missing.read_local(names)
     assert not (tmp_path / "none.db").exists()
     missing.migrate()
-    assert missing.read_here(names) == set()
+    assert missing.read_local(names) == set()
     missing.close()
 
     (tmp_path / "damaged.db").write_bytes(b"this is no database " * 500)
     damaged = Database(f"sqlite:///{tmp_path}/damaged.db", migrations=MIGRATIONS)
     with pytest.raises(StoreDamaged):
-        damaged.read_here(names)
+        damaged.read_local(names)
     damaged.close()
 
 
@@ -237,10 +237,10 @@ def test_a_store_that_one_process_keeps_to_itself_is_busy_at_once(db: Database) 
     alone.execute("INSERT INTO shelf (id) VALUES ('alone')")
     alone.commit()
     with pytest.raises(StoreBusy):
-        db.read_here(names)
+        db.read_local(names)
     assert db.version() is None
     alone.close()
-    assert db.read_here(names) == {"alone"}
+    assert db.read_local(names) == {"alone"}
 
 
 @only_postgresql
@@ -253,7 +253,7 @@ async def test_postgresql_is_read_in_threads_and_has_no_version(new_store: NewSt
     assert not db.local
     assert db.version() is None
     with pytest.raises(RuntimeError):
-        db.read_here(lambda c: c.exec_driver_sql("SELECT 1"))
+        db.read_local(lambda c: c.exec_driver_sql("SELECT 1"))
     await db.write(scratch)
     kept = await db.read(lambda c: c.exec_driver_sql("SELECT kept FROM scratch").scalar_one())
     assert kept == 7

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class QueueMetrics:
     """What is reported of a queue."""
 
     kept: Counter
@@ -37,7 +37,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Batches(Generic[T]):
+class BatchRules(Generic[T]):
     """What goes together."""
 
     key: Callable[[T], Hashable]
@@ -52,14 +52,14 @@ class Batches(Generic[T]):
     """Of a batch of more than one item."""
 
 
-class Queued(Generic[T]):
+class BatchQueue(Generic[T]):
     """Items on their way, oldest first."""
 
     def __init__(
         self,
         send: Callable[[Sequence[T]], Awaitable[object]],
-        batches: Batches[T],
-        counts: Counts,
+        batches: BatchRules[T],
+        counts: QueueMetrics,
         most_load: int,
         *,
         gather: float = 0.0,

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from servicekit.guesses import guessed
+from servicekit.weak_keys import is_weak
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from servicekit.guesses import guessed
     ],
 )
 def test_what_repeats_itself_is_guessed(key: str) -> None:
-    assert guessed(key)
+    assert is_weak(key)
 
 
 def test_what_is_drawn_is_not() -> None:
@@ -32,4 +32,4 @@ def test_what_is_drawn_is_not() -> None:
         made = draw.randbytes(32)
         drawn = str(uuid.UUID(bytes=made[:16], version=4))
         ways = (made.hex(), made[:16].hex(), base64.b64encode(made[:24]).decode(), drawn)
-        assert not any(map(guessed, ways)), made.hex()
+        assert not any(map(is_weak, ways)), made.hex()

@@ -1,4 +1,4 @@
-"""Log lines on their way to stderr: each whole, in the order in which they came."""
+"""Writer of log lines: each line is written whole, in order of arrival."""
 
 import asyncio
 import contextlib
@@ -6,28 +6,28 @@ import threading
 from typing import TextIO
 
 SECONDS = 0.05
-"""The longest that a line waits for others to be written with."""
+"""The longest that a line waits to be written together with others."""
 
 _MOST = 256
-"""Lines that wait at most."""
+"""Most lines that wait; the next one is written at once."""
 
 
-class Lines:
-    """Writes lines, those of an event loop a few at a time: one write costs as much as 20 lines.
+class LogWriter:
+    """Log writer that buffers the lines of an event loop: one write costs as much as 20 lines.
 
-    What can't be written is dropped: a call does not fail because nobody reads its log.
+    Lines that can't be written are dropped: a call does not fail because its log is not read.
     """
 
     def __init__(self, stream: TextIO) -> None:
-        """To `stream`; whoever made this calls `flush` at the end."""
+        """`stream` receives the lines; the creator calls `flush` at the end."""
         self._stream = stream
         self._lock = threading.Lock()
         self._held: list[str] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        """The loop that will write what is held; None = none will."""
+        """The event loop that has a write scheduled; None = none has."""
 
     def soon(self, line: str) -> None:
-        """Write `line` within SECONDS when an event loop runs here, else at once."""
+        """Write `line` within SECONDS if this thread runs an event loop, else at once."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -42,13 +42,13 @@ class Lines:
                 loop.call_later(SECONDS, self._due, loop)
 
     def now(self, line: str) -> None:
-        """Write `line`, after all that came before it."""
+        """Write `line`, after all earlier lines."""
         with self._lock:
             self._held.append(line)
             self._write()
 
     def flush(self) -> None:
-        """Write what is held."""
+        """Write the buffered lines."""
         with self._lock:
             self._write()
 

@@ -1,5 +1,7 @@
-"""The room that a process has: for bytes of requests, for answers that are not read yet, and for
-streams. Nobody takes all of it."""
+"""Budgets of one process: bytes of requests, bytes of unread answers, and streams.
+
+No caller gets more than half of the bytes.
+"""
 
 from __future__ import annotations
 
@@ -15,74 +17,77 @@ from prometheus_client import Gauge
 from servicekit.errors import ResourceExhausted
 
 PATIENCE = 1.0
-"""Seconds that a call waits for room for its request."""
+"""Seconds that a call waits for bytes of its request."""
 CALL_BYTES = 2**14
-"""What a call takes beside its answer: so many short answers that nobody reads count too."""
+"""Bytes counted for a call beside its answer, so that many short unread answers count too."""
 
 
 class BytesExhausted(ResourceExhausted, reason="BYTES_EXHAUSTED"):
-    """This process holds as many bytes of requests, or of answers, as it may."""
+    """The budget of bytes of requests, or of unread answers, is used up."""
 
-    message = "too many bytes of requests, or of unread answers, are held: come again in a moment"
+    message = "too many bytes of requests, or of unread answers, are held: retry in a moment"
     retry_after = timedelta(seconds=1)
 
 
 class StreamsExhausted(ResourceExhausted, reason="STREAMS_EXHAUSTED"):
-    """There are as many streams as there may be, on this connection or in all."""
+    """The limit of streams is reached, on this connection or in all."""
 
-    message = "too many streams are open: end some, or come again later"
+    message = "too many streams are open: end some, or retry later"
     retry_after = timedelta(seconds=10)
 
 
-class Bytes:
-    """The bytes of requests that a process holds. A caller has half of the room at most: one that
-    sends slowly, and so holds what may still come, keeps nobody else out."""
+class ByteBudget:
+    """Budget of the bytes of requests that a process holds.
+
+    A caller gets half of it at most: a slow sender, which holds its bytes for long, does not keep
+    other callers out.
+    """
 
     def __init__(self, most: int) -> None:
         self.each = most // 2
-        """That one caller may hold."""
+        """Bytes that one caller may hold."""
         self.free = most
         self._held: Counter[str] = Counter()
         self._waiting: list[tuple[str, int, asyncio.Future[None]]] = []
 
     @asynccontextmanager
-    async def room(self, caller: str, size: int) -> AsyncIterator[None]:
-        """Room for so many meanwhile. Raises BytesExhausted."""
-        await self.take(caller, size)
+    async def reserve(self, caller: str, size: int) -> AsyncIterator[None]:
+        """Hold `size` bytes while the block runs. Raises BytesExhausted."""
+        await self.acquire(caller, size)
         try:
             yield
         finally:
-            self.give(caller, size)
+            self.release(caller, size)
 
-    async def take(self, caller: str, size: int) -> None:
-        """Have room for so many, at most `each`. Raises BytesExhausted after PATIENCE."""
-        if not self._waiting and self._has_room(caller, size):
+    async def acquire(self, caller: str, size: int) -> None:
+        """Hold `size` bytes, at most `each`. Raises BytesExhausted after PATIENCE seconds."""
+        if not self._waiting and self._fits(caller, size):
             self._hold(caller, size)
             return
-        place = asyncio.get_running_loop().create_future()
-        waiting = caller, size, place
+        granted = asyncio.get_running_loop().create_future()
+        waiting = caller, size, granted
         self._waiting.append(waiting)
         self._wake()
         try:
             async with asyncio.timeout(PATIENCE):
-                await place
+                await granted
         except BaseException as error:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
-            else:  # it came while this call was given up
-                self.give(caller, size)
+            else:  # granted while this call was cancelled
+                self.release(caller, size)
             if isinstance(error, TimeoutError):
                 raise BytesExhausted from None
             raise
 
-    def give(self, caller: str, size: int) -> None:
-        """Have room for others."""
+    def release(self, caller: str, size: int) -> None:
+        """Return `size` bytes."""
         self._hold(caller, -size)
         if not self._held[caller]:
             del self._held[caller]
         self._wake()
 
-    def _has_room(self, caller: str, size: int) -> bool:
+    def _fits(self, caller: str, size: int) -> bool:
         return size <= self.free and self._held[caller] + size <= self.each
 
     def _hold(self, caller: str, size: int) -> None:
@@ -90,18 +95,20 @@ class Bytes:
         self._held[caller] += size
 
     def _wake(self) -> None:
-        """Let in who waits and has room, the first of them first."""
+        """Grant waiting requests that fit now, in order of arrival."""
         for waiting in [*self._waiting]:
-            caller, size, place = waiting
-            if not place.done() and self._has_room(caller, size):
+            caller, size, granted = waiting
+            if not granted.done() and self._fits(caller, size):
                 self._hold(caller, size)
                 self._waiting.remove(waiting)
-                place.set_result(None)
+                granted.set_result(None)
 
 
-class Unread:
-    """The bytes of answers that are on their way: gRPC holds them until they are read. Who reads
-    too slowly begins no further calls, and so keeps nobody else out."""
+class UnreadAnswers:
+    """Budget of the bytes of answers that gRPC holds until the caller reads them.
+
+    A caller that reads too slowly begins no further calls, and so does not keep others out.
+    """
 
     def __init__(self, most: int) -> None:
         self.free = most
@@ -109,12 +116,12 @@ class Unread:
         self._held: Counter[str] = Counter()
 
     def check(self, caller: str) -> None:
-        """Raises BytesExhausted while half of the room is a caller's, or none is left."""
+        """Raise BytesExhausted while a caller holds half of the budget, or none is left."""
         if self._held[caller] >= self._each or self.free <= 0:
             raise BytesExhausted
 
     def hold(self, caller: str, size: int, context: Any) -> None:
-        """Count an answer until its call is over."""
+        """Count the bytes of an answer until its call is over."""
         self._count(caller, size + CALL_BYTES)
         context.add_done_callback(lambda _: self._count(caller, -size - CALL_BYTES))
 
@@ -125,8 +132,8 @@ class Unread:
             del self._held[caller]
 
 
-class Streams:
-    """The streams of a process, by connection."""
+class StreamSlots:
+    """Limit of the streams of a process, in all and by connection."""
 
     def __init__(self, most: int, most_each: int, gauge: Gauge) -> None:
         self._most, self._most_each, self._gauge = most, most_each, gauge
@@ -134,8 +141,8 @@ class Streams:
         self._each: Counter[str] = Counter()
 
     @contextmanager
-    def place(self, connection: str) -> Iterator[None]:
-        """A place for one. Raises StreamsExhausted."""
+    def count(self, connection: str) -> Iterator[None]:
+        """Count a stream while the block runs. Raises StreamsExhausted."""
         if self._total >= self._most or self._each[connection] >= self._most_each:
             raise StreamsExhausted
         self._count(connection, 1)
