@@ -31,7 +31,7 @@ from bench.datasets.featured import Backbone
 from bench.datasets.grocery import Photos
 from bench.harness.machine import ROOT
 from bench.harness.model import Interval, Result, Table
-from embedder.domain.recipes import Recipe, Step
+from embedder.domain.recipes import PhotoRecipe, PreprocessStep
 
 Say: TypeAlias = Callable[[str], None]
 BACKBONES = {"Lite0": "efficientnet_lite0_features", "Lite2": "efficientnet_lite2_features"}
@@ -50,7 +50,7 @@ class Variant:
     """One thing done otherwise than by default."""
 
     name: str
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PreprocessStep, ...] = ()
     crop: float | None = None
     """Share of the shorter side; None = the model's own."""
     views: int = 1
@@ -60,15 +60,15 @@ DEFAULT = Variant("default: centre .875")
 VARIANTS = (
     DEFAULT,
     Variant("crop: full side", crop=1.0),
-    Variant("crop: padded", (Step.CROP_PAD,), crop=1.0),
-    Variant("crop: subject", (Step.CROP_SUBJECT,)),
+    Variant("crop: padded", (PreprocessStep.CROP_PAD,), crop=1.0),
+    Variant("crop: subject", (PreprocessStep.CROP_SUBJECT,)),
     Variant("crops: 4 views", views=4),
-    Variant("white balance: grey world", (Step.WHITE_BALANCE_GREY_WORLD,)),
-    Variant("white balance: white patch", (Step.WHITE_BALANCE_WHITE_PATCH,)),
-    Variant("denoise: median", (Step.DENOISE_MEDIAN,)),
-    Variant("denoise: bilateral", (Step.DENOISE_BILATERAL,)),
-    Variant("denoise: non-local means", (Step.DENOISE_NL_MEANS,)),
-    Variant("contrast: CLAHE", (Step.CONTRAST_CLAHE,)),
+    Variant("white balance: grey world", (PreprocessStep.WHITE_BALANCE_GREY_WORLD,)),
+    Variant("white balance: white patch", (PreprocessStep.WHITE_BALANCE_WHITE_PATCH,)),
+    Variant("denoise: median", (PreprocessStep.DENOISE_MEDIAN,)),
+    Variant("denoise: bilateral", (PreprocessStep.DENOISE_BILATERAL,)),
+    Variant("denoise: non-local means", (PreprocessStep.DENOISE_NL_MEANS,)),
+    Variant("contrast: CLAHE", (PreprocessStep.CONTRAST_CLAHE,)),
 )
 DESCRIPTORS = ("lbp", "gabor", "shape")
 
@@ -145,7 +145,16 @@ def _preprocessing(title: str, model: Backbone, task: Task, say: Say) -> list[Ro
         found = measured(seen.only([model.blocks[featured.HEAD]]).squared(), seen, task)
         spent = featured.milliseconds(timed, recipe, variant.views) + variant.views * inference
         first = first or Measured(found, spent)
-        rows.append(_row(title, variant.name, found, first.hits, spent - first.milliseconds, task))
+        rows.append(
+            _row(
+                title,
+                variant.name,
+                found,
+                first.hits,
+                milliseconds=spent - first.milliseconds,
+                task=task,
+            )
+        )
     return rows
 
 
@@ -159,17 +168,26 @@ def _descriptors(title: str, model: Backbone, task: Task, say: Say) -> list[Row]
     colourless = [slice(0, colours.start)]
     averages = plain.only([head]).squared()
     default = measured(averages.standard(), plain.only(colourless), task)
-    rows = [_row(title, "the backbone alone", default, default, 0.0, task)]
+    rows = [_row(title, "the backbone alone", default, default, milliseconds=0.0, task=task)]
     with_colours = measured(averages.beside(plain.only([colours])).standard(), plain, task)
-    rows.append(_row(title, "+ HSV histogram", with_colours, default, 0.0, task))
+    rows.append(_row(title, "+ HSV histogram", with_colours, default, milliseconds=0.0, task=task))
     for name, (seen, cost) in added.items():
         several = averages.beside(plain.only([colours])).beside(seen)
         found = measured(several.standard(), plain.beside(seen), task)
-        rows.append(_row(title, f"+ HSV histogram + {name}", found, with_colours, cost, task))
+        rows.append(
+            _row(
+                title,
+                f"+ HSV histogram + {name}",
+                found,
+                with_colours,
+                milliseconds=cost,
+                task=task,
+            )
+        )
     return rows
 
 
-def _seen(model: Backbone, recipe: Recipe, views: int, task: Task) -> Seen:
+def _seen(model: Backbone, recipe: PhotoRecipe, views: int, task: Task) -> Seen:
     train, iconic = (
         featured.features(model, photos.paths, recipe, views).mean(axis=1)
         for photos in (task.data.train, task.data.iconic)
@@ -219,6 +237,7 @@ def _row(
     name: str,
     found: Mapping[str, Doubles],
     default: Mapping[str, Doubles],
+    *,
     milliseconds: float,
     task: Task,
 ) -> Row:
