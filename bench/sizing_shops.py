@@ -53,7 +53,7 @@ class Prices:
 @cache
 def simulated() -> Sequence[Mapping[str, Any]]:
     """The sizes of the last result that has them. LookupError when none has."""
-    found = [json.loads(path.read_text("utf-8")) for path in RESULTS.glob("capacity-*.json")]
+    found = [json.loads(path.read_text("utf-8")) for path in RESULTS.glob("capacity*.json")]
     with_sizes = [each for each in found if "sizes" in each]
     if not with_sizes:
         raise LookupError("no result of the bench `capacity`: make capacity")

@@ -129,6 +129,7 @@ class Cluster:
         policy: Policy,
         work: Mapping[str, Work],
         assumed: Assumed,
+        *,
         seed: int,
         engine: Engine = CPU,
     ) -> None:

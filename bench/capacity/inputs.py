@@ -9,14 +9,16 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from bench.harness.report import RESULTS
+from bench.harness.machine import ROOT
 
-ANSWERS = "monolith-2026-11-22-886c195c6d.json"
+MEASURED = ROOT / "bench" / "capacity" / "measured"
+"""Parts of raw results: a simulation is to be repeated with the figures that it had."""
+ANSWERS = "monolith.json"
 """Processor time of answers by process, and latencies by callers."""
-LARGE, LARGE_CATALOG = "monolith-2026-11-22-487c62a0b6-large.json", "100,000 × 80-d, server"
+LARGE, LARGE_CATALOG = "monolith-large.json", "100,000 × 80-d, server"
 """The same at 100,000 products, without photos."""
-STAGES = "recommend-2026-11-21-670996e0d5.json"
-HOPS = "hops-2026-11-22-4ebd5e99be.json"
+STAGES = "recommend.json"
+HOPS = "hops.json"
 OTHER_STAGES = ("embed", "retrieve", "rank", "hydrate")
 """But that of candidates by behaviour."""
 CATALOG = "3,068 photos"
@@ -72,8 +74,8 @@ class Work:
 
 @cache
 def read(name: str) -> Any:
-    """A file of results."""
-    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
+    """Return the figures of a file below MEASURED."""
+    return json.loads((MEASURED / name).read_text(encoding="utf-8"))
 
 
 def cell(kind: str, callers: int, catalog: str = CATALOG, name: str = ANSWERS) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 import simpy
 
-from servicekit.concurrency import Concurrency, Overloaded
+from servicekit.concurrency import ConcurrencyLimit, Overloaded
 
 MOST_CALLS = 200
 """…_MAX_CONCURRENT_CALLS."""
@@ -42,7 +42,7 @@ class Pod:
         self.turns: dict[str, int] = {}
         """Where its round robin over the pods of another service is."""
         self.samples: deque[Sample] = deque(maxlen=8)
-        self._limit = Concurrency(MOST_CALLS, clock=lambda: self.env.now)
+        self._limit = ConcurrencyLimit(MOST_CALLS, clock=lambda: self.env.now)
         self._free = [env.now] * processors
         self._given = 0.0
         self._machine = machine

@@ -135,7 +135,7 @@ def run(job: Job) -> Run:
     """One run, to its summary."""
     load = LOADS[job.load]
     works = {kind: work(kind) for kind in KINDS}
-    cluster = Cluster(load, job.policy, works, job.assumed, job.seed, job.engine)
+    cluster = Cluster(load, job.policy, works, job.assumed, seed=job.seed, engine=job.engine)
     outcomes = cluster.run()
     counts = [each for at, each in cluster.counts if at >= load.since]
     means = {name: mean(each[name] for each in counts) for name in SERVICES}

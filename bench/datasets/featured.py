@@ -20,8 +20,8 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 from bench.harness.machine import ROOT
 from embedder.adapters.triton.description import OUTPUTS, described
 from embedder.domain.fitted import unit
-from embedder.domain.photos import Look
-from embedder.domain.recipes import Recipe, words
+from embedder.domain.photos import PhotoView
+from embedder.domain.recipes import PhotoRecipe, words
 from embedder.preprocessing import preprocess
 from sightline_rules.photos import PhotoLimits
 
@@ -43,7 +43,7 @@ class Backbone:
     """A built model of photos."""
 
     name: str
-    recipe: Recipe
+    recipe: PhotoRecipe
     blocks: Mapping[str, slice]
     """Where each block is in the features; none = the model gives vectors."""
     graph: bytes
@@ -65,7 +65,7 @@ def backbone(name: str) -> Backbone:
     graph = (folder / "1" / "model.onnx").read_bytes()
     if hashlib.sha256(graph).hexdigest() != found.hashes["1"]:
         raise OSError(f"{folder} holds another graph than its configuration says")
-    if not isinstance(found.recipe, Recipe):
+    if not isinstance(found.recipe, PhotoRecipe):
         raise OSError(f"{folder} takes no photos")
     ends, blocks = 0, {}
     for part in config.parameters["blocks"].string_value.split():
@@ -76,7 +76,7 @@ def backbone(name: str) -> Backbone:
 
 
 def features(
-    model: Backbone, paths: Sequence[Path], recipe: Recipe, views: int, keep: Path = KEPT
+    model: Backbone, paths: Sequence[Path], recipe: PhotoRecipe, views: int, keep: Path = KEPT
 ) -> Floats:
     """What the model gives for each view of each photo, float32 [n, views, f]; all cores work."""
     path = keep / f"{_key(model, paths, recipe, views)}.npy"
@@ -106,15 +106,15 @@ def there(name: str) -> bool:
     return (MODELS / name / "1" / "model.onnx").is_file()
 
 
-def pixels(paths: Sequence[Path], recipe: Recipe, views: int) -> npt.NDArray[np.uint8]:
+def pixels(paths: Sequence[Path], recipe: PhotoRecipe, views: int) -> npt.NDArray[np.uint8]:
     """The model's input of each view of each photo, uint8 [n, views, side, side, 3]."""
-    limits, look = PhotoLimits(), Look(views=views)
+    limits, look = PhotoLimits(), PhotoView(views=views)
     made = [preprocess.pixels(path.read_bytes(), limits, recipe, look)[0] for path in paths]
     shape = (len(paths), views, recipe.side, recipe.side, 3)
     return np.frombuffer(b"".join(made), np.uint8).reshape(shape)
 
 
-def milliseconds(paths: Sequence[Path], recipe: Recipe, views: int, rounds: int = 3) -> float:
+def milliseconds(paths: Sequence[Path], recipe: PhotoRecipe, views: int, rounds: int = 3) -> float:
     """Processor time from file to the model's input, of a photo; the quickest of some rounds."""
     spent = []
     for _ in range(rounds + 1):  # the first one loads libraries
@@ -136,7 +136,7 @@ def _session(name: str) -> onnxruntime.InferenceSession:
     return session(backbone(name).graph)
 
 
-def _chunk(name: str, paths: Sequence[Path], recipe: Recipe, views: int) -> Floats:
+def _chunk(name: str, paths: Sequence[Path], recipe: PhotoRecipe, views: int) -> Floats:
     given = pixels(paths, recipe, views).reshape(-1, recipe.side, recipe.side, 3)
     made: list[Floats] = [
         _session(name).run([backbone(name).output], {_INPUT: given[start : start + BATCH]})[0]
@@ -151,7 +151,7 @@ def _quiet() -> None:
     os.nice(5)
 
 
-def _key(model: Backbone, paths: Sequence[Path], recipe: Recipe, views: int) -> str:
+def _key(model: Backbone, paths: Sequence[Path], recipe: PhotoRecipe, views: int) -> str:
     seen = hashlib.sha256(model.graph)
     seen.update(f"{words(recipe)} {preprocess.NARROW} {views}".encode())
     for path in paths:

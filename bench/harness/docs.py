@@ -10,6 +10,7 @@ EMBEDDER = ROOT / "docs" / "research" / "embedder.md"
 PERFORMANCE = ROOT / "docs" / "research" / "performance.md"
 EXPERIMENTS = ROOT / "docs" / "research" / "experiments.md"
 AUTOSCALING = ROOT / "docs" / "research" / "autoscaling.md"
+NEW_PODS = ROOT / "docs" / "operate" / "autoscaling.md"
 PAGES = {
     "accuracy": EMBEDDER,
     "embedding": EMBEDDER,
@@ -17,6 +18,7 @@ PAGES = {
     "capacity": AUTOSCALING,
     "monolith": PERFORMANCE,
     "experiments": EXPERIMENTS,
+    "new_pods": NEW_PODS,
 }
 """Where each bench's tables are shown."""
 

@@ -155,7 +155,7 @@ def loaded(
     return total
 
 
-def _part(
+def _part(  # noqa: PLR0917 - a job of a pool is a tuple
     where: Where, curve: Curve, messages: Sequence[bytes], seed: int, fresh: bool, begin: float
 ) -> Sent:
     """What one process sends."""
