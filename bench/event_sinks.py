@@ -21,9 +21,9 @@ from ranker.adapters.kafka import Access, EventLog, KafkaSink
 from ranker.domain.events import Event, EventType, Identity, Shopper, StoredEvent, Written
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import append
+from ranker.events.record.events import EventRecord
+from ranker.events.record.tables import MIGRATIONS
 from ranker.ports import EventSink
-from ranker.record.events import EventRecord
-from ranker.record.tables import MIGRATIONS
 from ranker.workers.landing import Landing
 from servicekit.clock import now_micros
 from servicekit.sql import Database

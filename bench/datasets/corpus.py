@@ -12,7 +12,8 @@ from bench.peers.raw import Raw
 from retriever.domain.generation import Metric
 from retriever.domain.product import ProductContent
 from retriever.domain.vectors import exact_scores
-from sightline_rules.filters import All, Comparison, Facts, Filter, Money, Operator, Time
+from sightline_rules.facts import Facts
+from sightline_rules.filters import All, Comparison, Filter, Money, Operator, Time
 
 Floats = npt.NDArray[np.float32]
 

@@ -22,8 +22,8 @@ from ranker.domain.events import Event, EventType, History, Identity, Shopper
 from ranker.domain.model import Model
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import append
-from ranker.record.events import EventRecord
-from ranker.record.tables import MIGRATIONS
+from ranker.events.record.events import EventRecord
+from ranker.events.record.tables import MIGRATIONS
 from ranker.servicer.ranking import RankingServicer
 from servicekit import telemetry
 from servicekit.config import ServerSettings
