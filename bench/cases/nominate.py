@@ -29,7 +29,8 @@ from retriever.adapters.milvus.index import MilvusIndex
 from retriever.domain.collections import shaped
 from retriever.domain.generation import IndexKind, IndexParameters, Metric
 from retriever.domain.index_values import IndexRow
-from sightline_rules.filters import All, Facts
+from sightline_rules.facts import Facts
+from sightline_rules.filters import All
 from sightline_rules.ids import derive_id
 
 SIZES = {LITE: (1_000, 10_000, 100_000), SERVER: (100_000, 300_000), "": (10**6,)}
