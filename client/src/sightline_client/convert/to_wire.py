@@ -45,8 +45,8 @@ _UNITS_DIGITS = 19
 
 @contextmanager
 def sendable(field: str) -> Iterator[None]:
-    """What the body builds can be held by a message; else InvalidRequest: half a character, a
-    number out of its field's range."""
+    """Raise InvalidRequest for a value that no message can hold: half a character, a number out of
+    its field's range."""
     try:
         yield
     except UnicodeError:
@@ -64,8 +64,8 @@ def signals(
     box: Box | None = None,
     find_subject: bool = False,
 ) -> list[rec.QuerySignal]:
-    """One signal of weight 1 for each thing to be near to, then those to be far from. The part that
-    is meant is that of every photo to be near to."""
+    """Return a signal of weight 1 for each thing to be near to, then those to be far from. ``box``
+    and ``find_subject`` go with every photo to be near to."""
     photos = [_photo(image) for image in images]
     if not photos and (box is not None or find_subject):
         raise invalid("box" if box is not None else "find_subject", "goes with a photo only")
@@ -97,7 +97,7 @@ def _unlike(value: Unlike) -> list[rec.QuerySignal]:
 
 
 def shopper(user: str | None, visitor: str | None) -> event_pb2.Shopper | None:
-    """Who asks; None = nobody in particular."""
+    """Return the shopper; None = no user and no visitor. InvalidRequest for both at once."""
     if user and visitor:
         raise invalid("shopper", "give a user or a visitor, not both")
     if user:
@@ -106,7 +106,8 @@ def shopper(user: str | None, visitor: str | None) -> event_pb2.Shopper | None:
 
 
 def money(value: catalog.Money) -> MoneyMessage:
-    """Units and nanos of one sign, exactly."""
+    """Convert an amount to units and nanos of one sign, exactly. InvalidRequest when they can't
+    hold it."""
     if value.amount.is_finite() and value.amount.adjusted() >= _UNITS_DIGITS:
         raise invalid(
             "price", f"{value.amount} is not an amount of money"
@@ -131,7 +132,7 @@ def timestamp(value: datetime) -> Timestamp:
 
 
 def filter_(value: filters.Filter | None) -> filter_pb2.Filter | None:
-    """None = every product passes."""
+    """Convert a filter; None = every product passes."""
     if value is None:
         return None
     if isinstance(value, filters.Comparison):
@@ -167,24 +168,24 @@ def _filters(values: Iterable[filters.Filter]) -> filter_pb2.FilterList:
 
 
 def update(value: catalog.ProductUpdate) -> catalog_pb2.ProductUpdate:
-    """A change of one product."""
+    """Convert a change of one product."""
     return catalog_pb2.ProductUpdate(
         product=product(value.product), update_mask=FieldMask(paths=value.fields)
     )
 
 
 def import_mode(value: catalog.ImportMode) -> import_pb2.ImportMode.ValueType:
-    """What an import does with products that it does not mention."""
+    """Convert a mode of imports."""
     return import_pb2.ImportMode.Value(f"IMPORT_MODE_{value}")
 
 
 def event_type(value: EventType) -> event_pb2.EventType.ValueType:
-    """What a shopper did."""
+    """Convert a type of events."""
     return event_pb2.EventType.Value(f"EVENT_TYPE_{value}")
 
 
 def index_metric(value: IndexMetric) -> index_service_pb2.Metric.ValueType:
-    """How near two vectors are."""
+    """Convert a metric of an index."""
     return index_service_pb2.Metric.Value(f"METRIC_{value}")
 
 
@@ -219,7 +220,7 @@ def _availability(value: catalog.Availability) -> product_pb2.Availability.Value
 
 
 def _open(value: TrainingLoss | ItemItem) -> str:
-    """Name of the wire's member; what is not said stays open."""
+    """Return the name of the wire's member: UNSPECIFIED for UNKNOWN."""
     return "UNSPECIFIED" if value == "UNKNOWN" else value
 
 
