@@ -356,7 +356,7 @@ class Suite:
 
 
 def stored_facts(data: Path) -> dict[str, object]:
-    """Return how the newest suite in `data` was started, or an empty mapping when there was none."""
+    """Return how the newest suite in `data` was started; empty when there was none."""
     try:
         facts: dict[str, object] = json.loads(layout(data).facts.read_text())
     except (OSError, ValueError):
@@ -365,7 +365,7 @@ def stored_facts(data: Path) -> dict[str, object]:
 
 
 def _environment(data: Path) -> dict[str, str]:
-    """Return the environment that every process inherits: this process's without our own variables."""
+    """Return the environment of every process: this one's without our own variables."""
     inherited = {
         name: value
         for name, value in os.environ.items()

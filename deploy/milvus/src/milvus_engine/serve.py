@@ -149,7 +149,7 @@ class Servicer(MilvusServicer):  # type: ignore[misc]
     """
 
     def AllocTimestamp(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        """Return the time as Milvus encodes it: milliseconds since 1970, then 18 bits of counter."""
+        """Return the time as Milvus encodes it: milliseconds since 1970 and 18 bits of counter."""
         return milvus_pb2.AllocTimestampResponse(
             status=common_pb2.Status(), timestamp=(time.time_ns() // 1_000_000) << 18
         )
