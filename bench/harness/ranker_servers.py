@@ -89,7 +89,7 @@ class _Empty(RankingServicer):
 
 
 async def fill(record: EventRecord, now_micros: int, prefix: str = "") -> None:
-    """The shopper's history, and one event each of others; `prefix`: of the events' ids."""
+    """Record the shopper's history and one event each of others. `prefix`: of the events' ids."""
     draw = np.random.default_rng(shelves.SEED + 5)
     rows = draw.integers(shelves.SIZE, size=OTHERS).tolist()
     given = [
