@@ -1,7 +1,6 @@
 """A typed client of Sightline: recommendations by what products look like and what people do."""
 
 from sightline_client._generated.sync_client import SyncSightlineClient as SyncSightlineClient
-from sightline_client.api.recommendations import RecommendOptions as RecommendOptions
 from sightline_client.client import SightlineClient as SightlineClient
 from sightline_client.convert.filter_text import FilterSyntaxError as FilterSyntaxError
 from sightline_client.convert.filter_text import parse_filter as parse_filter
@@ -151,6 +150,9 @@ from sightline_client.values.profiles import ProductProfile as ProductProfile
 from sightline_client.values.profiles import Segment as Segment
 from sightline_client.values.profiles import Segments as Segments
 from sightline_client.values.profiles import ShopperProfile as ShopperProfile
+from sightline_client.values.requests import QueryOptions as QueryOptions
+from sightline_client.values.requests import RecommendOptions as RecommendOptions
+from sightline_client.values.requests import SearchOptions as SearchOptions
 from sightline_client.values.signals import Box as Box
 from sightline_client.values.signals import Subject as Subject
 from sightline_client.values.signals import Unlike as Unlike

@@ -118,8 +118,8 @@ class FilterSyntaxError(ValueError):
 
 
 def parse_filter(text: str, *, currency: str = "") -> Filter:
-    """The filter that the text stands for; empty passes every product. ``currency``: that of an
-    amount without one, "" = an amount needs one. FilterSyntaxError says what is wrong and where."""
+    """Parse a filter; an empty text passes every product. ``currency``: of amounts without one, ""
+    = each amount must name its own. FilterSyntaxError says what is wrong and where."""
     if len(text) > MAX_LENGTH:
         raise FilterSyntaxError(f"a filter has at most {MAX_LENGTH:,} characters", text, 0)
     try:
@@ -152,7 +152,7 @@ class _Reader:
         self._currency = currency.upper()
 
     def read(self, node: Tree[Token]) -> Iterator[Filter]:
-        """The conditions of a conjunction, flat."""
+        """Yield the conditions of a conjunction, without nesting."""
         for disjunction in _trees(node, "disjunction"):
             parts = [child for child in disjunction.children if isinstance(child, Tree)]
             if len(parts) == 1 and parts[0].data == "group":
@@ -161,7 +161,7 @@ class _Reader:
                 yield _either([self._part(part) for part in parts])
 
     def _part(self, node: Tree[Token]) -> Filter:
-        """One of the conditions that OR joins, or NOT turns round."""
+        """Convert one of the conditions that OR joins, or that NOT negates."""
         if node.data == "negation":
             return ~self._part(_tree(node.children[-1]))
         if node.data == "group":
@@ -189,7 +189,8 @@ class _Reader:
         return kind
 
     def _operator(self, name: Token, sign: Token, value: Value) -> Operator:
-        """What the sign asks for; ":" of a text whether it occurs, else the same as =."""
+        """Return the operator of a sign. ":" of a text asks whether it occurs, otherwise it is
+        =."""
         is_text = isinstance(value, str) and not isinstance(value, Availability)
         if sign == ":" and is_text and name != "tags":
             if not value:
@@ -260,7 +261,8 @@ class _Reader:
 
 
 def _either(parts: list[Filter]) -> Filter:
-    """One of several; equalities of one field become one membership, which is cheaper to ask."""
+    """Join conditions by OR. Equalities of one field become one membership, which costs less to
+    evaluate."""
     if len(parts) == 1:
         return parts[0]
     field = ""

@@ -130,7 +130,7 @@ experiment_unit = reader(ExperimentUnit, experiment_service_pb2.ExperimentUnit)
 
 
 def _count(name: str) -> Callable[[Message], int | None]:
-    """A count that is negative where it is not known."""
+    """Return a reader of a count, which is negative when it is not known."""
 
     def read(message: Message) -> int | None:
         value: int = getattr(message, name)
@@ -140,7 +140,7 @@ def _count(name: str) -> Callable[[Message], int | None]:
 
 
 def _indexed_until(message: answer_pb2.IndexFreshness) -> datetime | None:
-    """Microseconds since 1970 as a time; None for none, and for what no datetime can hold."""
+    """Convert microseconds since 1970 to a time; None for 0 and for what no datetime can hold."""
     try:
         time = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=message.index_time_micros)
     except OverflowError:
@@ -199,7 +199,7 @@ heat_map = reader(HeatMap, rec.DrawHeatMapResponse)
 
 
 def classification(message: rec.ClassifyResponse) -> classifications.Classification:
-    """An answer of Classify."""
+    """Convert an answer of Classify."""
     inner = message.classification
     return classifications.Classification(
         guesses=tuple(map(category_guess, inner.guesses)),

@@ -113,7 +113,8 @@ class Known:
         self.name = name
 
     def exists(self) -> Existence:
-        """The product has it: a brand, a price, at least one tag, an attribute of that key."""
+        """Pass products that have the field: a brand, a price, at least one tag, an attribute of
+        that key."""
         return Existence(self.name)
 
 
@@ -121,7 +122,8 @@ class Searched(Known):
     """A field of text that can be looked into."""
 
     def contains(self, text: str) -> Comparison:
-        """The text occurs in it, upper and lower case alike; for tags: is exactly one of them."""
+        """Pass products in whose field the text occurs, ignoring case; for tags: that have this
+        very tag."""
         return Comparison(self.name, Operator.CONTAINS, text)
 
 
@@ -137,7 +139,7 @@ class Field(Known, Generic[V]):
     __hash__ = None  # type: ignore[assignment]
 
     def in_(self, *values: V) -> Membership:
-        """The field is equal to any one of the values; none = nothing passes."""
+        """Pass products whose field equals any of the values; none = no product passes."""
         return Membership(self.name, values)
 
 
@@ -188,12 +190,12 @@ class F:
 
 
 def all_of(*filters: Filter) -> All:
-    """Every one of these; none = every product passes."""
+    """Pass products that pass all of these; none = every product passes."""
     return All(tuple(part for item in filters for part in _flat(item)))
 
 
 def any_of(*filters: Filter) -> Any:
-    """At least one of these; none = nothing passes."""
+    """Pass products that pass at least one of these; none = no product passes."""
     return Any(
         tuple(
             part
