@@ -89,21 +89,20 @@ def _panel(prometheus: Prometheus, spec: Mapping[str, Any], since: float, until:
 
 
 def _highest(series: Sequence[tuple[str, chart.Points]]) -> list[tuple[str, chart.Points]]:
-    """Return the series with the highest values, in their order; all if they are few."""
+    """Return the series with the highest values, the highest first; all if they are few."""
 
     def top(one: tuple[str, chart.Points]) -> float:
         return max((value for _, value in one[1] if not math.isnan(value)), default=0.0)
 
     if len(series) <= MOST_LINES:
         return [one for one in series if one[0]]
-    kept = sorted(series, key=top)[-MOST_LINES:]
-    return [one for one in series if one in kept]
+    return sorted(series, key=top, reverse=True)[:MOST_LINES]
 
 
 def _label(pattern: str, labels: Mapping[str, str]) -> str:
     """Return a legend's text; of a method its last part, of no label the pattern."""
     text = re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda name: labels.get(name[1], ""), pattern)
-    return text.rpartition("v1.")[2]
+    return text.rpartition("Service/")[2]
 
 
 def take(camera: Camera, found: Sequence[Panel]) -> None:
