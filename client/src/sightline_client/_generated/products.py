@@ -11,6 +11,8 @@ from sightline_client.transport.looping import SyncBatches
 from sightline_client.values import catalog
 from sightline_client.values.filters import Filter
 from sightline_client.values.operations import ImportClose, ProductPurge, Takedown
+from sightline_client.values.products import Product
+from sightline_client.values.updates import ProductUpdate
 
 
 class SyncProductCalls(SyncConnected):
@@ -18,7 +20,7 @@ class SyncProductCalls(SyncConnected):
 
     def upsert_products(
         self,
-        products: Iterable[catalog.Product] | AsyncIterable[catalog.Product],
+        products: Iterable[Product] | AsyncIterable[Product],
         *,
         batch_size: int = writing.MAX_PRODUCTS,
     ) -> SyncBatches[catalog.UpsertBatch, catalog.UpsertReport]:
@@ -37,7 +39,7 @@ class SyncProductCalls(SyncConnected):
             products,
         )
 
-    def get_product(self, product_id: str, *, timeout: float | None = None) -> catalog.Product:
+    def get_product(self, product_id: str, *, timeout: float | None = None) -> Product:
         """Return a product. NotFound (PRODUCT_NOT_FOUND)."""
         return self._loop.run(self._client.get_product(product_id, timeout=timeout))
 
@@ -48,7 +50,7 @@ class SyncProductCalls(SyncConnected):
         order: catalog.Order = catalog.Order.PRODUCT_ID,
         doubted_only: bool = False,
         timeout: float | None = None,
-    ) -> Iterator[catalog.Product]:
+    ) -> Iterator[Product]:
         """Yield every product that passes ``filter``, by ``order``, read page by page. ``timeout``
         is that of one page. ``doubted_only``: only those with a ``category_doubt``."""
         return self._loop.iterate(
@@ -64,7 +66,7 @@ class SyncProductCalls(SyncConnected):
         return self._loop.run(self._client.delete_products(product_ids, timeout=timeout))
 
     def update_products(
-        self, updates: Iterable[catalog.ProductUpdate], *, timeout: float | None = None
+        self, updates: Iterable[ProductUpdate], *, timeout: float | None = None
     ) -> tuple[catalog.UpsertOutcome, ...]:
         """Change the named fields of up to 100 products, no product twice. A rejected change is in
         the outcomes with its error and never fails the rest."""
@@ -115,7 +117,7 @@ class SyncProductCalls(SyncConnected):
     def import_products(
         self,
         import_id: str,
-        products: Iterable[catalog.Product] | AsyncIterable[catalog.Product],
+        products: Iterable[Product] | AsyncIterable[Product],
         *,
         after: int = 0,
         in_flight: int = 4,

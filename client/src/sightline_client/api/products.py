@@ -12,6 +12,8 @@ from sightline_client.transport.batching import Batches
 from sightline_client.values import catalog
 from sightline_client.values.filters import Filter
 from sightline_client.values.operations import ImportClose, ProductPurge, Takedown
+from sightline_client.values.products import Product
+from sightline_client.values.updates import ProductUpdate
 
 _PAGE = 200
 
@@ -21,7 +23,7 @@ class ProductCalls(Connected):
 
     def upsert_products(
         self,
-        products: Iterable[catalog.Product] | AsyncIterable[catalog.Product],
+        products: Iterable[Product] | AsyncIterable[Product],
         *,
         batch_size: int = writing.MAX_PRODUCTS,
     ) -> Batches[catalog.UpsertBatch, catalog.UpsertReport]:
@@ -34,9 +36,7 @@ class ProductCalls(Connected):
         """
         return self._writer().products(products, batch_size)
 
-    async def get_product(
-        self, product_id: str, *, timeout: float | None = None
-    ) -> catalog.Product:
+    async def get_product(self, product_id: str, *, timeout: float | None = None) -> Product:
         """Return a product. NotFound (PRODUCT_NOT_FOUND)."""
         with to_wire.sendable("request"):
             request = catalog_pb2.GetProductRequest(catalog_id=self.catalog, product_id=product_id)
@@ -49,7 +49,7 @@ class ProductCalls(Connected):
         order: catalog.Order = catalog.Order.PRODUCT_ID,
         doubted_only: bool = False,
         timeout: float | None = None,
-    ) -> AsyncIterator[catalog.Product]:
+    ) -> AsyncIterator[Product]:
         """Yield every product that passes ``filter``, by ``order``, read page by page. ``timeout``
         is that of one page. ``doubted_only``: only those with a ``category_doubt``."""
         with to_wire.sendable("request"):
@@ -77,7 +77,7 @@ class ProductCalls(Connected):
         )
 
     async def update_products(
-        self, updates: Iterable[catalog.ProductUpdate], *, timeout: float | None = None
+        self, updates: Iterable[ProductUpdate], *, timeout: float | None = None
     ) -> tuple[catalog.UpsertOutcome, ...]:
         """Change the named fields of up to 100 products, no product twice. A rejected change is in
         the outcomes with its error and never fails the rest."""
@@ -145,7 +145,7 @@ class ProductCalls(Connected):
     def import_products(
         self,
         import_id: str,
-        products: Iterable[catalog.Product] | AsyncIterable[catalog.Product],
+        products: Iterable[Product] | AsyncIterable[Product],
         *,
         after: int = 0,
         in_flight: int = 4,

@@ -48,6 +48,7 @@ from sightline_client.values.evaluation import Evaluation
 from sightline_client.values.experiments import ExperimentList, ExperimentReport, ExperimentUnit
 from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.online import OnlineReport
+from sightline_client.values.products import FIELDS, Product
 from sightline_client.values.spaces import Space
 
 
@@ -77,7 +78,11 @@ def _attribute_value(message: product_pb2.Attribute) -> object:
 money = reader(catalog.Money, MoneyMessage, amount=_amount, currency="currency_code")
 _attribute = reader(catalog.Attribute, product_pb2.Attribute, value=_attribute_value)
 image = reader(catalog.ProductImage, product_pb2.ProductImage)
-product = reader(catalog.Product, product_pb2.Product, language="language_code")
+product = reader(
+    Product,
+    product_pb2.Product,
+    **{field.attribute: field.wire for field in FIELDS},
+)
 subject = reader(signals.Subject, photo_pb2.Subject)
 category_guess = reader(catalog.CategoryGuess, photo_pb2.CategoryGuess)
 deletion = reader(catalog.Deletion, catalog_pb2.DeleteProductsResponse)

@@ -26,7 +26,7 @@ from sightline.ranker.v1 import recipe_pb2
 from sightline.retriever.v1 import index_service_pb2
 from sightline_client.convert.writing import ids, register, writer
 from sightline_client.errors import invalid
-from sightline_client.values import catalog, filters
+from sightline_client.values import catalog, filters, products
 from sightline_client.values.controls import Control
 from sightline_client.values.events import Event, EventType
 from sightline_client.values.facets import FacetQuery
@@ -34,6 +34,7 @@ from sightline_client.values.operations import IndexMetric, IndexParameters
 from sightline_client.values.photos import Uri
 from sightline_client.values.signals import Box, Unlike
 from sightline_client.values.trainings import ItemItem, TrainingLoss, TrainingRecipe
+from sightline_client.values.updates import ProductUpdate
 
 _NANOS = Decimal(1_000_000_000)
 _INT64_MAX = 2**63 - 1
@@ -167,7 +168,7 @@ def _filters(values: Iterable[filters.Filter]) -> filter_pb2.FilterList:
     return filter_pb2.FilterList(filters=parts)
 
 
-def update(value: catalog.ProductUpdate) -> catalog_pb2.ProductUpdate:
+def update(value: ProductUpdate) -> catalog_pb2.ProductUpdate:
     """Convert a change of one product."""
     return catalog_pb2.ProductUpdate(
         product=product(value.product), update_mask=FieldMask(paths=value.fields)
@@ -240,11 +241,9 @@ register(product_pb2.Attribute, _attribute)
 box_ = writer(Box, photo_pb2.Box)
 writer(catalog.ProductImage, product_pb2.ProductImage, media_type=None, width=None, height=None)
 product = writer(
-    catalog.Product,
+    products.Product,
     product_pb2.Product,
-    language="language_code",
-    create_time=None,  # this and what follows is set by the service
-    update_time=None,
+    **{field.attribute: field.wire if field.written else None for field in products.FIELDS},
     category_doubt=None,
 )
 offer = writer(catalog.Offer, catalog_pb2.Offer)

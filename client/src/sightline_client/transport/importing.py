@@ -21,7 +21,8 @@ from sightline_client.transport.calls import Calls
 from sightline_client.transport.channel import MAX_MESSAGE_BYTES
 from sightline_client.transport.pipeline import in_flight, patiently
 from sightline_client.transport.threads import in_thread
-from sightline_client.values.catalog import ImportBatch, ImportReport, Product, RowFailure
+from sightline_client.values.catalog import ImportBatch, ImportReport, RowFailure
+from sightline_client.values.products import Product
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -22,12 +22,12 @@ from sightline_client.values.catalog import (
     OfferBatch,
     OfferFailure,
     OfferReport,
-    Product,
     UpsertBatch,
     UpsertOutcome,
     UpsertReport,
 )
 from sightline_client.values.events import Event, EventBatch, EventFailure, EventReport
+from sightline_client.values.products import Product
 
 MAX_PRODUCTS = 100
 MAX_EVENTS = 1000

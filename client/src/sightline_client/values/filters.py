@@ -19,7 +19,7 @@ from typing import Generic, NoReturn, TypeAlias, TypeVar
 from sightline_client.values.catalog import Availability, Money
 
 Value: TypeAlias = str | Money | Availability | datetime | float | bool
-"""Numbers and flags (float, bool) are for attributes."""
+"""What a field is compared with."""
 V = TypeVar("V", bound=Value)
 
 
@@ -166,27 +166,6 @@ class OrderedField(Field[V]):
 class AttributeField(OrderedField[str | float | bool], Searched):
     """A named attribute. Only its values of the compared type count, and of several texts any one.
     Texts and flags have no order; numbers hold no text."""
-
-
-class F:
-    """The fields that a filter can speak of."""
-
-    category = TextField("category")
-    """A path, levels joined by " > ", e.g. "Wine > Red": that category and all below it."""
-    brand = TextField("brand")
-    title = Searched("title")
-    price = OrderedField[Money]("price")
-    """Only prices in the same currency pass."""
-    availability = Field[Availability]("availability")
-    tags = TextField("tags")
-    """``F.tags == "Beef"``: the product has that tag."""
-    create_time = OrderedField[datetime]("create_time")
-    update_time = OrderedField[datetime]("update_time")
-
-    @staticmethod
-    def attribute(key: str) -> AttributeField:
-        """``F.attribute("vintage") >= 2015``, ``F.attribute("grape") == "Merlot"``."""
-        return AttributeField(f"{ATTRIBUTES}{key}")
 
 
 def all_of(*filters: Filter) -> All:
