@@ -37,8 +37,8 @@ def readings() -> Iterator[Reading]:
     for day in range(1, DAYS + 1):
         for arm, rate in enumerate(RATES):
             clicked[arm] += sum(draw.random() < rate for _ in range(A_DAY))
-        counts = [_arm(name, day * A_DAY, count) for name, count in zip("ab", clicked, strict=True)]
-        effect = effect_of(*counts, METRIC, PLANNED)
+        control, varied = (_arm(str(arm), day * A_DAY, count) for arm, count in enumerate(clicked))
+        effect = effect_of(control, varied, METRIC, PLANNED)
         if effect is not None:
             yield Reading(day, effect)
 
