@@ -1,4 +1,4 @@
-"""What each step of preprocessing and each descriptor is worth, alone, and what it costs.
+"""What each step of preprocessing and the histogram of colours are worth, and what they cost.
 
 Phone photos of groceries look for their product among the other phone photos, those of their own
 scene left out, and among one iconic photo of each product. Once by a backbone's own features, once
@@ -8,7 +8,6 @@ bootstrap over scenes. Nothing is chosen here but what is on by default: the rec
 those of the papers or of the libraries.
 """
 
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,7 +28,6 @@ from bench.cases.photo_measures import (
 from bench.datasets import featured, grocery
 from bench.datasets.featured import Backbone
 from bench.datasets.grocery import Photos
-from bench.harness.machine import ROOT
 from bench.harness.model import Interval, Result, Table
 from embedder.domain.recipes import PhotoRecipe, PreprocessStep
 
@@ -42,7 +40,6 @@ SAMPLE = 400
 """Photos of a quick look."""
 TIMED = 48
 """Photos that the cost is measured on."""
-ENGINE = ROOT / "deploy" / "triton"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,6 @@ VARIANTS = (
     Variant("denoise: non-local means", (PreprocessStep.DENOISE_NL_MEANS,)),
     Variant("contrast: CLAHE", (PreprocessStep.CONTRAST_CLAHE,)),
 )
-DESCRIPTORS = ("lbp", "gabor", "shape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +89,12 @@ class Row:
 
 
 def run(say: Say) -> Result:
-    """All of it, in about a quarter of an hour; what was made before is kept in .cache."""
+    """Measure everything, in about a quarter of an hour. Features are cached in .cache."""
     return _measured(say, None)
 
 
 def sample(say: Say) -> Result:
-    """A quick look at a part of the photos, whose intervals say little."""
+    """Measure a part of the photos for a quick look. Its intervals are wide."""
     return _measured(say, SAMPLE)
 
 
@@ -114,20 +110,20 @@ def _measured(say: Say, count: int | None) -> Result:
     seen = featured.heads(featured.backbone(JUDGE), train.paths)
     task = Task(data, grocery.scenes(seen, train.products))
     preprocessing: list[Row] = []
-    descriptors: list[Row] = []
+    colours: list[Row] = []
     for title, name in BACKBONES.items():
         model = featured.backbone(name)
         preprocessing += _preprocessing(title, model, task, say)
-        descriptors += _descriptors(title, model, task, say)
+        colours += _colours(title, model, task, say)
     tables = (
         _table("Preprocessing", preprocessing, task),
-        _table("Descriptors, standardised beside the backbone's", descriptors, task),
+        _table("The histogram, standardised beside the backbone's", colours, task),
     )
     figures = {
         "queries": len(train.paths),
         "scenes": len(set(task.scenes.tolist())),
         "preprocessing": [_plain(row) for row in preprocessing],
-        "descriptors": [_plain(row) for row in descriptors],
+        "histogram": [_plain(row) for row in colours],
     }
     warnings = () if count is None else (f"a look at {len(train.paths)} photos only",)
     return Result(tables, figures, warnings=warnings)
@@ -158,32 +154,16 @@ def _preprocessing(title: str, model: Backbone, task: Task, say: Say) -> list[Ro
     return rows
 
 
-def _descriptors(title: str, model: Backbone, task: Task, say: Say) -> list[Row]:
-    """Each beside the head alone, where the histogram is one of them, and beside all features."""
-    plain, added = _seen(model, model.recipe, 1, task), {}
-    for name in DESCRIPTORS:
-        say(f"{title}, {name}")
-        added[name] = _described(name, model, task)
+def _colours(title: str, model: Backbone, task: Task, say: Say) -> list[Row]:
+    """Return what the histogram adds to the head alone."""
+    say(f"{title}, histogram")
+    plain = _seen(model, model.recipe, 1, task)
     head, colours = model.blocks[featured.HEAD], model.blocks[HISTOGRAM]
-    colourless = [slice(0, colours.start)]
     averages = plain.only([head]).squared()
-    default = measured(averages.standard(), plain.only(colourless), task)
+    default = measured(averages.standard(), plain.only([slice(0, colours.start)]), task)
     rows = [_row(title, "the backbone alone", default, default, milliseconds=0.0, task=task)]
     with_colours = measured(averages.beside(plain.only([colours])).standard(), plain, task)
     rows.append(_row(title, "+ HSV histogram", with_colours, default, milliseconds=0.0, task=task))
-    for name, (seen, cost) in added.items():
-        several = averages.beside(plain.only([colours])).beside(seen)
-        found = measured(several.standard(), plain.beside(seen), task)
-        rows.append(
-            _row(
-                title,
-                f"+ HSV histogram + {name}",
-                found,
-                with_colours,
-                milliseconds=cost,
-                task=task,
-            )
-        )
     return rows
 
 
@@ -195,28 +175,8 @@ def _seen(model: Backbone, recipe: PhotoRecipe, views: int, task: Task) -> Seen:
     return Seen(train, iconic)
 
 
-def _described(name: str, model: Backbone, task: Task) -> tuple[Seen, float]:
-    """A descriptor of all photos, and its processor milliseconds of a photo."""
-    python = str(ENGINE / ".venv" / "bin" / "python")
-    command = [python, "-m", "triton_engine.descriptors", name, str(model.recipe.side)]
-    graph = subprocess.run(command, cwd=ENGINE, check=True, capture_output=True).stdout
-    session = featured.session(graph)
-    made, spent = [], 0.0
-    for photos in (task.data.train, task.data.iconic):
-        parts = []
-        for start in range(0, len(photos.paths), featured.CHUNK):
-            paths = photos.paths[start : start + featured.CHUNK]
-            given = featured.pixels(paths, model.recipe, 1)[:, 0]
-            since = time.process_time()
-            parts.append(session.run(None, {"image": given})[0])
-            spent += time.process_time() - since
-        made.append(np.concatenate(parts))
-    count = len(task.data.train.paths) + len(task.data.iconic.paths)
-    return Seen(*made), 1000 * spent / count
-
-
 def _inference(model: Backbone) -> float:
-    """Processor milliseconds of a view."""
+    """Return the processor milliseconds of inference on one view."""
     session, side = featured.session(model.graph), model.recipe.side
     blank = np.zeros((featured.BATCH, side, side, 3), np.uint8)
     spent = []

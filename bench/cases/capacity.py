@@ -20,12 +20,12 @@ BUSY = 8
 
 
 def run(say: Say) -> Result:
-    """All loads and policies once."""
+    """Simulate all loads and policies once."""
     return _result(say, seeds=(1,))
 
 
 def full(say: Say) -> Result:
-    """With several seeds, the sweep that the thresholds come from, and what else matters."""
+    """Simulate with several seeds, sweep the thresholds and vary other parameters."""
     chosen, tried = sweep.sweep(say)
     say("what else matters")
     jobs = sweep.variants()
@@ -154,7 +154,8 @@ def _held_table(held: Sequence[validation.Compared]) -> Table:
         headers=("request", "callers", "requests/s", "p50 ms", "p99 ms"),
         rows=tuple(rows),
         caption="Predicted / measured (their ratio): one pod of each service on two processors,"
-        f" callers on the same; measured in {inputs.ANSWERS}, whose service times at"
+        f" callers on the same; measured at commit {inputs.read(inputs.ANSWERS)['commit']}, whose"
+        " service times at"
         f" {inputs.CALLERS} callers are what the model is fed with.",
     )
 

@@ -21,11 +21,11 @@ from bench.harness.model import Goal, Interval, Result, Table
 from ranker.domain.arrays import Doubles, Floats, Ints
 from ranker.domain.events import EventType, Interaction
 from ranker.domain.log import log_of
-from ranker.evaluation import baselines, metrics
-from ranker.evaluation.bootstrap import Intervals, intervals
-from ranker.evaluation.metrics import CUTOFFS, LISTED, Lists
-from ranker.evaluation.splits import Task, split_tails, tasks
-from ranker.ranking.diversity import Policy, Shelf, arrange
+from ranker.learning.evaluation import baselines, metrics
+from ranker.learning.evaluation.bootstrap import Intervals, intervals
+from ranker.learning.evaluation.metrics import CUTOFFS, LISTED, Lists
+from ranker.learning.evaluation.splits import Task, split_tails, tasks
+from ranker.serving.ranking.diversity import Policy, Shelf, arrange
 
 WINDOW = 100
 SHARE = 0.2
@@ -65,7 +65,9 @@ def run(say: Say) -> Result:
 def _lists(
     folder: Path,
 ) -> tuple[dict[str, dict[str, Doubles]], dict[str, float], dict[str, float]]:
-    """By policy the figures of each shopper, the catalog's coverage, and milliseconds a list."""
+    """Return by policy the figures of each shopper, the catalog's coverage and the milliseconds a
+    list.
+    """
     ids, genres, features = _films(folder)
     made = tasks(split_tails(log_of(_ratings(folder)), SHARE), ids)
     task, scorer = made.regulars, baselines.ease(made.training, len(ids))
@@ -91,7 +93,7 @@ def _lists(
 def _shelf(
     scores: Floats | Doubles, known: Ints, ids: list[str], genres: list[str], shares: Doubles
 ) -> tuple[Ints, Shelf]:
-    """A shopper's best films beside those `known`, and what the order knows of them."""
+    """Return a shopper's best films beside those `known`, and the shelf that the order reads."""
     open_to = scores.astype(np.float64)
     open_to[known] = -np.inf
     best = np.argsort(-open_to, kind="stable")[:WINDOW]
@@ -172,7 +174,9 @@ def _ratings(folder: Path) -> Iterator[Interaction]:
 
 
 def _films(folder: Path) -> tuple[list[str], list[str], sp.csr_matrix]:
-    """Ids, each one's first genre ("" = none), and its genres and decade as a row of length 1."""
+    """Return ids, each film's first genre ("" = none), and its genres and decade as a row of length
+    1.
+    """
     ids, first, rows = [], [], []
     for line in (folder / "u.item").read_text("latin-1").splitlines():
         cells = line.split("|")

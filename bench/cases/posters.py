@@ -15,7 +15,7 @@ import numpy as np
 from bench.cases.quality import AUC, NDCG, Measured, new_films
 from bench.datasets import movielens
 from bench.harness.model import Goal, Interval, Result, Table
-from ranker.evaluation.bootstrap import intervals
+from ranker.learning.evaluation.bootstrap import intervals
 
 Say: TypeAlias = Callable[[str], None]
 METRICS = (AUC, NDCG)
@@ -26,12 +26,12 @@ Found: TypeAlias = Mapping[str, tuple[Measured, Measured]]
 
 
 def run(say: Say) -> Result:
-    """Of the films with a poster, in a minute; without the data nothing is measured."""
+    """Measure the films with a poster, in a minute. Without the data nothing is measured."""
     return _run((WITH_POSTER,), say)
 
 
 def full(say: Say) -> Result:
-    """Of all films too."""
+    """Measure all films too."""
     return _run((WITH_POSTER, ALL), say)
 
 

@@ -1,8 +1,9 @@
 """Whether the ranker's models beat the classics: MovieLens-100k, by the product's own code.
 
-Two protocols (``ranker.evaluation.splits``), each with a fifth held out: the tails of everybody's
-events, and all events after a moment. Whatever is chosen is chosen on a validation split made by
-the same protocol inside the training part, with which the recipe's own defaults were chosen, too
+Two protocols (``ranker.learning.evaluation.splits``), each with a fifth held out: the tails of
+everybody's events, and all events after a moment. Whatever is chosen is chosen on a validation
+split made by the same protocol inside the training part, with which the recipe's own defaults were
+chosen, too
 (docs/research/quality.md). A blend is chosen there anew; then the recipe is fitted on the whole
 training part, and the test part is looked at once. All systems are given the same last events.
 """
@@ -22,18 +23,18 @@ from ranker.domain.features import Vectors
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
 from ranker.domain.report import Protocol
-from ranker.evaluation import baselines, metrics, systems
-from ranker.evaluation.baselines import Scorer
-from ranker.evaluation.bootstrap import intervals
-from ranker.evaluation.evaluate import features_of
-from ranker.evaluation.histories import Histories, histories_of
-from ranker.evaluation.metrics import Lists
-from ranker.evaluation.splits import Split, Task, Tasks, split, tasks
-from ranker.ranking.parts import POPULARITY
-from ranker.training.blend import choose
-from ranker.training.fitting import fitted
-from ranker.training.subject import Given
-from ranker.training.validation import Validation
+from ranker.learning.evaluation import baselines, metrics, systems
+from ranker.learning.evaluation.baselines import Scorer
+from ranker.learning.evaluation.bootstrap import intervals
+from ranker.learning.evaluation.evaluate import features_of
+from ranker.learning.evaluation.histories import Histories, histories_of
+from ranker.learning.evaluation.metrics import Lists
+from ranker.learning.evaluation.splits import Split, Task, Tasks, split, tasks
+from ranker.learning.training.blend import choose
+from ranker.learning.training.fitting import fitted
+from ranker.learning.training.subject import Given
+from ranker.learning.training.validation import Validation
+from ranker.serving.ranking.parts import POPULARITY
 
 SHARE = 0.2
 SEEDS = (0, 1, 2)
@@ -58,7 +59,7 @@ class Measured:
     coverage: float
 
     def interval(self, name: str) -> Interval:
-        """The mean over shoppers, BCa."""
+        """Return the mean over shoppers with its BCa interval."""
         return _interval(self.by_shopper[name])
 
 
@@ -100,7 +101,7 @@ def run(say: Say) -> Result:
 
 
 def _chosen(data: MovieLens, made: Split, found: Found) -> Recipe:
-    """The recipe with the blend that is best on validation; reports what each part adds there."""
+    """Return the recipe with the best blend on validation, and report what each part adds there."""
     inner = split(made.before, made.protocol, SHARE)
     asked = _tasks(data, inner)
     task = asked.ongoing if made.protocol is Protocol.GLOBAL else asked.regulars
@@ -153,7 +154,7 @@ def _test(data: MovieLens, made: Split, recipe: Recipe, found: Found) -> None:
 
 
 def _newcomers(data: MovieLens, made: Split, recipe: Recipe, found: Found) -> None:
-    """A fifth of the shoppers is left out of training, and given their last few events."""
+    """Leave a fifth of the shoppers out of training and give them their last few events."""
     asked, actors = _tasks(data, made), np.array(made.before.actors)
     parts: dict[int, list[dict[str, Measured]]] = {count: [] for count in NEWCOMER_EVENTS}
     for seed in SEEDS:
@@ -184,9 +185,11 @@ def _newcomers(data: MovieLens, made: Split, recipe: Recipe, found: Found) -> No
 def new_films(
     data: MovieLens, posters: Vectors | None = None, among: Flags | None = None
 ) -> tuple[Measured, Measured]:
-    """Each fifth of the films (`among` them) in turn is left out of training, and asked for among
-    itself. They lie anywhere in a shopper's time, so that nobody is asked in the middle of a visit.
-    Twice: with ties by the films' numbers, and by lot (`ByLot`).
+    """Leave each fifth of the films (`among` them) in turn out of training, and search for them
+    among themselves.
+
+    They lie anywhere in a shopper's time, so that no shopper is asked in the middle of a visit.
+    Return the figures with ties by the films' numbers, and by lot (`ByLot`).
     """
     items, each = np.array(data.log.items), list[tuple[Measured, Measured]]()
     everything = histories_of(data.log, _rows(data), SIGNALS)
@@ -277,10 +280,10 @@ NEWCOMERS, NEW_FILMS = "unseen shoppers, 3 events", "new films"
 
 
 def _goals(found: Found) -> tuple[Goal, ...]:
-    """The goals; without figures nothing is measured.
+    """Return the goals; without figures nothing is measured.
 
-    Levels are those of this very test part, as the published figures that they stand beside: the
-    figure itself counts. Being ahead is said of shoppers at large: its whole interval counts.
+    Levels are those of this very test part, as are the published figures beside them, so the figure
+    itself decides. A lead is claimed for shoppers at large, so its whole interval decides.
     """
 
     def figure(name: str, task: str, metric: str, least: float) -> Goal:
@@ -310,7 +313,7 @@ def _goals(found: Found) -> tuple[Goal, ...]:
 
 
 def _ahead(test: Mapping[str, Measured], rival: str) -> Interval:
-    """By how much our nDCG@10 is above the rival's, paired by shopper."""
+    """Return how far our nDCG@10 is above the rival's, paired by shopper."""
     return _interval(test[OURS].by_shopper[NDCG] - test[rival].by_shopper[NDCG])
 
 

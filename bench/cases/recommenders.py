@@ -4,9 +4,9 @@ MovieLens-100k: each rating is a view; after four fifths of the ratings nothing 
 and of the visits that follow each film but the first is to be found by the last ten before it.
 X-Wines: what one person rated is one order, the last of which is to be found by the others; people
 are cut in five parts, and each is asked by the counts of the four others. Beside them are the most
-popular products and item-kNN (``ranker.evaluation.baselines``), which learn from the same and are
-asked the same. What a person is known to have rated before is in no list: nobody rates a thing
-twice here, so that reorder and recently_viewed can find nothing.
+popular products and item-kNN (``ranker.learning.evaluation.baselines``), which learn from the same
+and are asked the same. What a person is known to have rated before is in no list: nobody rates a
+thing twice here, so that reorder and recently_viewed can find nothing.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ from bench.harness.statistics import percentile
 from ranker.domain.events import DAY_MICROS, Event, EventType, StoredEvent
 from ranker.domain.recommenders import Recommender, Scope
 from ranker.domain.signals import DEFAULTS, sessions
-from ranker.evaluation import baselines
-from ranker.evaluation.bootstrap import intervals
-from ranker.evaluation.histories import Histories
-from ranker.ranking import recommenders
-from ranker.record.counting import fold
-from ranker.record.counts import CountRecord
-from ranker.record.events import EventRecord
-from ranker.record.tables import CHECKPOINT_PAGES, MIGRATIONS
+from ranker.events.record.counting import fold
+from ranker.events.record.counts import CountRecord
+from ranker.events.record.events import EventRecord
+from ranker.events.record.tables import CHECKPOINT_PAGES, MIGRATIONS
+from ranker.learning.evaluation import baselines
+from ranker.learning.evaluation.bootstrap import intervals
+from ranker.learning.evaluation.histories import Histories
+from ranker.serving.ranking import recommenders
 from servicekit.sql import Database
 
 PLACES = 10
@@ -101,7 +101,7 @@ def run(say: Say) -> Result:
 
 
 def _films(path: Path) -> Part:
-    """Counts until the cut, and what was watched in the visits after it."""
+    """Return the events until the cut and the films watched in the visits after it."""
     log = movielens.load(path).log
     cut = int(len(log) * (1 - SHARE))
     visits = sessions(log).tolist()
@@ -125,7 +125,7 @@ def _films(path: Path) -> Part:
 
 
 def _wines() -> Iterable[Part]:
-    """Each fifth of the people asked by the orders of the others."""
+    """Yield each fifth of the people, asked by the orders of the others."""
     orders: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     with RATINGS.open(newline="") as file:
         for row in csv.DictReader(file):
@@ -196,7 +196,7 @@ async def _ask(reader: CountRecord, part: Part, found: Found) -> None:
 
 
 def _baselines(part: Part, found: Found) -> None:
-    """The most popular products, and item-kNN over the same people."""
+    """Measure the most popular products, and item-kNN over the same people."""
     likes: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for one in part.events:
         likes[one.actor].setdefault(one.event.product_id)
@@ -219,7 +219,7 @@ def _baselines(part: Part, found: Found) -> None:
 
 
 def _histories(likes: Mapping[str, Iterable[str]], rows: Mapping[str, int]) -> Histories:
-    """These products as interests, in their order; those without a row are passed over."""
+    """Return these products as interests, in their order. Products without a row are left out."""
     known = {
         actor: [rows[item] for item in its if item in rows] for actor, its in sorted(likes.items())
     }

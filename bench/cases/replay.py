@@ -26,10 +26,10 @@ from bench.harness.statistics import median_ratio
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.model import Model
 from ranker.domain.signals import DEFAULTS
+from ranker.events.record.answers import Answer, AnswerLog, AnswerQueue
+from ranker.events.record.events import EventRecord
+from ranker.events.record.tables import MIGRATIONS
 from ranker.ports import Models
-from ranker.record.answers import Answer, AnswerLog, AnswerQueue
-from ranker.record.events import EventRecord
-from ranker.record.tables import MIGRATIONS
 from ranker.servicer import ranking
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.inputs import add_inputs
@@ -153,7 +153,7 @@ async def _measured(folder: Path, say: Say) -> Measured:  # noqa: PLR0915 - one 
 
 
 def unkept(ranker: RankingServicer) -> RankingServicer:
-    """The same, with its records weighed and not kept."""
+    """Return the servicer with records that are weighed and discarded."""
     return RankingServicer(
         ranker.catalogs,
         ranker.pseudonyms,
@@ -181,7 +181,7 @@ def _request(shown: Sequence[Any], name: str, answer_id: str) -> pb.RankRequest:
 
 
 async def _costs(ranker: RankingServicer, asked: Requests, found: Measured) -> None:
-    """Both ways by turns; which goes first alternates."""
+    """Measure both ways by turns, alternating the first one."""
     for number in range(WARM_UP + ROUNDS):
         for name, request in asked.items():
             data, sizes = request.SerializeToString(), [0, 0]
@@ -199,11 +199,11 @@ async def _costs(ranker: RankingServicer, asked: Requests, found: Measured) -> N
 
 
 def _nothing(*given: object) -> None:
-    """In place of what keeps inputs."""
+    """Replace the function that keeps inputs."""
 
 
 def result(found: Measured) -> Result:
-    """The figures as tables and goals."""
+    """Return the figures as tables and goals."""
     whole = [each for equal in found.equal.values() for each in equal]
     share = sum(whole) / len(whole)
     ratios = {

@@ -33,10 +33,10 @@ from ranker.__main__ import open_key
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
-from ranker.models.live import LiveModels
-from ranker.models.publish import PUBLISH, query_vector
-from ranker.record.models import ModelRegistry
-from ranker.record.tables import JOBS, MIGRATIONS
+from ranker.events.record.models import ModelRegistry
+from ranker.events.record.tables import JOBS, MIGRATIONS
+from ranker.learning.publish import PUBLISH, query_vector
+from ranker.serving.models.live import LiveModels
 from ranker.settings import RankerSettings
 from retriever.__main__ import bindings as retriever_bindings
 from retriever.record import Record

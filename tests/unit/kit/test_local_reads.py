@@ -245,7 +245,10 @@ def test_a_store_that_one_process_keeps_to_itself_is_busy_at_once(db: Database) 
 
 @only_postgresql
 async def test_postgresql_is_read_in_threads_and_has_no_version(new_store: NewStore) -> None:
-    db = Database(new_store("ranker.record.migrations", ""), migrations="ranker.record.migrations")
+    db = Database(
+        new_store("ranker.events.record.migrations", ""),
+        migrations="ranker.events.record.migrations",
+    )
 
     def scratch(connection: Connection) -> None:
         connection.exec_driver_sql("CREATE TABLE scratch AS SELECT 7 AS kept")

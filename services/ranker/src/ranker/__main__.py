@@ -12,17 +12,16 @@ from ranker.domain.errors import KeyUnusable
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import Model
 from ranker.domain.pseudonyms import Pseudonyms
-from ranker.models.live import LiveModels
+from ranker.events.record.answers import AnswerLog, AnswerQueue
+from ranker.events.record.counts import CountRecord
+from ranker.events.record.events import EventRecord
+from ranker.events.record.experiments import ExperimentRecord
+from ranker.events.record.models import ModelRegistry
+from ranker.events.record.online import OnlineRecord
+from ranker.events.record.selections import SelectionRecord
+from ranker.events.record.shoppers import ShopperRecord, check_key, has_key
+from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, METADATA, MIGRATIONS
 from ranker.ports import EventSink
-from ranker.record.answers import AnswerLog, AnswerQueue
-from ranker.record.counts import CountRecord
-from ranker.record.events import EventRecord
-from ranker.record.experiments import ExperimentRecord
-from ranker.record.models import ModelRegistry
-from ranker.record.online import OnlineRecord
-from ranker.record.selections import SelectionRecord
-from ranker.record.shoppers import ShopperRecord, check_key, has_key
-from ranker.record.tables import CHECKPOINT_PAGES, JOBS, METADATA, MIGRATIONS
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
 from ranker.servicer.experiments import ExperimentServicer
@@ -31,6 +30,7 @@ from ranker.servicer.profiles import ProfileServicer
 from ranker.servicer.ranking import RankingServicer
 from ranker.servicer.replay import Replayer
 from ranker.servicer.requests import OWNER
+from ranker.serving.models.live import LiveModels
 from ranker.settings import RankerSettings
 from ranker.wiring import log_access
 from servicekit import startup

@@ -24,10 +24,10 @@ from typing import Any
 
 from ranker.adapters.retriever import Catalog
 from ranker.domain.model import EVALUATE, TRAIN
-from ranker.models.publish import PublishedModels
-from ranker.record.tables import METADATA
+from ranker.events.record.tables import METADATA
+from ranker.learning.publish import PublishedModels
+from ranker.learning.training.job import Workshop, evaluate_again, run
 from ranker.settings import TrainSettings
-from ranker.training.job import Workshop, evaluate_again, run
 from ranker.wiring import backend, stop_on_signals
 from ranker.workers.jobs import train_command, trainings, work
 from ranker.workers.nightly import judge

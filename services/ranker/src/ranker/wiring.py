@@ -12,9 +12,9 @@ import grpc
 
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import IDEMPOTENT, CollaborativeIndex
-from ranker.models.promotion import prune
-from ranker.record.models import ModelRegistry
-from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
+from ranker.events.record.models import ModelRegistry
+from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
+from ranker.learning.promotion import prune
 from ranker.settings import LogSettings, WorkerSettings
 from ranker.workers.jobs import MAX_ATTEMPTS
 from servicekit.channel import connect

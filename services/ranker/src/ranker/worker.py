@@ -15,19 +15,19 @@ from typing import Any
 from ranker.adapters.backup_files import BackupFiles
 from ranker.adapters.export_store import ExportStore
 from ranker.adapters.retriever import Catalog
-from ranker.backups import purges
 from ranker.domain.errors import PurgeUnnoted
 from ranker.events import export, purge
+from ranker.events.backups import purges
 from ranker.events.export import EXPORT
 from ranker.events.purge import PURGE
+from ranker.events.record.answers import AnswerLog
+from ranker.events.record.events import EventRecord
+from ranker.events.record.grouping import GroupRecord
+from ranker.events.record.selections import SelectionRecord
+from ranker.events.record.tables import JOBS, METADATA
 from ranker.events.retention import SWEEPING, Sweeper, days_by_type
-from ranker.feedback import health
-from ranker.models.publish import PUBLISH, Publication, PublishedModels
-from ranker.record.answers import AnswerLog
-from ranker.record.events import EventRecord
-from ranker.record.grouping import GroupRecord
-from ranker.record.selections import SelectionRecord
-from ranker.record.tables import JOBS, METADATA
+from ranker.learning.feedback import health
+from ranker.learning.publish import PUBLISH, Publication, PublishedModels
 from ranker.settings import TrainSettings, WorkerSettings
 from ranker.wiring import Backend, backend, log_access, stop_on_signals
 from ranker.workers.counting import COUNTING, GROUPING, Grouper, count

@@ -11,9 +11,9 @@ import pytest
 
 from ranker.domain.selection import PurgeCount, Selection
 from ranker.events import purge
-from ranker.record.events import EventRecord
-from ranker.record.selections import SelectionRecord
-from ranker.record.tables import JOBS
+from ranker.events.record.events import EventRecord
+from ranker.events.record.selections import SelectionRecord
+from ranker.events.record.tables import JOBS
 from ranker.workers import jobs as worker
 from servicekit import liveness
 from servicekit.jobs import Job, Jobs, JobState

@@ -9,8 +9,8 @@ import pytest
 
 from ranker.domain.events import EventType
 from ranker.events import retention
+from ranker.events.record.counting import BATCH
 from ranker.events.retention import SWEEPING, Sweeper
-from ranker.record.counting import BATCH
 from ranker.workers import counting
 from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
 from ranker.workers.landing import LANDING, Landing

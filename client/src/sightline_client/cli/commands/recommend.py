@@ -12,9 +12,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.base import options, running
-from sightline_client.cli.base.query import RecommendationOptions
+from sightline_client.cli.base.query import RequestGroup
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import classified, explained, page, tables
+from sightline_client.cli.work import asking
 from sightline_client.cli.work import batch as batches
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
@@ -34,7 +35,7 @@ class LeastQuality(StrEnum):
 
 def recommend(
     *,
-    asked: RecommendationOptions,
+    asked: RequestGroup,
     explain: Annotated[
         bool,
         typer.Option(
@@ -61,10 +62,8 @@ def recommend(
             exists=True,
             dir_okay=False,
             metavar="IN.jsonl",
-            help="One request a line, answered in that order in --out. Keys: id, image, images,"
-            " image_uri, product, products, text, user, visitor, session, filter, top, scene,"
-            " language, exclude, min_quality, anchors, followed. Photos are paths, from the file's"
-            " folder on.",
+            help="One request a line, answered in that order in --out. Keys: "
+            f"{', '.join(asking.KEYS)}. Photos are paths, relative to the file's folder.",
         ),
     ] = None,
     out: Annotated[
@@ -103,7 +102,7 @@ def recommend(
     if (batch is None) is not (out is None):
         raise typer.BadParameter("--batch and --out go together", param_hint="--out")
     if batch is not None and out is not None:
-        nothing = RecommendationOptions()
+        nothing = RequestGroup()
         beside = replace(asked, top=nothing.top, currency="", not_weight=nothing.not_weight)
         if beside != nothing or explain or html or min_answer_quality:
             raise typer.BadParameter(
@@ -177,7 +176,7 @@ async def _write(
     products: Sequence[str],
     answer: Recommendations,
 ) -> None:
-    """The answer as a page with the photos of what was asked and of what was found."""
+    """Write the answer as a page with the photos of the query and of the results."""
     asked = await _photos_of(client, [(product_id, "") for product_id in products])
     named = [(product_id, asked[product_id]) for product_id in products if product_id in asked]
     page.write(
@@ -196,7 +195,7 @@ def _lead(answer: Recommendations) -> list[str]:
 
 
 def _matched(answer: Recommendations) -> list[tuple[str, str]]:
-    """Each product with the photo to show: the one that matched, else its first."""
+    """Return each product with the photo to show: the one that matched, else its first."""
     return [
         (item.product.product_id, item.matched_image_id or item.product.images[0].image_id)
         for item in answer.results
@@ -207,7 +206,7 @@ def _matched(answer: Recommendations) -> list[tuple[str, str]]:
 async def _photos_of(
     client: SightlineClient, wanted: Sequence[tuple[str, str]]
 ) -> dict[str, bytes]:
-    """Photos by product id, of those that can be had; image id "" = the product's first."""
+    """Fetch photos by product id, as far as they exist; image id "" = the product's first."""
     gate = asyncio.Semaphore(_PHOTOS_AT_ONCE)
 
     async def fetch(product_id: str, image_id: str) -> tuple[str, bytes]:
