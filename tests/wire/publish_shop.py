@@ -28,8 +28,6 @@ from gateway.retrieval.branches import find
 from gateway.state.answers import AnswerQueue
 from gateway.state.run import Dependencies, Peers
 from gateway.state.scenes import SceneFiles
-from ranker.__main__ import bindings as ranker_bindings
-from ranker.__main__ import open_key
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
@@ -38,6 +36,8 @@ from ranker.events.record.tables import JOBS, MIGRATIONS
 from ranker.learning.publish import PUBLISH, query_vector
 from ranker.serving.models.live import LiveModels
 from ranker.settings import RankerSettings
+from ranker.wiring.server import bindings as ranker_bindings
+from ranker.wiring.server import open_key
 from retriever.__main__ import bindings as retriever_bindings
 from retriever.record import Record
 from retriever.settings import RetrieverSettings

@@ -6,10 +6,10 @@ import pytest
 
 from ranker.domain.errors import DataInsufficient
 from ranker.domain.events import EventType
-from ranker.domain.log import Log, log_of
+from ranker.domain.log import EventColumns, log_of
 from ranker.domain.model import Model
-from ranker.domain.report import Kind, ProductionAs, Protocol, Report, Verdict
-from ranker.learning.evaluation.evaluate import Options, Production, evaluate, features_of
+from ranker.domain.report import ProductionAs, Protocol, Report, SystemKind, Verdict
+from ranker.learning.evaluation.evaluate import EvaluationOptions, Production, evaluate, features_of
 from ranker.servicer.messages import message_of
 from sightline.ranker.v1.evaluation_pb2 import Evaluation
 from tests.fakes.ranker import HOUR, NOW, did, model, product
@@ -26,11 +26,11 @@ LOG = log_of(
 PEOPLE_S_TASTES = {f"s{p:03}": [1.0, 0.0] if p % 2 == 0 else [0.0, 1.0] for p in range(PEOPLE)}
 
 
-def good(log: Log) -> Model:
+def good(log: EventColumns) -> Model:
     return model(TASTES, actors=PEOPLE_S_TASTES)
 
 
-def bad(log: Log) -> Model:
+def bad(log: EventColumns) -> Model:
     return model(
         TASTES, actors={one: [-10 * a, -10 * b] for one, (a, b) in PEOPLE_S_TASTES.items()}
     )
@@ -42,7 +42,7 @@ def run(fit=good, production=None, log=LOG, products=PRODUCTS, **options) -> Rep
         products,
         fit,
         production,
-        Options(**options),
+        EvaluationOptions(**options),
         progress=lambda done, total: None,
         now_micros=NOW,
     )
@@ -60,12 +60,12 @@ def test_a_model_that_knows_tastes_is_better_than_popularity() -> None:
     assert found.trials[0].moment_micros == NOW + 4 * HOUR
     kinds = [(one.kind, one.name) for one in found.trials[0].systems]
     assert kinds == [
-        (Kind.CANDIDATE, "candidate"),
-        (Kind.BASELINE, "popularity"),
-        (Kind.BASELINE, "item-kNN"),
-        (Kind.BASELINE, "EASE"),
-        (Kind.BASELINE, "V-SKNN"),
-        (Kind.BASELINE, "sequential rules"),
+        (SystemKind.CANDIDATE, "candidate"),
+        (SystemKind.BASELINE, "popularity"),
+        (SystemKind.BASELINE, "item-kNN"),
+        (SystemKind.BASELINE, "EASE"),
+        (SystemKind.BASELINE, "V-SKNN"),
+        (SystemKind.BASELINE, "sequential rules"),
     ]
 
 
@@ -82,9 +82,9 @@ def test_production_as_it_serves_is_compared_when_it_is_older_than_the_split() -
 
 
 def test_production_that_has_seen_the_answers_is_learned_anew() -> None:
-    asked: list[Log] = []
+    asked: list[EventColumns] = []
 
-    def fit(log: Log) -> Model:
+    def fit(log: EventColumns) -> Model:
         asked.append(log)
         return good(log)
 
@@ -97,7 +97,7 @@ def test_production_that_has_seen_the_answers_is_learned_anew() -> None:
 def test_what_is_fitted_sees_nothing_of_what_is_held_out() -> None:
     seen: list[int] = []
 
-    def fit(log: Log) -> Model:
+    def fit(log: EventColumns) -> Model:
         seen.append(int(log.time.max()))
         return good(log)
 
@@ -112,7 +112,7 @@ def test_a_candidate_worse_than_production_fails() -> None:
 
 
 def test_too_little_to_learn_from_is_inconclusive() -> None:
-    def nothing(log: Log) -> Model:
+    def nothing(log: EventColumns) -> Model:
         raise DataInsufficient("nobody likes anything")
 
     found = run(nothing)
@@ -122,7 +122,7 @@ def test_too_little_to_learn_from_is_inconclusive() -> None:
 
 
 def test_production_that_can_not_be_learned_anew_leaves_the_question_open() -> None:
-    def nothing(log: Log) -> Model:
+    def nothing(log: EventColumns) -> Model:
         raise DataInsufficient("nobody likes anything")
 
     serves = serving(good, last=4)
@@ -132,7 +132,7 @@ def test_production_that_can_not_be_learned_anew_leaves_the_question_open() -> N
 
 
 @pytest.mark.parametrize("log", [log_of([]), log_of([did("ann", "r0")])])
-def test_nothing_to_measure_is_inconclusive_and_says_so(log: Log) -> None:
+def test_nothing_to_measure_is_inconclusive_and_says_so(log: EventColumns) -> None:
     found = run(log=log)
     assert found.verdict is Verdict.INCONCLUSIVE
     assert "nothing to measure" in found.summary
@@ -184,7 +184,7 @@ def test_progress_counts_systems_of_all_splits() -> None:
         PRODUCTS,
         good,
         None,
-        Options(),
+        EvaluationOptions(),
         progress=lambda done, total: reported.append((done, total)),
         now_micros=NOW,
     )

@@ -1,6 +1,6 @@
 """What a photo says of a product that nobody likes yet. NumPy only.
 
-LightFM learns a vector e_i for each product's own id: what its likings say beyond the features that
+LightFM learns a vector e_i for each product's own id: what its affinities say beyond the features that
 it shares with others. A new product has none, and a kernel ridge regression predicts it from the
 photo::
 
