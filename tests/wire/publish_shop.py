@@ -33,8 +33,9 @@ from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.tables import JOBS, MIGRATIONS
-from ranker.learning.publish import PUBLISH, query_vector
+from ranker.learning.publish import PUBLISH
 from ranker.serving.models.live import LiveModels
+from ranker.serving.vectors import query_vector
 from ranker.settings import RankerSettings
 from ranker.wiring.server import bindings as ranker_bindings
 from ranker.wiring.server import open_key

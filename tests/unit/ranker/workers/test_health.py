@@ -188,9 +188,9 @@ async def test_a_shopper_is_new_once_and_days_are_whole(db: Database) -> None:
     first = stored("late", shopper=Shopper(Identity.USER, "u0-3"), time_micros=TODAY)
     await EventRecord(db).append([first])
     record = OnlineRecord(db)
-    both = await record.activity("default", health.Window(TODAY - 3 * DAY_MICROS, TODAY))
+    both = await record.activity("default", health.DayWindow(TODAY - 3 * DAY_MICROS, TODAY))
     assert (both.shoppers, both.new_shoppers) == (6, 6)
-    today = await record.activity("default", health.Window(TODAY, TODAY + DAY_MICROS))
+    today = await record.activity("default", health.DayWindow(TODAY, TODAY + DAY_MICROS))
     assert (today.shoppers, today.new_shoppers) == (1, 0)
     assert {day for day, _ in both.types} == {TODAY // DAY_MICROS - 3, TODAY // DAY_MICROS - 2}
     clicks = sum(count for (_, kind), count in both.types.items() if kind == "CLICK")

@@ -138,7 +138,7 @@ class Model:
     attribute_keys: tuple[str, ...]
     """Attributes that were made features."""
     item_item: Neighbours | None = None
-    """Products that people like who like this one; row j holds what a affinity of j says."""
+    """Products that people like who like this one; row j holds what an affinity of j says."""
     bought_together: Neighbours | None = None
     """Products that are bought with this one."""
     popularity: Floats | None = None

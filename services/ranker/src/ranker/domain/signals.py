@@ -1,6 +1,6 @@
-"""What events say about affinity a product. NumPy only.
+"""What events say about interest in a product. NumPy only.
 
-Each event is taken as evidence by itself: its weight w is the chance that it means a affinity, and
+Each event is taken as evidence by itself: its weight w is the chance that it means an affinity, and
 an older one counts for less. What a shopper's events say about a product together is the chance
 that at least one of them means it (noisy-or, Pearl 1988), so that repeats count less and less and
 never add up to more than certainty::
@@ -107,7 +107,7 @@ class Interests:
 def event_weights(
     kind: Ints, value: Doubles, quantity: Ints, signals: Signals = DEFAULTS
 ) -> Doubles:
-    """(events,) the chance that each event by itself means a affinity, 0 to 1, ages apart.
+    """(events,) the chance that each event by itself means an affinity, 0 to 1, ages apart.
 
     `kind` holds places in `TYPES`, `value` NaN where none was given.
     """

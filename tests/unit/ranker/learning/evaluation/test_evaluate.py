@@ -8,7 +8,7 @@ from ranker.domain.errors import DataInsufficient
 from ranker.domain.events import EventType
 from ranker.domain.log import EventColumns, log_of
 from ranker.domain.model import Model
-from ranker.domain.report import ProductionAs, Protocol, Report, SystemKind, Verdict
+from ranker.domain.report import ModelVerdict, ProductionAs, Protocol, Report, SystemKind
 from ranker.learning.evaluation.evaluate import EvaluationOptions, Production, evaluate, features_of
 from ranker.servicer.messages import message_of
 from sightline.ranker.v1.evaluation_pb2 import Evaluation
@@ -54,7 +54,7 @@ def serving(fit, last: int) -> Production:
 
 def test_a_model_that_knows_tastes_is_better_than_popularity() -> None:
     found = run()
-    assert found.verdict is Verdict.PASSED
+    assert found.verdict is ModelVerdict.PASSED
     assert found.shopper_count == PEOPLE
     assert [one.protocol for one in found.trials] == [Protocol.GLOBAL, Protocol.PER_USER_TAIL]
     assert found.trials[0].moment_micros == NOW + 4 * HOUR
@@ -70,7 +70,7 @@ def test_a_model_that_knows_tastes_is_better_than_popularity() -> None:
 
 
 def test_a_model_that_is_wrong_about_everybody_fails() -> None:
-    assert run(bad).verdict is Verdict.FAILED
+    assert run(bad).verdict is ModelVerdict.FAILED
 
 
 def test_production_as_it_serves_is_compared_when_it_is_older_than_the_split() -> None:
@@ -108,7 +108,7 @@ def test_what_is_fitted_sees_nothing_of_what_is_held_out() -> None:
 def test_a_candidate_worse_than_production_fails() -> None:
     found = run(bad, production=serving(good, last=3))
     verdicts = {one.against: one.verdict for one in found.trials[0].comparisons}
-    assert found.verdict is verdicts["production"] is Verdict.FAILED
+    assert found.verdict is verdicts["production"] is ModelVerdict.FAILED
 
 
 def test_too_little_to_learn_from_is_inconclusive() -> None:
@@ -116,7 +116,7 @@ def test_too_little_to_learn_from_is_inconclusive() -> None:
         raise DataInsufficient("nobody likes anything")
 
     found = run(nothing)
-    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.verdict is ModelVerdict.INCONCLUSIVE
     assert found.shopper_count == PEOPLE
     assert found.trials[0].comparisons == ()
 
@@ -127,26 +127,26 @@ def test_production_that_can_not_be_learned_anew_leaves_the_question_open() -> N
 
     serves = serving(good, last=4)
     found = run(production=Production("lfm-old", serves.model, serves.last_event_micros, nothing))
-    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.verdict is ModelVerdict.INCONCLUSIVE
     assert not any(one.decides for one in found.trials[0].comparisons)
 
 
 @pytest.mark.parametrize("log", [log_of([]), log_of([did("ann", "r0")])])
 def test_nothing_to_measure_is_inconclusive_and_says_so(log: EventColumns) -> None:
     found = run(log=log)
-    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.verdict is ModelVerdict.INCONCLUSIVE
     assert "nothing to measure" in found.summary
 
 
 def test_a_catalog_without_products_or_without_overlap_is_inconclusive() -> None:
     for products in ([], [product("elsewhere")]):
         found = run(products=products)
-        assert (found.verdict, found.shopper_count) == (Verdict.INCONCLUSIVE, 0)
+        assert (found.verdict, found.shopper_count) == (ModelVerdict.INCONCLUSIVE, 0)
 
 
 def test_one_product_in_all_is_inconclusive() -> None:
     log = log_of(did(f"s{n:03}", "r0", at=n) for n in range(200))
-    assert run(log=log, products=PRODUCTS[:1]).verdict is Verdict.INCONCLUSIVE
+    assert run(log=log, products=PRODUCTS[:1]).verdict is ModelVerdict.INCONCLUSIVE
 
 
 def test_a_report_that_was_stored_is_shown_as_it_was_found() -> None:

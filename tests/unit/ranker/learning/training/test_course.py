@@ -6,8 +6,7 @@ import pytest
 from ranker.domain.errors import DataInsufficient
 from ranker.domain.events import EventType
 from ranker.domain.log import EventColumns, log_of
-from ranker.domain.model import AblationVerdict as Verdicts
-from ranker.domain.model import Calibration, Model
+from ranker.domain.model import Calibration, Model, ModelVerdict
 from ranker.domain.recipe import PartBlend, Recipe
 from ranker.domain.report import ProductionAs
 from ranker.learning.evaluation.evaluate import Production
@@ -96,7 +95,7 @@ def test_too_little_to_choose_by_or_to_measure_still_makes_a_model(events: list)
     )
     assert (made.recipe, made.trials, made.additions) == (RECIPE, (), ())
     assert made.fitted.model.item_ids
-    assert made.report.verdict is Verdicts.INCONCLUSIVE
+    assert made.report.verdict is ModelVerdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("products", [[], PRODUCTS])

@@ -124,7 +124,7 @@ class EventRecord:
         return tuple(_stored(row) for row in await self._db.read(read))
 
     async def interactions(self, catalog_id: str) -> tuple[Interaction, ...]:
-        """All events that speak of affinity or not, by time, then event id."""
+        """All events that speak for or against a product, by time, then event id."""
         t = EVENTS.c
         statement = (
             sa.select(*INTERACTION)

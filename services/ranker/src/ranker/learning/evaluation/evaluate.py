@@ -67,8 +67,8 @@ class EvaluationOptions:
     margin: float = verdict.MARGIN
     """Of production's figure: how much less is no worse."""
     recipe: Recipe = RECIPE
-    """Says what counts as a affinity, which attributes count for how alike products are, and the seed
-    of the resampling and of drawing shoppers where there are too many."""
+    """Defines what counts as an affinity, which attributes make products alike, and the seed of the
+    resampling and of drawing shoppers where there are too many."""
 
 
 def evaluate(

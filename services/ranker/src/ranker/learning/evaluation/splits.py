@@ -99,7 +99,7 @@ NEWCOMER_EVENTS = 3
 
 
 def tasks(made: EventSplit, items: Sequence[str], signals: Signals = DEFAULTS) -> SplitQuestions:
-    """The questions that a split asks over the products `items`; `signals`: what is a affinity."""
+    """The questions that a split asks over the products `items`; `signals`: what is an affinity."""
     rows = {item: row for row, item in enumerate(items)}
     before, after = (histories_of(part, rows, signals) for part in (made.before, made.after))
     wanted = after.without(before)

@@ -184,7 +184,7 @@ def _dense(values: npt.NDArray[np.float32]) -> Floats:
 
 
 TREND_HALF_LIFE_DAYS = 14.0
-"""After how many days a affinity counts half as a recent one."""
+"""After how many days an affinity counts half as a recent one."""
 TREND_SHRINKAGE = 10.0
 """Recent affinities that each product is given on top of its own, so that few move nothing."""
 
@@ -227,10 +227,10 @@ SOME_SHOPPERS, SOME_ITEMS = 200, 5_000
 SIZED = parts.DEFAULT_BLEND
 """How the parts that a score's scale is the size of are put together."""
 HALF_SURE = 20.0
-"""Pairs of affinities of one shopper, a product, at which item_item counts half. Divided by its size
-alone, what few pairs teach would count as much as what many do. On shares of MovieLens-100k (the
-training part, newcomers after 3 events) it costs .02 of nDCG@10 at 4 to 7 pairs a product, neither
-gains nor costs at 16, and gains .02 at 50 and .045 at 340."""
+"""Pairs of affinities of one shopper, a product, at which item_item counts half. Divided by its
+size alone, what few pairs teach would count as much as what many do. On shares of MovieLens-100k
+(the training part, newcomers after 3 events) it costs .02 of nDCG@10 at 4 to 7 pairs a product,
+neither gains nor costs at 16, and gains .02 at 50 and .045 at 340."""
 
 
 def score_scale(model: Model, interests: Interests) -> float:

@@ -4,14 +4,14 @@
 A shopper's last affinities j, each fading by its age, say ``Σ_j d_j · W[j, i]`` of product i.
 
 TRANSITION is a ridge regression of what comes next on what came before (SLIT: Choi, Kim, Lee, Shim,
-Lee 2021, arXiv 2103.16104). At each affinity t of a shopper, s_t holds the products liked before it,
+Lee 2021, arXiv 2103.16104). At each affinity t of a shopper, s_t holds the products liked before,
 faded exactly as serving fades them, and n_t the next few from it on::
 
     W = argmin Σ_t v_t ‖n_t − s_t W‖² + λ ‖W‖²,   W[i, i] = 0
       = P (C − diag γ),   P = (A + λI)⁻¹,  A = Σ v_t s_tᵀ s_t,  C = Σ v_t s_tᵀ n_t,
                           γ_i = (P C)[i, i] / P[i, i]
 
-v_t is the interest's weight. EASE is the same with all of a shopper's affinities in the place of both
+v_t is the interest's weight. EASE is the same with all of a shopper's affinities instead of both
 (Steck 2019, arXiv 1905.03375): it knows no order. Both need memory and time that grow with the
 square and the cube of the products. KNN does not: it is the cosine of what came before with what
 comes next, C[j, i] / √(A[j, j] · B[i, i]) with B = Σ v_t n_tᵀ n_t, shrunk where little is known; a
@@ -70,7 +70,7 @@ class AffinitySequence:
 
 
 def item_item(found: Interests, item_ids: Sequence[str], recipe: Recipe) -> Neighbours | None:
-    """Row j: what a affinity of product j says of others; None = the recipe turns it off.
+    """Row j: what an affinity of product j says of others; None = the recipe turns it off.
 
     `item_ids` are the model's. Products of which no affinity is known have empty rows. The same
     input gives the same neighbours bit for bit on one machine.
@@ -151,8 +151,9 @@ _KINDS = {ItemItem.TRANSITION: _transitions, ItemItem.EASE: _together, ItemItem.
 def windows(
     affinities: AffinitySequence, past: HistoryWindow = WINDOWS.item_item
 ) -> tuple[Any, Any, Doubles]:
-    """What came before each affinity that has a before, what comes next from it on (both CSR,
-    (affinities, products), the latter's rows adding up to 1), and the weights of those affinities."""
+    """Return what precedes each affinity that is not a shopper's first, what follows from it on,
+    and its weight: two CSR matrices (affinities, products), the rows of the second adding up to 1,
+    and a column (affinities,)."""
     import scipy.sparse as sp
 
     before = _shifted(affinities, range(1, past.items + 1), past.decay)
