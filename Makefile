@@ -1,4 +1,5 @@
 # Everything a person or CI does here. `make help` lists it.
+# Targets that only read or write code need the environment `.venv`; those that run something need `setup`.
 SHELL := /bin/bash
 PYTHON ?= python3.11
 DATA ?= .data/suite
@@ -21,7 +22,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster-check format clean workflows wheels version demo-kind monitoring capacity mixed
+.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster-check trends format clean workflows wheels version demo-kind monitoring capacity mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -71,10 +72,10 @@ test: setup tools ## Lint, types, contracts, unit, wire and live tests
 every: setup
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 tests
 
-check: setup ## Of that what is quick, for everyday work: lint, types, contracts and most unit tests
+check: .venv/.synced ## Of that what is quick and needs no engine or model: lint, contracts and most unit tests
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint quick
 
-quick: setup
+quick: .venv/.synced
 	$(BIN)/python -m pytest -q -n 3 -m "not slow" --durations 5 tests/contracts tests/unit
 
 bench: setup ## Measure; prints tables and writes JSON under bench/results/
@@ -89,7 +90,7 @@ capacity: setup ## Simulate the cluster under a sale, a day, a rush of photos an
 fuzz: setup ## Throw 100,000 mutated requests and 10,000 mutated photos at a suite of its own
 	$(BIN)/python -m tests.fuzz
 
-mutants: setup ## Make small faults in the request path, and show those that no unit test notices
+mutants: .venv/.synced ## Make small faults in the request path, and show those that no unit test notices
 	$(BIN)/python -m tests.mutation
 
 chaos: setup ## Kill, hang, slow, empty, fill and flood each part under load, in about an hour
@@ -98,43 +99,45 @@ chaos: setup ## Kill, hang, slow, empty, fill and flood each part under load, in
 mixed: setup ## Run the last release's services with this one's, each way, under load, in about five minutes
 	$(BIN)/python -m tests.mixed $(MIXED)
 
-lint: setup types imports protolint workflows ## Everything that reads the code without running it
+lint: .venv/.synced types imports protolint workflows ## Everything that reads the code without running it; needs no engine
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/shellcheck $$(git grep -lE '^#!/bin/(ba)?sh')
 
-workflows: setup
+workflows: .venv/.synced
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	$(BIN)/zizmor --quiet --offline --persona pedantic .github/workflows
 
-types: setup
+types: .venv/.synced
 	$(BIN)/mypy
 
-imports: setup
+imports: .venv/.synced
 	$(BIN)/lint-imports
 
-protolint: setup .cache/googleapis
+protolint: .cache/googleapis
 	$(BIN)/python protos/generate.py --check
 	$(BIN)/buf lint
 	$(BIN)/buf build --path protos/sightline -o .cache/contract.binpb
 	$(BIN)/buf breaking .cache/contract.binpb --against protos/image.binpb
 
-proto: setup .cache/googleapis ## Generate the contract's Python code
+proto: .cache/googleapis ## Generate the contract's Python code
 	$(BIN)/python protos/generate.py
+	$(BIN)/python client/generate_fields.py
+	$(BIN)/python client/generate_sync.py
 
-docs: setup ## Build the site of docs/ into .cache/site; a broken link or anchor fails
+docs: .venv/.synced ## Build the site of docs/ into .cache/site; a broken link or anchor fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict --site-dir .cache/site
 
-reference: setup ## Generate docs/reference from the code: settings, metrics, commands, platforms
+reference: .venv/.synced ## Generate docs/reference from the code: settings, metrics, commands, platforms
 	$(BIN)/python -m docs.generate
 
-monitoring: setup ## Generate rules and dashboards of deploy/monitoring from slo.yaml and boards/
+monitoring: .venv/.synced ## Generate rules and dashboards of deploy/monitoring from slo.yaml and boards/
 	$(BIN)/python -m deploy.monitoring.generate
 
-protos-bundle: setup ## Write the contract's .proto files and their imports into one folder (OUT=, default dist/protos)
+protos-bundle: .venv/.synced ## Write the contract's .proto files and their imports into one folder (OUT=, default dist/protos)
 	$(BIN)/python -m sightline.protos $(OUT)
 
-image: setup .cache/googleapis ## Freeze the contract of a release, which later ones must not break
+image: .cache/googleapis ## Freeze the contract of a release, which later ones must not break
 	$(BIN)/buf build --path protos/sightline -o protos/image.binpb
 	$(BIN)/python -m tests.contracts.released
 
@@ -159,10 +162,13 @@ demo-kind: .venv/.synced ## The suite in a cluster of kind, filled with the wine
 digests: ## Pin the images of others by digest (needs Docker and their registries)
 	@deploy/digests.sh
 
-cluster-check: setup ## Have a cluster's API server check every overlay, keeping nothing (KUBECONFIG=; NOT MEASURED without)
+cluster-check: .venv/.synced ## Have a cluster's API server check every overlay, keeping nothing (KUBECONFIG=; NOT MEASURED without)
 	$(BIN)/python -m tests.cluster
 
-format: setup ## Format the code
+trends: .venv/.synced ## Print the size and shape of the code; COMMITS="a b" also prints the files that each change touched
+	@$(BIN)/python -m tests.trends $(COMMITS)
+
+format: .venv/.synced ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

@@ -131,29 +131,21 @@ SAMPLES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {"ablation": 
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 when all ran, whatever they measured; 1 when one could not; 130 when interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(BENCHES)}")
-    parser.add_argument("--full", action="store_true", help="all of them, with what takes hours")
-    parser.add_argument("--sample", action="store_true", help="ablation: a part of the photos")
-    parser.add_argument(
-        "--write-docs", action="store_true", help="put the tables into the page that shows them"
-    )
-    parsed = parser.parse_args(arguments)
-    benches = FULL if parsed.full else BENCHES
+    """Run the benches that are named, or the usual ones.
+
+    Return 0 when all ran, whatever they measured; 1 when one could not; 130 when interrupted.
+    """
+    parsed, names = _parsed(arguments)
+    benches, form = (FULL, "full") if parsed.full else (BENCHES, "")
     if parsed.sample:
-        if parsed.write_docs:
-            parser.error("a sample's figures are not to be published: leave out --write-docs")
-        benches = {**benches, **SAMPLES}
-    names = parsed.names or (list(BENCHES) if parsed.full else USUAL)
-    if unknown := sorted(set(names) - set(BENCHES)):
-        parser.error(f"no bench named {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+        benches, form = {**benches, **SAMPLES}, "sample"
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(highlight=False, width=130)
     try:
         with terminable():
             for name in names:
-                result = _run(console, name, benches[name])
+                kept = name if benches[name] is BENCHES[name] else f"{name}-{form}"
+                result = _run(console, kept, benches[name])
                 if parsed.write_docs:
                     docs.write(name, result)
         if names is USUAL:
@@ -168,13 +160,32 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _run(console: Console, name: str, bench: Callable[[Callable[[str], None]], Result]) -> Result:
+def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, Sequence[str]]:
+    """Return the options and the names of the benches to run. Exits when they are invalid."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(BENCHES)}")
+    parser.add_argument("--full", action="store_true", help="all of them, with what takes hours")
+    parser.add_argument("--sample", action="store_true", help="ablation: a part of the photos")
+    parser.add_argument(
+        "--write-docs", action="store_true", help="put the tables into the page that shows them"
+    )
+    parsed = parser.parse_args(arguments)
+    if parsed.sample and parsed.write_docs:
+        parser.error("a sample's figures are not to be published: leave out --write-docs")
+    names = parsed.names or (list(BENCHES) if parsed.full else USUAL)
+    if unknown := sorted(set(names) - set(BENCHES)):
+        parser.error(f"no bench named {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+    return parsed, names
+
+
+def _run(console: Console, kept: str, bench: Callable[[Callable[[str], None]], Result]) -> Result:
+    """Run a bench, print what it found and write it under the name `kept`."""
     described, commit, began = machine.describe(), machine.commit(), time.monotonic()
     result = bench(lambda line: console.print(Text(line, style="dim")))
     report.show(console, result, described)
     path = report.write(
         report.RESULTS,
-        name,
+        kept,
         result,
         machine=described,
         versions=machine.versions(),

@@ -49,7 +49,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
     def Export(self, request: pb.ExportTraceServiceRequest, context: Any) -> Any:
         self.metadata |= {key: str(value) for key, value in context.invocation_metadata()}
         if self.hang is not None:
-            self.hang.wait(60)
+            self.hang.wait()
         self.take(request)
         return pb.ExportTraceServiceResponse()
 

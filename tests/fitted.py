@@ -12,7 +12,7 @@ import onnx
 
 from embedder.adapters.onnx import space_graph, text_graph
 from embedder.adapters.triton import configuration
-from embedder.domain.fitted import Fitted, Head, TextMap
+from embedder.domain.fitted import CategoryHead, FittedSpace, TextMap
 from embedder.domain.manifest import CATEGORIES, TEXT_SUFFIX
 from tests.engines import ROOT
 
@@ -27,7 +27,7 @@ class MadeSpace:
     """A space that was put into a folder of models."""
 
     name: str
-    fitted: Fitted
+    fitted: FittedSpace
 
     def vectors(self, features: np.ndarray, kinds: list[int]) -> np.ndarray:
         """What its graph has to give, computed without it."""
@@ -55,18 +55,18 @@ def make(models: Path, catalog: str, text_version: str = "", create_time: float 
     return MadeSpace(name, fitted)
 
 
-def _fitted(catalog: str) -> Fitted:
+def _fitted(catalog: str) -> FittedSpace:
     rng = np.random.default_rng(list(catalog.encode()))
     width = _width()
     means = rng.normal(0.2, 0.1, (2, width)).astype("f4")
     scales = rng.uniform(0.5, 1.5, (2, width)).astype("f4")
     projection = (rng.normal(size=(width, DIMENSION)) / width**0.5).astype("f4")
     weights = rng.normal(0, 3, (DIMENSION, len(PATHS))).astype("f4")
-    head = Head(PATHS, weights, np.zeros(len(PATHS), "f4"), unknown=-1.0)
+    head = CategoryHead(PATHS, weights, np.zeros(len(PATHS), "f4"), unknown=-1.0)
     text_map = TextMap(
         rng.normal(size=(SENTENCE, DIMENSION)).astype("f4"), np.zeros(DIMENSION, "f4")
     )
-    return Fitted(means, scales, projection, head, text_map)
+    return FittedSpace(means, scales, projection, head, text_map)
 
 
 def _width() -> int:

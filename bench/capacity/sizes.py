@@ -23,7 +23,7 @@ from bench.capacity.inputs import (
     Assumed,
     large_work,
 )
-from bench.capacity.pods import CPU, GPU
+from bench.capacity.pods import GPU
 from bench.capacity.runs import PLANNED, PROCESSORS, needs, planned
 from bench.capacity.scenarios import MIX
 
@@ -69,7 +69,7 @@ def sized(size: Size) -> Sized:
     pods = planned(size.rate, MIX, large_work)
     load = Load(size.name, SECONDS, lambda _: size.rate, MIX, since=SETTLED)
     works = {kind: large_work(kind) for kind in KINDS}
-    cluster = Cluster(load, Policy("planned", pods), works, Assumed(), SEED, CPU)
+    cluster = Cluster(load, Policy("planned", pods), works, Assumed(), seed=SEED)
     found = cluster.run()
     counted = np.array(found.began) >= SETTLED
     seconds, ends = np.array(found.seconds)[counted], np.array(found.ends)[counted]
@@ -108,5 +108,5 @@ def _gpus(rate: float) -> int:
 
 
 def figures() -> list[dict[str, object]]:
-    """Of all sizes, for the result."""
+    """Return the figures of all sizes, for the result."""
     return [asdict(sized(each)) for each in SIZES]

@@ -1,4 +1,4 @@
-"""What each step of preprocessing and each descriptor is worth, alone, and what it costs.
+"""What each step of preprocessing and the histogram of colours are worth, and what they cost.
 
 Phone photos of groceries look for their product among the other phone photos, those of their own
 scene left out, and among one iconic photo of each product. Once by a backbone's own features, once
@@ -8,7 +8,6 @@ bootstrap over scenes. Nothing is chosen here but what is on by default: the rec
 those of the papers or of the libraries.
 """
 
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,9 +28,8 @@ from bench.cases.photo_measures import (
 from bench.datasets import featured, grocery
 from bench.datasets.featured import Backbone
 from bench.datasets.grocery import Photos
-from bench.harness.machine import ROOT
 from bench.harness.model import Interval, Result, Table
-from embedder.domain.recipes import Recipe, Step
+from embedder.domain.recipes import PhotoRecipe, PreprocessStep
 
 Say: TypeAlias = Callable[[str], None]
 BACKBONES = {"Lite0": "efficientnet_lite0_features", "Lite2": "efficientnet_lite2_features"}
@@ -42,7 +40,6 @@ SAMPLE = 400
 """Photos of a quick look."""
 TIMED = 48
 """Photos that the cost is measured on."""
-ENGINE = ROOT / "deploy" / "triton"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ class Variant:
     """One thing done otherwise than by default."""
 
     name: str
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PreprocessStep, ...] = ()
     crop: float | None = None
     """Share of the shorter side; None = the model's own."""
     views: int = 1
@@ -60,17 +57,16 @@ DEFAULT = Variant("default: centre .875")
 VARIANTS = (
     DEFAULT,
     Variant("crop: full side", crop=1.0),
-    Variant("crop: padded", (Step.CROP_PAD,), crop=1.0),
-    Variant("crop: subject", (Step.CROP_SUBJECT,)),
+    Variant("crop: padded", (PreprocessStep.CROP_PAD,), crop=1.0),
+    Variant("crop: subject", (PreprocessStep.CROP_SUBJECT,)),
     Variant("crops: 4 views", views=4),
-    Variant("white balance: grey world", (Step.WHITE_BALANCE_GREY_WORLD,)),
-    Variant("white balance: white patch", (Step.WHITE_BALANCE_WHITE_PATCH,)),
-    Variant("denoise: median", (Step.DENOISE_MEDIAN,)),
-    Variant("denoise: bilateral", (Step.DENOISE_BILATERAL,)),
-    Variant("denoise: non-local means", (Step.DENOISE_NL_MEANS,)),
-    Variant("contrast: CLAHE", (Step.CONTRAST_CLAHE,)),
+    Variant("white balance: grey world", (PreprocessStep.WHITE_BALANCE_GREY_WORLD,)),
+    Variant("white balance: white patch", (PreprocessStep.WHITE_BALANCE_WHITE_PATCH,)),
+    Variant("denoise: median", (PreprocessStep.DENOISE_MEDIAN,)),
+    Variant("denoise: bilateral", (PreprocessStep.DENOISE_BILATERAL,)),
+    Variant("denoise: non-local means", (PreprocessStep.DENOISE_NL_MEANS,)),
+    Variant("contrast: CLAHE", (PreprocessStep.CONTRAST_CLAHE,)),
 )
-DESCRIPTORS = ("lbp", "gabor", "shape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +110,20 @@ def _measured(say: Say, count: int | None) -> Result:
     seen = featured.heads(featured.backbone(JUDGE), train.paths)
     task = Task(data, grocery.scenes(seen, train.products))
     preprocessing: list[Row] = []
-    descriptors: list[Row] = []
+    colours: list[Row] = []
     for title, name in BACKBONES.items():
         model = featured.backbone(name)
         preprocessing += _preprocessing(title, model, task, say)
-        descriptors += _descriptors(title, model, task, say)
+        colours += _colours(title, model, task, say)
     tables = (
         _table("Preprocessing", preprocessing, task),
-        _table("Descriptors, standardised beside the backbone's", descriptors, task),
+        _table("The histogram, standardised beside the backbone's", colours, task),
     )
     figures = {
         "queries": len(train.paths),
         "scenes": len(set(task.scenes.tolist())),
         "preprocessing": [_plain(row) for row in preprocessing],
-        "descriptors": [_plain(row) for row in descriptors],
+        "histogram": [_plain(row) for row in colours],
     }
     warnings = () if count is None else (f"a look at {len(train.paths)} photos only",)
     return Result(tables, figures, warnings=warnings)
@@ -145,56 +141,38 @@ def _preprocessing(title: str, model: Backbone, task: Task, say: Say) -> list[Ro
         found = measured(seen.only([model.blocks[featured.HEAD]]).squared(), seen, task)
         spent = featured.milliseconds(timed, recipe, variant.views) + variant.views * inference
         first = first or Measured(found, spent)
-        rows.append(_row(title, variant.name, found, first.hits, spent - first.milliseconds, task))
+        rows.append(
+            _row(
+                title,
+                variant.name,
+                found,
+                first.hits,
+                milliseconds=spent - first.milliseconds,
+                task=task,
+            )
+        )
     return rows
 
 
-def _descriptors(title: str, model: Backbone, task: Task, say: Say) -> list[Row]:
-    """Each beside the head alone, where the histogram is one of them, and beside all features."""
-    plain, added = _seen(model, model.recipe, 1, task), {}
-    for name in DESCRIPTORS:
-        say(f"{title}, {name}")
-        added[name] = _described(name, model, task)
+def _colours(title: str, model: Backbone, task: Task, say: Say) -> list[Row]:
+    """Return what the histogram adds to the head alone."""
+    say(f"{title}, histogram")
+    plain = _seen(model, model.recipe, 1, task)
     head, colours = model.blocks[featured.HEAD], model.blocks[HISTOGRAM]
-    colourless = [slice(0, colours.start)]
     averages = plain.only([head]).squared()
-    default = measured(averages.standard(), plain.only(colourless), task)
-    rows = [_row(title, "the backbone alone", default, default, 0.0, task)]
+    default = measured(averages.standard(), plain.only([slice(0, colours.start)]), task)
+    rows = [_row(title, "the backbone alone", default, default, milliseconds=0.0, task=task)]
     with_colours = measured(averages.beside(plain.only([colours])).standard(), plain, task)
-    rows.append(_row(title, "+ HSV histogram", with_colours, default, 0.0, task))
-    for name, (seen, cost) in added.items():
-        several = averages.beside(plain.only([colours])).beside(seen)
-        found = measured(several.standard(), plain.beside(seen), task)
-        rows.append(_row(title, f"+ HSV histogram + {name}", found, with_colours, cost, task))
+    rows.append(_row(title, "+ HSV histogram", with_colours, default, milliseconds=0.0, task=task))
     return rows
 
 
-def _seen(model: Backbone, recipe: Recipe, views: int, task: Task) -> Seen:
+def _seen(model: Backbone, recipe: PhotoRecipe, views: int, task: Task) -> Seen:
     train, iconic = (
         featured.features(model, photos.paths, recipe, views).mean(axis=1)
         for photos in (task.data.train, task.data.iconic)
     )
     return Seen(train, iconic)
-
-
-def _described(name: str, model: Backbone, task: Task) -> tuple[Seen, float]:
-    """A descriptor of all photos, and its processor milliseconds of a photo."""
-    python = str(ENGINE / ".venv" / "bin" / "python")
-    command = [python, "-m", "triton_engine.descriptors", name, str(model.recipe.side)]
-    graph = subprocess.run(command, cwd=ENGINE, check=True, capture_output=True).stdout
-    session = featured.session(graph)
-    made, spent = [], 0.0
-    for photos in (task.data.train, task.data.iconic):
-        parts = []
-        for start in range(0, len(photos.paths), featured.CHUNK):
-            paths = photos.paths[start : start + featured.CHUNK]
-            given = featured.pixels(paths, model.recipe, 1)[:, 0]
-            since = time.process_time()
-            parts.append(session.run(None, {"image": given})[0])
-            spent += time.process_time() - since
-        made.append(np.concatenate(parts))
-    count = len(task.data.train.paths) + len(task.data.iconic.paths)
-    return Seen(*made), 1000 * spent / count
 
 
 def _inference(model: Backbone) -> float:
@@ -219,6 +197,7 @@ def _row(
     name: str,
     found: Mapping[str, Doubles],
     default: Mapping[str, Doubles],
+    *,
     milliseconds: float,
     task: Task,
 ) -> Row:

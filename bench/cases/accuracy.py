@@ -35,17 +35,25 @@ from bench.cases.accuracy_report import (
 from bench.datasets import featured, grocery
 from bench.datasets.grocery import Grocery, Photos
 from bench.harness.model import Result, Table
-from embedder.domain.fitted import CATALOGUE, SHOPPER, Evaluation, Figure, Fitted, Floats, Labelled
+from embedder.domain.fitted import (
+    CATALOGUE,
+    SHOPPER,
+    FittedSpace,
+    Floats,
+    Labelled,
+    SpaceEvaluation,
+    SpaceFigure,
+)
 from embedder.fitting.components import Rows
 from embedder.fitting.evaluate import evaluate
-from embedder.fitting.fit import Options, fit, fit_rows
+from embedder.fitting.fit import FitOptions, fit, fit_rows
 from embedder.fitting.folds import numbered
 from embedder.fitting.measuring import (
     CATEGORY,
     HIT,
     NEAREST,
     PRECISION,
-    Tally,
+    QueryScores,
     Views,
     nearest_mean,
     vectors,
@@ -90,7 +98,7 @@ def _groceries(data: Grocery, found: Found, say: Say) -> None:
         say(f"groceries: cross-validation, {name} a query")
         found.crossed[name] = evaluate(
             labelled,
-            Options(),
+            FitOptions(),
             np.concatenate(plain),
             OFF_THE_SHELF,
             seed=SEED,
@@ -98,7 +106,7 @@ def _groceries(data: Grocery, found: Found, say: Say) -> None:
             learn=learn,
         )
     say("groceries: the map of the whole train part, on val")
-    fitted = fit(labelled, Options(), SEED)
+    fitted = fit(labelled, FitOptions(), SEED)
     found.dimension = fitted.projection.shape[1]
     asked = _asked(data, _features(BACKBONE, data.validation, VIEWS))
     found.val = _validated(data, fitted, labelled, asked, plain[0])
@@ -110,8 +118,8 @@ def _groceries(data: Grocery, found: Found, say: Say) -> None:
 
 
 def _validated(
-    data: Grocery, fitted: Fitted, labelled: Labelled, asked: Labelled, plain: Floats
-) -> dict[str, tuple[Figure, ...]]:
+    data: Grocery, fitted: FittedSpace, labelled: Labelled, asked: Labelled, plain: Floats
+) -> dict[str, tuple[SpaceFigure, ...]]:
     """The val part beside the off-the-shelf vectors of it and of the train part (`plain`)."""
     found, before = {}, _off_the_shelf(data.validation)
     every, shown = np.arange(len(asked.products)), np.arange(len(data.train.products))
@@ -125,7 +133,7 @@ def _validated(
     return found
 
 
-def _in_integers(data: Grocery, plain: Floats) -> tuple[Figure, ...]:
+def _in_integers(data: Grocery, plain: Floats) -> tuple[SpaceFigure, ...]:
     """The val part by vectors of 8-bit integers, beside those of float32 (`plain`: the train's)."""
     asked, shown = (
         _features(INTEGERS, photos, 1)[:, 0] for photos in (data.validation, data.train)
@@ -134,14 +142,14 @@ def _in_integers(data: Grocery, plain: Floats) -> tuple[Figure, ...]:
 
 
 def _doubts(
-    labelled: Labelled, fits: doubts.Fits, fitted: Fitted, asked: Labelled
+    labelled: Labelled, fits: doubts.Fits, fitted: FittedSpace, asked: Labelled
 ) -> tuple[Table, ...]:
     """What the rule for category mismatches makes of wrong categories, by heads that are there, and
     by one of the first part of the photos that learned from wrong ones."""
     found = doubts.crossed(labelled, fits, VIEWS, SEED)
     given, wrong = doubts.misplaced(labelled, SEED)
     rows = fits[0][0]
-    misled = fit_rows(given, rows, Options(), SEED, texts=False)
+    misled = fit_rows(given, rows, FitOptions(), SEED, texts=False)
     found[doubts.MISLED] = doubts.crossed(labelled, [(rows, misled)], VIEWS, SEED)[doubts.SEEN]
     wrong = wrong[np.isin(wrong, rows)]
     found[doubts.LEARNED] = doubts.learned(misled, labelled, given, wrong, VIEWS)
@@ -154,16 +162,16 @@ class Once:
     """Fits each part of the photos once, for queries of one view and of several."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[bytes, bool], tuple[Rows, Fitted]] = {}
+        self._known: dict[tuple[bytes, bool], tuple[Rows, FittedSpace]] = {}
 
     @property
-    def fits(self) -> list[tuple[Rows, Fitted]]:
+    def fits(self) -> list[tuple[Rows, FittedSpace]]:
         """The rows of each part, and what was fitted on them."""
         return list(self._known.values())
 
     def __call__(
-        self, data: Labelled, rows: Rows, options: Options, seed: int, *, texts: bool = True
-    ) -> Fitted:
+        self, data: Labelled, rows: Rows, options: FitOptions, seed: int, *, texts: bool = True
+    ) -> FittedSpace:
         """Fit as `fit_rows` does."""
         key = rows.tobytes(), texts
         if key not in self._known:
@@ -212,7 +220,7 @@ def _compared(
     ours: tuple[Floats, Floats],
     before: tuple[Floats, Floats],
     guessed: npt.NDArray[np.str_] | None,
-) -> tuple[Figure, ...]:
+) -> tuple[SpaceFigure, ...]:
     """Queries and photos in both spaces: paired by query."""
     wanted, shown = data.validation.products, data.train.products
     columns: dict[str, list[npt.NDArray[Any]]] = {
@@ -235,8 +243,8 @@ def _pair(
     return vectors[0], wanted, vectors[1][: len(shown)], shown
 
 
-def figure_of(name: str, ours: npt.ArrayLike, before: npt.ArrayLike) -> Figure:
-    tally = Tally()
+def figure_of(name: str, ours: npt.ArrayLike, before: npt.ArrayLike) -> SpaceFigure:
+    tally = QueryScores()
     tally.add(ours, before, np.arange(len(np.asarray(ours))))
     return tally.figure(name, SEED)
 
@@ -250,7 +258,7 @@ def _clothing() -> list[Path]:
     return sorted(root.rglob("*.jpg"))[::CLOTHING_EVERY]
 
 
-def _clothes(paths: Sequence[Path], say: Say) -> Evaluation:
+def _clothes(paths: Sequence[Path], say: Say) -> SpaceEvaluation:
     """Each category is one product: what is asked is whether a photo finds one of its kind."""
     say(f"clothing: features and cross-validation of {len(paths):,} photos")
     names = [path.parent.name for path in paths]
@@ -264,5 +272,5 @@ def _clothes(paths: Sequence[Path], say: Say) -> Evaluation:
     )
     plain = _off_the_shelf(photos)
     return evaluate(
-        labelled, Options(), plain, OFF_THE_SHELF, seed=SEED, views=Views(1, 1), unseen=False
+        labelled, FitOptions(), plain, OFF_THE_SHELF, seed=SEED, views=Views(1, 1), unseen=False
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from bench.harness.model import Goal, Interval, Table
-from embedder.domain.fitted import Evaluation, Figure
+from embedder.domain.fitted import SpaceEvaluation, SpaceFigure
 from embedder.fitting.measuring import (
     CATEGORY,
     ICONIC,
@@ -60,15 +60,15 @@ CAPTION = (
 class Found:
     """What was measured; what is absent was not."""
 
-    crossed: dict[str, Evaluation]
+    crossed: dict[str, SpaceEvaluation]
     """Groceries by cross-validation, by views."""
-    val: dict[str, tuple[Figure, ...]]
+    val: dict[str, tuple[SpaceFigure, ...]]
     """The val part, by views."""
-    integers: tuple[Figure, ...] = ()
+    integers: tuple[SpaceFigure, ...] = ()
     """The val part, off the shelf in 8-bit integers beside float32."""
     doubts: tuple[Table, ...] = ()
     """What the rule for category mismatches makes of wrong categories."""
-    clothing: Evaluation | None = None
+    clothing: SpaceEvaluation | None = None
     dimension: int = 0
 
 
@@ -91,7 +91,7 @@ def goals(found: Found) -> tuple[Goal, ...]:
     return (*gates, _integers_goal(found.integers), *absent)
 
 
-def _integers_goal(figures: Sequence[Figure]) -> Goal:
+def _integers_goal(figures: Sequence[SpaceFigure]) -> Goal:
     """What integers lose has to be less than what these photos can show at all."""
     nearest = next((each for each in figures if each.name == NEAREST), None)
     name = "val: 1-NN of int8 above float32's, paired; limit: half the interval of 1-NN itself"
@@ -99,7 +99,7 @@ def _integers_goal(figures: Sequence[Figure]) -> Goal:
     return Goal(name, None, "", _gain(figures), None if half is None else -half)
 
 
-def _gain(figures: Sequence[Figure]) -> Interval | None:
+def _gain(figures: Sequence[SpaceFigure]) -> Interval | None:
     for each in figures:
         if each.name == NEAREST and each.baseline is not None:
             assert each.gain_low is not None
@@ -143,7 +143,7 @@ def tables_of(found: Found) -> tuple[Table, ...]:
     )
 
 
-def _integers_table(figures: Sequence[Figure]) -> tuple[Table, ...]:
+def _integers_table(figures: Sequence[SpaceFigure]) -> tuple[Table, ...]:
     if not figures:
         return ()
     return (
@@ -157,7 +157,7 @@ def _integers_table(figures: Sequence[Figure]) -> tuple[Table, ...]:
     )
 
 
-def _cells(figure: Figure) -> tuple[str, ...]:
+def _cells(figure: SpaceFigure) -> tuple[str, ...]:
     level = f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f})"
     if figure.baseline is None or figure.gain_low is None or figure.gain_high is None:
         return figure.name, level, "", "", f"{figure.queries:,}"

@@ -154,7 +154,8 @@ def _held_table(held: Sequence[validation.Compared]) -> Table:
         headers=("request", "callers", "requests/s", "p50 ms", "p99 ms"),
         rows=tuple(rows),
         caption="Predicted / measured (their ratio): one pod of each service on two processors,"
-        f" callers on the same; measured in {inputs.ANSWERS}, whose service times at"
+        f" callers on the same; measured at commit {inputs.read(inputs.ANSWERS)['commit']}, whose"
+        " service times at"
         f" {inputs.CALLERS} callers are what the model is fed with.",
     )
 

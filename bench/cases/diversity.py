@@ -21,11 +21,11 @@ from bench.harness.model import Goal, Interval, Result, Table
 from ranker.domain.arrays import Doubles, Floats, Ints
 from ranker.domain.events import EventType, Interaction
 from ranker.domain.log import log_of
-from ranker.evaluation import baselines, metrics
-from ranker.evaluation.bootstrap import Intervals, intervals
-from ranker.evaluation.metrics import CUTOFFS, LISTED, Lists
-from ranker.evaluation.splits import Task, split_tails, tasks
-from ranker.ranking.diversity import Policy, Shelf, arrange
+from ranker.learning.evaluation import baselines, metrics
+from ranker.learning.evaluation.bootstrap import Intervals, intervals
+from ranker.learning.evaluation.metrics import CUTOFFS, LISTED, Lists
+from ranker.learning.evaluation.splits import Task, split_tails, tasks
+from ranker.serving.ranking.diversity import Policy, Shelf, arrange
 
 WINDOW = 100
 SHARE = 0.2

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.harness.model import Interval, Table
-from embedder.domain.fitted import SHOPPER, Fitted, Floats, Labelled
+from embedder.domain.fitted import SHOPPER, FittedSpace, Floats, Labelled
 from embedder.embedding.classify import classification
 from embedder.fitting import folds
 from embedder.fitting.bootstrap import ends, resampled
@@ -31,7 +31,7 @@ from retriever.domain.category_mismatch import (
 )
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
-Fits: TypeAlias = Sequence[tuple[Rows, Fitted]]
+Fits: TypeAlias = Sequence[tuple[Rows, FittedSpace]]
 """Which photos each was fitted on."""
 
 WRONG_SHARE: Final = 0.05
@@ -91,7 +91,7 @@ class Worth:
     """Of 1,000 products in right categories, those that are flagged."""
 
 
-def judged(fitted: Fitted, data: Labelled, rows: Rows, views: int, seed: int) -> list[Judged]:
+def judged(fitted: FittedSpace, data: Labelled, rows: Rows, views: int, seed: int) -> list[Judged]:
     """Have the head judge photos as an import does: chances of views, averaged."""
     head = fitted.head
     if head is None or not len(rows):
@@ -118,7 +118,7 @@ def judged(fitted: Fitted, data: Labelled, rows: Rows, views: int, seed: int) ->
     return found
 
 
-def _chances(fitted: Fitted, data: Labelled, rows: Rows, views: int) -> Floats:
+def _chances(fitted: FittedSpace, data: Labelled, rows: Rows, views: int) -> Floats:
     """Return [m, C + 1]."""
     assert fitted.head is not None
     features = data.features[rows, :views]
@@ -160,7 +160,7 @@ def misplaced(data: Labelled, seed: int) -> tuple[Labelled, Rows]:
 
 
 def learned(
-    fitted: Fitted, data: Labelled, given: Labelled, rows: Rows, views: int
+    fitted: FittedSpace, data: Labelled, given: Labelled, rows: Rows, views: int
 ) -> list[Judged]:
     """Have a head judge photos that it learned from in the categories that were `given` to them."""
     photos = judged(fitted, data, rows, views, 0)

@@ -87,7 +87,9 @@ def _run(asked: Asked, rounds: int, say: Say) -> Result:
     say("making photos that no cache knows")
     files = {name: unique.photos(*made) for name, made in SIZES.items()}
     with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder, ExitStack() as running:
-        measuring = _measure(Path(folder), running, files, missing, (asked, rounds), say)
+        measuring = _measure(
+            Path(folder), running, files, missing=missing, plan=(asked, rounds), say=say
+        )
         cells, hits = asyncio.run(measuring)
     say("decoding alone, and engines alone")
     return _result(cells, hits, files, missing, rounds)
@@ -103,6 +105,7 @@ async def _measure(
     folder: Path,
     running: ExitStack,
     files: Mapping[str, list[bytes]],
+    *,
     missing: str,
     plan: tuple[Asked, int],
     say: Say,

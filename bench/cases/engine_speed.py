@@ -14,7 +14,7 @@ from bench.datasets import unique
 from bench.harness.model import Goal, Table
 from bench.harness.statistics import median_ratio, percentile
 from bench.peers.raw import MODEL, Raw
-from embedder.domain.recipes import Recipe
+from embedder.domain.recipes import PhotoRecipe
 from embedder.preprocessing import preprocess
 from sightline_rules.photos import PhotoLimits
 
@@ -24,7 +24,7 @@ GOAL_GRAIN = 5.0
 PICTURES = 4
 REPEATS = 5
 INT8 = MODEL.with_name(f"{MODEL.name}_int8")
-RECIPE = Recipe(224, 0.875, "in the graph")
+RECIPE = PhotoRecipe(224, 0.875, "in the graph")
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 SECONDS = 1.0
 FLOPS = 2 * 0.385e9

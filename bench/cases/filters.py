@@ -22,16 +22,10 @@ from retriever.columns.table import Ints
 from retriever.columns.table import Table as Columns
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
-from sightline_rules.filter_checks import MAX_ATTRIBUTES, check
-from sightline_rules.filters import (
-    Any,
-    Comparison,
-    Facts,
-    Filter,
-    FilterInvalidError,
-    Operator,
-    passes,
-)
+from sightline_rules.facts import Facts, passes
+from sightline_rules.filter_checks import check
+from sightline_rules.filters import Any, Comparison, Filter, FilterInvalidError, Operator
+from sightline_rules.kinds import MAX_ATTRIBUTES
 from tests.unit.retriever.rows import row_of
 
 Say: TypeAlias = Callable[[str], None]

@@ -8,7 +8,7 @@ is the time for which it keeps names, which is none here.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from statistics import median
 
 import grpc
@@ -55,18 +55,22 @@ def run(say: Callable[[str], None]) -> Result:
     """Add a pod under each age."""
     telemetry.configure_logging("bench", "warning")
     found = {age: uvloop.run(_measure(age, say)) for age in AGES}
-    table = Table(
+    return Result((table(found),), {"ages": {f"{age:g}": each for age, each in found.items()}})
+
+
+def table(found: Mapping[float, Mapping[str, float | None]]) -> Table:
+    """Return the table of the seconds measured at each connection age."""
+    return Table(
         "A new pod's share",
         ("connections end after", "half of the callers", "all", "nine tenths of a share", "failed"),
         tuple(_row(age, figures) for age, figures in found.items()),
         f"Seconds from the start of a third pod to the first call of {CALLERS} callers to it, and "
         "to nine tenths of an even share of all calls; calls that failed.",
     )
-    return Result((table,), {"ages": {f"{age:g}": figures for age, figures in found.items()}})
 
 
-def _row(age: float, figures: dict[str, float | None]) -> tuple[str, ...]:
-    cells = ["never" if value is None else f"{value:.1f} s" for value in figures.values()]
+def _row(age: float, figures: Mapping[str, float | None]) -> tuple[str, ...]:
+    cells = ["never" if value is None else f"{value:.0f} s" for value in figures.values()]
     return (f"{age:g} s" if age else "never", *cells[:3], f"{figures['failed']:g}")
 
 

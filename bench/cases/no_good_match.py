@@ -22,7 +22,7 @@ from bench.datasets.grocery import Grocery
 from bench.harness.model import Interval, Result, Table
 from embedder.domain.fitted import CATALOGUE, SHOPPER, Floats, Labelled
 from embedder.fitting.bootstrap import ends, resampled
-from embedder.fitting.fit import Options, fit_rows
+from embedder.fitting.fit import FitOptions, fit_rows
 from embedder.fitting.measuring import vectors
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
@@ -164,7 +164,7 @@ def _fitted(labelled: Labelled, asked: Floats, held: Booleans) -> list[Floats]:
     """Vectors of the phone photos, the studio photos and the queries, by a fit that knows nothing
     of what is held out."""
     products = np.array([int(product) for product in labelled.products])
-    made = fit_rows(labelled, np.flatnonzero(~held[products]), Options(), SEED, texts=False)
+    made = fit_rows(labelled, np.flatnonzero(~held[products]), FitOptions(), SEED, texts=False)
     whole = vectors(made, labelled, np.arange(len(products)), 1)
     phone = int((labelled.kinds == SHOPPER).sum())
     kinds = np.full(len(asked), SHOPPER, np.int8)

@@ -22,14 +22,15 @@ from bench.harness.model import Interval, Result, Table
 from bench.harness.statistics import percentile
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
-from ranker.models.publish import EXACT_UP_TO, item_vectors, query_vector
-from ranker.ranking import generate, parts
-from ranker.ranking.fold_in import FoldIn
+from ranker.learning.publish import EXACT_UP_TO, item_vectors, query_vector
+from ranker.serving.ranking import generate, parts
+from ranker.serving.ranking.fold_in import FoldIn
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.domain.collections import shaped
 from retriever.domain.generation import IndexKind, IndexParameters, Metric
 from retriever.domain.index_values import IndexRow
-from sightline_rules.filters import All, Facts
+from sightline_rules.facts import Facts
+from sightline_rules.filters import All
 from sightline_rules.ids import derive_id
 
 SIZES = {LITE: (1_000, 10_000, 100_000), SERVER: (100_000, 300_000), "": (10**6,)}

@@ -94,14 +94,14 @@ def measure(suite: Suite, root: Path, files: Sequence[Path], say: Say) -> list[C
     for number, part in enumerate(chunks(files)):
         say(f"photos, chunk {number} of {CHUNKS}" if number else "photos, warming up")
         held += len(part)
-        chunk = _one(suite, root, part, held, raw, titles)
+        chunk = _one(suite, root, part, held, raw=raw, titles=titles)
         if number:
             done.append(chunk)
     return done
 
 
 def _one(
-    suite: Suite, root: Path, part: Sequence[Path], held: int, raw: Raw, titles: Sentences
+    suite: Suite, root: Path, part: Sequence[Path], held: int, *, raw: Raw, titles: Sentences
 ) -> Chunk:
     target = suite.addresses()["gateway"]
     with tempfile.TemporaryDirectory(prefix="sightline-photos-") as name:

@@ -15,7 +15,7 @@ import numpy as np
 from bench.cases.quality import AUC, NDCG, Measured, new_films
 from bench.datasets import movielens
 from bench.harness.model import Goal, Interval, Result, Table
-from ranker.evaluation.bootstrap import intervals
+from ranker.learning.evaluation.bootstrap import intervals
 
 Say: TypeAlias = Callable[[str], None]
 METRICS = (AUC, NDCG)

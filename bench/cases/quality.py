@@ -1,8 +1,9 @@
 """Whether the ranker's models beat the classics: MovieLens-100k, by the product's own code.
 
-Two protocols (``ranker.evaluation.splits``), each with a fifth held out: the tails of everybody's
-events, and all events after a moment. Whatever is chosen is chosen on a validation split made by
-the same protocol inside the training part, with which the recipe's own defaults were chosen, too
+Two protocols (``ranker.learning.evaluation.splits``), each with a fifth held out: the tails of
+everybody's events, and all events after a moment. Whatever is chosen is chosen on a validation
+split made by the same protocol inside the training part, with which the recipe's own defaults were
+chosen, too
 (docs/research/quality.md). A blend is chosen there anew; then the recipe is fitted on the whole
 training part, and the test part is looked at once. All systems are given the same last events.
 """
@@ -22,18 +23,18 @@ from ranker.domain.features import Vectors
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
 from ranker.domain.report import Protocol
-from ranker.evaluation import baselines, metrics, systems
-from ranker.evaluation.baselines import Scorer
-from ranker.evaluation.bootstrap import intervals
-from ranker.evaluation.evaluate import features_of
-from ranker.evaluation.histories import Histories, histories_of
-from ranker.evaluation.metrics import Lists
-from ranker.evaluation.splits import Split, Task, Tasks, split, tasks
-from ranker.ranking.parts import POPULARITY
-from ranker.training.blend import choose
-from ranker.training.fitting import fitted
-from ranker.training.subject import Given
-from ranker.training.validation import Validation
+from ranker.learning.evaluation import baselines, metrics, systems
+from ranker.learning.evaluation.baselines import Scorer
+from ranker.learning.evaluation.bootstrap import intervals
+from ranker.learning.evaluation.evaluate import features_of
+from ranker.learning.evaluation.histories import Histories, histories_of
+from ranker.learning.evaluation.metrics import Lists
+from ranker.learning.evaluation.splits import Split, Task, Tasks, split, tasks
+from ranker.learning.training.blend import choose
+from ranker.learning.training.fitting import fitted
+from ranker.learning.training.subject import Given
+from ranker.learning.training.validation import Validation
+from ranker.serving.ranking.parts import POPULARITY
 
 SHARE = 0.2
 SEEDS = (0, 1, 2)

@@ -22,8 +22,8 @@ from ranker.domain.arrays import Floats, Ints
 from ranker.domain.events import History
 from ranker.domain.features import Product, feature_names
 from ranker.domain.model import Model
-from ranker.ranking import fold_in, generate, parts, rank
-from ranker.ranking.fold_in import FoldIn
+from ranker.serving.ranking import fold_in, generate, parts, rank
+from ranker.serving.ranking.fold_in import FoldIn
 from servicekit.memory import keep_memory
 
 CANDIDATES = 500

@@ -4,9 +4,9 @@ MovieLens-100k: each rating is a view; after four fifths of the ratings nothing 
 and of the visits that follow each film but the first is to be found by the last ten before it.
 X-Wines: what one person rated is one order, the last of which is to be found by the others; people
 are cut in five parts, and each is asked by the counts of the four others. Beside them are the most
-popular products and item-kNN (``ranker.evaluation.baselines``), which learn from the same and are
-asked the same. What a person is known to have rated before is in no list: nobody rates a thing
-twice here, so that reorder and recently_viewed can find nothing.
+popular products and item-kNN (``ranker.learning.evaluation.baselines``), which learn from the same
+and are asked the same. What a person is known to have rated before is in no list: nobody rates a
+thing twice here, so that reorder and recently_viewed can find nothing.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ from bench.harness.statistics import percentile
 from ranker.domain.events import DAY_MICROS, Event, EventType, StoredEvent
 from ranker.domain.recommenders import Recommender, Scope
 from ranker.domain.signals import DEFAULTS, sessions
-from ranker.evaluation import baselines
-from ranker.evaluation.bootstrap import intervals
-from ranker.evaluation.histories import Histories
-from ranker.ranking import recommenders
-from ranker.record.counting import fold
-from ranker.record.counts import CountRecord
-from ranker.record.events import EventRecord
-from ranker.record.tables import CHECKPOINT_PAGES, MIGRATIONS
+from ranker.events.record.counting import fold
+from ranker.events.record.counts import CountRecord
+from ranker.events.record.events import EventRecord
+from ranker.events.record.tables import CHECKPOINT_PAGES, MIGRATIONS
+from ranker.learning.evaluation import baselines
+from ranker.learning.evaluation.bootstrap import intervals
+from ranker.learning.evaluation.histories import Histories
+from ranker.serving.ranking import recommenders
 from servicekit.sql import Database
 
 PLACES = 10

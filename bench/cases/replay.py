@@ -26,10 +26,10 @@ from bench.harness.statistics import median_ratio
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.model import Model
 from ranker.domain.signals import DEFAULTS
+from ranker.events.record.answers import Answer, AnswerLog, AnswerQueue
+from ranker.events.record.events import EventRecord
+from ranker.events.record.tables import MIGRATIONS
 from ranker.ports import Models
-from ranker.record.answers import Answer, AnswerLog, AnswerQueue
-from ranker.record.events import EventRecord
-from ranker.record.tables import MIGRATIONS
 from ranker.servicer import ranking
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.inputs import add_inputs
@@ -106,7 +106,7 @@ def run(say: Say) -> Result:
         return result(asyncio.run(_measured(Path(folder), say)))
 
 
-async def _measured(folder: Path, say: Say) -> Measured:
+async def _measured(folder: Path, say: Say) -> Measured:  # noqa: PLR0915 - one run, in order
     database = Database(f"sqlite:///{folder}/ranker.db", migrations=MIGRATIONS)
     await asyncio.to_thread(database.migrate)
     record, found = EventRecord(database), Measured()

@@ -17,13 +17,13 @@ from bench.harness.model import Result, Table
 from examples.wines.local import own
 from ranker.adapters.backup_files import BackupFiles
 from ranker.adapters.model_store import ModelStore
-from ranker.backups import restore
-from ranker.backups.create import create
 from ranker.domain.events import Event, EventType, Identity, Shopper
 from ranker.domain.pseudonyms import Pseudonyms
+from ranker.events.backups import restore
+from ranker.events.backups.create import create
 from ranker.events.intake import append
-from ranker.record.events import EventRecord
-from ranker.record.tables import CHECKPOINT_PAGES, MIGRATIONS
+from ranker.events.record.events import EventRecord
+from ranker.events.record.tables import CHECKPOINT_PAGES, MIGRATIONS
 from servicekit.clock import now_micros
 from servicekit.keyring import KeyRing
 from servicekit.sql import Database

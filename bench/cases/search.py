@@ -73,7 +73,11 @@ def measured(
 ) -> Measured:
     """One engine that holds all of the corpora, and is asked about them by turns."""
     with tempfile.TemporaryDirectory() as folder, ENGINES[engine](Path(folder) / "engine") as run:
-        return asyncio.run(_measured(run, engine, Path(folder), corpora, say, faiss, parameters))
+        return asyncio.run(
+            _measured(
+                run, engine, Path(folder), corpora, say=say, faiss=faiss, parameters=parameters
+            )
+        )
 
 
 async def _measured(
@@ -81,6 +85,7 @@ async def _measured(
     engine: str,
     folder: Path,
     corpora: Sequence[Corpus],
+    *,
     say: Say,
     faiss: bool,
     parameters: IndexParameters,

@@ -153,7 +153,7 @@ def _spaces(
         categories=shelf.categories,
         sentences=titled,
     )
-    fitted = fit.fit(data, fit.Options(), SEED)
+    fitted = fit.fit(data, fit.FitOptions(), SEED)
     of_shelf, of_asked = (
         fitted.embed(each.features, np.zeros(len(each.names), np.int8)) for each in (shelf, asked)
     )

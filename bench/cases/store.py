@@ -24,8 +24,8 @@ from bench.harness.statistics import percentile, ratio
 from ranker.domain.events import Event, EventType, Identity, Shopper, StoredEvent, Written
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events import intake as taking
-from ranker.record.events import EventRecord, kind_of
-from ranker.record.tables import CHECKPOINT_PAGES, EVENTS, MIGRATIONS
+from ranker.events.record.events import EventRecord, kind_of
+from ranker.events.record.tables import CHECKPOINT_PAGES, EVENTS, MIGRATIONS
 from servicekit.clock import now_micros
 from servicekit.sql import Database
 from tests.postgres import NoPostgreSQL, postgresql

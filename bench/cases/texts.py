@@ -55,7 +55,7 @@ from bench.peers.texts_rivals import (
     summed_lists,
 )
 from embedder.domain.fitted import CATALOGUE, Labelled, TextMap, unit
-from embedder.fitting.fit import Options, fit
+from embedder.fitting.fit import FitOptions, fit
 from examples.wines.catalogue import load_wines
 from examples.wines.shop import product as wine_product
 from gateway.model.branch import Branch
@@ -229,7 +229,7 @@ def _fitted(
     data = Labelled(
         photos.features[:, None], kinds, photos.names, groups, photos.categories, sentences
     )
-    made = fit(data, Options(), seed=0)
+    made = fit(data, FitOptions(), seed=0)
     if made.text_map is None:
         raise ValueError("too few titles for a map")
     seen = made.embed(photos.features, kinds)

@@ -23,8 +23,8 @@ from ranker.domain.events import EventType
 from ranker.domain.features import Money, Product
 from ranker.domain.log import TYPES, UNKNOWN, Log
 from ranker.domain.recipe import ItemItem, Recipe
-from ranker.training.fitting import assembled
-from ranker.training.subject import Given, Subject, subject_of
+from ranker.learning.training.fitting import assembled
+from ranker.learning.training.subject import Given, Subject, subject_of
 
 MOST_RATIO = 1.15
 RECIPE = Recipe(epochs=5, item_item=ItemItem.OFF)

@@ -20,8 +20,8 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 from bench.harness.machine import ROOT
 from embedder.adapters.triton.description import OUTPUTS, described
 from embedder.domain.fitted import unit
-from embedder.domain.photos import Look
-from embedder.domain.recipes import Recipe, words
+from embedder.domain.photos import PhotoView
+from embedder.domain.recipes import PhotoRecipe, words
 from embedder.preprocessing import preprocess
 from sightline_rules.photos import PhotoLimits
 
@@ -43,7 +43,7 @@ class Backbone:
     """A built model of photos."""
 
     name: str
-    recipe: Recipe
+    recipe: PhotoRecipe
     blocks: Mapping[str, slice]
     """Where each block is in the features; none = the model gives vectors."""
     graph: bytes
@@ -56,7 +56,7 @@ class Backbone:
 
 @cache
 def backbone(name: str) -> Backbone:
-    """The model of this name. OSError when it is not built as its configuration says."""
+    """Return the model of this name. Raise OSError unless its graph has the configured hash."""
     folder = MODELS / name
     config = text_format.Parse(
         (folder / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
@@ -65,7 +65,7 @@ def backbone(name: str) -> Backbone:
     graph = (folder / "1" / "model.onnx").read_bytes()
     if hashlib.sha256(graph).hexdigest() != found.hashes["1"]:
         raise OSError(f"{folder} holds another graph than its configuration says")
-    if not isinstance(found.recipe, Recipe):
+    if not isinstance(found.recipe, PhotoRecipe):
         raise OSError(f"{folder} takes no photos")
     ends, blocks = 0, {}
     for part in config.parameters["blocks"].string_value.split():
@@ -76,9 +76,9 @@ def backbone(name: str) -> Backbone:
 
 
 def features(
-    model: Backbone, paths: Sequence[Path], recipe: Recipe, views: int, keep: Path = KEPT
+    model: Backbone, paths: Sequence[Path], recipe: PhotoRecipe, views: int, keep: Path = KEPT
 ) -> Floats:
-    """What the model gives for each view of each photo, float32 [n, views, f]; all cores work."""
+    """Compute the features of each view of each photo, float32 [n, views, f], on all cores."""
     path = keep / f"{_key(model, paths, recipe, views)}.npy"
     if path.is_file():
         return np.asarray(np.load(path), np.float32)
@@ -95,27 +95,29 @@ def features(
 
 
 def heads(model: Backbone, paths: Sequence[Path]) -> Floats:
-    """The unit vectors [n, 1280] that the backbone gives off the shelf, of one view."""
+    """Return the backbone's unit vectors [n, 1280] without a fitted space, of one view."""
     # The features hold the roots of the head's averages.
     roots = features(model, paths, model.recipe, 1)[:, 0, model.blocks[HEAD]]
     return unit(np.square(roots))
 
 
 def there(name: str) -> bool:
-    """Whether a model was built."""
+    """Return whether a model was built."""
     return (MODELS / name / "1" / "model.onnx").is_file()
 
 
-def pixels(paths: Sequence[Path], recipe: Recipe, views: int) -> npt.NDArray[np.uint8]:
-    """The model's input of each view of each photo, uint8 [n, views, side, side, 3]."""
-    limits, look = PhotoLimits(), Look(views=views)
+def pixels(paths: Sequence[Path], recipe: PhotoRecipe, views: int) -> npt.NDArray[np.uint8]:
+    """Return the model's input of each view of each photo, uint8 [n, views, side, side, 3]."""
+    limits, look = PhotoLimits(), PhotoView(views=views)
     made = [preprocess.pixels(path.read_bytes(), limits, recipe, look)[0] for path in paths]
     shape = (len(paths), views, recipe.side, recipe.side, 3)
     return np.frombuffer(b"".join(made), np.uint8).reshape(shape)
 
 
-def milliseconds(paths: Sequence[Path], recipe: Recipe, views: int, rounds: int = 3) -> float:
-    """Processor time from file to the model's input, of a photo; the quickest of some rounds."""
+def milliseconds(paths: Sequence[Path], recipe: PhotoRecipe, views: int, rounds: int = 3) -> float:
+    """Return the processor milliseconds a photo from file to the model's input, the quickest of
+    some rounds.
+    """
     spent = []
     for _ in range(rounds + 1):  # the first one loads libraries
         since = time.process_time()
@@ -125,7 +127,7 @@ def milliseconds(paths: Sequence[Path], recipe: Recipe, views: int, rounds: int 
 
 
 def session(graph: bytes) -> onnxruntime.InferenceSession:
-    """A graph on one thread."""
+    """Open a graph on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(graph, options)
@@ -136,7 +138,7 @@ def _session(name: str) -> onnxruntime.InferenceSession:
     return session(backbone(name).graph)
 
 
-def _chunk(name: str, paths: Sequence[Path], recipe: Recipe, views: int) -> Floats:
+def _chunk(name: str, paths: Sequence[Path], recipe: PhotoRecipe, views: int) -> Floats:
     given = pixels(paths, recipe, views).reshape(-1, recipe.side, recipe.side, 3)
     made: list[Floats] = [
         _session(name).run([backbone(name).output], {_INPUT: given[start : start + BATCH]})[0]
@@ -147,11 +149,11 @@ def _chunk(name: str, paths: Sequence[Path], recipe: Recipe, views: int) -> Floa
 
 
 def _quiet() -> None:
-    """A process is one core's worth."""
+    """Lower the priority of a worker process."""
     os.nice(5)
 
 
-def _key(model: Backbone, paths: Sequence[Path], recipe: Recipe, views: int) -> str:
+def _key(model: Backbone, paths: Sequence[Path], recipe: PhotoRecipe, views: int) -> str:
     seen = hashlib.sha256(model.graph)
     seen.update(f"{words(recipe)} {preprocess.NARROW} {views}".encode())
     for path in paths:

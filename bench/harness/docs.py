@@ -10,6 +10,7 @@ EMBEDDER = ROOT / "docs" / "research" / "embedder.md"
 PERFORMANCE = ROOT / "docs" / "research" / "performance.md"
 EXPERIMENTS = ROOT / "docs" / "research" / "experiments.md"
 AUTOSCALING = ROOT / "docs" / "research" / "autoscaling.md"
+NEW_PODS = ROOT / "docs" / "operate" / "autoscaling.md"
 PAGES = {
     "accuracy": EMBEDDER,
     "embedding": EMBEDDER,
@@ -17,6 +18,7 @@ PAGES = {
     "capacity": AUTOSCALING,
     "monolith": PERFORMANCE,
     "experiments": EXPERIMENTS,
+    "new_pods": NEW_PODS,
 }
 """Where each bench's tables are shown."""
 
@@ -46,7 +48,7 @@ def write(name: str, result: Result, page: Path | None = None) -> None:
 
 
 def marks(name: str) -> tuple[str, str]:
-    """The comments before and after a bench's tables."""
+    """Return the comments before and after a bench's tables."""
     return f"<!-- bench {name} -->", f"<!-- end of bench {name} -->"
 
 

@@ -22,8 +22,8 @@ from ranker.domain.events import Event, EventType, History, Identity, Shopper
 from ranker.domain.model import Model
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import append
-from ranker.record.events import EventRecord
-from ranker.record.tables import MIGRATIONS
+from ranker.events.record.events import EventRecord
+from ranker.events.record.tables import MIGRATIONS
 from ranker.servicer.ranking import RankingServicer
 from servicekit import telemetry
 from servicekit.config import ServerSettings
@@ -89,7 +89,7 @@ class _Empty(RankingServicer):
 
 
 async def fill(record: EventRecord, now_micros: int, prefix: str = "") -> None:
-    """The shopper's history, and one event each of others; `prefix`: of the events' ids."""
+    """Record the shopper's history and one event each of others. `prefix`: of the events' ids."""
     draw = np.random.default_rng(shelves.SEED + 5)
     rows = draw.integers(shelves.SIZE, size=OTHERS).tolist()
     given = [

@@ -1,6 +1,12 @@
-"""Prints a bench's result and keeps it as JSON."""
+"""Prints a bench's result and keeps it as JSON: a summary in Git, every sample beside it.
+
+`results/<bench>.json` is the newest summary of a bench and is committed; `results/raw/` has what
+each run measured and is ignored by Git.
+"""
 
 import json
+import re
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,10 +20,18 @@ from rich.text import Text
 from bench.harness.model import Goal, Result, Table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
+RAW = "raw"
+"""The folder of samples below that of summaries."""
+MOST_SAMPLES = 24
+"""Numbers that a list of a summary may have; longer ones are described."""
+DIGITS = 6
+"""Significant digits of a summary's numbers."""
+_FLAT = re.compile(r"\[\n\s*([^\[\]{}]*?)\n\s*\]")
+"""A list of JSON without lists or objects in it, spread over several lines."""
 
 
 def show(console: Console, result: Result, machine: Mapping[str, object]) -> None:
-    """Tables, goals, warnings and the machine."""
+    """Print tables, goals, warnings and the machine."""
     for table in result.tables:
         console.print()
         console.print(_table(table))
@@ -33,7 +47,7 @@ def show(console: Console, result: Result, machine: Mapping[str, object]) -> Non
 
 
 def verdict(goal: Goal) -> str:
-    """A goal's line: MET, MISSED or NOT MEASURED, with the interval."""
+    """Return a goal's line: MET, MISSED or NOT MEASURED, with the interval."""
     bounds = (("at most", goal.at_most), ("at least", goal.at_least))
     limit = ", ".join(
         f"{words} {value:,g} {goal.unit}" for words, value in bounds if value is not None
@@ -63,11 +77,13 @@ def write(
     now: datetime,
     seconds: float,
 ) -> Path:
-    """``<name>-<date>-<commit>.json``; a second run of the same day and commit replaces it."""
+    """Replace the bench's summary and write its samples. Return the summary's path.
+
+    The samples' name is ``<name>-<date>-<commit>.json``: a second run of the same day and commit
+    replaces them.
+    """
     moment = now.astimezone(UTC)
-    path = folder / f"{name}-{moment:%Y-%m-%d}-{commit}.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {
+    content: dict[str, object] = {
         "bench": name,
         "time": moment.isoformat(timespec="seconds"),
         "commit": commit,
@@ -78,8 +94,42 @@ def write(
         "warnings": result.warnings,
         **result.figures,
     }
+    _replace(folder / RAW / f"{name}-{moment:%Y-%m-%d}-{commit}.json", content)
+    return _replace(folder / f"{name}.json", summary(content))
+
+
+def summary(value: object) -> object:
+    """Return the value with long lists of numbers described and numbers rounded."""
+    if isinstance(value, Mapping):
+        return {name: summary(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        numbers = [each for each in value if type(each) in {int, float}]
+        if len(numbers) == len(value) > MOST_SAMPLES:
+            return _described(numbers)
+        return [summary(each) for each in value]
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
+def _described(samples: Sequence[float]) -> object:
+    ordered = sorted(samples)
+    return summary(
+        {
+            "samples": len(ordered),
+            "least": ordered[0],
+            "p50": statistics.median(ordered),
+            "p99": ordered[round(0.99 * (len(ordered) - 1))],
+            "most": ordered[-1],
+            "mean": statistics.fmean(ordered),
+        }
+    )
+
+
+def _replace(path: Path, content: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(content, indent=1, allow_nan=False)
+    text = _FLAT.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
     unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    unfinished.write_text(text + "\n")
     unfinished.replace(path)
     return path
 

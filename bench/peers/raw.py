@@ -12,7 +12,7 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 
 from bench.harness.machine import ROOT
 from embedder.adapters.triton.description import OUTPUTS, described
-from embedder.domain.recipes import Recipe
+from embedder.domain.recipes import PhotoRecipe
 from embedder.preprocessing import preprocess
 from sightline_rules.photos import PhotoLimits
 
@@ -32,7 +32,7 @@ class Raw:
         graph = (MODEL / _VERSION / "model.onnx").read_bytes()
         if hashlib.sha256(graph).hexdigest() != found.hashes[_VERSION]:
             raise OSError(f"{MODEL} holds another graph than its configuration says")
-        if not isinstance(found.recipe, Recipe):
+        if not isinstance(found.recipe, PhotoRecipe):
             raise OSError(f"{MODEL} takes no photos")
         self._recipe, self._batch = found.recipe, found.max_batch
         self._limits = PhotoLimits()

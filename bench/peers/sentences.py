@@ -13,7 +13,7 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 from bench.harness.machine import ROOT
 from embedder.adapters import tokenizers
 from embedder.adapters.triton.description import described
-from embedder.domain.recipes import Tokens
+from embedder.domain.recipes import TextRecipe
 
 MODEL = ROOT / "deploy" / "triton" / "models" / "minilm_l6_v2"
 BATCH = 16
@@ -36,7 +36,7 @@ class Sentences:
             (model / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
         )
         recipe = described(service_pb2.ModelConfigResponse(config=config)).recipe
-        if not isinstance(recipe, Tokens):
+        if not isinstance(recipe, TextRecipe):
             raise OSError(f"{model} takes no texts")
         self._tokens = tokenizers.read((model / tokenizers.FILE).read_bytes(), recipe)
         options = onnxruntime.SessionOptions()

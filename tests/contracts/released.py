@@ -10,7 +10,11 @@ from alembic.script import ScriptDirectory
 
 ROOT = Path(__file__).parents[2]
 FILE = Path(__file__).with_name("released.toml")
-SERVICES = ("retriever", "ranker")
+MIGRATIONS = {
+    "retriever": "retriever.record.migrations",
+    "ranker": "ranker.events.record.migrations",
+}
+SERVICES = tuple(MIGRATIONS)
 
 
 def released() -> Mapping[str, str]:
@@ -27,8 +31,8 @@ def releases() -> list[str]:
 def newest(service: str) -> str:
     """The newest revision of a service's store."""
     config = Config()
-    folder = ROOT / f"services/{service}/src/{service}/record/migrations"
-    config.set_main_option("script_location", str(folder))
+    folder = MIGRATIONS[service].replace(".", "/")
+    config.set_main_option("script_location", str(ROOT / f"services/{service}/src/{folder}"))
     return str(ScriptDirectory.from_config(config).get_current_head())
 
 

@@ -10,10 +10,10 @@ from pydantic import SecretStr
 from embedder.settings import EmbedderSettings
 from gateway.settings import GatewaySettings
 from ranker.settings import RankerSettings, TrainSettings
-from retriever.settings import Settings as RetrieverSettings
-from servicekit.config import Settings
+from retriever.settings import RetrieverSettings
+from servicekit.config import ServiceSettings
 
-CLASSES: Mapping[str, type[Settings]] = {
+CLASSES: Mapping[str, type[ServiceSettings]] = {
     "gateway": GatewaySettings,
     "embedder": EmbedderSettings,
     "retriever": RetrieverSettings,
@@ -32,14 +32,14 @@ def variables(process: str) -> set[str]:
     return names | {f"{prefix}{field}_file".upper() for field in secrets_of(settings)}
 
 
-def secrets_of(settings: type[Settings]) -> set[str]:
+def secrets_of(settings: type[ServiceSettings]) -> set[str]:
     """The fields that may be given in a file, and that nothing shows."""
     return {name for name, field in settings.model_fields.items() if field.annotation is SecretStr}
 
 
 def loaded(
     process: str, environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
-) -> Settings:
+) -> ServiceSettings:
     """What the process makes of an environment; an error when it would refuse to start."""
     for name in variables(process):
         monkeypatch.delenv(name, raising=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -107,15 +106,3 @@ def test_kubernetes_own_autoscaler_asks_for_the_same() -> None:
 def test_it_speaks_of_metrics_that_there_are() -> None:
     assert set(re.findall(r"sightline_\w+", PAGE)) <= scaling.known_metrics() | {"sightline_calls"}
     assert str(Path("operate/autoscaling.md")) in (ROOT / "mkdocs.yml").read_text()
-
-
-def test_its_seconds_are_those_of_the_newest_bench() -> None:
-    found = [json.loads(each.read_text()) for each in ROOT.glob("bench/results/new_pods-*.json")]
-    ages = max(found, key=lambda result: str(result["time"]))["ages"]
-    for age, figures in ages.items():
-        cells = [
-            "never" if figures[name] is None else f"{figures[name]:.0f} s"
-            for name in ("half_s", "all_s", "share_s")
-        ]
-        first = "never, as before" if age == "0" else f"{age} s"
-        assert f"| {first} | {' | '.join(cells)} | {figures['failed']:g} |" in PAGE

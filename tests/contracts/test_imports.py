@@ -110,7 +110,7 @@ VIOLATIONS = [
     ),
     (
         "services/embedder/src/embedder/serving/recovery.py",
-        "import embedder.adapters.shelf",
+        "import embedder.adapters.space_metadata",
         "What the embedder does in a request reaches models and files through ports",
     ),
     (
@@ -159,7 +159,7 @@ VIOLATIONS = [
         "Inside the ranker: wiring > edges > use cases > adapters > values",
     ),
     (
-        "services/ranker/src/ranker/ranking/rank.py",
+        "services/ranker/src/ranker/serving/ranking/rank.py",
         "import ranker.adapters.model_store",
         "What the ranker does in a request reaches the record through ports",
     ),

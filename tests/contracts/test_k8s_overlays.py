@@ -18,9 +18,9 @@ from embedder.settings import EmbedderSettings
 from embedder.wiring import control_key
 from ranker.domain.pseudonyms import load as load_key
 from servicekit.config import PeerSettings
-from servicekit.guesses import guessed
 from servicekit.keyring import signing_keys
-from servicekit.peers import Peers
+from servicekit.peers import PeerCredentials
+from servicekit.weak_keys import is_weak
 from tests.contracts.k8s import (
     ALONE,
     COMPONENTS,
@@ -138,7 +138,7 @@ def test_the_script_makes_every_secret_of_small_and_each_works() -> None:
         assert found is not None
         assert (found[1], found[4]) == (name, name)
         assert found[3] in of(documents, "Service")
-        assert not guessed(found[2])
+        assert not is_weak(found[2])
     security = yaml.safe_load(made["milvus", "user.yaml"])["common"]["security"]
     assert security["authorizationEnabled"] is True
     assert made["retriever-milvus", "token"] == f"root:{security['defaultRootPassword']}"
@@ -149,7 +149,9 @@ def test_the_script_makes_keys_as_lines_that_each_reader_takes(tmp_path: Path) -
     made, file = printed(), tmp_path / "key"
     readers: dict[tuple[str, str], Callable[[], object]] = {
         ("gateway-token-keys", "tokens.keys"): lambda: signing_keys(file)().sign((), b""),
-        ("peer-key", "peers.key"): lambda: Peers.of(PeerSettings(peer_key_file=file)).metadata(),
+        ("peer-key", "peers.key"): lambda: PeerCredentials.of(
+            PeerSettings(peer_key_file=file)
+        ).metadata(),
         ("ranker-pseudonym-key", "pseudonym.key"): lambda: load_key(file, create=False).key_id,
         ("triton-control", "key"): lambda: control_key(EmbedderSettings(triton_key_file=file)),
     }

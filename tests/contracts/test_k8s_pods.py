@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from servicekit import heart
+from servicekit import liveness
 from tests.contracts.k8s import (
     ROOT,
     SERVED,
@@ -61,7 +61,7 @@ def test_a_worker_is_probed_where_it_serves_metrics(base: list[Document], name: 
     for probe, path in (
         ("startup", "/metrics"),
         ("readiness", "/metrics"),
-        ("liveness", heart.PATH),
+        ("liveness", liveness.PATH),
     ):
         assert container[f"{probe}Probe"]["httpGet"] == {"path": path, "port": "metrics"}
     prefix = name.split("-", maxsplit=1)[0].upper()

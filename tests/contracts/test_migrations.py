@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from ranker.record import tables as ranker
+from ranker.events.record import tables as ranker
 from retriever import record as retriever
 from servicekit import revisions
 from servicekit.sql import Database
-from tests.contracts.released import SERVICES, newest, released, releases
+from tests.contracts.released import MIGRATIONS, SERVICES, newest, released, releases
 from tests.stores import POSTGRESQL, STARTED, Stores
 
 METADATA = {"retriever": retriever.metadata, "ranker": ranker.METADATA}
@@ -25,7 +25,7 @@ WITHOUT_NEWER = "0.14.0"
 def test_the_last_release_can_live_on_this_one_s_tables(
     service: str, engine: str, stores: Stores, tmp_path: Path
 ) -> None:
-    package, url = f"{service}.record.migrations", f"sqlite:///{tmp_path}/store.db"
+    package, url = MIGRATIONS[service], f"sqlite:///{tmp_path}/store.db"
     if engine == POSTGRESQL:
         stores.server().execute(f"CREATE DATABASE released_{service}")
         url = stores.server().url(f"released_{service}")

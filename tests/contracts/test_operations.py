@@ -12,7 +12,7 @@ from tests.chaos.embedder.losses import BACK_SECONDS, LOSSES, WATCHED_SECONDS
 from tests.chaos.retriever import outages
 from tests.chaos.retriever.full_disks import MEBIBYTES, PHOTOS, RECORD
 from tests.chaos.suite import processes
-from tests.contracts.test_shape import product
+from tests.trends import product
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operations.md").read_text("utf-8")

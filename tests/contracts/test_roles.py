@@ -12,10 +12,10 @@ import pytest
 from psycopg import errors
 
 from servicekit.sql import Database
+from tests.contracts.released import MIGRATIONS, SERVICES
 from tests.postgres import NoPostgreSQL, PostgreSQL, postgresql
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("retriever", "ranker")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def entered(server: PostgreSQL, role: str, database: str) -> psycopg.Connection:
 def test_a_service_may_do_in_its_database_what_it_needs(server: PostgreSQL, name: str) -> None:
     """Its migrations, from the first to the last."""
     url = f"postgresql+psycopg://{name}@/{name}?host={server.folder}"
-    record = Database(url, migrations=f"{name}.record.migrations")
+    record = Database(url, migrations=MIGRATIONS[name])
     record.migrate()
     record.close()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from servicekit.config import Settings, load
+from servicekit.config import ServiceSettings, load
 from tests.contracts.settings import CLASSES, secrets_of
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ HIDDEN = "postgresql+psycopg://ann:hunter2@host/name"
 
 
 @PROCESSES
-def test_what_is_called_a_secret_is_one(settings: type[Settings]) -> None:
+def test_what_is_called_a_secret_is_one(settings: type[ServiceSettings]) -> None:
     named = {
         name
         for name, field in settings.model_fields.items()
@@ -31,7 +31,9 @@ def test_what_is_called_a_secret_is_one(settings: type[Settings]) -> None:
 
 @PROCESSES
 def test_nothing_shows_a_secret(
-    settings: type[Settings], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    settings: type[ServiceSettings],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     prefix = settings.model_config.get("env_prefix", "")
     for name in secrets_of(settings):
@@ -48,7 +50,7 @@ def test_nothing_shows_a_secret(
 
 
 @PROCESSES
-def test_no_other_setting_takes_a_url_with_a_password(settings: type[Settings]) -> None:
+def test_no_other_setting_takes_a_url_with_a_password(settings: type[ServiceSettings]) -> None:
     """Such as of a bucket: what is no secret may be shown."""
     urls = {
         name
@@ -63,7 +65,7 @@ def test_no_other_setting_takes_a_url_with_a_password(settings: type[Settings]) 
 
 @PROCESSES
 def test_a_secret_may_stand_in_a_file(
-    settings: type[Settings],
+    settings: type[ServiceSettings],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -4,7 +4,7 @@ those of the code."""
 import re
 from pathlib import Path
 
-from servicekit import counting, limits
+from servicekit import entry_limits, limits
 from servicekit.config import ServerSettings
 from servicekit.decoding_limits import DecodingSettings
 from sightline.common.v1 import limits_pb2
@@ -53,9 +53,9 @@ def test_the_bounds_are_those_of_the_code() -> None:
     for figure in (
         f"there within {limits.ARRIVAL:.0f} s",
         f"{signals.GetOptions().Extensions[limits_pb2.max_items]} signals",
-        f"{counting.ITEMS:,} entries a list",
+        f"{entry_limits.ITEMS:,} entries a list",
         f"{limits.ENTRIES:,} in all",
-        f"{counting.FIELDS:,} fields",
+        f"{entry_limits.FIELDS:,} fields",
         f"{filter_checks.MAX_PARTS} parts",
         f"{filter_checks.MAX_LOOKS:,} looks",
         f"{given.max_streams:,} streams",

@@ -5,7 +5,7 @@ import importlib
 from typing import Any
 
 from servicekit.decoding import DecodingFailed, DecodingRefused, Outcome
-from servicekit.decoding_wire import Refused, Wanted
+from servicekit.decoding_wire import ExpectedOutput, Refused
 
 
 class FakeDecoders:
@@ -21,7 +21,7 @@ class FakeDecoders:
     async def start(self) -> None:
         pass
 
-    async def run(self, order: bytes, photo: bytes, wanted: Wanted) -> Outcome:
+    async def run(self, order: bytes, photo: bytes, wanted: ExpectedOutput) -> Outcome:
         await (self.gate.wait() if self.gate else asyncio.sleep(0))
         if self.failure is not None:
             raise self.failure

@@ -15,7 +15,7 @@ from retriever.domain.errors import EmbedderUnavailable, VersionMismatch
 from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress
 from retriever.domain.vectors import GivenVector
 from servicekit.errors import FailedPrecondition, ServiceError
-from servicekit.interceptors import Observing
+from servicekit.interceptors import ObservedServer
 from servicekit.status import to_status
 from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb
@@ -213,6 +213,6 @@ class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
 def embedder_server(embedder: FakeEmbedder) -> tuple[grpc.aio.Server, int]:
     """A server, not yet started, and its port on 127.0.0.1."""
     server = grpc.aio.server()
-    observing = Observing(server, "embedder")
+    observing = ObservedServer(server, "embedder")
     embedder_grpc.add_EmbeddingServiceServicer_to_server(FakeEmbedderServicer(embedder), observing)
     return server, server.add_insecure_port("127.0.0.1:0")

@@ -6,20 +6,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from embedder.domain.errors import PhotoTooLarge, PhotoUndecodable
-from embedder.domain.manifest import Manifest, ServingState
+from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.models import TEXT, VISUAL
-from embedder.domain.photos import Box, Look, Seen, Subject
-from embedder.domain.recipes import Recipe
-from embedder.embedding.cache import Cache
-from embedder.embedding.embed import Embedder
-from embedder.embedding.photos import Photos
-from embedder.embedding.texts import Texts
+from embedder.domain.photos import Box, PhotoSubject, PhotoView, PreparedPhoto
+from embedder.domain.recipes import PhotoRecipe
+from embedder.embedding.cache import EmbeddingCache
+from embedder.embedding.embed import ItemEmbedder
+from embedder.embedding.photos import PhotoEmbedder
+from embedder.embedding.texts import TextEmbedder
 from embedder.ports import Encode, Fetch, Names
 from embedder.serving.batching import Batching
 from embedder.serving.fitted import FittedModels
 from embedder.serving.model import ServedModel
-from embedder.serving.turns import Queues
-from embedder.serving.versions import Spaces
+from embedder.serving.priority import ModelQueues
+from embedder.serving.versions import ServedSpaces
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
 from tests.fakes.triton import DESCRIPTION, FakeEncoder, FakeFetch, FakeInference, FakeNames
@@ -64,9 +64,9 @@ def fitted_of(repository: FakeRepository) -> FittedModels:
 class FakeRecord:
     """What was fitted, as a test says."""
 
-    fitted: list[tuple[Manifest, ServingState]] = field(default_factory=list)
+    fitted: list[tuple[SpaceManifest, ServingState]] = field(default_factory=list)
 
-    async def spaces(self, catalog: str) -> list[tuple[Manifest, ServingState]]:
+    async def spaces(self, catalog: str) -> list[tuple[SpaceManifest, ServingState]]:
         return [each for each in self.fitted if each[0].catalog_id == catalog]
 
 
@@ -82,7 +82,9 @@ class FakeIntake:
         if len(photo) > 10:
             raise PhotoTooLarge("large")
 
-    async def see(self, photo: bytes, recipe: Recipe, look: Look, stages: Stages) -> Seen:
+    async def see(
+        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages
+    ) -> PreparedPhoto:
         self.decoded.append((photo, recipe.side))
         await asyncio.sleep(0)
         if photo == b"cut":
@@ -93,8 +95,8 @@ class FakeIntake:
         pixels[:, 0, 0] = 255 - photo[0]
         for view in range(1, look.views):
             pixels[view, 0, view] = 255 - photo[0]
-        found = Subject(Box(0.1, 0.1, 0.6, 0.6), (look.box,)) if look.find else None
-        return Seen(pixels, found)
+        found = PhotoSubject(Box(0.1, 0.1, 0.6, 0.6), (look.box,)) if look.find else None
+        return PreparedPhoto(pixels, found)
 
 
 def embedder_of(
@@ -110,19 +112,21 @@ def embedder_of(
     intake: FakeIntake | None = None,
     names: Names | None = None,
     encoder: Encode | None = None,
-) -> Embedder:
+) -> ItemEmbedder:
     """Put the use case together around these models of the space `visual`, and of `text`."""
-    spaces = Spaces(
+    spaces = ServedSpaces(
         {
             VISUAL: [ServedModel(Batching(model, batch, places), 30) for model in models],
             TEXT: [ServedModel(Batching(model, batch, places), 30, TEXT) for model in texts],
         },
         fitted,
     )
-    queues = Queues(queue, ahead)
-    return Embedder(
+    queues = ModelQueues(queue, ahead)
+    return ItemEmbedder(
         spaces,
-        Photos(intake or FakeIntake(), queues, Cache(cache_bytes), names or FakeNames()),
-        Texts(spaces, queues, encoder or FakeEncoder(), batch),
+        PhotoEmbedder(
+            intake or FakeIntake(), queues, EmbeddingCache(cache_bytes), names or FakeNames()
+        ),
+        TextEmbedder(spaces, queues, encoder or FakeEncoder(), batch),
         fetch or FakeFetch(),
     )

@@ -10,22 +10,24 @@ import numpy as np
 
 from embedder.domain.errors import FitInvalid
 from embedder.domain.fitted import (
-    Evaluation,
-    Figure,
-    Fitted,
+    CategoryHead,
+    FittedSpace,
     Floats,
-    Head,
     Labelled,
+    SpaceEvaluation,
+    SpaceFigure,
+    SpaceVerdict,
     TextMap,
-    Verdict,
 )
 from embedder.fitting import process
-from embedder.fitting.process import Order, Tell
+from embedder.fitting.process import FitOrder, Tell
 
 DIMENSION = 8
 
 
-def learn(data: Labelled, baseline: Floats, order: Order, tell: Tell) -> tuple[Fitted, Evaluation]:
+def learn(
+    data: Labelled, baseline: Floats, order: FitOrder, tell: Tell
+) -> tuple[FittedSpace, SpaceEvaluation]:
     """Fit; the verdict is what the seed says: 0 = BETTER, 1 = INCONCLUSIVE; 2 hangs, 3 dies."""
     tell("evaluate", 0)
     if order.seed == 2:
@@ -39,7 +41,7 @@ def learn(data: Labelled, baseline: Floats, order: Order, tell: Tell) -> tuple[F
     mean, scale = first.mean(axis=0), first.std(axis=0) + 1e-3
     tell("fit", 0)
     _, _, axes = np.linalg.svd((first - mean) / scale, full_matrices=False)
-    fitted = Fitted(
+    fitted = FittedSpace(
         means=np.stack([mean, mean + 0.1 * scale]).astype("f4"),
         scales=np.stack([scale, scale]).astype("f4"),
         projection=np.ascontiguousarray(axes[:DIMENSION].T, "f4"),
@@ -49,14 +51,14 @@ def learn(data: Labelled, baseline: Floats, order: Order, tell: Tell) -> tuple[F
     means = np.stack(
         [vectors[[each == path for each in data.categories]].mean(axis=0) for path in paths]
     )
-    head = Head(paths, (10 * means.T).astype("f4"), np.zeros(len(paths), "f4"), 1.0)
+    head = CategoryHead(paths, (10 * means.T).astype("f4"), np.zeros(len(paths), "f4"), 1.0)
     text_map = None
     if data.sentences is not None:
         width = data.sentences.shape[1]
         text_map = TextMap(np.eye(width, vectors.shape[1], dtype="f4"), np.zeros(8, "f4"))
-    verdict = Verdict.BETTER if order.seed == 0 else Verdict.INCONCLUSIVE
-    figure = Figure("1-NN", 0.5, 0.4, 0.6, len(first), 0.4, -0.1, 0.2)
-    evaluation = Evaluation(
+    verdict = SpaceVerdict.BETTER if order.seed == 0 else SpaceVerdict.INCONCLUSIVE
+    figure = SpaceFigure("1-NN", 0.5, 0.4, 0.6, len(first), 0.4, -0.1, 0.2)
+    evaluation = SpaceEvaluation(
         verdict,
         "as the seed says",
         (figure,),
@@ -67,7 +69,7 @@ def learn(data: Labelled, baseline: Floats, order: Order, tell: Tell) -> tuple[F
         order.seed,
     )
     assert baseline.shape[0] == len(first)
-    return Fitted(fitted.means, fitted.scales, fitted.projection, head, text_map), evaluation
+    return FittedSpace(fitted.means, fitted.scales, fitted.projection, head, text_map), evaluation
 
 
 if __name__ == "__main__":

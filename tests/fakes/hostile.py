@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from servicekit import decoding_wire as wire
-from servicekit.decoding_wire import Made, MemoryWanted, Refused, Status, Wanted
+from servicekit.decoding_wire import DecodeStatus, ExpectedOutput, Made, MemoryWanted, Refused
 
-NUMBER = Wanted(struct.Struct("!q"))
+NUMBER = ExpectedOutput(struct.Struct("!q"))
 """What all answer but `echo`."""
 
 
@@ -35,9 +35,9 @@ def answer(order: bytes, photo: bytes, memory: int) -> Made:
     return number(globals()[name](photo.decode()) or 0)
 
 
-def echoed(size: int) -> Wanted:
+def echoed(size: int) -> ExpectedOutput:
     """What `echo` answers to so many bytes."""
-    return Wanted(struct.Struct(""), (size,) if size else ())
+    return ExpectedOutput(struct.Struct(""), (size,) if size else ())
 
 
 def number(value: int) -> Made:
@@ -128,25 +128,25 @@ def answer_rubbish(_: str) -> None:
 
 def answer_too_short(_: str) -> None:
     """Answer half of what was asked, and wait."""
-    write_on_the_link(wire.answer(Status.DONE, b"half"))
+    write_on_the_link(wire.answer(DecodeStatus.DONE, b"half"))
     time.sleep(600)
 
 
 def answer_half_a_header(_: str) -> None:
     """Begin to answer, and die."""
-    write_on_the_link(wire.answer(Status.DONE, bytes(8))[:9])
+    write_on_the_link(wire.answer(DecodeStatus.DONE, bytes(8))[:9])
     os._exit(0)
 
 
 def answer_too_long(_: str) -> None:
     """Answer more pixels than were asked for, and wait."""
-    write_on_the_link(wire.answer(Status.DONE, bytes(8), size=2**40, shape=(2**20, 2**20)))
+    write_on_the_link(wire.answer(DecodeStatus.DONE, bytes(8), size=2**40, shape=(2**20, 2**20)))
     time.sleep(600)
 
 
 def answer_twice(_: str) -> int:
     """Answer well, and again for the next photo."""
-    write_on_the_link(wire.answer(Status.DONE, NUMBER.facts.pack(1)))
+    write_on_the_link(wire.answer(DecodeStatus.DONE, NUMBER.facts.pack(1)))
     return 666
 
 

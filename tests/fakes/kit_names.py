@@ -59,6 +59,8 @@ class Pods:
         self._running: list[server.RunningServer] = []
         self.answered: Counter[int] = Counter()
         """Calls, by the pod that answered them."""
+        self.connections: set[str] = set()
+        """Connections on which a call arrived, by the address of their client."""
 
     @property
     def target(self) -> str:
@@ -71,8 +73,9 @@ class Pods:
         host = f"127.0.0.{number + 1}"
         settings = ServerSettings(host=host, port=self._port, connection_age_seconds=self._age)
 
-        async def call(request: bytes, _context: Any) -> bytes:
+        async def call(request: bytes, context: Any) -> bytes:
             self.answered[number] += 1
+            self.connections.add(context.peer())
             await asyncio.sleep(float(request or 0))
             return str(number).encode()
 

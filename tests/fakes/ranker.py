@@ -24,7 +24,7 @@ from ranker.domain.features import Money, Product
 from ranker.domain.model import Model, ModelRecord
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import _stored as to_stored
-from ranker.ranking.rank import Candidates
+from ranker.serving.ranking.rank import Candidates
 from sightline.common.v1 import answer_pb2, candidate_pb2
 from sightline.retriever.v1 import (
     product_service_pb2,

@@ -19,7 +19,7 @@ from embedder.domain.fits import SentenceVectors
 from embedder.domain.fitted import Floats
 from embedder.domain.models import Description, Inferred, Tensors
 from embedder.domain.photos import Pixels
-from embedder.ports import Source
+from embedder.ports import FeatureSource
 from servicekit.errors import ServiceError
 from tests.fakes import features
 from tests.fakes.triton import DESCRIPTION, vectors
@@ -127,11 +127,11 @@ class TinySources:
     texts: bool = True
 
     @contextlib.asynccontextmanager
-    async def backbone(self, name: str) -> AsyncIterator[Source]:
+    async def backbone(self, name: str) -> AsyncIterator[FeatureSource]:
         assert name == self.folder.name
         yield TinySource(description(self.folder), self.folder, self.calls, self.failures)
 
-    async def baseline(self, catalog_id: str) -> Source:
+    async def baseline(self, catalog_id: str) -> FeatureSource:
         return TinySource(DESCRIPTION, None, [], [])
 
     async def sentences(self, texts: Sequence[str], catalog_id: str) -> SentenceVectors:

@@ -10,8 +10,8 @@ from ranker.domain.features import Money, Product, Vectors
 from ranker.domain.log import Log
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
-from ranker.training.fitting import fitted
-from ranker.training.subject import Given
+from ranker.learning.training.fitting import fitted
+from ranker.learning.training.subject import Given
 from tests.fakes.ranker import did, product
 
 RECIPE = Recipe(dimension=8, epochs=4)

@@ -14,18 +14,18 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 from embedder.domain.errors import ClassifierUnavailable, HeatMapUnavailable
-from embedder.domain.fitted import Fitted
+from embedder.domain.fitted import FittedSpace
 from embedder.domain.items import Vectors
 from embedder.domain.models import CHECKSUM, Description, Inferred, Tensors
 from embedder.domain.photos import Pixels
-from embedder.domain.recipes import Recipe, Tokens
+from embedder.domain.recipes import PhotoRecipe, TextRecipe
 from servicekit.errors import ServiceError
 from servicekit.fetch import UriForbidden
 
 MODELS = Path(__file__).resolve().parents[2] / "deploy/triton/models"
 LITE0, LITE2 = "efficientnet_lite0", "efficientnet_lite2"
 
-RECIPE = Recipe(side=8, crop=0.875, normalisation="none")
+RECIPE = PhotoRecipe(side=8, crop=0.875, normalisation="none")
 DESCRIPTION = Description(
     model="fake",
     space="visual",
@@ -156,7 +156,7 @@ class FakeEncoder:
         self.encoded: list[Sequence[str]] = []
         self.failure: ServiceError | None = None
 
-    async def encode(self, model: str, recipe: Tokens, texts: Sequence[str]) -> Tensors:
+    async def encode(self, model: str, recipe: TextRecipe, texts: Sequence[str]) -> Tensors:
         self.encoded.append(texts)
         if self.failure is not None:
             raise self.failure
@@ -177,7 +177,7 @@ class FakeNames:
             raise ClassifierUnavailable("no names")
         return self.paths
 
-    async def fitted_map(self, model: str) -> tuple[str, Fitted]:
+    async def fitted_map(self, model: str) -> tuple[str, FittedSpace]:
         raise HeatMapUnavailable("no map")
 
 

@@ -132,6 +132,8 @@ class Plan:
     seed: int
     seconds: float
     """When sending ends, whatever is left."""
+    deadline_seconds: float = 4.0
+    """Deadline of a mutated request to a unary call; 3% of them get some milliseconds instead."""
     in_flight: int = 16
     train: bool = True
     """Whether a model is trained first."""

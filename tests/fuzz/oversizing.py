@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from servicekit.counting import FIELDS, ITEMS
+from servicekit.entry_limits import FIELDS, ITEMS
 from servicekit.limits import MIB, descriptor, request_bytes
 from sightline.common.v1 import limits_pb2
 from tests.fuzz.encoding import framed

@@ -15,7 +15,7 @@ from gateway.callers.keys import Keys
 from local_suite.model import Program
 from servicekit import server
 from servicekit.config import ServerSettings
-from servicekit.counting import Counts
+from servicekit.entry_limits import EntryLimits
 from servicekit.errors import PermissionDenied, ServiceError, Unauthenticated
 from servicekit.limits import ENTRIES, descriptor, request_bytes
 from sightline.common.v1 import limits_pb2
@@ -142,7 +142,7 @@ def test_what_is_too_large_is_so_for_the_server_too() -> None:
             continue
         ways["entries"] += 1
         with pytest.raises(ServiceError):
-            Counts(method.request.DESCRIPTOR, ENTRIES).check(raw)
+            EntryLimits(method.request.DESCRIPTOR, ENTRIES).check(raw)
     assert min(ways.values()) > 30
 
 

@@ -93,7 +93,8 @@ class Traffic:
 
     async def _composed(self, method: Method, raw: bytes) -> None:
         raw = self._ledger.admit(method, raw, self.composer.fresh)
-        seconds = 4.0 if self.chance.random() > 0.03 else self.chance.uniform(0.001, 0.03)
+        patient = self.chance.random() > 0.03
+        seconds = self._plan.deadline_seconds if patient else self.chance.uniform(0.001, 0.03)
         if method.streams:
             seconds = min(seconds, 0.3)
         answer = await self._sender.send(Call(method.path, raw, seconds, self.composer.metadata()))

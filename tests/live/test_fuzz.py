@@ -31,16 +31,19 @@ TRITON_GAVE_UP = {"no process died", "memory of triton"}
 
 
 async def test_rubbish_breaks_nothing(suite: Suite, tmp_path: Path) -> None:
-    """Nothing answers INTERNAL, leaks, dies, grows or forgets what it acknowledged."""
+    """Nothing answers INTERNAL, leaks, dies, grows or forgets what it acknowledged. The number of
+    requests bounds the run: its times only end one that hangs."""
     plan = Plan(
         requests=1_500,
         images=150,
         filters=30,
         seed=20,
-        seconds=40,
+        seconds=5 * SECONDS,
+        deadline_seconds=20,
         in_flight=8,
         train=False,
-        filter_seconds=15,
+        filter_seconds=SECONDS,
+        probe_seconds=SECONDS / 3,
     )
     result = await run(suite, plan, print)
     files = [str(path) for path in findings.write(tmp_path, result.findings)]

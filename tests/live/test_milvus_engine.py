@@ -18,7 +18,7 @@ from pymilvus import AsyncMilvusClient
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.domain.errors import IndexUnavailable
 from retriever.domain.index_values import CollectionState, IndexRow
-from sightline_rules.filters import Facts
+from sightline_rules.facts import Facts
 from tests.engines import MILVUS_PYTHON, MilvusLite, free_port, milvus_lite
 from tests.waiting import SECONDS
 

@@ -56,7 +56,7 @@ def without_effect(node: ast.AST) -> Iterator[ast.AST]:
             yield kind
 
 
-def changes(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
+def changes(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:  # noqa: C901 - one case a node
     """What is replaced, and by what."""
     match node:
         case ast.Compare(ops=ops):

@@ -18,6 +18,7 @@ import pytest
 
 from tests.mutation.operators import Source
 
+RANKING = ("ranker/serving/ranking",)
 GATEWAY = (
     *("gateway/recommend/test_explain.py", "gateway/recommend/test_pages.py"),
     *("gateway/recommend/test_recommend.py", "gateway/recommend/test_search.py"),
@@ -43,8 +44,8 @@ TARGETS: Mapping[str, Sequence[Sequence[str]]] = {
         ("retriever/record/test_filter_matches.py",),
         ("retriever/search/test_nearest.py", "retriever/record/test_record.py"),
     ),
-    "ranker.ranking.parts": (("ranker/ranking/test_parts.py",), ("ranker/ranking",)),
-    "ranker.ranking.fold_in": (("ranker/ranking/test_fold_in.py",), ("ranker/ranking",)),
+    "ranker.serving.ranking.parts": (("ranker/serving/ranking/test_parts.py",), RANKING),
+    "ranker.serving.ranking.fold_in": (("ranker/serving/ranking/test_fold_in.py",), RANKING),
     "sightline_rules.filters": (("rules/test_filters.py",), ("rules", COMPILED)),
     "sightline_rules.grouping": (("rules/test_grouping.py",), ("rules",)),
     "sightline_rules.filter_checks": (("rules/test_filter_checks.py",), ("rules",)),

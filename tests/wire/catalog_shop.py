@@ -20,7 +20,7 @@ from google.type import money_pb2
 from retriever.__main__ import bindings
 from retriever.record import Record
 from retriever.record.tables import products as products_table
-from retriever.settings import Settings
+from retriever.settings import RetrieverSettings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit import server
 from servicekit.sql import Database
@@ -45,7 +45,7 @@ class Shop:
     products: ProductServiceStub
     jobs: JobServiceStub
     db: Database
-    settings: Settings
+    settings: RetrieverSettings
     environment: dict[str, str]
 
     @contextlib.asynccontextmanager
@@ -118,7 +118,7 @@ class Shop:
 
 @pytest.fixture
 async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    settings = Settings(
+    settings = RetrieverSettings(
         port=0,
         catalogs=("default", "other"),
         database_url=f"sqlite:///{tmp_path / 'record.db'}",

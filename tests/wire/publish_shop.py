@@ -33,14 +33,14 @@ from ranker.__main__ import open_key
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
-from ranker.models.live import LiveModels
-from ranker.models.publish import PUBLISH, query_vector
-from ranker.record.models import ModelRegistry
-from ranker.record.tables import JOBS, MIGRATIONS
+from ranker.events.record.models import ModelRegistry
+from ranker.events.record.tables import JOBS, MIGRATIONS
+from ranker.learning.publish import PUBLISH, query_vector
+from ranker.serving.models.live import LiveModels
 from ranker.settings import RankerSettings
 from retriever.__main__ import bindings as retriever_bindings
 from retriever.record import Record
-from retriever.settings import Settings
+from retriever.settings import RetrieverSettings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit import server
 from servicekit.jobs import Job, Jobs, JobState
@@ -240,7 +240,7 @@ async def start_retriever(
     folder: Path, new_store: NewStore, engine: MilvusLite, stack: Stack
 ) -> tuple[Record, int, dict[str, str]]:
     """A retriever until the stack ends: its record, its port and its worker's environment."""
-    settings = Settings(
+    settings = RetrieverSettings(
         port=0,
         database_url=new_store("retriever.record.migrations", "record.db"),
         photos_url=str(folder / "photos"),

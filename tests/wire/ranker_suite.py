@@ -17,15 +17,15 @@ from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import Catalog
 from ranker.events import export, purge
-from ranker.models.live import LiveModels
+from ranker.events.record.answers import AnswerLog, AnswerQueue
+from ranker.events.record.models import ModelRegistry
+from ranker.events.record.selections import SelectionRecord
+from ranker.events.record.tables import JOBS, MIGRATIONS
+from ranker.learning.training.job import Workshop
+from ranker.learning.training.job import run as run_training
 from ranker.ports import EventSink
-from ranker.record.answers import AnswerLog, AnswerQueue
-from ranker.record.models import ModelRegistry
-from ranker.record.selections import SelectionRecord
-from ranker.record.tables import JOBS, MIGRATIONS
+from ranker.serving.models.live import LiveModels
 from ranker.settings import RankerSettings, TrainSettings
-from ranker.training.job import Workshop
-from ranker.training.job import run as run_training
 from ranker.workers.jobs import Do, train_command, trainings, work
 from servicekit.channel import connect
 from servicekit.errors import ServiceError

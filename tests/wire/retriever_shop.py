@@ -28,7 +28,7 @@ from retriever.record.tables import jobs
 from retriever.search.recall.watchdog import Watchdog
 from retriever.servicer import vectors
 from retriever.servicer.filter_messages import unpacked
-from retriever.settings import Settings
+from retriever.settings import RetrieverSettings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
@@ -67,7 +67,7 @@ class Shop:
     db: Database
     index: MilvusIndex
     record: Record
-    settings: Settings
+    settings: RetrieverSettings
     watchdog: Watchdog
     start_worker: Callable[[], None]
     stop_worker: Callable[[], Any]
@@ -113,7 +113,7 @@ async def shop(tmp_path: Path, engine: MilvusLite, exact_rows: int) -> AsyncIter
     embedder = FakeEmbedder()
     embedding, embedder_port = embedder_server(embedder)
     await embedding.start()
-    settings = Settings(
+    settings = RetrieverSettings(
         port=0,
         catalogs=("default", "other"),
         database_url=f"sqlite:///{tmp_path / 'record.db'}",

@@ -23,7 +23,7 @@ from gateway.wiring import build
 from retriever.__main__ import bindings
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.record import Record
-from retriever.settings import Settings
+from retriever.settings import RetrieverSettings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit import server
 from servicekit.keyring import open_keys
@@ -189,7 +189,7 @@ async def shop(tmp_path: Path, engine: MilvusLite, spaces: tuple[str, ...]) -> A
     embedder = FakeEmbedder(others={NEW: DIMENSIONS[NEW]}, texts=dict(TEXTS))
     embedding, embedder_port = embedder_server(embedder)
     await embedding.start()
-    settings = Settings(
+    settings = RetrieverSettings(
         port=0,
         database_url=f"sqlite:///{tmp_path / 'record.db'}",
         photos_url=str(tmp_path / "photos"),

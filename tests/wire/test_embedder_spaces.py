@@ -16,7 +16,7 @@ import pytest
 from embedder.adapters.triton.client import Triton
 from embedder.domain.models import CHECKSUM
 from embedder.domain.photos import WHOLE
-from embedder.domain.recipes import Recipe
+from embedder.domain.recipes import PhotoRecipe
 from embedder.preprocessing import preprocess
 from embedder.serving.model import blank
 from embedder.settings import EmbedderSettings
@@ -43,7 +43,7 @@ from tests.waiting import SECONDS
 
 WINES = sorted((ROOT / "examples" / "wines" / "images").glob("*.jpg"))[:3]
 TEXT_MODEL = "minilm_l6_v2"
-RECIPE = Recipe(224, 0.875, "")
+RECIPE = PhotoRecipe(224, 0.875, "")
 SHOPPER, CATALOGUE = photo_pb2.PHOTO_KIND_SHOPPER, photo_pb2.PHOTO_KIND_CATALOGUE
 
 

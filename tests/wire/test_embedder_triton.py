@@ -15,7 +15,7 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from embedder.domain.recipes import Recipe
+from embedder.domain.recipes import PhotoRecipe
 from embedder.preprocessing import preprocess
 from embedder.serving.model import KEPT
 from servicekit.status import from_rpc_error
@@ -89,7 +89,7 @@ def by_onnxruntime(model: str, photos: Sequence[bytes], side: int) -> np.ndarray
     """The vectors of a model's own file, without Triton and without the embedder's service."""
     graph = TRITON / "models" / model / "1" / "model.onnx"
     session = onnxruntime.InferenceSession(graph.read_bytes())
-    recipe = Recipe(side, 0.875, "")
+    recipe = PhotoRecipe(side, 0.875, "")
     pixels = [
         np.frombuffer(preprocess.pixels(each, PhotoLimits(), recipe)[0], np.uint8)
         for each in photos

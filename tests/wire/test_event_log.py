@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from prometheus_client import REGISTRY
 
 from ranker.adapters.kafka import Access, EventLog, KafkaSink
-from ranker.record.events import EventRecord
-from ranker.record.tables import EVENTS
+from ranker.events.record.events import EventRecord
+from ranker.events.record.tables import EVENTS
 from ranker.workers.landing import Landing
 from servicekit.clock import now_micros
 from sightline.common.v1 import event_pb2
@@ -132,8 +132,8 @@ async def test_an_event_is_in_the_next_answer_soon_after_it_was_acknowledged(
 DYING = """
 import asyncio, os, signal, sys
 from ranker.adapters.kafka import Access, EventLog
-from ranker.record.events import EventRecord
-from ranker.record.tables import MIGRATIONS
+from ranker.events.record.events import EventRecord
+from ranker.events.record.tables import MIGRATIONS
 from ranker.workers.landing import Landing
 from servicekit.clock import now_micros
 from servicekit.sql import Database

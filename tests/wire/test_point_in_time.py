@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from ranker.domain.selection import Selection
-from ranker.record.events import EventRecord
-from ranker.record.selections import SelectionRecord
-from ranker.record.tables import MIGRATIONS
+from ranker.events.record.events import EventRecord
+from ranker.events.record.selections import SelectionRecord
+from ranker.events.record.tables import MIGRATIONS
 from servicekit.sql import Database
 from tests.fakes.ranker import KEY, event, stored
 from tests.postgres import NoPostgreSQL, PostgreSQL, as_nobody, postgresql

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from servicekit.access import Role
 from servicekit.channel import connect
 from servicekit.config import PeerSettings
-from servicekit.peers import Peers
+from servicekit.peers import PeerCredentials
 from servicekit.status import from_rpc_error
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.retriever.v1 import product_service_pb2
@@ -191,11 +191,13 @@ async def test_no_call_fails_while_every_key_and_certificate_changes(
             await client._call(client.calls.catalog.ListProducts, old, None)
 
 
-def peers(key: Path, certificate: Path) -> Peers:
-    return Peers.of(PeerSettings(peer_key_file=key / "peers.key", peer_tls_folder=certificate))
+def peers(key: Path, certificate: Path) -> PeerCredentials:
+    return PeerCredentials.of(
+        PeerSettings(peer_key_file=key / "peers.key", peer_tls_folder=certificate)
+    )
 
 
-async def refusal(target: str, known: Peers) -> str:
+async def refusal(target: str, known: PeerCredentials) -> str:
     """Why the retriever does not answer who is known so; "" = it does."""
     channel = connect(target, peers=known)
     try:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ranker.record.answers import Answer, AnswerLog
+from ranker.events.record.answers import Answer, AnswerLog
 from servicekit.jobs import now_micros
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import answer_service_pb2, ranking_service_pb2

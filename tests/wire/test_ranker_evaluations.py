@@ -4,8 +4,8 @@ import pytest
 
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import Catalog
+from ranker.learning.training.job import Workshop, evaluate_again
 from ranker.settings import TrainSettings
-from ranker.training.job import Workshop, evaluate_again
 from servicekit.channel import connect
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2
 from sightline.ranker.v1 import evaluation_pb2 as evaluations

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from ranker.record.tables import JOBS
+from ranker.events.record.tables import JOBS
 from servicekit.jobs import Jobs
 from servicekit.status import from_status
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2

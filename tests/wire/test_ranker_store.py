@@ -16,9 +16,9 @@ import pytest
 
 from ranker.__main__ import bindings, open_key
 from ranker.adapters.model_store import ModelStore
-from ranker.models.live import LiveModels
-from ranker.record.models import ModelRegistry
-from ranker.record.tables import MIGRATIONS
+from ranker.events.record.models import ModelRegistry
+from ranker.events.record.tables import MIGRATIONS
+from ranker.serving.models.live import LiveModels
 from ranker.settings import RankerSettings
 from servicekit.server import start
 from servicekit.sql import Database

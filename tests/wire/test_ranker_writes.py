@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ranker.record.tables import EVENTS, METADATA
+from ranker.events.record.tables import EVENTS, METADATA
 from servicekit.jobs import now_micros
 from servicekit.requests import page_token
 from servicekit.status import from_status

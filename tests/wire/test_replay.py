@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 
 from ranker.adapters.model_store import ModelStore
-from ranker.record.answers import Answer, AnswerLog
-from ranker.record.tables import EVENTS
+from ranker.events.record.answers import Answer, AnswerLog
+from ranker.events.record.tables import EVENTS
 from servicekit.jobs import now_micros
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb

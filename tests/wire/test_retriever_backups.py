@@ -22,7 +22,7 @@ from google.type import money_pb2
 
 from retriever.__main__ import bindings
 from retriever.record import Record
-from retriever.settings import Settings
+from retriever.settings import RetrieverSettings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit import server
 from servicekit.jobs import Jobs
@@ -60,7 +60,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusLite]:
 class Shop:
     """A retriever's server, with its worker as a process of its own."""
 
-    settings: Settings
+    settings: RetrieverSettings
     environment: dict[str, str]
     products: product_service_pb2_grpc.ProductServiceStub
     vectors: vector_service_pb2_grpc.VectorServiceStub
@@ -164,7 +164,7 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
     embedder = FakeEmbedder()
     embedding, port = embedder_server(embedder)
     await embedding.start()
-    settings = Settings(
+    settings = RetrieverSettings(
         port=0,
         catalogs=("default", "other"),
         database_url=f"sqlite:///{tmp_path / 'record.db'}",
@@ -325,7 +325,7 @@ async def test_an_index_that_never_was_can_not_be_rebuilt(shop: Shop) -> None:
     assert from_rpc_error(caught.value).reason == "SPACE_UNAVAILABLE"
 
 
-def sqlite(settings: Settings) -> Callable[[str], int]:
+def sqlite(settings: RetrieverSettings) -> Callable[[str], int]:
     """Counts in the store, behind everybody's back."""
     file = settings.database_url.get_secret_value().removeprefix("sqlite:///")
 

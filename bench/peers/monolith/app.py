@@ -22,7 +22,7 @@ import tokenizers
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 
-from embedder.domain.recipes import Recipe
+from embedder.domain.recipes import PhotoRecipe
 from embedder.preprocessing import preprocess
 from sightline_rules.photos import PhotoLimits
 
@@ -84,7 +84,7 @@ class Shop:
         )
         self.db.execute("PRAGMA mmap_size = 1073741824")
         self.graph = session(os.environ["EMBEDDING_GRAPH"])
-        self.recipe = Recipe(self.graph.get_inputs()[0].shape[1], 0.875, "in the graph")
+        self.recipe = PhotoRecipe(self.graph.get_inputs()[0].shape[1], 0.875, "in the graph")
         self.limits = PhotoLimits()
         self.words = session(os.environ["TEXT_GRAPH"])
         self.tokens = tokenizers.Tokenizer.from_file(os.environ["TOKENIZER"])
@@ -172,7 +172,7 @@ def whole(row: tuple[Any, ...]) -> dict[str, Any]:
     }
 
 
-def made(shop: Shop, threads: int) -> FastAPI:
+def made(shop: Shop, threads: int) -> FastAPI:  # noqa: C901 - its routes
     """The application."""
     app, pool = FastAPI(), ThreadPoolExecutor(threads)
 

@@ -8,7 +8,7 @@ import os
 import numpy as np
 import onnxruntime
 
-from embedder.domain.recipes import Recipe
+from embedder.domain.recipes import PhotoRecipe
 from embedder.preprocessing import preprocess
 from sightline_rules.photos import PhotoLimits
 
@@ -24,7 +24,7 @@ class Work:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(os.environ["EMBEDDING_GRAPH"], options)
         side = self._session.get_inputs()[0].shape[1]
-        self._recipe = Recipe(side, 0.875, "in the graph")
+        self._recipe = PhotoRecipe(side, 0.875, "in the graph")
         self._limits = PhotoLimits()
 
     def __call__(self, photo: bytes) -> bytes:

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 import onnx
 
-from triton_engine import descriptors, histogram
+from triton_engine import histogram
 from triton_engine.backbone import BuildError, LiteModel, Pixels
 from triton_engine.features import DEVIATION, HEAD, HISTOGRAM, MAP
 from triton_engine.graph import Array, Graph, tensor
@@ -107,8 +107,6 @@ def _connect(graph: "_Network", backbone: LiteModel) -> None:
     graph.add("Sqrt", [graph.pool(x, "pooled", "averages")], HEAD)
     bins, rgb = backbone.features.histogram, graph.shades(pixels)
     histogram.add(graph, rgb, backbone.input.size, bins, HISTOGRAM)
-    for name in backbone.features.descriptors:
-        descriptors.add(graph, rgb, backbone.input.size, name)
     names = list(backbone.blocks)
     graph.add("Concat", names, backbone.output, axis=1)
     maps = ends | {HEAD: x}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 from pydantic import model_validator
 
@@ -19,8 +19,6 @@ averaged, by which heat maps are made."""
 HEAD: Final = "head"
 HISTOGRAM: Final = "hsv_histogram"
 """Names of the blocks of a features model that follow its stages."""
-DESCRIPTORS: Final = {"lbp": 30, "gabor": 48, "shape": 7}
-"""Numbers that each descriptor gives, by its name, which is its block's too: descriptors.py."""
 
 
 def side_of(size: int, block: str) -> int:
@@ -45,20 +43,14 @@ class Features(Table):
     stage_8)."""
     histogram: tuple[Count, Count, Count]
     """Bins of hue, saturation and value."""
-    descriptors: tuple[Literal["lbp", "gabor", "shape"], ...] = ()
-    """What of texture and shape follows, in this order."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if list(self.stages) != sorted(self.stages):
             raise ValueError("stages are not in the network's order")
-        if len(set(self.descriptors)) < len(self.descriptors):
-            raise ValueError("a descriptor is named twice")
         return self
 
     def blocks(self, head: int) -> dict[str, int]:
         """Return the size of each block by its name, in order; `head` is the head's."""
         deviations = {stage + DEVIATION: count for stage, count in self.stages.items()}
-        last = {HEAD: head, HISTOGRAM: math.prod(self.histogram)}
-        described: dict[str, int] = {name: DESCRIPTORS[name] for name in self.descriptors}
-        return {**self.stages, **deviations, **last, **described}
+        return {**self.stages, **deviations, HEAD: head, HISTOGRAM: math.prod(self.histogram)}

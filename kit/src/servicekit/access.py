@@ -119,7 +119,7 @@ class CatalogForbidden(PermissionDenied, reason="CATALOG_FORBIDDEN"):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class MethodRule:
     """What a call takes, by its proto."""
 
     roles: frozenset[Role] = frozenset()
@@ -131,19 +131,19 @@ class Rule:
 
 
 @cache
-def rule(method: str) -> Rule:
+def rule(method: str) -> MethodRule:
     """Of a call, `package.Service/Method`; the empty one where its proto says nothing."""
     service, _, name = method.partition("/")
     try:
         found = POOL.FindServiceByName(service)
         described = found.methods_by_name[name].GetOptions()
     except KeyError:
-        return Rule()
+        return MethodRule()
     options = described.Extensions[access_pb2.access]
     given = (access_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in options.roles)
     changes = described.idempotency_level != MethodOptions.NO_SIDE_EFFECTS
     audited = options.audited or (options.admin and changes)
-    return Rule(frozenset(map(Role, given)), options.admin, audited)
+    return MethodRule(frozenset(map(Role, given)), options.admin, audited)
 
 
 def bearer(metadata: Mapping[str, str]) -> str:
@@ -156,7 +156,7 @@ def bearer(metadata: Mapping[str, str]) -> str:
     return given[len(_BEARER) :].strip()
 
 
-class Access(Protocol):
+class AccessPolicy(Protocol):
     """Who may make calls of a server."""
 
     def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:
@@ -167,7 +167,7 @@ class Access(Protocol):
         """
 
 
-class Open:
+class OpenAccess:
     """Everyone may do everything: development on one machine."""
 
     def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:  # noqa: ARG002
@@ -175,7 +175,7 @@ class Open:
         return ANYONE
 
 
-OPEN = Open()
+OPEN = OpenAccess()
 
 
 class PeersOnly:

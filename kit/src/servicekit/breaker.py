@@ -38,7 +38,7 @@ IsThere: TypeAlias = Callable[[float], Awaitable[bool]]
 """Whether a peer answers within so many seconds, whatever it answers."""
 
 
-class Breaker:
+class CircuitBreaker:
     """Of the calls to one peer."""
 
     def __init__(

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from servicekit.interceptors import passing_on
-from servicekit.peers import ALONE, Peers
+from servicekit.peers import NO_CREDENTIALS, PeerCredentials
 
 _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
@@ -22,7 +22,7 @@ LONGEST_SECONDS = 86_400.0
 def connect(
     target: str,
     *,
-    peers: Peers = ALONE,
+    peers: PeerCredentials = NO_CREDENTIALS,
     service_configs: Iterable[tuple[str, str]] = (),
     max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> grpc.aio.Channel:
@@ -49,7 +49,7 @@ def connect(
 
 
 def _passing_on(
-    make: Callable[..., Callable[..., Any]], peers: Peers
+    make: Callable[..., Callable[..., Any]], peers: PeerCredentials
 ) -> Callable[..., Callable[..., Any]]:
     """A channel's way to make calls, of calls that pass on what they are part of."""
 

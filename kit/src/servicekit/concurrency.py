@@ -35,7 +35,7 @@ class Overloaded(ResourceExhausted, reason="SERVICE_OVERLOADED"):
     retry_after = timedelta(seconds=1)
 
 
-class Concurrency:
+class ConcurrencyLimit:
     """The calls that one process works on, and how many of them there may be."""
 
     def __init__(

@@ -101,7 +101,7 @@ class _Environment(EnvSettingsSource):
             return [part.strip() for part in text.split(",") if part.strip()]
 
 
-class Settings(BaseSettings):
+class ServiceSettings(BaseSettings):
     """Base of every service's settings: frozen, unknown variables ignored.
 
     A service sets `model_config = SettingsConfigDict(env_prefix="GATEWAY_")` and writes a
@@ -162,7 +162,7 @@ def _collector(url: str) -> str:
     return url
 
 
-class TraceSettings(Settings):
+class TraceSettings(ServiceSettings):
     """Where a process sends the spans of what it does, and of how much of it."""
 
     traces_endpoint: Annotated[str, AfterValidator(_collector)] = ""
@@ -315,7 +315,7 @@ def is_guessable(user: str, password: str) -> bool:
     return password != "" and password.lower() in {user.lower(), *_PASSWORDS}
 
 
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound=ServiceSettings)
 
 
 def load(cls: type[S]) -> S:
@@ -330,7 +330,7 @@ def load(cls: type[S]) -> S:
         _refuse(cls, error, sys.stderr)
 
 
-def _refuse(cls: type[Settings], error: ValidationError, out: TextIO) -> NoReturn:
+def _refuse(cls: type[ServiceSettings], error: ValidationError, out: TextIO) -> NoReturn:
     prefix = cls.model_config.get("env_prefix", "")
     print(f"{error.error_count()} bad setting(s):", file=out)
     for problem in error.errors(include_url=False, include_input=False):

@@ -29,8 +29,8 @@ from prometheus_client import Counter
 
 from servicekit.confinement import LAYERS
 from servicekit.decoding_fork import ForkServer, Link, address_space
-from servicekit.decoding_limits import SPARE, Budget, DecodingSettings, memory_that_fits
-from servicekit.decoding_wire import AnswerInvalid, Status, Wanted, text
+from servicekit.decoding_limits import SPARE, DecodingBudget, DecodingSettings, memory_that_fits
+from servicekit.decoding_wire import AnswerHeader, AnswerInvalid, DecodeStatus, ExpectedOutput, text
 from servicekit.memory import container_limit
 from servicekit.telemetry import get_logger
 
@@ -103,7 +103,7 @@ class _MemoryWanted(Exception):
 class _Item:
     order: bytes
     photo: bytes
-    answer: Wanted
+    answer: ExpectedOutput
     awaited: bool = True
     """Whether somebody waits for the outcome."""
 
@@ -126,7 +126,7 @@ class Decoders:
         time share `memory_bytes`.
         """
         self._server = ForkServer(work, max(photo_bytes, ANSWERS))
-        self._budget = Budget(memory_bytes)
+        self._budget = DecodingBudget(memory_bytes)
         self._all = [_Process(self._server, seconds, memory_bytes) for _ in range(processes)]
         self._idle: asyncio.LifoQueue[_Process] = asyncio.LifoQueue()
         for process in self._all:
@@ -160,7 +160,7 @@ class Decoders:
         log = get_logger().warning if lacking else get_logger().info
         log("decoders confined", processes=self.processes, held=held, lacking=lacking)
 
-    async def run(self, order: bytes, photo: bytes, wanted: Wanted) -> Outcome:
+    async def run(self, order: bytes, photo: bytes, wanted: ExpectedOutput) -> Outcome:
         """What the work makes of a photo by an order: its facts and pixels, as `wanted` says.
 
         Raises DecodingRefused and DecodingFailed. Once its caller is cancelled, an item has GRACE.
@@ -233,6 +233,18 @@ class Decoders:
             working.exception()  # whoever asked may be gone
 
 
+def _failure(head: AnswerHeader, note: bytes, memory: int) -> Exception:
+    """Return the error that a decoder's answer stands for, in `memory` bytes besides SPARE."""
+    match head.status:
+        case DecodeStatus.REFUSED:
+            return DecodingRefused(head.code, text(note))
+        case DecodeStatus.MEMORY_WANTED if head.size > SPARE and not memory:
+            return _MemoryWanted(head.size - SPARE)
+        case DecodeStatus.FAILED:
+            return DecodingBroken(f"its decoder failed: {text(note)}")
+    return DecodingOutOfMemory(SPARE + memory)
+
+
 def _give_up(working: asyncio.Task[Outcome], process: _Process) -> None:
     if not working.done():
         process.kill()
@@ -291,17 +303,12 @@ class _Process:
         self._items += 1
         if self._items >= MOST_ITEMS or (memory and self._is_swollen(link)):
             self.stop()
-        match head.status:
-            case Status.DONE:
-                return item.answer.facts.unpack(note), pixels
-            case Status.REFUSED:
-                raise DecodingRefused(head.code, text(note))
-            case Status.MEMORY_WANTED if head.size > SPARE and not memory:
-                raise _MemoryWanted(head.size - SPARE)
-            case Status.FAILED:
-                raise DecodingBroken(f"its decoder failed: {text(note)}")
-        self.stop()  # what it has left may lie in pieces
-        raise DecodingOutOfMemory(SPARE + memory)
+        if head.status is DecodeStatus.DONE:
+            return item.answer.facts.unpack(note), pixels
+        failure = _failure(head, note, memory)
+        if isinstance(failure, DecodingOutOfMemory):
+            self.stop()  # what it has left may lie in pieces
+        raise failure
 
     def kill(self) -> None:
         """Kill the process while an item is in it, which ends as crashed."""

@@ -19,7 +19,7 @@ from typing import Final
 from servicekit import decoding_process as program
 from servicekit import decoding_wire as wire
 from servicekit.decoding_process import COMMAND, END, ID, START
-from servicekit.decoding_wire import Head, Wanted
+from servicekit.decoding_wire import AnswerHeader, ExpectedOutput
 
 _ENVIRONMENT: Final = {
     "LANG": "C.UTF-8",
@@ -114,8 +114,8 @@ class Link:
         return wire.text(await _exactly(self._socket, head.note))
 
     async def ask(
-        self, order: bytes, photo: bytes, memory: int, wanted: Wanted
-    ) -> tuple[Head, bytes, bytes]:
+        self, order: bytes, photo: bytes, memory: int, wanted: ExpectedOutput
+    ) -> tuple[AnswerHeader, bytes, bytes]:
         """An answer's header, note and pixels.
 
         Raises OSError or EOFError when the process is gone, and AnswerInvalid.
@@ -130,7 +130,7 @@ class Link:
         head = wire.read(await _exactly(self._socket, wire.ANSWER.size), wanted)
         note = await _exactly(self._socket, head.note)
         # A copy: what is shared may be changed at any time, also while it is looked at.
-        pixels = bytes(self._room[: wanted.size]) if head.status == wire.Status.DONE else b""
+        pixels = bytes(self._room[: wanted.size]) if head.status == wire.DecodeStatus.DONE else b""
         return head, note, pixels
 
     def kill(self) -> None:

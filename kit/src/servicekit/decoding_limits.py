@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import Field
 
-from servicekit.config import Settings
+from servicekit.config import ServiceSettings
 from servicekit.confinement import lacking
 from servicekit.telemetry import get_logger
 
@@ -21,7 +21,7 @@ PROCESS: Final = SPARE + 64 * 2**20
 photo and the pixels on their ways."""
 
 
-class DecodingSettings(Settings):
+class DecodingSettings(ServiceSettings):
     """What an operator may choose; a mixin of a service's settings."""
 
     decode_processes: int = Field(default=2, ge=1, le=64)
@@ -81,7 +81,7 @@ def memory_that_fits(settings: DecodingSettings, limit: int | None) -> int:
     return left
 
 
-class Budget:
+class DecodingBudget:
     """Memory that several share: who asks first is served first, a large item before small ones
     that came later. For one event loop."""
 

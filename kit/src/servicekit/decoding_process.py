@@ -23,7 +23,7 @@ from typing import Final, NoReturn
 
 from servicekit import decoding_wire as wire
 from servicekit.confinement import Confinement
-from servicekit.decoding_wire import Made, Status
+from servicekit.decoding_wire import DecodeStatus, Made
 from servicekit.memory import keep_memory, keep_objects
 
 Answer = Callable[[bytes, bytes, int], Made]
@@ -78,7 +78,7 @@ def _be_decoder(
         os.close(file)
         _silence()
         held = confinement.enter()
-        link.sendall(wire.answer(Status.READY, " ".join(held)))
+        link.sendall(wire.answer(DecodeStatus.READY, " ".join(held)))
         _serve(answer, link, room)
         status = 0
     finally:
@@ -105,17 +105,17 @@ def _answered(answer: Answer, order: bytes, room: memoryview, size: int, memory:
     try:
         facts, pixels = answer(order, bytes(room[:size]), memory)
         if pixels is None or pixels.shape is None:
-            return wire.answer(Status.DONE, facts)
+            return wire.answer(DecodeStatus.DONE, facts)
         room[: pixels.nbytes] = pixels.cast("B")
-        return wire.answer(Status.DONE, facts, size=pixels.nbytes, shape=pixels.shape)
+        return wire.answer(DecodeStatus.DONE, facts, size=pixels.nbytes, shape=pixels.shape)
     except wire.Refused as error:
-        return wire.answer(Status.REFUSED, str(error), code=error.code)
+        return wire.answer(DecodeStatus.REFUSED, str(error), code=error.code)
     except wire.MemoryWanted as error:
-        return wire.answer(Status.MEMORY_WANTED, size=error.size)
+        return wire.answer(DecodeStatus.MEMORY_WANTED, size=error.size)
     except MemoryError:
-        return wire.answer(Status.OUT_OF_MEMORY)
+        return wire.answer(DecodeStatus.OUT_OF_MEMORY)
     except Exception as error:
-        return wire.answer(Status.FAILED, f"{type(error).__name__}: {error}")
+        return wire.answer(DecodeStatus.FAILED, f"{type(error).__name__}: {error}")
 
 
 def _exactly(link: socket.socket, size: int) -> bytes:

@@ -32,7 +32,7 @@ _NOTHING, _BYTES = 0, 1
 """Types of what an answer carries: no pixels, or uint8."""
 
 
-class Status(IntEnum):
+class DecodeStatus(IntEnum):
     """What became of a request."""
 
     READY = 0
@@ -77,7 +77,7 @@ class Made(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ExpectedOutput:
     """What an answer has to look like."""
 
     facts: struct.Struct
@@ -90,14 +90,14 @@ class Wanted:
         return math.prod(self.shape) if self.shape else 0
 
 
-GREETING: Final = Wanted(struct.Struct(""))
+GREETING: Final = ExpectedOutput(struct.Struct(""))
 """What a process says before it is asked."""
 
 
-class Head(NamedTuple):
+class AnswerHeader(NamedTuple):
     """An answer's header, checked."""
 
-    status: Status
+    status: DecodeStatus
     code: int
     note: int
     """Bytes of the note, which follows."""
@@ -121,7 +121,7 @@ def asked(head: bytes, room: int) -> tuple[int, int, int]:
 
 
 def answer(
-    status: Status,
+    status: DecodeStatus,
     note: str | bytes = b"",
     *,
     code: int = 0,
@@ -137,24 +137,24 @@ def answer(
     return ANSWER.pack(*head) + note
 
 
-def read(head: bytes, wanted: Wanted) -> Head:
+def read(head: bytes, wanted: ExpectedOutput) -> AnswerHeader:
     """An answer's header. Raises AnswerInvalid unless it is one to what was asked."""
     magic, version, status, code, kind, dimensions, *rest = ANSWER.unpack(head)
     sides, note, size = rest[:_MOST_DIMENSIONS], *rest[_MOST_DIMENSIONS:]
-    if (magic, version) != (_REPLY, _VERSION) or status not in tuple(Status):
+    if (magic, version) != (_REPLY, _VERSION) or status not in tuple(DecodeStatus):
         raise AnswerInvalid("this is no answer")
-    done = status == Status.DONE
+    done = status == DecodeStatus.DONE
     shape = wanted.shape if done else ()
     if (
         (kind, dimensions) != (_BYTES if shape else _NOTHING, len(shape))
         or sides != [*shape, *[0] * (_MOST_DIMENSIONS - len(shape))]
-        or (status != Status.MEMORY_WANTED and size != (wanted.size if done else 0))
+        or (status != DecodeStatus.MEMORY_WANTED and size != (wanted.size if done else 0))
         or (note != wanted.facts.size if done else note > MAX_NOTE)
-        or (code and status != Status.REFUSED)
-        or (status == Status.READY) != (wanted is GREETING)
+        or (code and status != DecodeStatus.REFUSED)
+        or (status == DecodeStatus.READY) != (wanted is GREETING)
     ):
         raise AnswerInvalid("this is no answer to what was asked")
-    return Head(Status(status), code, note, size)
+    return AnswerHeader(DecodeStatus(status), code, note, size)
 
 
 def text(note: bytes) -> str:

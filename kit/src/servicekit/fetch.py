@@ -30,7 +30,7 @@ from weakref import WeakValueDictionary
 import httpx
 from pydantic import AfterValidator, Field, IPvAnyNetwork
 
-from servicekit.config import Settings
+from servicekit.config import ServiceSettings
 from servicekit.errors import FailedPrecondition, FieldViolation, InvalidArgument, ServiceError
 
 MAX_URI = 2_048
@@ -98,7 +98,7 @@ def _schemes(names: tuple[str, ...]) -> tuple[str, ...]:
     return folded
 
 
-class FetchSettings(Settings):
+class FetchSettings(ServiceSettings):
     """What an operator may choose; a mixin of a service's settings."""
 
     fetch_hosts: Annotated[tuple[str, ...], AfterValidator(_hosts)] = ()

@@ -14,12 +14,12 @@ import grpc
 from prometheus_client import Histogram
 
 from servicekit import access, deadlines, telemetry, tracing
-from servicekit.access import Access
+from servicekit.access import AccessPolicy
 from servicekit.audit import Audit, about
 from servicekit.config import ServerSettings
-from servicekit.counting import RequestMalformed
+from servicekit.entry_limits import RequestMalformed
 from servicekit.errors import Code, Internal, ServiceError, Unimplemented
-from servicekit.limits import Entrance, Limits, catalog_of
+from servicekit.limits import CallAdmission, CallLimits, catalog_of
 from servicekit.status import DETAILS_KEY, to_status
 
 REQUEST_ID_KEY = "x-request-id"
@@ -33,7 +33,7 @@ _OUR_FAULT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS})
 _log = telemetry.get_logger()
 
 
-class Observing:
+class ObservedServer:
     """A server whose handlers, unary and streaming, are added with ours around them.
 
     Reads `x-request-id`, `traceparent` and the deadline into the context of the call, and sends
@@ -49,14 +49,14 @@ class Observing:
         self,
         server: grpc.aio.Server,
         service: str,
-        admitting: Access = access.OPEN,
+        admitting: AccessPolicy = access.OPEN,
         audit: Audit | None = None,
-        limits: Limits | None = None,
+        limits: CallLimits | None = None,
     ) -> None:
         """To be given to generated `add_…Servicer_to_server` in the place of `server`."""
         self._server = server
         self._service = service
-        self._limits = limits or Limits(service, ServerSettings())
+        self._limits = limits or CallLimits(service, ServerSettings())
         self._access = admitting
         self._audit = audit
 
@@ -100,12 +100,12 @@ class _Generic(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         return found
 
 
-def _wrapped(method: _Method, limits: Limits, handler: Any) -> Any:
+def _wrapped(method: _Method, limits: CallLimits, handler: Any) -> Any:
     """The handler in our terms. Whatever its kind, it reads its requests itself: gRPC would have
     read and parsed them before we are asked anything."""
     ways = (handler.request_streaming, handler.response_streaming)
     inner = getattr(handler, "_".join("stream" if streams else "unary" for streams in ways))
-    entrance = Entrance(limits, method.name, handler, _reader(handler.request_deserializer))
+    entrance = CallAdmission(limits, method.name, handler, _reader(handler.request_deserializer))
     if not handler.response_streaming:
         inner = _serialized(inner, handler.response_serializer)
         return grpc.stream_unary_rpc_method_handler(_wrap(method, entrance, inner))
@@ -116,7 +116,7 @@ def _wrapped(method: _Method, limits: Limits, handler: Any) -> Any:
 
 
 def _wrap(
-    method: _Method, entrance: Entrance, inner: Callable[[Any, Any], Awaitable[Any]]
+    method: _Method, entrance: CallAdmission, inner: Callable[[Any, Any], Awaitable[Any]]
 ) -> Callable[[Any, Any], Awaitable[Any]]:
     async def call(_: Any, context: Any) -> Any:
         observed = _Observed(method, context)
@@ -185,7 +185,9 @@ class _Method:
         *("_seconds", "access", "audit", "line", "name", "quiet", "service", "shows_version"),
     )
 
-    def __init__(self, service: str, name: str, admitting: Access, audit: Audit | None) -> None:
+    def __init__(
+        self, service: str, name: str, admitting: AccessPolicy, audit: Audit | None
+    ) -> None:
         self.service, self.name, self.audit = service, name, audit
         self.quiet = name.startswith(_QUIET)
         # Who asks whether a server is alive is not asked who it is, and learns nothing else.

@@ -18,8 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
-from servicekit.guesses import ADVICE, guessed
 from servicekit.reloaded import Reloaded, Unreadable
+from servicekit.weak_keys import ADVICE, is_weak
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _ID, _MAC, _TIME = 4, 16, 8
@@ -103,7 +103,7 @@ def _read(path: Path) -> KeyRing:
         raise Unreadable(
             f"{path}: wants a line of 64 hexadecimal digits for each key, no two alike"
         )
-    if any(map(guessed, found)):
+    if any(map(is_weak, found)):
         raise Unreadable(f"{path}: a key is {ADVICE}")
     return KeyRing([bytes.fromhex(line) for line in found])
 

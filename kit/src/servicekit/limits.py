@@ -24,12 +24,18 @@ from prometheus_client import Counter as Total
 from prometheus_client import Gauge
 
 from servicekit import access, deadlines, memory, tracing
-from servicekit.concurrency import Concurrency, Overloaded
+from servicekit.concurrency import ConcurrencyLimit, Overloaded
 from servicekit.config import DEFAULT_CATALOG, ServerSettings
-from servicekit.counting import Counts, RequestMalformed
+from servicekit.entry_limits import EntryLimits, RequestMalformed
 from servicekit.errors import DeadlineExceeded, ResourceExhausted, ServiceError, Unavailable
+from servicekit.memory_budget import (
+    ByteBudget,
+    BytesExhausted,
+    StreamsExhausted,
+    StreamSlots,
+    UnreadAnswers,
+)
 from servicekit.quotas import QuotaExhausted, Quotas, QuotaSettings
-from servicekit.room import Bytes, BytesExhausted, Streams, StreamsExhausted, Unread
 from sightline.common.v1 import limits_pb2
 
 MIB = 2**20
@@ -103,22 +109,22 @@ class StreamExpired(Unavailable, reason="STREAM_EXPIRED"):
     retry_after = timedelta(0)
 
 
-class Limits:
+class CallLimits:
     """Of one server, in one process."""
 
     def __init__(self, service: str, settings: ServerSettings) -> None:
         self.service = service
         room = settings.max_bytes_in_flight or _share_of_memory(settings)
-        self.bytes, self.unread = Bytes(room), Unread(room)
+        self.bytes, self.unread = ByteBudget(room), UnreadAnswers(room)
         self.largest = settings.max_message_bytes + MIB
         """Bytes of a message that gRPC reads, at most."""
-        self.unknown = Bytes(UNKNOWN_MESSAGES * self.largest)
+        self.unknown = ByteBudget(UNKNOWN_MESSAGES * self.largest)
         most = settings.max_streams, settings.max_streams_per_connection
-        self.streams = Streams(*most, STREAMS.labels(service, "callers"))
-        self.probes = Streams(*most, STREAMS.labels(service, "anonymous"))
+        self.streams = StreamSlots(*most, STREAMS.labels(service, "callers"))
+        self.probes = StreamSlots(*most, STREAMS.labels(service, "anonymous"))
         """Of those whom nobody asks who they are: health and reflection."""
         self.stream_seconds = settings.stream_seconds
-        self.concurrency = Concurrency(
+        self.concurrency = ConcurrencyLimit(
             settings.max_concurrent_calls,
             learned=CONCURRENCY.labels(service).set,
             working=IN_FLIGHT.labels(service).set,
@@ -130,10 +136,10 @@ class Limits:
         for each in _REFUSALS:
             REFUSED.labels(service, each.reason)  # from 0 on, or the first is in no rate
 
-    def of_a_port(self) -> Limits:
+    def of_a_port(self) -> CallLimits:
         """The same, on a port whose unknown callers keep out none of another one's."""
         own = copy(self)
-        own.unknown = Bytes(UNKNOWN_MESSAGES * self.largest)
+        own.unknown = ByteBudget(UNKNOWN_MESSAGES * self.largest)
         return own
 
     def party(self, request: Any, *, writes: bool) -> tuple[str, str, bool]:
@@ -151,11 +157,11 @@ def _share_of_memory(settings: ServerSettings) -> int:
     return max(memory.limit() // 4 // processes, 4 * settings.max_message_bytes)
 
 
-class Entrance:
+class CallAdmission:
     """What every call of one method passes."""
 
     def __init__(
-        self, limits: Limits, method: str, handler: Any, read: Callable[[bytes], Any]
+        self, limits: CallLimits, method: str, handler: Any, read: Callable[[bytes], Any]
     ) -> None:
         """`read` makes a request of its bytes, and may refuse it."""
         self._limits, self._read = limits, read
@@ -164,7 +170,7 @@ class Entrance:
         self._most = request_bytes(rule)
         # Between services nothing is counted: who may call them is one of ours.
         public = found is not None and access.rule(method).roles
-        self._counts = Counts(found.input_type, rule.entries or ENTRIES) if public else None
+        self._counts = EntryLimits(found.input_type, rule.entries or ENTRIES) if public else None
         self._writes = found is not None and _writes(found)
         self._seconds = rule.stream_seconds or limits.stream_seconds
         self._anonymous = method.startswith(ANONYMOUS)
@@ -190,7 +196,7 @@ class Entrance:
 
     async def _from_unknown(self, context: Any) -> bytes:
         address = context.peer().rpartition(":")[0]  # without the port: who has many is one
-        async with self._limits.unknown.room(address, self._limits.largest):
+        async with self._limits.unknown.reserve(address, self._limits.largest):
             return await _read(context, UNKNOWN_ARRIVAL)
 
     async def _call(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
@@ -210,7 +216,7 @@ class Entrance:
                 self._limits.concurrency.leave(party, began, given, ok=ok)
 
     async def _stream(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
-        with self._streams.place(context.peer()):
+        with self._streams.count(context.peer()):
             life = asyncio.timeout(self._seconds)
             try:
                 async with life:
@@ -231,16 +237,16 @@ class Entrance:
         """The request, whose bytes are counted as held meanwhile."""
         held, caller = self._limits.bytes, access.caller.get().name
         size = min(self._most, held.each)
-        await held.take(caller, size)
+        await held.acquire(caller, size)
         try:
             data = await _read(context)
             request = self._parsed(data)
-            held.give(caller, size - len(data))
+            held.release(caller, size - len(data))
             size = len(data)
             del data
             yield request
         finally:
-            held.give(caller, size)
+            held.release(caller, size)
 
     async def _each(self, context: Any) -> AsyncIterator[Any]:
         while (data := await context.read()) is not _END:

@@ -14,9 +14,9 @@ from typing import Literal, NoReturn
 from sqlalchemy import MetaData
 from sqlalchemy.exc import DBAPIError
 
-from servicekit.config import Settings
+from servicekit.config import ServiceSettings
 from servicekit.errors import ServiceError
-from servicekit.revisions import Schema
+from servicekit.revisions import SchemaRevision
 from servicekit.sql import Database, StoreBusy, StoreUnavailable
 from servicekit.telemetry import get_logger
 
@@ -32,7 +32,7 @@ DONE, TO_DO, FAILED = 0, 1, 2
 """How the command ends: TO_DO with `--check` alone."""
 
 
-class MigrationSettings(Settings):
+class MigrationSettings(ServiceSettings):
     """What an operator may choose; a mixin of the settings of a service that has a store."""
 
     migrations: Literal["run", "wait"] = "run"
@@ -80,7 +80,7 @@ def _what_is_missing(database: Database) -> dict[str, str] | None:
     return {"found": at.found or "no tables", "wanted": at.newest} if at.missing else None
 
 
-def _too_new(at: Schema, obstacles: list[str]) -> str:
+def _too_new(at: SchemaRevision, obstacles: list[str]) -> str:
     problems = "; ".join(obstacles)
     return f"the store is at {at.found}, too new for this release ({at.newest}): {problems}"
 
@@ -108,7 +108,7 @@ def command(database: Database, metadata: MetaData, *, check: bool) -> int:
     return DONE
 
 
-def _state(at: Schema) -> str:
+def _state(at: SchemaRevision) -> str:
     if at.newer:
         return f"the store is at {at.found}, which a later release made: nothing to do"
     if not at.missing:

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from servicekit.access import AUTHORIZATION, FOR, OPEN, Access, PeersOnly, known
+from servicekit.access import AUTHORIZATION, FOR, OPEN, AccessPolicy, PeersOnly, known
 from servicekit.config import PeerSettings
-from servicekit.guesses import ADVICE, guessed
 from servicekit.reloaded import Reloaded, Unreadable
 from servicekit.tls import AUTHORITY, Certificates
+from servicekit.weak_keys import ADVICE, is_weak
 
 LEAST, MOST = 32, 1_024
 """Characters of a key."""
 
 
 @dataclass(frozen=True, slots=True)
-class Peers:
+class PeerCredentials:
     """What a process and its peers have in common; by default nothing, as on one machine."""
 
     keys: Callable[[], Sequence[str]] | None = None
@@ -42,7 +42,7 @@ class Peers:
             frozenset(settings.peer_names),
         )
 
-    def access(self) -> Access:
+    def access(self) -> AccessPolicy:
         """Who may call a service. Whose certificate is wrong does not get as far as a call."""
         if self.keys is None and not self.names:
             return OPEN
@@ -54,7 +54,7 @@ class Peers:
         return sent | {FOR: quote(name)} if (name := known()) else sent
 
 
-ALONE = Peers()
+NO_CREDENTIALS = PeerCredentials()
 
 
 def _read(path: Path) -> Sequence[str]:
@@ -67,7 +67,7 @@ def _read(path: Path) -> Sequence[str]:
             f"{path}: has to hold one key, or two while they change, of {LEAST} to {MOST}"
             " characters each, such as `openssl rand -hex 32` prints"
         )
-    if any(map(guessed, keys)):
+    if any(map(is_weak, keys)):
         raise Unreadable(f"{path}: a key is {ADVICE}")
     return keys
 

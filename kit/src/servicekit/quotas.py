@@ -16,14 +16,14 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from servicekit.config import Settings
+from servicekit.config import ServiceSettings
 from servicekit.errors import ResourceExhausted
 
 MOST_ACCOUNTS = 10_000
 """Callers and catalogs that are kept in mind; who comes back after so many others starts full."""
 
 
-class Quota(StrEnum):
+class QuotaKind(StrEnum):
     """What is counted."""
 
     CALLS = "calls"
@@ -31,12 +31,12 @@ class Quota(StrEnum):
     DECODE_SECONDS = "decode_seconds"
 
 
-_NEEDED = {Quota.CALLS: 1.0, Quota.WRITES: 1.0, Quota.DECODE_SECONDS: 0.01}
+_NEEDED = {QuotaKind.CALLS: 1.0, QuotaKind.WRITES: 1.0, QuotaKind.DECODE_SECONDS: 0.01}
 """What has to be there before some is used; of decoding, the rest is owed."""
 _ROUNDING = timedelta(milliseconds=1)
 
 
-class QuotaSettings(Settings):
+class QuotaSettings(ServiceSettings):
     """What one caller may use; a mixin of the settings of who knows the callers."""
 
     quota_calls: float = Field(default=0.0, ge=0)
@@ -56,7 +56,7 @@ class QuotaSettings(Settings):
 class QuotaExhausted(ResourceExhausted, reason="QUOTA_EXHAUSTED"):
     """The caller used up what it may; the RetryInfo says when there is more."""
 
-    def __init__(self, quota: Quota, seconds: float) -> None:
+    def __init__(self, quota: QuotaKind, seconds: float) -> None:
         super().__init__(
             f"the quota of {quota.replace('_', ' ')} of this caller in this catalog is used up",
             retry_after=timedelta(seconds=seconds) + _ROUNDING,
@@ -64,7 +64,7 @@ class QuotaExhausted(ResourceExhausted, reason="QUOTA_EXHAUSTED"):
         )
 
 
-class Bucket:
+class TokenBucket:
     """Tokens that come at a rate."""
 
     __slots__ = ("_at", "_level", "_most", "_rate")
@@ -83,42 +83,42 @@ class Bucket:
         self._level -= amount
 
 
-class Account:
+class CallerUsage:
     """What one caller has left in one catalog."""
 
     def __init__(
-        self, rates: Mapping[Quota, float], burst: float, clock: Callable[[], float]
+        self, rates: Mapping[QuotaKind, float], burst: float, clock: Callable[[], float]
     ) -> None:
         self._clock = clock
         self._buckets = {
-            quota: Bucket(rate, max(rate * burst, 1.0), clock())
+            quota: TokenBucket(rate, max(rate * burst, 1.0), clock())
             for quota, rate in rates.items()
             if rate
         }
 
-    def check(self, quota: Quota) -> None:
+    def check(self, quota: QuotaKind) -> None:
         """Raises QuotaExhausted when nothing is left."""
         bucket = self._buckets.get(quota)
         if bucket is not None and (seconds := bucket.wait(_NEEDED[quota], self._clock())):
             raise QuotaExhausted(quota, seconds)
 
-    def spend(self, quota: Quota, amount: float = 1.0) -> None:
+    def spend(self, quota: QuotaKind, amount: float = 1.0) -> None:
         """Take down what was used."""
         if bucket := self._buckets.get(quota):
             bucket.spend(amount)
 
 
-account: ContextVar[Account | None] = ContextVar("account", default=None)
+account: ContextVar[CallerUsage | None] = ContextVar("account", default=None)
 """Of the current call; None where nothing is counted."""
 
 
-def check(quota: Quota) -> None:
+def check(quota: QuotaKind) -> None:
     """Raises QuotaExhausted when the caller of the current call has nothing left."""
     if found := account.get():
         found.check(quota)
 
 
-def spend(quota: Quota, amount: float) -> None:
+def spend(quota: QuotaKind, amount: float) -> None:
     """Take down what the current call used."""
     if found := account.get():
         found.spend(quota, amount)
@@ -130,10 +130,10 @@ class Quotas:
     def __init__(
         self, settings: QuotaSettings, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._rates = {quota: getattr(settings, f"quota_{quota}") for quota in Quota}
+        self._rates = {quota: getattr(settings, f"quota_{quota}") for quota in QuotaKind}
         self._burst = settings.quota_burst_seconds
         self._clock = clock
-        self._accounts: OrderedDict[tuple[str, str], Account] = OrderedDict()
+        self._accounts: OrderedDict[tuple[str, str], CallerUsage] = OrderedDict()
         self._counts = any(self._rates.values())
 
     def enter(self, caller: str, catalog: str, *, writes: bool) -> None:
@@ -142,17 +142,17 @@ class Quotas:
         if not self._counts:
             return
         found = self._account(caller, catalog)
-        kinds = (Quota.CALLS, Quota.WRITES) if writes else (Quota.CALLS,)
+        kinds = (QuotaKind.CALLS, QuotaKind.WRITES) if writes else (QuotaKind.CALLS,)
         for kind in kinds:
             found.check(kind)
         for kind in kinds:
             found.spend(kind)
         account.set(found)
 
-    def _account(self, caller: str, catalog: str) -> Account:
+    def _account(self, caller: str, catalog: str) -> CallerUsage:
         found = self._accounts.pop((caller, catalog), None)
         if found is None:
-            found = Account(self._rates, self._burst, self._clock)
+            found = CallerUsage(self._rates, self._burst, self._clock)
             if len(self._accounts) >= MOST_ACCOUNTS:
                 self._accounts.popitem(last=False)
         self._accounts[caller, catalog] = found

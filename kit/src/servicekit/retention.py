@@ -4,13 +4,13 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from servicekit.clock import Clock, now_micros
-from servicekit.config import Settings
+from servicekit.config import ServiceSettings
 from servicekit.sql import Database
 
 DAY_MICROS = 86_400_000_000
 
 
-class JobSettings(Settings):
+class JobSettings(ServiceSettings):
     """What an operator may choose; a mixin of the settings of a service that has jobs."""
 
     job_days: float = Field(default=90.0, ge=0, le=36500)

@@ -25,7 +25,7 @@ Made = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Schema:
+class SchemaRevision:
     """What a store is at, and what this release makes of it."""
 
     found: str
@@ -38,7 +38,7 @@ class Schema:
     """Whether a later release made it what it is."""
 
 
-def schema(connection: Connection, package: str) -> Schema:
+def schema(connection: Connection, package: str) -> SchemaRevision:
     """Of the store that `connection` leads to, by the migrations in `package`."""
     scripts = ScriptDirectory.from_config(_config(package))
     found = MigrationContext.configure(connection).get_current_revision() or ""
@@ -46,9 +46,9 @@ def schema(connection: Connection, package: str) -> Schema:
     try:
         steps = [*scripts.iterate_revisions("head", found or "base")]
     except ResolutionError:  # none of ours
-        return Schema(found, newest, {}, newer=True)
+        return SchemaRevision(found, newest, {}, newer=True)
     missing = {step.revision: (step.doc or "").partition("\n")[0] for step in reversed(steps)}
-    return Schema(found, newest, missing, newer=False)
+    return SchemaRevision(found, newest, missing, newer=False)
 
 
 def upgrade(
@@ -122,7 +122,7 @@ def _refusing(table: str, rule: object) -> str:
     return f"a new rule of {table} refuses rows: {rule or 'without a name'}"
 
 
-def _obstacle(change: Any, metadata: MetaData) -> Iterator[str]:
+def _obstacle(change: Any, metadata: MetaData) -> Iterator[str]:  # noqa: C901 - one case a change
     """Of the change that would make the store what `metadata` says."""
     match change:
         case ("add_table", table):

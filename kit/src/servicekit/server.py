@@ -14,14 +14,14 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from servicekit import processes, telemetry
-from servicekit.access import OPEN, Access
+from servicekit.access import OPEN, AccessPolicy
 from servicekit.audit import Audit
 from servicekit.config import ServerSettings, SharedServerSettings
-from servicekit.heart import beating
-from servicekit.interceptors import Observing
-from servicekit.limits import MIB, Limits, largest
+from servicekit.interceptors import ObservedServer
+from servicekit.limits import MIB, CallLimits, largest
+from servicekit.liveness import with_heartbeat
 from servicekit.memory import keep_memory, keep_objects
-from servicekit.peers import ALONE, Peers
+from servicekit.peers import NO_CREDENTIALS, PeerCredentials
 from servicekit.reloaded import Unreadable
 from servicekit.tls import Certificates
 
@@ -69,7 +69,7 @@ class Listener:
 
     port: int
     """0 takes a free one."""
-    access: Access = OPEN
+    access: AccessPolicy = OPEN
     """Who may call, but for health and reflection."""
     tls: Certificates | None = None
     """None = plain text."""
@@ -117,7 +117,7 @@ def run(main: Coroutine[Any, Any, T], settings: SharedServerSettings | None = No
         raise SystemExit(processes.look_after(settings))
     keep_memory()
     try:
-        return uvloop.run(beating(main))
+        return uvloop.run(with_heartbeat(main))
     except Unreadable as error:
         raise SystemExit(f"does not start: {error}") from None
 
@@ -126,7 +126,7 @@ async def start(
     bindings: Sequence[Binding],
     settings: ServerSettings,
     service: str,
-    access: Access = OPEN,
+    access: AccessPolicy = OPEN,
     audit: Audit | None = None,
     *,
     tls: Certificates | None = None,
@@ -139,10 +139,10 @@ async def start(
     Raises OSError when a port is taken.
     """
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
-    limits = Limits(service, settings)  # of all ports together
+    limits = CallLimits(service, settings)  # of all ports together
 
-    def observing(server: grpc.aio.Server, who: Access) -> Observing:
-        return Observing(server, service, who, audit, limits.of_a_port())
+    def observing(server: grpc.aio.Server, who: AccessPolicy) -> ObservedServer:
+        return ObservedServer(server, service, who, audit, limits.of_a_port())
 
     listeners = (Listener(settings.port, access, tls), *also)
     listening = [
@@ -174,7 +174,7 @@ def _listen(
     settings: ServerSettings,
     listener: Listener,
     health_servicer: Any,
-    observing: Callable[[grpc.aio.Server, Access], Observing],
+    observing: Callable[[grpc.aio.Server, AccessPolicy], ObservedServer],
 ) -> tuple[grpc.aio.Server, int]:
     """A server that is not started yet, and its port. Raises OSError."""
     # A little more than any call takes, for then it is refused with a reason.
@@ -205,7 +205,7 @@ async def serve(
     settings: ServerSettings,
     *,
     service: str,
-    peers: Peers = ALONE,
+    peers: PeerCredentials = NO_CREDENTIALS,
     listeners: Sequence[Listener] = (),
     audit: Audit | None = None,
     on_stop: Callable[[], Awaitable[None]] | None = None,

@@ -26,8 +26,8 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from servicekit import deadlines, revisions, tracing
 from servicekit.config import is_guessable
-from servicekit.here import Here
-from servicekit.revisions import Made, Schema, run_migrations
+from servicekit.local_reads import LocalReads
+from servicekit.revisions import Made, SchemaRevision, run_migrations
 from servicekit.sql_errors import (
     POSTGRES_ERRORS,
     SQLITE_ERRORS,
@@ -101,7 +101,7 @@ class Database:
         self._write_thread = ThreadPoolExecutor(1, "sql-write")
         self._max_waiting = max_waiting
         self._waiting = 0
-        self._here = None if self._file is None else Here(self._file)
+        self._local_reads = None if self._file is None else LocalReads(self._file)
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """`fn` of a connection that sees one state of the store. It must not write."""
@@ -132,10 +132,10 @@ class Database:
 
     @property
     def local(self) -> bool:
-        """Whether `read_here` works: the store is a file of SQLite."""
-        return self._here is not None
+        """Whether `read_local` works: the store is a file of SQLite."""
+        return self._local_reads is not None
 
-    def read_here(self, work: Callable[[Connection], T]) -> T:
+    def read_local(self, work: Callable[[Connection], T]) -> T:
         """`work` of a connection that sees one state of the store, in the caller's own thread.
 
         For reads of a few rows, known to take less than a hop to a thread and back (some 100 µs):
@@ -148,25 +148,25 @@ class Database:
         then raises StoreBusy; `read` would wait longer. Also raises StoreUnavailable or
         StoreDamaged, and RuntimeError where the store is not `local`.
         """
-        if self._here is None:
+        if self._local_reads is None:
             raise RuntimeError("this store is read in threads")
         with _translated():
-            return self._here.read(work)
+            return self._local_reads.read(work)
 
     def version(self) -> int | None:
         """Another number after every commit, whoever made it; None where that is not known.
 
         While it stays the same, nothing was committed, and what was read is still what a read would
-        find: take the number first, then read, or take it within the `work` of `read_here`, where
+        find: take the number first, then read, or take it within the `work` of `read_local`, where
         it is that of the very state which `work` sees. It may also change when nothing was
         committed, and means nothing to another Database or process. A file of SQLite reports it
         within microseconds, also to an event loop. None on other stores, and when the file can't
         be read: whoever reads then gets what is wrong.
         """
-        if self._here is None:
+        if self._local_reads is None:
             return None
         try:
-            return self._here.version()
+            return self._local_reads.version()
         except (sqlite3.Error, DBAPIError):
             return None
 
@@ -183,7 +183,7 @@ class Database:
             if not revisions.schema(connection, self._migrations).newer:
                 revisions.upgrade(connection, self._migrations, made)
 
-    def schema(self) -> Schema:
+    def schema(self) -> SchemaRevision:
         """What the store is at. Blocks."""
         with _translated(), self.engine.connect() as connection:
             return revisions.schema(connection, self._migrations)
@@ -203,8 +203,8 @@ class Database:
         """Wait for the statements that run, then close every connection."""
         for threads in (self._read_threads, self._write_thread):
             threads.shutdown(wait=True, cancel_futures=True)
-        if self._here is not None:
-            self._here.close()
+        if self._local_reads is not None:
+            self._local_reads.close()
         self._writer.dispose()
         self.engine.dispose()
 

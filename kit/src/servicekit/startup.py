@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import NoReturn, TypeVar
 
 from servicekit import config, processes, telemetry
-from servicekit.config import Settings, TraceSettings
+from servicekit.config import ServiceSettings, TraceSettings
 from servicekit.reloaded import Unreadable
 
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound=ServiceSettings)
 
 CHECK = "--check"
 """The argument with which a process says whether it would start, and ends."""
@@ -56,7 +56,7 @@ def observe(service: str, settings: TraceSettings, level: str) -> None:
 
 
 async def check_engine(
-    settings: Settings, engine: str, version: Callable[[], Awaitable[str | None]], least: str
+    settings: ServiceSettings, engine: str, version: Callable[[], Awaitable[str | None]], least: str
 ) -> None:
     """In production, exits with status 2 where an engine says of itself that it is older than
     `least`. One that does not answer (None) is no reason not to start: it is asked again, beside

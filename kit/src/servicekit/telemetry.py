@@ -28,8 +28,8 @@ from prometheus_client import (
 )
 
 from servicekit import tracing
-from servicekit.heart import HEART
-from servicekit.lines import Lines
+from servicekit.liveness import LIVENESS
+from servicekit.log_writer import LogWriter
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the current call; goes into every log line and on to every peer."""
@@ -135,7 +135,7 @@ def configure_logging(service: str, level: str = "info") -> None:
     """
     global _lines, _calls_are_logged  # noqa: PLW0603 - like the logging that they belong to
     flush_logs()
-    lines = _lines = Lines(sys.stderr)
+    lines = _lines = LogWriter(sys.stderr)
     _calls_are_logged = level in ("debug", "info")
     finish = _finish(service)
     structlog.configure(
@@ -158,7 +158,7 @@ def configure_logging(service: str, level: str = "info") -> None:
     root.setLevel(logging.WARNING)
 
 
-_lines: Lines | None = None
+_lines: LogWriter | None = None
 """What the log is written with, once it is configured."""
 _calls_are_logged = False
 
@@ -183,7 +183,7 @@ atexit.register(flush_logs)
 class _Handler(logging.Handler):
     """Writes what libraries log among our own lines."""
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: LogWriter) -> None:
         super().__init__()
         self._lines = lines
 
@@ -300,7 +300,7 @@ def serve_metrics(
     Raises OSError when the port is taken.
     """
     server, thread = start_http_server(port, addr=host, registry=registry)
-    server.set_app(HEART.before(make_wsgi_app(registry)))
+    server.set_app(LIVENESS.wrap(make_wsgi_app(registry)))
 
     def stop() -> None:
         server.shutdown()

@@ -39,7 +39,7 @@ def brought() -> Mapping[str, frozenset[str]]:
     return {name: frozenset(re.findall(r"`([^`]+)`", keys)) for name, keys in rows}
 
 
-def references(workload: Workload) -> Iterator[Reference]:
+def references(workload: Workload) -> Iterator[Reference]:  # noqa: C901 - one loop a kind
     """The ConfigMaps, Secrets and claims that its pods can't start without."""
     for volume in workload.pod.get("volumes", ()):
         for kind, source in _sources(volume):

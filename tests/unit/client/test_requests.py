@@ -1,9 +1,16 @@
 """Requests say what the arguments say."""
 
+from dataclasses import fields
+
+import pytest
+
 from sightline.common.v1 import event_pb2
+from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline_client import AnswerQuality, Control, ControlKind, F
+from sightline_client import AnswerQuality, Control, ControlKind, F, RecommendOptions
+from sightline_client.cli.base.query import RequestGroup, _options
 from sightline_client.convert import requests
+from sightline_client.convert.writing import options_writer, writer
 
 
 def test_a_mixed_query_has_a_signal_for_each_thing() -> None:
@@ -47,3 +54,24 @@ def test_a_lone_id_is_one_product_and_not_its_letters() -> None:
 
 def test_an_empty_text_is_sent_to_be_refused_and_not_dropped() -> None:
     assert requests.recommend(text="").signals[0].WhichOneof("content") == "text"
+
+
+def test_an_unknown_option_is_a_type_error_as_for_any_parameter() -> None:
+    with pytest.raises(TypeError, match="'pagesize'"):
+        requests.recommend(pagesize=5)  # type: ignore[call-arg]
+
+
+def test_a_field_without_a_counterpart_fails_when_its_writer_is_made() -> None:
+    with pytest.raises(TypeError, match=r"RecommendRequest has no pagesize"):
+        options_writer(["pagesize"], rec.RecommendRequest)
+    with pytest.raises(TypeError, match="Control has no until"):
+        writer(Control, control_pb2.Control, products="product_ids", until="end_time")
+
+
+@pytest.mark.parametrize("option", sorted(RecommendOptions.__annotations__))
+def test_every_option_is_on_the_command_line_or_known_not_to_be(option: str) -> None:
+    elsewhere = {"images", "explain", "min_answer_quality", "unlike", "controls", "timeout"}
+    not_there = {"session", "min_index_token", "min_quality"}
+    shown = {*_options(RequestGroup(product=[], text="", anchor=[], exclude=[], followed=[]))}
+    shown |= {field.name for field in fields(RequestGroup)}
+    assert option in shown | elsewhere | not_there

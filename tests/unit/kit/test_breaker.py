@@ -10,7 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from servicekit import channel, server
-from servicekit.breaker import Breaker, by_health
+from servicekit.breaker import CircuitBreaker, by_health
 from servicekit.config import ServerSettings
 from tests.fakes.kit_echo import Echo, binding
 from tests.waiting import until
@@ -43,7 +43,7 @@ async def peer(health: Hanging) -> AsyncIterator[grpc.aio.Channel]:
 async def test_a_peer_that_answers_no_health_check_hangs_until_it_does() -> None:
     health = Hanging()
     async with peer(health) as connected:
-        breaker = Breaker(by_health(connected), "peer", patience=0.05, pause=0.01)
+        breaker = CircuitBreaker(by_health(connected), "peer", patience=0.05, pause=0.01)
         assert not breaker.hangs
         breaker.suspect()
         await until(lambda: breaker.hangs)
@@ -54,7 +54,7 @@ async def test_a_peer_that_answers_no_health_check_hangs_until_it_does() -> None
 async def test_a_peer_that_answers_is_only_suspected() -> None:
     running = await server.start([binding(Echo())], ServerSettings(), "shop")
     async with channel.connect(f"127.0.0.1:{running.port}") as connected:
-        breaker = Breaker(by_health(connected), "peer", patience=20.0, pause=60.0)
+        breaker = CircuitBreaker(by_health(connected), "peer", patience=20.0, pause=60.0)
         breaker.suspect()
         await until(lambda: breaker._probing is None)
         assert not breaker.hangs
@@ -65,7 +65,7 @@ async def test_a_peer_that_answers_is_only_suspected() -> None:
 
 async def test_a_peer_that_is_gone_does_not_hang() -> None:
     async with channel.connect("127.0.0.1:1") as connected:
-        breaker = Breaker(by_health(connected), "peer", patience=20.0, pause=0.01)
+        breaker = CircuitBreaker(by_health(connected), "peer", patience=20.0, pause=0.01)
         breaker.suspect()
         await until(lambda: breaker._probing is None)
         assert not breaker.hangs
@@ -75,7 +75,7 @@ async def test_a_peer_that_is_gone_does_not_hang() -> None:
 async def test_it_is_asked_by_one_at_a_time(times: int) -> None:
     health = Hanging()
     async with peer(health) as connected:
-        breaker = Breaker(by_health(connected), "peer", patience=60.0, pause=0.01)
+        breaker = CircuitBreaker(by_health(connected), "peer", patience=60.0, pause=0.01)
         for _ in range(times):
             breaker.suspect()
         await until(lambda: health.asked == 3)

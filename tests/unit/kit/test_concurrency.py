@@ -2,23 +2,23 @@ from collections import deque
 
 import pytest
 
-from servicekit.concurrency import LEAST, Concurrency, Overloaded
+from servicekit.concurrency import LEAST, ConcurrencyLimit, Overloaded
 from tests.fakes.kit_clock import Seconds
 
 
-def under_way(made: Concurrency, count: int, party: str = "a") -> list[float]:
+def under_way(made: ConcurrencyLimit, count: int, party: str = "a") -> list[float]:
     return [made.enter(party) for _ in range(count)]
 
 
 def end(
-    made: Concurrency, began: list[float], given: float | None = 2.0, *, ok: bool = True
+    made: ConcurrencyLimit, began: list[float], given: float | None = 2.0, *, ok: bool = True
 ) -> None:
     for each in began:
         made.leave("a", each, given, ok=ok)
 
 
 def test_no_more_calls_at_a_time_than_the_limit() -> None:
-    made = Concurrency(10)
+    made = ConcurrencyLimit(10)
     began = under_way(made, 10)
     with pytest.raises(Overloaded) as caught:
         made.enter("a")
@@ -27,7 +27,7 @@ def test_no_more_calls_at_a_time_than_the_limit() -> None:
     under_way(made, 1)
 
 
-def end_late(made: Concurrency, clock: Seconds) -> None:
+def end_late(made: ConcurrencyLimit, clock: Seconds) -> None:
     began = under_way(made, int(made.limit))
     clock.now += 60
     end(made, began)
@@ -35,7 +35,7 @@ def end_late(made: Concurrency, clock: Seconds) -> None:
 
 def test_late_calls_lower_the_limit_by_how_late_they_are_once_for_all_of_them() -> None:
     clock = Seconds()
-    made = Concurrency(100, clock)
+    made = ConcurrencyLimit(100, clock)
     began = under_way(made, 100)
     clock.now += 1.25  # of 2 s that were given: the half is 1
     end(made, began)
@@ -44,7 +44,7 @@ def test_late_calls_lower_the_limit_by_how_late_they_are_once_for_all_of_them() 
 
 def test_the_limit_falls_to_a_quarter_at_most_and_never_falls_below_the_least() -> None:
     clock = Seconds()
-    made = Concurrency(100, clock)
+    made = ConcurrencyLimit(100, clock)
     end_late(made, clock)
     assert made.limit == 25
     end_late(made, clock)
@@ -55,7 +55,7 @@ def test_those_that_are_later_lower_it_further_and_none_twice() -> None:
     """The first late call is never late by much: were it alone to count, a flood would be learned
     of in small steps."""
     clock = Seconds()
-    made = Concurrency(100, clock)
+    made = ConcurrencyLimit(100, clock)
     began = under_way(made, 100)
     for later, limit in ((1.01, 98), (0.24, 64), (0.75, 25)):
         clock.now += later
@@ -65,7 +65,7 @@ def test_those_that_are_later_lower_it_further_and_none_twice() -> None:
 
 def test_what_began_before_the_last_but_one_lowering_lowers_it_no_more() -> None:
     clock = Seconds()
-    made = Concurrency(100, clock)
+    made = ConcurrencyLimit(100, clock)
     first = under_way(made, 60)
     clock.now += 1.25
     end(made, [first.pop()])
@@ -86,7 +86,7 @@ def test_calls_in_time_raise_it_in_each_round_the_more_the_less_they_take_up_to_
     seconds: float, more: float
 ) -> None:
     clock = Seconds()
-    made = Concurrency(200, clock)
+    made = ConcurrencyLimit(200, clock)
     end_late(made, clock)
     lowered = made.limit
     for _ in range(4):
@@ -101,7 +101,7 @@ def test_calls_in_time_raise_it_in_each_round_the_more_the_less_they_take_up_to_
 
 def test_a_call_that_is_slow_by_nature_says_nothing_while_there_is_room() -> None:
     clock = Seconds()
-    made = Concurrency(100, clock)
+    made = ConcurrencyLimit(100, clock)
     began = under_way(made, 10)
     clock.now += 60
     end(made, began)
@@ -110,7 +110,7 @@ def test_a_call_that_is_slow_by_nature_says_nothing_while_there_is_room() -> Non
 
 def test_a_tiny_deadline_is_no_sign_of_load() -> None:
     clock = Seconds()
-    made = Concurrency(10, clock)
+    made = ConcurrencyLimit(10, clock)
     began = under_way(made, 10)
     clock.now += 0.05
     end(made, began, given=0.001)
@@ -119,7 +119,7 @@ def test_a_tiny_deadline_is_no_sign_of_load() -> None:
 
 def test_calls_that_fail_quickly_do_not_raise_it() -> None:
     clock = Seconds()
-    made = Concurrency(20, clock)
+    made = ConcurrencyLimit(20, clock)
     began = under_way(made, 20)
     clock.now += 4
     end(made, began)
@@ -129,7 +129,7 @@ def test_calls_that_fail_quickly_do_not_raise_it() -> None:
 
 
 def test_who_holds_everything_does_not_keep_others_out_of_their_share() -> None:
-    made = Concurrency(10)
+    made = ConcurrencyLimit(10)
     under_way(made, 10, "greedy")
     under_way(made, 5, "calm")
     for party in ("greedy", "calm"):
@@ -138,7 +138,7 @@ def test_who_holds_everything_does_not_keep_others_out_of_their_share() -> None:
 
 
 def test_many_parties_share_the_places_and_no_more() -> None:
-    made = Concurrency(10)
+    made = ConcurrencyLimit(10)
     began = [made.enter(number) for number in range(10)]
     with pytest.raises(Overloaded):
         made.enter("one more")
@@ -149,7 +149,7 @@ def test_many_parties_share_the_places_and_no_more() -> None:
 def test_each_limit_is_shown() -> None:
     shown: list[float] = []
     clock = Seconds()
-    made = Concurrency(100, clock, shown.append)
+    made = ConcurrencyLimit(100, clock, shown.append)
     began = under_way(made, 100)
     clock.now += 2
     end(made, began)
@@ -162,7 +162,7 @@ class Backend:
     def __init__(self, capacity: float, given: float = 2.0) -> None:
         """`capacity`: calls a second, whose callers give them `given` seconds."""
         self.clock = Seconds()
-        self.limits = Concurrency(200, self.clock)
+        self.limits = ConcurrencyLimit(200, self.clock)
         self.refused = 0
         self.seconds: list[float] = []
         """That each call took which was answered in time."""
@@ -235,7 +235,7 @@ def test_without_a_limit_the_same_load_leaves_little_in_time() -> None:
 
 def test_what_is_under_way_and_how_long_each_took_is_shown() -> None:
     clock, under, took = Seconds(), list[int](), list[float]()
-    made = Concurrency(10, clock, working=under.append, worked=took.append)
+    made = ConcurrencyLimit(10, clock, working=under.append, worked=took.append)
     began = under_way(made, 2)
     clock.now += 1.5
     end(made, began[:1])

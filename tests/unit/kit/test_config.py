@@ -4,7 +4,7 @@ import pytest
 from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
-from servicekit.config import ServerSettings, Settings, load
+from servicekit.config import ServerSettings, ServiceSettings, load
 
 
 class Shop(ServerSettings):
@@ -78,5 +78,5 @@ def test_an_unknown_variable_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_each_setting_of_a_server_says_what_it_is_for() -> None:
-    assert issubclass(ServerSettings, Settings)
+    assert issubclass(ServerSettings, ServiceSettings)
     assert all(field.description for field in ServerSettings.model_fields.values())

@@ -220,13 +220,12 @@ async def test_what_nobody_waits_for_ends_soon_and_gives_its_process_back(
 
 
 async def test_of_many_that_were_cancelled_none_is_begun(alone: Decoders) -> None:
-    callers = [asyncio.create_task(do(alone, "rest", 5)) for _ in range(20)]
+    callers = [asyncio.create_task(do(alone, "rest", SECONDS)) for _ in range(20)]
     await asyncio.sleep(0.02)
     for caller in callers:
         caller.cancel()
-    start = time.monotonic()
-    assert await echo(alone) == b"1"
-    assert time.monotonic() - start < 5, "not even one of them was waited for"
+    # One that is waited for takes the 60 s that an item may take.
+    assert await asyncio.wait_for(echo(alone), 40) == b"1"
 
 
 async def test_failures_are_counted_by_kind(decoders: Decoders) -> None:

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from servicekit.decoding_limits import PROCESS, SPARE, Budget, DecodingSettings, memory_that_fits
+from servicekit.decoding_limits import (
+    PROCESS,
+    SPARE,
+    DecodingBudget,
+    DecodingSettings,
+    memory_that_fits,
+)
 from servicekit.memory import container_limit
 
 MIB = 2**20
@@ -63,14 +69,14 @@ def test_where_nothing_says_a_limit_there_is_none(tmp_path: Path) -> None:
     assert container_limit(tmp_path / "none", tmp_path / "nor this") is None
 
 
-async def holding(budget: Budget, size: int, order: list[int], gate: asyncio.Event) -> None:
+async def holding(budget: DecodingBudget, size: int, order: list[int], gate: asyncio.Event) -> None:
     async with budget.taken(size):
         order.append(size)
         await gate.wait()
 
 
 async def test_who_asks_first_is_served_first_and_no_more_than_all_is_taken() -> None:
-    budget, order = Budget(100), list[int]()
+    budget, order = DecodingBudget(100), list[int]()
     gates = {size: asyncio.Event() for size in (60, 70, 10, 20)}
     tasks = {
         size: asyncio.create_task(holding(budget, size, order, gate))
@@ -91,7 +97,7 @@ async def test_who_asks_first_is_served_first_and_no_more_than_all_is_taken() ->
 
 
 async def test_who_gives_up_waiting_holds_nothing_and_nobody_up() -> None:
-    budget, order, gate = Budget(100), list[int](), asyncio.Event()
+    budget, order, gate = DecodingBudget(100), list[int](), asyncio.Event()
     first = asyncio.create_task(holding(budget, 60, order, gate))
     large = asyncio.create_task(holding(budget, 100, order, gate))
     small = asyncio.create_task(holding(budget, 40, order, gate))

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from servicekit import decoding_wire as wire
-from servicekit.decoding_wire import GREETING, AnswerInvalid, Status, Wanted
+from servicekit.decoding_wire import GREETING, AnswerInvalid, DecodeStatus, ExpectedOutput
 
 SHAPE = (2, 5, 5, 3)
-WANTED = Wanted(struct.Struct("!IQ"), SHAPE)
+WANTED = ExpectedOutput(struct.Struct("!IQ"), SHAPE)
 FACTS = bytes(12)
-DONE = wire.answer(Status.DONE, FACTS, size=150, shape=SHAPE)
+DONE = wire.answer(DecodeStatus.DONE, FACTS, size=150, shape=SHAPE)
 MAGIC, VERSION, STATUS, CODE, KIND, DIMENSIONS, NOTE, SIZE = 0, 1, 2, 3, 4, 5, 10, 11
 
 
@@ -27,9 +27,14 @@ def altered(answer: bytes, place: int, value: Any) -> bytes:
 
 
 def test_an_answer_to_what_was_asked_is_read() -> None:
-    assert wire.read(head(DONE), WANTED) == (Status.DONE, 0, 12, 150)
-    plain = Wanted(struct.Struct("!B"))
-    assert wire.read(head(wire.answer(Status.DONE, b"1")), plain) == (Status.DONE, 0, 1, 0)
+    assert wire.read(head(DONE), WANTED) == (DecodeStatus.DONE, 0, 12, 150)
+    plain = ExpectedOutput(struct.Struct("!B"))
+    assert wire.read(head(wire.answer(DecodeStatus.DONE, b"1")), plain) == (
+        DecodeStatus.DONE,
+        0,
+        1,
+        0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,8 +42,8 @@ def test_an_answer_to_what_was_asked_is_read() -> None:
     [
         (MAGIC, b"SLDQ"),
         (VERSION, 2),
-        (STATUS, Status.READY),
-        (STATUS, Status.REFUSED),
+        (STATUS, DecodeStatus.READY),
+        (STATUS, DecodeStatus.REFUSED),
         (STATUS, 99),
         (CODE, 1),
         (KIND, 0),
@@ -58,11 +63,15 @@ def test_an_answer_that_differs_in_one_number_is_none(place: int, value: Any) ->
         wire.read(altered(DONE, place, value), WANTED)
 
 
-@pytest.mark.parametrize("status", [Status.REFUSED, Status.OUT_OF_MEMORY, Status.FAILED])
+@pytest.mark.parametrize(
+    "status", [DecodeStatus.REFUSED, DecodeStatus.OUT_OF_MEMORY, DecodeStatus.FAILED]
+)
 @pytest.mark.parametrize(
     ("place", "value"), [(KIND, 1), (DIMENSIONS, 1), (6, 1), (NOTE, 1025), (SIZE, 1)]
 )
-def test_a_failure_has_no_pixels_and_a_short_note(status: Status, place: int, value: int) -> None:
+def test_a_failure_has_no_pixels_and_a_short_note(
+    status: DecodeStatus, place: int, value: int
+) -> None:
     failure = wire.answer(status, "why")
     assert wire.read(head(failure), WANTED) == (status, 0, 3, 0)
     with pytest.raises(AnswerInvalid):
@@ -70,15 +79,15 @@ def test_a_failure_has_no_pixels_and_a_short_note(status: Status, place: int, va
 
 
 def test_a_process_greets_once_and_only_then() -> None:
-    greeting = head(wire.answer(Status.READY, "limits seccomp"))
+    greeting = head(wire.answer(DecodeStatus.READY, "limits seccomp"))
     assert wire.read(greeting, GREETING).note == 14
-    for said, wanted in ((greeting, WANTED), (head(wire.answer(Status.DONE)), GREETING)):
+    for said, wanted in ((greeting, WANTED), (head(wire.answer(DecodeStatus.DONE)), GREETING)):
         with pytest.raises(AnswerInvalid):
             wire.read(said, wanted)
 
 
 def test_memory_is_wanted_in_bytes() -> None:
-    said = head(wire.answer(Status.MEMORY_WANTED, size=2**63))
+    said = head(wire.answer(DecodeStatus.MEMORY_WANTED, size=2**63))
     assert wire.read(said, WANTED).size == 2**63
 
 
@@ -96,7 +105,7 @@ def test_a_note_is_text_that_does_nothing(note: bytes, shown: str) -> None:
 
 
 def test_a_long_note_is_cut() -> None:
-    assert len(wire.answer(Status.FAILED, "ü" * 5_000)) == wire.ANSWER.size + wire.MAX_NOTE
+    assert len(wire.answer(DecodeStatus.FAILED, "ü" * 5_000)) == wire.ANSWER.size + wire.MAX_NOTE
 
 
 def test_a_request_is_read_as_it_was_asked() -> None:

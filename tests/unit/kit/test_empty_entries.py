@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from servicekit import channel, counting
+from servicekit import channel, entry_limits
 from servicekit.server import Binding
 from sightline.common.v1 import limits_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
@@ -15,7 +15,7 @@ from tests.fakes.kit_large import Shop
 from tests.unit.kit.test_limits import refused, serving
 
 
-class Walk(counting._Walk):
+class Walk(entry_limits._Walk):
     """One that says how many fields it looked at."""
 
     def __init__(self, made: list[Walk], data: bytes, most: int) -> None:
@@ -24,7 +24,7 @@ class Walk(counting._Walk):
 
     @property
     def looked(self) -> int:
-        return counting.FIELDS - self._fields
+        return entry_limits.FIELDS - self._fields
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ async def test_2_mib_of_empty_entries_reach_nobody(
     """0.5.6 took 247 MiB and 27 s for them, in which the loop did nothing else. They cost a few
     copies of their bytes now, on both ends, and a look at one entry more than there may be."""
     shop, walks = Shop(), list[Walk]()
-    monkeypatch.setattr(counting, "_Walk", partial(Walk, walks))
+    monkeypatch.setattr(entry_limits, "_Walk", partial(Walk, walks))
     async with serving(Binding.of(shop)) as address, channel.connect(address) as peer:
         call = peer.unary_unary("/sightline.gateway.v1.RecommendationService/Recommend")
         tracemalloc.start()

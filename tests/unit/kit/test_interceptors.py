@@ -25,7 +25,9 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 @asynccontextmanager
 async def echo(
-    servicer: Echo | None = None, service: str = "shop", admitting: access.Access = access.OPEN
+    servicer: Echo | None = None,
+    service: str = "shop",
+    admitting: access.AccessPolicy = access.OPEN,
 ) -> AsyncIterator[grpc.aio.Channel]:
     offered = [binding(servicer or Echo())]
     running = await server.start(offered, ServerSettings(), service, admitting)

@@ -11,12 +11,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import REGISTRY
 
 from servicekit import channel, limits, memory, server
-from servicekit.access import OPEN, Access, PeersOnly
+from servicekit.access import OPEN, AccessPolicy, PeersOnly
 from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.errors import ServiceError
 from servicekit.limits import MIB
+from servicekit.memory_budget import ByteBudget, BytesExhausted
 from servicekit.quotas import QuotaSettings
-from servicekit.room import Bytes, BytesExhausted
 from servicekit.server import Binding
 from servicekit.status import from_rpc_error
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
@@ -34,7 +34,7 @@ HEALTH = health_pb2.HealthCheckRequest()
 @asynccontextmanager
 async def serving(
     *bindings: Binding,
-    access: Access = OPEN,
+    access: AccessPolicy = OPEN,
     settings: ServerSettings | None = None,
     **options: Any,
 ) -> AsyncIterator[str]:
@@ -139,30 +139,30 @@ async def test_requests_wait_for_room_and_are_refused_when_there_is_none() -> No
 
 
 async def test_room_goes_to_those_who_wait_in_their_order() -> None:
-    room = Bytes(20)
-    await room.take("shop", 8)
-    waiting = [asyncio.create_task(room.take("shop", size)) for size in (6, 4, 2)]
+    room = ByteBudget(20)
+    await room.acquire("shop", 8)
+    waiting = [asyncio.create_task(room.acquire("shop", size)) for size in (6, 4, 2)]
     await asyncio.sleep(0)
     assert not any(each.done() for each in waiting[:2])
-    room.give("shop", 8)
+    room.release("shop", 8)
     await asyncio.gather(waiting[0], waiting[2])
     assert not waiting[1].done()
-    room.give("shop", 6)
+    room.release("shop", 6)
     await waiting[1]
     assert room.free == 20 - 2 - 4
 
 
 async def test_one_caller_holds_half_of_the_room_and_keeps_nobody_out() -> None:
-    room = Bytes(20)
-    await room.take("slow", 10)
-    waiting = asyncio.create_task(room.take("slow", 1))
+    room = ByteBudget(20)
+    await room.acquire("slow", 10)
+    waiting = asyncio.create_task(room.acquire("slow", 1))
     await asyncio.sleep(0)
-    await room.take("shop", 10)
+    await room.acquire("shop", 10)
     assert not waiting.done()
-    room.give("shop", 10)
+    room.release("shop", 10)
     await asyncio.sleep(0)
     assert not waiting.done()
-    room.give("slow", 10)
+    room.release("slow", 10)
     await waiting
     assert room.free == 19
 
@@ -170,16 +170,16 @@ async def test_one_caller_holds_half_of_the_room_and_keeps_nobody_out() -> None:
 async def test_who_gives_up_waiting_holds_nothing_and_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("servicekit.room.PATIENCE", 0.05)
-    room = Bytes(20)
-    await room.take("shop", 5)
+    monkeypatch.setattr("servicekit.memory_budget.PATIENCE", 0.05)
+    room = ByteBudget(20)
+    await room.acquire("shop", 5)
     with pytest.raises(BytesExhausted):
-        await room.take("shop", 6)
-    large = asyncio.create_task(room.take("shop", 9))
+        await room.acquire("shop", 6)
+    large = asyncio.create_task(room.acquire("shop", 9))
     await asyncio.sleep(0)
     large.cancel()
-    await room.take("shop", 5)
-    room.give("shop", 10)
+    await room.acquire("shop", 5)
+    room.release("shop", 10)
     assert room.free == 20
 
 
@@ -213,11 +213,11 @@ def test_without_a_setting_a_process_has_its_part_of_a_quarter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(memory, "limit", lambda: 8 * 2**30)
-    assert limits.Limits("s", ServerSettings()).bytes.free == 2**31
+    assert limits.CallLimits("s", ServerSettings()).bytes.free == 2**31
     shared = SharedServerSettings(port=1, processes=4)
-    assert limits.Limits("s", shared).bytes.free == 2**29
+    assert limits.CallLimits("s", shared).bytes.free == 2**29
     monkeypatch.setattr(memory, "limit", lambda: 128 * MIB)
-    assert limits.Limits("s", ServerSettings()).bytes.free == 128 * MIB
+    assert limits.CallLimits("s", ServerSettings()).bytes.free == 128 * MIB
 
 
 # Streams and probes
@@ -284,7 +284,7 @@ async def test_unknown_callers_have_room_for_few_messages_and_probes_a_port_of_t
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """gRPC reads all of a message before we see its size: 40 checks of 28 MiB took 3.4 GB."""
-    monkeypatch.setattr("servicekit.room.PATIENCE", 0.05)
+    monkeypatch.setattr("servicekit.memory_budget.PATIENCE", 0.05)
     probed = free_port()
     async with (
         serving(probe_port=probed) as address,

@@ -14,10 +14,12 @@ from tests.waiting import SECONDS, until
 
 pytestmark = pytest.mark.slow
 Connect = Callable[[str], grpc.aio.Channel]
+CALLS, CONNECTIONS = 500, 100
+"""Answered calls and used connections after which a test has seen enough."""
 
 
 async def call_on(peer: grpc.aio.Channel, until_then: asyncio.Event, pause: float = 0) -> int:
-    """Call again and again, and fail where one does; how many there were."""
+    """Call until the event is set. Return the number of calls; raise when one fails."""
     made, call = 0, peer.unary_unary(METHOD, None, None)
     while not until_then.is_set():
         await call(b"", timeout=SECONDS)
@@ -47,15 +49,16 @@ async def test_a_pod_that_is_added_gets_its_share_once_connections_are_old() -> 
     ids=["service", "client without retries"],
 )
 async def test_no_call_fails_where_connections_end_all_the_time(connect: Connect) -> None:
-    """None of these calls may be made twice: only one that no server began is made again, without
-    which some ten of them fail here."""
+    """No call may be made twice: gRPC repeats only one that no server began. Without that
+    repetition some ten of these calls fail."""
     async with pods(2, age=0.005) as shop, connect(shop.target) as peer:
         enough = asyncio.Event()
-        calling = [asyncio.create_task(call_on(peer, enough)) for _ in range(64)]
-        await asyncio.sleep(1)
-        enough.set()
-        made = sum(await asyncio.gather(*calling))
-        assert sum(shop.answered.values()) == made > 500
+        async with asyncio.TaskGroup() as group:
+            calling = [group.create_task(call_on(peer, enough)) for _ in range(64)]
+            await until(lambda: sum(shop.answered.values()) > CALLS)
+            await until(lambda: len(shop.connections) > CONNECTIONS)
+            enough.set()
+        assert sum(shop.answered.values()) == sum(call.result() for call in calling)
 
 
 async def test_a_call_and_a_stream_outlive_the_age_of_their_connection() -> None:

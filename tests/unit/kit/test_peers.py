@@ -13,7 +13,7 @@ import pytest
 from servicekit import access, channel, server
 from servicekit.access import Caller
 from servicekit.config import PeerSettings, ServerSettings
-from servicekit.peers import Peers
+from servicekit.peers import PeerCredentials
 from servicekit.reloaded import Unreadable
 from servicekit.status import from_rpc_error
 from tests.fakes.kit_echo import Echo, binding
@@ -32,12 +32,14 @@ def path(tmp_path: Path) -> Path:
 async def target(path: Path) -> AsyncIterator[str]:
     """A service that takes its peers alone."""
     settings = ServerSettings(peer_key_file=path)
-    running = await server.start([binding(Echo())], settings, "shop", Peers.of(settings).access())
+    running = await server.start(
+        [binding(Echo())], settings, "shop", PeerCredentials.of(settings).access()
+    )
     yield f"127.0.0.1:{running.port}"
     await running.stop()
 
 
-async def reason(target: str, peers: Peers) -> str:
+async def reason(target: str, peers: PeerCredentials) -> str:
     """Why a call is refused; empty = it is not."""
     async with channel.connect(target, peers=peers) as peer:
         try:
@@ -48,10 +50,10 @@ async def reason(target: str, peers: Peers) -> str:
 
 
 async def test_a_peer_is_known_by_the_key(target: str, path: Path) -> None:
-    assert await reason(target, Peers.of(PeerSettings(peer_key_file=path))) == ""
-    assert await reason(target, Peers()) == "PEER_UNKNOWN"
+    assert await reason(target, PeerCredentials.of(PeerSettings(peer_key_file=path))) == ""
+    assert await reason(target, PeerCredentials()) == "PEER_UNKNOWN"
     for other in (NEW, OLD[:-1], f"{OLD}a", ""):
-        assert await reason(target, Peers(lambda other=other: [other])) == "PEER_UNKNOWN"
+        assert await reason(target, PeerCredentials(lambda other=other: [other])) == "PEER_UNKNOWN"
 
 
 @pytest.mark.parametrize("asks", [True, False])
@@ -59,7 +61,7 @@ async def test_a_peer_alone_is_believed_for_whom_it_calls(path: Path, asks: bool
     async def named() -> bytes:
         return access.caller.get().name.encode()
 
-    known = Peers.of(PeerSettings(peer_key_file=path))
+    known = PeerCredentials.of(PeerSettings(peer_key_file=path))
     who = known.access() if asks else access.OPEN
     running = await server.start([binding(Echo(named))], ServerSettings(), "shop", who)
     async with channel.connect(f"127.0.0.1:{running.port}", peers=known) as peer:
@@ -80,14 +82,17 @@ async def test_while_keys_change_both_are_good_and_the_first_is_sent(
         os.utime(path, ns=(changed, changed))
 
     monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
-    here = Peers.of(PeerSettings(peer_key_file=path))
+    here = PeerCredentials.of(PeerSettings(peer_key_file=path))
     written(f"{OLD}\n{NEW}\n", 1)
     assert here.metadata() == {"authorization": f"Bearer {OLD}"}
-    assert [await reason(target, Peers(lambda key=key: [key])) for key in (OLD, NEW)] == ["", ""]
+    assert [await reason(target, PeerCredentials(lambda key=key: [key])) for key in (OLD, NEW)] == [
+        "",
+        "",
+    ]
     written(f"{NEW}\n{OLD}\n", 2)
     assert here.metadata() == {"authorization": f"Bearer {NEW}"}
     written(f"{NEW}\n", 3)
-    assert await reason(target, Peers(lambda: [OLD])) == "PEER_UNKNOWN"
+    assert await reason(target, PeerCredentials(lambda: [OLD])) == "PEER_UNKNOWN"
     assert await reason(target, here) == ""
 
 
@@ -98,24 +103,24 @@ async def test_while_keys_change_both_are_good_and_the_first_is_sent(
 def test_a_file_without_a_good_key_is_refused_and_not_shown(path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(Unreadable, match=r"peers\.key") as caught:
-        Peers.of(PeerSettings(peer_key_file=path))
+        PeerCredentials.of(PeerSettings(peer_key_file=path))
     assert OLD not in str(caught.value)
 
 
 def test_a_key_that_is_guessed_is_refused_with_a_word_on_how_to_make_one(path: Path) -> None:
     path.write_text(f"{OLD}\n{'a' * 32}\n")
     with pytest.raises(Unreadable, match=r"peers\.key: a key is easily guessed.*openssl rand"):
-        Peers.of(PeerSettings(peer_key_file=path))
+        PeerCredentials.of(PeerSettings(peer_key_file=path))
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="No such file"):
-        Peers.of(PeerSettings(peer_key_file=tmp_path / "none"))
+        PeerCredentials.of(PeerSettings(peer_key_file=tmp_path / "none"))
 
 
 def test_a_bad_change_leaves_the_former_key(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
-    here = Peers.of(PeerSettings(peer_key_file=path))
+    here = PeerCredentials.of(PeerSettings(peer_key_file=path))
     path.write_text("oops")
     assert here.metadata() == {"authorization": f"Bearer {OLD}"}
 
@@ -128,7 +133,7 @@ def test_a_key_is_added_and_put_first_by_the_commands_of_the_page(path: Path, en
     held = []
     for command in (f"{end}; {add}", turn):
         subprocess.run(["bash", "-c", command], cwd=path.parent, check=True)
-        keys = Peers.of(PeerSettings(peer_key_file=path)).keys
+        keys = PeerCredentials.of(PeerSettings(peer_key_file=path)).keys
         assert keys is not None
         held.append([*keys()])
     assert held[0][0] == OLD

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from servicekit import quotas
-from servicekit.quotas import MOST_ACCOUNTS, Quota, QuotaExhausted, Quotas, QuotaSettings
+from servicekit.quotas import MOST_ACCOUNTS, QuotaExhausted, QuotaKind, Quotas, QuotaSettings
 from tests.fakes.kit_clock import Seconds
 
 
@@ -70,14 +70,14 @@ def test_what_is_known_afterwards_is_owed() -> None:
     clock = Seconds()
     some = made(clock, quota_decode_seconds=0.5, quota_burst_seconds=2)
     calls(some, 1)
-    quotas.check(Quota.DECODE_SECONDS)
-    quotas.spend(Quota.DECODE_SECONDS, 3.0)
+    quotas.check(QuotaKind.DECODE_SECONDS)
+    quotas.spend(QuotaKind.DECODE_SECONDS, 3.0)
     with pytest.raises(QuotaExhausted) as caught:
-        quotas.check(Quota.DECODE_SECONDS)
+        quotas.check(QuotaKind.DECODE_SECONDS)
     assert caught.value.retry_after is not None
     assert 4 <= caught.value.retry_after.total_seconds() < 4.1
     clock.now += 4.1
-    quotas.check(Quota.DECODE_SECONDS)
+    quotas.check(QuotaKind.DECODE_SECONDS)
     calls(some, 100)
 
 

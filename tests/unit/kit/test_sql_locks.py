@@ -13,7 +13,7 @@ from servicekit.sql import Database, StoreUnavailable
 from tests.stores import NewStore, only_postgresql
 from tests.waiting import SECONDS
 
-MIGRATIONS = "ranker.record.migrations"
+MIGRATIONS = "ranker.events.record.migrations"
 
 
 @only_postgresql

@@ -11,12 +11,12 @@ import uvloop
 from pydantic_settings import SettingsConfigDict
 
 from servicekit import startup
-from servicekit.config import Settings
+from servicekit.config import ServiceSettings
 from servicekit.reloaded import Unreadable
 from tests.waiting import SECONDS
 
 
-class Shop(Settings):
+class Shop(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="SHOP_")
 
     keys: Path = Path("keys")

@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 
 from servicekit import channel, server
 from servicekit.config import PeerSettings, ServerSettings
-from servicekit.peers import Peers
+from servicekit.peers import PeerCredentials
 from servicekit.reloaded import Unreadable
 from servicekit.server import RunningServer
 from servicekit.status import from_rpc_error
@@ -29,12 +29,12 @@ OURS, OTHERS = certificates.authority(), certificates.authority()
 Call = Callable[[], Awaitable[str]]
 
 
-def peers_in(folder: Path, *names: str) -> Peers:
-    return Peers.of(PeerSettings(peer_tls_folder=folder, peer_names=names))
+def peers_in(folder: Path, *names: str) -> PeerCredentials:
+    return PeerCredentials.of(PeerSettings(peer_tls_folder=folder, peer_names=names))
 
 
 @asynccontextmanager
-async def served(known: Peers, probe_port: int = 0) -> AsyncIterator[RunningServer]:
+async def served(known: PeerCredentials, probe_port: int = 0) -> AsyncIterator[RunningServer]:
     running = await server.start(
         [binding(Echo())],
         ServerSettings(probe_port=probe_port),
@@ -47,7 +47,7 @@ async def served(known: Peers, probe_port: int = 0) -> AsyncIterator[RunningServ
 
 
 @asynccontextmanager
-async def calling(running: RunningServer, known: Peers) -> AsyncIterator[Call]:
+async def calling(running: RunningServer, known: PeerCredentials) -> AsyncIterator[Call]:
     """Makes a call; the reason with which it is refused, empty = it is not."""
     async with channel.connect(f"127.0.0.1:{running.port}", peers=known) as peer:
         method = peer.unary_unary("/test.Echo/Unary", None, None)
@@ -70,7 +70,7 @@ async def test_peers_show_one_another_their_certificates(tmp_path: Path) -> None
             assert await call() == ""
         async with calling(running, others) as call:
             assert await call() == "UNAVAILABLE"
-        async with calling(running, Peers()) as call:
+        async with calling(running, PeerCredentials()) as call:
             assert await call() == "UNAVAILABLE"
 
 
@@ -98,7 +98,7 @@ async def test_a_name_in_the_certificate_makes_a_peer(tmp_path: Path) -> None:
 async def test_key_and_certificate_are_both_asked_for(tmp_path: Path) -> None:
     folder, key = certificates.write(tmp_path / "ours", OURS), tmp_path / "peers.key"
     key.write_text(secrets.token_hex(32))
-    both = Peers.of(PeerSettings(peer_tls_folder=folder, peer_key_file=key))
+    both = PeerCredentials.of(PeerSettings(peer_tls_folder=folder, peer_key_file=key))
     async with served(both) as running:
         async with calling(running, both) as call:
             assert await call() == ""

@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
@@ -22,6 +21,9 @@ from tests.engines import free_port
 from tests.fakes.kit_echo import PERSONAL, Echo, binding
 from tests.fakes.kit_logs import json_logs
 from tests.waiting import SECONDS, until
+
+FOR_EVER = "3600"
+"""Seconds of a call to a collector: a test that waited for one would not end in time."""
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED = (("traceparent", f"00-{TRACE}-{PARENT}-01"),)
@@ -48,7 +50,7 @@ def outcomes() -> dict[str, float]:
 
 @asynccontextmanager
 async def chain(
-    last: Callable[[], object] = lambda: None, admitting: access.Access = access.OPEN
+    last: Callable[[], object] = lambda: None, admitting: access.AccessPolicy = access.OPEN
 ) -> AsyncIterator[tuple[grpc.aio.Channel, list[str]]]:
     """front → back, and what the back one is sent as traceparent."""
     seen: list[str] = []
@@ -70,7 +72,9 @@ async def chain(
 
 
 @asynccontextmanager
-async def _serving(servicer: Echo, admitting: access.Access) -> AsyncIterator[grpc.aio.Channel]:
+async def _serving(
+    servicer: Echo, admitting: access.AccessPolicy
+) -> AsyncIterator[grpc.aio.Channel]:
     running = await server.start([binding(servicer)], ServerSettings(), "shop", admitting)
     peer = channel.connect(f"127.0.0.1:{running.port}")
     try:
@@ -183,7 +187,7 @@ def test_a_rate_saves_up_one_second() -> None:
 
 
 async def test_who_is_not_admitted_has_nothing_recorded(collector: Collector) -> None:
-    class Nobody(access.Access):
+    class Nobody(access.AccessPolicy):
         def admit(self, *_: object) -> access.Caller:
             raise Unauthenticated("who?", reason="TOKEN_MISSING")
 
@@ -293,15 +297,16 @@ async def test_a_collector_that_is_away_costs_nothing_and_is_reported_once(
     ]
 
 
-async def test_a_process_that_stops_does_not_wait_for_a_collector_that_is_away() -> None:
+async def test_a_process_that_stops_does_not_wait_for_a_collector_that_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", FOR_EVER)
     away = TraceSettings(traces_endpoint="http://127.0.0.1:1", traces_share=1.0)
     before = sum(outcomes().values())
     trace_export.start("shop", away)
     async with chain() as (front, _):
         await ask(front)
-    started = time.monotonic()
     trace_export.stop(0.2)
-    assert time.monotonic() - started < 1.5
     await until(lambda: sum(outcomes().values()) - before == 5)
 
 
@@ -332,6 +337,7 @@ async def test_what_was_made_before_the_end_is_sent_by_a_thread_that_begins_late
 async def test_a_collector_that_hangs_costs_a_bounded_queue(
     collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", FOR_EVER)
     before, collector.hang = outcomes(), threading.Event()
     monkeypatch.setattr(trace_export, "MOST_WAITING", 300)
     trace(collector, 1.0)
@@ -339,9 +345,7 @@ async def test_a_collector_that_hangs_costs_a_bounded_queue(
         for _ in range(200):  # 1,000 spans: 256 under way, 300 wait
             await ask(front)
         assert outcomes()["queue_full"] - before["queue_full"] >= 400
-        started = time.monotonic()
         trace_export.stop(0.2)
-        assert time.monotonic() - started < 1.5
 
 
 def test_who_looks_after_processes_sends_nothing_and_each_of_them_does(

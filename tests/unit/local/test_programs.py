@@ -8,8 +8,8 @@ from local_suite.model import Program, SuiteError
 from local_suite.programs import GRPC, PORTS, sightline
 from ranker.settings import RankerSettings
 from ranker.settings import WorkerSettings as RankerWorkerSettings
-from retriever.settings import Settings as RetrieverSettings
-from servicekit.config import Settings
+from retriever.settings import RetrieverSettings
+from servicekit.config import ServiceSettings
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_the_gateways_tokens_have_a_key_of_the_suites_own(suite: dict[str, Progr
     assert path.is_relative_to("/srv/data")
 
 
-SETTINGS: dict[str, type[Settings]] = {
+SETTINGS: dict[str, type[ServiceSettings]] = {
     "gateway": GatewaySettings,
     "embedder": EmbedderSettings,
     "retriever": RetrieverSettings,

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ranker.record.tables import MIGRATIONS
+from ranker.events.record.tables import MIGRATIONS
 from servicekit.sql import Database
 from tests.stores import NewStore
 

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from ranker.record.tables import JOBS
+from ranker.events.record.tables import JOBS
 from ranker.settings import WorkerSettings
 from ranker.worker import loops
 from servicekit.clock import now_micros

@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from retriever.settings import Settings
+from retriever.settings import RetrieverSettings
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_every_setting_is_documented() -> None:
-    for name, field in Settings.model_fields.items():
+    for name, field in RetrieverSettings.model_fields.items():
         assert field.description, name
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETRIEVER_CATALOGS", "default,other")
     monkeypatch.setenv("RETRIEVER_MILVUS_TOKEN", "user:secret")
-    settings = Settings()
+    settings = RetrieverSettings()
     assert settings.catalogs == ("default", "other")
     assert settings.milvus_token.get_secret_value() == "user:secret"
     assert "secret" not in repr(settings)
@@ -41,4 +41,4 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_nonsense_is_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        Settings(**bad)  # type: ignore[arg-type]
+        RetrieverSettings(**bad)  # type: ignore[arg-type]

@@ -1,9 +1,9 @@
 """Photos of every format, whole, odd and hostile."""
 
 import struct
-import time
 import warnings
 import zlib
+from functools import cache, partial
 
 import pytest
 from PIL import Image
@@ -26,6 +26,7 @@ from tests.fakes.photos import (
     png,
     png_chunks,
 )
+from tests.work import cost
 
 LIMITS = PhotoLimits()
 FORMATS = list(MEDIA_TYPES)
@@ -101,10 +102,9 @@ def test_a_photo_that_is_cut_off_is_refused(name: str) -> None:
 def test_a_bomb_of_pixels_is_refused_at_once(name: str) -> None:
     # WebP has no more, and libavif refuses more itself, as undecodable.
     side = {"WEBP": 16_383, "AVIF": 16_000}.get(name, 30_000)
-    start = time.process_time()
-    message = rejected(claiming(name, side, side), RejectionReason.TOO_LARGE)
-    assert "pixels" in message
-    assert time.process_time() - start < 1
+    bomb = claiming(name, side, side)
+    assert "pixels" in rejected(bomb, RejectionReason.TOO_LARGE)
+    assert cost(lambda: rejected(bomb, RejectionReason.TOO_LARGE)) < 5
 
 
 @pytest.mark.parametrize("name", ["GIF", "PNG", "WEBP", "AVIF", "HEIF", "TIFF", "JPEG"])
@@ -118,10 +118,9 @@ def test_of_several_frames_or_pages_the_first_counts(name: str) -> None:
 def test_a_hundred_thousand_frames_cost_no_more_than_the_first() -> None:
     many = gif_of(100_000)
     assert len(many) > 10**6
-    start = time.process_time()
     assert is_red(decode(many, LIMITS).getpixel((16, 12)))
     assert inspect(many, LIMITS).width == 32
-    assert time.process_time() - start < 0.2
+    assert cost(lambda: (decode(many, LIMITS), inspect(many, LIMITS))) < 4
 
 
 @pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (1, 1)])
@@ -139,29 +138,33 @@ def test_a_strip_wider_than_a_format_allows_can_not_be_written() -> None:
         encoded(Image.new("RGB", (1, 60_000)), "WEBP")
 
 
+@cache
+def giant() -> bytes:
+    """Return 200 MiB, compressed to less than 300 kB."""
+    return zlib.compress(bytes(200 * 2**20), 9)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [b"zTXt", b"iCCP", b"iTXt"])
 def test_a_png_with_a_giant_hidden_text_is_refused_without_unpacking_it(name: bytes) -> None:
     head, *rest = png_chunks(encoded(half_red(), "PNG"))
-    packed = zlib.compress(bytes(200 * 2**20), 9)
+    packed = giant()
     body = {
         b"zTXt": b"Comment\0\0" + packed,
         b"iCCP": b"icc\0\0" + packed,
         b"iTXt": b"Comment\0\1\0\0\0" + packed,
     }[name]
     assert len(body) < 300_000
-    start = time.process_time()
-    message = rejected(png(head, (name, body), *rest), RejectionReason.UNDECODABLE)
-    assert "more than 1 MiB" in message
-    assert time.process_time() - start < 0.5
+    data = png(head, (name, body), *rest)
+    assert "more than 1 MiB" in rejected(data, RejectionReason.UNDECODABLE)
+    assert cost(lambda: rejected(data, RejectionReason.UNDECODABLE)) < 4
 
 
 def test_a_png_with_thousands_of_texts_is_refused_or_read_but_never_for_long() -> None:
     head, *rest = png_chunks(encoded(half_red(), "PNG"))
     text = (b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**19), 9))
-    start = time.process_time()
-    rejected(png(head, *[text] * 10_000, *rest), RejectionReason.UNDECODABLE)
-    assert time.process_time() - start < 2
+    data = png(head, *[text] * 10_000, *rest)
+    assert cost(lambda: rejected(data, RejectionReason.UNDECODABLE)) < 50
 
 
 def test_files_that_are_two_things_at_once_are_read_as_what_they_start_with() -> None:
@@ -200,9 +203,7 @@ def test_a_tiff_with_absurd_tags_is_refused() -> None:
             if struct.unpack_from("<H", good, at)[0] == tag:
                 struct.pack_into("<HHII", bad, at, tag, kind, count, value)
         assert bytes(bad) != good, tag
-        began = time.process_time()
-        rejected(bytes(bad), RejectionReason.UNDECODABLE)
-        assert time.process_time() - began < 1, tag
+        assert cost(partial(rejected, bytes(bad), RejectionReason.UNDECODABLE)) < 20, tag
 
 
 def test_a_tiff_whose_pages_go_round_in_a_circle_is_its_first_page() -> None:

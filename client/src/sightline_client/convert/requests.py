@@ -1,72 +1,81 @@
-"""Requests of the recommendation calls, from plain values."""
+"""Requests of the recommendation calls, from options."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any, Unpack, cast
 
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.convert import to_wire
-from sightline_client.convert.to_wire import ids
-from sightline_client.values.answers import AnswerQuality
-from sightline_client.values.controls import Control
-from sightline_client.values.filters import Filter
-from sightline_client.values.photos import Uri
-from sightline_client.values.signals import Box, Unlike
+from sightline_client.convert.writing import ids, options_writer
+from sightline_client.values.requests import QueryOptions, RecommendOptions, SearchOptions
 
-__all__ = ["ids", "own_id", "recommend"]
+__all__ = ["ids", "own_id", "recommend", "search"]
+
+_SIGNALS = ("image", "images", "text", "products", "unlike", "box", "find_subject")
+_SHOPPER = ("user", "visitor")
+_ELSEWHERE = {*_SIGNALS, *_SHOPPER, "timeout"}
+"""Options that are no field of a request by themselves."""
+
+_recommend_fields = options_writer(
+    RecommendOptions.__annotations__.keys() - _ELSEWHERE,
+    rec.RecommendRequest,
+    session="session_id",
+    language="language_code",
+    exclude="exclude_product_ids",
+    anchors="anchor_product_ids",
+)
+_search_fields = options_writer(
+    SearchOptions.__annotations__.keys() - _ELSEWHERE, rec.SearchRequest
+)
 
 
 def own_id(request_id: str = "") -> str:
-    """The id given, else a new one: a call that starts a job may be tried again, and must not start
-    a second one."""
+    """Return the id given, else a new one: a call that starts a job may be sent twice, and must not
+    start a second job."""
     return request_id or str(uuid.uuid4())
 
 
 def recommend(
-    *,
-    catalog: str = "",
-    images: Iterable[bytes | Uri] = (),
-    text: str | None = None,
-    products: str | Iterable[str] = (),
-    user: str | None = None,
-    visitor: str | None = None,
-    session: str = "",
-    filter: Filter | None = None,
-    page_size: int = 0,
-    page_token: str = "",
-    scene: str = "",
-    language: str = "",
-    exclude: str | Iterable[str] = (),
-    min_index_token: str = "",
-    min_quality: float = 0.0,
-    min_answer_quality: AnswerQuality | None = None,
-    explain: bool = False,
-    unlike: Unlike | None = None,
-    box: Box | None = None,
-    find_subject: bool = False,
-    anchors: str | Iterable[str] = (),
-    followed: str | Iterable[str] = (),
-    controls: Iterable[Control] = (),
+    *, catalog: str = "", page_token: str = "", **options: Unpack[RecommendOptions]
 ) -> rec.RecommendRequest:
-    """See ``SightlineClient.recommend``. InvalidRequest for a user and a visitor at once."""
+    """Return the request for these options, whose photos are loaded. InvalidRequest for a value
+    that no message can hold, and for a user and a visitor at once."""
+    _check(options, RecommendOptions)
     with to_wire.sendable("request"):
         return rec.RecommendRequest(
             catalog_id=catalog,
-            signals=to_wire.signals(
-                images, text, ids(products), unlike=unlike, box=box, find_subject=find_subject
-            ),
-            shopper=to_wire.shopper(user, visitor),
-            session_id=session,
-            filter=to_wire.filter_(filter),
-            page_size=page_size,
             page_token=page_token,
-            scene=scene,
-            language_code=language,
-            exclude_product_ids=ids(exclude),
-            min_index_token=min_index_token,
-            min_quality=min_quality,
-            min_answer_quality=to_wire.answer_quality(min_answer_quality),
-            explain=explain,
-            anchor_product_ids=ids(anchors),
-            followed=ids(followed),
-            controls=[to_wire.control(each) for each in controls],
+            signals=_signals(options),
+            shopper=to_wire.shopper(options.get("user"), options.get("visitor")),
+            **_recommend_fields(options),
         )
+
+
+def search(*, catalog: str = "", **options: Unpack[SearchOptions]) -> rec.SearchRequest:
+    """Return the request for these options, whose photos are loaded. InvalidRequest for a value
+    that no message can hold."""
+    _check(options, SearchOptions)
+    with to_wire.sendable("request"):
+        return rec.SearchRequest(
+            catalog_id=catalog, signals=_signals(options), **_search_fields(options)
+        )
+
+
+def _check(options: Mapping[str, Any], kind: type) -> None:
+    """Raise TypeError for an option that does not exist, as Python does for a parameter."""
+    for name in options:
+        if name not in kind.__annotations__:
+            raise TypeError(f"got an unexpected keyword argument {name!r}")
+
+
+def _signals(options: QueryOptions) -> list[rec.QuerySignal]:
+    image = options.get("image")
+    photos = [*([] if image is None else [image]), *options.get("images", ())]
+    return to_wire.signals(
+        cast("list[Any]", photos),
+        options.get("text"),
+        ids(options.get("products", ())),
+        unlike=options.get("unlike"),
+        box=options.get("box"),
+        find_subject=options.get("find_subject", False),
+    )

@@ -3,7 +3,6 @@ but for what a message can't even hold, which is refused here in the same way.""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import cast
@@ -13,7 +12,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money as MoneyMessage
 
 from sightline.common.v1 import (
-    answer_pb2,
     event_pb2,
     facet_pb2,
     filter_pb2,
@@ -26,16 +24,17 @@ from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.ranker.v1 import recipe_pb2
 from sightline.retriever.v1 import index_service_pb2
+from sightline_client.convert.writing import ids, register, writer
 from sightline_client.errors import invalid
-from sightline_client.values import catalog, filters
-from sightline_client.values.answers import AnswerQuality
+from sightline_client.values import catalog, filters, products
 from sightline_client.values.controls import Control
 from sightline_client.values.events import Event, EventType
 from sightline_client.values.facets import FacetQuery
 from sightline_client.values.operations import IndexMetric, IndexParameters
 from sightline_client.values.photos import Uri
 from sightline_client.values.signals import Box, Unlike
-from sightline_client.values.trainings import TrainingRecipe
+from sightline_client.values.trainings import ItemItem, TrainingLoss, TrainingRecipe
+from sightline_client.values.updates import ProductUpdate
 
 _NANOS = Decimal(1_000_000_000)
 _INT64_MAX = 2**63 - 1
@@ -47,8 +46,8 @@ _UNITS_DIGITS = 19
 
 @contextmanager
 def sendable(field: str) -> Iterator[None]:
-    """What the body builds can be held by a message; else InvalidRequest: half a character, a
-    number out of its field's range."""
+    """Raise InvalidRequest for a value that no message can hold: half a character, a number out of
+    its field's range."""
     try:
         yield
     except UnicodeError:
@@ -66,8 +65,8 @@ def signals(
     box: Box | None = None,
     find_subject: bool = False,
 ) -> list[rec.QuerySignal]:
-    """One signal of weight 1 for each thing to be near to, then those to be far from. The part that
-    is meant is that of every photo to be near to."""
+    """Return a signal of weight 1 for each thing to be near to, then those to be far from. ``box``
+    and ``find_subject`` go with every photo to be near to."""
     photos = [_photo(image) for image in images]
     if not photos and (box is not None or find_subject):
         raise invalid("box" if box is not None else "find_subject", "goes with a photo only")
@@ -98,18 +97,8 @@ def _unlike(value: Unlike) -> list[rec.QuerySignal]:
     return found
 
 
-def box_(value: Box) -> photo_pb2.Box:
-    """A part of a photo."""
-    return photo_pb2.Box(left=value.left, top=value.top, right=value.right, bottom=value.bottom)
-
-
-def ids(value: str | Iterable[str]) -> list[str]:
-    """One text or several: a lone text is one, not its letters."""
-    return [value] if isinstance(value, str) else list(value)
-
-
 def shopper(user: str | None, visitor: str | None) -> event_pb2.Shopper | None:
-    """Who asks; None = nobody in particular."""
+    """Return the shopper; None = no user and no visitor. InvalidRequest for both at once."""
     if user and visitor:
         raise invalid("shopper", "give a user or a visitor, not both")
     if user:
@@ -118,7 +107,8 @@ def shopper(user: str | None, visitor: str | None) -> event_pb2.Shopper | None:
 
 
 def money(value: catalog.Money) -> MoneyMessage:
-    """Units and nanos of one sign, exactly."""
+    """Convert an amount to units and nanos of one sign, exactly. InvalidRequest when they can't
+    hold it."""
     if value.amount.is_finite() and value.amount.adjusted() >= _UNITS_DIGITS:
         raise invalid(
             "price", f"{value.amount} is not an amount of money"
@@ -142,19 +132,8 @@ def timestamp(value: datetime) -> Timestamp:
     return message
 
 
-def facet(value: FacetQuery | str) -> facet_pb2.FacetRequest:
-    """A field by itself, or with what is wanted of it."""
-    asked = FacetQuery(value) if isinstance(value, str) else value
-    return facet_pb2.FacetRequest(
-        field=asked.field,
-        top_k=asked.top,
-        category_path=asked.below,
-        price_bounds=map(money, asked.bounds),
-    )
-
-
 def filter_(value: filters.Filter | None) -> filter_pb2.Filter | None:
-    """None = every product passes."""
+    """Convert a filter; None = every product passes."""
     if value is None:
         return None
     if isinstance(value, filters.Comparison):
@@ -189,91 +168,26 @@ def _filters(values: Iterable[filters.Filter]) -> filter_pb2.FilterList:
     return filter_pb2.FilterList(filters=parts)
 
 
-def product(value: catalog.Product) -> product_pb2.Product:
-    """A product to be written: what the service sets itself is left out."""
-    return product_pb2.Product(
-        product_id=value.product_id,
-        parent_id=value.parent_id,
-        title=value.title,
-        description=value.description,
-        category_path=value.category_path,
-        brand=value.brand,
-        price=None if value.price is None else money(value.price),
-        availability=_availability(value.availability),
-        tags=value.tags,
-        attributes=[_attribute(item) for item in value.attributes],
-        images=[_image(item) for item in value.images],
-        language_code=value.language,
-        uri=value.uri,
-        etag=value.etag,
-    )
-
-
-def event(value: Event) -> event_pb2.Event:
-    """An event to be written."""
-    return event_pb2.Event(
-        event_id=value.event_id,
-        shopper=shopper(value.user, value.visitor),
-        session_id=value.session,
-        type=event_type(value.type),
-        product_id=value.product_id,
-        event_time=None if value.time is None else timestamp(value.time),
-        value=value.value,
-        quantity=value.quantity,
-        unit_price=None if value.unit_price is None else money(value.unit_price),
-        order_id=value.order_id,
-        position=value.position,
-        scene=value.scene,
-        attribution_token=value.attribution_token,
-        query=value.query,
-    )
-
-
-def offer(value: catalog.Offer) -> catalog_pb2.Offer:
-    """An offer to be written."""
-    return catalog_pb2.Offer(
-        product_id=value.product_id,
-        price=None if value.price is None else money(value.price),
-        availability=_availability(value.availability),
-    )
-
-
-def update(value: catalog.ProductUpdate) -> catalog_pb2.ProductUpdate:
-    """A change of one product."""
+def update(value: ProductUpdate) -> catalog_pb2.ProductUpdate:
+    """Convert a change of one product."""
     return catalog_pb2.ProductUpdate(
         product=product(value.product), update_mask=FieldMask(paths=value.fields)
     )
 
 
 def import_mode(value: catalog.ImportMode) -> import_pb2.ImportMode.ValueType:
-    """What an import does with products that it does not mention."""
+    """Convert a mode of imports."""
     return import_pb2.ImportMode.Value(f"IMPORT_MODE_{value}")
 
 
-def answer_quality(value: AnswerQuality | None) -> answer_pb2.AnswerQuality.ValueType:
-    """The least that is taken; None = what the scene takes."""
-    return answer_pb2.AnswerQuality.Value(f"ANSWER_QUALITY_{value or 'UNSPECIFIED'}")
-
-
 def event_type(value: EventType) -> event_pb2.EventType.ValueType:
-    """What a shopper did."""
+    """Convert a type of events."""
     return event_pb2.EventType.Value(f"EVENT_TYPE_{value}")
 
 
 def index_metric(value: IndexMetric) -> index_service_pb2.Metric.ValueType:
-    """How near two vectors are."""
+    """Convert a metric of an index."""
     return index_service_pb2.Metric.Value(f"METRIC_{value}")
-
-
-def index_parameters(value: IndexParameters) -> index_service_pb2.IndexParameters:
-    """How a generation is searched."""
-    return index_service_pb2.IndexParameters(
-        kind=index_service_pb2.IndexParameters.Kind.Value(f"KIND_{value.kind}"),
-        m=value.m,
-        ef_construction=value.ef_construction,
-        ef=value.ef,
-        partitions=value.partitions,
-    )
 
 
 def _literal(value: filters.Value) -> filter_pb2.FilterValue:
@@ -306,6 +220,11 @@ def _availability(value: catalog.Availability) -> product_pb2.Availability.Value
     return product_pb2.Availability.Value(f"AVAILABILITY_{value}")
 
 
+def _open(value: TrainingLoss | ItemItem) -> str:
+    """Return the name of the wire's member: UNSPECIFIED for UNKNOWN."""
+    return "UNSPECIFIED" if value == "UNKNOWN" else value
+
+
 def _attribute(value: catalog.Attribute) -> product_pb2.Attribute:
     if isinstance(value.value, bool):  # before numbers: it is one
         return product_pb2.Attribute(key=value.key, flag=value.value)
@@ -314,38 +233,46 @@ def _attribute(value: catalog.Attribute) -> product_pb2.Attribute:
     return product_pb2.Attribute(key=value.key, number=value.value)
 
 
-def _image(value: catalog.ProductImage) -> product_pb2.ProductImage:
-    return product_pb2.ProductImage(content=value.content, image_id=value.image_id, uri=value.uri)
+register(MoneyMessage, money)
+register(Timestamp, timestamp)
+register(filter_pb2.Filter, filter_)
+register(product_pb2.Attribute, _attribute)
+
+box_ = writer(Box, photo_pb2.Box)
+writer(catalog.ProductImage, product_pb2.ProductImage, media_type=None, width=None, height=None)
+product = writer(
+    products.Product,
+    product_pb2.Product,
+    **{field.attribute: field.wire if field.written else None for field in products.FIELDS},
+    category_doubt=None,
+)
+offer = writer(catalog.Offer, catalog_pb2.Offer)
+event = writer(
+    Event,
+    event_pb2.Event,
+    shopper=lambda value: shopper(value.user, value.visitor),
+    user=None,
+    visitor=None,
+    session="session_id",
+    time="event_time",
+)
+_facet = writer(
+    FacetQuery, facet_pb2.FacetRequest, top="top_k", below="category_path", bounds="price_bounds"
+)
+index_parameters = writer(IndexParameters, index_service_pb2.IndexParameters)
+control = writer(Control, control_pb2.Control, products="product_ids")
+_LOSSES, _ITEM_ITEMS = recipe_pb2.Recipe.Loss, recipe_pb2.Recipe.ItemItem
+recipe = writer(
+    TrainingRecipe,
+    recipe_pb2.Recipe,
+    loss=lambda value: _LOSSES.Value(f"LOSS_{_open(value.loss)}"),
+    item_item=lambda value: _ITEM_ITEMS.Value(f"ITEM_ITEM_{_open(value.item_item)}"),
+)
 
 
-def recipe(value: TrainingRecipe) -> recipe_pb2.Recipe:
-    """A training's recipe: what is None stays open."""
-    plain = {
-        field.name: getattr(value, field.name)
-        for field in fields(TrainingRecipe)
-        if field.name not in ("loss", "item_item")
-    }
-    kinds, others = recipe_pb2.Recipe.Loss, recipe_pb2.Recipe.ItemItem
-    loss, item_item = (
-        "UNSPECIFIED" if one == "UNKNOWN" else one for one in (value.loss, value.item_item)
-    )
-    return recipe_pb2.Recipe(
-        **{name: given for name, given in plain.items() if given is not None},
-        loss=kinds.Value(f"LOSS_{loss}"),
-        item_item=others.Value(f"ITEM_ITEM_{item_item}"),
-    )
+def facet(value: FacetQuery | str) -> facet_pb2.FacetRequest:
+    """Convert a field, or a field with what is wanted of it, to the contract's message."""
+    return _facet(FacetQuery(value) if isinstance(value, str) else value)
 
 
-def control(value: Control) -> control_pb2.Control:
-    """A control of a request."""
-    return control_pb2.Control(
-        name=value.name,
-        kind=control_pb2.Control.Kind.Value(f"KIND_{value.kind}"),
-        product_ids=ids(value.products),
-        filter=filter_(value.filter),
-        place=value.place,
-        boost=value.boost,
-        start_time=None if value.start_time is None else timestamp(value.start_time),
-        end_time=None if value.end_time is None else timestamp(value.end_time),
-        daily_budget=value.daily_budget,
-    )
+register(facet_pb2.FacetRequest, facet)

@@ -132,6 +132,15 @@ def _money(name: str, value: Decimal, code: str) -> Money:
     return Money(currency_code=code, units=units, nanos=int(micros) * 1000)
 
 
+def flag(cells: Cells, name: str) -> bool | None:
+    """Read true or false; None = not said."""
+    value = cells.get(name)
+    word = str(value).lower() if isinstance(value, bool) else text(cells, name).lower()
+    if word and word not in _YES | _NO:
+        raise bad(name, f"{_short(word)} is neither true nor false")
+    return word in _YES if word else None
+
+
 def availability(cells: Cells, name: str) -> product_pb2.Availability.ValueType:
     """True, false, or a state by its name; not said = UNSPECIFIED."""
     value = cells.get(name)

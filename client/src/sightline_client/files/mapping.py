@@ -11,12 +11,16 @@ from html.parser import HTMLParser
 
 from sightline_client.files.currencies import CODES
 from sightline_client.files.model import NOTE, FileRefused, Row, Table, Wrapped
+from sightline_client.values.fields import FieldKind
+from sightline_client.values.products import WRITTEN
 
 ATTRIBUTES = "attributes."
 """Before the name of an attribute, where a column becomes one."""
-LISTS = frozenset({"images", "tags"})
+LISTS = frozenset({"images", *(field.column for field in WRITTEN if field.kind is FieldKind.TEXTS)})
 """Our columns that hold several values, and take several of theirs."""
-AMOUNTS = frozenset({"price", "unit_price"})
+AMOUNTS = frozenset(
+    {"unit_price", *(field.column for field in WRITTEN if field.kind is FieldKind.MONEY)}
+)
 _SYMBOLS = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY", "₹": "INR", "₩": "KRW", "zł": "PLN"}
 _AMOUNT = re.compile(r"[-+]?\d[\d.,'\s\u00a0\u202f]*")
 _COMMA = re.compile(r"[-+]?\d+,\d{1,2}|[-+]?\d{1,3}(\.\d{3})+(,\d+)?")

@@ -67,7 +67,8 @@ def propose(
     left = [name for name in columns if name not in known]
     for ours in free:
         for name in left:
-            if _simple(name) in NAMES.get(ours, ()) and (ours != "id" or _unique(name, rows)):
+            called = _simple(name) in NAMES.get(ours, {_simple(ours)})
+            if called and (ours != "id" or _unique(name, rows)):
                 found[name] = ours
                 left.remove(name)
                 break

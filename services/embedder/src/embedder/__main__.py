@@ -14,7 +14,7 @@ from embedder.wiring import (
     space_keys,
 )
 from servicekit import server, startup
-from servicekit.peers import Peers
+from servicekit.peers import PeerCredentials
 
 SERVICE = "embedder"
 
@@ -27,7 +27,7 @@ async def main(settings: EmbedderSettings) -> None:
         await startup.check_engine(settings, "Triton", triton.version, LEAST_VERSION)
         offered, recovery, sources = bind(settings, triton, decoding, fetch)
         watching = asyncio.create_task(recovery.run())
-        await server.serve(offered, settings, service=SERVICE, peers=Peers.of(settings))
+        await server.serve(offered, settings, service=SERVICE, peers=PeerCredentials.of(settings))
         watching.cancel()
         await sources.close()
     await fetch.close()
@@ -35,6 +35,8 @@ async def main(settings: EmbedderSettings) -> None:
 
 
 if __name__ == "__main__":
-    chosen = startup.load(EmbedderSettings, Peers.of, certificates_of, control_key, space_keys)
+    chosen = startup.load(
+        EmbedderSettings, PeerCredentials.of, certificates_of, control_key, space_keys
+    )
     startup.observe(SERVICE, chosen, chosen.log_level)
     server.run(main(chosen))

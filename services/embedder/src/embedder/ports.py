@@ -5,11 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from embedder.domain.fits import SentenceVectors
-from embedder.domain.fitted import Fitted, Floats
-from embedder.domain.manifest import Manifest, ServingState
+from embedder.domain.fitted import FittedSpace, Floats
+from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.models import Description, Inferred, Tensors
-from embedder.domain.photos import Look, Pixels, Seen
-from embedder.domain.recipes import Recipe, Tokens
+from embedder.domain.photos import PhotoView, Pixels, PreparedPhoto
+from embedder.domain.recipes import PhotoRecipe, TextRecipe
 from servicekit.telemetry import Stages
 
 
@@ -41,7 +41,9 @@ class Intake(Protocol):
     def check(self, photo: bytes) -> None:
         """Refuse at once what is not worth a thread. Raises PhotoUndecodable or PhotoTooLarge."""
 
-    async def see(self, photo: bytes, recipe: Recipe, look: Look, stages: Stages) -> Seen:
+    async def see(
+        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages
+    ) -> PreparedPhoto:
         """Return a photo as a model takes it.
 
         Raises PhotoUndecodable, PhotoTooLarge, and EmbedderUnavailable when nothing can decode.
@@ -51,7 +53,7 @@ class Intake(Protocol):
 class Encode(Protocol):
     """Turns texts into tokens."""
 
-    async def encode(self, model: str, recipe: Tokens, texts: Sequence[str]) -> Tensors:
+    async def encode(self, model: str, recipe: TextRecipe, texts: Sequence[str]) -> Tensors:
         """Return `input_ids` and `attention_mask`, int64 [n, t]. Raises ModelNotReady."""
 
 
@@ -64,7 +66,7 @@ class Names(Protocol):
         Raises ClassifierUnavailable when they can't be read.
         """
 
-    async def fitted_map(self, model: str) -> tuple[str, Fitted]:
+    async def fitted_map(self, model: str) -> tuple[str, FittedSpace]:
         """Return the backbone that a fitted space stands on, and the map behind it, without head.
 
         Raises HeatMapUnavailable when they can't be read.
@@ -107,14 +109,14 @@ class ModelServer(ModelControl, Protocol):
         UNAVAILABLE, or empty for one that was never loaded. Raises a ServiceError."""
 
 
-class Record(Protocol):
+class SpaceRecord(Protocol):
     """Where fitted spaces are written down."""
 
-    async def spaces(self, catalog: str) -> Sequence[tuple[Manifest, ServingState]]:
+    async def spaces(self, catalog: str) -> Sequence[tuple[SpaceManifest, ServingState]]:
         """Return a catalog's fitted spaces, the newest first; none while they can't be read."""
 
 
-class Source(Protocol):
+class FeatureSource(Protocol):
     """What computes features of photos, or vectors of another space to compare with."""
 
     @property
@@ -129,13 +131,13 @@ class Source(Protocol):
         """
 
 
-class Sources(Protocol):
+class FeatureSources(Protocol):
     """Where the sources come from."""
 
-    def backbone(self, name: str) -> contextlib.AbstractAsyncContextManager[Source]:
+    def backbone(self, name: str) -> contextlib.AbstractAsyncContextManager[FeatureSource]:
         """Have a features model loaded. Raises ModelNotReady, EmbedderUnavailable."""
 
-    async def baseline(self, catalog_id: str) -> Source:
+    async def baseline(self, catalog_id: str) -> FeatureSource:
         """Return the space to compare with. Raises ModelNotReady, EmbedderUnavailable."""
 
     async def sentences(self, texts: Sequence[str], catalog_id: str) -> SentenceVectors:

@@ -4,29 +4,29 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from embedder.adapters.shelf import Shelf
+from embedder.adapters.space_metadata import SpaceMetadata
 from embedder.adapters.space_store import SpaceStore
 from embedder.adapters.tokenizers import Tokenizers
 from embedder.adapters.triton.client import Triton
 from embedder.domain.models import FEATURES, TEXT, VISUAL
-from embedder.embedding.cache import Cache
-from embedder.embedding.compare import Comparison
-from embedder.embedding.embed import Embedder
+from embedder.embedding.cache import EmbeddingCache
+from embedder.embedding.compare import PhotoComparer
+from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.intake import PhotoIntake
-from embedder.embedding.photos import Photos
-from embedder.embedding.texts import Texts
+from embedder.embedding.photos import PhotoEmbedder
+from embedder.embedding.texts import TextEmbedder
 from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
 from embedder.servicer.spaces import SpaceServicer
 from embedder.serving.batching import Batching
 from embedder.serving.fitted import FittedModels
 from embedder.serving.model import ServedModel
+from embedder.serving.priority import ModelQueues
 from embedder.serving.recovery import Recovery, Retrying
-from embedder.serving.turns import Queues
-from embedder.serving.versions import Spaces
+from embedder.serving.versions import ServedSpaces
 from embedder.settings import EmbedderSettings
 from embedder.spaces.learn import Learner
-from embedder.spaces.listing import Listing
+from embedder.spaces.listing import SpaceListing
 from embedder.spaces.promote import Promotion
 from embedder.spaces.sources import ModelSources
 from servicekit.decoding import Decoders
@@ -87,7 +87,7 @@ def bind(
     """
     backbones = Path(settings.backbones) if settings.backbones else None
     store = SpaceStore(Path(settings.spaces), space_keys(settings)) if settings.spaces else None
-    shelf = Shelf(store, triton)
+    shelf = SpaceMetadata(store, triton)
     trouble = asyncio.Event()
 
     def serve(model: str, space: str) -> ServedModel:
@@ -100,13 +100,13 @@ def bind(
     recovery = Recovery(triton, spaces.models, shelf.serving, trouble)
     # What is decoded now, what the model has now, and what it takes next.
     ahead = settings.decode_processes + (settings.places + 1) * settings.batch
-    queues = Queues(settings.queue, ahead)
+    queues = ModelQueues(settings.queue, ahead)
     intake = PhotoIntake(decoding, PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels))
     encoder = Tokenizers(backbones)
-    embedder = Embedder(
+    embedder = ItemEmbedder(
         spaces=spaces,
-        photos=Photos(intake, queues, Cache(settings.cache_bytes), shelf),
-        texts=Texts(spaces, queues, encoder, settings.text_batch),
+        photos=PhotoEmbedder(intake, queues, EmbeddingCache(settings.cache_bytes), shelf),
+        texts=TextEmbedder(spaces, queues, encoder, settings.text_batch),
         fetch=fetch,
     )
     sources = ModelSources(
@@ -115,14 +115,14 @@ def bind(
         repository=triton,
         control=triton,
     )
-    comparison = Comparison(
+    comparison = PhotoComparer(
         embedder, lambda model: Retrying(triton.inference(model), trouble.set), sources.loaded
     )
     learner = Learner(store, backbones, sources, default_backbone=settings.fit_backbone)
     promotion = Promotion(store, triton, triton.inference)
     offered = [
         Binding.of(
-            EmbeddingServicer(embedder, comparison, Listing(spaces, shelf), settings.catalogs)
+            EmbeddingServicer(embedder, comparison, SpaceListing(spaces, shelf), settings.catalogs)
         ),
         Binding.of(SpaceServicer(learner, promotion, settings.catalogs)),
     ]
@@ -130,11 +130,11 @@ def bind(
 
 
 def _spaces(
-    settings: EmbedderSettings, shelf: Shelf, serve: Callable[[str, str], ServedModel]
-) -> Spaces:
+    settings: EmbedderSettings, shelf: SpaceMetadata, serve: Callable[[str, str], ServedModel]
+) -> ServedSpaces:
     """The models of the settings, and those of fitted spaces if there is a folder for them."""
     fixed = {
         VISUAL: [serve(model, VISUAL) for model in settings.models],
         TEXT: [serve(model, TEXT) for model in settings.text_models],
     }
-    return Spaces(fixed, FittedModels(shelf, serve) if settings.spaces else None)
+    return ServedSpaces(fixed, FittedModels(shelf, serve) if settings.spaces else None)

@@ -5,15 +5,15 @@ from gateway.state import experiments
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build, certificates_of, listeners
 from servicekit import server, startup
-from servicekit.access import Access
+from servicekit.access import AccessPolicy
 from servicekit.keyring import SigningKeys, signing_keys
-from servicekit.peers import Peers
+from servicekit.peers import PeerCredentials
 
 SERVICE = "gateway"
 
 
 async def main(
-    settings: GatewaySettings, scenes: SceneFiles, access: Access, keys: SigningKeys
+    settings: GatewaySettings, scenes: SceneFiles, access: AccessPolicy, keys: SigningKeys
 ) -> None:
     """Serve until asked to stop."""
     gateway = build(settings, scenes, keys)
@@ -46,7 +46,13 @@ def keys_of(settings: GatewaySettings) -> SigningKeys:
 def start() -> None:
     """The `python -m gateway` command."""
     settings = startup.load(
-        GatewaySettings, scenes_of, experiments_of, keys_of, access_of, certificates_of, Peers.of
+        GatewaySettings,
+        scenes_of,
+        experiments_of,
+        keys_of,
+        access_of,
+        certificates_of,
+        PeerCredentials.of,
     )
     startup.observe(SERVICE, settings, settings.log_level)
     scenes, access, keys = scenes_of(settings), access_of(settings), keys_of(settings)

@@ -25,9 +25,9 @@ from gateway.state.snapshots import Snapshots
 from gateway.state.snapshots.files import SnapshotFiles
 from gateway.state.snapshots.reading import Source
 from servicekit import peers
-from servicekit.access import OPEN, Access
+from servicekit.access import OPEN, AccessPolicy
 from servicekit.audit import Audit
-from servicekit.breaker import Breaker, by_health
+from servicekit.breaker import CircuitBreaker, by_health
 from servicekit.channel import connect
 from servicekit.keyring import SigningKeys
 from servicekit.server import Binding, Listener
@@ -60,7 +60,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     """Connect the parts. To be called where an event loop runs. `keys`: what signs tokens. Raises
     Unreadable."""
     clients = {Peer.EMBEDDER: embedder, Peer.RETRIEVER: retriever, Peer.RANKER: ranker}
-    known = peers.Peers.of(settings)
+    known = peers.PeerCredentials.of(settings)
     connections = {
         peer: _connect(settings, peer, known, of.IDEMPOTENT) for peer, of in clients.items()
     }
@@ -143,7 +143,7 @@ def _snapshots(settings: GatewaySettings, connections: Mapping[Peer, Connection]
     )
 
 
-def access_of(settings: GatewaySettings) -> Access:
+def access_of(settings: GatewaySettings) -> AccessPolicy:
     """Who may call. Raises Unreadable."""
     kinds: list[Tokens] = []
     if settings.keys_file is not None:
@@ -162,11 +162,11 @@ def access_of(settings: GatewaySettings) -> Access:
     return Admission(kinds) if kinds else OPEN
 
 
-def listeners(settings: GatewaySettings, access: Access) -> list[Listener]:
+def listeners(settings: GatewaySettings, access: AccessPolicy) -> list[Listener]:
     """The public port, and the administrative one where there is one. Raises Unreadable."""
     tls = certificates_of(settings)
 
-    def on(port: int, who: Access) -> Listener:
+    def on(port: int, who: AccessPolicy) -> Listener:
         return Listener(port, who, tls)
 
     if not settings.admin_port:
@@ -185,7 +185,7 @@ def certificates_of(settings: GatewaySettings) -> Certificates | None:
 def _connect(
     settings: GatewaySettings,
     peer: Peer,
-    known: peers.Peers,
+    known: peers.PeerCredentials,
     idempotent: Sequence[tuple[str, str]],
 ) -> Connection:
     target = getattr(settings, f"{peer}_target")
@@ -195,7 +195,7 @@ def _connect(
         peer,
         reserve=settings.reserve_seconds,
         longest=settings.call_seconds,
-        breaker=Breaker(by_health(channel), peer),
+        breaker=CircuitBreaker(by_health(channel), peer),
         hedge_share=settings.hedge_share,
     )
     return channel, caller

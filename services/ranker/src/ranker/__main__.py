@@ -12,17 +12,16 @@ from ranker.domain.errors import KeyUnusable
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import Model
 from ranker.domain.pseudonyms import Pseudonyms
-from ranker.models.live import LiveModels
+from ranker.events.record.answers import AnswerLog, AnswerQueue
+from ranker.events.record.counts import CountRecord
+from ranker.events.record.events import EventRecord
+from ranker.events.record.experiments import ExperimentRecord
+from ranker.events.record.models import ModelRegistry
+from ranker.events.record.online import OnlineRecord
+from ranker.events.record.selections import SelectionRecord
+from ranker.events.record.shoppers import ShopperRecord, check_key, has_key
+from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, METADATA, MIGRATIONS
 from ranker.ports import EventSink
-from ranker.record.answers import AnswerLog, AnswerQueue
-from ranker.record.counts import CountRecord
-from ranker.record.events import EventRecord
-from ranker.record.experiments import ExperimentRecord
-from ranker.record.models import ModelRegistry
-from ranker.record.online import OnlineRecord
-from ranker.record.selections import SelectionRecord
-from ranker.record.shoppers import ShopperRecord, check_key, has_key
-from ranker.record.tables import CHECKPOINT_PAGES, JOBS, METADATA, MIGRATIONS
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
 from ranker.servicer.experiments import ExperimentServicer
@@ -31,6 +30,7 @@ from ranker.servicer.profiles import ProfileServicer
 from ranker.servicer.ranking import RankingServicer
 from ranker.servicer.replay import Replayer
 from ranker.servicer.requests import OWNER
+from ranker.serving.models.live import LiveModels
 from ranker.settings import RankerSettings
 from ranker.wiring import log_access
 from servicekit import startup
@@ -39,7 +39,7 @@ from servicekit.clock import now_micros
 from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
 from servicekit.migrations import settle
-from servicekit.peers import Peers
+from servicekit.peers import PeerCredentials
 from servicekit.reloaded import Unreadable
 from servicekit.server import Binding, run, serve
 from servicekit.sql import Database
@@ -138,7 +138,7 @@ def calculate_alone() -> None:
 
 async def main() -> None:
     """Open the record and the key, load what is promoted, and serve."""
-    settings = startup.load(RankerSettings, Peers.of, check_file, log_access)
+    settings = startup.load(RankerSettings, PeerCredentials.of, check_file, log_access)
     startup.observe("ranker", settings, settings.log_level)
     calculate_alone()
     database = Database(
@@ -171,7 +171,7 @@ async def main() -> None:
             offered,
             settings,
             service="ranker",
-            peers=Peers.of(settings),
+            peers=PeerCredentials.of(settings),
             on_stop=close,
         )
     except KeyUnusable as error:

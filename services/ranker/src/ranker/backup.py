@@ -18,12 +18,12 @@ from typing import Any
 
 from ranker.adapters.backup_files import BackupFiles
 from ranker.adapters.model_store import ModelStore
-from ranker.backups import manifest, purges, restore
-from ranker.backups.create import create, keep_newest
 from ranker.domain import pseudonyms
 from ranker.domain.errors import BackupRefused, KeyUnusable
-from ranker.record.selections import SelectionRecord
-from ranker.record.tables import CHECKPOINT_PAGES, MIGRATIONS
+from ranker.events.backups import manifest, purges, restore
+from ranker.events.backups.create import create, keep_newest
+from ranker.events.record.selections import SelectionRecord
+from ranker.events.record.tables import CHECKPOINT_PAGES, MIGRATIONS
 from ranker.settings import BackupSettings
 from servicekit import config
 from servicekit.errors import ServiceError

@@ -5,7 +5,7 @@ For a job before servers and workers that wait for it (RANKER_MIGRATIONS=wait).
 
 from sqlalchemy import MetaData
 
-from ranker.record.tables import METADATA, MIGRATIONS
+from ranker.events.record.tables import METADATA, MIGRATIONS
 from ranker.settings import RecordSettings
 from servicekit.migrations import main
 from servicekit.sql import Database

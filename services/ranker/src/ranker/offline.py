@@ -11,11 +11,11 @@ from ranker.domain.log import Log, log_of
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
 from ranker.domain.report import Protocol
-from ranker.evaluation import evaluate as evaluation
-from ranker.evaluation.evaluate import Options
+from ranker.learning.evaluation import evaluate as evaluation
+from ranker.learning.evaluation.evaluate import Options
+from ranker.learning.training.fitting import fitted
+from ranker.learning.training.subject import Given
 from ranker.servicer.messages import message_of
-from ranker.training.fitting import fitted
-from ranker.training.subject import Given
 from servicekit.clock import now_micros
 from sightline.common.v1 import event_pb2, product_pb2
 from sightline.ranker.v1 import evaluation_pb2

@@ -24,10 +24,10 @@ from typing import Any
 
 from ranker.adapters.retriever import Catalog
 from ranker.domain.model import EVALUATE, TRAIN
-from ranker.models.publish import PublishedModels
-from ranker.record.tables import METADATA
+from ranker.events.record.tables import METADATA
+from ranker.learning.publish import PublishedModels
+from ranker.learning.training.job import Workshop, evaluate_again, run
 from ranker.settings import TrainSettings
-from ranker.training.job import Workshop, evaluate_again, run
 from ranker.wiring import backend, stop_on_signals
 from ranker.workers.jobs import train_command, trainings, work
 from ranker.workers.nightly import judge
@@ -36,7 +36,7 @@ from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.migrations import settle
-from servicekit.peers import Peers
+from servicekit.peers import PeerCredentials
 from servicekit.server import PRIVATE
 
 PR_SET_PDEATHSIG = 1
@@ -47,7 +47,7 @@ ENDED = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 async def do(job_id: str) -> int:
     """Run the job and report on standard output how it goes; the exit status."""
-    settings = startup.load(TrainSettings, Peers.of)
+    settings = startup.load(TrainSettings, PeerCredentials.of)
     startup.observe("ranker-train", settings, settings.log_level)
 
     def progress(done: int, total: int) -> None:
@@ -72,7 +72,7 @@ async def do(job_id: str) -> int:
 
 async def ask(catalog_id: str, *, incremental: bool, promote: bool) -> int:
     """Ask for a training and see it through; the exit status."""
-    settings = startup.load(TrainSettings, Peers.of)
+    settings = startup.load(TrainSettings, PeerCredentials.of)
     startup.observe("ranker-train", settings, settings.log_level)
     if catalog_id not in settings.catalogs:
         sys.exit(f"catalog {catalog_id} is none of RANKER_CATALOGS")

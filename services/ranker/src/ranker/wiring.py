@@ -12,14 +12,14 @@ import grpc
 
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import IDEMPOTENT, CollaborativeIndex
-from ranker.models.promotion import prune
-from ranker.record.models import ModelRegistry
-from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
+from ranker.events.record.models import ModelRegistry
+from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
+from ranker.learning.promotion import prune
 from ranker.settings import LogSettings, WorkerSettings
 from ranker.workers.jobs import MAX_ATTEMPTS
 from servicekit.channel import connect
 from servicekit.jobs import Jobs
-from servicekit.peers import Peers
+from servicekit.peers import PeerCredentials
 from servicekit.sql import Database
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
         checkpoint_pages=CHECKPOINT_PAGES,
     )
     channel = connect(
-        settings.retriever_target, peers=Peers.of(settings), service_configs=IDEMPOTENT
+        settings.retriever_target, peers=PeerCredentials.of(settings), service_configs=IDEMPOTENT
     )
     registry, store = ModelRegistry(database), ModelStore(settings.model_store)
     index = CollaborativeIndex(channel)

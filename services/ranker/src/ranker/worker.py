@@ -15,19 +15,19 @@ from typing import Any
 from ranker.adapters.backup_files import BackupFiles
 from ranker.adapters.export_store import ExportStore
 from ranker.adapters.retriever import Catalog
-from ranker.backups import purges
 from ranker.domain.errors import PurgeUnnoted
 from ranker.events import export, purge
+from ranker.events.backups import purges
 from ranker.events.export import EXPORT
 from ranker.events.purge import PURGE
+from ranker.events.record.answers import AnswerLog
+from ranker.events.record.events import EventRecord
+from ranker.events.record.grouping import GroupRecord
+from ranker.events.record.selections import SelectionRecord
+from ranker.events.record.tables import JOBS, METADATA
 from ranker.events.retention import SWEEPING, Sweeper, days_by_type
-from ranker.feedback import health
-from ranker.models.publish import PUBLISH, Publication, PublishedModels
-from ranker.record.answers import AnswerLog
-from ranker.record.events import EventRecord
-from ranker.record.grouping import GroupRecord
-from ranker.record.selections import SelectionRecord
-from ranker.record.tables import JOBS, METADATA
+from ranker.learning.feedback import health
+from ranker.learning.publish import PUBLISH, Publication, PublishedModels
 from ranker.settings import TrainSettings, WorkerSettings
 from ranker.wiring import Backend, backend, log_access, stop_on_signals
 from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
@@ -42,7 +42,7 @@ from servicekit.clock import now_micros
 from servicekit.jobs import Job
 from servicekit.keyring import signing_keys
 from servicekit.migrations import settle
-from servicekit.peers import Peers
+from servicekit.peers import PeerCredentials
 from servicekit.retention import forget_jobs
 from servicekit.server import run
 
@@ -143,7 +143,7 @@ def optional_loops(
 async def main() -> None:
     """Wire the worker and run it until SIGTERM or SIGINT."""
     # A training's too: mistakes show now, not in a job.
-    settings = startup.load(TrainSettings, Peers.of, log_access)
+    settings = startup.load(TrainSettings, PeerCredentials.of, log_access)
     startup.observe("ranker-worker", settings, settings.log_level)
     with contextlib.ExitStack() as cleanup:
         async with backend(settings) as made:

@@ -26,7 +26,7 @@ from retriever.servicer.messages import JOB_OWNER
 from retriever.servicer.photos import PhotoServicer
 from retriever.servicer.products import ProductServicer
 from retriever.servicer.vectors import VectorServicer
-from retriever.settings import Settings
+from retriever.settings import RetrieverSettings
 from retriever.wiring import (
     backup_files,
     backup_keys,
@@ -40,13 +40,13 @@ from servicekit.audit_service import AuditServicer
 from servicekit.errors import ServiceError
 from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
-from servicekit.peers import Peers
+from servicekit.peers import PeerCredentials
 from servicekit.server import Binding, run, serve
 from servicekit.startup import check_engine, load, observe
 
 
 def bindings(
-    settings: Settings,
+    settings: RetrieverSettings,
     record: Record,
     photos: PhotoStore,
     index: MilvusIndex,
@@ -83,7 +83,7 @@ def bindings(
     return [Binding.of(servicer) for servicer in servicers]
 
 
-def columns_of(settings: Settings, record: Record) -> Columns:
+def columns_of(settings: RetrieverSettings, record: Record) -> Columns:
     """The columns of this process."""
     return Columns(
         record,
@@ -105,7 +105,7 @@ async def warm(columns: Columns, record: Record, catalogs: Collection[str]) -> N
             await columns.warm([generation for generation in live if generation.active])
 
 
-async def main(settings: Settings) -> None:
+async def main(settings: RetrieverSettings) -> None:
     """Serve until SIGTERM."""
     # A search compares vectors in a thread of its own; more of BLAS's wait for one another.
     threadpool_limits(limits=1, user_api="blas")
@@ -135,10 +135,12 @@ async def main(settings: Settings) -> None:
         settings, record, photos, index, jobs, backups=backups, watchdog=watchdog, columns=columns
     )
     offered.append(Binding.of(AuditServicer(settings.catalogs, db)))
-    await serve(offered, settings, service="retriever", peers=Peers.of(settings), on_stop=close)
+    await serve(
+        offered, settings, service="retriever", peers=PeerCredentials.of(settings), on_stop=close
+    )
 
 
 if __name__ == "__main__":
-    configured = load(Settings, Peers.of, backup_keys)
+    configured = load(RetrieverSettings, PeerCredentials.of, backup_keys)
     observe("retriever", configured, configured.log_level)
     run(main(configured))

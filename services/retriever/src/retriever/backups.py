@@ -12,7 +12,7 @@ import sys
 from retriever import wiring
 from retriever.backup import backups
 from retriever.backup.backups import Quota
-from retriever.settings import Settings
+from retriever.settings import RetrieverSettings
 from servicekit import startup, telemetry
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
@@ -24,7 +24,7 @@ SECONDS = 1.0
 OPEN = (JobState.PENDING, JobState.RUNNING)
 
 
-async def run(settings: Settings, database: Database, keep: int) -> bool:
+async def run(settings: RetrieverSettings, database: Database, keep: int) -> bool:
     """Whether all were made. Only then are old ones deleted, of each catalog by itself."""
     jobs, files = wiring.job_queue(database), wiring.backup_files(settings)
     quota = Quota(settings.backup_count, settings.backup_megabytes * 10**6)
@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Read the command line and do what it says; the exit status."""
     given = parser().parse_args()
-    settings = startup.load(Settings)
+    settings = startup.load(RetrieverSettings)
     telemetry.configure_logging("retriever-backups", settings.log_level)
     database = wiring.database(settings)
     try:

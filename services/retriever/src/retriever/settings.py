@@ -43,7 +43,9 @@ class RecordSettings(MigrationSettings):
             yield f"{self.variable('database_url')}: has a password that anybody guesses: change it"
 
 
-class Settings(ServerSettings, RecordSettings, DecodingSettings, FetchSettings, JobSettings):
+class RetrieverSettings(
+    ServerSettings, RecordSettings, DecodingSettings, FetchSettings, JobSettings
+):
     """Everything that can be set."""
 
     model_config = SettingsConfigDict(env_prefix="RETRIEVER_")

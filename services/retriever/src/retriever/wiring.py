@@ -7,7 +7,7 @@ from retriever.adapters.photos import PhotoStore
 from retriever.ports.generations import RowsRecord
 from retriever.record.tables import jobs, metadata
 from retriever.search.recall.watchdog import Watchdog
-from retriever.settings import Settings
+from retriever.settings import RetrieverSettings
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.jobs import Jobs
@@ -17,7 +17,7 @@ from servicekit.sql import Database
 from sightline_rules.photos import PhotoLimits
 
 
-def database(settings: Settings) -> Database:
+def database(settings: RetrieverSettings) -> Database:
     """The record's store, once its schema is up to date. Blocks until then."""
     db = Database(
         settings.database_url.get_secret_value(), migrations="retriever.record.migrations"
@@ -31,7 +31,7 @@ def job_queue(db: Database) -> Jobs:
     return Jobs(db, jobs)
 
 
-def photo_store(settings: Settings) -> PhotoStore:
+def photo_store(settings: RetrieverSettings) -> PhotoStore:
     """The store of photos, its processes not started yet. Raises SystemExit where memory is too
     small for them."""
     limits = PhotoLimits(settings.image_max_bytes, settings.image_max_pixels)
@@ -40,24 +40,24 @@ def photo_store(settings: Settings) -> PhotoStore:
     return PhotoStore(settings.photos_url, limits=limits, decoders=decoders, fetcher=fetcher)
 
 
-def backup_files(settings: Settings) -> BackupFiles:
+def backup_files(settings: RetrieverSettings) -> BackupFiles:
     """The place of backups. Raises Unreadable."""
     return BackupFiles(settings.backups, backup_keys(settings))
 
 
-def backup_keys(settings: Settings) -> SigningKeys:
+def backup_keys(settings: RetrieverSettings) -> SigningKeys:
     """What signs backups. Raises Unreadable."""
     return signing_keys(settings.backup_keys_file)
 
 
-def watch(settings: Settings, record: RowsRecord) -> Watchdog:
+def watch(settings: RetrieverSettings, record: RowsRecord) -> Watchdog:
     """The watchdog of live searches."""
     return Watchdog(
         record, share=settings.watch_share, floor=settings.watch_floor, rows=settings.watch_rows
     )
 
 
-def milvus_index(settings: Settings) -> MilvusIndex:
+def milvus_index(settings: RetrieverSettings) -> MilvusIndex:
     """The engine's client. To be called where an event loop runs."""
     return MilvusIndex(
         settings.milvus_uri,

@@ -15,7 +15,7 @@ from retriever.adapters.milvus.index import LEAST_VERSION
 from retriever.record import Record
 from retriever.record.tables import jobs
 from retriever.servicer.filter_messages import unpacked
-from retriever.settings import Settings
+from retriever.settings import RetrieverSettings
 from retriever.wiring import (
     backup_files,
     backup_keys,
@@ -28,7 +28,7 @@ from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.loops import lead_in_turn
 from servicekit.leases import Lease, worker_id
-from servicekit.peers import Peers
+from servicekit.peers import PeerCredentials
 from servicekit.retention import forget_jobs
 from servicekit.server import run
 from servicekit.startup import check_engine, load, observe
@@ -39,7 +39,7 @@ LEASE = "index-writer"
 log = get_logger()
 
 
-async def main(settings: Settings) -> None:
+async def main(settings: RetrieverSettings) -> None:
     """Work until SIGTERM or SIGINT."""
     db = database(settings)  # which may wait, until a signal ends the process
     stop = asyncio.Event()
@@ -48,7 +48,7 @@ async def main(settings: Settings) -> None:
     photos, index = photo_store(settings), milvus_index(settings)
     await check_engine(settings, "Milvus", index.version, LEAST_VERSION)
     files = backup_files(settings)
-    embedder = EmbedderClient(settings.embedder_target, Peers.of(settings))
+    embedder = EmbedderClient(settings.embedder_target, PeerCredentials.of(settings))
     seconds = settings.worker_lease_seconds
     name = worker_id("retriever-worker")
     worker = Worker(
@@ -80,6 +80,6 @@ async def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    configured = load(Settings, Peers.of, backup_keys)
+    configured = load(RetrieverSettings, PeerCredentials.of, backup_keys)
     observe("retriever-worker", configured, configured.log_level)
     run(main(configured))

@@ -6,7 +6,7 @@ import pytest
 from bench.cases import accuracy, accuracy_report
 from bench.cases.accuracy_report import Found
 from bench.harness.model import Verdict
-from embedder.domain.fitted import Figure
+from embedder.domain.fitted import SpaceFigure
 from embedder.fitting.measuring import NEAREST
 
 
@@ -22,7 +22,7 @@ def test_without_the_photos_every_goal_is_not_measured(
 
 def test_the_gate_is_met_where_the_whole_gain_is_above_nothing() -> None:
     def gate(low: float) -> Verdict:
-        figure = Figure(NEAREST, 0.7, 0.6, 0.8, 296, 0.6, low, 0.2)
+        figure = SpaceFigure(NEAREST, 0.7, 0.6, 0.8, 296, 0.6, low, 0.2)
         return accuracy_report.goals(Found({}, {accuracy_report.VAL_ONE: (figure,)}))[0].verdict
 
     assert gate(0.01) is Verdict.MET
@@ -33,7 +33,7 @@ def test_the_gate_is_met_where_the_whole_gain_is_above_nothing() -> None:
 def test_integers_may_lose_what_is_within_the_accuracy_s_own_interval(
     low: float, verdict: Verdict
 ) -> None:
-    figure = Figure(NEAREST, 0.55, 0.5, 0.6, 296, 0.56, low, 0.01)
+    figure = SpaceFigure(NEAREST, 0.55, 0.5, 0.6, 296, 0.56, low, 0.01)
     assert accuracy_report.goals(Found({}, {}, integers=(figure,)))[2].verdict is verdict
 
 

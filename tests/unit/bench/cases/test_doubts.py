@@ -7,7 +7,7 @@ import pytest
 
 from bench.cases import doubts
 from bench.cases.doubts import SEEN, STRANGE, STRANGERS, Judged
-from embedder.domain.fitted import CATALOGUE, SHOPPER, Fitted, Head, Labelled
+from embedder.domain.fitted import CATALOGUE, SHOPPER, CategoryHead, FittedSpace, Labelled
 from retriever.domain.category_mismatch import (
     LIMITS,
     CategoryGuess,
@@ -42,11 +42,13 @@ def labelled(categories: Sequence[CategoryPath], catalog: Sequence[int] = ()) ->
 
 
 @pytest.fixture
-def fitted() -> Fitted:
+def fitted() -> FittedSpace:
     """A head that separates apples from pears."""
-    head = Head((APPLE, PEAR), 20 * np.eye(2, dtype=np.float32), np.zeros(2, np.float32), 5.0)
+    head = CategoryHead(
+        (APPLE, PEAR), 20 * np.eye(2, dtype=np.float32), np.zeros(2, np.float32), 5.0
+    )
     ones = np.ones((2, 2), np.float32)
-    return Fitted(np.zeros_like(ones), ones, np.eye(2, dtype=np.float32), head)
+    return FittedSpace(np.zeros_like(ones), ones, np.eye(2, dtype=np.float32), head)
 
 
 def test_flags_are_of_the_own_category_and_of_wrong_ones() -> None:
@@ -81,7 +83,9 @@ def test_intervals_hold_the_figures_and_false_flags_are_of_a_thousand() -> None:
     assert found.precision.low < found.precision.value < found.precision.high
 
 
-def test_a_head_judges_what_it_was_not_fitted_on_by_what_it_knows_of_it(fitted: Fitted) -> None:
+def test_a_head_judges_what_it_was_not_fitted_on_by_what_it_knows_of_it(
+    fitted: FittedSpace,
+) -> None:
     # Two photos a product; the first product's other photo was learned from, a catalog's one is
     # not asked.
     data = labelled([APPLE, APPLE, PEAR, PEAR, JUICE, JUICE], catalog=[5])
@@ -103,7 +107,9 @@ def test_one_photo_in_twenty_is_put_into_another_category() -> None:
     assert min(rows) >= 40
 
 
-def test_a_photo_that_was_learned_in_a_wrong_category_is_tried_under_that(fitted: Fitted) -> None:
+def test_a_photo_that_was_learned_in_a_wrong_category_is_tried_under_that(
+    fitted: FittedSpace,
+) -> None:
     data, given = labelled([APPLE, APPLE]), labelled([PEAR, JUICE])
     found = doubts.learned(fitted, data, given, np.array([0, 1]), 1)
     assert [each.wrong for each in found] == [(PEAR,), (JUICE,)]

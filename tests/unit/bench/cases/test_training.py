@@ -3,7 +3,7 @@ import pytest
 
 from bench.cases import training
 from bench.harness.model import Verdict
-from ranker.training.subject import subject_of
+from ranker.learning.training.subject import subject_of
 
 
 @pytest.fixture

@@ -32,23 +32,43 @@ def test_everything_is_printed() -> None:
         assert text in out.getvalue()
 
 
-def test_the_file_is_named_by_date_and_commit(tmp_path: Path) -> None:
-    path = report.write(
-        tmp_path / "results",
+def written(folder: Path, result: Result = RESULT) -> Path:
+    return report.write(
+        folder / "results",
         "recommend",
-        RESULT,
+        result,
         machine={"cores": 2},
         versions={"grpcio": "1"},
         commit="abc",
         now=datetime(2026, 1, 2, tzinfo=UTC),
         seconds=61.25,
     )
-    assert path.name == "recommend-2026-01-02-abc.json"
+
+
+def test_samples_are_named_by_date_and_commit_and_a_summary_by_its_bench(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    assert path.name == "recommend.json"
+    samples = path.parent / "raw" / "recommend-2026-01-02-abc.json"
+    assert json.loads(samples.read_text()) == json.loads(path.read_text())
     content = json.loads(path.read_text())
     assert content["goals"][1]["verdict"] == "NOT MEASURED"
     assert (content["cases"], content["machine"]) == ([1], {"cores": 2})
     assert content["seconds"] == 61.2
-    assert list(path.parent.iterdir()) == [path]
+    assert set(path.parent.rglob("*.*")) == {path, samples}
+
+
+def test_a_summary_describes_what_has_many_samples(tmp_path: Path) -> None:
+    figures = {"ms": [n / 7 for n in range(101)], "rounds": [1, 2.5], "names": ["a"] * 99}
+    path = written(tmp_path, Result((), {"cases": [figures]}))
+    (case,) = json.loads(path.read_text())["cases"]
+    assert case["ms"] == {
+        **{"samples": 101, "least": 0.0, "p50": 7.14286, "p99": 14.1429},
+        **{"most": 14.2857, "mean": 7.14286},
+    }
+    assert (case["rounds"], case["names"]) == (figures["rounds"], figures["names"])
+    assert '"rounds": [1, 2.5]' in path.read_text()
+    (samples,) = (path.parent / "raw").iterdir()
+    assert json.loads(samples.read_text())["cases"] == [figures]
 
 
 def test_a_lower_limit_and_large_figures_are_written_out() -> None:

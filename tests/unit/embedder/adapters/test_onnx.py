@@ -7,22 +7,22 @@ import onnxruntime
 import pytest
 
 from embedder.adapters.onnx import space_graph, text_graph
-from embedder.domain.fitted import Fitted, Floats, Head, TextMap, unit
+from embedder.domain.fitted import CategoryHead, FittedSpace, Floats, TextMap, unit
 from tests.fakes import features
 
 
-def random_fit(*, head: bool = True, seed: int = 1) -> Fitted:
+def random_fit(*, head: bool = True, seed: int = 1) -> FittedSpace:
     """Some map of the fake features model, with a kind apart from the other."""
     random = np.random.default_rng(seed)
 
     def floats(*shape: int) -> Floats:
         return random.normal(size=shape).astype(np.float32)
 
-    return Fitted(
+    return FittedSpace(
         means=floats(2, features.FEATURES),
         scales=np.abs(floats(2, features.FEATURES)) + 0.1,
         projection=floats(features.FEATURES, 8),
-        head=Head([("Fruit",), ("Milk", "Oat")], 3 * floats(8, 2), floats(2), 0.5)
+        head=CategoryHead([("Fruit",), ("Milk", "Oat")], 3 * floats(8, 2), floats(2), 0.5)
         if head
         else None,
         text_map=TextMap(floats(384, 8), floats(8)),
@@ -78,7 +78,7 @@ def test_the_same_map_gives_the_same_bytes_and_another_one_others(tmp_path: Path
 
 
 def test_a_map_of_other_features_is_refused(tmp_path: Path) -> None:
-    fitted = Fitted(np.zeros((2, 5), "f4"), np.ones((2, 5), "f4"), np.ones((5, 2), "f4"))
+    fitted = FittedSpace(np.zeros((2, 5), "f4"), np.ones((2, 5), "f4"), np.ones((5, 2), "f4"))
     with pytest.raises(ValueError, match="48 features"):
         space_graph(features.write(tmp_path / "model.onnx"), fitted)
 

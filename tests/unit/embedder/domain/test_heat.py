@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedder.domain.fitted import Fitted, Floats, unit
+from embedder.domain.fitted import FittedSpace, Floats, unit
 from embedder.domain.heat import Positions, heat, project, spread
 
 CHANNELS = {"stage_4": 3, "stage_8": 4, "head": 5}
@@ -41,14 +41,14 @@ def seen(seed: int, views: int = 2) -> Positions:
     return Positions(np.concatenate(blocks, axis=1).astype(np.float32), BLOCKS, maps)
 
 
-def fitted(seed: int) -> Fitted:
+def fitted(seed: int) -> FittedSpace:
     random, width = np.random.default_rng(seed), sum(BLOCKS.values())
     means, scales = random.normal(size=(2, width)), 0.5 + random.random((2, width))
     projection = random.normal(size=(width, 4))
-    return Fitted(*(each.astype(np.float32) for each in (means, scales, projection)))
+    return FittedSpace(*(each.astype(np.float32) for each in (means, scales, projection)))
 
 
-def searched(positions: Positions, space: Fitted | None, kind: int) -> Floats:
+def searched(positions: Positions, space: FittedSpace | None, kind: int) -> Floats:
     """The vector that is indexed: the mean of the views' unit vectors, at unit length."""
     if space is None:
         vectors = unit(positions.maps["head"].mean(axis=(2, 3)))

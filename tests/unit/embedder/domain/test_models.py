@@ -4,7 +4,7 @@ import pytest
 
 from embedder.domain.errors import ModelNotReady
 from embedder.domain.models import Description, version_of
-from embedder.domain.recipes import Recipe
+from embedder.domain.recipes import PhotoRecipe
 from tests.fakes.triton import DESCRIPTION, FakeInference
 
 
@@ -23,8 +23,8 @@ def test_a_version_is_sixteen_hexadecimal_digits_and_the_same_each_time() -> Non
 def test_a_version_differs_with_the_model_the_preprocessing_and_the_precision() -> None:
     others = [
         changed(hashes={"1": "b" * 64}),
-        changed(recipe=Recipe(8, 0.9, "none")),
-        changed(recipe=Recipe(8, 0.875, "other")),
+        changed(recipe=PhotoRecipe(8, 0.9, "none")),
+        changed(recipe=PhotoRecipe(8, 0.875, "other")),
         changed(precision="int8"),
         DESCRIPTION,
     ]

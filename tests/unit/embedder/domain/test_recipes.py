@@ -4,7 +4,13 @@ import importlib.util
 
 import pytest
 
-from embedder.domain.recipes import Recipe, Step, StepsInvalidError, parse_steps, words
+from embedder.domain.recipes import (
+    PhotoRecipe,
+    PreprocessStep,
+    StepsInvalidError,
+    parse_steps,
+    words,
+)
 
 SIDE = 224
 
@@ -12,9 +18,9 @@ SIDE = 224
 def test_a_list_of_steps_is_read_in_its_order() -> None:
     assert parse_steps("") == ()
     assert parse_steps("crop=pad;contrast=clahe;white_balance=grey_world") == (
-        Step.CROP_PAD,
-        Step.CONTRAST_CLAHE,
-        Step.WHITE_BALANCE_GREY_WORLD,
+        PreprocessStep.CROP_PAD,
+        PreprocessStep.CONTRAST_CLAHE,
+        PreprocessStep.WHITE_BALANCE_GREY_WORLD,
     )
 
 
@@ -48,13 +54,13 @@ def test_a_step_whose_library_is_absent_says_what_to_install(
 
 
 def test_every_step_changes_the_version_of_a_space_and_none_leaves_it_as_it_was() -> None:
-    plain = Recipe(SIDE, 0.875, "n")
-    with_each = [Recipe(SIDE, 0.875, "n", (step,)) for step in Step]
+    plain = PhotoRecipe(SIDE, 0.875, "n")
+    with_each = [PhotoRecipe(SIDE, 0.875, "n", (step,)) for step in PreprocessStep]
     turned = [
-        Recipe(SIDE, 0.875, "n", order)
+        PhotoRecipe(SIDE, 0.875, "n", order)
         for order in (
-            (Step.CONTRAST_CLAHE, Step.DENOISE_MEDIAN),
-            (Step.DENOISE_MEDIAN, Step.CONTRAST_CLAHE),
+            (PreprocessStep.CONTRAST_CLAHE, PreprocessStep.DENOISE_MEDIAN),
+            (PreprocessStep.DENOISE_MEDIAN, PreprocessStep.CONTRAST_CLAHE),
         )
     ]
     found = [words(recipe) for recipe in (plain, *with_each, *turned)]
@@ -63,7 +69,8 @@ def test_every_step_changes_the_version_of_a_space_and_none_leaves_it_as_it_was(
 
 
 @pytest.mark.parametrize(
-    "other", [Recipe(225, 0.875, "n"), Recipe(224, 0.9, "n"), Recipe(224, 0.875, "m")]
+    "other",
+    [PhotoRecipe(225, 0.875, "n"), PhotoRecipe(224, 0.9, "n"), PhotoRecipe(224, 0.875, "m")],
 )
-def test_the_words_differ_when_anything_that_is_done_differs(other: Recipe) -> None:
-    assert words(Recipe(224, 0.875, "n")) != words(other)
+def test_the_words_differ_when_anything_that_is_done_differs(other: PhotoRecipe) -> None:
+    assert words(PhotoRecipe(224, 0.875, "n")) != words(other)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from embedder.domain.items import Item, Outcome, Priority
-from embedder.embedding.embed import Embedder
+from embedder.domain.items import Item, ItemOutcome, Priority
+from embedder.embedding.embed import ItemEmbedder
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
 from tests.fakes.embedding import embedder_of
@@ -20,20 +20,20 @@ def inference() -> FakeInference:
 
 
 @pytest.fixture
-def embedder(inference: FakeInference) -> Embedder:
+def embedder(inference: FakeInference) -> ItemEmbedder:
     return embedder_of(inference)
 
 
 async def run(
-    embedder: Embedder,
+    embedder: ItemEmbedder,
     items: Sequence[Item],
     seconds: float | None = None,
     priority: Priority = Priority.INTERACTIVE,
-) -> list[Outcome]:
+) -> list[ItemOutcome]:
     return await embedder.embed(items, "default", priority, Stages("test"), seconds)
 
 
-def reasons(outcomes: Sequence[Outcome]) -> list[str]:
+def reasons(outcomes: Sequence[ItemOutcome]) -> list[str]:
     return [o.reason if isinstance(o, ServiceError) else "" for o in outcomes]
 
 

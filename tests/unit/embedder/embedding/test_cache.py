@@ -8,7 +8,7 @@ import pytest
 
 from embedder.domain.errors import DeadlinePassed, EmbedderUnavailable, PhotoUndecodable, QueueFull
 from embedder.domain.items import Embedding
-from embedder.embedding.cache import Cache, digest
+from embedder.embedding.cache import EmbeddingCache, digest
 from servicekit.errors import ServiceError
 
 SIZE = 5 * 2**10
@@ -45,7 +45,7 @@ async def settle() -> None:
 
 async def test_the_second_one_gets_what_the_first_one_got(make: Maker) -> None:
     make.go.set()
-    cache = Cache(2**20)
+    cache = EmbeddingCache(2**20)
     first, second = [await cache.get("a", make) for _ in range(2)]
     assert (first.values == second.values).all()
     assert make.made == 1
@@ -53,7 +53,7 @@ async def test_the_second_one_gets_what_the_first_one_got(make: Maker) -> None:
 
 async def test_no_more_is_kept_than_fits_and_the_least_used_goes_first(make: Maker) -> None:
     make.go.set()
-    cache = Cache(3 * SIZE)
+    cache = EmbeddingCache(3 * SIZE)
     for key in ("a", "b", "c", "a", "d"):
         await cache.get(key, make)
     assert make.made == 4
@@ -65,14 +65,14 @@ async def test_no_more_is_kept_than_fits_and_the_least_used_goes_first(make: Mak
 
 async def test_a_vector_is_kept_without_the_batch_that_it_was_made_in(make: Maker) -> None:
     make.go.set()
-    cache = Cache(2**20)
+    cache = EmbeddingCache(2**20)
     await cache.get("a", make)
     kept = await cache.get("a", make)
     assert kept.values.base is None
 
 
 async def test_those_who_ask_meanwhile_wait_for_the_first(make: Maker) -> None:
-    cache = Cache(2**20)
+    cache = EmbeddingCache(2**20)
     asked = [asyncio.create_task(cache.get("a", make)) for _ in range(5)]
     await settle()
     make.go.set()
@@ -82,7 +82,7 @@ async def test_those_who_ask_meanwhile_wait_for_the_first(make: Maker) -> None:
 
 
 async def test_the_first_one_s_giving_up_costs_the_others_nothing(make: Maker) -> None:
-    cache = Cache(2**20)
+    cache = EmbeddingCache(2**20)
     first, *others = [asyncio.create_task(cache.get("a", make)) for _ in range(3)]
     await settle()
     first.cancel()
@@ -94,7 +94,7 @@ async def test_the_first_one_s_giving_up_costs_the_others_nothing(make: Maker) -
 
 
 async def test_one_who_joined_and_gives_up_does_not_stop_the_first(make: Maker) -> None:
-    cache = Cache(2**20)
+    cache = EmbeddingCache(2**20)
     first, second = [asyncio.create_task(cache.get("a", make)) for _ in range(2)]
     await settle()
     second.cancel()
@@ -108,7 +108,7 @@ async def test_a_failure_reaches_all_waiting_and_not_kept(
     make: Maker, failure: ServiceError
 ) -> None:
     make.failure = lambda: failure
-    cache = Cache(2**20)
+    cache = EmbeddingCache(2**20)
     asked = [asyncio.create_task(cache.get("a", make)) for _ in range(3)]
     await settle()
     make.go.set()
@@ -124,7 +124,7 @@ async def test_the_first_one_s_own_haste_is_not_the_others(
     make: Maker, failure: type[ServiceError]
 ) -> None:
     make.failure = failure
-    cache = Cache(2**20)
+    cache = EmbeddingCache(2**20)
     asked = [asyncio.create_task(cache.get("a", make)) for _ in range(3)]
     await settle()
     make.go.set()
@@ -133,7 +133,7 @@ async def test_the_first_one_s_own_haste_is_not_the_others(
 
 
 async def test_a_mistake_of_our_own_leaves_nobody_waiting(make: Maker) -> None:
-    cache = Cache(2**20)
+    cache = EmbeddingCache(2**20)
 
     async def broken() -> Embedding:
         await make.go.wait()

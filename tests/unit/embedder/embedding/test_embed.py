@@ -13,8 +13,8 @@ from embedder.domain.errors import (
 )
 from embedder.domain.items import Embedding, Item, Priority
 from embedder.domain.models import version_of
-from embedder.domain.photos import Box, Camera, Look
-from embedder.embedding.embed import Embedder
+from embedder.domain.photos import Box, Camera, PhotoView
+from embedder.embedding.embed import ItemEmbedder
 from servicekit.fetch import UriUnreadable
 from servicekit.telemetry import Stages
 from tests.fakes.embedding import FakeIntake, embedder_of
@@ -29,16 +29,18 @@ from tests.unit.embedder.embedding.conftest import reasons, run, shades
 from tests.waiting import SECONDS
 
 
-async def test_each_photo_gets_its_own_vector_in_its_own_place(embedder: Embedder) -> None:
+async def test_each_photo_gets_its_own_vector_in_its_own_place(embedder: ItemEmbedder) -> None:
     outcomes = await run(embedder, shades(11))
     for place, outcome in enumerate(outcomes):
         assert isinstance(outcome, Embedding)
-        pixels = (await FakeIntake().see(bytes([place + 1]), RECIPE, Look(), Stages("test"))).pixels
+        pixels = (
+            await FakeIntake().see(bytes([place + 1]), RECIPE, PhotoView(), Stages("test"))
+        ).pixels
         assert np.allclose(outcome.values, vectors(pixels, 12)[0])
         assert (outcome.space, outcome.version) == ("visual", version_of(DESCRIPTION, "1"))
 
 
-async def test_a_bad_item_never_fails_the_rest(embedder: Embedder) -> None:
+async def test_a_bad_item_never_fails_the_rest(embedder: ItemEmbedder) -> None:
     outcomes = await run(
         embedder,
         [
@@ -96,7 +98,9 @@ async def test_photos_of_several_calls_go_to_the_model_together(inference: FakeI
         await asyncio.sleep(0)
     inference.gate.set()
     for place, outcome in enumerate(await asyncio.gather(*calls)):
-        pixels = (await FakeIntake().see(bytes([place + 1]), RECIPE, Look(), Stages("test"))).pixels
+        pixels = (
+            await FakeIntake().see(bytes([place + 1]), RECIPE, PhotoView(), Stages("test"))
+        ).pixels
         assert isinstance(outcome[0], Embedding)
         assert np.allclose(outcome[0].values, vectors(pixels, 12)[0])
     assert inference.batches == [1, 1, 4, 4]
@@ -140,7 +144,7 @@ async def test_bulk_work_is_always_done_anew(inference: FakeInference) -> None:
 
 
 async def test_a_batch_of_only_bad_items_asks_the_model_nothing(
-    embedder: Embedder, inference: FakeInference
+    embedder: ItemEmbedder, inference: FakeInference
 ) -> None:
     await run(embedder, [Item(photo=b""), Item(text="x")])
     assert (inference.described, inference.batches) == (0, [])
@@ -149,17 +153,19 @@ async def test_a_batch_of_only_bad_items_asks_the_model_nothing(
 
 
 @pytest.mark.parametrize("count", [0, 65])
-async def test_no_items_and_too_many_are_refused_as_a_whole(embedder: Embedder, count: int) -> None:
+async def test_no_items_and_too_many_are_refused_as_a_whole(
+    embedder: ItemEmbedder, count: int
+) -> None:
     with pytest.raises(BatchInvalid):
         await run(embedder, shades(count))
 
 
-async def test_sixty_four_items_are_taken(embedder: Embedder) -> None:
+async def test_sixty_four_items_are_taken(embedder: ItemEmbedder) -> None:
     assert reasons(await run(embedder, shades(64))) == [""] * 64
 
 
 async def test_while_the_model_is_silent_good_photos_say_so_and_bad_ones_what_they_are(
-    embedder: Embedder, inference: FakeInference
+    embedder: ItemEmbedder, inference: FakeInference
 ) -> None:
     inference.silence = EmbedderUnavailable("down")
     outcomes = await run(embedder, [Item(photo=b"a"), Item(photo=b""), Item(text="x")])
@@ -167,7 +173,7 @@ async def test_while_the_model_is_silent_good_photos_say_so_and_bad_ones_what_th
 
 
 async def test_a_failed_inference_fails_the_photos_in_it_and_keeps_their_neighbours_reasons(
-    embedder: Embedder, inference: FakeInference
+    embedder: ItemEmbedder, inference: FakeInference
 ) -> None:
     inference.error = ModelFailed("broke")
     outcomes = await run(embedder, [Item(photo=b"a"), Item(photo=b"cut"), Item(photo=b"b")])
@@ -206,7 +212,7 @@ async def test_above_the_queue_s_bound_items_are_refused_and_the_others_embedded
 
 
 async def test_a_cancelled_call_stops_its_work(
-    embedder: Embedder, inference: FakeInference
+    embedder: ItemEmbedder, inference: FakeInference
 ) -> None:
     inference.gate = asyncio.Event()
     task = asyncio.create_task(run(embedder, shades(8)))
@@ -217,7 +223,7 @@ async def test_a_cancelled_call_stops_its_work(
     assert inference.running == 0
 
 
-async def test_a_mistake_of_our_own_is_not_dressed_up_as_the_item_s(embedder: Embedder) -> None:
+async def test_a_mistake_of_our_own_is_not_dressed_up_as_the_item_s(embedder: ItemEmbedder) -> None:
     with pytest.raises(ZeroDivisionError):
         await run(embedder, [Item(photo=b"bug")])
     with pytest.raises(ExceptionGroup) as caught:
@@ -225,7 +231,7 @@ async def test_a_mistake_of_our_own_is_not_dressed_up_as_the_item_s(embedder: Em
     assert caught.value.subgroup(ZeroDivisionError) is not None
 
 
-async def test_inference_is_timed(embedder: Embedder) -> None:
+async def test_inference_is_timed(embedder: ItemEmbedder) -> None:
     stages = Stages("test")
     await embedder.embed(shades(1), "default", Priority.BULK, stages, None)
     assert [stage.name for stage in stages.finished] == ["queue", "infer"]

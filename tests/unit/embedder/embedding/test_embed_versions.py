@@ -11,9 +11,9 @@ from embedder.domain.errors import (
     ModelFailed,
     SpaceVersionUnavailable,
 )
-from embedder.domain.items import Embedding, Item, Outcome
+from embedder.domain.items import Embedding, Item, ItemOutcome
 from embedder.domain.models import version_of
-from embedder.domain.recipes import Recipe
+from embedder.domain.recipes import PhotoRecipe
 from embedder.embedding.call import EMBEDDED
 from tests.fakes.embedding import FakeIntake, embedder_of
 from tests.fakes.triton import (
@@ -27,7 +27,7 @@ NEWER = replace(
     DESCRIPTION,
     model="newer",
     dimension=20,
-    recipe=Recipe(side=16, crop=0.875, normalisation="none"),
+    recipe=PhotoRecipe(side=16, crop=0.875, normalisation="none"),
     hashes={"1": "b" * 64},
 )
 OLD, NEW = version_of(DESCRIPTION, "1"), version_of(NEWER, "1")
@@ -38,7 +38,7 @@ def newer() -> FakeInference:
     return FakeInference(NEWER)
 
 
-def lengths(outcomes: Sequence[Outcome]) -> list[int]:
+def lengths(outcomes: Sequence[ItemOutcome]) -> list[int]:
     return [len(o.values) if isinstance(o, Embedding) else 0 for o in outcomes]
 
 

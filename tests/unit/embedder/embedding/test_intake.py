@@ -12,11 +12,11 @@ from PIL import Image
 
 from embedder.domain.errors import EmbedderUnavailable, PhotoTooLarge, PhotoUndecodable
 from embedder.domain.items import Priority
-from embedder.domain.photos import Box, Look, Pixels, Subject
-from embedder.domain.recipes import Recipe
+from embedder.domain.photos import Box, PhotoSubject, PhotoView, Pixels
+from embedder.domain.recipes import PhotoRecipe
 from embedder.embedding.intake import PhotoIntake
 from embedder.preprocessing import preprocess, work
-from embedder.serving.turns import urgency
+from embedder.serving.priority import urgency
 from servicekit.decoding import (
     Decoders,
     DecodingCrashed,
@@ -32,7 +32,7 @@ from sightline_rules.photos import PhotoLimits
 from tests.fakes.decoding import FakeDecoders
 from tests.fakes.photos import MEDIA_TYPES, claiming, encoded, frames, photo, picture, turned
 
-RECIPE = Recipe(side=16, crop=0.875, normalisation="none")
+RECIPE = PhotoRecipe(side=16, crop=0.875, normalisation="none")
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def intake(decoders: FakeDecoders) -> PhotoIntake:
 
 async def seen(intake: PhotoIntake, data: bytes, stages: Stages) -> Pixels:
     """The pixels of a photo's one view."""
-    (view,) = (await intake.see(data, RECIPE, Look(), stages)).pixels
+    (view,) = (await intake.see(data, RECIPE, PhotoView(), stages)).pixels
     return view
 
 
@@ -260,10 +260,10 @@ async def test_a_tiny_file_of_a_large_photo_is_held_to_what_its_header_asks_for(
 
 
 async def test_what_no_honest_process_answers_is_no_photo(intake: PhotoIntake) -> None:
-    assert work.understood((0.5, 0, *[0] * 16), Look()) == (0.5, None)
+    assert work.understood((0.5, 0, *[0] * 16), PhotoView()) == (0.5, None)
     good = (0.1, 0.2, 0.3, 0.4)
-    found = work.understood((0.5, 1, *good, *[0] * 12), Look(find=True))
-    assert found == (0.5, Subject(Box(*good)))
+    found = work.understood((0.5, 1, *good, *[0] * 12), PhotoView(find=True))
+    assert found == (0.5, PhotoSubject(Box(*good)))
     for facts, find in (
         ((math.nan, 0, *[0] * 16), False),
         ((-1, 0, *[0] * 16), False),
@@ -275,7 +275,7 @@ async def test_what_no_honest_process_answers_is_no_photo(intake: PhotoIntake) -
         ((0.5, 1, 0, 0, 1, 1.1, *[0] * 12), True),
     ):
         with pytest.raises(ValueError, match="box"):
-            work.understood(facts, Look(find=find))
+            work.understood(facts, PhotoView(find=find))
 
 
 async def test_a_film_is_embedded_by_its_first_frame(intake: PhotoIntake) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from embedder.domain.errors import BoxInvalid, ModelFailed
-from embedder.domain.items import Embedding, Item, Outcome, Priority
-from embedder.domain.photos import Box, Camera, Look, Subject
+from embedder.domain.items import Embedding, Item, ItemOutcome, Priority
+from embedder.domain.photos import Box, Camera, PhotoSubject, PhotoView
 from embedder.embedding.photos import averaged, check_box
 from servicekit.telemetry import Stages
 from tests.fakes.embedding import FakeIntake, embedder_of
@@ -22,12 +22,12 @@ FITTED = replace(
 APPLE, MILK = ("Fruit", "Apple"), ("Dairy", "Milk")
 
 
-async def run(inference: FakeInference, *items: Item, **parts: Any) -> list[Outcome]:
+async def run(inference: FakeInference, *items: Item, **parts: Any) -> list[ItemOutcome]:
     embedder = embedder_of(inference, **parts)
     return await embedder.embed(items, "default", Priority.INTERACTIVE, Stages("test"), None)
 
 
-def reason(outcome: Outcome) -> str:
+def reason(outcome: ItemOutcome) -> str:
     return getattr(outcome, "reason", "")
 
 
@@ -36,7 +36,7 @@ async def test_the_views_of_a_photo_are_averaged_to_unit_length() -> None:
     one, four = await run(inference, Item(photo=b"1", views=1), Item(photo=b"1", views=4))
     assert isinstance(one, Embedding)
     assert isinstance(four, Embedding)
-    rows = (await FakeIntake().see(b"1", FITTED.recipe, Look(4), Stages("test"))).pixels
+    rows = (await FakeIntake().see(b"1", FITTED.recipe, PhotoView(4), Stages("test"))).pixels
     mean = vectors(rows, 12).mean(axis=0)
     assert np.allclose(four.values, mean / np.linalg.norm(mean), atol=1e-6)
     assert np.allclose(one.values, vectors(rows[:1], 12)[0])
@@ -132,7 +132,7 @@ async def test_the_subject_is_returned_with_the_item_that_asked_for_it() -> None
     found, none = await run(FakeInference(), Item(photo=b"1", find_subject=True), Item(photo=b"1"))
     assert isinstance(found, Embedding)
     assert isinstance(none, Embedding)
-    assert isinstance(found.subject, Subject)
+    assert isinstance(found.subject, PhotoSubject)
     assert none.subject is None
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from embedder.domain.errors import EmbedderUnavailable, ModelNotReady
-from embedder.domain.items import Embedding, Item, Outcome, Priority
+from embedder.domain.items import Embedding, Item, ItemOutcome, Priority
 from embedder.domain.models import version_of
-from embedder.domain.recipes import Sentences, Tokens
+from embedder.domain.recipes import Sentences, TextRecipe
 from servicekit.telemetry import Stages
 from tests.fakes.embedding import NEW, FakeRepository, embedder_of, fitted, fitted_of
 from tests.fakes.triton import DESCRIPTION, FakeEncoder, FakeInference, vectors_of
@@ -19,19 +19,19 @@ READER = replace(
     model="reader",
     space="text",
     dimension=6,
-    recipe=Tokens(256, "c" * 64),
+    recipe=TextRecipe(256, "c" * 64),
     hashes={"1": "d" * 64},
     max_batch=3,
 )
 VERSION = version_of(READER, "1")
 
 
-async def run(items: Sequence[Item], catalog: str = "wine", **parts: Any) -> list[Outcome]:
+async def run(items: Sequence[Item], catalog: str = "wine", **parts: Any) -> list[ItemOutcome]:
     embedder = embedder_of(FakeInference(), **parts)
     return await embedder.embed(items, catalog, Priority.INTERACTIVE, Stages("test"), None)
 
 
-def reasons(outcomes: Sequence[Outcome]) -> list[str]:
+def reasons(outcomes: Sequence[ItemOutcome]) -> list[str]:
     return [getattr(outcome, "reason", "") for outcome in outcomes]
 
 
@@ -41,7 +41,7 @@ async def test_each_text_gets_the_vector_of_its_tokens_in_batches_that_the_model
     outcomes = await run([Item(text=text) for text in texts], texts=(reader,))
     for text, outcome in zip(texts, outcomes, strict=True):
         assert isinstance(outcome, Embedding)
-        tokens = await FakeEncoder().encode("", Tokens(256, ""), [text])
+        tokens = await FakeEncoder().encode("", TextRecipe(256, ""), [text])
         assert (outcome.values == vectors_of(tokens, 6)[0]).all()
         assert (outcome.space, outcome.version) == ("text", VERSION)
     assert sorted(reader.batches) == [1, 3, 3]
@@ -57,7 +57,7 @@ async def test_texts_of_like_length_go_together_and_long_ones_in_smaller_batches
     assert shapes == [(1, 120), (1, 120), (2, 60), (4, 30)]
     for text, outcome in zip(texts, outcomes, strict=True):
         assert isinstance(outcome, Embedding)
-        tokens = await FakeEncoder().encode("", Tokens(256, ""), [text])
+        tokens = await FakeEncoder().encode("", TextRecipe(256, ""), [text])
         assert (outcome.values == vectors_of(tokens, 6)[0]).all()
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embedder.domain.fitted import Evaluation, Labelled, Verdict
+from embedder.domain.fitted import Labelled, SpaceEvaluation, SpaceVerdict
 from embedder.fitting import folds
 from embedder.fitting.bootstrap import intervals
 from embedder.fitting.calibration import calibrated, calibration_error
 from embedder.fitting.evaluate import evaluate, judged
-from embedder.fitting.fit import Options
+from embedder.fitting.fit import FitOptions
 from embedder.fitting.measuring import (
     CATEGORY,
     ICONIC,
@@ -26,10 +26,10 @@ from tests.fakes.labelled import labelled, plain
 pytestmark = pytest.mark.slow
 
 
-def judge(data: Labelled, **kwargs: object) -> Evaluation:
+def judge(data: Labelled, **kwargs: object) -> SpaceEvaluation:
     return evaluate(
         data,
-        Options(),
+        FitOptions(),
         plain(data),
         "plain",
         seed=3,
@@ -39,12 +39,12 @@ def judge(data: Labelled, **kwargs: object) -> Evaluation:
 
 
 @pytest.fixture(scope="module")
-def found() -> Evaluation:
+def found() -> SpaceEvaluation:
     return judge(labelled(iconic=True, titles=True, products=48, photos=5))
 
 
-def test_what_shared_nuisances_hide_is_found_again(found: Evaluation) -> None:
-    assert found.verdict is Verdict.BETTER
+def test_what_shared_nuisances_hide_is_found_again(found: SpaceEvaluation) -> None:
+    assert found.verdict is SpaceVerdict.BETTER
     figures = {each.name: each for each in found.figures}
     assert {NEAREST, CATEGORY, ICONIC, UNSEEN, UNSEEN_ICONIC, TEXT} <= set(figures)
     nearest = figures[NEAREST]
@@ -60,14 +60,16 @@ def test_what_shared_nuisances_hide_is_found_again(found: Evaluation) -> None:
 def test_labels_that_mean_nothing_are_not_called_better() -> None:
     data = labelled(products=12, photos=6)
     products = np.random.default_rng(1).permutation(data.products).tolist()
-    assert judge(replace(data, products=products, sentences=None)).verdict is not Verdict.BETTER
+    assert (
+        judge(replace(data, products=products, sentences=None)).verdict is not SpaceVerdict.BETTER
+    )
 
 
 def test_photos_of_one_picture_do_not_find_one_another() -> None:
     """Each product's photos are one picture: nothing is left to find, and nothing is claimed."""
     data = labelled(products=8, photos=4)
     found = judge(replace(data, groups=data.products))
-    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.verdict is SpaceVerdict.INCONCLUSIVE
     assert NEAREST not in {each.name for each in found.figures}
 
 
@@ -94,7 +96,7 @@ def test_the_verdict_is_worse_where_the_whole_interval_is() -> None:
         replace(each, gain_low=-0.3, gain_high=-0.1) if each.name == NEAREST else each
         for each in better.figures
     ]
-    assert judged(tuple(worse), "plain")[0] is Verdict.WORSE
+    assert judged(tuple(worse), "plain")[0] is SpaceVerdict.WORSE
 
 
 def test_queries_that_hang_together_widen_the_interval() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from embedder.domain.errors import FitInvalid
-from embedder.domain.fitted import CATALOGUE, SHOPPER, Fitted, Floats, Labelled
-from embedder.fitting.fit import Options, fit
+from embedder.domain.fitted import CATALOGUE, SHOPPER, FittedSpace, Floats, Labelled
+from embedder.fitting.fit import FitOptions, fit
 from embedder.fitting.measuring import vectors
 from tests.fakes.labelled import kept, labelled, plain
 
@@ -22,7 +22,7 @@ def alike(found: Floats, data: Labelled) -> float:
     return float((names[near.argmax(axis=1)] == names).mean())
 
 
-def embedded(fitted: Fitted, data: Labelled) -> Floats:
+def embedded(fitted: FittedSpace, data: Labelled) -> Floats:
     return vectors(fitted, data, np.arange(len(data.products)), data.features.shape[1])
 
 
@@ -32,20 +32,20 @@ def data() -> Labelled:
 
 
 @pytest.fixture(scope="module")
-def fitted(data: Labelled) -> Fitted:
-    return fit(data, Options(), 0)
+def fitted(data: Labelled) -> FittedSpace:
+    return fit(data, FitOptions(), 0)
 
 
 def test_photos_of_a_product_come_together_also_of_products_that_nobody_labelled() -> None:
     data = labelled(products=36)
-    fitted = fit(kept(data, list(range(8 * 24))), Options(), 0)
+    fitted = fit(kept(data, list(range(8 * 24))), FitOptions(), 0)
     unseen = kept(data, list(range(8 * 24, 8 * 36)))
     assert alike(embedded(fitted, unseen), unseen) > alike(plain(unseen), unseen) + 0.2
     assert fitted.projection.shape[1] <= 256
 
 
-def test_the_same_seed_gives_the_same_bytes(data: Labelled, fitted: Fitted) -> None:
-    again = fit(data, Options(), 0)
+def test_the_same_seed_gives_the_same_bytes(data: Labelled, fitted: FittedSpace) -> None:
+    again = fit(data, FitOptions(), 0)
     assert again.projection.tobytes() == fitted.projection.tobytes()
     assert again.head is not None
     assert fitted.head is not None
@@ -54,12 +54,12 @@ def test_the_same_seed_gives_the_same_bytes(data: Labelled, fitted: Fitted) -> N
 
 
 def test_no_vector_is_longer_than_asked(data: Labelled) -> None:
-    assert fit(data, Options(max_dimension=5), 0).projection.shape[1] <= 5
+    assert fit(data, FitOptions(max_dimension=5), 0).projection.shape[1] <= 5
 
 
 def test_the_catalog_s_camera_is_taken_out() -> None:
     data = labelled(iconic=True, products=20)
-    fitted = fit(data, Options(), 0)
+    fitted = fit(data, FitOptions(), 0)
     found = embedded(fitted, data)
     asks, iconic = data.kinds == SHOPPER, np.flatnonzero(data.kinds == CATALOGUE)
     names = np.array(data.products)
@@ -71,13 +71,13 @@ def test_the_catalog_s_camera_is_taken_out() -> None:
     assert np.abs(fitted.means[SHOPPER] - fitted.means[CATALOGUE]).mean() > 1
 
 
-def test_with_one_kind_of_photos_both_are_standardised_alike(fitted: Fitted) -> None:
+def test_with_one_kind_of_photos_both_are_standardised_alike(fitted: FittedSpace) -> None:
     assert np.array_equal(fitted.means[SHOPPER], fitted.means[CATALOGUE])
     assert np.array_equal(fitted.scales[SHOPPER], fitted.scales[CATALOGUE])
 
 
 def test_the_head_finds_categories_and_what_it_has_never_heard_of(
-    data: Labelled, fitted: Fitted
+    data: Labelled, fitted: FittedSpace
 ) -> None:
     assert fitted.head is not None
     assert fitted.head.categories == tuple(("All", f"category-{place}") for place in range(4))
@@ -89,7 +89,7 @@ def test_the_head_finds_categories_and_what_it_has_never_heard_of(
     assert chances[:, -1].mean() < 0.2
 
 
-def test_a_title_finds_the_photos_of_its_product(data: Labelled, fitted: Fitted) -> None:
+def test_a_title_finds_the_photos_of_its_product(data: Labelled, fitted: FittedSpace) -> None:
     assert fitted.text_map is not None
     assert data.sentences is not None
     asked = fitted.text_map.vectors(data.sentences[::8])
@@ -100,12 +100,12 @@ def test_a_title_finds_the_photos_of_its_product(data: Labelled, fitted: Fitted)
 
 
 def test_with_few_titles_there_is_no_text_map() -> None:
-    assert fit(labelled(titles=True, products=10), Options(), 0).text_map is None
+    assert fit(labelled(titles=True, products=10), FitOptions(), 0).text_map is None
 
 
 def test_one_photo_a_product_is_recognised_by_its_views() -> None:
     data = labelled(photos=1, products=60, views=4, noise=1.0)
-    fitted = fit(data, Options(), 0)
+    fitted = fit(data, FitOptions(), 0)
     assert np.isfinite(fitted.projection).all()
     first, last = (fitted.embed(data.features[:, view], data.kinds) for view in (0, 3))
     assert ((first @ last.T).argmax(axis=1) == np.arange(60)).all()
@@ -114,7 +114,7 @@ def test_one_photo_a_product_is_recognised_by_its_views() -> None:
 def test_a_feature_that_never_varies_does_no_harm(data: Labelled) -> None:
     features = data.features.copy()
     features[:, :, 3] = 7
-    fitted = fit(replace(data, features=features), Options(), 0)
+    fitted = fit(replace(data, features=features), FitOptions(), 0)
     odd = features.copy()
     odd[:, :, 3] = 8
     found = [embedded(fitted, replace(data, features=each)) for each in (features, odd)]
@@ -122,7 +122,7 @@ def test_a_feature_that_never_varies_does_no_harm(data: Labelled) -> None:
 
 
 def test_two_products_are_enough_and_two_categories_make_a_head() -> None:
-    fitted = fit(labelled(products=2, categories=2), Options(), 0)
+    fitted = fit(labelled(products=2, categories=2), FitOptions(), 0)
     assert fitted.head is not None
     assert len(fitted.head.categories) == 2
     assert np.isfinite(fitted.head.unknown)
@@ -131,7 +131,7 @@ def test_two_products_are_enough_and_two_categories_make_a_head() -> None:
 def test_views_that_are_all_alike_leave_a_sound_map() -> None:
     data = labelled(photos=1, products=30)
     same = np.repeat(data.features[:, :1], 3, axis=1)
-    assert np.isfinite(fit(replace(data, features=same), Options(), 0).projection).all()
+    assert np.isfinite(fit(replace(data, features=same), FitOptions(), 0).projection).all()
 
 
 @pytest.mark.parametrize(
@@ -148,4 +148,4 @@ def test_photos_that_nothing_can_be_learned_from_are_refused(
     data: Labelled, broken: object, words: str
 ) -> None:
     with pytest.raises(FitInvalid, match=words):
-        fit(broken(data), Options(), 0)  # type: ignore[operator]
+        fit(broken(data), FitOptions(), 0)  # type: ignore[operator]

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from embedder.domain.photos import WHOLE, Box, Look
-from embedder.domain.recipes import Recipe
+from embedder.domain.photos import WHOLE, Box, PhotoView
+from embedder.domain.recipes import PhotoRecipe
 from embedder.preprocessing import preprocess
 from sightline_rules.photos import PhotoLimits
 from tests.fakes.photos import encoded, picture
 
-RECIPE = Recipe(side=224, crop=0.875, normalisation="(x-127)/128 in the graph")
+RECIPE = PhotoRecipe(side=224, crop=0.875, normalisation="(x-127)/128 in the graph")
 
 
 def test_the_centre_square_of_seven_eighths_of_the_shorter_side_is_kept() -> None:
@@ -33,7 +33,7 @@ def test_a_pixel_outside_of_that_square_changes_nothing_and_one_inside_does() ->
 
 def test_a_square_of_the_model_s_size_passes_unchanged_without_a_crop() -> None:
     image = picture(224, 224)
-    assert (preprocess.crop(image, Recipe(224, 1.0, "")) == np.asarray(image)).all()
+    assert (preprocess.crop(image, PhotoRecipe(224, 1.0, "")) == np.asarray(image)).all()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (2, 3), (5000, 7)])
@@ -45,7 +45,7 @@ def test_the_smallest_and_narrowest_photos_fill_the_square(size: tuple[int, int]
 def test_making_a_photo_smaller_averages_instead_of_skipping() -> None:
     stripes = np.zeros((896, 896, 3), np.uint8)
     stripes[:, ::2] = 255
-    pixels = preprocess.crop(Image.fromarray(stripes), Recipe(224, 1.0, ""))
+    pixels = preprocess.crop(Image.fromarray(stripes), PhotoRecipe(224, 1.0, ""))
     assert np.abs(pixels[:, 2:-2].astype(int) - 127).max() < 12
 
 
@@ -54,8 +54,8 @@ def test_a_jpeg_is_never_decoded_smaller_than_twice_the_input() -> None:
 
 
 def test_what_is_looked_at_closer_is_decoded_larger() -> None:
-    assert preprocess.least_side(RECIPE, Look(box=Box(0, 0, 0.25, 0.1))) == 4 * 448
-    assert preprocess.least_side(RECIPE, Look(find=True)) == 2 * 448
+    assert preprocess.least_side(RECIPE, PhotoView(box=Box(0, 0, 0.25, 0.1))) == 4 * 448
+    assert preprocess.least_side(RECIPE, PhotoView(find=True)) == 2 * 448
 
 
 WIDE = picture(640, 320)
@@ -99,11 +99,13 @@ def test_the_subject_that_is_looked_for_is_looked_at_and_returned() -> None:
     image = Image.new("RGB", (400, 300), "white")
     image.paste("navy", (40, 60, 140, 160))
     data, _, subject = preprocess.pixels(
-        encoded(image, "PNG"), PhotoLimits(), RECIPE, Look(find=True)
+        encoded(image, "PNG"), PhotoLimits(), RECIPE, PhotoView(find=True)
     )
     assert subject is not None
     box = subject.box
     assert (box.left, box.top) == (pytest.approx(0.1, abs=0.04), pytest.approx(0.2, abs=0.04))
     assert (box.right, box.bottom) == (pytest.approx(0.35, abs=0.04), pytest.approx(0.53, abs=0.04))
-    again, _, none = preprocess.pixels(encoded(image, "PNG"), PhotoLimits(), RECIPE, Look(box=box))
+    again, _, none = preprocess.pixels(
+        encoded(image, "PNG"), PhotoLimits(), RECIPE, PhotoView(box=box)
+    )
     assert (data, none) == (again, None)

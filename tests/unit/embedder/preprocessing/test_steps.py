@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from embedder.domain.photos import WHOLE, Box, Pixels
-from embedder.domain.recipes import MOST_GAIN, Step
+from embedder.domain.recipes import MOST_GAIN, PreprocessStep
 from embedder.preprocessing import steps
 from tests.fakes.photos import picture
 
@@ -31,8 +31,8 @@ def error(one: Pixels, other: Pixels) -> float:
     return float(np.abs(one.astype(float) - other).mean())
 
 
-@pytest.mark.parametrize("step", [step for step in Step if step.kind != "crop"])
-def test_each_step_gives_a_model_s_input_again_always_the_same(step: Step) -> None:
+@pytest.mark.parametrize("step", [step for step in PreprocessStep if step.kind != "crop"])
+def test_each_step_gives_a_model_s_input_again_always_the_same(step: PreprocessStep) -> None:
     before = photo()
     kept = before.copy()
     after = steps.done(before, (step,))
@@ -43,9 +43,14 @@ def test_each_step_gives_a_model_s_input_again_always_the_same(step: Step) -> No
 
 
 @pytest.mark.parametrize(
-    "step", [Step.DENOISE_MEDIAN, Step.DENOISE_BILATERAL, Step.DENOISE_NL_MEANS]
+    "step",
+    [
+        PreprocessStep.DENOISE_MEDIAN,
+        PreprocessStep.DENOISE_BILATERAL,
+        PreprocessStep.DENOISE_NL_MEANS,
+    ],
 )
-def test_denoising_comes_nearer_to_the_photo_without_noise(step: Step) -> None:
+def test_denoising_comes_nearer_to_the_photo_without_noise(step: PreprocessStep) -> None:
     noisy = photo()
     assert error(steps.done(noisy, (step,)), clean()) < 0.8 * error(noisy, clean())
 
@@ -53,7 +58,7 @@ def test_denoising_comes_nearer_to_the_photo_without_noise(step: Step) -> None:
 def test_contrast_is_raised_where_there_was_little_and_the_colour_stays() -> None:
     waves = 100 + 10 * np.sin(np.arange(SIDE) / 4)
     dull = (waves[:, None, None] * np.ones((1, SIDE, 1)) + [20, 0, -20]).astype(np.uint8)
-    after = steps.done(dull, (Step.CONTRAST_CLAHE,))
+    after = steps.done(dull, (PreprocessStep.CONTRAST_CLAHE,))
     assert after.std(axis=(0, 1)).mean() > 1.3 * dull.std(axis=(0, 1)).mean()
     tints = [np.diff(pixels.reshape(-1, 3).mean(axis=0)) for pixels in (dull, after)]
     assert tints[0] == pytest.approx(tints[1], abs=6)
@@ -84,7 +89,7 @@ def test_white_balance_of_one_colour_alone_stays_within_its_gains(
 def test_padding_keeps_all_of_a_photo_on_the_colour_of_its_border() -> None:
     image = Image.new("RGB", (400, 200), (10, 200, 30))
     ImageDraw.Draw(image).rectangle((100, 50, 300, 150), fill="white")
-    padded, box = steps.framed(image, WHOLE, (Step.CROP_PAD,))
+    padded, box = steps.framed(image, WHOLE, (PreprocessStep.CROP_PAD,))
     assert box == WHOLE
     assert padded.size == (400, 400)
     assert padded.getpixel((0, 0)) == padded.getpixel((399, 399)) == (10, 200, 30)
@@ -92,19 +97,19 @@ def test_padding_keeps_all_of_a_photo_on_the_colour_of_its_border() -> None:
 
 
 def test_a_huge_photo_is_padded_small() -> None:
-    padded, _ = steps.framed(Image.new("RGB", (6000, 3)), WHOLE, (Step.CROP_PAD,))
+    padded, _ = steps.framed(Image.new("RGB", (6000, 3)), WHOLE, (PreprocessStep.CROP_PAD,))
     assert padded.size == (steps.PADDED, steps.PADDED)
 
 
 def test_the_subject_is_looked_for_unless_somebody_said_where_it_is() -> None:
     image = Image.new("RGB", (400, 200), "white")
     ImageDraw.Draw(image).rectangle((240, 60, 340, 160), fill="navy")
-    same, box = steps.framed(image, WHOLE, (Step.CROP_SUBJECT,))
+    same, box = steps.framed(image, WHOLE, (PreprocessStep.CROP_SUBJECT,))
     assert same is image
     assert (box.left, box.right) == pytest.approx((0.6, 0.85), abs=0.05)
     given = Box(0.1, 0.1, 0.4, 0.4)
-    assert steps.framed(image, given, (Step.CROP_SUBJECT,))[1] == given
-    assert steps.framed(image, given, (Step.CROP_PAD,))[0] is image
+    assert steps.framed(image, given, (PreprocessStep.CROP_SUBJECT,))[1] == given
+    assert steps.framed(image, given, (PreprocessStep.CROP_PAD,))[0] is image
 
 
 def test_without_steps_nothing_is_done() -> None:

@@ -10,18 +10,18 @@ from google.rpc import code_pb2
 from embedder.domain.errors import EmbedderUnavailable
 from embedder.domain.items import Priority
 from embedder.domain.models import TEXT, VISUAL
-from embedder.embedding.cache import Cache
-from embedder.embedding.compare import Comparison
-from embedder.embedding.embed import Embedder
+from embedder.embedding.cache import EmbeddingCache
+from embedder.embedding.compare import PhotoComparer
+from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.intake import PhotoIntake
-from embedder.embedding.photos import Photos
-from embedder.embedding.texts import Texts
+from embedder.embedding.photos import PhotoEmbedder
+from embedder.embedding.texts import TextEmbedder
 from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
 from embedder.serving.model import ServedModel
-from embedder.serving.turns import Queue, Queues, urgency
-from embedder.serving.versions import Spaces
-from embedder.spaces.listing import Listing
+from embedder.serving.priority import ModelQueue, ModelQueues, urgency
+from embedder.serving.versions import ServedSpaces
+from embedder.spaces.listing import SpaceListing
 from servicekit import deadlines, telemetry
 from servicekit.errors import DeadlineExceeded
 from servicekit.requests import CatalogNotFound, RequestInvalid
@@ -42,19 +42,19 @@ def inference() -> FakeInference:
     return FakeInference()
 
 
-def comparison(embedder: Embedder) -> Comparison:
+def comparison(embedder: ItemEmbedder) -> PhotoComparer:
     """Nothing here compares: tests/wire/test_embedder_triton.py does."""
-    return Comparison(embedder, lambda model: FakeInference(), lambda model: nullcontext())
+    return PhotoComparer(embedder, lambda model: FakeInference(), lambda model: nullcontext())
 
 
-class WatchedQueues(Queues):
+class WatchedQueues(ModelQueues):
     """Queues that remember who came."""
 
     def __init__(self) -> None:
         super().__init__(99)
         self.entered: list[Priority | None] = []
 
-    def of(self, model: str) -> Queue:
+    def of(self, model: str) -> ModelQueue:
         self.entered.append(urgency.get())
         return super().of(model)
 
@@ -67,12 +67,12 @@ def queues() -> WatchedQueues:
 @pytest.fixture
 def servicer(inference: FakeInference, queues: WatchedQueues) -> EmbeddingServicer:
     intake = PhotoIntake(FakeDecoders(work.__name__), PhotoLimits())
-    spaces = Spaces({VISUAL: [ServedModel(inference, 30), ServedModel(SECOND, 30)], TEXT: []})
-    photos = Photos(intake, queues, Cache(0), FakeNames())
-    texts = Texts(spaces, queues, FakeEncoder(), batch=4)
-    embedder = Embedder(spaces, photos, texts, FakeFetch())
+    spaces = ServedSpaces({VISUAL: [ServedModel(inference, 30), ServedModel(SECOND, 30)], TEXT: []})
+    photos = PhotoEmbedder(intake, queues, EmbeddingCache(0), FakeNames())
+    texts = TextEmbedder(spaces, queues, FakeEncoder(), batch=4)
+    embedder = ItemEmbedder(spaces, photos, texts, FakeFetch())
     return EmbeddingServicer(
-        embedder, comparison(embedder), Listing(spaces, FakeRecord()), ("default", "wine")
+        embedder, comparison(embedder), SpaceListing(spaces, FakeRecord()), ("default", "wine")
     )
 
 
@@ -202,7 +202,7 @@ def headed() -> EmbeddingServicer:
     HEADED.given.clear()
     embedder = embedder_of(HEADED, names=FakeNames([APPLE, MILK]))
     return EmbeddingServicer(
-        embedder, comparison(embedder), Listing(embedder.spaces, FakeRecord()), ("default",)
+        embedder, comparison(embedder), SpaceListing(embedder.spaces, FakeRecord()), ("default",)
     )
 
 

@@ -10,7 +10,7 @@ from embedder.domain.errors import EmbedderUnavailable, ModelFailed
 from embedder.domain.items import Priority
 from embedder.domain.models import Inferred, Tensors
 from embedder.serving.batching import Batching
-from embedder.serving.turns import urgency
+from embedder.serving.priority import urgency
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 from tests.fakes.triton import DESCRIPTION, FakeInference, vectors_of

@@ -12,7 +12,7 @@ from embedder.domain.models import VISUAL, version_of
 from embedder.domain.recipes import Sentences
 from embedder.serving.fitted import FittedModels
 from embedder.serving.model import KEPT, ServedModel
-from embedder.serving.versions import FEW_SECONDS, Spaces
+from embedder.serving.versions import FEW_SECONDS, ServedSpaces
 from tests.fakes.embedding import NEW, OLD, FakeRepository, fitted
 from tests.fakes.triton import FakeInference
 
@@ -32,8 +32,8 @@ def found(repository: FakeRepository) -> FittedModels:
 
 
 @pytest.fixture
-def spaces(found: FittedModels) -> Spaces:
-    return Spaces({VISUAL: [ServedModel(FakeInference(), 30)]}, found)
+def spaces(found: FittedModels) -> ServedSpaces:
+    return ServedSpaces({VISUAL: [ServedModel(FakeInference(), 30)]}, found)
 
 
 def version(repository: FakeRepository, name: str) -> str:
@@ -41,7 +41,7 @@ def version(repository: FakeRepository, name: str) -> str:
 
 
 async def test_a_fitted_space_is_seen_by_its_own_catalog_alone(
-    spaces: Spaces, repository: FakeRepository
+    spaces: ServedSpaces, repository: FakeRepository
 ) -> None:
     wanted = version(repository, NEW)
     assert (await spaces.route(VISUAL, wanted, "wine")).served.model == NEW
@@ -52,7 +52,7 @@ async def test_a_fitted_space_is_seen_by_its_own_catalog_alone(
     assert models == {"wine": ["fake", NEW, OLD], "beer": ["fake"]}
 
 
-async def test_no_version_stays_the_settings_first_model_s(spaces: Spaces) -> None:
+async def test_no_version_stays_the_settings_first_model_s(spaces: ServedSpaces) -> None:
     assert (await spaces.route(VISUAL, "", "wine")).served.model == "fake"
     first, *others = await spaces.states("wine")
     assert (first.default, [state.default for state in others]) == (True, [False, False])
@@ -67,7 +67,7 @@ async def test_names_that_are_no_fitted_space_s_are_left_alone(
 
 
 async def test_what_is_promoted_is_found_when_its_version_is_asked_for_a_moment_later(
-    spaces: Spaces, repository: FakeRepository
+    spaces: ServedSpaces, repository: FakeRepository
 ) -> None:
     later = repository.models.pop(NEW)
     wanted = version_of(later.description, "1")
@@ -79,7 +79,7 @@ async def test_what_is_promoted_is_found_when_its_version_is_asked_for_a_moment_
 
 
 async def test_what_is_retired_is_served_no_more(
-    spaces: Spaces, repository: FakeRepository
+    spaces: ServedSpaces, repository: FakeRepository
 ) -> None:
     wanted = version(repository, OLD)
     await spaces.route(VISUAL, wanted, "wine")
@@ -91,7 +91,7 @@ async def test_what_is_retired_is_served_no_more(
 
 
 async def test_while_the_server_is_silent_the_known_ones_stay(
-    spaces: Spaces, repository: FakeRepository
+    spaces: ServedSpaces, repository: FakeRepository
 ) -> None:
     wanted = version(repository, OLD)
     await spaces.route(VISUAL, wanted, "wine")
@@ -103,7 +103,7 @@ async def test_while_the_server_is_silent_the_known_ones_stay(
 
 
 async def test_as_long_as_the_repository_was_never_read_no_version_is_denied(
-    spaces: Spaces, repository: FakeRepository
+    spaces: ServedSpaces, repository: FakeRepository
 ) -> None:
     repository.failure = EmbedderUnavailable("down")
     with pytest.raises(EmbedderUnavailable):
@@ -111,7 +111,7 @@ async def test_as_long_as_the_repository_was_never_read_no_version_is_denied(
 
 
 async def test_a_fitted_model_that_is_silent_may_be_the_one_and_one_that_is_broken_is_not(
-    spaces: Spaces, repository: FakeRepository
+    spaces: ServedSpaces, repository: FakeRepository
 ) -> None:
     broken = repository.models[NEW]
     broken.silence = EmbedderUnavailable("loading")
@@ -138,7 +138,7 @@ async def test_the_repository_is_read_no_more_often_than_asked_for(
 
 
 async def test_the_newest_space_with_categories_classifies(
-    spaces: Spaces, repository: FakeRepository
+    spaces: ServedSpaces, repository: FakeRepository
 ) -> None:
     assert await spaces.classifier("wine") == version(repository, OLD)
     repository.models[NEW].change(categories=2)
@@ -151,7 +151,7 @@ async def test_the_newest_space_with_categories_classifies(
 
 
 async def test_a_space_takes_texts_when_there_is_a_map_for_them(
-    spaces: Spaces, repository: FakeRepository
+    spaces: ServedSpaces, repository: FakeRepository
 ) -> None:
     mapped = fitted(NEW + "_text", recipe=Sentences(6))
     repository.models[mapped.model] = mapped
@@ -164,7 +164,7 @@ async def test_a_space_takes_texts_when_there_is_a_map_for_them(
 
 
 async def test_without_a_folder_for_spaces_nothing_is_looked_for() -> None:
-    spaces = Spaces({VISUAL: [ServedModel(FakeInference(), 30)]})
+    spaces = ServedSpaces({VISUAL: [ServedModel(FakeInference(), 30)]})
     with pytest.raises(ClassifierUnavailable):
         await spaces.classifier("default")
     assert [state.model for state in await spaces.states("default")] == ["fake"]

@@ -12,7 +12,7 @@ from embedder.domain.errors import (
     SpaceVersionUnavailable,
 )
 from embedder.domain.models import Description, Inferred, Tensors, version_of
-from embedder.domain.recipes import Recipe
+from embedder.domain.recipes import PhotoRecipe
 from embedder.serving.model import KEPT, READY, SILENCE, ServedModel, check
 from servicekit import deadlines
 from tests.fakes.kit_clock import Seconds
@@ -94,7 +94,7 @@ async def test_pixels_made_for_another_model_are_not_taken_for_this_one_s(
     space: ServedModel, inference: FakeInference
 ) -> None:
     known = await space.description()
-    inference.change(hashes={"2": "b" * 64}, recipe=Recipe(8, 0.5, "none"))
+    inference.change(hashes={"2": "b" * 64}, recipe=PhotoRecipe(8, 0.5, "none"))
     inference.version = "2"
     with pytest.raises(EmbedderUnavailable, match="replaced"):
         await space.embed(BLANK, known)

@@ -8,7 +8,7 @@ import pytest
 from embedder.domain.errors import EmbedderUnavailable, ModelNotReady, SpaceVersionUnavailable
 from embedder.domain.models import TEXT, VISUAL, version_of
 from embedder.serving.model import SILENCE, ServedModel
-from embedder.serving.versions import Spaces
+from embedder.serving.versions import ServedSpaces
 from servicekit.errors import ServiceError
 from tests.fakes.triton import DESCRIPTION, FakeInference
 
@@ -24,12 +24,12 @@ def models() -> tuple[FakeInference, FakeInference]:
 
 
 @pytest.fixture
-def spaces(models: tuple[FakeInference, FakeInference]) -> Spaces:
-    return Spaces({VISUAL: [ServedModel(model, 30) for model in models], TEXT: []})
+def spaces(models: tuple[FakeInference, FakeInference]) -> ServedSpaces:
+    return ServedSpaces({VISUAL: [ServedModel(model, 30) for model in models], TEXT: []})
 
 
 async def test_no_version_is_the_default_one_whatever_the_models_say(
-    spaces: Spaces, models: tuple[FakeInference, FakeInference]
+    spaces: ServedSpaces, models: tuple[FakeInference, FakeInference]
 ) -> None:
     for model in models:
         model.silence = DOWN
@@ -42,7 +42,7 @@ async def test_no_version_is_the_default_one_whatever_the_models_say(
 
 
 async def test_a_version_is_found_by_asking_the_models_once(
-    spaces: Spaces, models: tuple[FakeInference, FakeInference]
+    spaces: ServedSpaces, models: tuple[FakeInference, FakeInference]
 ) -> None:
     for _ in range(3):
         assert (await spaces.route(VISUAL, OLD, CATALOG)).served.model == "fake"
@@ -51,7 +51,7 @@ async def test_a_version_is_found_by_asking_the_models_once(
 
 
 async def test_a_version_that_no_model_serves_is_refused_with_those_that_are_served(
-    spaces: Spaces,
+    spaces: ServedSpaces,
 ) -> None:
     with pytest.raises(SpaceVersionUnavailable) as caught:
         await spaces.route(VISUAL, NONE, CATALOG)
@@ -60,7 +60,7 @@ async def test_a_version_that_no_model_serves_is_refused_with_those_that_are_ser
 
 @pytest.mark.parametrize("error", [DOWN, ModelNotReady("foreign")])
 async def test_as_long_as_a_model_never_spoke_nobody_says_that_a_version_is_not_served(
-    spaces: Spaces, models: tuple[FakeInference, FakeInference], error: ServiceError
+    spaces: ServedSpaces, models: tuple[FakeInference, FakeInference], error: ServiceError
 ) -> None:
     models[1].silence = error
     with pytest.raises(type(error)):
@@ -69,7 +69,7 @@ async def test_as_long_as_a_model_never_spoke_nobody_says_that_a_version_is_not_
 
 
 async def test_the_version_of_a_model_that_went_silent_is_still_its_own(
-    spaces: Spaces, models: tuple[FakeInference, FakeInference]
+    spaces: ServedSpaces, models: tuple[FakeInference, FakeInference]
 ) -> None:
     await spaces.route(VISUAL, NEW, CATALOG)
     for model in models:
@@ -80,7 +80,7 @@ async def test_the_version_of_a_model_that_went_silent_is_still_its_own(
 
 
 async def test_the_versions_are_listed_with_the_default_one_first_each_ready_on_its_own(
-    spaces: Spaces, models: tuple[FakeInference, FakeInference]
+    spaces: ServedSpaces, models: tuple[FakeInference, FakeInference]
 ) -> None:
     models[0].error = DOWN
     first, second = await spaces.states(CATALOG)

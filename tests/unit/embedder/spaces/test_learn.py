@@ -22,9 +22,9 @@ from embedder.domain.errors import (
     FitUnavailable,
     SpaceNotFound,
 )
-from embedder.domain.fits import FitPhoto, FitSettings, Progress
-from embedder.domain.fitted import Verdict
-from embedder.domain.manifest import Manifest, ServingState
+from embedder.domain.fits import FitPhoto, FitProgress, FitSettings
+from embedder.domain.fitted import SpaceVerdict
+from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.photos import Camera
 from embedder.fitting import process
 from embedder.spaces.learn import Learner
@@ -59,11 +59,11 @@ class Bench:
             patience=patience,
         )
 
-    async def fit(self, settings: FitSettings = SETTINGS, *more: FitPhoto) -> list[Progress]:
+    async def fit(self, settings: FitSettings = SETTINGS, *more: FitPhoto) -> list[FitProgress]:
         photos = some(*labelled(), *more)
         return [each async for each in self.learner.fit(settings, photos)]
 
-    async def candidate(self, settings: FitSettings = SETTINGS) -> Manifest:
+    async def candidate(self, settings: FitSettings = SETTINGS) -> SpaceManifest:
         found = (await self.fit(settings))[-1].candidate
         assert found is not None
         return found
@@ -118,7 +118,7 @@ async def test_a_candidate_is_all_that_triton_needs_with_a_manifest(bench: Bench
     assert (found.backbone, found.dimension, found.categories) == ("tiny", 8, 2)
     assert (found.takes_texts, found.licence, found.forced) == (True, "Apache-2.0", False)
     assert found.shopper_photo_tags == ("phone",)
-    assert found.evaluation.verdict is Verdict.BETTER
+    assert found.evaluation.verdict is SpaceVerdict.BETTER
     described = description(folder)
     assert (described.space, described.catalog, described.cameras) == ("visual", "default", True)
     assert (described.dimension, described.categories) == (8, 2)

@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from embedder.domain.fitted import Evaluation, Figure, Verdict
-from embedder.domain.manifest import Manifest, ServingState
+from embedder.domain.fitted import SpaceEvaluation, SpaceFigure, SpaceVerdict
+from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.models import TEXT, VISUAL, version_of
 from embedder.servicer import messages
 from embedder.serving.model import ServedModel
-from embedder.serving.versions import Spaces
-from embedder.spaces.listing import Listing
+from embedder.serving.versions import ServedSpaces
+from embedder.spaces.listing import SpaceListing
 from sightline.embedder.v1 import space_pb2
 from tests.fakes.embedding import NEW, OLD, FakeRecord, FakeRepository, fitted, fitted_of
 from tests.fakes.triton import FakeInference
@@ -18,10 +18,11 @@ from tests.fakes.triton import FakeInference
 THIRD = "visual_" + "c" * 12
 
 
-def manifest(name: str, hour: int, catalog: str = "wine", **changes: object) -> Manifest:
-    figure = Figure("1-NN", 0.8, 0.75, 0.85, 200, 0.6, 0.1, 0.3)
-    evaluation = Evaluation(
-        Verdict.BETTER, "better by .2", (figure, Figure("category", 0.9, 0.8, 1.0, 200)), "fake",
+def manifest(name: str, hour: int, catalog: str = "wine", **changes: object) -> SpaceManifest:
+    figure = SpaceFigure("1-NN", 0.8, 0.75, 0.85, 200, 0.6, 0.1, 0.3)
+    figures = figure, SpaceFigure("category", 0.9, 0.8, 1.0, 200)
+    evaluation = SpaceEvaluation(
+        SpaceVerdict.BETTER, "better by .2", figures, "fake",
         300, 40, 12, 7,
     )  # fmt: skip
     fields = {
@@ -42,7 +43,7 @@ def manifest(name: str, hour: int, catalog: str = "wine", **changes: object) -> 
         "shopper_photo_tags": ("phone",),
         **changes,
     }
-    return Manifest(**fields)  # type: ignore[arg-type]
+    return SpaceManifest(**fields)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -51,8 +52,10 @@ def repository() -> FakeRepository:
 
 
 @pytest.fixture
-def listing(repository: FakeRepository) -> Listing:
-    spaces = Spaces({VISUAL: [ServedModel(FakeInference(), 30)], TEXT: []}, fitted_of(repository))
+def listing(repository: FakeRepository) -> SpaceListing:
+    spaces = ServedSpaces(
+        {VISUAL: [ServedModel(FakeInference(), 30)], TEXT: []}, fitted_of(repository)
+    )
     record = FakeRecord(
         [
             (manifest(THIRD, 3), ServingState.CANDIDATE),
@@ -61,11 +64,11 @@ def listing(repository: FakeRepository) -> Listing:
             (manifest("visual_" + "d" * 12, 4, catalog="beer"), ServingState.CANDIDATE),
         ]
     )
-    return Listing(spaces, record)
+    return SpaceListing(spaces, record)
 
 
 async def test_what_serves_is_listed_with_what_fitting_it_found(
-    listing: Listing, repository: FakeRepository
+    listing: SpaceListing, repository: FakeRepository
 ) -> None:
     plain, found = map(messages.listed, await listing.listed("wine", None, include_all=False))
     assert (plain.model, plain.default_version) == ("fake", True)
@@ -77,7 +80,7 @@ async def test_what_serves_is_listed_with_what_fitting_it_found(
 
 
 async def test_candidates_and_retired_ones_are_listed_for_those_who_ask_for_all(
-    listing: Listing,
+    listing: SpaceListing,
 ) -> None:
     found = await listing.listed("wine", None, include_all=True)
     assert {reported.model: reported.state for reported in map(messages.listed, found)} == {
@@ -91,7 +94,7 @@ async def test_candidates_and_retired_ones_are_listed_for_those_who_ask_for_all(
 
 
 async def test_a_promoted_space_whose_model_is_silent_is_listed_and_not_ready(
-    listing: Listing, repository: FakeRepository
+    listing: SpaceListing, repository: FakeRepository
 ) -> None:
     repository.models.clear()
     _, found = await listing.listed("wine", None, include_all=False)
@@ -104,7 +107,7 @@ async def test_a_promoted_space_whose_model_is_silent_is_listed_and_not_ready(
     assert reported.version
 
 
-async def test_everything_that_is_known_of_a_space_travels(listing: Listing) -> None:
+async def test_everything_that_is_known_of_a_space_travels(listing: SpaceListing) -> None:
     found = map(messages.listed, await listing.listed("wine", None, include_all=True))
     (reported,) = [each for each in found if each.model == THIRD]
     assert (reported.state, reported.catalog_id) == (space_pb2.SPACE_STATE_CANDIDATE, "wine")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedder.adapters.shelf import Shelf
+from embedder.adapters.space_metadata import SpaceMetadata
 from embedder.adapters.space_store import SpaceStore
 from embedder.domain.errors import (
     EmbedderUnavailable,
@@ -22,7 +22,7 @@ from embedder.domain.errors import (
     SpacesFull,
     SpaceUnsigned,
 )
-from embedder.domain.manifest import MANIFEST, Manifest, ServingState
+from embedder.domain.manifest import MANIFEST, ServingState, SpaceManifest
 from embedder.spaces import promote
 from embedder.spaces.promote import LOAD_PAUSES, Promotion
 from servicekit.errors import ServiceError
@@ -62,7 +62,7 @@ class Service:
     async def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
 
-    def only(self, catalog: str = "default") -> tuple[Manifest, ServingState]:
+    def only(self, catalog: str = "default") -> tuple[SpaceManifest, ServingState]:
         (found,) = self.store.spaces(catalog)
         return found
 
@@ -79,7 +79,7 @@ OURS, OTHERS = KeyRing([b"o" * 32]), KeyRing([b"x" * 32])
 
 
 async def serving(service: Service) -> set[str]:
-    return set(await Shelf(service.store, service.server).serving())
+    return set(await SpaceMetadata(service.store, service.server).serving())
 
 
 @pytest.mark.parametrize("theirs", [KeyRing(), OTHERS], ids=["nobody", "another"])
@@ -189,7 +189,7 @@ async def test_a_space_belongs_to_its_catalog(service: Service) -> None:
             await service.promotion.promote("default", wanted, force=True)
 
 
-def damaged(service: Service, found: Manifest, file: str) -> Path:
+def damaged(service: Service, found: SpaceManifest, file: str) -> Path:
     path = service.store.folder(found.name, ServingState.CANDIDATE) / file
     path.write_bytes(path.read_bytes() + b" ")
     return path

@@ -11,17 +11,17 @@ from gateway.model.causes import Peer
 from gateway.model.query import Signal, SignalKind
 from servicekit import quotas
 from servicekit.errors import DeadlineExceeded, Unavailable
-from servicekit.quotas import Account, Quota
+from servicekit.quotas import CallerUsage, QuotaKind
 
 
-class Ledger(Account):
+class Ledger(CallerUsage):
     """Takes down what is spent."""
 
     def __init__(self) -> None:
         super().__init__({}, 1.0, lambda: 0.0)
-        self.spent: list[Quota] = []
+        self.spent: list[QuotaKind] = []
 
-    def spend(self, quota: Quota, amount: float = 1.0) -> None:
+    def spend(self, quota: QuotaKind, amount: float = 1.0) -> None:
         assert amount > 0
         self.spent.append(quota)
 
@@ -56,4 +56,4 @@ async def test_who_does_not_wait_for_a_photo_pays_for_the_time_until_then(
         client = EmbedderClient(channel, Failing(error))
         with pytest.raises(type(error)):
             await client.embed("default", [signal], 0, "", space="")
-    assert ledger.spent == ([Quota.DECODE_SECONDS] if counted and decodes else [])
+    assert ledger.spent == ([QuotaKind.DECODE_SECONDS] if counted and decodes else [])

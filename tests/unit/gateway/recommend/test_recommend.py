@@ -35,6 +35,7 @@ from tests.fakes.gateway_values import (
     reason,
     words,
 )
+from tests.waiting import SECONDS
 
 
 async def test_a_photo_is_answered_in_the_rankers_order_with_parts_reasons_and_photo():
@@ -94,7 +95,7 @@ async def test_branches_run_side_by_side():
     shop.embedder.embed = embed_waits_for_generate
     shop.ranker.generate = generating_begins
 
-    answer = await asyncio.wait_for(recommend(by_photo(shopper=ANN), shop.deps), 2)
+    answer = await asyncio.wait_for(recommend(by_photo(shopper=ANN), shop.deps), SECONDS)
 
     branches = {result.row.product_id: result.answered.branches for result in answer.results}
     assert branches["p1"] == ("visual", "collaborative")

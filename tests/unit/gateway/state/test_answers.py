@@ -9,7 +9,7 @@ from gateway.model.errors import PeerUnavailable
 from gateway.model.versions import Versions
 from gateway.state import answers
 from gateway.state.answers import COUNTS, AnswerQueue
-from servicekit import queued
+from servicekit import batch_queue
 from servicekit.errors import InvalidArgument, ServiceError
 from tests.waiting import until
 
@@ -90,7 +90,7 @@ async def test_a_queue_of_no_size_keeps_nothing():
 
 
 async def test_while_the_ranker_is_gone_records_are_offered_again(monkeypatch):
-    monkeypatch.setattr(queued, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(batch_queue, "FIRST_PAUSE", 0.01)
     sink = Sink(PeerUnavailable(Peer.RANKER), PeerUnavailable(Peer.RANKER))
     queue = AnswerQueue(sink.record, 1000)
     queue.offer("default", record("a1"))
@@ -100,13 +100,13 @@ async def test_while_the_ranker_is_gone_records_are_offered_again(monkeypatch):
 
 
 async def test_after_the_patience_a_record_is_dropped_and_counted(monkeypatch):
-    monkeypatch.setattr(queued, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(batch_queue, "FIRST_PAUSE", 0.01)
     now = [0.0]
     sink = Sink(PeerUnavailable(Peer.RANKER))
     queue = AnswerQueue(sink.record, 1000, clock=lambda: now[0])
     before = dropped("ranker_unavailable")
     queue.offer("default", record("old"))
-    now[0] = queued.PATIENCE_SECONDS + 1
+    now[0] = batch_queue.PATIENCE_SECONDS + 1
     queue.offer("default", record("new"))
     await queue.close(5)
 

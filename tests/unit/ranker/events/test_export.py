@@ -18,9 +18,9 @@ from ranker.domain.features import Money
 from ranker.domain.selection import COLUMNS, Selection, params, request_key, selection_of
 from ranker.events import export
 from ranker.events.export import EXPORT, MANIFEST
-from ranker.record.events import EventRecord
-from ranker.record.selections import SelectionRecord
-from ranker.record.tables import JOBS
+from ranker.events.record.events import EventRecord
+from ranker.events.record.selections import SelectionRecord
+from ranker.events.record.tables import JOBS
 from servicekit.jobs import Job, Jobs
 from servicekit.sql import Database
 from tests.fakes.ranker import HOUR, NOW, stored

@@ -6,7 +6,7 @@ import pytest
 from ranker.domain.events import EventType
 from ranker.domain.selection import PurgeCount, Purged, PurgePlace, Selection, request_key
 from ranker.events import purge
-from ranker.record.tables import JOBS
+from ranker.events.record.tables import JOBS
 from servicekit.jobs import Job, JobCancelled, Jobs
 from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import NOW

@@ -9,10 +9,10 @@ import pytest
 
 from ranker.domain.events import DAY_MICROS, EventType, Identity, Shopper
 from ranker.events import retention
+from ranker.events.record.answers import Answer, AnswerLog
+from ranker.events.record.events import EventRecord
+from ranker.events.record.selections import SelectionRecord, expired
 from ranker.events.retention import Sweeper, days_by_type
-from ranker.record.answers import Answer, AnswerLog
-from ranker.record.events import EventRecord
-from ranker.record.selections import SelectionRecord, expired
 from ranker.workers.loops import repeat
 from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import KEY, NOW, stored

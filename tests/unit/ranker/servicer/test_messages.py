@@ -6,8 +6,8 @@ from ranker.domain.events import EventType
 from ranker.domain.features import Money
 from ranker.domain.model import Verdict
 from ranker.domain.report import Kind, ProductionAs, Protocol, System
-from ranker.profiles.texts import ATTRIBUTE, KINDS
 from ranker.servicer.messages import message_of
+from ranker.serving.profiles.texts import ATTRIBUTE, KINDS
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import evaluation_pb2, profile_service_pb2, recipe_pb2
 

@@ -4,10 +4,10 @@ import math
 import pytest
 
 from ranker.domain.recipe import RANGES, Blend, ItemItem, Loss, Recipe
+from ranker.learning.training.job import order_of
 from ranker.servicer.messages import message_of
 from ranker.servicer.model_messages import describe, params_of
 from ranker.settings import TrainSettings
-from ranker.training.job import order_of
 from servicekit.requests import RequestInvalid
 from sightline.ranker.v1 import model_service_pb2 as pb
 from sightline.ranker.v1 import recipe_pb2

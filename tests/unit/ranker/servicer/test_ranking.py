@@ -8,8 +8,8 @@ import pytest
 from ranker.domain.arrays import Neighbours
 from ranker.domain.events import EventType, History, Identity, Shopper
 from ranker.domain.model import Model
-from ranker.ranking.fold_in import SESSION_PRIOR
 from ranker.servicer.ranking import RankingServicer
+from ranker.serving.ranking.fold_in import SESSION_PRIOR
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import candidate_pb2, event_pb2
 from sightline.common.v1.answer_pb2 import Degradation

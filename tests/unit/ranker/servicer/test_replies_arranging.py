@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from ranker.ranking.diversity import Arrangement, Cause, Policy
-from ranker.ranking.order import Order, order_of
-from ranker.ranking.rank import Ranking
 from ranker.servicer.replies import add_moves, policy_of
+from ranker.serving.ranking.diversity import Arrangement, Cause, Policy
+from ranker.serving.ranking.order import Order, order_of
+from ranker.serving.ranking.rank import Ranking
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1.ranking_service_pb2 import CategoryCap, Diversity, RankResponse

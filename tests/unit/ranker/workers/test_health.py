@@ -12,12 +12,12 @@ from ranker.domain.answer_columns import of_products
 from ranker.domain.events import DAY_MICROS, EventType, Identity, Shopper
 from ranker.domain.model import ModelRecord
 from ranker.domain.online import Joined, Period
-from ranker.feedback import answered, health
-from ranker.record.answers import Answer, AnswerLog
-from ranker.record.events import EventRecord
-from ranker.record.feedback import FeedbackRecord
-from ranker.record.models import ModelRegistry
-from ranker.record.online import OnlineRecord
+from ranker.events.record.answers import Answer, AnswerLog
+from ranker.events.record.events import EventRecord
+from ranker.events.record.feedback import FeedbackRecord
+from ranker.events.record.models import ModelRegistry
+from ranker.events.record.online import OnlineRecord
+from ranker.learning.feedback import answered, health
 from ranker.workers.health import Watch
 from servicekit.sql import Database
 from sightline.common.v1 import answer_pb2

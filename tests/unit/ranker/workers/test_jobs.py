@@ -11,11 +11,11 @@ import pytest
 
 from ranker.domain.selection import PurgeCount, Selection
 from ranker.events import purge
-from ranker.record.events import EventRecord
-from ranker.record.selections import SelectionRecord
-from ranker.record.tables import JOBS
+from ranker.events.record.events import EventRecord
+from ranker.events.record.selections import SelectionRecord
+from ranker.events.record.tables import JOBS
 from ranker.workers import jobs as worker
-from servicekit import heart
+from servicekit import liveness
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import NOW, stored
@@ -256,7 +256,7 @@ async def test_a_mistake_of_ours_fails_the_job_and_leaves_the_worker_at_work(db:
 async def test_a_worker_is_alive_through_a_long_job_and_not_where_asking_for_one_hangs(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heart, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(liveness, "SILENT_SECONDS", 0.3)
     jobs, stop, end = Jobs(db, JOBS), asyncio.Event(), asyncio.Event()
     job = await jobs.create("train", "default", {})
 
@@ -270,9 +270,9 @@ async def test_a_worker_is_alive_through_a_long_job_and_not_where_asking_for_one
     task = asyncio.create_task(worker.work(jobs, {"train": long}, 30, 0.01, stop, name="lives"))
     await reached(jobs, job, (JobState.RUNNING,))
     await asyncio.sleep(0.4)
-    assert "lives" not in heart.HEART.stopped()
+    assert "lives" not in liveness.LIVENESS.overdue()
     monkeypatch.setattr(jobs, "claim", never)
     end.set()
-    await until(lambda: "lives" in heart.HEART.stopped())
+    await until(lambda: "lives" in liveness.LIVENESS.overdue())
     task.cancel()
-    heart.HEART.rest("lives")
+    liveness.LIVENESS.suspend("lives")

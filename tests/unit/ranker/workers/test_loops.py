@@ -9,13 +9,13 @@ import pytest
 
 from ranker.domain.events import EventType
 from ranker.events import retention
+from ranker.events.record.counting import BATCH
 from ranker.events.retention import SWEEPING, Sweeper
-from ranker.record.counting import BATCH
 from ranker.workers import counting
 from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
 from ranker.workers.landing import LANDING, Landing
 from ranker.workers.loops import repeat
-from servicekit.heart import HEART, SILENT_SECONDS
+from servicekit.liveness import LIVENESS, SILENT_SECONDS
 from servicekit.sql import StoreBusy
 from tests.fakes.kit_clock import Seconds
 from tests.fakes.ranker import NOW
@@ -59,8 +59,8 @@ async def test_a_stop_ends_the_pause() -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Seconds:
     """Of the heart, in which no other loops are."""
     made = Seconds()
-    monkeypatch.setattr(HEART, "_clock", made)
-    monkeypatch.setattr(HEART, "_due", {})
+    monkeypatch.setattr(LIVENESS, "_clock", made)
+    monkeypatch.setattr(LIVENESS, "_due", {})
     return made
 
 
@@ -72,19 +72,19 @@ async def test_a_loop_that_hangs_is_missed_and_one_that_pauses_is_not(clock: Sec
             await asyncio.Event().wait()
 
     paused = asyncio.create_task(repeat(look, 3600, stop, "not looked", "loop"))
-    await until(lambda: "loop" in HEART._due)
+    await until(lambda: "loop" in LIVENESS._due)
     clock.now += 3600
-    assert HEART.stopped() == []
+    assert LIVENESS.overdue() == []
     stop.set()
     await paused
     clock.now += 3600
-    assert HEART.stopped() == [], "it ended"
+    assert LIVENESS.overdue() == [], "it ended"
     stop.clear()
     hangs = True
     hung = asyncio.create_task(repeat(look, 3600, stop, "not looked", "loop"))
-    await until(lambda: "loop" in HEART._due)
+    await until(lambda: "loop" in LIVENESS._due)
     clock.now += SILENT_SECONDS + 1
-    assert HEART.stopped() == ["loop"]
+    assert LIVENESS.overdue() == ["loop"]
     hung.cancel()
 
 
@@ -138,7 +138,7 @@ async def test_a_look_that_takes_long_is_heard_of_at_each_batch(
         nonlocal batches
         batches += 1
         clock.now += SILENT_SECONDS - 1
-        missed.extend(HEART.stopped())
+        missed.extend(LIVENESS.overdue())
         if batches == 3:
             stop.set()
         return 0 if batches == 3 else batch

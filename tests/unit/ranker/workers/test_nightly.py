@@ -7,8 +7,8 @@ import pytest
 from ranker.domain.errors import ModelCorrupt
 from ranker.domain.model import TRAIN, Model, Verdict
 from ranker.domain.report import ProductionAs, Report
-from ranker.record.models import ModelRegistry
-from ranker.record.tables import JOBS
+from ranker.events.record.models import ModelRegistry
+from ranker.events.record.tables import JOBS
 from ranker.workers.nightly import Nightly
 from servicekit.jobs import Jobs
 from servicekit.sql import Database

@@ -18,7 +18,7 @@ from retriever.indexing.fits import FIT, Dependencies
 from retriever.record import Record
 from retriever.wiring import job_queue
 from servicekit.errors import FailedPrecondition, ServiceError
-from servicekit.interceptors import Observing
+from servicekit.interceptors import ObservedServer
 from servicekit.jobs import Job, JobState
 from servicekit.requests import RequestInvalid
 from servicekit.sql import Database
@@ -258,7 +258,9 @@ class Trainer(space_service_pb2_grpc.SpaceServiceServicer):
 async def trainer() -> AsyncIterator[tuple[Trainer, EmbedderClient]]:
     made = Trainer()
     server = grpc.aio.server()
-    space_service_pb2_grpc.add_SpaceServiceServicer_to_server(made, Observing(server, "embedder"))
+    space_service_pb2_grpc.add_SpaceServiceServicer_to_server(
+        made, ObservedServer(server, "embedder")
+    )
     client = EmbedderClient(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}", seconds=5)
     await server.start()
     yield made, client

@@ -13,7 +13,7 @@ from retriever.adapters.backup_files import BackupFiles
 from retriever.record import Record
 from retriever.record.tables import jobs
 from retriever.servicer.filter_messages import unpacked
-from retriever.settings import Settings
+from retriever.settings import RetrieverSettings
 from retriever.wiring import job_queue
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
@@ -42,7 +42,7 @@ class Bench:
             {(name, image_id(data)): data for data in PHOTOS for name in ("default", "bad")}
         )
         self.backups = BackupFiles("memory://backups")
-        self.settings = Settings(
+        self.settings = RetrieverSettings(
             worker_poll_seconds=0.01, worker_lease_seconds=5, worker_flush_seconds=0.1
         )
 

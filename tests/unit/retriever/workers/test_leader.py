@@ -9,7 +9,7 @@ import pytest
 from retriever.indexing.outbox import LeadershipLost
 from retriever.workers.leader import Leadership
 from retriever.workers.tasks import Backoff
-from servicekit import heart
+from servicekit import liveness
 from servicekit.jobs import Jobs
 from servicekit.leases import Lease
 from servicekit.sql import Database
@@ -57,19 +57,19 @@ async def test_a_leading_worker_whose_loop_hangs_is_not_alive(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, method: str, loop: str
 ) -> None:
     """It renews its lease, so no other one takes over: somebody has to end it."""
-    monkeypatch.setattr(heart, "SILENT_SECONDS", 3.0)
-    monkeypatch.setattr(heart.HEART, "_due", {})  # loops of other tests
+    monkeypatch.setattr(liveness, "SILENT_SECONDS", 3.0)
+    monkeypatch.setattr(liveness.LIVENESS, "_due", {})  # loops of other tests
 
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
 
     async with bench.working():
-        await until(lambda: loop in heart.HEART._due)
+        await until(lambda: loop in liveness.LIVENESS._due)
         await asyncio.sleep(0.3)
-        assert loop not in heart.HEART.stopped()
+        assert loop not in liveness.LIVENESS.overdue()
         monkeypatch.setattr(type(bench.record), method, never)
-        await until(lambda: loop in heart.HEART.stopped())
-    assert loop not in heart.HEART._due or loop == "leader", "it leads no more"
+        await until(lambda: loop in liveness.LIVENESS.overdue())
+    assert loop not in liveness.LIVENESS._due or loop == "leader", "it leads no more"
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ async def test_a_leading_worker_whose_loop_hangs_is_not_alive(
 async def test_a_call_that_never_ends_is_missed_in_what_waits_for_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: type, method: str, loop: str
 ) -> None:
-    monkeypatch.setattr(heart, "SILENT_SECONDS", 0.5)
-    monkeypatch.setattr(heart.HEART, "_due", {})
+    monkeypatch.setattr(liveness, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(liveness.LIVENESS, "_due", {})
 
     async def never(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
@@ -93,9 +93,9 @@ async def test_a_call_that_never_ends_is_missed_in_what_waits_for_it(
     await bench.record.write("default", [write("a", PHOTOS[0])])
     async with bench.working():
         await until(lambda: bench.rows() == {"a"})
-    assert loop not in heart.HEART._due, "at rest"
+    assert loop not in liveness.LIVENESS._due, "at rest"
     await bench.record.write("default", [write("b", PHOTOS[1])])
     monkeypatch.setattr(kind, method, never)
     async with bench.working():
-        await until(lambda: loop in heart.HEART.stopped())
-    assert loop not in heart.HEART._due, "it leads no more"
+        await until(lambda: loop in liveness.LIVENESS.overdue())
+    assert loop not in liveness.LIVENESS._due, "it leads no more"

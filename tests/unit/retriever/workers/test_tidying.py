@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from retriever.backup import backups
-from retriever.settings import Settings
+from retriever.settings import RetrieverSettings
 from retriever.workers.tidying import tidy
 from sightline_rules.photos import image_id
 from tests.unit.retriever.conftest import write
@@ -15,7 +15,7 @@ from tests.unit.retriever.workers.conftest import PHOTOS, Bench
 async def test_photos_that_no_product_has_go_but_not_while_they_are_copied(bench: Bench) -> None:
     await bench.record.write("default", [write("a", PHOTOS[0])])
     bench.photos.old = {image_id(photo) for photo in PHOTOS}
-    at_once = replace(bench.worker("one"), options=Settings(photo_days=1e-9))
+    at_once = replace(bench.worker("one"), options=RetrieverSettings(photo_days=1e-9))
     copying = await at_once.jobs.create(backups.RESTORE, "default", {})
 
     async def left(worker=at_once) -> int:
@@ -25,7 +25,7 @@ async def test_photos_that_no_product_has_go_but_not_while_they_are_copied(bench
 
     assert await left() == len(PHOTOS)
     await at_once.jobs.cancel(copying.id)
-    assert await left(replace(at_once, options=Settings(photo_days=0))) == len(PHOTOS)
+    assert await left(replace(at_once, options=RetrieverSettings(photo_days=0))) == len(PHOTOS)
     assert await left() == 1
     assert await bench.photos.get("default", image_id(PHOTOS[0])) == PHOTOS[0]
 

@@ -11,7 +11,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sightline_client.convert import to_wire
 from sightline_client.convert.filter_text import FilterSyntaxError, parse_filter
 from sightline_client.errors import SightlineError
+from sightline_client.values.fields import FieldKind
 from sightline_client.values.filters import Filter as Filter_
+from sightline_client.values.products import FILTERED
 
 
 def text(value: str | list[str] | None) -> str | list[str] | None:
@@ -163,6 +165,8 @@ Json: TypeAlias = Annotated[
         ' "0.012s"), every field present; work of several calls prints figures of its own.',
     ),
 ]
+FIELDS = ", ".join(field.name for field in FILTERED if field.kind is not FieldKind.ATTRIBUTES)
+"""Fields of filters beside the attributes, in words."""
 Filter: TypeAlias = Annotated[
     str,
     typer.Option(
@@ -170,10 +174,9 @@ Filter: TypeAlias = Annotated[
         metavar="TEXT",
         callback=text,
         help="Only products that pass, e.g. 'category = \"Wine > Red\" AND price < 30 EUR'. Fields:"
-        " category, brand, title, price, availability, tags, create_time, update_time and"
-        " attributes.KEY ('attributes.vintage >= 2015'). AND, OR, NOT and parentheses join; OR"
-        " binds tighter than AND. 'tags:Beef' asks for a tag, 'title:wine' for a part of the text,"
-        " 'price:*' whether it is known.",
+        f" {FIELDS} and attributes.KEY ('attributes.vintage >= 2015'). AND, OR, NOT and"
+        " parentheses join; OR binds tighter than AND. 'tags:Beef' asks for a tag, 'title:wine' for"
+        " a part of the text, 'price:*' whether it is known.",
     ),
 ]
 Currency: TypeAlias = Annotated[

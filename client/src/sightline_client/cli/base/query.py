@@ -1,20 +1,33 @@
 """What several commands can be asked with."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias, cast
 
 import typer
 
-from sightline_client.api.recommendations import RecommendOptions
 from sightline_client.cli.base import options
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.transport.channel import MAX_MESSAGE_BYTES
 from sightline_client.values.controls import Control, ControlKind
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Uri
+from sightline_client.values.requests import QueryOptions, RecommendOptions
 from sightline_client.values.signals import AWAY_WEIGHT, Box, Unlike
+
+_OF_THE_CALL = {"product": "products", "anchor": "anchors", "top": "page_size"}
+"""Options of the command line that are called otherwise in a call; others have the same name."""
+_CONVERTED = frozenset({"image", "filter"})
+"""Options of the same name that hold something else."""
+
+
+def _options(group: OptionGroup) -> dict[str, Any]:
+    """Return those options of a group that are options of the call too, where they are given."""
+    named = {_OF_THE_CALL.get(each.name, each.name): each.name for each in fields(group)}
+    both = (RecommendOptions.__annotations__.keys() & named.keys()) - _CONVERTED
+    given = {name: getattr(group, named[name]) for name in both}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _box(text: str) -> Box:
@@ -53,7 +66,7 @@ Top: TypeAlias = Annotated[
 
 
 @dataclass(frozen=True)
-class QueryOptions(OptionGroup):
+class SignalGroup(OptionGroup):
     """What products are to be near to, and what they are not to be like."""
 
     image: Annotated[
@@ -110,33 +123,39 @@ class QueryOptions(OptionGroup):
     box: Part = None
     find_subject: FindSubject = False
 
-    def photos(self) -> list[bytes | Uri]:
-        """The photos to be near to; what can't be read is wrong usage."""
-        return [*photos(self.image), *map(Uri, self.image_uri or ())]
+    def query(self) -> QueryOptions:
+        """Return the options of the call. A photo that can't be read is wrong usage."""
+        made = cast("QueryOptions", _options(self))
+        made["images"] = self.photos()
+        if self.not_image or self.not_text or self.not_product:
+            texts, products = self.not_text or (), self.not_product or ()
+            made["unlike"] = Unlike(photos(self.not_image), texts, products, self.not_weight)
+        return made
 
-    def unlike(self) -> Unlike | None:
-        """What is not wanted; None = nothing was named."""
-        if not (self.not_image or self.not_text or self.not_product):
-            return None
-        texts, products = self.not_text or (), self.not_product or ()
-        return Unlike(photos(self.not_image), texts, products, self.not_weight)
+    def photos(self) -> list[bytes | Uri]:
+        """Return the photos to be near to. One that can't be read is wrong usage."""
+        return [*photos(self.image), *map(Uri, self.image_uri or ())]
 
 
 @dataclass(frozen=True)
-class FilterOptions(OptionGroup):
+class FilterGroup(OptionGroup):
     """Which products come into question, and how many are shown."""
 
     filter: options.Filter = ""
     currency: options.Currency = ""
     top: Top = 10
 
+    def passing(self) -> QueryOptions:
+        """Return the options of the call."""
+        return {"filter": self.condition(), "page_size": self.top}
+
     def condition(self) -> Filter | None:
-        """The filter; None = every product passes."""
+        """Return the filter; None = every product passes."""
         return options.condition(self.filter, self.currency)
 
 
 @dataclass(frozen=True)
-class RecommendationOptions(FilterOptions, QueryOptions):
+class RequestGroup(FilterGroup, SignalGroup):
     """What a recommendation is asked with."""
 
     user: Annotated[
@@ -193,27 +212,12 @@ class RecommendationOptions(FilterOptions, QueryOptions):
     ] = None
 
     def request(self) -> RecommendOptions:
-        """What the client is asked; what can't be asked is wrong usage."""
+        """Return the options of the call. A user and a visitor at once are wrong usage."""
         if self.user and self.visitor:
             raise typer.BadParameter("give --user or --visitor, not both", param_hint="--visitor")
-        return {
-            "images": self.photos(),
-            "text": self.text,
-            "products": self.product or (),
-            "user": self.user,
-            "visitor": self.visitor,
-            "filter": self.condition(),
-            "page_size": self.top,
-            "scene": self.scene,
-            "exclude": self.exclude or (),
-            "language": self.language,
-            "unlike": self.unlike(),
-            "box": self.box,
-            "find_subject": self.find_subject,
-            "anchors": self.anchor or (),
-            "followed": self.followed or (),
-            "controls": [*self._controls()],
-        }
+        made = cast("RecommendOptions", {**self.query(), **self.passing()})
+        made["controls"] = [*self._controls()]
+        return made
 
     def _controls(self) -> Iterator[Control]:
         """What is pinned, boosted and buried."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sightline_client.cli.base import options, running
-from sightline_client.cli.base.query import RecommendationOptions
+from sightline_client.cli.base.query import RequestGroup
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import explained
 from sightline_client.client import SightlineClient
@@ -17,7 +17,7 @@ from sightline_client.values.explanations import Explanation, HeatMap
 def explain(
     *,
     shown: Annotated[str, options.argument("PRODUCT", "The product's id.")],
-    asked: RecommendationOptions,
+    asked: RequestGroup,
     heat_map: Annotated[
         Path | None,
         typer.Option(

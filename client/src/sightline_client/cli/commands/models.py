@@ -34,7 +34,7 @@ app.command("online")(online.command)
 
 
 @app.command()
-def train(
+def train(  # noqa: C901, PLR0915 - an argument an option
     *,
     seed: Annotated[
         int, options.number("N", "The same data and seed, same model.", 0, 2**32 - 1)

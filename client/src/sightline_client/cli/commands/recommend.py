@@ -12,9 +12,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.base import options, running
-from sightline_client.cli.base.query import RecommendationOptions
+from sightline_client.cli.base.query import RequestGroup
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import classified, explained, page, tables
+from sightline_client.cli.work import asking
 from sightline_client.cli.work import batch as batches
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
@@ -34,7 +35,7 @@ class LeastQuality(StrEnum):
 
 def recommend(
     *,
-    asked: RecommendationOptions,
+    asked: RequestGroup,
     explain: Annotated[
         bool,
         typer.Option(
@@ -61,10 +62,8 @@ def recommend(
             exists=True,
             dir_okay=False,
             metavar="IN.jsonl",
-            help="One request a line, answered in that order in --out. Keys: id, image, images,"
-            " image_uri, product, products, text, user, visitor, session, filter, top, scene,"
-            " language, exclude, min_quality, anchors, followed. Photos are paths, from the file's"
-            " folder on.",
+            help="One request a line, answered in that order in --out. Keys: "
+            f"{', '.join(asking.KEYS)}. Photos are paths, relative to the file's folder.",
         ),
     ] = None,
     out: Annotated[
@@ -103,7 +102,7 @@ def recommend(
     if (batch is None) is not (out is None):
         raise typer.BadParameter("--batch and --out go together", param_hint="--out")
     if batch is not None and out is not None:
-        nothing = RecommendationOptions()
+        nothing = RequestGroup()
         beside = replace(asked, top=nothing.top, currency="", not_weight=nothing.not_weight)
         if beside != nothing or explain or html or min_answer_quality:
             raise typer.BadParameter(

@@ -6,11 +6,22 @@ import typer
 from rich.console import Group, RenderableType
 
 from sightline_client.cli.base import options
-from sightline_client.cli.base.query import FilterOptions, QueryOptions
+from sightline_client.cli.base.query import FilterGroup, SignalGroup
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import classified, listings
 from sightline_client.values.answers import Found
 from sightline_client.values.facets import FacetQuery, Sort
+from sightline_client.values.fields import FieldKind
+from sightline_client.values.products import FACETED
+from sightline_client.values.requests import SearchOptions
+
+_COUNTED = " or ".join(
+    (
+        ", ".join(field.name for field in FACETED if field.kind is not FieldKind.ATTRIBUTES),
+        "attributes.KEY",
+    )
+)
+"""Fields that facets count."""
 
 
 def _facet(value: str) -> FacetQuery:
@@ -22,13 +33,13 @@ def _facet(value: str) -> FacetQuery:
 
 def search(
     *,
-    query: QueryOptions,
-    passing: FilterOptions,
+    query: SignalGroup,
+    passing: FilterGroup,
     facet: Annotated[
         list[str] | None,
         options.words(
             metavar="FIELD",
-            help="Count products by category, brand, price, availability, tags or attributes.KEY;"
+            help=f"Count products by {_COUNTED};"
             " 'category:Wine > Red' counts what is below. May be given several times.",
         ),
     ] = None,
@@ -49,32 +60,17 @@ def search(
 
       sightline search --image shelf.jpg --not-text leather --box 0.1,0.2,0.6,0.9
     """
-    photos = query.photos()
-    if not (photos or query.product or query.text):
+    asked: SearchOptions = {**query.query(), **passing.passing(), "sort": sort, "facets": ()}
+    if not (asked["images"] or query.product or query.text):
         raise typer.BadParameter("give at least one thing to be near to", param_hint="--image")
-    condition, unlike = passing.condition(), query.unlike()
-    facets = [_facet(value) for value in facet or ()]
-    suite.answer(
-        lambda client: client.search(
-            images=photos,
-            products=query.product or (),
-            text=query.text,
-            filter=condition,
-            page_size=passing.top,
-            unlike=unlike,
-            box=query.box,
-            find_subject=query.find_subject,
-            facets=facets,
-            sort=sort,
-        ),
-        _found,
-    )
+    asked["facets"] = [_facet(value) for value in facet or ()]
+    suite.answer(lambda client: client.search(**asked), _found)
 
 
 def similar(
     *,
     product: Annotated[str, options.argument("PRODUCT", "The product's id.")],
-    passing: FilterOptions,
+    passing: FilterGroup,
     suite: Suite,
 ) -> None:
     """Find the products that look like a product of the catalog.

@@ -13,9 +13,10 @@ from sightline_client.cli.show import tables
 from sightline_client.cli.show.tables import add, grid, plain
 from sightline_client.convert import from_wire
 from sightline_client.values.answers import Found
-from sightline_client.values.catalog import CategoryDoubt, Product
+from sightline_client.values.catalog import CategoryDoubt
 from sightline_client.values.evaluation import Verdict
 from sightline_client.values.facets import Facet
+from sightline_client.values.fields import FieldKind, ProductField
 from sightline_client.values.operations import (
     Backup,
     Generation,
@@ -24,6 +25,7 @@ from sightline_client.values.operations import (
     Takedown,
     Verification,
 )
+from sightline_client.values.products import FIELDS, Product
 
 
 def jobs(values: Sequence[Job]) -> RenderableType:
@@ -216,37 +218,52 @@ def _mismatch(value: CategoryDoubt | None) -> str:
     return f"{value.image_id[:12]}…: {like}, of its own category {value.probability:.1%} at most"
 
 
+_LABELS = {
+    "parent_id": "variant of",
+    "language_code": "language",
+    "uri": "page",
+    "create_time": "created",
+    "update_time": "updated",
+}
+"""Fields that people call otherwise."""
+
+
 def product(value: Product) -> RenderableType:
     """One product, a line a field."""
     table = Table(box=box.SIMPLE_HEAD, show_header=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    attributes = ", ".join(f"{item.key}={item.value}" for item in value.attributes)
     facts = {
         "product": value.product_id,
-        "title": value.title,
-        "variant of": value.parent_id,
-        "category": " > ".join(value.category_path),
+        **{_label(field.name): _fact(field, value) for field in FIELDS},
         "category mismatch": _mismatch(value.category_doubt),
-        "brand": value.brand,
-        "price": str(value.price or ""),
-        "availability": value.availability,
-        "tags": ", ".join(value.tags),
-        "attributes": attributes,
-        "description": value.description,
-        "language": value.language,
-        "page": value.uri,
         "photos": "\n".join(
             f"{item.image_id} {item.media_type} {item.width}×{item.height}" for item in value.images
         ),
-        "created": _time(value.create_time),
-        "updated": _time(value.update_time),
         "etag": value.etag,
     }
     for name, fact in facts.items():
         if fact:
             table.add_row(name, Text("\n".join(plain(line) for line in fact.split("\n"))))
     return table
+
+
+def _label(name: str) -> str:
+    return _LABELS.get(name, name.replace("_", " "))
+
+
+def _fact(field: ProductField, product: Product) -> str:
+    """Return the field's value as text; empty = unknown."""
+    value = getattr(product, field.attribute)
+    if value is None or value == ():
+        return ""
+    if field.kind is FieldKind.CATEGORY:
+        return " > ".join(value)
+    if field.kind is FieldKind.TEXTS:
+        return ", ".join(value)
+    if field.kind is FieldKind.ATTRIBUTES:
+        return ", ".join(f"{item.key}={item.value}" for item in value)
+    return _time(value) if field.kind is FieldKind.TIME else str(value)
 
 
 def found(value: Found) -> RenderableType:

@@ -1,66 +1,52 @@
 """Requests from a batch's lines."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import cast, get_type_hints
 
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.convert import requests
 from sightline_client.convert.filter_text import FilterSyntaxError, parse_filter
 from sightline_client.errors import SightlineError, invalid
-from sightline_client.values.photos import MAX_BYTES, Uri
+from sightline_client.values.filters import Filter
+from sightline_client.values.photos import MAX_BYTES, Photo, Uri
+from sightline_client.values.requests import RecommendOptions
 
-KEYS = (
-    *("id", "image", "images", "image_uri", "product", "products", "text", "user", "visitor"),
-    *(
-        "session",
-        "filter",
-        "top",
-        "scene",
-        "language",
-        "exclude",
-        "min_quality",
-        "anchors",
-        "followed",
-    ),
-)
+_HINTS = get_type_hints(RecommendOptions)
+_READ_HERE = frozenset({"image", "images", "products", "filter", "page_size", "timeout"})
+"""Options whose keys are called otherwise, or hold something else."""
 
 
 def request(
     line: Mapping[str, object], folder: Path, *, catalog: str, top: int, currency: str
 ) -> rec.RecommendRequest:
-    """The request of one line; SightlineError names the key that is wrong. Photos are paths, from
-    ``folder`` on when they are relative."""
+    """Return the request of one line. SightlineError names the key that is wrong.
+
+    Photos are paths, relative to ``folder``; ``top`` and ``currency`` are for lines without them.
+    """
     for key in line:
         if key not in KEYS:
             raise _bad(key, f"is no key of a request: there are {', '.join(KEYS)}")
-    photos: list[bytes | Uri] = [
+    photos: list[Photo] = [
         _photo(folder, name) for name in _texts(line, "image") + _texts(line, "images")
     ]
-    photos += [Uri(uri) for uri in _texts(line, "image_uri")]
+    plain = {name: read(line, name) for name, read in _PLAIN.items() if name in line}
+    asked = cast("RecommendOptions", plain)
+    asked["images"] = [*photos, *map(Uri, _texts(line, "image_uri"))]
+    asked["products"] = _texts(line, "product") + _texts(line, "products")
+    asked["filter"] = _filter(line, currency)
+    asked["page_size"] = _top(line, top)
+    return requests.recommend(catalog=catalog, **asked)
+
+
+def _filter(line: Mapping[str, object], currency: str) -> Filter | None:
+    if "filter" not in line:
+        return None
     try:
-        condition = (
-            parse_filter(_text(line, "filter"), currency=currency) if "filter" in line else None
-        )
+        return parse_filter(_text(line, "filter"), currency=currency)
     except FilterSyntaxError as error:
         raise _bad("filter", str(error)) from None
-    return requests.recommend(
-        catalog=catalog,
-        images=photos,
-        products=_texts(line, "product") + _texts(line, "products"),
-        text=_text(line, "text") or None,
-        user=_text(line, "user") or None,
-        visitor=_text(line, "visitor") or None,
-        session=_text(line, "session"),
-        filter=condition,
-        page_size=_top(line, top),
-        scene=_text(line, "scene"),
-        language=_text(line, "language"),
-        exclude=_texts(line, "exclude"),
-        min_quality=_quality(line),
-        anchors=_texts(line, "anchors"),
-        followed=_texts(line, "followed"),
-    )
 
 
 def _photo(folder: Path, name: str) -> bytes:
@@ -112,12 +98,42 @@ def _top(line: Mapping[str, object], default: int) -> int:
     return value
 
 
-def _quality(line: Mapping[str, object]) -> float:
-    value = line.get("min_quality", 0)
+def _fraction(line: Mapping[str, object], key: str) -> float:
+    value = line[key]
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 <= value <= 1:
-        raise _bad("min_quality", "is no number from 0 to 1")
+        raise _bad(key, "is no number from 0 to 1")
     return float(value)
+
+
+def _flag(line: Mapping[str, object], key: str) -> bool:
+    value = line[key]
+    if not isinstance(value, bool):
+        raise _bad(key, "is neither true nor false")
+    return value
 
 
 def _bad(key: str, description: str) -> SightlineError:
     return invalid(key, description, reason="LINE_INVALID")
+
+
+_READERS: Mapping[object, Callable[[Mapping[str, object], str], object]] = {
+    str: _text,
+    str | None: lambda line, key: _text(line, key) or None,
+    str | Iterable[str]: _texts,
+    float: _fraction,
+    bool: _flag,
+}
+"""By an option's type: what reads it from a line."""
+
+_PLAIN = {
+    name: _READERS[hint]
+    for name, hint in _HINTS.items()
+    if hint in _READERS and name not in _READ_HERE
+}
+"""Options whose keys are called as they are, with what reads them."""
+
+KEYS = (
+    *("id", "image", "images", "image_uri", "product", "products", "filter", "top"),
+    *_PLAIN,
+)
+"""Keys of a line."""

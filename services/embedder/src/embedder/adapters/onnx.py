@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from embedder.domain.fitted import CATALOGUE, SHOPPER, Fitted, Floats, TextMap
+from embedder.domain.fitted import CATALOGUE, SHOPPER, FittedSpace, Floats, TextMap
 
 FEATURES: Final = "features"
 KIND: Final = "kind"
@@ -30,7 +30,7 @@ PREFIX: Final = "fitted."
 """Of the names that are added, which no backbone has."""
 
 
-def space_graph(features: Path, fitted: Fitted, catalog_id: str = "") -> bytes:
+def space_graph(features: Path, fitted: FittedSpace, catalog_id: str = "") -> bytes:
     """Return the graph from pixels to vector and categories.
 
     `features`: the ONNX file of the features model that the map was fitted on; `catalog_id`: whose

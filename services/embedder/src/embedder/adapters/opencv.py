@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from embedder.domain.photos import Pixels
-from embedder.domain.recipes import Step
+from embedder.domain.recipes import PreprocessStep
 
 cv2.setNumThreads(1)  # A process decodes one photo at a time; others have the other cores.
 
@@ -41,9 +41,9 @@ def clahe(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.uint8)
 
 
-DONE: Final[Mapping[Step, Callable[[Pixels], Pixels]]] = {
-    Step.DENOISE_MEDIAN: median,
-    Step.DENOISE_BILATERAL: bilateral,
-    Step.DENOISE_NL_MEANS: nl_means,
-    Step.CONTRAST_CLAHE: clahe,
+DONE: Final[Mapping[PreprocessStep, Callable[[Pixels], Pixels]]] = {
+    PreprocessStep.DENOISE_MEDIAN: median,
+    PreprocessStep.DENOISE_BILATERAL: bilateral,
+    PreprocessStep.DENOISE_NL_MEANS: nl_means,
+    PreprocessStep.CONTRAST_CLAHE: clahe,
 }

@@ -77,7 +77,9 @@ class SpaceStore:
                 if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                     shutil.rmtree(path, ignore_errors=True)
 
-    def spaces(self, catalog_id: str) -> Iterator[tuple[manifest.Manifest, manifest.ServingState]]:
+    def spaces(
+        self, catalog_id: str
+    ) -> Iterator[tuple[manifest.SpaceManifest, manifest.ServingState]]:
         """Yield a catalog's fitted spaces, the newest first, without damaged ones."""
         found = {}
         for standing in (manifest.ServingState.SERVING, *_OUT_OF_SERVICE):  # the later ones decide
@@ -86,14 +88,16 @@ class SpaceStore:
                     found[each.name] = each, standing
         yield from sorted(found.values(), key=lambda each: each[0].create_time, reverse=True)
 
-    def find(self, catalog_id: str, wanted: str) -> tuple[manifest.Manifest, manifest.ServingState]:
+    def find(
+        self, catalog_id: str, wanted: str
+    ) -> tuple[manifest.SpaceManifest, manifest.ServingState]:
         """Return a catalog's space by its version or name. Raises SpaceNotFound."""
         for each, standing in self.spaces(catalog_id):
             if wanted in {each.version, each.name}:
                 return each, standing
         raise SpaceNotFound
 
-    def add(self, work: Path, found: manifest.Manifest) -> None:
+    def add(self, work: Path, found: manifest.SpaceManifest) -> None:
         """Make a candidate of what lies in a folder of `work`, under its names there.
 
         One that was fitted before to the same map, photos and settings stays where it is.
@@ -107,7 +111,7 @@ class SpaceStore:
             _sync(work / name)
             _replace(work / name, self.folder(name, manifest.ServingState.CANDIDATE))
 
-    def trusts(self, found: manifest.Manifest, standing: manifest.ServingState) -> bool:
+    def trusts(self, found: manifest.SpaceManifest, standing: manifest.ServingState) -> bool:
         """Say whether a key signed a space, where there are keys."""
         keys = self._keys()
         try:
@@ -134,18 +138,18 @@ class SpaceStore:
                 self._log(self.folder(each.name, here), unsigned)
         return names
 
-    def adopt(self, found: manifest.Manifest) -> manifest.Manifest:
+    def adopt(self, found: manifest.SpaceManifest) -> manifest.SpaceManifest:
         """Sign a space that lies where Triton finds it. Raises SpaceDamaged."""
         self.check(found, manifest.ServingState.SERVING)
         return self._write_manifest(replace(found, forced=True))
 
-    def check(self, found: manifest.Manifest, standing: manifest.ServingState) -> None:
+    def check(self, found: manifest.SpaceManifest, standing: manifest.ServingState) -> None:
         """Raise SpaceDamaged unless the files of a space are those that were written."""
         wanted = {found.name: found.files, found.text_name: found.text_files}
         for name in found.models:
             check(self.folder(name, standing), wanted[name])
 
-    def offer(self, found: manifest.Manifest, standing: manifest.ServingState) -> None:
+    def offer(self, found: manifest.SpaceManifest, standing: manifest.ServingState) -> None:
         """Copy a space to where Triton looks; it stays where it is until `settle`."""
         for name in found.models:
             copy = self.work() / name
@@ -154,21 +158,21 @@ class SpaceStore:
             _replace(copy, self.folder(name, manifest.ServingState.SERVING))
             copy.parent.rmdir()
 
-    def withdraw(self, found: manifest.Manifest) -> None:
+    def withdraw(self, found: manifest.SpaceManifest) -> None:
         """Take back what `offer` copied."""
         for name in found.models:
             shutil.rmtree(self.folder(name, manifest.ServingState.SERVING), ignore_errors=True)
 
     def settle(
-        self, found: manifest.Manifest, standing: manifest.ServingState, *, forced: bool
-    ) -> manifest.Manifest:
+        self, found: manifest.SpaceManifest, standing: manifest.ServingState, *, forced: bool
+    ) -> manifest.SpaceManifest:
         """End a promotion: the space is in service. Return its manifest as it is now."""
         settled = self._write_manifest(replace(found, forced=forced))
         for name in reversed(found.models):
             _discard(self.folder(name, standing), self._work)
         return settled
 
-    def retire(self, found: manifest.Manifest) -> None:
+    def retire(self, found: manifest.SpaceManifest) -> None:
         """Move a space that served to the retired ones."""
         for name in found.models:
             _replace(
@@ -176,19 +180,19 @@ class SpaceStore:
                 self.folder(name, manifest.ServingState.RETIRED),
             )
 
-    def _signed(self, found: manifest.Manifest) -> manifest.Manifest:
+    def _signed(self, found: manifest.SpaceManifest) -> manifest.SpaceManifest:
         keys = self._keys()
         content = _unsigned(found.written())
         return replace(found, signature=keys.sign(_ABOUT, content) if keys.secret else "")
 
-    def _write_manifest(self, found: manifest.Manifest) -> manifest.Manifest:
+    def _write_manifest(self, found: manifest.SpaceManifest) -> manifest.SpaceManifest:
         """Write the manifest of a space in service; return it as it is now."""
         written = self._signed(found)
         path = self.folder(found.name, manifest.ServingState.SERVING) / manifest.MANIFEST
         _write(path, written.written(), self._work)
         return written
 
-    def _manifests(self, standing: manifest.ServingState) -> Iterator[manifest.Manifest]:
+    def _manifests(self, standing: manifest.ServingState) -> Iterator[manifest.SpaceManifest]:
         for path in sorted((self._root / standing).glob("visual_*")):
             if path.name.endswith(manifest.TEXT_SUFFIX):
                 continue
@@ -264,7 +268,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def read(folder: Path) -> manifest.Manifest:
+def read(folder: Path) -> manifest.SpaceManifest:
     """Return the manifest in a folder. Raises SpaceDamaged."""
     path = folder / manifest.MANIFEST
     try:

@@ -10,7 +10,7 @@ import tokenizers
 
 from embedder.domain.errors import ModelNotReady
 from embedder.domain.models import Tensors
-from embedder.domain.recipes import Tokens
+from embedder.domain.recipes import TextRecipe
 
 FILE = "tokenizer.json"
 """Beside a text model's configuration; the Tokenizers library's own format."""
@@ -24,18 +24,18 @@ class Tokenizers:
         self._models = models
         self._read: dict[str, tokenizers.Tokenizer] = {}
 
-    async def encode(self, model: str, recipe: Tokens, texts: Sequence[str]) -> Tensors:
+    async def encode(self, model: str, recipe: TextRecipe, texts: Sequence[str]) -> Tensors:
         """Padded to the longest text, and cut at `recipe.most`; see ports.Encode."""
         return await asyncio.to_thread(self._encode, model, recipe, texts)
 
-    def _encode(self, model: str, recipe: Tokens, texts: Sequence[str]) -> Tensors:
+    def _encode(self, model: str, recipe: TextRecipe, texts: Sequence[str]) -> Tensors:
         encoded = self._of(model, recipe).encode_batch_fast(list(texts))
         return {
             "input_ids": np.array([each.ids for each in encoded], np.int64),
             "attention_mask": np.array([each.attention_mask for each in encoded], np.int64),
         }
 
-    def _of(self, model: str, recipe: Tokens) -> tokenizers.Tokenizer:
+    def _of(self, model: str, recipe: TextRecipe) -> tokenizers.Tokenizer:
         if recipe.tokenizer not in self._read:
             self._read[recipe.tokenizer] = read(self._file(model), recipe)
         return self._read[recipe.tokenizer]
@@ -49,7 +49,7 @@ class Tokenizers:
             raise ModelNotReady(f"EMBEDDER_BACKBONES has no {model}/{FILE}") from error
 
 
-def read(file: bytes, recipe: Tokens) -> tokenizers.Tokenizer:
+def read(file: bytes, recipe: TextRecipe) -> tokenizers.Tokenizer:
     """Return the tokenizer of a file; raises ModelNotReady when the model was made with another."""
     if hashlib.sha256(file).hexdigest() != recipe.tokenizer:
         raise ModelNotReady(f"{FILE} is not the one that the text model was made with")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from embedder.domain.fitted import Floats
-from embedder.domain.manifest import Manifest
+from embedder.domain.manifest import SpaceManifest
 from embedder.domain.photos import Camera
 
 
@@ -31,7 +31,7 @@ class FitPhoto:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class FitProgress:
     """How far a fit is."""
 
     done: int
@@ -40,7 +40,7 @@ class Progress:
     """"features", "evaluate", "fit" or "write"."""
     skipped: int = 0
     """Photos that could not be read."""
-    candidate: Manifest | None = None
+    candidate: SpaceManifest | None = None
     """Last of all."""
 
 

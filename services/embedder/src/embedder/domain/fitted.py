@@ -43,7 +43,7 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class CategoryHead:
     """Finds categories of a fitted vector: softmax of ``vector @ weights + biases``, with
     `unknown` as one logit more, the last."""
 
@@ -82,7 +82,7 @@ class TextMap:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittedSpace:
     """A space: ``(features - means[kind]) / scales[kind] @ projection``, to unit length."""
 
     means: Floats
@@ -91,7 +91,7 @@ class Fitted:
     """[KINDS, f], above 0."""
     projection: Floats
     """[f, d], d at most 256."""
-    head: Head | None = None
+    head: CategoryHead | None = None
     """None = too few categories with photos."""
     text_map: TextMap | None = None
     """None = too few titles."""
@@ -102,7 +102,7 @@ class Fitted:
         return unit(standard @ self.projection)
 
 
-class Verdict(StrEnum):
+class SpaceVerdict(StrEnum):
     """Whether a fitted space is better than the one it is compared with."""
 
     BETTER = "BETTER"
@@ -114,7 +114,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class SpaceFigure:
     """A figure with the interval that 95% of resampled queries give."""
 
     name: str
@@ -132,13 +132,13 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class SpaceEvaluation:
     """What fitting a space found, by cross-validation."""
 
-    verdict: Verdict
+    verdict: SpaceVerdict
     text: str
     """Why, in a sentence."""
-    figures: tuple[Figure, ...]
+    figures: tuple[SpaceFigure, ...]
     baseline_model: str
     photos: int
     products: int

@@ -22,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from embedder.domain.fitted import Fitted, Floats, unit
+from embedder.domain.fitted import FittedSpace, Floats, unit
 
 HEAD: Final = "head"
 DEVIATION: Final = "_deviation"
@@ -72,7 +72,7 @@ class Projected:
         return np.asarray(self.mean / max(float(np.linalg.norm(self.mean)), SMALLEST), np.float32)
 
 
-def project(positions: Positions, space: Fitted | None, kind: int) -> Projected:
+def project(positions: Positions, space: FittedSpace | None, kind: int) -> Projected:
     """Return the views in a space. `space` None: the head's averages are the vector; `kind`: the
     camera, as `Labelled.kinds` counts them."""
     if space is None:
@@ -84,7 +84,7 @@ def project(positions: Positions, space: Fitted | None, kind: int) -> Projected:
     return Projected(positions, lengths, unit(vectors).mean(axis=0))
 
 
-def heat(mine: Projected, other: Floats, space: Fitted | None, kind: int) -> Heat:
+def heat(mine: Projected, other: Floats, space: FittedSpace | None, kind: int) -> Heat:
     """Return what each position of a photo adds to its similarity to another one's vector [d]."""
     views = len(mine.lengths)
     norm = max(float(np.linalg.norm(mine.mean)), SMALLEST)

@@ -6,7 +6,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from embedder.domain.photos import Box, Camera, Subject
+from embedder.domain.photos import Box, Camera, PhotoSubject
 from servicekit.errors import ServiceError
 
 MAX_ITEMS = 64
@@ -75,11 +75,11 @@ class Embedding:
     """16 hexadecimal digits; only vectors of one version may be compared."""
     values: Vectors
     """float32 [dimension], unit length."""
-    subject: Subject | None = None
+    subject: PhotoSubject | None = None
     """Where the photo's subject is, if that was asked for."""
     classification: Classification | None = None
     """What the photo is of, if that was asked for and the version has a head."""
 
 
-Outcome = Embedding | ServiceError
+ItemOutcome = Embedding | ServiceError
 """What became of one item."""

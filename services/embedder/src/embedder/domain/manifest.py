@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
-from embedder.domain.fitted import Evaluation
+from embedder.domain.fitted import SpaceEvaluation
 
 MANIFEST: Final = "manifest.json"
 CATEGORIES: Final = "categories.json"
@@ -39,7 +39,7 @@ class SpaceDamaged(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class SpaceManifest:
     """A fitted space. Its folder is a model of Triton's; the text map is one of its own."""
 
     name: Name
@@ -63,7 +63,7 @@ class Manifest:
     """That its head knows; 0 = it has none."""
     takes_texts: bool
     """Whether there is a text map."""
-    evaluation: Evaluation
+    evaluation: SpaceEvaluation
     files: dict[str, Hash]
     """SHA-256 of the files of its folder, by their paths in it; all but this one."""
     text_files: dict[str, Hash] = field(default_factory=dict)
@@ -91,4 +91,4 @@ class Manifest:
         return MANIFESTS.dump_json(self, indent=1)
 
 
-MANIFESTS: Final = TypeAdapter(Manifest)
+MANIFESTS: Final = TypeAdapter(SpaceManifest)

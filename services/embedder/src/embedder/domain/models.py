@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from embedder.domain.errors import ModelNotReady
 from embedder.domain.items import Vectors
-from embedder.domain.recipes import Recipe, Sentences, Tokens, words
+from embedder.domain.recipes import PhotoRecipe, Sentences, TextRecipe, words
 
 VISUAL = "visual"
 TEXT = "text"
@@ -40,7 +40,7 @@ class Description:
     """The space that its vectors belong to."""
     dimension: int
     """Components of a vector."""
-    recipe: Recipe | Tokens | Sentences
+    recipe: PhotoRecipe | TextRecipe | Sentences
     """What it takes: photos, texts or texts' vectors, and what is done to them before."""
     precision: str
     """Numeric precision, and the engine where its vectors are not proven equal."""

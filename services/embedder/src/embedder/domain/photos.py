@@ -36,7 +36,7 @@ WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class PhotoSubject:
     """What a photo shows most of, as found without knowing any product."""
 
     box: Box
@@ -45,7 +45,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PhotoView:
     """Which part of a photo is looked at, and how often."""
 
     views: int = 1
@@ -56,10 +56,10 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PreparedPhoto:
     """A photo as a model takes it."""
 
     pixels: Pixels
     """uint8 RGB [views, side, side, 3]."""
-    subject: Subject | None = None
+    subject: PhotoSubject | None = None
     """What was found, if it was looked for."""

@@ -15,7 +15,7 @@ OVERSAMPLING = 2
 """A JPEG may be decoded smaller than it is, but no smaller than so many times the model's input."""
 
 
-class Step(StrEnum):
+class PreprocessStep(StrEnum):
     """What may be done to a photo besides resizing it: a kind and a way."""
 
     CROP_PAD = "crop=pad"
@@ -34,7 +34,7 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class PhotoRecipe:
     """What is done to a photo before the model sees it."""
 
     side: int
@@ -43,12 +43,12 @@ class Recipe:
     """Share of the photo's shorter side that the centre square keeps; above 0, at most 1."""
     normalisation: str
     """What the model itself does to the pixels, in words."""
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PreprocessStep, ...] = ()
     """What else is done, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TextRecipe:
     """What is done to a text before the model sees it."""
 
     most: int
@@ -71,18 +71,18 @@ class StepsInvalidError(ValueError):
     """No list of steps that could be done here; the message says why."""
 
 
-def parse_steps(text: str) -> tuple[Step, ...]:
+def parse_steps(text: str) -> tuple[PreprocessStep, ...]:
     """Read a list such as ``crop=subject;white_balance=grey_world``; empty = none.
 
     Raises StepsInvalidError for a step that is unknown, comes after one of its own kind, or can't
     be done without OpenCV here, and for a crop after other steps.
     """
-    found: list[Step] = []
+    found: list[PreprocessStep] = []
     for part in text.split(";") if text else []:
         try:
-            step = Step(part)
+            step = PreprocessStep(part)
         except ValueError as error:
-            known = ", ".join(Step)
+            known = ", ".join(PreprocessStep)
             raise StepsInvalidError(f"there is no step {part!r}, only {known}") from error
         if step.kind in {other.kind for other in found}:
             raise StepsInvalidError(f"there are two steps of the kind {step.kind}")
@@ -95,17 +95,17 @@ def parse_steps(text: str) -> tuple[Step, ...]:
 
 
 @functools.lru_cache(256)
-def words(recipe: Recipe | Tokens | Sentences) -> str:
+def words(recipe: PhotoRecipe | TextRecipe | Sentences) -> str:
     """Say what is done before the model; hashed into the space's version, shown to people."""
     match recipe:
-        case Recipe(side, crop, normalisation, steps):
+        case PhotoRecipe(side, crop, normalisation, steps):
             done = "".join(f"; {_WORDS[step]}" for step in steps)
             return (
                 "upright by EXIF, RGB on white; a JPEG decoded at its full size or an exact "
                 f"fraction of at least {OVERSAMPLING * side} px; centre square of {crop:g} of the "
                 f"shorter side; antialiased bicubic to {side}x{side}{done}; {normalisation}"
             )
-        case Tokens(most, tokenizer):
+        case TextRecipe(most, tokenizer):
             return (
                 f"tokens of tokenizer {tokenizer[:12]}; a text is cut after {most} tokens, its "
                 "marks of start and end included"
@@ -115,20 +115,29 @@ def words(recipe: Recipe | Tokens | Sentences) -> str:
 
 
 NEED_OPENCV: Final = frozenset(
-    {Step.DENOISE_MEDIAN, Step.DENOISE_BILATERAL, Step.DENOISE_NL_MEANS, Step.CONTRAST_CLAHE}
+    {
+        PreprocessStep.DENOISE_MEDIAN,
+        PreprocessStep.DENOISE_BILATERAL,
+        PreprocessStep.DENOISE_NL_MEANS,
+        PreprocessStep.CONTRAST_CLAHE,
+    }
 )
 """What needs the extra `opencv`, which is loaded when the first photo needs it."""
 
-_WORDS: Final[Mapping[Step, str]] = {
-    Step.CROP_PAD: "padded to a square with the median colour of its border before the crop",
-    Step.CROP_SUBJECT: "its subject by minimum barrier and border contrast in place of its centre",
-    Step.WHITE_BALANCE_GREY_WORLD: f"grey world, gains up to {MOST_GAIN:g}",
-    Step.WHITE_BALANCE_WHITE_PATCH: (
+_WORDS: Final[Mapping[PreprocessStep, str]] = {
+    PreprocessStep.CROP_PAD: (
+        "padded to a square with the median colour of its border before the crop"
+    ),
+    PreprocessStep.CROP_SUBJECT: (
+        "its subject by minimum barrier and border contrast in place of its centre"
+    ),
+    PreprocessStep.WHITE_BALANCE_GREY_WORLD: f"grey world, gains up to {MOST_GAIN:g}",
+    PreprocessStep.WHITE_BALANCE_WHITE_PATCH: (
         f"white patch at percentile {BRIGHTEST}, gains up to {MOST_GAIN:g}"
     ),
-    Step.DENOISE_MEDIAN: "median of 3x3",
-    Step.DENOISE_BILATERAL: "bilateral filter of 5 px, sigmas 25 levels and 2 px",
-    Step.DENOISE_NL_MEANS: "non-local means, strength 3, patches of 7 px within 15 px",
-    Step.CONTRAST_CLAHE: "CLAHE on lightness, clip limit 2, 8x8 tiles",
+    PreprocessStep.DENOISE_MEDIAN: "median of 3x3",
+    PreprocessStep.DENOISE_BILATERAL: "bilateral filter of 5 px, sigmas 25 levels and 2 px",
+    PreprocessStep.DENOISE_NL_MEANS: "non-local means, strength 3, patches of 7 px within 15 px",
+    PreprocessStep.CONTRAST_CLAHE: "CLAHE on lightness, clip limit 2, 8x8 tiles",
 }
 """With every number that matters: a space's version is a hash over them."""

@@ -38,7 +38,7 @@ async def digest(photo: bytes) -> bytes:
     return (await asyncio.to_thread(hashlib.sha256, photo)).digest()
 
 
-class Cache:
+class EmbeddingCache:
     """Embeddings by what they were made of, the least recently used given up first."""
 
     def __init__(self, most_bytes: int) -> None:

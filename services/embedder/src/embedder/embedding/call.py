@@ -7,9 +7,9 @@ from typing import Any
 
 from prometheus_client import Counter
 
-from embedder.domain.items import Outcome, Priority
-from embedder.domain.photos import Look, Seen
-from embedder.domain.recipes import Recipe
+from embedder.domain.items import ItemOutcome, Priority
+from embedder.domain.photos import PhotoView, PreparedPhoto
+from embedder.domain.recipes import PhotoRecipe
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
 
@@ -30,15 +30,17 @@ async def side_by_side(parts: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 
 @dataclass(slots=True)
-class Call:
+class EmbedCall:
     """One call: who asks, and what became of the items by now."""
 
     catalog: str
     priority: Priority
     stages: Stages
-    outcomes: dict[int, Outcome]
+    outcomes: dict[int, ItemOutcome]
     """By the item's place."""
-    decoded: dict[tuple[bytes, Recipe, Look], asyncio.Task[Seen]] = field(default_factory=dict)
+    decoded: dict[tuple[bytes, PhotoRecipe, PhotoView], asyncio.Task[PreparedPhoto]] = field(
+        default_factory=dict
+    )
     """Photos that are decoded, or are being so, by what is made of them."""
 
     def lose(self, places: Iterable[int], error: ServiceError) -> None:

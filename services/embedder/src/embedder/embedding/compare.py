@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from embedder.domain import errors
-from embedder.domain.fitted import Fitted
+from embedder.domain.fitted import FittedSpace
 from embedder.domain.heat import Heat, Positions, Projected, heat, project
 from embedder.domain.items import Item, Priority
 from embedder.domain.manifest import NAME
 from embedder.domain.models import VISUAL, Description
 from embedder.domain.photos import Pixels
-from embedder.domain.recipes import Recipe
-from embedder.embedding.embed import Embedder
-from embedder.embedding.photos import Photos, look_of
+from embedder.domain.recipes import PhotoRecipe
+from embedder.embedding.embed import ItemEmbedder
+from embedder.embedding.photos import PhotoEmbedder, look_of
 from embedder.ports import Inference
-from embedder.serving.turns import urgency
-from embedder.serving.versions import Route
+from embedder.serving.priority import urgency
+from embedder.serving.versions import VersionRoute
 from servicekit import deadlines
 from servicekit.telemetry import Stages
 
@@ -28,7 +28,7 @@ SUFFIX = "_positions"
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ComparedSide:
     """One of two photos, and what its positions add to their similarity."""
 
     pixels: Pixels
@@ -37,21 +37,21 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class PhotoComparison:
     """How similar two photos are, and where."""
 
     version: str
     similarity: float
     """Cosine, −1 to 1."""
-    first: Side
-    second: Side
+    first: ComparedSide
+    second: ComparedSide
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class PhotoComparer:
     """What comparing needs."""
 
-    embedder: Embedder
+    embedder: ItemEmbedder
     inference: Callable[[str], Inference]
     """A model of the server by its name."""
     loaded: Callable[[str], AbstractAsyncContextManager[None]]
@@ -59,7 +59,9 @@ class Comparison:
     _described: dict[str, Description] = field(default_factory=dict)
     """What models said of themselves when they were loaded, by name."""
 
-    async def compare(self, first: Item, second: Item, catalog: str, stages: Stages) -> Compared:
+    async def compare(
+        self, first: Item, second: Item, catalog: str, stages: Stages
+    ) -> PhotoComparison:
         """Compare two photos in one version of the space, that of the first.
 
         Raises what embedding raises, and HeatMapUnavailable where the space's model is none whose
@@ -78,15 +80,15 @@ class Comparison:
             for item, (_, positions) in zip(items, seen, strict=True)
         ]
         sides = [
-            Side(pixels, heat(mine, other.vector, space, item.camera))
+            ComparedSide(pixels, heat(mine, other.vector, space, item.camera))
             for item, (pixels, _), mine, other in zip(
                 items, seen, views, reversed(views), strict=True
             )
         ]
-        return Compared(_version(route), _cosine(*views), *sides)
+        return PhotoComparison(_version(route), _cosine(*views), *sides)
 
     async def _once_loaded(
-        self, items: Sequence[Item], route: Route, name: str, stages: Stages
+        self, items: Sequence[Item], route: VersionRoute, name: str, stages: Stages
     ) -> list[tuple[Pixels, Positions]]:
         try:
             async with self.loaded(name):
@@ -97,13 +99,13 @@ class Comparison:
             ) from error
 
     async def _both(
-        self, items: Sequence[Item], route: Route, name: str, stages: Stages
+        self, items: Sequence[Item], route: VersionRoute, name: str, stages: Stages
     ) -> list[tuple[Pixels, Positions]]:
         return await asyncio.gather(*(self._seen(item, route, name, stages) for item in items))
 
-    async def _made_of(self, described: Description) -> tuple[str, Fitted | None]:
+    async def _made_of(self, described: Description) -> tuple[str, FittedSpace | None]:
         """The backbone behind a space, and the map behind that."""
-        names: Photos = self.embedder.photos
+        names: PhotoEmbedder = self.embedder.photos
         if NAME.fullmatch(described.model):
             return await names.names.fitted_map(described.model)
         if not described.precision.startswith("fp32"):
@@ -114,10 +116,10 @@ class Comparison:
         return described.model, None
 
     async def _seen(
-        self, item: Item, route: Route, name: str, stages: Stages
+        self, item: Item, route: VersionRoute, name: str, stages: Stages
     ) -> tuple[Pixels, Positions]:
         photos, recipe = self.embedder.photos, route.described.recipe
-        if not isinstance(recipe, Recipe):
+        if not isinstance(recipe, PhotoRecipe):
             raise errors.ModelNotReady(f"{route.described.model} takes no photos")
         if item.uri is not None:
             item = replace(item, photo=await self.embedder.fetch.fetch(item.uri), uri=None)
@@ -127,12 +129,12 @@ class Comparison:
         look, priority = look_of(item, route.described), urgency.get() or Priority.INTERACTIVE
         queue = photos.queues.of(name)
         with queue.place(priority, deadlines.remaining()):
-            async with queue.begun.turn(priority, stages, "queue"):
+            async with queue.running.hold(priority, stages, "queue"):
                 seen = await photos.intake.see(item.photo, recipe, look, stages)
                 return seen.pixels, await self._positions(name, seen.pixels, recipe, stages)
 
     async def _positions(
-        self, name: str, pixels: Pixels, recipe: Recipe, stages: Stages
+        self, name: str, pixels: Pixels, recipe: PhotoRecipe, stages: Stages
     ) -> Positions:
         """What the model sees of a photo's views."""
         model = self.inference(name)
@@ -154,5 +156,5 @@ def _cosine(first: Projected, second: Projected) -> float:
     return float(np.dot(first.vector, second.vector))
 
 
-def _version(route: Route) -> str:
+def _version(route: VersionRoute) -> str:
     return next(iter(route.served.serving()), route.version)

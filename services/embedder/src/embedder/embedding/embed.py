@@ -5,25 +5,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from embedder.domain import errors
-from embedder.domain.items import MAX_ITEMS, Embedding, Item, Outcome, Priority
+from embedder.domain.items import MAX_ITEMS, Embedding, Item, ItemOutcome, Priority
 from embedder.domain.models import TEXT, VISUAL, SpaceState
-from embedder.embedding.call import Call, side_by_side
-from embedder.embedding.photos import Photos
-from embedder.embedding.texts import Texts
+from embedder.embedding.call import EmbedCall, side_by_side
+from embedder.embedding.photos import PhotoEmbedder
+from embedder.embedding.texts import TextEmbedder
 from embedder.ports import Fetch
-from embedder.serving.turns import urgency
-from embedder.serving.versions import Spaces, Time
+from embedder.serving.priority import urgency
+from embedder.serving.versions import ServedSpaces, TimeLeft
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
 
 
 @dataclass(frozen=True, slots=True)
-class Embedder:
+class ItemEmbedder:
     """What embedding needs."""
 
-    spaces: Spaces
-    photos: Photos
-    texts: Texts
+    spaces: ServedSpaces
+    photos: PhotoEmbedder
+    texts: TextEmbedder
     fetch: Fetch
 
     async def embed(
@@ -33,7 +33,7 @@ class Embedder:
         priority: Priority,
         stages: Stages,
         seconds: float | None,
-    ) -> list[Outcome]:
+    ) -> list[ItemOutcome]:
         """Return one outcome for each item, in order. A bad item never fails the rest.
 
         What is not done after `seconds` (None: no end) is DeadlinePassed. Raises BatchInvalid.
@@ -41,7 +41,7 @@ class Embedder:
         check_count(items)
         urgency.set(priority)
         nothing_done = {place: errors.DeadlinePassed() for place in range(len(items))}
-        call = Call(catalog, priority, stages, dict(nothing_done))
+        call = EmbedCall(catalog, priority, stages, dict(nothing_done))
         groups: dict[tuple[str, str], dict[int, Item]] = {}
         to_fetch: dict[int, Item] = {}
         for place, item in enumerate(items):
@@ -71,15 +71,15 @@ class Embedder:
         priority: Priority,
         stages: Stages,
         seconds: float | None,
-    ) -> list[Outcome]:
+    ) -> list[ItemOutcome]:
         """Return what photos are of, as `embed` does; items have to ask for `guesses`.
 
         Those that name no version go to the catalog's newest fitted space with a head.
         """
         check_count(items)
-        time = Time(seconds)
+        time = TimeLeft(seconds)
         newest = await self._newest_head(catalog, time)
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, ItemOutcome] = {}
         asked: dict[int, Item] = {}
         for place, item in enumerate(items):
             if item.text is not None:
@@ -95,7 +95,7 @@ class Embedder:
             outcomes |= zip(asked, map(_classified, found), strict=True)
         return [outcomes[place] for place in range(len(items))]
 
-    async def _newest_head(self, catalog: str, time: Time) -> str | ServiceError:
+    async def _newest_head(self, catalog: str, time: TimeLeft) -> str | ServiceError:
         try:
             async with asyncio.timeout(time.left()):
                 return await self.spaces.classifier(catalog)
@@ -130,7 +130,7 @@ class Embedder:
         self.spaces.check(space)
         return space
 
-    async def _fetched(self, place: int, item: Item, call: Call) -> None:
+    async def _fetched(self, place: int, item: Item, call: EmbedCall) -> None:
         """Embed a photo that has to be fetched first; nobody else waits for that."""
         try:
             route = await self.spaces.route(item.space or VISUAL, item.version, call.catalog)
@@ -143,7 +143,9 @@ class Embedder:
         else:
             await self.photos.embed({place: found}, route, call)
 
-    async def _group(self, items: Mapping[int, Item], space: str, version: str, call: Call) -> None:
+    async def _group(
+        self, items: Mapping[int, Item], space: str, version: str, call: EmbedCall
+    ) -> None:
         """Embed what goes to one version of a space."""
         try:
             route = await self.spaces.route(space, version, call.catalog)
@@ -166,7 +168,7 @@ def check_count(items: Sequence[Item]) -> None:
         raise errors.BatchInvalid(len(items))
 
 
-def _classified(outcome: Outcome) -> Outcome:
+def _classified(outcome: ItemOutcome) -> ItemOutcome:
     if isinstance(outcome, Embedding) and outcome.classification is None:
         return errors.ClassifierUnavailable(
             "this version has no head, or its categories can't be read: see EMBEDDER_SPACES"

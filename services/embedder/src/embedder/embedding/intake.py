@@ -4,10 +4,10 @@ import numpy as np
 
 from embedder.domain.errors import EmbedderUnavailable, PhotoTooLarge, PhotoUndecodable
 from embedder.domain.items import Priority
-from embedder.domain.photos import Look, Pixels, Seen, Subject
-from embedder.domain.recipes import Recipe
+from embedder.domain.photos import PhotoSubject, PhotoView, Pixels, PreparedPhoto
+from embedder.domain.recipes import PhotoRecipe
 from embedder.preprocessing import work
-from embedder.serving.turns import Turns, urgency
+from embedder.serving.priority import PrioritySemaphore, urgency
 from servicekit import decoding
 from servicekit.telemetry import Stages
 from sightline_rules import photos
@@ -20,7 +20,7 @@ class PhotoIntake:
     def __init__(self, decoders: decoding.Decoders, limits: PhotoLimits) -> None:
         self._decoders = decoders
         self._limits = limits
-        self._turns = Turns(decoders.processes)
+        self._permits = PrioritySemaphore(decoders.processes)
 
     def check(self, photo: bytes) -> None:
         try:
@@ -29,17 +29,19 @@ class PhotoIntake:
         except PhotoRejectedError as error:
             raise _translated(error) from error
 
-    async def see(self, photo: bytes, recipe: Recipe, look: Look, stages: Stages) -> Seen:
+    async def see(
+        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages
+    ) -> PreparedPhoto:
         priority = urgency.get() or Priority.INTERACTIVE
-        async with self._turns.turn(priority, stages, "intake_queue"):
+        async with self._permits.hold(priority, stages, "intake_queue"):
             with stages.measure("intake"):
                 pixels, cropping, subject = await self._decoded(photo, recipe, look)
         stages.record("preprocess", stages.elapsed - cropping, cropping)
-        return Seen(pixels, subject)
+        return PreparedPhoto(pixels, subject)
 
     async def _decoded(
-        self, photo: bytes, recipe: Recipe, look: Look
-    ) -> tuple[Pixels, float, Subject | None]:
+        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView
+    ) -> tuple[Pixels, float, PhotoSubject | None]:
         order, wanted = work.order(self._limits, recipe, look), work.wanted(recipe, look)
         try:
             facts, data = await self._decoders.run(order, photo, wanted)

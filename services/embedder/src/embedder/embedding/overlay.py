@@ -10,7 +10,7 @@ from PIL import Image
 
 from embedder.domain.fitted import Floats
 from embedder.domain.photos import Pixels
-from embedder.embedding.compare import Side
+from embedder.embedding.compare import ComparedSide
 
 GAP: Final = 8
 """Pixels between pictures, each of which is as large as what the model sees."""
@@ -23,7 +23,7 @@ AGAINST: Final = np.array([0, 96, 255], np.float32)
 """Colours of regions that make the photos more similar, and less."""
 
 
-def png(sides: Sequence[Side]) -> bytes:
+def png(sides: Sequence[ComparedSide]) -> bytes:
     """Return a picture with a row for each photo: its wide crop and, if that was looked at, its
     narrow one. Orange makes them similar, blue less so, the stronger the more it adds."""
     rows = [_panels(side) for side in sides]
@@ -40,7 +40,7 @@ def png(sides: Sequence[Side]) -> bytes:
     return file.getvalue()
 
 
-def _panels(side: Side) -> list[tuple[Pixels, Floats]]:
+def _panels(side: ComparedSide) -> list[tuple[Pixels, Floats]]:
     """Each crop with its grid by area; that of the mirror image behind it is turned back and
     added."""
     grids = side.heat.grid * (side.heat.grid.shape[1] * side.heat.grid.shape[2])

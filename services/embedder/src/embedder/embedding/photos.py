@@ -11,26 +11,34 @@ import numpy as np
 from embedder.domain import errors
 from embedder.domain.items import Classification, Embedding, Item, Priority, Vectors
 from embedder.domain.models import Description
-from embedder.domain.photos import LEAST_BOX, MAX_VIEWS, WHOLE, Box, Camera, Look, Seen
-from embedder.domain.recipes import Recipe
-from embedder.embedding.cache import Cache, digest
-from embedder.embedding.call import EMBEDDED, Call, side_by_side
+from embedder.domain.photos import (
+    LEAST_BOX,
+    MAX_VIEWS,
+    WHOLE,
+    Box,
+    Camera,
+    PhotoView,
+    PreparedPhoto,
+)
+from embedder.domain.recipes import PhotoRecipe
+from embedder.embedding.cache import EmbeddingCache, digest
+from embedder.embedding.call import EMBEDDED, EmbedCall, side_by_side
 from embedder.embedding.classify import classification
 from embedder.ports import Intake, Names
-from embedder.serving.model import Answer
-from embedder.serving.turns import Queues
-from embedder.serving.versions import Route
+from embedder.serving.model import VersionedVectors
+from embedder.serving.priority import ModelQueues
+from embedder.serving.versions import VersionRoute
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 
 
 @dataclass(frozen=True, slots=True)
-class Photos:
+class PhotoEmbedder:
     """What photos need."""
 
     intake: Intake
-    queues: Queues
-    cache: Cache
+    queues: ModelQueues
+    cache: EmbeddingCache
     names: Names
 
     def check(self, item: Item) -> None:
@@ -45,11 +53,11 @@ class Photos:
         if item.photo is not None:
             self.intake.check(item.photo)
 
-    async def embed(self, items: Mapping[int, Item], route: Route, call: Call) -> None:
+    async def embed(self, items: Mapping[int, Item], route: VersionRoute, call: EmbedCall) -> None:
         """Embed photos side by side; the model puts together what reaches it at the same time."""
         await side_by_side(self._one(place, item, route, call) for place, item in items.items())
 
-    async def _one(self, place: int, item: Item, route: Route, call: Call) -> None:
+    async def _one(self, place: int, item: Item, route: VersionRoute, call: EmbedCall) -> None:
         """Embed one photo, unless it is known already."""
         look = look_of(item, route.described)
         try:
@@ -63,21 +71,23 @@ class Photos:
         else:
             call.outcomes[place] = made
 
-    async def _made(self, item: Item, look: Look, route: Route, call: Call) -> Embedding:
+    async def _made(
+        self, item: Item, look: PhotoView, route: VersionRoute, call: EmbedCall
+    ) -> Embedding:
         """Look at a photo, run the model on all the views, and make one vector of them."""
         recipe, model = route.described.recipe, route.served.model
-        if not isinstance(recipe, Recipe):
+        if not isinstance(recipe, PhotoRecipe):
             raise errors.ModelNotReady(f"{model} takes no photos")
         queue = self.queues.of(model)
         with queue.place(call.priority, deadlines.remaining()):
-            async with queue.begun.turn(call.priority, call.stages, "queue"):
+            async with queue.running.hold(call.priority, call.stages, "queue"):
                 seen, answer = await self._seen(item, recipe, look, route, call)
         EMBEDDED.labels(route.served.space, model).inc()
         return await self._embedding(item, seen, answer, route)
 
     async def _seen(
-        self, item: Item, recipe: Recipe, look: Look, route: Route, call: Call
-    ) -> tuple[Seen, Answer]:
+        self, item: Item, recipe: PhotoRecipe, look: PhotoView, route: VersionRoute, call: EmbedCall
+    ) -> tuple[PreparedPhoto, VersionedVectors]:
         seen = await self._see(item.photo or b"", recipe, look, call)
         inputs: dict[str, Any] = {"image": seen.pixels}
         if route.described.cameras:
@@ -85,7 +95,9 @@ class Photos:
         with call.stages.measure("infer"):
             return seen, await route.embed(inputs)
 
-    async def _see(self, photo: bytes, recipe: Recipe, look: Look, call: Call) -> Seen:
+    async def _see(
+        self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, call: EmbedCall
+    ) -> PreparedPhoto:
         """Decode a photo, once for all the items of the call that are made of it alike."""
         if len(call.outcomes) == 1:  # to hash megabytes for nobody takes a millisecond
             return await self.intake.see(photo, recipe, look, call.stages)
@@ -95,7 +107,9 @@ class Photos:
             call.decoded[key] = asyncio.create_task(seeing)
         return await call.decoded[key]
 
-    async def _embedding(self, item: Item, seen: Seen, answer: Answer, route: Route) -> Embedding:
+    async def _embedding(
+        self, item: Item, seen: PreparedPhoto, answer: VersionedVectors, route: VersionRoute
+    ) -> Embedding:
         named: Classification | None = None
         if item.guesses and answer.categories is not None:
             chances = answer.categories.mean(axis=0)
@@ -105,7 +119,7 @@ class Photos:
         )
 
     async def _classification(
-        self, chances: Vectors, top_k: int, version: str, route: Route
+        self, chances: Vectors, top_k: int, version: str, route: VersionRoute
     ) -> Classification | None:
         """Name the categories; None while their names can't be read."""
         try:
@@ -117,13 +131,13 @@ class Photos:
         return classification(chances, names, top_k, version)
 
 
-def look_of(item: Item, described: Description) -> Look:
+def look_of(item: Item, described: Description) -> PhotoView:
     """Say how a model looks at an item's photo."""
     of_camera = {
         Camera.SHOPPER: described.shopper_views,
         Camera.CATALOGUE: described.catalog_views,
     }
-    return Look(item.views or of_camera[item.camera], item.box or WHOLE, item.find_subject)
+    return PhotoView(item.views or of_camera[item.camera], item.box or WHOLE, item.find_subject)
 
 
 def check_box(box: Box) -> None:

@@ -9,12 +9,12 @@ import numpy.typing as npt
 from embedder.domain.errors import BoxInvalid, ModelNotReady, SpaceUnavailable, TextInvalid
 from embedder.domain.items import MAX_TEXT, Embedding, Item
 from embedder.domain.models import TEXT, Tensors
-from embedder.domain.recipes import Sentences, Tokens
-from embedder.embedding.call import EMBEDDED, Call, side_by_side
+from embedder.domain.recipes import Sentences, TextRecipe
+from embedder.embedding.call import EMBEDDED, EmbedCall, side_by_side
 from embedder.ports import Encode
-from embedder.serving.model import Answer
-from embedder.serving.turns import Queues
-from embedder.serving.versions import Route, Spaces
+from embedder.serving.model import VersionedVectors
+from embedder.serving.priority import ModelQueues
+from embedder.serving.versions import ServedSpaces, VersionRoute
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 
@@ -26,11 +26,11 @@ EACH = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class TextEmbedder:
     """What texts need."""
 
-    spaces: Spaces
-    queues: Queues
+    spaces: ServedSpaces
+    queues: ModelQueues
     encoder: Encode
     batch: int
     """Most texts in one inference, if the model takes as many."""
@@ -43,7 +43,7 @@ class Texts:
         if not 1 <= length <= MAX_TEXT:
             raise TextInvalid(length)
 
-    async def embed(self, items: Mapping[int, Item], route: Route, call: Call) -> None:
+    async def embed(self, items: Mapping[int, Item], route: VersionRoute, call: EmbedCall) -> None:
         """Embed texts, in groups side by side."""
         try:
             way = await self._way(route, call.catalog)
@@ -64,9 +64,9 @@ class Texts:
             for rows, inputs in grouped(tokens, size)
         )
 
-    async def _way(self, route: Route, catalog: str) -> "_Way":
+    async def _way(self, route: VersionRoute, catalog: str) -> "_Way":
         """Say which models the texts go through. Raises SpaceUnavailable, and as Spaces.route."""
-        if isinstance(route.described.recipe, Tokens):
+        if isinstance(route.described.recipe, TextRecipe):
             return _Way(route, route.described.recipe)
         mapped = await self.spaces.text_map(route)
         if mapped is None or not isinstance(mapped.described.recipe, Sentences):
@@ -74,12 +74,12 @@ class Texts:
                 f"this version of {route.served.space} takes no texts: ListSpaces says which do"
             )
         first = await self.spaces.route(TEXT, mapped.described.recipe.version, catalog)
-        if not isinstance(first.described.recipe, Tokens):
+        if not isinstance(first.described.recipe, TextRecipe):
             raise ModelNotReady(f"{first.described.model} takes no texts")
         return _Way(first, first.described.recipe, mapped, route.version)
 
     async def _in_turn(
-        self, places: Sequence[int], inputs: Tensors, way: "_Way", call: Call
+        self, places: Sequence[int], inputs: Tensors, way: "_Way", call: EmbedCall
     ) -> None:
         """Embed one group when its turn comes."""
         first = way.first.served
@@ -96,7 +96,7 @@ class Texts:
             version = way.version or answer.version
             call.outcomes[place] = Embedding(last.space, version, vector)
 
-    async def _answer(self, inputs: Tensors, way: "_Way", call: Call) -> Answer:
+    async def _answer(self, inputs: Tensors, way: "_Way", call: EmbedCall) -> VersionedVectors:
         """Run the models one after the other."""
         with call.stages.measure("infer"):
             answer = await way.first.embed(inputs)
@@ -133,10 +133,10 @@ def _cut(tokens: Tensors, rows: list[int], lengths: Lengths) -> Tensors:
 class _Way:
     """The models that texts go through."""
 
-    first: Route
+    first: VersionRoute
     """To the one that takes tokens."""
-    tokens: Tokens
-    mapped: Route | None = None
+    tokens: TextRecipe
+    mapped: VersionRoute | None = None
     """To the one that takes the first one's vectors on into a visual space."""
     version: str = ""
     """The visual space's; empty = the first one's own."""

@@ -6,17 +6,19 @@ What the process does with its order: evaluate by cross-validation, then fit on 
 import sys
 from pathlib import Path
 
-from embedder.domain.fitted import Evaluation, Fitted, Floats, Labelled
+from embedder.domain.fitted import FittedSpace, Floats, Labelled, SpaceEvaluation
 from embedder.fitting import process
 from embedder.fitting.evaluate import evaluate
-from embedder.fitting.fit import Options, fit
+from embedder.fitting.fit import FitOptions, fit
 from embedder.fitting.measuring import Views
-from embedder.fitting.process import Order, Tell
+from embedder.fitting.process import FitOrder, Tell
 
 
-def learn(data: Labelled, baseline: Floats, order: Order, tell: Tell) -> tuple[Fitted, Evaluation]:
+def learn(
+    data: Labelled, baseline: Floats, order: FitOrder, tell: Tell
+) -> tuple[FittedSpace, SpaceEvaluation]:
     """Return the space and what it is worth beside the one in use. Raises FitInvalid."""
-    options = Options(max_dimension=order.max_dimension)
+    options = FitOptions(max_dimension=order.max_dimension)
     tell("evaluate", 0)
     found = evaluate(
         data,

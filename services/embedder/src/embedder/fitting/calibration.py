@@ -27,20 +27,20 @@ _PLACES: Final = 61
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class HeadCalibration:
     """Logits / temperature, and then `unknown` as one more."""
 
     temperature: float
     unknown: float
 
 
-def calibrated(known: Doubles, classes: Integers, unknown: Sequence[Doubles]) -> Calibration:
+def calibrated(known: Doubles, classes: Integers, unknown: Sequence[Doubles]) -> HeadCalibration:
     """Fit both by the likelihood of logits [n, C] of photos of these classes, and of logits of
     photos of none of the classes, each [m, C'] (none = there are no such, and SURE decides)."""
     if not unknown:
         best = min(_TEMPERATURES, key=lambda each: _loss(known / each, classes))
         sums = logsumexp(known / best, axis=1)
-        return Calibration(float(best), float(np.quantile(sums, SURE)))
+        return HeadCalibration(float(best), float(np.quantile(sums, SURE)))
     losses = []
     for temperature in _TEMPERATURES:
         inside = logsumexp(known / temperature, axis=1)
@@ -53,7 +53,7 @@ def calibrated(known: Doubles, classes: Integers, unknown: Sequence[Doubles]) ->
             loss = (1 - UNKNOWN_SHARE) * lost + UNKNOWN_SHARE * missed
             losses.append((loss, temperature, place))
     _, temperature, place = min(losses)
-    return Calibration(float(temperature), float(place))
+    return HeadCalibration(float(temperature), float(place))
 
 
 def calibration_error(

@@ -8,9 +8,9 @@ and the catalog's photos are always there to be found, which is what the space i
 from collections.abc import Callable
 from functools import partial
 
-from embedder.domain.fitted import Evaluation, Figure, Floats, Labelled, Verdict
+from embedder.domain.fitted import Floats, Labelled, SpaceEvaluation, SpaceFigure, SpaceVerdict
 from embedder.fitting import folds
-from embedder.fitting.fit import Options, check, fit_rows
+from embedder.fitting.fit import FitOptions, check, fit_rows
 from embedder.fitting.head import classes_of
 from embedder.fitting.measuring import FOLDS, HALVES, NEAREST, Learn, Measuring, Views
 
@@ -20,7 +20,7 @@ Tell = Callable[[int, int], None]
 
 def evaluate(
     data: Labelled,
-    options: Options,
+    options: FitOptions,
     baseline: Floats,
     baseline_model: str,
     *,
@@ -29,7 +29,7 @@ def evaluate(
     tell: Tell | None = None,
     learn: Learn = fit_rows,
     unseen: bool = True,
-) -> Evaluation:
+) -> SpaceEvaluation:
     """Compare with `baseline`: vectors [n, b] of unit length in the space in use.
 
     `learn` fits the maps. `unseen`: maps of half of the products are measured on the other half,
@@ -47,7 +47,7 @@ def evaluate(
     figures = tuple(measuring.figures())
     categories = classes_of(data.categories, folds.numbered(data.groups))
     verdict, text = judged(figures, baseline_model)
-    return Evaluation(
+    return SpaceEvaluation(
         verdict=verdict,
         text=text,
         figures=figures,
@@ -59,12 +59,15 @@ def evaluate(
     )
 
 
-def judged(figures: tuple[Figure, ...], baseline_model: str) -> tuple[Verdict, str]:
+def judged(figures: tuple[SpaceFigure, ...], baseline_model: str) -> tuple[SpaceVerdict, str]:
     """Say whether the space is better, by the gain in 1-NN, and why."""
     named = {each.name: each for each in figures}
     found = named.get(NEAREST)
     if found is None or found.baseline is None or found.gain_low is None or found.gain_high is None:
-        return Verdict.INCONCLUSIVE, "no product has a photo that another of its photos could find"
+        return (
+            SpaceVerdict.INCONCLUSIVE,
+            "no product has a photo that another of its photos could find",
+        )
     gain = found.value - found.baseline
     sentence = (
         f"the nearest photo shows the same product for {found.value:.1%} of {found.queries} "
@@ -72,5 +75,5 @@ def judged(figures: tuple[Figure, ...], baseline_model: str) -> tuple[Verdict, s
         f"({100 * found.gain_low:+.1f} to {100 * found.gain_high:+.1f})"
     )
     if found.gain_low > 0:
-        return Verdict.BETTER, sentence
-    return (Verdict.WORSE if found.gain_high < 0 else Verdict.INCONCLUSIVE), sentence
+        return SpaceVerdict.BETTER, sentence
+    return (SpaceVerdict.WORSE if found.gain_high < 0 else SpaceVerdict.INCONCLUSIVE), sentence

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedder.domain.errors import FitInvalid
-from embedder.domain.fitted import KINDS, Fitted, Floats, Head, Labelled
+from embedder.domain.fitted import KINDS, CategoryHead, FittedSpace, Floats, Labelled
 from embedder.fitting import folds
 from embedder.fitting.calibration import calibrated
 from embedder.fitting.components import Doubles, Rows, components
@@ -29,7 +29,7 @@ _BLOCK: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class FitOptions:
     """How a space is fitted."""
 
     max_dimension: int = MAX_DIMENSION
@@ -39,7 +39,7 @@ class Options:
     shrinkage: Shrinkage = field(default_factory=Shrinkage)
 
 
-def fit(data: Labelled, options: Options, seed: int) -> Fitted:
+def fit(data: Labelled, options: FitOptions, seed: int) -> FittedSpace:
     """Fit map, head and text map on all photos; the same seed gives the same space.
 
     Raises FitInvalid where there is nothing to learn from.
@@ -70,12 +70,12 @@ def check(data: Labelled) -> None:
 
 
 def fit_rows(
-    data: Labelled, rows: Rows, options: Options, seed: int, *, texts: bool = True
-) -> Fitted:
+    data: Labelled, rows: Rows, options: FitOptions, seed: int, *, texts: bool = True
+) -> FittedSpace:
     """Fit on these photos alone; `texts`: with a text map. Raises FitInvalid."""
     parts = components(data, rows, options.components)
     groups = folds.numbered([data.groups[row] for row in rows])
-    photos = Photos(
+    photos = FitPhotos(
         points=parts.of(data, rows),
         products=folds.numbered([data.products[row] for row in rows]),
         groups=groups,
@@ -91,7 +91,7 @@ def fit_rows(
     if texts and data.sentences is not None:
         looks = averaged(photos.points, turned)
         text_map = fit_text_map(data.sentences[rows], looks, photos.products, seed)
-    return Fitted(
+    return FittedSpace(
         means=parts.means,
         scales=parts.scales,
         projection=parts.axes @ turned,
@@ -101,7 +101,7 @@ def fit_rows(
 
 
 @dataclass(frozen=True, slots=True)
-class Photos:
+class FitPhotos:
     """The photos that are fitted on, m of them."""
 
     points: Floats
@@ -111,7 +111,7 @@ class Photos:
     groups: Integers
     classes: Classes
 
-    def directions(self, rows: Rows, options: Options) -> Floats:
+    def directions(self, rows: Rows, options: FitOptions) -> Floats:
         """Fit the directions on some of them."""
         products = folds.numbered(self.products[rows].tolist())
         most = min(options.max_dimension, MAX_DIMENSION)
@@ -121,7 +121,7 @@ class Photos:
 class Inner:
     """What photos say about a map that they had no part in, inside those that are fitted on."""
 
-    def __init__(self, photos: Photos, options: Options, seed: int) -> None:
+    def __init__(self, photos: FitPhotos, options: FitOptions, seed: int) -> None:
         self._photos, self._options, self._seed = photos, options, seed
         self._folds = folds.dealt(photos.groups, photos.products, INNER_FOLDS, seed)
         self._maps = [self._without(self._folds == fold) for fold in range(INNER_FOLDS)]
@@ -138,7 +138,7 @@ class Inner:
         least = best.mean() - best.std() / np.sqrt(len(best))
         return min(size for size, each in found.items() if each.mean() >= least)
 
-    def head(self, turned: Floats) -> Head | None:
+    def head(self, turned: Floats) -> CategoryHead | None:
         """Return a head for the map [p, d] of all photos; None = there are too few categories."""
         photos, classes = self._photos, self._photos.classes
         if not classes.paths:
@@ -146,7 +146,7 @@ class Inner:
         vectors = averaged(photos.points, turned)
         made = _regression(vectors, classes, np.ones(len(vectors), bool))
         sure = calibrated(*self._known(turned.shape[1]), self._unseen(turned.shape[1]))
-        return Head(
+        return CategoryHead(
             categories=classes.paths,
             weights=np.asarray(made.weights / sure.temperature, np.float32),
             biases=np.asarray(made.biases / sure.temperature, np.float32),

@@ -8,12 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from embedder.domain.errors import FitInvalid
-from embedder.domain.fitted import CATALOGUE, SHOPPER, Figure, Fitted, Floats, Labelled, unit
+from embedder.domain.fitted import (
+    CATALOGUE,
+    SHOPPER,
+    FittedSpace,
+    Floats,
+    Labelled,
+    SpaceFigure,
+    unit,
+)
 from embedder.fitting import folds
 from embedder.fitting.bootstrap import intervals
 from embedder.fitting.calibration import calibration_error
 from embedder.fitting.components import Rows
-from embedder.fitting.fit import Options, fit_rows
+from embedder.fitting.fit import FitOptions, fit_rows
 from embedder.fitting.folds import Integers
 from embedder.fitting.nearest import average_precisions, hits
 
@@ -47,8 +55,8 @@ class Learn(Protocol):
     """What fits a map on some of the photos: `fit_rows`."""
 
     def __call__(
-        self, data: Labelled, rows: Rows, options: Options, seed: int, *, texts: bool = True
-    ) -> Fitted:
+        self, data: Labelled, rows: Rows, options: FitOptions, seed: int, *, texts: bool = True
+    ) -> FittedSpace:
         """Raises FitInvalid."""
 
 
@@ -61,7 +69,7 @@ class Views:
 
 
 @dataclass(slots=True)
-class Tally:
+class QueryScores:
     """What was measured of a figure, query by query."""
 
     values: list[Values] = field(default_factory=list)
@@ -78,17 +86,17 @@ class Tally:
         if baselines is not None:
             self.baselines.append(np.asarray(baselines, float))
 
-    def figure(self, name: str, seed: int) -> Figure:
+    def figure(self, name: str, seed: int) -> SpaceFigure:
         """Return the means with their intervals."""
         value, clusters = np.concatenate(self.values), np.concatenate(self.clusters)
         if not self.baselines:
             ends = intervals(value[:, None], clusters, seed)
             low, high = map(float, ends[:, 0])
-            return Figure(name, float(value.mean()), low, high, len(value))
+            return SpaceFigure(name, float(value.mean()), low, high, len(value))
         before = np.concatenate(self.baselines)
         ends = intervals(np.stack([value, value - before], axis=1), clusters, seed)
         low, high, gain_low, gain_high = map(float, ends.T.ravel())
-        return Figure(
+        return SpaceFigure(
             name,
             float(value.mean()),
             low,
@@ -106,7 +114,7 @@ class Measuring:
     def __init__(
         self,
         data: Labelled,
-        options: Options,
+        options: FitOptions,
         baseline: Floats,
         *,
         views: Views,
@@ -120,7 +128,7 @@ class Measuring:
         self._both = len(set(data.kinds.tolist())) > 1
         self._folds = self._dealt()
         self._asking = self._asked()
-        self._tallies: dict[str, Tally] = {}
+        self._tallies: dict[str, QueryScores] = {}
         self._surety: list[tuple[Values, npt.NDArray[np.bool_]]] = []
 
     def seen(self, fold: int) -> None:
@@ -167,7 +175,7 @@ class Measuring:
         self._unknown(fitted, every[0][ask], rest[ask])
         self._text(fitted, every[1], rest)
 
-    def figures(self) -> list[Figure]:
+    def figures(self) -> list[SpaceFigure]:
         """Return the figures that rest on enough queries."""
         enough = {
             name: tally
@@ -178,7 +186,7 @@ class Measuring:
         if CATEGORY in enough:
             chances, right = map(np.concatenate, zip(*self._surety, strict=True))
             ends = calibration_error(chances, right, self._seed)
-            found.append(Figure(CALIBRATION, *ends, len(right)))
+            found.append(SpaceFigure(CALIBRATION, *ends, len(right)))
         return found
 
     def _dealt(self) -> Integers:
@@ -198,15 +206,15 @@ class Measuring:
         asking[np.random.default_rng(self._seed).permutation(places)[:spare]] = False
         return asking
 
-    def _vectors(self, fitted: Fitted, asked: Rows, found: Rows) -> tuple[Floats, Floats]:
+    def _vectors(self, fitted: FittedSpace, asked: Rows, found: Rows) -> tuple[Floats, Floats]:
         """Return the vectors of photos that ask, and of those that are to be found."""
         return (
             vectors(fitted, self._data, asked, self._views.shopper),
             vectors(fitted, self._data, found, self._views.catalog),
         )
 
-    def _tally(self, name: str) -> Tally:
-        return self._tallies.setdefault(name, Tally())
+    def _tally(self, name: str) -> QueryScores:
+        return self._tallies.setdefault(name, QueryScores())
 
     def _search(
         self,
@@ -245,7 +253,7 @@ class Measuring:
             self._search(name, chosen, asked[asks], found[index], top=top, clusters=clusters)
 
     def _category(
-        self, fitted: Fitted, pairs: Sequence[tuple[Floats, Floats]], asked: Rows, train: Rows
+        self, fitted: FittedSpace, pairs: Sequence[tuple[Floats, Floats]], asked: Rows, train: Rows
     ) -> None:
         """Take down which categories are recognised, and how sure of them the head is."""
         head = fitted.head
@@ -265,7 +273,7 @@ class Measuring:
         self._tally(CATEGORY).add(best == right, nearest == right, clusters)
         self._surety.append((chances.max(axis=1), best == right))
 
-    def _unknown(self, fitted: Fitted, queries: Floats, asked: Rows) -> None:
+    def _unknown(self, fitted: FittedSpace, queries: Floats, asked: Rows) -> None:
         """Take down which photos of categories that the head has never heard of it says so of."""
         head = fitted.head
         if head is None:
@@ -277,7 +285,7 @@ class Measuring:
             clusters = self._products[asked[strange]]
             self._tally(UNKNOWN).add(best == len(head.categories), None, clusters)
 
-    def _text(self, fitted: Fitted, found: Floats, rest: Rows) -> None:
+    def _text(self, fitted: FittedSpace, found: Floats, rest: Rows) -> None:
         """Take down which titles find a photo of their product."""
         text_map, sentences = fitted.text_map, self._data.sentences
         if text_map is None or sentences is None:
@@ -290,7 +298,7 @@ class Measuring:
         self._tally(TEXT).add(right, None, wanted)
 
 
-def vectors(fitted: Fitted, data: Labelled, rows: Rows, views: int) -> Floats:
+def vectors(fitted: FittedSpace, data: Labelled, rows: Rows, views: int) -> Floats:
     """Return [m, d]: of each of these photos the mean of its first views, of unit length."""
     found = np.empty((len(rows), fitted.projection.shape[1]), np.float32)
     for start in range(0, len(rows), BLOCK):

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 
 from embedder.adapters.feature_folder import FeatureFolder
 from embedder.domain.errors import FitInvalid
-from embedder.domain.fitted import Evaluation, Fitted, Floats, Labelled, TextMap, unit
+from embedder.domain.fitted import FittedSpace, Floats, Labelled, SpaceEvaluation, TextMap, unit
 from embedder.domain.manifest import CATEGORIES, MAP_FILE, TEXT_SUFFIX
 
 ORDER: Final = "order.json"
@@ -40,7 +40,7 @@ Tell = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FitRow:
     """A photo of the order."""
 
     photo: str
@@ -54,7 +54,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class FitOrder:
     """What is to be fitted."""
 
     catalog_id: str
@@ -75,12 +75,12 @@ class Order:
     catalog_views: int
     proof: tuple[int, ...]
     """Rows of the photos whose pixels are proof."""
-    rows: tuple[Row, ...]
+    rows: tuple[FitRow, ...]
     shopper_photo_tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class FitResult:
     """What was fitted."""
 
     name: str
@@ -88,14 +88,14 @@ class Result:
     dimension: int
     categories: int
     takes_texts: bool
-    evaluation: Evaluation
+    evaluation: SpaceEvaluation
 
 
-ORDERS: Final = TypeAdapter(Order)
-RESULTS: Final = TypeAdapter(Result)
+ORDERS: Final = TypeAdapter(FitOrder)
+RESULTS: Final = TypeAdapter(FitResult)
 
 
-Learn = Callable[[Labelled, Floats, Order, Tell], tuple[Fitted, Evaluation]]
+Learn = Callable[[Labelled, Floats, FitOrder, Tell], tuple[FittedSpace, SpaceEvaluation]]
 """How a space is learned and judged, from photos and what the space in use gives of them. Raises
 FitInvalid."""
 
@@ -105,7 +105,7 @@ def lacking() -> list[str]:
     return [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
 
 
-def run(work: Path, learn: Learn, tell: Tell) -> Result:
+def run(work: Path, learn: Learn, tell: Tell) -> FitResult:
     """Fit what the order in `work` says; write the folders of its models there.
 
     Raises FitInvalid, and ValueError for a backbone that is no features model.
@@ -129,7 +129,7 @@ def run(work: Path, learn: Learn, tell: Tell) -> Result:
     return result
 
 
-def labelled(order: Order, work: Path) -> Labelled:
+def labelled(order: FitOrder, work: Path) -> Labelled:
     """Return the order's photos with their features."""
     rows, path = order.rows, work / SENTENCES
     sentences = None
@@ -148,7 +148,7 @@ def labelled(order: Order, work: Path) -> Labelled:
     )
 
 
-def _read(folder: FeatureFolder, rows: Sequence[Row]) -> Floats:
+def _read(folder: FeatureFolder, rows: Sequence[FitRow]) -> Floats:
     """Return [n, views, f]."""
     first = folder.read(rows[0].photo)
     found = np.empty((len(rows), *first.shape), np.float32)
@@ -157,9 +157,9 @@ def _read(folder: FeatureFolder, rows: Sequence[Row]) -> Floats:
     return found
 
 
-def _result(made: bytes, fitted: Fitted, evaluation: Evaluation) -> Result:
+def _result(made: bytes, fitted: FittedSpace, evaluation: SpaceEvaluation) -> FitResult:
     sha256 = hashlib.sha256(made).hexdigest()
-    return Result(
+    return FitResult(
         name=f"visual_{sha256[:12]}",
         graph_sha256=sha256,
         dimension=fitted.projection.shape[1],
@@ -169,7 +169,9 @@ def _result(made: bytes, fitted: Fitted, evaluation: Evaluation) -> Result:
     )
 
 
-def _write_space(folder: Path, made: bytes, fitted: Fitted, order: Order, result: Result) -> None:
+def _write_space(
+    folder: Path, made: bytes, fitted: FittedSpace, order: FitOrder, result: FitResult
+) -> None:
     from embedder.adapters.triton import (
         configuration,  # its onnx is an extra; the service starts without
     )
@@ -195,7 +197,7 @@ def _write_space(folder: Path, made: bytes, fitted: Fitted, order: Order, result
         _put(folder / CATEGORIES, json.dumps(fitted.head.categories).encode())
 
 
-def _write_text_map(folder: Path, text_map: TextMap, order: Order) -> None:
+def _write_text_map(folder: Path, text_map: TextMap, order: FitOrder) -> None:
     from embedder.adapters import onnx
     from embedder.adapters.triton import configuration  # as above
 
@@ -217,7 +219,9 @@ def _write_proof(folder: Path, vectors: Floats, **inputs: Any) -> None:
         np.savez(file, vectors=vectors, **inputs)
 
 
-def _prove_space(work: Path, folder: Path, fitted: Fitted, data: Labelled, order: Order) -> None:
+def _prove_space(
+    work: Path, folder: Path, fitted: FittedSpace, data: Labelled, order: FitOrder
+) -> None:
     rows = list(order.proof)
     kinds = data.kinds[rows]
     with np.load(work / PROOF, allow_pickle=False) as given:

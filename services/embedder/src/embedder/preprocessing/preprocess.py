@@ -12,14 +12,14 @@ import time
 import numpy as np
 from PIL import Image
 
-from embedder.domain.photos import WHOLE, Box, Look, Pixels, Subject
-from embedder.domain.recipes import OVERSAMPLING, Recipe
+from embedder.domain.photos import WHOLE, Box, PhotoSubject, PhotoView, Pixels
+from embedder.domain.recipes import OVERSAMPLING, PhotoRecipe
 from embedder.preprocessing import steps
 from embedder.preprocessing.subject import find
 from sightline_rules import photos
 from sightline_rules.photos import PhotoLimits
 
-ONE_LOOK = Look()
+ONE_LOOK = PhotoView()
 
 NARROW = 0.6
 """Share of the square that the third and the fourth view keep. The average of four views found
@@ -30,7 +30,7 @@ SUBJECT = 0.5
 """Share of a photo's sides that a subject is taken to have until it is found."""
 
 
-def least_side(recipe: Recipe, look: Look = ONE_LOOK) -> int:
+def least_side(recipe: PhotoRecipe, look: PhotoView = ONE_LOOK) -> int:
     """Return how many pixels the photo's sides should keep when it is decoded smaller."""
     box = look.box
     share = SUBJECT if look.find else max(box.right - box.left, box.bottom - box.top)
@@ -38,8 +38,8 @@ def least_side(recipe: Recipe, look: Look = ONE_LOOK) -> int:
 
 
 def pixels(
-    photo: bytes, limits: PhotoLimits, recipe: Recipe, look: Look = ONE_LOOK
-) -> tuple[bytes, float, Subject | None]:
+    photo: bytes, limits: PhotoLimits, recipe: PhotoRecipe, look: PhotoView = ONE_LOOK
+) -> tuple[bytes, float, PhotoSubject | None]:
     """Return a photo file as uint8 RGB [views, side, side, 3], the seconds that this took after
     decoding, and the subject if it was looked for.
 
@@ -53,7 +53,7 @@ def pixels(
     return seen.tobytes(), time.perf_counter() - start, subject
 
 
-def views(image: Image.Image, recipe: Recipe, box: Box, count: int) -> Pixels:
+def views(image: Image.Image, recipe: PhotoRecipe, box: Box, count: int) -> Pixels:
     """Return an RGB photo's views, uint8 [count, side, side, 3]: see Look."""
     image, box = steps.framed(image, box, recipe.steps)
     seen: list[Pixels] = []
@@ -64,7 +64,7 @@ def views(image: Image.Image, recipe: Recipe, box: Box, count: int) -> Pixels:
 
 
 def crop(
-    image: Image.Image, recipe: Recipe, box: Box = WHOLE, share: float | None = None
+    image: Image.Image, recipe: PhotoRecipe, box: Box = WHOLE, share: float | None = None
 ) -> Pixels:
     """Return the middle of a square of an RGB photo as uint8 [side, side, 3].
 
@@ -82,7 +82,7 @@ def crop(
     return steps.done(np.asarray(resized, dtype=np.uint8), recipe.steps)
 
 
-def _square(image: Image.Image, recipe: Recipe, box: Box) -> tuple[float, float, float]:
+def _square(image: Image.Image, recipe: PhotoRecipe, box: Box) -> tuple[float, float, float]:
     """Return left, top and side of a box's square in pixels, within the photo."""
     width, height = image.size
     longer = max((box.right - box.left) * width, (box.bottom - box.top) * height)

@@ -18,26 +18,28 @@ import numpy.typing as npt
 from PIL import Image
 
 from embedder.domain.photos import WHOLE, Box, Pixels
-from embedder.domain.recipes import BRIGHTEST, MOST_GAIN, NEED_OPENCV, Step
+from embedder.domain.recipes import BRIGHTEST, MOST_GAIN, NEED_OPENCV, PreprocessStep
 from embedder.preprocessing.subject import find
 
 PADDED: Final = 1024
 """Pixels of a padded photo's side at most."""
 
 
-def framed(image: Image.Image, box: Box, steps: Sequence[Step]) -> tuple[Image.Image, Box]:
+def framed(
+    image: Image.Image, box: Box, steps: Sequence[PreprocessStep]
+) -> tuple[Image.Image, Box]:
     """Return the RGB photo and the part of it that is meant, as the crop among the steps has it.
 
     A box that somebody gave stays.
     """
-    if Step.CROP_SUBJECT in steps and box == WHOLE:
+    if PreprocessStep.CROP_SUBJECT in steps and box == WHOLE:
         return image, find(image).box
-    if Step.CROP_PAD in steps and box == WHOLE:
+    if PreprocessStep.CROP_PAD in steps and box == WHOLE:
         return _padded(image), box
     return image, box
 
 
-def done(pixels: Pixels, steps: Sequence[Step]) -> Pixels:
+def done(pixels: Pixels, steps: Sequence[PreprocessStep]) -> Pixels:
     """Return a model's input, uint8 RGB [side, side, 3], after the steps in their order."""
     for step in steps:
         if step in NEED_OPENCV:
@@ -87,7 +89,7 @@ def _gained(pixels: Pixels, gains: npt.NDArray[np.float64]) -> Pixels:
     return np.stack([table[:, channel][pixels[..., channel]] for channel in range(3)], axis=-1)
 
 
-_DONE: Final[Mapping[Step, Callable[[Pixels], Pixels]]] = {
-    Step.WHITE_BALANCE_GREY_WORLD: grey_world,
-    Step.WHITE_BALANCE_WHITE_PATCH: white_patch,
+_DONE: Final[Mapping[PreprocessStep, Callable[[Pixels], Pixels]]] = {
+    PreprocessStep.WHITE_BALANCE_GREY_WORLD: grey_world,
+    PreprocessStep.WHITE_BALANCE_WHITE_PATCH: white_patch,
 }

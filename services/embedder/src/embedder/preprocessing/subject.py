@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from embedder.domain.photos import WHOLE, Box, Subject
+from embedder.domain.photos import WHOLE, Box, PhotoSubject
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -61,7 +61,7 @@ class _Region:
     box: Box
 
 
-def find(image: Image.Image) -> Subject:
+def find(image: Image.Image) -> PhotoSubject:
     """Return the box of an RGB photo's subject, and up to three others; of a photo where nothing
     stands out, all of it.
 
@@ -77,8 +77,8 @@ def find(image: Image.Image) -> Subject:
         if loud and all(_overlap(region.box, box) < ALIKE for box in boxes):
             boxes.append(region.box)
     if not boxes:
-        return Subject(WHOLE)
-    return Subject(boxes[0], tuple(boxes[1 : 1 + ALTERNATIVES]))
+        return PhotoSubject(WHOLE)
+    return PhotoSubject(boxes[0], tuple(boxes[1 : 1 + ALTERNATIVES]))
 
 
 def saliency(lab: Floats) -> Floats | None:

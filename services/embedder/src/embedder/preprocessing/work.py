@@ -9,16 +9,16 @@ from typing import Final
 
 from PIL import Image
 
-from embedder.domain.photos import WHOLE, Box, Look, Subject
-from embedder.domain.recipes import Recipe, Step
+from embedder.domain.photos import WHOLE, Box, PhotoSubject, PhotoView
+from embedder.domain.recipes import PhotoRecipe, PreprocessStep
 from embedder.preprocessing import preprocess, steps
 from embedder.preprocessing.subject import ALTERNATIVES, find
-from servicekit.decoding_wire import Made, MemoryWanted, Refused, Wanted
+from servicekit.decoding_wire import ExpectedOutput, Made, MemoryWanted, Refused
 from sightline_rules import photos
 from sightline_rules.photo_memory import MemoryNeededError
 from sightline_rules.photos import PhotoLimits, PhotoRejectedError
 
-_STEPS: Final = tuple(Step)
+_STEPS: Final = tuple(PreprocessStep)
 _MOST_BOXES: Final = 1 + ALTERNATIVES
 _ORDER: Final = struct.Struct("!QQHdB?4d")
 _FACTS: Final = struct.Struct(f"!dB{4 * _MOST_BOXES}d")
@@ -32,21 +32,21 @@ def prepare() -> None:
     steps.prepare()
     picture = Image.radial_gradient("L").convert("RGB")
     find(picture)
-    for step in Step:
+    for step in PreprocessStep:
         with contextlib.suppress(ImportError):
-            preprocess.views(picture, Recipe(32, 1.0, "", (step,)), WHOLE, 1)
+            preprocess.views(picture, PhotoRecipe(32, 1.0, "", (step,)), WHOLE, 1)
 
 
-def order(limits: PhotoLimits, recipe: Recipe, look: Look) -> bytes:
+def order(limits: PhotoLimits, recipe: PhotoRecipe, look: PhotoView) -> bytes:
     """Say what is wanted of a photo, for `answer` to read."""
     sizes = (limits.max_bytes, limits.max_pixels, recipe.side, recipe.crop)
     head = _ORDER.pack(*sizes, look.views, look.find, *_sides(look.box))
     return head + bytes(map(_STEPS.index, recipe.steps))
 
 
-def wanted(recipe: Recipe, look: Look) -> Wanted:
+def wanted(recipe: PhotoRecipe, look: PhotoView) -> ExpectedOutput:
     """Say what the answer to such an order has to look like."""
-    return Wanted(_FACTS, (look.views, recipe.side, recipe.side, 3))
+    return ExpectedOutput(_FACTS, (look.views, recipe.side, recipe.side, 3))
 
 
 def answer(asked: bytes, photo: bytes, memory: int) -> Made:
@@ -56,7 +56,7 @@ def answer(asked: bytes, photo: bytes, memory: int) -> Made:
     limits = PhotoLimits(max_bytes, max_pixels, memory)
     try:
         pixels, seconds, subject = preprocess.pixels(
-            photo, limits, Recipe(side, crop, "", named), Look(views, Box(*box), find)
+            photo, limits, PhotoRecipe(side, crop, "", named), PhotoView(views, Box(*box), find)
         )
     except PhotoRejectedError as error:
         raise Refused(error.code, str(error)) from error
@@ -69,7 +69,7 @@ def answer(asked: bytes, photo: bytes, memory: int) -> Made:
     return Made(_FACTS.pack(seconds, len(boxes), *sides), shaped)
 
 
-def understood(facts: Sequence[float], look: Look) -> tuple[float, Subject | None]:
+def understood(facts: Sequence[float], look: PhotoView) -> tuple[float, PhotoSubject | None]:
     """Return the seconds after decoding, and the subject if it was looked for.
 
     Raises ValueError for what no honest process answers.
@@ -80,7 +80,7 @@ def understood(facts: Sequence[float], look: Look) -> tuple[float, Subject | Non
     boxes = [Box(*sides[at : at + 4]) for at in range(0, 4 * int(count), 4)]
     if not all(0 <= b.left < b.right <= 1 and 0 <= b.top < b.bottom <= 1 for b in boxes):
         raise ValueError("a box lies outside of its photo")
-    return seconds, Subject(boxes[0], tuple(boxes[1:])) if boxes else None
+    return seconds, PhotoSubject(boxes[0], tuple(boxes[1:])) if boxes else None
 
 
 def _sides(box: Box) -> tuple[float, float, float, float]:

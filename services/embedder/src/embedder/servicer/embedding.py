@@ -5,14 +5,14 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from embedder.domain.heat import Heat
-from embedder.domain.items import CategoryGuess, Classification, Item, Outcome, Priority
-from embedder.domain.photos import Box, Camera, Subject
+from embedder.domain.items import CategoryGuess, Classification, Item, ItemOutcome, Priority
+from embedder.domain.photos import Box, Camera, PhotoSubject
 from embedder.embedding import overlay
-from embedder.embedding.compare import Comparison
-from embedder.embedding.embed import Embedder
+from embedder.embedding.compare import PhotoComparer
+from embedder.embedding.embed import ItemEmbedder
 from embedder.servicer import messages
-from embedder.serving.turns import asking
-from embedder.spaces.listing import Listing
+from embedder.serving.priority import asking
+from embedder.spaces.listing import SpaceListing
 from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
 from servicekit.requests import RequestInvalid, enter
@@ -35,9 +35,9 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
 
     def __init__(
         self,
-        embedder: Embedder,
-        comparison: Comparison,
-        listing: Listing,
+        embedder: ItemEmbedder,
+        comparison: PhotoComparer,
+        listing: SpaceListing,
         catalogs: Collection[str],
     ) -> None:
         self._embedder = embedder
@@ -148,7 +148,7 @@ def _priority(priority: int) -> Priority:
     return Priority.BULK if priority == vector_pb2.PRIORITY_BULK else Priority.INTERACTIVE
 
 
-def _result(outcome: Outcome) -> pb.EmbedResult:
+def _result(outcome: ItemOutcome) -> pb.EmbedResult:
     if isinstance(outcome, ServiceError):
         return pb.EmbedResult(status=to_status(outcome))
     result = pb.EmbedResult()
@@ -164,7 +164,7 @@ def _result(outcome: Outcome) -> pb.EmbedResult:
     return result
 
 
-def _classified(outcome: Outcome) -> pb.ClassifyResult:
+def _classified(outcome: ItemOutcome) -> pb.ClassifyResult:
     if isinstance(outcome, ServiceError):
         return pb.ClassifyResult(status=to_status(outcome))
     embedded = _result(outcome)
@@ -186,7 +186,7 @@ def _grid(heat: Heat) -> pb.SimilarityGrid:
     )
 
 
-def _subject(subject: Subject) -> photo_pb2.Subject:
+def _subject(subject: PhotoSubject) -> photo_pb2.Subject:
     return photo_pb2.Subject(
         box=_box_message(subject.box), alternatives=map(_box_message, subject.alternatives)
     )

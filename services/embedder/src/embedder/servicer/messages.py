@@ -2,15 +2,15 @@
 
 from dataclasses import asdict
 
-from embedder.domain.manifest import Manifest, ServingState
+from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.models import VISUAL
 from embedder.domain.recipes import words
-from embedder.spaces.listing import Listed
+from embedder.spaces.listing import ListedSpace
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import space_pb2
 
 
-def space(found: Manifest, standing: ServingState) -> pb.Space:
+def space(found: SpaceManifest, standing: ServingState) -> pb.Space:
     """Return a fitted space as its manifest says it is; `ready` is the model's to say."""
     message = pb.Space(
         space=VISUAL,
@@ -29,7 +29,7 @@ def space(found: Manifest, standing: ServingState) -> pb.Space:
     return _judged(message, found)
 
 
-def listed(each: Listed) -> pb.Space:
+def listed(each: ListedSpace) -> pb.Space:
     """Return a space as its model says it is, and with what fitting it found."""
     state = each.state
     if state is None:
@@ -55,7 +55,7 @@ def listed(each: Listed) -> pb.Space:
     return message if each.fitted is None else _judged(message, each.fitted)
 
 
-def _judged(message: pb.Space, found: Manifest) -> pb.Space:
+def _judged(message: pb.Space, found: SpaceManifest) -> pb.Space:
     """Add what fitting a space found: figures and verdict are called alike here and there."""
     fields = asdict(found.evaluation) | {"verdict": f"VERDICT_{found.evaluation.verdict}"}
     message.evaluation.CopyFrom(space_pb2.SpaceEvaluation(**fields))

@@ -5,7 +5,7 @@ from typing import Any
 
 from embedder.domain.errors import FitInvalid
 from embedder.domain.fits import FitPhoto, FitSettings
-from embedder.domain.manifest import Manifest, ServingState
+from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.photos import Camera
 from embedder.servicer import messages
 from embedder.spaces.learn import Learner
@@ -72,7 +72,7 @@ class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
         return FitSettings(catalog, given.backbone, most, given.seed, tags)
 
 
-def _serving(found: Manifest) -> embedding_pb.Space:
+def _serving(found: SpaceManifest) -> embedding_pb.Space:
     message = messages.space(found, ServingState.SERVING)
     message.ready = True  # it has just given what it has to give
     return message

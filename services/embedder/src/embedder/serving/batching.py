@@ -19,7 +19,7 @@ from embedder.domain.errors import ModelFailed
 from embedder.domain.items import Priority
 from embedder.domain.models import Description, Inferred, Tensors
 from embedder.ports import Inference
-from embedder.serving.turns import urgency
+from embedder.serving.priority import urgency
 from servicekit import deadlines
 
 ROWS = Histogram(

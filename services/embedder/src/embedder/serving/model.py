@@ -22,7 +22,7 @@ from embedder.domain.models import (
     Tensors,
     version_of,
 )
-from embedder.domain.recipes import Recipe, Sentences, Tokens
+from embedder.domain.recipes import PhotoRecipe, Sentences, TextRecipe
 from embedder.ports import Inference
 from servicekit.errors import ServiceError
 
@@ -50,7 +50,7 @@ READY = Gauge(
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class VersionedVectors:
     """Sound vectors, under the version of the model that made them."""
 
     version: str
@@ -140,7 +140,9 @@ class ServedModel:
                     return error if self.known is None else None
             return None
 
-    async def embed(self, inputs: Tensors, prepared_for: Description, wanted: str = "") -> Answer:
+    async def embed(
+        self, inputs: Tensors, prepared_for: Description, wanted: str = ""
+    ) -> VersionedVectors:
         """Return a vector for each row of `inputs`.
 
         `prepared_for` is the description by which they were made; `wanted` the version that
@@ -151,7 +153,7 @@ class ServedModel:
 
     async def _embed(
         self, inference: Inference, inputs: Tensors, prepared_for: Description, wanted: str = ""
-    ) -> Answer:
+    ) -> VersionedVectors:
         inferred = await inference.infer(inputs)
         self.answered_at = self._clock()
         described = await self._of_version(inferred.model_version)
@@ -161,7 +163,7 @@ class ServedModel:
         self._answered = version = version_of(described, inferred.model_version)
         if wanted not in {"", version}:
             raise errors.SpaceVersionUnavailable(self.space, [version])
-        return Answer(version, inferred.vectors, inferred.categories)
+        return VersionedVectors(version, inferred.vectors, inferred.categories)
 
     async def state(self, seconds: float | None = None) -> SpaceState:
         """Say within `seconds` (None: no end) what the space is now, or was a moment ago.
@@ -227,7 +229,7 @@ class ServedModel:
         return self._state_of(known, version, ready=False)
 
     def _state_of(self, known: Description, version: str, *, ready: bool) -> SpaceState:
-        takes_texts = isinstance(known.recipe, Tokens)
+        takes_texts = isinstance(known.recipe, TextRecipe)
         return SpaceState(self.space, known.model, ready, version, known, takes_texts)
 
     async def _of_version(self, model_version: str) -> Description:
@@ -257,11 +259,11 @@ class ServedModel:
 def blank(description: Description) -> Tensors:
     """Return one row that the model takes and that shows nothing."""
     match description.recipe:
-        case Recipe(side):
+        case PhotoRecipe(side):
             image = np.full((1, side, side, 3), 127, np.uint8)
             kind = {"kind": np.zeros((1, 1), np.float32)} if description.cameras else {}
             return {"image": image, **kind}
-        case Tokens():
+        case TextRecipe():
             return {name: np.ones((1, 2), np.int64) for name in ("input_ids", "attention_mask")}
         case Sentences(dimension):
             return {"sentence": np.full((1, dimension), dimension**-0.5, np.float32)}

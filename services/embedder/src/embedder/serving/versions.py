@@ -16,14 +16,14 @@ from embedder.domain.errors import (
 )
 from embedder.domain.models import VISUAL, Description, SpaceState, Tensors
 from embedder.serving.fitted import FittedModels
-from embedder.serving.model import KEPT, Answer, ServedModel
+from embedder.serving.model import KEPT, ServedModel, VersionedVectors
 from servicekit.errors import ServiceError
 
 FEW_SECONDS = 3.0
 """After so long a fitted model that was promoted elsewhere is found."""
 
 
-class Time:
+class TimeLeft:
     """What is left of a number of seconds."""
 
     def __init__(self, seconds: float | None) -> None:
@@ -36,7 +36,7 @@ class Time:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class VersionRoute:
     """Where items go."""
 
     version: str
@@ -49,7 +49,7 @@ class Route:
         """What its vectors are kept under: other routes have other keys."""
         return (self.version, self.described.model, *self.described.hashes.values())
 
-    async def embed(self, inputs: Tensors) -> Answer:
+    async def embed(self, inputs: Tensors) -> VersionedVectors:
         """Return a vector for each row, of any number; raises what ServedModel.embed raises."""
         most = self.described.max_batch
         rows = len(next(iter(inputs.values())))
@@ -63,7 +63,7 @@ class Route:
         return _joined(await asyncio.gather(*embedding))
 
 
-class Spaces:
+class ServedSpaces:
     """The models by the space that they serve. What one of them lacks costs only its version."""
 
     def __init__(
@@ -85,7 +85,7 @@ class Spaces:
         if not self._fixed.get(space):
             raise SpaceUnavailable(f"no model serves the space {space!r}: see ListSpaces")
 
-    async def route(self, space: str, version: str, catalog: str) -> Route:
+    async def route(self, space: str, version: str, catalog: str) -> VersionRoute:
         """Return the way to this version of a space; to no version, to its default one.
 
         Raises SpaceUnavailable, SpaceVersionUnavailable and what ServedModel.description raises;
@@ -93,12 +93,12 @@ class Spaces:
         """
         self.check(space)
         served = await self._of(space, version, catalog) if version else self._fixed[space][0]
-        return Route(version, served, await served.description())
+        return VersionRoute(version, served, await served.description())
 
-    async def text_map(self, visual: Route) -> Route | None:
+    async def text_map(self, visual: VersionRoute) -> VersionRoute | None:
         """Return the way from a text model's vectors into a visual space; None = it has none."""
         served = None if self._fitted is None else self._fitted.text_map(visual.served.model)
-        return None if served is None else Route("", served, await served.description())
+        return None if served is None else VersionRoute("", served, await served.description())
 
     async def classifier(self, catalog: str) -> str:
         """Return the version of a catalog's newest fitted space with a head.
@@ -116,7 +116,7 @@ class Spaces:
         """Say within `seconds` (None: no end) what each version is now: by the space's name, its
         default version first, a catalog's fitted ones newest first.
         """
-        budget = Time(seconds)
+        budget = TimeLeft(seconds)
         if self._fitted is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
@@ -162,12 +162,12 @@ class Spaces:
         return self._fitted is not None and self._fitted.text_map(model.model) is not None
 
 
-def _joined(answers: Sequence[Answer]) -> Answer:
+def _joined(answers: Sequence[VersionedVectors]) -> VersionedVectors:
     first = answers[0]
     if any(other.version != first.version for other in answers):
         raise EmbedderUnavailable("the model was replaced during the call")
     categories = [each.categories for each in answers if each.categories is not None]
-    return Answer(
+    return VersionedVectors(
         first.version,
         np.concatenate([each.vectors for each in answers]),
         np.concatenate(categories) if categories else None,

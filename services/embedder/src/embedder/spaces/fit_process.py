@@ -13,12 +13,12 @@ import numpy as np
 
 from embedder.adapters import space_store
 from embedder.domain.errors import FitFailed, FitInvalid, ModelNotReady
-from embedder.domain.manifest import TEXT_SUFFIX, Manifest
+from embedder.domain.manifest import TEXT_SUFFIX, SpaceManifest
 from embedder.domain.models import Description, version_of
 from embedder.domain.photos import Pixels
 from embedder.domain.recipes import words
 from embedder.fitting import process
-from embedder.fitting.process import Order, Result
+from embedder.fitting.process import FitOrder, FitResult
 
 
 async def run(command: Sequence[str], work: Path) -> AsyncIterator[str]:
@@ -48,18 +48,18 @@ async def run(command: Sequence[str], work: Path) -> AsyncIterator[str]:
             await running.wait()
 
 
-def write_order(work: Path, order: Order, proof: Sequence[Pixels]) -> None:
+def write_order(work: Path, order: FitOrder, proof: Sequence[Pixels]) -> None:
     """Write what the process is to do, and the pixels that prove its graph."""
     (work / process.ORDER).write_bytes(process.ORDERS.dump_json(order))
     with (work / process.PROOF).open("wb") as file:
         np.savez(file, pixels=np.stack(proof))
 
 
-def manifest(work: Path, order: Order, described: Description) -> Manifest:
+def manifest(work: Path, order: FitOrder, described: Description) -> SpaceManifest:
     """Read what the process has written."""
-    result: Result = process.RESULTS.validate_json((work / process.RESULT).read_bytes())
+    result: FitResult = process.RESULTS.validate_json((work / process.RESULT).read_bytes())
     text_name = result.name + TEXT_SUFFIX
-    return Manifest(
+    return SpaceManifest(
         name=result.name,
         version=version(replace(described, hashes={"1": result.graph_sha256})),
         catalog_id=order.catalog_id,

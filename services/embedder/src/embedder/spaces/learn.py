@@ -18,12 +18,12 @@ import numpy as np
 from embedder.adapters.feature_folder import FeatureFolder, forget
 from embedder.adapters.space_store import SpaceStore
 from embedder.domain import errors
-from embedder.domain.fits import FitPhoto, FitSettings, Progress, SentenceVectors
+from embedder.domain.fits import FitPhoto, FitProgress, FitSettings, SentenceVectors
 from embedder.domain.items import MAX_TEXT
 from embedder.domain.photos import Pixels
 from embedder.fitting import process
-from embedder.fitting.process import Order, Row
-from embedder.ports import Source, Sources
+from embedder.fitting.process import FitOrder, FitRow
+from embedder.ports import FeatureSource, FeatureSources
 from embedder.spaces import fit_process
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ _BACKBONE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 class _Collected:
     """What a fit knows of its photos."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[FitRow] = field(default_factory=list)
     titles: dict[str, int] = field(default_factory=dict)
     """Each title's row among the sentences."""
     proof: dict[int, Pixels] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class _Collected:
             self.proof[len(self.rows)] = pixels
         title = photo.title[:MAX_TEXT].strip()
         self.rows.append(
-            Row(
+            FitRow(
                 photo=name,
                 product=photo.product,
                 group=photo.group or name,
@@ -88,7 +88,7 @@ class Learner:
         self,
         store: SpaceStore | None,
         backbones: Path | None,
-        sources: Sources,
+        sources: FeatureSources,
         *,
         default_backbone: str,
         command: Sequence[str] = (sys.executable, "-m", "embedder.fitting"),
@@ -105,7 +105,7 @@ class Learner:
 
     async def fit(
         self, settings: FitSettings, photos: AsyncIterator[FitPhoto]
-    ) -> AsyncIterator[Progress]:
+    ) -> AsyncIterator[FitProgress]:
         """Yield how far it is; last, the candidate.
 
         Raises FitInvalid, FitInProgress, FitUnavailable, FitFailed, ModelNotReady; and
@@ -162,7 +162,7 @@ class Learner:
         folder: Path,
         work: Path,
         store: SpaceStore,
-    ) -> AsyncIterator[Progress]:
+    ) -> AsyncIterator[FitProgress]:
         collected = _Collected()
         async with contextlib.AsyncExitStack() as held:
             backbone = await self._patiently(
@@ -174,13 +174,13 @@ class Learner:
             kept = FeatureFolder(store.features / fit_process.version(backbone.description))
             compared = FeatureFolder(store.features / fit_process.version(baseline.description))
             into = (backbone, kept), (baseline, compared)
-            yield Progress(0, "features")
+            yield FitProgress(0, "features")
             async for group in _grouped(photos, TOGETHER):
                 await self._take(group, into, collected)
-                yield Progress(collected.done, "features", collected.skipped)
+                yield FitProgress(collected.done, "features", collected.skipped)
         _check(collected)
         text_version = await self._write_sentences(work, collected, settings.catalog_id)
-        order = Order(
+        order = FitOrder(
             catalog_id=settings.catalog_id,
             backbone=folder,
             features=kept.path,
@@ -200,15 +200,15 @@ class Learner:
             fit_process.write_order, work, order, list(collected.proof.values())
         )
         async for stage in fit_process.run(self._command, work):
-            yield Progress(collected.done, stage, collected.skipped)
+            yield FitProgress(collected.done, stage, collected.skipped)
         found = await asyncio.to_thread(fit_process.manifest, work, order, backbone.description)
         await asyncio.to_thread(store.add, work, found)
-        yield Progress(collected.done, "write", collected.skipped, found)
+        yield FitProgress(collected.done, "write", collected.skipped, found)
 
     async def _take(
         self,
         photos: Sequence[FitPhoto],
-        into: Sequence[tuple[Source, FeatureFolder]],
+        into: Sequence[tuple[FeatureSource, FeatureFolder]],
         collected: _Collected,
     ) -> None:
         """Have photos' features kept, side by side, and their labels noted in order."""
@@ -228,7 +228,7 @@ class Learner:
         self,
         photo: FitPhoto,
         name: str,
-        into: Sequence[tuple[Source, FeatureFolder]],
+        into: Sequence[tuple[FeatureSource, FeatureFolder]],
         *,
         proves: bool,
     ) -> tuple[bool, Pixels | None]:

@@ -2,19 +2,19 @@
 
 from dataclasses import dataclass
 
-from embedder.domain.manifest import Manifest, ServingState
+from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.models import VISUAL, SpaceState
-from embedder.ports import Record
-from embedder.serving.versions import Spaces
+from embedder.ports import SpaceRecord
+from embedder.serving.versions import ServedSpaces
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedSpace:
     """A space as it is now, as it was fitted, or both."""
 
     state: SpaceState | None
     """None = its model does not answer."""
-    fitted: Manifest | None = None
+    fitted: SpaceManifest | None = None
     """None = it was not fitted, or its manifest can't be read."""
     standing: ServingState = ServingState.SERVING
 
@@ -25,24 +25,24 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class SpaceListing:
     """Lists the spaces of a catalog."""
 
-    spaces: Spaces
-    record: Record
+    spaces: ServedSpaces
+    record: SpaceRecord
 
     async def listed(
         self, catalog: str, seconds: float | None, *, include_all: bool
-    ) -> list[Listed]:
+    ) -> list[ListedSpace]:
         """Return them by the space's name, its default version first, fitted ones newest first.
 
         Within `seconds` (None: no end). `include_all`: candidates and retired ones too.
         """
         states = await self.spaces.states(catalog, seconds)
         fitted = {each.name: (each, where) for each, where in await self.record.spaces(catalog)}
-        listed = [Listed(state, *fitted.pop(state.model, (None,))) for state in states]
+        listed = [ListedSpace(state, *fitted.pop(state.model, (None,))) for state in states]
         listed += [
-            Listed(None, found, standing)
+            ListedSpace(None, found, standing)
             for found, standing in fitted.values()
             if include_all or standing is ServingState.SERVING
         ]

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from embedder.adapters.space_store import SpaceStore
 from embedder.domain import errors
-from embedder.domain.fitted import Verdict
-from embedder.domain.manifest import Manifest, ServingState, SpaceDamaged
+from embedder.domain.fitted import SpaceVerdict
+from embedder.domain.manifest import ServingState, SpaceDamaged, SpaceManifest
 from embedder.fitting import process
 from embedder.ports import Inference, ModelControl
 from servicekit.errors import ServiceError
@@ -53,7 +53,7 @@ class Promotion:
         self._pause = pause
         self._turn = asyncio.Lock()
 
-    async def promote(self, catalog_id: str, wanted: str, *, force: bool) -> Manifest:
+    async def promote(self, catalog_id: str, wanted: str, *, force: bool) -> SpaceManifest:
         """Bring a space into service, by its version or name; one that serves stays as it is.
 
         One that no key signed, wherever it lies, is signed when it is forced. Raises SpaceNotFound,
@@ -69,7 +69,7 @@ class Promotion:
             if standing is ServingState.SERVING:
                 return found if trusted else await self._adopt(store, found)
             evaluation = found.evaluation
-            better = trusted and evaluation.verdict is Verdict.BETTER
+            better = trusted and evaluation.verdict is SpaceVerdict.BETTER
             if not (better or force):
                 raise errors.PromotionRefused(evaluation.verdict, evaluation.text)
             spaces = await asyncio.to_thread(lambda: [*store.spaces(catalog_id)])
@@ -85,7 +85,7 @@ class Promotion:
             log.info("space promoted", space=settled.name, forced=settled.forced)
             return settled
 
-    async def retire(self, catalog_id: str, wanted: str) -> tuple[Manifest, ServingState]:
+    async def retire(self, catalog_id: str, wanted: str) -> tuple[SpaceManifest, ServingState]:
         """Take a space out of service; one that is out of it already stays where it is.
 
         Raises SpaceNotFound, FitUnavailable, EmbedderUnavailable.
@@ -106,7 +106,7 @@ class Promotion:
             raise errors.FitUnavailable("EMBEDDER_SPACES names no folder")
         return self._store
 
-    async def _adopt(self, store: SpaceStore, found: Manifest) -> Manifest:
+    async def _adopt(self, store: SpaceStore, found: SpaceManifest) -> SpaceManifest:
         """Trust a space that lies where Triton finds it; it is loaded soon after."""
         try:
             return await asyncio.to_thread(store.adopt, found)
@@ -115,7 +115,9 @@ class Promotion:
                 f"the space's files are not as they were fitted: {error}"
             ) from error
 
-    async def _introduce(self, store: SpaceStore, found: Manifest, standing: ServingState) -> None:
+    async def _introduce(
+        self, store: SpaceStore, found: SpaceManifest, standing: ServingState
+    ) -> None:
         """Have Triton serve a space, and prove it."""
         try:
             await asyncio.to_thread(store.check, found, standing)
@@ -163,7 +165,7 @@ class Promotion:
                     f"(cosine {cosines.min():.5f}, wanted {ALIKE})"
                 )
 
-    async def _take_back(self, store: SpaceStore, found: Manifest) -> None:
+    async def _take_back(self, store: SpaceStore, found: SpaceManifest) -> None:
         """Have things as they were before a promotion that failed."""
         for name in reversed(found.models):
             with contextlib.suppress(ServiceError):

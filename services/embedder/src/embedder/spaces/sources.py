@@ -11,13 +11,13 @@ from embedder.domain.fits import SentenceVectors
 from embedder.domain.fitted import Floats
 from embedder.domain.items import Embedding, Item, Priority
 from embedder.domain.models import VISUAL
-from embedder.domain.photos import Look, Pixels
-from embedder.domain.recipes import Recipe
-from embedder.embedding.embed import Embedder
-from embedder.ports import Intake, ModelControl, Repository, Source
+from embedder.domain.photos import PhotoView, Pixels
+from embedder.domain.recipes import PhotoRecipe
+from embedder.embedding.embed import ItemEmbedder
+from embedder.ports import FeatureSource, Intake, ModelControl, Repository
 from embedder.serving.model import ServedModel
-from embedder.serving.turns import asking
-from embedder.serving.versions import Route
+from embedder.serving.priority import asking
+from embedder.serving.versions import VersionRoute
 from embedder.spaces.learn import VIEWS
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
@@ -34,7 +34,7 @@ class ModelSources:
 
     def __init__(
         self,
-        embedder: Embedder,
+        embedder: ItemEmbedder,
         features: Callable[[str], ServedModel],
         *,
         repository: Repository,
@@ -51,11 +51,11 @@ class ModelSources:
         self._leaving: dict[str, asyncio.Task[None]] = {}
 
     @contextlib.asynccontextmanager
-    async def backbone(self, name: str) -> AsyncIterator[Source]:
+    async def backbone(self, name: str) -> AsyncIterator[FeatureSource]:
         """See Sources. What had to be loaded for this is unloaded some time afterwards."""
         async with self.loaded(name):
             served = self._features(name)
-            yield self._source(Route("", served, await served.description()), VIEWS)
+            yield self._source(VersionRoute("", served, await served.description()), VIEWS)
 
     @contextlib.asynccontextmanager
     async def loaded(self, name: str) -> AsyncIterator[None]:
@@ -95,7 +95,7 @@ class ModelSources:
         with contextlib.suppress(ServiceError):
             await self._control.unload(name)
 
-    async def baseline(self, catalog_id: str) -> Source:
+    async def baseline(self, catalog_id: str) -> FeatureSource:
         """See Sources: what photos are embedded with when nobody says how."""
         return self._source(await self._embedder.spaces.route(VISUAL, "", catalog_id), 1)
 
@@ -108,7 +108,7 @@ class ModelSources:
                 raise outcome
         return SentenceVectors(found[0].version, np.stack([each.values for each in found]))
 
-    def _source(self, route: Route, views: int) -> Source:
+    def _source(self, route: VersionRoute, views: int) -> FeatureSource:
         photos = self._embedder.photos
         return PhotoSource(route, photos.intake, views)
 
@@ -116,14 +116,14 @@ class ModelSources:
 class PhotoSource:
     """A model that takes photos. See ports.Source."""
 
-    def __init__(self, route: Route, intake: Intake, views: int) -> None:
+    def __init__(self, route: VersionRoute, intake: Intake, views: int) -> None:
         recipe = route.described.recipe
-        if not isinstance(recipe, Recipe):
+        if not isinstance(recipe, PhotoRecipe):
             raise ModelNotReady(f"{route.described.model} takes no photos")
         self.description = route.described
         self._route, self._recipe = route, recipe
         self._intake = intake
-        self._look = Look(views=views)
+        self._look = PhotoView(views=views)
 
     async def features(self, photo: bytes) -> tuple[Floats, Pixels]:
         self._intake.check(photo)

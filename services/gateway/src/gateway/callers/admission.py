@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from servicekit.access import Access, Caller, TokenInvalid, bearer, caller, rule
+from servicekit.access import AccessPolicy, Caller, TokenInvalid, bearer, caller, rule
 from servicekit.errors import PermissionDenied
 
 
@@ -45,7 +45,7 @@ class AdminPortOnly(PermissionDenied, reason="ADMIN_PORT_ONLY"):
 class Public:
     """Admits whom another admits, but to no call that has a port of its own."""
 
-    def __init__(self, access: Access, admin_port: int) -> None:
+    def __init__(self, access: AccessPolicy, admin_port: int) -> None:
         self._access, self._admin_port = access, admin_port
 
     def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:

@@ -10,7 +10,7 @@ from grpc.aio import UnaryStreamMultiCallable, UnaryUnaryMultiCallable
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
 from servicekit import deadlines
-from servicekit.breaker import Breaker
+from servicekit.breaker import CircuitBreaker
 from servicekit.errors import ServiceError
 from servicekit.hedging import Hedging
 from servicekit.interceptors import VERSION_KEY
@@ -33,7 +33,7 @@ class Caller:
         *,
         reserve: float,
         longest: float,
-        breaker: Breaker | None = None,
+        breaker: CircuitBreaker | None = None,
         hedge_share: float = 0.0,
     ) -> None:
         """`reserve` seconds are kept to report a failure; no call outlasts `longest` seconds; of

@@ -16,7 +16,7 @@ from gateway.ports import Embedder
 from servicekit import quotas
 from servicekit.channel import idempotent
 from servicekit.errors import DeadlineExceeded, Internal, ServiceError
-from servicekit.quotas import Quota
+from servicekit.quotas import QuotaKind
 from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
@@ -90,15 +90,15 @@ class EmbedderClient(Embedder):
         """Ask, within the caller's quota; raises QuotaExhausted."""
         if not decodes:
             return await self._caller.call(method, request)
-        quotas.check(Quota.DECODE_SECONDS)
+        quotas.check(QuotaKind.DECODE_SECONDS)
         began = time.perf_counter()
         try:
             response = await self._caller.call(method, request)
         except (DeadlineExceeded, asyncio.CancelledError):
             # Nobody says what decoding took: else who leaves early would decode for nothing.
-            quotas.spend(Quota.DECODE_SECONDS, time.perf_counter() - began)
+            quotas.spend(QuotaKind.DECODE_SECONDS, time.perf_counter() - began)
             raise
-        quotas.spend(Quota.DECODE_SECONDS, messages.seconds(response.stage_timings, "intake"))
+        quotas.spend(QuotaKind.DECODE_SECONDS, messages.seconds(response.stage_timings, "intake"))
         return response
 
     async def spaces(self, catalog_id: str) -> Sequence[Space]:

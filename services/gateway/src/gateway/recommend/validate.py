@@ -96,19 +96,32 @@ def _check_photo(signal: Signal) -> None:
 
 
 def _violations(query: Query, signals_required: bool) -> Iterator[FieldViolation]:
-    if signals_required and not query.signals:
-        yield FieldViolation("signals", "at least one is needed")
-    else:
-        for signal in query.signals:
-            yield from _signal_violations(signal)
-        if query.signals and not query.wanted and (signals_required or query.shopper is None):
-            yield FieldViolation("signals", "are all negative: at least one has to be wanted")
+    yield from _signals_violations(query, signals_required)
     if query.shopper is not None:
         yield from _id_violations(query.shopper.id, f"shopper.{query.shopper.kind}_id")
     for index, product_id in enumerate(query.exclude_product_ids):
         yield from _id_violations(product_id, f"exclude_product_ids[{index}]")
     yield from _anchor_violations(query.anchors)
     yield from _followed_violations(query.followed)
+    yield from _range_violations(query)
+    if len(query.session_id.encode("utf-8", "surrogatepass")) > MOST_SESSION_BYTES:
+        yield FieldViolation("session_id", f"is longer than {MOST_SESSION_BYTES} bytes")
+    yield from _long_texts(_texts(query))
+    for path, problem in controls.problems(query.controls):
+        yield FieldViolation(f"controls{path}", problem)
+
+
+def _signals_violations(query: Query, required: bool) -> Iterator[FieldViolation]:
+    if required and not query.signals:
+        yield FieldViolation("signals", "at least one is needed")
+        return
+    for signal in query.signals:
+        yield from _signal_violations(signal)
+    if query.signals and not query.wanted and (required or query.shopper is None):
+        yield FieldViolation("signals", "are all negative: at least one has to be wanted")
+
+
+def _range_violations(query: Query) -> Iterator[FieldViolation]:
     if not 0 <= query.min_quality <= 1:
         yield FieldViolation("min_quality", "must be 0 to 1")
     if not 0 <= query.min_answer_quality <= max(Quality):
@@ -117,11 +130,6 @@ def _violations(query: Query, signals_required: bool) -> Iterator[FieldViolation
         yield FieldViolation("priority", "is not one of the priorities")
     if query.sort not in set(Sort):
         yield FieldViolation("sort", "is not one of the orders")
-    if len(query.session_id.encode("utf-8", "surrogatepass")) > MOST_SESSION_BYTES:
-        yield FieldViolation("session_id", f"is longer than {MOST_SESSION_BYTES} bytes")
-    yield from _long_texts(_texts(query))
-    for path, problem in controls.problems(query.controls):
-        yield FieldViolation(f"controls{path}", problem)
 
 
 def _anchor_violations(anchors: Sequence[str]) -> Iterator[FieldViolation]:

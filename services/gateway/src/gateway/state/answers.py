@@ -7,14 +7,14 @@ from prometheus_client import Counter, Gauge
 
 from gateway.model.answer import AnswerRecord
 from servicekit import deadlines
+from servicekit.batch_queue import BatchQueue, BatchRules, QueueMetrics
 from servicekit.errors import Code
-from servicekit.queued import Batches, Counts, Queued
 
 MOST_PRODUCTS = 10_000
 """What goes into one call, so that it stays far below the largest message."""
 CALL_SECONDS = 5.0
 
-COUNTS = Counts(
+COUNTS = QueueMetrics(
     Counter("sightline_gateway_answers_kept_total", "Answer records that the ranker took."),
     Counter(
         "sightline_gateway_answers_dropped_total",
@@ -50,9 +50,9 @@ class AnswerQueue:
             with deadlines.within(CALL_SECONDS):
                 await record(given[0][0], [each for _, each in given])
 
-        self._queued = Queued(
+        self._queued = BatchQueue(
             send,
-            Batches[Given](
+            BatchRules[Given](
                 key=lambda given: (given[0], given[1].answer_id),
                 load=lambda given: len(given[1].order.product_ids) + 1,
                 group=lambda given: given[0],

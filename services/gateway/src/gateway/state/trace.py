@@ -63,7 +63,9 @@ class RequestTrace:
     here, so that nothing depends on which branch was first.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(  # noqa: PLR0915 - one statement an attribute
+        self, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self._clock = clock
         self._origin = clock()
         self._stages = Stages()

@@ -58,7 +58,7 @@ class Segments:
     """(segments,) of the shoppers in training, adding up to 1"""
     strengths: Floats
     """(segments, names of `ProductFeatures`) how much more each group likes a feature than all do,
-    0 to 1; see profiles/affinities.py"""
+    0 to 1; see serving/profiles/affinities.py"""
     silhouette: float
     """How clearly the groups stand apart, −1 to 1 (Rousseeuw 1987)"""
 
@@ -66,7 +66,7 @@ class Segments:
 @dataclass(frozen=True, slots=True)
 class Looks:
     """What a photo adds to the vector of a product that nobody liked in training: by how near it is
-    to photos of products that were liked (training/looks.py)."""
+    to photos of products that were liked (learning/training/looks.py)."""
 
     photos: Floats
     """(landmarks, vector dimension)"""
@@ -199,8 +199,8 @@ class ModelRecord:
     serving: bool = False
     training: Mapping[str, Any] = field(default_factory=dict)
     """What the manifest says of its training: "recipe" (recipe.py), "ablation" (a list of
-    additions, training/ablation.py), "base" (the version it went on from; empty = none) and
-    "trials" (how many recipes were tried). Empty = trained by an older release."""
+    additions, learning/training/ablation.py), "base" (the version it went on from; empty = none)
+    and "trials" (how many recipes were tried). Empty = trained by an older release."""
     verdict: Verdict | None = None
     """Of its newest evaluation; None = not evaluated."""
     verdict_summary: str = ""

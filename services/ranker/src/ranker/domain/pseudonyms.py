@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ranker.domain.errors import KeyUnusable
 from ranker.domain.events import Identity, Shopper
-from servicekit.guesses import ADVICE, guessed
+from servicekit.weak_keys import ADVICE, is_weak
 
 KEY_BYTES = 32
 
@@ -69,7 +69,7 @@ def load(path: Path, *, create: bool) -> Pseudonyms:
         found = Pseudonyms(bytes.fromhex(text))
     except ValueError:
         raise KeyUnusable(f"the pseudonym key at {path} is not hexadecimal") from None
-    if guessed(text):
+    if is_weak(text):
         raise KeyUnusable(f"the pseudonym key at {path} is {ADVICE}; {_NEW_RECORD}")
     return found
 

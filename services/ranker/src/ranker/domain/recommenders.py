@@ -1,4 +1,7 @@
-"""What recommenders by counts are asked and find; what each does is in ranking/recommenders.py."""
+"""Requests to recommenders by counts and their results.
+
+serving/ranking/recommenders.py has the formula of each.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -21,7 +21,7 @@ from typing import Any
 from ranker.adapters.export_store import ExportFolder, Part
 from ranker.domain.errors import Interrupted
 from ranker.domain.selection import COLUMNS, Selection, params, selection_of
-from ranker.record.selections import SelectionRecord
+from ranker.events.record.selections import SelectionRecord
 from servicekit.jobs import Job, Jobs
 
 EXPORT = "export_events"

@@ -2,7 +2,7 @@
 
 The job deletes what was counted when it was asked for; events that come in later stay. Where events
 wait in a log first, it deletes what was taken in by then, and what still waits is never stored
-(record/late.py). It goes in
+(events/record/late.py). It goes in
 small transactions with pauses between them, so that events can be written meanwhile. Stopped or
 killed, it goes on where it was, for what is deleted is no longer there; cancelled, what it deleted
 stays deleted.
@@ -16,7 +16,7 @@ from typing import Any
 from ranker.domain import selection as selected
 from ranker.domain.errors import Interrupted
 from ranker.domain.selection import PurgeCount, PurgePlace, Selection
-from ranker.record.selections import SelectionRecord
+from ranker.events.record.selections import SelectionRecord
 from servicekit.errors import Unavailable
 from servicekit.jobs import Job, Jobs
 

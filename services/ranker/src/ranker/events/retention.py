@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from prometheus_client import Counter
 
 from ranker.domain.events import DAY_MICROS, EventType
-from servicekit.heart import HEART
+from servicekit.liveness import LIVENESS
 
 BATCH = 1000
 """Events a transaction: some hundredths of a second, for which a writer may have to wait."""
 PAUSE_SECONDS = 0.05
 
 SWEEPING = "retention"
-"""See servicekit.heart."""
+"""See servicekit.liveness."""
 
 WISHES = frozenset({EventType.HIDE, EventType.UNHIDE})
 """Kept as long as the shopper is: a product that was hidden would come back by itself."""
@@ -66,7 +66,7 @@ class Sweeper:
         self, kind: str, stop: asyncio.Event, batch: Callable[[], Awaitable[int]]
     ) -> None:
         while not stop.is_set():
-            HEART.beat(SWEEPING)
+            LIVENESS.report(SWEEPING)
             count = await batch()
             EXPIRED.labels(kind).inc(count)
             if count < BATCH:

@@ -10,13 +10,13 @@ from ranker.domain.answer_columns import MOST_BRANCHES, MOST_PRODUCTS, of_produc
 from ranker.domain.errors import AnswerMissing
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import ANSWER_ID
+from ranker.events.record.answers import Answer, AnswerQueue
 from ranker.ports import HistoryReader
-from ranker.ranking.order import Order
-from ranker.record.answers import Answer, AnswerQueue
 from ranker.servicer.controls import name_problems
 from ranker.servicer.inputs import VERSION
 from ranker.servicer.replies import cause_number
 from ranker.servicer.requests import actor, check_range, refuse
+from ranker.serving.ranking.order import Order
 from servicekit.clock import now_micros
 from servicekit.requests import enter
 from servicekit.server import Context

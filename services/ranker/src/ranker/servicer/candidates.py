@@ -12,10 +12,10 @@ import numpy as np
 
 from ranker.domain.arrays import Doubles
 from ranker.domain.columns import check_lengths, products_of
-from ranker.ranking import parts, rank
-from ranker.ranking.order import Likeness
 from ranker.servicer.messages import of_floats
 from ranker.servicer.requests import check_range, refuse
+from ranker.serving.ranking import parts, rank
+from ranker.serving.ranking.order import Likeness
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline_rules.categories import MAX_LEVEL_CHARACTERS, MAX_LEVELS, SEPARATOR
 from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id

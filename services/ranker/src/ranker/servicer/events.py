@@ -15,10 +15,10 @@ from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.selection import Selection, request_key
 from ranker.events import export, purge
 from ranker.events.intake import append
+from ranker.events.record.events import EventRecord
+from ranker.events.record.selections import SelectionRecord
+from ranker.events.record.shoppers import ShopperRecord
 from ranker.ports import EventSink
-from ranker.record.events import EventRecord
-from ranker.record.selections import SelectionRecord
-from ranker.record.shoppers import ShopperRecord
 from ranker.servicer import requests
 from ranker.servicer.messages import message_of
 from servicekit.clock import now_micros

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ranker.domain.errors import ExperimentChanged, ExperimentMissing
 from ranker.domain.experiments import METRICS, ArmFindings, Design, findings
-from ranker.record.experiments import ExperimentRecord, Extent, Kept, Unit
+from ranker.events.record.experiments import ExperimentRecord, Extent, Kept, Unit
 from ranker.servicer.messages import message_of
 from ranker.servicer.requests import check_range, refuse
 from servicekit.clock import now_micros

@@ -17,10 +17,10 @@ from ranker.domain.events import History
 from ranker.domain.model import Model
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import Signals
-from ranker.ranking.order import Order
-from ranker.ranking.parts import UNKNOWN
-from ranker.ranking.rank import Ranking
 from ranker.servicer.replies import DEFAULT
+from ranker.serving.ranking.order import Order
+from ranker.serving.ranking.parts import UNKNOWN
+from ranker.serving.ranking.rank import Ranking
 from sightline.common.v1 import candidate_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb

@@ -10,8 +10,8 @@ from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import ModelRecord
 from ranker.domain.online import Online, Period, Tally, rates
 from ranker.domain.recipe import RANGES, recipe_of
-from ranker.feedback.estimators import CLIP
-from ranker.feedback.health import Health
+from ranker.learning.feedback.estimators import CLIP
+from ranker.learning.feedback.health import Health
 from ranker.servicer.messages import message_of
 from ranker.servicer.requests import check_range, refuse
 from sightline.ranker.v1 import model_service_pb2 as pb

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.errors import ModelNotFound, ModelUnproven
 from ranker.domain.model import EVALUATE, TRAIN, ModelRecord
-from ranker.feedback import health
-from ranker.models import publish
-from ranker.models.promotion import require_proof
-from ranker.record.models import ModelRegistry
-from ranker.record.online import OnlineRecord
+from ranker.events.record.models import ModelRegistry
+from ranker.events.record.online import OnlineRecord
+from ranker.learning import publish
+from ranker.learning.feedback import health
+from ranker.learning.promotion import require_proof
 from ranker.servicer.messages import message_of
 from ranker.servicer.model_messages import describe, params_of, period, report_message
 from ranker.servicer.requests import DEFAULT_PAGE, LARGEST_PAGE, check_request_id, job_message

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from ranker.domain.errors import ConsentRequired
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import Signals
+from ranker.events.record.shoppers import ShopperRecord
 from ranker.ports import HistoryReader, Models
-from ranker.profiles import profiles
-from ranker.profiles.texts import Words
-from ranker.record.shoppers import ShopperRecord
 from ranker.servicer.requests import actor, check_product_id, refuse
+from ranker.serving.profiles import profiles
+from ranker.serving.profiles.texts import Words
 from servicekit.clock import now_micros
 from servicekit.requests import enter
 from servicekit.server import Context

@@ -11,17 +11,9 @@ from ranker.domain.model import Model
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.recommenders import Anchors, Recommender
 from ranker.domain.signals import DEFAULTS, Signals
-from ranker.models.publish import query_vector
+from ranker.events.record.answers import Answer
+from ranker.learning.publish import query_vector
 from ranker.ports import CountReader, HistoryReader, Models
-from ranker.ranking import breakdown, diversity, generate, parts, rank, recommenders
-from ranker.ranking.breakdown import Evidence, again
-from ranker.ranking.controls import controlled
-from ranker.ranking.explain import explain
-from ranker.ranking.exploration import seed_of
-from ranker.ranking.fold_in import FoldIn
-from ranker.ranking.order import order_of
-from ranker.ranking.shoppers import Known, Shoppers
-from ranker.record.answers import Answer
 from ranker.servicer.answers import MOST_MICROS, check_draft, record_of, stored
 from ranker.servicer.candidates import (
     MOST_CANDIDATES,
@@ -35,6 +27,14 @@ from ranker.servicer.inputs import Origin, add_inputs
 from ranker.servicer.recommenders import anchors_of, list_messages, recommenders_of, scope_of
 from ranker.servicer.replies import DEFAULT, add_parts, add_reasons, policy_of, ranked, timings
 from ranker.servicer.requests import actor, check_range, check_version
+from ranker.serving.ranking import breakdown, diversity, generate, parts, rank, recommenders
+from ranker.serving.ranking.breakdown import Evidence, again
+from ranker.serving.ranking.controls import controlled
+from ranker.serving.ranking.explain import explain
+from ranker.serving.ranking.exploration import seed_of
+from ranker.serving.ranking.fold_in import FoldIn
+from ranker.serving.ranking.order import order_of
+from ranker.serving.ranking.shoppers import Known, Shoppers
 from servicekit import tracing
 from servicekit.clock import now_micros
 from servicekit.requests import catalog, enter
@@ -94,7 +94,9 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
     def __post_init__(self) -> None:
         self._shoppers = Shoppers(self.reader, self.signals)
 
-    async def Rank(self, request: pb.RankRequest, context: Context) -> pb.RankResponse:
+    async def Rank(  # noqa: PLR0915 - becomes a use case
+        self, request: pb.RankRequest, context: Context
+    ) -> pb.RankResponse:
         """Score and order candidates."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms)

@@ -6,8 +6,8 @@ from typing import Any
 
 from ranker.domain.features import CATEGORY_KIND, PRICE_KIND, price_range
 from ranker.domain.recommenders import Anchors, Recommender, Scope, Source
-from ranker.ranking.recommenders import MOST_ANCHORS, List
 from ranker.servicer.requests import check_range, refuse
+from ranker.serving.ranking.recommenders import MOST_ANCHORS, List
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline_rules.categories import CategoryInvalidError, check_path, join
 from sightline_rules.ids import IdInvalidError, check_id

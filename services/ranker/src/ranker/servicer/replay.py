@@ -18,9 +18,9 @@ from ranker.domain.events import EventType, History
 from ranker.domain.model import Model
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import Signals
+from ranker.events.record.answers import Answer
+from ranker.events.record.events import EventRecord
 from ranker.ports import HistoryReader, Models
-from ranker.record.answers import Answer
-from ranker.record.events import EventRecord
 from ranker.servicer import inputs as kept_inputs
 from ranker.servicer.inputs import asked_again, changed, settings_digest
 from ranker.servicer.ranking import RankingServicer

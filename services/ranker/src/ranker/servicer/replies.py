@@ -7,14 +7,14 @@ from google.protobuf.duration_pb2 import Duration
 
 from ranker.domain.arrays import Doubles
 from ranker.domain.model import Model
-from ranker.ranking import breakdown
-from ranker.ranking.breakdown import Contributions, Evidence
-from ranker.ranking.diversity import Cause, Policy
-from ranker.ranking.explain import Reason, explain
-from ranker.ranking.order import Order
 from ranker.servicer.events import NUMBERS
 from ranker.servicer.messages import doubles
 from ranker.servicer.requests import refuse
+from ranker.serving.ranking import breakdown
+from ranker.serving.ranking.breakdown import Contributions, Evidence
+from ranker.serving.ranking.diversity import Cause, Policy
+from ranker.serving.ranking.explain import Reason, explain
+from ranker.serving.ranking.order import Order
 from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from ranker.domain.signals import DEFAULTS, MOST_STARS, Signals
-from servicekit.config import Place, Secret, Settings, is_local
+from servicekit.config import Place, Secret, ServiceSettings, is_local
 from servicekit.migrations import MigrationSettings
 from servicekit.sql import check_secret_url, has_guessable_password
 
@@ -58,7 +58,7 @@ class StoreSettings(RecordSettings):
     """Folder or fsspec URL (such as s3://bucket/exports) that events are exported to."""
 
 
-class KeySettings(Settings):
+class KeySettings(ServiceSettings):
     """Who makes pseudonyms."""
 
     model_config = PREFIX
@@ -68,7 +68,7 @@ class KeySettings(Settings):
     record: without it, no stored event can be matched to anybody ever again."""
 
 
-class BackupPlace(Settings):
+class BackupPlace(ServiceSettings):
     """Where backups are, and notes of purges, which a restore does again."""
 
     model_config = PREFIX
@@ -93,7 +93,7 @@ def _known_log(brokers: tuple[str, ...]) -> tuple[str, ...]:
     return brokers
 
 
-class LogSettings(Settings):
+class LogSettings(ServiceSettings):
     """The log that events wait in, of the server and the worker."""
 
     model_config = PREFIX
@@ -123,7 +123,7 @@ class LogSettings(Settings):
             yield f"{variable}: {away[0]} is called in plain text: set {folder}"
 
 
-class SignalSettings(Settings):
+class SignalSettings(ServiceSettings):
     """How events are read, by the server, the worker and trainings alike; see signals.py."""
 
     model_config = PREFIX

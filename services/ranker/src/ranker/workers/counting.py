@@ -10,18 +10,18 @@ from prometheus_client import Counter, Gauge
 from ranker.domain.counting import groups
 from ranker.domain.features import Product
 from ranker.domain.signals import Signals
-from ranker.record.counting import BATCH, fold, waits
-from ranker.record.grouping import GroupRecord
+from ranker.events.record.counting import BATCH, fold, waits
+from ranker.events.record.grouping import GroupRecord
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
-from servicekit.heart import HEART
+from servicekit.liveness import LIVENESS
 from servicekit.sql import Database
 
 LONGEST_PAUSE = 0.1
 PRODUCTS = 500
 """Products that are read in one call."""
 COUNTING, GROUPING = "counting", "grouping"
-"""See servicekit.heart."""
+"""See servicekit.liveness."""
 AGAIN_SECONDS = 30.0
 """After which a retriever that did not answer is asked again."""
 
@@ -41,7 +41,7 @@ Read = Callable[[str, Sequence[str]], Awaitable[Mapping[str, Product]]]
 async def count(database: Database, signals: Signals, stop: asyncio.Event) -> None:
     """Count all that waits, in small transactions with pauses: others write meanwhile."""
     while not stop.is_set():
-        HEART.beat(COUNTING)
+        LIVENESS.report(COUNTING)
         began = time.monotonic()
         if not await database.read(waits):
             LAG.set(0)
@@ -80,7 +80,7 @@ class Grouper:
                 raise
 
     async def _learn(self, catalog_id: str) -> int:
-        HEART.beat(GROUPING)
+        LIVENESS.report(GROUPING)
         now = self.clock()
         old = now - int(self.refresh_seconds * 1e6)
         items = await self.record.due(catalog_id, old, PRODUCTS)

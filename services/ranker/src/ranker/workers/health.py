@@ -14,13 +14,13 @@ from ranker.domain.errors import ModelCorrupt
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import Model, ModelRecord
 from ranker.domain.online import Period
-from ranker.feedback import answered, health
-from ranker.feedback.health import Health, Windows
-from ranker.feedback.policies import policies
-from ranker.models.live import MOST_CATALOG_LABELS
-from ranker.record.feedback import FeedbackRecord
-from ranker.record.models import ModelRegistry
-from ranker.record.online import OnlineRecord
+from ranker.events.record.feedback import FeedbackRecord
+from ranker.events.record.models import ModelRegistry
+from ranker.events.record.online import OnlineRecord
+from ranker.learning.feedback import answered, health
+from ranker.learning.feedback.health import Health, Windows
+from ranker.learning.feedback.policies import policies
+from ranker.serving.models.live import MOST_CATALOG_LABELS
 from servicekit.clock import now_micros
 from servicekit.sql import Database
 

@@ -25,9 +25,9 @@ from ranker.domain.model import EVALUATE, TRAIN
 from ranker.workers.loops import repeat
 from servicekit import telemetry, tracing
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
-from servicekit.heart import HEART
 from servicekit.jobs import Job, JobClaimLost, Jobs
 from servicekit.leases import worker_id
+from servicekit.liveness import LIVENESS
 
 MAX_ATTEMPTS = 3
 """A training that killed three workers will kill a fourth."""
@@ -85,11 +85,11 @@ async def work(
 
     async def look() -> None:
         while not stop.is_set():
-            HEART.beat(name)
+            LIVENESS.report(name)
             job = await jobs.claim(tuple(does), me, lease_seconds)
             if job is None:
                 return
-            HEART.rest(name)  # a training may take hours
+            LIVENESS.suspend(name)  # a training may take hours
             await run_job(jobs, job, does[job.kind], stop)
             if tidy is not None and job.kind == TRAIN:
                 await tidy(job.catalog_id)

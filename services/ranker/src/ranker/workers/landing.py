@@ -18,14 +18,14 @@ from ranker.domain.logged import Illegible, unpacked
 from ranker.events.intake import check
 from ranker.workers.loops import repeat
 from servicekit import telemetry
-from servicekit.heart import HEART
+from servicekit.liveness import LIVENESS
 
 BATCH = 2000
 """Events a transaction."""
 WAIT_SECONDS = 0.5
 AGAIN_SECONDS = 1.0
 LANDING = "event log"
-"""See servicekit.heart."""
+"""See servicekit.liveness."""
 
 LANDED = Counter(
     "sightline_ranker_sink_events_total",
@@ -77,7 +77,7 @@ class Landing:
 
     async def look(self) -> None:
         """One batch: what is held, or else what comes next."""
-        HEART.beat(LANDING)
+        LIVENESS.report(LANDING)
         self._held = self._held or await asyncio.to_thread(self.log.next, BATCH, WAIT_SECONDS)
         if not self._held:
             LAG.set(0)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from servicekit import heart, telemetry
+from servicekit import liveness, telemetry
 from servicekit.errors import ServiceError
 
 
@@ -18,11 +18,11 @@ async def repeat(
 ) -> None:
     """Look at once and then every so many seconds, until `stop` is set. A look that fails is logged
     as `failed`, with what it was about; the other loops go on. `alive`: what the process counts as
-    hung without (see servicekit.heart); a long look says so itself that it goes on."""
+    hung without (see servicekit.liveness); a long look says so itself that it goes on."""
     log = telemetry.get_logger().bind(**about)
     while not stop.is_set():
         if alive:
-            heart.HEART.beat(alive)
+            liveness.LIVENESS.report(alive)
         try:
             await look()
         except ServiceError as error:
@@ -30,7 +30,7 @@ async def repeat(
         except Exception:
             log.exception(failed)
         if alive:
-            heart.HEART.beat(alive, heart.SILENT_SECONDS + seconds)
+            liveness.LIVENESS.report(alive, liveness.SILENT_SECONDS + seconds)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), seconds)
-    heart.HEART.rest(alive)
+    liveness.LIVENESS.suspend(alive)

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from ranker.domain.errors import ModelUnproven
 from ranker.domain.model import TRAIN, Model
-from ranker.models.promotion import require_proof
+from ranker.events.record.models import ModelRegistry
+from ranker.learning.promotion import require_proof
 from ranker.ports import HistoryReader
-from ranker.record.models import ModelRegistry
 from servicekit import telemetry
 from servicekit.jobs import Jobs, JobState
 

@@ -4,8 +4,8 @@ wait for the retriever."""
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ranker.models import publish
-from ranker.record.models import ModelRegistry
+from ranker.events.record.models import ModelRegistry
+from ranker.learning import publish
 from servicekit.jobs import Jobs
 
 

@@ -14,7 +14,7 @@ from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress
 from retriever.domain.vectors import GivenVector
 from servicekit.channel import connect, idempotent
 from servicekit.errors import Internal, ServiceError
-from servicekit.peers import ALONE, Peers
+from servicekit.peers import NO_CREDENTIALS, PeerCredentials
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
@@ -41,7 +41,9 @@ _NOT_SERVED = "SPACE_VERSION_UNAVAILABLE"
 class EmbedderClient:
     """See Embedder and SpaceTrainer in ports/embedder.py."""
 
-    def __init__(self, target: str, peers: Peers = ALONE, *, seconds: float = 60.0) -> None:
+    def __init__(
+        self, target: str, peers: PeerCredentials = NO_CREDENTIALS, *, seconds: float = 60.0
+    ) -> None:
         """Connects on first use. `seconds`: the longest that one call may take, but for a fit."""
         self._channel = connect(target, peers=peers, service_configs=idempotent(pb))
         self._stub = pb_grpc.EmbeddingServiceStub(self._channel)

@@ -4,13 +4,13 @@ mean: see servicekit/decoding_process.py."""
 import struct
 from typing import Final
 
-from servicekit.decoding_wire import Made, MemoryWanted, Refused, Wanted
+from servicekit.decoding_wire import ExpectedOutput, Made, MemoryWanted, Refused
 from sightline_rules import photos
 from sightline_rules.photo_memory import MemoryNeededError
 from sightline_rules.photos import PhotoInfo, PhotoLimits, PhotoRejectedError
 
 _ORDER: Final = struct.Struct("!QQ")
-WANTED: Final = Wanted(struct.Struct("!IIQ"))
+WANTED: Final = ExpectedOutput(struct.Struct("!IIQ"))
 """Width, height and perceptual hash."""
 
 prepare = photos.prepare

@@ -19,13 +19,13 @@ from retriever.indexing.embedding import embed_pending
 from retriever.workers.context import Wakes, Worker
 from retriever.workers.tasks import KeyedBackoff, Tasks
 from servicekit.errors import ServiceError
-from servicekit.heart import HEART
+from servicekit.liveness import LIVENESS
 
 SPACE_LOOK_SECONDS = 5.0
 """How often the embedder is asked for its versions while it answers: as long as an operator who
 brought a new one up may have to wait until a generation of it can be created."""
 EMBEDDING = "embedding"
-"""See servicekit.heart; of each version, too, while a step of it is under way."""
+"""See servicekit.liveness; of each version, too, while a step of it is under way."""
 EMBED_CALLS = 4
 """Calls to the embedder in one step: what is due is looked up once for all of them."""
 
@@ -62,7 +62,9 @@ class EmbeddingLoop:
             live[outstanding.generation.catalog_id].append(outstanding)
         for catalog in self.worker.catalogs:
             if self.failures.ready(catalog):
-                HEART.beat(EMBEDDING)  # an embedder that answers none is asked for each in turn
+                LIVENESS.report(
+                    EMBEDDING
+                )  # an embedder that answers none is asked for each in turn
                 try:
                     await self._embed_catalog(catalog, live[catalog])
                 except ServiceError as error:
@@ -104,7 +106,7 @@ class EmbeddingLoop:
     async def _embed_alive(
         self, key: str, target: Generation, offers: Sequence[EmbeddingSpace]
     ) -> None:
-        with HEART.during(f"{EMBEDDING} {key}"):
+        with LIVENESS.watch(f"{EMBEDDING} {key}"):
             await self._embed(key, target, offers)
 
     async def _embed(self, key: str, target: Generation, offers: Sequence[EmbeddingSpace]) -> None:

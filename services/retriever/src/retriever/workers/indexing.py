@@ -17,7 +17,7 @@ from retriever.indexing.reconcile import reconcile
 from retriever.workers.context import Wakes, Worker
 from retriever.workers.tasks import KeyedBackoff, Tasks
 from servicekit.errors import ServiceError
-from servicekit.heart import HEART
+from servicekit.liveness import LIVENESS
 from servicekit.telemetry import get_logger
 
 ENGINE_LOOK_SECONDS = 1.0
@@ -31,7 +31,7 @@ BUSY_SECONDS = 0.25
 """Least time between two applications of changes while more waits to be embedded than one call
 takes: a step costs 10 ms whether it brings one row or a hundred."""
 INDEXING = "index"
-"""See servicekit.heart."""
+"""See servicekit.liveness."""
 
 APPLIED = Counter("sightline_index_applied_rows_total", "Rows written or deleted.", ("space",))
 DRIFT = Counter(
@@ -136,7 +136,7 @@ class IndexLoop:
 
     async def _try(self, key: str, status: CollectionStatus, step: Awaitable[bool]) -> bool:
         """A step for one collection; its failures are waited out and hold up no other one."""
-        HEART.beat(INDEXING)  # an engine that answers none is asked for each in turn
+        LIVENESS.report(INDEXING)  # an engine that answers none is asked for each in turn
         try:
             worked = await step
         except (ServiceError, *LOST) as error:

@@ -18,8 +18,8 @@ from retriever.workers.context import Worker
 from retriever.workers.tasks import Tasks
 from servicekit import tracing
 from servicekit.errors import ServiceError, Unavailable
-from servicekit.heart import HEART
 from servicekit.jobs import Job, JobClaimLost
+from servicekit.liveness import LIVENESS
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All
 
@@ -135,7 +135,7 @@ class JobLoop:
                     await backfill.take_back(generation, self.worker.record)
 
     async def _claim(self, kinds: Sequence[str]) -> Job | None:
-        with HEART.during(f"asking for {kinds[0]} jobs"):  # what follows may take hours
+        with LIVENESS.watch(f"asking for {kinds[0]} jobs"):  # what follows may take hours
             job = await self.worker.jobs.claim(
                 kinds, self.worker.name, self.worker.options.worker_lease_seconds
             )

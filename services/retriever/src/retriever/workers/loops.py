@@ -20,7 +20,7 @@ from retriever.workers.indexing import INDEXING, IndexLoop
 from retriever.workers.jobs import KINDS, JobLoop
 from retriever.workers.tasks import Tasks
 from servicekit.errors import ServiceError
-from servicekit.heart import HEART
+from servicekit.liveness import LIVENESS
 from servicekit.telemetry import get_logger
 
 NOTHING = Waiting(photos=False, changes=False, jobs=False)
@@ -32,7 +32,7 @@ INDEX_TURN_SECONDS = 1.0
 HASH_TURN_SECONDS = 60.0
 """How often photos are looked for that were stored before photos were hashed."""
 LEADING = "leader"
-"""See servicekit.heart: a worker that waits for its turn, or looks what there is to do."""
+"""See servicekit.liveness: a worker that waits for its turn, or looks what there is to do."""
 HASHED_PHOTOS = 8
 """Photos hashed at a time, so that what comes meanwhile hardly waits."""
 
@@ -47,7 +47,7 @@ async def lead_in_turn(worker: Worker, stop: asyncio.Event) -> None:
     stopped = asyncio.create_task(stop.wait())
     try:
         while not stop.is_set():
-            HEART.beat(LEADING)
+            LIVENESS.report(LEADING)
             leads = False
             with contextlib.suppress(ServiceError):
                 leads = await leadership.acquire()
@@ -76,7 +76,7 @@ async def lead(worker: Worker) -> None:
     finally:
         LEADS.set(0)
         for loop in (INDEXING, EMBEDDING):
-            HEART.rest(loop)
+            LIVENESS.suspend(loop)
         lag.forget_lag()
         MISMATCH.clear()
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from servicekit.errors import ServiceError
-from servicekit.heart import HEART
+from servicekit.liveness import LIVENESS
 from servicekit.telemetry import get_logger
 
 log = get_logger()
@@ -43,7 +43,7 @@ class Tasks:
         backoff = Backoff(0.1, 2.0)
         while not self.stopping:
             if alive:
-                HEART.beat(alive)
+                LIVENESS.report(alive)
             wake.clear()  # what comes during the step is not missed
             try:
                 worked = await step()

@@ -18,7 +18,7 @@ from embedder.domain.errors import (
 )
 from embedder.domain.photos import Pixels
 from servicekit import deadlines, telemetry
-from servicekit.breaker import Breaker
+from servicekit.breaker import CircuitBreaker
 from tests.fakes.triton import FakeTriton, vectors
 from tests.waiting import SECONDS, until
 
@@ -96,7 +96,9 @@ async def test_nobody_waits_for_a_server_that_hangs(triton: FakeTriton) -> None:
     triton.delay = 3_600.0
     triton.live.clear()
     async with triton.serving() as port, Triton(f"127.0.0.1:{port}", timeout=30) as server:
-        server._breaker = breaker = Breaker(server._is_there, "triton", patience=0.05, pause=0.01)
+        server._breaker = breaker = CircuitBreaker(
+            server._is_there, "triton", patience=0.05, pause=0.01
+        )
         served = server.inference("efficientnet_lite0")
         with deadlines.within(0.1), pytest.raises(DeadlinePassed):
             await served.infer({"image": PIXELS})

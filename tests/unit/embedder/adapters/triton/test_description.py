@@ -6,14 +6,14 @@ import pytest
 
 from embedder.adapters.triton.client import TritonInference
 from embedder.domain.errors import ModelNotReady
-from embedder.domain.recipes import Recipe, Sentences, Step, Tokens
+from embedder.domain.recipes import PhotoRecipe, PreprocessStep, Sentences, TextRecipe
 from tests.fakes.triton import FakeTriton
 
 
 async def test_the_model_of_this_repository_is_understood(served: TritonInference) -> None:
     found = await served.describe()
     assert (found.model, found.space, found.dimension) == ("efficientnet_lite0", "visual", 1280)
-    assert found.recipe == Recipe(224, 0.875, "(x-127)/128 in the graph")
+    assert found.recipe == PhotoRecipe(224, 0.875, "(x-127)/128 in the graph")
     assert (found.precision, found.licence, found.max_batch) == ("fp32", "Apache-2.0", 4)
     assert [len(bytes.fromhex(value)) for value in found.hashes.values()] == [32]
 
@@ -107,8 +107,8 @@ async def test_steps_that_a_model_names_are_part_of_its_recipe(
 ) -> None:
     triton.config.parameters["preprocessing"].string_value = "white_balance=grey_world"
     recipe = (await served.describe()).recipe
-    assert isinstance(recipe, Recipe)
-    assert recipe.steps == (Step.WHITE_BALANCE_GREY_WORLD,)
+    assert isinstance(recipe, PhotoRecipe)
+    assert recipe.steps == (PreprocessStep.WHITE_BALANCE_GREY_WORLD,)
 
 
 async def test_a_text_model_and_a_map_of_texts_are_understood(
@@ -120,7 +120,7 @@ async def test_a_text_model_and_a_map_of_texts_are_understood(
     config.input.add(name="attention_mask", data_type="TYPE_INT64", dims=[-1])
     config.parameters["tokens"].string_value = "256"
     config.parameters["tokenizer_sha256"].string_value = "f" * 64
-    assert (await served.describe()).recipe == Tokens(256, "f" * 64)
+    assert (await served.describe()).recipe == TextRecipe(256, "f" * 64)
     del config.input[:]
     config.input.add(name="sentence", data_type="TYPE_FP32", dims=[384])
     assert (await served.describe()).recipe == Sentences(384)

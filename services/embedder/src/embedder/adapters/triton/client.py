@@ -19,7 +19,7 @@ from embedder.adapters.triton.errors import LATE, translate, uncontrolled
 from embedder.domain.errors import DeadlinePassed, EmbedderUnavailable, ModelFailed, ProcessLost
 from embedder.domain.models import CHECKSUM, MAP, Description, Inferred, Tensors
 from servicekit import deadlines, tracing
-from servicekit.breaker import Breaker
+from servicekit.breaker import CircuitBreaker
 from servicekit.errors import DeadlineExceeded, ServiceError
 from servicekit.interceptors import outgoing_metadata
 from servicekit.tls import Certificates
@@ -72,7 +72,7 @@ class Triton:
             target = f"dns:///{target}"
         self._target, self._tls = target, tls
         self._connected: dict[object, Any] = {}
-        self._breaker = Breaker(self._is_there, "triton")
+        self._breaker = CircuitBreaker(self._is_there, "triton")
 
     async def __aenter__(self) -> Self:
         return self

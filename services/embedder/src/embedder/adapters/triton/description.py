@@ -7,7 +7,13 @@ from typing import Any, Final
 from embedder.domain.errors import ModelNotReady
 from embedder.domain.models import CHECKSUM, Description
 from embedder.domain.photos import MAX_VIEWS
-from embedder.domain.recipes import Recipe, Sentences, StepsInvalidError, Tokens, parse_steps
+from embedder.domain.recipes import (
+    PhotoRecipe,
+    Sentences,
+    StepsInvalidError,
+    TextRecipe,
+    parse_steps,
+)
 
 OUTPUTS: Final = ("embedding", "features")
 """A model has one of them: its vectors."""
@@ -63,7 +69,7 @@ def _pairs(text: str) -> Iterable[tuple[str, str, str]]:
 
 def _recipe(
     taken: Mapping[str, list[int]], parameters: Mapping[str, str]
-) -> Recipe | Tokens | Sentences:
+) -> PhotoRecipe | TextRecipe | Sentences:
     """Say what the model takes; raises KeyError or ValueError when that is nothing we can give."""
     match sorted(taken):
         case ["image"] | ["image", "kind"]:
@@ -71,9 +77,9 @@ def _recipe(
             if (width, channels) != (side, 3) or taken.get("kind", [1]) != [1]:
                 raise ValueError("not of one square RGB photo a row")
             done = parse_steps(parameters.get("preprocessing", ""))
-            return Recipe(side, float(parameters["crop"]), parameters["normalisation"], done)
+            return PhotoRecipe(side, float(parameters["crop"]), parameters["normalisation"], done)
         case ["attention_mask", "input_ids"]:
-            return Tokens(int(parameters["tokens"]), parameters["tokenizer_sha256"])
+            return TextRecipe(int(parameters["tokens"]), parameters["tokenizer_sha256"])
         case ["sentence"]:
             (dimension,) = taken["sentence"]
             return Sentences(dimension, parameters.get("text_version", ""))
@@ -83,9 +89,9 @@ def _recipe(
 
 def _usable(found: Description) -> bool:
     match found.recipe:
-        case Recipe(side, crop):
+        case PhotoRecipe(side, crop):
             fits = side > 0 and 0 < crop <= 1
-        case Tokens(most):
+        case TextRecipe(most):
             fits = most > 0
         case Sentences(dimension):
             fits = dimension > 0

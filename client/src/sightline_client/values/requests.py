@@ -1,0 +1,94 @@
+"""Options of the calls that ask for products.
+
+Each option stands here once. The signatures of the clients, the messages (``convert.requests``),
+the command line (``cli.base.query``) and the lines of a batch (``cli.work.asking``) follow from
+these types. They are ``TypedDict``, because editors complete their keys in a call, show the type
+and the text under each, and check a dictionary of options that is passed with ``**``.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypedDict
+
+from sightline_client.values.answers import AnswerQuality
+from sightline_client.values.controls import Control
+from sightline_client.values.facets import FacetQuery, Sort
+from sightline_client.values.filters import Filter
+from sightline_client.values.signals import Box, Unlike
+
+if TYPE_CHECKING:
+    from sightline_client.values.photos import Photo
+else:
+    Photo = object
+
+
+class QueryOptions(TypedDict, total=False):
+    """What products shall be near to and which of them pass: options of every query.
+
+    Photos, the text and the products are signals, up to 8 in all.
+    """
+
+    image: Photo | None
+    """A photo to be near to."""
+    images: Iterable[Photo]
+    """Further photos to be near to."""
+    text: str | None
+    """Words to be near to."""
+    products: str | Iterable[str]
+    """Ids of products to be near to."""
+    filter: Filter | None
+    """Only products that pass; None = all."""
+    page_size: int
+    """Products on a page, 1 to 200; 0 = 20."""
+    min_index_token: str
+    """Index token of a catalog write that the answer must include; "" = whatever is indexed."""
+    unlike: Unlike | None
+    """Photos, texts and products to be far from."""
+    box: Box | None
+    """The part of the photos that is meant; None = all of them."""
+    find_subject: bool
+    """Detect the subject of each photo and return its box in ``subjects``."""
+    timeout: float | None
+    """Seconds for the call; None = the client's own."""
+
+
+class SearchOptions(QueryOptions, total=False):
+    """Options of ``search``."""
+
+    facets: Iterable[FacetQuery | str]
+    """Fields whose values are counted over all products that pass the filter."""
+    sort: Sort
+    """Order of the nearest 100 products, or of as many as five pages hold."""
+
+
+class RecommendOptions(QueryOptions, total=False):
+    """Options of ``recommend``, ``recommend_pages`` and ``explain``.
+
+    With no signal, user or visitor, the answer holds popular products.
+    """
+
+    user: str | None
+    """Id of a known customer; excludes ``visitor``."""
+    visitor: str | None
+    """Id of a visitor who is not logged in; excludes ``user``."""
+    session: str
+    """Id of the visit, up to 128 bytes; "" = unknown."""
+    scene: str
+    """The named plan to answer by; "" = "default"."""
+    language: str
+    """BCP 47 code of the reasons' language; "" = "en"."""
+    exclude: str | Iterable[str]
+    """Ids of products to leave out, up to 1,000."""
+    min_quality: float
+    """Similarity (0 to 1) below which ``no_good_match`` is set; 0 = the scene's value."""
+    min_answer_quality: AnswerQuality | None
+    """Reject poorer answers: Unavailable (ANSWER_DEGRADED). None = the scene's value."""
+    explain: bool
+    """Split the parts of scores by feature, on the first page."""
+    anchors: str | Iterable[str]
+    """Ids of the products that the request is about, up to 50, most important first: the product
+    of a page, or those of a cart."""
+    followed: str | Iterable[str]
+    """Values that the shopper follows, such as authors, up to 1,000; for a scene that names
+    ``followed_attribute``."""
+    controls: Iterable[Control]
+    """Pins, boosts, burials and exclusions, up to 50; ``control_outcomes`` says what they did."""

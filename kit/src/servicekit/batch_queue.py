@@ -1,0 +1,172 @@
+"""What is sent on after an answer was given: a bounded queue, emptied in batches.
+
+Nobody waits for it. What finds no room, and what is not taken within the patience, is dropped and
+counted. A crash loses at most what waits.
+"""
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from prometheus_client import Counter, Gauge
+
+from servicekit.errors import ServiceError
+from servicekit.telemetry import get_logger
+
+PATIENCE_SECONDS = 15.0
+"""How long an item is sent again while the receiver is busy or away."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueMetrics:
+    """What is reported of a queue."""
+
+    kept: Counter
+    dropped: Counter
+    """By cause: "queue_full", "refused", "shutdown", and `lost` of the queue."""
+    waiting: Gauge
+    lost: str
+    """The cause where the receiver did not take an item within the patience."""
+
+
+@dataclass(frozen=True)
+class BatchRules(Generic[T]):
+    """What goes together."""
+
+    key: Callable[[T], Hashable]
+    """What distinguishes an item from another."""
+    load: Callable[[T], int]
+    """How much of the queue's room it takes."""
+    group: Callable[[T], Hashable] = lambda _: None
+    """A batch holds items of one group."""
+    most: int = 100
+    """Items of a batch."""
+    most_load: float = float("inf")
+    """Of a batch of more than one item."""
+
+
+class BatchQueue(Generic[T]):
+    """Items on their way, oldest first."""
+
+    def __init__(
+        self,
+        send: Callable[[Sequence[T]], Awaitable[object]],
+        batches: BatchRules[T],
+        counts: QueueMetrics,
+        most_load: int,
+        *,
+        gather: float = 0.0,
+        again: Callable[[ServiceError], bool] = lambda _: True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`most_load` bounds what waits. `gather`: seconds that items gather before they are sent.
+        `again`: whether a batch is sent again after this error of `send`'s, or dropped."""
+        self._send, self._batches, self._counts = send, batches, counts
+        self._most_load, self._gather = most_load, gather
+        self._again, self._clock = again, clock
+        self._waiting: dict[Hashable, tuple[float, T]] = {}
+        self._load = 0
+        self._closing = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def offer(self, item: T) -> bool:
+        """Take an item, unless one with its key waits already; False = no room: it is dropped."""
+        key, load = self._batches.key(item), self._batches.load(item)
+        if key in self._waiting:
+            return True
+        if self._closing.is_set() or self._load + load > self._most_load:
+            self._counts.dropped.labels("queue_full").inc()
+            return False
+        self._waiting[key] = (self._clock(), item)
+        self._load += load
+        self._counts.waiting.set(len(self._waiting))
+        if self._task is None or self._task.done():
+            # In a context of its own: a batch is no one request's.
+            self._task = asyncio.get_running_loop().create_task(
+                self._drain(), context=contextvars.Context()
+            )
+        return True
+
+    def find(self, key: Hashable) -> T | None:
+        """An item that waits; None = none of this key does."""
+        entry = self._waiting.get(key)
+        return None if entry is None else entry[1]
+
+    async def close(self, seconds: float) -> None:
+        """Take no more, send what waits for at most `seconds`, drop the rest."""
+        self._closing.set()
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=seconds)
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        self._drop(list(self._waiting), "shutdown")
+
+    async def _drain(self) -> None:
+        pause = FIRST_PAUSE
+        await self._rest()
+        while self._waiting:
+            if await self._hand_over(self._oldest()):
+                pause = FIRST_PAUSE
+                if len(self._waiting) < self._batches.most:
+                    await self._rest()
+            else:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _rest(self) -> None:
+        """Let items gather; not when there will be no more."""
+        if self._gather:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._gather):
+                    await self._closing.wait()
+
+    async def _hand_over(self, batch: Sequence[Hashable]) -> bool:
+        """Send these; False = try again after a pause."""
+        try:
+            await self._send([self._waiting[key][1] for key in batch])
+        except ServiceError as error:
+            if self._again(error):
+                since = self._clock() - PATIENCE_SECONDS
+                self._drop([k for k in batch if self._waiting[k][0] < since], self._counts.lost)
+                return False
+            get_logger().warning("records refused", reason=error.reason, count=len(batch))
+            self._drop(batch, "refused")
+        except Exception as error:  # an item that can't be written must not end it all
+            get_logger().error("records could not be handed over", exc_info=error)
+            self._drop(batch, "refused")
+        else:
+            self._remove(batch)
+            self._counts.kept.inc(len(batch))
+        return True
+
+    def _oldest(self) -> list[Hashable]:
+        of = self._batches
+        group = of.group(next(iter(self._waiting.values()))[1])
+        batch: list[Hashable] = []
+        load = 0
+        for key, (_, item) in self._waiting.items():
+            if of.group(item) != group:
+                continue
+            load += of.load(item)
+            if batch and (load > of.most_load or len(batch) == of.most):
+                break
+            batch.append(key)
+        return batch
+
+    def _drop(self, batch: Sequence[Hashable], cause: str) -> None:
+        self._remove(batch)
+        if batch:
+            self._counts.dropped.labels(cause).inc(len(batch))
+
+    def _remove(self, batch: Sequence[Hashable]) -> None:
+        for key in batch:
+            self._load -= self._batches.load(self._waiting.pop(key)[1])
+        self._counts.waiting.set(len(self._waiting))

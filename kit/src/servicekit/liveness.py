@@ -1,0 +1,86 @@
+"""Liveness of a process's loops, which a probe reads at `/live`, on the port of metrics.
+
+A thread of its own serves it, so it answers even while the event loop is blocked or a loop waits
+forever. Each loop reports when its next report is due. Waiting for a peer is not a standstill: the
+call fails at its deadline and is retried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any, TypeVar
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+T = TypeVar("T")
+
+EVENT_LOOP = "event loop"
+BLOCKED_SECONDS = 60.0
+"""How long the event loop may be blocked; a gRPC server's own probe fails after as long."""
+SILENT_SECONDS = 300.0
+"""How long a loop may take for one step, such as waiting for an engine, by default."""
+PATH = "/live"
+
+
+class Liveness:
+    """The loops of a process, by when the next report of each is due."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._due: dict[str, float] = {}
+
+    def report(self, loop: str, seconds: float | None = None) -> None:
+        """Note that a loop runs and will report again within `seconds` (None: SILENT_SECONDS)."""
+        self._due[loop] = self._clock() + (SILENT_SECONDS if seconds is None else seconds)
+
+    def suspend(self, loop: str) -> None:
+        """Expect no report of a loop: it ended, or its next step may take any time."""
+        self._due.pop(loop, None)
+
+    @contextlib.contextmanager
+    def watch(self, step: str) -> Iterator[None]:
+        """Expect the block to end within SILENT_SECONDS."""
+        self.report(step)
+        try:
+            yield
+        finally:
+            self.suspend(step)
+
+    def overdue(self) -> list[str]:
+        """Return the loops whose report is overdue."""
+        now = self._clock()
+        return [loop for loop, due in self._due.copy().items() if due < now]
+
+    def wrap(self, others: WSGIApplication) -> WSGIApplication:
+        """Return an application that answers PATH and passes other paths to `others`."""
+
+        def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+            if environ["PATH_INFO"] != PATH:
+                return others(environ, start)
+            overdue = self.overdue()
+            start("503 Service Unavailable" if overdue else "200 OK", [])
+            return [(f"no report from: {', '.join(overdue)}" if overdue else "alive").encode()]
+
+        return answer
+
+
+LIVENESS = Liveness()
+"""Of this process."""
+
+
+async def with_heartbeat(main: Coroutine[Any, Any, T]) -> T:
+    """Run `main` and report meanwhile that the event loop runs."""
+    heartbeat = asyncio.create_task(_heartbeat())
+    try:
+        return await main
+    finally:
+        heartbeat.cancel()
+        LIVENESS.suspend(EVENT_LOOP)
+
+
+async def _heartbeat() -> None:
+    while True:
+        LIVENESS.report(EVENT_LOOP, BLOCKED_SECONDS)
+        await asyncio.sleep(BLOCKED_SECONDS / 10)

@@ -1,0 +1,159 @@
+"""Budgets of one process: bytes of requests, bytes of unread answers, and streams.
+
+No caller gets more than half of the bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from typing import Any
+
+from prometheus_client import Gauge
+
+from servicekit.errors import ResourceExhausted
+
+PATIENCE = 1.0
+"""Seconds that a call waits for bytes of its request."""
+CALL_BYTES = 2**14
+"""Bytes counted for a call beside its answer, so that many short unread answers count too."""
+
+
+class BytesExhausted(ResourceExhausted, reason="BYTES_EXHAUSTED"):
+    """The budget of bytes of requests, or of unread answers, is used up."""
+
+    message = "too many bytes of requests, or of unread answers, are held: retry in a moment"
+    retry_after = timedelta(seconds=1)
+
+
+class StreamsExhausted(ResourceExhausted, reason="STREAMS_EXHAUSTED"):
+    """The limit of streams is reached, on this connection or in all."""
+
+    message = "too many streams are open: end some, or retry later"
+    retry_after = timedelta(seconds=10)
+
+
+class ByteBudget:
+    """Budget of the bytes of requests that a process holds.
+
+    A caller gets half of it at most: a slow sender, which holds its bytes for long, does not keep
+    other callers out.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.each = most // 2
+        """Bytes that one caller may hold."""
+        self.free = most
+        self._held: Counter[str] = Counter()
+        self._waiting: list[tuple[str, int, asyncio.Future[None]]] = []
+
+    @asynccontextmanager
+    async def reserve(self, caller: str, size: int) -> AsyncIterator[None]:
+        """Hold `size` bytes while the block runs. Raises BytesExhausted."""
+        await self.acquire(caller, size)
+        try:
+            yield
+        finally:
+            self.release(caller, size)
+
+    async def acquire(self, caller: str, size: int) -> None:
+        """Hold `size` bytes, at most `each`. Raises BytesExhausted after PATIENCE seconds."""
+        if not self._waiting and self._fits(caller, size):
+            self._hold(caller, size)
+            return
+        granted = asyncio.get_running_loop().create_future()
+        waiting = caller, size, granted
+        self._waiting.append(waiting)
+        self._wake()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await granted
+        except BaseException as error:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            else:  # granted while this call was cancelled
+                self.release(caller, size)
+            if isinstance(error, TimeoutError):
+                raise BytesExhausted from None
+            raise
+
+    def release(self, caller: str, size: int) -> None:
+        """Return `size` bytes."""
+        self._hold(caller, -size)
+        if not self._held[caller]:
+            del self._held[caller]
+        self._wake()
+
+    def _fits(self, caller: str, size: int) -> bool:
+        return size <= self.free and self._held[caller] + size <= self.each
+
+    def _hold(self, caller: str, size: int) -> None:
+        self.free -= size
+        self._held[caller] += size
+
+    def _wake(self) -> None:
+        """Grant waiting requests that fit now, in order of arrival."""
+        for waiting in [*self._waiting]:
+            caller, size, granted = waiting
+            if not granted.done() and self._fits(caller, size):
+                self._hold(caller, size)
+                self._waiting.remove(waiting)
+                granted.set_result(None)
+
+
+class UnreadAnswers:
+    """Budget of the bytes of answers that gRPC holds until the caller reads them.
+
+    A caller that reads too slowly begins no further calls, and so does not keep others out.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.free = most
+        self._each = most // 2
+        self._held: Counter[str] = Counter()
+
+    def check(self, caller: str) -> None:
+        """Raise BytesExhausted while a caller holds half of the budget, or none is left."""
+        if self._held[caller] >= self._each or self.free <= 0:
+            raise BytesExhausted
+
+    def hold(self, caller: str, size: int, context: Any) -> None:
+        """Count the bytes of an answer until its call is over."""
+        self._count(caller, size + CALL_BYTES)
+        context.add_done_callback(lambda _: self._count(caller, -size - CALL_BYTES))
+
+    def _count(self, caller: str, change: int) -> None:
+        self.free -= change
+        self._held[caller] += change
+        if not self._held[caller]:
+            del self._held[caller]
+
+
+class StreamSlots:
+    """Limit of the streams of a process, in all and by connection."""
+
+    def __init__(self, most: int, most_each: int, gauge: Gauge) -> None:
+        self._most, self._most_each, self._gauge = most, most_each, gauge
+        self._total = 0
+        self._each: Counter[str] = Counter()
+
+    @contextmanager
+    def count(self, connection: str) -> Iterator[None]:
+        """Count a stream while the block runs. Raises StreamsExhausted."""
+        if self._total >= self._most or self._each[connection] >= self._most_each:
+            raise StreamsExhausted
+        self._count(connection, 1)
+        try:
+            yield
+        finally:
+            self._count(connection, -1)
+            if not self._each[connection]:
+                del self._each[connection]
+
+    def _count(self, connection: str, change: int) -> None:
+        self._total += change
+        self._each[connection] += change
+        self._gauge.set(self._total)

@@ -1,0 +1,106 @@
+"""The folder of fitted spaces, as those that serve read it."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from embedder.adapters import space_store
+from embedder.adapters.space_store import SpaceStore
+from embedder.domain.errors import ClassifierUnavailable, HeatMapUnavailable
+from embedder.domain.fitted import FittedSpace
+from embedder.domain.manifest import CATEGORIES, MAP_FILE, ServingState, SpaceDamaged, SpaceManifest
+from embedder.ports import Repository
+
+
+class SpaceMetadata:
+    """What is known of fitted spaces besides what their models say."""
+
+    def __init__(self, store: SpaceStore | None, repository: Repository) -> None:
+        """`store` None: there are no fitted spaces. `repository`: the model server's."""
+        self._store = store
+        self._repository = repository
+        self._categories: dict[str, Sequence[tuple[str, ...]]] = {}
+        self._maps: dict[str, tuple[str, FittedSpace]] = {}
+
+    async def spaces(self, catalog: str) -> Sequence[tuple[SpaceManifest, ServingState]]:
+        return [] if self._store is None else await asyncio.to_thread(_spaces, self._store, catalog)
+
+    async def loaded(self) -> Collection[str]:
+        """See ports.Repository. What is only tried, before it is promoted, is left out."""
+        served = await self._repository.loaded()
+        if self._store is None:
+            return served
+        return set(served) - await asyncio.to_thread(_out_of_service, self._store)
+
+    async def serving(self) -> Collection[str]:
+        """Return the names of the models that should be served, the maps of texts among them."""
+        return set() if self._store is None else await asyncio.to_thread(_in_service, self._store)
+
+    async def categories(self, model: str) -> Sequence[tuple[str, ...]]:
+        """See ports.Names. They are read once: a model's name says what is in its files."""
+        if self._store is None:
+            raise ClassifierUnavailable("EMBEDDER_SPACES names no folder")
+        if model not in self._categories:
+            self._categories[model] = await asyncio.to_thread(_names, self._store, model)
+        return self._categories[model]
+
+    async def fitted_map(self, model: str) -> tuple[str, FittedSpace]:
+        """See ports.Names. Read once, too."""
+        if self._store is None:
+            raise HeatMapUnavailable("EMBEDDER_SPACES names no folder")
+        if model not in self._maps:
+            self._maps[model] = await asyncio.to_thread(_map, self._store, model)
+        return self._maps[model]
+
+
+def _spaces(store: SpaceStore, catalog: str) -> Sequence[tuple[SpaceManifest, ServingState]]:
+    try:
+        return list(store.spaces(catalog))
+    except OSError:
+        return []
+
+
+def _out_of_service(store: SpaceStore) -> set[str]:
+    """Return the names of the models of candidates and retired spaces, and of those that no key
+    of the operator's signed."""
+    found = store.untrusted()
+    for standing in (ServingState.CANDIDATE, ServingState.RETIRED):
+        with contextlib.suppress(OSError):
+            found |= {path.name for path in store.folder("", standing).iterdir()}
+    return found
+
+
+def _in_service(store: SpaceStore) -> set[str]:
+    """Return the names of the models that lie where Triton finds them, and are no trial's."""
+    try:
+        found = {path.name for path in store.folder("", ServingState.SERVING).iterdir()}
+    except OSError:
+        return set()
+    return found - _out_of_service(store)
+
+
+def _names(store: SpaceStore, model: str) -> Sequence[tuple[str, ...]]:
+    try:
+        read = json.loads((store.folder(model, ServingState.SERVING) / CATEGORIES).read_bytes())
+        return tuple(tuple(str(name) for name in path) for path in read)
+    except (OSError, ValueError, TypeError) as error:
+        raise ClassifierUnavailable(f"{model}/{CATEGORIES} can't be read") from error
+
+
+def _map(store: SpaceStore, model: str) -> tuple[str, FittedSpace]:
+    folder = store.folder(model, ServingState.SERVING)
+    try:
+        manifest = space_store.read(folder)
+        if MAP_FILE not in manifest.files:
+            raise HeatMapUnavailable(f"{model} was fitted by a release before 0.14: fit it again")
+        if space_store.sha256(folder / MAP_FILE) != manifest.files[MAP_FILE]:
+            raise HeatMapUnavailable(f"{model}/{MAP_FILE} is not as it was written")
+        with np.load(folder / MAP_FILE, allow_pickle=False) as arrays:
+            return manifest.backbone, FittedSpace(
+                arrays["means"], arrays["scales"], arrays["projection"]
+            )
+    except (OSError, ValueError, KeyError, SpaceDamaged) as error:
+        raise HeatMapUnavailable(f"{model}/{MAP_FILE} can't be read") from error

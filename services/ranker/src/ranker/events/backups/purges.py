@@ -1,0 +1,67 @@
+"""Purges outlive the record: each is noted beside the backups when it is done, and done again after
+a restore, which would else bring back whoever asked to be forgotten.
+
+A note holds the purge's conditions; a shopper is in it as a pseudonym.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from ranker.adapters.backup_files import NOTES, BackupFiles
+from ranker.domain.selection import PurgePlace, selection_of
+from ranker.events.purge import BATCH
+from ranker.events.record.selections import SelectionRecord
+from servicekit.clock import now_micros
+from servicekit.jobs import Job
+
+STAMP = "%Y%m%dT%H%M%SZ"
+MARGIN_MICROS = 3_600 * 10**6
+"""Clocks differ; a purge that is done twice does no harm."""
+
+
+def note(files: BackupFiles, job: Job) -> None:
+    """Note a purge that is done; OSError."""
+    now = now_micros()
+    name = f"{stamp(now)}-{job.id}.json"
+    said = {"catalog_id": job.catalog_id, "params": dict(job.params), "done_micros": now}
+    files.put_signed(NOTES, name, said)
+
+
+async def repeat(
+    files: BackupFiles,
+    record: SelectionRecord,
+    since_micros: int,
+    *,
+    unsigned: bool,
+) -> tuple[int, int]:
+    """Do again what was purged since then; how many purges, and how many events they deleted.
+
+    What is restored is older than each of them, and what comes in later is not theirs: a purge
+    ends at the newest event that is there now.
+    """
+    since = stamp(since_micros - MARGIN_MICROS)
+    purges = deleted = 0
+    for name in sorted(name for name in files.notes() if name >= since):
+        said = files.get_signed(NOTES, name, unsigned=unsigned)
+        selection = selection_of(said["catalog_id"], said["params"])
+        newest = await record.last_sequence(selection.catalog_id)
+        last = min(newest, selection.last_sequence or newest)
+        selection, purges = replace(selection, last_sequence=last), purges + 1
+        place: PurgePlace | None = PurgePlace()
+        while place is not None:
+            batch = await record.delete(selection, place, BATCH)
+            deleted, place = deleted + batch.count, batch.place
+    return purges, deleted
+
+
+def forget_before(files: BackupFiles, backup_id: str) -> None:
+    """Delete notes that the oldest backup is younger than."""
+    made = datetime.strptime(backup_id[:16], STAMP).replace(tzinfo=UTC)
+    oldest = stamp(int(made.timestamp()) * 10**6 - MARGIN_MICROS)
+    for name in files.notes():
+        if name < oldest:
+            files.forget_note(name)
+
+
+def stamp(micros: int) -> str:
+    return f"{datetime.fromtimestamp(micros // 10**6, UTC):{STAMP}}"

@@ -1,0 +1,229 @@
+"""Records of answers in SQL, stored after the answer was given: none waits for its record.
+
+Their content is opaque here.
+"""
+
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from prometheus_client import Counter, Gauge
+from sqlalchemy import Connection
+
+from ranker.domain.events import DAY_MICROS
+from ranker.events.record.rows import Record, inserting, write_beside_others
+from ranker.events.record.shoppers import gate, owners
+from ranker.events.record.tables import ANSWERS, EXPOSURES
+from servicekit.batch_queue import BatchQueue, BatchRules, QueueMetrics
+
+SWEEP = 500
+"""Expired records that go with each write: more than a write adds, so they never pile up."""
+
+EXPOSURE_DAYS = 7
+"""For how many days the exposures of controls are kept."""
+
+GATHER_SECONDS = 0.1
+"""How long answers gather: a transaction costs as much as the rest of an answer."""
+MOST_BYTES = 64 * 1024 * 1024
+"""What may wait: the records of some 5,000 answers of 100 products."""
+
+COUNTS = QueueMetrics(
+    Counter("sightline_ranker_answers_kept_total", "Answer records that were stored."),
+    Counter(
+        "sightline_ranker_answers_dropped_total",
+        "Answer records that were dropped: the queue was full, the store away or not willing.",
+        ("cause",),
+    ),
+    Gauge("sightline_ranker_answers_waiting", "Answer records that wait to be stored."),
+    lost="store_unavailable",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer as it is kept."""
+
+    catalog_id: str
+    answer_id: str
+    actor: str
+    """Pseudonym of the shopper; empty = nobody in particular."""
+    key_id: str
+    content: bytes
+    """Without any id of a person."""
+    expires_micros: int
+    """When it may go, microseconds since 1970 (UTC)."""
+    answer_micros: int = 0
+    """When it was served, microseconds since 1970 (UTC); 0 = not said: it is in no count."""
+    model_version: str = ""
+    scene: str = ""
+    arms: str = ""
+    """Names of arms, sorted, one a line."""
+    controls: tuple[str, ...] = ()
+    """Names of the controls that acted."""
+
+
+class AnswerLog(Record):
+    async def write(self, answers: Sequence[Answer], now_micros: int) -> int:
+        """Keep answers; the first content of an id stays. Returns how many were new."""
+        work = partial(_write, now_micros=now_micros)
+        return await write_beside_others(self._db, work, answers)
+
+    async def read(self, catalog_id: str, answer_id: str, now_micros: int) -> bytes | None:
+        """The content; None when there is none or it has expired."""
+        t = ANSWERS.c
+        statement = sa.select(t.content).where(
+            t.catalog_id == catalog_id, t.answer_id == answer_id, t.expires_micros > now_micros
+        )
+        return await self._db.read(lambda connection: connection.execute(statement).scalar())
+
+    async def owner(self, catalog_id: str, answer_id: str) -> str:
+        """Pseudonym of whose it is; empty = nobody's, or there is none."""
+        t = ANSWERS.c
+        statement = sa.select(t.actor).where(t.catalog_id == catalog_id, t.answer_id == answer_id)
+        return await self._db.read(lambda connection: connection.execute(statement).scalar()) or ""
+
+    async def newest(
+        self, catalog_id: str, scene: str, *, since_micros: int, now_micros: int, limit: int
+    ) -> Sequence[str]:
+        """Ids of the newest answers of a scene that have not expired."""
+        t = ANSWERS.c
+        statement = (
+            sa.select(t.answer_id)
+            .where(t.catalog_id == catalog_id, t.answer_micros >= since_micros)
+            .where(t.scene == scene, t.expires_micros > now_micros)
+            .order_by(t.answer_micros.desc(), t.answer_id)
+            .limit(limit)
+        )
+        return await self._db.read(lambda connection: connection.execute(statement).scalars().all())
+
+    async def exposures(self, catalog_id: str, day: int, names: Sequence[str]) -> Mapping[str, int]:
+        """In how many answers of a day (since 1970, UTC) each of these controls acted."""
+        t = EXPOSURES.c
+        statement = sa.select(t.name, t.exposures).where(
+            t.catalog_id == catalog_id, t.day == day, t.name.in_(names)
+        )
+        rows = await self._db.read(lambda connection: connection.execute(statement).all())
+        return {row.name: row.exposures for row in rows}
+
+    async def sweep(self, now_micros: int, limit: int) -> int:
+        """Delete records that expired by now, at most `limit`; how many."""
+        return await self._db.write(lambda connection: _sweep(connection, now_micros, limit))
+
+
+def _sweep(connection: Connection, now_micros: int, limit: int) -> int:
+    t = ANSWERS.c
+    expired = (
+        sa.select(t.catalog_id, t.answer_id).where(t.expires_micros <= now_micros).limit(limit)
+    )
+    keys = sa.tuple_(t.catalog_id, t.answer_id)
+    return connection.execute(sa.delete(ANSWERS).where(keys.in_(expired))).rowcount
+
+
+def _write(connection: Connection, answers: Sequence[Answer], now_micros: int) -> int:
+    t = ANSWERS.c
+    _sweep(connection, now_micros, SWEEP)
+    keys = [(answer.catalog_id, answer.answer_id) for answer in answers]
+    found = sa.select(t.catalog_id, t.answer_id).where(
+        sa.tuple_(t.catalog_id, t.answer_id).in_(keys)
+    )
+    known = {(row.catalog_id, row.answer_id) for row in connection.execute(found)}
+    rows, exposures = [], Tally[tuple[str, int, str]]()
+    for answer in answers:
+        key = (answer.catalog_id, answer.answer_id)
+        if key not in known:
+            known.add(key)
+            day = (answer.answer_micros or now_micros) // DAY_MICROS
+            exposures.update((answer.catalog_id, day, name) for name in set(answer.controls))
+            rows.append({name: getattr(answer, name) for name in ANSWERS.c.keys()})  # noqa: SIM118
+    if rows:
+        _to_owners(connection, rows)
+        connection.execute(sa.insert(ANSWERS), rows)
+    if exposures:
+        _expose(connection, exposures, now_micros)
+    return len(rows)
+
+
+def _expose(
+    connection: Connection, exposures: Mapping[tuple[str, int, str], int], now_micros: int
+) -> None:
+    """Count answers that controls acted in. In the order of the keys, so that writers who meet wait
+    for one another in one order. What is old goes."""
+    names = [column.name for column in EXPOSURES.primary_key]
+    old = EXPOSURES.c.day <= now_micros // DAY_MICROS - EXPOSURE_DAYS
+    connection.execute(sa.delete(EXPOSURES).where(old))
+    statement = inserting(connection)(EXPOSURES)
+    added = EXPOSURES.c.exposures + statement.excluded.exposures
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=names, set_={"exposures": added}),
+        [
+            dict(zip((*names, "exposures"), (*key, count), strict=True))
+            for key, count in sorted(exposures.items())
+        ],
+    )
+
+
+def _to_owners(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """File what belongs to merged visitors under the users they are."""
+    for catalog_id in sorted({row["catalog_id"] for row in rows}):
+        gate(connection, catalog_id, alone=False)
+        theirs = [row for row in rows if row["catalog_id"] == catalog_id]
+        users = owners(connection, catalog_id, (row["actor"] for row in theirs))
+        for row in theirs:
+            row["actor"] = users.get(row["actor"], row["actor"])
+
+
+def _key(answer: Answer) -> tuple[str, str]:
+    return answer.catalog_id, answer.answer_id
+
+
+class AnswerQueue:
+    """Answers on their way to the store, oldest first; and those that are there."""
+
+    def __init__(
+        self,
+        log: AnswerLog,
+        now_micros: Callable[[], int],
+        most_bytes: int = MOST_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log, self._now = log, now_micros
+        self._queued = BatchQueue(
+            lambda answers: log.write(answers, now_micros()),
+            BatchRules[Answer](key=_key, load=lambda answer: len(answer.content)),
+            COUNTS,
+            most_bytes,
+            gather=GATHER_SECONDS,
+            clock=clock,
+        )
+        self.offer, self.close = self._queued.offer, self._queued.close
+        self.exposures = log.exposures
+
+    async def write(self, answers: Sequence[Answer]) -> int:
+        """Store answers at once; the first content of an id stays. Returns how many were new."""
+        new = [one for one in answers if self._queued.find(_key(one)) is None]
+        return await self._log.write(new, self._now())
+
+    async def read(self, catalog_id: str, answer_id: str) -> bytes | None:
+        """The content, stored or not yet; None when there is none or it has expired."""
+        waiting = self._queued.find((catalog_id, answer_id))
+        if waiting is not None:
+            return waiting.content if waiting.expires_micros > self._now() else None
+        return await self._log.read(catalog_id, answer_id, self._now())
+
+    async def owner(self, catalog_id: str, answer_id: str) -> str:
+        """Pseudonym of whose it is; empty = nobody's, or there is none."""
+        waiting = self._queued.find((catalog_id, answer_id))
+        return await self._log.owner(catalog_id, answer_id) if waiting is None else waiting.actor
+
+    async def newest(
+        self, catalog_id: str, scene: str, since_micros: int, limit: int
+    ) -> Sequence[str]:
+        """Ids of the newest answers of a scene that are stored."""
+        now = self._now()
+        return await self._log.newest(
+            catalog_id, scene, since_micros=since_micros, now_micros=now, limit=limit
+        )

@@ -1,0 +1,316 @@
+"""Keeps counts in SQL, as the sums over shoppers' days of what each counts (domain/counting.py).
+
+A day that is queued is counted anew out of its events; what it counted before, which is kept beside
+the sums, is taken out of them, and what it counts now is added. That and taking the day off the
+queue are one transaction: killed at any moment, all of it has happened or nothing. Since counts are
+whole numbers, they are the same whatever came in which order and how it was batched; what is not
+whole, decayed counts, is made of whole numbers by day each time one of them changes.
+
+A batch reads the events of its days, the counts of their products and nothing else.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ranker.domain import counting
+from ranker.domain.counting import ALL, HABITS, LONG_DAYS, NOTHING, SHORT_DAYS, SOLD_DAYS, Unit
+from ranker.domain.features import shopper_feature_names
+from ranker.domain.signals import Signals
+from ranker.events.record import popularity
+from ranker.events.record.rows import upsert
+from ranker.events.record.tables import (
+    ATTRIBUTES,
+    COUNT_DAYS,
+    COUNT_GAPS,
+    COUNT_PAIRS,
+    COUNT_PRODUCTS,
+    COUNT_QUEUE,
+    COUNT_RATES,
+    COUNT_UNITS,
+)
+
+BATCH = 100
+"""Days of a transaction, from which on no more are taken off the queue: some hundredths of a
+second, for which a writer of SQLite has to wait."""
+MOST_ROWS = 100
+_CHUNK = 1000
+"""Parameters of a list."""
+_TYPE = np.dtype("<i4")
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What a batch came to."""
+
+    units: int = 0
+    oldest_micros: int | None = None
+    """When the oldest of them was queued; None = nothing was."""
+
+
+def fold(connection: Connection, signals: Signals, most: int = BATCH) -> Folded:
+    """Count the days that have waited longest; nothing while another worker does."""
+    if not alone(connection, wait=False):
+        return Folded()
+    t = COUNT_QUEUE.c
+    oldest = sa.select(COUNT_QUEUE).order_by(t.sequence).limit(MOST_ROWS)
+    units: defaultdict[str, set[Unit]] = defaultdict(set)
+    taken, created, count = list[int](), list[int](), 0
+    for row in connection.execute(oldest).all():
+        if count >= most:
+            break
+        units[row.catalog_id].update((actor, day) for actor, day in json.loads(row.units))
+        count = sum(map(len, units.values()))
+        taken.append(row.sequence)
+        created.append(row.created_micros)
+    for catalog_id, its in sorted(units.items()):
+        _count(connection, catalog_id, sorted(its), signals)
+    if not taken:
+        return Folded()
+    connection.execute(sa.delete(COUNT_QUEUE).where(t.sequence.in_(taken)))
+    return Folded(count, min(created))
+
+
+def waits(connection: Connection) -> bool:
+    """Whether anything is to be counted."""
+    return connection.execute(sa.select(COUNT_QUEUE.c.sequence).limit(1)).first() is not None
+
+
+def alone(connection: Connection, *, wait: bool) -> bool:
+    """Whether nobody else writes counts until the transaction ends. Writers of SQLite are alone
+    anyway."""
+    if connection.dialect.name != "postgresql":
+        return True
+    name = crc32(b"counts")
+    if wait:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(name)))
+        return True
+    return bool(connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(name))).scalar())
+
+
+def _count(
+    connection: Connection, catalog_id: str, units: Sequence[Unit], signals: Signals
+) -> None:
+    """Count these days of a catalog."""
+    days = [("", actor, day) for actor, day in units]
+    found = counting.days(popularity.stored_on(connection, catalog_id, days), signals)
+    segments = _segments(connection, catalog_id, {actor for actor, _ in found})
+    now = {
+        whose: (counting.bought(day), counting.content(day, segments.get(whose[0], ())))
+        for whose, day in found.items()
+    }
+    tally = counting.Tally()
+    shoppers = _replace(connection, catalog_id, units, now, tally)
+    if shoppers:
+        whose = [(actor, HABITS) for actor in sorted(shoppers)]
+        habits = _habits(connection, catalog_id, sorted(shoppers))
+        _replace(connection, catalog_id, whose, habits, tally)
+    _apply(connection, catalog_id, tally)
+
+
+Kept = tuple[str, str]
+"""Columns `bought` and `content` of a unit."""
+_NONE: Kept = (NOTHING, NOTHING)
+
+
+def _replace(
+    connection: Connection,
+    catalog_id: str,
+    units: Sequence[Unit],
+    now: Mapping[Unit, Kept],
+    tally: counting.Tally,
+) -> set[str]:
+    """Keep what the units hold now, and note what changes by it; shoppers whose purchases did."""
+    before = _kept(connection, catalog_id, units)
+    changed, gone, shoppers = list[dict[str, Any]](), list[dict[str, Any]](), set[str]()
+    for unit in units:
+        was, kept = before.get(unit, _NONE), now.get(unit, _NONE)
+        if was == kept:
+            continue
+        actor, day = unit
+        if was[0] != kept[0]:
+            shoppers.add(actor)
+        tally.add(day, was[1], -1)
+        tally.add(day, kept[1], 1)
+        key = {"catalog_id": catalog_id, "actor": actor, "day": day}
+        if kept[1] == NOTHING:
+            gone.append(key)
+        else:
+            changed.append({**key, "bought": kept[0], "content": kept[1]})
+    if changed:
+        upsert(connection, COUNT_UNITS, changed)
+    _remove(connection, COUNT_UNITS, gone)
+    return shoppers
+
+
+def _kept(connection: Connection, catalog_id: str, units: Sequence[Unit]) -> dict[Unit, Kept]:
+    """What is kept of these units."""
+    t = COUNT_UNITS.c
+    found: dict[Unit, Kept] = {}
+    for chunk in _chunks(units):
+        asked = sa.select(t.actor, t.day, t.bought, t.content).where(
+            t.catalog_id == catalog_id, sa.tuple_(t.actor, t.day).in_(chunk)
+        )
+        found |= {
+            (row.actor, row.day): (row.bought, row.content) for row in connection.execute(asked)
+        }
+    return found
+
+
+def _segments(
+    connection: Connection, catalog_id: str, actors: set[str]
+) -> dict[str, Sequence[str]]:
+    """The segments of those of the shoppers who gave something of themselves."""
+    t = ATTRIBUTES.c
+    given: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for chunk in _chunks(sorted(actors)):
+        asked = sa.select(t.actor, t.key, t.value).where(
+            t.catalog_id == catalog_id, t.actor.in_(chunk)
+        )
+        for actor, key, value in connection.execute(asked):
+            given[actor].append((key, value))
+    return {actor: shopper_feature_names(pairs) for actor, pairs in given.items()}
+
+
+def _habits(connection: Connection, catalog_id: str, actors: Sequence[str]) -> dict[Unit, Kept]:
+    """What the purchases of these shoppers say together."""
+    t = COUNT_UNITS.c
+    purchases: defaultdict[str, list[tuple[int, Mapping[str, int]]]] = defaultdict(list)
+    for chunk in _chunks(actors):
+        asked = sa.select(t.actor, t.day, t.bought).where(
+            t.catalog_id == catalog_id, t.actor.in_(chunk), t.day > HABITS, t.bought != NOTHING
+        )
+        for actor, day, bought in connection.execute(asked):
+            purchases[actor].append((day, json.loads(bought)))
+    found = {actor: counting.habits(its) for actor, its in purchases.items()}
+    return {(actor, HABITS): (NOTHING, kept) for actor, kept in found.items() if kept != NOTHING}
+
+
+def _apply(connection: Connection, catalog_id: str, tally: counting.Tally) -> None:
+    pairs, gaps = _names(COUNT_PAIRS), _names(COUNT_GAPS)
+    _add(connection, COUNT_PAIRS, [dict(zip(pairs, (catalog_id, *key, by), strict=True))
+         for key, by in sorted(tally.pairs.items()) if by])  # fmt: skip
+    _add(connection, COUNT_GAPS, [dict(zip(gaps, (catalog_id, *key, by), strict=True))
+         for key, by in sorted(tally.gaps.items()) if by])  # fmt: skip
+    changes: defaultdict[tuple[str, str], dict[int, list[int]]] = defaultdict(dict)
+    for place, counts in enumerate((tally.shoppers, tally.pieces)):
+        for (item, segment, day), by in counts.items():
+            changes[item, segment].setdefault(day, [0, 0])[place] += by
+    _add_days(connection, catalog_id, changes)
+
+
+def _names(table: sa.Table) -> list[str]:
+    return [column.name for column in table.columns]
+
+
+def _add(connection: Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Add to the counts of these rows; those that come to 0 go."""
+    if not rows:
+        return
+    keys = [column.name for column in table.primary_key]
+    names = _names(table)
+    added = sa.text(
+        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES (:{', :'.join(names)})"  # noqa: S608
+        f" ON CONFLICT ({', '.join(keys)})"
+        f" DO UPDATE SET count = {table.name}.count + excluded.count"
+    )
+    connection.execute(added, list(rows))
+    fewer = [row for row in rows if row["count"] < 0]
+    _remove(connection, table, [{name: row[name] for name in keys} for row in fewer], "count = 0")
+
+
+def _remove(
+    connection: Connection, table: sa.Table, keys: Sequence[Mapping[str, Any]], only: str = "1 = 1"
+) -> None:
+    """Delete the rows with these values, all of the same columns."""
+    if keys:
+        same = " AND ".join(f"{name} = :{name}" for name in keys[0])
+        gone = sa.text(f"DELETE FROM {table.name} WHERE {same} AND {only}")  # noqa: S608
+        connection.execute(gone, list(keys))
+
+
+def _add_days(
+    connection: Connection,
+    catalog_id: str,
+    changes: Mapping[tuple[str, str], Mapping[int, Sequence[int]]],
+) -> None:
+    """Add what these days of products and segments count, and decay it anew."""
+    items = sorted({item for item, _ in changes})
+    known, groups = _days(connection, catalog_id, items), groups_of(connection, catalog_id, items)
+    days, rates, gone = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
+    for (item, segment), by_day in sorted(changes.items()):
+        merged = {
+            day: [shoppers, pieces] for day, shoppers, pieces in known.get((item, segment), ())
+        }
+        for day, (shoppers, pieces) in by_day.items():
+            sums = merged.setdefault(day, [0, 0])
+            sums[0], sums[1] = sums[0] + shoppers, sums[1] + pieces
+        rows = [(day, *sums) for day, sums in sorted(merged.items()) if any(sums)]
+        key = {"catalog_id": catalog_id, "product_id": item, "segment": segment}
+        if not rows:
+            gone.append(key)
+            continue
+        table = np.array(rows, _TYPE)
+        days.append({**key, "days": table.tobytes()})
+        logs = _logs(table)
+        rates += [{**key, "grp": group, **logs} for group in (ALL, *groups.get(item, ()))]
+    for table_of, its in ((COUNT_DAYS, days), (COUNT_RATES, rates)):
+        if its:
+            upsert(connection, table_of, its)
+        _remove(connection, table_of, gone)
+    new = [
+        {"catalog_id": catalog_id, "product_id": item, "groups": "[]", "read_micros": 0}
+        for item in items
+        if item != ALL and item not in groups
+    ]
+    if new:
+        connection.execute(sa.insert(COUNT_PRODUCTS), new)
+
+
+def _days(
+    connection: Connection, catalog_id: str, items: Sequence[str]
+) -> dict[tuple[str, str], list[list[int]]]:
+    """By product and segment the rows of COUNT_DAYS: day, shoppers, pieces."""
+    t = COUNT_DAYS.c
+    found: dict[tuple[str, str], list[list[int]]] = {}
+    for chunk in _chunks(items):
+        asked = sa.select(COUNT_DAYS).where(t.catalog_id == catalog_id, t.product_id.in_(chunk))
+        for row in connection.execute(asked):
+            table = np.frombuffer(row.days, _TYPE).reshape(-1, 3)
+            found[row.product_id, row.segment] = table.tolist()
+    return found
+
+
+def groups_of(
+    connection: Connection, catalog_id: str, items: Sequence[str]
+) -> dict[str, Sequence[str]]:
+    """The groups that products are in, of those that were ever counted."""
+    t = COUNT_PRODUCTS.c
+    found: dict[str, Sequence[str]] = {}
+    for chunk in _chunks(items):
+        asked = sa.select(t.product_id, t.groups).where(
+            t.catalog_id == catalog_id, t.product_id.in_(chunk)
+        )
+        found |= {item: json.loads(groups) for item, groups in connection.execute(asked)}
+    return found
+
+
+def _logs(table: Any) -> dict[str, float]:
+    """The decayed counts of a product's days."""
+    day, shoppers, pieces = table.T
+    return {
+        "log_short": counting.decayed(day, shoppers, SHORT_DAYS),
+        "log_long": counting.decayed(day, shoppers, LONG_DAYS),
+        "log_sold": counting.decayed(day, pieces, SOLD_DAYS),
+    }
+
+
+def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))

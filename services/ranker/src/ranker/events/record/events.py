@@ -1,0 +1,247 @@
+"""Events in SQL."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import fields, replace
+from operator import attrgetter
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ranker.domain.arrays import Doubles
+from ranker.domain.events import Event, EventType, History, Interaction, StoredEvent, Written
+from ranker.domain.features import Money
+from ranker.domain.signals import DEFAULTS, INTEREST, Signals
+from ranker.events.record import popularity
+from ranker.events.record.count_queue import enqueue_events
+from ranker.events.record.histories import INTERACTION, history, interaction_of, numbered
+from ranker.events.record.joined import Joined
+from ranker.events.record.late import purged
+from ranker.events.record.shoppers import gate, owner, owners
+from ranker.events.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_VISIBILITY
+from servicekit.sql import Database, StoreBusy
+
+MOST_JOINED = 4000
+"""Events of several callers that share a transaction: what takes some tenths of a second."""
+
+T = TypeVar("T")
+
+FEW = 200
+"""Rows that are read without a hop to a thread."""
+MOST_HELD = 100
+"""Lists of the most popular products."""
+
+_COLUMNS = [name for name in EVENTS.c.keys() if name != "sequence"]  # noqa: SIM118
+_OF_EVENT, _OF_STORED = (
+    [one.name for one in fields(kind) if one.name in _COLUMNS and one.name != "type"]
+    for kind in (Event, StoredEvent)
+)
+"""Columns that hold an attribute as it is."""
+_event_values, _stored_values = attrgetter(*_OF_EVENT), attrgetter(*_OF_STORED)
+
+
+class EventRecord:
+    """Events of all catalogs; also a ports.HistoryReader and a ports.EventSink."""
+
+    deferred = False
+
+    def __init__(
+        self, database: Database, signals: Signals = DEFAULTS, *, late: bool = False
+    ) -> None:
+        """`signals`: what events count for popularity. `late`: what is appended was acknowledged
+        before, and a purge that was asked for meanwhile wins."""
+        self._db = database
+        self._popular: dict[tuple[str, int], tuple[int, tuple[tuple[str, float], ...]]] = {}
+        """What was read at which version of the store."""
+        self._joined: Joined[StoredEvent, Written] = Joined(
+            database, lambda c, given: _append(c, given, signals, late=late), MOST_JOINED
+        )
+
+    async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
+        """Store events in one transaction, which those of other callers may share, and which is on
+        disk when this returns.
+
+        Of two events with one id in a batch the first counts.
+        """
+        return await self._joined.write(events)
+
+    async def history(self, catalog_id: str, actor: str, *, limit: int, with_seen: bool) -> History:
+        def read(connection: Connection) -> History:
+            return history(connection, catalog_id, actor, limit, with_seen=with_seen)
+
+        return await self._read(read, few=not with_seen and limit <= FEW)
+
+    async def numbered(self, catalog_id: str, sequences: Sequence[int]) -> dict[int, Interaction]:
+        """Events by the record's numbers; those that are still there."""
+        return await self._db.read(lambda connection: numbered(connection, catalog_id, sequences))
+
+    async def _read(self, work: Callable[[Connection], T], *, few: bool) -> T:
+        """What `work` reads; `few` rows where the request is, as a hop to a thread takes longer."""
+        if few and self._db.local:
+            with suppress(StoreBusy):  # another process starts or ends: threads wait for it
+                return self._db.read_local(work)
+        return await self._db.read(work)
+
+    async def popularity(self, catalog_id: str, product_ids: Sequence[str]) -> Doubles:
+        return await self._read(
+            lambda connection: popularity.shares(connection, catalog_id, product_ids),
+            few=len(product_ids) <= FEW,
+        )
+
+    async def most_popular(self, catalog_id: str, count: int) -> tuple[tuple[str, float], ...]:
+        """They are read anew once anything was written."""
+        version = self._db.version()
+        held = self._popular.get((catalog_id, count))
+        if held is not None and version is not None and held[0] == version:
+            return held[1]
+        found = await self._db.read(lambda c: popularity.most_popular(c, catalog_id, count))
+        if version is not None:
+            if len(self._popular) >= MOST_HELD:
+                self._popular.clear()
+            self._popular[catalog_id, count] = version, found
+        return found
+
+    async def events_of(
+        self, catalog_id: str, actor: str, *, limit: int, before: tuple[int, int] | None
+    ) -> tuple[StoredEvent, ...]:
+        """A shopper's events, newest first; older than (time, sequence) `before` when given."""
+        t = EVENTS.c
+        statement = (
+            sa.select(EVENTS)
+            .where(t.catalog_id == catalog_id)
+            .order_by(t.time_micros.desc(), t.sequence.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            statement = statement.where(sa.tuple_(t.time_micros, t.sequence) < before)
+
+        def read(connection: Connection) -> Sequence[sa.Row[Any]]:
+            whose = owner(connection, catalog_id, actor)
+            return connection.execute(statement.where(t.actor == whose)).all()
+
+        return tuple(_stored(row) for row in await self._db.read(read))
+
+    async def interactions(self, catalog_id: str) -> tuple[Interaction, ...]:
+        """All events that speak of liking or not, by time, then event id."""
+        t = EVENTS.c
+        statement = (
+            sa.select(*INTERACTION)
+            .where(t.catalog_id == catalog_id, t.kind != KIND_OTHER)
+            .order_by(t.time_micros, t.event_id)
+        )
+        rows = await self._db.read(lambda connection: connection.execute(statement).all())
+        return tuple(interaction_of(row) for row in rows)
+
+
+def kind_of(event_type: EventType) -> str:
+    """What the history index files the type under."""
+    if event_type in INTEREST:
+        return KIND_INTEREST
+    if event_type in (EventType.HIDE, EventType.UNHIDE):
+        return KIND_VISIBILITY
+    return KIND_OTHER
+
+
+def _append(
+    connection: Connection, events: Sequence[StoredEvent], signals: Signals, *, late: bool
+) -> tuple[Written, ...]:
+    gone = purged(connection, events) if late else frozenset()
+    known = _digests(connection, events)
+    outcomes, fresh = [], []
+    for place, stored in enumerate(events):
+        key = (stored.catalog_id, stored.event.event_id)
+        if place in gone:
+            outcomes.append(Written.PURGED)
+        elif key in known:
+            same = known[key] == stored.digest
+            outcomes.append(Written.DUPLICATE if same else Written.CONFLICT)
+        else:
+            known[key] = stored.digest
+            fresh.append(stored)
+            outcomes.append(Written.NEW)
+    if fresh:
+        _insert(connection, _to_owners(connection, fresh), signals)
+    return tuple(outcomes)
+
+
+def _to_owners(connection: Connection, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
+    """The events, those of merged visitors as the users' they are."""
+    whose: dict[tuple[str, str], str] = {}
+    for catalog_id in sorted({stored.catalog_id for stored in events}):
+        gate(connection, catalog_id, alone=False)
+        actors = (stored.actor for stored in events if stored.catalog_id == catalog_id)
+        found = owners(connection, catalog_id, actors)
+        whose |= {(catalog_id, visitor): user for visitor, user in found.items()}
+    if not whose:
+        return events
+    return [
+        replace(stored, actor=whose.get((stored.catalog_id, stored.actor), stored.actor))
+        for stored in events
+    ]
+
+
+def _insert(connection: Connection, events: Sequence[StoredEvent], signals: Signals) -> None:
+    interactions = [_interaction(stored) for stored in events]
+    for catalog_id in sorted({stored.catalog_id for stored in events}):
+        pairs = zip(events, interactions, strict=True)
+        theirs = [one for stored, one in pairs if stored.catalog_id == catalog_id]
+        popularity.add(connection, catalog_id, theirs, signals)
+        enqueue_events(connection, catalog_id, theirs, min(one.received_micros for one in events))
+    statement = sa.insert(EVENTS).compile(dialect=connection.dialect, column_keys=_COLUMNS)
+    rows: list[Any] = [
+        row if statement.positional else dict(zip(_COLUMNS, row, strict=True))
+        for row in map(_row, events, interactions)
+    ]
+    # Past SQLAlchemy's own treatment of every row, which took as long as the rest of the write.
+    connection.exec_driver_sql(str(statement), rows)
+
+
+def _digests(connection: Connection, events: Sequence[StoredEvent]) -> dict[tuple[str, str], bytes]:
+    """Digests of the stored events among these, by catalog and id."""
+    t = EVENTS.c
+    ids: defaultdict[str, set[str]] = defaultdict(set)
+    for stored in events:
+        ids[stored.catalog_id].add(stored.event.event_id)
+    found: dict[tuple[str, str], bytes] = {}
+    for catalog_id, event_ids in ids.items():
+        statement = sa.select(t.event_id, t.digest).where(
+            t.catalog_id == catalog_id, t.event_id.in_(event_ids)
+        )
+        found |= {(catalog_id, row.event_id): row.digest for row in connection.execute(statement)}
+    return found
+
+
+def _interaction(stored: StoredEvent) -> Interaction:
+    event = stored.event
+    if event.type is None or event.time_micros is None:
+        raise ValueError("only checked events are stored")
+    what = (event.product_id, event.type, event.value, event.time_micros, event.event_id)
+    return Interaction(stored.actor, *what, quantity=event.quantity)
+
+
+def _row(stored: StoredEvent, interaction: Interaction) -> tuple[Any, ...]:
+    """In the order of _COLUMNS."""
+    event, price = stored.event, stored.event.unit_price
+    special = {
+        "type": interaction.type.value,
+        "kind": kind_of(interaction.type),
+        "unit_price_micros": None if price is None else price.micros,
+        "unit_price_currency": "" if price is None else price.currency,
+    }
+    special |= zip(_OF_EVENT, _event_values(event), strict=True)
+    special |= zip(_OF_STORED, _stored_values(stored), strict=True)
+    return tuple(special[name] for name in _COLUMNS)
+
+
+def _stored(row: sa.Row[Any]) -> StoredEvent:
+    price = row.unit_price_micros
+    event = Event(
+        shopper=None,
+        type=EventType(row.type),
+        unit_price=None if price is None else Money(price, row.unit_price_currency),
+        **{name: getattr(row, name) for name in _OF_EVENT},
+    )
+    of_stored = {name: getattr(row, name) for name in _OF_STORED}
+    return StoredEvent(event=event, sequence=row.sequence, **of_stored)

@@ -1,0 +1,228 @@
+"""Experiments in SQL, and what their units did, counted there.
+
+A unit is whoever an event is of: what a merge moves, and what a purge deletes, is counted so at the
+next reading.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ranker.domain.events import EventType
+from ranker.domain.experiments import (
+    CLICK_RATE,
+    CLICKS,
+    CONVERSION_RATE,
+    HIDE_RATE,
+    METRICS,
+    REVENUE,
+    ArmCounts,
+)
+from ranker.domain.online import Sample
+from ranker.events.record.rows import Record, upsert
+from ranker.events.record.shoppers import gate
+from ranker.events.record.tables import EVENTS, EXPERIMENTS
+
+MOST_LISTED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An experiment as it is kept; its content is opaque here."""
+
+    name: str
+    start_micros: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Which events an experiment is counted by; times in microseconds since 1970 (UTC)."""
+
+    catalog_id: str
+    arms: Sequence[str]
+    """As events name them, the control first."""
+    start_micros: int
+    end_micros: int
+    """Exposures before this count."""
+    window_micros: int
+    """What a unit does so long after its first exposure counts."""
+    counted_micros: int
+    """Units whose time was over by then are counted."""
+    currency: str
+    """Of revenue; empty = it is not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a unit did."""
+
+    actor: str
+    arm: str
+    first_micros: int
+    click_count: int
+    purchase_count: int
+    revenue: float
+    hide_count: int
+
+
+class ExperimentRecord(Record):
+    async def keep(
+        self, catalog_id: str, decide: Callable[[Sequence[Kept]], Sequence[Kept]]
+    ) -> int:
+        """Keep what `decide` makes of what is kept, in the place of what has the same name; how
+        many. What it raises leaves all as it is. One at a time: of two gateways with other files
+        the first one's are kept."""
+
+        def write(connection: Connection) -> int:
+            gate(connection, catalog_id, alone=True)
+            given = decide(_all(connection, catalog_id))
+            if rows := [{"catalog_id": catalog_id, **asdict(one)} for one in given]:
+                upsert(connection, EXPERIMENTS, rows)
+            return len(rows)
+
+        return await self._db.write(write)
+
+    async def all(self, catalog_id: str) -> tuple[Kept, ...]:
+        """Those that began last first."""
+        return await self._db.read(lambda connection: _all(connection, catalog_id))
+
+    async def get(self, catalog_id: str, name: str) -> bytes | None:
+        """The content of one; None = there is none."""
+        t = EXPERIMENTS.c
+        statement = sa.select(t.content).where(t.catalog_id == catalog_id, t.name == name)
+        return await self._db.read(lambda connection: connection.execute(statement).scalar())
+
+    async def counts(self, extent: Extent) -> tuple[tuple[ArmCounts, ...], int]:
+        """What the arms' units did, and how many units saw several arms, which are in none."""
+        return await self._db.read(lambda connection: _counts(connection, extent))
+
+    async def units(self, extent: Extent, *, after: str, limit: int) -> tuple[Unit, ...]:
+        """Units whose time is over, by their pseudonyms, from behind one on."""
+        x = _exposed(extent)
+        statement = (
+            _units(extent, x)
+            .where(*_counted(extent, x), x.c.actor > after)
+            .order_by(x.c.actor)
+            .limit(limit)
+        )
+        rows = await self._db.read(lambda connection: connection.execute(statement).all())
+        return tuple(
+            Unit(row[0], row[1], row[2], int(row[3]), int(row[4]), float(row[5]), int(row[6]))
+            for row in rows
+        )
+
+
+def _all(connection: Connection, catalog_id: str) -> tuple[Kept, ...]:
+    t = EXPERIMENTS.c
+    statement = (
+        sa.select(t.name, t.start_micros, t.content)
+        .where(t.catalog_id == catalog_id)
+        .order_by(t.start_micros.desc(), t.name)
+        .limit(MOST_LISTED)
+    )
+    return tuple(Kept(*row) for row in connection.execute(statement))
+
+
+def _counts(connection: Connection, extent: Extent) -> tuple[tuple[ArmCounts, ...], int]:
+    x = _exposed(extent)
+    single = sa.func.sum(sa.case((x.c.arm == x.c.other, 1), else_=0))
+    exposed = sa.select(x.c.arm, single, sa.func.count()).group_by(x.c.arm)
+    found = {arm: (int(alone), int(all_)) for arm, alone, all_ in connection.execute(exposed)}
+    u = _units(extent, x).where(*_counted(extent, x)).subquery().c
+    sums: list[sa.ColumnElement[Any]] = [sa.func.count()]
+    values = {
+        CLICK_RATE: _flag(u.clicks > 0),
+        CLICKS: u.clicks,
+        CONVERSION_RATE: _flag(u.purchases > 0),
+        REVENUE: u.revenue,
+        HIDE_RATE: _flag(u.hides > 0),
+    }
+    for metric in METRICS:
+        value = sa.cast(values[metric], sa.Double)
+        sums += [sa.func.sum(value), sa.func.sum(value * value)]
+    rows = {row[0]: row[1:] for row in connection.execute(sa.select(u.arm, *sums).group_by(u.arm))}
+    arms = tuple(
+        ArmCounts(arm, found.get(arm, (0, 0))[0], _samples(rows.get(arm), extent))
+        for arm in extent.arms
+    )
+    return arms, sum(all_ - alone for alone, all_ in found.values())
+
+
+def _samples(row: Sequence[Any] | None, extent: Extent) -> dict[str, Sample]:
+    count, *sums = row or [0] * (1 + 2 * len(METRICS))
+    return {
+        metric: Sample(int(count), float(sums[2 * at]), float(sums[2 * at + 1]))
+        for at, metric in enumerate(METRICS)
+        if metric != REVENUE or extent.currency
+    }
+
+
+def _flag(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.case((condition, 1), else_=0)
+
+
+def _exposed(extent: Extent) -> sa.Subquery:
+    """Who saw an answer of an arm, and when first. A click without an impression exposes nobody:
+    else what an arm leads to would decide who is counted in it."""
+    e = EVENTS.c
+    return (
+        sa.select(
+            e.actor,
+            sa.func.min(e.arm).label("arm"),
+            sa.func.max(e.arm).label("other"),
+            sa.func.min(e.time_micros).label("first"),
+        )
+        .where(
+            e.catalog_id == extent.catalog_id,
+            e.arm.in_(extent.arms),
+            e.arm != "",
+            e.type == EventType.IMPRESSION,
+            e.time_micros >= extent.start_micros,
+            e.time_micros < extent.end_micros,
+        )
+        .group_by(e.actor)
+        .subquery()
+    )
+
+
+def _counted(extent: Extent, x: sa.Subquery) -> tuple[sa.ColumnElement[bool], ...]:
+    over = x.c.first <= extent.counted_micros - extent.window_micros
+    return x.c.arm == x.c.other, over
+
+
+def _units(extent: Extent, x: sa.Subquery) -> sa.Select[Any]:
+    """What each unit did in its time."""
+    events = EVENTS.alias()
+    e = events.c
+    paid = sa.cast(e.unit_price_micros, sa.Double) / 1e6
+    counted = sa.case((e.quantity > 0, e.quantity), else_=1)
+    bought = e.type == EventType.PURCHASE
+    in_currency = sa.and_(bought, e.unit_price_currency == extent.currency, paid.is_not(None))
+
+    def total(condition: sa.ColumnElement[bool], value: Any = 1, none: Any = 0) -> Any:
+        return sa.func.sum(sa.case((condition, value), else_=none))
+
+    did = sa.and_(
+        e.catalog_id == extent.catalog_id,
+        e.actor == x.c.actor,
+        e.time_micros >= x.c.first,
+        e.time_micros < x.c.first + extent.window_micros,
+        e.type.in_([EventType.CLICK, EventType.PURCHASE, EventType.HIDE]),
+    )
+    return (
+        sa.select(
+            x.c.actor,
+            x.c.arm,
+            x.c.first,
+            total(sa.and_(e.type == EventType.CLICK, e.arm == x.c.arm)).label("clicks"),
+            total(bought, counted).label("purchases"),
+            total(in_currency, paid * counted, 0.0).label("revenue"),
+            total(e.type == EventType.HIDE).label("hides"),
+        )
+        .select_from(x.outerjoin(events, did))
+        .group_by(x.c.actor, x.c.arm, x.c.first)
+    )

@@ -1,0 +1,87 @@
+"""Writes that come in together, in one transaction: a commit waits for the disk, however little it
+holds (group commit; Gawlick and Kinkade 1985, "Varieties of concurrency control in IMS/VS Fast
+Path")."""
+
+import asyncio
+import contextvars
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from sqlalchemy import Connection
+
+from ranker.events.record.rows import write_beside_others
+from servicekit.errors import ServiceError
+from servicekit.sql import Database
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+Batch = tuple[Sequence[Item], asyncio.Future[tuple[Outcome, ...]]]
+"""What one caller wrote, and how they learn the outcome."""
+
+
+class Joined(Generic[Item, Outcome]):
+    """Writes batches of any number of callers, in the order in which they came.
+
+    While a transaction is on its way the next batches gather, and go together into the next one: a
+    single caller never waits for others.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        write: Callable[[Connection, Sequence[Item]], Sequence[Outcome]],
+        most: int,
+    ) -> None:
+        """`write` is handed the items of one or several batches and returns one outcome for each.
+        Up to `most` items go into a transaction, or one batch if that alone is larger."""
+        self._db = database
+        self._function = write
+        self._most = most
+        self._waiting: deque[Batch[Item, Outcome]] = deque()
+        self._writing: asyncio.Task[None] | None = None
+
+    async def write(self, items: Sequence[Item]) -> tuple[Outcome, ...]:
+        """The items' outcomes, once they are on disk; what `Database.write` raises.
+
+        A batch that the database refuses fails alone. Cancelled, it may still be written.
+        """
+        done: asyncio.Future[tuple[Outcome, ...]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((items, done))
+        if self._writing is None or self._writing.done():
+            # In a context of its own: the transaction is no one caller's.
+            self._writing = asyncio.get_running_loop().create_task(
+                self._drain(), context=contextvars.Context()
+            )
+        return await done
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            await self._together(self._next())
+
+    def _next(self) -> list[Batch[Item, Outcome]]:
+        group, count = [self._waiting.popleft()], 0
+        while self._waiting:
+            count += len(group[-1][0])
+            if count + len(self._waiting[0][0]) > self._most:
+                break
+            group.append(self._waiting.popleft())
+        return group
+
+    async def _together(self, group: Sequence[Batch[Item, Outcome]]) -> None:
+        together = [item for items, _ in group for item in items]
+        try:
+            outcomes = iter(await write_beside_others(self._db, self._function, together))
+        except Exception as error:
+            if len(group) > 1 and not isinstance(error, ServiceError):
+                for one in group:
+                    await self._together([one])
+                return
+            for _, done in group:  # the store is busy, full or away: for all of them
+                if not done.done():
+                    done.set_exception(error)
+            return
+        for items, done in group:
+            found = tuple(next(outcomes) for _ in items)
+            if not done.done():
+                done.set_result(found)

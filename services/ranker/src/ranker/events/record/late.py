@@ -1,0 +1,49 @@
+"""Events that waited in a log before they came to the record: a purge that was asked for meanwhile
+wins over them.
+
+Jobs remember what was asked for. They are read after the gate is passed: a purge deletes behind the
+same gate, alone, so that either it sees what is written here, or its job is seen here.
+"""
+
+import json
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ranker.domain.events import StoredEvent
+from ranker.domain.selection import PURGE, Selection, fits, selection_of
+from ranker.events.record.shoppers import gate, owners
+from ranker.events.record.tables import JOBS
+from servicekit.jobs import JobState
+
+
+def purged(connection: Connection, events: Sequence[StoredEvent]) -> frozenset[int]:
+    """Places of the events that a purge covers, by when they were taken in."""
+    found: set[int] = set()
+    for catalog_id in sorted({stored.catalog_id for stored in events}):
+        gate(connection, catalog_id, alone=False)
+        theirs = {at: one for at, one in enumerate(events) if one.catalog_id == catalog_id}
+        oldest = min(one.received_micros for one in theirs.values())
+        asked = _asked(connection, catalog_id, oldest)
+        if asked:
+            whose = owners(connection, catalog_id, (one.actor for one in theirs.values()))
+            found |= {
+                at
+                for at, one in theirs.items()
+                if any(fits(purge, one, whose.get(one.actor, "")) for purge in asked)
+            }
+    return frozenset(found)
+
+
+def _asked(connection: Connection, catalog_id: str, since_micros: int) -> list[Selection]:
+    """What was asked to be purged since then, and not taken back."""
+    t = JOBS.c
+    statement = sa.select(t.params).where(
+        t.kind == PURGE,
+        t.catalog_id == catalog_id,
+        t.created_time >= since_micros,
+        t.state != JobState.CANCELLED,
+    )
+    rows = connection.execute(statement).scalars()
+    return [selection_of(catalog_id, json.loads(params)) for params in rows]

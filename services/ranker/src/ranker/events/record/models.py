@@ -1,0 +1,288 @@
+"""Models, their promotions and their newest evaluations in SQL.
+
+One row says which model serves, so a promotion is atomic. Beside it is a log of all promotions. A
+rollback takes the newest one that stands back; so the model before it serves again, and the next
+rollback goes one further. Nothing in the log is ever deleted.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ranker.domain.errors import EvaluationMissing, ModelNotFound, PromotionConflict
+from ranker.domain.model import Metric, ModelRecord, Verdict
+from ranker.domain.report import Report
+from ranker.events.record.rows import Record, upsert
+from ranker.events.record.tables import ANSWERS, EVALUATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
+
+HOUR_MICROS = 3_600 * 1_000_000
+
+
+class ModelRegistry(Record):
+    async def add(self, model: ModelRecord) -> None:
+        """Keep a model. Trained again from the same data, it is the same model: its files, and so
+        its manifest's hash, were written anew, and the time of the training is the newest."""
+        row = asdict(model) | {
+            "metrics": json.dumps([asdict(one) for one in model.metrics]),
+            "training": json.dumps(model.training),
+        }
+        row = {column.name: row[column.name] for column in MODELS.c}
+        del row["promoted_micros"], row["forced"]
+
+        await self._db.write(lambda connection: upsert(connection, MODELS, [row]))
+
+    async def get(self, catalog_id: str, version: str) -> ModelRecord:
+        """The model; ModelNotFound."""
+        statement = _SELECT.where(*_named(catalog_id, version))
+        row = await self._db.read(lambda connection: connection.execute(statement).first())
+        if row is None:
+            raise ModelNotFound
+        return _record(row)
+
+    async def list(
+        self, catalog_id: str, *, limit: int, before: tuple[int, str] | None
+    ) -> tuple[ModelRecord, ...]:
+        """Models, newest first; older than (trained, version) `before` when given."""
+        t = MODELS.c
+        statement = (
+            _SELECT.where(t.catalog_id == catalog_id)
+            .order_by(t.trained_micros.desc(), t.version.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            statement = statement.where(sa.tuple_(t.trained_micros, t.version) < before)
+        rows = await self._db.read(lambda connection: connection.execute(statement).all())
+        return tuple(_record(row) for row in rows)
+
+    async def promote(
+        self,
+        catalog_id: str,
+        version: str,
+        now_micros: int,
+        *,
+        forced: bool = False,
+        verdict: Verdict | None = None,
+    ) -> None:
+        """Make it the serving one; ModelNotFound, also when its files were deleted. `forced` and
+        `verdict` say in the log what the promotion went by."""
+
+        def write(connection: Connection) -> None:
+            _serve(connection, catalog_id, version, now_micros)
+            promotions = _promotions(connection, catalog_id)
+            if not promotions or promotions[0].version != version:
+                row = {
+                    "catalog_id": catalog_id,
+                    "version": version,
+                    "promoted_micros": now_micros,
+                    "forced": forced,
+                    "verdict": verdict or "",
+                }
+                connection.execute(sa.insert(PROMOTION_LOG).values(row))
+                same = sa.update(MODELS).where(*_named(catalog_id, version))
+                connection.execute(same.values(forced=forced))
+
+        await self._db.write(write)
+
+    async def before(self, catalog_id: str) -> tuple[ModelRecord, int]:
+        """The model that served before the present one, and the promotion that took its place;
+        ModelNotFound when there was none."""
+        promotions = await self._db.read(lambda connection: _promotions(connection, catalog_id))
+        if len(promotions) < 2:
+            raise ModelNotFound("no model served before the present one")
+        found = await self.get(catalog_id, promotions[1].version)
+        if found.pruned_micros is not None:
+            raise ModelNotFound("the files of the model before were pruned: promote another one")
+        return found, promotions[0].sequence
+
+    async def roll_back(self, catalog_id: str, promotion: int, now_micros: int) -> None:
+        """Take this promotion back, which `before` named. PromotionConflict when it is no longer
+        the newest one that stands: of two rollbacks at once only one is done."""
+
+        def write(connection: Connection) -> None:
+            promotions = _promotions(connection, catalog_id)
+            if len(promotions) < 2 or promotions[0].sequence != promotion:
+                raise PromotionConflict
+            log = PROMOTION_LOG.c
+            undo = sa.update(PROMOTION_LOG).values(undone_micros=now_micros)
+            undo = undo.where(log.sequence == promotion, log.undone_micros.is_(None))
+            if not connection.execute(undo).rowcount:  # PostgreSQL: another one was quicker
+                raise PromotionConflict
+            _serve(connection, catalog_id, promotions[1].version, now_micros)
+
+        await self._db.write(write)
+
+    async def demote(self, catalog_id: str, now_micros: int) -> str:
+        """Let no model serve, and return the version of the one that did; ModelNotFound when none
+        did. All promotions that stand are taken back: no rollback goes behind this."""
+
+        def write(connection: Connection) -> str:
+            serving = PROMOTIONS.c.catalog_id == catalog_id
+            version = connection.execute(sa.select(PROMOTIONS.c.version).where(serving)).scalar()
+            gone = sa.delete(PROMOTIONS).where(serving, PROMOTIONS.c.version == version)
+            if not connection.execute(gone).rowcount:  # PostgreSQL: of two at once one deletes it
+                raise ModelNotFound("no model serves")
+            log = PROMOTION_LOG.c
+            undo = sa.update(PROMOTION_LOG).values(undone_micros=now_micros)
+            connection.execute(
+                undo.where(log.catalog_id == catalog_id, log.undone_micros.is_(None))
+            )
+            return str(version)
+
+        return await self._db.write(write)
+
+    async def promoted(self, catalogs: Sequence[str]) -> Mapping[str, ModelRecord]:
+        """The promoted model of each catalog that has one."""
+        statement = _SELECT.where(PROMOTIONS.c.version.is_not(None)).where(
+            MODELS.c.catalog_id.in_(catalogs)
+        )
+        rows = await self._db.read(lambda connection: connection.execute(statement).all())
+        return {row.catalog_id: _record(row) for row in rows}
+
+    async def serving(self, catalog_id: str) -> ModelRecord | None:
+        """The promoted model; None = there is none."""
+        return (await self.promoted((catalog_id,))).get(catalog_id)
+
+    async def former(self, catalog_id: str, version: str) -> ModelRecord | None:
+        """The model that served last before this one, also where a rollback took it back; None =
+        none did."""
+        t = MODELS.c
+        statement = (
+            _SELECT.where(t.catalog_id == catalog_id, t.version != version)
+            .where(t.promoted_micros.is_not(None))
+            .order_by(t.promoted_micros.desc())
+            .limit(1)
+        )
+        row = await self._db.read(lambda connection: connection.execute(statement).first())
+        return None if row is None else _record(row)
+
+    async def answering(self, catalog_id: str, since_micros: int) -> frozenset[str]:
+        """Versions that answers have been ranked by since, promoted or pinned."""
+        t = ANSWERS.c
+        served = (t.catalog_id == catalog_id, t.answer_micros >= since_micros)
+        statement = sa.select(t.model_version).where(*served).distinct()
+        found = await self._db.read(
+            lambda connection: connection.execute(statement).scalars().all()
+        )
+        return frozenset(found)
+
+    async def prune(
+        self, catalog_id: str, keep: int, spared: Collection[str], now_micros: int
+    ) -> tuple[str, ...]:
+        """Mark the models whose files are to be deleted: all but the newest `keep`, those that the
+        newest `keep` promotions that stand name, and `spared`. Returns every version so marked
+        now or before, for a deletion may have been cut short; they serve never again.
+
+        One that was promoted in the last hour stays in any case: a promotion may go on beside
+        this, and of the two only the row of the model itself is sure to be seen by both."""
+        t = MODELS.c
+        lately = now_micros - HOUR_MICROS
+
+        def write(connection: Connection) -> tuple[str, ...]:
+            newest = (
+                sa.select(t.version)
+                .where(t.catalog_id == catalog_id, t.pruned_micros.is_(None))
+                .order_by(t.trained_micros.desc(), t.version.desc())
+                .limit(keep)
+            )
+            promotions = (row.version for row in _promotions(connection, catalog_id, keep))
+            kept = {*connection.execute(newest).scalars(), *promotions, *spared}
+            old = (
+                t.catalog_id == catalog_id,
+                t.pruned_micros.is_(None),
+                t.promoted_micros.is_(None) | (t.promoted_micros < lately),
+                t.version.not_in(kept),
+            )
+            connection.execute(sa.update(MODELS).where(*old).values(pruned_micros=now_micros))
+            gone = sa.select(t.version).where(
+                t.catalog_id == catalog_id, t.pruned_micros.is_not(None)
+            )
+            return tuple(connection.execute(gone.order_by(t.version)).scalars())
+
+        return await self._db.write(write)
+
+    async def keep_report(self, catalog_id: str, version: str, report: Report) -> None:
+        """Keep what was found of a model that the registry has, in the place of what was before."""
+        row = {
+            "catalog_id": catalog_id,
+            "version": version,
+            "verdict": report.verdict,
+            "summary": report.summary,
+            "production": report.production,
+            "content": json.dumps(asdict(report)),
+            "evaluated_micros": report.evaluated_micros,
+        }
+        await self._db.write(lambda connection: upsert(connection, EVALUATIONS, [row]))
+
+    async def report(self, catalog_id: str, version: str) -> Mapping[str, Any]:
+        """What was found of a model, as the JSON of a Report; EvaluationMissing."""
+        t = EVALUATIONS.c
+        statement = sa.select(t.content).where(t.catalog_id == catalog_id, t.version == version)
+        content = await self._db.read(lambda connection: connection.execute(statement).scalar())
+        if content is None:
+            raise EvaluationMissing
+        found: Mapping[str, Any] = json.loads(content)
+        return found
+
+
+_SELECT = (
+    sa.select(
+        MODELS,
+        PROMOTIONS.c.version.label("serving_version"),
+        EVALUATIONS.c.verdict,
+        EVALUATIONS.c.summary,
+        EVALUATIONS.c.production,
+    )
+    .outerjoin(
+        PROMOTIONS,
+        (PROMOTIONS.c.catalog_id == MODELS.c.catalog_id)
+        & (PROMOTIONS.c.version == MODELS.c.version),
+    )
+    .outerjoin(
+        EVALUATIONS,
+        (EVALUATIONS.c.catalog_id == MODELS.c.catalog_id)
+        & (EVALUATIONS.c.version == MODELS.c.version),
+    )
+)
+
+
+def _named(catalog_id: str, version: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return MODELS.c.catalog_id == catalog_id, MODELS.c.version == version
+
+
+def _serve(connection: Connection, catalog_id: str, version: str, now_micros: int) -> None:
+    """Make it the serving one; ModelNotFound."""
+    there = sa.update(MODELS).where(*_named(catalog_id, version), MODELS.c.pruned_micros.is_(None))
+    if not connection.execute(there.values(promoted_micros=now_micros)).rowcount:
+        raise ModelNotFound
+    upsert(connection, PROMOTIONS, [{"catalog_id": catalog_id, "version": version}])
+
+
+def _promotions(
+    connection: Connection, catalog_id: str, count: int = 2
+) -> Sequence[sa.Row[int, str]]:
+    """The newest promotions that no rollback took back, the serving model's first."""
+    t = PROMOTION_LOG.c
+    statement = (
+        sa.select(t.sequence, t.version)
+        .where(t.catalog_id == catalog_id, t.undone_micros.is_(None))
+        .order_by(t.sequence.desc())
+        .limit(count)
+    )
+    return connection.execute(statement).all()
+
+
+def _record(row: sa.Row[Any]) -> ModelRecord:
+    values = {name: getattr(row, name) for name in MODELS.c.keys()}  # noqa: SIM118
+    values["metrics"] = tuple(Metric(**one) for one in json.loads(row.metrics))
+    values["training"] = json.loads(row.training)
+    return ModelRecord(
+        **values,
+        serving=row.serving_version is not None,
+        verdict=Verdict(row.verdict) if row.verdict else None,
+        verdict_summary=row.summary or "",
+        compared_with=row.production or "",
+    )

@@ -1,0 +1,230 @@
+"""Counts and exports selected events in SQL, and deletes them a batch at a time.
+
+A batch is deleted, and its events are taken out of the popularity of their products, in one
+transaction: at any moment the popularity of a product is the sum over the events that are there. It
+is summed anew over what is left of the product, because a difference of two sums says little when
+nearly all of a sum goes; only while a product with more events than a batch takes loses less than
+half of its sum at a time, the difference is good enough: a day of which something is left counts
+too little until the product's last batch.
+
+What is too old expires for ever beside everything else: no batch reads more than the events of the
+shoppers and days that it touches, and popularity loses exactly what those no longer count.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ranker.domain.events import EventType, Interaction
+from ranker.domain.selection import COLUMNS, PurgeCount, Purged, PurgePlace, Selection
+from ranker.domain.signals import DEFAULTS, Signals
+from ranker.events.record import popularity
+from ranker.events.record.count_queue import enqueue_events
+from ranker.events.record.histories import INTERACTION, interaction_of
+from ranker.events.record.shoppers import gate, owner
+from ranker.events.record.tables import EVENTS, KIND_INTEREST, POPULARITY
+from servicekit.clock import now_micros
+from servicekit.sql import Database
+
+_INTEREST = EVENTS.c.kind == sa.literal_column(f"'{KIND_INTEREST}'")
+_COUNTED = sa.and_(_INTEREST, EVENTS.c.product_id > sa.literal_column("''"))
+"""All events of interest, in the words of the index events_product: with parameters in them, or
+without the product, it would not be used."""
+
+
+class SelectionRecord:
+    """Events of all catalogs, to be counted, exported and deleted."""
+
+    def __init__(self, database: Database, signals: Signals = DEFAULTS) -> None:
+        """`signals`: what events count for popularity."""
+        self._db = database
+        self._signals = signals
+
+    async def owner(self, catalog_id: str, actor: str) -> str:
+        """Under whose pseudonym the events of `actor` are kept."""
+        return await self._db.read(lambda connection: owner(connection, catalog_id, actor))
+
+    async def last_sequence(self, catalog_id: str) -> int:
+        """The newest event's place in the record's own order; 0 = there is none."""
+        newest = sa.select(sa.func.max(EVENTS.c.sequence)).where(EVENTS.c.catalog_id == catalog_id)
+        return await self._db.read(lambda connection: connection.execute(newest).scalar()) or 0
+
+    async def count(self, selection: Selection) -> PurgeCount:
+        t = EVENTS.c
+        statement = sa.select(
+            sa.func.count(),
+            sa.func.min(t.time_micros),
+            sa.func.max(t.time_micros),
+            sa.func.max(t.sequence),
+        ).where(*conditions(selection))
+        row = await self._db.read(lambda connection: connection.execute(statement).one())
+        return PurgeCount(row[0], row[1], row[2], row[3] or 0)
+
+    async def rows(self, selection: Selection, after: int, limit: int) -> Sequence[Sequence[Any]]:
+        """The next events after this place in the record's order, as values of `COLUMNS`."""
+        t = EVENTS.c
+        statement = (
+            sa.select(*(t[one.stored] for one in COLUMNS))
+            .where(*conditions(selection), t.sequence > after)
+            .order_by(t.sequence)
+            .limit(limit)
+        )
+        return await self._db.read(lambda connection: connection.execute(statement).all())
+
+    async def delete(self, selection: Selection, place: PurgePlace, limit: int) -> Purged:
+        """Delete the next events that fit from `place` on, at most `limit` of them."""
+        return await self._db.write(lambda c: _delete(c, selection, place, limit, self._signals))
+
+    async def expire(
+        self, catalog_id: str, event_type: EventType, before_micros: int, limit: int
+    ) -> int:
+        """Delete the oldest events of a type from before that time, at most `limit`; how many."""
+        query = expired(catalog_id, event_type, before_micros, limit)
+        if not await self._db.read(lambda c: c.execute(query.limit(1)).first()):
+            return 0
+        return await self._db.write(lambda c: _expire(c, catalog_id, query, self._signals))
+
+
+def conditions(selection: Selection) -> Iterable[sa.ColumnElement[bool]]:
+    """What events that fit are found by."""
+    t = EVENTS.c
+    yield t.catalog_id == selection.catalog_id
+    if selection.from_micros is not None:
+        yield t.time_micros >= selection.from_micros
+    if selection.before_micros is not None:
+        yield t.time_micros < selection.before_micros
+    if selection.types:
+        yield t.type.in_([one.value for one in selection.types])
+    if selection.product_id:
+        yield t.product_id == selection.product_id
+    if selection.actor:
+        yield t.actor == selection.actor
+    if selection.last_sequence is not None:
+        yield t.sequence <= selection.last_sequence
+    if selection.received_micros is not None:
+        yield t.received_micros <= selection.received_micros
+
+
+def _delete(
+    connection: Connection, selection: Selection, place: PurgePlace, limit: int, signals: Signals
+) -> Purged:
+    gate(connection, selection.catalog_id, alone=True)
+    rows = connection.execute(batch_query(selection, place, limit)).all()
+    if rows:
+        sequences = [row.sequence for row in rows]
+        connection.execute(sa.delete(EVENTS).where(EVENTS.c.sequence.in_(sequences)))
+    if not place.counted:
+        over = len(rows) < limit
+        return Purged(len(rows), None if over else PurgePlace(False, "", rows[-1].sequence))
+    said = [interaction_of(row[:-1]) for row in rows]
+    catalog_id = selection.catalog_id
+    enqueue_events(connection, catalog_id, said, now_micros())
+    gone = popularity.sums(said, signals)
+    unfinished = rows[-1].product_id if len(rows) == limit else ""
+    withdraw(connection, catalog_id, gone, signals, partly=lambda product: product == unfinished)
+    if len(rows) < limit:
+        return Purged(len(rows), PurgePlace(counted=False))
+    return Purged(len(rows), PurgePlace(True, unfinished, rows[-1].sequence))
+
+
+def batch_query(selection: Selection, place: PurgePlace, limit: int) -> sa.Select[*tuple[Any, ...]]:
+    """The next events that fit: first, product by product, those that count in popularity; then
+    the others."""
+    t = EVENTS.c
+    statement = sa.select(*INTERACTION, t.sequence).where(*conditions(selection)).limit(limit)
+    if not place.counted:
+        others = statement.where(sa.not_(_INTEREST), t.sequence > place.sequence)
+        return others.order_by(t.sequence)
+    # One shopper's events are found by their pseudonym: other words than the index's, and an
+    # expression, keep SQLite from walking through all products for their sake.
+    product = t.product_id.concat("") if selection.actor else t.product_id
+    after = sa.tuple_(product, t.sequence) > (place.product_id, place.sequence)
+    counted = _INTEREST if selection.actor else _COUNTED
+    return statement.where(counted, after).order_by(product, t.sequence)
+
+
+def withdraw(
+    connection: Connection,
+    catalog_id: str,
+    lost: Mapping[str, float],
+    signals: Signals,
+    *,
+    partly: Callable[[str], bool] = lambda _: True,
+) -> None:
+    """Take from the products' popularity what they lost, in base-2 logarithms: as a difference
+    where it is `partly` lost and less than half is, else by counting anew."""
+    if not lost:
+        return
+    known = popularity.log_counts(connection, catalog_id, sorted(lost), lock=True)
+    kept: dict[str, float] = {}
+    for product, taken in lost.items():
+        before = known.get(product, -math.inf)
+        if partly(product) and before > taken + 1:
+            kept[product] = before + math.log2(1 - 2.0 ** (taken - before))
+    anew = sorted(lost.keys() - kept.keys())
+    kept |= _counted_anew(connection, catalog_id, anew, signals)
+    if kept:
+        popularity.keep_log_counts(connection, catalog_id, kept)
+    t, empty = POPULARITY.c, sorted(lost.keys() - kept.keys())
+    if empty:
+        connection.execute(
+            sa.delete(POPULARITY).where(t.catalog_id == catalog_id, t.product_id.in_(empty))
+        )
+
+
+def _counted_anew(
+    connection: Connection, catalog_id: str, items: Sequence[str], signals: Signals
+) -> dict[str, float]:
+    """Base-2 logarithms of the products' counts as their events make them; none without events."""
+    t = EVENTS.c
+    statement = sa.select(*INTERACTION).where(
+        t.catalog_id == catalog_id, _COUNTED, t.product_id.in_(items)
+    )
+    return popularity.sums(map(interaction_of, connection.execute(statement)), signals)
+
+
+def expired(
+    catalog_id: str, event_type: EventType, before_micros: int, limit: int
+) -> sa.Select[*tuple[Any, ...]]:
+    """The oldest events of a type, through the index events_age."""
+    t = EVENTS.c
+    return (
+        sa.select(*INTERACTION, t.sequence)
+        .where(t.catalog_id == catalog_id, t.type == event_type.value)
+        .where(t.time_micros < before_micros)
+        .order_by(t.time_micros)
+        .limit(limit)
+    )
+
+
+def _expire(
+    connection: Connection,
+    catalog_id: str,
+    query: sa.Select[*tuple[Any, ...]],
+    signals: Signals,
+) -> int:
+    gate(connection, catalog_id, alone=True)
+    rows = connection.execute(query).all()
+    said = [interaction_of(row[:-1]) for row in rows]
+    before = _counted(connection, catalog_id, said, signals)
+    gone = sa.delete(EVENTS).where(EVENTS.c.sequence.in_([row.sequence for row in rows]))
+    connection.execute(gone)
+    enqueue_events(connection, catalog_id, said, now_micros())
+    after = _counted(connection, catalog_id, said, signals)
+    lost: dict[str, list[float]] = {}
+    for day, was in before.items():
+        if was > (now := after.get(day, -math.inf)):
+            lost.setdefault(day[0], []).append(was + math.log2(1 - 2.0 ** (now - was)))
+    withdraw(connection, catalog_id, popularity.summed(lost), signals)
+    return len(rows)
+
+
+def _counted(
+    connection: Connection, catalog_id: str, said: Sequence[Interaction], signals: Signals
+) -> dict[popularity.Day, float]:
+    """What the events that are there count on the days of these, which count at all."""
+    days = popularity.by_day(said, signals)
+    return popularity.by_day(popularity.stored_on(connection, catalog_id, days), signals)

@@ -1,0 +1,170 @@
+"""Who is who, in SQL: visitors who turned out to be users, what shoppers gave of themselves, and
+which key the pseudonyms were made with.
+
+After a merge the two ids are one shopper: what was kept under the visitor's pseudonym has moved to
+the user's, what comes in later under it is filed under the user's, and whoever is asked for by it
+is the user. The digest of an event stays that of the event as given, so that a retry under the
+visitor's id is still the same event.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+from zlib import crc32
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ranker.domain.errors import KeyUnusable
+from ranker.domain.features import shopper_feature_names
+from ranker.domain.pseudonyms import Pseudonyms
+from ranker.events.record.count_queue import enqueue_shopper
+from ranker.events.record.rows import Record
+from ranker.events.record.tables import ALIASES, ANSWERS, ATTRIBUTES, EVENTS, KEYS
+from servicekit.sql import Database
+
+
+class ShopperRecord(Record):
+    async def merge(
+        self, catalog_id: str, visitor: str, user: str, *, key_id: str, now_micros: int
+    ) -> int:
+        """Make the visitor the user, in one transaction; how many events moved.
+
+        All three names are pseudonyms of `key_id`. Of two users that a visitor is merged with, the
+        later one gets what comes in later.
+        """
+        return await self._db.write(
+            lambda connection: _merge(
+                connection,
+                {
+                    "catalog_id": catalog_id,
+                    "visitor": visitor,
+                    "actor": user,
+                    "key_id": key_id,
+                    "merged_micros": now_micros,
+                },
+            )
+        )
+
+    async def set_attributes(
+        self,
+        catalog_id: str,
+        actor: str,
+        attributes: Mapping[str, str],
+        *,
+        key_id: str,
+        now_micros: int,
+    ) -> int:
+        """Keep these in the place of all that the shopper gave before, under the user that a merged
+        visitor is; how many there were. None to keep = the consent is withdrawn."""
+
+        def replace(connection: Connection) -> int:
+            gate(connection, catalog_id, alone=True)
+            whose = owner(connection, catalog_id, actor)
+            t = ATTRIBUTES.c
+            theirs = sa.delete(ATTRIBUTES).where(t.catalog_id == catalog_id, t.actor == whose)
+            gone = connection.execute(theirs).rowcount
+            rows = [
+                {
+                    "catalog_id": catalog_id,
+                    "actor": whose,
+                    "key": key,
+                    "value": value,
+                    "key_id": key_id,
+                    "consent_micros": now_micros,
+                }
+                for key, value in sorted(attributes.items())
+            ]
+            if rows:
+                connection.execute(sa.insert(ATTRIBUTES), rows)
+            if rows or gone:
+                enqueue_shopper(connection, catalog_id, (whose,), whose, now_micros)
+            return gone
+
+        return await self._db.write(replace)
+
+    async def attributes(self, catalog_id: str) -> dict[str, tuple[str, ...]]:
+        """By pseudonym the names of the features that each shopper's attributes are."""
+        t = ATTRIBUTES.c
+        statement = sa.select(t.actor, t.key, t.value).where(t.catalog_id == catalog_id)
+        rows = await self._db.read(lambda connection: connection.execute(statement).all())
+        found: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+        for actor, key, value in rows:
+            found[actor].append((key, value))
+        return {actor: shopper_feature_names(given) for actor, given in sorted(found.items())}
+
+
+def owner(connection: Connection, catalog_id: str, actor: str) -> str:
+    """Under whose pseudonym the events of `actor` are kept: the user's, or their own."""
+    return owners(connection, catalog_id, (actor,)).get(actor, actor)
+
+
+def owners(connection: Connection, catalog_id: str, actors: Iterable[str]) -> Mapping[str, str]:
+    """The users that visitors among `actors` are; only those that were merged."""
+    t = ALIASES.c
+    statement = sa.select(t.visitor, t.actor).where(
+        t.catalog_id == catalog_id, t.visitor.in_(sorted(set(actors)))
+    )
+    return {row.visitor: row.actor for row in connection.execute(statement)}
+
+
+def gate(connection: Connection, catalog_id: str, *, alone: bool) -> None:
+    """Let writers of a catalog's events in together, and a merge or a purge `alone`, until the
+    transaction ends: no event may slip in under a visitor's pseudonym while it is merged.
+
+    Writers of SQLite are alone anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        lock = sa.func.pg_advisory_xact_lock if alone else sa.func.pg_advisory_xact_lock_shared
+        connection.execute(sa.select(lock(crc32(b"events of " + catalog_id.encode()))))
+
+
+def _merge(connection: Connection, row: Mapping[str, Any]) -> int:
+    """Keep this row of ALIASES and move what is there; how many events moved."""
+    catalog_id, visitor, user = row["catalog_id"], row["visitor"], row["actor"]
+    gate(connection, catalog_id, alone=True)
+    if owner(connection, catalog_id, visitor) != user:
+        t = ALIASES.c
+        same = (t.catalog_id == catalog_id, t.visitor == visitor)
+        connection.execute(sa.delete(ALIASES).where(*same))
+        connection.execute(sa.insert(ALIASES).values(row))
+    enqueue_shopper(connection, catalog_id, (visitor, user), user, row["merged_micros"])
+    _move_attributes(connection, catalog_id, visitor, user)
+    moved = 0
+    for table in (ANSWERS, EVENTS):
+        theirs = (table.c.catalog_id == catalog_id, table.c.actor == visitor)
+        moved = connection.execute(sa.update(table).where(*theirs).values(actor=user)).rowcount
+    return moved
+
+
+def _move_attributes(connection: Connection, catalog_id: str, visitor: str, user: str) -> None:
+    """Make what a visitor gave the user's; of a key that both gave, the user's value stays."""
+    t = ATTRIBUTES.c
+    here = t.catalog_id == catalog_id
+    known = sa.select(t.key).where(here, t.actor == user)
+    new = sa.update(ATTRIBUTES).where(here, t.actor == visitor, t.key.not_in(known))
+    connection.execute(new.values(actor=user))
+    connection.execute(sa.delete(ATTRIBUTES).where(here, t.actor == visitor))
+
+
+async def has_key(database: Database) -> bool:
+    """Whether the store was written with some key already."""
+    statement = sa.select(KEYS.c.key_id).limit(1)
+    return await database.read(lambda connection: connection.execute(statement).first() is not None)
+
+
+async def check_key(database: Database, pseudonyms: Pseudonyms) -> None:
+    """Bind a new store to the key; KeyUnusable when the store was written with another one."""
+
+    def bind(connection: Connection) -> bool:
+        stored = connection.execute(sa.select(KEYS.c.fingerprint)).scalar()
+        if stored is None:
+            row = {"key_id": pseudonyms.key_id, "fingerprint": pseudonyms.fingerprint}
+            connection.execute(sa.insert(KEYS).values(row))
+        return stored is None or stored == pseudonyms.fingerprint
+
+    if not await database.write(bind):
+        raise KeyUnusable(
+            "the record's pseudonyms were made with another key: with this one nobody's history "
+            "would be found; give the former key, or start with an empty record"
+        )

@@ -1,0 +1,278 @@
+"""Measures a way of making models on events that it did not see, beside all that it has to beat."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from ranker.domain.arrays import Doubles, Ints, indicators
+from ranker.domain.errors import DataInsufficient
+from ranker.domain.features import Product, feature_names
+from ranker.domain.log import Log
+from ranker.domain.model import Model
+from ranker.domain.recipe import Recipe
+from ranker.domain.report import (
+    Comparison,
+    Exposure,
+    Figure,
+    Kind,
+    ProductionAs,
+    Protocol,
+    Report,
+    Slice,
+    System,
+    Trial,
+)
+from ranker.learning.evaluation import baselines, bootstrap, metrics, systems, verdict
+from ranker.learning.evaluation.baselines import Scorer
+from ranker.learning.evaluation.metrics import Lists
+from ranker.learning.evaluation.splits import Split, Task, Tasks, split, tasks
+
+RECIPE = Recipe(attribute_keys=())
+
+Fit = Callable[[Log], Model]
+"""Learns a model of the same products from these events alone; DataInsufficient."""
+Progress = Callable[[int, int], None]
+"""(systems measured, systems in all)"""
+
+CANDIDATE, PRODUCTION = "candidate", "production"
+REGULARS, NEW_SHOPPERS, NEW_ITEMS = "regulars", "new_shoppers", "new_items"
+MOST_SCORES = 2 * 10**8
+"""Shoppers times products that are scored by each system: of more shoppers some are drawn."""
+MOST_SHOPPERS = 10_000
+MOST_BRANDS = 20
+LIFT = f"popularity_lift@{metrics.LISTED}"
+
+
+@dataclass(frozen=True, slots=True)
+class Production:
+    """The model that serves, to be compared with."""
+
+    version: str
+    model: Model
+    last_event_micros: int
+    """Of the newest event that it learned from."""
+    fit: Fit
+    """Its recipe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    protocols: tuple[Protocol, ...] = (Protocol.GLOBAL, Protocol.PER_USER_TAIL)
+    """The first one decides."""
+    share: float = 0.2
+    """Of the events that are held out."""
+    margin: float = verdict.MARGIN
+    """Of production's figure: how much less is no worse."""
+    recipe: Recipe = RECIPE
+    """Says what counts as a liking, which attributes count for how alike products are, and the seed
+    of the resampling and of drawing shoppers where there are too many."""
+
+
+def evaluate(
+    log: Log,
+    products: Sequence[Product],
+    fit: Fit,
+    production: Production | None,
+    options: Options,
+    *,
+    progress: Progress,
+    now_micros: int,
+) -> Report:
+    """Measure by each protocol the model that `fit` makes of the earlier part, production and the
+    baselines, all given the same histories and asked for the same products.
+
+    It is `fit` that is measured, not a model: one that is then fitted on all events has seen what
+    would be asked. The events of a test are looked at once; `fit` makes its choices on its own.
+    """
+    products = sorted(products, key=lambda product: product.product_id)
+    trials, seen_as = [], ProductionAs.NONE
+    for place, protocol in enumerate(options.protocols):
+        bench = _Bench(split(log, protocol, options.share), products, options)
+        rival, as_what = _rival(production, bench.split)
+        if place == 0:
+            seen_as = as_what
+        trials.append(bench.run(fit, rival, progress, (place, len(options.protocols))))
+    decisive = trials[0]
+    count = _shopper_count(decisive)
+    found, why = verdict.decide(decisive.comparisons, count)
+    return Report(
+        verdict=found,
+        summary=why,
+        trials=tuple(trials),
+        production=production.version if production else "",
+        production_as=seen_as,
+        shopper_count=count,
+        evaluated_micros=now_micros,
+    )
+
+
+def _rival(production: Production | None, made: Split) -> tuple[Fit | None, ProductionAs]:
+    """Production as something that did not see what is asked for."""
+    if production is None:
+        return None, ProductionAs.NONE
+    moment = made.moment_micros
+    if moment is not None and production.last_event_micros < moment:
+        model = production.model
+        return lambda _: model, ProductionAs.ARTIFACT
+    return production.fit, ProductionAs.REFITTED
+
+
+class _Bench:
+    """One split, on which systems are measured one after another."""
+
+    def __init__(self, made: Split, products: Sequence[Product], options: Options) -> None:
+        self.split = made
+        self._products = products
+        self._options = options
+        asked = tasks(made, [product.product_id for product in products], options.recipe.signals)
+        self._tasks = _bounded(asked, len(products), options.recipe.seed)
+        self._features = features_of(products, options.recipe.attribute_keys)
+
+    def run(self, fit: Fit, rival: Fit | None, progress: Progress, place: tuple[int, int]) -> Trial:
+        """Measure everything; `place`: which split this is, and of how many."""
+        simple = baselines.fit_all(self._tasks.training, len(self._products))
+        fits = {CANDIDATE: fit} if rival is None else {CANDIDATE: fit, PRODUCTION: rival}
+        total = len(fits) + len(simple)
+        measured: list[System] = []
+        deciding: dict[str, Doubles] = {}
+
+        def take(scorer: Scorer, kind: Kind) -> None:
+            system, by_shopper = self._measure(scorer, kind)
+            measured.append(system)
+            if by_shopper is not None:
+                deciding[system.name] = by_shopper
+            progress(place[0] * total + len(measured), place[1] * total)
+
+        popular = baselines.popularity(self._tasks.training, len(self._products))
+        for name, make in fits.items():
+            try:
+                model = make(self.split.before)
+            except DataInsufficient:
+                continue
+            kind = Kind.CANDIDATE if name == CANDIDATE else Kind.PRODUCTION
+            take(systems.served(name, model, self._products, popular), kind)
+        for scorer in simple:
+            take(scorer, Kind.BASELINE)
+        return Trial(
+            protocol=self.split.protocol,
+            share=self.split.share,
+            moment_micros=self.split.moment_micros,
+            events_before=len(self.split.before),
+            events_after=len(self.split.after),
+            product_count=len(self._products),
+            systems=tuple(measured),
+            comparisons=self._comparisons(
+                deciding, decisive=place[0] == 0 and fits.keys() <= deciding.keys()
+            ),
+        )
+
+    def _comparisons(
+        self, figures: Mapping[str, Doubles], *, decisive: bool
+    ) -> tuple[Comparison, ...]:
+        """The candidate against each other system; none decides unless `decisive`."""
+        if CANDIDATE not in figures:
+            return ()
+        return tuple(
+            verdict.compare(
+                name,
+                figures[CANDIDATE],
+                values,
+                margin=self._options.margin if name == PRODUCTION else 0.0,
+                decides=decisive and name in (PRODUCTION, baselines.POPULARITY),
+                seed=self._options.recipe.seed,
+            )
+            for name, values in figures.items()
+            if name != CANDIDATE
+        )
+
+    def _measure(self, scorer: Scorer, kind: Kind) -> tuple[System, Doubles | None]:
+        """The system's figures, and what decides by regular; None = there are none."""
+        slices, regulars, deciding = [], None, None
+        for name, task in {
+            REGULARS: self._tasks.regulars,
+            NEW_SHOPPERS: self._tasks.newcomers,
+            NEW_ITEMS: self._tasks.new_items,
+        }.items():
+            if not len(task.known):
+                slices.append(Slice(name, ()))
+                continue
+            lists = systems.lists(scorer, task)
+            found = metrics.by_shopper(lists, self._tasks.training, self._features)
+            if name == REGULARS:
+                regulars, deciding = lists, found[verdict.METRIC]
+            lift = metrics.popularity_lift(lists, task.known, self._tasks.training)
+            whole = metrics.of_all_lists(lists, task.candidates) | {LIFT: lift}
+            slices.append(
+                Slice(name, _figures(found, whole, len(task.known), self._options.recipe.seed))
+            )
+        exposures = () if regulars is None else self._exposures(regulars)
+        return System(scorer.name, kind, tuple(slices), exposures), deciding
+
+    def _exposures(self, lists: Lists) -> tuple[Exposure, ...]:
+        """The brands with most places, then all others as one."""
+        brands = sorted({product.brand for product in self._products if product.brand})
+        codes = {brand: code for code, brand in enumerate(brands)} | {"": len(brands)}
+        groups: Ints = np.array([codes[product.brand] for product in self._products])
+        wanted = groups[self._tasks.regulars.wanted.items]
+        columns = np.stack(
+            [
+                metrics.exposure(lists, groups, len(codes)),
+                np.bincount(groups, minlength=len(codes)) / len(groups),
+                np.bincount(wanted, minlength=len(codes)) / max(len(wanted), 1),
+            ],
+            axis=1,
+        )
+        order = np.argsort(-columns[:-1, 0], kind="stable")
+        rows = [Exposure(brands[code], *columns[code].tolist()) for code in order[:MOST_BRANDS]]
+        others = columns[order[MOST_BRANDS:]].sum(axis=0) + columns[-1]
+        return (*rows, Exposure("", *others.tolist())) if others[1] > 0 else tuple(rows)
+
+
+def features_of(products: Sequence[Product], attribute_keys: Sequence[str]) -> sp.csr_matrix:
+    """(products, features) rows of length 1: what products share, but not their own ids."""
+    named = [feature_names(product, attribute_keys)[1:] for product in products]
+    names, starts, places = indicators(named)
+    values = [1 / np.sqrt(len(row)) for row in named for _ in row]
+    return sp.csr_matrix((values, places, starts), (len(products), max(len(names), 1)))
+
+
+def _figures(
+    found: Mapping[str, Doubles], whole: Mapping[str, float], count: int, seed: int
+) -> tuple[Figure, ...]:
+    made = bootstrap.intervals(np.stack(list(found.values()), axis=1), seed=seed)
+    means = zip(found, made.mean.tolist(), made.low.tolist(), made.high.tolist(), strict=True)
+    return (
+        *(Figure(name, mean, low, high, count) for name, mean, low, high in means),
+        *(Figure(name, value, None, None, count) for name, value in whole.items()),
+    )
+
+
+def _bounded(asked: Tasks, items: int, seed: int) -> Tasks:
+    """The same questions for no more shoppers than can be scored, drawn by chance."""
+    most = int(min(MOST_SHOPPERS, max(MOST_SCORES // max(items, 1), 1)))
+    generator = np.random.default_rng(seed)
+
+    def some(task: Task) -> Task:
+        if len(task.known) <= most:
+            return task
+        rows = np.sort(generator.choice(len(task.known), most, replace=False))
+        return Task(task.known.take(rows), task.wanted.take(rows), task.candidates)
+
+    kinds = ("regulars", "newcomers", "new_items", "ongoing")
+    fewer: dict[str, Any] = {kind: some(getattr(asked, kind)) for kind in kinds}
+    return replace(asked, **fewer)
+
+
+def _shopper_count(trial: Trial) -> int:
+    """Regulars who were asked."""
+    counts = (
+        figure.sample_count
+        for system in trial.systems
+        for part in system.slices
+        for figure in part.figures
+        if part.name == REGULARS
+    )
+    return next(counts, 0)

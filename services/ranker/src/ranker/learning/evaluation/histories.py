@@ -1,0 +1,155 @@
+"""What shoppers like, as rows of products: what metrics and baselines compute on. NumPy only."""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ranker.domain.arrays import Flags, Ints
+from ranker.domain.log import UNKNOWN, Log
+from ranker.domain.signals import DEFAULTS, Signals, interests
+from ranker.serving.ranking.fold_in import BASKET
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """For each shopper the products that they like, oldest first, each once (CSR).
+
+    Those of shopper r are ``items[starts[r]:starts[r + 1]]``.
+    """
+
+    actors: tuple[str, ...]
+    """Pseudonyms, sorted; nobody without a product."""
+    starts: Ints
+    """(actors + 1,)"""
+    items: Ints
+    """(interests,) rows of products"""
+    bought: Flags
+    """(interests,) whether it was bought or put into the cart"""
+    times: Ints
+    """(interests,) when, microseconds since 1970 (UTC)"""
+    asked_micros: int | None = None
+    """When they ask for something; None = right after their newest interest."""
+
+    def __len__(self) -> int:
+        return len(self.actors)
+
+    @property
+    def lengths(self) -> Ints:
+        """(actors,) how many products each likes."""
+        return np.diff(self.starts)
+
+    @property
+    def rows(self) -> Ints:
+        """(interests,) whose each is: the actor's row."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
+    def ages(self) -> Ints:
+        """(interests,) how many newer ones the shopper has: 0 = their newest."""
+        return np.repeat(self.starts[1:], self.lengths) - 1 - np.arange(len(self.items))
+
+    @property
+    def idle(self) -> Ints:
+        """(actors,) for how long each has shown no interest when they ask, microseconds."""
+        newest = self.times[self.starts[1:] - 1]
+        asked = newest if self.asked_micros is None else self.asked_micros
+        idle: Ints = np.maximum(asked - newest, 0)
+        return idle
+
+    def of(self, row: int) -> Ints:
+        """What this shopper likes, oldest first."""
+        return self.items[self.starts[row] : self.starts[row + 1]]
+
+    def take(self, rows: Sequence[int] | Ints) -> "Histories":
+        """Only these shoppers, in this order."""
+        rows = np.asarray(rows, dtype=np.int64)
+        lengths = self.lengths[rows]
+        starts = np.concatenate(([0], np.cumsum(lengths)))
+        places = np.repeat(self.starts[rows] - starts[:-1], lengths) + np.arange(starts[-1])
+        return self._with(rows, starts, places)
+
+    def where_actor(self, actors: Set[str]) -> "Histories":
+        """Only those of these shoppers that are here, in the present order."""
+        return self.take([row for row, actor in enumerate(self.actors) if actor in actors])
+
+    def newest(self, count: int) -> "Histories":
+        """Only the newest `count` products of each shopper."""
+        return self._where(self.ages < count)
+
+    def oldest(self, count: int) -> "Histories":
+        """Only the first `count` products of each shopper."""
+        return self._where(np.arange(len(self.items)) - self.starts[self.rows] < count)
+
+    def newer_half(self) -> "Histories":
+        """The newer half of each shopper's products, and one more where they are odd."""
+        return self._where(self.ages < np.repeat((self.lengths + 1) // 2, self.lengths))
+
+    def only(self, items: Flags) -> "Histories":
+        """Only products of which `items`, (products,), is true."""
+        return self._where(items[self.items])
+
+    def without(self, other: "Histories") -> "Histories":
+        """Less the (shopper, product) pairs that `other` has, and less those who like nothing
+        else."""
+        places = {actor: row for row, actor in enumerate(other.actors)}
+        width = 1 + max(self.items.max(initial=0), other.items.max(initial=0))
+        known = np.array([places.get(actor, -1) for actor in self.actors], dtype=np.int64)
+        theirs = other.rows * width + other.items
+        return self._where(~np.isin(known[self.rows] * width + self.items, theirs))
+
+    def _where(self, keep: Flags) -> "Histories":
+        lengths = np.bincount(self.rows[keep], minlength=len(self))
+        left = np.flatnonzero(lengths)
+        return self._with(left, np.concatenate(([0], np.cumsum(lengths[left]))), keep)
+
+    def _with(self, actors: Ints, starts: Ints, interests: Ints | Flags) -> "Histories":
+        """These shoppers and these of the interests."""
+        return replace(
+            self,
+            actors=tuple(self.actors[row] for row in actors),
+            starts=starts,
+            items=self.items[interests],
+            bought=self.bought[interests],
+            times=self.times[interests],
+        )
+
+
+def joined(first: Histories, second: Histories) -> Histories:
+    """What shoppers like by either, who have no interest in common."""
+    actors = tuple(sorted({*first.actors, *second.actors}))
+    places = {actor: row for row, actor in enumerate(actors)}
+    owners = [
+        np.array([places[one] for one in part.actors], np.int64)[part.rows]
+        for part in (first, second)
+    ]
+    owner = np.concatenate(owners)
+    items = np.concatenate((first.items, second.items))
+    bought = np.concatenate((first.bought, second.bought))
+    times = np.concatenate((first.times, second.times))
+    order = np.lexsort((items, times, owner))
+    lengths = np.bincount(owner, minlength=len(actors))
+    starts = np.concatenate(([0], np.cumsum(lengths)))
+    return Histories(actors, starts, items[order], bought[order], times[order])
+
+
+def histories_of(log: Log, item_rows: Mapping[str, int], signals: Signals = DEFAULTS) -> Histories:
+    """What the shoppers of these events like, by (time, product); products that are not in
+    `item_rows` are passed over."""
+    found = interests(log, signals)
+    rows = np.array([item_rows.get(item, UNKNOWN) for item in log.items], dtype=np.int64)
+    items = rows[found.item]
+    order = np.lexsort((items, found.time, found.actor))
+    order = order[items[order] != UNKNOWN]
+    actors, lengths = np.unique(found.actor[order], return_counts=True)
+    taken = log.is_type(*BASKET)
+    width = max(len(log.items), 1)
+    baskets = np.unique(log.actor[taken] * width + log.item[taken])
+    pairs = found.actor[order] * width + found.item[order]
+    return Histories(
+        actors=tuple(log.actors[actor] for actor in actors),
+        starts=np.concatenate(([0], np.cumsum(lengths))),
+        items=items[order],
+        bought=np.isin(pairs, baskets),
+        times=found.time[order],
+    )

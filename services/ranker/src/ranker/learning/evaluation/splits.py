@@ -1,0 +1,129 @@
+"""Which events a model may see, and what it is then asked for.
+
+Two protocols. **Global**: everything before a moment against everything from then on, for everyone
+at once, which is what a promotion means: nothing of the future is known of anybody. **Per-user
+tail**: the last share of each shopper's events, by (time, product), against what they did before
+it. It has an answer for everyone, and is what most published figures use, but it knows of other
+shoppers' future: it stands beside the global split as an appendix and decides nothing.
+
+A shopper is asked for what they like in the later part and did not like before it. Whatever has to
+be chosen (parameters, blends) is chosen on a validation split of the earlier part, made by the same
+functions; the later part is looked at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ranker.domain.arrays import Flags
+from ranker.domain.log import Log
+from ranker.domain.report import Protocol
+from ranker.domain.signals import DEFAULTS, Signals
+from ranker.learning.evaluation.histories import Histories, histories_of, joined
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Events before and after, with the same codes."""
+
+    protocol: Protocol
+    share: float
+    """Of the events that are held out, 0 to 1."""
+    before: Log
+    after: Log
+    moment_micros: int | None
+    """Where time was cut, microseconds since 1970 (UTC); None = for each shopper elsewhere, or
+    there are no events."""
+
+
+def split(log: Log, protocol: Protocol, share: float) -> Split:
+    """The events split by this protocol; `share` of them, above 0 and below 1, are held out."""
+    return {Protocol.GLOBAL: split_globally, Protocol.PER_USER_TAIL: split_tails}[protocol](
+        log, share
+    )
+
+
+def split_globally(log: Log, share: float) -> Split:
+    """Hold out the last `share` of the events by time; equal times stay together."""
+    moment = int(log.time[int(len(log) * (1 - share))]) if len(log) else None
+    place = 0 if moment is None else int(np.searchsorted(log.time, moment, "left"))
+    return Split(
+        Protocol.GLOBAL, share, log.part(slice(0, place)), log.part(slice(place, None)), moment
+    )
+
+
+def split_tails(log: Log, share: float) -> Split:
+    """Hold out the last ⌈share⌉ of each shopper's events by (time, product)."""
+    order = np.lexsort((log.item, log.time, log.actor))
+    counts = np.bincount(log.actor, minlength=len(log.actors))
+    left = np.repeat(np.cumsum(counts), counts) - np.arange(len(log))
+    held = left <= np.repeat(np.ceil(counts * share), counts)
+    late = np.zeros(len(log), dtype=bool)
+    late[order[held]] = True
+    return Split(Protocol.PER_USER_TAIL, share, log.part(~late), log.part(late), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is asked of a system: for each of `shoppers`, given `known`, to find `wanted`.
+
+    All three have the same shoppers in the same order.
+    """
+
+    known: Histories
+    wanted: Histories
+    candidates: Flags
+    """(items,) which products compete, less those that a shopper is known to like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """A split as questions."""
+
+    training: Histories
+    """Everybody's interests before: what baselines learn from."""
+    regulars: Task
+    """Shoppers with a history."""
+    newcomers: Task
+    """Shoppers without one, given the first few of their later interests and asked for the rest."""
+    new_items: Task
+    """Regulars, asked only for products that nobody liked before, among those alone."""
+    ongoing: Task
+    """Everybody, in the middle of their later interests: given all that was before and the older
+    half of what came later, asked for the newer half. So a model is asked as it serves: trained
+    some time ago, but with an eye on the last click."""
+
+
+NEWCOMER_EVENTS = 3
+
+
+def tasks(made: Split, items: Sequence[str], signals: Signals = DEFAULTS) -> Tasks:
+    """The questions that a split asks over the products `items`; `signals`: what is a liking."""
+    rows = {item: row for row, item in enumerate(items)}
+    before, after = (histories_of(part, rows, signals) for part in (made.before, made.after))
+    wanted = after.without(before)
+    regulars = _paired(before, wanted)
+    unseen = after.where_actor(set(after.actors).difference(before.actors))
+    first = unseen.oldest(NEWCOMER_EVENTS)
+    newcomers = _paired(first, unseen.without(first))
+    cold = np.bincount(before.items, minlength=len(items)) == 0
+    everything = np.ones(len(items), dtype=bool)
+    new = _paired(before, wanted.only(cold))
+    newer = wanted.newer_half()
+    ongoing = _paired(joined(before, wanted.without(newer)), newer)
+    return Tasks(
+        before,
+        _asked(made, Task(*regulars, everything)),
+        Task(*newcomers, everything),
+        _asked(made, Task(*new, cold)),
+        Task(*ongoing, everything),
+    )
+
+
+def _asked(made: Split, task: Task) -> Task:
+    return replace(task, known=replace(task.known, asked_micros=made.moment_micros))
+
+
+def _paired(known: Histories, wanted: Histories) -> tuple[Histories, Histories]:
+    return known.where_actor(set(wanted.actors)), wanted.where_actor(set(known.actors))

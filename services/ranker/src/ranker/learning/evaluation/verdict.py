@@ -1,0 +1,111 @@
+"""Whether the evidence is enough to serve a model.
+
+On the global split's shoppers, by nDCG@10 and paired intervals of 95%:
+
+- against the model in production it has to be **no worse** than a margin: the whole interval of the
+  difference lies above −margin × production's figure. Without one, this asks nothing.
+- against popularity it has to be **better**: the whole interval lies above 0. Popularity and
+  similarity are what serves without a model.
+
+A whole interval on the wrong side is FAILED. Everything between is INCONCLUSIVE, and so is any
+interval over fewer than `LEAST_SHOPPERS`: with most shoppers at 0, intervals of 95% held the truth
+in .83 to .91 of simulated cases with 10 to 50 shoppers, and in .94 with 100. Only PASSED is
+promoted without force.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ranker.domain.arrays import Doubles
+from ranker.domain.model import Verdict
+from ranker.domain.report import Comparison
+from ranker.learning.evaluation import bootstrap
+
+METRIC = "ndcg@10"
+"""What decides."""
+MARGIN = 0.05
+"""Of production's figure: up to this much less is no worse. Retraining with another seed moves
+nDCG@10 by about 2% on MovieLens-100k."""
+LEAST_SHOPPERS = 100
+_POWER = f"{bootstrap.POWER:.0%}"
+
+
+def compare(
+    against: str,
+    candidate: Doubles,
+    other: Doubles,
+    *,
+    margin: float,
+    decides: bool,
+    seed: int = 0,
+) -> Comparison:
+    """Both systems' figures of the same shoppers, (shoppers,), at least one. `margin`: how much
+    less than the other's mean is no worse, as a share of it; 0 = it has to be better."""
+    differences = candidate - other
+    found = bootstrap.intervals(differences[:, None], seed=seed)
+    low, high = float(found.low[0]), float(found.high[0])
+    floor = -margin * float(other.mean())
+    smallest = bootstrap.smallest_effect(differences)
+    return Comparison(
+        against=against,
+        metric=METRIC,
+        difference=float(found.mean[0]),
+        low=low,
+        high=high,
+        smallest_effect=smallest if np.isfinite(smallest) else None,
+        margin=-floor if margin else 0.0,
+        verdict=_verdict(low, high, floor, len(differences), strict=not margin),
+        decides=decides,
+    )
+
+
+def decide(comparisons: Sequence[Comparison], shoppers: int) -> tuple[Verdict, str]:
+    """The verdict of those comparisons that decide, and why. `shoppers`: how many they rest on."""
+    deciding = [one for one in comparisons if one.decides]
+    if not deciding:
+        return Verdict.INCONCLUSIVE, (
+            "There is nothing to measure by: nobody with a history liked anything new in the part"
+            " that was held out, or there was too little to learn from before it."
+        )
+    verdicts = {one.verdict for one in deciding}
+    if Verdict.FAILED in verdicts:
+        verdict = Verdict.FAILED
+    elif verdicts == {Verdict.PASSED}:
+        verdict = Verdict.PASSED
+    else:
+        verdict = Verdict.INCONCLUSIVE
+    sentences = [_sentence(one) for one in deciding]
+    if shoppers < LEAST_SHOPPERS:
+        sentences.append(
+            f"Only {shoppers} shoppers could be asked: below {LEAST_SHOPPERS} such intervals are"
+            " too narrow to be trusted."
+        )
+    return verdict, " ".join(sentences)
+
+
+def _verdict(low: float, high: float, floor: float, shoppers: int, *, strict: bool) -> Verdict:
+    if shoppers < LEAST_SHOPPERS:
+        return Verdict.INCONCLUSIVE
+    if low > floor or (low == floor and not strict):
+        return Verdict.PASSED
+    return Verdict.FAILED if high < floor else Verdict.INCONCLUSIVE
+
+
+def _sentence(one: Comparison) -> str:
+    asked = f"no worse than {one.margin:.4f} below" if one.margin else "better than"
+    outcome = {
+        Verdict.PASSED: "shown",
+        Verdict.FAILED: "refuted",
+        Verdict.INCONCLUSIVE: "inconclusive",
+    }[one.verdict]
+    known = (
+        "."
+        if one.smallest_effect is None
+        else f"; the smallest difference that the data show in {_POWER} of cases is"
+        f" {one.smallest_effect:.4f}."
+    )
+    return (
+        f"{asked[0].upper()}{asked[1:]} {one.against} by {one.metric}: {outcome}"
+        f" ({one.difference:+.4f}, 95% interval {one.low:+.4f} to {one.high:+.4f}){known}"
+    )

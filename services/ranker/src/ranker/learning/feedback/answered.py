@@ -1,0 +1,66 @@
+"""Records of answers as columns to learn from: none but AnswerService else reads their contents."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from ranker.adapters.model_store import ModelStore
+from ranker.domain import answer_columns
+from ranker.domain.answer_columns import numbers
+from ranker.domain.errors import ModelCorrupt, ModelNotFound
+from ranker.domain.feedback import AnswerLog, Feedback, feedback_of, joined
+from ranker.events.record.feedback import KeptAnswer
+from ranker.events.record.models import ModelRegistry
+from ranker.serving.ranking.parts import DEFAULT_BLEND, POPULARITY
+from sightline.ranker.v1 import answer_service_pb2 as pb
+
+MOST_PRODUCTS = 200
+"""Products of an answer that are looked at, from the first one on: further ones are not seen."""
+
+
+async def feedback(
+    batches: AsyncIterator[Sequence[KeptAnswer]], *, shown_only: bool = False
+) -> Feedback:
+    """The answers as columns, read batch by batch; batches and their answers come newest first.
+
+    `shown_only`: candidates that nobody was shown are left out, which most are.
+    """
+    found: list[Feedback] = []
+    async for batch in batches:
+        columns = feedback_of(map(_answer, batch))
+        found.append(columns.impressions if shown_only else columns)
+    return joined(found[::-1])
+
+
+def _answer(kept: KeptAnswer) -> AnswerLog:
+    columns = answer_columns.cut(pb.AnswerRecord.FromString(kept.content).columns, 0, MOST_PRODUCTS)
+    count = len(columns.product_ids)
+    return AnswerLog(
+        answer_id=kept.answer_id,
+        answer_micros=kept.answer_micros,
+        model_version=kept.model_version,
+        product_ids=tuple(columns.product_ids),
+        raw_scores=numbers(columns.raw_scores) if columns.raw_scores else np.zeros(count),
+        parts={one.name: numbers(one.values) for one in columns.parts},
+        propensities=numbers(columns.propensities) if columns.propensities else np.ones(count),
+        outcomes=kept.outcomes,
+    )
+
+
+async def blends(
+    catalog_id: str, versions: Iterable[str], registry: ModelRegistry, store: ModelStore
+) -> dict[str, Mapping[str, float]]:
+    """By model version what its parts were weighed with; without those whose files are gone."""
+    found: dict[str, Mapping[str, float]] = {}
+    for version in versions:
+        weights: Mapping[str, float] = {}
+        if version:  # without a model popularity alone is the ranker's
+            try:
+                model = await registry.get(catalog_id, version)
+                manifest = await asyncio.to_thread(store.manifest, *model.key)
+            except (ModelNotFound, ModelCorrupt):
+                continue
+            weights = manifest.get("blend") or DEFAULT_BLEND
+        found[version] = {**weights, POPULARITY: weights.get(POPULARITY) or 1.0}
+    return found

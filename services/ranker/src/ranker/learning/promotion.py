@@ -1,0 +1,60 @@
+"""Which model may serve, and the files of which are kept.
+
+A model serves that evidence speaks for, or that somebody forces. Files are kept of the newest
+models, the serving one and those that rollbacks lead to, those whose products are in the index, and
+those that answered within a day, as scenes pin them.
+The rows of the others stay, as what the log of promotions names.
+"""
+
+import asyncio
+
+from ranker.adapters.model_store import ModelStore
+from ranker.adapters.retriever import CollaborativeIndex
+from ranker.domain.errors import ModelUnproven
+from ranker.domain.model import ModelRecord, Verdict
+from ranker.events.record.models import ModelRegistry
+from servicekit.clock import now_micros
+from servicekit.errors import ServiceError
+from servicekit.telemetry import get_logger
+
+DAY_MICROS = 86_400 * 1_000_000
+FORCE = "promote it with force if you know better"
+
+
+def require_proof(model: ModelRecord, serving: ModelRecord | None) -> None:
+    """ModelUnproven unless the model's evaluation passed against what serves now, or it serves."""
+    serves = serving.version if serving else ""
+    if model.version == serves:
+        return
+    if model.verdict is None:
+        raise ModelUnproven(f"this model was not evaluated: evaluate it, or {FORCE}")
+    if model.verdict is not Verdict.PASSED:
+        summary = model.verdict_summary
+        raise ModelUnproven(f"the evidence is {model.verdict}; {FORCE}. {summary}")
+    if model.compared_with != serves:
+        compared = model.compared_with or "popularity alone"
+        raise ModelUnproven(
+            f"this model passed against {compared}, and {serves or 'no model'} serves now:"
+            f" evaluate it anew, or {FORCE}"
+        )
+
+
+async def prune(
+    registry: ModelRegistry,
+    store: ModelStore,
+    index: CollaborativeIndex,
+    keep: int,
+    catalog_id: str,
+) -> None:
+    """Delete what is not needed, however often this is cut short. While nobody can say what is
+    published everything stays, until after the next training."""
+    log = get_logger().bind(catalog_id=catalog_id)
+    try:
+        needed = {one.version for one in await index.generations(catalog_id) if one.live}
+        now = now_micros()
+        needed |= await registry.answering(catalog_id, now - DAY_MICROS)
+        for version in await registry.prune(catalog_id, keep, needed, now):
+            if await asyncio.to_thread(store.delete, catalog_id, version):
+                log.info("model pruned", model_version=version)
+    except (ServiceError, OSError) as error:
+        log.warning("models not pruned", problem=str(error))

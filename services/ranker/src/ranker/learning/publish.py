@@ -1,0 +1,223 @@
+"""Publishes a model's products into the retriever's `collaborative` space: a job of the worker.
+
+The space's version is the model's. A product's vector there is the model's with the bias as one
+more component, and a shopper's ends with how much biases count, so that their inner product is
+what the shopper's taste and session add to the product's score (parts.py)::
+
+    item_vectors[i] @ q + b · item_biases[i]  ==  [item_vectors[i], item_biases[i]] @ [q, b]
+
+The job creates a generation for the version, writes the vectors, waits until the index holds them,
+has it verified, and makes it the active one if its model serves. The one before stays for a
+rollback. Every step can be done twice, so a job that was killed goes on where it was. A retriever
+that does not answer is waited for.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import numpy as np
+
+from ranker.adapters.model_store import ModelStore
+from ranker.adapters.retriever import SPACE, CollaborativeIndex, Published
+from ranker.domain.arrays import Floats
+from ranker.domain.errors import Interrupted, PublishIncomplete
+from ranker.domain.model import Model
+from ranker.events.record.models import ModelRegistry
+from servicekit.errors import AlreadyExists, DeadlineExceeded, Unavailable
+from servicekit.jobs import Job, Jobs
+from servicekit.telemetry import get_logger
+
+PUBLISH = "publish"
+BATCH = 1_000
+"""Vectors of one call: 124 KB at 30 dimensions."""
+EXACT_UP_TO = 100_000
+"""Products up to which every vector is compared; above, the engine walks a graph."""
+PASSES = 3
+"""Products come and go meanwhile: how often all is written before the counts must agree."""
+KEEP = 4
+"""Live generations of the space: the active one, the one before, and room to prepare others."""
+RETRY_SECONDS = 1.0
+LOOK_SECONDS = 0.5
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = get_logger()
+
+
+class PublishedModels:
+    """What can be published: the registry's models, and which of them serves."""
+
+    def __init__(self, registry: ModelRegistry, store: ModelStore) -> None:
+        self._registry = registry
+        self._store = store
+
+    async def load(self, catalog_id: str, version: str) -> Model:
+        """The model; ModelNotFound, ModelCorrupt."""
+        found = await self._registry.get(catalog_id, version)
+        return await asyncio.to_thread(self._store.read, *found.key)
+
+    async def serving(self, catalog_id: str) -> str:
+        """The version that serves; empty = none does."""
+        found = await self._registry.serving(catalog_id)
+        return found.version if found else ""
+
+
+def params(version: str, *, rewrite: bool = False) -> dict[str, Any]:
+    """What a job has to know, as JSON values."""
+    return {"model_version": version, "rewrite": rewrite}
+
+
+def item_vectors(model: Model) -> Floats:
+    """(items, dimension + 1): the products' vectors, each with its bias at the end."""
+    return np.concatenate([model.item_vectors, model.item_biases[:, None]], axis=1)
+
+
+def query_vector(query: Floats, bias: float = 1.0) -> Floats:
+    """(dimension + 1,): what such a product's vector is multiplied with for its score, in which
+    its bias counts `bias` times."""
+    return np.append(query, np.float32(bias))
+
+
+@dataclass(slots=True)
+class Publication:
+    job: Job
+    models: PublishedModels
+    index: CollaborativeIndex
+    jobs: Jobs
+    stop: asyncio.Event
+    done: int = 0
+    total: int = 0
+
+    async def run(self) -> dict[str, str]:
+        """Do the job; its result.
+
+        Raises what `jobs.progress` does, Interrupted on `stop`, PublishIncomplete, ModelNotFound,
+        ModelCorrupt, and what the retriever refuses.
+        """
+        catalog_id, version = self.job.catalog_id, str(self.job.params["model_version"])
+        model = await self.models.load(catalog_id, version)
+        self.done, self.total = self.job.done, len(model.item_ids)
+        made = await self._generation(model)
+        if self.job.params["rewrite"] or not made.verified:
+            await self._fill(model, made.name)
+        active = await self._activate(version)
+        await self._tidy_up(version)
+        log.info("model published", model_version=version, generation=made.name, active=active)
+        return {
+            "model_version": version,
+            "generation": made.name,
+            "active": str(active).lower(),
+            "vector_count": str((await self._find(version) or made).vector_count),
+        }
+
+    async def _find(self, version: str) -> Published | None:
+        """The newest live generation of a version."""
+        known = await self._ask(self.index.generations)
+        live = [one for one in known if one.live and one.version == version]
+        return live[-1] if live else None
+
+    async def _generation(self, model: Model) -> Published:
+        """The generation of the model's version, created if there is none."""
+        dimension, graph = model.item_vectors.shape[1] + 1, len(model.item_ids) > EXACT_UP_TO
+        while (found := await self._find(model.version)) is None:
+            known = await self._ask(self.index.generations)
+            # Names of dropped ones are taken too.
+            number = 1 + sum(one.version == model.version for one in known)
+            name = f"{SPACE}-{model.version}-{number}"
+            try:
+                await self._ask(self.index.create, name, model.version, dimension, graph=graph)
+            except AlreadyExists:  # an earlier try, or another worker, was quicker
+                log.info("generation is there already", generation=name)
+        return found
+
+    async def _fill(self, model: Model, name: str) -> None:
+        """Write all vectors until the counts agree; verified when this returns, or it raises."""
+        for _ in range(PASSES):
+            expected = await self._write(model)
+            await self._await_job(await self._ask(self.index.settle, name))
+            found = await self._find(model.version)
+            held = found.vector_count if found else 0
+            if held == expected:
+                break
+            log.info("vectors are written again", generation=name, held=held, expected=expected)
+            self.done = 0
+        else:
+            raise PublishIncomplete(
+                f"the retriever holds {held:,} vectors of {expected:,} products of the model; "
+                "the catalog changes too fast: publish it again later"
+            )
+        await self._await_job(await self._ask(self.index.verify, name))
+        found = await self._find(model.version)
+        if found is None or not found.verified:
+            why = found.finding if found else "it was dropped"
+            raise PublishIncomplete(f"the generation {name} did not pass its verification: {why}")
+
+    async def _write(self, model: Model) -> int:
+        """Write the vectors from where the job is; how many the retriever should hold now."""
+        vectors = item_vectors(model)
+        # A product of which nothing is known but zeros scores 0 for everybody, and is no vector
+        # that an index can hold.
+        rows = np.flatnonzero(vectors.any(axis=1))
+        first = int(np.searchsorted(rows, self.done))
+        missing = 0
+        for start in range(first, len(rows), BATCH):
+            some = rows[start : start + BATCH]
+            ids = [model.item_ids[row] for row in some]
+            missing += await self._ask(self.index.write, model.version, ids, vectors[some])
+            self.done = int(some[-1]) + 1
+            await self._progress()
+        self.done = self.total
+        return len(rows) - missing
+
+    async def _await_job(self, job_id: str) -> None:
+        while not await self._ask(self.index.ended, job_id):
+            await self._progress()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _activate(self, version: str) -> bool:
+        """Make the serving model's generation the active one, if it is ready; whether this is it.
+
+        Another model may be promoted at any moment, and its publication may have ended before.
+        """
+        catalog_id = self.job.catalog_id
+        while True:
+            serving = await self.models.serving(catalog_id)
+            found = await self._find(serving)
+            if found is None or not found.verified:
+                return False  # another model's, whose own publication will
+            await self._ask(self.index.activate, found.name)
+            if await self.models.serving(catalog_id) == serving:
+                return serving == version
+
+    async def _tidy_up(self, version: str) -> None:
+        """Drop the oldest generations that nobody needs; they can be published again."""
+        serving = await self.models.serving(self.job.catalog_id)
+        known = await self._ask(self.index.generations)
+        live = [one for one in known if one.live]
+        free = [
+            one
+            for one in live
+            if not (one.active or one.previous or one.version in (version, serving))
+        ]
+        for one in free[: max(0, len(live) - KEEP)]:
+            await self._ask(self.index.drop, one.name)
+
+    async def _ask(
+        self, call: Callable[Concatenate[str, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The retriever's answer on this catalog; it is asked again until it answers."""
+        while True:
+            if self.stop.is_set():
+                raise Interrupted
+            try:
+                return await call(self.job.catalog_id, *args, **kwargs)
+            except (Unavailable, DeadlineExceeded) as error:
+                log.warning("publication waits", job_id=self.job.id, reason=error.reason)
+                await self._progress()
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _progress(self) -> None:
+        await self.jobs.progress(self.job.id, self.done, self.total)

@@ -1,0 +1,169 @@
+"""What each part of a model adds, on the validation split; what adds nothing is turned off.
+
+Parts of the blend are left out of the score one at a time. Features (the shoppers' own ids, what
+shoppers gave, the products' attributes) are left out of the training. Differences are paired by
+shopper, with intervals. What photos say of new products is asked of products: training/looks.py.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from ranker.domain.arrays import Doubles
+from ranker.domain.model import Model
+from ranker.domain.recipe import ItemItem, Recipe
+from ranker.learning.evaluation.bootstrap import intervals
+from ranker.learning.training.blend import LEAST_SHOPPERS
+from ranker.learning.training.looks import Explained
+from ranker.learning.training.search import Trial
+from ranker.learning.training.subject import Given
+from ranker.learning.training.validation import METRIC, Validation
+from ranker.serving.ranking.parts import OWN_PARTS, POPULARITY
+
+Refitted = Callable[[Recipe, bool], Model]
+"""(recipe, with the shoppers' attributes) to the model of the validation split."""
+
+
+class Verdict(StrEnum):
+    """What an ablation says of a part."""
+
+    ADDS = "adds"
+    """The interval of what it adds lies above 0."""
+    NOTHING = "nothing"
+    """It does not: the part is off."""
+    TOO_FEW = "too_few"
+    """There are too few shoppers to know: it stays as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What a part adds to the figure."""
+
+    part: str
+    """A part of the score, or "user_ids", "shopper_attributes", "product_attributes", "style"."""
+    metric: str
+    with_it: float
+    without: float
+    addition: float
+    """Mean difference; between `low` and `high` with 95% confidence."""
+    low: float
+    high: float
+    shopper_count: int
+    """Of the style, products."""
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What validation chose."""
+
+    recipe: Recipe
+    attributes: bool
+    """Whether what shoppers gave takes part."""
+    trials: tuple[Trial, ...] = ()
+    """What a search tried; empty = nothing was searched."""
+    additions: tuple[Addition, ...] = ()
+    """What each part adds; empty = nobody could be asked, or it was not wanted."""
+
+
+def ablate(measured: Validation, recipe: Recipe, model: Model, refitted: Refitted) -> Chosen:
+    """Leave out one after another what adds nothing to what is left; features first, in a fixed
+    order, as the parts of the score are made of them. `model`: of the recipe, with all that there
+    is."""
+    attributes = bool(measured.given.attributes)
+    gains = measured.gains(model)
+    additions = []
+    for part, changes in _features(measured.given, recipe).items():
+        less = replace(recipe, **changes)
+        kept = attributes and part != SHOPPER_ATTRIBUTES
+        other = refitted(less, kept)
+        others = measured.gains(other)
+        additions.append(_addition(part, gains, others))
+        if additions[-1].verdict is Verdict.NOTHING:
+            recipe, attributes, model, gains = less, kept, other, others
+    blend, found_parts = _parts(measured, model, gains)
+    return Chosen(_blended(recipe, blend), attributes, additions=(*additions, *found_parts))
+
+
+USER_IDS, SHOPPER_ATTRIBUTES = "user_ids", "shopper_attributes"
+PRODUCT_ATTRIBUTES, STYLE = "product_attributes", "style"
+
+
+def _features(given: Given, recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """The features there are that may add nothing, with what a recipe without them has; what
+    shoppers gave is no matter of the recipe."""
+    known: tuple[tuple[str, bool, dict[str, Any]], ...] = (
+        (PRODUCT_ATTRIBUTES, bool(recipe.attribute_keys), {"attribute_keys": ()}),
+        (SHOPPER_ATTRIBUTES, bool(given.attributes), {}),
+        (USER_IDS, recipe.user_ids, {"user_ids": False}),
+    )
+    return {name: changes for name, there, changes in known if there}
+
+
+def _parts(
+    measured: Validation, model: Model, gains: Doubles
+) -> tuple[Mapping[str, float], Sequence[Addition]]:
+    """The weights that are left, and what each part adds to the others.
+
+    Of several that add nothing only the one that adds least goes at a time: two parts that say the
+    same would otherwise both go. Popularity stays: it is there for those of whom nothing is known.
+    """
+    weights = dict(model.blend)
+    found_parts: dict[str, Addition] = {}
+    while True:
+        present = [part for part in OWN_PARTS if weights.get(part, 0) > 0 and part != POPULARITY]
+        others = {
+            part: measured.gains(replace(model, blend=weights | {part: 0.0})) for part in present
+        }
+        found = [_addition(part, gains, others[part]) for part in present]
+        found_parts |= {one.part: one for one in found}
+        idle = [one for one in found if one.verdict is Verdict.NOTHING]
+        if not idle or len(present) == 1:
+            return weights, tuple(found_parts.values())
+        least = min(idle, key=lambda one: one.addition).part
+        weights[least], gains = 0.0, others[least]
+
+
+def of_photos(found: Explained) -> Addition:
+    """What photos add: the share that they explain of products that they were not learned from."""
+    return Addition(
+        part=STYLE,
+        metric="explained",
+        with_it=found.share,
+        without=0.0,
+        addition=found.share,
+        low=found.low,
+        high=found.high,
+        shopper_count=found.products,
+        verdict=Verdict.ADDS if found.helps else Verdict.NOTHING,
+    )
+
+
+def _blended(recipe: Recipe, weights: Mapping[str, float]) -> Recipe:
+    """The recipe with these weights, without learning what counts nothing."""
+    blend = replace(recipe.blend, weights={part: one for part, one in weights.items() if one > 0})
+    off = weights.get("item_item", 0.0) <= 0
+    return replace(recipe, blend=blend, item_item=ItemItem.OFF if off else recipe.item_item)
+
+
+def _addition(part: str, gains: Doubles, without: Doubles) -> Addition:
+    found = intervals((gains - without)[:, None])
+    low, high = float(found.low[0]), float(found.high[0])
+    if len(gains) < LEAST_SHOPPERS:
+        verdict = Verdict.TOO_FEW
+    else:
+        verdict = Verdict.ADDS if low > 0 else Verdict.NOTHING
+    return Addition(
+        part=part,
+        metric=METRIC,
+        with_it=float(np.mean(gains)),
+        without=float(np.mean(without)),
+        addition=float(found.mean[0]),
+        low=low,
+        high=high,
+        shopper_count=len(gains),
+        verdict=verdict,
+    )

@@ -1,0 +1,76 @@
+"""Products that are bought together (SciPy, extra `train`).
+
+A basket holds what one order bought; where no order is named, what one shopper bought or put into
+the cart on one day (UTC). What is put into the cart and bought, too, counts as bought alone. What j
+says of i is how much likelier i is in a basket that holds j (the added value of the rule j → i;
+Sahar, Mansour 1999)::
+
+    T[j, i] = n_ji / n_j − n_i / n      above 0, at most 1
+
+where n counts baskets of at least two products. A pair needs `together_support` baskets, so that
+chance pairs say nothing, and only what is likelier together than apart is kept.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranker.domain.arrays import Ints, Neighbours
+from ranker.domain.events import DAY_MICROS, EventType
+from ranker.domain.log import UNKNOWN, Log
+from ranker.domain.recipe import Recipe
+from ranker.learning.training.neighbours import blocks, gathered, places, sparse_rows
+from ranker.serving.ranking.fold_in import BASKET
+
+MOST_IN_BASKET = 100
+"""Products of one basket that count: pairs grow with their square."""
+_PAIRS = 20_000_000
+"""Pairs of products that are held at once: 240 MB."""
+
+
+def bought_together(log: Log, item_ids: Sequence[str], recipe: Recipe) -> Neighbours:
+    """Row j: what buying j says of others, the `recipe.neighbours` most likely.
+
+    `item_ids` are the model's; products that are bought with no other often enough have empty rows.
+    """
+    import scipy.sparse as sp
+
+    basket, item = _contents(log, places(log.items, item_ids))
+    ones = np.ones(len(item))
+    shape = (basket.max(initial=-1) + 1, len(item_ids))
+    held = sp.csr_matrix((ones, (basket, item)), shape)
+    counts = np.asarray(held.sum(axis=0)).ravel()
+    by_item = held.tocsc()
+    sizes = np.asarray(by_item.T @ held.sum(axis=1)).ravel().astype(np.int64)
+
+    def rows() -> Iterator[Any]:
+        for block in blocks(sizes, _PAIRS):
+            pairs = (by_item[:, block].T @ held).tocoo()
+            source = pairs.row + block.start
+            value = pairs.data / counts[source] - counts[pairs.col] / shape[0]
+            good = (source != pairs.col) & (pairs.data >= recipe.together_support) & (value > 0)
+            found = sp.csr_matrix((value[good], (pairs.row[good], pairs.col[good])), pairs.shape)
+            yield from sparse_rows(found, np.arange(shape[1]), recipe.neighbours)
+
+    return gathered(rows(), np.arange(len(item_ids)), len(item_ids))
+
+
+def _contents(log: Log, row: Ints) -> tuple[Ints, Ints]:
+    """Baskets, numbered from 0, and the products in them: each pair once; only baskets of two or
+    more products. `row`: of each of the log's items, -1 = not one of the model's."""
+    log = log.part(log.is_type(*BASKET) & (row[log.item] >= 0))
+    bought = log.is_type(EventType.PURCHASE)
+    pair = log.actor * max(len(log.items), 1) + log.item
+    log = log.part(bought | ~np.isin(pair, pair[bought]))
+    days = np.stack([log.actor, log.time // DAY_MICROS], axis=1)
+    named = log.order != UNKNOWN
+    day = np.unique(days, axis=0, return_inverse=True)[1].reshape(-1)
+    basket = np.where(named, day.max(initial=-1) + 1 + log.order, day)
+    both = np.unique(np.stack([basket, row[log.item]], axis=1), axis=0)
+    starts = np.flatnonzero(np.diff(both[:, 0], prepend=-1))
+    sizes = np.diff(starts, append=len(both))
+    place = np.arange(len(both)) - np.repeat(starts, sizes)
+    kept = (np.repeat(sizes, sizes) >= 2) & (place < MOST_IN_BASKET)
+    numbers = np.unique(both[kept, 0], return_inverse=True)[1].reshape(-1)
+    return numbers, both[kept, 1]

@@ -1,0 +1,185 @@
+"""How much each part of behaviour counts: a direct search on what was held out. NumPy only.
+
+nDCG@10 is a staircase in the weights, so that nothing with gradients climbs it. The search is a
+coordinate ascent from the blend that is given and from the best of some drawn at random (Dirichlet,
+seeded). It ends by parsimony: a part goes if what it adds is within one standard error of nothing,
+and the blend that is given stays unless another one is better by more than one (the rule of Breiman
+et al. 1984). So the weights are those of many shoppers or none.
+
+Orders do not depend on the sum of the weights; it is kept, since it sets behaviour against
+similarity.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.recipe import Blend
+from ranker.serving.ranking.parts import OWN_PARTS, POPULARITY
+
+TOP = 10
+POOL = 100
+"""Products of each part that may come first, for each shopper: any order by a sum of parts puts
+those first that some part puts first."""
+MOST_TRIES = 400
+"""Blends tried."""
+LEAST_SHOPPERS = 200
+"""Of fewer, a part that matters may well seem not to: nothing is chosen on their word."""
+_DRAWN = 60
+_STEPS = (0.0, 0.5, 0.75, 4 / 3, 2.0)
+"""What a weight is multiplied with in turn."""
+_LEAST_GAIN = 1e-4
+
+Weights = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One shopper: parts divided by their scales, of all products that compete."""
+
+    parts: Mapping[str, Doubles]
+    """By name (products,); a part of which nothing is known is not there."""
+    wanted: npt.NDArray[np.bool_]
+    """(products,) what is to be found"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """All shoppers, each with the products that may come first for them."""
+
+    parts: Mapping[str, Doubles]
+    """By name (shoppers, pool); 0 where a shopper does not have the part, −∞ where there is no
+    product in any."""
+    wanted: Doubles
+    """(shoppers, pool) 1 = to be found"""
+    best: Doubles
+    """(shoppers,) the discounted cumulative gain of a perfect order"""
+
+    def gains(self, weights: Weights) -> Doubles:
+        """(shoppers,) nDCG@10 (Järvelin, Kekäläinen 2002) of the blend; ties by place."""
+        scores = np.zeros(self.wanted.shape)
+        for name, values in self.parts.items():
+            if weight := weights.get(name, 0.0):
+                scores += weight * values
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
+        found: Doubles = np.take_along_axis(self.wanted, order, axis=1) @ _DISCOUNTS / self.best
+        return found
+
+
+_DISCOUNTS: Doubles = 1 / np.log2(np.arange(2, TOP + 2))
+
+
+def gathered(shoppers: Iterable[Case]) -> Cases:
+    """Cases of those shoppers who want something. The memory is that of the pools, not of the
+    catalog's."""
+    cases = [(case, _pool(case)) for case in shoppers if case.wanted.any()]
+    names = sorted({name for case, _ in cases for name in case.parts})
+    width = max([TOP, *(len(pool) for _, pool in cases)])
+    parts = {name: np.zeros((len(cases), width)) for name in names}
+    wanted = np.zeros((len(cases), width))
+    best = np.ones(len(cases))
+    for row, (case, pool) in enumerate(cases):
+        for name, values in case.parts.items():
+            parts[name][row, : len(pool)] = values[pool]
+        for name in names:
+            parts[name][row, len(pool) :] = -np.finfo(np.float64).max / 1e6
+        wanted[row, : len(pool)] = case.wanted[pool]
+        best[row] = _DISCOUNTS[: min(TOP, int(case.wanted.sum()))].sum()
+    return Cases(parts, wanted, best)
+
+
+def choose(cases: Cases, given: Blend, *, seed: int = 0) -> Blend:
+    """The blend that orders these cases best, or the one that is given if none is clearly better.
+
+    A part that the given blend leaves out may come in; popularity, which stands alone, stays. Fewer
+    than LEAST_SHOPPERS choose nothing.
+    """
+    names = [name for name in OWN_PARTS if name in cases.parts and name != POPULARITY]
+    start = {name: given.weights.get(name, 0.0) for name in names}
+    if len(cases.best) < LEAST_SHOPPERS or not names or not any(start.values()):
+        return given
+    search = _Search(lambda weights: float(cases.gains(weights).mean()))
+    total = sum(start.values())
+    drawn = np.random.default_rng(seed).dirichlet(np.ones(len(names)), _DRAWN) * total
+    tried = [dict(zip(names, row, strict=True)) for row in drawn.tolist()]
+    starts = [start, max(tried, key=search.value)]
+    found = max((search.climb(one) for one in starts), key=search.value)
+    found = _parsimonious(cases, found)
+    if not _clearly_above(cases.gains(found), cases.gains(start)):
+        return given
+    share = total / sum(found.values())
+    kept = {POPULARITY: given.weights.get(POPULARITY, 0.0)}
+    weights = {name: round(weight * share, 3) for name, weight in found.items() if weight > 0}
+    return Blend(weights | kept, "validation", len(cases.best))
+
+
+class _Search:
+    """Counts what is tried."""
+
+    def __init__(self, value: Callable[[Weights], float]) -> None:
+        self._value = value
+        self._known: dict[tuple[tuple[str, float], ...], float] = {}
+
+    def value(self, weights: Weights) -> float:
+        key = tuple(sorted(weights.items()))
+        if key not in self._known:
+            self._known[key] = self._value(weights)
+        return self._known[key]
+
+    def climb(self, start: Weights) -> dict[str, float]:
+        """Change one weight after another while that helps and tries are left."""
+        here, most = dict(start), len(self._known) + MOST_TRIES // 2
+        moved = True
+        while moved and len(self._known) < most:
+            moved = False
+            for name in here:
+                better = max(_changed(here, name), key=self.value)
+                if self.value(better) > self.value(here) + _LEAST_GAIN:
+                    here, moved = better, True
+        return here
+
+
+def _changed(weights: Weights, name: str) -> list[dict[str, float]]:
+    """The weights with another value of one; one that counts nothing comes in by small shares."""
+    typical = max(weights.values())
+    base = (
+        [step * weights[name] for step in _STEPS]
+        if weights[name]
+        else [typical / 8, typical / 3, typical]
+    )
+    others = [{**weights, name: one} for one in base]
+    return [one for one in others if any(one.values())] or [dict(weights)]
+
+
+def _parsimonious(cases: Cases, weights: Weights) -> dict[str, float]:
+    """Without parts that add nothing to what is left; the least useful goes first."""
+    here = dict(weights)
+    while sum(weight > 0 for weight in here.values()) > 1:
+        gains = cases.gains(here)
+        without = {name: {**here, name: 0.0} for name, weight in here.items() if weight > 0}
+        others = {name: cases.gains(less) for name, less in without.items()}
+        idle = max(others, key=lambda name: float(others[name].mean()))
+        if _clearly_above(gains, others[idle]):
+            return here
+        here = without[idle]
+    return here
+
+
+def _clearly_above(gains: Doubles, others: Doubles) -> bool:
+    """Whether the mean difference is more than one standard error, paired by shopper."""
+    differences = gains - others
+    error = differences.std(ddof=1) / np.sqrt(len(differences))
+    return bool(differences.mean() > error)
+
+
+def _pool(case: Case) -> Ints:
+    """Rows of the products that some part puts among its first, and of all that is wanted."""
+    firsts = [np.flatnonzero(case.wanted)]
+    for values in case.parts.values():
+        count = min(POOL, len(values))
+        firsts.append(np.argpartition(-values, count - 1)[:count])
+    pool: Ints = np.unique(np.concatenate(firsts))
+    return pool

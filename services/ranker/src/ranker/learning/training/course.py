@@ -1,0 +1,207 @@
+"""The course of a training: choose on validation, measure on events held out, fit on all of them.
+
+::
+
+    events by time  |---------- before ----------|-- validation --|-- evaluation --|
+    search, ablation    fitted                       asked
+    evaluation          fitted ---------------------------------------- asked
+    the model           fitted ----------------------------------------------------
+
+All choices are made inside what the evaluation may see; what it asks for is looked at once.
+"""
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from ranker.domain.errors import DataInsufficient
+from ranker.domain.log import Log
+from ranker.domain.model import Metric, Model
+from ranker.domain.recipe import Recipe
+from ranker.domain.report import Protocol, Report
+from ranker.learning.evaluation.evaluate import CANDIDATE, REGULARS, Options, Production, evaluate
+from ranker.learning.evaluation.splits import split_globally
+from ranker.learning.training.ablation import Chosen, ablate, of_photos
+from ranker.learning.training.blend import choose
+from ranker.learning.training.describing import described
+from ranker.learning.training.fitting import Fitted, Progress, fitted
+from ranker.learning.training.learning import Learned
+from ranker.learning.training.refit import State, refitted
+from ranker.learning.training.search import Budget, search
+from ranker.learning.training.subject import Given, check
+from ranker.learning.training.validation import SHARE, Validation, validation
+
+NO_SEARCH = Budget(0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a training is asked for."""
+
+    recipe: Recipe
+    """With a base, the base's."""
+    budget: Budget = NO_SEARCH
+    ablation: bool = True
+    """Whether to find out what each part adds, and turn off what adds nothing."""
+    attributes: bool = True
+    """Whether what shoppers gave takes part."""
+    base: State | None = None
+    """Go on from this state; None = begin anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained(Chosen):
+    """A trained model and what is known of it, of its recipe among others as it was chosen."""
+
+    fitted: Fitted
+    learned: Learned | None
+    """What impressions said of the blend; None = there was no record of answers."""
+    report: Report
+
+
+def train(
+    given: Given,
+    order: Order,
+    production: Production | None,
+    progress: Progress,
+    now_micros: int,
+) -> Trained:
+    """Do all of it. DataInsufficient, TrainingDiverged."""
+    check(given, order.recipe)
+    steps = _Steps(progress, order)
+    chosen = _choose(given, order, steps)
+    given = given if chosen.attributes else replace(given, attributes={})
+    share = _share(given.log, order.base)
+
+    def fit(log: Log, heard: Progress) -> Fitted:
+        if order.base is not None:
+            return refitted(given.at(log), order.base, heard)
+        return fitted(given.at(log), chosen.recipe, heard)
+
+    report = evaluate(
+        given.log,
+        given.products,
+        lambda log: _served(fit(log, steps.fit()), _learned(given, log, chosen.recipe)).model,
+        production,
+        Options(protocols=(Protocol.GLOBAL,), share=share, recipe=chosen.recipe),
+        progress=lambda *_: None,  # measuring takes little beside fitting
+        now_micros=now_micros,
+    )
+    learned = _learned(given, given.log, chosen.recipe)
+    made = _served(fit(given.log, steps.last()), learned)
+    model = described(made.model, given.products, made.interests, chosen.recipe.seed)
+    made = replace(made, model=model)
+    recipe = chosen.recipe if learned is None else replace(chosen.recipe, blend=learned.blend)
+    if made.explained is not None:
+        chosen = replace(chosen, additions=(*chosen.additions, of_photos(made.explained)))
+        recipe = recipe if made.explained.helps else replace(recipe, style_scale=0.0)
+    known = {one.name: getattr(chosen, one.name) for one in fields(chosen)} | {"recipe": recipe}
+    return Trained(**known, fitted=made, learned=learned, report=report)
+
+
+def _learned(given: Given, log: Log, recipe: Recipe) -> Learned | None:
+    """What answers teach of the blend that were served while these events happened: an evaluation
+    asks for later ones."""
+    if given.shown is None:
+        return None
+    return given.shown.learned(recipe.blend, int(log.time[-1]) + 1, seed=recipe.seed)
+
+
+def _served(made: Fitted, learned: Learned | None) -> Fitted:
+    """The model with the blend and the calibration that were learned."""
+    if learned is None:
+        return made
+    blend, calibration = dict(learned.blend.weights), learned.calibration
+    return replace(made, model=replace(made.model, blend=blend, calibration=calibration))
+
+
+def _share(log: Log, base: State | None) -> float:
+    """How much of the events is held out. What goes on from a model is measured on the newer half
+    of what is new to it, for all else it has seen; DataInsufficient when nothing is new."""
+    if base is None:
+        return SHARE
+    new = len(log) - int(np.searchsorted(log.time, base.last_event_micros, "right"))
+    if not new:
+        raise DataInsufficient("nothing happened since the model that serves was trained")
+    return min(SHARE, new / len(log) / 2)
+
+
+def _choose(given: Given, order: Order, steps: "_Steps") -> Chosen:
+    """What validation says, inside the part that evaluation does not ask for."""
+    if order.base is not None or not (order.budget.trials or order.ablation):
+        return Chosen(order.recipe, order.attributes)
+    inside = given.at(split_globally(given.log, SHARE).before)
+    try:
+        measured = validation(inside, order.recipe)
+        return _chosen(measured, order, steps)
+    except DataInsufficient:  # too little to choose by: it is taken as it was given
+        return Chosen(order.recipe, order.attributes)
+
+
+def _chosen(measured: Validation, order: Order, steps: "_Steps") -> Chosen:
+    model = measured.fitted(order.recipe, steps.fit())
+
+    def fit(recipe: Recipe, with_attributes: bool = True) -> Model:
+        """Only LightFM's part differs between recipes here."""
+        return measured.fitted(recipe, steps.fit(), with_attributes=with_attributes, beside=model)
+
+    def score(recipe: Recipe) -> float:
+        return float(measured.gains(fit(recipe)).mean())
+
+    found, trials = search(score, order.recipe, order.budget)
+    if not order.ablation:
+        return Chosen(found, order.attributes, trials)
+    best = fit(found) if trials else model
+    blend = choose(measured.cases(best), found.blend, seed=found.seed)
+    best = replace(best, blend=dict(blend.weights))
+    return replace(ablate(measured, replace(found, blend=blend), best, fit), trials=trials)
+
+
+def metrics_of(report: Report) -> tuple[Metric, ...]:
+    """The figures that a list of models shows: of regular shoppers, and popularity's beside."""
+    found = []
+    for system in report.trials[0].systems if report.trials else ():
+        prefix = {CANDIDATE: "", "popularity": "popularity_"}.get(system.name)
+        if prefix is not None:
+            found += [
+                Metric(prefix + figure.name, figure.value, figure.sample_count)
+                for part in system.slices
+                if part.name == REGULARS
+                for figure in part.figures
+                if figure.name in SHOWN
+            ]
+    return tuple(found)
+
+
+SHOWN = ("hit@10", "ndcg@10", "auc", "coverage@10")
+
+FITS_OF_ABLATION = 6
+"""At most: as it was given, as it was found, and without each kind of features."""
+
+
+class _Steps:
+    """Reports how far a training is, in epochs of about as many fits as it will take."""
+
+    def __init__(self, progress: Progress, order: Order) -> None:
+        self._progress = progress
+        self._epochs = order.recipe.epochs
+        fits = 2  # evaluation's and the last one
+        if order.base is None:
+            fits += order.budget.trials + FITS_OF_ABLATION * order.ablation
+        self._total = fits * self._epochs
+        self._begun = 0
+
+    def fit(self) -> Progress:
+        """For the next fit; there may be more or fewer than were foreseen."""
+        begun = min(self._begun, self._total - 2 * self._epochs)
+        self._begun = begun + self._epochs
+        return self._from(begun)
+
+    def last(self) -> Progress:
+        return self._from(self._total - self._epochs)
+
+    def _from(self, begun: int) -> Progress:
+        def heard(done: int, total: int) -> None:
+            self._progress(begun + round(self._epochs * done / total), self._total)
+
+        return heard

@@ -1,0 +1,218 @@
+"""Trainings and evaluations as jobs: bring the data, train, keep models and what was found of them.
+
+The job's parameters are those of TrainModel; what they leave open is as the settings say.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from typing import Any
+
+from ranker.adapters import model_store as artifact
+from ranker.adapters.model_store import ModelStore
+from ranker.adapters.retriever import Catalog
+from ranker.domain.errors import BaseUnusable, DataInsufficient, ModelCorrupt
+from ranker.domain.log import Log, log_of
+from ranker.domain.model import ROBOTS_METRIC, Metric, ModelRecord
+from ranker.domain.recipe import Recipe, recipe_of
+from ranker.events.record.events import EventRecord
+from ranker.events.record.feedback import FeedbackRecord
+from ranker.events.record.models import ModelRegistry
+from ranker.events.record.shoppers import ShopperRecord
+from ranker.events.record.tables import JOBS
+from ranker.learning.evaluation.evaluate import Fit, Options, Production, evaluate
+from ranker.learning.training import shown
+from ranker.learning.training.course import Order, Trained, metrics_of, train
+from ranker.learning.training.fitting import Progress, fitted
+from ranker.learning.training.refit import State, state_arrays, state_of
+from ranker.learning.training.search import Budget
+from ranker.learning.training.subject import Given
+from servicekit.clock import now_micros
+from servicekit.jobs import Jobs
+from servicekit.sql import Database
+from servicekit.telemetry import get_logger
+
+LIBRARIES = ("rectools-lightfm", "numpy", "scipy", "optuna")
+
+
+class Workshop:
+    """Where trainings and evaluations get what they work on, and leave what they made."""
+
+    def __init__(self, database: Database, catalog: Catalog, store: ModelStore) -> None:
+        self.jobs = Jobs(database, JOBS)
+        self.registry = ModelRegistry(database)
+        self.store = store
+        self._events = EventRecord(database)
+        self._shoppers = ShopperRecord(database)
+        self._answers = FeedbackRecord(database)
+        self._catalog = catalog
+
+    async def given(self, catalog_id: str) -> Given:
+        """Everything that there is to learn from now."""
+        products = await self._catalog.products(catalog_id)
+        vectors = await self._catalog.vectors(catalog_id)
+        attributes = await self._shoppers.attributes(catalog_id)
+        log = log_of(await self._events.interactions(catalog_id))
+        answers = await shown.read(
+            catalog_id,
+            answers=self._answers,
+            registry=self.registry,
+            store=self.store,
+            now_micros=now_micros(),
+        )
+        return Given(log, products, vectors, attributes, answers)
+
+    async def production(self, catalog_id: str, given: Given) -> Production | None:
+        """The model that serves, to be compared with; None = none does, or its files are bad."""
+        record = await self.registry.serving(catalog_id)
+        if record is None:
+            return None
+        try:
+            manifest, model = self.store.manifest(*record.key), self.store.read(*record.key)
+        except ModelCorrupt as error:
+            get_logger().warning("production not compared with", problem=error.message)
+            return None
+        fit = refitting(given, manifest)
+        return Production(record.version, model, record.last_event_micros, fit)
+
+    async def base(self, catalog_id: str) -> tuple[str, State, bool]:
+        """The model that serves as a state to go on from: its version, and whether it knows what
+        shoppers gave. BaseUnusable."""
+        record = await self.registry.serving(catalog_id)
+        if record is None:
+            raise BaseUnusable("no model serves that an incremental training could begin from")
+        try:
+            model = self.store.read(*record.key)
+            manifest, arrays = self.store.read_state(*record.key)
+        except ModelCorrupt as error:
+            raise BaseUnusable(f"{error.message}: train anew") from error
+        state = state_of(arrays, model, recipe_in(manifest), record.last_event_micros)
+        return record.version, state, attributes_used(manifest)
+
+    async def keep(self, catalog_id: str, given: Given, made: Trained, base: str) -> str:
+        """Write the model's files, its row and what was found of it; its version."""
+        about = _about(given, made, base)
+        model = replace(made.fitted.model, version=artifact.version_of(made.fitted.model, about))
+        digest = self.store.write(catalog_id, model, about, state_arrays(made.fitted))
+        await self.registry.add(
+            ModelRecord(
+                catalog_id=catalog_id,
+                version=model.version,
+                manifest_sha256=digest,
+                trained_micros=now_micros(),
+                metrics=(*metrics_of(made.report), *_robots(made)),
+                training={name: about[name] for name in ("recipe", "ablation", "base", "trials")},
+                **_data(given.log, made),
+            )
+        )
+        await self.registry.keep_report(catalog_id, model.version, made.report)
+        return model.version
+
+
+async def run(job_id: str, usual: Mapping[str, Any], workshop: Workshop, progress: Progress) -> str:
+    """Train for the job, keep the model, and return its version. `usual`: see `order_of`."""
+    job = await workshop.jobs.get(job_id)
+    given = await workshop.given(job.catalog_id)
+    order, base = order_of(job.params, usual), ""
+    if job.params.get("incremental"):
+        base, state, attributes = await workshop.base(job.catalog_id)
+        order = replace(order, recipe=state.recipe, base=state, attributes=attributes)
+    if not order.attributes:
+        given = replace(given, attributes={})
+    production = await workshop.production(job.catalog_id, given)
+    made = train(given, order, production, progress, now_micros())
+    return await workshop.keep(job.catalog_id, given, made, base)
+
+
+async def evaluate_again(job_id: str, workshop: Workshop, progress: Progress) -> dict[str, str]:
+    """Measure a model's recipe for the job on what happened until now, and keep what was found; the
+    model's version and the verdict.
+
+    Unlike in a training, where it rests on the global split alone, there are per-user tails beside
+    it, and the model is compared with the one that serves now. ModelNotFound, ModelCorrupt,
+    DataInsufficient when there is no event at all.
+    """
+    job = await workshop.jobs.get(job_id)
+    model = await workshop.registry.get(job.catalog_id, str(job.params["model_version"]))
+    manifest = workshop.store.manifest(*model.key)
+    given = await workshop.given(job.catalog_id)
+    if not len(given.log):
+        raise DataInsufficient("there are no events to measure by")
+    production = await workshop.production(job.catalog_id, given)
+    if production is not None and production.version == model.version:
+        production = None  # nothing is learned from comparing it with itself
+    report = evaluate(
+        given.log,
+        given.products,
+        refitting(given, manifest),
+        production,
+        Options(recipe=recipe_in(manifest)),
+        progress=progress,
+        now_micros=now_micros(),
+    )
+    await workshop.registry.keep_report(job.catalog_id, model.version, report)
+    return {"model_version": model.version, "verdict": report.verdict.value}
+
+
+def order_of(params: Mapping[str, Any], usual: Mapping[str, Any]) -> Order:
+    """What the job asks for; what its parameters leave open is as in `usual`."""
+    recipe = recipe_of(usual["recipe"] | params.get("recipe", {}))
+    given = {**usual, **params}
+    return Order(
+        recipe=replace(recipe, seed=int(params.get("seed", 0))),
+        budget=Budget(int(given["search_trials"]), float(given["search_seconds"])),
+        ablation=bool(given["ablation"]),
+    )
+
+
+def recipe_in(manifest: Mapping[str, Any]) -> Recipe:
+    """The recipe that a manifest names; an older release wrote a part of it as parameters."""
+    return recipe_of(manifest.get("recipe") or manifest.get("parameters", {}))
+
+
+def refitting(given: Given, manifest: Mapping[str, Any]) -> Fit:
+    """Learns from some of the given events by the recipe of the manifest."""
+    recipe = recipe_in(manifest)
+    subject = given if attributes_used(manifest) else replace(given, attributes={})
+    return lambda log: fitted(subject.at(log), recipe).model
+
+
+def attributes_used(manifest: Mapping[str, Any]) -> bool:
+    """Whether what shoppers gave took part in a training."""
+    return bool(manifest.get("attributes", True))
+
+
+def _about(given: Given, made: Trained, base: str) -> dict[str, Any]:
+    """What the manifest says of a training; nothing that differs between two on the same data."""
+    return {
+        "recipe": made.recipe.json(),
+        "attributes": made.attributes,
+        "ablation": [asdict(one) for one in made.additions],
+        "search": [asdict(one) for one in made.trials],
+        "trials": len(made.trials),
+        "base": base,
+        "data": _data(given.log, made)
+        | {
+            "interest_count": made.fitted.interest_count,
+            "robot_count": int(made.fitted.interests.robots.sum()),
+        },
+        "metrics": [asdict(one) for one in metrics_of(made.report)],
+        "impressions": shown.about(made.learned) if made.learned else None,
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
+
+
+def _robots(made: Trained) -> Iterable[Metric]:
+    count = int(made.fitted.interests.robots.sum())
+    if count:
+        yield Metric(ROBOTS_METRIC, float(count), made.fitted.shopper_count)
+
+
+def _data(log: Log, made: Trained) -> dict[str, Any]:
+    return {
+        "event_count": len(log),
+        "shopper_count": made.fitted.shopper_count,
+        "product_count": len(made.fitted.model.item_ids),
+        "first_event_micros": int(log.time[0]),
+        "last_event_micros": int(log.time[-1]),
+    }

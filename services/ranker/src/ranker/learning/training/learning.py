@@ -1,0 +1,319 @@
+"""Learns the blend of a score's parts, and what a score means, from what was shown.
+
+Answers are cut into three slices by time. On the first, the click model of
+learning/feedback/clicks.py says how much each part is worth, apart from the place where it stood.
+On the second, the order by these
+weights is compared with that of the validated default, and taken only if it is surely better. On
+the third, scores are calibrated: ``score`` is the chance of the event when the product is looked at
+as the first place is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+from scipy.stats import rankdata
+
+from ranker.domain.arrays import Doubles, Flags, Ints, part
+from ranker.domain.events import EventType
+from ranker.domain.feedback import Feedback
+from ranker.domain.model import Calibration
+from ranker.domain.recipe import Blend
+from ranker.learning.feedback import clicks
+from ranker.learning.feedback.clicks import ClickModel
+from ranker.serving.ranking.parts import OWN_PARTS, POPULARITY
+
+LEAST_IMPRESSIONS = 5_000
+"""Of the slice that weights are learned on."""
+LEAST_EVENTS = 300
+"""Of the same: 50 for each of six coefficients. With 20 and more a regression's coefficients and
+intervals can be relied on (van der Ploeg, Austin, Steyerberg 2014)."""
+LEAST_COMPARED = 100
+"""Answers of the second slice in which something was chosen."""
+LEAST_CALIBRATION = 2_000
+LEAST_CALIBRATION_EVENTS = 100
+"""Impressions and events of the third slice: some ten bins of ten events."""
+SLICES = (0.6, 0.8)
+"""Shares of the answers, by time, at which the slices end."""
+SIMILAR_SHARE = 0.1
+"""Least share of impressions with a similarity for it to be the measure of the other parts."""
+MOST_CORRECTION = 10.0
+"""Largest 1/θ by which a choice far down counts."""
+RESAMPLES = 1_000
+LEAST_WEIGHT = 0.05
+"""Of a part's default weight: a part that counted nothing would be in no record, and no later
+impression could speak for it."""
+BINS = 20
+"""Groups of impressions of equal number that are calibrated; neighbours are pooled."""
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """How much better the choices are placed than by the default, with a 95% interval."""
+
+    value: float
+    """Difference of the mean 1 / log2(1 + place) of what was chosen, among what was shown."""
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Impressions with about the same predicted chance."""
+
+    predicted: float
+    """Mean chance of the event, at the places where they stood."""
+    observed: float
+    """Share of them that the event happened to."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What impressions say."""
+
+    blend: Blend
+    """The learned one, or the default."""
+    calibration: Calibration | None
+    decisions: tuple[str, ...]
+    """What was decided and why, a sentence each."""
+    impressions: int
+    events: int
+    examination: Mapping[str, float] = field(default_factory=dict)
+    """θ by clicks.PLACES; empty = nothing was learned."""
+    gain: Gain | None = None
+    reliability: tuple[Bin, ...] = ()
+    """Of the calibration, on impressions that it was not fitted on."""
+    calibration_error: float = 0.0
+    """Mean |predicted − observed| of these, weighted by their number (ECE)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Impressions as they are learned from; all (rows,) or (rows, columns)."""
+
+    names: tuple[str, ...]
+    """Parts that can be weighed: the first columns of `parts`."""
+    parts: Doubles
+    """As with a blend of 1: those of `names`, then popularity, then all similarities as one."""
+    answer: Ints
+    place: Ints
+    chosen: Doubles
+    weight: Doubles
+
+
+def learn(
+    feedback: Feedback,
+    blends: Mapping[str, Mapping[str, float]],
+    default: Blend,
+    event: EventType = EventType.CLICK,
+    seed: int = 0,
+) -> Learned:
+    """What the impressions say of blend and scores; the default and no calibration where they are
+    too few.
+
+    `blends`: by version the blend that its parts were weighed with; impressions of other versions
+    are left out, and of those that gave nothing to a part of the default: it is not in their
+    records. `event`: CLICK or PURCHASE, what a choice is.
+    """
+    names = [name for name in OWN_PARTS if name != POPULARITY and default.weights.get(name)]
+    usable = {one: blend for one, blend in blends.items() if all(map(blend.get, names))}
+    shown = _shown(feedback, usable, event)
+    count, events = len(shown.chosen), int(shown.chosen.sum())
+    first, second, third = _slices(shown)
+    fitting = part(shown, first)
+    events_there = int(fitting.chosen.sum())
+    if len(fitting.chosen) < LEAST_IMPRESSIONS or events_there < LEAST_EVENTS:
+        decisions = (
+            f"blend: {default.learned_from}; impressions to learn from: {len(fitting.chosen):,}"
+            f" with {events_there:,} of {event}, at least {LEAST_IMPRESSIONS:,} with"
+            f" {LEAST_EVENTS:,}",
+            "calibration: none, for the same reason",
+        )
+        return Learned(default, None, decisions, count, events)
+    model = clicks.fit(fitting.parts, fitting.place, fitting.chosen, fitting.weight)
+    blend, gain, why = _choose(part(shown, second), fitting, model, default, seed)
+    scores = _columns(shown, blend.weights).sum(axis=1)
+    calibration, reliability, said = _calibrate(part(shown, third), scores[third], model, event)
+    return Learned(
+        blend,
+        calibration,
+        (why, said),
+        count,
+        events,
+        examination=dict(zip(map(str, clicks.PLACES), model.examination.tolist(), strict=True)),
+        gain=gain,
+        reliability=reliability,
+        calibration_error=_error(reliability),
+    )
+
+
+def _shown(
+    feedback: Feedback, blends: Mapping[str, Mapping[str, float]], event: EventType
+) -> _Shown:
+    """The impressions whose parts can be compared."""
+    known = np.array([version in blends for version in feedback.versions], np.bool_)
+    rows = feedback.impressions
+    rows = rows.part(known[rows.version])
+    column = {name: place for place, name in enumerate(rows.part_names)}
+    names = tuple(name for name in OWN_PARTS if name in column and name != POPULARITY)
+    parts = np.zeros((len(rows), len(names) + 2))
+    for place, name in enumerate(names):
+        factors = np.array([blends.get(one, {}).get(name, 0.0) for one in rows.versions])
+        factor = factors[rows.version]
+        parts[:, place] = rows.parts[:, column[name]] / np.where(factor > 0, factor, 1.0)
+    for name, at in column.items():
+        if name not in names:
+            parts[:, -2 if name == POPULARITY else -1] += rows.parts[:, at]
+    chosen = rows.bought if event is EventType.PURCHASE else rows.clicked
+    return _Shown(names, parts, rows.answer, rows.place, chosen.astype(np.float64), rows.weight)
+
+
+def _slices(shown: _Shown) -> tuple[Flags, Flags, Flags]:
+    """Which rows are in each slice; answers stay whole, and earlier ones come first."""
+    codes = np.unique(shown.answer)
+    ends = [int(len(codes) * share) for share in SLICES]
+    place = np.searchsorted(codes, shown.answer)
+    return place < ends[0], (place >= ends[0]) & (place < ends[1]), place >= ends[1]
+
+
+def _columns(shown: _Shown, weights: Mapping[str, float]) -> Doubles:
+    """The parts as this blend weighs them."""
+    factors = np.ones(shown.parts.shape[1])
+    factors[: len(shown.names)] = [weights.get(name, 0.0) for name in shown.names]
+    return shown.parts * factors
+
+
+def _choose(
+    held_out: _Shown, fitting: _Shown, model: ClickModel, default: Blend, seed: int
+) -> tuple[Blend, Gain | None, str]:
+    """The learned blend if it is surely better on the slice that was held out, else the default."""
+    weights = _weights(fitting, model, default)
+    choices = len(np.unique(held_out.answer[held_out.chosen > 0]))
+    if choices < LEAST_COMPARED:
+        why = f"{choices} answers to compare on, at least {LEAST_COMPARED}"
+        return default, None, f"blend: {default.learned_from}; {why}"
+    gain = _gain(held_out, model, weights, default.weights, seed)
+    gained = f"{gain.value:+.4f} ({gain.lower:+.4f} to {gain.upper:+.4f})"
+    if gain.lower <= 0:
+        why = f"the learned one is not surely better: {gained}"
+        return default, gain, f"blend: {default.learned_from}; {why}"
+    blend = Blend({**default.weights, **weights}, "impressions", len(fitting.chosen))
+    return blend, gain, f"blend: learned from impressions; choices stand higher by {gained}"
+
+
+def _weights(fitting: _Shown, model: ClickModel, default: Blend) -> dict[str, float]:
+    """The model's weights in the blend's terms.
+
+    Only their ratio to the similarities' matters, which a blend does not touch: those are worth 1.
+    Where they say nothing, scores keep the size that they have by the default.
+    """
+    similar = np.mean(fitting.parts[:, -1] != 0) >= SIMILAR_SHARE and model.weights[-1] > 0
+    own = model.weights[: len(fitting.names)]
+    if similar:
+        size = 1 / model.weights[-1]
+    else:
+        usual = [default.weights.get(name, 0.0) for name in fitting.names]
+        parts = fitting.parts[:, : len(fitting.names)]
+        spread = float((parts @ own).std())
+        size = float((parts @ np.array(usual)).std()) / spread if spread else 1.0
+    return {
+        name: max(float(size * one), LEAST_WEIGHT * default.weights.get(name, 0.0))
+        for name, one in zip(fitting.names, own, strict=True)
+    }
+
+
+def _gain(
+    shown: _Shown,
+    model: ClickModel,
+    weights: Mapping[str, float],
+    default: Mapping[str, float],
+    seed: int,
+) -> Gain:
+    """How much higher the choices stand; a choice far down, where few look, counts for those who
+    did not look (Joachims, Swaminathan, Schnabel 2017, WSDM). Paired bootstrap over answers."""
+    correction = shown.chosen * shown.weight
+    correction = correction * np.minimum(1 / model.looked_at(shown.place), MOST_CORRECTION)
+    ranks = [_ranks(shown.answer, _columns(shown, one).sum(axis=1)) for one in (weights, default)]
+    better = correction * (1 / np.log2(1 + ranks[0]) - 1 / np.log2(1 + ranks[1]))
+    _, code = np.unique(shown.answer, return_inverse=True)
+    above, below = np.bincount(code, better), np.bincount(code, correction)
+    rng = np.random.default_rng(seed)
+    draws = rng.multinomial(len(above), np.full(len(above), 1 / len(above)), RESAMPLES)
+    values = (draws @ above) / np.maximum(draws @ below, 1e-12)
+    lower, upper = np.quantile(values, [0.025, 0.975])
+    return Gain(float(above.sum() / below.sum()), float(lower), float(upper))
+
+
+def _ranks(answer: Ints, scores: Doubles) -> Doubles:
+    """(rows,) the place of each row within its answer by score, from 1; ties share their mean
+    place, so that no order gains by how they are broken."""
+    _, codes = np.unique(np.stack([answer, -scores]), axis=1, return_inverse=True)
+    ranks: Doubles = rankdata(codes.ravel()) - np.searchsorted(np.sort(answer), answer)
+    return ranks
+
+
+def _calibrate(
+    shown: _Shown, scores: Doubles, model: ClickModel, event: EventType
+) -> tuple[Calibration | None, tuple[Bin, ...], str]:
+    """Score to chance of the event when looked at, and how reliable it is on other answers."""
+    count, events = len(scores), int(shown.chosen.sum())
+    if count < LEAST_CALIBRATION or events < LEAST_CALIBRATION_EVENTS:
+        return (
+            None,
+            (),
+            f"calibration: none; {count:,} impressions with {events:,} of {event}, at least"
+            f" {LEAST_CALIBRATION:,} with {LEAST_CALIBRATION_EVENTS:,}",
+        )
+    seen = model.looked_at(shown.place)
+    predicted = np.zeros(count)
+    fold = np.unique(shown.answer, return_inverse=True)[1] % FOLDS
+    for one in range(FOLDS):
+        rest, here = fold != one, fold == one
+        knots = _isotonic(scores[rest], shown.chosen[rest], seen[rest], shown.weight[rest])
+        predicted[here] = seen[here] * np.interp(scores[here], *knots)
+    raw_scores, chances = _isotonic(scores, shown.chosen, seen, shown.weight)
+    found = Calibration(event, raw_scores, chances, count)
+    reliability = _reliability(predicted, shown.chosen)
+    said = f"calibration: chance of {event}, ECE {_error(reliability):.4f} on other answers"
+    return found, reliability, said
+
+
+def _isotonic(
+    scores: Doubles, chosen: Doubles, seen: Doubles, weight: Doubles
+) -> tuple[Doubles, Doubles]:
+    """Knots of the isotonic regression of what was chosen on scores, of bins of equal number.
+
+    A product that few looked at is a smaller trial: a group's chance is its choices over how often
+    it was looked at. Neighbours that fall are pooled (Ayer et al. 1955).
+    """
+    order = np.argsort(scores, kind="stable")
+    bins = np.array_split(order, min(BINS, len(order)))
+
+    def summed(values: Doubles) -> Doubles:
+        return np.array([weight[rows] @ values[rows] for rows in bins])
+
+    looks = summed(seen)
+    found = isotonic_regression(summed(chosen) / looks, weights=looks)
+    starts = found.blocks[:-1]
+    pooled = [np.add.reduceat(summed(one), starts) for one in (scores, np.ones(len(scores)))]
+    knots = pooled[0] / pooled[1]
+    rising = np.append(True, np.diff(knots) > 0)
+    return knots[rising], np.clip(found.x[starts], 0.0, 1.0)[rising]
+
+
+def _reliability(predicted: Doubles, chosen: Doubles) -> tuple[Bin, ...]:
+    """Ten groups of equal number by predicted chance."""
+    groups = np.array_split(np.argsort(predicted, kind="stable"), 10)
+    return tuple(
+        Bin(float(predicted[rows].mean()), float(chosen[rows].mean()), len(rows))
+        for rows in groups
+        if len(rows)
+    )
+
+
+def _error(reliability: tuple[Bin, ...]) -> float:
+    count = sum(one.count for one in reliability)
+    return sum(abs(one.predicted - one.observed) * one.count for one in reliability) / (count or 1)

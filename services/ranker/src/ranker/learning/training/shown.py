@@ -1,0 +1,56 @@
+"""What the kept answers and their events teach a training: blend and calibration (learning.py)."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ranker.adapters.model_store import ModelStore
+from ranker.domain.events import DAY_MICROS, EventType
+from ranker.domain.feedback import Feedback
+from ranker.domain.online import Period
+from ranker.domain.recipe import Blend
+from ranker.events.record.feedback import FeedbackRecord
+from ranker.events.record.models import ModelRegistry
+from ranker.learning.feedback import answered
+from ranker.learning.training.learning import Learned, learn
+
+MOST_ANSWERS = 20_000
+"""The newest ones of which something was shown; with ten products each, 200,000 impressions."""
+CONVERSION_MICROS = 7 * DAY_MICROS
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Answers that were shown, and what became of them."""
+
+    feedback: Feedback
+    blends: Mapping[str, Mapping[str, float]]
+    """By model version what its parts were weighed with."""
+
+    def learned(
+        self, default: Blend, until_micros: int, event: EventType = EventType.CLICK, seed: int = 0
+    ) -> Learned:
+        """What answers before then teach; `default` and no calibration where they are too few.
+        `event`: CLICK or PURCHASE, what a choice is."""
+        before = self.feedback.part(self.feedback.micros < until_micros)
+        return learn(before, self.blends, default, event, seed)
+
+
+async def read(
+    catalog_id: str,
+    *,
+    answers: FeedbackRecord,
+    registry: ModelRegistry,
+    store: ModelStore,
+    now_micros: int,
+) -> Shown:
+    period = Period(0, now_micros, CONVERSION_MICROS)
+    batches = answers.answers(catalog_id, period, MOST_ANSWERS)
+    shown = await answered.feedback(batches, shown_only=True)
+    return Shown(shown, await answered.blends(catalog_id, shown.versions, registry, store))
+
+
+def about(found: Learned) -> dict[str, Any]:
+    """For the manifest: all that is not in the model itself."""
+    known = asdict(replace(found, calibration=None))
+    return {name: one for name, one in known.items() if name not in ("blend", "calibration")}

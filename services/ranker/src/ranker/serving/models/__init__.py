@@ -1,0 +1,1 @@
+"""Trained models at hand: those that serve and those that requests name."""

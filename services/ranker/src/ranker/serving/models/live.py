@@ -1,0 +1,180 @@
+"""Keeps the promoted models at hand and swaps them while requests run.
+
+A request takes the model once and keeps it to its end, so that a swap never touches it. A model
+that can't be loaded leaves the one before it serving. Beside them it has those that requests name.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from prometheus_client import Gauge
+
+from ranker.domain.errors import ModelCorrupt
+from ranker.domain.model import ROBOTS_METRIC, Model, ModelRecord
+from ranker.events.record.models import ModelRegistry
+from ranker.serving.models.pinned import PinnedModels
+from ranker.serving.ranking.parts import by_columns
+from servicekit.telemetry import get_logger
+
+INTERVAL_SECONDS = 0.5
+"""How often the record is asked; a promotion is served within twice that and the loading time."""
+
+ROBOTS = Gauge(
+    "sightline_robot_shoppers",
+    "Shoppers whom the serving model's training took for robots.",
+    ("catalog",),
+)
+FIGURES = Gauge(
+    "sightline_model_figure",
+    "What the serving model's training measured, by figure, such as coverage@10 and ndcg@10.",
+    ("catalog", "figure"),
+)
+MOST_CATALOG_LABELS = 20
+"""Where catalogs are more, both are left out: each label is a series that is kept for ever."""
+
+
+COLUMNS_FROM = 5_000
+"""Products from which it is worth the memory to have a model's vectors by component too; it is not
+for a model whose products the index names."""
+
+LoadModel = Callable[[str, str, str], Model]
+"""(catalog, version, SHA-256 of the manifest) to model, blocking; ModelCorrupt when it is bad."""
+
+
+class LiveModels:
+    """The models that serve now: one a catalog, and where the index is searched for its products,
+    the one before it, as long as no third one is promoted. See ports.Models."""
+
+    def __init__(
+        self,
+        catalogs: Sequence[str],
+        promotions: ModelRegistry,
+        load: LoadModel,
+        in_memory_items: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`in_memory_items`: products up to which nobody needs the model before."""
+        self._catalogs = tuple(catalogs)
+        self._promotions = promotions
+        self._load = load
+        self._in_memory_items = in_memory_items
+        self._serving: dict[str, Model] = {}
+        self._former: dict[str, Model] = {}
+        self._refused: dict[str, str] = {}
+        self._pinned = PinnedModels(self._named, clock)
+        self._task: asyncio.Task[None] | None = None
+        self._refreshing = asyncio.Lock()
+
+    def serving(self, catalog_id: str) -> Model | None:
+        return self._serving.get(catalog_id)
+
+    def refused(self, catalog_id: str) -> bool:
+        return catalog_id in self._refused
+
+    def former(self, catalog_id: str) -> Model | None:
+        return self._former.get(catalog_id)
+
+    def pinned(self, catalog_id: str, version: str) -> Model | None:
+        for known in (self._serving.get(catalog_id), self._former.get(catalog_id)):
+            if known is not None and known.version == version:
+                return known
+        return self._pinned.get(catalog_id, version)
+
+    async def refresh(self) -> None:
+        """Load what was promoted since the last look and swap it in."""
+        async with self._refreshing:  # or a slow look could put an older model back
+            promoted = await self._promotions.promoted(self._catalogs)
+            for catalog_id in self._serving.keys() - promoted.keys():
+                self._drop(catalog_id)
+            for catalog_id in self._refused.keys() - promoted.keys():
+                del self._refused[catalog_id]
+            for catalog_id, record in promoted.items():
+                current = self._serving.get(catalog_id)
+                if current is None or current.version != record.version:
+                    await self._swap(catalog_id, record)
+
+    def _drop(self, catalog_id: str) -> None:
+        model = self._serving.pop(catalog_id)
+        self._former.pop(catalog_id, None)
+        get_logger().info("model out of service", model_version=model.version)
+
+    async def _swap(self, catalog_id: str, record: ModelRecord) -> None:
+        try:
+            model = await self._ready(record)
+        except ModelCorrupt as error:
+            if self._refused.get(catalog_id) != record.version:
+                get_logger().error(
+                    "model refused", model_version=record.version, problem=error.message
+                )
+            self._refused[catalog_id] = record.version
+            return
+        former = await self._before(catalog_id, model)
+        self._serving[catalog_id] = model
+        if former is None:
+            self._former.pop(catalog_id, None)
+        else:
+            self._former[catalog_id] = former
+        self._refused.pop(catalog_id, None)
+        if len(self._catalogs) <= MOST_CATALOG_LABELS:
+            robots = (one.value for one in record.metrics if one.name == ROBOTS_METRIC)
+            ROBOTS.labels(catalog_id).set(next(robots, 0.0))
+            for one in record.metrics:
+                FIGURES.labels(catalog_id, one.name).set(one.value)
+        get_logger().info("model serving", model_version=record.version)
+
+    async def _before(self, catalog_id: str, model: Model) -> Model | None:
+        """The model that served before this one, which may be at hand; None also when it can't be
+        loaded: the overlap is then without it."""
+        if len(model.item_ids) <= self._in_memory_items:
+            return None
+        record = await self._promotions.former(catalog_id, model.version)
+        if record is None:
+            return None
+        for known in (self._serving.get(catalog_id), self._former.get(catalog_id)):
+            if known is not None and known.version == record.version:
+                return known
+        try:
+            return await self._loaded(record)
+        except ModelCorrupt as error:
+            get_logger().warning(
+                "former model not kept", model_version=record.version, problem=error.message
+            )
+            return None
+
+    async def _named(self, catalog_id: str, version: str) -> Model:
+        """ModelNotFound, ModelCorrupt."""
+        return await self._ready(await self._promotions.get(catalog_id, version))
+
+    async def _ready(self, record: ModelRecord) -> Model:
+        """The model as requests are answered by it; ModelCorrupt."""
+        model = await self._loaded(record)
+        if COLUMNS_FROM <= len(model.item_ids) <= self._in_memory_items:
+            model = await asyncio.to_thread(by_columns, model)
+        return model
+
+    async def _loaded(self, record: ModelRecord) -> Model:
+        return await asyncio.to_thread(self._load, *record.key)
+
+    async def start(self) -> None:
+        """Look once, then keep looking until `stop`. A failed look is logged and repeated."""
+        await self._look()
+        self._task = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._pinned.stop()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL_SECONDS)
+            self._pinned.tidy()
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            await self.refresh()
+        except Exception:
+            get_logger().warning("promotions unreadable", exc_info=True)

@@ -1,0 +1,204 @@
+"""Splits the parts of raw scores into what they come from.
+
+A part p of product i is ``factor_p × raw_p,i`` (parts.py), and each raw part is a sum::
+
+    taste            Σ_f v_f · (x_f·u + β_f)      f = the product's features, v_f = how much of
+                   + l_i·u                        each; l_i = what its photo says of a product that
+                                                  nobody liked in training
+    session          Σ_j d_j · x_i·x_j            j = the last products of interest, d_j what each
+                                                  counts in their mean; + β_i where nothing else
+                                                  holds it
+    item_item        Σ_j d_j · W[j, i]
+    bought_together  Σ_j d_j · T[j, i]
+
+Popularity, trend and the similarities to signals are one contribution each here; the gateway, which
+knows the signals, splits the latter. What is left of a part after its named contributions is one
+more, so that the sum is exact: single precision and, where a model does not keep what its vectors
+are made of, features that a product had when it was trained.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from ranker.domain.arrays import Doubles, Floats
+from ranker.domain.features import ID_KIND, STYLE_KIND, feature_names
+from ranker.domain.model import Model
+from ranker.serving.ranking import parts
+from ranker.serving.ranking.fold_in import FoldIn
+from ranker.serving.ranking.parts import BOUGHT_TOGETHER, ITEM_ITEM, SESSION, TASTE
+from ranker.serving.ranking.rank import Candidates, Ranking, represent
+
+Contributions = tuple[tuple[str, float], ...]
+"""Names with values in the raw score's unit, largest first."""
+
+MOST_CONTRIBUTIONS = 16
+"""Named ones of one value; the smallest of the others go together as OTHER."""
+BIAS, OTHER = "bias", "other"
+_STYLE = f"{STYLE_KIND}="
+NEGLIGIBLE = 1e-9
+"""Share of a part below which what is left over is not shown."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What explanations rest on, for one request."""
+
+    candidates: Candidates
+    ranking: Ranking
+    shopper: FoldIn
+    model: Model | None
+    factors: Mapping[str, float] = field(default_factory=dict)
+    """By part what its raw part was multiplied with."""
+
+    @cached_property
+    def terms(self) -> Mapping[str, Doubles]:
+        """By part, (ranked, products of its last), what each last product adds to the part."""
+        model, ranking = self.model, self.ranking
+        if (
+            model is None
+            or ranking.items is None
+            or ranking.parts.keys().isdisjoint(self.last_products)
+        ):
+            return {}
+        raw = parts.terms(model, self.shopper, ranking.items.at(ranking.rows))
+        return {
+            name: self.factors[name] * values
+            for name, values in raw.items()
+            if name in ranking.parts and name in self.factors
+        }
+
+    @cached_property
+    def last_products(self) -> Mapping[str, tuple[str, ...]]:
+        """By part the last products that it rests on, in the order of `terms`."""
+        model, shopper = self.model, self.shopper
+        last_products = {
+            SESSION: shopper.recent,
+            ITEM_ITEM: shopper.liked,
+            BOUGHT_TOGETHER: shopper.bought,
+        }
+        return {
+            part: tuple(model.item_ids[row] for row in last.rows.tolist())
+            for part, last in last_products.items()
+            if model is not None
+        }
+
+    @property
+    def tastes(self) -> bool:
+        """Whether a part is of long-term taste."""
+        known = TASTE in self.ranking.parts and TASTE in self.factors
+        return known and self.model is not None and self.shopper.long_term is not None
+
+    def features(self, places: Sequence[int]) -> Mapping[int, list[tuple[str, float]]]:
+        """What the features of the ranked products at these places add to their raw taste: those
+        that the model made a vector of, else those that a product has and the model knows. What
+        photos say is one. Empty = no part is of taste."""
+        model, taste = self.model, self.shopper.long_term
+        if model is None or taste is None or not self.tastes or not places:
+            return {}
+        made = [self._made_of(model, int(self.ranking.rows[place])) for place in places]
+        rows = np.concatenate([each for each, _ in made])
+        each = model.feature_vectors[rows] @ taste + model.feature_biases[rows]
+        gains = np.concatenate([amounts for _, amounts in made]) * each.astype(np.float64)
+        gained = zip(rows.tolist(), gains.tolist(), strict=True)
+        found: list[dict[str, float]] = [{} for _ in made]
+        for (own, _), sums in zip(made, found, strict=True):
+            for row, gain in islice(gained, len(own)):
+                name = model.feature_names[row]
+                if name.startswith(_STYLE):
+                    name = STYLE_KIND
+                sums[name] = sums.get(name, 0.0) + gain
+        if model.looks is not None:
+            self._add_photos(taste, places, found)
+        return {place: list(sums.items()) for place, sums in zip(places, found, strict=True)}
+
+    def _add_photos(
+        self, taste: Floats, places: Sequence[int], found: Sequence[dict[str, float]]
+    ) -> None:
+        """Of products that nobody liked in training, what is left of their taste is the photo's."""
+        rows, items = self.ranking.rows[list(places)], self.ranking.items
+        if items is None:
+            return
+        tastes = items.vectors[rows] @ taste + items.biases[rows]
+        for row, whole, sums in zip(rows.tolist(), tastes.tolist(), found, strict=True):
+            left = whole - sum(sums.values())
+            liked = f"{ID_KIND}={self.candidates.ids[row]}" in sums
+            if not liked and abs(left) > 1e-5 * (abs(whole) + sum(map(abs, sums.values()))):
+                sums[STYLE_KIND] = left
+
+    def _made_of(self, model: Model, candidate: int) -> tuple[npt.NDArray[np.int32], Floats]:
+        """Rows of features with how much of each makes up a candidate's vector."""
+        item = model.item_rows.get(self.candidates.ids[candidate])
+        if item is not None and model.item_features is not None:
+            made = model.item_features
+            piece = slice(made.starts[item], made.starts[item + 1])
+            return made.items[piece], made.weights[piece]
+        names = feature_names(self.candidates.products[candidate], model.attribute_keys)
+        rows = [model.feature_rows[name] for name in names if name in model.feature_rows]
+        return np.array(rows, np.int32), np.ones(len(rows), np.float32)
+
+
+def again(
+    candidates: Candidates,
+    given: Mapping[str, Doubles],
+    weights: Mapping[str, float],
+    shopper: FoldIn,
+    model: Model | None,
+) -> Evidence:
+    """What explains the parts that products were `given` when they were ranked, as far as it is
+    known now. A part of which nothing is known is left out."""
+    factors = parts.factors(model, weights, anchored=shopper.anchored) if model else {}
+    similarities = {
+        name: values / weights[name]
+        for name, values in given.items()
+        if name not in parts.OWN_PARTS and weights.get(name)
+    }
+    known = {name: given[name] for name in given if name in (*similarities, *parts.OWN_PARTS)}
+    count = len(candidates.ids)
+    items = represent(candidates, model) if model and shopper.personal else None
+    ranking = Ranking(np.arange(count), np.zeros(count), known, 0, 0, items)
+    return Evidence(
+        replace(candidates, similarities=similarities), ranking, shopper, model, factors
+    )
+
+
+def split(evidence: Evidence) -> dict[str, tuple[Contributions, ...]]:
+    """By part the contributions to each ranked product's value, without parts that are one.
+
+    They sum to the value, to 1e-6 × the sum of their absolute values.
+    """
+    found = {part: _by_product(evidence, part) for part in evidence.terms}
+    if evidence.tastes:
+        factor, values = evidence.factors[TASTE], evidence.ranking.parts[TASTE].tolist()
+        made = evidence.features(range(len(values)))
+        found[TASTE] = tuple(
+            _whole([(name, factor * gain) for name, gain in made[place]], value, OTHER)
+            for place, value in enumerate(values)
+        )
+    return found
+
+
+def _by_product(evidence: Evidence, part: str) -> tuple[Contributions, ...]:
+    names = [f"product={item}" for item in evidence.last_products[part]]
+    rest = BIAS if part == SESSION and evidence.shopper.long_term is None else OTHER
+    return tuple(
+        _whole(list(zip(names, row, strict=True)), value, rest)
+        for row, value in zip(
+            evidence.terms[part].tolist(), evidence.ranking.parts[part].tolist(), strict=True
+        )
+    )
+
+
+def _whole(named: Sequence[tuple[str, float]], value: float, rest: str) -> Contributions:
+    """The largest of the named contributions, and as `rest` what they leave of the value."""
+    largest = sorted((one for one in named if one[1]), key=lambda one: -abs(one[1]))[
+        :MOST_CONTRIBUTIONS
+    ]
+    left = value - sum(one for _, one in largest)
+    if abs(left) > NEGLIGIBLE * (abs(value) + sum(abs(one) for _, one in largest)):
+        largest.append((rest, left))
+    return tuple(sorted(largest, key=lambda one: -abs(one[1])))

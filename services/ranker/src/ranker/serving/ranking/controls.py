@@ -1,0 +1,68 @@
+"""A ranking under controls: what is pinned, boosted and buried (sightline_rules.controls).
+
+Boosts act before the policy. Pinned and buried products take no part in it, so that a pinned one
+stands at its place whatever is drawn, and the others' propensities are those of an order without
+them: the places of caps and exploration are counted without the pinned ones.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from ranker.domain.arrays import Ints
+from ranker.serving.ranking.diversity import Arrangement, Cause, Policy
+from ranker.serving.ranking.rank import Ranking
+from sightline_rules.controls import Control, lined_up, seats
+
+
+class Arrange(Protocol):
+    """Puts a ranking into the order that a policy asks for."""
+
+    def __call__(self, ranking: Ranking, /, *, policy: Policy) -> Arrangement: ...
+
+
+def controlled(
+    ranking: Ranking,
+    policy: Policy,
+    controls: Sequence[Control],
+    arrange: Arrange,
+) -> tuple[Arrangement, frozenset[int], Ranking]:
+    """Ranked candidates with the pinned first and the buried last, and between them the others as
+    `arrange` has them; the rows that boosts moved up; and those others as `arrange` was given
+    them."""
+    rows = ranking.rows.tolist()
+    line = lined_up(rows, ranking.raw_scores.tolist(), controls)
+    at = {row: place for place, row in enumerate(rows)}
+    places = np.array([at[row] for row in line.rows], np.int64)
+    free = slice(line.pinned, line.pinned + line.free)
+    left = replace(ranking.take(places[free]), raw_scores=np.array(line.scores[free]))
+    rest = arrange(left, policy=_beside(policy, seats(controls, frozenset(rows))))
+    before = np.arange(len(rows))
+    before[free] = line.pinned + rest.order
+    order = places[before]
+    moves: dict[Cause, Ints] = {}
+    for cause, steps in rest.moves.items():
+        moves[cause] = np.zeros(len(rows), np.int64)
+        moves[cause][free] = steps
+    moves[Cause.CONTROL] = order - before
+    propensities = np.ones(len(rows))
+    propensities[free] = rest.propensities
+    return Arrangement(order, moves, propensities), line.raised, left
+
+
+def _beside(policy: Policy, taken: Collection[int]) -> Policy:
+    """The policy for the products beside those that have the `taken` places."""
+    if not taken or not policy.active:
+        return policy
+    capped = sum(place <= policy.cap_places for place in taken)
+    return replace(
+        policy,
+        cap_places=max(policy.cap_places - capped, 1),
+        exploration_places=tuple(
+            place - sum(one < place for one in taken)
+            for place in policy.exploration_places
+            if place not in taken
+        ),
+    )

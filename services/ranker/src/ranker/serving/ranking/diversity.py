@@ -1,0 +1,306 @@
+"""Puts ranked products into another order than that of their scores, and says what moved each.
+
+Four steps, each a permutation of what the one before left; all but the last are without chance::
+
+    popularity    by r_i − p · √share_i
+    diversity     maximal marginal relevance (Carbonell, Goldstein 1998, SIGIR): the next product is
+                  argmax (1 − d) · (r_i − p · √share_i) − d · max_{j above} s_ij
+    caps          the first of those left whose brand and categories have places left
+    exploration   some places go to new products from further down, drawn evenly
+
+r_i is the raw score from 0 (least of the window) to 1 (largest); share_i the product's decayed
+count over that of the most popular product; s_ij, 0 to 1, the mean of the cosine of the visual
+styles (opposite styles count 0) and of the levels shared by the category paths over those of the
+longer path, each where both products have it. The first three steps look at the window alone.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from ranker.domain.arrays import Doubles, Floats, Ints
+from ranker.domain.events import DAY_MICROS
+from ranker.domain.model import Model
+from ranker.serving.ranking.exploration import explored
+from ranker.serving.ranking.parts import UNKNOWN
+from ranker.serving.ranking.rank import Candidates, Ranking
+from sightline_rules.categories import join, split
+
+
+class Cause(StrEnum):
+    """What moves a product; the names are those of Move.Cause without its prefix."""
+
+    CONTROL = "CONTROL"
+    POPULARITY = "POPULARITY"
+    DIVERSITY = "DIVERSITY"
+    CATEGORY_CAP = "CATEGORY_CAP"
+    BRAND_CAP = "BRAND_CAP"
+    EXPLORATION = "EXPLORATION"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What else than the raw score counts; limits are those of the Diversity message."""
+
+    diversity: float = 0.0
+    """0 (off) to 1."""
+    popularity: float = 0.0
+    """0 (off) to 1."""
+    window: int = 100
+    """How many of the best are put into another order."""
+    cap_places: int = 10
+    """In how many of the first places the caps hold."""
+    brand_cap: int = 0
+    """Most of one brand there; 0 = any number."""
+    category_caps: tuple[tuple[int, int], ...] = ()
+    """(level from 1, most of one category there)"""
+    exploration_places: tuple[int, ...] = ()
+    """From 1, rising."""
+    exploration_days: float = 30.0
+    """How long a product is new."""
+
+    @property
+    def active(self) -> bool:
+        """Whether anything may move."""
+        return bool(
+            self.diversity
+            or self.popularity
+            or self.brand_cap
+            or self.category_caps
+            or self.exploration_places
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What is known of ranked products, best first; every column has one entry a product."""
+
+    ids: Sequence[str]
+    raw_scores: Doubles
+    """Falling."""
+    brands: Sequence[str]
+    """"" = unknown: never capped. At least the window's."""
+    categories: Sequence[str]
+    """Paths; "" = none: never capped. At least the window's."""
+    styles: Floats | None
+    """(window, style dimension); a row of NaN = no photo; None = there are no styles."""
+    shares: Doubles | None
+    """The window's popularity, 0 to 1; None = unknown: nothing moves for it."""
+    new: npt.NDArray[np.bool_]
+    """Whether each is new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """An order of ranked products."""
+
+    order: Ints
+    """Places (from 0) in the ranking, in their new order."""
+    moves: Mapping[Cause, Ints]
+    """By cause, in the order of the steps: how many places up (> 0) or down each went; along
+    `order`. All together they sum to the place in the ranking less the new one."""
+    propensities: Doubles
+    """Along `order`: the probability, over all seeds, of standing at this place."""
+
+    @property
+    def explored(self) -> frozenset[int]:
+        """The places (from 0) that were given away for products to be seen at."""
+        moved = self.moves.get(Cause.EXPLORATION)
+        return frozenset(() if moved is None else np.flatnonzero(moved > 0).tolist())
+
+
+def arranged(
+    ranking: Ranking,
+    candidates: Candidates,
+    model: Model | None,
+    popularity: Doubles | None,
+    policy: Policy,
+    *,
+    seed: bytes,
+    now_micros: int,
+) -> Arrangement:
+    """Ranked candidates in the order that the policy asks for. `popularity` is a share (0 to 1) for
+    each candidate; None = not read, and nothing moves for it."""
+    if not policy.active:
+        count = len(ranking.rows)
+        return Arrangement(np.arange(count), {}, np.ones(count))
+    shelf = shelf_of(ranking, candidates, model, popularity, policy, now_micros=now_micros)
+    return arrange(shelf, policy, seed)
+
+
+def shelf_of(
+    ranking: Ranking,
+    candidates: Candidates,
+    model: Model | None,
+    popularity: Doubles | None,
+    policy: Policy,
+    *,
+    now_micros: int,
+) -> Shelf:
+    """What is known of ranked candidates; see `arranged`."""
+    rows = ranking.rows
+    window = rows[: policy.window]
+    products = [candidates.products[row] for row in window.tolist()]
+    since = now_micros - policy.exploration_days * DAY_MICROS
+    created = candidates.created_micros
+    ids = [candidates.ids[row] for row in rows.tolist()]
+    return Shelf(
+        ids=ids,
+        raw_scores=ranking.raw_scores,
+        brands=[product.brand for product in products],
+        categories=[product.category for product in products],
+        styles=_styles(model, ids[: policy.window]),
+        shares=None if popularity is None else popularity[window],
+        new=np.zeros(len(rows), bool) if created is None else created[rows] > max(since, 0),
+    )
+
+
+def _styles(model: Model | None, ids: Sequence[str]) -> Floats | None:
+    """(n, style dimension); NaN where the model does not know a product, or no photo of it."""
+    if model is None or model.styles is None or not len(model.styles):
+        return None
+    rows = np.array([model.item_rows.get(item, UNKNOWN) for item in ids], dtype=np.int64)
+    return np.where((rows == UNKNOWN)[:, None], np.float32(np.nan), model.styles[rows])
+
+
+def arrange(shelf: Shelf, policy: Policy, seed: bytes) -> Arrangement:
+    """The products in the order that the policy asks for; the same seed gives the same one."""
+    count = len(shelf.ids)
+    window = min(policy.window, count)
+    steps = _Steps(count)
+    relevance = _relevance(shelf, policy, window)
+    if policy.popularity and shelf.shares is not None:
+        steps.take(Cause.POPULARITY, np.argsort(-relevance, kind="stable"))
+    if policy.diversity:
+        steps.take(Cause.DIVERSITY, _diverse(shelf, relevance, steps.order[:window], policy))
+    _cap(steps, shelf, policy, window)
+    propensities = np.ones(count)
+    if policy.exploration_places:
+        order, propensities = explored(
+            steps.order, shelf.new, policy.exploration_places, shelf.ids, seed
+        )
+        steps.take(Cause.EXPLORATION, order)
+    return Arrangement(
+        order=steps.order,
+        moves={cause: moved[steps.order] for cause, moved in steps.moves.items()},
+        propensities=propensities,
+    )
+
+
+class _Steps:
+    """An order that is changed step by step."""
+
+    def __init__(self, count: int) -> None:
+        self.order: Ints = np.arange(count)
+        self.moves: dict[Cause, Ints] = {}
+        """By cause, of each product in the order of the ranking."""
+
+    def take(self, cause: Cause, order: Ints) -> None:
+        """Change the first places into this order; the others stay."""
+        changed = np.concatenate([order, self.order[len(order) :]])
+        self.moves[cause] = _places(self.order) - _places(changed)
+        self.order = changed
+
+
+def _places(order: Ints) -> Ints:
+    """Place of each product in an order: the inverse permutation."""
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return places
+
+
+def _relevance(shelf: Shelf, policy: Policy, window: int) -> Doubles:
+    """(window,) 0 to 1, less what popularity costs; 0 for all when their scores are equal."""
+    scores = shelf.raw_scores[:window]
+    spread = float(np.ptp(scores)) if window else 0.0
+    relevance = (scores - scores.min()) / spread if spread > 0 else np.zeros(window)
+    if policy.popularity and shelf.shares is not None:
+        relevance = relevance - policy.popularity * np.sqrt(shelf.shares[:window])
+    return relevance
+
+
+def _diverse(shelf: Shelf, relevance: Doubles, order: Ints, policy: Policy) -> Ints:
+    """The window by maximal marginal relevance; of equal ones the first in `order` goes first."""
+    window = len(order)
+    alike = similarity(shelf.categories[:window], shelf.styles)[np.ix_(order, order)]
+    worth = (1 - policy.diversity) * relevance[order]
+    left = worth - policy.diversity * alike  # of each (column) below each (row)
+    taken = np.empty(window, dtype=np.int64)
+    for place in range(window):
+        taken[place] = best = int(worth.argmax())
+        np.minimum(worth, left[best], out=worth)
+        worth[best] = -np.inf
+    return order[taken]
+
+
+def similarity(categories: Sequence[str], styles: Floats | None) -> Doubles:
+    """(n, n) how alike products are, 0 to 1: the mean of what both of a pair are known by."""
+    shared, known = _shared_levels(categories)
+    if styles is not None:
+        lengths = np.linalg.norm(styles, axis=1)
+        shown = np.isfinite(lengths) & (lengths > 0)
+        units = np.where(shown[:, None], styles, 0) / np.where(shown, lengths, 1)[:, None]
+        shared += np.clip(units @ units.T, 0, 1)
+        known += np.outer(shown, shown)
+    alike: Doubles = shared / np.maximum(known, 1)
+    return alike
+
+
+def _shared_levels(categories: Sequence[str]) -> tuple[Doubles, Doubles]:
+    """(n, n) levels that two paths share over those of the longer one; and 1 where both have a
+    path, else 0."""
+    paths = [split(path) for path in categories]
+    depths = np.array([len(path) for path in paths], dtype=np.int64)
+    deepest = int(depths.max(initial=0))
+    codes: dict[tuple[str, ...], int] = {}
+    # A path down to some level has a number of its own: two are equal only if all above is.
+    table = np.full((len(paths), deepest), -1, dtype=np.int64)
+    for row, path in enumerate(paths):
+        for level in range(len(path)):
+            table[row, level] = codes.setdefault(path[: level + 1], len(codes))
+    shared = np.zeros((len(paths), len(paths)))
+    for column in table.T:
+        shared += (column[:, None] == column) & (column >= 0)
+    known = np.outer(depths > 0, depths > 0).astype(np.float64)
+    return shared / np.maximum(np.maximum.outer(depths, depths), 1), known
+
+
+def _cap(steps: _Steps, shelf: Shelf, policy: Policy, window: int) -> None:
+    """Category caps, then brand caps on top of them: both hold, and each move has one cause."""
+    before = steps.order[:window]
+    rules: list[tuple[Sequence[str], int]] = [
+        ([join(split(path)[:level]) for path in shelf.categories[:window]], most)
+        for level, most in policy.category_caps
+    ]
+    if rules:
+        steps.take(Cause.CATEGORY_CAP, _capped(before, policy.cap_places, rules))
+    if policy.brand_cap:
+        rules.append((shelf.brands[:window], policy.brand_cap))
+        steps.take(Cause.BRAND_CAP, _capped(before, policy.cap_places, rules))
+
+
+def _capped(order: Ints, places: int, rules: Sequence[tuple[Sequence[str], int]]) -> Ints:
+    """The order with at most so many products of a group in its first places.
+
+    A rule is the group of each product ("" = none) and the most of one group. Whoever is over the
+    cap waits; where nothing else is left, those that wait follow in their order.
+    """
+    taken: dict[int, None] = {}
+    counts = [Counter[str]() for _ in rules]
+    for product in order.tolist():
+        groups = [rule[0][product] for rule in rules]
+        if all(
+            not group or counted[group] < most
+            for (_, most), counted, group in zip(rules, counts, groups, strict=True)
+        ):
+            taken[product] = None
+            for counted, group in zip(counts, groups, strict=True):
+                counted[group] += 1
+            if len(taken) == places:
+                break
+    rest = [product for product in order.tolist() if product not in taken]
+    return np.array([*taken, *rest], dtype=np.int64)

@@ -1,0 +1,240 @@
+"""Says why a product is where it is: a code, parameters and a sentence.
+
+The parts of a raw score are the evidence: a reason is given for each of the two largest positive
+parts, if it makes up at least a fifth of all that speaks for the product. A product that stands
+where it stands to be seen at all says so first.
+
+===================  ===================================================  ==================
+code                 when                                                 parameters
+===================  ===================================================  ==================
+NEW                  it was given an exploration place
+LOOKS_LIKE_QUERY     visual similarity                                    cosine
+MATCHES_TEXT         text similarity                                      cosine
+LOOKS_LIKE_TEXT      text_visual: similarity of its photos to a text      cosine
+MATCHES_WORDS        keywords: how well its words match, 0 to 1           match
+LIKED_TOGETHER       similarity of behaviour                              cosine
+LIKED_TOGETHER       item_item: the last product that adds most           product_id
+SIMILAR_TO_VIEWED    session: the last product that adds most             product_id
+VIEWED_RECENTLY      session, item_item: only the product itself adds
+BOUGHT_WITH          bought_together: the last product that adds most     product_id
+                     co_purchase: by counts                               score
+ALSO_VIEWED, TRENDING, BEST_SELLER, BUY_AGAIN, VIEWED_RECENTLY
+                     co_view, trending, best_sellers, reorder and
+                     recently_viewed: by counts                           score
+MATCHES_TASTE        taste: the feature that adds most to the score       feature, value
+POPULAR              popularity, trend; session: what the model holds of the
+                     product for anybody adds more than any last product
+===================  ===================================================  ==================
+
+Whoever knows titles may word a reason with a product_id better; see the gateway.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ranker.domain.arrays import Doubles
+from ranker.domain.features import ID_KIND, split
+from ranker.domain.recommenders import Recommender
+from ranker.serving.ranking.breakdown import Evidence
+from ranker.serving.ranking.parts import (
+    BOUGHT_TOGETHER,
+    ITEM_ITEM,
+    POPULARITY,
+    SESSION,
+    TASTE,
+    TREND,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    code: str
+    parameters: tuple[tuple[str, str], ...]
+    text: str
+
+
+Parameters = tuple[tuple[str, str], ...]
+
+LARGEST = 2
+LEAST_SHARE = 0.2
+
+_ID = f"{ID_KIND}="
+KEYWORDS = "keywords"
+SIMILARITY_CODES = {
+    "visual": "LOOKS_LIKE_QUERY",
+    "text": "MATCHES_TEXT",
+    "text_visual": "LOOKS_LIKE_TEXT",
+    KEYWORDS: "MATCHES_WORDS",
+    "collaborative": "LIKED_TOGETHER",
+}
+COUNT_CODES = {
+    Recommender.CO_VIEW: "ALSO_VIEWED",
+    Recommender.CO_PURCHASE: "BOUGHT_WITH",
+    Recommender.TRENDING: "TRENDING",
+    Recommender.BEST_SELLERS: "BEST_SELLER",
+    Recommender.REORDER: "BUY_AGAIN",
+    Recommender.RECENTLY_VIEWED: "VIEWED_RECENTLY",
+}
+PRODUCT_CODES = {
+    SESSION: "SIMILAR_TO_VIEWED",
+    ITEM_ITEM: "LIKED_TOGETHER",
+    BOUGHT_TOGETHER: "BOUGHT_WITH",
+}
+
+TEXTS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "NEW": "New in the shop",
+        "LOOKS_LIKE_QUERY": "Looks like what you showed us",
+        "MATCHES_TEXT": "Matches what you asked for",
+        "LOOKS_LIKE_TEXT": "Looks like what you asked for",
+        "MATCHES_WORDS": "Has the words that you typed",
+        "LIKED_TOGETHER": "Liked by people who like the same products",
+        "SIMILAR_TO_VIEWED": "Similar to something you looked at",
+        "VIEWED_RECENTLY": "You looked at this recently",
+        "BOUGHT_WITH": "Often bought with something you chose",
+        "MATCHES_TASTE": "Fits your taste: {value}",
+        "MATCHES_TASTE/price_band": "In a price range you often choose",
+        "MATCHES_TASTE/style": "Has the look that you like",
+        "MATCHES_TASTE/": "Fits your taste",
+        "POPULAR": "Popular right now",
+        "ALSO_VIEWED": "Viewed by people who looked at the same things",
+        "TRENDING": "Wanted more than usual these days",
+        "BEST_SELLER": "Sells best these weeks",
+        "BUY_AGAIN": "You bought this before",
+    },
+    "zh": {
+        "NEW": "新品上架",
+        "LOOKS_LIKE_QUERY": "与您提供的图片相似",
+        "MATCHES_TEXT": "符合您的描述",
+        "LOOKS_LIKE_TEXT": "外观符合您的描述",
+        "MATCHES_WORDS": "包含您输入的词语",
+        "LIKED_TOGETHER": "喜欢同类商品的人也喜欢它",
+        "SIMILAR_TO_VIEWED": "与您看过的商品相似",
+        "VIEWED_RECENTLY": "您最近看过",
+        "BOUGHT_WITH": "常与您选过的商品一起购买",
+        "MATCHES_TASTE": "符合您的喜好：{value}",
+        "MATCHES_TASTE/price_band": "在您常选的价格区间",
+        "MATCHES_TASTE/style": "是您喜欢的外观",
+        "MATCHES_TASTE/": "符合您的喜好",
+        "POPULAR": "当前热门",
+        "ALSO_VIEWED": "看过同样商品的人也看了它",
+        "TRENDING": "近来关注上升",
+        "BEST_SELLER": "近期畅销",
+        "BUY_AGAIN": "您以前买过",
+    },
+}
+
+
+def explain(
+    evidence: Evidence, language_code: str, explored: frozenset[int] = frozenset()
+) -> tuple[tuple[Reason, ...], ...]:
+    """Reasons of each ranked product, strongest first; none where nothing speaks for it.
+
+    `language_code` is BCP 47; languages that we do not have get English. `explored` are the places
+    (from 0) of products that stand there to be seen.
+    """
+    ranking = evidence.ranking
+    names, count = list(ranking.parts), len(ranking.rows)
+    speaking: list[list[int]] = [[]] * count
+    if names and count:
+        speaking = _speaking(np.stack([ranking.parts[name] for name in names], axis=1))
+    sources = {part: _sources(evidence, part) for part in evidence.terms}
+    tasted = [n for n, parts in enumerate(speaking) if any(names[part] == TASTE for part in parts)]
+    liked = evidence.features(tasted)
+    return tuple(
+        tuple(
+            _reason(language_code, code, parameters)
+            for code, parameters in dict.fromkeys(
+                [
+                    *([("NEW", ())] if place in explored else []),
+                    *(_evidence_of(evidence, place, names[part], sources, liked) for part in parts),
+                ]
+            )
+        )
+        for place, parts in enumerate(speaking)
+    )
+
+
+@lru_cache(4096)
+def _reason(language_code: str, code: str, parameters: Parameters) -> Reason:
+    """The reason with its sentence: hundreds of products share a few."""
+    texts = TEXTS.get(language_code.partition("-")[0].lower(), TEXTS["en"])
+    named = dict(parameters)
+    template = texts.get(f"{code}/{named.get('feature', '')}") or texts.get(code)
+    # A branch that we have no words for: its name is the caller's, and no template.
+    return Reason(code, parameters, code if template is None else template.format(**named))
+
+
+def _speaking(parts: Doubles) -> list[list[int]]:
+    """For each row of (products, parts) the columns that deserve a reason, largest first."""
+    least = LEAST_SHARE * np.maximum(parts, 0).sum(axis=1, keepdims=True)
+    speaks = ((parts > 0) & (parts >= least)).tolist()
+    order = np.argsort(-parts, axis=1, kind="stable")[:, :LARGEST].tolist()
+    return [
+        [column for column in columns if marks[column]]
+        for columns, marks in zip(order, speaks, strict=True)
+    ]
+
+
+def _evidence_of(
+    evidence: Evidence,
+    place: int,
+    part: str,
+    sources: Mapping[str, Sequence[str]],
+    liked: Mapping[int, Sequence[tuple[str, float]]],
+) -> tuple[str, Parameters]:
+    """Code and parameters of the reason that a part gives for a ranked product."""
+    if part in sources:
+        return _behind(evidence, place, part, sources[part])
+    if part == TASTE:
+        return "MATCHES_TASTE", _strongest_feature(liked.get(place, ()))
+    if part in (POPULARITY, TREND):
+        return "POPULAR", ()
+    if part in PRODUCT_CODES:  # of a shopper of whom less is known than when it was ranked
+        return PRODUCT_CODES[part], ()
+    similarity = evidence.candidates.similarities[part][int(evidence.ranking.rows[place])]
+    if part in COUNT_CODES:
+        return COUNT_CODES[Recommender(part)], (("score", f"{similarity:.3f}"),)
+    named = "match" if part == KEYWORDS else "cosine"
+    return SIMILARITY_CODES.get(part, part.upper()), ((named, f"{similarity:.3f}"),)
+
+
+def _behind(
+    evidence: Evidence, place: int, part: str, source: Sequence[str]
+) -> tuple[str, Parameters]:
+    """The reason that a part by last products gives."""
+    if part == SESSION:
+        terms = evidence.terms[part][place]
+        if evidence.ranking.parts[part][place] - terms.sum() > terms.max():
+            return "POPULAR", ()
+    if source[place]:
+        return PRODUCT_CODES[part], (("product_id", source[place]),)
+    return "VIEWED_RECENTLY", ()
+
+
+def _sources(evidence: Evidence, part: str) -> tuple[str, ...]:
+    """The last product, other than itself, that adds most to each ranked product's part; "" = none
+    adds anything."""
+    terms, last = evidence.terms[part].copy(), evidence.last_products[part]
+    columns = {item: column for column, item in enumerate(last)}
+    for place, row in enumerate(evidence.ranking.rows.tolist()):
+        own = columns.get(evidence.candidates.ids[row])
+        if own is not None:
+            terms[place, own] = 0
+    best, largest = terms.argmax(axis=1).tolist(), terms.max(axis=1).tolist()
+    return tuple(
+        last[column] if value > 0 else "" for column, value in zip(best, largest, strict=True)
+    )
+
+
+def _strongest_feature(features: Sequence[tuple[str, float]]) -> Parameters:
+    """The feature, other than the product itself, that adds most to the taste part."""
+    named = [one for one in features if not one[0].startswith(_ID)]
+    name, gain = max(named, key=lambda one: one[1], default=("", 0.0))
+    if gain <= 0:
+        return ()
+    kind, value = split(name)
+    return (("feature", kind), ("value", value))

@@ -1,0 +1,139 @@
+"""Generates candidates: those of all products that fit a shopper's behaviour best. NumPy only."""
+
+from collections.abc import Collection, Set
+from dataclasses import dataclass
+from enum import StrEnum
+from operator import itemgetter
+
+import numpy as np
+
+from ranker.domain.arrays import Floats, Ints
+from ranker.domain.events import History
+from ranker.domain.model import Model
+from ranker.ports import HistoryReader
+from ranker.serving.ranking import parts
+from ranker.serving.ranking.fold_in import FoldIn
+
+SAMPLE_STEP = 64
+"""Every so many scores are looked at to learn where the best begin."""
+SAMPLE_SPARE = 10
+"""How far below twice the best the sample's bound lies: fewer than wanted pass it in one of 100,000
+draws."""
+
+
+class Basis(StrEnum):
+    """What candidates were chosen by, as NominateResponse.Basis without its prefix."""
+
+    NOTHING = "UNSPECIFIED"
+    LONG_TERM = "LONG_TERM"
+    SESSION = "SESSION"
+    POPULARITY = "POPULARITY"
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """Products by behaviour, best first."""
+
+    product_ids: tuple[str, ...]
+    scores: tuple[float, ...]
+    """Falling; of no fixed range."""
+    basis: Basis
+
+
+async def generate(
+    catalog_id: str,
+    shopper: FoldIn,
+    model: Model | None,
+    history: History,
+    reader: HistoryReader,
+    *,
+    top_k: int,
+    exclude: Collection[str],
+) -> Generated:
+    """At most `top_k` products, neither excluded nor hidden; none when nobody did anything yet."""
+    left_out = history.hidden.union(exclude)
+    if model is not None and shopper.personal:
+        return by_behaviour(shopper, model, top_k, left_out)
+    popular = await reader.most_popular(catalog_id, top_k + len(left_out))
+    kept = [pair for pair in popular if pair[0] not in left_out][:top_k]
+    basis = Basis.POPULARITY if kept else Basis.NOTHING
+    return Generated(tuple(item for item, _ in kept), tuple(share for _, share in kept), basis)
+
+
+def by_behaviour(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) -> Generated:
+    """The best of all products. Exact; the score is rank.py's where each part of behaviour weighs
+    1 and no other counts."""
+    factors = parts.factors(model, anchored=shopper.anchored)
+    scores = parts.blended(model, shopper, factors)
+    dropped = _rows(model, left_out)
+    if dropped:
+        scores[dropped] = -np.inf
+    rows = best(scores, min(top_k, len(scores) - len(dropped)))
+    return _generated(shopper, model, rows, scores[rows])
+
+
+def by_neighbours(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) -> Generated:
+    """The best of the products that go with the shopper's last ones, by the same score.
+
+    They are what a search of the collaborative space can't see: with them it misses nothing but
+    what the trend alone would lift, as far as neighbours speak for a product and never against it.
+    Looks at no other product's vector.
+    """
+    factors = parts.factors(model, anchored=shopper.anchored)
+    rows = parts.neighbour_rows(model, shopper, factors)
+    rows = rows[~np.isin(rows, _rows(model, left_out))]
+    scores = parts.blended(model, shopper, factors, rows)
+    places = best(scores, top_k)
+    return _generated(shopper, model, rows[places], scores[places])
+
+
+def best(scores: Floats, count: int) -> Ints:
+    """Places of the `count` highest scores, falling, ties by place; exact.
+
+    A sample says where the best begin; only what lies above is sorted. Of 50,000 scores that finds
+    100 in 40 µs, np.partition in 356 µs. Where the sample misled, np.partition does it.
+    """
+    count = min(count, len(scores))
+    if count <= 0:
+        return np.zeros(0, np.int64)
+    bound = _bound(scores[::SAMPLE_STEP], count)
+    if bound is None:
+        return _first(-scores, count)
+    (places,) = (scores >= bound).nonzero()
+    if len(places) < count:
+        places = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
+    return places[_first(-scores[places], count)]
+
+
+def _bound(sample: Floats, count: int) -> float | None:
+    """A score that at least `count` of those behind the sample reach, as far as is known; None =
+    there are too few to know."""
+    place = 2 * (count // SAMPLE_STEP) + SAMPLE_SPARE
+    return float(np.partition(sample, -place)[-place]) if place < len(sample) else None
+
+
+def _first(values: Floats, count: int) -> Ints:
+    """Places of the `count` lowest values, rising, ties by place.
+
+    A stable sort takes three times as long, so it is left to values of which some are equal.
+    """
+    order: Ints = np.argsort(values)[: count + 1]
+    rising = values[order]
+    if (rising[1:] == rising[:-1]).any():
+        order = np.argsort(values, kind="stable")
+    return order[:count]
+
+
+def _rows(model: Model, items: Set[str]) -> list[int]:
+    """Rows of those that the model knows."""
+    return [model.item_rows[item] for item in items if item in model.item_rows]
+
+
+def _generated(shopper: FoldIn, model: Model, rows: Ints, scores: Floats) -> Generated:
+    # item_ids are sorted, so that ties by row were ties by id. Two more of them make it a tuple
+    # also of none and one; it takes half as long as a loop, as one miss of the cache hides another.
+    return Generated(
+        product_ids=itemgetter(0, 0, *rows.tolist())(model.item_ids)[2:],
+        scores=tuple(scores.tolist()),
+        basis=Basis.SESSION if shopper.long_term is None else Basis.LONG_TERM,
+    )

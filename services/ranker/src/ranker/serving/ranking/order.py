@@ -1,0 +1,139 @@
+"""The final order of an answer: what is left of the ranking once it is arranged and collapsed.
+
+Near-duplicates collapse into the best of them in the final order, after hidden products are out of
+it: who hides a product sees its variants still. The rule is shared (sightline_rules).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.model import Model
+from ranker.serving.ranking.diversity import Arrangement, Cause
+from ranker.serving.ranking.rank import Ranking, calibrated
+from sightline_rules.controls import Control, seated
+from sightline_rules.grouping import grouped
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """What says which products are near-duplicates: of the request's own products, `own` of them,
+    and after them of the candidates."""
+
+    own: int
+    families: Sequence[str]
+    """What all variants of a parent and the parent itself share."""
+    hashes: npt.NDArray[np.uint64]
+    """Of the photo that is shown of each; 0 = none."""
+    same_pictures: Ints
+    """(pairs, 2) rows of candidates that are known to show the same picture"""
+
+
+def collapsed(order: Ints, likeness: Likeness | None) -> tuple[Ints, Mapping[int, Sequence[int]]]:
+    """Of an order, rows of candidates, best first: the places of those that stay; and by such a
+    place the rows of those that collapsed into it. What is like one of the request's own products
+    does not stay. Without a likeness all do."""
+    if likeness is None:
+        return np.arange(len(order)), {}
+    own = likeness.own
+    seats = np.concatenate([np.arange(own), order + own])
+    families = [likeness.families[seat] for seat in seats.tolist()]
+    found = grouped(families, likeness.hashes[seats], _seated(order, likeness))
+    members = {
+        place - own: (seats[behind] - own).tolist()
+        for place, behind in found.members().items()
+        if place >= own
+    }
+    return np.array([place - own for place in found.kept if place >= own], np.int64), members
+
+
+def _seated(order: Ints, likeness: Likeness) -> Ints:
+    """The known pairs by their seats; those of which one is not in the order are left out."""
+    seats = np.full(len(likeness.families) - likeness.own, -1, np.int64)
+    seats[order] = np.arange(len(order)) + likeness.own
+    pairs = seats[likeness.same_pictures]
+    left: Ints = pairs[(pairs >= 0).all(axis=1)]
+    return left
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Products, best first; every column has one entry for each."""
+
+    ranking: Ranking
+    score_ranks: Ints
+    """Places by the raw score alone, from 1."""
+    moves: Mapping[Cause, Ints]
+    """By what moved any product how far it moved each."""
+    propensities: Doubles
+    chances: Doubles | None
+    """Calibrated scores; None = the model is not calibrated."""
+    members: Sequence[Sequence[int]]
+    """Rows of the near-duplicates that each stands for; empty = none stands for any."""
+    explored: frozenset[int]
+    """Places (from 0) that were given away for products to be seen at."""
+    drawn: bool
+    """Whether chance had a part in it."""
+    collapsed_count: int
+    """Products that are not here because they are near-duplicates of better ones."""
+
+    def __len__(self) -> int:
+        return len(self.score_ranks)
+
+    @property
+    def moved(self) -> bool:
+        """Whether any does not stand where its score would put it."""
+        return bool((self.score_ranks != np.arange(1, len(self) + 1)).any())
+
+    def first(self, count: int) -> "Order":
+        """Only the first `count`; 0 = all."""
+        if count in (0, len(self)):
+            return self
+        return replace(
+            self,
+            ranking=self.ranking.take(slice(count)),
+            score_ranks=self.score_ranks[:count],
+            moves={cause: steps[:count] for cause, steps in self.moves.items()},
+            propensities=self.propensities[:count],
+            chances=None if self.chances is None else self.chances[:count],
+            members=self.members[:count],
+        )
+
+
+def order_of(
+    ranking: Ranking,
+    arrangement: Arrangement,
+    likeness: Likeness | None,
+    model: Model | None,
+    controls: Sequence[Control] = (),
+) -> Order:
+    """What the arrangement of a ranking leaves; `likeness`: what near-duplicates collapse by, None
+    = they do not. `controls`: whose pins get their places, once these have."""
+    places, members = collapsed(ranking.rows[arrangement.order], likeness)
+    moves = dict(arrangement.moves)
+    if controls:
+        rows = ranking.rows[arrangement.order][places].tolist()
+        at = {row: place for place, row in enumerate(rows)}
+        seats = np.array([at[row] for row in seated(rows, controls)], np.int64)
+        places = places[seats]
+        moves[Cause.CONTROL] = moves[Cause.CONTROL].copy()
+        moves[Cause.CONTROL][places] += seats - np.arange(len(seats))
+    explored = arrangement.explored
+    if explored and (likeness is not None or controls):
+        explored = frozenset(n for n, place in enumerate(places.tolist()) if place in explored)
+    order = arrangement.order[places]
+    kept = ranking.take(order)
+    return Order(
+        ranking=kept,
+        score_ranks=order + 1,
+        moves={cause: steps[places] for cause, steps in moves.items() if steps.any()},
+        propensities=arrangement.propensities[places],
+        chances=calibrated(model, kept.raw_scores),
+        members=[members.get(place, ()) for place in places.tolist()] if members else (),
+        explored=explored,
+        drawn=bool((arrangement.propensities != 1).any()),
+        collapsed_count=len(arrangement.order) - len(order),
+    )

@@ -1,0 +1,193 @@
+"""Scores and orders candidates. NumPy only.
+
+The raw score of candidate i is the plain sum of its parts::
+
+    raw_score_i = Σ_b similarity parts + Σ_p behaviour parts
+
+    part b_i    = w_b · cosine_b,i                 b = visual, text, collaborative, …;
+                                                   0 where the branch did not name i
+    part p_i    = w_p · blend_p · raw_p,i / s_p    p = taste, session, item_item, bought_together,
+                                                   and popularity where there is no history
+
+The weights w come with the request and are the scene's: they set behaviour against similarity. The
+blend and the scales s are the model's: they set the kinds of behaviour against each other, and
+bring each to about −1 to 1 like a cosine. parts.py has the formula of each raw part; popularity is
+the share that the record has now. A part that has no weight counts 0 and is left out. A product
+that the model does not know is represented by those of its features that the model knows, and by
+its photo if the request says what it looks like; it has no neighbours, and where there are
+no such features it gets no taste or session part either.
+
+Equal scores are ordered by the fused order of the branches, then by product id.
+"""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+
+import numpy as np
+
+from ranker.domain.arrays import Doubles, Flags, Floats, Ints
+from ranker.domain.events import History
+from ranker.domain.features import Product, feature_names
+from ranker.domain.model import Model
+from ranker.serving.ranking import parts
+from ranker.serving.ranking.fold_in import FoldIn
+from ranker.serving.ranking.parts import POPULARITY, UNKNOWN, Items
+
+
+@dataclass(frozen=True, slots=True)
+class Photos:
+    """What candidates look like."""
+
+    space_version: str
+    vectors: Floats
+    """(candidates, dimension) mean of the vectors of each one's photos; a NaN row = no photo"""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What is to be ordered. All columns have one entry a candidate."""
+
+    ids: tuple[str, ...]
+    """Product ids, none twice."""
+    products: Sequence[Product]
+    """What is known of each; read only where the model does not know one, and for reasons."""
+    similarities: Mapping[str, Doubles]
+    """By branch; NaN = the branch did not name the candidate."""
+    fused: Doubles
+    """Fused order of the branches, higher = better; breaks ties."""
+    created_micros: Ints | None = None
+    """When the catalog first stored each, microseconds since 1970 (UTC), 0 = unknown; None = not
+    given."""
+    photos: Photos | None = None
+    """None = not given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    rows: Ints
+    """Rows of the candidates that are left, best first."""
+    raw_scores: Doubles
+    """Of those rows."""
+    parts: Mapping[str, Doubles]
+    """Of those rows, by part; each raw score is their sum."""
+    hidden_count: int
+    seen_count: int
+    items: Items | None = None
+    """All candidates as the model sees them, in their own order; None = no part needed it."""
+
+    def take(self, places: Ints | slice) -> "Ranking":
+        """Only what stands at these places, in their order."""
+        return dataclasses.replace(
+            self,
+            rows=self.rows[places],
+            raw_scores=self.raw_scores[places],
+            parts={name: values[places] for name, values in self.parts.items()},
+        )
+
+
+def rank(
+    candidates: Candidates,
+    weights: Mapping[str, float],
+    shopper: FoldIn,
+    model: Model | None,
+    popularity: Doubles | None,
+    *,
+    history: History,
+    drop_seen: bool = False,
+) -> Ranking:
+    """Score all candidates, drop hidden (and seen) ones and order the rest.
+
+    `popularity` is a share (0 to 1) for each candidate; None = not read, for it counts only where
+    `needs_popularity` says so.
+    """
+    found = similarity_parts(candidates.similarities, weights)
+    items = None
+    if model is not None and shopper.personal:
+        items = represent(candidates, model)
+        factors = parts.factors(model, weights, anchored=shopper.anchored)
+        found |= parts.weighed(parts.raw_parts(model, shopper, items, factors), factors)
+    if popularity is not None and needs_popularity(weights, shopper):
+        factor = (weights if model is None else parts.factors(model, weights))[POPULARITY]
+        found[POPULARITY] = factor * np.sqrt(popularity)
+    scores = sum(found.values(), start=np.zeros(len(candidates.ids)))
+    hidden = _among(candidates.ids, history.hidden)
+    seen = _among(candidates.ids, history.seen if drop_seen else ()) & ~hidden
+    order = _order(candidates, scores)
+    rows = order[~(hidden | seen)[order]]
+    return Ranking(
+        rows=rows,
+        raw_scores=scores[rows],
+        parts={name: values[rows] for name, values in found.items()},
+        hidden_count=int(hidden.sum()),
+        seen_count=int(seen.sum()),
+        items=items,
+    )
+
+
+def needs_popularity(weights: Mapping[str, float], shopper: FoldIn) -> bool:
+    """Whether popularity counts for this shopper."""
+    return weights.get(POPULARITY, 0.0) > 0 and not shopper.personal
+
+
+def similarity_parts(
+    similarities: Mapping[str, Doubles], weights: Mapping[str, float]
+) -> dict[str, Doubles]:
+    """One part for each branch that has a weight."""
+    return {
+        branch: weights[branch] * np.where(np.isnan(values), 0.0, values)
+        for branch, values in similarities.items()
+        if weights.get(branch, 0.0) > 0
+    }
+
+
+def represent(candidates: Candidates, model: Model) -> Items:
+    """Candidates as the model sees them, known to it or not."""
+    count = len(candidates.ids)
+    rows = np.fromiter(map(model.item_rows.get, candidates.ids, repeat(UNKNOWN)), np.int64, count)
+    items = Items(model.item_vectors[rows], model.item_biases[rows], rows)
+    unseen = np.flatnonzero(rows == UNKNOWN)
+    for place in unseen.tolist():
+        names = feature_names(candidates.products[place], model.attribute_keys)
+        known = [model.feature_rows[name] for name in names if name in model.feature_rows]
+        items.vectors[place] = model.feature_vectors[known].sum(axis=0)
+        items.biases[place] = model.feature_biases[known].sum()
+    if len(unseen) and candidates.photos is not None:
+        _add_looks(items, unseen, candidates.photos, model)
+    return items
+
+
+def _add_looks(items: Items, places: Ints, photos: Photos, model: Model) -> None:
+    """Add what photos say of these candidates, as training does of products that nobody likes."""
+    looks, dimension = model.looks, photos.vectors.shape[1]
+    if looks is None or photos.space_version != model.style_space:
+        return
+    if dimension != looks.photos.shape[1]:
+        return
+    seen = places[np.isfinite(photos.vectors[places]).all(axis=1)]
+    items.vectors[seen] += looks.of(photos.vectors[seen])
+
+
+def calibrated(model: Model | None, raw_scores: Doubles) -> Doubles | None:
+    """The chance of the model's calibrated event for each score; None = not calibrated yet."""
+    if model is None or model.calibration is None:
+        return None
+    knots = model.calibration
+    return np.interp(raw_scores, knots.raw_scores, knots.chances)
+
+
+def _among(ids: Sequence[str], group: Collection[str]) -> Flags:
+    """Which of the ids are in the group, (ids,)."""
+    if not group:
+        return np.zeros(len(ids), dtype=bool)
+    return np.fromiter(map(group.__contains__, ids), bool, len(ids))
+
+
+def _order(candidates: Candidates, scores: Doubles) -> Ints:
+    """All rows, best first. What settles equal scores is looked at only where there are some:
+    comparing ids takes as long as everything else."""
+    order: Ints = np.argsort(-scores)
+    if (np.diff(scores[order]) == 0).any():
+        order = np.lexsort((np.array(candidates.ids), -candidates.fused, -scores))
+    return order

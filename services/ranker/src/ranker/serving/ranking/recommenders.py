@@ -1,0 +1,242 @@
+"""Recommenders by counts: lists of products with scores of 0 to 1. NumPy only.
+
+**co_view, co_purchase.** Of n shoppers' days on which two or more products stood together, n_j held
+the anchor j, n_i product i, and n_ji both. How much likelier i is beside j than without it (ΔP;
+Jenkins and Ward 1965) is shrunk towards nothing as if WEIGHT more days with j had held i as often
+as days without j do (the mean of a beta-binomial with that prior; Gelman et al. 2013, ch. 2)::
+
+    s_j(i) = n_j / (n_j + WEIGHT) × (n_ji / n_j − (n_i − n_ji) / (n − n_j))        above 0
+
+What everybody buys anyway gets nothing, however often it stands beside j, and what stood there once
+gets little. Several anchors, a = 0, 1, …, in their order, speak together (noisy or; Pearl 1988)::
+
+    s(i) = 1 − Π_a (1 − FALL^a × s_a(i))
+
+**trending.** O is the interest in a product, one for each shopper and day, with a half-life of
+SHORT_DAYS, and E what O would be at the product's usual pace, by a half-life of LONG_DAYS, if it
+had gained as the whole shop has: on a weekend, or in a shop whose record is short, everything goes
+faster than usual. That is 1 at least and FASTEST at most: on a shop's first days everything trends.
+The share of O that is more than that, shrunk as if PACE more had come and been expected (a
+gamma-Poisson shrinker; DuMouchel 1999)::
+
+    s(i) = (O − E) / (O + PACE)        above 0
+
+**best_sellers.** Pieces sold with a half-life of SOLD_DAYS, as a share of the best one's.
+
+**reorder.** x is the time since the last purchase over the usual interval: the median of the
+shopper's own, else that of everybody for the product; where nobody ever bought the product again,
+that of all products, and half the score. What falls due now comes first, what was just bought
+last, and what is long overdue, which may have been given up, between them::
+
+    s(i) = x below 1, else 1/2 + 1 / 2x
+
+**recently_viewed.** The newest first: 1, 1/2, 1/3, …
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+import numpy as np
+
+from ranker.domain.counting import ALL, BOUGHT, LONG_DAYS, SHORT_DAYS, VIEWED, as_of, gap_days
+from ranker.domain.events import DAY_MICROS, EventType, History, Interaction
+from ranker.domain.recommenders import Anchors, Asked, Counted, Near, Recommender, Scope, Source
+from ranker.domain.signals import Signals, recent_products
+from ranker.serving.ranking.fold_in import basket
+
+WEIGHT = 5.0
+"""Days with an anchor as sure as what is known of it without them."""
+FALL = 0.9
+"""What each anchor counts of the one before it."""
+PACE = 5.0
+FASTEST = 4.0
+USUAL_DAYS = 30.0
+"""Between two purchases, where nothing was ever bought twice."""
+MOST_RECENT = 1_000
+"""Products of most recent interest among which those that trend are sought."""
+MOST_ANCHORS = 50
+MOST_LAST = 10
+"""A shopper's last products that stand in for anchors."""
+TRAIL = 500
+"""A shopper's newest events, among which anchors and last products are sought."""
+
+KINDS = {Recommender.CO_VIEW: VIEWED, Recommender.CO_PURCHASE: BOUGHT}
+_LOOKS = frozenset({EventType.VIEW, EventType.CLICK})
+
+Scores = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What lists are asked for."""
+
+    recommenders: Sequence[Recommender]
+    scope: Scope
+    top_k: int
+    left_out: Collection[str]
+    """Products that are in no list."""
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """What one recommender says, best first."""
+
+    recommender: Recommender
+    product_ids: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+    """0 to 1, falling."""
+
+
+def from_trail(source: Source, trail: Sequence[Interaction]) -> tuple[str, ...]:
+    """A shopper's anchors of this source, newest first; `trail` is newest first."""
+    found: dict[str, None] = {}
+    bought: set[str] = set()
+    for one in trail:
+        if source is Source.VIEWED and one.type in _LOOKS:
+            found.setdefault(one.product_id)
+        elif one.type is EventType.PURCHASE:
+            bought.add(one.product_id)
+            if source is Source.BOUGHT:
+                found.setdefault(one.product_id)
+        elif (source, one.type) == (Source.CART, EventType.ADD_TO_CART) and (
+            one.product_id not in bought
+        ):
+            found.setdefault(one.product_id)
+    return tuple(found)
+
+
+def gone_by(
+    anchors: Anchors | None, trail: Sequence[Interaction], hidden: Collection[str]
+) -> tuple[str, ...]:
+    """The anchors that a request goes by; none = it goes by the shopper's last products."""
+    if anchors is None or anchors.product_ids:
+        return () if anchors is None else anchors.product_ids
+    if anchors.source is None:
+        return ()
+    found = (item for item in from_trail(anchors.source, trail) if item not in hidden)
+    return tuple(found)[:MOST_ANCHORS]
+
+
+def near(
+    names: Iterable[Recommender], anchors: Sequence[str], history: History, signals: Signals
+) -> dict[Recommender, Sequence[str]]:
+    """By recommender the products whose others it names: the anchors, else the shopper's last
+    products."""
+    last = () if anchors else recent_products(history.recent, history.hidden, signals)
+    own = {
+        Recommender.CO_VIEW: last[:MOST_LAST],
+        Recommender.CO_PURCHASE: basket(history.recent, last)[:MOST_LAST],
+    }
+    return {name: anchors or own[name] for name in names if name in KINDS}
+
+
+def asked(wanted: Wanted, near: Mapping[Recommender, Sequence[str]], actor: str | None) -> Asked:
+    """What has to be read for these lists; `near`: by recommender whose others it names."""
+    names, spare = set(wanted.recommenders), len(wanted.left_out)
+    return Asked(
+        near=[(KINDS[name], item) for name, items in near.items() for item in items],
+        scope=wanted.scope,
+        trending=MOST_RECENT + spare if Recommender.TRENDING in names else 0,
+        best=wanted.top_k + spare if Recommender.BEST_SELLERS in names else 0,
+        actor=(actor or "") if Recommender.REORDER in names else "",
+    )
+
+
+def lists(
+    wanted: Wanted,
+    counted: Counted,
+    near: Mapping[Recommender, Sequence[str]],
+    trail: Sequence[Interaction],
+    now_micros: int,
+) -> list[List]:
+    """The lists in the order in which they were asked for."""
+    made: Mapping[Recommender, Callable[[], Scores]] = {
+        Recommender.TRENDING: lambda: _trending(counted, now_micros),
+        Recommender.BEST_SELLERS: lambda: _best_sellers(counted),
+        Recommender.REORDER: lambda: _reorder(counted, now_micros // DAY_MICROS),
+        Recommender.RECENTLY_VIEWED: lambda: _recently_viewed(trail, wanted.left_out),
+    }
+    found = []
+    for name in wanted.recommenders:
+        anchors = near.get(name, ())
+        scores = _together(counted.near, KINDS[name], anchors) if name in KINDS else made[name]()
+        kept = ((item, by) for item, by in scores.items() if by > 0 and item not in wanted.left_out)
+        best = sorted(kept, key=lambda pair: (-pair[1], pair[0]))[: wanted.top_k]
+        found.append(List(name, tuple(item for item, _ in best), tuple(by for _, by in best)))
+    return found
+
+
+def _together(near: Iterable[Near], kind: str, anchors: Sequence[str]) -> Scores:
+    """What stood beside the anchors more often than elsewhere."""
+    theirs: defaultdict[str, list[Near]] = defaultdict(list)
+    for one in near:
+        if one.kind == kind:
+            theirs[one.product_id].append(one)
+    days = next((one.count for one in theirs[ALL]), 0)
+    missed: dict[str, float] = {}
+    for place, anchor in enumerate(anchors):
+        own = next((one.count for one in theirs[anchor] if one.other_id == anchor), 0)
+        for one in theirs[anchor]:
+            if one.other_id not in anchors:
+                share = FALL**place * likelier(days, own, one.other_count, one.count)
+                missed[one.other_id] = missed.get(one.other_id, 1.0) * (1 - share)
+    return {item: 1 - rest for item, rest in missed.items()}
+
+
+def likelier(days: int, anchors: int, others: int, both: int) -> float:
+    """s_j(i) out of n, n_j, n_i and n_ji; never below 0."""
+    without = (others - both) / (days - anchors) if days > anchors else 0.0
+    return max(both / anchors - without, 0.0) * anchors / (anchors + WEIGHT)
+
+
+def _trending(counted: Counted, now_micros: int) -> Scores:
+    if not counted.trending:
+        return {}
+    items, short, long = zip(*counted.trending, strict=True)
+    whole = counted.whole or (short[0], long[0])
+    recent = as_of([*short, whole[0]], SHORT_DAYS, now_micros)
+    usual = as_of([*long, whole[1]], LONG_DAYS, now_micros) * (SHORT_DAYS / LONG_DAYS)
+    usual *= np.clip(recent[-1] / max(usual[-1], 1e-300), 1.0, FASTEST)
+    return dict(zip(items, ((recent - usual) / (recent + PACE))[:-1].tolist(), strict=True))
+
+
+def _best_sellers(counted: Counted) -> Scores:
+    most = counted.best[0][1] if counted.best else 0.0
+    if most == float("-inf"):
+        return {}
+    return {item: 2.0 ** (sold - most) for item, sold in counted.best}
+
+
+def _reorder(counted: Counted, today: int) -> Scores:
+    days: defaultdict[str, list[int]] = defaultdict(list)
+    for day, items in counted.purchases:
+        for item in items:
+            days[item].append(day)
+    usual = _median(counted.gaps.get(ALL, {}))
+    found = {}
+    for item, its in days.items():
+        own = [later - earlier for later, earlier in pairwise(its)]
+        interval = median(own) if own else _median(counted.gaps.get(item, {}))
+        # A day more of both: what was bought today is on the list too, as its last.
+        elapsed = (max(today - its[0], 0) + 1) / ((interval or usual or USUAL_DAYS) + 1)
+        due = elapsed if elapsed < 1 else 0.5 + 0.5 / elapsed
+        found[item] = due if interval else due / 2
+    return found
+
+
+def _median(gaps: Mapping[int, int]) -> float | None:
+    """In days; None without any."""
+    half, below = sum(gaps.values()) / 2, 0
+    for gap, count in sorted(gaps.items()):
+        below += count
+        if below >= half:
+            return gap_days(gap)
+    return None
+
+
+def _recently_viewed(trail: Sequence[Interaction], left_out: Collection[str]) -> Scores:
+    items = [item for item in from_trail(Source.VIEWED, trail) if item not in left_out]
+    return {item: 1 / place for place, item in enumerate(items, 1)}

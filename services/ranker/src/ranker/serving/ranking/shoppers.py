@@ -1,0 +1,123 @@
+"""Reads what is known of a shopper, once for each request of theirs.
+
+Nominate and Rank of one request need the same history. Whoever read it first remembers it for a
+moment, under a token that cannot be guessed and that is good once, for the same shopper alone: an
+event that is written meanwhile counts in the shopper's next request.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from ranker.domain.events import History, Interaction
+from ranker.domain.model import Model
+from ranker.domain.signals import DEFAULTS, Signals
+from ranker.ports import HistoryReader
+from ranker.serving.ranking import fold_in
+from ranker.serving.ranking.fold_in import FoldIn
+
+REMEMBERED_SECONDS = 10.0
+MOST_REMEMBERED = 1_000
+"""Of 50 events each these are 20 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a shopper as of a moment."""
+
+    history: History
+    shopper: FoldIn
+    model: Model | None = None
+    """By which `shopper` is."""
+    now_micros: int | None = None
+
+
+NOBODY = Known(History(), FoldIn())
+
+
+class Shoppers:
+    """Reads shoppers, and remembers some."""
+
+    def __init__(
+        self,
+        reader: HistoryReader,
+        signals: Signals = DEFAULTS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`signals`: how events are read."""
+        self._reader = reader
+        self._signals = signals
+        self._clock = clock
+        self._remembered: dict[str, tuple[float, tuple[str, str], Known]] = {}
+
+    async def read(
+        self,
+        catalog_id: str,
+        actor: str | None,
+        model: Model | None,
+        *,
+        with_seen: bool = False,
+        now_micros: int | None = None,
+        token: str = "",
+    ) -> Known:
+        """What is known of a shopper as of `now_micros` (None = right after their newest event);
+        `actor` None = nobody in particular. What `token` stands for is not read again, unless what
+        was seen is asked for, which nobody remembers."""
+        if actor is None:
+            return replace(NOBODY, model=model)
+        known = self._recall(token, catalog_id, actor)
+        if known is None or with_seen:
+            history = await self._reader.history(
+                catalog_id, actor, limit=fold_in.HISTORY_LIMIT, with_seen=with_seen
+            )
+        elif known.model is model and self._as_fresh(known, now_micros):
+            return known
+        else:
+            history = known.history
+        return Known(history, self.by(model, actor, history, now_micros), model, now_micros)
+
+    def by(
+        self, model: Model | None, actor: str | None, history: History, now_micros: int | None
+    ) -> FoldIn:
+        """A shopper with this history, by a model."""
+        return fold_in.by_history(model, actor, history, now_micros, self._signals)
+
+    def about(self, known: Known, actor: str | None, anchors: Sequence[str]) -> Known:
+        """What is known, for a request about these products; as it is where there are none."""
+        if not anchors:
+            return known
+        shopper = fold_in.by_anchors(known.model, actor, known.history, anchors)
+        return replace(known, shopper=shopper)
+
+    async def trail(self, catalog_id: str, actor: str | None, limit: int) -> Sequence[Interaction]:
+        """A shopper's newest events of interest, newest first."""
+        if actor is None:
+            return ()
+        found = await self._reader.history(catalog_id, actor, limit=limit, with_seen=False)
+        return found.recent
+
+    def remember(self, catalog_id: str, actor: str | None, known: Known) -> str:
+        """A token for what was read of the shopper; "" of nobody."""
+        if actor is None:
+            return ""
+        now, held = self._clock(), self._remembered
+        for oldest in list(islice(held, 2)):  # two go, one comes: all go in time
+            if held[oldest][0] < now or len(held) >= MOST_REMEMBERED:
+                del held[oldest]
+        token = secrets.token_urlsafe(16)
+        held[token] = now + REMEMBERED_SECONDS, (catalog_id, actor), known
+        return token
+
+    def _recall(self, token: str, catalog_id: str, actor: str) -> Known | None:
+        entry = self._remembered.get(token)
+        if entry is None or entry[0] < self._clock() or entry[1] != (catalog_id, actor):
+            return None
+        return self._remembered.pop(token)[2]
+
+    @staticmethod
+    def _as_fresh(known: Known, now_micros: int | None) -> bool:
+        """Whether last interests count now as they did then."""
+        then, now = (fold_in.idle(known.history, at) for at in (known.now_micros, now_micros))
+        return fold_in.freshness(then) == fold_in.freshness(now)

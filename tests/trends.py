@@ -1,0 +1,220 @@
+"""Prints the size and shape of the code, by `make trends`; nothing fails by it.
+
+`make trends COMMITS="A..B C"` also prints the hand-written files that each change touched: what a
+new field, key or setting costs. A change is a commit or a range of commits.
+"""
+
+import argparse
+import ast
+import re
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import grimp
+
+ROOT = Path(__file__).parents[1]
+PRODUCT = ("services", "kit", "rules", "client/src")
+"""Folders of the code that users install."""
+PACKAGES = {
+    "protos": "protos",
+    "rules": "rules",
+    "kit": "kit",
+    "gateway": "services/gateway",
+    "embedder": "services/embedder",
+    "retriever": "services/retriever",
+    "ranker": "services/ranker",
+    "client": "client",
+    "deploy": "deploy",
+    "bench": "bench",
+    "docs": "docs",
+    "examples": "examples",
+    "tests": "tests",
+}
+GENERATED = re.compile(
+    r"_pb2|/_generated/|^docs/reference/|image\.binpb$|\.lock$|released\.toml$|\.svg$"
+    r"|^deploy/monitoring/(dashboards/|slo\.rules\.yaml)|^bench/results/"
+)
+MIGRATIONS = re.compile(r"/migrations/|/versions/\d")
+NOT_COUNTED = re.compile(r"(^|/)(tests?|docs)/|\.md$|(^|/)mkdocs\.yml$")
+"""Files that belong to any change: tests and pages (the changelog is a page)."""
+SHOWN = 10
+"""Rows of each list of the longest or most."""
+
+
+class Length(NamedTuple):
+    """Lines of a file or function."""
+
+    lines: int
+    name: str
+
+
+@cache
+def tracked(*places: str) -> Sequence[str]:
+    """Return the hand-written files that Git knows or would add, relative to the root."""
+    asked = ["ls-files", "-co", "--exclude-standard", *places]
+    names = (name for name in git(*asked).splitlines() if not GENERATED.search(name))
+    return [name for name in names if (ROOT / name).is_file()]
+
+
+def git(*arguments: str) -> str:
+    """Return the output of a Git command. Raises CalledProcessError when it fails."""
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def product() -> list[Path]:
+    """Return the Python files that users install, without migrations."""
+    names = (name for name in tracked(*PRODUCT) if name.endswith(".py"))
+    return [ROOT / name for name in names if not MIGRATIONS.search(name)]
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    """Return the syntax tree of a Python file."""
+    return ast.parse(path.read_text("utf-8"))
+
+
+def functions(paths: Iterable[Path]) -> Iterator[tuple[Path, ast.FunctionDef]]:
+    """Yield every function and method with its file."""
+    for path in paths:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield path, node  # type: ignore[misc]
+
+
+def body_lines(function: ast.FunctionDef) -> int:
+    """Return the lines of a function's body without its docstring."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def python_lines(place: str) -> int:
+    """Return the lines of all hand-written Python files below a folder."""
+    files = (ROOT / name for name in tracked(place) if name.endswith(".py"))
+    return sum(len(path.read_text("utf-8").splitlines()) for path in files)
+
+
+def longest_files() -> list[Length]:
+    """Return the longest Python files of the product, longest first."""
+    found = [
+        Length(len(path.read_text("utf-8").splitlines()), str(path.relative_to(ROOT)))
+        for path in product()
+    ]
+    return sorted(found, reverse=True)
+
+
+def longest_functions() -> list[Length]:
+    """Return the longest functions of the product, longest first."""
+    found = [
+        Length(body_lines(node), f"{path.relative_to(ROOT)}:{node.lineno} {node.name}")
+        for path, node in functions(product())
+    ]
+    return sorted(found, reverse=True)
+
+
+def arrows(package: str = "ranker") -> set[tuple[str, str]]:
+    """Return the imports between the packages and modules directly below a package."""
+    graph = grimp.build_graph(package, cache_dir=None)
+    found = set()
+    for importer in graph.modules:
+        for imported in graph.find_modules_directly_imported_by(importer):
+            one, other = (name.split(".")[1:2] for name in (importer, imported))
+            if one and other and one != other:
+                found.add((one[0], other[0]))
+    return found
+
+
+def repeated_classes() -> dict[str, list[str]]:
+    """Return the public class names of the product that are defined more than once, with files."""
+    found = defaultdict(list)
+    for path in product():
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].append(str(path.relative_to(ROOT)))
+    return {name: files for name, files in found.items() if len(files) > 1}
+
+
+def repeated_files() -> dict[str, int]:
+    """Return the file names of the product that occur more than once, with how often."""
+    names = Counter(path.name for path in product() if path.name != "__init__.py")
+    return {name: count for name, count in names.most_common() if count > 1}
+
+
+NOUN_CLAUSE = re.compile(
+    r"(Whether|What|Those|Who|Whoever|How|Where|That|Of|Nobody|One|Some|The|An?|Every|Each|All|Its"
+    r"|By|For|As|With|Which|Same|No|Nothing|None|If|When|Why|In|On|At|To|From|Many|Most|Least|This"
+    r"|These|Like|Not|Only|Than|Then|It|Also|Any|Two|Both|Ids?|Text|Rows?|True|False)\b"
+)
+
+
+def noun_clauses() -> tuple[int, int]:
+    """Return how many function docstrings begin with a noun clause, and how many there are."""
+    said = [ast.get_docstring(node) for _, node in functions(product()) if not _is_property(node)]
+    texts = [text for text in said if text]
+    return sum(bool(NOUN_CLAUSE.match(text)) for text in texts), len(texts)
+
+
+def _is_property(function: ast.FunctionDef) -> bool:
+    return any("property" in ast.unparse(each) for each in function.decorator_list)
+
+
+def touched(change: str) -> list[str]:
+    """Return the hand-written files that a commit or a range touched, without tests and pages.
+
+    Raises CalledProcessError when Git does not know the change.
+    """
+    extent = change if ".." in change else f"{change}^1..{change}"
+    names = git("diff", "--name-only", "--no-renames", extent).splitlines()
+    return [name for name in names if not (GENERATED.search(name) or NOT_COUNTED.search(name))]
+
+
+def show(title: str, rows: Iterable[object]) -> None:
+    """Print a title and its indented rows."""
+    print(title, *(f"  {row}" for row in rows), "", sep="\n")
+
+
+def report() -> None:
+    """Print all trends of the working tree."""
+    sizes = {name: python_lines(place) for name, place in PACKAGES.items()}
+    shown = [f"{lines:>7,} {name}" for name, lines in sizes.items()]
+    show("Lines of Python by package, without generated code", shown)
+    for what, found in (("files", longest_files()), ("functions", longest_functions())):
+        middle, ninth = found[len(found) // 2].lines, found[len(found) // 10].lines
+        title = f"Longest {what} of the product, of {len(found):,} (median {middle}, 90% {ninth})"
+        show(title, (f"{lines:>4} {name}" for lines, name in found[:SHOWN]))
+    between = Counter(importer for importer, _ in arrows())
+    title = f"Arrows between the ranker's packages: {between.total()}"
+    show(title, (f"{count:>3} from {name}" for name, count in between.most_common(SHOWN)))
+    classes = repeated_classes()
+    often = sorted(classes, key=lambda name: -len(classes[name]))
+    title = f"Public class names with two or more definitions: {len(classes)}"
+    show(title, (f"{len(classes[name]):>3} {name}" for name in often[:SHOWN]))
+    files = repeated_files()
+    title = f"File names that occur more than once: {len(files)}"
+    show(title, (f"{count:>3} {name}" for name, count in [*files.items()][:SHOWN]))
+    nouns, said = noun_clauses()
+    kilobytes = sum(path.stat().st_size for path in (ROOT / "bench/results").glob("*.json")) / 1e3
+    show(f"Function docstrings that begin with a noun clause: {nouns / said:.0%} of {said:,}", ())
+    show(f"Results of benches: {kilobytes:,.0f} kB", ())
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the trends, or the files that the given changes touched."""
+    parser = argparse.ArgumentParser(prog="python -m tests.trends", description=__doc__)
+    parser.add_argument("changes", nargs="*", metavar="change", help="a commit, or a range A..B")
+    changes = parser.parse_args(arguments).changes
+    for change in changes:
+        files = touched(change)
+        show(f"{change}: {len(files)} files beside tests, pages and generated code", files)
+    if not changes:
+        report()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

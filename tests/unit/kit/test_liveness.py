@@ -1,0 +1,69 @@
+"""A process with a loop that stands still says so; its metrics alone would not."""
+
+import asyncio
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from servicekit import liveness, telemetry
+from servicekit.liveness import EVENT_LOOP, LIVENESS, Liveness
+from tests.engines import free_port
+from tests.fakes.kit_clock import Seconds
+from tests.waiting import SECONDS, until
+
+
+def test_a_loop_is_missed_once_it_is_overdue_unless_it_rests() -> None:
+    clock = Seconds()
+    made = Liveness(clock)
+    assert made.overdue() == []
+    made.report("looks", 10)
+    made.report("works", 100)
+    clock.now += 11
+    assert made.overdue() == ["looks"]
+    made.report("looks", 10)
+    assert made.overdue() == []
+    clock.now += 200
+    made.suspend("looks")
+    assert made.overdue() == ["works"]
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=SECONDS) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@pytest.mark.slow
+async def test_a_blocked_event_loop_is_not_alive_though_metrics_are_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(liveness, "BLOCKED_SECONDS", 0.4)
+    monkeypatch.setattr(LIVENESS, "_due", {})  # loops of other tests
+    port = free_port()
+    stop = telemetry.serve_metrics(port)
+    block = asyncio.Event()
+
+    async def main() -> tuple[tuple[int, str], int]:
+        assert await asyncio.to_thread(get, port, "/live") == (200, "alive")
+        asking = asyncio.get_running_loop().run_in_executor(None, lambda: asked(port))
+        await block.wait()
+        time.sleep(1)  # noqa: ASYNC251 - what must not happen
+        return await asking
+
+    def asked(port: int) -> tuple[tuple[int, str], int]:
+        loop.call_soon_threadsafe(block.set)
+        time.sleep(0.7)
+        return get(port, "/live"), get(port, "/metrics")[0]
+
+    loop = asyncio.get_running_loop()
+    try:
+        live, metrics = await liveness.with_heartbeat(main())
+    finally:
+        stop()
+    assert live == (503, f"no report from: {EVENT_LOOP}")
+    assert metrics == 200
+    await until(lambda: EVENT_LOOP not in LIVENESS.overdue())

@@ -1,0 +1,227 @@
+"""`python -m ranker.backup` on both engines: what was there is there again, and nothing else."""
+
+# ruff: noqa: S608 (names of tables are the schema's own)
+import asyncio
+import gzip
+import json
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import pytest
+
+from ranker import backup, worker
+from ranker.adapters.backup_files import NOTES
+from ranker.adapters.model_store import ModelStore
+from ranker.domain.events import EventType
+from ranker.domain.model import ModelRecord
+from ranker.domain.selection import PurgePlace, Selection
+from ranker.events import purge
+from ranker.events.record import dumps
+from ranker.events.record.events import EventRecord
+from ranker.events.record.models import ModelRegistry
+from ranker.events.record.selections import SelectionRecord
+from ranker.events.record.shoppers import check_key
+from ranker.events.record.tables import JOBS, METADATA, MIGRATIONS
+from ranker.settings import WorkerSettings
+from servicekit.jobs import Jobs
+from servicekit.sql import Database
+from tests.fakes.ranker import KEY, NOW, model, stored
+from tests.stores import address
+
+EVENT_TEXTS = ["plain", "tab\there", "two\nlines\r\v", "back\\slash \\N \\\\x41", "ünï", ""]
+Typed = Callable[..., dict[str, Any]]
+Here = tuple[Database, Path]
+
+
+@pytest.fixture
+def here(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
+    """A record whose command is typed below, and its folder."""
+    (tmp_path / "key").write_text(bytes(range(32)).hex())
+    settings = {
+        "DATABASE_URL": address(db),
+        "MODEL_STORE": tmp_path / "models",
+        "BACKUPS": tmp_path / "backups",
+        "KEY_FILE": tmp_path / "key",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"RANKER_{name}", str(value))
+    return db, tmp_path
+
+
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Typed:
+    """Types the command; what it prints."""
+
+    def type_(*words: str, refused: str = "") -> dict[str, Any]:
+        monkeypatch.setattr("sys.argv", ["ranker.backup", *words])
+        with ThreadPoolExecutor(1) as apart:  # it has an event loop of its own
+            status = apart.submit(backup.main).result()
+        said = capsys.readouterr()
+        assert (status, refused in said.err) == (1 if refused else 0, True), said.err
+        found: dict[str, Any] = {} if refused else json.loads(said.out)
+        return found
+
+    return type_
+
+
+async def fill(here: Here) -> None:
+    """Events with odd texts, a model with its files, and a job."""
+    db, folder = here
+    await check_key(db, KEY)
+    events = [
+        stored(f"e{n}", at=n, type=EventType.SEARCH, query=text, product_id="", value=0.1)
+        for n, text in enumerate(EVENT_TEXTS)
+    ]
+    await EventRecord(db).append([*events, stored("bought", type=EventType.PURCHASE)])
+    # The newest number is of an event that is gone.
+    await EventRecord(db).append([stored("gone", product_id="gone")])
+    await SelectionRecord(db).delete(Selection("default", product_id="gone"), PurgePlace(), 9)
+    made = model({"p1": [0.25, 1.0]})
+    manifest = ModelStore(str(folder / "models")).write("default", made, {})
+    record = ModelRecord("default", made.version, manifest, NOW, 7, 1, 1, NOW, NOW, ())
+    await ModelRegistry(db).add(record)
+    await ModelRegistry(db).promote("default", made.version, NOW)
+
+
+def content(db: Database) -> dict[str, list[Any]]:
+    """All rows of all tables."""
+    with db.engine.connect() as connection:
+        return {
+            name: sorted(map(repr, connection.exec_driver_sql(f'SELECT * FROM "{name}"')))
+            for name in dumps.tables(connection)
+        }
+
+
+async def test_what_a_backup_holds_comes_back_and_what_came_later_does_not(
+    here: Here, typed: Typed
+) -> None:
+    await fill(here)
+    db, folder = here
+    before = content(db)
+    made = typed("create")
+    assert (made["events"], made["models"], made["lost_models"]) == (len(EVENT_TEXTS) + 1, 1, [])
+    await EventRecord(db).append([stored("late")])
+    shutil.rmtree(folder / "models")
+    typed("restore", "newest", refused="RECORD_NOT_EMPTY")
+    assert content(db)["events"] != before["events"]
+    restored = typed("restore", made["backup"], "--force")
+    assert restored["purges"] == 0
+    assert content(db) == before
+    assert db.drift(METADATA) == []
+    found = await ModelRegistry(db).serving("default")
+    assert found is not None
+    assert ModelStore(str(folder / "models")).read(*found.key).item_ids == ("p1",)
+    # Numbers go on behind those that were given.
+    await EventRecord(db).append([stored("next")])
+    assert await SelectionRecord(db).last_sequence("default") == len(EVENT_TEXTS) + 3
+
+
+async def test_either_engine_restores_what_the_other_one_held(
+    here: Here, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, folder = here
+    await fill(here)
+    typed("create")
+    expected = content(source)
+    target = Database(f"sqlite:///{folder}/other.db", migrations=MIGRATIONS)
+    monkeypatch.setenv("RANKER_DATABASE_URL", address(target))
+    typed("restore", "newest")
+    assert content(target).keys() == expected.keys()
+    typed("create")
+    monkeypatch.setenv("RANKER_DATABASE_URL", address(source))
+    typed("restore", "newest", "--force")
+    assert content(source) == expected
+    target.close()
+
+
+async def purged(here: Here, selection: Selection) -> None:
+    """A purge as the worker does it."""
+    db, _ = here
+    jobs, record = Jobs(db, JOBS), SelectionRecord(db)
+    counted = await record.count(selection)
+    await jobs.create(purge.PURGE, "default", purge.params(selection, counted))
+    job = await jobs.claim((purge.PURGE,), "me", 30)
+    assert job is not None
+    stop = asyncio.Event()
+    do = worker.noted(WorkerSettings(), lambda one: purge.run(one, record, jobs, stop))
+    await jobs.finish(job.id, await do(job))
+
+
+async def test_who_was_forgotten_after_a_backup_stays_forgotten(here: Here, typed: Typed) -> None:
+    await fill(here)
+    db, folder = here
+    typed("create")
+    ann = stored("any").actor
+    await purged(here, Selection("default", actor=ann))
+    assert await SelectionRecord(db).last_sequence("default") == 0
+    done = typed("restore", "newest", "--force")
+    assert (done["purges"], done["purged_events"]) == (1, len(EVENT_TEXTS) + 1)
+    assert await SelectionRecord(db).last_sequence("default") == 0
+    # What is ann's after the restore is no longer that purge's.
+    await EventRecord(db).append([stored("back again")])
+    again = typed("purges", "--since", "2020-01-01T00:00:00Z")
+    assert (again["purges"], again["purged_events"]) == (1, 0)
+    assert len(list((folder / "backups" / NOTES).iterdir())) == 1
+
+
+async def test_a_backup_that_was_changed_changes_nothing(here: Here, typed: Typed) -> None:
+    await fill(here)
+    db, folder = here
+    made = typed("create")
+    before = content(db)
+    table = folder / "backups" / made["backup"] / "tables" / "events.copy.gz"
+    whole = table.read_bytes()
+    forged = gzip.compress(gzip.decompress(whole).replace(b"bought", b"BOUGHT"))
+    flipped = whole[:40] + bytes([whole[40] ^ 1]) + whole[41:]
+    for broken in (whole[:-1], flipped, forged, b""):
+        table.write_bytes(broken)
+        typed("restore", "newest", "--force", refused="BACKUP_DAMAGED")
+        assert content(db) == before
+    table.write_bytes(whole)
+    typed("restore", "newest", "--force")
+
+
+async def test_a_backup_of_another_place_is_refused(
+    here: Here, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(here)
+    db, folder = here
+    made = typed("create")
+    before = content(db)
+    keys = folder / "backup.keys"
+    keys.write_text(token_hex(32))
+    monkeypatch.setenv("RANKER_BACKUP_KEYS_FILE", str(keys))
+    typed("restore", "newest", "--force", refused="BACKUP_UNSIGNED")
+    typed("restore", "newest", "--force", "--accept-unsigned")
+    signed = typed("create")["backup"]
+    manifest = folder / "backups" / signed / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"rows": 7', '"rows": 8'))
+    typed("restore", signed, "--force", refused="BACKUP_UNSIGNED")
+    monkeypatch.delenv("RANKER_BACKUP_KEYS_FILE")
+    typed("restore", signed, "--force", refused="BACKUP_DAMAGED")
+    (folder / "key").write_text(token_hex(32))
+    typed("restore", made["backup"], "--force", refused="BACKUP_KEY_MISMATCH")
+    newer = folder / "backups" / made["backup"] / "manifest.json"
+    newer.write_text(json.dumps(json.loads(newer.read_text()) | {"revision": "9999"}))
+    typed("restore", made["backup"], "--force", refused="BACKUP_VERSION_UNSUPPORTED")
+    typed("restore", "nothing", refused="BACKUP_NOT_FOUND")
+    assert content(db) == before
+
+
+async def test_only_the_newest_are_kept_and_what_was_cut_short_goes(
+    here: Here, typed: Typed
+) -> None:
+    await fill(here)
+    first = typed("create")["backup"]
+    cut_short = here[1] / "backups" / "20200101T000000Z-00000000"
+    (cut_short / "tables").mkdir(parents=True)
+    second = typed("create", "--keep", "1")
+    assert set(second["deleted"]) == {first, cut_short.name}
+    assert [one["backup"] for one in typed("list")["backups"]] == [second["backup"]]
+    typed("delete", second["backup"])
+    assert typed("list") == {"backups": []}
+    typed("restore", "newest", refused="BACKUP_NOT_FOUND")

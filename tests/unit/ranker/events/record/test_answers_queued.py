@@ -1,0 +1,128 @@
+"""Answers are kept after they were given: found meanwhile, in order, and dropped when they must."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import pytest
+import sqlalchemy as sa
+
+from ranker.events.record.answers import COUNTS, Answer, AnswerLog, AnswerQueue
+from ranker.events.record.tables import ANSWERS
+from servicekit import batch_queue
+from servicekit.sql import Database, StoreBusy
+from tests.waiting import until
+
+NOW = 1_000
+
+
+def answer(answer_id: str, content: bytes = b"1234", expires: int = 9_000) -> Answer:
+    return Answer("default", answer_id, "", "k", content, expires)
+
+
+class Log:
+    """Takes answers once it is let; may fail first."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.open = asyncio.Event()
+        self.failures = list(failures)
+        self.batches: list[list[str]] = []
+
+    async def write(self, answers: Sequence[Answer], now_micros: int) -> int:
+        await self.open.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.batches.append([one.answer_id for one in answers])
+        return len(answers)
+
+    async def read(self, catalog_id: str, answer_id: str, now_micros: int) -> bytes | None:
+        return None
+
+    async def exposures(self, catalog_id: str, day: int, names: Sequence[str]) -> Mapping[str, int]:
+        return {}
+
+
+def dropped(cause: str) -> float:
+    return float(COUNTS.dropped.labels(cause)._value.get())
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ranker.events.record.answers.GATHER_SECONDS", 0.01)
+    monkeypatch.setattr(batch_queue, "FIRST_PAUSE", 0.01)
+
+
+async def test_an_answer_is_found_before_and_after_it_is_stored(db: Database) -> None:
+    queue = AnswerQueue(AnswerLog(db), lambda: NOW)
+    assert queue.offer(answer("a"))
+    assert await queue.read("default", "a") == b"1234"
+    assert await queue.read("other", "a") is None
+    await queue.close(5)
+    assert await db.read(lambda c: c.execute(sa.select(ANSWERS.c.answer_id)).scalars().all()) == [
+        "a"
+    ]
+    assert await queue.read("default", "a") == b"1234"
+
+
+async def test_the_first_content_of_an_id_stays_wherever_it_is(db: Database) -> None:
+    queue = AnswerQueue(AnswerLog(db), lambda: NOW)
+    assert queue.offer(answer("a", b"first"))
+    assert queue.offer(answer("a", b"later"))
+    assert await queue.write([answer("a", b"latest"), answer("b")]) == 1
+    await queue.close(5)
+    assert await queue.read("default", "a") == b"first"
+
+
+async def test_an_answer_that_expired_while_it_waited_is_gone() -> None:
+    queue = AnswerQueue(Log(), lambda: NOW)
+    queue.offer(answer("a", expires=NOW))
+    assert await queue.read("default", "a") is None
+    await queue.close(0)
+
+
+async def test_answers_that_come_together_are_written_together() -> None:
+    log = Log()
+    log.open.set()
+    queue = AnswerQueue(log, lambda: NOW)
+    for n in range(150):
+        queue.offer(answer(f"a{n}"))
+    await queue.close(5)
+    assert [len(batch) for batch in log.batches] == [100, 50]
+    assert log.batches[0][0] == "a0"
+
+
+async def test_what_finds_no_room_is_dropped() -> None:
+    queue, before = AnswerQueue(Log(), lambda: NOW, most_bytes=8), dropped("queue_full")
+    assert [queue.offer(answer(name)) for name in "abc"] == [True, True, False]
+    assert dropped("queue_full") == before + 1
+    await queue.close(0)
+    assert not queue.offer(answer("d")), "it takes no more"
+
+
+async def test_a_busy_store_is_asked_again_and_a_record_it_refuses_ends_nothing() -> None:
+    log, before = Log(StoreBusy(), ValueError("odd")), dropped("refused")
+    queue = AnswerQueue(log, lambda: NOW)
+    queue.offer(answer("a"))
+    log.open.set()
+    await until(lambda: not log.failures)
+    queue.offer(answer("b"))
+    await queue.close(5)
+    assert (log.batches, dropped("refused")) == ([["b"]], before + 1)
+
+
+async def test_after_the_patience_it_is_dropped() -> None:
+    log, before = Log(*[StoreBusy() for _ in range(3)]), dropped("store_unavailable")
+    seconds = iter([0.0, 0.0, 20.0, 20.0, 20.0, 20.0])
+    queue = AnswerQueue(log, lambda: NOW, clock=lambda: next(seconds))
+    log.open.set()
+    queue.offer(answer("a"))
+    await queue.close(5)
+    assert (log.batches, dropped("store_unavailable")) == ([], before + 1)
+
+
+async def test_what_is_not_stored_in_time_is_dropped_at_the_end() -> None:
+    before = dropped("shutdown")
+    queue = AnswerQueue(Log(), lambda: NOW)
+    queue.offer(answer("a"))
+    await queue.close(0.05)
+    assert dropped("shutdown") == before + 1
+    assert await queue.read("default", "a") is None

@@ -1,0 +1,186 @@
+"""Trainings as jobs: a real record and real files, and a catalog in memory."""
+
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ranker.adapters.model_store import ModelStore
+from ranker.domain.errors import BaseUnusable, DataInsufficient, StoreUnwritable
+from ranker.domain.events import EventType, Identity, Shopper
+from ranker.domain.features import Product, Vectors
+from ranker.domain.recipe import Loss, Recipe, recipe_of
+from ranker.events.intake import _stored as to_stored
+from ranker.events.record.events import EventRecord
+from ranker.events.record.shoppers import ShopperRecord
+from ranker.learning.training import job as training_job
+from ranker.learning.training.job import Workshop, order_of
+from ranker.settings import TrainSettings
+from servicekit.sql import Database
+from tests.fakes.ranker import HOUR, KEY, NOW, event
+from tests.fakes.trainings import PRODUCTS, drawn_vectors
+
+SETTINGS = TrainSettings(train_dimension=8, train_epochs=4)
+
+
+class Shelf:
+    """A catalog in memory."""
+
+    def __init__(self) -> None:
+        self.held: tuple[Product, ...] = tuple(PRODUCTS)
+        self.looks: Vectors | None = drawn_vectors(PRODUCTS)
+
+    async def products(self, catalog_id: str) -> tuple[Product, ...]:
+        return self.held
+
+    async def vectors(self, catalog_id: str) -> Vectors | None:
+        return self.looks
+
+
+@pytest.fixture
+def shop(db: Database, tmp_path: Path) -> Workshop:
+    return Workshop(db, Shelf(), ModelStore(str(tmp_path / "models")))  # type: ignore[arg-type]
+
+
+async def buy(db: Database, people: range, at: int = 0) -> None:
+    """One after another these buy three reds each, or three whites."""
+    events = []
+    for person in people:
+        kind, who = "rw"[person % 2], Shopper(Identity.USER, f"user-{person}")
+        for step in range(3):
+            one = event(
+                f"{person}-{step}-{at}",
+                shopper=who,
+                type=EventType.PURCHASE,
+                product_id=f"{kind}{(person // 2 + step) % 4}",
+                time_micros=NOW + (at + 10 * person + step) * HOUR,
+            )
+            events.append(to_stored("default", one, KEY, NOW))
+    await EventRecord(db).append(events)
+
+
+async def trained(shop: Workshop, **params: object) -> str:
+    """The version that a job of these parameters makes."""
+    job = await shop.jobs.create("train", "default", {"seed": 0, **params})
+    return await training_job.run(job.id, SETTINGS.training, shop, lambda done, total: None)
+
+
+async def test_a_job_leaves_a_model_its_row_and_what_was_found_of_it(
+    shop: Workshop, db: Database, tmp_path: Path
+) -> None:
+    await buy(db, range(16))
+    version = await trained(shop, recipe={"dimension": 6, "loss": "bpr"}, search_trials=2)
+    row = await shop.registry.get("default", version)
+    recipe = recipe_of(row.training["recipe"])
+    assert recipe.loss is Loss.BPR
+    assert row.training["trials"] == 2
+    assert (row.event_count, row.shopper_count, row.product_count) == (48, 16, 10)
+    assert (await shop.registry.report("default", version))["verdict"] == row.verdict
+    model = shop.store.read("default", version, row.manifest_sha256)
+    assert model.style_space == "v1"
+    assert model.item_vectors.shape == (10, recipe.dimension)
+    manifest = json.loads((tmp_path / "models/default" / version / "manifest.json").read_text())
+    assert manifest["recipe"] == row.training["recipe"]
+    assert set(manifest["files"]) == {"model.npz", "state.npz"}
+
+
+async def test_the_same_data_make_the_same_version_whenever(shop: Workshop, db: Database) -> None:
+    await buy(db, range(8))
+    assert await trained(shop) == await trained(shop)
+
+
+async def test_an_incremental_job_goes_on_from_what_serves_by_its_recipe(
+    shop: Workshop, db: Database
+) -> None:
+    await buy(db, range(16))
+    base = await trained(shop, recipe={"dimension": 6})
+    await shop.registry.promote("default", base, NOW)
+    await buy(db, range(16, 20), at=100)
+    version = await trained(shop, incremental=True)
+    row = await shop.registry.get("default", version)
+    assert row.training["base"] == base
+    assert recipe_of(row.training["recipe"]).dimension == 6
+    model = shop.store.read("default", version, row.manifest_sha256)
+    assert len(model.actor_rows) == 20
+    assert (await shop.registry.report("default", version))["production"] == base
+
+
+async def test_there_is_nothing_to_go_on_from_where_no_model_serves(
+    shop: Workshop, db: Database
+) -> None:
+    await buy(db, range(4))
+    await trained(shop)
+    with pytest.raises(BaseUnusable, match="no model serves"):
+        await trained(shop, incremental=True)
+
+
+async def test_a_model_without_a_state_is_nothing_to_go_on_from(
+    shop: Workshop, db: Database, tmp_path: Path
+) -> None:
+    await buy(db, range(4))
+    version = await trained(shop)
+    await shop.registry.promote("default", version, NOW)
+    (tmp_path / "models/default" / version / "state.npz").unlink()
+    await buy(db, range(4, 6), at=9)
+    with pytest.raises(BaseUnusable, match="train anew"):
+        await trained(shop, incremental=True)
+
+
+async def test_what_shoppers_gave_is_learned_and_used_again(shop: Workshop, db: Database) -> None:
+    await buy(db, range(16))
+    for person in range(16):
+        actor = KEY.of("default", Shopper(Identity.USER, f"user-{person}"))
+        given = {"likes": "rw"[person % 2]}
+        await ShopperRecord(db).set_attributes(
+            "default", actor, given, key_id=KEY.key_id, now_micros=NOW
+        )
+    version = await trained(shop)
+    row = await shop.registry.get("default", version)
+    model = shop.store.read("default", version, row.manifest_sha256)
+    assert model.shopper_feature_names == ("likes=r", "likes=w")
+
+
+async def test_a_full_disk_leaves_no_model_and_no_half_of_one(
+    shop: Workshop, db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await buy(db, range(4))
+    files = shop.store._files
+    write = type(files).pipe_file
+
+    def full(self: object, path: str, value: bytes, **more: object) -> None:
+        write(self, path, value[: len(value) // 2], **more)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(files), "pipe_file", full)
+    with pytest.raises(StoreUnwritable, match="No space left"):
+        await trained(shop)
+    assert await shop.registry.list("default", limit=9, before=None) == ()
+    assert files.find(str(tmp_path / "models")) == []
+
+
+async def test_nothing_to_learn_from_leaves_what_serves(shop: Workshop, db: Database) -> None:
+    await buy(db, range(4))
+    version = await trained(shop)
+    await shop.registry.promote("default", version, NOW)
+    catalog = shop._catalog
+    assert isinstance(catalog, Shelf)
+    catalog.held = (PRODUCTS[-1],)
+    with pytest.raises(DataInsufficient):
+        await trained(shop)
+    assert (await shop.registry.promoted(("default",)))["default"].version == version
+
+
+def test_what_a_job_leaves_open_is_as_the_settings_say() -> None:
+    settings = TrainSettings(train_dimension=12, train_search_trials=3, train_ablation=False)
+    found = order_of({"seed": 5, "recipe": {"epochs": 9}}, settings.training)
+    assert found.recipe == Recipe(dimension=12, epochs=9, seed=5, signals=settings.signals)
+    assert (found.budget.trials, found.ablation) == (3, False)
+    assert order_of({"search_trials": 0, "ablation": True}, settings.training).ablation
+
+
+def test_a_manifest_of_an_older_release_names_its_parameters() -> None:
+    older = {"parameters": {"dimension": 16, "attribute_keys": ["grape"], "max_sampled": 10}}
+    assert training_job.recipe_in(older).dimension == 16
+    assert np.isclose(training_job.recipe_in(older).learning_rate, Recipe().learning_rate)
