@@ -19,7 +19,8 @@ from retriever.domain.errors import (
 from retriever.domain.generation import EXACT, IndexParameters, Metric
 from retriever.domain.index_values import WHOLE, CollectionState, Hit, IndexRow, Slice
 from retriever.domain.vectors import Floats
-from sightline_rules.filters import Filter, passes
+from sightline_rules.facts import passes
+from sightline_rules.filters import Filter
 
 DIMENSION = 8
 VERSION = "v1-fake"

@@ -9,7 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money as MoneyMessage
 
 from sightline.common.v1 import filter_pb2, product_pb2
-from sightline_rules.filter_checks import FIELDS, rule_of
+from sightline_rules.facts import Facts, by_key
+from sightline_rules.filter_checks import NAMES, kind_of
 from sightline_rules.filters import (
     All,
     Any,
@@ -17,7 +18,6 @@ from sightline_rules.filters import (
     Availability,
     Comparison,
     Existence,
-    Facts,
     Filter,
     Membership,
     Money,
@@ -25,7 +25,6 @@ from sightline_rules.filters import (
     Operator,
     Time,
     Value,
-    by_key,
 )
 
 BRANDS = ("Acme", "acme", 'O\'Neil "the" \\', "100%_like", "酒庄\N{GRINNING FACE}", "' or 1 == 1")
@@ -58,7 +57,7 @@ def condition(chance: random.Random, times: tuple[int, ...], depth: int = 0) -> 
             return Not(condition(chance, times, depth + 1))
         parts = (condition(chance, times, depth + 1) for _ in range(chance.randrange(4)))
         return chance.choice((All, Any))(tuple(parts))
-    field = chance.choice((*sorted(FIELDS), *(f"attributes.{key}" for key in KEYS)))
+    field = chance.choice((*sorted(NAMES), *(f"attributes.{key}" for key in KEYS)))
     kind = chance.random()
     if kind < 0.1:
         return Existence(field)
@@ -66,7 +65,7 @@ def condition(chance: random.Random, times: tuple[int, ...], depth: int = 0) -> 
         values = (_value(field, chance, times) for _ in range(chance.choice((0, 1, 2, 5, 40))))
         return Membership(field, tuple(values))
     value = _value(field, chance, times)
-    operator = chance.choice(sorted(rule_of(field, "field").operators[type(value)]))
+    operator = chance.choice(sorted(kind_of(field, "field").operators[type(value)]))
     if operator == Operator.CONTAINS and isinstance(value, str):
         value = value[: chance.randrange(1, 4)] or "a"
     return Comparison(field, Operator(operator), value)

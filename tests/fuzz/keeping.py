@@ -17,7 +17,7 @@ from sightline.gateway.v1.user_event_service_pb2 import (
     WriteEventsRequest,
     WriteEventsResponse,
 )
-from sightline_rules.filters import passes
+from sightline_rules.facts import passes
 from tests.fuzz import conditions
 from tests.fuzz.ledger import Ledger
 from tests.fuzz.model import KEPT, PHOTOS, Call, Finding, Outcome

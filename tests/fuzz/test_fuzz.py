@@ -32,8 +32,8 @@ from sightline.gateway.v1.catalog_service_pb2 import (
 )
 from sightline.gateway.v1.recommendation_service_pb2 import RecommendRequest, SearchRequest
 from sightline.gateway.v1.user_event_service_pb2 import WriteEventsRequest, WriteEventsResponse
+from sightline_rules.facts import passes
 from sightline_rules.filter_checks import check
-from sightline_rules.filters import passes
 from tests.fuzz import conditions, judge, memory, pictures
 from tests.fuzz.composing import Composer
 from tests.fuzz.importing import ROWS, OwnImport

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sightline.common.v1.product_pb2 import Product
-from sightline_rules.filter_checks import FIELDS
+from sightline_rules.filter_checks import NAMES
 from tests.fuzz import conditions
 from tests.fuzz.hostile_values import SCENES, URIS
 
@@ -56,7 +56,7 @@ WORDS: Mapping[str, Sequence[str]] = {
     "currency_code": conditions.CURRENCIES,
     "language_code": ("en", "de", "zh-Hans", "fr-CA"),
     "scene": ("default", "cart", "complete-the-look", "feed", "for-you", "similar", "trending"),
-    "field": (*sorted(FIELDS), "colour", *(f"attributes.{key}" for key in conditions.KEYS)),
+    "field": (*sorted(NAMES), "colour", *(f"attributes.{key}" for key in conditions.KEYS)),
     "uri": URIS,
     "image_uri": URIS,
     "key": conditions.KEYS,

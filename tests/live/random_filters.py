@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import random
 
-from sightline_rules.filter_checks import FIELDS, rule_of
+from sightline_rules.facts import Facts
+from sightline_rules.filter_checks import NAMES, kind_of
 from sightline_rules.filters import (
     All,
     Any,
@@ -13,7 +14,6 @@ from sightline_rules.filters import (
     Availability,
     Comparison,
     Existence,
-    Facts,
     Filter,
     Membership,
     Money,
@@ -79,13 +79,13 @@ def condition(chance: random.Random, depth: int = 0) -> Filter:
             return Not(condition(chance, depth + 1))
         parts = tuple(condition(chance, depth + 1) for _ in range(chance.randrange(4)))
         return chance.choice([All, Any])(parts)
-    field = chance.choice([*FIELDS, *(f"attributes.{key}" for key in KEYS[:6])])
+    field = chance.choice([*NAMES, *(f"attributes.{key}" for key in KEYS[:6])])
     if chance.random() < 0.1:
         return Existence(field)
     if chance.random() < 0.3 and field != "title":
         return Membership(field, tuple(value(field, chance) for _ in range(chance.randrange(4))))
     compared = value(field, chance)
-    operators = rule_of(field, "field").operators[type(compared)]
+    operators = kind_of(field, "field").operators[type(compared)]
     return Comparison(field, Operator(chance.choice(sorted(operators))), compared)
 
 

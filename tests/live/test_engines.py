@@ -24,24 +24,15 @@ from retriever.domain.collections import SHAPE, shaped
 from retriever.domain.generation import EXACT, IndexKind, IndexParameters, Metric
 from retriever.domain.index_values import CollectionState, Hit, IndexRow, Slice
 from retriever.domain.vectors import Floats
+from sightline_rules.facts import Facts, passes
 from sightline_rules.filter_checks import check
-from sightline_rules.filters import (
-    All,
-    Any,
-    Comparison,
-    Facts,
-    Filter,
-    Membership,
-    Not,
-    Operator,
-    passes,
-)
+from sightline_rules.filters import All, Any, Comparison, Filter, Membership, Not, Operator
 from tests.engines import EngineProcess, milvus_lite, milvus_server
 from tests.live.random_filters import EXTREME, condition, facts
+from tests.waiting import SECONDS
 
 EVERYTHING = All()
 DIMENSION = 8
-PATIENCE = 60.0
 """A server that was killed needs 17 s to have its collections in memory again (2026-11)."""
 
 
@@ -282,7 +273,11 @@ KINDS = ("Wine", "Wine > Red", "Beer > Ale", "Tea", "")
 def of_kinds(count: int) -> list[IndexRow]:
     """Rows of the categories KINDS by turns, with ids as random as real ones."""
     return [
-        replace(row, row_id=uuid.UUID(int=random.Random(n).getrandbits(128)).hex, facts=Facts(kind))
+        replace(
+            row,
+            row_id=uuid.UUID(int=random.Random(n).getrandbits(128)).hex,
+            facts=Facts(category=kind),
+        )
         for n, (row, kind) in enumerate(zip(rows(count), cycle(KINDS), strict=False))
     ]
 
@@ -297,7 +292,7 @@ async def test_partitions_by_top_category_answer_as_one_would(
     await index.create(name, DIMENSION, parameters)
     await index.upsert(name, given[:50], parameters)
     await index.flush(name)
-    moved = replace(given[0], facts=Facts("Tea"))
+    moved = replace(given[0], facts=Facts(category="Tea"))
     await index.upsert(name, [*given[50:], moved], parameters)
     held = {row.row_id: row.facts for row in (*given, moved)}
     red = Comparison("category", Operator.EQUAL, "Wine > Red")
@@ -388,7 +383,7 @@ async def write(uri: str, name: str, writer: int, acknowledged: dict[str, int]) 
 
 async def until_loaded(index: MilvusIndex, name: str) -> None:
     """The client that saw the engine go finds it again by itself."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + SECONDS
     while True:
         with suppress(errors.IndexUnavailable):
             await index.load(name)

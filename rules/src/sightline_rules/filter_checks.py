@@ -1,16 +1,14 @@
-"""Which filters can be evaluated: limits, fields, and what each field is compared with."""
+"""Checks of filters before evaluation: limits, fields, operators and literals."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import isfinite
 
-from sightline_rules import categories
+from sightline_rules.fields import BY_FILTER
 from sightline_rules.filters import (
     ATTRIBUTES,
     All,
     Any,
-    Availability,
     Comparison,
     Existence,
     Filter,
@@ -19,10 +17,10 @@ from sightline_rules.filters import (
     Money,
     Not,
     Operator,
-    Time,
     Value,
     attribute_key,
 )
+from sightline_rules.kinds import LITERAL_NAMES, MAX_ATTRIBUTES, Kind
 
 MAX_DEPTH = 8
 """Levels of all, any and not; an `all` that is the whole filter is none, so that a service can add
@@ -35,67 +33,19 @@ MAX_PARTS = 256
 """All, any, not and what they hold."""
 MAX_VALUES = 4_000
 """Values of all memberships."""
-MAX_ATTRIBUTES = 128
-"""Attributes of a product: so many texts one key may have."""
 MAX_LOOKS = 4_096
-"""Looks that a filter takes at one product (`looks`): 32 times `contains` of attributes."""
+"""Cost of a filter for one product (`looks`): 32 times CONTAINS of attributes."""
 
 
-_EQUALITY = frozenset({Operator.EQUAL, Operator.NOT_EQUAL})
-_CONTAINS = frozenset({Operator.CONTAINS})
-_ORDER = frozenset(Operator) - _CONTAINS
+NAMES = tuple(field.name for name, field in BY_FILTER.items() if name != ATTRIBUTES)
+"""Fields that a filter can name, without attributes."""
 
-Kind = type[str] | type[Money] | type[Availability] | type[Time] | type[float] | type[bool]
-
-
-@dataclass(frozen=True, slots=True)
-class FieldRule:
-    """What a field can be compared with, and how."""
-
-    operators: Mapping[Kind, frozenset[Operator]]
-    """By kind of value."""
-
-    @property
-    def kind_names(self) -> str:
-        """The kinds of value that it takes, in words."""
-        return " or ".join(_KIND_NAME[kind] for kind in self.operators)
-
-    @property
-    def all_operators(self) -> frozenset[Operator]:
-        """Every operator that it takes with some kind of value."""
-        return frozenset().union(*self.operators.values())
-
-
-_KIND_NAME: Mapping[Kind, str] = {
-    str: "text",
-    Money: "money",
-    Availability: "availability",
-    Time: "time",
-    float: "number",
-    bool: "flag",
-}
-
-FIELDS: Mapping[str, FieldRule] = {
-    "category": FieldRule({str: _EQUALITY | _CONTAINS}),
-    "brand": FieldRule({str: _EQUALITY | _CONTAINS}),
-    "title": FieldRule({str: _CONTAINS}),
-    "price": FieldRule({Money: _ORDER}),
-    "availability": FieldRule({Availability: _EQUALITY}),
-    "tags": FieldRule({str: _EQUALITY | _CONTAINS}),
-    "create_time": FieldRule({Time: _ORDER}),
-    "update_time": FieldRule({Time: _ORDER}),
-}
-"""Every field that a filter may name, but attributes."""
-
-_TEXTS = {"category": categories.MAX_LEVELS}
-"""Texts of a field that has several."""
-_ATTRIBUTE = FieldRule({str: _EQUALITY | _CONTAINS, float: _ORDER, bool: _EQUALITY})
 _KEY = re.compile(r"[a-z0-9_.-]{1,64}")
 
 
 def check(condition: Filter, path: str = "filter", *, negated: bool = False) -> Filter:
-    """Answers the filter if it can be evaluated, or its opposite as a part of an `all`; raises
-    FilterInvalidError naming the culprit."""
+    """Return the filter if it can be evaluated; with `negated`, if its negation can be a part of an
+    `all`. Raises FilterInvalidError, whose path locates the fault."""
     _check(condition, path, depth=2 if negated else not isinstance(condition, All))
     parts, values = _size(condition)
     if parts > MAX_PARTS:
@@ -113,9 +63,9 @@ def check(condition: Filter, path: str = "filter", *, negated: bool = False) -> 
 
 
 def looks(condition: Filter) -> int:
-    """What a filter costs: texts and values of a product that are looked at, at most.
+    """Return the cost of a filter: texts and values of one product that it compares, at most.
 
-    `contains` looks at each text that its field may have, any other condition at one value.
+    CONTAINS compares each text that the field can have, any other condition one value.
     """
     match condition:
         case All(filters) | Any(filters):
@@ -123,13 +73,14 @@ def looks(condition: Filter) -> int:
         case Not(inner):
             return looks(inner)
         case Comparison(name, Operator.CONTAINS):
-            return MAX_ATTRIBUTES if attribute_key(name) else _TEXTS.get(name, 1)
+            field = BY_FILTER.get(ATTRIBUTES if attribute_key(name) else name)
+            return 1 if field is None else field.kind.looks
         case Comparison() | Membership() | Existence():
             return 1
 
 
 def _size(condition: Filter) -> tuple[int, int]:
-    """Parts in all, and values of memberships in all."""
+    """Return the number of parts and the number of membership values."""
     match condition:
         case All(filters) | Any(filters):
             sizes = [_size(part) for part in filters]
@@ -158,7 +109,7 @@ def _check(condition: Filter, path: str, depth: int) -> None:
         case Membership():
             _check_membership(condition, f"{path}.membership")
         case Existence(name):
-            rule_of(name, f"{path}.existence.field")
+            kind_of(name, f"{path}.existence.field")
 
 
 def _check_list(filters: Sequence[Filter], path: str, depth: int) -> None:
@@ -169,12 +120,12 @@ def _check_list(filters: Sequence[Filter], path: str, depth: int) -> None:
 
 
 def _check_comparison(given: Comparison, path: str) -> None:
-    rule = rule_of(given.field, f"{path}.field")
-    _check_operator(given, rule.all_operators, "", path)
-    _check_value(given.field, rule, given.value, f"{path}.value")
-    kind = type(given.value)
-    taken = f" with a {_KIND_NAME[kind]} value" if len(rule.operators) > 1 else ""
-    _check_operator(given, rule.operators[kind], taken, path)
+    kind = kind_of(given.field, f"{path}.field")
+    _check_operator(given, kind.all_operators, "", path)
+    _check_value(given.field, kind, given.value, f"{path}.value")
+    literal = type(given.value)
+    taken = f" with a {LITERAL_NAMES[literal]} value" if len(kind.operators) > 1 else ""
+    _check_operator(given, kind.operators[literal], taken, path)
     if given.operator is Operator.CONTAINS and not given.value:
         raise FilterInvalidError(f"{path}.value", "has no characters; contains takes at least one")
 
@@ -187,36 +138,36 @@ def _check_operator(given: Comparison, allowed: frozenset[Operator], taken: str,
 
 
 def _check_membership(given: Membership, path: str) -> None:
-    rule = rule_of(given.field, f"{path}.field")
-    if Operator.EQUAL not in rule.all_operators:
+    kind = kind_of(given.field, f"{path}.field")
+    if Operator.EQUAL not in kind.all_operators:
         raise FilterInvalidError(
-            f"{path}.field", f"{given.field} takes only {' '.join(sorted(rule.all_operators))}"
+            f"{path}.field", f"{given.field} takes only {' '.join(sorted(kind.all_operators))}"
         )
     if len(given.values) > MAX_MEMBERS:
         raise FilterInvalidError(
             f"{path}.values", f"has {len(given.values)} values; at most {MAX_MEMBERS}"
         )
     for index, value in enumerate(given.values):
-        _check_value(given.field, rule, value, f"{path}.values[{index}]")
+        _check_value(given.field, kind, value, f"{path}.values[{index}]")
 
 
-def rule_of(name: str, path: str) -> FieldRule:
-    """What the field can be compared with. Raises FilterInvalidError at `path` if it is unknown."""
-    rule = FIELDS.get(name)
-    if rule is not None:
-        return rule
+def kind_of(name: str, path: str) -> Kind:
+    """Return the kind of a field that a filter names. Raises FilterInvalidError at `path` if the
+    field is unknown."""
+    if name in BY_FILTER and name != ATTRIBUTES:
+        return BY_FILTER[name].kind
     if not name.startswith(ATTRIBUTES):
-        known = f"{', '.join(FIELDS)} or {ATTRIBUTES}<key>"
+        known = f"{', '.join(NAMES)} or {ATTRIBUTES}<key>"
         raise FilterInvalidError(path, f"unknown field; use one of {known}")
     if not _KEY.fullmatch(attribute_key(name)):
         raise FilterInvalidError(path, "an attribute's key has 1 to 64 of a-z, 0-9, _, . and -")
-    return _ATTRIBUTE
+    return BY_FILTER[ATTRIBUTES].kind
 
 
-def _check_value(name: str, rule: FieldRule, value: Value, path: str) -> None:
-    # Availability is a str too: the exact class decides.
-    if type(value) not in rule.operators:
-        raise FilterInvalidError(path, f"{name} is compared with a {rule.kind_names} value")
+def _check_value(name: str, kind: Kind, value: Value, path: str) -> None:
+    # An availability is a str too: the exact class decides.
+    if type(value) not in kind.operators:
+        raise FilterInvalidError(path, f"{name} is compared with a {kind.literal_names} value")
     if isinstance(value, str) and len(value) > MAX_TEXT:
         raise FilterInvalidError(path, f"has {len(value)} characters; at most {MAX_TEXT}")
     if isinstance(value, Money):
@@ -228,6 +179,6 @@ def _check_value(name: str, rule: FieldRule, value: Value, path: str) -> None:
 
 
 def check_currency(currency: str, path: str) -> None:
-    """Raises FilterInvalidError unless `currency` looks like an ISO 4217 code."""
+    """Raise FilterInvalidError unless `currency` looks like an ISO 4217 code."""
     if not re.fullmatch("[A-Z]{3}", currency):
         raise FilterInvalidError(path, 'the currency must be three capital letters, like "EUR"')

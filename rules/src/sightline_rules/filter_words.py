@@ -1,4 +1,4 @@
-"""Filters as the command line writes them, read; rejections.py writes them.
+"""Parser of filters as the command line writes them; rejections.py writes them.
 
 For files of a service, which can't ask the client: docs/integrate/filters.md has the language, and
 a test holds both readers to the same meaning.
@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from decimal import Decimal
 
-from sightline_rules.filter_checks import FIELDS, rule_of
+from sightline_rules.filter_checks import kind_of
 from sightline_rules.filters import (
     All,
     Any,
-    Availability,
     Comparison,
     Existence,
     Filter,
     FilterInvalidError,
     Membership,
-    Money,
     Not,
     Operator,
-    Time,
     Value,
 )
+from sightline_rules.kinds import Kind
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<sign>[()])
@@ -37,14 +33,11 @@ _TOKEN = re.compile(
       |[+-]?[\d.]+(?:[ \t]*(?!AND\b|OR\b)[A-Za-z]{3})?(?![\w.-])|[^\s"'()=!<>:,]+))""",
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-_MONEY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*([A-Za-z]{3})", re.ASCII)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parsed(text: str, path: str = "filter") -> Filter:
-    """The filter that the text stands for; raises FilterInvalidError. `check` says whether it can
-    be evaluated."""
+    """Return the filter that a text means, not yet checked (filter_checks.check). Raises
+    FilterInvalidError."""
     try:
         return _Reader(text, path).whole()
     except RecursionError:
@@ -69,7 +62,7 @@ class _Reader:
         return FilterInvalidError(self._path, what)
 
     def _take(self, *kinds: str) -> re.Match[str] | None:
-        """The next token if it is one of these words, signs or groups."""
+        """Consume and return the next token if it is one of these words, signs or groups."""
         if self._place < len(self._tokens):
             token = self._tokens[self._place]
             if token["sign"] in kinds or token["word"] in kinds or token.lastgroup in kinds:
@@ -94,7 +87,8 @@ class _Reader:
         return parts[0] if len(parts) == 1 else All(tuple(parts))
 
     def _disjunction(self) -> Filter:
-        """One of several; equalities of one field become one membership, as the client has it."""
+        """Return one of several parts; equalities of one field become one membership, as in the
+        client."""
         parts = self._joined("OR", self._negatable)
         equal = [
             each
@@ -124,47 +118,21 @@ class _Reader:
         return self._comparison(token["field"], token["operator"], token["value"])
 
     def _comparison(self, field: str, sign: str, literal: str) -> Filter:
-        rule_of(field, self._path)
+        kind = kind_of(field, self._path)
         if sign == ":" and literal == "*":
             return Existence(field)
-        value = self._value(field, literal)
-        text = isinstance(value, str) and not isinstance(value, Availability)
-        if sign == ":":
-            if field in FIELDS and not text:
-                raise self._bad(f"{field} takes ':' only as {field}:*, write {field} =")
-            contains = text and field != "tags"
-            return Comparison(field, Operator.CONTAINS if contains else Operator.EQUAL, value)
-        return Comparison(field, Operator(sign), value)
+        value = self._value(field, kind, literal)
+        if sign != ":":
+            return Comparison(field, Operator(sign), value)
+        operator = kind.colon(value)
+        if operator is None:
+            raise self._bad(f"{field} takes ':' only as {field}:*, write {field} =")
+        return Comparison(field, operator, value)
 
-    def _value(self, field: str, literal: str) -> Value:
+    def _value(self, field: str, kind: Kind, literal: str) -> Value:
         quoted = literal[0] in "\"'"
         text = re.sub(r"\\(.)", r"\1", literal[1:-1], flags=re.DOTALL) if quoted else literal
-        if field not in FIELDS:
-            if not quoted and text in ("true", "false"):
-                return text == "true"
-            return float(text) if not quoted and _NUMBER.fullmatch(text) else text
-        (kind,) = FIELDS[field].operators
         try:
-            if kind is Money:
-                return self._money(text)
-            if kind is Time:
-                return _time(text)
-            return Availability(text) if kind is Availability else text
+            return kind.parsed(text, quoted=quoted)
         except ValueError as error:
             raise self._bad(f"{field}: {text!r} is none: {error}") from None
-
-    def _money(self, text: str) -> Money:
-        found = _MONEY.fullmatch(text.strip())
-        if found is None:
-            raise ValueError("write an amount and a code, 30 EUR")
-        return Money(found[2].upper(), int(Decimal(found[1]) * 1_000_000))
-
-
-def _time(text: str) -> Time:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        if len(text) > 10:
-            raise ValueError("append Z for UTC")
-        moment = moment.replace(tzinfo=UTC)
-    since = moment - _EPOCH
-    return Time((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)

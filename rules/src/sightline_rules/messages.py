@@ -1,13 +1,18 @@
-"""Filters and products out of the contract's messages, by the names of their fields alone.
+"""Filters and facts of products from the contract's messages, by the names of their fields.
 
-The record and whatever stands in for it read them here, so that a filter means the same to both.
+The retriever and the gateway both read them here, so that a filter means the same to both.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any as Message
+from typing import Any as Anything
+from typing import TypeAlias
 
-from sightline_rules import categories, filter_checks, filters
-from sightline_rules.filters import Availability, Facts, Filter, Money, Operator, Time
+from sightline_rules import categories, filter_checks, filters, kinds
+from sightline_rules.facts import Facts, by_key
+from sightline_rules.fields import FILTERED, Field
+from sightline_rules.filters import Availability, Filter, Money, Operator, Time
+
+Message: TypeAlias = Anything
 
 MICROS = 1_000_000
 
@@ -17,38 +22,48 @@ AVAILABILITIES: Mapping[int, Availability] = dict(enumerate(Availability, start=
 
 
 def facts(product: Message) -> Facts:
-    """What filters may ask of a product that was read. Raises ValueError where it says something
-    that is not known here."""
-    availability = AVAILABILITIES.get(product.availability)
-    if availability is None:
-        raise ValueError("not one of the known availabilities")
-    return Facts(
-        category=categories.join(product.category_path),
-        brand=product.brand,
-        title=product.title,
-        price=_amount(product.price) if product.HasField("price") else None,
-        availability=availability,
-        tags=frozenset(product.tags),
-        attributes=attributes_of(product.attributes),
-        create_time=Time(product.create_time.ToMicroseconds()),
-        update_time=Time(product.update_time.ToMicroseconds()),
-    )
+    """Return the facts of a message Product. Raises ValueError if it holds an unknown choice."""
+    return Facts(**{field.name: fact(field, product) for field in FILTERED})
+
+
+def fact(field: Field, product: Message) -> Anything:
+    """Return the fact of one filtered field of a message Product. Raises ValueError."""
+    value = getattr(product, field.wire)
+    match field.kind:
+        case kinds.CategoryKind():
+            return categories.join(value)
+        case kinds.TextsKind():
+            return frozenset(value)
+        case kinds.AttributesKind():
+            return attributes_of(value)
+        case kinds.ChoiceKind():
+            if (known := AVAILABILITIES.get(value)) is None:
+                raise ValueError(f"{field.name} is not one of the known values")
+            return known
+        case kinds.TimeKind():
+            return Time(value.ToMicroseconds())
+        case kinds.MoneyKind():
+            return _amount(value) if product.HasField(field.wire) else None
+        case kinds.NumberKind():
+            return float(value) if product.HasField(field.wire) else None
+        case _:
+            return value
 
 
 def attributes_of(given: Iterable[Message]) -> dict[str, tuple[filters.AttributeValue, ...]]:
-    """A product's attributes by key, as filters ask of them."""
-    return filters.by_key(
+    """Return a product's attributes by key."""
+    return by_key(
         (item.key, getattr(item, kind)) for item in given if (kind := item.WhichOneof("value"))
     )
 
 
 def condition(message: Message, path: str = "filter") -> Filter:
-    """A filter that can be evaluated; raises FilterInvalidError naming the culprit."""
+    """Return a filter that can be evaluated. Raises FilterInvalidError with the fault's path."""
     return filter_checks.check(read(message, path), path)
 
 
 def read(message: Message, path: str = "filter") -> Filter:
-    """A filter as it came; `check` says whether it can be evaluated. Raises FilterInvalidError."""
+    """Return a filter, not yet checked (filter_checks.check). Raises FilterInvalidError."""
     match message.WhichOneof("expression"):
         case "all":
             return filters.All(_filters(message.all, f"{path}.all"))
@@ -74,8 +89,8 @@ def _filters(message: Message, path: str) -> tuple[Filter, ...]:
 
 def _comparison(given: Message, path: str) -> filters.Comparison:
     operator = OPERATORS.get(given.operator)
-    # Reported first: what an unknown field is compared with does not matter.
-    filter_checks.rule_of(given.field, f"{path}.field")
+    # First: of an unknown field neither operator nor value matter.
+    filter_checks.kind_of(given.field, f"{path}.field")
     if operator is None:
         raise filters.FilterInvalidError(f"{path}.operator", "is required")
     return filters.Comparison(given.field, operator, _value(given.value, f"{path}.value"))
@@ -109,7 +124,7 @@ def _value(value: Message, path: str) -> filters.Value:
 
 
 def money(given: Message, path: str) -> Money:
-    """An amount. Raises FilterInvalidError."""
+    """Return an amount. Raises FilterInvalidError."""
     if not 0 <= given.nanos < 1_000_000_000 or given.nanos % 1_000:
         raise filters.FilterInvalidError(
             f"{path}.nanos", "must be from 0 to 999,999,999 with at most six decimals"

@@ -13,7 +13,7 @@ from retriever.domain.index_values import IndexRow
 from sightline.common.v1 import answer_pb2, product_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as gateway_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
-from sightline_rules.filters import Facts
+from sightline_rules.facts import Facts
 from tests.chaos import __main__ as program
 from tests.chaos.model import NotMeasured, Report
 from tests.chaos.retriever import outages, rollouts

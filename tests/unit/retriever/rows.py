@@ -10,7 +10,7 @@ from retriever.ports.columns import ProductRow
 from retriever.ports.engine import VectorIndex
 from retriever.record import Record
 from retriever.search.search import Searcher
-from sightline_rules.filters import Facts
+from sightline_rules.facts import Facts
 
 
 def row(product_id: str, **fields: object) -> ProductRow:

@@ -5,9 +5,10 @@ from hypothesis import given
 
 from sightline_client.convert import to_wire
 from sightline_client.convert.filter_text import parse_filter
+from sightline_rules.facts import Facts, passes
 from sightline_rules.filter_checks import check
 from sightline_rules.filter_words import parsed
-from sightline_rules.filters import Availability, Facts, FilterInvalidError, Money, Time, passes
+from sightline_rules.filters import Availability, FilterInvalidError, Money, Time
 from sightline_rules.messages import read
 from sightline_rules.rejections import words
 from tests.unit.rules.test_rejections import WINE, conditions

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sightline_rules.facts import Facts, by_key, passes
 from sightline_rules.filter_checks import check
 from sightline_rules.filters import (
     All,
@@ -9,16 +10,13 @@ from sightline_rules.filters import (
     Availability,
     Comparison,
     Existence,
-    Facts,
     Filter,
     Membership,
     Money,
     Not,
     Operator,
     Time,
-    by_key,
     fields,
-    passes,
 )
 
 RED = Facts(

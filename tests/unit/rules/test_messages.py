@@ -10,8 +10,9 @@ from retriever.domain.product import Attribute, Product, ProductContent
 from retriever.servicer.product_messages import row
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline_rules import categories, messages
+from sightline_rules.facts import Facts, passes
 from sightline_rules.filter_checks import check
-from sightline_rules.filters import Facts, FilterInvalidError, passes
+from sightline_rules.filters import FilterInvalidError
 from tests.fuzz.conditions import message
 from tests.live.random_filters import condition
 from tests.live.random_filters import facts as random_facts
@@ -61,5 +62,5 @@ def test_numbers_are_those_of_the_contract() -> None:
 
 
 def test_nothing_is_said_of_a_product_that_is_not_understood() -> None:
-    with pytest.raises(ValueError, match="availabilities"):
+    with pytest.raises(ValueError, match="availability is not one of"):
         messages.facts(product_pb2.Product(availability=9))  # type: ignore[arg-type]

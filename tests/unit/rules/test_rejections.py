@@ -6,19 +6,18 @@ from hypothesis import strategies as st
 
 from sightline_client.convert import to_wire
 from sightline_client.convert.filter_text import parse_filter
+from sightline_rules.facts import Facts, passes
 from sightline_rules.filters import (
     All,
     Any,
     Availability,
     Comparison,
     Existence,
-    Facts,
     Membership,
     Money,
     Not,
     Operator,
     Time,
-    passes,
 )
 from sightline_rules.rejections import MOST_TEXT, rejection, words
 

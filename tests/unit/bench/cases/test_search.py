@@ -28,7 +28,8 @@ from retriever.record import Record
 from retriever.search.query import Query
 from retriever.search.search import Searcher, search
 from servicekit.sql import Database
-from sightline_rules.filters import All, passes
+from sightline_rules.facts import passes
+from sightline_rules.filters import All
 from tests.fakes.index import FakeIndex
 
 

@@ -7,8 +7,9 @@ from gateway.model.columns import Columns, gathered
 from gateway.ranking.passing import passing
 from sightline.common.v1.product_pb2 import Product
 from sightline_rules import messages
+from sightline_rules.facts import passes
 from sightline_rules.filter_words import parsed
-from sightline_rules.filters import All, passes
+from sightline_rules.filters import All
 
 NUMBER, FLAG = {"key": "k", "number": 1.0}, {"key": "k", "flag": True}
 EUROS = {"currency_code": "EUR", "units": 20, "nanos": 500_000_000}

@@ -15,22 +15,21 @@ from retriever.columns.conditions import Conditions
 from retriever.columns.table import Table
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
+from sightline_rules.facts import Facts, passes
 from sightline_rules.filter_checks import check
 from sightline_rules.filters import (
     All,
     Any,
     Comparison,
     Existence,
-    Facts,
     Filter,
     Membership,
     Money,
     Not,
     Operator,
     Time,
-    fold,
-    passes,
 )
+from sightline_rules.kinds import fold
 from tests.unit.retriever.adapters.milvus.test_filters import FACTS, FILTERS
 from tests.unit.retriever.rows import row_of
 

@@ -11,7 +11,8 @@ from retriever.columns.facets import AskedFacet, Counting, Facet
 from retriever.columns.table import Table
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
-from sightline_rules.filters import All, Availability, Comparison, Facts, Money, Operator, passes
+from sightline_rules.facts import Facts, passes
+from sightline_rules.filters import All, Availability, Comparison, Money, Operator
 from tests.unit.retriever.adapters.milvus.test_filters import FACTS
 from tests.unit.retriever.rows import row_of
 

@@ -16,7 +16,8 @@ from retriever.record import Record
 from retriever.record import products as record_products
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
-from sightline_rules.filters import All, Comparison, Facts, Filter, Operator
+from sightline_rules.facts import Facts
+from sightline_rules.filters import All, Comparison, Filter, Operator
 from sightline_rules.rejections import Rejection
 from tests.unit.retriever.conftest import generation, write
 

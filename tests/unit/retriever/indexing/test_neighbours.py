@@ -6,7 +6,7 @@ import pytest
 from retriever.domain.generation import Metric
 from retriever.domain.index_values import IndexRow
 from retriever.indexing.verification.neighbours import LEAST, Neighbours
-from sightline_rules.filters import Facts
+from sightline_rules.facts import Facts
 
 COUNT = 50
 

@@ -25,7 +25,8 @@ from retriever.wiring import job_queue
 from servicekit.jobs import Jobs
 from servicekit.requests import RequestInvalid
 from servicekit.sql import Database
-from sightline_rules.filters import Comparison, Operator, passes
+from sightline_rules.facts import passes
+from sightline_rules.filters import Comparison, Operator
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.index import DIMENSION, VERSION, Always, FakeIndex
 from tests.fakes.photo_store import FakePhotos

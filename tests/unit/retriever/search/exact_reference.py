@@ -15,17 +15,16 @@ from retriever.domain.generation import IndexParameters, Metric
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import PhotoRow
 from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, same_picture
+from sightline_rules.facts import Facts, passes
 from sightline_rules.filters import (
     All,
     Availability,
     Comparison,
     Existence,
-    Facts,
     Filter,
     Money,
     Not,
     Operator,
-    passes,
 )
 from tests.fakes.collapsing import Candidate, collapse
 from tests.fakes.index import DIMENSION

@@ -23,7 +23,8 @@ from retriever.search import exact, search
 from retriever.search.candidates import Candidates, most_marked
 from retriever.search.collapse import SPARE
 from retriever.search.query import BlendPart, Query
-from sightline_rules.filters import All, Facts, Filter
+from sightline_rules.facts import Facts
+from sightline_rules.filters import All, Filter
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex
 from tests.unit.retriever.conftest import generation
 from tests.unit.retriever.rows import row_of, searcher

@@ -24,13 +24,13 @@ from retriever.search.planning import (
     first_limit,
     graph,
 )
+from sightline_rules.facts import Facts
 from sightline_rules.filters import (
     All,
     Any,
     Availability,
     Comparison,
     Existence,
-    Facts,
     Filter,
     Membership,
     Money,

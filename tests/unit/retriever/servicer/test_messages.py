@@ -29,20 +29,18 @@ from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline_client.convert import to_wire
 from sightline_client.convert.filter_text import parse_filter
+from sightline_rules.facts import Facts, by_key, passes
 from sightline_rules.filters import (
     All,
     Any,
     Availability,
     Comparison,
     Existence,
-    Facts,
     Membership,
     Money,
     Not,
     Operator,
     Time,
-    by_key,
-    passes,
 )
 
 Value = filter_pb2.FilterValue
@@ -293,13 +291,13 @@ def test_a_filter_nested_too_deep_is_refused() -> None:
 
 SOLD = {
     "old": Facts(
-        "Wine > Red",
+        category="Wine > Red",
         brand="Aurora",
         title="Grande Réserve",
         tags=frozenset({"Beef"}),
         attributes=by_key([("vintage", 1999.0), ("grape", "Merlot"), ("grape", "Syrah")]),
     ),
-    "cheap": Facts("Wine > White", price=Money("EUR", 5_000_000)),
+    "cheap": Facts(category="Wine > White", price=Money("EUR", 5_000_000)),
     "bare": Facts(attributes=by_key([("vintage", "1999"), ("organic", True)])),
 }
 

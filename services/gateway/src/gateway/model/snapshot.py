@@ -9,6 +9,7 @@ from gateway.model.errors import FilterInvalid
 from gateway.model.messages import ProductRow
 from gateway.model.query import Scope
 from sightline_rules import filters, messages
+from sightline_rules.facts import Facts, passes
 
 _BUYABLE = filters.Comparison(
     "availability", filters.Operator.NOT_EQUAL, filters.Availability.OUT_OF_STOCK
@@ -29,7 +30,7 @@ class Snapshot:
     """All of them, by id."""
     columns_of: Callable[[Sequence[ProductRow]], Columns]
     """What ranking needs of products."""
-    _facts: dict[str, filters.Facts | None] = field(
+    _facts: dict[str, Facts | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -40,11 +41,10 @@ class Snapshot:
         return (
             self.rows[product_id]
             for product_id in ids
-            if (facts := self._facts_of(product_id)) is not None
-            and filters.passes(condition, facts)
+            if (facts := self._facts_of(product_id)) is not None and passes(condition, facts)
         )
 
-    def _facts_of(self, product_id: str) -> filters.Facts | None:
+    def _facts_of(self, product_id: str) -> Facts | None:
         """Made when they are first asked for, which happens in need alone."""
         if product_id in self.rows and product_id not in self._facts:
             try:

@@ -5,7 +5,8 @@ from functools import cache
 from typing import Any
 
 from gateway.model.columns import Columns
-from sightline_rules.filters import Facts, Filter, Money, Time, attribute_key, fields, passes
+from sightline_rules.facts import Facts, passes
+from sightline_rules.filters import Filter, Money, Time, attribute_key, fields
 from sightline_rules.messages import AVAILABILITIES, attributes_of
 
 _HELD = frozenset(

@@ -16,6 +16,7 @@ from retriever.columns.lookups import Leaf, Lookups, Texts
 from retriever.columns.off_loop import off_loop
 from retriever.columns.table import NO_PRICE, Coded, Flags, Ints, Table
 from servicekit import deadlines
+from sightline_rules.facts import Facts, by_key
 from sightline_rules.filters import (
     ATTRIBUTES,
     All,
@@ -23,14 +24,12 @@ from sightline_rules.filters import (
     Availability,
     Comparison,
     Existence,
-    Facts,
     Filter,
     Membership,
     Money,
     Not,
     Operator,
     Time,
-    by_key,
 )
 
 _COMPARE: dict[Operator, Callable[[Ints, int], Flags]] = {

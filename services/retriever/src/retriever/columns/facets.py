@@ -10,6 +10,7 @@ import numpy as np
 from retriever.columns.table import NO_PRICE, Ints, Table
 from servicekit import deadlines
 from sightline_rules import categories
+from sightline_rules.facts import by_key
 from sightline_rules.filters import (
     ATTRIBUTES,
     All,
@@ -18,7 +19,6 @@ from sightline_rules.filters import (
     Filter,
     Money,
     Operator,
-    by_key,
 )
 
 MICROS = 1_000_000

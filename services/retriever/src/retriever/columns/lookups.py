@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from retriever.columns.table import Flags
 from servicekit import deadlines
-from sightline_rules.filters import Comparison, Existence, Facts, Membership, passes
+from sightline_rules.facts import Facts, passes
+from sightline_rules.filters import Comparison, Existence, Membership
 
 Leaf: TypeAlias = Comparison | Membership | Existence
 Codes: TypeAlias = npt.NDArray[np.signedinteger[Any]]

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from servicekit import deadlines
+from sightline_rules.facts import Facts, passes
 from sightline_rules.filter_checks import looks
-from sightline_rules.filters import Facts, Filter, passes
+from sightline_rules.filters import Filter
 
 INLINE_STEPS = 4_000
 """Looks at a value, or at 64 characters, that the event loop takes itself: some 2 ms."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from retriever.domain.vectors import Floats
-from sightline_rules.filters import Facts
+from sightline_rules.facts import Facts
 
 
 class Collapse(StrEnum):

@@ -6,7 +6,8 @@ from enum import StrEnum
 from functools import cached_property
 
 from sightline_rules import categories
-from sightline_rules.filters import Availability, Facts, Filter, Money, Time, by_key
+from sightline_rules.facts import Facts, by_key
+from sightline_rules.filters import Availability, Filter, Money, Time
 
 MAX_PHOTOS = 20
 """Of a product: so many rows may one write bring to an index."""

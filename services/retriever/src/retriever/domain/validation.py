@@ -7,7 +7,7 @@ from math import isfinite
 from retriever.domain import product
 from retriever.domain.errors import ProductInvalid
 from servicekit.errors import FieldViolation
-from sightline_rules import categories, filter_checks, filters, ids
+from sightline_rules import categories, filter_checks, filters, ids, kinds
 from sightline_rules.filters import Availability, Money
 
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
@@ -91,10 +91,10 @@ def _check_tags(note: Note, tags: Sequence[str]) -> None:
 def _check_attributes(
     note: Note, given: Sequence[tuple[str, str | float | bool | None]]
 ) -> tuple[product.Attribute, ...]:
-    most = filter_checks.MAX_ATTRIBUTES
+    most = kinds.MAX_ATTRIBUTES
     if len(given) > most:
         note("attributes", f"has {len(given)} entries; at most {most} are taken")
-    kinds: dict[str, type] = {}
+    types: dict[str, type] = {}
     checked = []
     for index, (key, value) in enumerate(given[:most]):
         field = f"attributes[{index}]"
@@ -107,9 +107,9 @@ def _check_attributes(
             note(f"{field}.text", "must have 1 to 512 bytes")
         if isinstance(value, float) and not isfinite(value):
             note(f"{field}.number", "must be finite")
-        if key in kinds and not (kinds[key] is str and isinstance(value, str)):
+        if key in types and not (types[key] is str and isinstance(value, str)):
             note(f"{field}.key", "is given twice; only texts may repeat")
-        kinds[key] = type(value)
+        types[key] = type(value)
         checked.append(product.Attribute(key, value))
     return tuple(checked)
 

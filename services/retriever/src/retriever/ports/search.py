@@ -10,7 +10,8 @@ from retriever.domain.vectors import Floats, VectorWrite
 from retriever.ports.columns import ColumnRecord
 from retriever.ports.generations import RowsRecord
 from servicekit.errors import ServiceError
-from sightline_rules.filters import Facts, Filter
+from sightline_rules.facts import Facts
+from sightline_rules.filters import Filter
 
 
 class MatchRecord(RowsRecord, Protocol):

@@ -14,7 +14,8 @@ from retriever.record import parts
 from retriever.record.products import FACTS, passing, to_facts
 from retriever.record.tables import CATEGORY_HEAD, product_images, products
 from sightline_rules import categories
-from sightline_rules.filters import Comparison, Facts, Filter, Membership, Money, Operator
+from sightline_rules.facts import Facts
+from sightline_rules.filters import Comparison, Filter, Membership, Money, Operator
 
 _ORDERED: Mapping[Operator, Callable[[Any, int], sa.ColumnElement[bool]]] = {
     Operator.LESS: lt,

@@ -17,16 +17,8 @@ from retriever.record.parts import PHOTO, among, look_up, on
 from retriever.record.tables import images, product_images, products
 from servicekit import deadlines
 from sightline_rules import categories
-from sightline_rules.filters import (
-    All,
-    Availability,
-    Facts,
-    Filter,
-    Money,
-    Time,
-    by_key,
-    passes,
-)
+from sightline_rules.facts import Facts, by_key, passes
+from sightline_rules.filters import All, Availability, Filter, Money, Time
 
 FACTS = (
     products.c.category,

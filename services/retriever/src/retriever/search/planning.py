@@ -26,8 +26,9 @@ from enum import StrEnum
 
 from retriever.domain.filter_parts import MAX_TRIED, Part, indexed_parts, top_categories
 from retriever.domain.generation import IndexKind, IndexParameters
+from sightline_rules.facts import Facts, passes
 from sightline_rules.filter_checks import looks
-from sightline_rules.filters import All, Facts, Filter, Membership, passes
+from sightline_rules.filters import All, Filter, Membership
 
 MAX_LIMIT = 16_384
 """Most rows that an engine answers at once."""

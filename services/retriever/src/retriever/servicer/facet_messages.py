@@ -70,7 +70,7 @@ def _violations(messages: Sequence[facet_pb2.FacetRequest]) -> Iterator[FieldVio
 
 def _field_violations(each: facet_pb2.FacetRequest, path: str) -> Iterator[FieldViolation]:
     try:
-        filter_checks.rule_of(each.field, f"{path}.field")
+        filter_checks.kind_of(each.field, f"{path}.field")
         countable = each.field in FIELDS or each.field.startswith(ATTRIBUTES)
         description = f"can't be counted; there are {', '.join(FIELDS)} and {ATTRIBUTES}<key>"
     except FilterInvalidError as error:

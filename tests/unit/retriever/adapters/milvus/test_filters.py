@@ -14,6 +14,7 @@ from retriever.adapters.milvus import filters
 from retriever.domain.collections import SHAPE, shape_of, shaped
 from retriever.domain.filter_parts import top_categories
 from retriever.domain.index_values import Slice
+from sightline_rules.facts import Facts, by_key, passes
 from sightline_rules.filter_checks import check
 from sightline_rules.filters import (
     All,
@@ -21,15 +22,12 @@ from sightline_rules.filters import (
     Availability,
     Comparison,
     Existence,
-    Facts,
     Filter,
     Membership,
     Money,
     Not,
     Operator,
     Time,
-    by_key,
-    passes,
 )
 
 TEXTS = st.sampled_from(
@@ -239,7 +237,9 @@ def test_a_code_fits_a_column_and_is_no_mark(text: str) -> None:
 def test_the_shape_goes_with_the_columns() -> None:
     """Who changes what a row holds changes SHAPE too; else an old index is asked what it lacks."""
     wine = by_key([("grape", "Merlot"), ("grape", "Syrah"), ("abv", 13.5), ("organic", True)])
-    row = filters.columns(Facts("Wine > Red", "Casa", attributes=wine, tags=frozenset({"a"})))
+    row = filters.columns(
+        Facts(category="Wine > Red", brand="Casa", attributes=wine, tags=frozenset({"a"}))
+    )
     row["slice"] = filters.slice_number("5f" * 16)
     held = hashlib.sha256(repr(row).encode()).hexdigest()[:12]
     assert (SHAPE, held) == (3, "1b64e1cb9454")

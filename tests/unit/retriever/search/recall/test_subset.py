@@ -25,7 +25,8 @@ from retriever.search.nearest import MatchingRows, Nearest, RoundResult, compare
 from retriever.search.planning import Estimate, Plan, Route
 from retriever.search.recall import subset as module
 from retriever.search.recall.subset import Seen, read_subset
-from sightline_rules.filters import All, Comparison, Facts, Filter, Operator, passes
+from sightline_rules.facts import Facts, passes
+from sightline_rules.filters import All, Comparison, Filter, Operator
 
 RED = Comparison("brand", Operator.EQUAL, "red")
 HNSW = IndexParameters(kind=IndexKind.HNSW)

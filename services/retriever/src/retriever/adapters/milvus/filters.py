@@ -26,13 +26,13 @@ from retriever.domain.collections import SHAPE
 from retriever.domain.filter_parts import top_categories
 from retriever.domain.index_values import WHOLE, Slice
 from sightline_rules import categories
+from sightline_rules.facts import Facts
 from sightline_rules.filters import (
     All,
     Any,
     Availability,
     Comparison,
     Existence,
-    Facts,
     Filter,
     Membership,
     Money,

@@ -13,7 +13,8 @@ from retriever.indexing.verification.case import Case
 from retriever.indexing.verification.neighbours import Neighbours
 from retriever.search.nearest import begin
 from retriever.search.query import Query
-from sightline_rules.filters import Comparison, Filter, Operator, passes
+from sightline_rules.facts import passes
+from sightline_rules.filters import Comparison, Filter, Operator
 
 PAGE = 500
 """Rows read at a time: 2.5 MB of vectors at 1,280 dimensions."""

@@ -19,7 +19,8 @@ from retriever.domain.recall import Look
 from retriever.domain.vectors import Floats, exact_scores
 from retriever.ports.generations import RowsRecord
 from retriever.search.nearest import Nearest
-from sightline_rules.filters import Facts, Filter
+from sightline_rules.facts import Facts
+from sightline_rules.filters import Filter
 
 PAGE = 250
 """Rows read at a time."""

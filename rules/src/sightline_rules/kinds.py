@@ -1,0 +1,461 @@
+"""Kinds of product fields: the literals and operators that each takes, and what conditions mean.
+
+A kind is bound to a field once, in the table of fields (fields.py). The value that a filter
+compares is a field's fact: a category is one path, tags are a set, attributes are values by key.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from functools import lru_cache
+from operator import eq, ge, gt, le, lt, ne
+from typing import Any, ClassVar
+
+from sightline_rules import categories
+from sightline_rules.filters import (
+    AttributeValue,
+    Availability,
+    Comparison,
+    Existence,
+    FilterInvalidError,
+    Leaf,
+    Membership,
+    Money,
+    Operator,
+    Time,
+    Value,
+)
+
+Literal = type[str] | type[Money] | type[Availability] | type[Time] | type[float] | type[bool]
+
+LITERAL_NAMES: Mapping[Literal, str] = {
+    str: "text",
+    Money: "money",
+    Availability: "availability",
+    Time: "time",
+    float: "number",
+    bool: "flag",
+}
+EQUALITY = frozenset({Operator.EQUAL, Operator.NOT_EQUAL})
+CONTAINS = frozenset({Operator.CONTAINS})
+ORDER = frozenset(Operator) - CONTAINS
+MAX_ATTRIBUTES = 128
+"""Attributes of a product, and so texts of one attribute key."""
+MOST_NUMBER = 2**53
+"""Steps of a number, at most: what a 64-bit float holds exactly."""
+UNKNOWN = "unknown"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_WHOLE: Mapping[Literal, frozenset[Operator]] = {str: EQUALITY | CONTAINS}
+_PART: Mapping[Literal, frozenset[Operator]] = {str: CONTAINS}
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_MONEY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*([A-Za-z]{3})", re.ASCII)
+_ORDERS: Mapping[Operator, Callable[[float, float], bool]] = {
+    Operator.EQUAL: eq,
+    Operator.NOT_EQUAL: ne,
+    Operator.LESS: lt,
+    Operator.LESS_OR_EQUAL: le,
+    Operator.GREATER: gt,
+    Operator.GREATER_OR_EQUAL: ge,
+}
+
+
+class Kind:
+    """Kind of a field. Subclasses say what its conditions mean."""
+
+    name: ClassVar[str]
+    sortable: ClassVar[bool] = False
+    searchable: ClassVar[bool] = False
+    """True if the field has words, for keyword search and for the text that is embedded."""
+    looks: ClassVar[int] = 1
+    """Texts that `contains` compares in one product, at most."""
+
+    @property
+    def unknown(self) -> Any:
+        """Return the fact of a product that does not have the field."""
+        return None
+
+    @property
+    def operators(self) -> Mapping[Literal, frozenset[Operator]]:
+        """Return the operators by type of the literal; other types never compare."""
+        raise NotImplementedError
+
+    @property
+    def countable(self) -> bool:
+        """Return whether a facet can count the field's values."""
+        return False
+
+    @property
+    def literal_names(self) -> str:
+        """Return the types of literal that the kind takes, in words."""
+        return " or ".join(LITERAL_NAMES[literal] for literal in self.operators)
+
+    @property
+    def all_operators(self) -> frozenset[Operator]:
+        """Return the operators that the kind takes with some type of literal."""
+        return frozenset().union(*self.operators.values())
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """Return the SQL columns of a field that does not name its own."""
+        return (name,)
+
+    def passes(self, fact: Any, leaf: Leaf) -> bool:
+        """Return whether a fact passes a condition that was checked."""
+        match leaf:
+            case Existence():
+                return self.knows(fact)
+            case Membership():
+                return self.is_among(fact, leaf)
+            case Comparison(_, Operator.CONTAINS, str() as text):
+                return self.contains(fact, text)
+            case Comparison(name, operator, value):
+                if operator not in self.operators.get(type(value), ()):
+                    raise FilterInvalidError("filter", f"{name} can't be evaluated; check() first")
+                return self.compares(fact, operator, value)
+
+    def knows(self, fact: Any) -> bool:
+        """Return whether the product has the field."""
+        return bool(fact != self.unknown)
+
+    def is_among(self, fact: Any, asked: Membership) -> bool:
+        """Return whether EQUAL holds for one of the values."""
+        return self.knows(fact) and fact in asked.distinct
+
+    def contains(self, fact: Any, text: str) -> bool:
+        """Return whether a text of the fact contains `text`, ignoring case."""
+        asked = fold(text)
+        return any(asked in fold(held) for held in self.texts(fact))
+
+    def texts(self, fact: Any) -> Iterable[str]:
+        """Yield the texts that CONTAINS looks at."""
+        return (fact,)
+
+    def compares(self, fact: Any, operator: Operator, value: Any) -> bool:
+        """Return whether `fact operator value` holds, for any operator but CONTAINS."""
+        return self.knows(fact) and (fact == value) == (operator is Operator.EQUAL)
+
+    def shown(self, fact: Any) -> str:
+        """Return the fact for people."""
+        return literal(fact) if self.knows(fact) else UNKNOWN
+
+    def parsed(self, text: str, *, quoted: bool) -> Value:  # noqa: ARG002 - attributes ask
+        """Return the literal that a filter's words give. Raises ValueError."""
+        return text
+
+    def colon(self, value: Value) -> Operator | None:  # noqa: ARG002 - attributes ask
+        """Return the operator that `field:value` means; None if it has no meaning."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class TextKind(Kind):
+    """One text: "" is unknown."""
+
+    most: int
+    """Characters, at most."""
+    least: int = 0
+    """Characters, at least; with one or more the field is required."""
+    whole: bool = True
+    """False: filters ask for a part of the text only (CONTAINS)."""
+
+    name: ClassVar[str] = "text"
+    unknown: ClassVar[str] = ""
+    searchable: ClassVar[bool] = True
+    sortable: ClassVar[bool] = True
+
+    @property
+    def operators(self) -> Mapping[Literal, frozenset[Operator]]:
+        return _WHOLE if self.whole else _PART
+
+    @property
+    def countable(self) -> bool:
+        return self.whole
+
+    def knows(self, fact: str) -> bool:
+        return fact != "" or self.least > 0
+
+    def shown(self, fact: str) -> str:
+        return fact if self.knows(fact) else UNKNOWN
+
+    def colon(self, value: Value) -> Operator:  # noqa: ARG002
+        return Operator.CONTAINS
+
+
+@dataclass(frozen=True, slots=True)
+class TextsKind(Kind):
+    """Several texts without an order. No text is also a known value."""
+
+    most: int
+    """Texts, at most."""
+    most_characters: int
+    """Characters of one text, at most; at least one."""
+
+    name: ClassVar[str] = "texts"
+    unknown: ClassVar[frozenset[str]] = frozenset()
+    operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {str: EQUALITY | CONTAINS}
+    countable: ClassVar[bool] = True
+    searchable: ClassVar[bool] = True
+
+    def is_among(self, fact: frozenset[str], asked: Membership) -> bool:
+        return not asked.distinct.isdisjoint(fact)
+
+    def contains(self, fact: frozenset[str], text: str) -> bool:
+        return text in fact
+
+    def compares(self, fact: frozenset[str], operator: Operator, value: Any) -> bool:
+        return (value in fact) == (operator is Operator.EQUAL)
+
+    def shown(self, fact: frozenset[str]) -> str:
+        return ", ".join(sorted(fact)) or "none"
+
+    def colon(self, value: Value) -> Operator:  # noqa: ARG002
+        return Operator.EQUAL
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryKind(Kind):
+    """Path of categories (categories.py): EQUAL passes the category and all below it."""
+
+    name: ClassVar[str] = "category path"
+    unknown: ClassVar[str] = ""
+    operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {str: EQUALITY | CONTAINS}
+    countable: ClassVar[bool] = True
+    searchable: ClassVar[bool] = True
+    looks: ClassVar[int] = categories.MAX_LEVELS
+
+    def is_among(self, fact: str, asked: Membership) -> bool:
+        return not asked.distinct.isdisjoint(categories.ancestors(fact))
+
+    def texts(self, fact: str) -> Iterable[str]:
+        return categories.split(fact)
+
+    def compares(self, fact: str, operator: Operator, value: Any) -> bool:
+        within = categories.is_within(fact, value)
+        return fact != "" and within == (operator is Operator.EQUAL)
+
+    def shown(self, fact: str) -> str:
+        return fact or UNKNOWN
+
+    def colon(self, value: Value) -> Operator:  # noqa: ARG002
+        return Operator.CONTAINS
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyKind(Kind):
+    """Amount in a currency. Amounts in different currencies never compare."""
+
+    name: ClassVar[str] = "money"
+    operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {Money: ORDER}
+    countable: ClassVar[bool] = True
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        return f"{name}_micros", f"{name}_currency"
+
+    def compares(self, fact: Money | None, operator: Operator, value: Any) -> bool:
+        same = fact is not None and fact.currency == value.currency
+        return same and _ORDERS[operator](fact.micros if fact else 0, value.micros)
+
+    def parsed(self, text: str, *, quoted: bool) -> Money:  # noqa: ARG002
+        found = _MONEY.fullmatch(text.strip())
+        if found is None:
+            raise ValueError("write an amount and a code, 30 EUR")
+        return Money(found[2].upper(), int(Decimal(found[1]) * 1_000_000))
+
+
+@dataclass(frozen=True, slots=True)
+class TimeKind(Kind):
+    """Instant that the service sets: always known."""
+
+    name: ClassVar[str] = "time"
+    unknown: ClassVar[Time] = Time(0)
+    operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {Time: ORDER}
+    sortable: ClassVar[bool] = True
+
+    def knows(self, fact: Time) -> bool:  # noqa: ARG002
+        return True
+
+    def shown(self, fact: Time) -> str:
+        return _time(fact)
+
+    def compares(self, fact: Time, operator: Operator, value: Any) -> bool:
+        return _ORDERS[operator](fact.micros, value.micros)
+
+    def parsed(self, text: str, *, quoted: bool) -> Time:  # noqa: ARG002
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            if len(text) > 10:
+                raise ValueError("append Z for UTC")
+            moment = moment.replace(tzinfo=UTC)
+        since = moment - EPOCH
+        return Time((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberKind(Kind):
+    """Number from 0 on with a fixed number of decimals, stored as a whole number of steps."""
+
+    most: float
+    decimals: int = 0
+
+    name: ClassVar[str] = "number"
+    operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {float: ORDER}
+    sortable: ClassVar[bool] = True
+
+    @property
+    def steps(self) -> int:
+        """Return the steps in one unit: 10 for one decimal."""
+        return int(10**self.decimals)
+
+    def compares(self, fact: float | None, operator: Operator, value: Any) -> bool:
+        return fact is not None and _ORDERS[operator](fact, value)
+
+    def parsed(self, text: str, *, quoted: bool) -> float:
+        if quoted or not _NUMBER.fullmatch(text):
+            raise ValueError("write a number, 4.5")
+        return float(text)
+
+
+@dataclass(frozen=True, slots=True)
+class FlagKind(Kind):
+    """True, false or unknown."""
+
+    name: ClassVar[str] = "flag"
+    operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {bool: EQUALITY}
+    countable: ClassVar[bool] = True
+
+    def parsed(self, text: str, *, quoted: bool) -> bool:
+        if quoted or text not in ("true", "false"):
+            raise ValueError("write true or false")
+        return text == "true"
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceKind(Kind):
+    """One of the values of an enum, of which one is the default: always known."""
+
+    choices: type[Availability]
+    default: Availability
+
+    name: ClassVar[str] = "choice"
+    countable: ClassVar[bool] = True
+
+    @property
+    def unknown(self) -> Availability:
+        return self.default
+
+    @property
+    def operators(self) -> Mapping[Literal, frozenset[Operator]]:
+        return {self.choices: EQUALITY}
+
+    def knows(self, fact: StrEnum) -> bool:  # noqa: ARG002
+        return True
+
+    def shown(self, fact: StrEnum) -> str:
+        return fact.value
+
+    def parsed(self, text: str, *, quoted: bool) -> Availability:  # noqa: ARG002
+        return self.choices(text)
+
+
+@dataclass(frozen=True, slots=True)
+class AttributesKind(Kind):
+    """Values of one attribute key: several texts, or one number, or one flag.
+
+    A condition compares with values of its literal's type alone.
+    """
+
+    name: ClassVar[str] = "attributes"
+    unknown: ClassVar[tuple[AttributeValue, ...]] = ()
+    operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {
+        str: EQUALITY | CONTAINS,
+        float: ORDER,
+        bool: EQUALITY,
+    }
+    countable: ClassVar[bool] = True
+    searchable: ClassVar[bool] = True
+    looks: ClassVar[int] = MAX_ATTRIBUTES
+
+    def is_among(self, fact: tuple[AttributeValue, ...], asked: Membership) -> bool:
+        return any(
+            value in asked.distinct and (isinstance(value, str) or _has_typed(asked.values, value))
+            for value in fact
+        )
+
+    def texts(self, fact: tuple[AttributeValue, ...]) -> Iterable[str]:
+        return (value for value in fact if isinstance(value, str))
+
+    def compares(self, fact: tuple[AttributeValue, ...], operator: Operator, value: Any) -> bool:
+        held = [other for other in fact if type(other) is type(value)]
+        match operator:
+            case Operator.EQUAL:
+                return value in held
+            case Operator.NOT_EQUAL:
+                return bool(held) and value not in held
+            case _:
+                return any(_ORDERS[operator](other, value) for other in held)  # type: ignore[arg-type]
+
+    def shown(self, fact: tuple[AttributeValue, ...]) -> str:
+        texts = (value if isinstance(value, str) else literal(value) for value in fact)
+        return ", ".join(texts) or UNKNOWN
+
+    def parsed(self, text: str, *, quoted: bool) -> Value:
+        if not quoted and text in ("true", "false"):
+            return text == "true"
+        return float(text) if not quoted and _NUMBER.fullmatch(text) else text
+
+    def colon(self, value: Value) -> Operator:
+        return Operator.CONTAINS if isinstance(value, str) else Operator.EQUAL
+
+
+def _has_typed(values: Iterable[Value], value: Value) -> bool:
+    """Return whether a value of the same type is equal: in a set 1.0 and True are one."""
+    return any(type(other) is type(value) and other == value for other in values)
+
+
+@lru_cache(maxsize=4_096)
+def fold(text: str) -> str:
+    """Return the text as CONTAINS compares it: case folded, accents composed.
+
+    Cached: a filter's text meets many products, and a product's text several conditions.
+    """
+    folded = unicodedata.normalize("NFC", text).casefold()
+    return folded if folded.isascii() else unicodedata.normalize("NFC", folded)
+
+
+def literal(value: Value) -> str:
+    """Return a value as filters are written: 30 EUR, "red", 4.5, true."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case StrEnum():
+            return value.value
+        case Money():
+            return _money(value)
+        case Time():
+            return f'"{_time(value)}"'
+        case float():
+            return f"{value:.15g}"
+        case str():
+            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+            return f'"{escaped}"'
+
+
+def _money(value: Money) -> str:
+    units, rest = divmod(value.micros, 1_000_000)
+    cents = f"{rest:06}".rstrip("0")
+    amount = f"{units}.{cents:0<2}" if cents else str(units)
+    return f"{amount} {value.currency}"
+
+
+def _time(value: Time) -> str:
+    try:
+        moment = EPOCH + timedelta(microseconds=value.micros)
+    except OverflowError:
+        return f"{value.micros} µs"
+    return moment.isoformat().replace("+00:00", "Z")
