@@ -50,7 +50,10 @@ class Curve:
 
 
 def curve(text: str, seconds: float | None) -> Curve:
-    """ "50" (for `seconds`), or points "0:50,60:400,300:400". ValueError says what is wrong."""
+    """Parse "50" (for `seconds`), or points "0:50,60:400,300:400".
+
+    Raise ValueError that says what is invalid.
+    """
     if ":" not in text:
         if seconds is None:
             raise ValueError("a constant rate needs --seconds")

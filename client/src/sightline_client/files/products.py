@@ -23,12 +23,12 @@ def product(row: Cells, folder: PhotoFolder, *, read: bool = True) -> product_pb
 
 
 def photos(row: Cells) -> list[str]:
-    """The names or addresses of the row's photos; SightlineError for what is none."""
+    """Return the names or addresses of the row's photos. SightlineError for an invalid one."""
     return cells.texts(row, "images", "|")
 
 
 def product_id(row: Cells) -> str:
-    """The row's id; "" where it has none that can be read."""
+    """Return the row's id; "" if it has none that can be read."""
     try:
         return cells.text(row, "id")
     except SightlineError:
@@ -61,7 +61,7 @@ def _number(row: Cells, name: str) -> float | None:
 
 
 def _pairs(value: object) -> list[tuple[object, object]]:
-    """An object's items; a Parquet map comes as a list of pairs."""
+    """Return an object's items; a Parquet map comes as a list of pairs."""
     if isinstance(value, Mapping):
         return list(value.items())
     if isinstance(value, list) and all(

@@ -29,7 +29,7 @@ from sightline_client.values.products import FIELDS, Product
 
 
 def jobs(values: Sequence[Job]) -> RenderableType:
-    """Jobs, a line each."""
+    """Show jobs, a line each."""
     table = grid(("job", "kind", "state", "done", "result", "created", "ended"))
     for job in values:
         of = f"{job.done:,}" + (f" of {job.total:,}" if job.total else "")
@@ -41,7 +41,7 @@ def jobs(values: Sequence[Job]) -> RenderableType:
 
 
 def audit(message: audit_service_pb2.ListAuditEntriesResponse) -> RenderableType:
-    """Entries of the audit log, a line each, and how to go on."""
+    """Show entries of the audit log, a line each, and how to continue."""
     table = grid(("time", "caller", "call", "outcome", "request"))
     for entry in map(from_wire.audit_entry, message.entries):
         call = entry.method.rpartition("/")[2]
@@ -59,7 +59,7 @@ def audit(message: audit_service_pb2.ListAuditEntriesResponse) -> RenderableType
 
 
 def backups(values: Sequence[Backup]) -> RenderableType:
-    """Backups, a line each."""
+    """Show backups, a line each."""
     table = grid(("backup", "taken", "products", "photos", "vectors", "MB", "spaces"))
     for backup in values:
         spaces = ", ".join(f"{space.space} {space.generation}" for space in backup.spaces)
@@ -75,7 +75,7 @@ def backups(values: Sequence[Backup]) -> RenderableType:
 
 
 def takedowns(values: Sequence[Takedown]) -> RenderableType:
-    """Photos that were taken down, a line each."""
+    """Show photos that were taken down, a line each."""
     table = grid(("photo", "taken down", "reason"))
     for each in values:
         add(table, each.image_id, _time(each.create_time), each.reason)
@@ -87,7 +87,7 @@ BESIDE = "popularity_"
 
 
 def models(values: Sequence[Model]) -> RenderableType:
-    """Models, a line each."""
+    """Show models, a line each."""
     table = grid(
         ("model", "state", "evidence", "trained", "events", "people", "products", "quality")
     )
@@ -137,7 +137,7 @@ def generations(values: Sequence[Generation]) -> RenderableType:
 
 
 def verification(value: Verification) -> RenderableType:
-    """What a verification found, a line a figure, and what is wrong."""
+    """Show the result of a verification, a line a figure, and what is wrong."""
     filtered = "no filter fits" if value.filtered_recall is None else f"{value.filtered_recall:.4f}"
     rows = (
         (f"recall at {value.k:,}", f"{value.recall:.4f}"),
@@ -158,7 +158,7 @@ def verification(value: Verification) -> RenderableType:
 
 
 def timeline(steps: Sequence[tuple[datetime, str, str, float]]) -> RenderableType:
-    """Steps with when they began, what came of them, and how many seconds they took."""
+    """Show steps with their start, result, and duration in seconds."""
     rows = (
         (_time(began), name, result, f"{seconds:,.1f} s") for began, name, result, seconds in steps
     )
@@ -187,7 +187,8 @@ def _verified(value: Verification | None) -> str:
 def products(
     values: Sequence[Product], *, more: bool = False, mismatched: bool = False
 ) -> RenderableType:
-    """Products, a line each. `mismatched`: with how their photos contradict their categories."""
+    """Show products, a line each. `mismatched`: with how their photos contradict their
+    categories."""
     names = ("product", "title", "category", "brand", "price", "availability", "photos")
     table = grid((*names, "its photo") if mismatched else names)
     for product in values:
@@ -208,7 +209,7 @@ def products(
 
 
 def _mismatch(value: CategoryDoubt | None) -> str:
-    """What a photo has against the category."""
+    """Say how a photo contradicts the category."""
     if value is None:
         return ""
     like = "like nothing that is known"
@@ -229,7 +230,7 @@ _LABELS = {
 
 
 def product(value: Product) -> RenderableType:
-    """One product, a line a field."""
+    """Show one product, a line a field."""
     table = Table(box=box.SIMPLE_HEAD, show_header=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
@@ -267,7 +268,7 @@ def _fact(field: ProductField, product: Product) -> str:
 
 
 def found(value: Found) -> RenderableType:
-    """Candidates with their similarity, what was lost and where the time went."""
+    """Show candidates with their similarity, degradations and stage timings."""
     lost = [
         Text(f"Degraded: {tables.degradation(item)}", style="yellow") for item in value.degradations
     ]
@@ -299,7 +300,7 @@ def found(value: Found) -> RenderableType:
 
 
 def facet(value: Facet) -> RenderableType:
-    """How many products have each value of a field, and how to search among them."""
+    """Show how many products have each value of a field, and how to search among them."""
     rows = ((one.text, f"{one.product_count:,}", one.filter_text) for one in value.values)
     table = grid((value.field, "products", "search on with --filter"), rows)
     rest = f"{value.more_count:,} further values; {value.missing_count:,} products without one."
@@ -307,7 +308,7 @@ def facet(value: Facet) -> RenderableType:
 
 
 def purged(*, force: bool) -> str:
-    """What becomes of what a purge counted."""
+    """Say what happens to what a purge counted."""
     return "deleted" if force else "would be deleted; --force deletes them"
 
 
