@@ -45,7 +45,7 @@ def views(count: int) -> list[Event]:
 
 
 async def take_in(sink: EventSink) -> float:
-    """Events a second."""
+    """Append events by several callers. Return events a second."""
 
     async def caller(calls: list[list[Event]]) -> None:
         for call in calls:
@@ -59,7 +59,7 @@ async def take_in(sink: EventSink) -> float:
 
 
 async def land(log: EventLog, record: EventRecord) -> float:
-    """Events a second, from the first batch on."""
+    """Move events from the log to the record. Return events a second, from the first batch on."""
     landed = 0
 
     async def counted(events: Sequence[StoredEvent]) -> tuple[Written, ...]:
@@ -77,7 +77,7 @@ async def land(log: EventLog, record: EventRecord) -> float:
 
 
 async def lags(sink: KafkaSink, log: EventLog, record: EventRecord) -> list[float]:
-    """Milliseconds from each acknowledgement until the record has the event."""
+    """Return the milliseconds from each acknowledgement until the record has the event."""
     stop, found = asyncio.Event(), list[float]()
     landed = asyncio.Queue[float]()
 
@@ -98,7 +98,7 @@ async def lags(sink: KafkaSink, log: EventLog, record: EventRecord) -> list[floa
 
 @contextmanager
 def database(server: PostgreSQL | None) -> Iterator[Database]:
-    """An empty record, on SQLite without a server."""
+    """Yield an empty record, on PostgreSQL where a server is given and else on SQLite."""
     with TemporaryDirectory(dir=".cache") as folder:
         url, name = f"sqlite:///{folder}/ranker.db", f"b{uuid.uuid4().hex}"
         if server is not None:

@@ -115,9 +115,12 @@ class Shop:
 
 
 def links(m: int) -> float:
-    """Bytes of a row in an HNSW graph beside its vector: 2m links of 4 bytes on the ground floor, m
-    on each floor above, of which a row has 1 ÷ (m − 1) on average (Malkov and Yashunin, 2016, with
-    mL = 1 ÷ ln m), and 16 bytes of bookkeeping."""
+    """Return the bytes of a row in an HNSW graph beside its vector.
+
+    These are 2m links of 4 bytes on the lowest level, m on each higher level, of which a row has 1
+    ÷ (m − 1) on average (Malkov and Yashunin, 2016, with mL = 1 ÷ ln m), and 16 bytes of
+    bookkeeping.
+    """
     return 8 * m + 4 * m / (m - 1) + 16
 
 
@@ -127,7 +130,9 @@ MEASURED = ((80, 226.0), (1_280, 144.0))
 
 
 def core_seconds(dimension: int) -> float:
-    """Of one search in one segment: on the line through what was measured."""
+    """Return the core seconds of one search in one segment, interpolated between measured
+    dimensions.
+    """
     (low, at_low), (high, at_high) = ((known, 2 / searches) for known, searches in MEASURED)
     return at_low + (at_high - at_low) * (dimension - low) / (high - low)
 
@@ -136,7 +141,7 @@ def core_seconds(dimension: int) -> float:
 
 
 def tables() -> dict[str, str]:
-    """The page's tables by the names of their places."""
+    """Return the page's tables by the names of their markers."""
     return {
         "row": _row_table(),
         "million": _shops(1_000_000, 1024),
@@ -182,7 +187,7 @@ def _shops(rows: int, segment: int) -> str:
 
 
 def _checked() -> str:
-    """The formula beside what a server took that does all roles in one process."""
+    """Compare the formula with the memory of a server that runs all roles in one process."""
     lines = []
     for rows, dimension, measured in ((50_000, 1_280, 0.84), (1_000_000, 80, 1.2)):
         computed = rows * (4 * dimension + links(M)) / GB
@@ -209,8 +214,10 @@ def _table(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def filled(page: str, name: str = "sizing.md") -> str:
-    """The page of that name with its tables as they are now. KeyError for a place that is not
-    there."""
+    """Return the page of that name with its tables computed anew.
+
+    Raise KeyError for a missing marker.
+    """
     made = tables()
     for each in PLACES[name]:
         place = re.compile(f"(<!-- {each} -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -221,7 +228,7 @@ def filled(page: str, name: str = "sizing.md") -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the tables, or puts them into pages."""
+    """Print the tables, or write them into the named pages."""
     if not arguments:
         print("\n\n".join(f"{name}\n{table}" for name, table in tables().items()))
     for name in arguments:

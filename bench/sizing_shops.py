@@ -52,7 +52,7 @@ class Prices:
 
 @cache
 def simulated() -> Sequence[Mapping[str, Any]]:
-    """The sizes of the last result that has them. LookupError when none has."""
+    """Return the sizes of the newest result that has them. Raise LookupError when none has."""
     found = [json.loads(path.read_text("utf-8")) for path in RESULTS.glob("capacity*.json")]
     with_sizes = [each for each in found if "sizes" in each]
     if not with_sizes:
@@ -74,7 +74,7 @@ class Needs:
         return sum(number * PROCESSORS[name] for name, number in self.size["pods"].items())
 
     def month(self, shop: Any, prices: Prices) -> float:
-        """Euros a month: pods, query nodes, PostgreSQL's disk and the object store."""
+        """Return the euros a month: pods, query nodes, PostgreSQL's disk and the object store."""
         retrievers = self.size["pods"][RETRIEVER]
         large = max(retriever_bytes(self.size["products"]) / GB - 4, 0) * retrievers
         cores = shop.cores / 100 * self.size["rate"] * SEARCHED
@@ -85,17 +85,19 @@ class Needs:
 
 
 def retriever_bytes(products: int) -> float:
-    """One retriever's memory."""
+    """Return the memory of one retriever, in bytes."""
     return OWN_BYTES + products * COLUMN_BYTES
 
 
 def answers_bytes(rate: float) -> float:
-    """Records of answers in PostgreSQL, with a day's curve and the default days."""
+    """Return the bytes of recorded answers in PostgreSQL, by a day's curve and the default
+    retention.
+    """
     return rate * BUSY * RECORD_BYTES * 86_400 * RECORD_DAYS
 
 
 def table(shop_of: Any, prices: Prices | None = None) -> str:
-    """The page's table. `shop_of`: bench.sizing.Shop."""
+    """Return the page's table. `shop_of`: bench.sizing.Shop."""
     sizes = simulated()
     headers = ("", *(each["name"] for each in sizes), "", "where it comes from")
     rows = [*_pods(sizes), *_stores(sizes, shop_of), *_costs(sizes, shop_of, prices or Prices())]

@@ -81,7 +81,7 @@ FIXED = '''
 
 
 def generate() -> Mapping[str, str]:
-    """The text of each file of _generated."""
+    """Return the text of each file of _generated, by its name."""
     files = {subject: _subject(subject) for subject in SUBJECTS}
     files |= {"base": BASE, "sync_client": _client()}
     return {f"{name}.py": _formatted(text) for name, text in files.items()}
@@ -124,13 +124,13 @@ def _client() -> str:
 
 
 def _read(path: Path) -> tuple[ast.Module, ast.ClassDef]:
-    """A module, and the class in it that is made anew: its last one."""
+    """Parse a module. Return it and its last class, which is the one to be made synchronous."""
     tree = ast.parse(path.read_text())
     return tree, [node for node in tree.body if isinstance(node, ast.ClassDef)][-1]
 
 
 def _imports(tree: ast.Module, body: str, module: str) -> str:
-    """The source's imports, and classes of its own, of what the signatures name."""
+    """Return the source's imports, and imports of its own classes, that the signatures need."""
     lines = []
     for node in tree.body:
         if isinstance(node, ast.ImportFrom | ast.Import):

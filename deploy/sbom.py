@@ -14,7 +14,10 @@ PLATFORMS = ("x86_64-manylinux_2_36", "aarch64-manylinux_2_36")
 
 
 def installed(uv: str, words: Sequence[str], platform: str) -> set[tuple[str, str]]:
-    """Name and version of what is installed there; packages of ours have no version."""
+    """Return name and version of each package that an installation has.
+
+    Our packages have no version.
+    """
     asked = ("sync", "--dry-run", "--quiet", "--locked", "--no-dev", "--output-format", "json")
     plan = subprocess.run(
         [uv, *asked, "--python-platform", platform, *words],
@@ -27,7 +30,7 @@ def installed(uv: str, words: Sequence[str], platform: str) -> set[tuple[str, st
 
 
 def left(bom: Any, there: set[tuple[str, str]]) -> Any:
-    """The list without packages of others that are not there."""
+    """Return the list without third-party packages that are not installed."""
     held = [
         each
         for each in bom["components"]

@@ -50,7 +50,7 @@ class Shop:
 
 
 def ask(shop: Shop, kind: str) -> Steps:
-    """One request, from its caller to its outcome."""
+    """Send one request and record how it ended."""
     env, began = shop.env, shop.env.now
     gateway = shop.pick(GATEWAY, None)
     until = began + shop.deadline
@@ -69,7 +69,7 @@ def ask(shop: Shop, kind: str) -> Steps:
 
 
 def _answer(shop: Shop, kind: str, gateway: Pod) -> Steps:
-    """What the gateway does for one request."""
+    """Run the gateway's steps of one request. Return how it ended."""
     work, began = shop.work[kind], shop.env.now
     # One factor for all stages: latencies at one caller differ as their sum does.
     factor = shop.random.lognormvariate(-(work.spread**2) / 2, work.spread)
@@ -113,7 +113,7 @@ def _side_by_side(
     factor: float,
     until: float,
 ) -> Steps:
-    """Calls to peers at once; whether all were answered in time."""
+    """Call several peers at once. Return whether all answered by `until`."""
     env = shop.env
     under_way: list[tuple[Pod, simpy.Event]] = []
     good = True
@@ -143,7 +143,7 @@ def _end(leave: Callable[[bool], None], event: simpy.Event) -> None:
 
 
 def _embed(shop: Shop, caller: Pod, work: Work, factor: float, until: float) -> Steps:
-    """A photo's vector by embedder and Triton; whether it came in time."""
+    """Embed a photo by embedder and Triton. Return whether the vector came by `until`."""
     env = shop.env
     pod = shop.pick(EMBEDDER, caller)
     if pod is None:

@@ -26,7 +26,7 @@ when Prometheus is silent."""
 
 
 def with_reserve(some: Thresholds) -> Thresholds:
-    """All triggers of the manifests."""
+    """Return the thresholds with the reserve triggers that the manifests add."""
     return {name: {**each, **RESERVE.get(name, {})} for name, each in some.items()}
 
 

@@ -70,7 +70,10 @@ class Service:
             self._end()
 
     def pick(self, caller: Pod | None) -> Pod | None:
-        """The next pod of a caller's round robin. Who has not heard of a new pod passes it by."""
+        """Return the next pod in a caller's round robin.
+
+        Pods that the caller does not know yet are skipped.
+        """
         known, random = self.known, self.cluster.random
         if not known:
             return None
@@ -86,7 +89,7 @@ class Service:
         return known[turn]
 
     def replace(self, pod: Pod) -> None:
-        """A pod of a lost node is given up."""
+        """Give up a pod of a lost node and scale to the wanted number."""
         self.forget(pod)
         if pod in self.live:
             self.live.remove(pod)
@@ -111,7 +114,9 @@ class Service:
             self.known.append(pod)
 
     def _end(self) -> None:
-        """Those that serve nobody first, then the newest: as a ReplicaSet takes them."""
+        """Remove one pod in a ReplicaSet's order: lost pods first, then unready ones, then the
+        newest.
+        """
         now = self.cluster.env.now
         pod = max(self.live, key=lambda each: (each.lost(now), each.ready > now, each.made))
         self.live.remove(pod)
@@ -158,7 +163,10 @@ class Cluster:
         return self.shop.outcomes
 
     def pod(self, name: str, after: float) -> Pod:
-        """A new pod, on the node that has the fewest."""
+        """Return a new pod on the next node that is not lost.
+
+        It is ready `after` seconds from now.
+        """
         nodes = [each for each in range(self.assumed.nodes) if each not in self.gone]
         node = nodes[self._placed % len(nodes)]
         self._placed += 1
@@ -186,7 +194,7 @@ class Cluster:
         return self.services[name].pick(caller)
 
     def _arrivals(self) -> Steps:
-        """A Poisson process whose rate follows the load."""
+        """Start requests as a Poisson process whose rate follows the load."""
         env, random, rate = self.env, self.random, self.load.rate
         kinds, shares = list(self.load.mix), list(accumulate(self.load.mix.values()))
         while True:
@@ -226,7 +234,7 @@ class Cluster:
             yield self.env.timeout(self.assumed.sync)
 
     def _loss(self, at: float) -> Steps:
-        """A node stops without a word: that of the first pod of the gateway."""
+        """Stop the node of the gateway's first pod without notice, at a time."""
         yield self.env.timeout(at)
         node = self.services[GATEWAY].live[0].node
         self.gone.add(node)

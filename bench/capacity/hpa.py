@@ -15,14 +15,14 @@ TOLERANCE = 0.1
 
 
 def by_average(pods: int, total: float, threshold: float) -> int:
-    """An external metric with a goal for each pod (AverageValue)."""
+    """Return the pods that an external metric with a goal for each pod (AverageValue) asks for."""
     if _near(total / (threshold * pods)):
         return pods
     return math.ceil(total / threshold)
 
 
 def by_value(pods: int, ready: int, value: float, threshold: float) -> int:
-    """An external metric with one goal for all pods (Value)."""
+    """Return the pods that an external metric with one goal for all pods (Value) asks for."""
     ratio = value / threshold
     return pods if _near(ratio) else math.ceil(ratio * ready)
 
@@ -42,7 +42,7 @@ def by_cpu(pods: int, used: Sequence[float], unready: int, goal: float) -> int:
 
 
 def _percent(used: Sequence[float], pods: int) -> int:
-    """In whole percent, as the controller reckons."""
+    """Return the mean use in whole percent, rounded as the controller rounds it."""
     return int(100 * sum(used) / pods + 1e-9)
 
 
@@ -72,7 +72,7 @@ class Behaviour:
     up_window: float = 0.0
 
     def faster(self, pace: float) -> "Behaviour":
-        """The same where time goes so much faster."""
+        """Return the behaviour with all durations divided by `pace`."""
         return replace(
             self,
             up=replace(self.up, seconds=self.up.seconds / pace),
@@ -92,7 +92,7 @@ class Autoscaler:
     """When how many pods were added, or taken (below 0)."""
 
     def decide(self, now: float, pods: int, wish: int) -> int:
-        """The number of pods from now on."""
+        """Return the number of pods from `now` on."""
         steady = self._stable(now, pods, wish)
         if steady > pods:
             steady = min(steady, max(self._up_to(now, pods), pods))
@@ -104,7 +104,7 @@ class Autoscaler:
         return found
 
     def _stable(self, now: float, pods: int, wish: int) -> int:
-        """The wish, within the lowest and highest of the windows before."""
+        """Clamp the wish to the range of wishes within the two stabilization windows."""
         longest = max(self.behaviour.down_window, self.behaviour.up_window)
         while self.wishes and self.wishes[0][0] < now - longest:
             self.wishes.popleft()

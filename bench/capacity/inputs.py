@@ -79,7 +79,7 @@ def read(name: str) -> Any:
 
 
 def cell(kind: str, callers: int, catalog: str = CATALOG, name: str = ANSWERS) -> Any:
-    """The suite's cell of the bench `monolith`. LookupError when it has none."""
+    """Return the suite's cell of the bench `monolith`. Raise LookupError when there is none."""
     for each in read(name)["cells"]:
         if (each["catalog"], each["kind"], each["callers"]) == (catalog, kind, callers) and each[
             "contender"
@@ -89,15 +89,17 @@ def cell(kind: str, callers: int, catalog: str = CATALOG, name: str = ANSWERS) -
 
 
 def processor(kind: str, process: str, *, large: bool = False) -> float:
-    """Seconds of a process for one answer: the median of the rounds. `large`: among 100,000
-    products."""
+    """Return the processor seconds that a process spends on one answer, the median of the rounds.
+
+    `large`: in the catalog of 100,000 products.
+    """
     catalog, name = (LARGE_CATALOG, LARGE) if large else (CATALOG, ANSWERS)
     found: list[float] = cell(kind, CALLERS, catalog, name)["cpu_ms_by_process"].get(process, [0])
     return statistics.median(found) / 1e3
 
 
 def _stages(kind: str) -> Mapping[str, float]:
-    """Medians of the stages at one caller, where nothing waits for anything else."""
+    """Return the median milliseconds of each stage at one caller, where nothing queues."""
     for each in read(STAGES)["cases"]:
         if (each["kind"], each["clients"]) == (kind, 1):
             return {name: stage["p50_ms"]["value"] for name, stage in each["stages"].items()}
@@ -105,7 +107,7 @@ def _stages(kind: str) -> Mapping[str, float]:
 
 
 def spread_of(kind: str) -> float:
-    """Of latencies at one caller: their 90th over their 50th percentile."""
+    """Return the log-normal spread of latencies at one caller, from p50 and p90."""
     at_one = cell(kind, 1)["percentiles_ms"]
     ratio: float = at_one[90] / at_one[50]
     return math.log(ratio) / 1.2816
@@ -113,7 +115,10 @@ def spread_of(kind: str) -> float:
 
 @cache
 def work(kind: str) -> Work:
-    """One kind's. What a process takes for two calls is shared out by how long these last."""
+    """Return the work of one kind of answer.
+
+    What a process spends on two calls is divided in proportion to the calls' durations.
+    """
     # A search goes through the same two calls to the retriever as an answer by product does.
     stages = _stages(PRODUCT if kind == SEARCH else kind)
     retrieve, hydrate = stages.get("retrieve", 0.0), stages["hydrate"]
@@ -137,7 +142,10 @@ def work(kind: str) -> Work:
 
 @cache
 def large_work(kind: str) -> Work:
-    """The same at 100,000 products. By photo it was not measured there: it grows as by product."""
+    """Return the work of one kind of answer among 100,000 products.
+
+    Answers by photo were not measured there: they grow as answers by product do.
+    """
     small, of = work(kind), PRODUCT if kind == PHOTO else kind
 
     def grown(process: str) -> float:
@@ -157,7 +165,7 @@ def large_work(kind: str) -> Work:
 
 
 def client_seconds() -> float:
-    """Processor time of a caller for one call: our channel to our server at eight callers."""
+    """Return the processor seconds that a caller spends on one call, at eight callers."""
     for each in read(HOPS)["hops"]:
         if (each["callers"], each["variant"]) == (CALLERS, "both"):
             return float(each["client_us"]) / 1e6
@@ -194,7 +202,7 @@ class Assumed:
     """Euros an hour of a small inference GPU. An example."""
 
     def faster(self, pace: float) -> "Assumed":
-        """The same where pods live so much faster than requests."""
+        """Return the assumptions with pods' durations divided by `pace`."""
         names = ("start", "start_triton", "unknown", "silent", "replaced")
         slow = (*names, "scrape", "window", "sync")
         return replace(self, **{name: getattr(self, name) / pace for name in slow})
@@ -217,7 +225,7 @@ SOURCES = {
 
 
 def listed(assumed: Assumed) -> list[Input]:
-    """Every figure, for the result."""
+    """Return every input with its origin, for the result."""
     found = [
         Input(f"{kind}: {stage}", round(seconds, 6), "", Origin.MEASURED, source)
         for kind in KINDS

@@ -24,7 +24,7 @@ ROWS = (
 
 
 def picture(runs: Sequence[Run]) -> str:
-    """An SVG; the same runs give the same bytes."""
+    """Return an SVG of the runs. Equal runs give equal bytes."""
     loads = list(dict.fromkeys(each.load for each in runs))
     with matplotlib.rc_context({"svg.hashsalt": "sightline", "svg.fonttype": "none"}):
         figure = Figure(figsize=(3.4 * len(loads), 8), layout="constrained")

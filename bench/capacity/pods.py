@@ -49,7 +49,7 @@ class Pod:
         self._own = simpy.Resource(env, processors) if machine else None
 
     def lost(self, now: float) -> bool:
-        """Whether its node is gone."""
+        """Return whether the pod's node is lost."""
         return self.gone <= now
 
     def enter(self, until: float) -> Callable[[bool], None] | None:
@@ -68,7 +68,7 @@ class Pod:
         self._limit.leave(PARTY, began, given, ok=ok)
 
     def work(self, seconds: float, until: float = inf) -> simpy.Event:
-        """Happens when the work is done, with True, or at `until`, with False."""
+        """Return an event that fires with True when the work is done, or with False at `until`."""
         if self._machine:
             return self.env.process(self._shared(seconds, until))
         now = self.env.now
@@ -85,11 +85,11 @@ class Pod:
         return Sample(self.env.now, self.calls, self.spent, self.used(), self._limit.limit)
 
     def wait(self) -> float:
-        """Seconds that work would wait which came now."""
+        """Return the seconds that work which arrives now would wait."""
         return max(0.0, self._free[0] - self.env.now)
 
     def used(self) -> float:
-        """Seconds of processors used so far."""
+        """Return the processor seconds used so far."""
         now = self.env.now
         return self._given - sum(max(0.0, at - now) for at in self._free)
 
@@ -142,13 +142,15 @@ class EmbedderPod(Pod):
         return replace(super().sample(), waited=self.waited, decoded=self.decoded)
 
     def decode(self, seconds: float, until: float) -> simpy.Event:
-        """As `work`, by the decoding processes, whose stages are counted."""
+        """Do `work` in the decoding processes and count what waits and is decoded."""
         self.waited += min(self.wait(), until - self.env.now)
         self.decoded += seconds
         return self.work(seconds, until)
 
     def infer(self, seconds: float, until: float) -> simpy.Event:
-        """One photo's vector: True, or at `until` False."""
+        """Return an event that fires with True when one photo's vector is there, or with False at
+        `until`.
+        """
         answer = self.env.event()
         self._waiting.append((answer, seconds, until))
         self.env.timeout(until - self.env.now).callbacks.append(lambda _: _settle(answer, False))
@@ -233,7 +235,7 @@ class TritonPod(Pod):
     def infer(
         self, batch: list[tuple[simpy.Event, float, float]], done: Callable[[bool], None]
     ) -> None:
-        """One request of several photos; `done` is called with whether it was answered."""
+        """Send one request of several photos. Call `done` with whether it was answered."""
         until = max(each for _, _, each in batch)
         if self.lost(self.env.now):
             wait = self.env.timeout(until - self.env.now)
@@ -263,7 +265,7 @@ class TritonPod(Pod):
         return self.engine.dynamic and rows <= self.engine.most
 
     def _is_due(self) -> bool:
-        """Whether the oldest has waited long enough for others, or a batch is full."""
+        """Return whether a batch is full or its oldest photo has waited for the engine's delay."""
         if not self.engine.delay:
             return True
         now, due = self.env.now, self._queue[0][0] + self.engine.delay

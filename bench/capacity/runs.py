@@ -88,7 +88,7 @@ class Run:
 def needs(
     rate: float, mix: Mapping[str, float], works: Callable[[str], Work] = work
 ) -> dict[str, float]:
-    """Pods of each service that a rate keeps busy all the time."""
+    """Return the number of pods of each service that a rate keeps busy all the time."""
     found = dict.fromkeys(SERVICES, 0.0)
     for kind, share in mix.items():
         one = works(kind)
@@ -106,7 +106,9 @@ def needs(
 def planned(
     rate: float, mix: Mapping[str, float], works: Callable[[str], Work] = work
 ) -> dict[str, int]:
-    """Pods for a rate, at the planned use of processors, and no fewer than an autoscaler has."""
+    """Return the pods for a rate at the planned use of processors, at least the autoscaler's
+    minimum.
+    """
     return {
         service: max(math.ceil(need / PLANNED), BEHAVIOUR[service].least)
         for service, need in needs(rate, mix, works).items()
@@ -114,14 +116,19 @@ def planned(
 
 
 def scaled(load: str, thresholds: Thresholds = THRESHOLDS, name: str = "signals") -> Policy:
-    """Pods by thresholds; as many to begin with as the load then needs."""
+    """Return the policy that scales by thresholds.
+
+    It begins with the pods that the load then needs.
+    """
     found = LOADS[load]
     return Policy(name, planned(found.rate(0), found.mix), with_reserve(thresholds), BEHAVIOUR)
 
 
 def policies(load: str) -> list[Policy]:
-    """Those that are compared. Fixed numbers are a shop's own: for its highest rate of all loads,
-    or for a day's mean."""
+    """Return the policies that are compared.
+
+    The fixed numbers are planned for the highest rate of all loads and for a day's mean.
+    """
     mix = LOADS[load].mix
     return [
         scaled(load),
@@ -132,7 +139,7 @@ def policies(load: str) -> list[Policy]:
 
 
 def run(job: Job) -> Run:
-    """One run, to its summary."""
+    """Simulate one job and return its summary."""
     load = LOADS[job.load]
     works = {kind: work(kind) for kind in KINDS}
     cluster = Cluster(load, job.policy, works, job.assumed, seed=job.seed, engine=job.engine)
@@ -173,7 +180,10 @@ def _arrays(outcomes: Outcomes) -> tuple[Array, Array, Array]:
 
 
 def _series(cluster: Cluster, began: Array, seconds: Array, ends: Array) -> dict[str, list[float]]:
-    """By slices of the load's time; minutes as the pods live them."""
+    """Return the series of a run by slices of the load's time.
+
+    Minutes are scaled to the pods' pace.
+    """
     load = cluster.load
     width = load.seconds / BINS
     found: dict[str, list[float]] = {
@@ -194,8 +204,11 @@ def _series(cluster: Cluster, began: Array, seconds: Array, ends: Array) -> dict
 
 
 def all_of(jobs: Sequence[Job], kept: Path = KEPT) -> list[Run]:
-    """Every run, as many at a time as there are processors; the same whatever their number. What
-    the same code ran before is taken from `kept`."""
+    """Run all jobs, one process for each core, and return their results in order.
+
+    Results do not depend on the number of processes; those that the same code computed before are
+    read from `kept`.
+    """
     kept.mkdir(parents=True, exist_ok=True)
     paths = [kept / f"{_key(job)}.pickle" for job in jobs]
     left = {path: job for path, job in zip(paths, jobs, strict=True) if not path.exists()}
@@ -212,7 +225,7 @@ def _keep(given: tuple[Path, Job]) -> None:
 
 
 def _key(job: Job) -> str:
-    """Of the job, and of all that decides what comes of it."""
+    """Return the cache key of a job: a digest of the job, its inputs and the simulation's code."""
     code = b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in CODE)
     loads = LOADS[job.load].mix
     said = repr((job, loads, [work(kind) for kind in KINDS])).encode()

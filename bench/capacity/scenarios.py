@@ -21,7 +21,7 @@ NIGHT, EVENING = 20.0, 160.0
 
 
 def _through(points: Sequence[tuple[float, float]]) -> Callable[[float], float]:
-    """The line through points of time and rate."""
+    """Return a function that interpolates linearly through points of time and rate."""
 
     def rate(now: float) -> float:
         for (start, low), (end, high) in pairwise(points):
@@ -37,7 +37,7 @@ def _steps(now: float) -> float:
 
 
 def _day(now: float) -> float:
-    """From night to evening and back."""
+    """Return the rate at a time of a day, from night to evening and back."""
     return NIGHT + (EVENING - NIGHT) * (1 - math.cos(2 * math.pi * now / DAY)) / 2
 
 
@@ -64,7 +64,7 @@ LOADS: Mapping[str, Load] = {
 
 
 def peak(load: str) -> float:
-    """What a shop that has such loads plans for."""
+    """Return the peak rate that a shop with such loads plans for."""
     return RUSH if LOADS[load].mix is PHOTOS else SALE
 
 

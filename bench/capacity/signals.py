@@ -44,7 +44,7 @@ class Seen:
         return sum(_rate(self.samples(pod), name) for pod in self.pods)
 
     def used(self) -> list[float]:
-        """Processors in use by each ready pod over its request, between the last two looks."""
+        """Return each ready pod's processors in use over its request, by its last two samples."""
         found = []
         for pod in self.ready:
             last = [each for each in pod.samples if each.at >= pod.ready][-2:]
@@ -80,7 +80,7 @@ def _sampled(seen: Seen) -> float:
 
 
 def _limit(seen: Seen) -> float:
-    """How many pods' worth of what they take at a time is under way."""
+    """Return the calls under way divided by each pod's learned limit, summed over pods."""
     averages = seen.averages("calls")
     return sum(
         each / pod.samples[-1].limit for each, pod in zip(averages, seen.pods, strict=True) if each
@@ -114,10 +114,10 @@ the gauge, of which a minute has four samples."""
 
 
 def wish(service: str, thresholds: Mapping[str, float], seen: Seen) -> int:
-    """The most that any trigger wants, as an HPA takes it."""
+    """Return the highest number of pods that any trigger asks for, as an HPA does."""
     return max(TRIGGERS[service, name](seen, each) for name, each in thresholds.items())
 
 
 def by_processor(percent: float) -> Thresholds:
-    """All services by their processors alone."""
+    """Return thresholds that scale every service by its processors alone."""
     return {service: {"cpu": percent} for service in SERVICES}

@@ -108,5 +108,5 @@ def _gpus(rate: float) -> int:
 
 
 def figures() -> list[dict[str, object]]:
-    """Of all sizes, for the result."""
+    """Return the figures of all sizes, for the result."""
     return [asdict(sized(each)) for each in SIZES]

@@ -43,20 +43,23 @@ class Tried:
 
 
 def keeps(run: Run) -> bool:
-    """Whether a run keeps the goal."""
+    """Return whether a run keeps the goal."""
     return run.lost + run.degraded <= MOST_LOST and run.p99 <= MOST_P99
 
 
 def tried(load: str, some: Sequence[Thresholds]) -> list[Tried]:
-    """Each under a load, and its cost on a day."""
+    """Run each thresholds under a load and on a day. Return them with the day's cost."""
     runs = all_of([Job(name, scaled(name, each), 1) for name in (load, DAY) for each in some])
     pairs = zip(some, runs, runs[len(some) :], strict=False)
     return [Tried(each, rush, day.cost) for each, rush, day in pairs]
 
 
 def best(found: Sequence[Tried]) -> Tried:
-    """Of those that keep the goal and cost hardly more than the cheapest, the one with the lowest
-    p99, as a machine's is higher than the model's. Where none keeps it, the one that loses least.
+    """Return the thresholds to choose.
+
+    Of those that keep the goal at nearly the lowest cost, it is the one with the lowest p99, as a
+    real machine's p99 is higher than the model's. Where none keeps the goal, it is the one that
+    loses the fewest answers.
     """
     good = [each for each in found if each.keeps]
     if not good:
@@ -71,7 +74,9 @@ def changed(base: Thresholds, **services: Mapping[str, float]) -> Thresholds:
 
 
 def sweep(say: Callable[[str], None]) -> tuple[Thresholds, list[Tried]]:
-    """One pair of services after another, beginning with those that take all requests."""
+    """Search thresholds for one pair of services after another, beginning with those that take all
+    requests. Return the chosen thresholds and all that were tried.
+    """
     found: list[Tried] = []
     chosen = THRESHOLDS
     for load, some in (
@@ -100,7 +105,7 @@ def _photos(base: Thresholds, busy: float) -> Thresholds:
 
 
 def variants() -> dict[str, Job]:
-    """What else matters: the same thresholds under a flash sale, one thing otherwise."""
+    """Return jobs that differ from the chosen setup in one thing each, under a flash sale."""
     base = scaled(FLASH)
     usual = Assumed()
     sampled = changed(

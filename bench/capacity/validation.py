@@ -55,7 +55,7 @@ class Compared:
 
 
 def compared() -> list[Compared]:
-    """Every cell."""
+    """Compare prediction and measurement in every cell."""
     return [
         Compared(kind, callers, predicted(kind, callers), measured(kind, callers))
         for kind in KINDS
@@ -64,14 +64,14 @@ def compared() -> list[Compared]:
 
 
 def measured(kind: str, callers: int) -> tuple[float, float, float]:
-    """What the bench found."""
+    """Return the measured requests a second, p50 and p99 (milliseconds)."""
     found = cell(kind, callers)
     rate = statistics.median(found["requests_per_second"])
     return rate, found["percentiles_ms"][50], found["percentiles_ms"][99]
 
 
 def predicted(kind: str, callers: int, seed: int = 1) -> tuple[float, float, float]:
-    """What the model says."""
+    """Return the predicted requests a second, p50 and p99 (milliseconds)."""
     env = simpy.Environment()
     machine = simpy.Resource(env, PROCESSORS)
     pods: dict[str, Pod] = {
@@ -102,7 +102,10 @@ def predicted(kind: str, callers: int, seed: int = 1) -> tuple[float, float, flo
 def _caller(
     shop: answering.Shop, kind: str, own: Pod, others: Pod
 ) -> Generator[simpy.Event, Any, None]:
-    """One of the callers, whose process they share; what the workers do goes on beside."""
+    """Send requests one after another as one caller.
+
+    The callers share a process; the workers' load runs beside them.
+    """
     while True:
         yield own.work(client_seconds())
         yield from answering.ask(shop, kind)

@@ -89,12 +89,12 @@ class Row:
 
 
 def run(say: Say) -> Result:
-    """All of it, in about a quarter of an hour; what was made before is kept in .cache."""
+    """Measure everything, in about a quarter of an hour. Features are cached in .cache."""
     return _measured(say, None)
 
 
 def sample(say: Say) -> Result:
-    """A quick look at a part of the photos, whose intervals say little."""
+    """Measure a part of the photos for a quick look. Its intervals are wide."""
     return _measured(say, SAMPLE)
 
 
@@ -176,7 +176,7 @@ def _seen(model: Backbone, recipe: PhotoRecipe, views: int, task: Task) -> Seen:
 
 
 def _inference(model: Backbone) -> float:
-    """Processor milliseconds of a view."""
+    """Return the processor milliseconds of inference on one view."""
     session, side = featured.session(model.graph), model.recipe.side
     blank = np.zeros((featured.BATCH, side, side, 3), np.uint8)
     spent = []

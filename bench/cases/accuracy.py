@@ -67,7 +67,7 @@ VIEWS = 4
 
 
 def run(say: Say) -> Result:
-    """Measures what there are photos for, in four minutes."""
+    """Measure the photo sets that are present, in four minutes."""
     found, warnings = Found({}, {}), []
     folder = grocery.find()
     if folder is None:
@@ -120,7 +120,10 @@ def _groceries(data: Grocery, found: Found, say: Say) -> None:
 def _validated(
     data: Grocery, fitted: FittedSpace, labelled: Labelled, asked: Labelled, plain: Floats
 ) -> dict[str, tuple[SpaceFigure, ...]]:
-    """The val part beside the off-the-shelf vectors of it and of the train part (`plain`)."""
+    """Compare the val part in the fitted space with the off-the-shelf vectors.
+
+    `plain`: those of the train part.
+    """
     found, before = {}, _off_the_shelf(data.validation)
     every, shown = np.arange(len(asked.products)), np.arange(len(data.train.products))
     for name, count in ((VAL_ONE, 1), (VAL_FOUR, VIEWS)):
@@ -134,7 +137,10 @@ def _validated(
 
 
 def _in_integers(data: Grocery, plain: Floats) -> tuple[SpaceFigure, ...]:
-    """The val part by vectors of 8-bit integers, beside those of float32 (`plain`: the train's)."""
+    """Compare the val part by vectors of 8-bit integers with float32.
+
+    `plain`: the train part's float32.
+    """
     asked, shown = (
         _features(INTEGERS, photos, 1)[:, 0] for photos in (data.validation, data.train)
     )
@@ -144,8 +150,9 @@ def _in_integers(data: Grocery, plain: Floats) -> tuple[SpaceFigure, ...]:
 def _doubts(
     labelled: Labelled, fits: doubts.Fits, fitted: FittedSpace, asked: Labelled
 ) -> tuple[Table, ...]:
-    """What the rule for category mismatches makes of wrong categories, by heads that are there, and
-    by one of the first part of the photos that learned from wrong ones."""
+    """Measure the category-mismatch rule on wrong categories, by the existing heads and by one that
+    learned from wrong categories in the first part of the photos.
+    """
     found = doubts.crossed(labelled, fits, VIEWS, SEED)
     given, wrong = doubts.misplaced(labelled, SEED)
     rows = fits[0][0]
@@ -185,14 +192,14 @@ def _features(name: str, photos: Photos, views: int) -> Floats:
 
 
 def _off_the_shelf(photos: Photos) -> Floats:
-    """The unit vectors [n, 1280] that the embedder serves without a fit, of the first views."""
+    """Return the unit vectors [n, 1280] of the first views that the embedder serves unfitted."""
     return featured.heads(featured.backbone(OFF_THE_SHELF), photos.paths)
 
 
 def _labelled(
     data: Grocery, train: Floats, iconic: Floats, scenes: npt.NDArray[np.int64]
 ) -> Labelled:
-    """The train part as shoppers' photos, and the catalog's one of each product."""
+    """Label the train part as shoppers' photos, and one photo a product as the catalog's."""
     products = np.concatenate([data.train.products, data.iconic.products])
     return Labelled(
         features=np.concatenate([train, iconic]),
@@ -221,7 +228,7 @@ def _compared(
     before: tuple[Floats, Floats],
     guessed: npt.NDArray[np.str_] | None,
 ) -> tuple[SpaceFigure, ...]:
-    """Queries and photos in both spaces: paired by query."""
+    """Compare queries and photos in both spaces, paired by query."""
     wanted, shown = data.validation.products, data.train.products
     columns: dict[str, list[npt.NDArray[Any]]] = {
         NEAREST: [hits(*_pair(each, wanted, shown), 1) for each in (ours, before)],
@@ -253,13 +260,13 @@ def figure_of(name: str, ours: npt.ArrayLike, before: npt.ArrayLike) -> SpaceFig
 
 
 def _clothing() -> list[Path]:
-    """Every second photo, in the order of their names; none where the folder is missing."""
+    """Return every second photo by name, or none when the folder is missing."""
     root = Path(os.environ.get("SIGHTLINE_DATA", "/nonexistent")) / CLOTHING
     return sorted(root.rglob("*.jpg"))[::CLOTHING_EVERY]
 
 
 def _clothes(paths: Sequence[Path], say: Say) -> SpaceEvaluation:
-    """Each category is one product: what is asked is whether a photo finds one of its kind."""
+    """Cross-validate with each category as one product: a hit is a photo of the same category."""
     say(f"clothing: features and cross-validation of {len(paths):,} photos")
     names = [path.parent.name for path in paths]
     photos = Photos(paths, np.asarray(numbered(names), np.int64))

@@ -73,7 +73,7 @@ class Found:
 
 
 def goals(found: Found) -> tuple[Goal, ...]:
-    """The gate on val, and those of the issue on what is not in the folder."""
+    """Return the gates on val and the goals for data that the folder lacks."""
     gates = [
         Goal(
             f"{name}: 1-NN above the off-the-shelf space's, paired",
@@ -92,7 +92,7 @@ def goals(found: Found) -> tuple[Goal, ...]:
 
 
 def _integers_goal(figures: Sequence[SpaceFigure]) -> Goal:
-    """What integers lose has to be less than what these photos can show at all."""
+    """Return the goal that integers lose less than the resolution of these photos."""
     nearest = next((each for each in figures if each.name == NEAREST), None)
     name = "val: 1-NN of int8 above float32's, paired; limit: half the interval of 1-NN itself"
     half = None if nearest is None else round((nearest.high - nearest.low) / 2, 3)
@@ -109,7 +109,7 @@ def _gain(figures: Sequence[SpaceFigure]) -> Interval | None:
 
 
 def _instead(found: Found, wanted: Wanted) -> str:
-    """What cross-validation and val say in the place of the test part."""
+    """Say what cross-validation and val show in place of the missing test part."""
     crossed = found.crossed.get(wanted.views)
     val = found.val.get(f"val, {wanted.views}", ())
     known = {"cross-validation": crossed.figures if crossed else (), "val": val}

@@ -20,12 +20,12 @@ BUSY = 8
 
 
 def run(say: Say) -> Result:
-    """All loads and policies once."""
+    """Simulate all loads and policies once."""
     return _result(say, seeds=(1,))
 
 
 def full(say: Say) -> Result:
-    """With several seeds, the sweep that the thresholds come from, and what else matters."""
+    """Simulate with several seeds, sweep the thresholds and vary other parameters."""
     chosen, tried = sweep.sweep(say)
     say("what else matters")
     jobs = sweep.variants()

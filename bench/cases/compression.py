@@ -118,8 +118,11 @@ def _whole(vectors: Floats, scale: Floats) -> Floats:
 
 
 def projected(given: Set, dimension: int) -> Set:
-    """The set in the directions of most energy (PCA without centring, which keeps cosines best:
-    the truncated SVD of Eckart and Young, 1936), fitted on `fit`, again of unit length."""
+    """Project the set onto its directions of most energy, fitted on `fit`, at unit length.
+
+    This is PCA without centring (the truncated SVD of Eckart and Young, 1936), which keeps cosines
+    best.
+    """
     _, directions = np.linalg.eigh(given.fit.T @ given.fit)  # by rising energy
     keep = directions[:, -dimension:]
     fit, rows, queries = (_unit(each @ keep) for each in (given.fit, given.rows, given.queries))
@@ -152,7 +155,7 @@ FORMS = (
 
 
 def run(say: Say) -> Result:
-    """Measures on the photos that there are, and on vectors made from a seed."""
+    """Measure the photo sets that are present, and vectors made from a seed."""
     warnings = []
     sets = [synthetic()]
     root = Path(os.environ.get("SIGHTLINE_DATA", "/nonexistent"))
@@ -168,15 +171,17 @@ def run(say: Say) -> Result:
 
 
 def synthetic() -> Set:
-    """The clustered vectors of the bench of searches: noise around each centre in all directions
-    alike, which is as hard to project as can be."""
+    """Return the clustered vectors of the bench of searches.
+
+    Their noise is isotropic around each centre, the hardest case for a projection.
+    """
     data = corpus.clustered(2 * SYNTHETIC, 1_280)
     rows = _unit(data.vectors)
     return Set("synthetic", rows[:SYNTHETIC], rows[SYNTHETIC:], _unit(data.queries))
 
 
 def photos(root: Path, raw: Raw, say: Say) -> list[Set]:
-    """Embedded by the suite's own graph."""
+    """Embed photos by the suite's own graph."""
     clothes = sorted((root / "clothing").rglob("*.jpg"))
     say(f"{len(clothes):,} photos of clothing are embedded")
     clothing = _halves(_embedded(raw, clothes), np.array([path.parent.name for path in clothes]))
@@ -188,7 +193,10 @@ def photos(root: Path, raw: Raw, say: Say) -> list[Set]:
 
 
 def _halves(vectors: Floats, labels: Labels) -> Set:
-    """A half to fit on; of the other one, each of some rows is asked for its like."""
+    """Split into a half to fit on and a half to search.
+
+    Some rows of the second half are queries for their own kind.
+    """
     order = np.random.default_rng(SEED).permutation(len(vectors))
     fit, held = np.array_split(order, 2)
     own = np.arange(min(QUERIES, len(held)))
@@ -223,7 +231,7 @@ def _unit(vectors: Floats) -> Floats:
 
 
 def measure(given: Set) -> list[Cost]:
-    """Every form; float32 first, which the others are compared with."""
+    """Measure every form. float32 comes first, as the others are compared with it."""
     truth = _cosines(given, (given.rows, given.queries))
     right = _right(given, truth)
     return [_cost(given, form, truth, right) for form in FORMS if len(given.fit) >= form.least]
@@ -245,7 +253,7 @@ def _cost(given: Set, form: Form, truth: Floats, right: Floats | None) -> Cost:
 
 
 def _cosines(given: Set, coded: Coded) -> Floats:
-    """A line for each query; its own row is the farthest."""
+    """Return the cosines [queries, rows]. A query's own row is excluded by -inf."""
     rows, queries = map(_unit, coded)
     scores: Floats = queries @ rows.T
     if given.own is not None:
@@ -254,7 +262,9 @@ def _cosines(given: Set, coded: Coded) -> Floats:
 
 
 def recalls(truth: Floats, scores: Floats, k: int, taken: int) -> Floats:
-    """Of each query, the share of its `k` nearest by `truth` among the `taken` best of `scores`."""
+    """Return the recall of each query: the share of its `k` nearest by `truth` among the `taken`
+    best of `scores`.
+    """
     found = np.argpartition(-scores, taken - 1, axis=1)[:, :taken]
     least = -np.partition(-truth, k - 1, axis=1)[:, k - 1 : k]
     good = np.take_along_axis(truth, found, axis=1) >= least - _TIE
@@ -262,7 +272,7 @@ def recalls(truth: Floats, scores: Floats, k: int, taken: int) -> Floats:
 
 
 def _right(given: Set, scores: Floats) -> Floats | None:
-    """Of each query, 1 where the nearest row has its label."""
+    """Return 1 for each query whose nearest row has its label, else 0."""
     if given.row_labels is None:
         return None
     return np.asarray(given.row_labels[scores.argmax(axis=1)] == given.query_labels, np.float32)
@@ -272,7 +282,7 @@ def _right(given: Set, scores: Floats) -> Floats | None:
 
 
 def result(sets: Sequence[Set], costs: Sequence[Cost], warnings: tuple[str, ...] = ()) -> Result:
-    """Tables and figures."""
+    """Return tables and figures."""
     rows = tuple(
         (
             cost.set,

@@ -82,7 +82,7 @@ class Ends:
 
 
 def run(say: Say) -> Result:
-    """Fills each engine, starts server and worker, writes, looks, stops them."""
+    """Fill each engine, start server and worker, write and search, stop them."""
     done = []
     for engine, start in ENGINES.items():
         with tempfile.TemporaryDirectory() as folder, start(Path(folder) / "engine") as running:
@@ -114,7 +114,7 @@ async def _first_write(filled: Filled, ends: Ends) -> None:
 
 
 async def _upserts(found: Found, filled: Filled, ends: Ends) -> None:
-    """The open loop: products whole, by turns, each with a new vector for its photo."""
+    """Upsert products in an open loop, each with a new vector for its photo."""
     vectors = points(int(RATE * (SECONDS + WARM_SECONDS)), filled.vectors.shape[1], seed=2)
     calls = len(vectors) // BATCH
     begun = time.perf_counter()
@@ -144,7 +144,7 @@ async def _upserts(found: Found, filled: Filled, ends: Ends) -> None:
 async def _upsert(
     numbers: Sequence[int], vectors: Floats, ends: Ends
 ) -> vector_service_pb2.UpsertVectorsResponse:
-    """Products with another title, naming the photos that they have, and the photos' vectors."""
+    """Upsert products with another title, the photos that they have and the photos' vectors."""
     stamp = time.time_ns()
     items = [
         product_pb2.Product(
@@ -190,7 +190,9 @@ def _search(values: Floats) -> vector_service_pb2.SearchRequest:
 
 
 async def _until_found(product_id: str, values: Floats, since: float, ends: Ends) -> float:
-    """Seconds until a search for a vector, without a token, finds its product at no distance."""
+    """Return the seconds until a search for a vector, without a token, finds its product at
+    distance 0.
+    """
     while time.perf_counter() - since < PATIENCE:
         try:
             answer = await ends.vectors.Search(_search(values))
@@ -224,7 +226,7 @@ def _metrics(port: int) -> str:
 
 
 async def _offers(found: Found, ends: Ends) -> None:
-    """Batches one after another, each of products of its own, at prices that are new."""
+    """Send batches of offers one after another, each for other products and at new prices."""
     for number in range(OFFER_BATCHES):
         first = number * OFFERS % COUNT
         offers = [
@@ -243,7 +245,7 @@ async def _offers(found: Found, ends: Ends) -> None:
 
 
 def result(done: Sequence[Found]) -> Result:
-    """Tables, figures and goals of what was measured."""
+    """Return tables, figures and goals of the measurements."""
     table = Table(
         title=f"{RATE} upserts a second with vectors, {COUNT:,} products",
         headers=(

@@ -254,7 +254,7 @@ def tables(found: Mapping[str, Sequence[Judged]], seed: int) -> tuple[Table, ...
 
 
 def _clusters(name: str, photos: Sequence[Judged]) -> list[str]:
-    """What hangs together: scenes, and products where the head saw none of them."""
+    """Return each photo's cluster: its scene, or its product where the head saw none of them."""
     whole = name in (STRANGE, STRANGERS)
     return [photo.product if whole else photo.scene for photo in photos]
 

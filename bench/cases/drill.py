@@ -70,7 +70,7 @@ class Found:
 
 
 def suite_with_backups(data: Path, kept: Path, catalogs: tuple[str, ...] = ("default",)) -> Suite:
-    """A suite that keeps its backups outside of its own folder, and has a scene of its own."""
+    """Return a suite with one custom scene that keeps its backups outside of its own folder."""
     outside = {
         "RETRIEVER_BACKUPS": str(kept / "catalog"),
         "RANKER_BACKUPS": str(kept / "ranker"),
@@ -92,7 +92,10 @@ def _with(program: Any, more: Mapping[str, str]) -> Any:
 
 
 async def drill(suite: Suite, kept: Path, say: Say) -> Found:
-    """Raises Failed. `kept`: where the backups lie."""
+    """Lose everything but the backups in `kept`, restore it and compare.
+
+    Raise Failed on a difference.
+    """
     found = Found()
     gateway = suite.addresses()["gateway"]
     async with SightlineClient(gateway, timeout=30) as client:
@@ -132,7 +135,7 @@ async def _fill(client: SightlineClient) -> None:
 
 
 async def _answers(client: SightlineClient) -> list[Answer]:
-    """By photo, by product, by shopper, and by the scene of its own."""
+    """Ask by photo, by product, by shopper and by the custom scene."""
     asked = [client.recommend(image=wine.image, user=SHOPPER) for wine in WINES[::25]]
     asked += [client.recommend(products=wine.id) for wine in WINES[::25]]
     asked += [client.recommend(user=user, scene=SCENE) for user in SHOPPERS[:3]]
@@ -144,7 +147,7 @@ async def _answers(client: SightlineClient) -> list[Answer]:
 
 
 def _said(answer: Any) -> Answer:
-    """Products, their scores, and what those are made of."""
+    """Return an answer's products, scores and parts of scores."""
     return tuple(
         (one.product.product_id, one.raw_score, tuple(part.value for part in one.parts))
         for one in answer.results
@@ -156,7 +159,10 @@ async def _page(client: SightlineClient, token: str = "") -> Any:
 
 
 async def _back_up(suite: Suite, client: SightlineClient, kept: Path, found: Found) -> str:
-    """All of it, by the commands that an operator types; the id of the catalog's."""
+    """Back up everything by the commands that an operator types.
+
+    Return the id of the catalog's backup.
+    """
     with found.timed("backup of the catalog"):
         made = _typed(suite, "retriever", "backups", "--keep", "3")
     catalog = str(made["backup_id"])
@@ -172,7 +178,7 @@ async def _back_up(suite: Suite, client: SightlineClient, kept: Path, found: Fou
 
 
 async def _write_on(client: SightlineClient) -> None:
-    """Events that no backup has, and a shopper who is forgotten."""
+    """Write events that no backup has, and forget a shopper."""
     late = [
         replace(shop.event(rating), event_id=f"late-{n}", user=SHOPPER)
         for n, rating in enumerate(RATINGS[:LATE])
@@ -192,7 +198,10 @@ def _lose(suite: Suite) -> None:
 
 
 def _restore_files(suite: Suite, kept: Path, found: Found) -> None:
-    """Keys and scenes first: nothing else starts, or is believed, without them."""
+    """Restore keys and scenes, then events and models, and start the services.
+
+    Without the keys no service starts.
+    """
     with found.timed("keys and scenes"):
         keep("restore", kept / "keys", kept / "keep.key", suite.layout.data)
     with found.timed("events and models"):
@@ -224,7 +233,7 @@ async def _settled(client: SightlineClient) -> None:
 
 
 async def _count(client: SightlineClient, found: Found) -> None:
-    """What came back and what did not, by what a purge would delete."""
+    """Count what came back and what was lost, by what a purge would delete."""
     everybody = (
         await client.purge_events(before=datetime.now(UTC) + timedelta(days=1))
     ).event_count
@@ -236,7 +245,10 @@ async def _count(client: SightlineClient, found: Found) -> None:
 
 
 def _typed(suite: Suite, service: str, command: str, *words: str) -> dict[str, Any]:
-    """What `python -m SERVICE.COMMAND` prints, with the settings of the service and its worker."""
+    """Run `python -m SERVICE.COMMAND` with the settings of the service and its worker.
+
+    Return its JSON.
+    """
     environment = os.environ | suite.programs[service].environment
     environment |= suite.programs[f"{service}-worker"].environment
     line = [sys.executable, "-m", f"{service}.{command}", *words]
@@ -244,7 +256,7 @@ def _typed(suite: Suite, service: str, command: str, *words: str) -> dict[str, A
 
 
 def certificate(folder: Path) -> None:
-    """What the keys are encrypted for: folder/keep.crt; folder/keep.key reads them."""
+    """Make the certificate that encrypts keys, folder/keep.crt; folder/keep.key decrypts them."""
     made = ["openssl", "req", "-x509", "-newkey", "rsa:3072", "-nodes", "-days", "2"]
     made += ["-subj", "/CN=drill", "-keyout", str(folder / "keep.key")]
     _run([*made, "-out", str(folder / "keep.crt")], os.environ)

@@ -59,7 +59,7 @@ class Likeness:
     """NaN = was not needed."""
 
     def rate(self) -> Rate:
-        """What the product's rule makes of them."""
+        """Return how many pairs the product's rule takes for one picture."""
         near = self.colour <= duplicates.COLOUR
         certain = near & (self.luminance <= duplicates.CERTAIN)
         agree = near & (self.luminance <= duplicates.POSSIBLE)
@@ -77,7 +77,7 @@ class Pictures:
 
 
 def run(say: Say) -> Result:
-    """Measures what there are photos for."""
+    """Measure the photo sets that are present."""
     found = find()
     if not all(found.values()):
         warning = "photos are missing in $SIGHTLINE_DATA: see bench/README.md"
@@ -90,7 +90,7 @@ def run(say: Say) -> Result:
 
 
 def find() -> dict[str, list[Path]]:
-    """Photos by set: one a product."""
+    """Return photos by set, one a product."""
     given = os.environ.get("SIGHTLINE_DATA", "")
     root = Path(given)
     folders = {
@@ -147,7 +147,7 @@ def _text(image: Image.Image, _: random.Random) -> Image.Image:
 
 
 def _logo(image: Image.Image, _: random.Random) -> Image.Image:
-    """A disc in the lower right corner, a fifth of the shorter side, 59% opaque."""
+    """Draw a disc in the lower right corner, a fifth of the shorter side, 59% opaque."""
     layer, side = Image.new("RGBA", image.size), min(image.size) // 5
     x, y = image.width - side - 6, image.height - side - 6
     draw = ImageDraw.Draw(layer)
@@ -159,7 +159,7 @@ def _logo(image: Image.Image, _: random.Random) -> Image.Image:
 
 
 def _turned(degrees: float) -> Change:
-    """The colours turned about grey, the luminance as it was."""
+    """Return a change that rotates colours about grey and keeps the luminance."""
     sine, cosine = sin(radians(degrees)), cos(radians(degrees))
 
     def change(image: Image.Image, _: random.Random) -> Image.Image:
@@ -216,7 +216,7 @@ def _colourful(data: bytes) -> bool:
 
 
 def pictures(paths: Sequence[Path]) -> Pictures:
-    """The photos, hashed."""
+    """Read and hash photos."""
     return _read([path.read_bytes() for path in paths])
 
 
@@ -230,7 +230,7 @@ def _read(files: Sequence[bytes]) -> Pictures:
 
 
 def _dhash(data: bytes) -> int:
-    """The other hash that was considered: whether luminance rises from pixel to pixel."""
+    """Return the alternative hash: the bits say where luminance rises from pixel to pixel."""
     grey = np.asarray(_open(data).convert("L").resize((9, 8), Image.Resampling.LANCZOS), int)
     return int.from_bytes(np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes())
 
@@ -258,7 +258,7 @@ def _ones(values: Array) -> Array:
 
 
 def _others(paths: Sequence[Path], raw: Raw) -> Likeness:
-    """All pairs; vectors only of those photos that the hashes find near each other."""
+    """Compare all pairs. Vectors are computed only for photos whose hashes are near each other."""
     held = pictures(paths)
     parts: list[tuple[Array, Array, Array]] = []
     for place in range(len(paths) - 1):
@@ -283,7 +283,7 @@ def _others(paths: Sequence[Path], raw: Raw) -> Likeness:
 
 
 def result(copies: Mapping[str, Likeness], others: Mapping[str, Likeness]) -> Result:
-    """Tables and figures."""
+    """Return tables and figures."""
     every = {
         **copies,
         **{f"different products: {name}": alike for name, alike in others.items()},
@@ -315,7 +315,7 @@ class Point:
 
 
 def points(alike: Likeness) -> list[Point]:
-    """How many pairs each threshold takes for one picture."""
+    """Count the pairs that each threshold takes for one picture."""
     found = []
     for bits in THRESHOLDS:
         within = alike.luminance <= bits
@@ -358,7 +358,7 @@ def _rates(measured: Mapping[str, Likeness]) -> Table:
 
 
 def _sweep(copies: Mapping[str, Likeness], others: Mapping[str, Likeness]) -> Table:
-    """Copies against other products at each threshold."""
+    """Return the table of copies against other products at each threshold."""
     kept = [points(alike) for name, alike in copies.items() if name in CHANGES]
     wrong = [points(alike) for alike in others.values()]
     turned = [points(alike) for name, alike in copies.items() if name in RECOLOURED]

@@ -77,7 +77,7 @@ def run(say: Say) -> Result:
 
 
 def full(say: Say) -> Result:
-    """The same with 8 clients too, and in more rounds."""
+    """Measure with 8 clients too, in more rounds."""
     return _run(A_ROUND, ROUNDS, say)
 
 
@@ -173,7 +173,7 @@ async def _round(
 
 
 async def _hits(contender: Contender, files: list[bytes]) -> dict[str, list[float]]:
-    """Milliseconds of photos that are new, and of one that is not, by turns."""
+    """Return the milliseconds of new photos and of a cached one, measured by turns."""
     found: dict[str, list[float]] = {"new": [], "known": []}
     source = unique.unique(files)
     for photo in islice(source, REPEATS):
@@ -225,7 +225,7 @@ def _result(
 
 
 def _goals(cells: Cells) -> list[Goal]:
-    """At 32 clients, where the machine is full, of each size."""
+    """Return the goals at 32 clients, where the machine is saturated, for each size."""
     goals = []
     for size in SIZES:
         ours, bare, raw = (cells[name, size, 32] for name in (OURS, BARE, RAW))
@@ -256,7 +256,7 @@ def _goals(cells: Cells) -> list[Goal]:
 
 
 def _best(cells: Cells, size: str) -> Cell | None:
-    """Of the other Python servers the one with most images a second."""
+    """Return the other Python server with the most images a second, or None."""
     found = [cells[name, size, 32] for name in embedders.PEERS if (name, size, 32) in cells]
     return max(found, key=lambda cell: median(cell.rates), default=None)
 

@@ -92,7 +92,7 @@ def _session(graph: str, provider: str = "CPUExecutionProvider") -> Any:
 
 
 def _rate(session: Any, pixels: npt.NDArray[np.uint8], batch: int) -> float:
-    """Images a second in batches of this size."""
+    """Return the images a second in batches of this size."""
     given = {"image": np.resize(pixels, (batch, *pixels.shape[1:]))}
     for _ in range(5):
         session.run(None, given)
@@ -104,7 +104,7 @@ def _rate(session: Any, pixels: npt.NDArray[np.uint8], batch: int) -> float:
 
 
 def goals(decoded: Mapping[float, tuple[float, list[float]]], engine: Engines) -> list[Goal]:
-    """Of decoding, int8 and the GPU."""
+    """Return the goals of decoding, int8 and the GPU."""
     megabytes, spent = decoded[GOAL_GRAIN]
     gain = median_ratio(engine.seconds["fp32"], engine.seconds["int8"]) if engine.seconds else None
     found = [
@@ -122,7 +122,7 @@ def goals(decoded: Mapping[float, tuple[float, list[float]]], engine: Engines) -
 
 
 def _share(rate: float | None) -> float | None:
-    """Of what the GPU could do at most; None = there is none, or none that is known."""
+    """Return the share of the GPU's peak, or None without a GPU of known peak."""
     peak = next((flops for name, flops in PEAK_FLOPS.items() if name in _gpu_name()), None)
     return None if rate is None or peak is None else rate * FLOPS / peak
 
@@ -136,7 +136,7 @@ def _gpu_name() -> str:
 
 
 def decoding_table(decoded: Mapping[float, tuple[float, list[float]]]) -> Table:
-    """Figures for people."""
+    """Return the table of decoding."""
     rows = []
     for megabytes, spent in decoded.values():
         p50 = percentile(spent, 0.5)
@@ -157,7 +157,7 @@ def decoding_table(decoded: Mapping[float, tuple[float, list[float]]]) -> Table:
 
 
 def engine_tables(engine: Engines) -> list[Table]:
-    """Figures for people, of the builds that were here."""
+    """Return the tables of the engine builds that are present."""
     tables = []
     if engine.seconds:
         gain = median_ratio(engine.seconds["fp32"], engine.seconds["int8"])
@@ -196,7 +196,7 @@ def engine_tables(engine: Engines) -> list[Table]:
 def figures(
     decoded: Mapping[float, tuple[float, list[float]]], engine: Engines
 ) -> dict[str, object]:
-    """For programs."""
+    """Return all figures, for programs."""
     return {
         "decoding": [{"megabytes": size, "cpu_ms": spent} for size, spent in decoded.values()],
         "int8": {"seconds": engine.seconds, "cosines": engine.cosines} if engine.seconds else None,

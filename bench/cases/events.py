@@ -58,8 +58,7 @@ class Measured:
 
 
 def measure(suite: Suite, long: int, say: Say) -> Measured:
-    """Writes events by the Python client, then files of them by the command, the last of `long`
-    rows."""
+    """Write events by the Python client, then import files by the command, one of `long` rows."""
     target = suite.addresses()["gateway"]
     say(f"{ROWS:,} events by the Python client")
     rates = asyncio.run(_rates(target))
@@ -116,7 +115,7 @@ def _file(suite: Suite, folder: Path, name: str, rows: int) -> File:
 
 
 def write(path: Path, name: str, rows: int) -> None:
-    """A CSV of so many events."""
+    """Write a CSV file of events."""
     with path.open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(("event_id", "type", "product_id", "user_id", "session_id", "time"))
@@ -127,7 +126,7 @@ def write(path: Path, name: str, rows: int) -> None:
 
 
 def goals(found: Measured) -> tuple[Goal, Goal]:
-    """What became of the goals."""
+    """Return the goals with their verdicts."""
     return (
         Goal(
             f"events imported per second on SQLite, {ROWS:,} rows by the client",
@@ -147,17 +146,17 @@ def goals(found: Measured) -> tuple[Goal, Goal]:
 
 
 def command_growth(found: Measured) -> Interval:
-    """Of the command's memory."""
+    """Return the growth of the command's peak memory."""
     return _growth([file.peak_bytes for file in found.small], found.long.peak_bytes)
 
 
 def ranker_growth(found: Measured) -> Interval:
-    """Of the ranker's memory."""
+    """Return the growth of the ranker's peak memory."""
     return _growth([file.ranker_bytes for file in found.small], found.long.ranker_bytes)
 
 
 def _growth(small: Sequence[int], long: int) -> Interval:
-    """The long import's peak over those of the small ones: the median, the least, the most."""
+    """Divide the long import's peak by the median, largest and smallest of the small ones."""
     peaks = sorted(small)
     return Interval(
         value=long / peaks[len(peaks) // 2],
@@ -167,7 +166,7 @@ def _growth(small: Sequence[int], long: int) -> Interval:
 
 
 def table(found: Measured) -> Table:
-    """Figures for people."""
+    """Return the table for people."""
     rate = percentile(found.rates, 0.5)
     spread = f"{rate.value:,.0f} ({rate.low:,.0f}–{rate.high:,.0f})"
     rows = [("Python client", f"{ROWS:,}", spread, "", "")]
@@ -194,7 +193,7 @@ def table(found: Measured) -> Table:
 
 
 def figures(found: Measured) -> dict[str, object]:
-    """The same for programs."""
+    """Return all figures, for programs."""
     return {
         "seed": SEED,
         "client_rates": list(found.rates),

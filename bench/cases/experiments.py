@@ -11,14 +11,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from bench.harness.model import Goal, Interval, Result, Table
-from gateway.model.experiment import running
-from gateway.model.messages import Experiment, ExperimentArm
+from gateway.model.experiment import ArmFile, ExperimentFile, running
 from gateway.model.query import Identity, Shopper
 from gateway.recommend.recommend import recommend
 from gateway.state.experiments import Experiments
@@ -145,7 +145,9 @@ def run(say: Say) -> Result:
 
 
 async def _cost() -> Interval:
-    """Processor time of an answer with an experiment over that without: the median of pairs."""
+    """Return the processor time of an answer with an experiment over one without, the median of
+    pairs.
+    """
     shop = shop_with_photo()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "order.toml").write_text(FILE)
@@ -169,13 +171,14 @@ async def _spent(deps: Dependencies, n: int) -> float:
 
 
 def _hashed(random: np.random.Generator) -> Decided:
-    """Experiments on the same units, one seed each; outcomes are drawn."""
+    """Run experiments on the same units, one seed each, with random outcomes."""
     units = [Shopper(Identity.VISITOR, f"visitor {n}") for n in range(HASHED_UNITS)]
-    arms = [ExperimentArm(name=name, share=0.5) for name in ("control", "b")]
+    arms = tuple(ArmFile(name, 0.5) for name in ("control", "b"))
+    start = datetime(2026, 1, 1, tzinfo=UTC)
     shape = (TESTS, HASHED_DAYS, HASHED_UNITS // HASHED_DAYS)
     treated = np.empty((TESTS, HASHED_UNITS), bool)
     for test in range(TESTS):
-        one = running(Experiment(name="aa", seed=str(test), layer_end=1.0, arms=arms))
+        one = running(ExperimentFile("aa", ("default",), arms, start, "clicks", seed=str(test)))
         treated[test] = [one.arm_of(unit) == ("", ("aa/b",)) for unit in units]
     did = random.random(treated.shape) < BASE
 
@@ -206,7 +209,7 @@ def _revenues(random: np.random.Generator, rate: float) -> Sums:
 
 
 def _decided(control: Sums, arm: Sums, planned: int = PLANNED) -> Decided:
-    """What the ranker would say on each day."""
+    """Return what the ranker would decide on each day."""
     variance = control.error + arm.error
     units, effect = control.count + arm.count, arm.mean - control.mean
     enough = np.minimum(control.count, arm.count) >= LEAST_UNITS
@@ -217,7 +220,7 @@ def _decided(control: Sums, arm: Sums, planned: int = PLANNED) -> Decided:
 
 
 def _alarms(random: np.random.Generator) -> float:
-    """Of experiments whose sample ratio is right, the share that is ever called wrong."""
+    """Return the share of experiments with a correct sample ratio that are ever flagged."""
     counts = random.multinomial(2 * A_DAY, [0.5, 0.5], (TESTS, DAYS)).cumsum(axis=1)
     wrong = [
         any(mismatch_evidence(day.tolist(), [0.5, 0.5]) >= EVIDENCE for day in test)

@@ -105,7 +105,7 @@ class Beside(Filling):
         return found
 
     def _settings(self, folder: Path) -> Mapping[str, Mapping[str, str]]:
-        """Of the other gateways, by name."""
+        """Return the settings of the other gateways by name."""
         scenes, experiments = folder / "scenes", folder / "experiments"
         pinned, excluded = self.ids[:2]
         category = " > ".join(pinned.split("/")[:-1])
@@ -140,7 +140,7 @@ def run(say: Say) -> Result:
 
 
 def full(say: Say) -> Result:
-    """The same in more rounds."""
+    """Measure in more rounds."""
     return _run(LONGER, say)
 
 
@@ -188,7 +188,7 @@ def _paused(suite: Suite, program: str) -> Iterator[None]:
 
 
 def _reading(suite: Suite) -> float:
-    """Processor milliseconds of all processes for reading a snapshot once."""
+    """Return the processor milliseconds of all processes for reading a snapshot once."""
     spent = _spending(suite, OFTEN)
     before = metrics.total(suite, OFTEN, READS) or 0.0
     busy = _at_rest(spent)
@@ -205,7 +205,7 @@ def _at_rest(spent: Callable[[], Mapping[str, float]]) -> float:
 
 
 def _spending(suite: Suite, name: str) -> Callable[[], Mapping[str, float]]:
-    """What looks at the processor time of all processes but the other gateways."""
+    """Return a reader of the processor time of all processes except the other gateways."""
     others = {SUITE, *WAYS, OFTEN} - {name}
     left_out = {"gateway" if each == SUITE else each for each in others}
     named = {each.pid: each.name for each in suite.status() if each.pid}
@@ -230,7 +230,7 @@ async def _asked(suite: Suite, plan: Plan, say: Say) -> Cells:
 
 
 def result(cells: Cells, reading: float = 0.0) -> Result:
-    """Of what was measured, and of the milliseconds that reading a snapshot takes."""
+    """Return the result. `reading`: the milliseconds of reading a snapshot once."""
     seconds = GatewaySettings.model_fields["snapshot_seconds"].default
     costs = {
         (name, kind): [
@@ -271,8 +271,10 @@ def result(cells: Cells, reading: float = 0.0) -> Result:
 
 
 def _times(costs: Mapping[tuple[str, str], Sequence[float]], name: str) -> Interval | None:
-    """One answer of each kind beside those without, round by round: the median; None = not
-    measured."""
+    """Return the median ratio, round by round, of one answer of each kind to those without.
+
+    None when it was not measured.
+    """
     ways = [[costs.get((way, kind), []) for kind in KINDS] for way in (name, SUITE)]
     mine, theirs = ([sum(each) for each in zip(*way, strict=True)] for way in ways)
     ratios = [one / other for one, other in zip(mine, theirs, strict=True)]

@@ -54,7 +54,7 @@ Found: TypeAlias = dict[str, Waited]
 
 
 def run(say: Say) -> Result:
-    """Fills a suite of its own, and asks; a minute."""
+    """Start and fill a suite and measure it, in a minute."""
     with own_suite(say) as suite:
         return result(asyncio.run(_measured(suite.addresses()["gateway"], say)))
 
@@ -78,7 +78,9 @@ async def _measured(gateway: str, say: Say) -> Found:
 
 
 async def _at_once(client: SightlineClient, who: str, found: Found) -> None:
-    """A visitor of whom one click is known does each kind of thing about the page's first."""
+    """Send each kind of event about the page's first product, for a visitor of whom one click is
+    known.
+    """
 
     async def page() -> Recommendations:
         return await client.recommend(scene="for-you", visitor=who, page_size=10)
@@ -134,7 +136,7 @@ async def _wait(
 
 
 def _ids(answer: Recommendations, part: str = "") -> set[str]:
-    """Products of the answer; with `part` those that have it."""
+    """Return the products of the answer; with `part` only those that have it."""
     return {
         row.product.product_id
         for row in answer.results
@@ -143,7 +145,7 @@ def _ids(answer: Recommendations, part: str = "") -> set[str]:
 
 
 def result(found: Found) -> Result:
-    """The figures as a table and goals."""
+    """Return the figures as a table and goals."""
     at_once = [found[name] for name in KINDS]
     firsts = [each for waited in at_once for each in waited.first]
     share = sum(firsts) / len(firsts)

@@ -63,13 +63,13 @@ class Measured:
 
 
 def run(say: Say) -> Result:
-    """Makes products, and asks each filter of them by turns."""
+    """Make products and evaluate each filter on them by turns."""
     say(f"{PRODUCTS} products of {MAX_ATTRIBUTES} texts of {TEXT_BYTES} bytes")
     return result(measure(products(PRODUCTS), ROUNDS))
 
 
 def products(count: int) -> list[Facts]:
-    """The same for the same count."""
+    """Make products deterministically: equal counts give equal products."""
     draw = random.Random(SEED)
 
     def text() -> str:
@@ -88,7 +88,7 @@ def spoken(name: str, count: int) -> Filter:
 
 
 def measure(shop: Sequence[Facts], rounds: int) -> Measured:
-    """Of each filter, by the columns and row by row, by turns."""
+    """Time each filter by the columns and row by row, by turns."""
     table = Columns(row_of(f"p{n}", facts) for n, facts in enumerate(shop))
     places, found = np.arange(len(shop)), Measured()
     for name, asked in FILTERS.items():
@@ -133,8 +133,10 @@ def _milliseconds(work: Callable[[], object]) -> float:
 
 
 async def _late(begun: Callable[[], Awaitable[object]]) -> float:
-    """Milliseconds that an evaluation went on after its deadline. Raises OSError when it ended
-    before."""
+    """Return the milliseconds that an evaluation ran past its deadline.
+
+    Raise OSError when it ended before.
+    """
     began = time.perf_counter()
     try:
         with deadlines.within(DEADLINE):
@@ -145,7 +147,7 @@ async def _late(begun: Callable[[], Awaitable[object]]) -> float:
 
 
 def result(found: Measured) -> Result:
-    """Tables, figures and goals of what was measured."""
+    """Return tables, figures and goals of the measurements."""
     each = {key: percentile(values, 0.5) for key, values in found.each.items()}
     late = {way: percentile(values, 0.5) for way, values in found.late.items()}
     rows = tuple(

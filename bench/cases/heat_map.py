@@ -38,7 +38,7 @@ class Measured:
 
 
 def run(say: Say) -> Result:
-    """Starts Triton and the embedder, asks by turns, stops them."""
+    """Start Triton and the embedder, call both methods by turns, stop them."""
     files = unique.photos(*_photos())
     with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder, ExitStack() as running:
         say("starting Triton and the embedder")
@@ -85,7 +85,7 @@ async def _measure(
 async def _round(
     work: Callable[[], Awaitable[None]], programs: Sequence[int]
 ) -> tuple[float, float]:
-    """Milliseconds a call, on the clock and of the servers' processors."""
+    """Return the milliseconds a call: elapsed, and of the servers' processors."""
     cpu, began = processes.of_trees(programs), time.perf_counter()
     for _ in range(A_ROUND):
         await work()

@@ -86,12 +86,11 @@ class Measured:
 
 def run(say: Callable[[str], None]) -> Result:
     """Measure every variant."""
-
     return result(uvloop.run(_measure(say)))
 
 
 def result(found: dict[int, dict[str, Measured]]) -> Result:
-    """Of what was measured, by callers and variant."""
+    """Return the result by callers and variant."""
     rows, figures = [], []
     for callers, variants in found.items():
         bare = variants[VARIANTS[0].name]
@@ -169,7 +168,7 @@ async def _round(variant: Variant, peer: grpc.aio.Channel, callers: int) -> tupl
 
 @contextmanager
 def _servers(kinds: Collection[str]) -> Iterator[dict[str, int]]:
-    """A process of each kind; the port of each."""
+    """Start a process of each kind. Yield the port of each."""
     ports = {without: free_port() for without in sorted(kinds)}
     with ExitStack() as stack, collecting() as collector:
         given = os.environ | {_COLLECTOR: collector.endpoint}

@@ -16,12 +16,12 @@ EVERY = 3
 
 
 def run(say: Say) -> Result:
-    """Starts a suite, measures, stops it."""
+    """Start a suite, measure, stop it."""
     return _run(events.SHORTER, text_imports.SHORTER, EVERY, say)
 
 
 def full(say: Say) -> Result:
-    """The same with all photos, and longer files of products and events."""
+    """Measure all photos, and longer files of products and events."""
     return _run(events.LONG, text_imports.LONG, 1, say)
 
 
@@ -38,7 +38,7 @@ def _run(rows: int, products: int, every: int, say: Say) -> Result:
 def result(
     chunks: list[photos.Chunk], texts: list[text_imports.Chunk], found: events.Measured
 ) -> Result:
-    """Tables, figures and goals of what was measured."""
+    """Return tables, figures and goals of the measurements."""
     warnings = []
     if not chunks:
         warnings.append("there are no photos in $SIGHTLINE_DATA/clothing: see bench/README.md")

@@ -113,12 +113,12 @@ class Ends:
 
 
 def run(say: Say) -> Result:
-    """Fills each engine, starts the retriever before it, measures, stops them."""
+    """Fill each engine, start the retriever before it, measure, stop them."""
     return _run(SHORT, say)
 
 
 def full(say: Say) -> Result:
-    """The same with every index."""
+    """Measure every index."""
     return _run(ASKED, say)
 
 
@@ -191,7 +191,7 @@ async def _measure(
 
 
 def _filters() -> dict[str, filter_pb2.Filter | None]:
-    """None, one that no index of the record helps with, and one that it answers."""
+    """Return no filter, one without an index of the record and one that the record answers."""
     compared, value = filter_pb2.Comparison, filter_pb2.FilterValue
     tag = compared(field="tags", operator=compared.OPERATOR_CONTAINS, value=value(text=TAG))
     brand = compared(field="brand", operator=compared.OPERATOR_EQUAL, value=value(text="Brand 7"))
@@ -204,7 +204,7 @@ def _filters() -> dict[str, filter_pb2.Filter | None]:
 
 @contextlib.contextmanager
 def _hop() -> Iterator[int]:
-    """The server that does nothing, in a process of its own; its port."""
+    """Start an empty server in a process of its own. Yield its port."""
     port = free_port()
     process = subprocess.Popen([sys.executable, "-m", "bench.harness.hop", str(port)])
     try:
@@ -222,13 +222,15 @@ async def _read_all(products: "ProductServiceAsyncStub") -> None:
 
 
 def _hydration(answer: SearchResponse) -> float:
-    """Seconds that a search took to read the record; 0 = columns in memory answered it."""
+    """Return the seconds that a search spent on reading the record, or 0 when columns in memory
+    answered it.
+    """
     stages = {each.stage: each.total.ToTimedelta() for each in answer.stage_timings}
     return stages["hydrate"].total_seconds() if "hydrate" in stages else 0.0
 
 
 async def _ask(case: Case, query: Floats, ends: Ends) -> None:
-    """One query to all three."""
+    """Send one query to the suite, to bare pymilvus and to the empty server."""
     request = _request(query, case.filter)
     begun = time.perf_counter()
     answer: SearchResponse = await ends.vectors.Search(request)
@@ -256,7 +258,7 @@ def _request(query: Floats, asked: filter_pb2.Filter | None) -> SearchRequest:
 
 
 def _bare(query: Floats, case: Case, ends: Ends) -> float:
-    """Seconds that pymilvus takes for the plan of the suite's answer."""
+    """Return the seconds that pymilvus takes for the plan of the suite's answer."""
     plan, rows = _PLAN.match(case.plan), _ROWS.search(case.plan)
     if plan is None or (rows is None and plan["route"] != "in memory"):
         raise OSError(f"no peer for a search that was done so: {case.plan}")
@@ -284,7 +286,7 @@ def _bare(query: Floats, case: Case, ends: Ends) -> float:
 
 
 def _exact(query: Floats, expression: str, ends: Ends) -> None:
-    """Every row that passes, read from the engine with its vector and compared here."""
+    """Read every matching row with its vector from the engine and compare it here."""
     generation = ends.filled.generation
     found = ends.bare.query(
         generation.collection,
@@ -299,7 +301,7 @@ def _exact(query: Floats, expression: str, ends: Ends) -> None:
 
 
 async def _load(queries: Floats, clients: int, ends: Ends) -> float:
-    """Requests a second of so many clients."""
+    """Return the requests a second of several clients."""
     requests = [_request(query, None) for query in queries]
 
     async def call(request: SearchRequest) -> SearchResponse:
@@ -313,7 +315,7 @@ async def _load(queries: Floats, clients: int, ends: Ends) -> float:
 def result(
     cases: Sequence[Case], throughputs: Sequence[Throughput], left_out: Sequence[Case] = ()
 ) -> Result:
-    """Tables, figures and goals of what was measured, and goals of what was left out."""
+    """Return tables, figures and goals of the measurements, and goals of omitted cases."""
     table = Table(
         title=f"A search of {COUNT:,} products for {TOP}, p50 in ms",
         headers=("engine", "index", "filter", *PARTS, "ratio", "plan"),
@@ -381,7 +383,7 @@ def _figures(case: Case) -> dict[str, object]:
 
 
 def _goals(case: Case) -> list[Goal]:
-    """The ratio of every case; hydration where there are as many products as the goal speaks of."""
+    """Return the goal of the ratio, and that of hydration at the goal's number of products."""
     where = f"{case.engine}, {case.index}, {case.name}"
     goals = [
         Goal(

@@ -97,7 +97,9 @@ async def _measure(age: float, say: Callable[[str], None]) -> dict[str, float | 
 
 
 async def _shared(shop: Pods, seconds: float) -> float | None:
-    """When the new pod first had nine tenths of its share of two seconds' calls; None = never."""
+    """Return the seconds until the new pod had nine tenths of its share of two seconds' calls, or
+    None.
+    """
     began, shared = time.monotonic(), None
     while (passed := time.monotonic() - began) < seconds:
         before = shop.answered.total(), shop.answered[PODS]

@@ -98,7 +98,7 @@ def run(say: Say) -> Result:
 
 
 def measured(data: Grocery, clothes: Sequence[Path], say: Say) -> dict[str, Shares]:
-    """By space, catalog and figure, what is refused and caught."""
+    """Measure by space, catalog and figure which queries are rejected and which are caught."""
     say("groceries: vectors of the built-in space")
     asked = (*data.validation.paths, *clothes)
     products = np.concatenate([data.validation.products, np.full(len(clothes), CLOTHES)])
@@ -122,7 +122,7 @@ def _named(space: str, catalog: str, found: Mapping[str, Shares]) -> dict[str, S
 
 
 def held_out(data: Grocery, draws: int) -> list[Booleans]:
-    """Of each draw, which products leave the catalog: whole categories."""
+    """Return for each draw the products that leave the catalog: whole categories."""
     names = np.array(data.categories)
     every = np.unique(names)
     draw = np.random.default_rng(SEED)
@@ -161,8 +161,9 @@ def _labelled(data: Grocery) -> Labelled:
 
 
 def _fitted(labelled: Labelled, asked: Floats, held: Booleans) -> list[Floats]:
-    """Vectors of the phone photos, the studio photos and the queries, by a fit that knows nothing
-    of what is held out."""
+    """Return vectors of the phone photos, the studio photos and the queries, by a fit without the
+    held-out categories.
+    """
     products = np.array([int(product) for product in labelled.products])
     made = fit_rows(labelled, np.flatnonzero(~held[products]), FitOptions(), SEED, texts=False)
     whole = vectors(made, labelled, np.arange(len(products)), 1)
@@ -192,8 +193,10 @@ def best_of(cosines: Floats, shown: Integers, products: int) -> Floats:
 
 
 def figures(near: Floats, own: Floats) -> Mapping[str, Doubles]:
-    """By name what is judged by, for each row of cosines to products; `own`: what each product has
-    to its nearest other one."""
+    """Return each figure by name for each row of cosines to products.
+
+    `own`: each product's cosine to its nearest other one.
+    """
     order = np.sort(near, axis=1)[:, ::-1].astype(np.float64)
     known = np.where(np.isfinite(near), near, np.nan).astype(np.float64)
     first = order[:, 0]
@@ -213,8 +216,10 @@ def figures(near: Floats, own: Floats) -> Mapping[str, Doubles]:
 def shares(
     cases: Iterable[Case], draws: Sequence[Booleans], products: Integers
 ) -> dict[str, Shares]:
-    """By figure the shares of each kind of query that are refused, and how good ones stand out from
-    hopeless; intervals by products, as photos of one hang together."""
+    """Return by figure the rejected share of each kind of query, and how well good queries are
+    separated from hopeless ones. Intervals resample products, as photos of one product are
+    dependent.
+    """
     counts = Counts(len(products))
     for number, (case, held) in enumerate(zip(cases, draws, strict=True)):
         _count(case, held, counts, np.random.default_rng(number))
@@ -265,7 +270,7 @@ def _interval(sums: Doubles, times: Doubles, products: Integers) -> Interval:
 
 
 def table(found: Mapping[str, Shares]) -> Table:
-    """A line a figure."""
+    """Return the table, a row for each figure."""
     rows = []
     for name, by in found.items():
         where, _, figure = name.partition(": ")

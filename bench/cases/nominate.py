@@ -22,9 +22,10 @@ from bench.harness.model import Interval, Result, Table
 from bench.harness.statistics import percentile
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
-from ranker.learning.publish import EXACT_UP_TO, item_vectors, query_vector
+from ranker.learning.publish import EXACT_UP_TO
 from ranker.serving.ranking import generate, parts
 from ranker.serving.ranking.fold_in import FoldIn
+from ranker.serving.vectors import item_vectors, query_vector
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.domain.collections import shaped
 from retriever.domain.generation import IndexKind, IndexParameters, Metric
@@ -100,7 +101,7 @@ async def _measure(say: Say) -> list[Case]:
 async def _case(
     size: int, engine: str, index: MilvusIndex | None, say: Say, client: MilvusClient | None
 ) -> Case:
-    """Rounds of both, by turns, each request of another shopper."""
+    """Run rounds of both sources by turns, each request for another shopper."""
     say(f"candidates among {size:,} products, {engine or 'memory alone'}")
     draw = np.random.default_rng(SEED + size)
     model, case = _model(size, draw), Case(size, engine)
@@ -128,7 +129,7 @@ async def _case(
 
 
 def _out_of_memory(queries: Floats, model: Model) -> tuple[list[float], list[set[str]]]:
-    """Seconds and candidates of each."""
+    """Return the seconds and the candidates of each query from memory."""
     seconds, candidates = [], []
     for query in queries:
         began = time.perf_counter()
@@ -141,7 +142,7 @@ def _out_of_memory(queries: Floats, model: Model) -> tuple[list[float], list[set
 async def _out_of_index(
     queries: Floats, index: MilvusIndex, collection: str, parameters: IndexParameters
 ) -> tuple[list[float], list[set[str]]]:
-    """Seconds and candidates of each."""
+    """Return the seconds and the candidates of each query from the index."""
     seconds, candidates = [], []
     for query in queries:
         began = time.perf_counter()
@@ -154,7 +155,7 @@ async def _out_of_index(
 
 
 def _model(size: int, draw: np.random.Generator) -> Model:
-    """Vectors of the lengths that LightFM's have."""
+    """Return a model whose vectors are as long as LightFM's."""
     ids = tuple(f"p{n:07}" for n in range(size))
     nothing: Floats = np.zeros((0, DIMENSION), np.float32)
     made = Model(

@@ -31,7 +31,7 @@ class Seen:
     """[81, f]."""
 
     def only(self, blocks: Sequence[slice]) -> "Seen":
-        """These parts of the features."""
+        """Return only these blocks of the features."""
         train, iconic = (
             np.concatenate([each[:, block] for block in blocks], axis=1)
             for each in (self.train, self.iconic)
@@ -39,17 +39,18 @@ class Seen:
         return Seen(train, iconic)
 
     def squared(self) -> "Seen":
-        """Of the head's roots, its averages: what a backbone gives off the shelf."""
+        """Return the squares of the head's roots: the averages that a backbone gives unfitted."""
         return Seen(self.train**2, self.iconic**2)
 
     def beside(self, other: "Seen") -> "Seen":
-        """With other features after these."""
+        """Append other features."""
         train = np.concatenate((self.train, other.train), axis=1)
         return Seen(train, np.concatenate((self.iconic, other.iconic), axis=1))
 
     def standard(self) -> "Seen":
-        """Each number by the mean and deviation of the phone photos, so that blocks can be put
-        together."""
+        """Standardize each feature by the phone photos' mean and deviation, so that blocks can be
+        combined.
+        """
         return Seen(standardized(self.train, self.train), standardized(self.iconic, self.train))
 
 
@@ -67,7 +68,7 @@ class Task:
         return self.data.train.products
 
     def folds(self) -> Labels:
-        """Which fold each train photo is tested in: a scene's photos all in one."""
+        """Return the test fold of each train photo. All photos of a scene are in one fold."""
         names, place = np.unique(self.scenes, return_inverse=True)
         drawn = np.random.default_rng(0).permutation(len(names))
         return np.asarray(drawn[place] % FOLDS, np.int64)
@@ -82,9 +83,9 @@ class Measured:
 
 
 def measured(off_the_shelf: Seen, fitted: Seen, task: Task) -> dict[str, Doubles]:
-    """By measure: how well each phone photo found its product, 0 to 1 [n].
+    """Return by measure how well each phone photo found its product, 0 to 1 [n].
 
-    `off_the_shelf` is compared as it is, of `fitted` a space is made.
+    `off_the_shelf` is compared as it is; `fitted` is projected into a space first.
     """
     train, iconic = unit(off_the_shelf.train), unit(off_the_shelf.iconic)
     similar = train @ train.T
@@ -113,8 +114,10 @@ def _right(products: Labels, task: Task) -> Doubles:
 
 
 def precisions(similar: Floats, wanted: npt.NDArray[np.bool_]) -> Doubles:
-    """The average precision of each row's ranking; pairs at -inf are left out, and a row without
-    anything wanted has 0."""
+    """Return the average precision of each row's ranking.
+
+    Pairs at -inf are left out; a row without relevant entries has 0.
+    """
     order = np.argsort(-similar, axis=1, kind="stable")
     hits = np.take_along_axis(wanted & np.isfinite(similar), order, axis=1)
     ranks = np.arange(1, hits.shape[1] + 1)
@@ -123,11 +126,11 @@ def precisions(similar: Floats, wanted: npt.NDArray[np.bool_]) -> Doubles:
 
 
 def discriminated(seen: Seen, inside: Labels, task: Task) -> tuple[Floats, Floats]:
-    """All train and iconic photos after linear discriminant analysis with a shrunk within-class
-    scatter (J. Friedman, Regularized Discriminant Analysis, JASA 84, 1989), of unit length.
+    """Project all train and iconic photos by linear discriminant analysis, at unit length.
 
-    Fitted on the `inside` train photos and the iconic ones, both standardised by their own mean and
-    deviation.
+    The within-class scatter is shrunk (J. Friedman, Regularized Discriminant Analysis, JASA 84,
+    1989). It is fitted on the `inside` train photos and the iconic ones, each standardised by their
+    own mean and deviation.
     """
     train = standardized(seen.train, seen.train[inside])
     iconic = standardized(seen.iconic, seen.iconic)
@@ -152,8 +155,9 @@ def discriminated(seen: Seen, inside: Labels, task: Task) -> tuple[Floats, Float
 
 
 def gain(better: Doubles, worse: Doubles, scenes: Labels) -> Interval:
-    """The mean paired difference with its 95% interval by the percentile bootstrap over scenes:
-    photos of one scene are no independent evidence."""
+    """Return the mean paired difference with its 95% interval by the percentile bootstrap over
+    scenes, as photos of one scene are dependent.
+    """
     names, place = np.unique(scenes, return_inverse=True)
     sums = np.bincount(place, better - worse)
     counts = np.bincount(place)
@@ -165,7 +169,7 @@ def gain(better: Doubles, worse: Doubles, scenes: Labels) -> Interval:
 
 
 def unit(vectors: Floats) -> Floats:
-    """The rows at unit length; zero stays zero."""
+    """Scale rows to unit length. Zero rows stay zero."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
 

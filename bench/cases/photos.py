@@ -70,7 +70,7 @@ class Cost(Protocol):
 
 
 def find() -> tuple[Path, list[Path]]:
-    """The folder of clothing photos and its photos; none when there is no such folder here."""
+    """Return the folder of clothing photos and its photos, none when the folder is missing."""
     given = os.environ.get("SIGHTLINE_DATA", "")
     folder = Path(given) / "clothing"
     if not given or not folder.is_dir():
@@ -79,7 +79,9 @@ def find() -> tuple[Path, list[Path]]:
 
 
 def chunks(files: Sequence[Path]) -> list[list[Path]]:
-    """The chunk that warms up, then those that count, each a like share of every category."""
+    """Return the chunk that warms up, then the measured ones, each with an equal share of every
+    category.
+    """
     files = [*files]
     step = max(1, len(files) // WARM_UP)
     first = files[::step][:WARM_UP]
@@ -89,7 +91,7 @@ def chunks(files: Sequence[Path]) -> list[list[Path]]:
 
 
 def measure(suite: Suite, root: Path, files: Sequence[Path], say: Say) -> list[Chunk]:
-    """Every chunk through the suite and through one process, by turns."""
+    """Send every chunk through the suite and through one process, by turns."""
     raw, titles, done, held = Raw(), Sentences(threads=1), [], 0
     for number, part in enumerate(chunks(files)):
         say(f"photos, chunk {number} of {CHUNKS}" if number else "photos, warming up")
@@ -129,21 +131,23 @@ def _one(
 
 
 def spent(suite: Suite) -> dict[str, float]:
-    """Processor seconds of each program until now."""
+    """Return the processor seconds of each program so far."""
     named = {status.pid: status.name for status in suite.status() if status.pid}
     return processes.by_program(processes.read(marked(suite.layout.data)), named)
 
 
 async def state(target: str) -> tuple[int, int]:
-    """How many texts are in the index, and how many photos."""
+    """Return the numbers of texts and photos in the index."""
     async with SightlineClient(target) as client:
         status = await client.status()
     return status.indexed_texts or 0, status.indexed_images or 0
 
 
 async def searchable(target: str, photos: int, texts: int, limit: float = _SECONDS) -> None:
-    """Waits until so many photos and texts are in the index. Asks seldom: every answer costs the
-    suite an inference or two."""
+    """Wait until so many photos and texts are in the index.
+
+    Poll seldom, as each status costs the suite an inference or two.
+    """
     since = time.monotonic()
     async with SightlineClient(target) as client:
         while True:
@@ -160,17 +164,17 @@ async def searchable(target: str, photos: int, texts: int, limit: float = _SECON
 
 
 def goal(done: Sequence[Chunk]) -> Goal:
-    """What became of the goal; NOT MEASURED without chunks."""
+    """Return the goal with its verdict, NOT MEASURED without chunks."""
     return Goal(NAME, AT_MOST, "×", _over_raw(done) if done else None)
 
 
 def goal_with_titles(done: Sequence[Chunk]) -> Goal:
-    """The same beside photos and titles, as what the suite embeds includes the texts."""
+    """Return the goal beside photos and titles, as the suite embeds the texts too."""
     return Goal(WITH_TITLES, AT_MOST, "×", _over_both(done) if done else None)
 
 
 def table(done: Sequence[Chunk]) -> Table:
-    """Figures for people."""
+    """Return the table for people."""
     speed, total = _speed(done), sum(chunk.photos for chunk in done)
     whole = ratio([(chunk.suite + chunk.command, chunk.raw) for chunk in done])
     over, both = _over_raw(done), _over_both(done)
@@ -200,7 +204,7 @@ def table(done: Sequence[Chunk]) -> Table:
 
 
 def figures(done: Sequence[Chunk]) -> dict[str, object]:
-    """The same for programs."""
+    """Return all figures, for programs."""
     return {
         "chunks": [{**asdict(chunk), "suite": chunk.suite} for chunk in done],
         "products_per_second": asdict(_speed(done)),
@@ -210,7 +214,7 @@ def figures(done: Sequence[Chunk]) -> dict[str, object]:
 
 
 def programs(done: Sequence[Cost]) -> list[tuple[str, float]]:
-    """Processor seconds of each program, the largest first."""
+    """Return the processor seconds of each program, largest first."""
     total: dict[str, float] = defaultdict(float)
     for chunk in done:
         for name, seconds in chunk.programs.items():

@@ -26,12 +26,12 @@ Found: TypeAlias = Mapping[str, tuple[Measured, Measured]]
 
 
 def run(say: Say) -> Result:
-    """Of the films with a poster, in a minute; without the data nothing is measured."""
+    """Measure the films with a poster, in a minute. Without the data nothing is measured."""
     return _run((WITH_POSTER,), say)
 
 
 def full(say: Say) -> Result:
-    """Of all films too."""
+    """Measure all films too."""
     return _run((WITH_POSTER, ALL), say)
 
 

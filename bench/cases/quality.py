@@ -59,7 +59,7 @@ class Measured:
     coverage: float
 
     def interval(self, name: str) -> Interval:
-        """The mean over shoppers, BCa."""
+        """Return the mean over shoppers with its BCa interval."""
         return _interval(self.by_shopper[name])
 
 
@@ -101,7 +101,7 @@ def run(say: Say) -> Result:
 
 
 def _chosen(data: MovieLens, made: Split, found: Found) -> Recipe:
-    """The recipe with the blend that is best on validation; reports what each part adds there."""
+    """Return the recipe with the best blend on validation, and report what each part adds there."""
     inner = split(made.before, made.protocol, SHARE)
     asked = _tasks(data, inner)
     task = asked.ongoing if made.protocol is Protocol.GLOBAL else asked.regulars
@@ -154,7 +154,7 @@ def _test(data: MovieLens, made: Split, recipe: Recipe, found: Found) -> None:
 
 
 def _newcomers(data: MovieLens, made: Split, recipe: Recipe, found: Found) -> None:
-    """A fifth of the shoppers is left out of training, and given their last few events."""
+    """Leave a fifth of the shoppers out of training and give them their last few events."""
     asked, actors = _tasks(data, made), np.array(made.before.actors)
     parts: dict[int, list[dict[str, Measured]]] = {count: [] for count in NEWCOMER_EVENTS}
     for seed in SEEDS:
@@ -185,9 +185,11 @@ def _newcomers(data: MovieLens, made: Split, recipe: Recipe, found: Found) -> No
 def new_films(
     data: MovieLens, posters: Vectors | None = None, among: Flags | None = None
 ) -> tuple[Measured, Measured]:
-    """Each fifth of the films (`among` them) in turn is left out of training, and asked for among
-    itself. They lie anywhere in a shopper's time, so that nobody is asked in the middle of a visit.
-    Twice: with ties by the films' numbers, and by lot (`ByLot`).
+    """Leave each fifth of the films (`among` them) in turn out of training, and search for them
+    among themselves.
+
+    They lie anywhere in a shopper's time, so that no shopper is asked in the middle of a visit.
+    Return the figures with ties by the films' numbers, and by lot (`ByLot`).
     """
     items, each = np.array(data.log.items), list[tuple[Measured, Measured]]()
     everything = histories_of(data.log, _rows(data), SIGNALS)
@@ -278,10 +280,10 @@ NEWCOMERS, NEW_FILMS = "unseen shoppers, 3 events", "new films"
 
 
 def _goals(found: Found) -> tuple[Goal, ...]:
-    """The goals; without figures nothing is measured.
+    """Return the goals; without figures nothing is measured.
 
-    Levels are those of this very test part, as the published figures that they stand beside: the
-    figure itself counts. Being ahead is said of shoppers at large: its whole interval counts.
+    Levels are those of this very test part, as are the published figures beside them, so the figure
+    itself decides. A lead is claimed for shoppers at large, so its whole interval decides.
     """
 
     def figure(name: str, task: str, metric: str, least: float) -> Goal:
@@ -311,7 +313,7 @@ def _goals(found: Found) -> tuple[Goal, ...]:
 
 
 def _ahead(test: Mapping[str, Measured], rival: str) -> Interval:
-    """By how much our nDCG@10 is above the rival's, paired by shopper."""
+    """Return how far our nDCG@10 is above the rival's, paired by shopper."""
     return _interval(test[OURS].by_shopper[NDCG] - test[rival].by_shopper[NDCG])
 
 

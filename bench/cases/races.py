@@ -58,7 +58,7 @@ class Task:
     by_all: FoldIn
     rows: Ints
     """(CANDIDATES,)"""
-    candidates: rank.Candidates
+    candidates: rank.RankCandidates
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ class Race:
 
 
 def run(products: Sequence[Product], say: Say) -> list[Race]:
-    """All rounds of all races."""
+    """Run all rounds of all races."""
     keep_memory()  # as the server does
     say(f"fitting LightFM to {shelves.SIZE:,} products")
     fitted, draw = _fit(products), np.random.default_rng(shelves.SEED + 6)
@@ -102,7 +102,7 @@ def run(products: Sequence[Product], say: Say) -> list[Race]:
 
 
 def _fit(products: Sequence[Product]) -> Fitted:
-    """A short fit: how well it learned decides nothing here, how large it is does."""
+    """Fit LightFM for a few epochs. Its size matters here, not its accuracy."""
     draw = np.random.default_rng(shelves.SEED)
     named = [feature_names(product, ("country",)) for product in products]
     columns = {name: n for n, name in enumerate(sorted({one for names in named for one in names}))}
@@ -132,7 +132,7 @@ def _task(fitted: Fitted, products: Sequence[Product], draw: np.random.Generator
         by_taste=FoldIn(fitted.lightfm.user_embeddings[user]),
         by_all=fold_in.of(fitted.model, shelves.SHOPPER, recent, recent[:5]),
         rows=rows,
-        candidates=rank.Candidates(
+        candidates=rank.RankCandidates(
             ids=tuple(one.product_id for one in shown),
             products=shown,
             similarities={"visual": draw.uniform(0.2, 1, CANDIDATES)},
@@ -142,7 +142,7 @@ def _task(fitted: Fitted, products: Sequence[Product], draw: np.random.Generator
 
 
 def _round(race: Race, fitted: Fitted, tasks: Sequence[Task], *, counts: bool) -> None:
-    """All tasks by LightFM, then all by us."""
+    """Score all tasks by LightFM, then all by the ranker."""
     everything, predicted, lightfm_seconds, our_seconds = np.arange(shelves.SIZE), [], [], []
     for task in tasks:
         rows = (everything if race.of_all else task.rows).astype(np.int32)
@@ -183,21 +183,24 @@ def _generate_all(fitted: Fitted, task: Task) -> None:
 
 
 def _best(scores: Floats) -> Ints:
-    """Places of the best TOP_K, best first, as who uses LightFM would choose them in NumPy."""
+    """Return the places of the best TOP_K, best first, as a user of LightFM would choose them in
+    NumPy.
+    """
     first = np.argpartition(-scores, TOP_K)[:TOP_K]
     best: Ints = first[np.argsort(-scores[first])]
     return best
 
 
 def _same(expected: Floats, best: Ints) -> bool:
-    """Whether these are LightFM's best, best first, but for scores that single precision can't tell
-    apart."""
+    """Return whether these are LightFM's best, in order, up to scores that are equal in single
+    precision.
+    """
     ideal = np.sort(expected)[::-1][: len(best)]
     return bool(np.abs(expected[best] - ideal).max() <= NEARLY * np.abs(expected).max())
 
 
 def table(races: Sequence[Race]) -> Table:
-    """For people."""
+    """Return the table for people."""
     return Table(
         title="Scores: LightFM.predict and the ranker",
         headers=("work", "LightFM.predict p50 µs", "ranker p50 µs", "times faster", "same best"),
@@ -223,7 +226,7 @@ def table(races: Sequence[Race]) -> Table:
 
 
 def figures(races: Sequence[Race]) -> list[dict[str, object]]:
-    """For programs."""
+    """Return all figures, for programs."""
     return [
         {
             "work": race.name,
@@ -237,7 +240,7 @@ def figures(races: Sequence[Race]) -> list[dict[str, object]]:
 
 
 def warnings(races: Sequence[Race]) -> tuple[str, ...]:
-    """Where both should have agreed and did not."""
+    """Return the cases in which the results should have agreed and did not."""
     return tuple(
         f"{race.name}: in {1 - np.mean(race.same):.1%} the best products are not those of LightFM"
         for race in races
@@ -246,6 +249,6 @@ def warnings(races: Sequence[Race]) -> tuple[str, ...]:
 
 
 def micros(seconds: Sequence[float], share: float = 0.5) -> str:
-    """A percentile with its interval, µs."""
+    """Format a percentile with its interval in µs."""
     found = percentile(seconds, share)
     return f"{found.value * 1e6:,.0f} ({found.low * 1e6:,.0f}-{found.high * 1e6:,.0f})"

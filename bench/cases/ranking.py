@@ -80,7 +80,7 @@ def _faster(name: str, gain: Interval, at_least: float) -> Goal:
 
 
 async def _calls(products: Sequence[Product], say: Say) -> Mapping[str, list[float]]:
-    """Seconds of each call, by what was called; each in its turn."""
+    """Return the seconds of each call by kind, called in turn."""
     say(f"ranking {CANDIDATES} candidates over gRPC, {CALLS} calls of each kind")
     rows = np.random.default_rng(shelves.SEED + 7).choice(shelves.SIZE, CANDIDATES, replace=False)
     shown = [products[row] for row in rows]
@@ -124,13 +124,13 @@ def _stub(channel: grpc.aio.Channel) -> "RankingServiceAsyncStub":
 
 
 async def _first(scorer: "RankingServiceAsyncStub", request: pb.RankRequest) -> pb.RankResponse:
-    """The answer as soon as there is a server."""
+    """Return the first answer, waiting for the server to start."""
     return await scorer.Rank(request, wait_for_ready=True, timeout=START_SECONDS)
 
 
 @contextlib.contextmanager
 def _servers(folder: str) -> Iterator[tuple[int, ...]]:
-    """The three, and the one that moves bytes alone; their ports."""
+    """Start the three servers and the empty one. Yield their ports."""
     ports = tuple(free_port() for _ in CALL_NAMES)
     python = [sys.executable, "-m"]
     processes = [

@@ -54,7 +54,7 @@ class Case:
 
 
 def run(say: Say) -> Result:
-    """Each catalog in a suite of its own."""
+    """Measure each catalog in a suite of its own."""
     made = catalogs.made_filling()
     measured = _measured(catalogs.MADE, made, (), say)
     missing: tuple[str, ...] = ()
@@ -125,7 +125,7 @@ async def _round(
 
 
 def note(case: Case, answer: RecommendResponse) -> None:
-    """Adds an answer's stages and losses to its case."""
+    """Add an answer's stages and degradations to its case."""
     stages: dict[str, float] = defaultdict(float)
     for timing in answer.stage_timings:
         stages[timing.stage] += timing.total.ToMicroseconds() / 1e3
@@ -136,7 +136,10 @@ def note(case: Case, answer: RecommendResponse) -> None:
 
 
 def result(cases: Sequence[Case], missing: Sequence[str] = ()) -> Result:
-    """Tables and figures of the measured cases. `missing`: what was not measured, and why."""
+    """Return tables and figures of the measured cases.
+
+    `missing`: what was not measured, and why.
+    """
     floors = {
         (case.catalog, case.clients): percentile(case.latencies, 0.5)
         for case in cases

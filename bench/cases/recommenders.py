@@ -101,7 +101,7 @@ def run(say: Say) -> Result:
 
 
 def _films(path: Path) -> Part:
-    """Counts until the cut, and what was watched in the visits after it."""
+    """Return the events until the cut and the films watched in the visits after it."""
     log = movielens.load(path).log
     cut = int(len(log) * (1 - SHARE))
     visits = sessions(log).tolist()
@@ -125,7 +125,7 @@ def _films(path: Path) -> Part:
 
 
 def _wines() -> Iterable[Part]:
-    """Each fifth of the people asked by the orders of the others."""
+    """Yield each fifth of the people, asked by the orders of the others."""
     orders: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     with RATINGS.open(newline="") as file:
         for row in csv.DictReader(file):
@@ -196,7 +196,7 @@ async def _ask(reader: CountRecord, part: Part, found: Found) -> None:
 
 
 def _baselines(part: Part, found: Found) -> None:
-    """The most popular products, and item-kNN over the same people."""
+    """Measure the most popular products, and item-kNN over the same people."""
     likes: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for one in part.events:
         likes[one.actor].setdefault(one.event.product_id)
@@ -219,7 +219,7 @@ def _baselines(part: Part, found: Found) -> None:
 
 
 def _histories(likes: Mapping[str, Iterable[str]], rows: Mapping[str, int]) -> Histories:
-    """These products as interests, in their order; those without a row are passed over."""
+    """Return these products as interests, in their order. Products without a row are left out."""
     known = {
         actor: [rows[item] for item in its if item in rows] for actor, its in sorted(likes.items())
     }

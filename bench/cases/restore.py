@@ -52,7 +52,7 @@ class Rates:
 
 
 def run(say: Say) -> Result:
-    """Starts a suite, loses it, and measures."""
+    """Start a suite, lose it, restore it and measure."""
     with tempfile.TemporaryDirectory(prefix="sightline-drill-") as name:
         kept = Path(name) / "kept"
         kept.mkdir()
@@ -106,7 +106,7 @@ def _opened(url: str) -> Database:
 
 
 async def _fill(record: Database) -> None:
-    """Clicks of many on many products."""
+    """Write clicks of many shoppers on many products."""
     now, events = now_micros(), EventRecord(record)
     for start in range(0, EVENTS, BATCH):
         batch = [
@@ -123,7 +123,7 @@ async def _fill(record: Database) -> None:
 
 
 def result(found: drill.Found, rates: Sequence[Rates]) -> Result:
-    """Tables and figures of what was measured, and what follows from it."""
+    """Return tables and figures of the measurements, and the extrapolation."""
     steps = tuple((step, f"{seconds:.1f} s") for step, seconds in found.seconds.items())
     return Result(
         tables=(
@@ -159,7 +159,7 @@ def result(found: drill.Found, rates: Sequence[Rates]) -> Result:
 
 
 def _hours(seconds: float) -> float:
-    """Of LARGE_EVENTS, where EVENTS took so many seconds."""
+    """Return the hours for LARGE_EVENTS, given the seconds for EVENTS."""
     return seconds / EVENTS * LARGE_EVENTS / 3600
 
 

@@ -56,7 +56,7 @@ class Safe:
 
     @classmethod
     def made(cls, folder: Path) -> "Safe":
-        """New ones."""
+        """Make new keys, certificates and a token in a folder."""
         certificates.write(folder / "tls", certificates.authority(), "localhost")
         (folder / "peers.key").write_text(secrets.token_hex(32))
         (folder / "tokens.keys").write_text(secrets.token_hex(32))
@@ -65,7 +65,7 @@ class Safe:
         return cls(folder, token)
 
     def programs(self, programs: list[Program]) -> list[Program]:
-        """The same programs with all safeguards on."""
+        """Return the programs with all safeguards on."""
         return [self._guarded(each) for each in programs]
 
     def _guarded(self, program: Program) -> Program:
@@ -96,7 +96,7 @@ class Safe:
 
     @asynccontextmanager
     async def contender(self, suite: Suite) -> AsyncIterator[Contender]:
-        """That suite, asked by who has a token and belongs to a trace."""
+        """Yield the guarded suite as a contender that sends a token and a trace."""
         authority = (self.folder / "tls" / "ca.crt").read_bytes()
         credentials = grpc.ssl_channel_credentials(authority)
         target = suite.addresses()["gateway"]
@@ -123,7 +123,7 @@ def run(say: Say) -> Result:
 
 
 def full(say: Say) -> Result:
-    """The same with one caller too, and in more rounds."""
+    """Measure with one caller too, in more rounds."""
     return _run(CALLERS, ROUNDS, say)
 
 
@@ -142,7 +142,7 @@ async def _asked(plain: Suite, guarded: Suite, safe: Safe, plan: Plan, say: Say)
 
 
 def result(cells: Cells, callers: Sequence[int] = CALLERS) -> Result:
-    """Of what was measured; without cells nothing was."""
+    """Return the result; without cells nothing was measured."""
     goal = partial(
         Goal, at_most=TIMES, unit="×", missing="there are no photos in $SIGHTLINE_DATA/clothing"
     )
@@ -173,7 +173,10 @@ def result(cells: Cells, callers: Sequence[int] = CALLERS) -> Result:
 
 
 def _together(cells: Cells) -> Interval | None:
-    """What one answer of each cell cost in a round, over rounds; None = none was measured."""
+    """Return the ratio over rounds of the summed cost of one answer of each cell.
+
+    None when nothing was measured.
+    """
     both = [
         [cell.costs for (name, *_), cell in sorted(cells.items()) if name == which]
         for which in (GUARDED, SUITE)

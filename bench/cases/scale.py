@@ -29,7 +29,7 @@ def run(say: Say) -> Result:
 
 
 def full(say: Say) -> Result:
-    """All sizes, each beside faiss: two to three hours on two idle cores."""
+    """Measure all sizes, each beside faiss, in two to three hours on two idle cores."""
     shares = (0.5, 0.2, 0.15, 0.1, 0.08, 0.05, 0.005)
     done: list[Measured] = []
     grown = measured(
@@ -60,7 +60,7 @@ def photos(say: Say) -> Result:
 
 
 def growth(cases: Sequence[Case]) -> Goal:
-    """How much longer a plain search takes among the most products than among the fewest."""
+    """Return the goal of a plain search among the most products over one among the fewest."""
     plain = sorted((case for case in cases if case.share == 1.0), key=lambda case: case.count)
     few, many = plain[0], plain[-1]
     return Goal(

@@ -57,7 +57,7 @@ class Shop:
 
 
 def run(say: Say) -> Result:
-    """Fills a record and each engine with 10,000 products of 1,280 dimensions, and asks."""
+    """Fill a record and each engine with 10,000 products of 1,280 dimensions, and search."""
     corpus = clustered(10_000, 1_280)
     done = [measured(name, [corpus], say, faiss=name == LITE) for name in ENGINES]
     return result(done)
@@ -71,7 +71,7 @@ def measured(
     faiss: bool,
     parameters: IndexParameters = PARAMETERS,
 ) -> Measured:
-    """One engine that holds all of the corpora, and is asked about them by turns."""
+    """Measure one engine that holds all of the corpora, asked by turns."""
     with tempfile.TemporaryDirectory() as folder, ENGINES[engine](Path(folder) / "engine") as run:
         return asyncio.run(
             _measured(
@@ -145,7 +145,7 @@ async def _opened(
 
 
 async def _ask_by_turns(shops: Sequence[Shop]) -> None:
-    """Each query of each case in each way by turns, so that a slow minute hits all alike."""
+    """Run each query of each case in each way by turns, so that a slow minute affects all alike."""
     for number in range(-WARM_UPS, min(len(shop.corpus.queries) for shop in shops)):
         for shop in shops:
             for case in shop.cases:
@@ -180,7 +180,7 @@ async def _ask(shop: Shop, case: Case, number: int) -> None:
 async def _search(
     shop: Shop, case: Case, number: int, stages: dict[str, float]
 ) -> tuple[list[str], str]:
-    """Ids of products, nearest first, and the plan."""
+    """Return the ids of products, nearest first, and the plan."""
 
     @contextlib.contextmanager
     def measure(stage: str) -> Iterator[None]:
@@ -197,8 +197,9 @@ async def _search(
 
 
 async def _ask_at_once(shop: Shop) -> None:
-    """Answers a second with several clients: ours in one event loop, as in the service, bare
-    pymilvus in as many threads."""
+    """Measure answers a second with several clients: ours in one event loop, as in the service,
+    bare pymilvus in as many threads.
+    """
     for case in shop.cases:
         numbers = range(len(shop.corpus.queries))
         _, seconds = await closed_loop(numbers, CLIENTS, partial(_search, shop, case, stages={}))
@@ -208,7 +209,7 @@ async def _ask_at_once(shop: Shop) -> None:
 
 
 def _ask_bare_at_once(shop: Shop, case: Case) -> float:
-    """The seconds that all queries took together."""
+    """Return the seconds that all queries took together."""
     begun = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as threads:
         asked = [

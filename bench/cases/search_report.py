@@ -33,7 +33,7 @@ class Seen:
         return len(self.seconds) / sum(self.seconds)
 
     def note(self, found: Sequence[object], expected: Sequence[object], seconds: float) -> None:
-        """One answer, best first."""
+        """Record one answer, best first."""
         self.recalls.append(recall(found, expected, TOP))
         self.near.append(recall(found, expected, 10))
         self.seconds.append(seconds)
@@ -86,7 +86,7 @@ class Measured:
 
 
 def result(done: Sequence[Measured], goals: Sequence[Goal] = ()) -> Result:
-    """Tables, figures and goals of what was measured, and other goals behind them."""
+    """Return tables, figures and goals of the measurements, followed by other goals."""
     cases = [case for each in done for case in each.cases]
     costs = [cost for each in done for cost in each.costs]
     return Result(
@@ -240,7 +240,7 @@ def _cost_figures(cost: Costs) -> dict[str, object]:
 
 
 def _goal(case: Case) -> Goal:
-    """The mean with its 95% interval by the normal approximation."""
+    """Return the goal of mean recall with its 95% interval by the normal approximation."""
     mean = float(np.mean(case.ours.recalls))
     spread = 1.96 * float(np.std(case.ours.recalls)) / len(case.ours.recalls) ** 0.5
     return Goal(

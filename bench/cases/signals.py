@@ -67,7 +67,7 @@ class Shelf:
     ids: Sequence[str]
 
     def listing(self, part: Part, signal: int, branch: Branch = Branch.VISUAL) -> Listing:
-        """What is near to one signal, as the retriever answers it."""
+        """Return the products nearest to one signal, as the retriever lists them."""
         weight, vector = part
         near = self.vectors @ vector
         best = np.argsort(-near, kind="stable")[:LISTED]
@@ -81,7 +81,7 @@ class Shelf:
         )
 
     def first(self, order: Iterable[str], without: str = "") -> npt.NDArray[np.str_]:
-        """What the first products of an order are."""
+        """Return the names of the first products of an order."""
         rows = [int(each) for each in order if each != without][:PLACES]
         return self.names[rows]
 
@@ -171,7 +171,7 @@ def _spaces(
 
 
 def _titles(shelf: Photos, model: Sentences) -> Floats:
-    """The vector of each product's text, as the retriever has it embedded."""
+    """Return the vector of each product's text, as the retriever has it embedded."""
     said = [
         text_of(ProductContent(name, name.replace("-", " "), category_path=category))
         for name, category in zip(shelf.names, shelf.categories, strict=True)
@@ -185,7 +185,7 @@ def _titles(shelf: Photos, model: Sentences) -> Floats:
 
 
 def _pairs(shelf: Shelf, queries: Floats, names: Sequence[str]) -> dict[str, Shares]:
-    """Each photo with another one of the same product."""
+    """Search by each photo together with another one of the same product."""
     draw = np.random.default_rng(SEED)
     found: dict[str, Shares] = {}
     for row, name in enumerate(names):
@@ -198,7 +198,9 @@ def _pairs(shelf: Shelf, queries: Floats, names: Sequence[str]) -> dict[str, Sha
 
 
 def _away(shelf: Shelf, queries: Floats, names: Sequence[str]) -> dict[str, Shares]:
-    """Each photo that finds a wrong product among the first, and then that product as unwanted."""
+    """Search by each photo that finds a wrong product among the first, with that product as
+    unwanted.
+    """
     found: dict[str, Shares] = {}
     for vector, name in zip(queries, names, strict=True):
         alone = _by_vector(shelf, [(1.0, vector)])
@@ -218,7 +220,7 @@ def _away(shelf: Shelf, queries: Floats, names: Sequence[str]) -> dict[str, Shar
 
 
 def _named(shelf: Shelf, queries: Floats, asked: Photos, worded: Worded) -> dict[str, Shares]:
-    """Each photo with the name of its kind ("Apple"), of which the product is one."""
+    """Search by each photo together with the name of its kind ("Apple")."""
     found: dict[str, Shares] = {}
     for vector, name, category in zip(queries, asked.names, asked.categories, strict=True):
         text, kind = worded.asked[category[-1]], category[-1]
@@ -239,7 +241,7 @@ def _named(shelf: Shelf, queries: Floats, asked: Photos, worded: Worded) -> dict
 
 
 def _orders(shelf: Shelf, parts: Sequence[Part]) -> Iterator[tuple[str, list[str]]]:
-    """The order of the first signal, and of each way to put signals of one space together."""
+    """Yield the order of the first signal, and that of each way to combine signals of one space."""
     yield PHOTO, _by_vector(shelf, parts[:1])
     listings = [shelf.listing(part, signal) for signal, part in enumerate(parts)]
     yield RANK, _by_rank(listings)
@@ -248,13 +250,13 @@ def _orders(shelf: Shelf, parts: Sequence[Part]) -> Iterator[tuple[str, list[str
 
 
 def _by_rank(listings: Sequence[Listing]) -> list[str]:
-    """As Search answers."""
+    """Return the order of Search: fusion by rank."""
     fused = fuse(weighted(listings, {}), (), LISTED * 2)
     return [fused.columns.product_ids[place] for place in fused.order]
 
 
 def _by_score(listings: Sequence[Listing]) -> list[str]:
-    """As Recommend answers where nothing is known of the shopper: by the sum of similarities."""
+    """Return the order of Recommend for an unknown shopper: by the sum of similarities."""
     fused = fuse(weighted(listings, {}), (), LISTED * 2)
     total = np.zeros(len(fused.order))
     for values in fused.similarities.values():
@@ -312,7 +314,7 @@ def _figure(value: Interval, *, sign: bool = False) -> str:
 
 
 def _goals(found: Found) -> list[Goal]:
-    """Of a fitted space, with the default scene's fusion and the client's weight."""
+    """Return the goals of a fitted space, by the default scene's fusion and the client's weight."""
 
     def goal(
         name: str, task: str, measure: Callable[[Mapping[str, Shares]], Interval], least: float

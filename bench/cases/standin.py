@@ -66,7 +66,7 @@ class Case:
 
 
 def run(say: Say) -> Result:
-    """Fills records, one after the other, without an engine, and searches them."""
+    """Fill records one after the other, without an engine, and search them."""
     done = []
     for rows, dimension in SIZES:
         say(f"{rows:,} rows of {dimension:,} dimensions are stored")
@@ -84,13 +84,13 @@ class Shop:
     queries: Floats
 
     def fallback(self, rows: int) -> tuple[FallbackChain, Columns]:
-        """One that has read nothing yet."""
+        """Return a fallback chain that has read nothing yet."""
         columns = Columns(self.record, exact_rows=0, exact_bytes=2**40, patience=None)
         return FallbackChain(self.record, self.index, rows, columns), columns
 
 
 async def measure(folder: str, rows: int, dimension: int) -> Case:
-    """Fills a record in a folder and searches it."""
+    """Fill a record in a folder and search it."""
     db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")
     db.migrate()
     rng = np.random.default_rng(SEED)
@@ -148,7 +148,7 @@ async def _weigh(case: Case, shop: Shop) -> None:
 async def _ask(
     shop: Shop, by: tuple[FallbackChain, Columns], vector: Floats, condition: Filter
 ) -> float:
-    """The seconds of one search."""
+    """Return the seconds of one search."""
     asked = GivenVector("visual", "bench", len(vector), vector.astype("<f4").tobytes())
     query = Query("default", vector=asked, condition=condition, top_k=TOP)
     begun = time.perf_counter()
@@ -162,7 +162,7 @@ async def _ask(
 
 
 def _bare(vectors: Floats, query: Floats) -> float:
-    """The seconds of NumPy alone: cosines of all rows and the best of them."""
+    """Return the seconds of NumPy alone: cosines of all rows and the best of them."""
     begun = time.perf_counter()
     scores = (vectors @ query) / (np.linalg.norm(vectors, axis=1) * np.linalg.norm(query))
     places = np.argpartition(-scores, TOP)[:TOP]
@@ -171,7 +171,7 @@ def _bare(vectors: Floats, query: Floats) -> float:
 
 
 def result(done: Sequence[Case]) -> Result:
-    """The table and the figures of what was measured."""
+    """Return the table and figures of the measurements."""
     headers = ("rows", "dimensions", "first, s", "MB held", "MB at most")
     return Result(
         tables=(

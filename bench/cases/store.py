@@ -85,7 +85,7 @@ def run(say: Say) -> Result:
 
 @contextlib.contextmanager
 def _urls(engine: str) -> Iterator[Sequence[str]]:
-    """Two empty databases: ours, and one for bare writes."""
+    """Yield the URLs of two empty databases: ours, and one for bare writes."""
     with tempfile.TemporaryDirectory(prefix="sightline-store-") as folder:
         if engine == SQLITE:
             yield [f"sqlite:///{Path(folder) / name}.db" for name in ("ours", "bare")]
@@ -171,13 +171,16 @@ def _row(stored: StoredEvent) -> dict[str, Any]:
 
 
 def _analyze(connection: Connection) -> None:
-    """What PostgreSQL does by itself within a minute; SQLite never does."""
+    """Update PostgreSQL's statistics, as it does by itself within a minute.
+
+    SQLite has no such step.
+    """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("ANALYZE")
 
 
 def _made(name: str, count: int, start: int) -> list[Event]:
-    """Events of 20,000 customers with 3,000 products, in the last 90 days."""
+    """Make events of 20,000 customers with 3,000 products, in the last 90 days."""
     draw = random.Random(f"{SEED}/{name}/{start}")
     now = now_micros() // 1_000_000
     return [
@@ -207,7 +210,7 @@ async def _timed(events: Sequence[Event], writer: EventRecord | Bare) -> float:
 
 
 async def _together(record: EventRecord, size: int, count: int) -> float:
-    """Events a second of many callers with small batches."""
+    """Return the events a second of many callers with small batches."""
     made = _made(f"small-{size}", count, 0)
     batches = iter([made[start : start + size] for start in range(0, count, size)])
 
@@ -221,7 +224,7 @@ async def _together(record: EventRecord, size: int, count: int) -> float:
 
 
 async def _histories(record: EventRecord, count: int) -> list[float]:
-    """Seconds of reading a shopper's history as `Rank` does."""
+    """Return the seconds of reading a shopper's history as `Rank` does."""
     who = Shopper(Identity.USER, f"regular-{count}")
     now = now_micros()
     await _append(

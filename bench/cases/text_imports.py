@@ -65,7 +65,7 @@ class Chunk:
 
 
 def product(number: int) -> ProductContent:
-    """A product that differs from some others by its number alone."""
+    """Return a product that differs from some others only in its number."""
     draw = random.Random(f"{SEED}/{number}")
     kind = draw.choice(_KINDS)
     return ProductContent(
@@ -79,7 +79,7 @@ def product(number: int) -> ProductContent:
 
 
 def write(path: Path, products: Sequence[ProductContent]) -> None:
-    """A table of products, as the command takes it."""
+    """Write a table of products in the command's format."""
     with path.open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(("id", "title", "category", "brand", "tags", "attributes"))
@@ -92,7 +92,7 @@ def write(path: Path, products: Sequence[ProductContent]) -> None:
 
 
 def measure(suite: Suite, count: int, say: Say) -> list[Chunk]:
-    """Every chunk through the suite and through one process, by turns."""
+    """Send every chunk through the suite and through one process, by turns."""
     single, every = Sentences(threads=1), Sentences()
     held, _ = asyncio.run(photos.state(suite.addresses()["gateway"]))
     done: list[Chunk] = []
@@ -131,12 +131,12 @@ def _one(
 
 
 def goal(done: Sequence[Chunk]) -> Goal:
-    """What became of the goal; NOT MEASURED without chunks."""
+    """Return the goal with its verdict, NOT MEASURED without chunks."""
     return Goal(RATE, None, "×", _rate(done) if done else None, at_least=AT_LEAST)
 
 
 def table(done: Sequence[Chunk]) -> Table:
-    """Figures for people."""
+    """Return the table for people."""
     total = sum(chunk.products for chunk in done)
     speed = ratio([(chunk.products, chunk.seconds) for chunk in done])
     raw = ratio([(chunk.products, chunk.raw_seconds) for chunk in done])
@@ -167,7 +167,7 @@ def table(done: Sequence[Chunk]) -> Table:
 
 
 def figures(done: Sequence[Chunk]) -> dict[str, object]:
-    """The same for programs."""
+    """Return all figures, for programs."""
     return {
         "chunks": [{**asdict(chunk), "suite": chunk.suite} for chunk in done],
         "rate_over_raw": asdict(_rate(done)),
@@ -175,7 +175,9 @@ def figures(done: Sequence[Chunk]) -> dict[str, object]:
 
 
 def _rate(done: Sequence[Chunk]) -> Interval:
-    """Both did the same texts: the quotient of the rates is that of the seconds, turned round."""
+    """Return the ratio of rates, which is the inverse ratio of seconds as both embed the same
+    texts.
+    """
     return ratio([(chunk.raw_seconds, chunk.seconds) for chunk in done])
 
 

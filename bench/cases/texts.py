@@ -166,7 +166,7 @@ def _grocery(path: Path) -> Shop:
 
 
 def _without(text: str, title: str) -> str:
-    """A description without the words of the title, and what these begin."""
+    """Remove the words of the title, and words that begin with them, from a description."""
     names = [name for name in words_of(title) if len(name) > 2]
     kept = [
         word
@@ -180,10 +180,10 @@ def _without(text: str, title: str) -> str:
 
 
 def _untitled(shop: Shop, model: Sentences, photos: groceries.Photos) -> Untitled:
-    """What typed queries find where a third of the products has photos and no words.
+    """Measure typed queries where a third of the products has photos and no words.
 
-    The space is fitted on all photos, its map from texts on the titles of the other two thirds; the
-    queries had no part in it. Every third is left without words once.
+    The space is fitted on all photos and its map from texts on the titles of the other two thirds,
+    without the queries. Every third is left without words once.
     """
     names = [it.product_id for it in shop.products]
     questions, scene = shop.questions["typed"], SceneFiles().get("default")
@@ -217,7 +217,7 @@ def _fitted(
     model: Sentences,
     photos: groceries.Photos,
 ) -> tuple[TextMap, Floats]:
-    """The map from texts, and the mean looks of each product of `names`."""
+    """Return the map from texts, and the mean photo vector of each product of `names`."""
     sentences = np.zeros((len(photos.names), 384), np.float32)
     vectors = model.vectors([it.title for it in titled])
     of = {it.product_id: row for it, row in zip(titled, vectors, strict=True)}
@@ -266,7 +266,7 @@ async def _lists(
     meanings: "Meanings | None",
     scene: Scene,
 ) -> dict[str, list[list[str]]]:
-    """By system, what it answers to each question."""
+    """Return each system's answer to each question."""
     lists: dict[str, list[list[str]]] = {TITLES: [], FIELDS: [], WORDS: []}
     if meanings is not None:
         lists |= {MEANING: [], TOGETHER: [], SUMMED: []}
@@ -303,7 +303,9 @@ def _scores(answers: Sequence[Sequence[str]], questions: Sequence[Question]) -> 
 
 
 def _ndcg(answer: Sequence[str], right: frozenset[str]) -> float:
-    """Normalised discounted cumulative gain, a product right or not (Järvelin, Kekäläinen 2002)."""
+    """Return the normalised discounted cumulative gain with binary relevance (Järvelin, Kekäläinen
+    2002).
+    """
     gains = 1 / np.log2(np.arange(2, PLACES + 2))
     held = np.array([product_id in right for product_id in answer[:PLACES]], float)
     return float(held @ gains[: len(held)] / gains[: len(right)].sum())

@@ -113,7 +113,7 @@ def tables_of(found: Found) -> Iterable[Table]:
 
 
 def _shares_table(found: Found, kinds: Sequence[tuple[str, str]]) -> Table:
-    """What the weight of words does."""
+    """Return the table of the weight of words."""
     return Table(
         f"How much words count against the text space: {NDCG}",
         ("", *(f"× {share:g}" for share in SHARES)),
@@ -135,7 +135,7 @@ def _shares_table(found: Found, kinds: Sequence[tuple[str, str]]) -> Table:
 
 
 def _main(systems: Mapping[str, Scores]) -> Mapping[str, Scores]:
-    """The systems without the trials of weights."""
+    """Return the systems without the trials of weights."""
     return {name: scores for name, scores in systems.items() if "words ×" not in name}
 
 
@@ -149,7 +149,7 @@ def _figure(value: Interval, *, sign: bool = False) -> str:
 
 
 def goals_of(found: Found) -> list[Goal]:
-    """Each kind of query: better than BM25 on titles."""
+    """Return the goals: each kind of query better than by BM25 on titles."""
     wanted = (("wines", "typed"), ("groceries", "typed"), ("groceries", LEARNED))
     return [
         Goal(
@@ -184,5 +184,5 @@ def figures_of(found: Found) -> list[dict[str, object]]:
 
 
 def vars_of(value: Interval) -> dict[str, float]:
-    """An interval for JSON."""
+    """Return an interval for JSON."""
     return {"value": value.value, "low": value.low, "high": value.high}

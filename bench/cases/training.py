@@ -86,7 +86,7 @@ def _measure(say: Say, sizes: Sequence[int]) -> Result:
 
 
 def _by_turns() -> tuple[list[float], list[float]]:
-    """Seconds of each: ours with progress reported after each epoch, LightFM's `fit` at one go."""
+    """Return the seconds of each: ours with progress after each epoch, LightFM in one `fit`."""
     given = shop(PRODUCTS, SHOPPERS, EVENTS)
     subject = subject_of(given, RECIPE)
     ours: list[float] = []
@@ -136,7 +136,9 @@ def _bare(subject: Subject) -> object:
 
 
 def shop(products: int, shoppers: int, events: int) -> Given:
-    """A made-up shop: few products are bought much, and people mostly buy what is theirs."""
+    """Make a shop in which few products are bought often and people mostly buy from their own
+    kinds.
+    """
     draw = np.random.default_rng(SEED + products)
     ids = tuple(f"p{n:07}" for n in range(products))
     categories = draw.integers(0, 200, products)
@@ -175,7 +177,7 @@ def shop(products: int, shoppers: int, events: int) -> Given:
 
 
 def _apart(size: int) -> Size:
-    """The training in a process of its own, whose peak of memory is its alone."""
+    """Train in a process of its own, so that its peak of memory is measured alone."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_train, (size,))
 

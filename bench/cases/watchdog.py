@@ -77,7 +77,7 @@ class Bench:
     """Of each share that is looked at: of each block, of each search."""
 
     async def search(self, dog: Watchdog) -> tuple[Answer, Floats]:
-        """A search for another point each time, that the dog sees; and that point."""
+        """Search for a new random point, watched by `dog`. Return the answer and the point."""
         place = self.random.integers(0, COUNT)
         noise = 0.5 * self.random.standard_normal(DIMENSION)
         vector = np.asarray(self.vectors[place] + noise, np.float32)
@@ -89,7 +89,7 @@ class Bench:
         return answer, vector
 
     def recall(self, answer: Answer, vector: Floats) -> float:
-        """Of an answer, against all that pass."""
+        """Return the recall of an answer against all matching products."""
         passing = self.vectors[: int(PASSING * COUNT)]
         scores = exact_scores(vector[None], passing, self.generation.parameters.metric)[0]
         best = {f"p{n}" for n in np.argsort(-scores)[:TOP]}
@@ -97,7 +97,7 @@ class Bench:
         return len(found & best) / TOP
 
     async def estimate(self) -> None:
-        """Searches until the watchdog says something of them."""
+        """Search until the watchdog has an estimate."""
         dog = Watchdog(self.record, share=1.0, settle=0.0, rest=0.0)
         await self.search(dog)
         await dog.caught_up()
@@ -112,7 +112,7 @@ class Bench:
         self.estimated = Estimated(answer.plan, float(np.mean(recalls)), interval)
 
     async def compare(self) -> None:
-        """The latency of searches of which a share is looked at."""
+        """Measure the latency of searches of which a share is sampled."""
         dogs = {share: Watchdog(self.record, share=share, settle=0.0) for share in SHARES}
         self.seconds = {share: [] for share in SHARES}
         for block in range(-1, BLOCKS):
@@ -128,13 +128,13 @@ class Bench:
 
 
 def run(say: Callable[[str], None]) -> Result:
-    """Fills a record and Milvus Lite, measures, stops it."""
+    """Fill a record and Milvus Lite, measure, stop it."""
     with tempfile.TemporaryDirectory() as folder, milvus_lite(Path(folder) / "engine") as engine:
         return result(asyncio.run(measure(engine.uri, Path(folder), say)))
 
 
 async def measure(uri: str, folder: Path, say: Callable[[str], None]) -> Bench:
-    """Both parts, the engine and the record being there."""
+    """Measure both parts on a running engine."""
     db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")
     db.migrate()
     record, index = Record(db), MilvusIndex(uri, seconds=120)
@@ -201,7 +201,7 @@ def _low() -> Iterator[None]:
 
 
 def result(bench: Bench) -> Result:
-    """Tables, figures and goals of what was measured."""
+    """Return tables, figures and goals of the measurements."""
     seen = bench.estimated
     assert seen is not None
     estimating = Table(

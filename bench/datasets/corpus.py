@@ -51,11 +51,11 @@ class Corpus:
         return int(self.vectors.shape[1])
 
     def passing(self, share: float) -> npt.NDArray[np.bool_]:
-        """Which products pass a filter of this share."""
+        """Return a mask of the products that pass a filter of this share."""
         return self.ranks < int(share * len(self))
 
     def content(self, number: int) -> ProductContent:
-        """A product without its vector."""
+        """Return a product's content without its vector."""
         rank = int(self.ranks[number])
         return ProductContent(
             product_id=product_id(number),
@@ -66,14 +66,15 @@ class Corpus:
         )
 
     def facts(self, number: int) -> Facts:
-        """What filters look at."""
+        """Return a product's fields that filters read."""
         content = self.content(number)
         tags = frozenset(content.tags)
         return Facts(price=content.price, tags=tags, create_time=WRITTEN, update_time=WRITTEN)
 
     def conditions(self, share: float) -> Iterator[tuple[str, Filter]]:
-        """Filters that this share passes, by a field that the record has an index for and by one
-        that it has not."""
+        """Yield filters that this share of products passes: by an indexed field of the record and
+        by one without an index.
+        """
         if share == 1.0:
             yield "plain", All()
             return
@@ -82,7 +83,7 @@ class Corpus:
         yield f"{share:.1%} by tag", Comparison("tags", Operator.CONTAINS, tag(share))
 
     def nearest(self, share: float, count: int) -> list[list[int]]:
-        """Of each query, the numbers of the exact nearest products that pass, best first."""
+        """Return for each query the numbers of the exact nearest products that pass, best first."""
         if (share, count) not in self._nearest:
             self._nearest[share, count] = self._compare(np.flatnonzero(self.passing(share)), count)
         return self._nearest[share, count]
@@ -104,7 +105,7 @@ class Corpus:
 def clustered(
     count: int, dimension: int, queries: int = QUERIES, shares: tuple[float, ...] = SHARES
 ) -> Corpus:
-    """Vectors around centres; queries are points around the same ones."""
+    """Make vectors around random centres, and queries around the same centres."""
     rng = np.random.default_rng(SEED)
     centres = rng.standard_normal((CLUSTERS, dimension), dtype=np.float32)
 
@@ -117,8 +118,11 @@ def clustered(
 
 
 def photographed(folder: Path, most: int, queries: int = QUERIES) -> Corpus | None:
-    """Photos as the suite's own model sees them, 1,280-d; queries are photos of the same folder
-    that are left out. None = there are no photos."""
+    """Embed photos by the suite's own model, 1,280-d.
+
+    Queries are photos of the same folder that are left out. Return None when there are too few
+    photos.
+    """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if len(paths) < 2 * queries:
         return None
@@ -130,5 +134,5 @@ def photographed(folder: Path, most: int, queries: int = QUERIES) -> Corpus | No
 
 
 def tag(share: float) -> str:
-    """What products have that pass by tag."""
+    """Return the tag of the products that pass a filter of this share."""
     return f"share {share}"

@@ -56,7 +56,7 @@ class Backbone:
 
 @cache
 def backbone(name: str) -> Backbone:
-    """The model of this name. OSError when it is not built as its configuration says."""
+    """Return the model of this name. Raise OSError unless its graph has the configured hash."""
     folder = MODELS / name
     config = text_format.Parse(
         (folder / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
@@ -78,7 +78,7 @@ def backbone(name: str) -> Backbone:
 def features(
     model: Backbone, paths: Sequence[Path], recipe: PhotoRecipe, views: int, keep: Path = KEPT
 ) -> Floats:
-    """What the model gives for each view of each photo, float32 [n, views, f]; all cores work."""
+    """Compute the features of each view of each photo, float32 [n, views, f], on all cores."""
     path = keep / f"{_key(model, paths, recipe, views)}.npy"
     if path.is_file():
         return np.asarray(np.load(path), np.float32)
@@ -95,19 +95,19 @@ def features(
 
 
 def heads(model: Backbone, paths: Sequence[Path]) -> Floats:
-    """The unit vectors [n, 1280] that the backbone gives off the shelf, of one view."""
+    """Return the backbone's unit vectors [n, 1280] without a fitted space, of one view."""
     # The features hold the roots of the head's averages.
     roots = features(model, paths, model.recipe, 1)[:, 0, model.blocks[HEAD]]
     return unit(np.square(roots))
 
 
 def there(name: str) -> bool:
-    """Whether a model was built."""
+    """Return whether a model was built."""
     return (MODELS / name / "1" / "model.onnx").is_file()
 
 
 def pixels(paths: Sequence[Path], recipe: PhotoRecipe, views: int) -> npt.NDArray[np.uint8]:
-    """The model's input of each view of each photo, uint8 [n, views, side, side, 3]."""
+    """Return the model's input of each view of each photo, uint8 [n, views, side, side, 3]."""
     limits, look = PhotoLimits(), PhotoView(views=views)
     made = [preprocess.pixels(path.read_bytes(), limits, recipe, look)[0] for path in paths]
     shape = (len(paths), views, recipe.side, recipe.side, 3)
@@ -115,7 +115,9 @@ def pixels(paths: Sequence[Path], recipe: PhotoRecipe, views: int) -> npt.NDArra
 
 
 def milliseconds(paths: Sequence[Path], recipe: PhotoRecipe, views: int, rounds: int = 3) -> float:
-    """Processor time from file to the model's input, of a photo; the quickest of some rounds."""
+    """Return the processor milliseconds a photo from file to the model's input, the quickest of
+    some rounds.
+    """
     spent = []
     for _ in range(rounds + 1):  # the first one loads libraries
         since = time.process_time()
@@ -125,7 +127,7 @@ def milliseconds(paths: Sequence[Path], recipe: PhotoRecipe, views: int, rounds:
 
 
 def session(graph: bytes) -> onnxruntime.InferenceSession:
-    """A graph on one thread."""
+    """Open a graph on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(graph, options)
@@ -147,7 +149,7 @@ def _chunk(name: str, paths: Sequence[Path], recipe: PhotoRecipe, views: int) ->
 
 
 def _quiet() -> None:
-    """A process is one core's worth."""
+    """Lower the priority of a worker process."""
     os.nice(5)
 
 

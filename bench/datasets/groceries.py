@@ -26,7 +26,7 @@ class Photos:
 
 
 def photos(folder: Path, part: Literal["train", "validation"]) -> Photos:
-    """The photos of a part. OSError when a file is missing."""
+    """Return the photos of a part. Raise OSError when a file is missing."""
     chosen: grocery.Photos = getattr(grocery.load(folder), part)
     rows = grocery.classes(folder)
     shown = [rows[product] for product in chosen.products.tolist()]

@@ -47,14 +47,14 @@ class Grocery:
 
 
 def find() -> Path | None:
-    """The data's folder, if it is there."""
+    """Return the data's folder, or None when it is absent."""
     given = os.environ.get("SIGHTLINE_DATA", "")
     folder = Path(given) / FOLDER
     return folder if given and (folder / "classes.csv").is_file() else None
 
 
 def classes(folder: Path) -> list[dict[str, str]]:
-    """The rows of the products' table, by product."""
+    """Return the rows of the products' table, one a product."""
     with (folder / "classes.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -83,10 +83,10 @@ def _listed(folder: Path, part: str) -> Photos:
 
 
 def scenes(vectors: Vectors, products: Labels) -> Labels:
-    """The scene of each photo [n]: photos of one product that hang together by SAME_SCENE.
+    """Return the scene of each photo [n]: connected photos of one product by SAME_SCENE.
 
-    `vectors`: float32 [n, d] of unit length, of another model than is measured, since a model
-    would lose the neighbours that it finds best itself.
+    `vectors`: float32 [n, d] of unit length, of another model than the one that is measured, as
+    that one would lose the very neighbours that it finds best.
     """
     groups = np.arange(len(products))
     near = (vectors @ vectors.T >= SAME_SCENE) & (products[:, None] == products)

@@ -66,7 +66,7 @@ def load(path: Path) -> MovieLens:
 
 
 def posters(path: Path) -> Vectors | None:
-    """What half of the films look like; None = that is not there."""
+    """Return the poster vectors of half of the films, or None when the file is absent."""
     if not (path / POSTERS).is_file():
         return None
     with np.load(path / POSTERS, allow_pickle=False) as file:

@@ -46,8 +46,10 @@ def products() -> tuple[Product, ...]:
 
 
 def model(vectors: Floats, biases: Floats, shopper: Floats, actor: str = SHOPPER) -> Model:
-    """The model of all products with these vectors, and of one shopper. Its neighbours are drawn:
-    how many there are decides what they take, not which."""
+    """Make a model of all products with these vectors, and of one shopper.
+
+    Its neighbours are random: their number decides the cost, not their identity.
+    """
     draw = np.random.default_rng(SEED + 1)
     ids = tuple(f"product-{row:06}" for row in range(SIZE))
     return Model(
@@ -71,7 +73,7 @@ def model(vectors: Floats, biases: Floats, shopper: Floats, actor: str = SHOPPER
 
 
 def drawn_model(actor: str) -> Model:
-    """A model whose vectors are drawn too."""
+    """Make a model with random vectors."""
     draw = np.random.default_rng(SEED + 2)
     vectors = draw.normal(scale=0.3, size=(SIZE, DIMENSION)).astype(np.float32)
     biases = draw.normal(scale=0.3, size=SIZE).astype(np.float32)
@@ -80,7 +82,7 @@ def drawn_model(actor: str) -> Model:
 
 
 def history(actor: str, now_micros: int, events: int = 20) -> tuple[Interaction, ...]:
-    """What a shopper did lately, newest first: each third event is a purchase."""
+    """Return a shopper's recent events, newest first. Every third event is a purchase."""
     draw = np.random.default_rng(SEED + 3)
     return tuple(
         Interaction(
@@ -96,7 +98,7 @@ def history(actor: str, now_micros: int, events: int = 20) -> tuple[Interaction,
 
 
 def request(shown: Sequence[Product], **fields: object) -> pb.RankRequest:
-    """What the gateway asks of these candidates for SHOPPER, with every column."""
+    """Return the gateway's request for these candidates by SHOPPER, with every column."""
     draw = np.random.default_rng(SEED + 4)
     attribute = product_pb2.Attribute
     made = pb.RankRequest(

@@ -33,7 +33,7 @@ def photos(size: tuple[int, int], count: int, grain: float) -> list[bytes]:
 
 
 def unique(files: list[bytes]) -> Iterator[bytes]:
-    """The files over and over, each time with another comment inside (JPEG's marker COM)."""
+    """Yield the files in a cycle, each time with another JPEG comment (marker COM)."""
     for number in itertools.count():
         file, comment = files[number % len(files)], f"{number:016}".encode()
         segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment

@@ -48,7 +48,7 @@ def write(name: str, result: Result, page: Path | None = None) -> None:
 
 
 def marks(name: str) -> tuple[str, str]:
-    """The comments before and after a bench's tables."""
+    """Return the comments before and after a bench's tables."""
     return f"<!-- bench {name} -->", f"<!-- end of bench {name} -->"
 
 

@@ -19,30 +19,31 @@ CATALOG, SPACE, VERSION = "default", "visual", "bench"
 
 
 def client(uri: str) -> MilvusClient:
-    """A connection of its own, which sends no pings.
-
-    pymilvus pings each ten seconds and shares connections between clients: Milvus Lite ends a
-    connection with "too many pings" while another side is measured.
+    """Open a separate connection without keepalive pings. pymilvus pings every ten seconds and
+    shares connections between clients, and Milvus Lite would end the connection with "too many
+    pings" while another contender is measured.
     """
     options = {"grpc.keepalive_time_ms": 2**31 - 1, "grpc.use_local_subchannel_pool": 1}
     return MilvusClient(uri, dedicated=True, grpc_options=options)
 
 
 def product_id(number: int) -> str:
-    """That of a product by its place."""
+    """Return a product's id by its place."""
     return f"p{number}"
 
 
 def image_id(number: int) -> str:
-    """That of its photo, as long as a real one."""
+    """Return the id of a product's photo, as long as a real one."""
     return f"{number:064x}"
 
 
 def generation(
     name: str, dimension: int, parameters: IndexParameters = EXACT, *, applied: int = 0
 ) -> Generation:
-    """An active generation that has yet to be registered. `applied`: the newest write that its
-    collection holds."""
+    """Return an active generation that is not registered yet.
+
+    `applied`: the newest write that its collection holds.
+    """
     return Generation(
         catalog_id=CATALOG,
         name=name,

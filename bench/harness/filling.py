@@ -39,7 +39,7 @@ MESSAGE_BYTES = 64 * 2**20
 async def generation(
     record: Record, index: VectorIndex, corpus: Corpus, parameters: IndexParameters, name: str
 ) -> Generation:
-    """A generation, active and up to date, with an empty collection."""
+    """Register an active, up-to-date generation and create its empty collection."""
     made = engines.generation(name, corpus.dimension, parameters, applied=1)
     made = await record.create_generation(made)
     await _create(index, made)
@@ -47,7 +47,10 @@ async def generation(
 
 
 async def _create(index: VectorIndex, made: Generation) -> None:
-    """A server that has just started may say for a moment that it is not ready after all."""
+    """Create the collection.
+
+    Retry for a while, as a server that has just started may be unavailable again.
+    """
     until = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -59,7 +62,10 @@ async def _create(index: VectorIndex, made: Generation) -> None:
 
 
 def fill_record(db: Database, made: Generation, corpus: Corpus) -> float:
-    """Writes products, photos and vectors as one commit; the seconds it took."""
+    """Write products, photos and vectors in transactions of many rows.
+
+    Return the seconds it took.
+    """
     begun = time.perf_counter()
     for start in range(0, len(corpus), RECORD_ROWS):
         numbers = range(start, min(start + RECORD_ROWS, len(corpus)))
@@ -112,13 +118,15 @@ def _record_rows(
 
 
 def row_id(number: int) -> str:
-    """The id of a product's row, as the record derives it."""
+    """Return the id of a product's row, as the record derives it."""
     return derive_id(CATALOG, product_id(number), image_id(number))
 
 
 def fill_engine(uri: str, collection: str, corpus: Corpus) -> float:
-    """Inserts all rows, column by column: pymilvus takes rows one by one, which is five times
-    slower. The seconds it took."""
+    """Insert all rows column by column, five times faster than pymilvus, which takes single rows.
+
+    Return the seconds it took.
+    """
     begun = time.perf_counter()
     options = [("grpc.max_send_message_length", MESSAGE_BYTES)]
     with grpc.insecure_channel(uri.removeprefix("http://"), options=options) as channel:
@@ -177,9 +185,9 @@ def _vectors(corpus: Corpus, numbers: range) -> schema_pb2.FieldData:
 
 
 def build(uri: str, collections: Mapping[str, int], *, server: bool) -> float:
-    """Waits until the graph of each collection holds its rows; the seconds it took.
+    """Wait until the graph of each collection holds its rows.
 
-    A server compares one by one until it has its graph in memory.
+    Return the seconds it took. Until its graph is in memory, a server compares every row.
     """
     begun = time.perf_counter()
     with closing(engines.client(uri)) as client:

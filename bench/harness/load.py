@@ -19,7 +19,7 @@ class Timed(Generic[A]):
 
 
 def lasting(requests: Iterable[R], seconds: float, least: int = 1) -> Iterator[R]:
-    """Requests as long as the time lasts, from the first one on, but at least so many of them."""
+    """Yield requests for some seconds from the first one on, at least `least` of them."""
     until = 0.0
     for number, request in enumerate(requests):
         now = time.perf_counter()
@@ -32,9 +32,9 @@ def lasting(requests: Iterable[R], seconds: float, least: int = 1) -> Iterator[R
 async def closed_loop(
     requests: Iterable[R], clients: int, call: Callable[[R], Awaitable[A]]
 ) -> tuple[list[Timed[A]], float]:
-    """Every request once, by ``clients`` that each send the next as soon as they have an answer.
+    """Send every request once, by ``clients`` that each send the next request after an answer.
 
-    The timed answers and the seconds that all took together. The first error ends it.
+    Return the timed answers and the seconds that all took together. The first error ends the run.
     """
     waiting = iter(requests)
     done: list[Timed[A]] = []

@@ -14,7 +14,7 @@ PACKAGES = (
 
 
 def describe() -> dict[str, object]:
-    """The machine: processor, cores, memory, kernel, load when asked."""
+    """Describe the machine: processor, cores, memory, kernel, current load."""
     return {
         "processor": _first("/proc/cpuinfo", "model name"),
         "cores": len(os.sched_getaffinity(0)),
@@ -26,7 +26,7 @@ def describe() -> dict[str, object]:
 
 
 def versions() -> dict[str, str]:
-    """The versions of what the figures depend on most; packages that are absent are left out."""
+    """Return the versions of the packages that the figures depend on most, without absent ones."""
     found = {}
     for package in PACKAGES:
         try:

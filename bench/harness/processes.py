@@ -47,7 +47,7 @@ class Ended:
 
 
 def read(pids: Sequence[int]) -> dict[int, Stat]:
-    """The processes of ``pids`` that still exist."""
+    """Return the status of those processes of ``pids`` that still exist."""
     found = {}
     for pid in pids:
         try:
@@ -58,15 +58,17 @@ def read(pids: Sequence[int]) -> dict[int, Stat]:
 
 
 def parse(line: str) -> Stat:
-    """A line of /proc/PID/stat. The name in it may hold spaces and parentheses."""
+    """Parse a line of /proc/PID/stat. Its process name may hold spaces and parentheses."""
     fields = line.rpartition(")")[2].split()
     ticks = sum(int(field) for field in fields[11:15])
     return Stat(parent=int(fields[1]), seconds=ticks / _TICKS)
 
 
 def by_program(stats: Mapping[int, Stat], programs: Mapping[int, str]) -> dict[str, float]:
-    """Processor seconds of each program: of its process in ``programs`` and all that descend from
-    it. What descends from none of them counts as "other"."""
+    """Sum processor seconds by program: of its process in ``programs`` and all descendants.
+
+    Processes that descend from none of them count as "other".
+    """
     seconds: dict[str, float] = defaultdict(float)
     for pid, stat in stats.items():
         at = pid
@@ -77,17 +79,17 @@ def by_program(stats: Mapping[int, Stat], programs: Mapping[int, str]) -> dict[s
 
 
 def clock(pid: int) -> float:
-    """Processor seconds of a process so far, all its threads, to the nanosecond; OSError when it
-    is gone. /proc counts in hundredths of a second, in which ten quick answers fit.
+    """Return the processor seconds of a process, all its threads, to the nanosecond. /proc counts
+    in hundredths of a second, which is as long as ten quick answers. Raise OSError when the process
+    is gone.
     """
     return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
 
 
 def spent(programs: Mapping[int, str], pids: Collection[int] = ()) -> dict[str, float]:
-    """Processor seconds so far of each program, to the nanosecond: of its process in ``programs``
-    and of all that descend from it. What of ``pids`` descends from none counts as "other".
-
-    What has ended is not counted any more: for servers whose processes stay.
+    """Return the processor seconds of each program to the nanosecond: of its process in
+    ``programs`` and all descendants. Other processes of ``pids`` count as "other". Processes that
+    have ended are not counted: use it for servers whose processes stay.
     """
     stats = read([int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()])
     exact = {pid: Stat(stat.parent, 0.0) for pid, stat in stats.items()}
@@ -105,17 +107,20 @@ def _descends(pid: int, stats: Mapping[int, Stat], programs: Mapping[int, str]) 
 
 
 def of_trees(roots: Collection[int]) -> float:
-    """Processor seconds of these processes and of all that descend from them.
+    """Return the processor seconds of these processes and all descendants.
 
-    What has ended and was reaped counts with its parent.
+    A process that ended and was reaped counts with its parent.
     """
     stats = read([int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()])
     return by_program(stats, dict.fromkeys(roots, "theirs")).get("theirs", 0.0)
 
 
 def run(command: Sequence[str], beside: int = 0) -> Ended:
-    """Runs a command to its end. CommandFailed with what it said when it does not end with 0.
-    ``beside``: a process that works for it, whose memory is looked at too."""
+    """Run a command to its end and measure it.
+
+    ``beside``: a process that works for it, whose memory is sampled too. Raise CommandFailed with
+    the command's output unless it ends with 0.
+    """
     before, since = _children(), time.perf_counter()
     peak = besides = looks = 0
     with subprocess.Popen(
@@ -164,7 +169,7 @@ def _proportional(pid: int) -> int:
 
 
 def _bytes(pid: int, file: str, name: str) -> int:
-    """What a line of /proc/PID/FILE says in kB; 0 when the process is gone."""
+    """Return the bytes that a line of /proc/PID/FILE gives in kB, or 0 when the process is gone."""
     try:
         lines = (Path("/proc") / str(pid) / file).read_text().splitlines()
     except OSError:

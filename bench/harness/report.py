@@ -31,7 +31,7 @@ _FLAT = re.compile(r"\[\n\s*([^\[\]{}]*?)\n\s*\]")
 
 
 def show(console: Console, result: Result, machine: Mapping[str, object]) -> None:
-    """Tables, goals, warnings and the machine."""
+    """Print tables, goals, warnings and the machine."""
     for table in result.tables:
         console.print()
         console.print(_table(table))
@@ -47,7 +47,7 @@ def show(console: Console, result: Result, machine: Mapping[str, object]) -> Non
 
 
 def verdict(goal: Goal) -> str:
-    """A goal's line: MET, MISSED or NOT MEASURED, with the interval."""
+    """Return a goal's line: MET, MISSED or NOT MEASURED, with the interval."""
     bounds = (("at most", goal.at_most), ("at least", goal.at_least))
     limit = ", ".join(
         f"{words} {value:,g} {goal.unit}" for words, value in bounds if value is not None

@@ -59,7 +59,7 @@ class Filled:
 
 
 def points(count: int, dimension: int, seed: int = SEED) -> Floats:
-    """Clustered vectors. Those of another seed are other points of the same clusters."""
+    """Make clustered vectors. Another seed gives other points of the same clusters."""
     centres = np.random.default_rng(SEED).standard_normal((CLUSTERS, dimension))
     rng = np.random.default_rng([SEED, seed])
     chosen = centres[rng.integers(0, CLUSTERS, count)]
@@ -67,7 +67,7 @@ def points(count: int, dimension: int, seed: int = SEED) -> Floats:
 
 
 def product(number: int) -> ProductWrite:
-    """A product with one photo, at a price of as many euros as its number."""
+    """Return a product with one photo. Its price in euros is its number."""
     name = image_id(number)
     # Of random hashes no two are of one picture, so none collapses.
     looks = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
@@ -86,7 +86,7 @@ def product(number: int) -> ProductWrite:
 async def fill(
     folder: Path, engine: str, uri: str, vectors: Floats, parameters: IndexParameters
 ) -> Filled:
-    """Writes the products and brings them into the index, as the service does."""
+    """Write the products and index them, as the service does."""
     db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")
     db.migrate()
     record, index = Record(db), MilvusIndex(uri, seconds=120)
@@ -138,7 +138,7 @@ def _wait_for_graph(uri: str, collection: str, count: int) -> None:
 
 @contextlib.contextmanager
 def server(filled: Filled) -> Iterator[int]:
-    """The retriever's server while the block runs; its port."""
+    """Run the retriever's server during the block. Yield its port."""
     port = free_port()
     with _process(filled, "retriever", {"PORT": port}, grpc_serving(port)):
         yield port
@@ -146,7 +146,7 @@ def server(filled: Filled) -> Iterator[int]:
 
 @contextlib.contextmanager
 def worker(filled: Filled) -> Iterator[int]:
-    """The retriever's worker while the block runs; the port of its metrics."""
+    """Run the retriever's worker during the block. Yield the port of its metrics."""
     port = free_port()
     with _process(filled, "retriever.worker", {"WORKER_METRICS_PORT": port}, http_ok(port)):
         yield port
@@ -156,7 +156,7 @@ def worker(filled: Filled) -> Iterator[int]:
 def _process(
     filled: Filled, module: str, settings: Mapping[str, object], ready: Probe
 ) -> Iterator[None]:
-    """Raises OSError when it does not get ready."""
+    """Run a process of the retriever during the block. Raise OSError when it does not get ready."""
     given = {
         "DATABASE_URL": filled.database_url,
         "PHOTOS_URL": filled.folder / "photos",

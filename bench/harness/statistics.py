@@ -14,11 +14,12 @@ _Z = 1.96
 
 
 def percentile(values: Sequence[float], share: float) -> Interval:
-    """The ``share`` quantile (0 to 1, nearest rank) and its 95% interval.
+    """Return the ``share`` quantile (0 to 1, nearest rank) and its 95% interval. Raise ValueError
+    for no values.
 
     The interval is that of order statistics (binomial, by the normal approximation: Conover,
-    Practical Nonparametric Statistics, 3.2). It takes the values as independent; requests of one
-    run are not quite. With few values its upper end is simply the largest. ValueError for none.
+    Practical Nonparametric Statistics, 3.2). It assumes independent values, which requests of one
+    run are only approximately. With few values its upper end is the largest value.
     """
     if not values:
         raise ValueError("no values")
@@ -52,9 +53,10 @@ def ratio(
 
 
 def mean(values: npt.ArrayLike, *, resamples: int = 2_000, seed: int = 0) -> Interval:
-    """The mean and its 95% interval by the percentile bootstrap over the values.
+    """Return the mean and its 95% interval by the percentile bootstrap over the values.
 
-    It never leaves the range of the values: of all ones it is 1 to 1. ValueError for none.
+    The interval stays within the range of the values: that of all ones is 1 to 1. Raise ValueError
+    for no values.
     """
     given = np.asarray(values, float)
     if not given.size:

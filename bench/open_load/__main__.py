@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _where(given: argparse.Namespace) -> Where:
-    """ValueError, OSError where files do not do."""
+    """Return where requests go. Raise ValueError or OSError for invalid options or files."""
     if (given.cert is None) != (given.key is None):
         raise ValueError("--cert and --key go together")
     if given.timeout <= 0 or given.processes < 1:
@@ -115,7 +115,10 @@ def _where(given: argparse.Namespace) -> Where:
 
 
 def read(path: Path, catalog: str, top: int) -> list[rec.RecommendRequest]:
-    """The file's requests, with their photos. ValueError names the line that is none."""
+    """Return the file's requests with their photos.
+
+    Raise ValueError that names the first invalid line.
+    """
     found = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if line.strip():
@@ -141,7 +144,7 @@ def loaded(
     *,
     fresh: bool,
 ) -> Sent:
-    """The whole load, by so many processes."""
+    """Send the whole load from several processes. Return what became of all requests."""
     part, begin = curve.shared(processes), time.time() + START
     messages = [request.SerializeToString() for request in requests]
     jobs = [(where, part, messages, seed + number, fresh, begin) for number in range(processes)]
@@ -158,7 +161,7 @@ def loaded(
 def _part(  # noqa: PLR0917 - a job of a pool is a tuple
     where: Where, curve: Curve, messages: Sequence[bytes], seed: int, fresh: bool, begin: float
 ) -> Sent:
-    """What one process sends."""
+    """Send one process's part of the load."""
     requests = [rec.RecommendRequest.FromString(each) for each in messages]
     asked = sending.questions(requests, seed, fresh=fresh)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -43,7 +43,9 @@ class Findings:
         return dict(Counter(self.sent.ends).most_common())
 
     def milliseconds(self) -> dict[str, float]:
-        """Percentiles of what was answered, exact, from the time that it was to go out."""
+        """Return exact percentiles of answered requests, in milliseconds since their scheduled
+        time.
+        """
         pairs = zip(self.sent.seconds, self.sent.ends, strict=True)
         answered = [each for each, end in pairs if end in (WHOLE, DEGRADED)]
         if not answered:
@@ -55,7 +57,7 @@ class Findings:
         }
 
     def figures(self) -> dict[str, object]:
-        """For programs."""
+        """Return all figures, for programs."""
         late = np.array(self.sent.late) * 1e3
         return {
             "kept_the_rate": self.kept,
@@ -70,7 +72,7 @@ class Findings:
         }
 
     def _over_time(self) -> list[dict[str, float]]:
-        """By slices of the curve: what was sent, how much of it was answered whole, p99."""
+        """Return for slices of the curve the requests sent, the share answered whole, and p99."""
         due, seconds = np.array(self.sent.due), np.array(self.sent.seconds)
         whole = np.array([end == WHOLE for end in self.sent.ends])
         edges = np.linspace(0, self.curve.seconds, SLICES + 1)
@@ -89,7 +91,7 @@ class Findings:
         return found
 
     def tables(self) -> list[Table]:
-        """For people."""
+        """Return tables for people."""
         count = max(len(self.sent.ends), 1)
         ends = [
             (name, f"{number:,}", f"{100 * number / count:.3f}")
@@ -115,7 +117,7 @@ class Findings:
         ]
 
     def verdict(self) -> str:
-        """In words."""
+        """Say whether the rate was kept."""
         late = f"{LATE * 1e3:.0f} ms"
         share = f"{100 * self.late_share:.2f}% of the requests went out more than {late} late"
         if self.kept:

@@ -29,13 +29,13 @@ class Curve:
         return max(rate for _, rate in self.points)
 
     def rates(self, times: Times) -> Times:
-        """The rate at each time."""
+        """Return the rate at each time."""
         at, rates = zip(*self.points, strict=True)
         found: Times = np.interp(times, at, rates)
         return found
 
     def times(self, seed: int) -> Times:
-        """When each request goes out; the same seed gives the same."""
+        """Draw the time of each request. Equal seeds give equal times."""
         random = np.random.default_rng(seed)
         count = random.poisson(self.most * self.seconds)
         # A process of the highest rate, of which each request stays with its time's share.
@@ -45,12 +45,15 @@ class Curve:
         return kept
 
     def shared(self, among: int) -> "Curve":
-        """One of several processes' part: together they are the whole."""
+        """Return the curve of one of several processes, which together follow this one."""
         return Curve([(at, rate / among) for at, rate in self.points])
 
 
 def curve(text: str, seconds: float | None) -> Curve:
-    """ "50" (for `seconds`), or points "0:50,60:400,300:400". ValueError says what is wrong."""
+    """Parse "50" (for `seconds`), or points "0:50,60:400,300:400".
+
+    Raise ValueError that says what is invalid.
+    """
     if ":" not in text:
         if seconds is None:
             raise ValueError("a constant rate needs --seconds")

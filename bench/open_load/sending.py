@@ -46,7 +46,7 @@ class Where:
     tls: bool = False
 
     def connect(self) -> grpc.aio.Channel:
-        """A channel without retries: one request is one request."""
+        """Open a channel without retries: one request is sent once."""
         credentials = None
         if self.tls or self.ca or self.cert:
             credentials = grpc.ssl_channel_credentials(self.ca, self.key, self.cert)
@@ -85,8 +85,11 @@ class Sent:
 def questions(
     given: Sequence[rec.RecommendRequest], seed: int, *, fresh: bool
 ) -> Iterator[rec.RecommendRequest]:
-    """The requests in random order, without end. `fresh`: no JPEG twice with the same bytes, as the
-    embedder keeps vectors of photos that it has seen."""
+    """Yield the requests in random order without end.
+
+    `fresh`: give each JPEG other bytes every time, as the embedder caches vectors of photos by
+    their bytes.
+    """
     draw = random.Random(seed)
     for number in itertools.count():
         request = given[draw.randrange(len(given))]
@@ -94,7 +97,7 @@ def questions(
 
 
 def _fresh(request: rec.RecommendRequest, comment: str) -> rec.RecommendRequest:
-    """The same with another comment (COM) in each JPEG."""
+    """Return the request with a comment (COM) in each JPEG."""
     if not any(signal.image.startswith(JPEG) for signal in request.signals):
         return request
     made = rec.RecommendRequest()
@@ -111,7 +114,7 @@ def _fresh(request: rec.RecommendRequest, comment: str) -> rec.RecommendRequest:
 async def send(
     where: Where, times: Times, asked: Iterator[rec.RecommendRequest], begin: float
 ) -> Sent:
-    """Every request at its time; `begin` is by time.time(), which processes have in common."""
+    """Send every request at its time. `begin` is a time.time(), which all processes share."""
     sent = Sent()
     async with where.connect() as channel, asyncio.TaskGroup() as calls:
         method = channel.unary_unary(
@@ -138,7 +141,7 @@ async def send(
 
 
 async def _ended(method: Ask, request: rec.RecommendRequest, seconds: float) -> str:
-    """How a call ended, in a word."""
+    """Return how a call ended, in a word."""
     try:
         answer = await method(request, timeout=seconds)
     except grpc.aio.AioRpcError as error:

@@ -27,7 +27,7 @@ class Bare:
         self._client.close()
 
     def search(self, query: Floats, condition: Filter) -> list[str]:
-        """Ids of products, nearest first."""
+        """Return the ids of products, nearest first."""
         answer = self._client.search(
             self._collection,
             data=[query.tolist()],
@@ -69,12 +69,12 @@ class Faiss:
         faiss.omp_set_num_threads(1)
 
     def graph(self, number: int, share: float) -> list[int]:
-        """Numbers of products near a query, by the graph."""
+        """Return the numbers of products near a query, by the graph."""
         parameters = faiss.SearchParametersHNSW(efSearch=self._ef, sel=self._selector(share))
         return self._found(self._graph, number, parameters)
 
     def flat(self, number: int, share: float) -> list[int]:
-        """The same, compared one by one."""
+        """Return the numbers of products near a query, by comparing every row."""
         parameters = faiss.SearchParameters(sel=self._selector(share))
         return self._found(self._flat, number, parameters)
 
@@ -93,6 +93,6 @@ def _unit(vectors: Floats) -> npt.NDArray[np.float32]:
 
 
 def recall(found: Sequence[object], expected: Sequence[object], count: int) -> float:
-    """The share of the first `count` expected that is among the first found."""
+    """Return the share of the first `count` expected entries among the first `count` found."""
     wanted = set(expected[:count])
     return len(wanted & set(found[:count])) / len(wanted)

@@ -88,7 +88,7 @@ class Contender:
     """Whether some of its work is done in the bench's own process."""
 
     def seconds(self) -> float:
-        """Processor seconds that it has used so far."""
+        """Return the processor seconds used so far."""
         own = time.process_time() if self.here else 0.0
         return own + processes.of_trees(self.programs)
 
@@ -101,7 +101,10 @@ def serving(
     given: Mapping[str, str] | None = None,
     folder: Path = ROOT,
 ) -> Iterator[int]:
-    """A server while the block runs; its process id. OSError when it does not get ready."""
+    """Run a server during the block.
+
+    Yield its process id. Raise OSError when it does not get ready.
+    """
     with log.open("ab") as out:
         process = subprocess.Popen(
             command,
@@ -160,7 +163,7 @@ async def bare_triton(pid: int, port: int) -> AsyncIterator[Contender]:
 
 @asynccontextmanager
 async def sightline(name: str, port: int, pids: tuple[int, ...]) -> AsyncIterator[Contender]:
-    """The embedder, one photo a request."""
+    """Yield the embedder as a contender, one photo a request."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
 
@@ -176,7 +179,7 @@ async def sightline(name: str, port: int, pids: tuple[int, ...]) -> AsyncIterato
 
 @contextmanager
 def triton_server(folder: Path) -> Iterator[tuple[int, int]]:
-    """The suite's Triton; process id and port."""
+    """Run the suite's Triton. Yield process id and port."""
     port = free_port()
     command = [str(TRITON_PYTHON), "-m", "triton_engine.serve", "--grpc-port", str(port)]
     given = {"PYTHONPATH": str(ROOT / "deploy/triton")}
@@ -186,7 +189,7 @@ def triton_server(folder: Path) -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def embedder_server(folder: Path, triton_port: int, **settings: str) -> Iterator[tuple[int, int]]:
-    """The embedder in front of it; process id and port."""
+    """Run the embedder in front of Triton. Yield process id and port."""
     port = free_port()
     given = {"EMBEDDER_PORT": str(port), "EMBEDDER_TRITON_TARGET": f"127.0.0.1:{triton_port}"}
     command = [sys.executable, "-m", "embedder"]
@@ -197,7 +200,7 @@ def embedder_server(folder: Path, triton_port: int, **settings: str) -> Iterator
 
 @contextmanager
 def peer_server(name: str, folder: Path) -> Iterator[tuple[int, int]]:
-    """One of the other servers; process id and port."""
+    """Run one of the other servers. Yield process id and port."""
     port = free_port()
     command = [str(SERVERS_PYTHON), *PEERS[name], str(port)]
     given = _ENVIRONMENT | {"BENTOML_HOME": str(folder / "bentoml")}
@@ -207,7 +210,7 @@ def peer_server(name: str, folder: Path) -> Iterator[tuple[int, int]]:
 
 
 def _embeds(port: int) -> bool:
-    """Whether a server answers at all: which status it gives an empty photo is its own affair."""
+    """Return whether a server embeds: any status but those of a missing or unready one."""
     with suppress(OSError, TimeoutError):
         return asyncio.run(asyncio.wait_for(_status(port), 2)) not in {0, 404, 502, 503}
     return False
@@ -225,8 +228,10 @@ async def _status(port: int) -> int:
 
 @asynccontextmanager
 async def http(name: str, pid: int, port: int) -> AsyncIterator[Contender]:
-    """A server that takes a photo by POST. The connections are kept, and the client is as small as
-    it can be: it shares the processors."""
+    """Yield a server that accepts a photo by POST as a contender.
+
+    Connections are kept, and the client is minimal as it shares the processors.
+    """
     idle: list[_Link] = []
 
     async def call(photo: bytes) -> Floats:

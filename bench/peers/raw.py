@@ -41,14 +41,14 @@ class Raw:
         self._session = onnxruntime.InferenceSession(graph, options)
 
     def seconds(self, files: Sequence[Path]) -> float:
-        """Processor seconds to read, decode, crop and embed the files."""
+        """Return the processor seconds to read, decode, crop and embed the files."""
         since = time.process_time()
         for start in range(0, len(files), self._batch):
             self._embed([self._pixels(path) for path in files[start : start + self._batch]])
         return time.process_time() - since
 
     def vectors(self, photos: Sequence[bytes]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        """A vector of unit length for each photo file."""
+        """Return a vector of unit length for each photo file."""
         found = []
         for start in range(0, len(photos), self._batch):
             pixels = [self.cut(data) for data in photos[start : start + self._batch]]
@@ -59,7 +59,7 @@ class Raw:
         return self.cut(path.read_bytes())
 
     def cut(self, photo: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        """A photo file as uint8 RGB [side, side, 3]."""
+        """Decode and crop a photo file to uint8 RGB [side, side, 3]."""
         data, *_ = preprocess.pixels(photo, self._limits, self._recipe)
         side = self._recipe.side
         return np.frombuffer(data, np.uint8).reshape(side, side, 3)

@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def there(model: Path = MODEL) -> bool:
-    """Whether the model was built."""
+    """Return whether the model was built."""
     return (model / "1" / "model.onnx").is_file()
 
 
@@ -45,13 +45,13 @@ class Sentences:
         self._session = onnxruntime.InferenceSession(graph, options)
 
     def seconds(self, texts: Sequence[str]) -> float:
-        """Processor seconds to make tokens and vectors."""
+        """Return the processor seconds to make tokens and vectors."""
         since = time.process_time()
         self.vectors(texts)
         return time.process_time() - since
 
     def vectors(self, texts: Sequence[str]) -> Floats:
-        """One of unit length for each text, [n, 384]."""
+        """Return a vector of unit length for each text, [n, 384]."""
         found = [self._embed(texts[at : at + BATCH]) for at in range(0, len(texts), BATCH)]
         return np.concatenate(found)
 

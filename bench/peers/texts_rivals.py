@@ -46,7 +46,7 @@ class Rival:
         )
 
     def answer(self, text: str) -> list[str]:
-        """The products that match best."""
+        """Return the best matching products."""
         words = " OR ".join(f'"{word}"' for word in dict.fromkeys(words_of(text)))
         rows = self._store.execute(
             "SELECT id FROM shop WHERE shop MATCH ? ORDER BY rank, id LIMIT ?", (words, LISTED)
@@ -63,7 +63,7 @@ class Meanings:
         self._vectors = model.vectors([text_of(it) for it in products])
 
     def near(self, text: str) -> Scored:
-        """The products nearest to a text."""
+        """Return the products nearest to a text."""
         cosines = self._vectors @ self._model.vectors([text])[0]
         order = np.argsort(-cosines, kind="stable")[:LISTED]
         return [(self._ids[place], float(cosines[place])) for place in order]
@@ -77,7 +77,7 @@ async def by_words(record: Record, text: str) -> Scored:
 
 
 def fused_lists(lists: Mapping[Branch, Scored], weights: Mapping[Any, float]) -> list[str]:
-    """The lists as the gateway makes one of them."""
+    """Fuse the lists into one as the gateway does."""
     listings = [
         Listing(
             branch,
@@ -94,7 +94,7 @@ def fused_lists(lists: Mapping[Branch, Scored], weights: Mapping[Any, float]) ->
 
 
 def summed_lists(lists: Mapping[Branch, Scored], weights: Mapping[Any, float]) -> list[str]:
-    """The lists as the ranker sums their scores, for a shopper of whom nothing is known."""
+    """Sum the lists' scores as the ranker does for an unknown shopper."""
     scores: dict[str, float] = {}
     for branch, scored in lists.items():
         for product_id, score in scored:

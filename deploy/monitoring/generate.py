@@ -32,7 +32,7 @@ WIDTH = 10_000
 
 
 def boards() -> tuple[Board, ...]:
-    """All dashboards, in the order of Grafana's menu."""
+    """Return all dashboards in the order of Grafana's menu."""
     found = slo.read()
     return (
         overview(found),
@@ -46,7 +46,7 @@ def boards() -> tuple[Board, ...]:
 
 
 def rules() -> dict[str, Any]:
-    """The rules of objectives, and pods by service."""
+    """Return the rules of objectives, and pods by service."""
     made = slo.rules(slo.read())
     pods = {
         "record": "sightline:pods:count",
@@ -57,7 +57,7 @@ def rules() -> dict[str, Any]:
 
 
 def files() -> dict[Path, str]:
-    """What is generated, by path."""
+    """Return all generated texts by path."""
     made = rules()
     alerts = yaml.safe_load((HERE / "alerts.yaml").read_text(encoding="utf-8"))
     groups = [*alerts["groups"], *made["groups"]]
@@ -71,7 +71,7 @@ def files() -> dict[Path, str]:
 
 
 def _prometheus_rule(groups: Sequence[Any]) -> dict[str, Any]:
-    """All rules as Prometheus' operator takes them."""
+    """Return all rules as a resource of Prometheus' operator."""
     labels = {"app.kubernetes.io/name": "sightline", "app.kubernetes.io/part-of": "sightline"}
     return {
         "apiVersion": "monitoring.coreos.com/v1",
@@ -88,7 +88,7 @@ def _yaml(document: Mapping[str, Any], source: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Writes the files, or with `--check` ends with 1 when one differs."""
+    """Write the files, or with `--check` return 1 when one differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare, and write nothing")
     check = parser.parse_args(arguments).check

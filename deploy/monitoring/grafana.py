@@ -20,7 +20,7 @@ ALL = models.VariableOption(selected=True, text="All", value="$__all")
 
 
 def rendered(board: Board) -> str:
-    """The dashboard's JSON."""
+    """Return the dashboard's JSON."""
     built = (
         dashboard.Dashboard(board.title)
         .uid(f"sightline-{board.name}")
@@ -55,7 +55,10 @@ def rendered(board: Board) -> str:
 
 
 def _placed(row: Row, down: int) -> tuple[list[tuple[Panel, models.GridPos]], int]:
-    """The row's panels beside one another from the height `down` on; and where the next begins."""
+    """Place the row's panels side by side from the height `down` on.
+
+    Return them and the next height.
+    """
     placed, across, tallest = [], 0, 0
     for panel in row.panels:
         if across + panel.width > WIDTH:
@@ -67,7 +70,7 @@ def _placed(row: Row, down: int) -> tuple[list[tuple[Panel, models.GridPos]], in
 
 
 def _others() -> dashboard.DashboardLink:
-    """A menu of the other dashboards, which keeps time and variables."""
+    """Return a menu of the other dashboards, which keeps time and variables."""
     return (
         dashboard.DashboardLink("Sightline")
         .type(models.DashboardLinkType.DASHBOARDS)
@@ -79,7 +82,7 @@ def _others() -> dashboard.DashboardLink:
 
 
 def _labels(name: str, series: str, says: str) -> dashboard.QueryVariable:
-    """The values of a label. All of them matches series without the label, too."""
+    """Return a variable with the values of a label. "All" also matches series without the label."""
     return (
         dashboard.QueryVariable(name)
         .label(name.capitalize())

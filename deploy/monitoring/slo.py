@@ -81,12 +81,12 @@ class Slos(BaseModel):
 
 
 def read(path: Path = HERE / "slo.yaml") -> Slos:
-    """The objectives. Raises ValueError where the file is bad."""
+    """Read the objectives. Raise ValueError where the file is invalid."""
     return Slos.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def rules(found: Slos) -> dict[str, Any]:
-    """A file of rules for Prometheus."""
+    """Return a file of rules for Prometheus."""
     budget = f"{found.days}d"
     groups = {
         "sightline-slo-looks": ("30s", _looks(found)),
@@ -108,7 +108,7 @@ def _record(name: str, slo: str, expr: str) -> Rule:
 
 
 def _looks(found: Slos) -> Iterator[Rule]:
-    """Conditions as 1 or 0, and objectives as a series for dashboards."""
+    """Yield conditions as 1 or 0, and objectives as a series for dashboards."""
     for name, slo in found.slos.items():
         yield _record("sightline:slo_objective", name, f"vector({slo.objective / 100:g})")
         if slo.good_while:
@@ -116,7 +116,7 @@ def _looks(found: Slos) -> Iterator[Rule]:
 
 
 def _as_number(condition: str) -> str:
-    """The condition as 1 or 0, where PromQL would keep or drop the series."""
+    """Return the condition as 1 or 0, where PromQL would keep or drop the series."""
     number, compared = re.subn(r" ([<>]=?|[=!]=) ", r" \1 bool ", condition)
     if compared != 1:
         raise ValueError(f"good_while: {condition}: is not one comparison")
@@ -130,7 +130,7 @@ def _ratios(found: Slos, windows: tuple[str, ...]) -> Iterator[Rule]:
 
 
 def _bad(name: str, slo: Slo, window: str) -> str:
-    """The share that was bad in a window; nothing where nothing happened."""
+    """Return the share that was bad in a window, without a value where nothing happened."""
     if slo.good_while:
         return f'1 - avg_over_time(sightline:slo_good:bool{{slo="{name}"}}[{window}])'
 
@@ -166,7 +166,10 @@ def _alerts(found: Slos) -> Iterator[Rule]:
 
 
 def alert_name(slo: str) -> str:
-    """One for all windows of an objective: its page says what to do whichever of them fires."""
+    """Return the name of an objective's alert.
+
+    All windows share it, as its page covers each of them.
+    """
     return f"Sightline{slo.capitalize()}Burn"
 
 

@@ -77,7 +77,7 @@ class Rating:
 
 
 def load_wines(folder: Path = HERE) -> tuple[Wine, ...]:
-    """All wines in the order of ``wines.csv``; ValueError when an offer is missing."""
+    """Return all wines in the order of ``wines.csv``. ValueError when an offer is missing."""
     offers = {row["wine_id"]: row for row in _rows(folder / "offers.csv")}
     wines = []
     for row in _rows(folder / "wines.csv"):
@@ -89,7 +89,7 @@ def load_wines(folder: Path = HERE) -> tuple[Wine, ...]:
 
 
 def load_ratings(folder: Path = HERE) -> tuple[Rating, ...]:
-    """All ratings, oldest first; equal times in the order of their ids."""
+    """Return all ratings, oldest first; equal times in the order of their ids."""
     ratings = [
         Rating(
             event_id=f"xwines-{row['RatingID']}",

@@ -52,7 +52,7 @@ def _gateway(environment: Mapping[str, str]) -> str:
 
 
 def token_of(environment: Mapping[str, str]) -> str | None:
-    """Of who loads; None = the suite asks nobody. Raises BadParameter."""
+    """Return the token to load with; None = the suite asks for none. Raises BadParameter."""
     token, file = (environment.get(f"SIGHTLINE_TOKEN{end}") or None for end in ("", "_FILE"))
     return tokens.of(token, file and Path(file))
 

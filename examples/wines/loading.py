@@ -27,13 +27,13 @@ class LoadingFailed(Exception):
 
 
 def ignore(done: int, total: int) -> None:
-    """No progress is shown."""
+    """Show no progress."""
 
 
 async def import_wines(
     client: SightlineClient, wines: Sequence[Wine], progress: Progress = ignore
 ) -> str:
-    """Writes the wines with their photos; the index token of the last write."""
+    """Write the wines with their photos. Return the index token of the last write."""
     token = ""
     products = (shop.product(wine) for wine in wines)
     async for batch in client.upsert_products(products, batch_size=10):
@@ -46,7 +46,7 @@ async def import_wines(
 
 
 async def wait_indexed(client: SightlineClient, photos: int, progress: Progress = ignore) -> float:
-    """Waits until every photo has its vector in the index; the seconds that it took."""
+    """Wait until every photo has its vector in the index. Return the seconds that it took."""
     since = time.monotonic()
     while True:
         status = await client.status()
@@ -66,7 +66,7 @@ async def wait_indexed(client: SightlineClient, photos: int, progress: Progress 
 async def import_ratings(
     client: SightlineClient, ratings: Sequence[Rating], progress: Progress = ignore
 ) -> None:
-    """Writes the ratings as events."""
+    """Write the ratings as events."""
     written = 0
     events = (shop.event(rating) for rating in ratings)
     async for batch in client.write_events(events, batch_size=100):
@@ -79,7 +79,7 @@ async def import_ratings(
 
 
 async def train(client: SightlineClient, progress: Progress = ignore) -> str:
-    """Trains a model on what is there; its version."""
+    """Train a model on all events. Return its version."""
     job = await client.train_model(seed=TRAINING_SEED)
     async for state in client.watch_job(job.job_id, timeout=_TRAIN_SECONDS):
         progress(state.done, state.total)
@@ -90,8 +90,7 @@ async def train(client: SightlineClient, progress: Progress = ignore) -> str:
 
 
 async def promote(client: SightlineClient, model_version: str) -> None:
-    """Makes the model the serving one, whatever its evaluation says: so few ratings prove little
-    either way."""
+    """Promote the model, whatever its evaluation says: so few ratings prove little either way."""
     model = await client.promote_model(model_version, force=True)
     if not model.promoted:
         raise LoadingFailed(f"model {model_version} is not the serving one")

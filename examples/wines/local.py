@@ -22,25 +22,27 @@ class Stoppable(Protocol):
     """What is needed of a suite here."""
 
     def up(self) -> None:
-        """Starts it; returns when it is healthy."""
+        """Start it. Return when it is healthy."""
 
     def down(self) -> None:
-        """Stops it, whatever state it is in."""
+        """Stop it, in any state."""
 
 
 S = TypeVar("S", bound=Stoppable)
 
 
 def own_suite(report: Report) -> contextlib.AbstractContextManager[Suite]:
-    """A healthy suite of one's own; ``report`` gets its progress as lines."""
+    """Start a suite in a fresh folder and stop it at the end. ``report`` gets its progress as
+    lines."""
     return own(lambda data: Suite(data, sightline(data, free_port_base()), report=report))
 
 
 @contextlib.contextmanager
 def own(make: Callable[[Path], S]) -> Iterator[S]:
-    """What ``make`` makes for a fresh folder, started, and stopped at the end whatever happens.
+    """Start what ``make`` makes for a fresh folder, and stop it at the end, also after an error.
 
-    Its folder is deleted, but for an error: then it stays, and the error says where the logs are.
+    The folder is deleted at the end, unless an error occurred: then it stays, and the error says
+    where the logs are.
     """
     data = Path(tempfile.mkdtemp(prefix="sightline-"))
     with _deleted_unless_it_failed(data):
@@ -66,7 +68,7 @@ def terminable() -> Iterator[None]:
 
 
 def free_port_base() -> int:
-    """A PORT_BASE whose ports are all free now; OSError when none is found.
+    """Return a PORT_BASE whose ports are all free now. OSError when none is found.
 
     From 12,000 to 30,000: below the range that Linux gives to outgoing connections.
     """

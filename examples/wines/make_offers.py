@@ -28,7 +28,7 @@ PRICE_RANGES = {
 
 
 def make_offers(wines: str) -> str:
-    """The text of ``offers.csv`` for the text of ``wines.csv``, in the order of its rows."""
+    """Return the text of ``offers.csv`` for the text of ``wines.csv``, in the order of its rows."""
     rng = random.Random(SEED)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -28,7 +28,7 @@ class Shell:
     target: str
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
-        """The command's output; TranscriptFailed unless it ends with `code`."""
+        """Run a command and return its output. TranscriptFailed unless it exits with `code`."""
         self.console.print()
         out.say(self.console, f"$ sightline {shlex.join(arguments)}", "bold")
         ran = self._run(arguments)
@@ -40,7 +40,7 @@ class Shell:
         return ran.stdout + ran.stderr
 
     def facts(self, *arguments: str) -> Any:
-        """What a command says as JSON, not printed."""
+        """Run a command and return its JSON, which is not printed."""
         return json.loads(self._run((*arguments, "--json")).stdout)
 
     def _run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,7 @@ from sightline_client import Attribute, Availability, Event, EventType, Money, P
 
 
 def product(wine: Wine) -> Product:
-    """A wine with its photo, read from its file."""
+    """Convert a wine, with its photo read from its file."""
     about = wine.attributes
     return Product(
         product_id=wine.id,
@@ -28,7 +28,7 @@ def product(wine: Wine) -> Product:
 
 
 def event(rating: Rating) -> Event:
-    """A rating, under an id that stays the same on every import."""
+    """Convert a rating, under an id that is the same on every import."""
     return Event(
         event_id=rating.event_id,
         type=EventType.RATING,

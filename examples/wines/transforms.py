@@ -28,8 +28,8 @@ ALL = tuple(Transform)
 
 
 def apply(photo: bytes, *transforms: Transform, seed: int, key: str) -> bytes:
-    """A JPEG of the photo after the transforms, in their order. ``key`` (such as a product's id)
-    makes each photo's draw its own."""
+    """Return a JPEG of the photo after the transforms, in their order. ``key`` (such as a product's
+    id) makes the random draws of each photo its own."""
     with Image.open(io.BytesIO(photo)) as opened:
         image = ImageOps.exif_transpose(opened).convert("RGB")
     for transform in transforms:

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +80,10 @@ def kubectl() -> str:
     """KUBECTL, or what `make tools` took where the system's is too old, or the system's."""
     path = f"{ROOT / '.tools/bin'}:{os.environ['PATH']}"
     found = os.environ.get("KUBECTL") or shutil.which("kubectl", path=path)
-    assert found, "kubectl is missing: make tools"
+    if found is None:
+        pytest.skip(
+            "NOT MEASURED: no kubectl on this machine (make tools)", allow_module_level=True
+        )
     return found
 
 

@@ -27,7 +27,8 @@ _CODE = [*ROOT.glob("services/*/src/**/*.py"), *ROOT.glob("kit/src/**/*.py")]
 def promtool(*arguments: str) -> str:
     path = os.pathsep.join([os.environ["PATH"], str(ROOT / ".tools" / "bin")])
     found = shutil.which("promtool", path=path)
-    assert found, "promtool is missing: make tools"
+    if found is None:
+        pytest.skip("NOT MEASURED: no promtool on this machine (make tools)")
     done = subprocess.run([found, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -29,6 +29,7 @@ from sightline_client import (
     Event,
     EventType,
     Explanation,
+    F,
     MatchBasis,
     MatchOutcome,
     Outcome,
@@ -38,7 +39,6 @@ from sightline_client import (
     SightlineClient,
     money,
 )
-from sightline_client.values.filters import F
 from tests.engines import ROOT
 from tests.fakes.photos import photo
 from tests.waiting import SECONDS

@@ -16,17 +16,17 @@ Say: TypeAlias = Callable[[str], None]
 
 
 def run(say: Say) -> Result:
-    """What fits five minutes."""
+    """Measure the cases that fit five minutes."""
     return result(cases.usual(say))
 
 
 def full(say: Say) -> Result:
-    """With 100,000 products on both engines, and 50,000 texts."""
+    """Measure also 100,000 products on both engines, and 50,000 texts."""
     return result(cases.full(say))
 
 
 def result(found: cases.Found) -> Result:
-    """Tables, figures and goals of what was measured."""
+    """Return tables, figures and goals of the measurements."""
     measured = [shop for shop in found.shops() if shop.cells]
     beside = [shop for shop in measured if shop not in (found.plain, *found.variants)]
     shown = [tables.by_process(shop) for shop in beside]
@@ -46,7 +46,7 @@ def result(found: cases.Found) -> Result:
 
 
 def _goals(found: cases.Found) -> list[Goal]:
-    """In the order of the table that set them."""
+    """Return all goals in the order of the table that set them."""
     return [
         *goals.beside_monolith(found.clothing, SMALL),
         *goals.faster(found.clothing),

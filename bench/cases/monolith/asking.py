@@ -56,7 +56,7 @@ class Questions:
     """Products whose pages are asked for."""
 
     def kinds(self) -> tuple[str, ...]:
-        """What can be asked at all."""
+        """Return the kinds of question that this catalog allows."""
         asked = {
             PRODUCT: self.products,
             USER: self.users,
@@ -68,7 +68,7 @@ class Questions:
         return tuple(kind for kind, of in asked.items() if of)
 
     def endless(self, kind: str) -> Iterator[Question]:
-        """Questions of a kind, in a random order that is always the same."""
+        """Yield questions of a kind without end, in a fixed random order."""
         draw = random.Random(f"{SEED}/{kind}")
         if kind == PHOTO:
             yield from (by_photo(each, self.catalog) for each in unique.unique(list(self.photos)))
@@ -132,5 +132,5 @@ def _search(near: rec.QuerySignal, catalog: str) -> rec.SearchRequest:
 
 
 def get(path: str) -> bytes:
-    """A GET request."""
+    """Return a GET request."""
     return f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".encode()

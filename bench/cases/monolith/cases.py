@@ -57,7 +57,7 @@ class Found:
     facts: dict[str, object] = field(default_factory=dict)
 
     def shops(self) -> list[Shop]:
-        """All catalogs."""
+        """Return all catalogs."""
         return [
             *(self.clothing, self.made, self.large, self.large_lite, self.texts, self.plain),
             *self.variants,
@@ -65,14 +65,14 @@ class Found:
 
 
 def usual(say: Say) -> Found:
-    """What fits five minutes."""
+    """Measure the cases that fit five minutes."""
     found = _first(say, load.CALLERS)
     _made(found, say, kinds=(PRODUCT,))
     return found
 
 
 def full(say: Say) -> Found:
-    """All of them."""
+    """Measure all cases."""
     found = _first(say, load.MORE)
     _made(found, say, CROWD, load.CALLERS)
     found.large = _large(found, LARGE, "server", IndexKind.HNSW, say)
@@ -82,7 +82,7 @@ def full(say: Say) -> Found:
 
 
 def _first(say: Say, callers: Sequence[int]) -> Found:
-    """Clothing, which all forms have."""
+    """Measure clothing, which all forms include."""
     if problem := contenders.environment():
         raise OSError(f"the monolith's environment can't be made: {problem}")
     found = Found(Shop(CLOTHING, {}, "there are no photos in $SIGHTLINE_DATA/clothing"))
@@ -161,8 +161,10 @@ def _texts(found: Found, say: Say) -> None:
 def filling(
     name: str, catalogs: Sequence[Made], crowd: int = CROWD, engine: str = "lite"
 ) -> Filling:
-    """How a suite of made catalogs is filled, the first of which has a crowd of shoppers; 0 = none,
-    and no model."""
+    """Return how to fill a suite with made catalogs.
+
+    `crowd`: the shoppers of the first one; 0 = none, and no model.
+    """
     first = catalogs[0]
 
     def fill(suite: Suite, say: Say) -> Facts:

@@ -84,8 +84,9 @@ class _Tap(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
 
 async def counted(suite: Suite, asked: Mapping[str, Iterator[Question]]) -> dict[str, Bytes]:
-    """The bytes of answers to each kind of question, by a second gateway whose calls are looked at.
-    OSError when it does not start."""
+    """Return the bytes of answers to each kind of question, seen by a second gateway whose calls
+    are tapped. Raise OSError when it does not start.
+    """
     async with AsyncExitStack() as stack:
         taps, ports = [], []
         for name in SERVICES:
@@ -159,7 +160,7 @@ async def _looked(
 
 
 def moved(looks: Sequence[tuple[int, int, Sequence[_Seen]]]) -> Bytes:
-    """Medians over answers: bytes of the request, of the answer, and what each service saw."""
+    """Return medians over answers: bytes of the request, of the answer and of each service."""
 
     def of(count: Callable[[_Seen], int]) -> tuple[int, ...]:
         return tuple(
@@ -181,7 +182,7 @@ def moved(looks: Sequence[tuple[int, int, Sequence[_Seen]]]) -> Bytes:
 
 @contextmanager
 def servers(folder: Path) -> Iterator[Mapping[int, int]]:
-    """The chain's processes: process ids and ports, the first hop's first."""
+    """Start the chain's processes. Yield ports by process id, the first hop first."""
     with ExitStack() as running:
 
         def start(module: str, *arguments: int) -> tuple[int, int]:
@@ -206,7 +207,10 @@ def _open(port: int) -> bool:
 
 @asynccontextmanager
 async def chain(ports: Mapping[int, int], sizes: Mapping[str, Bytes]) -> AsyncIterator[Contender]:
-    """The chain; before each round it is given the bytes of an answer of that kind."""
+    """Yield the chain as a contender.
+
+    Before each round it gets the bytes of an answer of that kind.
+    """
     named = dict(zip(ports, ("first hop", *SERVICES), strict=True))
     async with AsyncExitStack() as stack:
         channels = [

@@ -23,18 +23,18 @@ NAME, CATALOG = "clothing", "default"
 
 
 def here() -> tuple[Path, list[Path]]:
-    """The folder and its photos; none when there is no such folder."""
+    """Return the folder and its photos, none when the folder is missing."""
     return photos.find()
 
 
 def filling(root: Path, files: Sequence[Path]) -> Filling:
-    """How a suite of it is filled."""
+    """Return how to fill a suite with clothing."""
     listed = [(str(path.relative_to(root)), path.stat().st_size) for path in files]
     return Filling(key(NAME, listed, SHOPPERS, EVENTS, shoppers.SEED), _fill(root, files))
 
 
 def _fill(root: Path, files: Sequence[Path]) -> Fill:
-    """By the public way: the command for a folder, events, a training, its promotion."""
+    """Fill by the public way: the command for a folder, events, a training, its promotion."""
 
     def imported(suite: Suite, say: Say) -> Facts:
         target, since = suite.addresses()["gateway"], time.monotonic()
@@ -59,7 +59,7 @@ async def _indexed(target: str, count: int) -> None:
 
 
 async def _kinds(target: str) -> dict[str, list[str]]:
-    """Ids of the products by category."""
+    """Return the ids of the products by category."""
     kinds: dict[str, list[str]] = defaultdict(list)
     async with SightlineClient(target) as client:
         async for product in client.list_products():
@@ -68,7 +68,7 @@ async def _kinds(target: str) -> dict[str, list[str]]:
 
 
 def asked(files: Sequence[Path]) -> list[bytes]:
-    """What shoppers may send: photos of the catalog, cut, turned and darkened."""
+    """Return shoppers' photos: photos of the catalog, cropped, turned and darkened."""
     chosen = random.Random(shoppers.SEED).sample(list(files), min(ASKED, len(files)))
     return [
         transforms.apply(path.read_bytes(), *transforms.ALL, seed=shoppers.SEED, key=path.name)

@@ -67,7 +67,7 @@ class Contender:
 
 
 def environment() -> str:
-    """Makes the monolith's environment; what is wrong when that fails."""
+    """Make the monolith's environment. Return the error, or an empty text."""
     return environments.made(SERVER)
 
 
@@ -78,20 +78,20 @@ def environment() -> str:
 async def suite(
     started: Suite, name: str = SUITE, questions: Questions | None = None
 ) -> AsyncIterator[Contender]:
-    """A suite that runs, by its gateway."""
+    """Yield a running suite as a contender, by its gateway."""
     async with grpc.aio.insecure_channel(started.addresses()["gateway"]) as channel:
         call = by_channel(channel)
         yield Contender(name, call, spending(started), wrong_message, questions=questions)
 
 
 def spending(started: Suite) -> Callable[[], Mapping[str, float]]:
-    """What looks at a suite's processor time, by process."""
+    """Return a function that reads a suite's processor time by process."""
     named = {status.pid: status.name for status in started.status() if status.pid}
     return partial(processes.spent, named, marked(started.layout.data))
 
 
 def by_channel(channel: grpc.aio.Channel, metadata: Sequence[tuple[str, str]] = ()) -> Call:
-    """Bytes to a gRPC server, bytes back."""
+    """Return a call that sends bytes to a gRPC server and receives bytes."""
     methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
 
     async def call(question: Question) -> bytes:
@@ -116,12 +116,12 @@ class Failed(bytes):
 def bare(
     channel: grpc.aio.Channel, method: str
 ) -> "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]":
-    """A method that takes bytes and gives bytes."""
+    """Return a method without serialization."""
     return channel.unary_unary(method, request_serializer=None, response_deserializer=None)
 
 
 def wrong_message(question: Question, answer: bytes) -> Counter[str]:
-    """What a gateway's answer lacks: a whole page, with nothing lost."""
+    """Count what a gateway's answer lacks of a whole page without degradations."""
     if isinstance(answer, Failed):
         return Counter([answer.decode()])
     read = rec.SearchResponse if question.method == FIND else rec.RecommendResponse
@@ -134,7 +134,7 @@ def wrong_message(question: Question, answer: bytes) -> Counter[str]:
 
 
 def right(_question: Question, _answer: bytes) -> Counter[str]:
-    """Nothing is wrong with answers that say nothing."""
+    """Accept any answer."""
     return Counter()
 
 
@@ -142,7 +142,7 @@ def right(_question: Question, _answer: bytes) -> Counter[str]:
 
 
 def monolith(workers: int) -> str:
-    """What it is called with so many processes."""
+    """Return the monolith's name with so many processes."""
     return f"monolith, {workers} process{'es' if workers > 1 else ''}"
 
 
@@ -164,7 +164,10 @@ def monolith_servers(folder: Path, workers: int, threads: int) -> Iterator[Mappi
 
 @asynccontextmanager
 async def monolith_at(ports: Mapping[int, int]) -> AsyncIterator[Contender]:
-    """Its processes; connections are shared out evenly, which a load balancer would cost."""
+    """Yield the monolith's processes as a contender.
+
+    Connections are divided evenly, as by a load balancer without cost.
+    """
     named = {pid: f"process {number}" for number, pid in enumerate(ports, 1)}
     links = _Links(tuple(ports.values()))
     yield Contender(monolith(len(ports)), links.call, lambda: processes.spent(named), wrong_json)
@@ -203,6 +206,6 @@ class _Links:
 
 
 def wrong_json(_question: Question, answer: bytes) -> Counter[str]:
-    """What the monolith's answer lacks."""
+    """Count what the monolith's answer lacks."""
     count = len(json.loads(answer)["results"])
     return Counter() if count == PAGE_SIZE else Counter([f"{count} products"])

@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def export(suite: Suite, folder: Path, users: Sequence[str]) -> None:
-    """Writes everything that server/app.py reads."""
+    """Write everything that server/app.py reads."""
     data = suite.layout.data
     numbers = from_record(data, folder)
     if users:
@@ -36,7 +36,10 @@ def export(suite: Suite, folder: Path, users: Sequence[str]) -> None:
 
 
 def from_record(data: Path, folder: Path) -> dict[str, int]:
-    """Writes products and vectors of the record in a suite's folder; the number of each product."""
+    """Write products and vectors of the record in a suite's folder.
+
+    Return the number of each product.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     record = sqlite3.connect(f"file:{data}/retriever/record.db?mode=ro", uri=True)
     try:
@@ -49,7 +52,7 @@ def from_record(data: Path, folder: Path) -> dict[str, int]:
 
 
 def _products(record: sqlite3.Connection, folder: Path) -> list[str]:
-    """Copies the products into a database of its own; their ids in order."""
+    """Copy the products into a separate database. Return their ids in order."""
     (folder / "shop.db").unlink(missing_ok=True)
     shop = sqlite3.connect(folder / "shop.db")
     shop.execute(
@@ -79,7 +82,7 @@ def _products(record: sqlite3.Connection, folder: Path) -> list[str]:
 
 
 def _vectors(record: sqlite3.Connection, folder: Path, numbers: Mapping[str, int]) -> None:
-    """Unit vectors of photos, and of texts, of the newest version of each space."""
+    """Write unit vectors of photos and texts, of the newest version of each space."""
     newest = "SELECT max(space_version) FROM vectors WHERE catalog_id = ? AND space = 'visual'"
     (version,) = record.execute(newest, (CATALOG,)).fetchone()
     # CROSS JOIN: photo by photo, each vector by its key. SQLite would go the other way about.
@@ -110,7 +113,7 @@ def _save(
 
 
 def _served(ranker: Path) -> Model:
-    """The model that the suite trained; OSError when there is none."""
+    """Return the model that the suite trained. Raise OSError when there is none."""
     store = ranker / "models"
     manifests = sorted(
         (store / CATALOG).glob(f"*/{MANIFEST}"), key=lambda each: each.stat().st_mtime
@@ -124,7 +127,7 @@ def _served(ranker: Path) -> Model:
 def _learned(
     model: Model, names: Mapping[str, str], folder: Path, numbers: Mapping[str, int]
 ) -> None:
-    """Writes the model's vectors, and the row of each shopper of `names` (pseudonyms by user)."""
+    """Write the model's vectors and the row of each shopper of `names` (pseudonyms by user)."""
     (folder / "users.json").write_text(
         json.dumps({user: model.actor_rows[name] for user, name in names.items()})
     )

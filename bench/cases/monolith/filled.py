@@ -71,7 +71,7 @@ class Filling:
     engine: str = "lite"
 
     def programs(self, data: Path) -> list[Program]:
-        """The suite's programs on free ports."""
+        """Return the suite's programs on free ports."""
         return [
             replace(each, environment={**each.environment, "RETRIEVER_SPACES": self.spaces})
             if each.name.startswith("retriever")
@@ -89,7 +89,7 @@ class _Patient(Suite):
 
 
 def key(name: str, *content: object) -> str:
-    """The name of a kept folder: the catalog's, and a hash of what it is made of."""
+    """Return the name of a kept folder: the catalog's name and a hash of its content."""
     digest = hashlib.sha256(json.dumps(content, default=str).encode())
     for pattern in SHAPES:
         for path in sorted(ROOT.glob(pattern)):
@@ -99,7 +99,7 @@ def key(name: str, *content: object) -> str:
 
 @contextmanager
 def filled(filling: Filling, say: Say, folder: Path = KEPT) -> Iterator[tuple[Suite, Facts]]:
-    """A suite that runs and is filled, and what there is to ask."""
+    """Start a filled suite. Yield it with the facts about its content."""
     kept = folder / f"{filling.name}-{filling.engine}"
     if not (kept / _FACTS).is_file():
         say(f"{filling.name}: filled, and kept under .cache for the next run")
@@ -116,8 +116,7 @@ def filled(filling: Filling, say: Say, folder: Path = KEPT) -> Iterator[tuple[Su
 def another(
     filling: Filling, programs: Callable[[Path], list[Program]], folder: Path = KEPT
 ) -> Iterator[Suite]:
-    """A suite on a copy of its own of what was filled before, by other programs; when it is
-    healthy."""
+    """Start a suite with other programs on a copy of a filled one. Yield it once it is healthy."""
 
     def copied(data: Path) -> Suite:
         shutil.copytree(
@@ -174,7 +173,7 @@ async def _indexed(suite: Suite, catalog: str, count: int, until: float) -> None
 
 
 def _rest(suite: Suite) -> None:
-    """Waits until the suite does next to nothing by itself, but not for ever."""
+    """Wait until the suite is nearly idle, for a limited time."""
     pids = marked(suite.layout.data)
     until, before = time.monotonic() + QUIET_SECONDS, processes.spent({}, pids)
     while time.monotonic() < until:
@@ -186,4 +185,4 @@ def _rest(suite: Suite) -> None:
 
 
 def _quiet(line: str) -> None:
-    """A suite's own progress is of no interest here."""
+    """Discard a suite's progress."""

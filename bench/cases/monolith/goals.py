@@ -58,12 +58,12 @@ class Shop:
     """Why something, or everything, was not measured."""
 
     def why(self, kind: str) -> str:
-        """Why a kind of question was not measured."""
+        """Say why a kind of question was not measured."""
         return self.missing or f"{WORDS[kind]} is not asked here"
 
 
 def beside_monolith(shop: Shop, limits: Limits) -> list[Goal]:
-    """Processor time, latency and throughput, by kind."""
+    """Return the goals of processor time, latency and throughput by kind."""
     goals = []
     for kind, most in limits.cost.items():
         cheapest = best(shop.cells, kind)
@@ -104,8 +104,9 @@ def beside_monolith(shop: Shop, limits: Limits) -> list[Goal]:
 
 
 def best(cells: Cells, kind: str, callers: int = BUSY) -> Key:
-    """The monolith with the number of processes that costs the least processor time, asked by
-    PEERS."""
+    """Return the monolith with the number of processes that costs the least processor time, asked
+    by PEERS.
+    """
     kind = PEERS.get(kind, kind)
     found = [
         cell
@@ -117,7 +118,7 @@ def best(cells: Cells, kind: str, callers: int = BUSY) -> Key:
 
 
 def faster(shop: Shop) -> list[Goal]:
-    """Answers a second beside what they were."""
+    """Return the goals of answers a second beside earlier figures."""
     goals = []
     for kind, before in BEFORE.items():
         cell = shop.cells.get((SUITE, kind, BUSY))
@@ -135,7 +136,7 @@ def faster(shop: Shop) -> list[Goal]:
 
 
 def gateway(shop: Shop) -> list[Goal]:
-    """The gateway's own processor time beside a chain of hops that do nothing."""
+    """Return the goals of the gateway's processor time beside a chain of empty hops."""
     goals = []
     for kind in (PRODUCT, USER):
         ours, chain = (shop.cells.get((name, kind, BUSY)) for name in (SUITE, CHAIN))
@@ -193,7 +194,7 @@ def growth(small: Shop, large: Shop) -> Goal:
 
 
 def text(shop: Shop) -> Goal:
-    """How long a search by text takes."""
+    """Return the goal of a search by text."""
     cell = shop.cells.get((SUITE, TEXT, 1))
     return Goal(
         f"{shop.name}: search by text, p50, one caller",
@@ -205,8 +206,10 @@ def text(shop: Shop) -> Goal:
 
 
 def between(first: Cells, second: Cells, key: Key, of: str) -> Interval | None:
-    """A figure of the same cell in two catalogs that were asked by turns; None = of one it is not
-    there."""
+    """Return the ratio of a figure of one cell in two catalogs that were asked by turns.
+
+    None when either lacks it.
+    """
     if key not in first or key not in second:
         return None
     mine, theirs = getattr(first[key], of), getattr(second[key], of)

@@ -66,7 +66,7 @@ class Plan:
     """Empty = all that can be asked."""
 
     def all_kinds(self) -> Sequence[str]:
-        """What is asked."""
+        """Return the kinds of question that are asked."""
         return self.kinds or self.questions.kinds()
 
 
@@ -80,7 +80,7 @@ async def rounds(
     say: Say,
     asked: Asked = lambda _contender, _kind, _callers: True,
 ) -> Cells:
-    """Every cell in every round, after one that warms up and is not kept."""
+    """Measure every cell in every round, after a warm-up round that is discarded."""
     cells = {
         (each.name, kind, callers): Cell(each.name, kind, callers)
         for kind in plan.all_kinds()
@@ -105,7 +105,7 @@ async def rounds(
 async def one(
     contender: Contender, cell: Cell, source: Iterator[Question], seconds: float, *, keep: bool
 ) -> None:
-    """One cell in one round."""
+    """Measure one cell in one round."""
     said = list[tuple[Question, bytes]]()  # what was done is in the order of the ends
 
     async def call(question: Question) -> bytes:
@@ -134,8 +134,10 @@ async def one(
 
 
 def over(cells: Cells, first: Key, second: Key, of: str) -> Interval | None:
-    """A figure of one cell ("costs", "rates", "medians") over that of another; None = one of them
-    was not measured."""
+    """Return the ratio of a figure ("costs", "rates", "medians") of two cells.
+
+    None when either was not measured.
+    """
     if first not in cells or second not in cells:
         return None
     mine, theirs = getattr(cells[first], of), getattr(cells[second], of)

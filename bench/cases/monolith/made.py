@@ -92,7 +92,7 @@ class Made:
     """Of the space of texts: then it has these vectors, and no photos."""
 
     def content(self, number: int) -> ProductContent:
-        """A product without its vector."""
+        """Return a product's content without its vector."""
         draw = random.Random(f"{SEED}/{self.place(number)}")
         part = draw.choice(list(KINDS))
         kind = draw.choice(KINDS[part])
@@ -121,7 +121,7 @@ class Made:
         )
 
     def place(self, number: int) -> int:
-        """The first product of those that it belongs to."""
+        """Return the first product of the group that a product belongs to."""
         if self.variants is Variants.THIRD:
             return number - 1 if number % 3 == 2 else number
         if self.variants in (Variants.THIRTY, Variants.FIFTY):
@@ -129,18 +129,18 @@ class Made:
         return number
 
     def parent(self, number: int) -> str:
-        """The product that it is a variant of; empty = of none."""
+        """Return the product's parent, or an empty text."""
         if self.variants is Variants.FIFTY:
             return f"style-{number // 31 % 50}"
         place = self.place(number)
         return "" if place == number else product_id(place)
 
     def image(self, number: int) -> str:
-        """That of its photo."""
+        """Return the id of the product's photo."""
         return image_id(self.pictured(number))
 
     def pictured(self, number: int) -> int:
-        """The product whose photo it shows."""
+        """Return the number of the product whose photo is shown."""
         return 0 if self.variants is Variants.PICTURE and number < PICTURED else number
 
     def vectors(self) -> Floats:
@@ -157,12 +157,12 @@ class Made:
         return np.asarray(looks, np.float32)
 
     def buyable(self) -> list[str]:
-        """Ids of the products that can be bought."""
+        """Return the ids of the products that are in stock."""
         contents = map(self.content, range(self.count))
         return [each.product_id for each in contents if each.availability is Availability.IN_STOCK]
 
     def kinds(self) -> dict[str, list[str]]:
-        """Ids of the products by category."""
+        """Return the ids of the products by category."""
         found = defaultdict(list)
         for number in range(self.count):
             content = self.content(number)
@@ -170,7 +170,7 @@ class Made:
         return dict(found)
 
     def words(self, count: int) -> list[str]:
-        """What shoppers may type to find its products."""
+        """Return texts that shoppers may type to find the products."""
         draw = random.Random(f"{SEED}/words")
         parts = [kind for kinds in KINDS.values() for kind in kinds]
         return [
@@ -181,12 +181,12 @@ class Made:
 
 
 def product_id(number: int) -> str:
-    """That of a product by its place, as long as a shop's own."""
+    """Return a product's id by its place, as long as a shop's own."""
     return f"sku-{number:07}"
 
 
 def write(data: Path, catalogs: Sequence[Made]) -> None:
-    """Writes catalogs into the record of a suite that does not run yet."""
+    """Write catalogs into the record of a suite that is not running yet."""
     folder = data / "retriever"
     folder.mkdir(parents=True, exist_ok=True)
     db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")

@@ -92,7 +92,7 @@ async def _asked(
 
 
 def _alone(cells: Cells, name: str) -> Cells:
-    """Those of another catalog, as the suite's."""
+    """Return the cells of another catalog under the suite's name."""
     return {
         (SUITE, kind, callers): replace(cell, contender=SUITE)
         for (contender, kind, callers), cell in cells.items()
@@ -101,7 +101,10 @@ def _alone(cells: Cells, name: str) -> Cells:
 
 
 def _is_asked(kinds: set[str], others: set[str]) -> Callable[[str, str, int], bool]:
-    """One caller keeps one process busy at most; the chain is asked where it is compared."""
+    """Return which cells to measure.
+
+    One caller keeps one process busy at most; the chain is asked only where it is compared.
+    """
 
     def asked(contender: str, kind: str, callers: int) -> bool:
         if contender == CHAIN:

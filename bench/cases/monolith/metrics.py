@@ -18,7 +18,7 @@ _SECONDS = 10.0
 
 
 def samples(suite: Suite, program: str) -> Iterator[tuple[str, float]]:
-    """Names and values of all that a program reports."""
+    """Yield the names and values of all samples that a program reports."""
     port = suite.programs[program].ports["metrics"]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=_SECONDS) as answer:
         text = answer.read().decode()
@@ -28,7 +28,7 @@ def samples(suite: Suite, program: str) -> Iterator[tuple[str, float]]:
 
 
 def total(suite: Suite, program: str, name: str) -> float | None:
-    """The sum over labels; None = it is not reported."""
+    """Return the sum of a metric over its labels, or None when it is not reported."""
     found = [value for each, value in samples(suite, program) if each == name]
     return sum(found) if found else None
 

@@ -29,7 +29,7 @@ class _Middle(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         return grpc.unary_unary_rpc_method_handler(answer)
 
     async def _keep(self, request: bytes, _context: object) -> bytes:
-        """Sizes: of the answer, then of what each of the next hops is asked."""
+        """Set the sizes of the answer and of each request to the next hops."""
         answer, *asked = map(int, request.split())
         self._answer, self._asked = bytes(answer), [bytes(size) for size in asked]
         return b""

@@ -21,7 +21,7 @@ _FIRST = datetime(2026, 7, 1, tzinfo=UTC)
 
 
 def shopper_id(number: int) -> str:
-    """That of a shopper by their place."""
+    """Return a shopper's id by its place."""
     return f"shopper-{number:04}"
 
 
@@ -54,7 +54,10 @@ def events(kinds: Mapping[str, Sequence[str]], count: int, shoppers: int) -> lis
 def learned(
     target: str, kinds: Mapping[str, Sequence[str]], count: int, shoppers: int
 ) -> list[str]:
-    """Writes events, trains and promotes; ids of the shoppers. LoadingFailed when one fails."""
+    """Write events, train and promote.
+
+    Return the shoppers' ids. Raise LoadingFailed when a step fails.
+    """
     made = events(kinds, count, shoppers)
     asyncio.run(_learned(target, made))
     return sorted({event.user for event in made if event.user})

@@ -57,7 +57,7 @@ def end_to_end(shop: Shop) -> Table:
 
 
 def by_process(shop: Shop, callers: int = BUSY) -> Table:
-    """Processor milliseconds of an answer in each of the suite's processes."""
+    """Return the processor milliseconds of an answer in each of the suite's processes."""
     rows = []
     for (name, kind, at), cell in shop.cells.items():
         if name != SUITE or at != callers or not cell.costs:
@@ -102,7 +102,7 @@ def split(cell: Cell) -> dict[str, float]:
 
 
 def figures(shop: Shop) -> list[dict[str, object]]:
-    """The same for programs."""
+    """Return all figures, for programs."""
     return [
         {
             "catalog": shop.name,
@@ -121,7 +121,7 @@ def figures(shop: Shop) -> list[dict[str, object]]:
 
 
 def warnings(shops: Sequence[Shop]) -> list[str]:
-    """Answers that were not whole."""
+    """Return the answers that were not whole."""
     return [
         f"{shop.name}, {WORDS[cell.kind]} by {cell.callers}, {cell.contender}: {dict(cell.wrong)}"
         f" of {len(cell.latencies)} answers"
@@ -132,7 +132,7 @@ def warnings(shops: Sequence[Shop]) -> list[str]:
 
 
 def shapes(plain: Shop, others: Sequence[Shop]) -> Table:
-    """Catalogs of the same size, with variants, with one picture, and without."""
+    """Compare catalogs of equal size: with variants, with one picture, and without."""
     rows = []
     for (name, kind, callers), cell in plain.cells.items():
         if name != SUITE:
@@ -163,24 +163,24 @@ def shapes(plain: Shop, others: Sequence[Shop]) -> Table:
 
 
 def figure(found: Interval) -> str:
-    """A figure with its interval."""
+    """Format a figure with its interval."""
     digits = 2 if found.value < 10 else 1 if found.value < 100 else 0
     return f"{found.value:.{digits}f} ({found.low:.{digits}f}–{found.high:.{digits}f})"
 
 
 def times(found: Interval) -> str:
-    """A ratio with its interval."""
+    """Format a ratio with its interval."""
     digits = 2 if found.value < 10 else 1
     return f"{found.value:.{digits}f} ({found.low:.{digits}f}–{found.high:.{digits}f})"
 
 
 def _percentiles(latencies: Sequence[float]) -> list[float]:
-    """From 0 to 100; a request each would be a hundred thousand lines."""
+    """Return the percentiles 0 to 100. A line for each request would be too many."""
     if not latencies:
         return []
     return rounded(np.percentile(latencies, np.arange(101)).tolist())
 
 
 def rounded(values: Sequence[float]) -> list[float]:
-    """For a file."""
+    """Round for a file."""
     return [round(value, 3) for value in values]

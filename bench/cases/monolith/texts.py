@@ -31,7 +31,7 @@ _SECONDS = 300.0
 
 
 def version() -> str:
-    """Of the space that the suite's text model makes."""
+    """Return the version of the space of the suite's text model."""
     config = text_format.Parse((MODEL / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
     return version_of(described(service_pb2.ModelConfigResponse(config=config)), "1")
 
@@ -44,7 +44,7 @@ class Speed:
     raw: list[float] = field(default_factory=list)
 
     def goal(self, missing: str = "") -> Goal:
-        """What became of the goal."""
+        """Return the goal with its verdict."""
         pairs = list(zip(self.suite, self.raw, strict=True))
         return Goal(
             "texts embedded a second ÷ raw batched onnxruntime in one thread",
@@ -57,8 +57,7 @@ class Speed:
 
 
 def speed(suite: Suite, say: Say) -> Speed:
-    """New products without photos go in; their texts are embedded by the suite, and the same ones
-    by one process, by turns."""
+    """Embed products without photos by the suite, and the same texts by one process, by turns."""
     raw, found = Sentences(threads=1), Speed()
     for number in range(CHUNKS):
         say(f"texts, chunk {number + 1} of {CHUNKS}")
@@ -82,7 +81,7 @@ def speed(suite: Suite, say: Say) -> Speed:
 
 
 def _embedded(suite: Suite, products: Sequence[Product]) -> float:
-    """Texts a second, from the first batch that has its vectors to the last."""
+    """Return the texts a second from the first batch with vectors to the last."""
     before, until = _count(suite), time.monotonic() + _SECONDS
     seen: list[tuple[float, float]] = []
     with ThreadPoolExecutor(1) as pool:
@@ -100,8 +99,9 @@ def _embedded(suite: Suite, products: Sequence[Product]) -> float:
 
 
 def rate(seen: Sequence[tuple[float, float]]) -> float:
-    """Texts a second of moments (seconds) with what was done until then: of what came after the
-    first moment. ValueError when there is only one."""
+    """Return the texts a second, given times (seconds) with the count reached; texts of the first
+    time do not count. Raise ValueError for a single time.
+    """
     (began, first), (ended, last) = seen[0], seen[-1]
     if ended <= began:
         raise ValueError("all were embedded at once")

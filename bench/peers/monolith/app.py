@@ -38,7 +38,7 @@ JSON = frozenset({"tags", "attributes", "images"})
 
 
 def session(path: str) -> onnxruntime.InferenceSession:
-    """A graph with one thread, as the suite's Triton runs it."""
+    """Open a graph with one thread, as the suite's Triton runs it."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(path, options)
@@ -58,7 +58,7 @@ class Space:
             self.first.setdefault(product, row)
 
     def of(self, product: int) -> np.ndarray:
-        """The vector of a product [1, dimension]; KeyError when it has none."""
+        """Return the vector of a product [1, dimension]. Raise KeyError when it has none."""
         return self.index.reconstruct(self.first[product])[None]
 
 
@@ -96,14 +96,14 @@ class Shop:
         return Space(folder, name) if (folder / f"{name}.npy").exists() else None
 
     def photo(self, data: bytes) -> np.ndarray:
-        """A photo file's vector [1, dimension]."""
+        """Return a photo file's vector [1, dimension]."""
         pixels, *_ = preprocess.pixels(data, self.limits, self.recipe)
         side = self.recipe.side
         given = np.frombuffer(pixels, np.uint8).reshape(1, side, side, 3)
         return self.graph.run(["embedding"], {"image": given})[0]
 
     def sentence(self, text: str) -> np.ndarray:
-        """A text's vector [1, dimension]."""
+        """Return a text's vector [1, dimension]."""
         ids = self.tokens.encode(text).ids
         given = {
             "input_ids": np.array([ids], np.int64),
@@ -112,7 +112,7 @@ class Shop:
         return self.words.run(["embedding"], given)[0]
 
     def near(self, space: Space, vector: np.ndarray, count: int, but: int = -1) -> bytes:
-        """The page of the nearest products, each group of variants once."""
+        """Return the page of the nearest products, one a group of variants."""
         wanted = FIRST * count
         while True:
             scores, rows = space.index.search(vector, min(wanted, space.index.ntotal))
@@ -122,7 +122,10 @@ class Shop:
             wanted *= 8
 
     def liked(self, user: str, count: int) -> bytes:
-        """The page of what a shopper's learned vector likes best; KeyError for a new shopper."""
+        """Return the page of the best products for a shopper's learned vector.
+
+        Raise KeyError for a new shopper.
+        """
         scores = self.actors[self.users[user]] @ self.items
         scores += self.biases
         wanted = FIRST * count
@@ -138,7 +141,7 @@ class Shop:
     def page(
         self, products: list[int], scores: list[float], count: int, but: int = -1
     ) -> dict[str, float]:
-        """The first `count` that can be bought, each group once, with their scores."""
+        """Return the first `count` products in stock with their scores, one a group."""
         seen = {int(self.groups[but])} if but >= 0 else set()
         found: dict[str, float] = {}
         for product, score in zip(products, scores, strict=True):
@@ -152,7 +155,7 @@ class Shop:
         return found
 
     def answer(self, page: dict[str, float]) -> bytes:
-        """The page's products, whole, as JSON."""
+        """Return the page's products with all fields, as JSON."""
         marks = ",".join("?" * len(page))
         query = f"SELECT {', '.join(COLUMNS)} FROM products WHERE product_id IN ({marks})"  # noqa: S608
         read = {row[0]: row for row in self.db.execute(query, list(page))}
@@ -165,7 +168,7 @@ class Shop:
 
 
 def whole(row: tuple[Any, ...]) -> dict[str, Any]:
-    """A product as it is shown."""
+    """Return a product as it is shown."""
     return {
         name: orjson.Fragment(value) if name in JSON else value
         for name, value in zip(COLUMNS, row, strict=True)
@@ -173,7 +176,7 @@ def whole(row: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def made(shop: Shop, threads: int) -> FastAPI:  # noqa: C901 - its routes
-    """The application."""
+    """Return the application."""
     app, pool = FastAPI(), ThreadPoolExecutor(threads)
 
     def json(body: bytes) -> Response:

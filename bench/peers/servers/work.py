@@ -19,7 +19,7 @@ class Work:
     """A loaded model with one thread."""
 
     def __init__(self) -> None:
-        """The graph is the file that EMBEDDING_GRAPH names."""
+        """Open the graph that EMBEDDING_GRAPH names."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(os.environ["EMBEDDING_GRAPH"], options)

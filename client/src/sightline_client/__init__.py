@@ -57,9 +57,7 @@ from sightline_client.values.catalog import OfferBatch as OfferBatch
 from sightline_client.values.catalog import OfferFailure as OfferFailure
 from sightline_client.values.catalog import OfferReport as OfferReport
 from sightline_client.values.catalog import Order as Order
-from sightline_client.values.catalog import Product as Product
 from sightline_client.values.catalog import ProductImage as ProductImage
-from sightline_client.values.catalog import ProductUpdate as ProductUpdate
 from sightline_client.values.catalog import RowFailure as RowFailure
 from sightline_client.values.catalog import UpsertBatch as UpsertBatch
 from sightline_client.values.catalog import UpsertOutcome as UpsertOutcome
@@ -108,7 +106,6 @@ from sightline_client.values.facets import Facet as Facet
 from sightline_client.values.facets import FacetQuery as FacetQuery
 from sightline_client.values.facets import FacetValue as FacetValue
 from sightline_client.values.facets import Sort as Sort
-from sightline_client.values.filters import F as F
 from sightline_client.values.filters import Filter as Filter
 from sightline_client.values.filters import all_of as all_of
 from sightline_client.values.filters import any_of as any_of
@@ -143,6 +140,8 @@ from sightline_client.values.operations import Verification as Verification
 from sightline_client.values.photos import Photo as Photo
 from sightline_client.values.photos import Uri as Uri
 from sightline_client.values.photos import product_image as product_image
+from sightline_client.values.products import F as F
+from sightline_client.values.products import Product as Product
 from sightline_client.values.profiles import Activity as Activity
 from sightline_client.values.profiles import Affinity as Affinity
 from sightline_client.values.profiles import AffinityKind as AffinityKind
@@ -166,3 +165,4 @@ from sightline_client.values.trainings import PartAddition as PartAddition
 from sightline_client.values.trainings import PartVerdict as PartVerdict
 from sightline_client.values.trainings import TrainingLoss as TrainingLoss
 from sightline_client.values.trainings import TrainingRecipe as TrainingRecipe
+from sightline_client.values.updates import ProductUpdate as ProductUpdate

@@ -64,5 +64,5 @@ class SightlineClient(
         await self.close()
 
     async def close(self) -> None:
-        """Ends the connections; calls in flight are cancelled."""
+        """Close the connections and cancel calls in flight."""
         await self.calls.close()

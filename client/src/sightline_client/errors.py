@@ -142,7 +142,7 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> SightlineError:
-    """The typed error for one of gRPC's, with the details that the server sent."""
+    """Convert gRPC's error to a typed one, with the details that the server sent."""
     try:
         # It has a finished call's code, details and trailing metadata, which is all that is read.
         status = rpc_status.from_call(cast(grpc.Call, error))
@@ -154,7 +154,7 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> SightlineError:
 
 
 def from_status(status: status_pb2.Status) -> SightlineError:
-    """The typed error for a status that is not OK, such as a batch holds for each item."""
+    """Convert a status that is not OK, such as that of one item of a batch, to a typed error."""
     code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
     info = error_details_pb2.ErrorInfo()
     bad = error_details_pb2.BadRequest()
@@ -180,7 +180,7 @@ def from_status(status: status_pb2.Status) -> SightlineError:
 
 
 def invalid(field: str, description: str, *, reason: str = "REQUEST_INVALID") -> InvalidRequest:
-    """A request that is refused before it is sent."""
+    """Return the error for a request that is rejected before it is sent."""
     return InvalidRequest(
         Failure(
             code=grpc.StatusCode.INVALID_ARGUMENT,
@@ -199,5 +199,5 @@ def check_answered(sent: int, answered: int) -> None:
 
 
 def make(failure: Failure) -> SightlineError:
-    """The typed error for these facts."""
+    """Return the typed error for these facts."""
     return BY_CODE.get(failure.code, ServerFault)(failure)

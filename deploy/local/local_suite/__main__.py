@@ -60,8 +60,10 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
-    """The suite that DATA, PORT_BASE, CATALOGS, ENGINE and TRACES name; what it runs with comes
-    first."""
+    """Return the suite that DATA, PORT_BASE, CATALOGS, ENGINE and TRACES name.
+
+    A running suite's own settings take precedence.
+    """
     data = Path(environment.get("DATA") or _DATA)
     given = {
         "port_base": environment.get("PORT_BASE") or _PORT_BASE,
@@ -81,7 +83,7 @@ def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
 
 
 def _again(given: Mapping[str, str]) -> str:
-    """What starts such a suite in this DATA again."""
+    """Return the command that starts such a suite in this DATA again."""
     usual = {"port_base": _PORT_BASE, "catalogs": "default", "engine": "lite", "traces": ""}
     other = [f"{n.upper()}={shlex.quote(v)}" for n, v in given.items() if v != usual[n]]
     return " ".join(["make up", *other])

@@ -20,7 +20,7 @@ _RETRIES = 1_000_000_000
 
 
 def render(layout: Layout, programs: Sequence[Program]) -> str:
-    """The configuration for `programs`."""
+    """Return supervisor's configuration for `programs`."""
     sections = [_head(layout)]
     sections += [_program(layout, program) for program in programs]
     for priority, group in enumerate(GROUPS, start=1):
@@ -100,12 +100,16 @@ def _section(name: str, options: Iterable[tuple[str, str]]) -> str:
 
 
 def _escape(value: str) -> str:
-    """Supervisor expands `%(name)s`."""
+    """Escape `%`, as supervisor expands `%(name)s`."""
     return value.replace("%", "%%")
 
 
 def _quote(value: str) -> str:
-    """A value of an environment entry. Supervisor takes quotes off, and knows no escapes."""
+    """Quote a value of an environment entry.
+
+    Supervisor removes quotes and knows no escapes. Raise ValueError for a value that it cannot pass
+    on.
+    """
     quote = '"' if '"' not in value else "'"
     if quote in value or "\n" in value or " ;" in value or " #" in value:
         raise ValueError(f"supervisor can't pass on this value: {value!r}")

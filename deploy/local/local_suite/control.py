@@ -34,12 +34,12 @@ class Control:
     """A running supervisor. Every call raises ConnectionError when there is none."""
 
     def __init__(self, socket: Path, groups: Mapping[str, str]) -> None:
-        """`groups` names the group of each program."""
+        """Connect to supervisor later, at its socket. `groups` names the group of each program."""
         self._socket = socket
         self._groups = groups
 
     def states(self) -> dict[str, State]:
-        """The state of each program, by name."""
+        """Return the state of each program by name."""
         return {
             info["name"]: State(
                 info["name"], info["statename"], info["pid"], info["start"], info["description"]
@@ -48,7 +48,7 @@ class Control:
         }
 
     def pid(self) -> int:
-        """Supervisor's own process id."""
+        """Return supervisor's own process id."""
         return int(self._call("getPID"))
 
     def stop(self, program: str) -> None:

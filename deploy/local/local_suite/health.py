@@ -16,7 +16,7 @@ Probe = Callable[[], bool]
 
 
 def grpc_serving(port: int, service: str = "") -> Probe:
-    """A probe that asks grpc.health.v1 on `port` for `service`; "" is the process."""
+    """Return a probe that asks grpc.health.v1 on `port` for `service`; "" is the process."""
     request = health_pb2.HealthCheckRequest(service=service).SerializeToString()
     serving = health_pb2.HealthCheckResponse(
         status=health_pb2.HealthCheckResponse.SERVING
@@ -25,16 +25,16 @@ def grpc_serving(port: int, service: str = "") -> Probe:
 
 
 def triton_ready(port: int) -> Probe:
-    """A probe that asks Triton whether every model is ready.
+    """Return a probe that asks Triton whether every model is ready.
 
     ServerReady takes an empty message and answers `bool ready = 1`
-    (https://github.com/kserve/open-inference-protocol), so no generated code is needed for it.
+    (https://github.com/kserve/open-inference-protocol), so it needs no generated code.
     """
     return lambda: _call(port, "/inference.GRPCInferenceService/ServerReady", b"") == b"\x08\x01"
 
 
 def http_ok(port: int, path: str = "/metrics") -> Probe:
-    """A probe that wants status 200 from `path`."""
+    """Return a probe that expects status 200 from `path`."""
     url = f"http://{HOST}:{port}{path}"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

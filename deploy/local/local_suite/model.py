@@ -102,7 +102,7 @@ class Layout:
 
 
 def make_key(path: Path) -> None:
-    """A file with a new key, unless there is one."""
+    """Write a new key unless the file exists."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -111,7 +111,10 @@ def make_key(path: Path) -> None:
 
 
 def layout(data: Path) -> Layout:
-    """The layout of DATA folder `data`. Raises SuiteError for a path that can't be used."""
+    """Return the layout of DATA folder `data`.
+
+    Raise SuiteError for a path with forbidden characters.
+    """
     absolute = data.resolve()
     bad = sorted(set(str(absolute)) & _FORBIDDEN)
     if bad:

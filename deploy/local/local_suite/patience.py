@@ -27,11 +27,14 @@ class Patience:
         return time.monotonic() - self._since
 
     def renew(self) -> None:
-        """Something went on."""
+        """Record progress."""
         self._renewed, self._before = time.monotonic(), self._spent()
 
     def due(self) -> bool:
-        """Whether it is time to say what is waited for."""
+        """Return whether it is time to report the wait.
+
+        Enough processor time since the last report counts as progress.
+        """
         if time.monotonic() - self._said < _SAY_SECONDS:
             return False
         self._said = time.monotonic()
@@ -40,7 +43,7 @@ class Patience:
         return True
 
     def over(self) -> str:
-        """Why nothing more is waited for; empty = go on."""
+        """Return why waiting ends, or an empty text to go on."""
         if self.waited > self._seconds:
             return f"in {self._seconds:.0f} s"
         if time.monotonic() - self._renewed > STUCK_SECONDS:

@@ -13,7 +13,7 @@ _PROC = Path("/proc")
 
 
 def marked(data: Path) -> list[int]:
-    """Ids of the living processes of the suite in `data`, without this one."""
+    """Return the ids of the living processes of the suite in `data`, without this one."""
     wanted = f"{MARKER}={data}".encode()
     found = []
     for entry in _PROC.iterdir():
@@ -26,7 +26,7 @@ def marked(data: Path) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process exists and has not ended; a zombie has."""
+    """Return whether the process exists and has not ended. A zombie has ended."""
     try:
         after_name = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2]
     except OSError:
@@ -35,8 +35,10 @@ def alive(pid: int) -> bool:
 
 
 def spent(pids: Iterable[int]) -> float:
-    """Seconds of processor time that processes have used so far, user and system together; those
-    that have ended count nothing."""
+    """Return the seconds of processor time that processes have used so far, user and system.
+
+    Processes that have ended count as 0.
+    """
     ticks = 0
     for pid in pids:
         with contextlib.suppress(OSError):
@@ -69,7 +71,7 @@ def end(pids: Callable[[], list[int]], seconds: float) -> list[int]:
 
 
 def wait_gone(pid: int, seconds: float) -> bool:
-    """Whether the process ends within `seconds`."""
+    """Return whether the process ends within `seconds`."""
     until = time.monotonic() + seconds
     while alive(pid):
         if time.monotonic() > until:

@@ -57,11 +57,11 @@ def sightline(
     engine: str = "lite",
     traces: str = "",
 ) -> tuple[Program, ...]:
-    """Every program, in the order of start.
+    """Return every program in the order of start.
 
-    `engine`: one of ENGINES. `traces`: the host of a collector that takes the traces of all calls
-    by OTLP, over gRPC on 4317 and over HTTP on 4318; empty = none. Raises SuiteError when the
-    engine or a catalog is none, or a port would be out of range.
+    `engine`: one of ENGINES. `traces`: the host of a collector that receives the traces of all
+    calls by OTLP, over gRPC on 4317 and over HTTP on 4318; empty = none. Raise SuiteError for an
+    unknown engine, an invalid catalog or a port out of range.
     """
     if engine not in ENGINES:
         raise SuiteError(f"ENGINE={engine} is not one of {', '.join(ENGINES)}")
@@ -126,7 +126,10 @@ def _milvus_lite(root: Path, ports: Mapping[str, int], data: Path) -> Program:
 
 
 def _milvus_server(root: Path, ports: Mapping[str, int], data: Path) -> Program:
-    """Its data lies beside Milvus Lite's: the worker fills whichever is used from the record."""
+    """Return Milvus standalone.
+
+    Its data lies beside Milvus Lite's: the worker fills either of them from the record.
+    """
     folder = root / "deploy" / "milvus-server"
     listening = ("--port", str(ports["grpc"]), "--metrics-port", str(ports["metrics"]))
     return Program(
@@ -214,12 +217,12 @@ def _services(
 
 
 def _spaces(data: Path) -> Path:
-    """Where fitted spaces lie: the embedder writes them, Triton serves them."""
+    """Return the folder of fitted spaces, which the embedder writes and Triton serves."""
     return data / "embedder" / "spaces"
 
 
 def _control_key(data: Path) -> Path:
-    """The key of Triton's model control, which Triton makes and the embedder has."""
+    """Return the key of Triton's model control, which Triton makes and the embedder reads."""
     return data / "embedder" / "triton.key"
 
 

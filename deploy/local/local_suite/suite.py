@@ -61,10 +61,10 @@ class Suite:
         facts: Mapping[str, object] | None = None,
         report: Report = print,
     ) -> None:
-        """Nothing is touched yet. `facts` are kept for later commands on the same DATA, with the
-        ports and the supervisor's socket.
+        """Describe the suite; nothing is started or written yet.
 
-        Raises SuiteError when `data` has a path that can't be used.
+        `facts` are kept for later commands on the same DATA, with the ports and the supervisor's
+        socket. Raise SuiteError when `data` has a path with forbidden characters.
         """
         self.layout = layout(data)
         self.programs = {program.name: program for program in programs}
@@ -94,11 +94,11 @@ class Suite:
         }
 
     def log(self, program: str) -> Path:
-        """The program's log file."""
+        """Return the program's log file."""
         return self.layout.logs / f"{self._known(program).name}.log"
 
     def pid(self, program: str) -> int:
-        """Its process id; 0 when it has no process now."""
+        """Return the program's process id, or 0 when it has no process now."""
         name = self._known(program).name
         return self._states()[name].pid
 
@@ -165,7 +165,7 @@ class Suite:
             path.unlink(missing_ok=True)
 
     def running(self) -> bool:
-        """Whether a supervisor (or a start in progress) holds this DATA."""
+        """Return whether a supervisor (or a start in progress) holds this DATA."""
         try:
             with self.layout.lock.open("a") as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -176,7 +176,7 @@ class Suite:
         return False
 
     def status(self) -> tuple[ProgramStatus, ...]:
-        """One row a program."""
+        """Return one row a program."""
         try:
             states = self._states()
         except SuiteError:
@@ -356,7 +356,7 @@ class Suite:
 
 
 def stored_facts(data: Path) -> dict[str, object]:
-    """What the newest suite in `data` was started with; empty when there was none."""
+    """Return how the newest suite in `data` was started; empty when there was none."""
     try:
         facts: dict[str, object] = json.loads(layout(data).facts.read_text())
     except (OSError, ValueError):
@@ -365,7 +365,7 @@ def stored_facts(data: Path) -> dict[str, object]:
 
 
 def _environment(data: Path) -> dict[str, str]:
-    """What every process inherits: this process's variables, less what is only ours."""
+    """Return the environment of every process: this one's without our own variables."""
     inherited = {
         name: value
         for name, value in os.environ.items()

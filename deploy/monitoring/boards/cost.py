@@ -21,7 +21,7 @@ RECOMMENDATIONS = f"sum(rate(sightline_rpc_seconds_count{{{RECOMMEND}}}[$__rate_
 
 
 def cost() -> Board:
-    """What recommendations cost."""
+    """Return the dashboard of processor time and money per recommendation."""
     return Board(
         "cost",
         "Sightline / Cost",

@@ -21,7 +21,7 @@ DONE = "sum by (model) (rate(nv_inference_request_success{@}[$__rate_interval]))
 
 
 def embedder() -> Board:
-    """Photos and texts to vectors."""
+    """Return the dashboard of the embedder and Triton."""
     return Board(
         "embedder",
         "Sightline / Embedder and Triton",

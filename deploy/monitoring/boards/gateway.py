@@ -20,7 +20,7 @@ OWN = '@, service="gateway"'
 
 
 def gateway() -> Board:
-    """What callers meet."""
+    """Return the dashboard of the gateway."""
     return Board(
         "gateway",
         "Sightline / Gateway",

@@ -100,12 +100,12 @@ UNITS = {
 
 
 def graph(title: str, says: str, unit: str, *queries: Query, **options: object) -> Panel:
-    """Lines over time."""
+    """Return a panel of lines over time."""
     return Panel(title, says, queries, unit, **options)  # type: ignore[arg-type]
 
 
 def number(title: str, says: str, unit: str, *queries: Query, **options: object) -> Panel:
-    """The present value."""
+    """Return a panel of the present value."""
     given = {"width": 4, "number": True} | options
     return Panel(title, says, queries, unit, **given)  # type: ignore[arg-type]
 
@@ -122,18 +122,21 @@ def quantiles(histogram: str, labels: str, by: str = "") -> tuple[Query, ...]:
 
 
 def slowest(histogram: str, labels: str, by: str, share: float = 0.95) -> Query:
-    """That of each group of what a histogram counted."""
+    """Query a quantile of a histogram for each group."""
     rate = f"sum by (le, {by}) (rate({histogram}_bucket{{{labels}}}[$__rate_interval]))"
     return Query(f"histogram_quantile({share}, {rate})", f"{{{{{by}}}}}")
 
 
 def rates(counter: str, labels: str, by: str = "", *, legend: str = "") -> Query:
-    """What a counter counted a second, by label, which is the legend where that says nothing."""
+    """Query a counter's rate a second by label.
+
+    `legend` names the lines where the label does not.
+    """
     rate = f"(rate({counter}{{{labels}}}[$__rate_interval]))"
     named = legend or (f"{{{{{by}}}}}" if by else "")
     return Query(f"sum by ({by}) {rate}" if by else f"sum{rate}", named)
 
 
 def rare(query: Query) -> Query:
-    """The same, 0 where it never happened: a counter shows nothing before its first count."""
+    """Query 0 instead of nothing, as a counter has no series before its first count."""
     return Query(f"{query.expr} or vector(0)", query.legend)

@@ -22,7 +22,7 @@ PROCESSES = "gateway|embedder|retriever|retriever-worker|ranker|ranker-worker|tr
 
 
 def overview(found: Slos) -> Board:
-    """One page for the whole suite."""
+    """Return the dashboard of the whole suite."""
     return Board(
         "overview",
         "Sightline / Overview",

@@ -20,7 +20,7 @@ ANSWERS = "scalar(sum(rate(sightline_gateway_answers_total{@}[$__rate_interval])
 
 
 def quality(found: Slos) -> Board:
-    """How good recommendations are."""
+    """Return the dashboard of recommendation quality."""
     return Board(
         "quality",
         "Sightline / Recommendation quality",

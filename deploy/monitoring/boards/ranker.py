@@ -18,7 +18,7 @@ from deploy.monitoring.boards.service import calls, process
 
 
 def ranker() -> Board:
-    """Orders, shoppers' events, models."""
+    """Return the dashboard of orders, shoppers' events and models."""
     return Board(
         "ranker",
         "Sightline / Ranker",

@@ -20,7 +20,7 @@ from deploy.monitoring.boards.service import calls, process
 
 
 def retriever() -> Board:
-    """The catalog, and what searches find of it."""
+    """Return the dashboard of the catalog and its searches."""
     return Board(
         "retriever",
         "Sightline / Retriever and index",

@@ -6,7 +6,7 @@ from deploy.monitoring.boards.model import Query, Row, graph, rare, rates, slowe
 
 
 def calls(service: str) -> Row:
-    """Which calls come, how fast and with which outcome they end."""
+    """Return the row of a service's calls: rate, latency and outcome."""
     own = f'@, service="{service}"'
     return Row(
         "Calls",
@@ -52,7 +52,7 @@ def calls(service: str) -> Row:
 
 
 def process(jobs: str, named: str) -> Row:
-    """Processor, memory and files of a service's processes."""
+    """Return the row of processor, memory and files of a service's processes."""
     own = f'@, job=~"{jobs}"'
     return Row(
         "Processes",

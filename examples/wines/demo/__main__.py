@@ -79,7 +79,7 @@ async def _play(console: Console, suite: Suite) -> Story:
 async def _fill(
     console: Console, client: SightlineClient, wines: Sequence[Wine], ratings: Sequence[Rating]
 ) -> tuple[str, Scene]:
-    """The version of the model that serves then, and the scene of its evidence."""
+    """Fill the suite. Return the version of the serving model, and the scene of its evidence."""
     with out.progress(console, "importing wines and photos", len(wines)) as move:
         token = await loading.import_wines(client, wines, move)
     with out.progress(console, "waiting for the index", len(wines)) as move:

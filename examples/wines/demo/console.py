@@ -17,14 +17,14 @@ PIPED_WIDTH = 130
 
 
 def make_console() -> Console:
-    """As wide as the terminal, or PIPED_WIDTH where there is none."""
+    """Return a console as wide as the terminal, or PIPED_WIDTH without one."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
 
 
 @contextmanager
 def progress(console: Console, what: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    """A bar that the given function moves."""
+    """Show a bar that the given function moves."""
     columns = (
         TextColumn("{task.description:<34}"),
         BarColumn(),
@@ -41,12 +41,12 @@ def progress(console: Console, what: str, total: int) -> Iterator[Callable[[int,
 
 
 def say(console: Console, text: str, style: str = "") -> None:
-    """A paragraph."""
+    """Print a paragraph."""
     console.print(Text(text, style=style))
 
 
 def scene(console: Console, value: Scene) -> None:
-    """A scene with its answers, figures and findings."""
+    """Print a scene with its answers, figures and findings."""
     console.print()
     console.print(Rule(Text(value.title, style="bold"), align="left"))
     say(console, value.intro)

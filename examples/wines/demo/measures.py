@@ -78,7 +78,7 @@ async def hits(
     done = 0
 
     async def place(wine: Wine, kind: Transform) -> int:
-        """The wine's place among the first five; 0 = not among them."""
+        """Return the wine's place among the first five; 0 = not among them."""
         nonlocal done
         async with gate:
             photo = await asyncio.to_thread(
@@ -110,7 +110,7 @@ async def newcomers(
     types: Sequence[str],
     progress: Callable[[int, int], None],
 ) -> tuple[Newcomer, ...]:
-    """For each type a visitor never seen before, who views three of its wines."""
+    """Return for each type a new visitor, who views three of its wines."""
     measured = []
     for done, kind in enumerate(types, start=1):
         viewed = tuple(wine for wine in wines if wine.type == kind)[: VIEWS[-1]]

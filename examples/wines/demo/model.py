@@ -11,7 +11,7 @@ class DemoFailed(Exception):
 
 
 def require(holds: bool, failure: str) -> None:
-    """DemoFailed with this sentence unless it holds."""
+    """Raise DemoFailed with this sentence unless it holds."""
     if not holds:
         raise DemoFailed(failure)
 

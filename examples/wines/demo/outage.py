@@ -62,7 +62,7 @@ async def _in_order_of_similarity(
 async def _answer_with_ranker(
     client: SightlineClient, photo: bytes
 ) -> tuple[Recommendations, float]:
-    """The first answer that is whole again, and the seconds until then."""
+    """Return the first complete answer, and the seconds until it came."""
     since = time.monotonic()
     while True:
         answer = await client.recommend(image=photo, visitor=VISITOR, page_size=TOP)

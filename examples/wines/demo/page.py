@@ -13,7 +13,7 @@ TITLE = "Real wines, recommended from photos"
 
 
 async def photos(client: SightlineClient, shown: Sequence[Scene]) -> dict[str, bytes]:
-    """A photo of every product that is shown, as the suite gives it."""
+    """Return a photo of every product that is shown, from the suite."""
     products = {
         item.product.product_id: item.product
         for scene in shown
@@ -35,7 +35,7 @@ def write(
     scenes: Sequence[Scene],
     photos: Mapping[str, bytes],
 ) -> None:
-    """Writes the page, its folder too. ``photos``: a photo of each product, by id."""
+    """Write the page and its folder. ``photos``: a photo of each product, by id."""
     thumbs = {product_id: data_uri(photo) for product_id, photo in photos.items()}
     page = environment(
         Path(__file__).parent, photo_of=lambda product_id: thumbs.get(product_id, "")

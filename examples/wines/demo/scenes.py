@@ -170,35 +170,35 @@ async def newcomer(
 
 
 def changed_photo(wine: Wine) -> bytes:
-    """The wine's photo under all transforms at once."""
+    """Return the wine's photo under all transforms at once."""
     return transforms.apply(wine.image.read_bytes(), *transforms.ALL, seed=SEED, key=wine.id)
 
 
 def whole(answer: Recommendations) -> None:
-    """Something came back and nothing was degraded."""
+    """Raise DemoFailed unless the answer has results and is not degraded."""
     require(bool(answer.results), "the answer is empty")
     lost = [f"{loss.stage}: {loss.cause}" for loss in answer.degradations]
     require(not lost, f"the answer is degraded: {', '.join(lost)}")
 
 
 def first(answer: Recommendations, count: int) -> Recommendations:
-    """The answer cut to its first products, for showing."""
+    """Return the answer with its first products only, for display."""
     return replace(answer, results=answer.results[:count])
 
 
 def place_of(answer: Recommendations, product_id: str) -> int:
-    """The product's place from 1; 0 = not in the answer."""
+    """Return the product's place from 1; 0 = not in the answer."""
     ids = [item.product.product_id for item in answer.results]
     return ids.index(product_id) + 1 if product_id in ids else 0
 
 
 def by_id(wines: Sequence[Wine]) -> dict[str, Wine]:
-    """The wines by their ids."""
+    """Return the wines by their ids."""
     return {wine.id: wine for wine in wines}
 
 
 def by_type(wines: Sequence[Wine]) -> dict[str, list[Wine]]:
-    """The wines of each type, the largest type first."""
+    """Return the wines of each type, the largest type first."""
     groups: dict[str, list[Wine]] = defaultdict(list)
     for wine in wines:
         groups[wine.type].append(wine)

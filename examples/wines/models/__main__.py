@@ -20,7 +20,7 @@ PAGE = Path(".data/demo/evaluation.html")
 
 
 def play(console: Console, shell: Shell) -> None:
-    """The transcript. TranscriptFailed where a command does not do what it should."""
+    """Print the transcript. TranscriptFailed when a command does not do what it should."""
 
     def note(text: str) -> None:
         console.print()
@@ -61,7 +61,7 @@ def play(console: Console, shell: Shell) -> None:
 
 
 def _ask(shell: Shell) -> list[str]:
-    """What the newcomer is shown, and the order of the whole catalog."""
+    """Show a newcomer's products. Return the order of the whole catalog."""
     shell("recommend", "--visitor", NEWCOMER, "--top", "5")
     answer = shell.facts("recommend", "--visitor", NEWCOMER, "--top", "100")
     return [one["product"]["productId"] for one in answer["results"]]

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     since = time.monotonic()
     try:
         with terminable(), _gateway(console, options.target) as target:
-            story = asyncio.run(_play(console, target))
+            story = asyncio.run(play(console, target))
     except KeyboardInterrupt:
         out.say(console, "Interrupted; everything that was started is stopped.", "yellow")
         return 130
@@ -73,7 +73,8 @@ def _gateway(console: Console, target: str) -> Iterator[str]:
         yield suite.addresses()["gateway"]
 
 
-async def _play(console: Console, target: str) -> Story:
+async def play(console: Console, target: str) -> Story:
+    """Fill a catalog, ask every scene, and return what was shown."""
     wines = load_wines()
     async with SightlineClient(target, timeout=30) as client:
         await _fill(console, client, wines)
@@ -116,7 +117,7 @@ async def _fill(console: Console, client: SightlineClient, wines: Sequence[Wine]
 async def _scenes(
     console: Console, client: SightlineClient, wines: Sequence[Wine]
 ) -> AsyncIterator[Scene]:
-    """Every scene of the gateway with its answer, then one with controls."""
+    """Yield every scene of the gateway with its answer, then one with controls."""
     asked = {question.scene: question for question in questions(wines)}
     listing = pb.ListScenesRequest(catalog_id=client.catalog)
     listed = await client.calls(client.calls.admin.ListScenes, listing, client.timeout)
@@ -140,7 +141,8 @@ async def _scenes(
 
 
 async def _answer(client: SightlineClient, question: Question, until: float) -> Recommendations:
-    """The first answer in which the scene's own parts count; DemoFailed when there is none."""
+    """Return the first answer in which the scene's own parts count. DemoFailed when there is
+    none."""
     while True:
         answer = await _ask(client, question)
         found = {part.name for each in answer.results for part in each.parts if part.value > 0}
@@ -162,7 +164,7 @@ async def _ask(client: SightlineClient, question: Question) -> Recommendations:
 
 
 async def _purpose(client: SightlineClient, scene: str) -> str:
-    """What it is for, as the first line of its file says."""
+    """Return the scene's purpose, from the first line of its file."""
     request = pb.GetSceneRequest(catalog_id=client.catalog, scene=scene)
     found = await client.calls(client.calls.admin.GetScene, request, client.timeout)
     return found.toml.partition("\n")[0].lstrip("# ")

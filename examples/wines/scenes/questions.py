@@ -32,7 +32,8 @@ class Question:
 
 
 def questions(wines: Sequence[Wine]) -> tuple[Question, ...]:
-    """All of them, in the order of a visit: product page, cart, home page, lists, search, feed."""
+    """Return all questions in the order of a visit: product page, cart, home page, lists, search,
+    feed."""
     known = by_id(wines)
     wine, beside = known[PAGE], known[BESIDE]
     on_page = (_shown(wine, "the page's product"),)
@@ -106,7 +107,7 @@ def questions(wines: Sequence[Wine]) -> tuple[Question, ...]:
 
 
 def controlled(wines: Sequence[Wine]) -> tuple[Question, tuple[Control, ...]]:
-    """The same page once more, with a merchandiser's hand in it; and what they decided."""
+    """Return the same page with a merchandiser's controls, and the controls."""
     first = next(q for q in questions(wines) if q.scene == "similar-looks")
     hero = next(wine for wine in wines if wine.type == "Sparkling" and wine.available)
     gone = next(wine for wine in wines if not wine.available)

@@ -31,7 +31,7 @@ HONESTY = (
 
 
 def events(wines: Sequence[Wine], ratings: Sequence[Rating], now: datetime) -> Iterator[Event]:
-    """Visits and orders; another ``now`` makes others."""
+    """Yield visits and orders; each ``now`` gives different ones."""
     for event in _shopping(wines, ratings, now):
         yield replace(event, event_id=f"{now:%Y%m%dT%H%M%S}-{event.event_id}")
 
@@ -56,7 +56,7 @@ def _shopping(wines: Sequence[Wine], ratings: Sequence[Rating], now: datetime) -
 
 
 def posts(wines: Sequence[Wine]) -> list[Product]:
-    """Posts about wines, each with somebody's own photo of one."""
+    """Return posts about wines, each with a shopper's own photo of one."""
     about = [wine for wine in wines if wine.type == "Rosé"]
     return [
         Product(

@@ -14,7 +14,7 @@ BACKBONE = "efficientnet_lite0"
 
 
 def play(console: Console, shell: Shell) -> None:
-    """The transcript. TranscriptFailed where a command does not do what it should."""
+    """Print the transcript. TranscriptFailed when a command does not do what it should."""
 
     def note(text: str) -> None:
         console.print()

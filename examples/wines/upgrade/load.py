@@ -52,7 +52,7 @@ class Question:
 def questions(
     wines: Sequence[Wine], ratings: Sequence[Rating], catalog: str
 ) -> dict[str, list[Question]]:
-    """As many of each kind as there are wines."""
+    """Return as many questions of each kind as there are wines."""
     users = sorted({rating.user_id for rating in ratings})[: len(wines)]
 
     def ask(kind: str, key: str, line: dict[str, Any], **asked: Any) -> Question:
@@ -143,7 +143,7 @@ async def _once(recommend: Recommend, question: Question) -> Seen:
 
 
 def _answers(kind: str, out: Path) -> Iterator[Seen]:
-    """What ``--batch`` wrote."""
+    """Yield what ``--batch`` wrote."""
     for text in out.read_text().splitlines():
         line = json.loads(text)
         if "error" in line:

@@ -71,7 +71,7 @@ class Played:
 
 
 def faults(played: Played) -> tuple[str, ...]:
-    """What was wrong, one sentence each; none = not one request noticed more than a new model."""
+    """Return what was wrong, one sentence each; none = each request noticed a new model at most."""
     return tuple(_faults(played))
 
 
@@ -94,12 +94,13 @@ def _faults(played: Played) -> Iterator[str]:
 
 
 def _is_blind(item: Seen) -> bool:
-    """Whether the index was asked and did not answer. Customers' candidates are the ranker's."""
+    """Return whether the index was asked and did not answer. Customers' candidates come from the
+    ranker."""
     return item.kind != "user" and not item.error and not item.generations
 
 
 def _unequal(seen: Sequence[Seen]) -> int:
-    """Answers that differ from the first one to the same request by the same generation."""
+    """Count answers that differ from the first one to the same request by the same generation."""
     first: dict[tuple[str, str, tuple[str, ...]], tuple[float, ...]] = {}
     unequal = 0
     for item in seen:
@@ -116,12 +117,13 @@ def _close(left: Sequence[float], right: Sequence[float]) -> bool:
 
 
 def counts(seen: Sequence[Seen]) -> Mapping[tuple[str, str], int]:
-    """How many answers of each kind each generation gave; "" = the index was not asked."""
+    """Count the answers of each kind by generation; "" = the index was not asked."""
     return Counter((item.kind, " and ".join(item.generations)) for item in seen if not item.error)
 
 
 def seconds_by_phase(played: Played) -> Mapping[str, list[float]]:
-    """How long the timed answers took, ascending, by the phase in which they were asked for."""
+    """Return the seconds of the timed answers, ascending, by the phase in which they were
+    requested."""
     found: dict[str, list[float]] = {phase.name: [] for phase in played.phases}
     for item in played.seen:
         begun = [phase for phase in played.phases if item.began and phase.begin <= item.began]
@@ -131,7 +133,7 @@ def seconds_by_phase(played: Played) -> Mapping[str, list[float]]:
 
 
 def first_answers(played: Played) -> tuple[Moment, ...]:
-    """When each change was first felt: an answer of the new generation was there."""
+    """Return when each change took effect: the first answer of the new generation."""
     moments = []
     for phase in played.phases:
         ended = [

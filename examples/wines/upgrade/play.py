@@ -124,7 +124,7 @@ async def _watched(client: SightlineClient, story: _Story) -> AsyncIterator[None
 
 
 async def _command(client: SightlineClient, target: str, *arguments: str) -> dict[str, Any]:
-    """What ``sightline index …`` reports. UpgradeFailed when it ends with an error."""
+    """Run ``sightline index …`` and return its report. UpgradeFailed when it ends with an error."""
     process = await asyncio.create_subprocess_exec(
         SIGHTLINE,
         *("index", *arguments, "--json", "--target", target, "--catalog", client.catalog),

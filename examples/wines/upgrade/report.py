@@ -11,7 +11,7 @@ from examples.wines.upgrade.model import Moment, Played, counts, faults, seconds
 
 
 def parts(played: Played) -> Iterator[RenderableType]:
-    """What there is to print, from top to bottom."""
+    """Yield what is printed, from top to bottom."""
     yield _table("Timeline", ("since", "what"), _timeline(played))
     yield _table("Answers", ("asked with", "generation", "answers"), _counts(played))
     yield _table(
@@ -28,7 +28,7 @@ def parts(played: Played) -> Iterator[RenderableType]:
 
 
 def line(moment: Moment) -> str:
-    """A moment as it happens."""
+    """Return a moment as a line."""
     return f"{moment.time:%H:%M:%S} {moment.told}"
 
 
@@ -56,7 +56,7 @@ def _waits(played: Played) -> Iterator[tuple[str, ...]]:
 
 
 def _quantile(ascending: Sequence[float], share: float) -> float:
-    """By nearest rank."""
+    """Return a quantile by nearest rank."""
     return ascending[min(int(share * len(ascending)), len(ascending) - 1)]
 
 

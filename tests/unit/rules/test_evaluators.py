@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from gateway.clients.columns import columns_of_rows
 from gateway.model.filters import carried, of_words
-from gateway.model.messages import Filter as FilterMessage
 from gateway.ranking.passing import passing as passing_candidates
 from retriever.adapters.milvus import filters as engine
 from retriever.columns.conditions import Conditions
@@ -28,6 +27,7 @@ from retriever.record.filter_matches import holds
 from retriever.record.products import FACTS, content_values, passing
 from retriever.record.tables import products as table
 from retriever.servicer import column_messages, product_messages
+from sightline.common.v1.filter_pb2 import Filter as FilterMessage
 from sightline_rules import messages
 from sightline_rules.facts import passes
 from sightline_rules.filter_checks import check

@@ -24,6 +24,9 @@ from triton_engine import backbone, bert, build, efficientnet, repository
 from triton_engine import weights as reader
 from triton_engine.backbone import Backbone, BuildError, PhotoModel, TextModel
 
+pytestmark = pytest.mark.slow
+"""The weights are in the engine's environment."""
+
 BUILDER = Path(__file__).parents[3] / "deploy/triton/.venv/bin/python"
 
 
@@ -64,7 +67,6 @@ def change(manifest: Path, *changes: tuple[str, str]) -> Path:
     return manifest
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", INT8)
 def test_quantising_gives_the_bytes_that_the_manifest_pins(manifest: Backbone) -> None:
     """In the environment that builds: with NumPy 2 onnxruntime's quantiser rounds otherwise."""
@@ -78,7 +80,6 @@ def test_quantising_gives_the_bytes_that_the_manifest_pins(manifest: Backbone) -
     assert done.stdout.decode().strip() == manifest.graph.sha256
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [LITE0, LITE1, LITE2, TEXT, *FEATURES])
 def test_building_gives_the_bytes_that_the_manifest_pins(manifest: Backbone) -> None:
     plain = manifest.name.removesuffix("_features")
@@ -252,7 +253,6 @@ def test_a_text_network_of_other_weights_than_the_manifest_says_is_refused() -> 
         bert.build(state, longer)
 
 
-@pytest.mark.slow
 def test_the_tokenizer_lies_beside_the_text_model_as_the_manifest_pins_it(engine: Path) -> None:
     model = backbone.read(backbone.BACKBONES / f"{TEXT}.toml")
     assert isinstance(model, TextModel)

@@ -19,6 +19,9 @@ from tritonclient.grpc import model_config_pb2
 
 from tests.unit.triton.conftest import LITE0, model_of
 
+pytestmark = pytest.mark.slow
+"""The model is in the engine's environment."""
+
 
 @dataclass
 class Tensor:

@@ -23,7 +23,7 @@ class SyncEventCalls(SyncConnected):
         batch_size: int = writing.MAX_EVENTS,
         in_flight: int = 1,
     ) -> SyncBatches[EventBatch, EventReport]:
-        """Writes events, in batches of up to ``batch_size`` (1 to 1,000), ``in_flight`` of them at
+        """Write events, in batches of up to ``batch_size`` (1 to 1,000), ``in_flight`` of them at
         once; idempotent by ``event_id``.
 
         A collection is sent when this is called.
@@ -37,15 +37,17 @@ class SyncEventCalls(SyncConnected):
         )
 
     def create_visitor(self, *, timeout: float | None = None) -> Visitor:
-        """An id for a visitor who has none yet, with the proof that ``merge_shopper`` takes."""
+        """Create an id for a visitor who has none yet, with the proof that ``merge_shopper``
+        takes."""
         return self._loop.run(self._client.create_visitor(timeout=timeout))
 
     def merge_shopper(
         self, visitor: str, user: str, *, proof: str = "", timeout: float | None = None
     ) -> int:
-        """Makes a visitor's events, present and future, those of a user: after a login. How many
-        moved now. ``proof`` came with the visitor's id; PermissionDenied (VISITOR_PROOF_INVALID)
-        when it is another's, or "" and the suite wants one."""
+        """Merge a visitor into a user after login: the visitor's events, present and future, are
+        the user's. Return the number of events moved. ``proof`` came with the visitor's id;
+        PermissionDenied (VISITOR_PROOF_INVALID) when it belongs to another, or is "" and the suite
+        requires one."""
         return self._loop.run(
             self._client.merge_shopper(visitor, user, proof=proof, timeout=timeout)
         )
@@ -62,8 +64,9 @@ class SyncEventCalls(SyncConnected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> EventPurge:
-        """Counts the events that fit every condition given, of which at least one is needed; with
-        ``force``, starts a job that deletes them."""
+        """Count the events that match every condition given, at least one of ``before``, ``types``,
+        ``product_id`` and the shopper; with ``force``, start a job that deletes them. The same
+        ``request_id`` returns the same job."""
         return self._loop.run(
             self._client.purge_events(
                 before=before,
@@ -88,10 +91,10 @@ class SyncEventCalls(SyncConnected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Starts a job that writes the events that fit to Parquet files, in a folder of the
-        ranker's that the job's result names; follow it with ``watch_job``. ``order_ids``: orders
-        as they are, not hashed; ``queries``: with what was searched for. The same ``request_id``
-        answers the same job."""
+        """Start a job that writes matching events to Parquet files in a folder of the ranker, which
+        the job's result names; follow it with ``watch_job``. ``order_ids``: orders in plain text
+        instead of hashed; ``queries``: include search terms. The same ``request_id`` returns the
+        same job."""
         return self._loop.run(
             self._client.export_events(
                 since=since,

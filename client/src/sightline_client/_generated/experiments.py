@@ -11,17 +11,17 @@ class SyncExperimentCalls(SyncConnected):
     """Experiments: which there are, how they fare, and their units."""
 
     def list_experiments(self, *, timeout: float | None = None) -> ExperimentList:
-        """The experiments, those that began last first, and what is wrong with their files."""
+        """Return the experiments, latest start first, and the errors in their files."""
         return self._loop.run(self._client.list_experiments(timeout=timeout))
 
     def experiment_report(self, name: str, *, timeout: float | None = None) -> ExperimentReport:
-        """How the arms fare, with intervals that hold at all readings together. NotFound
+        """Return how the arms perform, with intervals that hold at all readings together. NotFound
         (EXPERIMENT_NOT_FOUND)."""
         return self._loop.run(self._client.experiment_report(name, timeout=timeout))
 
     def experiment_units(
         self, name: str, *, timeout: float | None = None
     ) -> tuple[ExperimentUnit, ...]:
-        """The units that were counted, hashed; ``timeout`` is that of one page. NotFound
+        """Return the units that were counted, hashed. ``timeout`` is that of one page. NotFound
         (EXPERIMENT_NOT_FOUND)."""
         return self._loop.run(self._client.experiment_units(name, timeout=timeout))

@@ -20,11 +20,19 @@ class SyncIndexCalls(SyncConnected):
         parameters: IndexParameters | None = None,
         timeout: float | None = None,
     ) -> Generation:
-        """Registers an index generation; every write reaches it from then on, and a backfill brings
-        what the catalog holds already. ``name`` "" = the suite makes one, ``space`` "" =
-        "visual", ``space_version`` "" = the embedder's default one, ``parameters`` None = flat.
-        AlreadyExists (GENERATION_EXISTS), FailedPrecondition (SPACE_UNAVAILABLE). Never tried again
-        by itself."""
+        """Register an index generation. Every later write reaches it; a backfill adds what the
+        catalog holds already.
+
+        AlreadyExists (GENERATION_EXISTS), FailedPrecondition (SPACE_UNAVAILABLE). Never retried
+        automatically.
+
+        Args:
+            name: "" = the suite makes one.
+            space: "" = "visual".
+            space_version: "" = the embedder's default version.
+            metric: How the distance of two vectors is measured.
+            parameters: How the generation is searched; None = flat.
+        """
         return self._loop.run(
             self._client.create_generation(
                 name=name,
@@ -39,8 +47,9 @@ class SyncIndexCalls(SyncConnected):
     def backfill_generation(
         self, name: str, *, request_id: str = "", timeout: float | None = None
     ) -> Job:
-        """Starts a job that embeds every stored photo that a generation lacks, or returns the one
-        that is on it; follow it with ``watch_job``. NotFound (GENERATION_NOT_FOUND)."""
+        """Start a job that embeds every stored photo that a generation lacks, or return the one
+        that is running; follow it with ``watch_job``. NotFound (GENERATION_NOT_FOUND). The same
+        ``request_id`` returns the same job."""
         return self._loop.run(
             self._client.backfill_generation(name, request_id=request_id, timeout=timeout)
         )
@@ -55,8 +64,9 @@ class SyncIndexCalls(SyncConnected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Starts a job that proves a generation; what it finds stands in ``list_generations``.
-        ``sample_size`` 0 = 200 photos, ``k`` 0 = 100 neighbours, ``min_recall`` 0 = 0.98."""
+        """Start a job that verifies a generation; ``list_generations`` shows what it measured.
+        ``sample_size`` 0 = 200 photos, ``k`` 0 = 100 neighbours, ``min_recall`` 0 = 0.98. The same
+        ``request_id`` returns the same job."""
         return self._loop.run(
             self._client.verify_generation(
                 name,
@@ -71,23 +81,24 @@ class SyncIndexCalls(SyncConnected):
     def activate_generation(
         self, name: str, *, force: bool = False, timeout: float | None = None
     ) -> Generation:
-        """Makes a generation the active one of its space. FailedPrecondition
+        """Make a generation the active one of its space. FailedPrecondition
         (GENERATION_NOT_VERIFIED) unless its newest verification passed, or ``force``."""
         return self._loop.run(self._client.activate_generation(name, force=force, timeout=timeout))
 
     def rollback_generation(self, *, space: str = "", timeout: float | None = None) -> Generation:
-        """Makes the generation active again that was so before the present one of a space ("" =
-        "visual"); FailedPrecondition (ROLLBACK_UNAVAILABLE). Never tried again by itself."""
+        """Activate again the generation of ``space`` ("" = "visual") that was active before the
+        present one. FailedPrecondition (ROLLBACK_UNAVAILABLE). Never retried automatically."""
         return self._loop.run(self._client.rollback_generation(space=space, timeout=timeout))
 
     def drop_generation(self, name: str, *, timeout: float | None = None) -> Generation:
-        """Drops a generation; a job clears up after it. FailedPrecondition (GENERATION_ACTIVE)."""
+        """Drop a generation; a job deletes its data. FailedPrecondition (GENERATION_ACTIVE)."""
         return self._loop.run(self._client.drop_generation(name, timeout=timeout))
 
     def list_generations(
         self, *, space: str = "", include_dropped: bool = False, timeout: float | None = None
     ) -> tuple[Generation, ...]:
-        """The index generations of a space ("" = of all), oldest first."""
+        """Return the index generations of ``space`` ("" = of all), oldest first; dropped ones with
+        ``include_dropped``."""
         return self._loop.run(
             self._client.list_generations(
                 space=space, include_dropped=include_dropped, timeout=timeout
@@ -97,8 +108,9 @@ class SyncIndexCalls(SyncConnected):
     def rebuild_index(
         self, *, space: str = "", request_id: str = "", timeout: float | None = None
     ) -> Job:
-        """Starts a job that makes a space's index hold again what the record says; it ends when
-        the index does. "" = visual. FailedPrecondition (SPACE_UNAVAILABLE) when there is none."""
+        """Start a job that rebuilds the index of ``space`` ("" = "visual") from the record. The
+        same ``request_id`` returns the same job. FailedPrecondition (SPACE_UNAVAILABLE) when the
+        space does not exist."""
         return self._loop.run(
             self._client.rebuild_index(space=space, request_id=request_id, timeout=timeout)
         )

@@ -25,13 +25,18 @@ class SyncModelCalls(SyncConnected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Starts a training job over all events and products; follow it with ``watch_job``. The
-        same ``request_id`` answers the same job.
+        """Start a training job over all events and products; follow it with ``watch_job``.
 
-        ``recipe`` is what differs from the installation's settings; ``search_trials`` recipes are
-        tried on a validation split first, as long as ``search_seconds`` allow; ``ablation`` finds
-        out what each part adds, and turns off what adds nothing. None = as the settings say.
-        ``incremental`` goes on from the model that serves, by its recipe."""
+        Args:
+            recipe: What differs from the installation's settings.
+            seed: Of the random numbers; the same seed and data give the same model.
+            search_trials: Recipes to try on a validation split first; None = as the settings say.
+            search_seconds: Limit for the search; None = as the settings say.
+            ablation: Measure what each part adds and turn off parts that add nothing; None = as the
+                settings say.
+            incremental: Continue from the serving model, by its recipe.
+            request_id: The same id returns the same job.
+        """
         return self._loop.run(
             self._client.train_model(
                 recipe,
@@ -46,16 +51,16 @@ class SyncModelCalls(SyncConnected):
         )
 
     def list_models(self, *, timeout: float | None = None) -> tuple[Model, ...]:
-        """Every ranking model, newest first; ``timeout`` is that of one page."""
+        """Return every ranking model, newest first. ``timeout`` is that of one page."""
         return self._loop.run(self._client.list_models(timeout=timeout))
 
     def evaluate_model(
         self, model_version: str = "", *, request_id: str = "", timeout: float | None = None
     ) -> Job:
-        """Starts a job that measures a model on events that were held out, beside the model that
-        serves and classic baselines; no version = the newest. Follow it with ``watch_job``, then
-        ``get_evaluation``. NotFound (MODEL_NOT_FOUND). The same ``request_id`` answers the same
-        job."""
+        """Start a job that measures a model on held-out events, beside the serving model and
+        classic baselines; follow it with ``watch_job``, then call ``get_evaluation``.
+        ``model_version`` "" = the newest. The same ``request_id`` returns the same job. NotFound
+        (MODEL_NOT_FOUND)."""
         return self._loop.run(
             self._client.evaluate_model(model_version, request_id=request_id, timeout=timeout)
         )
@@ -63,15 +68,15 @@ class SyncModelCalls(SyncConnected):
     def get_evaluation(
         self, model_version: str = "", *, timeout: float | None = None
     ) -> Evaluation:
-        """What the newest evaluation of a model found; no version = the newest model. NotFound
-        (MODEL_NOT_FOUND, EVALUATION_NOT_FOUND)."""
+        """Return the newest evaluation of a model; ``model_version`` "" = the newest model.
+        NotFound (MODEL_NOT_FOUND, EVALUATION_NOT_FOUND)."""
         return self._loop.run(self._client.get_evaluation(model_version, timeout=timeout))
 
     def promote_model(
         self, model_version: str, *, force: bool = False, timeout: float | None = None
     ) -> Model:
-        """Makes a model the serving one. FailedPrecondition (MODEL_UNPROVEN) unless its evaluation
-        passed against the model that serves now, or ``force``; NotFound (MODEL_NOT_FOUND)."""
+        """Make a model the serving one. FailedPrecondition (MODEL_UNPROVEN) unless its evaluation
+        passed against the present serving model, or ``force``; NotFound (MODEL_NOT_FOUND)."""
         return self._loop.run(
             self._client.promote_model(model_version, force=force, timeout=timeout)
         )
@@ -84,9 +89,9 @@ class SyncModelCalls(SyncConnected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Starts a job that publishes a model's products into the index's `collaborative` space; no
-        version = the model that serves. NotFound (MODEL_NOT_FOUND). The same ``request_id`` answers
-        the same job; ``rewrite``: also where the model is published already."""
+        """Start a job that publishes a model's products into the index's `collaborative` space;
+        ``model_version`` "" = the serving model. ``rewrite``: also if the model is published
+        already. The same ``request_id`` returns the same job. NotFound (MODEL_NOT_FOUND)."""
         return self._loop.run(
             self._client.publish_model(
                 model_version, rewrite=rewrite, request_id=request_id, timeout=timeout
@@ -94,22 +99,21 @@ class SyncModelCalls(SyncConnected):
         )
 
     def rollback_model(self, *, timeout: float | None = None) -> Model:
-        """Makes the model that served before the present one the serving one again; NotFound
-        (MODEL_NOT_FOUND) when there was none. Never tried again by itself."""
+        """Make the model serve again that served before the present one. NotFound (MODEL_NOT_FOUND)
+        when there was none. Never retried automatically."""
         return self._loop.run(self._client.rollback_model(timeout=timeout))
 
     def demote_model(self, *, timeout: float | None = None) -> Model:
-        """Takes the serving model out of service, and returns it: answers come from similarity,
-        popularity and novelty until one is promoted. NotFound (MODEL_NOT_FOUND) when none serves.
-        Never tried again by itself."""
+        """Take the serving model out of service and return it. Until another is promoted, answers
+        come from similarity, popularity and novelty. NotFound (MODEL_NOT_FOUND) when none serves.
+        Never retried automatically."""
         return self._loop.run(self._client.demote_model(timeout=timeout))
 
     def online_report(
         self, *, days: int = 7, conversion_days: int = 7, timeout: float | None = None
     ) -> OnlineReport:
-        """How the answers of the last ``days`` fared with shoppers: clicks, purchases up to
-        ``conversion_days`` later and hides by model version, scene and arm, what other orders would
-        have earned, and what drifted."""
+        """Report on the answers of the last ``days``: clicks, purchases up to ``conversion_days``
+        later and hides by model version, scene and arm, estimates for other orders, and drift."""
         return self._loop.run(
             self._client.online_report(days=days, conversion_days=conversion_days, timeout=timeout)
         )

@@ -14,35 +14,35 @@ class SyncOperationCalls(SyncConnected):
     """Jobs, backups and the state of the suite."""
 
     def list_jobs(self, *, kind: str = "", timeout: float | None = None) -> Iterator[Job]:
-        """Every job, newest first, read page by page; ``kind`` "" = of all kinds."""
+        """Yield every job, newest first, read page by page. ``kind`` "" = of all kinds."""
         return self._loop.iterate(self._client.list_jobs(kind=kind, timeout=timeout))
 
     def get_job(self, job_id: str, *, timeout: float | None = None) -> Job:
-        """A job as it stands; NotFound (JOB_NOT_FOUND)."""
+        """Return a job's present state. NotFound (JOB_NOT_FOUND)."""
         return self._loop.run(self._client.get_job(job_id, timeout=timeout))
 
     def cancel_job(self, job_id: str, *, timeout: float | None = None) -> Job:
-        """Asks a job to stop; it ends as CANCELLED soon after, unless it ended first."""
+        """Ask a job to stop; it ends as CANCELLED soon after, unless it ended first."""
         return self._loop.run(self._client.cancel_job(job_id, timeout=timeout))
 
     def watch_job(self, job_id: str, *, timeout: float | None = None) -> Iterator[Job]:
-        """The job at once and at every change until it has ended; ``timeout`` None = as long as
-        that takes. A lost connection is taken up again, so that a state may be seen twice."""
+        """Yield the job at once and at every change until it has ended. ``timeout`` None = no
+        limit. A lost connection is restored, so that a state may be yielded twice."""
         return self._loop.iterate(self._client.watch_job(job_id, timeout=timeout))
 
     def create_backup(self, *, request_id: str = "", timeout: float | None = None) -> Job:
-        """Starts a job that copies the catalog into one file, as it is at one moment; follow it
-        with ``watch_job``. Its results name the ``backup_id``. The same ``request_id`` answers the
-        same job."""
+        """Start a job that copies a snapshot of the catalog into one file; follow it with
+        ``watch_job``. Its results name the ``backup_id``. The same ``request_id`` returns the same
+        job."""
         return self._loop.run(self._client.create_backup(request_id=request_id, timeout=timeout))
 
     def list_backups(self, *, timeout: float | None = None) -> tuple[Backup, ...]:
-        """Every backup of the catalog, newest first; ``timeout`` is that of one page."""
+        """Return every backup of the catalog, newest first. ``timeout`` is that of one page."""
         return self._loop.run(self._client.list_backups(timeout=timeout))
 
     def delete_backup(self, backup_id: str, *, timeout: float | None = None) -> int:
-        """Deletes a backup; the bytes of its file, 0 = there was none. NotFound (BACKUP_NOT_FOUND)
-        for what no backup can be called."""
+        """Delete a backup. Return the size of its file in bytes, 0 = it did not exist. NotFound
+        (BACKUP_NOT_FOUND) for an id that no backup can have."""
         return self._loop.run(self._client.delete_backup(backup_id, timeout=timeout))
 
     def restore_backup(
@@ -55,14 +55,18 @@ class SyncOperationCalls(SyncConnected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Starts a job that restores a backup into this catalog; follow it with ``watch_job``.
+        """Start a job that restores a backup into this catalog; follow it with ``watch_job``.
 
-        ``source_catalog`` is the one that the backup is of, "" = this one. FailedPrecondition
-        (CATALOG_NOT_EMPTY) when this catalog holds products: with ``force`` the backup's replace
-        those of the same id, and in the end those that it does not hold are deleted. NotFound
-        (BACKUP_NOT_FOUND). ``accept_unsigned``: also a backup that none of the operator's keys
-        signed, else FailedPrecondition (BACKUP_UNSIGNED). The same ``request_id`` answers the same
-        job."""
+        NotFound (BACKUP_NOT_FOUND). FailedPrecondition: CATALOG_NOT_EMPTY, BACKUP_UNSIGNED.
+
+        Args:
+            backup_id: The backup.
+            source_catalog: The catalog that the backup is of; "" = this one.
+            force: Restore into a catalog that holds products: those of the same id are replaced,
+                and those that the backup lacks are deleted in the end.
+            accept_unsigned: Restore a backup that none of the operator's keys signed.
+            request_id: The same id returns the same job.
+        """
         return self._loop.run(
             self._client.restore_backup(
                 backup_id,
@@ -82,12 +86,12 @@ class SyncOperationCalls(SyncConnected):
         caller: str = "",
         timeout: float | None = None,
     ) -> Iterator[AuditEntry]:
-        """Who made which administrative or destructive call, newest first, read page by page;
-        ``caller`` "" = of all."""
+        """Yield administrative and destructive calls with their callers, newest first, read page by
+        page. ``since`` and ``before`` bound their time; ``caller`` "" = of all."""
         return self._loop.iterate(
             self._client.list_audit(since=since, before=before, caller=caller, timeout=timeout)
         )
 
     def status(self, *, timeout: float | None = None) -> Status:
-        """How the suite is; answers whatever is down behind the gateway."""
+        """Return the state of the suite. Answers even when services behind the gateway are down."""
         return self._loop.run(self._client.status(timeout=timeout))

@@ -11,6 +11,8 @@ from sightline_client.transport.looping import SyncBatches
 from sightline_client.values import catalog
 from sightline_client.values.filters import Filter
 from sightline_client.values.operations import ImportClose, ProductPurge, Takedown
+from sightline_client.values.products import Product
+from sightline_client.values.updates import ProductUpdate
 
 
 class SyncProductCalls(SyncConnected):
@@ -18,17 +20,17 @@ class SyncProductCalls(SyncConnected):
 
     def upsert_products(
         self,
-        products: Iterable[catalog.Product] | AsyncIterable[catalog.Product],
+        products: Iterable[Product] | AsyncIterable[Product],
         *,
         batch_size: int = writing.MAX_PRODUCTS,
     ) -> SyncBatches[catalog.UpsertBatch, catalog.UpsertReport]:
-        """Creates or replaces products whole, in batches of up to ``batch_size`` (1 to 100)
-        products and 32 MiB.
+        """Create or replace whole products, in batches of up to ``batch_size`` (1 to 100) products
+        and 32 MiB.
 
         A collection is sent when this is called.
 
         ``report()`` gives a report; ``for`` gives each batch as soon as it is durable. A
-        refused product is in the outcomes with its error and never fails the rest; a failed call
+        rejected product is in the outcomes with its error and never fails the rest; a failed call
         raises, and what was yielded before it stays stored.
         """
         return SyncBatches(
@@ -37,8 +39,8 @@ class SyncProductCalls(SyncConnected):
             products,
         )
 
-    def get_product(self, product_id: str, *, timeout: float | None = None) -> catalog.Product:
-        """One product; NotFound (PRODUCT_NOT_FOUND)."""
+    def get_product(self, product_id: str, *, timeout: float | None = None) -> Product:
+        """Return a product. NotFound (PRODUCT_NOT_FOUND)."""
         return self._loop.run(self._client.get_product(product_id, timeout=timeout))
 
     def list_products(
@@ -48,9 +50,9 @@ class SyncProductCalls(SyncConnected):
         order: catalog.Order = catalog.Order.PRODUCT_ID,
         doubted_only: bool = False,
         timeout: float | None = None,
-    ) -> Iterator[catalog.Product]:
-        """Every product that passes, read page by page; ``timeout`` is that of one page.
-        ``doubted_only``: only those with a ``category_doubt``."""
+    ) -> Iterator[Product]:
+        """Yield every product that passes ``filter``, by ``order``, read page by page. ``timeout``
+        is that of one page. ``doubted_only``: only those with a ``category_doubt``."""
         return self._loop.iterate(
             self._client.list_products(
                 filter=filter, order=order, doubted_only=doubted_only, timeout=timeout
@@ -60,13 +62,13 @@ class SyncProductCalls(SyncConnected):
     def delete_products(
         self, product_ids: str | Iterable[str], *, timeout: float | None = None
     ) -> catalog.Deletion:
-        """Deletes up to 1,000 products; one that does not exist counts as deleted."""
+        """Delete up to 1,000 products. An id that does not exist counts as deleted."""
         return self._loop.run(self._client.delete_products(product_ids, timeout=timeout))
 
     def update_products(
-        self, updates: Iterable[catalog.ProductUpdate], *, timeout: float | None = None
+        self, updates: Iterable[ProductUpdate], *, timeout: float | None = None
     ) -> tuple[catalog.UpsertOutcome, ...]:
-        """Changes the named fields of up to 100 products, no product twice; a refused change is in
+        """Change the named fields of up to 100 products, no product twice. A rejected change is in
         the outcomes with its error and never fails the rest."""
         return self._loop.run(self._client.update_products(updates, timeout=timeout))
 
@@ -76,8 +78,8 @@ class SyncProductCalls(SyncConnected):
         *,
         batch_size: int = writing.MAX_OFFERS,
     ) -> SyncBatches[catalog.OfferBatch, catalog.OfferReport]:
-        """Sets prices and availabilities, in batches of up to ``batch_size`` (1 to 1,000); what is
-        shown and filtered follows at once.
+        """Set prices and availabilities, in batches of up to ``batch_size`` (1 to 1,000). Answers
+        and filters use them at once.
 
         A collection is sent when this is called.
 
@@ -95,8 +97,8 @@ class SyncProductCalls(SyncConnected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> ProductPurge:
-        """Counts the products that pass and names some; with ``force``, starts a job that deletes
-        them. ``all_of()`` passes every product. The same ``request_id`` answers the same job."""
+        """Count the products that pass and name some; with ``force``, start a job that deletes
+        them. ``all_of()`` passes every product. The same ``request_id`` returns the same job."""
         return self._loop.run(
             self._client.purge_products(filter, force=force, request_id=request_id, timeout=timeout)
         )
@@ -108,26 +110,27 @@ class SyncProductCalls(SyncConnected):
         mode: catalog.ImportMode = catalog.ImportMode.INCREMENTAL,
         timeout: float | None = None,
     ) -> catalog.ImportState:
-        """Begins an import, or says how far the one of this id is."""
+        """Open an import, or return the progress of the open one with this id. ``mode``: what
+        happens to products that it does not mention."""
         return self._loop.run(self._client.open_import(import_id, mode=mode, timeout=timeout))
 
     def import_products(
         self,
         import_id: str,
-        products: Iterable[catalog.Product] | AsyncIterable[catalog.Product],
+        products: Iterable[Product] | AsyncIterable[Product],
         *,
         after: int = 0,
         in_flight: int = 4,
         patience: float = 120.0,
     ) -> SyncBatches[catalog.ImportBatch, catalog.ImportReport]:
-        """Writes the rows of an open import: the first product is row 1. The rows up to ``after``
-        (the state's ``rows_done``) are passed over. ``in_flight`` batches are under way at once;
-        while the suite is away a batch is tried again for up to ``patience`` seconds.
+        """Write the rows of an open import: the first product is row 1. Rows up to ``after`` (the
+        state's ``rows_done``) are skipped. ``in_flight`` batches are sent at once; while the suite
+        is unavailable, a batch is retried for up to ``patience`` seconds.
 
         A collection is sent when this is called.
 
-        ``report()`` gives a report; ``for`` gives each batch as soon as it is durable.
-        Interrupted anywhere, the import goes on when it is opened again under the same id.
+        ``report()`` gives a report; ``for`` gives each batch as soon as it is durable. An
+        interrupted import continues when it is opened again under the same id.
         """
         return SyncBatches(
             self._loop,
@@ -145,9 +148,9 @@ class SyncProductCalls(SyncConnected):
         force: bool = False,
         timeout: float | None = None,
     ) -> ImportClose:
-        """Ends an import. A FULL one deletes, by a job, what it did not hold: ``dry_run`` only
-        counts that and names some; ``force`` allows more than the suite's set share of the catalog
-        (else FailedPrecondition, IMPORT_DELETES_TOO_MUCH)."""
+        """Close an import. A FULL one starts a job that deletes the products it did not mention:
+        ``dry_run`` only counts them and names some; ``force`` allows more than the suite's limit, a
+        share of the catalog (else FailedPrecondition, IMPORT_DELETES_TOO_MUCH)."""
         return self._loop.run(
             self._client.close_import(import_id, dry_run=dry_run, force=force, timeout=timeout)
         )
@@ -155,21 +158,22 @@ class SyncProductCalls(SyncConnected):
     def take_down_photo(
         self, image_id: str, *, reason: str = "", timeout: float | None = None
     ) -> tuple[str, ...]:
-        """Takes a photo down, at once: no product has it any more, and its bytes and vectors are
-        deleted. The same bytes are refused (IMAGE_TAKEN_DOWN) until ``lift_takedown``. The ids of
-        the products that had it, which stay."""
+        """Take a photo down: remove it from every product and delete its bytes and vectors. The
+        same bytes are rejected (IMAGE_TAKEN_DOWN) until ``lift_takedown``. ``reason`` is kept.
+        Return the ids of the products that had it, which stay."""
         return self._loop.run(
             self._client.take_down_photo(image_id, reason=reason, timeout=timeout)
         )
 
     def lift_takedown(self, image_id: str, *, timeout: float | None = None) -> bool:
-        """Lets a photo be stored again; whether it had been taken down."""
+        """Allow a photo to be stored again. Return whether it had been taken down."""
         return self._loop.run(self._client.lift_takedown(image_id, timeout=timeout))
 
     def list_takedowns(self, *, timeout: float | None = None) -> tuple[Takedown, ...]:
-        """Every takedown of the catalog that stands; ``timeout`` is that of one page."""
+        """Return every takedown of the catalog that is in force. ``timeout`` is that of one
+        page."""
         return self._loop.run(self._client.list_takedowns(timeout=timeout))
 
     def get_image(self, image_id: str, *, timeout: float | None = None) -> catalog.ProductImage:
-        """A photo with its bytes; NotFound (IMAGE_NOT_FOUND)."""
+        """Return a photo with its bytes. NotFound (IMAGE_NOT_FOUND)."""
         return self._loop.run(self._client.get_image(image_id, timeout=timeout))

@@ -20,8 +20,8 @@ class SyncProfileCalls(SyncConnected):
         language: str = "",
         timeout: float | None = None,
     ) -> ShopperProfile:
-        """What is known of a user or a visitor, and what it was inferred from; texts in
-        ``language`` ("en", "zh"). Somebody who never did anything has an empty profile."""
+        """Return what is known of ``user`` or ``visitor``, and what it was inferred from; texts in
+        ``language`` ("en", "zh"). The profile of a shopper without events is empty."""
         return self._loop.run(
             self._client.shopper_profile(
                 user=user, visitor=visitor, language=language, timeout=timeout
@@ -31,7 +31,8 @@ class SyncProfileCalls(SyncConnected):
     def product_profile(
         self, product_id: str, *, language: str = "", timeout: float | None = None
     ) -> ProductProfile:
-        """What the serving model knows of a product; NotFound (PRODUCT_NOT_FOUND)."""
+        """Return what the serving model knows of a product; texts in ``language`` ("en", "zh").
+        NotFound (PRODUCT_NOT_FOUND)."""
         return self._loop.run(
             self._client.product_profile(product_id, language=language, timeout=timeout)
         )
@@ -45,9 +46,9 @@ class SyncProfileCalls(SyncConnected):
         visitor: str | None = None,
         timeout: float | None = None,
     ) -> int:
-        """Keeps what a shopper shared of themselves, in the place of all that was kept before; how
-        much that was. ``consent``: whether they consent to its use; FailedPrecondition
-        (CONSENT_REQUIRED) without. No attributes and no consent = it is withdrawn."""
+        """Replace the attributes that ``user`` or ``visitor`` shared. Return how many are stored.
+        FailedPrecondition (CONSENT_REQUIRED) without ``consent`` to their use. No attributes and no
+        consent withdraw it."""
         return self._loop.run(
             self._client.set_shopper_attributes(
                 attributes, consent=consent, user=user, visitor=visitor, timeout=timeout
@@ -55,5 +56,6 @@ class SyncProfileCalls(SyncConnected):
         )
 
     def list_segments(self, *, language: str = "", timeout: float | None = None) -> Segments:
-        """The groups of shoppers with like interests that the serving model knows."""
+        """Return the groups of shoppers with similar interests that the serving model knows; texts
+        in ``language`` ("en", "zh")."""
         return self._loop.run(self._client.list_segments(language=language, timeout=timeout))

@@ -69,9 +69,18 @@ class SyncRecommendationCalls(SyncConnected):
         find_subject: bool = False,
         timeout: float | None = None,
     ) -> HeatMap:
-        """Which regions of a photo and of a product's make them similar, as a picture.
-        ``image_id``: of the product's photos; "" = its first. FailedPrecondition
-        (HEAT_MAP_UNAVAILABLE) where the product has no photo, or the space shows no positions."""
+        """Draw which regions of a photo and of a product's photo make them similar.
+
+        FailedPrecondition (HEAT_MAP_UNAVAILABLE) when the product has no photo, or the space has no
+        positions.
+
+        Args:
+            image: The query.
+            product_id: The product.
+            image_id: Of the product's photos; "" = its first.
+            box: The part of the query that is meant; None = all of it.
+            find_subject: Detect the query's subject.
+        """
         return self._loop.run(
             self._client.heat_map(
                 image,
@@ -92,9 +101,17 @@ class SyncRecommendationCalls(SyncConnected):
         top: int = 0,
         timeout: float | None = None,
     ) -> Classification:
-        """What a photo is of: categories with their chances, and filters to search on with.
-        ``top``: how many categories, 1 to 20, 0 = 5. FailedPrecondition (CLASSIFIER_UNAVAILABLE)
-        where no fitted space of the catalog has learned categories."""
+        """Classify a photo: return categories with their probabilities, and filters to search with.
+
+        FailedPrecondition (CLASSIFIER_UNAVAILABLE) when no fitted space of the catalog has learned
+        categories.
+
+        Args:
+            image: The photo.
+            box: The part that is meant; None = all of it.
+            find_subject: Detect the photo's subject.
+            top: Number of categories, 1 to 20; 0 = 5.
+        """
         return self._loop.run(
             self._client.classify(
                 image, box=box, find_subject=find_subject, top=top, timeout=timeout

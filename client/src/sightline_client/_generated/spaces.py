@@ -24,11 +24,18 @@ class SyncSpaceCalls(SyncConnected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Starts a job that fits a visual space on the catalog's own photos, or returns the one
-        that is on it; follow it with ``watch_job``. Its results name the ``space_version`` and the
-        ``verdict``. ``backbone`` "" = the installation's own, ``max_dimension`` 0 = 256,
-        ``max_photos`` 0 = 50,000; ``shopper_photo_tags``: of products that show shoppers' own
-        photos. The same ``request_id`` answers the same job."""
+        """Start a job that fits a visual space on the catalog's own photos, or return the one that
+        is running; follow it with ``watch_job``. Its results name the ``space_version`` and the
+        ``verdict``.
+
+        Args:
+            backbone: "" = the installation's own.
+            max_dimension: 0 = 256.
+            seed: Of the random numbers.
+            max_photos: 0 = 50,000.
+            shopper_photo_tags: Tags of products whose photos shoppers took.
+            request_id: The same id returns the same job.
+        """
         return self._loop.run(
             self._client.fit_space(
                 backbone=backbone,
@@ -44,20 +51,19 @@ class SyncSpaceCalls(SyncConnected):
     def list_spaces(
         self, *, include_all: bool = False, timeout: float | None = None
     ) -> tuple[Space, ...]:
-        """The spaces that can be embedded into; ``include_all``: also fitted ones that are
+        """Return the spaces that can be embedded into. ``include_all``: also fitted ones that are
         candidates or retired."""
         return self._loop.run(self._client.list_spaces(include_all=include_all, timeout=timeout))
 
     def promote_space(
         self, version: str, *, force: bool = False, timeout: float | None = None
     ) -> Space:
-        """Brings a fitted space into service, by its version or model; one that serves stays as it
-        is. FailedPrecondition (PROMOTION_REFUSED) unless it is better, or ``force``; NotFound
-        (SPACE_NOT_FOUND); FailedPrecondition (MODEL_NOT_READY) when it can't be served. Takes some
-        seconds."""
+        """Promote a fitted space, by its version or model; one that serves stays as it is. Takes
+        some seconds. FailedPrecondition: PROMOTION_REFUSED unless it is better, or ``force``;
+        MODEL_NOT_READY when it can't be served. NotFound (SPACE_NOT_FOUND)."""
         return self._loop.run(self._client.promote_space(version, force=force, timeout=timeout))
 
     def retire_space(self, version: str, *, timeout: float | None = None) -> Space:
-        """Takes a fitted space out of service; FailedPrecondition (SPACE_IN_USE) while an index
-        generation stands on it."""
+        """Take a fitted space out of service. FailedPrecondition (SPACE_IN_USE) while an index
+        generation uses it."""
         return self._loop.run(self._client.retire_space(version, timeout=timeout))

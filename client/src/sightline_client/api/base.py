@@ -21,13 +21,13 @@ class Connected:
     async def _call(
         self, method: UnaryUnaryMultiCallable[Q, A], request: Q, timeout: float | None
     ) -> A:
-        """The answer; ``timeout`` None = the client's own."""
+        """Call a method once and return its answer. ``timeout`` None = the client's own."""
         return await self.calls(method, request, self._deadline(timeout))
 
     def _pages(
         self, method: UnaryUnaryMultiCallable[P, T], request: P, timeout: float | None
     ) -> AsyncIterator[T]:
-        """An answer's pages; ``timeout`` is that of one page."""
+        """Yield the pages of a list. ``timeout`` is that of one page."""
         return self.calls.pages(method, request, self._deadline(timeout))
 
     def _deadline(self, timeout: float | None) -> float:

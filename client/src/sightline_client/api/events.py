@@ -23,7 +23,7 @@ class EventCalls(Connected):
         batch_size: int = writing.MAX_EVENTS,
         in_flight: int = 1,
     ) -> Batches[EventBatch, EventReport]:
-        """Writes events, in batches of up to ``batch_size`` (1 to 1,000), ``in_flight`` of them at
+        """Write events, in batches of up to ``batch_size`` (1 to 1,000), ``in_flight`` of them at
         once; idempotent by ``event_id``.
 
         ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable.
@@ -31,7 +31,8 @@ class EventCalls(Connected):
         return self._writer().events(events, batch_size, in_flight)
 
     async def create_visitor(self, *, timeout: float | None = None) -> Visitor:
-        """An id for a visitor who has none yet, with the proof that ``merge_shopper`` takes."""
+        """Create an id for a visitor who has none yet, with the proof that ``merge_shopper``
+        takes."""
         request = user_event.CreateVisitorRequest(catalog_id=self.catalog)
         return from_wire.visitor(
             await self._call(self.calls.events.CreateVisitor, request, timeout)
@@ -40,9 +41,10 @@ class EventCalls(Connected):
     async def merge_shopper(
         self, visitor: str, user: str, *, proof: str = "", timeout: float | None = None
     ) -> int:
-        """Makes a visitor's events, present and future, those of a user: after a login. How many
-        moved now. ``proof`` came with the visitor's id; PermissionDenied (VISITOR_PROOF_INVALID)
-        when it is another's, or "" and the suite wants one."""
+        """Merge a visitor into a user after login: the visitor's events, present and future, are
+        the user's. Return the number of events moved. ``proof`` came with the visitor's id;
+        PermissionDenied (VISITOR_PROOF_INVALID) when it belongs to another, or is "" and the suite
+        requires one."""
         with to_wire.sendable("request"):
             request = user_event.MergeShopperRequest(
                 catalog_id=self.catalog, to=to_wire.shopper(user, None), visitor_proof=proof
@@ -63,8 +65,9 @@ class EventCalls(Connected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> EventPurge:
-        """Counts the events that fit every condition given, of which at least one is needed; with
-        ``force``, starts a job that deletes them."""
+        """Count the events that match every condition given, at least one of ``before``, ``types``,
+        ``product_id`` and the shopper; with ``force``, start a job that deletes them. The same
+        ``request_id`` returns the same job."""
         with to_wire.sendable("request"):
             request = user_event.PurgeEventsRequest(
                 catalog_id=self.catalog,
@@ -90,10 +93,10 @@ class EventCalls(Connected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Starts a job that writes the events that fit to Parquet files, in a folder of the
-        ranker's that the job's result names; follow it with ``watch_job``. ``order_ids``: orders
-        as they are, not hashed; ``queries``: with what was searched for. The same ``request_id``
-        answers the same job."""
+        """Start a job that writes matching events to Parquet files in a folder of the ranker, which
+        the job's result names; follow it with ``watch_job``. ``order_ids``: orders in plain text
+        instead of hashed; ``queries``: include search terms. The same ``request_id`` returns the
+        same job."""
         with to_wire.sendable("request"):
             request = event_service_pb2.ExportEventsRequest(
                 catalog_id=self.catalog,

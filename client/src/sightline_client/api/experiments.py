@@ -12,7 +12,7 @@ class ExperimentCalls(Connected):
     """Experiments: which there are, how they fare, and their units."""
 
     async def list_experiments(self, *, timeout: float | None = None) -> ExperimentList:
-        """The experiments, those that began last first, and what is wrong with their files."""
+        """Return the experiments, latest start first, and the errors in their files."""
         request = experiment_service_pb2.ListExperimentsRequest(catalog_id=self.catalog)
         found = await self._call(self.calls.admin.ListExperiments, request, timeout)
         return from_wire.experiments(found)
@@ -20,7 +20,7 @@ class ExperimentCalls(Connected):
     async def experiment_report(
         self, name: str, *, timeout: float | None = None
     ) -> ExperimentReport:
-        """How the arms fare, with intervals that hold at all readings together. NotFound
+        """Return how the arms perform, with intervals that hold at all readings together. NotFound
         (EXPERIMENT_NOT_FOUND)."""
         with to_wire.sendable("request"):
             request = experiment_service_pb2.GetExperimentReportRequest(
@@ -32,7 +32,7 @@ class ExperimentCalls(Connected):
     async def experiment_units(
         self, name: str, *, timeout: float | None = None
     ) -> tuple[ExperimentUnit, ...]:
-        """The units that were counted, hashed; ``timeout`` is that of one page. NotFound
+        """Return the units that were counted, hashed. ``timeout`` is that of one page. NotFound
         (EXPERIMENT_NOT_FOUND)."""
         with to_wire.sendable("request"):
             request = experiment_service_pb2.ListExperimentUnitsRequest(

@@ -24,7 +24,7 @@ class OperationCalls(Connected):
     async def list_jobs(
         self, *, kind: str = "", timeout: float | None = None
     ) -> AsyncIterator[Job]:
-        """Every job, newest first, read page by page; ``kind`` "" = of all kinds."""
+        """Yield every job, newest first, read page by page. ``kind`` "" = of all kinds."""
         with to_wire.sendable("request"):
             request = job_service_pb2.ListJobsRequest(
                 catalog_id=self.catalog, kind=kind, page_size=_PAGE
@@ -34,20 +34,20 @@ class OperationCalls(Connected):
                 yield from_wire.job(message)
 
     async def get_job(self, job_id: str, *, timeout: float | None = None) -> Job:
-        """A job as it stands; NotFound (JOB_NOT_FOUND)."""
+        """Return a job's present state. NotFound (JOB_NOT_FOUND)."""
         with to_wire.sendable("request"):
             request = job_service_pb2.GetJobRequest(catalog_id=self.catalog, job_id=job_id)
         return from_wire.job(await self._call(self.calls.jobs.GetJob, request, timeout))
 
     async def cancel_job(self, job_id: str, *, timeout: float | None = None) -> Job:
-        """Asks a job to stop; it ends as CANCELLED soon after, unless it ended first."""
+        """Ask a job to stop; it ends as CANCELLED soon after, unless it ended first."""
         with to_wire.sendable("request"):
             request = job_service_pb2.CancelJobRequest(catalog_id=self.catalog, job_id=job_id)
         return from_wire.job(await self._call(self.calls.jobs.CancelJob, request, timeout))
 
     async def watch_job(self, job_id: str, *, timeout: float | None = None) -> AsyncIterator[Job]:
-        """The job at once and at every change until it has ended; ``timeout`` None = as long as
-        that takes. A lost connection is taken up again, so that a state may be seen twice."""
+        """Yield the job at once and at every change until it has ended. ``timeout`` None = no
+        limit. A lost connection is restored, so that a state may be yielded twice."""
         with to_wire.sendable("request"):
             request = job_service_pb2.WatchJobRequest(catalog_id=self.catalog, job_id=job_id)
         clock, tries = asyncio.get_running_loop().time, 0
@@ -71,9 +71,9 @@ class OperationCalls(Connected):
                 return
 
     async def create_backup(self, *, request_id: str = "", timeout: float | None = None) -> Job:
-        """Starts a job that copies the catalog into one file, as it is at one moment; follow it
-        with ``watch_job``. Its results name the ``backup_id``. The same ``request_id`` answers the
-        same job."""
+        """Start a job that copies a snapshot of the catalog into one file; follow it with
+        ``watch_job``. Its results name the ``backup_id``. The same ``request_id`` returns the same
+        job."""
         with to_wire.sendable("request"):
             request = backup_service_pb2.CreateBackupRequest(
                 catalog_id=self.catalog,
@@ -82,14 +82,14 @@ class OperationCalls(Connected):
         return from_wire.job(await self._call(self.calls.admin.CreateBackup, request, timeout))
 
     async def list_backups(self, *, timeout: float | None = None) -> tuple[Backup, ...]:
-        """Every backup of the catalog, newest first; ``timeout`` is that of one page."""
+        """Return every backup of the catalog, newest first. ``timeout`` is that of one page."""
         request = backup_service_pb2.ListBackupsRequest(catalog_id=self.catalog, page_size=_PAGE)
         pages = self._pages(self.calls.admin.ListBackups, request, timeout)
         return tuple([from_wire.backup(each) async for page in pages for each in page.backups])
 
     async def delete_backup(self, backup_id: str, *, timeout: float | None = None) -> int:
-        """Deletes a backup; the bytes of its file, 0 = there was none. NotFound (BACKUP_NOT_FOUND)
-        for what no backup can be called."""
+        """Delete a backup. Return the size of its file in bytes, 0 = it did not exist. NotFound
+        (BACKUP_NOT_FOUND) for an id that no backup can have."""
         with to_wire.sendable("request"):
             request = backup_service_pb2.DeleteBackupRequest(
                 catalog_id=self.catalog, backup_id=backup_id
@@ -106,14 +106,18 @@ class OperationCalls(Connected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Starts a job that restores a backup into this catalog; follow it with ``watch_job``.
+        """Start a job that restores a backup into this catalog; follow it with ``watch_job``.
 
-        ``source_catalog`` is the one that the backup is of, "" = this one. FailedPrecondition
-        (CATALOG_NOT_EMPTY) when this catalog holds products: with ``force`` the backup's replace
-        those of the same id, and in the end those that it does not hold are deleted. NotFound
-        (BACKUP_NOT_FOUND). ``accept_unsigned``: also a backup that none of the operator's keys
-        signed, else FailedPrecondition (BACKUP_UNSIGNED). The same ``request_id`` answers the same
-        job."""
+        NotFound (BACKUP_NOT_FOUND). FailedPrecondition: CATALOG_NOT_EMPTY, BACKUP_UNSIGNED.
+
+        Args:
+            backup_id: The backup.
+            source_catalog: The catalog that the backup is of; "" = this one.
+            force: Restore into a catalog that holds products: those of the same id are replaced,
+                and those that the backup lacks are deleted in the end.
+            accept_unsigned: Restore a backup that none of the operator's keys signed.
+            request_id: The same id returns the same job.
+        """
         with to_wire.sendable("request"):
             request = backup_service_pb2.RestoreBackupRequest(
                 catalog_id=self.catalog,
@@ -133,8 +137,8 @@ class OperationCalls(Connected):
         caller: str = "",
         timeout: float | None = None,
     ) -> AsyncIterator[AuditEntry]:
-        """Who made which administrative or destructive call, newest first, read page by page;
-        ``caller`` "" = of all."""
+        """Yield administrative and destructive calls with their callers, newest first, read page by
+        page. ``since`` and ``before`` bound their time; ``caller`` "" = of all."""
         with to_wire.sendable("request"):
             request = audit_service_pb2.ListAuditEntriesRequest(
                 catalog_id=self.catalog,
@@ -148,6 +152,6 @@ class OperationCalls(Connected):
                 yield from_wire.audit_entry(message)
 
     async def status(self, *, timeout: float | None = None) -> Status:
-        """How the suite is; answers whatever is down behind the gateway."""
+        """Return the state of the suite. Answers even when services behind the gateway are down."""
         request = admin.GetStatusRequest(catalog_id=self.catalog)
         return from_wire.status(await self._call(self.calls.admin.GetStatus, request, timeout))

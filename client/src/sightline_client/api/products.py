@@ -12,6 +12,8 @@ from sightline_client.transport.batching import Batches
 from sightline_client.values import catalog
 from sightline_client.values.filters import Filter
 from sightline_client.values.operations import ImportClose, ProductPurge, Takedown
+from sightline_client.values.products import Product
+from sightline_client.values.updates import ProductUpdate
 
 _PAGE = 200
 
@@ -21,23 +23,21 @@ class ProductCalls(Connected):
 
     def upsert_products(
         self,
-        products: Iterable[catalog.Product] | AsyncIterable[catalog.Product],
+        products: Iterable[Product] | AsyncIterable[Product],
         *,
         batch_size: int = writing.MAX_PRODUCTS,
     ) -> Batches[catalog.UpsertBatch, catalog.UpsertReport]:
-        """Creates or replaces products whole, in batches of up to ``batch_size`` (1 to 100)
-        products and 32 MiB.
+        """Create or replace whole products, in batches of up to ``batch_size`` (1 to 100) products
+        and 32 MiB.
 
         ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable. A
-        refused product is in the outcomes with its error and never fails the rest; a failed call
+        rejected product is in the outcomes with its error and never fails the rest; a failed call
         raises, and what was yielded before it stays stored.
         """
         return self._writer().products(products, batch_size)
 
-    async def get_product(
-        self, product_id: str, *, timeout: float | None = None
-    ) -> catalog.Product:
-        """One product; NotFound (PRODUCT_NOT_FOUND)."""
+    async def get_product(self, product_id: str, *, timeout: float | None = None) -> Product:
+        """Return a product. NotFound (PRODUCT_NOT_FOUND)."""
         with to_wire.sendable("request"):
             request = catalog_pb2.GetProductRequest(catalog_id=self.catalog, product_id=product_id)
         return from_wire.product(await self._call(self.calls.catalog.GetProduct, request, timeout))
@@ -49,9 +49,9 @@ class ProductCalls(Connected):
         order: catalog.Order = catalog.Order.PRODUCT_ID,
         doubted_only: bool = False,
         timeout: float | None = None,
-    ) -> AsyncIterator[catalog.Product]:
-        """Every product that passes, read page by page; ``timeout`` is that of one page.
-        ``doubted_only``: only those with a ``category_doubt``."""
+    ) -> AsyncIterator[Product]:
+        """Yield every product that passes ``filter``, by ``order``, read page by page. ``timeout``
+        is that of one page. ``doubted_only``: only those with a ``category_doubt``."""
         with to_wire.sendable("request"):
             request = catalog_pb2.ListProductsRequest(
                 catalog_id=self.catalog,
@@ -67,7 +67,7 @@ class ProductCalls(Connected):
     async def delete_products(
         self, product_ids: str | Iterable[str], *, timeout: float | None = None
     ) -> catalog.Deletion:
-        """Deletes up to 1,000 products; one that does not exist counts as deleted."""
+        """Delete up to 1,000 products. An id that does not exist counts as deleted."""
         with to_wire.sendable("request"):
             request = catalog_pb2.DeleteProductsRequest(
                 catalog_id=self.catalog, product_ids=requests.ids(product_ids)
@@ -77,9 +77,9 @@ class ProductCalls(Connected):
         )
 
     async def update_products(
-        self, updates: Iterable[catalog.ProductUpdate], *, timeout: float | None = None
+        self, updates: Iterable[ProductUpdate], *, timeout: float | None = None
     ) -> tuple[catalog.UpsertOutcome, ...]:
-        """Changes the named fields of up to 100 products, no product twice; a refused change is in
+        """Change the named fields of up to 100 products, no product twice. A rejected change is in
         the outcomes with its error and never fails the rest."""
         with to_wire.sendable("request"):
             request = catalog_pb2.UpdateProductsRequest(
@@ -97,8 +97,8 @@ class ProductCalls(Connected):
         *,
         batch_size: int = writing.MAX_OFFERS,
     ) -> Batches[catalog.OfferBatch, catalog.OfferReport]:
-        """Sets prices and availabilities, in batches of up to ``batch_size`` (1 to 1,000); what is
-        shown and filtered follows at once.
+        """Set prices and availabilities, in batches of up to ``batch_size`` (1 to 1,000). Answers
+        and filters use them at once.
 
         ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable.
         """
@@ -112,8 +112,8 @@ class ProductCalls(Connected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> ProductPurge:
-        """Counts the products that pass and names some; with ``force``, starts a job that deletes
-        them. ``all_of()`` passes every product. The same ``request_id`` answers the same job."""
+        """Count the products that pass and name some; with ``force``, start a job that deletes
+        them. ``all_of()`` passes every product. The same ``request_id`` returns the same job."""
         with to_wire.sendable("request"):
             request = catalog_pb2.PurgeProductsRequest(
                 catalog_id=self.catalog,
@@ -132,7 +132,8 @@ class ProductCalls(Connected):
         mode: catalog.ImportMode = catalog.ImportMode.INCREMENTAL,
         timeout: float | None = None,
     ) -> catalog.ImportState:
-        """Begins an import, or says how far the one of this id is."""
+        """Open an import, or return the progress of the open one with this id. ``mode``: what
+        happens to products that it does not mention."""
         with to_wire.sendable("request"):
             request = catalog_pb2.OpenImportRequest(
                 catalog_id=self.catalog, import_id=import_id, mode=to_wire.import_mode(mode)
@@ -144,18 +145,18 @@ class ProductCalls(Connected):
     def import_products(
         self,
         import_id: str,
-        products: Iterable[catalog.Product] | AsyncIterable[catalog.Product],
+        products: Iterable[Product] | AsyncIterable[Product],
         *,
         after: int = 0,
         in_flight: int = 4,
         patience: float = 120.0,
     ) -> Batches[catalog.ImportBatch, catalog.ImportReport]:
-        """Writes the rows of an open import: the first product is row 1. The rows up to ``after``
-        (the state's ``rows_done``) are passed over. ``in_flight`` batches are under way at once;
-        while the suite is away a batch is tried again for up to ``patience`` seconds.
+        """Write the rows of an open import: the first product is row 1. Rows up to ``after`` (the
+        state's ``rows_done``) are skipped. ``in_flight`` batches are sent at once; while the suite
+        is unavailable, a batch is retried for up to ``patience`` seconds.
 
-        ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable.
-        Interrupted anywhere, the import goes on when it is opened again under the same id.
+        ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable. An
+        interrupted import continues when it is opened again under the same id.
         """
         sender = importing.Sender(self.calls, self.catalog, import_id, self.batch_timeout, patience)
         return importing.import_products(sender, products, after=after, side_by_side=in_flight)
@@ -168,9 +169,9 @@ class ProductCalls(Connected):
         force: bool = False,
         timeout: float | None = None,
     ) -> ImportClose:
-        """Ends an import. A FULL one deletes, by a job, what it did not hold: ``dry_run`` only
-        counts that and names some; ``force`` allows more than the suite's set share of the catalog
-        (else FailedPrecondition, IMPORT_DELETES_TOO_MUCH)."""
+        """Close an import. A FULL one starts a job that deletes the products it did not mention:
+        ``dry_run`` only counts them and names some; ``force`` allows more than the suite's limit, a
+        share of the catalog (else FailedPrecondition, IMPORT_DELETES_TOO_MUCH)."""
         with to_wire.sendable("request"):
             request = catalog_pb2.CloseImportRequest(
                 catalog_id=self.catalog, import_id=import_id, dry_run=dry_run, force=force
@@ -182,9 +183,9 @@ class ProductCalls(Connected):
     async def take_down_photo(
         self, image_id: str, *, reason: str = "", timeout: float | None = None
     ) -> tuple[str, ...]:
-        """Takes a photo down, at once: no product has it any more, and its bytes and vectors are
-        deleted. The same bytes are refused (IMAGE_TAKEN_DOWN) until ``lift_takedown``. The ids of
-        the products that had it, which stay."""
+        """Take a photo down: remove it from every product and delete its bytes and vectors. The
+        same bytes are rejected (IMAGE_TAKEN_DOWN) until ``lift_takedown``. ``reason`` is kept.
+        Return the ids of the products that had it, which stay."""
         with to_wire.sendable("request"):
             request = photo_service_pb2.TakeDownPhotoRequest(
                 catalog_id=self.catalog, image_id=image_id, reason=reason
@@ -193,7 +194,7 @@ class ProductCalls(Connected):
         return tuple(taken.product_ids)
 
     async def lift_takedown(self, image_id: str, *, timeout: float | None = None) -> bool:
-        """Lets a photo be stored again; whether it had been taken down."""
+        """Allow a photo to be stored again. Return whether it had been taken down."""
         with to_wire.sendable("request"):
             request = photo_service_pb2.LiftTakedownRequest(
                 catalog_id=self.catalog, image_id=image_id
@@ -201,7 +202,8 @@ class ProductCalls(Connected):
         return (await self._call(self.calls.admin.LiftTakedown, request, timeout)).lifted
 
     async def list_takedowns(self, *, timeout: float | None = None) -> tuple[Takedown, ...]:
-        """Every takedown of the catalog that stands; ``timeout`` is that of one page."""
+        """Return every takedown of the catalog that is in force. ``timeout`` is that of one
+        page."""
         request = photo_service_pb2.ListTakedownsRequest(catalog_id=self.catalog, page_size=_PAGE)
         pages = self._pages(self.calls.admin.ListTakedowns, request, timeout)
         return tuple([from_wire.takedown(one) async for page in pages for one in page.takedowns])
@@ -209,7 +211,7 @@ class ProductCalls(Connected):
     async def get_image(
         self, image_id: str, *, timeout: float | None = None
     ) -> catalog.ProductImage:
-        """A photo with its bytes; NotFound (IMAGE_NOT_FOUND)."""
+        """Return a photo with its bytes. NotFound (IMAGE_NOT_FOUND)."""
         with to_wire.sendable("request"):
             request = catalog_pb2.GetImageRequest(catalog_id=self.catalog, image_id=image_id)
         return from_wire.image(await self._call(self.calls.catalog.GetImage, request, timeout))

@@ -19,8 +19,8 @@ class ProfileCalls(Connected):
         language: str = "",
         timeout: float | None = None,
     ) -> ShopperProfile:
-        """What is known of a user or a visitor, and what it was inferred from; texts in
-        ``language`` ("en", "zh"). Somebody who never did anything has an empty profile."""
+        """Return what is known of ``user`` or ``visitor``, and what it was inferred from; texts in
+        ``language`` ("en", "zh"). The profile of a shopper without events is empty."""
         with to_wire.sendable("request"):
             request = profile_service_pb2.GetShopperProfileRequest(
                 catalog_id=self.catalog,
@@ -33,7 +33,8 @@ class ProfileCalls(Connected):
     async def product_profile(
         self, product_id: str, *, language: str = "", timeout: float | None = None
     ) -> ProductProfile:
-        """What the serving model knows of a product; NotFound (PRODUCT_NOT_FOUND)."""
+        """Return what the serving model knows of a product; texts in ``language`` ("en", "zh").
+        NotFound (PRODUCT_NOT_FOUND)."""
         with to_wire.sendable("request"):
             request = profile_service_pb2.GetProductProfileRequest(
                 catalog_id=self.catalog, product_id=product_id, language_code=language
@@ -50,9 +51,9 @@ class ProfileCalls(Connected):
         visitor: str | None = None,
         timeout: float | None = None,
     ) -> int:
-        """Keeps what a shopper shared of themselves, in the place of all that was kept before; how
-        much that was. ``consent``: whether they consent to its use; FailedPrecondition
-        (CONSENT_REQUIRED) without. No attributes and no consent = it is withdrawn."""
+        """Replace the attributes that ``user`` or ``visitor`` shared. Return how many are stored.
+        FailedPrecondition (CONSENT_REQUIRED) without ``consent`` to their use. No attributes and no
+        consent withdraw it."""
         with to_wire.sendable("request"):
             request = profile_service_pb2.SetShopperAttributesRequest(
                 catalog_id=self.catalog,
@@ -67,7 +68,8 @@ class ProfileCalls(Connected):
         return answer.former_count
 
     async def list_segments(self, *, language: str = "", timeout: float | None = None) -> Segments:
-        """The groups of shoppers with like interests that the serving model knows."""
+        """Return the groups of shoppers with similar interests that the serving model knows; texts
+        in ``language`` ("en", "zh")."""
         request = profile_service_pb2.ListSegmentsRequest(
             catalog_id=self.catalog, language_code=language
         )

@@ -100,4 +100,4 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """Says what all commands have in common."""
+    """Declare the options that all commands have in common."""

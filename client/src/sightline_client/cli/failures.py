@@ -98,7 +98,7 @@ FIXES_BY_CODE = {
 
 
 def explain(error: SightlineError) -> RenderableType:
-    """The failure, each field at fault with its option, and the fix."""
+    """Show the error, each invalid field with its option, and the fix."""
     reason = plain(error.reason or error.code.name)
     head = Text.assemble((reason, "bold red"), f": {plain(error.message)}")
     lines = [head]
@@ -114,13 +114,13 @@ def explain(error: SightlineError) -> RenderableType:
 
 
 def fix(error: SightlineError) -> list[Text]:
-    """The line that says what to do about it; none where nothing is known."""
+    """Return the line that says what to do; none if that is not known."""
     found = FIXES.get(error.reason) or FIXES_BY_CODE.get(error.code)
     return [Text.assemble(("Fix: ", "bold"), found)] if found else []
 
 
 def of_file(error: FileRefused) -> RenderableType:
-    """A file that can't be used, and the fix."""
+    """Show a file that can't be used, and the fix."""
     return Group(
         Text.assemble(("FILE_REFUSED", "bold red"), f": {plain(str(error))}"),
         Text.assemble(("Fix: ", "bold"), plain(error.fix)),
@@ -128,7 +128,7 @@ def of_file(error: FileRefused) -> RenderableType:
 
 
 def of_system(error: OSError) -> RenderableType:
-    """A file that can't be read or written."""
+    """Show a file that can't be read or written."""
     name = f"{error.filename}: " if error.filename else ""
     return Text.assemble(
         ("FILE_UNUSABLE", "bold red"), f": {plain(name)}{plain(error.strerror or str(error))}"

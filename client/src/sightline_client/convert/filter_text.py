@@ -34,6 +34,7 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
 
 from sightline_client.values.catalog import Availability, Money
+from sightline_client.values.fields import FieldKind, ProductField
 from sightline_client.values.filters import (
     ATTRIBUTES,
     Comparison,
@@ -45,6 +46,7 @@ from sightline_client.values.filters import (
     all_of,
     any_of,
 )
+from sightline_client.values.products import FILTERED
 
 MAX_LENGTH = 65_536
 """Characters; more is no filter that a person wrote, and the suite takes at most 256 conditions."""
@@ -78,16 +80,7 @@ _OPERATORS = {
     ">": Operator.GREATER,
     ">=": Operator.GREATER_OR_EQUAL,
 }
-_KINDS = {
-    "category": str,
-    "brand": str,
-    "title": str,
-    "tags": str,
-    "price": Money,
-    "availability": Availability,
-    "create_time": datetime,
-    "update_time": datetime,
-}
+_FIELDS = {field.name: field for field in FILTERED if field.kind is not FieldKind.ATTRIBUTES}
 _ORDERED = frozenset({Money, datetime, float})
 _FLAGS = {"true": True, "false": False}
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -118,8 +111,8 @@ class FilterSyntaxError(ValueError):
 
 
 def parse_filter(text: str, *, currency: str = "") -> Filter:
-    """The filter that the text stands for; empty passes every product. ``currency``: that of an
-    amount without one, "" = an amount needs one. FilterSyntaxError says what is wrong and where."""
+    """Parse a filter; an empty text passes every product. ``currency``: of amounts without one, ""
+    = each amount must name its own. FilterSyntaxError says what is wrong and where."""
     if len(text) > MAX_LENGTH:
         raise FilterSyntaxError(f"a filter has at most {MAX_LENGTH:,} characters", text, 0)
     try:
@@ -152,7 +145,7 @@ class _Reader:
         self._currency = currency.upper()
 
     def read(self, node: Tree[Token]) -> Iterator[Filter]:
-        """The conditions of a conjunction, flat."""
+        """Yield the conditions of a conjunction, without nesting."""
         for disjunction in _trees(node, "disjunction"):
             parts = [child for child in disjunction.children if isinstance(child, Tree)]
             if len(parts) == 1 and parts[0].data == "group":
@@ -161,7 +154,7 @@ class _Reader:
                 yield _either([self._part(part) for part in parts])
 
     def _part(self, node: Tree[Token]) -> Filter:
-        """One of the conditions that OR joins, or NOT turns round."""
+        """Convert one of the conditions that OR joins, or that NOT negates."""
         if node.data == "negation":
             return ~self._part(_tree(node.children[-1]))
         if node.data == "group":
@@ -173,33 +166,35 @@ class _Reader:
         name, sign, literal = node.children[0], node.children[1], _tree(node.children[2])
         if not isinstance(name, Token) or not isinstance(sign, Token):
             raise TypeError("the grammar has changed")
-        kind = None if name.startswith(ATTRIBUTES) else self._kind(name)
+        field = None if name.startswith(ATTRIBUTES) else self._field(name)
         if sign == ":" and literal.data == "word" and _first(literal) == "*":
             return Existence(str(name))
-        value = self._attribute(literal) if kind is None else self._value(kind, literal)
-        return Comparison(str(name), self._operator(name, sign, value), value)
+        kind = FieldKind.ATTRIBUTES if field is None else field.kind
+        value = self._attribute(literal) if field is None else self._value(kind, literal)
+        return Comparison(str(name), self._operator(name, sign, value, kind), value)
 
-    def _kind(self, name: Token) -> type:
-        kind = _KINDS.get(name)
-        if kind is None:
-            near = difflib.get_close_matches(name, _KINDS, 1)
-            known = f"there are {', '.join(_KINDS)}, {ATTRIBUTES}<key>"
+    def _field(self, name: Token) -> ProductField:
+        field = _FIELDS.get(name)
+        if field is None:
+            near = difflib.get_close_matches(name, _FIELDS, 1)
+            known = f"there are {', '.join(_FIELDS)}, {ATTRIBUTES}<key>"
             hint = f"did you mean {near[0]}?" if near else known
             raise self._at(name, f"no field {str(name)!r}: {hint}")
-        return kind
+        return field
 
-    def _operator(self, name: Token, sign: Token, value: Value) -> Operator:
-        """What the sign asks for; ":" of a text whether it occurs, else the same as =."""
+    def _operator(self, name: Token, sign: Token, value: Value, kind: FieldKind) -> Operator:
+        """Return the operator of a sign. ":" of a text asks whether it occurs, otherwise it is
+        =."""
         is_text = isinstance(value, str) and not isinstance(value, Availability)
-        if sign == ":" and is_text and name != "tags":
+        if sign == ":" and is_text and kind is not FieldKind.TEXTS:
             if not value:
                 raise self._at(sign, f"{name}: needs at least one character, or * for any")
             return Operator.CONTAINS
-        attribute = name.startswith(ATTRIBUTES)
-        if sign == ":" and name != "tags" and not attribute:
+        attribute = kind is FieldKind.ATTRIBUTES
+        if sign == ":" and kind is not FieldKind.TEXTS and not attribute:
             raise self._at(sign, f"{name} takes ':' only as {name}:*, write {name} =")
-        if name == "title":
-            raise self._at(sign, f"title takes only ':', not {sign}")
+        if kind is FieldKind.WORDS:
+            raise self._at(sign, f"{name} takes only ':', not {sign}")
         operator = _OPERATORS.get(sign, Operator.EQUAL)
         if operator in {Operator.EQUAL, Operator.NOT_EQUAL} or type(value) in _ORDERED:
             return operator
@@ -221,16 +216,28 @@ class _Reader:
             raise self._at(token, f"{text} is too large")
         return float(text)
 
-    def _value(self, kind: type, literal: Tree[Token]) -> Value:
+    def _value(self, kind: FieldKind, literal: Tree[Token]) -> Value:
         token = _first(literal)
         text = _unquoted(token) if literal.data == "quoted" else str(token)
-        if kind is Money:
-            return self._money(token, text)
-        if kind is Availability:
-            if text not in _STATES:
-                raise self._at(token, f"{text!r} is none of {', '.join(_STATES)}")
-            return _STATES[text]
-        return self._time(token, text) if kind is datetime else text
+        match kind:
+            case FieldKind.MONEY:
+                return self._money(token, text)
+            case FieldKind.AVAILABILITY:
+                if text not in _STATES:
+                    raise self._at(token, f"{text!r} is none of {', '.join(_STATES)}")
+                return _STATES[text]
+            case FieldKind.TIME:
+                return self._time(token, text)
+            case FieldKind.NUMBER:
+                if not _NUMBER.fullmatch(text) or not isfinite(float(text)):
+                    raise self._at(token, f"{text!r} is no number: write 4.5")
+                return float(text)
+            case FieldKind.FLAG:
+                if text not in _FLAGS:
+                    raise self._at(token, f"{text!r} is neither true nor false")
+                return _FLAGS[text]
+            case _:
+                return text
 
     def _money(self, token: Token, text: str) -> Money:
         found = re.fullmatch(r"\s*([+-]?[\d.]+)\s*([A-Za-z]{3})?\s*", text)
@@ -260,7 +267,8 @@ class _Reader:
 
 
 def _either(parts: list[Filter]) -> Filter:
-    """One of several; equalities of one field become one membership, which is cheaper to ask."""
+    """Join conditions by OR. Equalities of one field become one membership, which costs less to
+    evaluate."""
     if len(parts) == 1:
         return parts[0]
     field = ""

@@ -48,6 +48,7 @@ from sightline_client.values.evaluation import Evaluation
 from sightline_client.values.experiments import ExperimentList, ExperimentReport, ExperimentUnit
 from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.online import OnlineReport
+from sightline_client.values.products import FIELDS, Product
 from sightline_client.values.spaces import Space
 
 
@@ -77,7 +78,11 @@ def _attribute_value(message: product_pb2.Attribute) -> object:
 money = reader(catalog.Money, MoneyMessage, amount=_amount, currency="currency_code")
 _attribute = reader(catalog.Attribute, product_pb2.Attribute, value=_attribute_value)
 image = reader(catalog.ProductImage, product_pb2.ProductImage)
-product = reader(catalog.Product, product_pb2.Product, language="language_code")
+product = reader(
+    Product,
+    product_pb2.Product,
+    **{field.attribute: field.wire for field in FIELDS},
+)
 subject = reader(signals.Subject, photo_pb2.Subject)
 category_guess = reader(catalog.CategoryGuess, photo_pb2.CategoryGuess)
 deletion = reader(catalog.Deletion, catalog_pb2.DeleteProductsResponse)
@@ -130,7 +135,7 @@ experiment_unit = reader(ExperimentUnit, experiment_service_pb2.ExperimentUnit)
 
 
 def _count(name: str) -> Callable[[Message], int | None]:
-    """A count that is negative where it is not known."""
+    """Return a reader of a count, which is negative when it is not known."""
 
     def read(message: Message) -> int | None:
         value: int = getattr(message, name)
@@ -140,7 +145,7 @@ def _count(name: str) -> Callable[[Message], int | None]:
 
 
 def _indexed_until(message: answer_pb2.IndexFreshness) -> datetime | None:
-    """Microseconds since 1970 as a time; None for none, and for what no datetime can hold."""
+    """Convert microseconds since 1970 to a time; None for 0 and for what no datetime can hold."""
     try:
         time = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=message.index_time_micros)
     except OverflowError:
@@ -199,7 +204,7 @@ heat_map = reader(HeatMap, rec.DrawHeatMapResponse)
 
 
 def classification(message: rec.ClassifyResponse) -> classifications.Classification:
-    """An answer of Classify."""
+    """Convert an answer of Classify."""
     inner = message.classification
     return classifications.Classification(
         guesses=tuple(map(category_guess, inner.guesses)),

@@ -42,9 +42,9 @@ _readers: dict[tuple[type, str], Callable[[Any], Any]] = {}
 def reader(
     kind: type[V], message: type[M], **given: str | Callable[[M], object]
 ) -> Callable[[M], V]:
-    """What makes a value of this dataclass of a message. ``given``: for a field of the value, the
-    name of the message's field, or what makes it of the whole message. TypeError where a field
-    can't be read so."""
+    """Return a function that converts a message to a value of this dataclass. ``given``: for a
+    field of the value, the name of the message's field, or a function of the whole message.
+    TypeError for a field that can't be read so."""
     return _reader(kind, cast("Descriptor", message.DESCRIPTOR), given)
 
 
@@ -68,7 +68,7 @@ def _reader(
 def _source(
     hint: Any, message: Descriptor, given: str | Callable[[M], object]
 ) -> Callable[[Any], object]:
-    """What makes a field of a value of the whole message."""
+    """Return the function that computes one field of a value from the whole message."""
     if not isinstance(given, str):
         return given
     if (field := message.fields_by_name.get(given)) is None:
@@ -89,7 +89,7 @@ def _source(
 
 
 def _conversion(kind: Any, field: FieldDescriptor) -> Callable[[Any], object]:
-    """What makes a value of this kind of what the field holds."""
+    """Return the function that converts what a field holds to ``kind``."""
     if field.message_type is not None:
         made = _readers.get((kind, field.message_type.full_name))
         return made or _reader(kind, field.message_type, {})
@@ -119,7 +119,7 @@ def _member(kind: type[StrEnum], wire: EnumDescriptor) -> Callable[[int], StrEnu
 
 
 def time(value: Timestamp) -> datetime | None:
-    """None for what is no time that a datetime can hold."""
+    """Convert a time; None if no datetime can hold it."""
     try:
         return value.ToDatetime(UTC)
     except (OverflowError, ValueError):
@@ -127,7 +127,7 @@ def time(value: Timestamp) -> datetime | None:
 
 
 def span(value: Duration) -> timedelta:
-    """What a timedelta can't hold becomes the longest that it can."""
+    """Convert a duration; one that no timedelta can hold becomes the longest."""
     try:
         return value.ToTimedelta()
     except (OverflowError, ValueError):
@@ -135,7 +135,7 @@ def span(value: Duration) -> timedelta:
 
 
 def error(message: status_pb2.Status) -> SightlineError | None:
-    """Why something failed; None = it did not."""
+    """Convert a status; None = no error."""
     return from_status(message) if message.code else None
 
 

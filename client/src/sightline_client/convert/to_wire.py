@@ -26,7 +26,7 @@ from sightline.ranker.v1 import recipe_pb2
 from sightline.retriever.v1 import index_service_pb2
 from sightline_client.convert.writing import ids, register, writer
 from sightline_client.errors import invalid
-from sightline_client.values import catalog, filters
+from sightline_client.values import catalog, filters, products
 from sightline_client.values.controls import Control
 from sightline_client.values.events import Event, EventType
 from sightline_client.values.facets import FacetQuery
@@ -34,6 +34,7 @@ from sightline_client.values.operations import IndexMetric, IndexParameters
 from sightline_client.values.photos import Uri
 from sightline_client.values.signals import Box, Unlike
 from sightline_client.values.trainings import ItemItem, TrainingLoss, TrainingRecipe
+from sightline_client.values.updates import ProductUpdate
 
 _NANOS = Decimal(1_000_000_000)
 _INT64_MAX = 2**63 - 1
@@ -45,8 +46,8 @@ _UNITS_DIGITS = 19
 
 @contextmanager
 def sendable(field: str) -> Iterator[None]:
-    """What the body builds can be held by a message; else InvalidRequest: half a character, a
-    number out of its field's range."""
+    """Raise InvalidRequest for a value that no message can hold: half a character, a number out of
+    its field's range."""
     try:
         yield
     except UnicodeError:
@@ -64,8 +65,8 @@ def signals(
     box: Box | None = None,
     find_subject: bool = False,
 ) -> list[rec.QuerySignal]:
-    """One signal of weight 1 for each thing to be near to, then those to be far from. The part that
-    is meant is that of every photo to be near to."""
+    """Return a signal of weight 1 for each thing to be near to, then those to be far from. ``box``
+    and ``find_subject`` go with every photo to be near to."""
     photos = [_photo(image) for image in images]
     if not photos and (box is not None or find_subject):
         raise invalid("box" if box is not None else "find_subject", "goes with a photo only")
@@ -97,7 +98,7 @@ def _unlike(value: Unlike) -> list[rec.QuerySignal]:
 
 
 def shopper(user: str | None, visitor: str | None) -> event_pb2.Shopper | None:
-    """Who asks; None = nobody in particular."""
+    """Return the shopper; None = no user and no visitor. InvalidRequest for both at once."""
     if user and visitor:
         raise invalid("shopper", "give a user or a visitor, not both")
     if user:
@@ -106,7 +107,8 @@ def shopper(user: str | None, visitor: str | None) -> event_pb2.Shopper | None:
 
 
 def money(value: catalog.Money) -> MoneyMessage:
-    """Units and nanos of one sign, exactly."""
+    """Convert an amount to units and nanos of one sign, exactly. InvalidRequest when they can't
+    hold it."""
     if value.amount.is_finite() and value.amount.adjusted() >= _UNITS_DIGITS:
         raise invalid(
             "price", f"{value.amount} is not an amount of money"
@@ -131,7 +133,7 @@ def timestamp(value: datetime) -> Timestamp:
 
 
 def filter_(value: filters.Filter | None) -> filter_pb2.Filter | None:
-    """None = every product passes."""
+    """Convert a filter; None = every product passes."""
     if value is None:
         return None
     if isinstance(value, filters.Comparison):
@@ -166,25 +168,25 @@ def _filters(values: Iterable[filters.Filter]) -> filter_pb2.FilterList:
     return filter_pb2.FilterList(filters=parts)
 
 
-def update(value: catalog.ProductUpdate) -> catalog_pb2.ProductUpdate:
-    """A change of one product."""
+def update(value: ProductUpdate) -> catalog_pb2.ProductUpdate:
+    """Convert a change of one product."""
     return catalog_pb2.ProductUpdate(
         product=product(value.product), update_mask=FieldMask(paths=value.fields)
     )
 
 
 def import_mode(value: catalog.ImportMode) -> import_pb2.ImportMode.ValueType:
-    """What an import does with products that it does not mention."""
+    """Convert a mode of imports."""
     return import_pb2.ImportMode.Value(f"IMPORT_MODE_{value}")
 
 
 def event_type(value: EventType) -> event_pb2.EventType.ValueType:
-    """What a shopper did."""
+    """Convert a type of events."""
     return event_pb2.EventType.Value(f"EVENT_TYPE_{value}")
 
 
 def index_metric(value: IndexMetric) -> index_service_pb2.Metric.ValueType:
-    """How near two vectors are."""
+    """Convert a metric of an index."""
     return index_service_pb2.Metric.Value(f"METRIC_{value}")
 
 
@@ -219,7 +221,7 @@ def _availability(value: catalog.Availability) -> product_pb2.Availability.Value
 
 
 def _open(value: TrainingLoss | ItemItem) -> str:
-    """Name of the wire's member; what is not said stays open."""
+    """Return the name of the wire's member: UNSPECIFIED for UNKNOWN."""
     return "UNSPECIFIED" if value == "UNKNOWN" else value
 
 
@@ -239,11 +241,9 @@ register(product_pb2.Attribute, _attribute)
 box_ = writer(Box, photo_pb2.Box)
 writer(catalog.ProductImage, product_pb2.ProductImage, media_type=None, width=None, height=None)
 product = writer(
-    catalog.Product,
+    products.Product,
     product_pb2.Product,
-    language="language_code",
-    create_time=None,  # this and what follows is set by the service
-    update_time=None,
+    **{field.attribute: field.wire if field.written else None for field in products.FIELDS},
     category_doubt=None,
 )
 offer = writer(catalog.Offer, catalog_pb2.Offer)

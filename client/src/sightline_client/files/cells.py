@@ -34,7 +34,7 @@ _INTEGER = re.compile(r"[+-]?\d{1,18}")
 
 
 def text(cells: Cells, name: str) -> str:
-    """Text, without blanks around it; "" = not said. A whole number is its digits."""
+    """Read text, without blanks around it; "" = not said. A whole number becomes its digits."""
     value = cells.get(name)
     if value is None:
         return ""
@@ -46,7 +46,7 @@ def text(cells: Cells, name: str) -> str:
 
 
 def required(cells: Cells, name: str) -> str:
-    """Text that must be there."""
+    """Read text that must be there."""
     value = text(cells, name)
     if not value:
         raise bad(name, "is missing")
@@ -68,7 +68,7 @@ def texts(cells: Cells, name: str, separator: str) -> list[str]:
 
 
 def number(cells: Cells, name: str) -> Decimal | None:
-    """A finite number; None = not said."""
+    """Read a finite number; None = not said."""
     value = cells.get(name)
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
@@ -90,7 +90,7 @@ def number(cells: Cells, name: str) -> Decimal | None:
 
 
 def integer(cells: Cells, name: str, most: int) -> int:
-    """A whole number, 0 to ``most``; 0 = not said."""
+    """Read a whole number, 0 to ``most``; 0 = not said."""
     value = cells.get(name)
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         whole = int(value)
@@ -107,7 +107,7 @@ def integer(cells: Cells, name: str, most: int) -> int:
 
 
 def money(cells: Cells, name: str) -> Money | None:
-    """An amount with its currency, which stands in a column of its own; None = not said."""
+    """Read an amount with its currency, which has a column of its own; None = not said."""
     amount, code = number(cells, name), text(cells, "currency").upper()
     if code and code not in CODES:
         raise bad(
@@ -132,8 +132,17 @@ def _money(name: str, value: Decimal, code: str) -> Money:
     return Money(currency_code=code, units=units, nanos=int(micros) * 1000)
 
 
+def flag(cells: Cells, name: str) -> bool | None:
+    """Read true or false; None = not said."""
+    value = cells.get(name)
+    word = str(value).lower() if isinstance(value, bool) else text(cells, name).lower()
+    if word and word not in _YES | _NO:
+        raise bad(name, f"{_short(word)} is neither true nor false")
+    return word in _YES if word else None
+
+
 def availability(cells: Cells, name: str) -> product_pb2.Availability.ValueType:
-    """True, false, or a state by its name; not said = UNSPECIFIED."""
+    """Read true, false, or a state by its name; not said = UNSPECIFIED."""
     value = cells.get(name)
     if isinstance(value, bool):
         word = "true" if value else "false"
@@ -152,8 +161,8 @@ def availability(cells: Cells, name: str) -> product_pb2.Availability.ValueType:
 
 
 def time(cells: Cells, name: str) -> Timestamp | None:
-    """An instant: ISO 8601 or RFC 2822 with a zone, or seconds since 1970, or milli-, micro- or
-    nanoseconds where so many seconds would be beyond the year 9999; None = not said."""
+    """Read an instant: ISO 8601 or RFC 2822 with a zone, or seconds since 1970, or milli-, micro-
+    or nanoseconds if that many seconds would be beyond the year 9999; None = not said."""
     value = cells.get(name)
     if value is None or value == "":
         return None
@@ -170,7 +179,7 @@ def time(cells: Cells, name: str) -> Timestamp | None:
 
 
 def _written(text: str) -> datetime | None:
-    """A time as it is written; None = it is none, or a number."""
+    """Parse a time; None = the text is no time, or a number."""
     if text[-4:] in (" UTC", " GMT") and text[:1].isdigit():
         text = f"{text[:-4]}+00:00"
     for read in (datetime.fromisoformat, parsedate_to_datetime):
@@ -209,7 +218,7 @@ def _instant(name: str, value: datetime, hint: str) -> Timestamp:
 
 
 def attribute(name: str, key: object, value: object) -> product_pb2.Attribute:
-    """One typed property."""
+    """Read one typed property."""
     if not isinstance(key, str):
         raise bad(name, f"{key!r} is no name of a property")
     _checked(name, key)

@@ -48,7 +48,7 @@ class Delimited:
         return self._file.tell()
 
     def rows(self) -> Iterator[Row]:
-        """The rows; a blank line is none."""
+        """Yield the rows; blank lines are skipped."""
         reader = csv.reader(self._lines, delimiter=self.separator)
         number = 0
         while True:
@@ -69,7 +69,7 @@ class Delimited:
             yield self._row(number, line, cells)
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the file."""
         self._text.close()
 
     def _row(self, number: int, line: int, cells: list[str]) -> Row:
@@ -99,7 +99,7 @@ class Delimited:
         return Row(number, values)
 
     def _joined(self, cells: list[str]) -> str:
-        """The cells as they stood in the line."""
+        """Return the cells as they stood in the line."""
         line = io.StringIO()
         csv.writer(line, delimiter=self.separator, lineterminator="").writerow(cells)
         return line.getvalue()

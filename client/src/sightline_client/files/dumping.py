@@ -14,7 +14,7 @@ INSTANTS = frozenset({"time"})
 
 
 def line(cells: Mapping[str, object]) -> str:
-    """The cells as one JSON object."""
+    """Return the cells as one JSON object."""
     return _object({name: _instant(name, value) for name, value in cells.items()})
 
 
@@ -53,8 +53,8 @@ def _value(value: object) -> str:
 
 
 def _pairs(values: Sequence[object]) -> dict[str, object] | None:
-    """A map of Parquet, which comes as pairs, as an object. Each key gets a list, for it
-    may stand there several times. None = it is no such map."""
+    """Convert a Parquet map, which comes as pairs, to an object with a list for each key, because a
+    key may repeat. None = it is no such map."""
     pairs = [item for item in values if isinstance(item, tuple) and len(item) == 2]
     if not values or len(pairs) < len(values):
         return None
@@ -70,19 +70,19 @@ def _pairs(values: Sequence[object]) -> dict[str, object] | None:
 
 
 def _finite(value: float | Decimal) -> bool:
-    """A decimal may be finite and beyond every float."""
+    """Return whether the value is finite. A decimal may be finite and beyond every float."""
     return value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)
 
 
 def _number(value: float | Decimal) -> str:
-    """With a point or an exponent, so that it is not read as a whole number, which is a text's
-    digits where the number was refused."""
+    """Write a number with a point or an exponent, so that it is not read as a whole number, which
+    becomes a text's digits where the number was rejected."""
     text = str(value)
     return text if any(mark in text for mark in ".eE") else f"{text}.0"
 
 
 def _text(value: str) -> str:
-    """Escaped where it holds half a character, which no file of text can."""
+    """Write a text, escaped if it holds half a character, which no text file can."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -91,5 +91,5 @@ def _text(value: str) -> str:
 
 
 def _refused(kind: str, text: str) -> str:
-    """A list of lists, which no column takes."""
+    """Write a list of lists, which no column accepts."""
     return f"[[{_text(kind)}, {_text(text)}]]"

@@ -22,8 +22,8 @@ _INT32 = 2**31 - 1
 
 
 def event(row: Cells) -> event_pb2.Event:
-    """The event; SightlineError for what it can't be. Looks only at what is there: a million rows
-    pay for every cell."""
+    """Convert a row to an event. SightlineError for a row that is none. Looks only at cells that
+    are there: a million rows pay for every cell."""
     made = event_pb2.Event(event_id=cells.required(row, "event_id"), type=_type(row))
     for name in _TEXTS:
         if _said(row, name):

@@ -19,7 +19,7 @@ class PhotoTree:
     columns: tuple[str, ...] = ("id", "title", "category", "images")
 
     def __init__(self, root: Path, report: Callable[[int], None] | None = None) -> None:
-        """Walks it once. ``report`` hears how many photos were found so far."""
+        """Walk the folder once. ``report`` is called with the number of photos found so far."""
         self._root = root.resolve()
         self.done = 0
         self.not_followed = 0
@@ -38,7 +38,7 @@ class PhotoTree:
         """Hash of all names, sizes and times, 32 hexadecimal digits."""
 
     def rows(self) -> Iterator[Row]:
-        """A row for each photo, in the order of their paths."""
+        """Yield a row for each photo, in the order of their paths."""
         for path in self._photos():
             self.done += 1
             yield _row(self.done, path.relative_to(self._root))

@@ -34,7 +34,7 @@ class JsonLines:
         return self._file.tell()
 
     def rows(self) -> Iterator[Row]:
-        """The rows; a blank line is none."""
+        """Yield the rows; blank lines are skipped."""
         number = 0
         while line := self._file.readline(_LONGEST_LINE):
             whole = line.endswith(b"\n") or len(line) < _LONGEST_LINE
@@ -51,7 +51,7 @@ class JsonLines:
             )
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the file."""
         self._file.close()
 
     def _checked(self, row: Row) -> Row:

@@ -11,12 +11,16 @@ from html.parser import HTMLParser
 
 from sightline_client.files.currencies import CODES
 from sightline_client.files.model import NOTE, FileRefused, Row, Table, Wrapped
+from sightline_client.values.fields import FieldKind
+from sightline_client.values.products import WRITTEN
 
 ATTRIBUTES = "attributes."
 """Before the name of an attribute, where a column becomes one."""
-LISTS = frozenset({"images", "tags"})
+LISTS = frozenset({"images", *(field.column for field in WRITTEN if field.kind is FieldKind.TEXTS)})
 """Our columns that hold several values, and take several of theirs."""
-AMOUNTS = frozenset({"price", "unit_price"})
+AMOUNTS = frozenset(
+    {"unit_price", *(field.column for field in WRITTEN if field.kind is FieldKind.MONEY)}
+)
 _SYMBOLS = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY", "₹": "INR", "₩": "KRW", "zł": "PLN"}
 _AMOUNT = re.compile(r"[-+]?\d[\d.,'\s\u00a0\u202f]*")
 _COMMA = re.compile(r"[-+]?\d+,\d{1,2}|[-+]?\d{1,3}(\.\d{3})+(,\d+)?")
@@ -43,7 +47,7 @@ class ColumnMap:
         return [name for name in dict.fromkeys(ours) if name in known or name.startswith(NOTE)]
 
     def unread(self, found: Iterable[str], known: Collection[str]) -> list[str]:
-        """Those of a file's columns of which nothing is said and that are none of ours."""
+        """Return a file's columns that are neither mapped nor ours."""
         return [
             name
             for name in found
@@ -52,8 +56,8 @@ class ColumnMap:
 
 
 def column_map(pairs: Sequence[str], constants: Sequence[str], known: Collection[str]) -> ColumnMap:
-    """Of `their=ours` and `ours=value`. FileRefused for what is neither, and for two columns that
-    are to be one."""
+    """Parse pairs `their=ours` and constants `ours=value`. FileRefused for invalid ones, and for
+    two columns mapped to one."""
     columns = {}
     for pair in pairs:
         theirs, sign, ours = (part.strip() for part in pair.rpartition("="))
@@ -95,7 +99,7 @@ class Mapped(Wrapped):
         self.columns = tuple(dict.fromkeys([*filter(None, named), *by.constants]))
 
     def rows(self) -> Iterator[Row]:
-        """The rows by our columns."""
+        """Yield the rows by our columns."""
         for row in self._table.rows():
             yield Row(row.number, self._cells(row.cells), row.error)
 
@@ -120,7 +124,7 @@ class Mapped(Wrapped):
 
 
 def missing_field(constants: Mapping[str, str], there: Iterable[str]) -> tuple[str, str] | None:
-    """The first constant that speaks of a column that no row has by then, and that column."""
+    """Return the first constant that uses a column that no row has by then, and that column."""
     columns = set(there)
     for ours, value in constants.items():
         for name in _FIELD.findall(value):
@@ -177,7 +181,7 @@ def listed(value: object, each: Callable[[str], object], commas: str = ",") -> o
 
 
 def typed(text: str) -> object:
-    """Text, or the number that it writes."""
+    """Return the number that a text writes, else the text."""
     try:
         return float(text) if re.fullmatch(r"-?\d{1,15}(\.\d{1,6})?", text.strip()) else text
     except ValueError:
@@ -185,7 +189,7 @@ def typed(text: str) -> object:
 
 
 def money(value: object) -> tuple[object, str]:
-    """An amount, to be read as a number, and the code of the currency beside it; "" = none."""
+    """Split an amount from the code of the currency beside it; "" = none."""
     if not isinstance(value, str):
         return value, ""
     found = _AMOUNT.search(value)
@@ -199,8 +203,8 @@ def money(value: object) -> tuple[object, str]:
 
 
 def decimal(text: str) -> str:
-    """A number with a point for its decimals: `1.299,00` and `1,299.00` are 1299.00; where a comma
-    may be either (`1,299`) the text stays, and is refused with what to write."""
+    """Write a number with a decimal point: `1.299,00` and `1,299.00` become 1299.00. If a comma may
+    be either (`1,299`), return the text, which is rejected later with what to write."""
     bare = re.sub(r"['\s\u00a0\u202f]", "", text)
     if _COMMA.fullmatch(bare) and "," in bare:
         return bare.replace(".", "").replace(",", ".")
@@ -208,7 +212,7 @@ def decimal(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text without HTML: tags are left out, and entities are what they stand for."""
+    """Remove HTML from text: drop tags and resolve entities."""
     if not _TAG.search(text):
         return text
     parser = _Text()
@@ -237,7 +241,7 @@ class _Text(HTMLParser):
 
 
 def _at(cells: Mapping[str, object], path: str) -> object:
-    """What a name or a path stands for; of a list of objects, that of each."""
+    """Return the value at a name or a path; of a list of objects, that of each."""
     if path in cells:
         return cells[path]
     first, _, rest = path.partition(".")

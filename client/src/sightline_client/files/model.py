@@ -62,21 +62,21 @@ class Table(Protocol):
         ...
 
     def rows(self) -> Iterator[Row]:
-        """The rows in order; once."""
+        """Yield the rows in order, once."""
         ...
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the file."""
         ...
 
 
 def bad(column: str, description: str, *, reason: str = "ROW_INVALID") -> SightlineError:
-    """What is wrong with a row, and in which column; "" = with the row as a whole."""
+    """Return the error for a column of a row; column "" = the row as a whole."""
     return invalid(column or "row", description, reason=reason)
 
 
 def unread(name: str, known: Collection[str]) -> str:
-    """What to do about a column that nothing reads."""
+    """Say what to do about a column that is not read."""
     near = difflib.get_close_matches(name, list(known), 1)
     guess = f"did you mean {near[0]!r}? Else " if near else ""
     return f"{guess}leave it out, or pass --ignore {name}; known ones are {', '.join(known)}"

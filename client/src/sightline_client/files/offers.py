@@ -10,7 +10,7 @@ NEEDED = ("id",)
 
 
 def offer(row: Cells) -> catalog.Offer:
-    """The offer; SightlineError for what it can't be."""
+    """Convert a row to an offer. SightlineError for a row that is none."""
     price = cells.money(row, "price")
     available = cells.availability(row, "available")
     if price is None and not available:

@@ -41,9 +41,8 @@ def open_table(
     ignore: Collection[str] = (),
     reading: Reading = AS_IT_IS,
 ) -> Table:
-    """The file, open, its columns checked. FileRefused says what it lacks or has too much: a column
-    that nobody reads would be lost without a word. In JSON Lines each row is checked as it is
-    read."""
+    """Open a file and check its columns. FileRefused for missing columns and for unknown ones,
+    whose content would be lost silently. In JSON Lines each row is checked as it is read."""
     table = _open(path, columns, reading, ignore)
     try:
         if reading.shape is not None:
@@ -63,7 +62,7 @@ def open_table(
 def look(
     path: Path, known: Collection[str], encoding: str = ""
 ) -> tuple[tuple[str, ...], list[Row]]:
-    """The columns of a file, and its first rows."""
+    """Return the columns of a file, and its first rows."""
     table = _open(path, known, Reading(encoding=encoding), strict=False)
     try:
         rows = [row for row in islice(table.rows(), SAMPLE) if row.error is None]

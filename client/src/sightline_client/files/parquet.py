@@ -14,7 +14,7 @@ class Parquet:
     """A Parquet file. Its values come as Python's own types."""
 
     def __init__(self, path: Path) -> None:
-        """FileRefused without pyarrow, or for a file that is no Parquet."""
+        """Open the file. FileRefused without pyarrow, or for a file that is no Parquet."""
         try:
             import pyarrow as pa  # type: ignore[import-untyped]
             from pyarrow import parquet
@@ -34,7 +34,7 @@ class Parquet:
         self.done = 0
 
     def rows(self) -> Iterator[Row]:
-        """The rows. FileRefused where the file turns out to be damaged."""
+        """Yield the rows. FileRefused if the file turns out to be damaged."""
         try:
             for batch in self._file.iter_batches(batch_size=_BATCH, use_threads=False):
                 columns = [_values(column) for column in batch.columns]
@@ -56,8 +56,8 @@ class Parquet:
 
 
 def _values(column: Any) -> list[object]:
-    """A column as Python values. One that Python can't hold (a year 30,000) becomes Unfit, so that
-    its row alone is refused."""
+    """Convert a column to Python values. One that Python can't hold (a year 30,000) becomes Unfit,
+    so that only its row is rejected."""
     try:
         return list(_in_microseconds(column).to_pylist())
     except (ValueError, OverflowError):
@@ -65,8 +65,8 @@ def _values(column: Any) -> list[object]:
 
 
 def _in_microseconds(column: Any) -> Any:
-    """Times in nanoseconds, which pandas writes, as Python's, which is no finer; others as they
-    are."""
+    """Convert times in nanoseconds, which pandas writes, to microseconds, Python's resolution;
+    leave others as they are."""
     if not str(column.type).startswith("timestamp[ns"):
         return column
     import pyarrow as pa

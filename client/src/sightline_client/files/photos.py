@@ -21,8 +21,9 @@ class PhotoFolder:
         self._root = root.resolve()
 
     def images(self, names: list[str], *, read: bool = True) -> list[product_pb2.ProductImage]:
-        """The photos, read, or only looked at; an http(s) address is passed on for the suite to
-        fetch. SightlineError for one that is missing, outside, too large or no file."""
+        """Return the photos, read, or only checked; an http(s) address is passed on for the suite
+        to fetch. SightlineError for one that is missing, outside the folder, too large or no
+        file."""
         found: list[product_pb2.ProductImage] = []
         room = _ROOM
         for name in names:
@@ -39,7 +40,7 @@ class PhotoFolder:
         return found
 
     def _find(self, name: str) -> tuple[Path, int]:
-        """The photo's file and its size."""
+        """Return the photo's file and its size."""
         try:
             path = (self._root / name).resolve(strict=True)
             facts = path.stat()
@@ -61,7 +62,7 @@ class PhotoFolder:
 
 
 def _bytes(name: str, path: Path) -> bytes:
-    """The file's bytes, which may be more by now than its size was."""
+    """Read a file, which may have grown since its size was read."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)

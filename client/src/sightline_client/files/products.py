@@ -1,6 +1,7 @@
-"""A row into a product of the contract."""
+"""Convert rows to products of the contract."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from sightline.common.v1 import product_pb2
 from sightline_client.errors import SightlineError
@@ -8,42 +9,26 @@ from sightline_client.files import cells, lines
 from sightline_client.files.cells import Cells
 from sightline_client.files.model import bad
 from sightline_client.files.photos import PhotoFolder
-
-COLUMNS = (
-    *("id", "title", "category", "brand", "price", "currency", "available", "images", "tags"),
-    *("attributes", "parent_id", "language", "description", "uri"),
-)
-NEEDED = ("id", "title")
+from sightline_client.values.fields import FieldKind
+from sightline_client.values.products import WRITTEN
 
 
 def product(row: Cells, folder: PhotoFolder, *, read: bool = True) -> product_pb2.Product:
-    """The product with its photos' bytes (``read``), or with empty photos; SightlineError for what
-    it can't be."""
-    return product_pb2.Product(
-        product_id=cells.required(row, "id"),
-        title=cells.required(row, "title"),
-        parent_id=cells.text(row, "parent_id"),
-        description=cells.text(row, "description"),
-        category_path=cells.texts(row, "category", ">"),
-        brand=cells.text(row, "brand"),
-        price=cells.money(row, "price"),
-        availability=cells.availability(row, "available"),
-        tags=cells.texts(row, "tags", "|"),
-        attributes=_attributes(row.get("attributes")),
-        language_code=cells.text(row, "language"),
-        uri=cells.text(row, "uri"),
-        # Last: a row that is bad anyway need not have its photos read.
-        images=folder.images(photos(row), read=read),
-    )
+    """Convert a row to a product, with its photos' bytes (``read``) or with empty photos.
+    SightlineError for a row that is no product."""
+    made: dict[str, Any] = {"product_id": cells.required(row, "id")}
+    made |= {wire: read_cell(row, column) for wire, column, read_cell in _READERS}
+    # Last: a row that is rejected anyway need not have its photos read.
+    return product_pb2.Product(**made, images=folder.images(photos(row), read=read))
 
 
 def photos(row: Cells) -> list[str]:
-    """The names or addresses of the row's photos; SightlineError for what is none."""
+    """Return the names or addresses of the row's photos. SightlineError for an invalid one."""
     return cells.texts(row, "images", "|")
 
 
 def product_id(row: Cells) -> str:
-    """The row's id; "" where it has none that can be read."""
+    """Return the row's id; "" if it has none that can be read."""
     try:
         return cells.text(row, "id")
     except SightlineError:
@@ -67,8 +52,16 @@ def _attributes(value: object) -> list[product_pb2.Attribute]:
     ]
 
 
+def _number(row: Cells, name: str) -> float | None:
+    """Read a number as a whole one where it is, so that every field of numbers can hold it."""
+    exact = cells.number(row, name)
+    if exact is None:
+        return None
+    return int(exact) if exact == int(exact) else float(exact)
+
+
 def _pairs(value: object) -> list[tuple[object, object]]:
-    """An object's items; a Parquet map comes as a list of pairs."""
+    """Return an object's items; a Parquet map comes as a list of pairs."""
     if isinstance(value, Mapping):
         return list(value.items())
     if isinstance(value, list) and all(
@@ -76,3 +69,40 @@ def _pairs(value: object) -> list[tuple[object, object]]:
     ):
         return [(key, item) for key, item in value]
     raise bad("attributes", 'is no JSON object: write {"country": "Italy", "abv": 13.5}')
+
+
+_BY_KIND: Mapping[FieldKind, Callable[[Cells, str], Any]] = {
+    FieldKind.TEXT: cells.text,
+    FieldKind.WORDS: cells.text,
+    FieldKind.TEXTS: lambda row, name: cells.texts(row, name, "|"),
+    FieldKind.CATEGORY: lambda row, name: cells.texts(row, name, ">"),
+    FieldKind.MONEY: cells.money,
+    FieldKind.TIME: cells.time,
+    FieldKind.NUMBER: _number,
+    FieldKind.FLAG: cells.flag,
+    FieldKind.AVAILABILITY: cells.availability,
+    FieldKind.ATTRIBUTES: lambda row, name: _attributes(row.get(name)),
+}
+
+_FIELDS = sorted(WRITTEN, key=lambda field: not field.required)
+_READERS = tuple(
+    (field.wire, field.column, cells.required if field.required else _BY_KIND[field.kind])
+    for field in _FIELDS
+)
+"""Of each field: its name in the message, its column, and what reads a cell of it."""
+
+
+def _columns() -> Iterator[str]:
+    """Yield our columns; the currency follows the first amount, the photos come last."""
+    yield "id"
+    money = False
+    for field in _FIELDS:
+        yield field.column
+        if field.kind is FieldKind.MONEY and not money:
+            money = True
+            yield "currency"
+    yield "images"
+
+
+COLUMNS = tuple(_columns())
+NEEDED = ("id", *(field.column for field in WRITTEN if field.required))

@@ -47,7 +47,7 @@ NAMES = {ours: frozenset(theirs.split()) for ours, theirs in _NAMES.items()}
 
 
 def words(proposed: ColumnMap) -> list[str]:
-    """What each column looks like, a sentence each."""
+    """Say what each column looks like, a sentence each."""
     return [
         f"column {name} looks like {ours}" if ours else f"column {name} is left out"
         for name, ours in proposed.columns.items()
@@ -60,14 +60,15 @@ def propose(
     known: Collection[str],
     needed: Collection[str],
 ) -> ColumnMap:
-    """A map of all columns that are none of ours. `rows`: the first ones, by their columns."""
+    """Propose a map of all columns that are not ours. `rows`: the first ones, by their columns."""
     found: dict[str, str] = {}
     constants: dict[str, str] = {}
     free = [name for name in known if name not in columns]
     left = [name for name in columns if name not in known]
     for ours in free:
         for name in left:
-            if _simple(name) in NAMES.get(ours, ()) and (ours != "id" or _unique(name, rows)):
+            called = _simple(name) in NAMES.get(ours, {_simple(ours)})
+            if called and (ours != "id" or _unique(name, rows)):
                 found[name] = ours
                 left.remove(name)
                 break
@@ -94,7 +95,7 @@ def propose(
 def _check_price(
     found: dict[str, str], constants: dict[str, str], rows: Sequence[Mapping[str, object]]
 ) -> None:
-    """A column called price that holds no amounts is none."""
+    """Leave out a column called price that holds no amounts."""
     name = next((name for name, ours in found.items() if ours == "price"), None)
     values = [row.get(name) for row in rows if row.get(name)] if name is not None else []
     if values and name is not None:
@@ -114,7 +115,7 @@ def _unique(name: str, rows: Sequence[Mapping[str, object]]) -> bool:
 
 
 def _is_property(name: str, rows: Sequence[Mapping[str, object]]) -> bool:
-    """Whether its values are short enough to filter by, and no ids."""
+    """Return whether the values are short enough to filter by, and no ids."""
     cells = [listed(row[name], str, "") for row in rows if row.get(name)]
     values = [str(part) for cell in cells for part in (cell if isinstance(cell, list) else [cell])]
     few = all(not isinstance(cell, list) or len(cell) <= _MOST_VALUES for cell in cells)

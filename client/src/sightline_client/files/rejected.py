@@ -34,7 +34,7 @@ class Rejected:
             self.path.replace(self.path.with_name(f"{self.path.name}~"))
 
     def add(self, row: Row, error: SightlineError) -> None:
-        """Keeps the row with what is wrong with it."""
+        """Write the row and its error."""
         self.count += 1
         notes = dict(zip(NOTES, (row.number, error.reason, problem(error)), strict=False))
         file = self._open()
@@ -46,7 +46,7 @@ class Rejected:
             file.write(dumping.line(own | notes) + "\n")
 
     def close(self) -> None:
-        """Ends the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
 
@@ -61,7 +61,7 @@ class Rejected:
 
 
 def problem(error: SightlineError) -> str:
-    """What is wrong, field by field, on one line."""
+    """Say what is wrong, field by field, on one line."""
     fields: Sequence[str] = [f"{item.field}: {item.description}" for item in error.violations]
     return "; ".join(fields) or error.message
 

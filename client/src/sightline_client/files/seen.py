@@ -28,7 +28,7 @@ class Seen:
         self._database.close()
 
     def first(self, key: str, row: int) -> int:
-        """The row that had this id first: ``row`` itself unless it was seen before."""
+        """Return the first row with this id: ``row`` itself unless it was seen before."""
         added = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, row))
         if added.rowcount:
             return row
@@ -56,7 +56,7 @@ class SharedPhotos(Seen):
         self.example = ""
 
     def look(self, number: int, photos: Sequence[str]) -> None:
-        """A product's row, and its photos."""
+        """Record a product's row and its photos."""
         before = [(name, self.first(name, number)) for name in photos]
         shared = [(name, row) for name, row in before if row != number]
         self.count += bool(shared)
@@ -65,9 +65,9 @@ class SharedPhotos(Seen):
 
 
 def twice(seen: Seen, row: Row, item_id: str) -> SightlineError | None:
-    """What is wrong with the row's id; None = the row is the first to have it. A rejected row that
-    was refused for this stays refused in a file of its own, where no other row has the id: sent
-    untouched it would replace the row that was taken."""
+    """Return the error for an id that an earlier row has; None = it is the first. A rejected row
+    stays rejected for this in a file of its own, where no other row has the id: sent unchanged, it
+    would replace the row that was accepted."""
     same = f"{item_id!r} is also the id of"
     first = seen.first(item_id, row.number)
     if first != row.number:

@@ -43,7 +43,7 @@ class Shaped(Wrapped):
         """What decides what a row becomes."""
 
     def rows(self) -> Iterator[Row]:
-        """The rows by our columns, numbered as in the file."""
+        """Yield the rows by our columns, numbered as in the file."""
         small = (
             Row(row.number, {name.lower(): value for name, value in row.cells.items()}, row.error)
             for row in self._table.rows()
@@ -56,7 +56,7 @@ class Shaped(Wrapped):
 
 
 def _by_row(read: Callable[[Mapping[str, object]], Iterator[Cells]]) -> Read:
-    """Of an export whose rows can be read one by one, each as any number of ours."""
+    """Make a reader of an export whose rows can be read one by one, each as any number of ours."""
 
     def each(rows: Iterator[Row]) -> Iterator[Row]:
         for row in rows:
@@ -72,8 +72,8 @@ def _by_row(read: Callable[[Mapping[str, object]], Iterator[Cells]]) -> Read:
 
 
 def _shopify(rows: Iterator[Row]) -> Iterator[Row]:
-    """A row is a variant of the product named by its handle, or one more photo of it; what all
-    variants share stands in the first."""
+    """Read variants of the product that the handle names, and rows with one more photo of it; the
+    first row has what all variants share."""
     group: list[Row] = []
     for row in rows:
         if group and row.cells.get("handle") != group[0].cells.get("handle"):
@@ -127,7 +127,7 @@ def _shopify_stock(cells: Mapping[str, object], status: str) -> object:
 
 @_by_row
 def _woocommerce(cells: Mapping[str, object]) -> Iterator[Cells]:
-    """A row is a product or a variation; `Parent` names a variable product by id:… or SKU."""
+    """Read a product or a variation; `Parent` names a variable product by id:… or SKU."""
     made = Cells()
     number = cells.get("id")
     made["id"] = cells.get("sku") or (f"id:{number}" if number else "")
@@ -157,7 +157,7 @@ def _woocommerce_attributes(cells: Mapping[str, object]) -> Mapping[str, object]
 
 @_by_row
 def _google(cells: Mapping[str, object]) -> Iterator[Cells]:
-    """Products of the Retail API, as JSON Lines."""
+    """Read a product of the Retail API, in JSON Lines."""
     made = Cells()
     _move(cells, made, id="id", title="title", description="description", uri="uri")
     _move(cells, made, tags="tags", language="languagecode", available="availability")
@@ -198,8 +198,8 @@ _RETAIL = {
 
 @_by_row
 def _ga4(cells: Mapping[str, object]) -> Iterator[Cells]:
-    """A row is an event with the items that it is about: one of ours for each. Events that are
-    about no product, such as page_view, are left out."""
+    """Read an event as one of ours for each of its items. Events about no product, such as
+    page_view, are left out."""
     kind = _GA4.get(str(cells.get("event_name")))
     if kind is None:
         return
@@ -243,7 +243,8 @@ def _retail(cells: Mapping[str, object]) -> Iterator[Cells]:
 
 
 def _event(shared: Cells, of: Cells, place: int) -> Cells:
-    """An event whose id is made of what it says, so that it is the same each time it is sent."""
+    """Make an event whose id is a hash of its content, so that it is the same each time it is
+    sent."""
     made = {name: value for name, value in {**shared, **of}.items() if value not in (None, "")}
     content = repr((sorted(made.items(), key=lambda each: each[0]), place))
     return {"event_id": hashlib.sha256(content.encode()).hexdigest()[:32], **made}
@@ -294,6 +295,6 @@ EVENTS = {
 
 
 def shape_of(columns: Iterable[str], shapes: Mapping[str, Shape]) -> Shape | None:
-    """The shape that a table with these columns has; None = none that is known."""
+    """Return the shape of a table with these columns; None = unknown."""
     found = {name.lower() for name in columns}
     return next((shape for shape in shapes.values() if shape.marks <= found), None)

@@ -44,7 +44,7 @@ class Batches(Generic[B, R]):
             warnings.warn(NOTHING_SENT, RuntimeWarning, stacklevel=2)
 
     async def done(self) -> tuple[list[B], R]:
-        """Sends everything: the batches, and the report of them."""
+        """Send everything. Return the batches and their report."""
         found = [batch async for batch in self]
 
         async def again() -> AsyncIterator[B]:
@@ -55,7 +55,7 @@ class Batches(Generic[B, R]):
 
 
 async def each(values: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
-    """The values, one by one."""
+    """Yield the values of an iterable or an asynchronous iterable."""
     if isinstance(values, AsyncIterable):
         async for value in values:
             yield value
@@ -67,8 +67,8 @@ async def each(values: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
 async def stored(
     batches: AsyncIterator[Any], report: Callable[[int, tuple[Any, ...], str], R]
 ) -> R:
-    """The report of batches of what is stored or refused: how much, what was refused, and the
-    newest index token."""
+    """Sum up batches: how many items are stored, which were rejected, and the newest index
+    token."""
     count, failures, token = 0, list[Any](), ""
     async for batch in batches:
         count += batch.stored_count
@@ -78,7 +78,7 @@ async def stored(
 
 
 def too_large() -> SightlineError:
-    """Why a product that fits no message is not sent."""
+    """Return the error for a product that fits no message."""
     return invalid(
         "images",
         "over 32 MiB in one message: write the product with fewer photos, or name photos that"
@@ -95,9 +95,9 @@ async def split(
     size: Callable[[T], int],
     key: Callable[[T], str],
 ) -> AsyncIterator[list[T]]:
-    """Batches in order, each of at most ``max_count`` items and ``max_bytes`` by ``size``, with no
-    ``key`` twice. An item larger than ``max_bytes`` comes alone. Items are taken as needed, so that
-    an import need not fit in memory."""
+    """Yield batches in order, each of at most ``max_count`` items and ``max_bytes`` by ``size``,
+    with no ``key`` twice. An item larger than ``max_bytes`` comes alone. Items are read lazily, so
+    that an import need not fit in memory."""
     batch: list[T] = []
     keys: set[str] = set()
     total = 0

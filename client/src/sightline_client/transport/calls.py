@@ -70,14 +70,14 @@ class Calls:
         self.jobs = JobServiceStub(self._channel)
 
     async def close(self) -> None:
-        """Ends the connections; calls in flight are cancelled."""
+        """Close the connections and cancel calls in flight."""
         await self._channel.close(None)
         await self._channel_once.close(None)
 
     async def __call__(
         self, method: UnaryUnaryMultiCallable[Q, A], request: Q, timeout: float | None
     ) -> A:
-        """The answer of a method of one of the services."""
+        """Call a method once and return its answer."""
         try:
             answer = await method(request, timeout=timeout)
         except grpc.aio.AioRpcError as error:
@@ -88,8 +88,8 @@ class Calls:
     async def pages(
         self, method: UnaryUnaryMultiCallable[P, T], request: P, timeout: float | None
     ) -> AsyncIterator[T]:
-        """The pages of a list, one by one; ``timeout`` is that of each. The request's page token
-        is set meanwhile."""
+        """Yield the pages of a list. ``timeout`` is that of each. Sets the request's page token
+        meanwhile."""
         while True:
             page = await self(method, request, timeout)
             yield page
@@ -100,7 +100,7 @@ class Calls:
     async def stream(
         self, method: UnaryStreamMultiCallable[Q, A], request: Q, timeout: float | None
     ) -> AsyncIterator[A]:
-        """The answers of a method that has several."""
+        """Yield the answers of a streaming method."""
         call = method(request, timeout=timeout)
         try:
             async for answer in call:
@@ -111,7 +111,7 @@ class Calls:
             call.cancel()
 
     def _typed(self, error: grpc.aio.AioRpcError) -> SightlineError:
-        """What a failed call raises."""
+        """Return the error that a failed call raises."""
         typed = from_rpc_error(error)
         if isinstance(typed, Unavailable) and not typed.reason:
             # gRPC's own words, without details: nobody was there to say more.

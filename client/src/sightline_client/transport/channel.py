@@ -40,15 +40,15 @@ others': with four of them 1 to 3 of 720 failed where every twentieth call's con
 def connect(
     target: str, *, retries: bool, credentials: grpc.ChannelCredentials | None
 ) -> grpc.aio.Channel:
-    """A channel to the gateway; nothing is sent before the first call. ``credentials`` None = plain
-    text. Without ``retries`` a call that fails is not tried again."""
+    """Return a channel to the gateway; nothing is sent before the first call. ``credentials`` None
+    = plain text. Without ``retries``, failed calls are not retried."""
     if credentials is None:
         return grpc.aio.insecure_channel(target, options=options(retries=retries))
     return grpc.aio.secure_channel(target, credentials, options=options(retries=retries))
 
 
 def options(*, retries: bool) -> list[tuple[str, int | str]]:
-    """What gRPC is asked for."""
+    """Return the channel's arguments."""
     return [
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

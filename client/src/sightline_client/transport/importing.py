@@ -21,7 +21,8 @@ from sightline_client.transport.calls import Calls
 from sightline_client.transport.channel import MAX_MESSAGE_BYTES
 from sightline_client.transport.pipeline import in_flight, patiently
 from sightline_client.transport.threads import in_thread
-from sightline_client.values.catalog import ImportBatch, ImportReport, Product, RowFailure
+from sightline_client.values.catalog import ImportBatch, ImportReport, RowFailure
+from sightline_client.values.products import Product
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -90,7 +91,8 @@ class Sender:
     """Hears before every such wait why, and how many seconds are left."""
 
     async def send(self, lines: Sequence[Line[S]]) -> Decided[S]:
-        """Each row stored, or refused for good. SightlineError when the suite stays away."""
+        """Send rows until each is stored or finally rejected. SightlineError when the suite stays
+        unavailable."""
         results: dict[int, catalog_pb2.UpsertResult] = {}
         state, token = import_pb2.ImportState(), ""
         until = asyncio.get_running_loop().time() + self.patience
@@ -125,7 +127,7 @@ class Sender:
 async def send_all(
     sender: Sender, lines: AsyncIterable[Line[S]], *, side_by_side: int
 ) -> AsyncIterator[Decided[S]]:
-    """Every line in batches, in order."""
+    """Send every line in batches and yield what became of them, in order."""
     batches = split(
         lines,
         max_count=MAX_ROWS,
@@ -150,7 +152,8 @@ def import_products(
 
 
 async def read_ahead(items: Iterator[T], weight: Callable[[T], int]) -> AsyncIterator[T]:
-    """Items of a blocking source, read in a thread: up to 64, or 8 MiB by ``weight``, in one go."""
+    """Yield the items of a blocking source, which a thread reads: up to 64, or 8 MiB by ``weight``,
+    at a time."""
 
     def take() -> list[T]:
         taken: list[T] = []
@@ -189,7 +192,7 @@ def _line(number: int, product: Product) -> Line[None]:
 
 
 def too_large(message: product_pb2.Product) -> SightlineError | None:
-    """Why the product fits no message; None = it does."""
+    """Return the error for a product that fits no message; None = it fits."""
     if message.ByteSize() <= _LARGEST:
         return None
     return batching.too_large()

@@ -23,7 +23,8 @@ class Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What the work comes to; called off when the waiting is interrupted."""
+        """Run a coroutine in the loop's thread and return its result. Cancel it when waiting is
+        interrupted."""
         if self._loop.is_closed():
             work.close()
             raise RuntimeError("the client is closed")
@@ -35,7 +36,7 @@ class Loop:
             raise
 
     def make(self, maker: Callable[[], T]) -> T:
-        """What ``maker`` makes, made where it will be used. Where it can't, the thread ends."""
+        """Return what ``maker`` returns in the loop's thread. If it fails, end the thread."""
 
         async def made() -> T:
             return maker()
@@ -47,7 +48,7 @@ class Loop:
             raise
 
     def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
-        """The items one by one, each asked for when it is needed."""
+        """Yield the items, each awaited when it is needed."""
         try:
             while True:
                 try:
@@ -60,7 +61,7 @@ class Loop:
                 self.run(_close(items))
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Does the last work and ends the thread. Again, it does nothing."""
+        """Run the last work and end the thread. Does nothing when it is closed already."""
         if self._loop.is_closed():
             return
         self.run(last())
@@ -81,18 +82,18 @@ class SyncBatches(Generic[B, R]):
         self._done = loop.run(self._batches.done()) if isinstance(items, Collection) else None
 
     def __iter__(self) -> Iterator[B]:
-        """Each batch as soon as it is durable."""
+        """Yield each batch as soon as it is durable."""
         if self._done is not None:
             return iter(self._done[0])
         return self._loop.iterate(self._batches.__aiter__())
 
     def report(self) -> R:
-        """What became of everything; sends what is not sent yet."""
+        """Send what is not sent yet. Return the report of everything."""
         return self._done[1] if self._done is not None else self._loop.run(_awaited(self._batches))
 
 
 async def _nothing() -> None:
-    """The last work of a loop that came to none."""
+    """Do nothing: the last work of a loop that could not be set up."""
 
 
 async def _awaited(work: Awaitable[T]) -> T:

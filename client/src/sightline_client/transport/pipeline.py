@@ -19,9 +19,8 @@ _LONGEST_WAIT = 10.0
 async def in_flight(
     batches: AsyncIterator[B], send: Callable[[B], Awaitable[R]], limit: int
 ) -> AsyncIterator[tuple[B, R]]:
-    """Each batch with its answer, in the order of the batches, of which at most ``limit`` are under
-    way. Batches are taken as they are needed. The first failure ends it, and what is under way is
-    called off."""
+    """Yield each batch with its answer, in order, with at most ``limit`` calls in flight. Batches
+    are read lazily. The first failure ends it and cancels the calls in flight."""
     waiting: deque[tuple[B, asyncio.Future[R]]] = deque()
     try:
         async for batch in batches:
@@ -43,9 +42,9 @@ async def patiently(
     patience: float,
     report: Callable[[SightlineError, float], None] | None = None,
 ) -> R:
-    """The call's answer; while the suite is away or too busy it is tried again, for up to
-    ``patience`` seconds. Only for calls that may be repeated. ``report`` hears before every wait
-    why, and the seconds that are left for it."""
+    """Return the call's answer. While the suite is unavailable or too busy, retry for up to
+    ``patience`` seconds; only for calls that may be repeated. ``report`` is called before each wait
+    with the error and the seconds left."""
     until = asyncio.get_running_loop().time() + patience
     wait = _FIRST_WAIT
     while True:

@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 
 async def in_thread(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
-    """What the work comes to, done in a thread.
+    """Run blocking work in a thread and return its result.
 
-    Called off, it waits until the thread is done, as no thread can be stopped: whoever called it
-    may close what the work uses then. A database that is closed while a thread asks it takes the
-    whole process down (CPython 3.11's sqlite3).
+    When cancelled, wait until the thread has ended, because no thread can be stopped and the caller
+    may then close what the work uses. A database that is closed while a thread queries it crashes
+    the process (CPython 3.11's sqlite3).
     """
     working = asyncio.ensure_future(asyncio.to_thread(work, *given, **named))
     try:

@@ -9,10 +9,10 @@ import grpc
 def tls_credentials(
     *, ca: Path | None = None, cert: Path | None = None, key: Path | None = None
 ) -> grpc.ChannelCredentials:
-    """For ``credentials`` of a client, from PEM files. ``ca``: who signed the certificate of the
-    gateway; None = the public authorities that gRPC knows. ``cert`` and ``key``: what a gateway
-    gets that asks its callers for certificates; both or none. OSError where a file can't be read,
-    ValueError where one of the two is missing or a file holds something else."""
+    """Return ``credentials`` for a client, from PEM files. ``ca``: authorities that sign the
+    gateway's certificate; None = the public ones that gRPC knows. ``cert`` and ``key``: the
+    client's own certificate, where the gateway asks for one; both or none. OSError for a file that
+    can't be read, ValueError when one of the two is missing or a file holds something else."""
     if (cert is None) != (key is None):
         raise ValueError("a certificate and its key go together: give both")
     roots, chain, secret = (None if file is None else file.read_bytes() for file in (ca, cert, key))
@@ -24,7 +24,8 @@ def tls_credentials(
 
 
 def _try(ca: Path | None, cert: Path | None, key: Path | None) -> None:
-    """SSLError where files can't be used; gRPC would only say that nobody answers."""
+    """Raise SSLError for files that can't be used; gRPC would only report that no server
+    answers."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca is not None:
         context.load_verify_locations(ca)

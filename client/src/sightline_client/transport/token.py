@@ -11,7 +11,7 @@ _SENDABLE = re.compile(r"[!-~]+")
 
 
 def check(token: str) -> None:
-    """ValueError unless a header can hold the token. It says nothing of what is in it."""
+    """Raise ValueError, without the token in it, unless a header can hold the token."""
     if not token:
         raise ValueError("the token is empty")
     if not _SENDABLE.fullmatch(token):
@@ -19,9 +19,9 @@ def check(token: str) -> None:
 
 
 def say_with_calls(channel: grpc.aio.Channel, token: str) -> None:
-    """Calls that are made of the channel from now on send the token.
+    """Send the token with each call that is made of the channel from now on.
 
-    An interceptor of grpc.aio would do the same in a task of its own for each call.
+    An interceptor of grpc.aio would need a task of its own for each call.
     """
     pair = ("authorization", f"Bearer {token}")
     for kind in _KINDS:
@@ -31,7 +31,7 @@ def say_with_calls(channel: grpc.aio.Channel, token: str) -> None:
 def _saying(
     make: Callable[..., Callable[..., Any]], pair: tuple[str, str]
 ) -> Callable[..., Callable[..., Any]]:
-    """A channel's way to make calls, of calls that have a pair of metadata more."""
+    """Wrap a channel's method that makes calls so that they send one more pair of metadata."""
 
     def made(*arguments: Any, **options: Any) -> Callable[..., Any]:
         call = make(*arguments, **options)

@@ -22,12 +22,12 @@ from sightline_client.values.catalog import (
     OfferBatch,
     OfferFailure,
     OfferReport,
-    Product,
     UpsertBatch,
     UpsertOutcome,
     UpsertReport,
 )
 from sightline_client.values.events import Event, EventBatch, EventFailure, EventReport
+from sightline_client.values.products import Product
 
 MAX_PRODUCTS = 100
 MAX_EVENTS = 1000
@@ -68,7 +68,7 @@ class _Answered(Generic[M, R]):
     def failures(
         self, kind: Callable[[str, SightlineError], F], statuses: Iterable[status_pb2.Status]
     ) -> tuple[F, ...]:
-        """What was refused, then what could not be sent."""
+        """Return the items that the suite rejected, then those that could not be sent."""
         sent = [item.id for item in self.items if item.message is not None]
         answers = zip(sent, statuses, strict=True)
         refused = (kind(name, from_status(status)) for name, status in answers if status.code)
@@ -145,8 +145,8 @@ async def _answered(
     nothing: R,
     side_by_side: int = 1,
 ) -> AsyncIterator[_Answered[M, R]]:
-    """Each batch with its answer; ``nothing`` = the answer to a batch of which no item can be
-    sent."""
+    """Yield each batch with its answer. ``nothing`` = the answer to a batch without an item to
+    send."""
 
     async def sent(batch: list[_Prepared[M]]) -> R:
         messages = [item.message for item in batch if item.message is not None]
@@ -214,7 +214,8 @@ def _batches(
 async def _prepared(
     values: Iterable[V] | AsyncIterable[V], id_of: Callable[[V], str], translate: Callable[[V], M]
 ) -> AsyncIterator[_Prepared[M]]:
-    """One bad item must not fail the rest: what can't be sent is kept with its error."""
+    """Convert items to messages, and keep the error of an item that can't be sent: one invalid item
+    must not fail the rest."""
     async for value in each(values):
         try:
             with to_wire.sendable(""):

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sightline_client.values.catalog import Product
 from sightline_client.values.controls import ControlOutcome
 from sightline_client.values.events import EventType
 from sightline_client.values.facets import Facet
+from sightline_client.values.products import Product
 from sightline_client.values.signals import Subject
 
 

@@ -1,7 +1,6 @@
-"""Products as plain values."""
+"""Parts of products, and what became of products, as plain values."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -67,42 +66,6 @@ class ProductImage:
     """Pixels, as shown. Set by the service."""
     uri: str = ""
     """Where the service fetches the photo from, http or https. Empty in a product that was read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """A thing a shop sells. Only ``product_id`` and ``title`` are needed to write one."""
-
-    product_id: str
-    """The shop's own id: 1 to 128 bytes."""
-    title: str
-    """Name as shown to shoppers."""
-    parent_id: str = ""
-    """Id of the product that this one is a variant of; "" = none."""
-    description: str = ""
-    category_path: tuple[str, ...] = ()
-    """From the root down, e.g. ("Wine", "Red")."""
-    brand: str = ""
-    price: Money | None = None
-    """Price of one unit; None = unknown."""
-    availability: Availability = Availability.UNSPECIFIED
-    tags: tuple[str, ...] = ()
-    attributes: tuple[Attribute, ...] = ()
-    images: tuple[ProductImage, ...] = ()
-    """Best first, at most 20."""
-    language: str = ""
-    """BCP 47 code of title and description; "" = unknown."""
-    uri: str = ""
-    """The shop's page of it; "" = none."""
-    create_time: datetime | None = None
-    """When the catalog first stored it (UTC). Set by the service."""
-    update_time: datetime | None = None
-    """When it last changed (UTC). Set by the service."""
-    etag: str = ""
-    """Mark of this content. Given on a write, the write is refused unless it still holds."""
-    category_doubt: "CategoryDoubt | None" = None
-    """How a photo contradicts its category; None = its photos agree, or nobody looked. Set by the
-    service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,17 +144,6 @@ class Deletion:
     """How many of the ids existed."""
     index_token: str
     """A search with it as ``min_index_token`` no longer sees them."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProductUpdate:
-    """A change of one product."""
-
-    product: Product
-    """Its id, the new values, and, if the change depends on what was read, its etag."""
-    fields: tuple[str, ...] = ()
-    """Names of the contract's fields to replace whole, e.g. ("title", "category_path"); an empty
-    value empties the field. None named = every field that is set in ``product``."""
 
 
 @dataclass(frozen=True, slots=True)

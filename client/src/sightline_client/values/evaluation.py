@@ -72,7 +72,7 @@ class EvaluationSlice:
     """Empty = there was nobody to ask."""
 
     def figure(self, name: str) -> EvaluationFigure | None:
-        """The figure of this name; None = it was not measured."""
+        """Return the figure of this name; None = it was not measured."""
         return next((one for one in self.figures if one.name == name), None)
 
 
@@ -100,7 +100,7 @@ class EvaluatedSystem:
     exposures: tuple[BrandExposure, ...]
 
     def slice(self, name: str) -> EvaluationSlice | None:
-        """The slice of this name; None = there is none."""
+        """Return the slice of this name; None = it does not exist."""
         return next((one for one in self.slices if one.name == name), None)
 
 

@@ -19,7 +19,7 @@ from typing import Generic, NoReturn, TypeAlias, TypeVar
 from sightline_client.values.catalog import Availability, Money
 
 Value: TypeAlias = str | Money | Availability | datetime | float | bool
-"""Numbers and flags (float, bool) are for attributes."""
+"""What a field is compared with."""
 V = TypeVar("V", bound=Value)
 
 
@@ -113,7 +113,8 @@ class Known:
         self.name = name
 
     def exists(self) -> Existence:
-        """The product has it: a brand, a price, at least one tag, an attribute of that key."""
+        """Pass products that have the field: a brand, a price, at least one tag, an attribute of
+        that key."""
         return Existence(self.name)
 
 
@@ -121,7 +122,8 @@ class Searched(Known):
     """A field of text that can be looked into."""
 
     def contains(self, text: str) -> Comparison:
-        """The text occurs in it, upper and lower case alike; for tags: is exactly one of them."""
+        """Pass products in whose field the text occurs, ignoring case; for tags: that have this
+        very tag."""
         return Comparison(self.name, Operator.CONTAINS, text)
 
 
@@ -137,7 +139,7 @@ class Field(Known, Generic[V]):
     __hash__ = None  # type: ignore[assignment]
 
     def in_(self, *values: V) -> Membership:
-        """The field is equal to any one of the values; none = nothing passes."""
+        """Pass products whose field equals any of the values; none = no product passes."""
         return Membership(self.name, values)
 
 
@@ -166,34 +168,13 @@ class AttributeField(OrderedField[str | float | bool], Searched):
     Texts and flags have no order; numbers hold no text."""
 
 
-class F:
-    """The fields that a filter can speak of."""
-
-    category = TextField("category")
-    """A path, levels joined by " > ", e.g. "Wine > Red": that category and all below it."""
-    brand = TextField("brand")
-    title = Searched("title")
-    price = OrderedField[Money]("price")
-    """Only prices in the same currency pass."""
-    availability = Field[Availability]("availability")
-    tags = TextField("tags")
-    """``F.tags == "Beef"``: the product has that tag."""
-    create_time = OrderedField[datetime]("create_time")
-    update_time = OrderedField[datetime]("update_time")
-
-    @staticmethod
-    def attribute(key: str) -> AttributeField:
-        """``F.attribute("vintage") >= 2015``, ``F.attribute("grape") == "Merlot"``."""
-        return AttributeField(f"{ATTRIBUTES}{key}")
-
-
 def all_of(*filters: Filter) -> All:
-    """Every one of these; none = every product passes."""
+    """Pass products that pass all of these; none = every product passes."""
     return All(tuple(part for item in filters for part in _flat(item)))
 
 
 def any_of(*filters: Filter) -> Any:
-    """At least one of these; none = nothing passes."""
+    """Pass products that pass at least one of these; none = no product passes."""
     return Any(
         tuple(
             part

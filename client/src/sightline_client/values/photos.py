@@ -35,17 +35,18 @@ class Uri(str):
 
 
 async def load(photo: Photo) -> bytes | Uri:
-    """The photo as it will be sent: its bytes, or its address.
+    """Return the photo as it will be sent: its bytes, or its address.
 
     A photo is its bytes, its file, a ``Uri``, a Pillow image, or a NumPy array of shape (height,
-    width, 3) or (height, width), uint8, RGB or grey. Pixels become a lossless PNG, or, if that is
-    over the cap, a JPEG of quality 95. OSError for a file that can't be read, TypeError for
-    what is no photo."""
+    width, 3) or (height, width), uint8, RGB or grey. Pixels become a lossless PNG, or, if that
+    exceeds the limit, a JPEG of quality 95. OSError for a file that can't be read, TypeError for
+    what is no photo.
+    """
     return photo if isinstance(photo, bytes | Uri) else await asyncio.to_thread(_content, photo)
 
 
 def product_image(photo: Photo) -> ProductImage:
-    """The photo of a product to be written. A file is read at once."""
+    """Return the photo of a product to be written. Reads a file at once."""
     if isinstance(photo, Uri):
         return ProductImage(uri=photo)
     return ProductImage(content=photo if isinstance(photo, bytes) else _content(photo))
@@ -56,7 +57,7 @@ def _content(photo: "PathLike[str] | Pixels") -> bytes:
 
 
 def encode(pixels: "Pixels") -> bytes:
-    """A Pillow image or a NumPy array as a file. TypeError for anything else."""
+    """Encode a Pillow image or a NumPy array as a file. TypeError for anything else."""
     image = _image(pixels)
     if image.mode not in {"RGB", "L", "RGBA"}:
         image = image.convert("RGB")

@@ -23,9 +23,9 @@ class BinariesMissing(Exception):
 
 
 def unpacked(into: Path | None = None) -> Path:
-    """The folder of the server and its libraries, made on first use.
+    """Return the folder of the server and its libraries, unpacked on first use.
 
-    Raises BinariesMissing, or OSError when the folder can't be written.
+    Raise BinariesMissing, or OSError when the folder can't be written.
     """
     version = importlib.metadata.version("milvus")
     folder = (into or Path(sys.prefix)) / f"milvus-{version}"
@@ -46,7 +46,7 @@ def _packed() -> Path:
 
 
 def _unpack(packed: Path, folder: Path) -> None:
-    """Makes the folder in one step: a server that starts meanwhile sees a whole one or none."""
+    """Unpack into the folder in one step, so that a concurrent start sees a whole one or none."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as place:
         fresh = Path(place) / folder.name
         fresh.mkdir()

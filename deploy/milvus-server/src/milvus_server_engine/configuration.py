@@ -43,11 +43,11 @@ _LOGGING = "--logtostderr=true\n--minloglevel=2\n"
 
 @contextmanager
 def chosen_ports(data: Path) -> Iterator[dict[str, int]]:
-    """A free port for each of INTERNAL: those of the folder's last start as far as they are free.
+    """Choose a free port for each of INTERNAL: that of the folder's last start when it is free.
 
-    While the block runs no other server of this program chooses them: a part takes its port only
-    seconds later. A part that comes back at its old address takes its old registration over. At
-    another one it waits until that has run out, 30 s and more after a kill -9.
+    During the block no other server of this program chooses these ports, as a part binds its port
+    only seconds later. A part that comes back at its old address takes over its old registration.
+    At another address it waits until that has expired, 30 s and more after a kill -9.
     """
     file = data / "ports.json"
     known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
@@ -59,7 +59,10 @@ def chosen_ports(data: Path) -> Iterator[dict[str, int]]:
 
 
 def _choose(known: int | None, claims: ExitStack, probes: ExitStack) -> int:
-    """The `known` port, or one of PORTS when there is none or it is taken. Raises OSError."""
+    """Return the `known` port, or one of PORTS when it is taken or there is none.
+
+    Raise OSError when none is free.
+    """
     drawn = random.sample(PORTS, len(PORTS))
     for port in [*filter(None, [known]), *drawn]:
         with ExitStack() as trying, suppress(OSError):
@@ -74,7 +77,7 @@ def _choose(known: int | None, claims: ExitStack, probes: ExitStack) -> int:
 
 
 def write(data: Path, port: int, ports: Mapping[str, int]) -> None:
-    """The server's files under `data`/configs. JSON is YAML too."""
+    """Write the server's files under `data`/configs. JSON is YAML too."""
     folder = data / "configs"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "milvus.yaml").write_text(json.dumps(_server(data, port, ports), indent=2))
@@ -83,7 +86,7 @@ def write(data: Path, port: int, ports: Mapping[str, int]) -> None:
 
 
 def _server(data: Path, port: int, ports: Mapping[str, int]) -> dict[str, Any]:
-    """Where it is silent, the release's own defaults hold."""
+    """Return the server's settings. The release's defaults hold for all others."""
     parts: dict[str, Any] = {
         name: {"ip": HOST, "port": ports[name]}
         for name in ("rootCoord", "queryCoord", "queryNode", "indexNode", "dataCoord", "dataNode")
@@ -118,7 +121,10 @@ def _server(data: Path, port: int, ports: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _etcd(ports: Mapping[str, int]) -> dict[str, Any]:
-    """The embedded etcd would listen on 2379 and 2380 whatever `etcd.endpoints` says."""
+    """Return the embedded etcd's settings.
+
+    Without them it would listen on 2379 and 2380 whatever `etcd.endpoints` says.
+    """
     client, peer = (f"http://{HOST}:{ports[name]}" for name in ("etcd", "etcd_peer"))
     return {
         "name": "default",

@@ -52,7 +52,7 @@ class CannotServe(Exception):
 
 @contextmanager
 def sole_owner(data: Path) -> Iterator[None]:
-    """Holds the folder while the block runs. Raises CannotServe when another process does."""
+    """Hold the folder's lock during the block. Raise CannotServe when another process holds it."""
     data.mkdir(parents=True, exist_ok=True)
     with (data / "lock").open("a") as handle:
         try:
@@ -65,7 +65,7 @@ def sole_owner(data: Path) -> Iterator[None]:
 
 
 def check_free(option: str, port: int) -> None:
-    """Raises CannotServe unless `port` can be listened on: on all addresses, as the server does."""
+    """Raise CannotServe unless `port` is free on all addresses, as the server binds them."""
     with socket.socket(socket.AF_INET6) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -75,7 +75,7 @@ def check_free(option: str, port: int) -> None:
 
 
 def healthy(metrics_port: int) -> bool:
-    """Whether every part of the server says that it is."""
+    """Return whether every part of the server reports healthy."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://{HOST}:{metrics_port}/healthz", timeout=1) as answer:
@@ -85,7 +85,7 @@ def healthy(metrics_port: int) -> bool:
 
 
 def start(data: Path, metrics_port: int) -> subprocess.Popen[bytes]:
-    """The server's process, which the kernel kills when this one ends."""
+    """Start the server. The kernel kills it when this process ends."""
     folder = binaries.unpacked()
     # Its pid file lies in /run/milvus or /tmp/milvus whatever the folder, and must be its own.
     alias = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
@@ -115,7 +115,10 @@ def _dying_with(parent: int) -> Callable[[], None]:
 
 
 def watch(server: subprocess.Popen[bytes], metrics_port: int, ready: Callable[[], None]) -> None:
-    """Calls `ready` once the server answers and waits for its end. Raises CannotServe."""
+    """Call `ready` once the server answers, then wait for its end.
+
+    Raise CannotServe when it fails.
+    """
     until = time.monotonic() + START_SECONDS
     while not healthy(metrics_port):
         if server.poll() is not None:
@@ -138,7 +141,7 @@ def end(server: subprocess.Popen[bytes]) -> None:
 
 
 def run(data: Path, port: int, metrics_port: int) -> None:
-    """Serves until SIGTERM or SIGINT, which arrive as KeyboardInterrupt. Raises CannotServe."""
+    """Serve until SIGTERM or SIGINT, which arrive as KeyboardInterrupt. Raise CannotServe."""
     with sole_owner(data), configuration.chosen_ports(data) as ports:
         check_free("--port", port)
         check_free("--metrics-port", metrics_port)

@@ -33,14 +33,14 @@ log = logging.getLogger("milvus_engine")
 
 
 def has_room(data: Path, reserve: int) -> bool:
-    """Whether the folder's disk has so many bytes left; a folder that is gone fills none."""
+    """Return whether the folder's disk has `reserve` bytes left. A missing folder counts as yes."""
     with suppress(FileNotFoundError):
         return shutil.disk_usage(data).free >= reserve
     return True
 
 
 def end_when_the_log_fails() -> None:
-    """From now on a write-ahead log that can't be written ends this process at once."""
+    """Patch the write-ahead log to end this process at once when it can't be written."""
     WAL.write_insert = _or_end(WAL.write_insert)
     WAL.write_delete = _or_end(WAL.write_delete)
 

@@ -20,7 +20,7 @@ READS = ("search", "query", "get", "_num_entities")
 
 
 def read_one_state() -> None:
-    """From now on collections are read so."""
+    """Patch collections to read one state."""
     for name in READS:
         setattr(Collection, name, _of_one_state(getattr(Collection, name)))
     Collection._trigger_flush = _at_once(Collection._trigger_flush)

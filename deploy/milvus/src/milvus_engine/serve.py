@@ -122,12 +122,14 @@ class NarrowSegment:
         return getattr(self._segment, name)
 
     def row_to_dict(self, row: int) -> dict[str, Any]:
-        """The row's named columns."""
+        """Return the row's named columns."""
         return {name: column[row].as_py() for name, column in self._columns.items()}
 
 
 def search_narrowly(*, segments: Any, pk_field: str, output_fields: Any, **rest: Any) -> Any:
-    """The vendor's search over segments, which reads of hits what the caller asked for."""
+    """Search segments as the vendor does, reading of hits only the columns that the caller asked
+    for.
+    """
     named = set(output_fields or ()) | {pk_field}
     if output_fields and all(named <= set(segment.table.schema.names) for segment in segments):
         segments = [NarrowSegment(segment, named) for segment in segments]
@@ -147,7 +149,7 @@ class Servicer(MilvusServicer):  # type: ignore[misc]
     """
 
     def AllocTimestamp(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        """The time as Milvus writes it: milliseconds since 1970, then 18 bits of counter."""
+        """Return the time as Milvus encodes it: milliseconds since 1970 and 18 bits of counter."""
         return milvus_pb2.AllocTimestampResponse(
             status=common_pb2.Status(), timestamp=(time.time_ns() // 1_000_000) << 18
         )
@@ -184,13 +186,11 @@ class OneWriter(grpc.ServerInterceptor):  # type: ignore[type-arg]
 def running(
     data: Path, host: str, port: int, workers: int = 10, reserve: int = disk.RESERVE_BYTES
 ) -> Iterator[int]:
-    """Serves `data` while the block runs and yields the port (chosen by the system for port 0).
+    """Serve `data` during the block and yield the port (chosen by the system for port 0).
 
-    Writes are refused while its disk has fewer than `reserve` bytes left.
-
-    On leaving, calls under way get DRAIN_SECONDS, then memory is flushed to files.
-    Raises DataDirLockedError when another process holds the folder, RuntimeError when the port is
-    taken.
+    Writes are rejected while its disk has fewer than `reserve` bytes left. On leaving, calls in
+    progress get DRAIN_SECONDS, then memory is flushed to files. Raise DataDirLockedError when
+    another process holds the folder, RuntimeError when the port is taken.
     """
     data.mkdir(parents=True, exist_ok=True)
     database = GuardedLite(str(data))
@@ -224,7 +224,10 @@ def running(
 
 
 def loopback(text: str) -> str:
-    """The address, when it is a loopback address: the engine knows no authentication."""
+    """Return the address when it is a loopback address, as the engine has no authentication.
+
+    Raise ArgumentTypeError otherwise.
+    """
     if not ipaddress.ip_address(text).is_loopback:
         raise argparse.ArgumentTypeError(f"{text} is not a loopback address")
     return text

@@ -13,8 +13,8 @@ _OPTIONS = "--ca, --cert, --key"
 def of(
     ca: Path | None, cert: Path | None, key: Path | None, *, wanted: bool
 ) -> grpc.ChannelCredentials | None:
-    """None = plain text: no file is given, and TLS is not ``wanted``. BadParameter where a file
-    can't be read, or is missing."""
+    """Return the credentials for TLS; None = plain text: no file is given, and TLS is not
+    ``wanted``. BadParameter for a file that can't be read, or is missing."""
     if not wanted and (ca, cert, key) == (None, None, None):
         return None
     try:

@@ -50,7 +50,8 @@ class Command(TyperCommand):
             raise
 
     def _tokens_last(self, ctx: Any, args: list[str]) -> list[str]:
-        """What was typed, with tokens where they can't be taken for options."""
+        """Move tokens of the command line behind the others, so that none is taken for an
+        option."""
         options = [each for each in self.get_params(ctx) if isinstance(each, TyperOption)]
         takers = {name for each in options if not each.is_flag for name in each.opts}
         tokens = [
@@ -71,7 +72,7 @@ class _Group(TyperGroup):
 
 
 def _without_types(parameters: list[Any]) -> list[Any]:
-    """Flags without "<bool>" beside them: there is nothing to write there."""
+    """Remove "<bool>" from flags, which take no value."""
     for parameter in parameters:
         if isinstance(parameter, TyperOption) and parameter.is_flag:
             parameter.metavar = ""
@@ -97,7 +98,8 @@ class Commands(typer.Typer):
         return register
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
-        """Runs. Standard output that can't be written to, a full disk, ends with a word and 1."""
+        """Run the command. If standard output can't be written to, such as on a full disk, print a
+        message and exit with 1."""
         try:
             return super().__call__(*arguments, **settings)
         except OSError as error:
@@ -111,14 +113,14 @@ class Commands(typer.Typer):
 
 
 def _give_up_standard_output() -> None:
-    """What waits to be written would fail once more at the end, with a traceback."""
+    """Discard what waits to be written: writing it at exit would fail again, with a traceback."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
 
 def in_words(message: str) -> str:
-    """What is wrong with a value, as a person would say it."""
+    """Return an error of Click in plain words."""
     for pattern, words in _WORDS:
         if pattern.match(message):
             return pattern.sub(words, message, count=1)
@@ -126,7 +128,7 @@ def in_words(message: str) -> str:
 
 
 def flowing(text: str) -> str:
-    """The text with each paragraph on one line."""
+    """Return the text with each paragraph on one line."""
     paragraphs = inspect.cleandoc(text).split("\n\n")
     return "\n\n".join(
         paragraph if paragraph.startswith(" ") else " ".join(paragraph.split("\n"))

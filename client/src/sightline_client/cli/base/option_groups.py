@@ -14,8 +14,8 @@ class OptionGroup:
 
 
 def spread(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A command that takes groups of options as one that takes each option. A group's default, if
-    it has one, holds the defaults of its options."""
+    """Convert a command that takes groups of options to one that takes each option. A group's
+    default, if it has one, holds the defaults of its options."""
     own = inspect.signature(function).parameters.values()
     groups = {each.name: each.annotation for each in own if _is_group(each)}
     if not groups:
@@ -42,7 +42,7 @@ def _is_group(parameter: inspect.Parameter) -> bool:
 
 
 def _options(group: inspect.Parameter) -> list[inspect.Parameter]:
-    """What a command takes in the place of a group."""
+    """Return the parameters that replace a group."""
     options = inspect.signature(group.annotation, eval_str=True).parameters.values()
     if group.default is inspect.Parameter.empty:
         return [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in options]

@@ -11,11 +11,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sightline_client.convert import to_wire
 from sightline_client.convert.filter_text import FilterSyntaxError, parse_filter
 from sightline_client.errors import SightlineError
+from sightline_client.values.fields import FieldKind
 from sightline_client.values.filters import Filter as Filter_
+from sightline_client.values.products import FILTERED
 
 
 def text(value: str | list[str] | None) -> str | list[str] | None:
-    """The value as given; refused where its bytes are no UTF-8, which a message could not hold."""
+    """Return the value. BadParameter if its bytes are no UTF-8, which a message could not hold."""
     for item in [value] if isinstance(value, str) else value or ():
         try:
             item.encode()
@@ -30,7 +32,7 @@ _PORT = re.compile(r"[^:\]]+:\d{1,5}$|^\[.+\]:\d{1,5}$")
 
 
 def address(value: str) -> str:
-    """The target as given; refused where it is empty or no UTF-8."""
+    """Return the target. BadParameter if it is empty, no UTF-8, or has no port."""
     text(value)
     if not value.strip():
         raise typer.BadParameter("must not be empty")
@@ -42,7 +44,7 @@ def address(value: str) -> str:
 
 
 def named(value: str | list[str]) -> str | list[str]:
-    """The id as given; refused where it is empty."""
+    """Return the id. BadParameter if it is empty."""
     text(value)
     if not all(item.strip() for item in ([value] if isinstance(value, str) else value)):
         raise typer.BadParameter("must not be empty")
@@ -50,12 +52,12 @@ def named(value: str | list[str]) -> str | list[str]:
 
 
 def words(*names: str, metavar: str, help: str) -> Any:
-    """An option that is text, or several texts."""
+    """Make an option that is text, or several texts."""
     return typer.Option(*names, metavar=metavar, help=help, callback=text)
 
 
 def number(metavar: str, help: str, least: float, most: float | None = None, **more: Any) -> Any:
-    """An option that is a number within a range."""
+    """Make an option that is a number within a range."""
     return typer.Option(metavar=metavar, help=help, min=least, max=most, **more)
 
 
@@ -64,17 +66,17 @@ ZONE = ", e.g. 2026-03-01T12:00:00Z; without a zone UTC."
 
 
 def moment(help: str) -> Any:
-    """An option that is a time."""
+    """Make an option that is a time."""
     return typer.Option(formats=list(TIMES), metavar="TIME", help=help)
 
 
 def in_zone(value: datetime) -> datetime:
-    """The time as given; of UTC where no zone was."""
+    """Return the time, in UTC if it has no zone."""
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def timestamp(value: datetime, option: str) -> Timestamp:
-    """The time for a message; refused where it can hold none such."""
+    """Convert a time for a message. BadParameter if no message can hold it."""
     try:
         return to_wire.timestamp(in_zone(value))
     except SightlineError as error:
@@ -82,7 +84,7 @@ def timestamp(value: datetime, option: str) -> Timestamp:
 
 
 def argument(metavar: str, help: str) -> Any:
-    """An argument that is an id, or several."""
+    """Make an argument that is an id, or several."""
     return typer.Argument(metavar=metavar, help=help, callback=named)
 
 
@@ -163,6 +165,8 @@ Json: TypeAlias = Annotated[
         ' "0.012s"), every field present; work of several calls prints figures of its own.',
     ),
 ]
+FIELDS = ", ".join(field.name for field in FILTERED if field.kind is not FieldKind.ATTRIBUTES)
+"""Fields of filters beside the attributes, in words."""
 Filter: TypeAlias = Annotated[
     str,
     typer.Option(
@@ -170,10 +174,9 @@ Filter: TypeAlias = Annotated[
         metavar="TEXT",
         callback=text,
         help="Only products that pass, e.g. 'category = \"Wine > Red\" AND price < 30 EUR'. Fields:"
-        " category, brand, title, price, availability, tags, create_time, update_time and"
-        " attributes.KEY ('attributes.vintage >= 2015'). AND, OR, NOT and parentheses join; OR"
-        " binds tighter than AND. 'tags:Beef' asks for a tag, 'title:wine' for a part of the text,"
-        " 'price:*' whether it is known.",
+        f" {FIELDS} and attributes.KEY ('attributes.vintage >= 2015'). AND, OR, NOT and"
+        " parentheses join; OR binds tighter than AND. 'tags:Beef' asks for a tag, 'title:wine' for"
+        " a part of the text, 'price:*' whether it is known.",
     ),
 ]
 Currency: TypeAlias = Annotated[
@@ -212,7 +215,7 @@ Ignore: TypeAlias = Annotated[
 
 
 def condition(text: str, currency: str) -> Filter_ | None:
-    """The filter that the text stands for; wrong text is wrong usage, shown with a caret."""
+    """Parse a filter. Wrong text is wrong usage, shown with a caret."""
     try:
         found = parse_filter(text, currency=currency) if text.strip() else None
         to_wire.filter_(found)

@@ -50,8 +50,8 @@ class Meter:
 
 @contextmanager
 def meter(words: str, total: float | None = None, *, stays: bool = True) -> Iterator[Meter]:
-    """A bar on a terminal, which moves to and fro while nobody knows of how much; nothing where
-    standard error is a file. ``stays``: it is still to be seen when the work is done."""
+    """Show a progress bar on a terminal, moving to and fro while the total is unknown; nothing if
+    standard error is a file. ``stays``: leave it visible at the end."""
     console = running.console(stderr=True)
     progress = Progress(
         TextColumn("{task.description}"),

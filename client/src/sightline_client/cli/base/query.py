@@ -31,7 +31,7 @@ def _options(group: OptionGroup) -> dict[str, Any]:
 
 
 def _box(text: str) -> Box:
-    """The part of a photo that a text names."""
+    """Parse a part of a photo."""
     try:
         left, top, right, bottom = (float(number) for number in text.split(","))
     except ValueError:
@@ -220,7 +220,7 @@ class RequestGroup(FilterGroup, SignalGroup):
         return made
 
     def _controls(self) -> Iterator[Control]:
-        """What is pinned, boosted and buried."""
+        """Yield a control for each pin and boost, and one for all burials."""
         for index, (product, place) in enumerate(map(_pinned, self.pin or ())):
             yield Control(f"pin-{index}", ControlKind.PIN, [product], place=place)
         for index, (product, amount) in enumerate(map(_boosted, self.boost or ())):
@@ -246,12 +246,12 @@ def _boosted(text: str) -> tuple[str, float]:
 
 
 def photos(paths: Sequence[Path] | None) -> list[bytes]:
-    """The photos that were asked with, read; what can't be read is wrong usage."""
+    """Read photos. One that can't be read is wrong usage."""
     return [_photo(path) for path in paths or ()]
 
 
 def _photo(path: Path) -> bytes:
-    """The file's bytes, as far as a message could hold them: a device may have no end."""
+    """Read a file, at most one byte more than a message can hold: a device may be endless."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_MESSAGE_BYTES + 1)

@@ -29,9 +29,9 @@ INTERRUPTED = 130
 
 
 def guarded(work: Callable[[], T], *, keeps: bool = False) -> T:
-    """The work's value; what goes wrong is explained on standard error and ends with code 1, an
-    interrupt with INTERRUPTED. ``keeps``: what is done when it is interrupted stays done, and the
-    next run goes on from there; this is said."""
+    """Return the work's value. Explain an error on standard error and exit with 1; exit with
+    INTERRUPTED after an interrupt. ``keeps``: say that what is done stays done and the next run
+    continues from there."""
     try:
         return work()
     except SightlineError as error:
@@ -48,8 +48,8 @@ def guarded(work: Callable[[], T], *, keeps: bool = False) -> T:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """As wide as the terminal, or PIPED_WIDTH where there is none. What the terminal's encoding
-    lacks becomes a question mark."""
+    """Return a console as wide as the terminal, or PIPED_WIDTH without one. Characters that the
+    terminal's encoding lacks become question marks."""
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors="replace")
@@ -57,29 +57,29 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def say(renderable: RenderableType) -> None:
-    """Prints on standard error, which a program that reads the answer does not see."""
+    """Print on standard error, which a program that reads the answer does not see."""
     console(stderr=True).print(renderable)
 
 
 def show(renderable: RenderableType, *, whole_lines: bool = False) -> None:
-    """Prints for people. ``whole_lines`` are not broken, so that they can be copied."""
+    """Print for people. ``whole_lines`` are not wrapped, so that they can be copied."""
     console().print(renderable, soft_wrap=whole_lines)
 
 
 def show_json(message: Message) -> None:
-    """Prints for programs: Protobuf's standard JSON mapping."""
+    """Print for programs: Protobuf's standard JSON mapping."""
     show_facts(facts(message))
 
 
 def facts(message: Message) -> dict[str, Any]:
-    """A message in Protobuf's standard JSON mapping, every field present. What that can't hold is
-    explained on standard error and ends with code 1; nothing half is printed."""
+    """Convert a message to Protobuf's standard JSON mapping, with every field. If JSON can't hold
+    it, explain that on standard error and exit with 1, with nothing printed."""
     return guarded(lambda: json_of(message))
 
 
 def json_of(message: Message) -> dict[str, Any]:
-    """As ``facts``, but ServerFault for what JSON can't hold: a time after the year 9999, a detail
-    of a type that only a newer client knows."""
+    """Do as ``facts``, but raise ServerFault for what JSON can't hold: a time after the year 9999,
+    a detail of a type that only a newer client knows."""
     try:
         return MessageToDict(message, always_print_fields_with_no_presence=True)
     except (JsonError, MessageError, TypeError, ValueError) as error:
@@ -88,14 +88,14 @@ def json_of(message: Message) -> dict[str, Any]:
 
 
 def show_facts(values: Mapping[str, Any]) -> None:
-    """Prints JSON that is no message, or one with more beside it."""
+    """Print JSON that is no message, or a message with further keys."""
     typer.echo(as_json(values, indent=2, encoding=sys.stdout.encoding))
 
 
 def as_json(
     values: Mapping[str, Any], *, indent: int | None = None, encoding: str = "utf-8"
 ) -> str:
-    """The values as JSON; escaped where the encoding lacks a character, or a name is no UTF-8."""
+    """Convert values to JSON, escaped if the encoding lacks a character or a name is no UTF-8."""
     text = json.dumps(values, indent=indent, ensure_ascii=False)
     try:
         text.encode(encoding)

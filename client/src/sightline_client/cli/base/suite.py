@@ -36,7 +36,7 @@ class Suite(OptionGroup):
     json: options.Json = False
 
     def run(self, work: Callable[[SightlineClient], Awaitable[T]], *, keeps: bool = False) -> T:
-        """The work's answer; how it ends otherwise: see ``running.guarded``."""
+        """Run work with a client and return its answer; for errors see ``running.guarded``."""
 
         token = tokens.of(self.token, self.token_file)
         credentials = certificates.of(self.ca, self.cert, self.key, wanted=self.tls)
@@ -59,8 +59,8 @@ class Suite(OptionGroup):
         work: Callable[[SightlineClient], Awaitable[T]],
         for_people: Callable[[T], RenderableType],
     ) -> T:
-        """Prints the answer of the first call as it was asked for, and returns it. Further calls
-        fetch what it is shown with."""
+        """Print the answer of the first call, as a table or as JSON, and return it. Further calls
+        fetch what the table needs."""
         messages: list[Message] = []
 
         async def ask(client: SightlineClient) -> T:
@@ -77,13 +77,13 @@ class Suite(OptionGroup):
         request: Q,
         for_people: Callable[[A], RenderableType],
     ) -> None:
-        """The same of a call that the client does not have as it is: of one page, for one."""
+        """Do the same for a call that the client lacks, such as one that reads a single page."""
         self.answer(
             lambda client: client.calls(method(client.calls), request, self.timeout), for_people
         )
 
     def show(self, message: Message, for_people: Callable[[], RenderableType]) -> None:
-        """Prints an answer as it was asked for."""
+        """Print an answer as a table or as JSON."""
         if self.json:
             running.show_json(message)
         else:

@@ -11,7 +11,7 @@ _MOST = 64 * 1024
 
 
 def of(token: str | None, file: Path | None) -> str | None:
-    """The token that a command sends; None = none. BadParameter, which does not show it, where
+    """Return the token that a command sends; None = none. BadParameter, without the token in it, if
     both are given or it can't be sent."""
     if token is not None and file is not None:
         raise typer.BadParameter(

@@ -22,7 +22,7 @@ app = Commands(no_args_is_help=True, help="Check how the command line is set up.
 
 
 async def status_and_version(client: SightlineClient) -> tuple[admin.GetStatusResponse, str]:
-    """The suite's health, and the gateway's version; empty = not known."""
+    """Return the suite's status, and the gateway's version; "" = not known."""
     calls, timeout = client.calls, client.timeout
     request = admin.GetStatusRequest(catalog_id=client.catalog)
     message = await calls(calls.admin.GetStatus, request, timeout)
@@ -88,7 +88,7 @@ def check(
 
 
 def _would_start(names: Sequence[str]) -> None:
-    """Prints what each service says; Exit 1 where one would not."""
+    """Print what each service reports. Exit with 1 if one would not start."""
     good = True
     for name in dict.fromkeys(names):
         said, starts = services.check(name)

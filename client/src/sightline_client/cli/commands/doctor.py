@@ -39,7 +39,8 @@ class Finding:
 
 
 def unreachable(target: str, local: LocalSuite | None) -> Iterator[Finding]:
-    """Why no gateway answers at the target. `local`: the suite that was started here."""
+    """Yield reasons why no gateway answers at the target. `local`: the suite that was started
+    here."""
     if local is not None and local.running:
         return  # of_machine says which of its programs is away
     if local is not None:
@@ -59,7 +60,7 @@ def unreachable(target: str, local: LocalSuite | None) -> Iterator[Finding]:
 
 
 def of_machine(local: LocalSuite, free: int) -> Iterator[Finding]:
-    """What a suite on this machine lacks there. `free`: bytes on the disk of its data."""
+    """Yield what a suite lacks on this machine. `free`: bytes on the disk of its data."""
     if free < LEAST_FREE:
         yield Finding(
             f"{free / 2**30:.1f} GiB are free on the disk of {local.data}: stores that are full"
@@ -81,7 +82,7 @@ def of_machine(local: LocalSuite, free: int) -> Iterator[Finding]:
 
 
 def findings(status: Status, gateway: str) -> Iterator[Finding]:
-    """What a suite that answers lacks. `gateway`: its version, empty = not known."""
+    """Yield what a suite that answers lacks. `gateway`: its version, "" = not known."""
     for part in status.components:
         if part.error is not None:
             yield Finding(

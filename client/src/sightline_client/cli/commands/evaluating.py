@@ -108,7 +108,7 @@ def command(
 
 
 async def _there(client: SightlineClient, version: str, *, show: bool) -> evaluation_pb2.Evaluation:
-    """What the suite finds, or found last."""
+    """Have the suite evaluate a model; with ``show``, return its last evaluation."""
     if not show:
         job = await client.evaluate_model(version)
         ended = from_wire.job(await following.follow(client, job.job_id))
@@ -129,7 +129,7 @@ def _here(
     seed: int,
     ignore: Sequence[str],
 ) -> evaluation_pb2.Evaluation:
-    """What the package beside this one finds in the files."""
+    """Evaluate files with the package installed beside this one."""
     evaluate = offline.evaluator()
     known, happened = offline.read_products(products, ignore), offline.read_events(events, ignore)
     with progress.meter("measuring") as bar:

@@ -251,7 +251,7 @@ def rebuild(
 
 
 def _show_upgrade(made: upgrade.Upgrade, *, json: bool) -> None:
-    """The timeline, what is wrong, and what to do next."""
+    """Print the timeline, what is wrong, and what to do next."""
     name = tables.plain(made.generation.name) if made.generation is not None else ""
     if json:
         steps = [

@@ -60,7 +60,7 @@ def _day(value: str) -> str:
 
 
 def _listed(value: str) -> list[str]:
-    """Of a list with commas, each once."""
+    """Split a list at commas, each entry once."""
     return list(dict.fromkeys(filter(None, map(str.strip, value.split(",")))))
 
 

@@ -219,6 +219,6 @@ def status(
 
 
 def _behind(message: admin.GetStatusResponse) -> bool:
-    """The index is not up to date with the catalog."""
+    """Return whether the index is behind the catalog."""
     waiting = message.pending_images or message.pending_texts
     return bool(waiting or from_wire.freshness(message.freshness).lag)

@@ -120,7 +120,7 @@ def _kept(answer: pb.SetShopperAttributesResponse) -> Text:
 
 
 def _ids(who: str, *, visitor: bool) -> tuple[str | None, str | None]:
-    """The customer, or the visitor."""
+    """Return the id of the user and that of the visitor, of which one is None."""
     return (None, who) if visitor else (who, None)
 
 

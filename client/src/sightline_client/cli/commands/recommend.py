@@ -176,7 +176,7 @@ async def _write(
     products: Sequence[str],
     answer: Recommendations,
 ) -> None:
-    """The answer as a page with the photos of what was asked and of what was found."""
+    """Write the answer as a page with the photos of the query and of the results."""
     asked = await _photos_of(client, [(product_id, "") for product_id in products])
     named = [(product_id, asked[product_id]) for product_id in products if product_id in asked]
     page.write(
@@ -195,7 +195,7 @@ def _lead(answer: Recommendations) -> list[str]:
 
 
 def _matched(answer: Recommendations) -> list[tuple[str, str]]:
-    """Each product with the photo to show: the one that matched, else its first."""
+    """Return each product with the photo to show: the one that matched, else its first."""
     return [
         (item.product.product_id, item.matched_image_id or item.product.images[0].image_id)
         for item in answer.results
@@ -206,7 +206,7 @@ def _matched(answer: Recommendations) -> list[tuple[str, str]]:
 async def _photos_of(
     client: SightlineClient, wanted: Sequence[tuple[str, str]]
 ) -> dict[str, bytes]:
-    """Photos by product id, of those that can be had; image id "" = the product's first."""
+    """Fetch photos by product id, as far as they exist; image id "" = the product's first."""
     gate = asyncio.Semaphore(_PHOTOS_AT_ONCE)
 
     async def fetch(product_id: str, image_id: str) -> tuple[str, bytes]:

@@ -11,7 +11,17 @@ from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import classified, listings
 from sightline_client.values.answers import Found
 from sightline_client.values.facets import FacetQuery, Sort
+from sightline_client.values.fields import FieldKind
+from sightline_client.values.products import FACETED
 from sightline_client.values.requests import SearchOptions
+
+_COUNTED = " or ".join(
+    (
+        ", ".join(field.name for field in FACETED if field.kind is not FieldKind.ATTRIBUTES),
+        "attributes.KEY",
+    )
+)
+"""Fields that facets count."""
 
 
 def _facet(value: str) -> FacetQuery:
@@ -29,7 +39,7 @@ def search(
         list[str] | None,
         options.words(
             metavar="FIELD",
-            help="Count products by category, brand, price, availability, tags or attributes.KEY;"
+            help=f"Count products by {_COUNTED};"
             " 'category:Wine > Red' counts what is below. May be given several times.",
         ),
     ] = None,

@@ -11,7 +11,7 @@ from sightline_client.values.signals import Box, Subject
 
 
 def classification(value: Classification) -> RenderableType:
-    """What a photo is of, then filters to search on with."""
+    """Show what a photo is of, then filters to search with."""
     guesses = [(" > ".join(one.category_path), f"{one.probability:.1%}") for one in value.guesses]
     guesses.append(("none of these", f"{value.unknown_probability:.1%}"))
     parts: list[RenderableType] = [grid(("category", "chance"), guesses), _verdict(value)]
@@ -33,12 +33,12 @@ def _verdict(value: Classification) -> Text:
 
 
 def subjects(found: Mapping[int, Subject]) -> Text:
-    """Where the subjects of photos were found."""
+    """Show where the subjects of photos are."""
     return Text("\n".join(subject_lines(found)))
 
 
 def subject_lines(found: Mapping[int, Subject]) -> list[str]:
-    """The same, a line each."""
+    """Return where the subjects of photos are, a line each."""
     return [f"signals[{place}]: {_subject(subject)}" for place, subject in sorted(found.items())]
 
 

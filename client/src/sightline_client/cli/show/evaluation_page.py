@@ -83,7 +83,7 @@ def write(path: Path, value: Evaluation) -> None:
 
 
 def figure_plot(systems: Sequence[EvaluatedSystem], part: str, name: str) -> Plot | None:
-    """One figure of all systems with intervals; None = nobody was asked."""
+    """Plot one figure of all systems with intervals; None = no shopper was measured."""
     found = []
     for system in systems:
         measured = system.slice(part)
@@ -110,7 +110,7 @@ def figure_plot(systems: Sequence[EvaluatedSystem], part: str, name: str) -> Plo
 
 
 def difference_plot(trial: EvaluationTrial) -> Plot:
-    """The candidate less each other system, with the lines that decide."""
+    """Plot the candidate less each other system, with the thresholds of the decision."""
     ends = [end for one in trial.comparisons for end in (one.low, one.high, -one.margin, 0.0)]
     axis = _Axis(min(ends, default=0.0), max(ends, default=1.0))
     marks = tuple(
@@ -131,7 +131,8 @@ def difference_plot(trial: EvaluationTrial) -> Plot:
 
 
 def scatter_plot(systems: Sequence[EvaluatedSystem], across: str, up: str) -> Scatter | None:
-    """The regulars' figures `across` and `up` of each system; None = nobody was asked."""
+    """Plot the regulars' figures `across` and `up` of each system; None = no shopper was
+    measured."""
     found = []
     for system in systems:
         part = system.slice("regulars")
@@ -163,7 +164,7 @@ class _Axis:
         self._start, self._end = start, end
 
     def at(self, value: float) -> float:
-        """Where the value stands."""
+        """Return the place of a value."""
         share = (value - self._low) / self._span
         return round(self._start + share * (self._end - self._start), 2)
 

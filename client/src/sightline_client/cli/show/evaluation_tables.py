@@ -36,14 +36,14 @@ COLUMNS = {
 
 
 def verdict(value: Verdict, summary: str = "") -> Text:
-    """The verdict and why."""
+    """Show the verdict and why."""
     return Text.assemble(
         (value.value, STYLES[value]), f": {words.VERDICTS[value]}. ", plain(summary)
     )
 
 
 def evaluation(value: Evaluation) -> RenderableType:
-    """The verdict, what it rests on, and what each figure means."""
+    """Show the verdict, its evidence, and what each figure means."""
     parts: list[RenderableType] = [
         verdict(value.verdict, value.summary),
         Text(plain(words.production(value)), style="dim"),

@@ -44,7 +44,7 @@ VERDICTS = {
 
 
 def split(trial: evaluation.EvaluationTrial) -> str:
-    """How the events were split, in a sentence."""
+    """Say how the events were split."""
     counts = f"{trial.event_count_before:,} events to learn from, {trial.event_count_after:,} held"
     counts += f" out, {trial.product_count:,} products"
     if trial.protocol is evaluation.SplitProtocol.GLOBAL:
@@ -57,7 +57,7 @@ def split(trial: evaluation.EvaluationTrial) -> str:
 
 
 def production(value: evaluation.Evaluation) -> str:
-    """What the candidate was compared with, in a sentence."""
+    """Say what the candidate was compared with."""
     version = value.production_version
     if not version:
         return "No model served: the candidate has to be better than popularity."
@@ -70,7 +70,7 @@ def production(value: evaluation.Evaluation) -> str:
 
 
 def figure(value: evaluation.EvaluationFigure | None, *, interval: bool = True) -> str:
-    """A figure with its interval."""
+    """Write a figure with its interval."""
     if value is None:
         return "–"
     digits = 2 if value.name.startswith("novelty") else 3
@@ -81,10 +81,10 @@ def figure(value: evaluation.EvaluationFigure | None, *, interval: bool = True) 
 
 
 def asked(value: evaluation.EvaluationComparison) -> str:
-    """What the candidate had to show."""
+    """Say what the candidate had to show."""
     return f"no worse by {value.margin:.4f}" if value.margin else "better"
 
 
 def role(kind: evaluation.SystemKind) -> str:
-    """What a system is, for a page's classes and a table's style."""
+    """Name a system's role, for a page's classes and a table's style."""
     return kind.value.lower()

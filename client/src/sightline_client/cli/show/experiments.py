@@ -21,7 +21,7 @@ _BETTER, _WORSE = "better", "worse"
 
 
 def listing(value: values.ExperimentList) -> RenderableType:
-    """A row for each, and what is wrong with the files."""
+    """Show a row for each experiment, and the errors in the files."""
     now = datetime.now(UTC)
     rows = [
         (
@@ -55,7 +55,7 @@ def _state(one: values.Experiment, now: datetime) -> str:
 
 
 def report(value: values.ExperimentReport) -> RenderableType:
-    """The verdict first, then what it rests on, each figure explained where it stands."""
+    """Show the verdict first, then its evidence, each figure explained beside it."""
     one = value.experiment
     control, *others = value.arms
     return Group(

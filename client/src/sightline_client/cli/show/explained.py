@@ -44,7 +44,7 @@ BRANCHES_CAPTION = (
 
 
 def scores(results: Sequence[RecommendedProduct]) -> RenderableType:
-    """What each result's score is made of."""
+    """Show the parts of each result's score."""
     return Group(
         *(
             _score(
@@ -59,7 +59,7 @@ def scores(results: Sequence[RecommendedProduct]) -> RenderableType:
 
 
 def explanation(value: Explanation) -> RenderableType:
-    """Where a product stands, and why."""
+    """Show a product's place, and why."""
     lines: list[RenderableType] = []
     if value.product is not None:
         name = f"{plain(value.product.product_id)} {plain(value.product.title)}"
@@ -77,7 +77,7 @@ def explanation(value: Explanation) -> RenderableType:
 
 
 def _compared(value: Explanation) -> list[RenderableType]:
-    """The product's score beside that of the last one shown."""
+    """Show the product's score beside that of the last one shown."""
     found: list[RenderableType] = []
     if value.score is not None:
         found.append(_explained("its score", value.score))
@@ -94,7 +94,7 @@ def _explained(title: str, value: ExplainedScore) -> RenderableType:
 
 
 def moved(score_rank: int, moves: Iterable[Move]) -> str:
-    """What moved a product, in words; "" = nothing did."""
+    """Say what moved a product; "" = it did not move."""
     steps = "; ".join(f"{move.places:+d} {CAUSES[move.cause]} [{move.cause}]" for move in moves)
     return f"place {score_rank} by its score alone; moved {steps}" if steps else ""
 
@@ -134,7 +134,7 @@ def _similarity(value: float | None) -> str:
 
 
 def heat_map(value: HeatMap, file: str) -> Text:
-    """What a heat map shows, and where it is."""
+    """Say what a heat map shows, and where it is."""
     return Text(
         f"Written: {plain(file)}. Above your photo, below the product's {value.image_id[:12]}."
         f" Orange regions make them similar, blue ones less so. All regions of a photo sum to the"

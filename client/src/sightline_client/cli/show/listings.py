@@ -13,9 +13,10 @@ from sightline_client.cli.show import tables
 from sightline_client.cli.show.tables import add, grid, plain
 from sightline_client.convert import from_wire
 from sightline_client.values.answers import Found
-from sightline_client.values.catalog import CategoryDoubt, Product
+from sightline_client.values.catalog import CategoryDoubt
 from sightline_client.values.evaluation import Verdict
 from sightline_client.values.facets import Facet
+from sightline_client.values.fields import FieldKind, ProductField
 from sightline_client.values.operations import (
     Backup,
     Generation,
@@ -24,10 +25,11 @@ from sightline_client.values.operations import (
     Takedown,
     Verification,
 )
+from sightline_client.values.products import FIELDS, Product
 
 
 def jobs(values: Sequence[Job]) -> RenderableType:
-    """Jobs, a line each."""
+    """Show jobs, a line each."""
     table = grid(("job", "kind", "state", "done", "result", "created", "ended"))
     for job in values:
         of = f"{job.done:,}" + (f" of {job.total:,}" if job.total else "")
@@ -39,7 +41,7 @@ def jobs(values: Sequence[Job]) -> RenderableType:
 
 
 def audit(message: audit_service_pb2.ListAuditEntriesResponse) -> RenderableType:
-    """Entries of the audit log, a line each, and how to go on."""
+    """Show entries of the audit log, a line each, and how to continue."""
     table = grid(("time", "caller", "call", "outcome", "request"))
     for entry in map(from_wire.audit_entry, message.entries):
         call = entry.method.rpartition("/")[2]
@@ -57,7 +59,7 @@ def audit(message: audit_service_pb2.ListAuditEntriesResponse) -> RenderableType
 
 
 def backups(values: Sequence[Backup]) -> RenderableType:
-    """Backups, a line each."""
+    """Show backups, a line each."""
     table = grid(("backup", "taken", "products", "photos", "vectors", "MB", "spaces"))
     for backup in values:
         spaces = ", ".join(f"{space.space} {space.generation}" for space in backup.spaces)
@@ -73,7 +75,7 @@ def backups(values: Sequence[Backup]) -> RenderableType:
 
 
 def takedowns(values: Sequence[Takedown]) -> RenderableType:
-    """Photos that were taken down, a line each."""
+    """Show photos that were taken down, a line each."""
     table = grid(("photo", "taken down", "reason"))
     for each in values:
         add(table, each.image_id, _time(each.create_time), each.reason)
@@ -85,7 +87,7 @@ BESIDE = "popularity_"
 
 
 def models(values: Sequence[Model]) -> RenderableType:
-    """Models, a line each."""
+    """Show models, a line each."""
     table = grid(
         ("model", "state", "evidence", "trained", "events", "people", "products", "quality")
     )
@@ -135,7 +137,7 @@ def generations(values: Sequence[Generation]) -> RenderableType:
 
 
 def verification(value: Verification) -> RenderableType:
-    """What a verification found, a line a figure, and what is wrong."""
+    """Show the result of a verification, a line a figure, and what is wrong."""
     filtered = "no filter fits" if value.filtered_recall is None else f"{value.filtered_recall:.4f}"
     rows = (
         (f"recall at {value.k:,}", f"{value.recall:.4f}"),
@@ -156,7 +158,7 @@ def verification(value: Verification) -> RenderableType:
 
 
 def timeline(steps: Sequence[tuple[datetime, str, str, float]]) -> RenderableType:
-    """Steps with when they began, what came of them, and how many seconds they took."""
+    """Show steps with their start, result, and duration in seconds."""
     rows = (
         (_time(began), name, result, f"{seconds:,.1f} s") for began, name, result, seconds in steps
     )
@@ -185,7 +187,8 @@ def _verified(value: Verification | None) -> str:
 def products(
     values: Sequence[Product], *, more: bool = False, mismatched: bool = False
 ) -> RenderableType:
-    """Products, a line each. `mismatched`: with how their photos contradict their categories."""
+    """Show products, a line each. `mismatched`: with how their photos contradict their
+    categories."""
     names = ("product", "title", "category", "brand", "price", "availability", "photos")
     table = grid((*names, "its photo") if mismatched else names)
     for product in values:
@@ -206,7 +209,7 @@ def products(
 
 
 def _mismatch(value: CategoryDoubt | None) -> str:
-    """What a photo has against the category."""
+    """Say how a photo contradicts the category."""
     if value is None:
         return ""
     like = "like nothing that is known"
@@ -216,31 +219,28 @@ def _mismatch(value: CategoryDoubt | None) -> str:
     return f"{value.image_id[:12]}…: {like}, of its own category {value.probability:.1%} at most"
 
 
+_LABELS = {
+    "parent_id": "variant of",
+    "language_code": "language",
+    "uri": "page",
+    "create_time": "created",
+    "update_time": "updated",
+}
+"""Fields that people call otherwise."""
+
+
 def product(value: Product) -> RenderableType:
-    """One product, a line a field."""
+    """Show one product, a line a field."""
     table = Table(box=box.SIMPLE_HEAD, show_header=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    attributes = ", ".join(f"{item.key}={item.value}" for item in value.attributes)
     facts = {
         "product": value.product_id,
-        "title": value.title,
-        "variant of": value.parent_id,
-        "category": " > ".join(value.category_path),
+        **{_label(field.name): _fact(field, value) for field in FIELDS},
         "category mismatch": _mismatch(value.category_doubt),
-        "brand": value.brand,
-        "price": str(value.price or ""),
-        "availability": value.availability,
-        "tags": ", ".join(value.tags),
-        "attributes": attributes,
-        "description": value.description,
-        "language": value.language,
-        "page": value.uri,
         "photos": "\n".join(
             f"{item.image_id} {item.media_type} {item.width}×{item.height}" for item in value.images
         ),
-        "created": _time(value.create_time),
-        "updated": _time(value.update_time),
         "etag": value.etag,
     }
     for name, fact in facts.items():
@@ -249,8 +249,26 @@ def product(value: Product) -> RenderableType:
     return table
 
 
+def _label(name: str) -> str:
+    return _LABELS.get(name, name.replace("_", " "))
+
+
+def _fact(field: ProductField, product: Product) -> str:
+    """Return the field's value as text; empty = unknown."""
+    value = getattr(product, field.attribute)
+    if value is None or value == ():
+        return ""
+    if field.kind is FieldKind.CATEGORY:
+        return " > ".join(value)
+    if field.kind is FieldKind.TEXTS:
+        return ", ".join(value)
+    if field.kind is FieldKind.ATTRIBUTES:
+        return ", ".join(f"{item.key}={item.value}" for item in value)
+    return _time(value) if field.kind is FieldKind.TIME else str(value)
+
+
 def found(value: Found) -> RenderableType:
-    """Candidates with their similarity, what was lost and where the time went."""
+    """Show candidates with their similarity, degradations and stage timings."""
     lost = [
         Text(f"Degraded: {tables.degradation(item)}", style="yellow") for item in value.degradations
     ]
@@ -282,7 +300,7 @@ def found(value: Found) -> RenderableType:
 
 
 def facet(value: Facet) -> RenderableType:
-    """How many products have each value of a field, and how to search among them."""
+    """Show how many products have each value of a field, and how to search among them."""
     rows = ((one.text, f"{one.product_count:,}", one.filter_text) for one in value.values)
     table = grid((value.field, "products", "search on with --filter"), rows)
     rest = f"{value.more_count:,} further values; {value.missing_count:,} products without one."
@@ -290,7 +308,7 @@ def facet(value: Facet) -> RenderableType:
 
 
 def purged(*, force: bool) -> str:
-    """What becomes of what a purge counted."""
+    """Say what happens to what a purge counted."""
     return "deleted" if force else "would be deleted; --force deletes them"
 
 

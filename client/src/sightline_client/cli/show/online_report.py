@@ -11,7 +11,7 @@ from sightline_client.values import online
 
 
 def report(value: online.OnlineReport) -> RenderableType:
-    """The report as tables, each figure explained where it stands."""
+    """Show the report as tables, each figure explained beside it."""
     between = f"{value.start_time:%Y-%m-%d %H:%M}Z to {value.end_time:%Y-%m-%d %H:%M}Z"
     return Group(
         Text(f"Answers served from {between}.", style="bold"),
@@ -147,5 +147,5 @@ def _drift_cells(item: online.DriftItem) -> tuple[str, ...]:
 
 
 def _table(titles: Sequence[str], rows: Iterable[Iterable[str]], *, names: int) -> Table:
-    """A table whose first `names` columns may be folded; figures stay in one piece."""
+    """Make a table whose first `names` columns may be wrapped; figures are not."""
     return grid(titles, rows, whole=titles[names:], padding=(0, 1, 0, 0), pad_edge=False)

@@ -51,8 +51,8 @@ def write(
     answer: Recommendations,
     photos: Mapping[str, bytes],
 ) -> None:
-    """Writes the page, its folder too. ``queries``: the photos that were asked with, each with its
-    caption; ``photos``: a photo of each product, by id."""
+    """Write the page and its folder. ``queries``: the photos of the query, each with its caption;
+    ``photos``: a photo of each product, by id."""
     thumbs = {product_id: data_uri(photo) for product_id, photo in photos.items()}
     page = environment(photo_of=lambda product_id: thumbs.get(product_id, ""))
     text = page.get_template("page.html.j2").render(
@@ -66,8 +66,8 @@ def write(
 
 
 def environment(*folders: Path, photo_of: Callable[[str], str]) -> "Environment":
-    """Templates of these folders, which may import answer.html.j2. ``photo_of``: a product's photo
-    as a URI, "" = none."""
+    """Return templates of these folders, which may import answer.html.j2. ``photo_of``: a product's
+    photo as a URI, "" = none."""
     # Here, as reading it takes a sixth of every command's start.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -95,14 +95,14 @@ def environment(*folders: Path, photo_of: Callable[[str], str]) -> "Environment"
 
 
 def data_uri(photo: bytes) -> str:
-    """The photo inside a URI, made small where Pillow is there to do it."""
+    """Return the photo inside a URI, scaled down if Pillow is installed."""
     small = _small(photo)
     kind = next((name for mark, name in _KINDS if small.startswith(mark)), "image/jpeg")
     return f"data:{kind};base64,{base64.b64encode(small).decode()}"
 
 
 def part_bars(item: RecommendedProduct, answer: Recommendations) -> tuple[Bar, ...]:
-    """The parts of a score, to one scale for the whole answer."""
+    """Return the parts of a score, on one scale for the whole answer."""
     largest = max(
         (abs(part.value) for result in answer.results for part in result.parts), default=0.0
     )
@@ -119,7 +119,7 @@ def part_bars(item: RecommendedProduct, answer: Recommendations) -> tuple[Bar, .
 
 
 def timing_bars(timings: Sequence[StageTiming]) -> tuple[Bar, ...]:
-    """The stages on the request's own time line."""
+    """Return the stages on the request's time line."""
     end = max((_end(timing) for timing in timings), default=timedelta(0))
     whole = end or timedelta(microseconds=1)
     return tuple(
@@ -135,7 +135,7 @@ def timing_bars(timings: Sequence[StageTiming]) -> tuple[Bar, ...]:
 
 
 def _end(timing: StageTiming) -> timedelta:
-    """When the stage ended; what a timedelta can't hold becomes the longest that it can."""
+    """Return the time when the stage ended; what a timedelta can't hold becomes the longest."""
     try:
         return timing.start + timing.total
     except OverflowError:

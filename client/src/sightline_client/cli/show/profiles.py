@@ -10,7 +10,7 @@ from sightline_client.values import profiles
 
 
 def shopper(value: profiles.ShopperProfile) -> RenderableType:
-    """What is known of a shopper."""
+    """Show what is known of a shopper."""
     lines = []
     if value.robot:
         lines.append("Taken for a robot: more was done than people do, and it weighs little.")
@@ -52,14 +52,14 @@ def _affinities(values: Sequence[profiles.Affinity]) -> Iterable[RenderableType]
 
 
 def product(value: profiles.ProductProfile) -> RenderableType:
-    """What the serving model knows of a product."""
+    """Show what the serving model knows of a product."""
     trend = "not known" if value.trend is None else f"{2**value.trend:.2f} times as before"
     figures = f"Popularity {value.popularity:.0%} of the most popular one's; lately {trend}."
     return Group(*(Text(plain(text) + ".") for text in value.texts), Text(figures))
 
 
 def segments(value: profiles.Segments) -> RenderableType:
-    """The groups of shoppers that the serving model knows."""
+    """Show the groups of shoppers that the serving model knows."""
     if not value.segments:
         why = "too few shoppers" if value.model_version else "no model serves"
         return Text(f"No groups are known: {why}.")

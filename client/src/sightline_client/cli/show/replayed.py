@@ -17,7 +17,7 @@ CAPTION = (
 
 
 def replay(value: pb.ReplayRecommendationResponse) -> RenderableType:
-    """Whether it is the same, what differs, and the first places side by side."""
+    """Show whether the answer is the same, what differs, and the first places side by side."""
     served = value.answer_time.ToJsonString()
     computed = any(each.HasField("recomputed") for each in value.places)
     verdict, style = (

@@ -21,7 +21,7 @@ NOT_REPLAYED = "no: it decides which candidates there are"
 
 
 def listing(value: pb.ListScenesResponse) -> RenderableType:
-    """The scenes, a line each, and what is odd about them."""
+    """Show the scenes, a line each, and the problems of their files."""
     rows = ((each.scene, each.version, str(len(each.warnings) or "–")) for each in value.scenes)
     table = grid(("scene", "version", "warnings"), rows, right=("warnings",))
     return Group(table, *(_problem(one, each) for one in value.scenes for each in one.warnings))
@@ -32,12 +32,12 @@ def _problem(scene: pb.SceneFile, value: pb.SceneProblem) -> Text:
 
 
 def line(value: pb.SceneProblem) -> str:
-    """What is wrong with an entry, in a line."""
+    """Say what is wrong with an entry, in a line."""
     return f"{value.path}: {value.text}" if value.path else value.text
 
 
 def checked(value: pb.CheckSceneResponse) -> RenderableType:
-    """Whether a file would be taken."""
+    """Show whether a file would be accepted."""
     if not value.valid:
         wrong = [Text(plain(line(each)), style="red") for each in value.problems]
         return Group(Text("It would be refused, and the scene before it goes on:"), *wrong)
@@ -49,7 +49,7 @@ def checked(value: pb.CheckSceneResponse) -> RenderableType:
 
 
 def changes(entries: Iterable[pb.SceneEntryChange]) -> RenderableType:
-    """The entries that differ from what is used now."""
+    """Show the entries that differ from those in use."""
     rows = [
         (each.path, each.before, each.after, "yes" if each.replayed else NOT_REPLAYED)
         for each in entries
@@ -60,7 +60,7 @@ def changes(entries: Iterable[pb.SceneEntryChange]) -> RenderableType:
 
 
 def summary(value: pb.DiffSceneResponse) -> Iterable[str]:
-    """What changes, in sentences."""
+    """Yield what changes, in sentences."""
     if not value.answer_count:
         yield "No recorded answer of this scene can be computed again."
     else:
@@ -77,14 +77,14 @@ def summary(value: pb.DiffSceneResponse) -> Iterable[str]:
 
 
 def figure(name: str, value: float) -> str:
-    """A figure as it is read."""
+    """Write a figure for people."""
     if name == "products":
         return f"{value:,.0f}"
     return f"{value:.1%}" if name.endswith("share") else f"{value:.3f}"
 
 
 def difference(value: pb.DiffSceneResponse) -> RenderableType:
-    """What a changed scene would have answered."""
+    """Show what a changed scene would have answered."""
     shown = (
         (
             each.dimension,

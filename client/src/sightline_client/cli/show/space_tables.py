@@ -26,7 +26,7 @@ MEANINGS = {
 
 
 def spaces(values: Sequence[Space]) -> RenderableType:
-    """Spaces, a line each."""
+    """Show spaces, a line each."""
     if not values:
         return Text("no space: the embedder has none")
     rows = (
@@ -47,7 +47,7 @@ def spaces(values: Sequence[Space]) -> RenderableType:
 
 
 def space(value: Space) -> RenderableType:
-    """A space, and what fitting it found."""
+    """Show a space, and the results of its fit."""
     rows = (
         ("space", f"{value.space}, version {value.version or 'not known yet'}"),
         ("model", value.model),
@@ -66,7 +66,7 @@ def space(value: Space) -> RenderableType:
 
 
 def evaluation(value: SpaceEvaluation) -> RenderableType:
-    """The verdict and the figures with their intervals."""
+    """Show the verdict and the figures with their intervals."""
     baseline = plain(value.baseline_model) or "before"
     columns = ("figure", "fitted", "95% interval", baseline, "gain", "queries")
     rows = (

@@ -79,8 +79,8 @@ def grid(
     whole: Collection[str] = (),
     **settings: Any,
 ) -> Table:
-    """A table; texts are made plain. ``right``: columns of figures; ``whole``: those that are never
-    broken. Other settings are rich's."""
+    """Make a table from plain texts. ``right``: columns of figures; ``whole``: columns that are
+    never wrapped. Other settings are rich's."""
     table = Table(box=box.SIMPLE_HEAD, **settings)
     for name in columns:
         figures = name in right
@@ -96,12 +96,12 @@ def grid(
 
 
 def add(table: Table, *cells: str | Text) -> None:
-    """Adds a row; texts are made plain."""
+    """Add a row; texts lose what could steer a terminal."""
     table.add_row(*(Text(plain(cell)) if isinstance(cell, str) else cell for cell in cells))
 
 
 def answer(value: answers.Recommendations, *, title: str = "") -> RenderableType:
-    """An answer as a table, with what was lost, where the time went and which versions made it."""
+    """Show an answer as a table, with degradations, stage timings and versions."""
     return Group(
         _results(value.results, title),
         *_notes(value),
@@ -111,7 +111,7 @@ def answer(value: answers.Recommendations, *, title: str = "") -> RenderableType
 
 
 def status(value: operations.Status) -> RenderableType:
-    """The suite's state: each part, the catalog and its index, the model, the scenes."""
+    """Show the suite's state: each part, the catalog and its index, the model, the scenes."""
     columns = ("part", "state", "answered in ms")
     rows = ((one.component, _component_state(one), _ms(one.latency)) for one in value.components)
     table = grid(columns, rows, right=columns[2:])
@@ -119,7 +119,7 @@ def status(value: operations.Status) -> RenderableType:
 
 
 def catalog(value: operations.Status) -> RenderableType:
-    """How much of the catalog can be found by its looks."""
+    """Show how much of the catalog can be found by its looks."""
     lines = _status_lines(value)
     return Group(*(Text(line) for line in lines if not line.startswith(("scenes", "ranking"))))
 
@@ -128,14 +128,14 @@ STATUS_CAPTION = "answered in ms: how long the part's own answer took, seen from
 
 
 def degradation(value: answers.Degradation) -> str:
-    """What was lost and what the answer rests on instead, in a sentence."""
+    """Say what was lost and what replaces it."""
     as_of = f" (as of {value.as_of:%Y-%m-%d %H:%M:%S} UTC)" if value.as_of else ""
     instead = f" Fallback: {plain(value.substitute)}{as_of}." if value.substitute else ""
     return f"{plain(value.stage)}: {CAUSES[value.cause]} [{value.cause}].{instead}"
 
 
 def timings(values: Sequence[answers.StageTiming]) -> RenderableType:
-    """Where the time went, in milliseconds."""
+    """Show stage timings in milliseconds."""
     if not values:
         return Text("No stage timings in this answer.")
     columns = ("stage", "starts at", "takes", "of it network", "of it work")
@@ -152,7 +152,7 @@ TIMINGS_CAPTION = (
 
 
 def versions(value: answers.Versions, freshness: answers.Freshness | None) -> list[Text]:
-    """Which versions made the answer, a line each."""
+    """Return the versions that made the answer, a line each."""
     lines = [
         f"space {plain(space.space)}: version {plain(space.version)}, index generation"
         f" {plain(space.generation) or '–'}"
@@ -173,15 +173,15 @@ LEAST_SHOWN = 0.0005
 
 
 def parts(product: answers.RecommendedProduct) -> str:
-    """The contributions to a raw score, largest first, but for those that add nothing to speak
-    of."""
+    """Write the contributions to a raw score, largest first, without those that would read
+    0.000."""
     ordered = sorted(product.parts, key=lambda part: -abs(part.value))
     shown = [part for part in ordered if abs(part.value) >= LEAST_SHOWN] or ordered[:1]
     return "  ".join(f"{plain(part.name)} {part.value:+.3f}" for part in shown)
 
 
 def parts_caption(results: Iterable[answers.RecommendedProduct]) -> str:
-    """What score and parts mean, for the parts that are there."""
+    """Explain score and parts, for the parts that occur."""
     names = dict.fromkeys(part.name for result in results for part in result.parts)
     meanings = "; ".join(f"{plain(name)}: {PARTS.get(name, 'see the docs')}" for name in names)
     return (
@@ -191,19 +191,19 @@ def parts_caption(results: Iterable[answers.RecommendedProduct]) -> str:
 
 
 def like_it(item: answers.RecommendedProduct | answers.FoundProduct) -> str:
-    """How many near-duplicates the product stands for: "+2 like it"; "" = none."""
+    """Write how many near-duplicates the product represents: "+2 like it"; "" = none."""
     number = len(item.collapsed_product_ids)
     return f"+{number:,} like it" if number else ""
 
 
 def titled(item: answers.RecommendedProduct | answers.FoundProduct) -> str:
-    """The product's title, and how many it stands for."""
+    """Write the product's title, and how many near-duplicates it represents."""
     like = like_it(item)
     return plain(item.product.title) + (f" ({like})" if like else "")
 
 
 def like_it_caption(results: Iterable[answers.RecommendedProduct | answers.FoundProduct]) -> str:
-    """What "like it" means, where it stands; "" = nowhere."""
+    """Explain "like it" if it occurs; "" = it does not."""
     if not any(item.collapsed_product_ids for item in results):
         return ""
     return (
@@ -213,7 +213,7 @@ def like_it_caption(results: Iterable[answers.RecommendedProduct | answers.Found
 
 
 def plain(text: str) -> str:
-    """Text from elsewhere, without what could steer a terminal."""
+    """Remove from foreign text what could steer a terminal."""
     return "".join(char if char.isprintable() else "�" for char in text)
 
 
@@ -256,7 +256,7 @@ def _cells(item: answers.RecommendedProduct) -> tuple[str, ...]:
 
 
 def chance(item: answers.RecommendedProduct) -> str:
-    """The calibrated score with its event; "" = there is none."""
+    """Write the calibrated score with its event; "" = it has none."""
     event = item.score_event.lower().replace("_", " ") if item.score_event else ""
     return "" if item.score is None else f"{item.score:.1%} {event}".rstrip()
 
@@ -284,13 +284,13 @@ def _notes(value: answers.Recommendations) -> list[Text]:
 
 
 def poor(value: answers.Recommendations) -> str:
-    """Why there is no good match."""
+    """Say why there is no good match."""
     nearest = ": these are the nearest" if value.results else ""
     return f"Nothing is near the query{nearest}. {plain(why(value.match))}".rstrip()
 
 
 def why(match: answers.Match | None) -> str:
-    """How good the best match is, and by which version of a space; "" = it is not said."""
+    """Say how good the best match is, and by which version of a space; "" = not known."""
     if match is None or not match.text:
         return ""
     of = f" ({match.space.space} {match.space.version})" if match.threshold and match.space else ""
@@ -357,12 +357,12 @@ def _recall_line(item: operations.RecallEstimate) -> str:
 
 
 def count(value: int | None) -> str:
-    """A count that may be unknown."""
+    """Write a count that may be unknown."""
     return "not known" if value is None else f"{value:,}"
 
 
 def counted(number: int, one: str, many: str) -> str:
-    """A number with its word: 1 product, 2 products."""
+    """Write a number with its noun: 1 product, 2 products."""
     return f"{number:,} {one if number == 1 else many}"
 
 

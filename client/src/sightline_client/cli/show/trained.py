@@ -21,7 +21,7 @@ WORDS = {
 
 
 def model(value: Model) -> RenderableType:
-    """The model's line, its recipe, its blend and what each part adds."""
+    """Show the model's line, its recipe, its blend and what each part adds."""
     parts: list[RenderableType] = [listings.models([value])]
     if value.recipe is None:
         parts.append(Text("It was trained by an older release, which kept no recipe."))
@@ -35,7 +35,7 @@ def model(value: Model) -> RenderableType:
 
 
 def not_yet(version: str, models: Sequence[Model], evidence: str) -> RenderableType:
-    """What a training came to whose model does not serve yet."""
+    """Show the result of a training whose model does not serve yet."""
     made = next((one for one in models if one.model_version == version), None)
     learned = ""
     if made is not None:
@@ -61,7 +61,7 @@ def not_yet(version: str, models: Sequence[Model], evidence: str) -> RenderableT
 
 
 def nothing_learned(models: Sequence[Model], why: str) -> RenderableType:
-    """What a training came to that had too little to learn from."""
+    """Show the result of a training that had too little data."""
     return Group(
         Text(f"Nothing was learned yet: {plain(why)}."),
         _serving(models),

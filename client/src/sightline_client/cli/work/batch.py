@@ -50,9 +50,9 @@ async def answer(
     currency: str,
     side_by_side: int,
 ) -> Outcome:
-    """Writes a line for each line of ``source``: {"line", "id", "response"} or {"line", "id",
-    "error"}. A failed line never fails the rest; a suite that stays away ends it, the lines so far
-    being kept."""
+    """Write a line for each line of ``source``: {"line", "id", "response"} or {"line", "id",
+    "error"}. A failed line never fails the rest; if the suite stays unavailable, the file keeps the
+    lines so far."""
     await reach(client)
     outcome, table, patience = Outcome(), JsonLines(source), Patience(_SECONDS)
     method = client.calls.recommendation.Recommend

@@ -68,9 +68,14 @@ async def send_file(
     words: str,
     id_column: str,
 ) -> Outcome:
-    """Every row sent, or kept in the file of rejected rows. ``make``: a row's message, or a
-    SightlineError; ``send``: one call with a batch, which is tried again while the suite is away.
-    SightlineError when it stays away."""
+    """Send every row, or keep it in the file of rejected rows.
+
+    SightlineError when the suite stays unavailable.
+
+    Args:
+        make: Converts a row to a message, or raises SightlineError.
+        send: Sends a batch in one call, which is retried while the suite is unavailable.
+    """
     await reach(client)
     outcome, rejected, patience = Outcome(), Rejected(path, table), Patience()
 
@@ -112,7 +117,7 @@ async def _lots(table: Table, make: Callable[[Row], M]) -> AsyncIterator[_Lot[M]
 
 
 def _read(table: Table, rows: Iterator[Row], make: Callable[[Row], M]) -> _Lot[M] | None:
-    """The next rows, translated; None at the end. One hop to a thread for all of them."""
+    """Read and convert the next rows in one call to a thread; None at the end."""
     good: list[Row] = []
     messages: list[M] = []
     bad: list[tuple[Row, SightlineError]] = []

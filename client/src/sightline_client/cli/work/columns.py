@@ -74,8 +74,8 @@ class Rows:
     """Exports that are known."""
 
     def open(self, path: Path, given: FileColumns) -> Table:
-        """The file, read as the options, its columns, or the last time say. FileRefused proposes
-        what to say where a column is unknown."""
+        """Open the file, read as its options, its columns or the last run say. FileRefused proposes
+        options where a column is unknown."""
         reading = self._reading(path, given)
         try:
             return open_table(
@@ -151,7 +151,7 @@ class Rows:
 
 
 def _last(names: Sequence[str]) -> ColumnMap:
-    """What was remembered for files with these columns."""
+    """Return the map remembered for files with these columns."""
     with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
         kept = json.loads(_memory().read_text(encoding="utf-8"))[_key(names)]
         return ColumnMap(dict(kept["columns"]), dict(kept["constants"]))

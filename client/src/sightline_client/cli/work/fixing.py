@@ -13,7 +13,7 @@ from sightline_client.cli.show import tables
 
 
 def refused(count: int) -> str:
-    """How a summary goes on; "." = no row was refused."""
+    """Return how a summary ends; "." = no row was rejected."""
     return f"; {count:,} refused." if count else "."
 
 
@@ -27,8 +27,8 @@ def show(
     images: Path | None = None,
     ignore: Sequence[str] | None = None,
 ) -> None:
-    """What came of a file: ``facts`` for programs, a summary for people. Where there is a file of
-    rejected rows also the whole command that imports it, on one line of its own so that it can be
+    """Print what became of a file: ``facts`` for programs, a summary for people. If there is a file
+    of rejected rows, print also the command that imports it, on a line of its own so that it can be
     copied."""
     if suite.json:
         running.show_facts(facts)

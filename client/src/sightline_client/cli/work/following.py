@@ -26,7 +26,7 @@ R = TypeVar("R", PurgeProductsResponse, PurgeEventsResponse)
 
 
 async def follow(client: SightlineClient, job_id: str) -> job_pb2.Job:
-    """The job as it ended, its progress shown meanwhile."""
+    """Show the progress of a job until it ends, and return it."""
     with progress.meter(f"job {job_id}") as bar:
         async for job in client.watch_job(job_id):
             bar.at(job.done, job.total)
@@ -34,13 +34,13 @@ async def follow(client: SightlineClient, job_id: str) -> job_pb2.Job:
 
 
 async def get(client: SightlineClient, job_id: str) -> job_pb2.Job:
-    """The job as it stands."""
+    """Return the present state of a job."""
     request = GetJobRequest(catalog_id=client.catalog, job_id=job_id)
     return await client.calls(client.calls.jobs.GetJob, request, client.timeout)
 
 
 def ended_well(job: Job) -> bool:
-    """Whether it did what it was for; if not, says why."""
+    """Return whether the job succeeded; if not, print why."""
     if job.state is JobState.SUCCEEDED:
         return True
     why = "" if job.error is None else f": {job.error}"
@@ -51,7 +51,7 @@ def ended_well(job: Job) -> bool:
 
 
 def show(message: job_pb2.Job, suite: Suite, *, wait: bool) -> None:
-    """A job as it was left; a followed one that did not succeed ends the command with 1."""
+    """Print a job. A followed one that did not succeed exits with 1."""
     value = from_wire.job(message)
     suite.show(message, lambda: listings.jobs([value]))
     if wait:
@@ -59,13 +59,13 @@ def show(message: job_pb2.Job, suite: Suite, *, wait: bool) -> None:
 
 
 def check(job: Job) -> None:
-    """Ends the command with 1 where a job did not do what it was for, and says why."""
+    """Exit with 1, and say why, unless a job succeeded."""
     if not ended_well(job):
         raise typer.Exit(1)
 
 
 async def started(client: SightlineClient, job: Job, *, wait: bool) -> job_pb2.Job:
-    """A job that was started: as it ended, or as it stands."""
+    """Return a job that was started: at its end with ``wait``, else as it is now."""
     return await (follow if wait else get)(client, job.job_id)
 
 
@@ -76,8 +76,7 @@ def carry_out(
     wait: bool,
     keeps: bool = False,
 ) -> None:
-    """Starts a job, follows it where it is to be waited for, and shows it. ``keeps``: see
-    ``running.guarded``."""
+    """Start a job, follow it with ``wait``, and show it. ``keeps``: see ``running.guarded``."""
 
     async def ask(client: SightlineClient) -> job_pb2.Job:
         return await started(client, await start(client), wait=wait)
@@ -91,7 +90,7 @@ def purge(
     request: Q,
     for_people: Callable[[R], RenderableType],
 ) -> None:
-    """Counts what would be deleted, or follows the job that deletes it, and shows it."""
+    """Count what would be deleted, or follow the job that deletes it, and show it."""
 
     async def ask(client: SightlineClient) -> R:
         response = await client.calls(method(client.calls), request, client.timeout)
@@ -106,8 +105,8 @@ def purge(
 
 
 def check_promotion(what: str, *, promote: bool, force: bool, wait: bool) -> None:
-    """Refuses options that contradict each other, of a command that makes something and may
-    promote it."""
+    """Reject options that contradict each other, of a command that makes something and may promote
+    it."""
     if promote and not wait:
         raise typer.BadParameter(f"--promote has to wait for the {what}", param_hint="--promote")
     if force and not promote:

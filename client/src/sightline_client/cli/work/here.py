@@ -27,15 +27,15 @@ class LocalSuite:
     running: bool
 
     def silent(self) -> Iterator[tuple[str, int]]:
-        """Programs with a port of theirs on which nothing listens."""
+        """Yield the programs with a port on which nothing listens."""
         return ((name, port) for name, port in self._all() if not listens(HOST, port))
 
     def taken(self) -> Iterator[tuple[str, int]]:
-        """Programs with a port of theirs on which something listens."""
+        """Yield the programs with a port on which something listens."""
         return ((name, port) for name, port in self._all() if listens(HOST, port))
 
     def other_base(self) -> int:
-        """A PORT_BASE beside this one whose ports are all free."""
+        """Return another PORT_BASE, whose ports are all free."""
         first = min(port for _, port in self._all())
         steps = [port - first for _, port in self._all()]
         bases = range(first + 1_000, _HIGHEST_BASE, 100)
@@ -48,8 +48,8 @@ class LocalSuite:
 
 
 def suite(target: str, environment: Mapping[str, str] = os.environ) -> LocalSuite | None:
-    """The suite in DATA, or where `make up` puts it below this folder, if the target is its
-    gateway; None = the target is somewhere else."""
+    """Return the suite in DATA, or where `make up` puts it below this folder, if the target is its
+    gateway; None = the target is elsewhere."""
     data = Path(environment.get("DATA") or USUAL_DATA).absolute()
     host, _, port = target.rpartition(":")
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -61,20 +61,21 @@ def suite(target: str, environment: Mapping[str, str] = os.environ) -> LocalSuit
 
 
 def listens(host: str, port: int) -> bool:
-    """Whether something takes connections there."""
+    """Return whether something accepts connections there."""
     with suppress(OSError), socket.create_connection((host, port), _SECONDS):
         return True
     return False
 
 
 def at(target: str) -> bool:
-    """Whether something takes connections at HOST:PORT; False for a target of another kind."""
+    """Return whether something accepts connections at HOST:PORT; False for a target of another
+    kind."""
     host, _, port = target.rpartition(":")
     return port.isdigit() and int(port) < 65_536 and listens(host.strip("[]"), int(port))
 
 
 def _answers(path: str) -> bool:
-    """Whether a supervisor listens on its socket."""
+    """Return whether a supervisor listens on its socket."""
     with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(_SECONDS)
         probe.connect(path)

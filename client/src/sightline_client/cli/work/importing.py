@@ -85,7 +85,8 @@ ROWS = Rows(products.COLUMNS, products.NEEDED, PRODUCTS)
 
 
 def open_file(path: Path, images: Path | None, columns: FileColumns) -> Source:
-    """A table of products; photos are looked for beside it unless ``images`` says where."""
+    """Open a table of products. Photos are searched beside it unless ``images`` names their
+    folder."""
     table = ROWS.open(path, columns)
     with progress.meter(f"looking at {path.name}", path.stat().st_size, stays=False) as bar:
         content = fingerprint(path, bar.at)
@@ -95,15 +96,15 @@ def open_file(path: Path, images: Path | None, columns: FileColumns) -> Source:
 
 
 def open_folder(path: Path) -> Source:
-    """A folder of photos, one product a photo."""
+    """Open a folder of photos, one product a photo."""
     with progress.meter(f"looking for photos in {path.name}", stays=False) as bar:
         tree = PhotoTree(path, lambda found: bar.at(0, rows=found))
     return Source(path.resolve(), tree, PhotoFolder(path), tree.fingerprint)
 
 
 async def run(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
-    """Imports what the source has and the suite does not know yet. SightlineError when the suite
-    stays away: what was acknowledged is kept, and the next run goes on from there."""
+    """Import the rows that the suite does not have yet. SightlineError when the suite stays
+    unavailable: acknowledged rows are kept, and the next run continues from there."""
     outcome, since = Outcome(), time.monotonic()
     state = await _open(client, source, plan)
     if state.closed:
@@ -126,15 +127,15 @@ async def run(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
 
 
 async def _advise(client: SightlineClient) -> None:
-    """Says what to do if the catalog has outgrown its engine."""
+    """Say what to do if the catalog has outgrown its engine."""
     with suppress(SightlineError):  # the import is over either way
         for line in (await client.status()).advice:
             running.say(Text(f"This catalog has outgrown its engine: {plain(line)}."))
 
 
 async def check(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
-    """Reads and checks every row and writes nothing to the suite; in FULL mode compares the ids
-    with the catalog's to say what would be deleted."""
+    """Read and check every row, and write nothing to the suite. In FULL mode, compare the ids with
+    the catalog's to say what would be deleted."""
     outcome, since = Outcome(), time.monotonic()
     if plan.mode is ImportMode.FULL:
         await reach(client)
@@ -161,7 +162,7 @@ async def check(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
 
 
 async def _absent(client: SightlineClient, held: Seen) -> catalog_pb2.CloseImportResponse:
-    """Which products of the catalog have none of these ids."""
+    """Count the products of the catalog that have none of these ids, and name some."""
     found = catalog_pb2.CloseImportResponse()
     with progress.meter("comparing with the catalog", stays=False) as bar:
         seen = 0
@@ -176,8 +177,8 @@ async def _absent(client: SightlineClient, held: Seen) -> catalog_pb2.CloseImpor
 
 
 async def _open(client: SightlineClient, source: Source, plan: Plan) -> import_pb2.ImportState:
-    """The first import of this content that is not over. The same file, imported again, is a new
-    import: something else may have been imported in between."""
+    """Open the first import of this content that is not closed. The same file, imported again, is a
+    new import: something else may have been imported in between."""
     base = plan.import_id or f"{source.fingerprint}-{plan.mode.value.lower()}"
     for run_number in range(1, _MOST_RUNS):
         import_id = base if run_number == 1 else f"{base}-{run_number}"
@@ -240,8 +241,8 @@ def _lines(
     ask_again: bool,
     read: bool = True,
 ) -> Iterator[Line[Row]]:
-    """The rows on their way. Of those up to ``after``, which were decided before, only what was
-    decided is asked (``ask_again``), without their photos, to report it once more."""
+    """Yield the rows to be sent. Rows up to ``after`` were decided before: with ``ask_again`` they
+    are sent without photos, to report their outcome once more."""
     for row in source.table.rows():
         past = row.number <= after
         product_id = products.product_id(row.cells)
@@ -259,7 +260,7 @@ def _lines(
 
 
 def _report_shared(shared: SharedPhotos) -> None:
-    """What comes of one photo for many products, which may be meant."""
+    """Say what one photo for many products leads to, which may be intended."""
     if shared.count:
         have = counted(shared.count, "product has", "products have")
         running.say(
@@ -283,7 +284,7 @@ def _refuse(outcome: Outcome, rejected: Rejected, row: Row, error: SightlineErro
 
 
 def report_row(count: int, row: Row, error: SightlineError, item_id: str) -> None:
-    """The first refused rows one by one; the rest is in the file."""
+    """Print the first rejected rows one by one; the file has the rest."""
     if count <= SHOWN:
         name = f" ({plain(item_id)})" if item_id else ""
         text = Text.assemble((f"Row {row.number:,}", "bold"), f"{name}: {plain(error.reason)}: ")
@@ -293,7 +294,7 @@ def report_row(count: int, row: Row, error: SightlineError, item_id: str) -> Non
 
 
 async def _may_close(client: SightlineClient, import_id: str, plan: Plan, outcome: Outcome) -> bool:
-    """Shows what a FULL import deletes; whether it may go on."""
+    """Show what a FULL import deletes. Return whether it may continue."""
     request = catalog_pb2.CloseImportRequest(
         catalog_id=client.catalog, import_id=import_id, dry_run=True
     )

@@ -19,7 +19,7 @@ _NEW_FILE = 0o600
 
 
 def new_token() -> str:
-    """A token of 256 random bits."""
+    """Return a token of 256 random bits."""
     return PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
 
 
@@ -34,7 +34,7 @@ class Key:
     """The first day (UTC) on which it is no longer good; None = it always is."""
 
     def entry(self, token: str) -> str:
-        """The key in TOML, with the token's hash."""
+        """Return the key in TOML, with the token's hash."""
         lines = [
             "[[keys]]",
             f"name = {json.dumps(self.name, ensure_ascii=False)}",
@@ -47,8 +47,8 @@ class Key:
 
 
 def append(path: Path, name: str, entry: str) -> None:
-    """Writes a key at the end of a file, which is made where there is none: for its owner's eyes.
-    FileRefused where it is no file of keys or has the name already; OSError."""
+    """Append a key to a file, created with permissions for its owner alone. FileRefused for a file
+    that holds no keys or has the name already; OSError."""
     held = path.read_text("utf-8", "replace") if path.exists() else ""
     if name in _names(path, held):
         raise FileRefused(
@@ -63,7 +63,7 @@ def append(path: Path, name: str, entry: str) -> None:
 
 
 def _names(path: Path, text: str) -> set[object]:
-    """Of the keys that a file of this text has. Raises FileRefused."""
+    """Return the names of the keys in the text of a file. Raises FileRefused."""
     try:
         return {key.get("name") for key in tomllib.loads(text).get("keys", [])}
     except (ValueError, AttributeError, TypeError) as error:

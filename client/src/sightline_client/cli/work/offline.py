@@ -48,7 +48,7 @@ class Evaluate(Protocol):
 
 
 def evaluator() -> Evaluate:
-    """The installed one. FileRefused, as what can't be read: with how to fix it."""
+    """Return the installed evaluator. FileRefused, with how to fix it, without one."""
     for point in entry_points(group=GROUP):
         try:
             found: Evaluate = point.load()
@@ -62,7 +62,7 @@ def evaluator() -> Evaluate:
 
 
 def read_events(path: Path, ignore: Sequence[str]) -> list[event_pb2.Event]:
-    """The file's events; FileRefused for one that can't be, or has no time to split by."""
+    """Read the file's events. FileRefused for a row that is invalid or has no time to split by."""
 
     def event(row: Cells) -> event_pb2.Event:
         made = event_rows.event(row)
@@ -74,7 +74,7 @@ def read_events(path: Path, ignore: Sequence[str]) -> list[event_pb2.Event]:
 
 
 def read_products(path: Path, ignore: Sequence[str]) -> list[product_pb2.Product]:
-    """The file's products, without photos; FileRefused for one that can't be."""
+    """Read the file's products, without photos. FileRefused for an invalid row."""
     photos = PhotoFolder(path.parent)
 
     def product(row: Cells) -> product_pb2.Product:
@@ -90,8 +90,8 @@ def _read(
     ignore: Sequence[str],
     made: Callable[[Cells], M],
 ) -> Iterator[M]:
-    """All rows. Unlike in an import one bad row ends it: figures of a part would be taken for
-    those of the whole."""
+    """Yield all rows. Unlike in an import, an invalid row ends it: figures of a part would be taken
+    for those of the whole."""
     table = open_table(path, columns=columns, needed=needed, ignore=ignore)
     try:
         for row in table.rows():

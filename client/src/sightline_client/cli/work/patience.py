@@ -25,7 +25,7 @@ _QUIET = 60.0
 
 
 async def reach(client: SightlineClient) -> None:
-    """One cheap call before long work. SightlineError when nobody is there, or without that
+    """Make one cheap call before long work. SightlineError when no gateway answers, or without that
     catalog."""
     timeout = min(client.timeout, _FIRST_TIMEOUT)
     await patiently(lambda: client.status(timeout=timeout), _FIRST)
@@ -39,11 +39,11 @@ class Patience:
         self._reported_at = -_QUIET
 
     async def wait(self, call: Callable[[], Awaitable[R]]) -> R:
-        """The call's answer; see ``patiently``."""
+        """Return the call's answer; see ``patiently``."""
         return await patiently(call, self.seconds, self.report)
 
     def report(self, error: SightlineError, left: float) -> None:
-        """Says that it waits and for how long at most."""
+        """Say why it waits, and for how long at most."""
         now = time.monotonic()
         if now - self._reported_at < _QUIET:
             return

@@ -16,8 +16,8 @@ PROCESSES = {
 
 
 def check(name: str) -> tuple[str, bool]:
-    """What a process of this name has against the environment, in its own words, and whether it
-    would start. It serves nobody."""
+    """Return a process's own report on the environment, and whether it would start, without
+    starting it."""
     module = PROCESSES[name]
     if importlib.util.find_spec(module.partition(".")[0]) is None:
         return "is not installed here: type this where it is", False

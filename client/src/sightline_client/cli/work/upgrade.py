@@ -51,7 +51,7 @@ class Upgrade:
 
     @asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[list[str]]:
-        """Times a step; what is put into the list is its result."""
+        """Time a step. Lines that are appended to the list are its result."""
         begun, clock, result = datetime.now(UTC), time.monotonic(), list[str]()
         try:
             yield result
@@ -94,7 +94,7 @@ async def upgrade(client: SightlineClient, space: str, version: str, made: Upgra
 
 
 async def _wanted(client: SightlineClient, space: str, asked: str) -> str:
-    """The version that is meant."""
+    """Return the version that a name of a version or model stands for."""
     status = await client.status()
     made_by = {each.model: each.version for each in status.embedder_spaces if each.space == space}
     return made_by.get(asked) or asked or status.embedder_space_version
@@ -103,8 +103,8 @@ async def _wanted(client: SightlineClient, space: str, asked: str) -> str:
 async def _create(
     client: SightlineClient, space: str, version: str, active: Generation | None
 ) -> Generation:
-    """A new generation, searched as the active one is; a version that is served only since a moment
-    ago is waited for."""
+    """Create a generation that is searched as the active one is. Wait for a version that began to
+    be served only a moment ago."""
     end = time.monotonic() + OFFER_SECONDS
     while True:
         try:
@@ -121,7 +121,7 @@ async def _create(
 
 
 async def _backfilled(client: SightlineClient, generation: Generation, made: Upgrade) -> bool:
-    """Whether it holds all photos, or does now."""
+    """Backfill a generation that lacks photos. Return whether it holds all of them."""
     if generation.state is not GenerationState.BUILDING:
         return True
     async with made.step("backfill") as result:
@@ -131,7 +131,7 @@ async def _backfilled(client: SightlineClient, generation: Generation, made: Upg
 
 
 async def _verified(client: SightlineClient, generation: Generation, made: Upgrade) -> bool:
-    """Whether a new verification passed."""
+    """Verify a generation. Return whether it passed."""
     async with made.step("verify") as result:
         job = await _done(client, await client.verify_generation(generation.name))
         if not following.ended_well(job):

@@ -7,8 +7,9 @@ import numpy as np
 
 from gateway.model.answer import Order
 from gateway.model.branch import Branch
+from gateway.model.carried import ProductRow
 from gateway.model.columns import Columns
-from gateway.model.messages import Move, ProductRow
+from gateway.model.reasons import Move
 from servicekit.errors import Internal
 from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
@@ -103,15 +104,15 @@ def columns_of(products: Sequence[ProductRow]) -> candidate_pb2.CandidateColumns
     return message
 
 
-def _cells(field: Field, product: ProductRow) -> tuple[Any, ...]:
+def _cells(field: Field, product: Any) -> tuple[Any, ...]:
     """Return the cells of one field of a product."""
     value: Any = getattr(product, field.wire)
     match field.kind:
         case kinds.CategoryKind():
             return (categories.join(value),)
-        case kinds.MoneyKind() if product.HasField(field.wire):  # type: ignore[arg-type]
+        case kinds.MoneyKind() if product.HasField(field.wire):
             return value.units * 1_000_000 + value.nanos // 1_000, value.currency_code
-        case kinds.NumberKind() as kind if product.HasField(field.wire):  # type: ignore[arg-type]
+        case kinds.NumberKind() as kind if product.HasField(field.wire):
             return (round(value * kind.steps),)
         case kinds.MoneyKind() | kinds.NumberKind():
             return _unknown(field.kind)
