@@ -152,7 +152,7 @@ class _Network(Transformer):
             self._ask(self.norm(x, TOWER + "post_layernorm"))
 
     def _patches(self, *, bias: bool) -> str:
-        """From the pixels to a vector of each patch, row by row: [N, T, d]."""
+        """Add the vector of each patch of the pixels, row by row: [N, T, d]."""
         name, side = f"{EMBEDDINGS}patch_embedding", self.tower.patch
         parts = ["weight", "bias"] if bias else ["weight"]
         weights = [self.weight(f"{name}.{part}") for part in parts]

@@ -17,7 +17,7 @@ WINDOW = 100
 
 
 class Kind(StrEnum):
-    """What a control does."""
+    """The kind of a control."""
 
     PIN = "pin"
     BOOST = "boost"
@@ -27,16 +27,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One control and the products that it is about."""
+    """One control and its products."""
 
     name: str
     kind: Kind
     rows: Sequence[int]
-    """Of a pin in the order in which they stand."""
+    """For a pin in the order of their places."""
     place: int = 0
-    """Of a pin: that of the first, from 1."""
+    """For a pin: the place of its first product, from 1."""
     boost: float = 0.0
-    """Of a boost: what it adds to relevance, which is 0 to 1 within the window."""
+    """For a boost: what it adds to relevance, which is 0 to 1 within the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +47,18 @@ class Lineup:
     scores: Sequence[float]
     """Of each: falling between the pinned and the buried."""
     pinned: int
-    """How many are pinned."""
+    """Number of pinned products."""
     free: int
-    """How many behind these are neither pinned nor buried."""
+    """Number of products after these that are neither pinned nor buried."""
     raised: frozenset[int]
     """The rows that boosts moved up."""
 
 
 def seats(controls: Iterable[Control], present: Collection[int]) -> dict[int, int]:
-    """By place (from 1) the pinned row, of those that are present.
+    """Return the pinned rows that are present, by place (from 1).
 
-    The first control that wants a place or a product gets it; the other one's product stands at the
-    next place that is free.
+    The first control that names a place or a product gets it; a later product moves to the next
+    free place.
     """
     taken: dict[int, int] = {}
     given: set[int] = set()
@@ -119,7 +119,7 @@ def seated(order: Sequence[int], controls: Sequence[Control]) -> list[int]:
 def acting(
     controls: Iterable[Control], shown: Collection[int], raised: Collection[int]
 ) -> tuple[str, ...]:
-    """The names of the controls that pinned one of the shown rows, or moved one up."""
+    """Return the names of the controls that pinned one of the shown rows, or moved one up."""
     moved = {Kind.PIN: frozenset(shown), Kind.BOOST: frozenset(shown) & frozenset(raised)}
     return tuple(
         control.name
