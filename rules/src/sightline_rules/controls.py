@@ -1,9 +1,8 @@
-"""Pins, boosts and burials in an order of products: shared by the ranker and by what stands in for
-it, so that both do the same.
+"""Pins, boosts and burials in an order of products, shared by the ranker and its fallback.
 
-Products are rows: numbers that mean nothing here. An order is changed in two steps, between which
-near-duplicates collapse: `lined_up` puts the pinned first, so that each stands for its family, and
-the buried last; `seated` then gives the pinned their places.
+Products are row numbers. An order is changed in two steps, between which near-duplicates collapse:
+`apply_boosts` puts pinned products first, so that each represents its family, and buried ones last;
+`apply_pins` then moves the pinned to their places.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 WINDOW = 100
-"""The best products whose scores say how much a boost is worth."""
+"""Number of best products whose range of scores is the unit of a boost."""
 
 
 class Kind(StrEnum):
@@ -75,9 +74,13 @@ def seats(controls: Iterable[Control], present: Collection[int]) -> dict[int, in
     return dict(sorted(taken.items()))
 
 
-def lined_up(order: Sequence[int], scores: Sequence[float], controls: Sequence[Control]) -> Lineup:
-    """An order by falling scores with its pinned products first, the others by boosted scores, and
-    the buried last. Equal ones keep their order; what is pinned is neither boosted nor buried."""
+def apply_boosts(
+    order: Sequence[int], scores: Sequence[float], controls: Sequence[Control]
+) -> Lineup:
+    """Sort an order by boosted scores, with its pinned products first and the buried last.
+
+    Equal scores keep their order; pinned products are neither boosted nor buried.
+    """
     first = list(seats(controls, frozenset(order)).values())
     pinned, at = frozenset(first), dict(zip(order, scores, strict=True))
     left = [row for row in order if row not in pinned]
@@ -105,9 +108,11 @@ def lined_up(order: Sequence[int], scores: Sequence[float], controls: Sequence[C
     )
 
 
-def seated(order: Sequence[int], controls: Sequence[Control]) -> list[int]:
-    """An order with its pinned products at their places, the last ones where it is too short for
-    that; the others keep their order."""
+def apply_pins(order: Sequence[int], controls: Sequence[Control]) -> list[int]:
+    """Move the pinned products of an order to their places, at most to its end.
+
+    Other products keep their order.
+    """
     taken = seats(controls, frozenset(order))
     pinned = frozenset(taken.values())
     rows = [row for row in order if row not in pinned]
