@@ -56,7 +56,7 @@ def cells_of(facts: Facts) -> dict[str, Any]:
 
 def row_of(product_id: str, facts: Facts, **cells: object) -> ProductRow:
     """A product of which filters know these facts."""
-    return row(product_id, **{**cells_of(facts), **cells})  # type: ignore[arg-type]
+    return row(product_id, **{**cells_of(facts), **cells})
 
 
 def searcher(record: Record, index: VectorIndex, **given: Any) -> Searcher:
