@@ -22,7 +22,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes test every check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster-check trends format clean workflows wheels version demo-kind monitoring capacity mixed
+.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes pictures test every check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster-check trends format clean workflows wheels version demo-kind monitoring capacity mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -41,6 +41,9 @@ demo-spaces: setup ## A space learned from the wines' photos, refused, forced, r
 
 demo-scenes: setup ## Every scene that is shipped, asked on the wines, as one page with photos (TARGET=HOST:PORT: by a suite that runs)
 	$(BIN)/python -m examples.wines.scenes $(if $(TARGET),--target $(TARGET))
+
+pictures: setup tools ## Take the pictures of README and docs with a browser: a suite of its own, the wines, a Prometheus (ONLY=answers: some of them)
+	$(BIN)/python -m examples.wines.pictures $(ONLY)
 
 up run: export RANKER_AUTO_PROMOTE ?= true
 

@@ -1,7 +1,8 @@
 """MkDocs hooks: the site also holds pages that stand elsewhere in the repository.
 
 A link to one of them leads to its page of the site. A link to any other file of the repository,
-such as a .proto, becomes the file's path in plain text, as the site does not have the file.
+such as a .proto, becomes the file's path in plain text, as the site does not have the file. A
+Mermaid diagram becomes the picture that was made of it, as the site loads no script.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+
+from docs import diagrams
 
 ROOT = Path(__file__).resolve().parents[1]
 ELSEWHERE = {
@@ -34,7 +37,7 @@ LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#\s]*)((?:#[^)\s]*)?)\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the pages that stand elsewhere."""
+    """Add the pages that stand elsewhere in the repository."""
     for source, uri in ELSEWHERE.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, uri, content=text))
@@ -42,9 +45,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Leads the links of a page to where the site has what they mean.
+    """Rewrite links to where the site has the target, and diagrams to their pictures.
 
-    PluginError for a link within the repository that leads nowhere.
+    Raise PluginError for a link within the repository that leads nowhere, and for a diagram
+    without a picture.
     """
     sources = {uri: source for source, uri in ELSEWHERE.items()}
     uri = page.file.src_uri
@@ -62,11 +66,18 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
             return text if there in text else f"{text} (`{there}`)"
         return f"[{text}]({os.path.relpath(inside, Path(uri).parent)}{head})"
 
-    return LINK.sub(led, markdown)
+    def drawn(match: re.Match[str]) -> str:
+        path = diagrams.picture(match[1])
+        if not path.exists():
+            raise PluginError(f"{uri}: a diagram has no picture: make pictures ONLY=diagrams")
+        there = os.path.relpath(path, ROOT / "docs" / Path(uri).parent)
+        return f"![{diagrams.title(match[1])}]({there})"
+
+    return diagrams.FENCE.sub(drawn, LINK.sub(led, markdown))
 
 
 def _within(there: str) -> str | None:
-    """The path of a file as the site has it; None outside docs/ and of a folder."""
+    """Return the path of a file on the site; None outside docs/ and for a folder."""
     if there.startswith("docs/") and (ROOT / there).is_file():
         return there.removeprefix("docs/")
     return None

@@ -1,7 +1,9 @@
 """What holds for every test, and how tests are shared out to several processes (`-n`)."""
 
 import gc
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,6 +32,10 @@ hypothesis.settings.register_profile(
 
 # A background job of a shell ignores SIGINT, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A process that compiles all that it imports takes twice the time, and tests start hundreds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # There is nothing to free while 8,000 tests are collected: looking took half the time.
 gc.disable()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from local_suite.health import http_ok
+from tests.waiting import SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
 MILVUS_SERVER_PYTHON = ROOT / "deploy" / "milvus-server" / ".venv" / "bin" / "python"
@@ -47,7 +48,6 @@ class EngineProcess:
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     name: ClassVar[str]
-    start_seconds: ClassVar[float]
 
     @property
     def uri(self) -> str:
@@ -66,13 +66,13 @@ class EngineProcess:
         assert Path(command[0]).exists(), "make its environment first: make setup"
         with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        deadline = time.monotonic() + self.start_seconds
+        deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             assert self.process.poll() is None, f"died at start: see {self.data}.log"
             if self.answers():
                 return
             time.sleep(0.02)
-        raise TimeoutError(f"{self.name} did not answer within {self.start_seconds} s")
+        raise TimeoutError(f"{self.name} did not answer within {SECONDS:.0f} s")
 
     def kill(self) -> None:
         """kill -9."""
@@ -86,7 +86,7 @@ class EngineProcess:
         if self.process is None:
             return 0
         self.process.send_signal(number)
-        status = self.process.wait(timeout=30)
+        status = self.process.wait(timeout=SECONDS)
         self.process = None
         return status
 
@@ -99,7 +99,6 @@ class MilvusLite(EngineProcess):
     """Of its command line, beside folder and port."""
 
     name = "Milvus Lite"
-    start_seconds = 90
 
     def command(self) -> list[str]:
         options = ["--data", str(self.data), "--port", str(self.port), *self.arguments]
@@ -119,7 +118,6 @@ class MilvusServer(EngineProcess):
     metrics_port: int = field(default_factory=free_port)
 
     name = "the Milvus server"
-    start_seconds = 120
 
     def command(self) -> list[str]:
         ports = ["--port", str(self.port), "--metrics-port", str(self.metrics_port)]

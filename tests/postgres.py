@@ -20,8 +20,8 @@ from pathlib import Path
 
 import psycopg
 
-START_SECONDS = 30.0
-STOP_SECONDS = 30.0
+from tests.waiting import SECONDS
+
 BECOME = """import os, sys
 user, group, *command = sys.argv[1:]
 os.setgroups([])
@@ -65,7 +65,7 @@ class PostgreSQL:
         """Returns once it answers. After a kill it waits until the last of the killed server's
         children is gone: until then PostgreSQL refuses to start."""
         assert self.process is None, "already running"
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             if self.process is None or self.process.poll() is not None:
                 self.process = self._launch()
@@ -88,14 +88,14 @@ class PostgreSQL:
         """kill -9 of the server, whose children end by themselves when they notice."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(timeout=STOP_SECONDS)
+            self.process.wait(timeout=SECONDS)
             self.process = None
 
     def stop(self) -> None:
         """Immediate shutdown."""
         if self.process is not None:
             self.process.send_signal(3)
-            self.process.wait(timeout=STOP_SECONDS)
+            self.process.wait(timeout=SECONDS)
             self.process = None
 
     def make(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sightline.protos import bundle, write
+from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = ROOT / "docs" / "integrate" / "clients"
@@ -39,7 +40,7 @@ def test_plain_protoc_compiles_what_the_page_names(language: str, tmp_path: Path
         env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

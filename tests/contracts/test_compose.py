@@ -22,6 +22,7 @@ from tests import dockerfiles
 from tests.contracts.k8s import ARROWS, ONCE, SERVED, WORKERS
 from tests.contracts.settings import CLASSES, loaded, variables
 from tests.engines import free_port
+from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[2]
 ENGINES = ("triton", "milvus", "postgres")
@@ -386,10 +387,10 @@ def test_the_health_check_is_red_without_a_service_and_green_with_one(
             [sys.executable, "-m", "gateway"], env=environment, stderr=log, cwd=tmp_path
         )
     try:
-        until = time.monotonic() + 30
+        until = time.monotonic() + SECONDS
         while probe(full_name) != 0:
             assert time.monotonic() < until, (tmp_path / "log").read_text()
         assert probe("sightline.gateway.v1.NoSuchService") != 0
     finally:
         gateway.terminate()
-        gateway.wait(20)
+        gateway.wait(SECONDS)

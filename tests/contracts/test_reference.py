@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.contracts.settings import CLASSES, variables
+from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -17,7 +18,7 @@ def test_the_generated_pages_are_those_that_the_code_makes_now() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

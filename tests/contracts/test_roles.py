@@ -14,6 +14,7 @@ from psycopg import errors
 from servicekit.sql import Database
 from tests.contracts.released import MIGRATIONS, SERVICES
 from tests.postgres import NoPostgreSQL, PostgreSQL, postgresql
+from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +46,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
 
 def entered(server: PostgreSQL, role: str, database: str) -> psycopg.Connection:
     return psycopg.connect(
-        host=str(server.folder), user=role, dbname=database, autocommit=True, connect_timeout=10
+        host=str(server.folder),
+        user=role,
+        dbname=database,
+        autocommit=True,
+        connect_timeout=int(SECONDS),
     )
 
 

@@ -118,7 +118,7 @@ def shop_is_open(gateway: str) -> None:
 
 
 async def _open_shop(gateway: str) -> None:
-    async with SightlineClient(gateway, timeout=30) as client:
+    async with SightlineClient(gateway, timeout=SECONDS) as client:
         wines = load_wines()
         await loading.import_wines(client, wines)
         await loading.import_ratings(client, load_ratings())

@@ -42,14 +42,14 @@ class Hands:
 
     def run(self, *arguments: str, code: int = 0) -> str:
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=SECONDS)
         assert process.returncode == code, out + err
         assert "Traceback" not in err
         return out + err
 
     def facts(self, *arguments: str, code: int = 0) -> dict[str, Any]:
         process = self.start(*arguments, "--json")
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=SECONDS)
         assert process.returncode == code, out + err
         found: dict[str, Any] = json.loads(out)
         return found
@@ -58,7 +58,7 @@ class Hands:
         self, process: subprocess.Popen[str], again: tuple[str, ...] = ()
     ) -> dict[str, Any]:
         """What an import came to. If it lost its patience, ``again`` is run, as its user would."""
-        out, err = process.communicate(timeout=150)
+        out, err = process.communicate(timeout=SECONDS)
         assert "Traceback" not in err
         if not out and again:
             return self.facts(*again, code=1)

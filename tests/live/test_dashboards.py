@@ -69,7 +69,7 @@ def engine_asked(suite: Suite, folder: Path, port: int, metrics_port: int) -> It
 
 async def _watch(found: Prometheus, gateway: str, retriever: str) -> None:
     async with (
-        SightlineClient(gateway, timeout=30) as client,
+        SightlineClient(gateway, timeout=SECONDS) as client,
         grpc.aio.insecure_channel(retriever) as channel,
     ):
         vectors = VectorServiceStub(channel)
@@ -146,7 +146,7 @@ def test_each_panel_rule_and_alert_asks_for_what_there_is(watched: Prometheus) -
                 waiting.discard(one)
         return not waiting
 
-    end = time.monotonic() + 30
+    end = time.monotonic() + SECONDS
     while not answered():
         assert time.monotonic() < end, sorted(waiting)
         time.sleep(0.5)

@@ -29,10 +29,10 @@ from sightline_rules.filter_checks import check
 from sightline_rules.filters import All, Any, Comparison, Filter, Membership, Not, Operator
 from tests.engines import EngineProcess, milvus_lite, milvus_server
 from tests.live.random_filters import EXTREME, condition, facts
+from tests.waiting import SECONDS
 
 EVERYTHING = All()
 DIMENSION = 8
-PATIENCE = 60.0
 """A server that was killed needs 17 s to have its collections in memory again (2026-11)."""
 
 
@@ -383,7 +383,7 @@ async def write(uri: str, name: str, writer: int, acknowledged: dict[str, int]) 
 
 async def until_loaded(index: MilvusIndex, name: str) -> None:
     """The client that saw the engine go finds it again by itself."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + SECONDS
     while True:
         with suppress(errors.IndexUnavailable):
             await index.load(name)

@@ -20,15 +20,13 @@ from retriever.domain.errors import IndexUnavailable
 from retriever.domain.index_values import CollectionState, IndexRow
 from sightline_rules.facts import Facts
 from tests.engines import MILVUS_PYTHON, MilvusLite, free_port, milvus_lite
-from tests.waiting import SECONDS
+from tests.waiting import SECONDS, until
 
 WRITERS = 4
 BATCHES = 10
 BATCH = 10
 FLUSHES = 20
 READERS = 4
-READING_SECONDS = 0.05
-"""How long they have read when a flush comes."""
 
 
 @pytest.fixture
@@ -169,14 +167,14 @@ async def test_a_flush_hides_no_row_from_reads_and_brings_none_back(engine: Milv
         await index.delete("many", gone)
         stop.clear()
         async with asyncio.TaskGroup() as group:
+            begin = len(seen)
             for _ in range(READERS):
                 group.create_task(read(seen))
-            await asyncio.sleep(READING_SECONDS)
+            await until(lambda begin=begin: len(seen) > begin + READERS)
             await index.flush("many")
             stop.set()
     await index.close()
     assert [found for found in seen if found != wanted] == []
-    assert len(seen) > FLUSHES * READERS
 
 
 async def test_a_stop_is_clean_and_leaves_the_collection_released(engine: MilvusLite) -> None:

@@ -12,11 +12,12 @@ from examples.wines.catalogue import Wine, load_wines
 from local_suite.suite import Suite
 from sightline_client import FailedPrecondition, JobState, SightlineClient, SpaceState, SpaceVerdict
 from sightline_client.cli.work.upgrade import Upgrade, upgrade
+from tests.waiting import SECONDS
 
 
 async def test_a_shop_learns_a_space_and_its_searches_use_it(gateway: str, suite: Suite) -> None:
     wines = load_wines()[:30]
-    async with SightlineClient(gateway, catalog="learned", timeout=90) as client:
+    async with SightlineClient(gateway, catalog="learned", timeout=SECONDS) as client:
         await loading.import_wines(client, wines)
         await loading.wait_indexed(client, len(wines))
 

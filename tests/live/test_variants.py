@@ -19,6 +19,7 @@ from sightline_client import (
     SightlineClient,
 )
 from tests.live.conftest import until_indexed
+from tests.waiting import SECONDS
 
 VARIANTS = "variants"
 """The catalog."""
@@ -59,7 +60,7 @@ def assortment() -> list[Product]:
 
 @pytest_asyncio.fixture
 async def shop(gateway: str) -> AsyncIterator[SightlineClient]:
-    async with SightlineClient(gateway, catalog=VARIANTS, timeout=60) as client:
+    async with SightlineClient(gateway, catalog=VARIANTS, timeout=SECONDS) as client:
         if not (await client.status()).indexed_images:
             products = assortment()
             for start in range(0, len(products), 100):
@@ -160,7 +161,7 @@ SAME, OTHERS = 1_500, 20
 @pytest_asyncio.fixture
 async def unpictured(gateway: str) -> AsyncIterator[SightlineClient]:
     """Most of its products show one photo."""
-    async with SightlineClient(gateway, catalog=PLACEHOLDERS, timeout=60) as client:
+    async with SightlineClient(gateway, catalog=PLACEHOLDERS, timeout=SECONDS) as client:
         if not (await client.status()).indexed_images:
             images = [ProductImage(shot(SAME, 0))] * SAME
             images += [ProductImage(shot(number, 0)) for number in range(OTHERS)]

@@ -48,7 +48,7 @@ async def test_a_new_model_is_rolled_out_while_shoppers_ask(gateway: str) -> Non
     """As `make demo-upgrade` does it, with fewer wines and less time between the steps."""
     wines, ratings = load_wines()[:12], load_ratings()
     moments: list[Moment] = []
-    async with SightlineClient(gateway, catalog="upgraded", timeout=30) as client:
+    async with SightlineClient(gateway, catalog="upgraded", timeout=SECONDS) as client:
         await loading.import_wines(client, wines)
         await loading.import_ratings(client, ratings)
         await loading.promote(client, await loading.train(client))

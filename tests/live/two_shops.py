@@ -23,6 +23,7 @@ from sightline_client import (
     money,
 )
 from tests.live.conftest import until_indexed, until_serving
+from tests.waiting import SECONDS
 
 ISOLATED, BESIDE = "isolated", "beside"
 PHOTOS = [path.read_bytes() for path in sorted((HERE / "images").glob("*.jpg"))[:12]]
@@ -98,8 +99,8 @@ def _opened(gateway: str) -> Shops:
 
 async def _open(gateway: str) -> Shops:
     async with (
-        SightlineClient(gateway, catalog=ISOLATED, timeout=30) as isolated,
-        SightlineClient(gateway, catalog=BESIDE, timeout=30) as beside,
+        SightlineClient(gateway, catalog=ISOLATED, timeout=SECONDS) as isolated,
+        SightlineClient(gateway, catalog=BESIDE, timeout=SECONDS) as beside,
     ):
         for client in (isolated, beside):
             await client.upsert_products(products(client.catalog))

@@ -22,6 +22,7 @@ from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client import Event, EventType, SightlineClient, SightlineError, tls_credentials
 from tests import certificates
 from tests.unit.gateway.callers.conftest import entry
+from tests.waiting import SECONDS
 
 CALLERS = 3
 """Of each kind, all the time."""
@@ -108,7 +109,7 @@ async def change(
     async with AsyncExitStack() as stack:
         clients = [
             await stack.enter_async_context(
-                SightlineClient(target, token=token, credentials=credentials, timeout=30)
+                SightlineClient(target, token=token, credentials=credentials, timeout=SECONDS)
             )
             for token in (old, new)
         ]

@@ -22,6 +22,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests import dockerfiles
 from tests.engines import free_port
+from tests.waiting import SECONDS
 
 ROOT = dockerfiles.ROOT
 UV = str(ROOT / ".tools/bin/uv")
@@ -118,11 +119,13 @@ def test_it_starts_alone_is_healthy_and_ends_on_a_signal(alone: Alone, tmp_path:
             health = health_pb2_grpc.HealthStub(channel)
             for name in ("", FACES[alone.service]):
                 answer = health.Check(
-                    health_pb2.HealthCheckRequest(service=name), timeout=90, wait_for_ready=True
+                    health_pb2.HealthCheckRequest(service=name),
+                    timeout=SECONDS,
+                    wait_for_ready=True,
                 )
                 assert answer.status == health_pb2.HealthCheckResponse.SERVING
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0, (tmp_path / "log").read_text()
+        assert process.wait(SECONDS) == 0, (tmp_path / "log").read_text()
     assert list((tmp_path / "cwd").iterdir()) == [], "it writes where it was started"
 
 

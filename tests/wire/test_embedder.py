@@ -177,7 +177,7 @@ async def test_a_model_that_is_down_or_hangs_costs_only_its_own_version(
         await asyncio.sleep(0.01)
     for _ in range(5):
         done = pb.BatchEmbedRequest(items=[request.items[0]])
-        assert reasons(await stub.BatchEmbed(done, timeout=30)) == [""]
+        assert reasons(await stub.BatchEmbed(done, timeout=SECONDS)) == [""]
     for call in hanging:
         assert not call.done()
         call.cancel()
@@ -266,7 +266,7 @@ async def test_a_photo_that_its_decoder_dies_of_costs_its_own_item_only(triton_p
         assert reasons(await stub.BatchEmbed(batch(*neighbours))) == [""] * 8
         rest = max(map(resident, decoding_processes()))
         request = batch(*neighbours[:4], slow, *neighbours[4:])
-        asked = stub.BatchEmbed(request, timeout=60)
+        asked = stub.BatchEmbed(request, timeout=SECONDS)
         kills = 0
         while not asked.done():
             kills += kill_whoever_swells(rest)
@@ -275,7 +275,7 @@ async def test_a_photo_that_its_decoder_dies_of_costs_its_own_item_only(triton_p
         assert kills >= 2, "one death is forgiven: somebody else may have been at fault"
         assert reasons(response) == [*[""] * 4, "IMAGE_UNDECODABLE", *[""] * 4]
         assert "died" in from_status(response.results[4].status).message
-        undisturbed = await stub.BatchEmbed(request, timeout=60)
+        undisturbed = await stub.BatchEmbed(request, timeout=SECONDS)
         assert reasons(undisturbed) == [""] * 9
         for place in (0, 1, 2, 3, 5, 6, 7, 8):
             assert response.results[place].vector == undisturbed.results[place].vector

@@ -24,7 +24,7 @@ from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import event_service_pb2 as pb
 from tests.kafka import Cluster, cluster
 from tests.stores import address, only_sqlite
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 from tests.wire.ranker_suite import ANN, Suite, at_work, event, refusal, suite
 
 __all__ = ["suite"]
@@ -32,7 +32,6 @@ __all__ = ["suite"]
 GROUP = "sightline-ranker"
 SHORT = {"session.timeout.ms": 5000, "heartbeat.interval.ms": 500}
 """So that the partitions of a worker that was killed are soon another's."""
-SECONDS = 60.0
 """How long the brokers may take on a busy machine."""
 
 

@@ -126,7 +126,7 @@ def ports(folder: Path) -> Iterator[dict[str, int]]:
 def client(ports: dict[str, int], folder: Path) -> Iterator[SyncSightlineClient]:
     credentials = tls_credentials(ca=folder / "gateway-tls/ca.crt")
     target = f"127.0.0.1:{ports['gateway']}"
-    with SyncSightlineClient(target, token=TOKEN, credentials=credentials, timeout=60) as made:
+    with SyncSightlineClient(target, token=TOKEN, credentials=credentials, timeout=SECONDS) as made:
         yield made
 
 

@@ -20,7 +20,7 @@ from servicekit.tls import Certificates
 from tests import certificates
 from tests.engines import ROOT, free_port
 from tests.triton import TRITON
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 SCRIPT = ROOT / "deploy" / "triton" / "server" / "locked-triton"
 KEY = "0123456789abcdef"
@@ -65,7 +65,7 @@ def fetched(port: int, path: str, body: bytes | None = None) -> int:
     """The status of an answer over HTTP; 0 = none."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://127.0.0.1:{port}{path}", body, timeout=10) as answer:
+        with opener.open(f"http://127.0.0.1:{port}{path}", body, timeout=SECONDS) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -77,14 +77,14 @@ async def test_models_are_listed_loaded_and_unloaded_with_the_key_alone(
     ports: tuple[int, int],
 ) -> None:
     target = f"127.0.0.1:{ports[0]}"
-    async with Triton(target, timeout=30, control_key=KEY) as ours:
+    async with Triton(target, timeout=SECONDS, control_key=KEY) as ours:
         assert await ours.states() == {}
         assert await ours.loaded() == set()
         await ours.unload("no_such_model")
         with pytest.raises(ModelNotReady, match="can't load no_such_model"):
             await ours.load("no_such_model")
     for key in ("", "another"):
-        async with Triton(target, timeout=30, control_key=key) as theirs:
+        async with Triton(target, timeout=SECONDS, control_key=key) as theirs:
             for attempt in (
                 theirs.states,
                 theirs.loaded,
@@ -110,10 +110,10 @@ async def test_in_tls_each_side_shows_who_it_is_also_after_a_change(
     ]
     async with started(tmp_path, *arguments) as (port, _):
         target = f"127.0.0.1:{port}"
-        async with Triton(target, timeout=30, control_key=KEY) as plain:
+        async with Triton(target, timeout=SECONDS, control_key=KEY) as plain:
             assert await plain.version() is None
         held = Certificates(ours, ours / "ca.crt", "triton")
-        async with Triton(target, timeout=30, control_key=KEY, tls=held) as client:
+        async with Triton(target, timeout=SECONDS, control_key=KEY, tls=held) as client:
             assert await client.version() is None
             certificates.write(ours, signer, changed=2)
             assert await client.version() is not None
@@ -131,7 +131,7 @@ async def test_no_call_fails_where_connections_end_all_the_time(tmp_path: Path) 
 
     async with (
         started(tmp_path, "--grpc-max-connection-age=50") as (port, _),
-        Triton(f"127.0.0.1:{port}", timeout=30, control_key=KEY) as client,
+        Triton(f"127.0.0.1:{port}", timeout=SECONDS, control_key=KEY) as client,
     ):
         calling = [asyncio.create_task(call(client)) for _ in range(32)]
         for _ in range(20):

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     since = time.monotonic()
     try:
         with terminable(), _gateway(console, options.target) as target:
-            story = asyncio.run(_play(console, target))
+            story = asyncio.run(play(console, target))
     except KeyboardInterrupt:
         out.say(console, "Interrupted; everything that was started is stopped.", "yellow")
         return 130
@@ -73,7 +73,8 @@ def _gateway(console: Console, target: str) -> Iterator[str]:
         yield suite.addresses()["gateway"]
 
 
-async def _play(console: Console, target: str) -> Story:
+async def play(console: Console, target: str) -> Story:
+    """Fill a catalog, ask every scene, and return what was shown."""
     wines = load_wines()
     async with SightlineClient(target, timeout=30) as client:
         await _fill(console, client, wines)

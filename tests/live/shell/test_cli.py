@@ -97,7 +97,7 @@ def test_a_full_import_deletes_all_it_said_though_the_worker_is_killed_while_it_
     hands = Hands(gateway, tmp_path, "war")
     kept = sorted(f"{wine.id}@0" for wine in WINES[:10])
     hands.write("ten.csv", kept)
-    with SyncSightlineClient(gateway, catalog="war", timeout=30) as client:
+    with SyncSightlineClient(gateway, catalog="war", timeout=SECONDS) as client:
         surplus = (Product(f"surplus-{n:04}", "To go") for n in range(4_000))
         assert client.upsert_products(surplus).report().failures == ()
         before = set(hands.ids())

@@ -322,7 +322,7 @@ def typed_until(
     end = time.monotonic() + SECONDS
     while True:
         process = hands.start(*arguments)
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=SECONDS)
         if expected in flat(out) and process.returncode == code:
             return out
         assert before in flat(err), out + err

@@ -69,7 +69,7 @@ async def test_a_call_is_made_at_most_three_times_and_once_unless_idempotent(
     started = await echo_on(0, flaky)
     listed = [("test.Echo", "Unary")] if idempotent else []
     async with channel.connect(f"127.0.0.1:{started.port}", service_configs=listed) as peer:
-        call = peer.unary_unary("/test.Echo/Unary", None, None)(b"x", timeout=10)
+        call = peer.unary_unary("/test.Echo/Unary", None, None)(b"x", timeout=SECONDS)
         if failures < calls:
             assert await call == b"x"
         else:

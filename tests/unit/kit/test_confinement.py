@@ -10,6 +10,7 @@ import pytest
 
 from servicekit.confinement import LAYERS
 from tests.engines import ROOT
+from tests.waiting import SECONDS
 
 PROGRAM = """
 import json, os, resource, socket, sys
@@ -51,7 +52,7 @@ os.write(output, json.dumps([held, found]).encode())
 def confined(*layers: str) -> tuple[list[str], dict[str, str]]:
     """What holds where the kernel has only some layers, and which attempts fail."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *layers], capture_output=True, check=True, timeout=120
+        [sys.executable, "-c", PROGRAM, *layers], capture_output=True, check=True, timeout=SECONDS
     )
     held, found = json.loads(done.stdout)
     return held, found
@@ -144,7 +145,7 @@ def test_what_a_kernel_lacks_stands_in_the_log_of_each_start(
 ) -> None:
     asked = [sys.executable, *through, "-c", STARTS]
     found = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(asked, capture_output=True, check=True, timeout=120, env=found)
+    done = subprocess.run(asked, capture_output=True, check=True, timeout=SECONDS, env=found)
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     (said,) = [line for line in lines if line["event"] == "decoders confined"]
     assert (said["level"], said["lacking"], said["processes"]) == (level, lacking, 2)

@@ -5,6 +5,7 @@ import pytest
 
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
+from tests.waiting import SECONDS
 
 
 def test_without_a_deadline_a_hop_has_its_cap() -> None:
@@ -91,9 +92,9 @@ async def test_work_in_a_thread_stops_when_its_caller_goes() -> None:
             raise
 
     task = asyncio.create_task(deadlines.in_thread(work))
-    assert await asyncio.to_thread(began.wait, 10)
+    assert await asyncio.to_thread(began.wait, SECONDS)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await asyncio.to_thread(ended.wait, 10)
+    assert await asyncio.to_thread(ended.wait, SECONDS)
     deadlines.check()

@@ -56,15 +56,15 @@ async def send(peer: grpc.aio.Channel, kind: str, request: bytes) -> Any:
     path = f"/test.Echo/{kind}"
     match kind:
         case "Unary":
-            return await peer.unary_unary(path, None, None)(request, timeout=20)
+            return await peer.unary_unary(path, None, None)(request, timeout=SECONDS)
         case "UnaryStream" | "Writer":
             return await collect(peer.unary_stream(path, None, None)(request, timeout=20))
         case "StreamUnary":
             call = peer.stream_unary(path, None, None)
-            return await call(requests(b"one", request), timeout=20)
+            return await call(requests(b"one", request), timeout=SECONDS)
         case _:
             stream = peer.stream_stream(path, None, None)
-            return await collect(stream(requests(b"one", request), timeout=20))
+            return await collect(stream(requests(b"one", request), timeout=SECONDS))
 
 
 KINDS = ("Unary", "UnaryStream", "Writer", "StreamUnary", "StreamStream")

@@ -17,6 +17,7 @@ from servicekit.peers import PeerCredentials
 from servicekit.reloaded import Unreadable
 from servicekit.status import from_rpc_error
 from tests.fakes.kit_echo import Echo, binding
+from tests.waiting import SECONDS
 
 OLD, NEW = (hashlib.sha256(name).hexdigest() for name in (b"old", b"new"))
 
@@ -43,7 +44,7 @@ async def reason(target: str, peers: PeerCredentials) -> str:
     """Why a call is refused; empty = it is not."""
     async with channel.connect(target, peers=peers) as peer:
         try:
-            await peer.unary_unary("/test.Echo/Unary", None, None)(b"x", timeout=10)
+            await peer.unary_unary("/test.Echo/Unary", None, None)(b"x", timeout=SECONDS)
         except grpc.aio.AioRpcError as error:
             return from_rpc_error(error).reason
     return ""
@@ -68,9 +69,11 @@ async def test_a_peer_alone_is_believed_for_whom_it_calls(path: Path, asks: bool
         method = peer.unary_unary("/test.Echo/Unary", None, None)
         for caller in (access.ANYONE, access.PEER):
             access.caller.set(caller)
-            assert await method(b"peek", timeout=10) == (b"peer" if asks else b"anyone")
+            assert await method(b"peek", timeout=SECONDS) == (b"peer" if asks else b"anyone")
         access.caller.set(Caller("façade\n%2f", frozenset()))
-        assert (await method(b"peek", timeout=10)).decode() == ("façade\n%2f" if asks else "anyone")
+        assert (await method(b"peek", timeout=SECONDS)).decode() == (
+            "façade\n%2f" if asks else "anyone"
+        )
     await running.stop()
 
 

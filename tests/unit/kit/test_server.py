@@ -133,7 +133,7 @@ class Served:
         await server.serve([binding(self.echo)], self.settings, service="shop", on_stop=on_stop)
 
     async def one_call_in_progress(self) -> "grpc.aio.UnaryUnaryCall[bytes, bytes]":
-        pending = self.call(b"wait", timeout=30, wait_for_ready=True)
+        pending = self.call(b"wait", timeout=SECONDS, wait_for_ready=True)
         await asyncio.wait_for(self.echo.started.wait(), SECONDS)
         return pending
 

@@ -53,7 +53,7 @@ def names(connection: Connection) -> set[str]:
 async def test_every_pooled_connection_is_durable_and_checks_references(file: Path) -> None:
     db = open_at(file, threads=5)
     db.migrate()
-    all_open = threading.Barrier(6, timeout=10)
+    all_open = threading.Barrier(6, timeout=SECONDS)
 
     def settings(connection: Connection) -> tuple[int, str, int, int, int]:
         all_open.wait()
@@ -131,11 +131,11 @@ async def test_a_read_sees_one_state_although_a_write_comes_between(db: Database
     def twice(connection: Connection) -> tuple[int, int]:
         first = len(names(connection))
         began.set()
-        assert written.wait(10)
+        assert written.wait(SECONDS)
         return first, len(names(connection))
 
     reading = asyncio.create_task(db.read(twice))
-    await asyncio.to_thread(began.wait, 10)
+    await asyncio.to_thread(began.wait, SECONDS)
     await db.write(lambda c: c.execute(add("new")))
     written.set()
     assert await reading == (0, 0)
@@ -229,7 +229,7 @@ async def test_too_many_calls_at_once_are_turned_away(file: Path) -> None:
     db = open_at(file, threads=1, max_waiting=3)
     db.migrate()
     go_on = threading.Event()
-    held = [asyncio.create_task(db.read(lambda _: go_on.wait(10))) for _ in range(3)]
+    held = [asyncio.create_task(db.read(lambda _: go_on.wait(SECONDS))) for _ in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(StoreBusy):
         await db.read(names)

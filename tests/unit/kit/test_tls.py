@@ -23,7 +23,7 @@ from servicekit.tls import Certificates
 from tests import certificates
 from tests.engines import free_port
 from tests.fakes.kit_echo import Echo, binding
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 OURS, OTHERS = certificates.authority(), certificates.authority()
 Call = Callable[[], Awaitable[str]]
@@ -54,7 +54,7 @@ async def calling(running: RunningServer, known: PeerCredentials) -> AsyncIterat
 
         async def call() -> str:
             try:
-                await method(b"x", timeout=10)
+                await method(b"x", timeout=SECONDS)
             except grpc.aio.AioRpcError as error:
                 return from_rpc_error(error).reason
             return ""
@@ -81,7 +81,7 @@ async def test_who_believes_the_service_but_shows_nothing_is_not_heard(tmp_path:
         credentials = grpc.ssl_channel_credentials(roots)
         async with grpc.aio.secure_channel(f"127.0.0.1:{running.port}", credentials) as peer:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await peer.unary_unary("/test.Echo/Unary", None, None)(b"x", timeout=10)
+                await peer.unary_unary("/test.Echo/Unary", None, None)(b"x", timeout=SECONDS)
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
@@ -154,10 +154,10 @@ async def test_calls_in_progress_outlast_a_change(
     running = await server.start([binding(echo)], ServerSettings(), "shop", tls=known.tls)
     async with channel.connect(f"127.0.0.1:{running.port}", peers=known) as peer:
         method = peer.unary_unary("/test.Echo/Unary", None, None)
-        waiting = method(b"wait", timeout=60)
+        waiting = method(b"wait", timeout=SECONDS)
         await echo.started.wait()
         certificates.write(folder, OTHERS, changed=2)
-        assert await method(b"x", timeout=60) == b"x"
+        assert await method(b"x", timeout=SECONDS) == b"x"
         echo.go_on.set()
         assert await waiting == b"wait"
     await running.stop()
@@ -168,10 +168,10 @@ async def test_probes_speak_plain_text_on_a_port_of_their_own(tmp_path: Path) ->
     async with served(known, port), channel.connect(f"127.0.0.1:{port}") as probe:
         for name in ("", "test.Echo"):
             asked = health_pb2.HealthCheckRequest(service=name)
-            answer = await health_pb2_grpc.HealthStub(probe).Check(asked, timeout=10)
+            answer = await health_pb2_grpc.HealthStub(probe).Check(asked, timeout=SECONDS)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await probe.unary_unary("/test.Echo/Unary", None, None)(b"x", timeout=10)
+            await probe.unary_unary("/test.Echo/Unary", None, None)(b"x", timeout=SECONDS)
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 

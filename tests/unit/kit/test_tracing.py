@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import grpc
 import pytest
@@ -161,7 +162,10 @@ async def test_a_callers_state_goes_on_unless_it_is_long() -> None:
     assert seen == ["shop=42", ""]
 
 
-async def test_callers_can_not_have_everything_recorded(collector: Collector) -> None:
+async def test_callers_can_not_have_everything_recorded(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "Rate", partial(tracing.Rate, clock=lambda: 0.0))
     given = GatewaySettings(
         traces_endpoint=collector.endpoint, traces_share=0.0, traces_per_second=2.0
     )
@@ -171,7 +175,7 @@ async def test_callers_can_not_have_everything_recorded(collector: Collector) ->
             await ask(front, metadata=SAMPLED)
     trace_export.stop()
     recorded = [text for text in seen if sampled(text)]
-    assert 1 <= len(recorded) < 10  # both servers of this process take from the two a second
+    assert 1 <= len(recorded) <= 2  # both servers of this process take from the two of a second
     assert all(text.startswith(f"00-{TRACE}-") for text in seen)
 
 

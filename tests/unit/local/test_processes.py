@@ -53,7 +53,7 @@ def test_a_process_that_waits_to_be_reaped_has_ended(
 ) -> None:
     started.append(start(tmp_path))
     started[0].kill()
-    assert processes.wait_gone(started[0].pid, 5)
+    assert processes.wait_gone(started[0].pid, SECONDS)
     assert not processes.alive(started[0].pid)
     assert processes.marked(tmp_path) == []
 

@@ -46,7 +46,7 @@ def program(name: str, manner: str = "", port: int = 0) -> Program:
 def kill_supervisor(suite: Suite) -> None:
     pid = int(suite.layout.pid.read_text())
     os.kill(pid, signal.SIGKILL)
-    assert processes.wait_gone(pid, 10)
+    assert processes.wait_gone(pid, SECONDS)
 
 
 def run_in_a_process(data: Path, manner: str, port: int) -> "subprocess.Popen[str]":
@@ -177,7 +177,7 @@ def test_a_killed_program_comes_back_as_another_process(make: Make) -> None:
     front = suite.pid("front")
     killed = suite.kill("back")
     assert not processes.alive(killed)
-    assert suite.wait_healthy("back", 20) < 20
+    suite.wait_healthy("back", SECONDS)
     assert suite.pid("back") not in (0, killed)
     assert suite.pid("front") == front
 
@@ -189,7 +189,7 @@ def test_a_stopped_program_stays_down_until_it_is_started(make: Make) -> None:
     time.sleep(1.5)
     assert not suite.status()[0].healthy
     suite.stop("front")
-    suite.start("front", 20)
+    suite.start("front", SECONDS)
     assert suite.status()[0].healthy
 
 

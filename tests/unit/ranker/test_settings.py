@@ -8,6 +8,7 @@ import pytest
 from ranker.domain.signals import Signals
 from ranker.settings import RankerSettings, TrainSettings, WorkerSettings
 from servicekit.config import load
+from tests.waiting import SECONDS
 
 
 def test_everything_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +75,7 @@ def test_a_process_reports_all_bad_settings_at_once_and_ends_with_2(module: str)
         bad |= {"RANKER_TRAIN_EPOCHS": "0", "RANKER_RETRIEVER_TARGET": ""}
     line = [sys.executable, "-m", module]
     done = subprocess.run(
-        line, env=os.environ | bad, capture_output=True, text=True, check=False, timeout=60
+        line, env=os.environ | bad, capture_output=True, text=True, check=False, timeout=SECONDS
     )
     assert done.returncode == 2
     assert [name for name in bad if f"{name}:" not in done.stderr] == []

@@ -194,4 +194,4 @@ def test_before_its_first_answer_a_server_loads_everything_and_one_that_hangs_la
 def test_it_watches_nobody_but_the_process_that_started_it() -> None:
     line = [sys.executable, "-m", "triton_engine.watchdog", "1", "1"]
     folder = Path(watchdog.__file__).parents[1]
-    assert subprocess.run(line, cwd=folder, timeout=60, check=False).returncode == 0
+    assert subprocess.run(line, cwd=folder, timeout=SECONDS, check=False).returncode == 0

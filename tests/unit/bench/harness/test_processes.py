@@ -10,6 +10,7 @@ import pytest
 
 from bench.harness import processes
 from bench.harness.processes import CommandFailed, Stat
+from tests.waiting import SECONDS
 
 LINE = "7 (a (b) c) S 3 7 7 0 -1 0 0 0 0 0 100 20 30 4 20 0 1 0 9 0 0"
 
@@ -87,7 +88,7 @@ def test_what_programs_spent_holds_their_children_and_nobody_else() -> None:
     code = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'input()'])"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as parent:
         children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
-        until = time.monotonic() + 30
+        until = time.monotonic() + SECONDS
         while not children.read_text() and time.monotonic() < until:
             time.sleep(0.01)
         child = int(children.read_text())

@@ -32,6 +32,7 @@ from tests.engines import ROOT
 from tests.fakes import features
 from tests.fakes.photos import photo
 from tests.fakes.spaces import TinySources, description
+from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -230,7 +231,7 @@ async def test_a_fit_that_is_cancelled_ends_its_process_and_another_may_begin(be
                 begun.set()
 
     task = asyncio.create_task(fit())
-    await asyncio.wait_for(begun.wait(), 30)
+    await asyncio.wait_for(begun.wait(), SECONDS)
     with pytest.raises(FitInProgress):
         await bench.fit()
     task.cancel()

@@ -26,6 +26,7 @@ from sightline.gateway.v1 import (
     user_event_service_pb2,
 )
 from tests.unit.gateway.callers.conftest import entry
+from tests.waiting import SECONDS
 
 MODULES = (
     admin_service_pb2,
@@ -79,7 +80,7 @@ async def asked(channel: grpc.aio.Channel, name: str, token: str | None, **field
     request = message_factory.GetMessageClass(method.input_type)(**fields)
     metadata = None if token is None else (("authorization", f"Bearer {token}"),)
     call = make(f"/{name}", request_serializer=type(request).SerializeToString)(
-        request, metadata=metadata, timeout=10
+        request, metadata=metadata, timeout=SECONDS
     )
     try:
         if method.server_streaming:

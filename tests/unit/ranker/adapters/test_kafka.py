@@ -20,6 +20,7 @@ from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
 from servicekit.reloaded import Unreadable
 from tests.fakes.ranker import stored
+from tests.waiting import SECONDS
 
 ACCESS = Access(("127.0.0.1:9",), "events")
 Reported = Callable[[KafkaError | None, None], None]
@@ -83,7 +84,7 @@ async def test_silence_is_reported_within_the_calls_own_time() -> None:
     producer.silent = True
     made = sink(producer)
     with deadlines.within(0.2), pytest.raises(LogUnavailable):
-        await asyncio.wait_for(made.append([stored("e1")]), 10)
+        await asyncio.wait_for(made.append([stored("e1")]), SECONDS)
     with deadlines.within(0.01), pytest.raises(DeadlineExceeded):
         await made.append([stored("e1")])
     made.close(0)

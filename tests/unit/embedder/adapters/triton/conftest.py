@@ -6,6 +6,7 @@ import pytest
 
 from embedder.adapters.triton.client import Triton, TritonInference
 from tests.fakes.triton import FakeTriton
+from tests.waiting import SECONDS
 
 
 @pytest.fixture
@@ -17,6 +18,6 @@ def triton() -> FakeTriton:
 async def served(triton: FakeTriton) -> AsyncIterator[TritonInference]:
     async with (
         triton.serving() as port,
-        Triton(f"127.0.0.1:{port}", timeout=30) as server,
+        Triton(f"127.0.0.1:{port}", timeout=SECONDS) as server,
     ):
         yield server.inference("efficientnet_lite0")

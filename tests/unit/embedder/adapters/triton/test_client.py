@@ -42,7 +42,7 @@ async def test_the_request_id_goes_along(served: TritonInference, triton: FakeTr
 
 
 async def test_no_server_is_unavailable_at_once() -> None:
-    async with Triton("127.0.0.1:1", timeout=30) as server:
+    async with Triton("127.0.0.1:1", timeout=SECONDS) as server:
         served = server.inference("m")
         started = asyncio.get_running_loop().time()
         with pytest.raises(EmbedderUnavailable) as caught:
@@ -54,7 +54,7 @@ async def test_no_server_is_unavailable_at_once() -> None:
 async def test_a_server_that_comes_back_is_found(triton: FakeTriton) -> None:
     async with triton.serving() as port:
         pass
-    async with Triton(f"127.0.0.1:{port}", timeout=30) as server:
+    async with Triton(f"127.0.0.1:{port}", timeout=SECONDS) as server:
         served = server.inference("efficientnet_lite0")
         with pytest.raises(EmbedderUnavailable):
             await served.describe()
@@ -95,7 +95,7 @@ async def test_a_server_slower_than_the_caller_waits_is_a_passed_deadline(
 async def test_nobody_waits_for_a_server_that_hangs(triton: FakeTriton) -> None:
     triton.delay = 3_600.0
     triton.live.clear()
-    async with triton.serving() as port, Triton(f"127.0.0.1:{port}", timeout=30) as server:
+    async with triton.serving() as port, Triton(f"127.0.0.1:{port}", timeout=SECONDS) as server:
         server._breaker = breaker = CircuitBreaker(
             server._is_there, "triton", patience=0.05, pause=0.01
         )

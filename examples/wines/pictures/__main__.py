@@ -1,0 +1,85 @@
+"""Starts a suite with the wines and takes the pictures of README and docs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from examples.wines.demo import console as out
+from examples.wines.demo.model import DemoFailed
+from examples.wines.loading import LoadingFailed, load_wines
+from examples.wines.local import own_suite, terminable
+from examples.wines.pictures import answers, board, diagrams, split
+from examples.wines.pictures.camera import FOLDER, Camera, chromium
+from examples.wines.pictures.prometheus import Prometheus, watching
+from examples.wines.pictures.shoppers import busy
+from examples.wines.scenes.__main__ import play
+from local_suite.model import SuiteError
+from local_suite.suite import Suite
+from sightline_client import SightlineClient, SightlineError
+
+ALL = ("answers", "dashboard", "experiment", "diagrams")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Return 0 when all pictures are written, 1 when one is not, 130 when interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m examples.wines.pictures", description=__doc__)
+    parser.add_argument("only", nargs="*", help=f"some of them: {', '.join(ALL)}; default: all")
+    asked = set(parser.parse_args(arguments).only or ALL)
+    console = out.make_console()
+    try:
+        with terminable(), tempfile.TemporaryDirectory(prefix="sightline-") as folder:
+            _take(console, Path(folder), asked)
+    except KeyboardInterrupt:
+        out.say(console, "Interrupted; everything that was started is stopped.", "yellow")
+        return 130
+    except (DemoFailed, LoadingFailed, SightlineError, SuiteError, OSError) as error:
+        out.say(console, f"No pictures: {error}", "bold red")
+        return 1
+    for path in sorted(FOLDER.rglob("*.*")):
+        out.say(console, f"{path.stat().st_size:>8,} bytes  {path}")
+    return 0
+
+
+def _take(console: Console, folder: Path, asked: set[str]) -> None:
+    seen = panels = None
+    if asked & {"answers", "dashboard"}:
+        report = partial(out.say, console, style="dim")
+        with own_suite(report) as suite, watching(suite, folder) as prometheus:
+            seen, panels = asyncio.run(_watched(console, suite, prometheus, asked))
+    with chromium() as browser:
+        camera = Camera(browser, FOLDER)
+        if seen is not None and "answers" in asked:
+            answers.take(camera, seen, folder)
+        if panels is not None:
+            board.take(camera, panels)
+        if "experiment" in asked:
+            split.take(camera)
+        if "diagrams" in asked:
+            diagrams.take(browser)
+
+
+async def _watched(
+    console: Console, suite: Suite, prometheus: Prometheus, asked: set[str]
+) -> tuple[answers.Seen, list[board.Panel] | None]:
+    """Fill the suite, ask it, and return what it answered and what Prometheus saw."""
+    gateway, wines = suite.addresses()["gateway"], load_wines()
+    story = await play(console, gateway)
+    async with SightlineClient(gateway, timeout=30) as client:
+        seen = await answers.ask(client, wines, story.scenes, story.photos)
+        if "dashboard" not in asked:
+            return seen, None
+        out.say(console, "Shoppers ask for two minutes; the ranker is down for 20 s of them.")
+        since, until = await busy(client, suite, wines)
+    return seen, await asyncio.to_thread(board.panels, prometheus, since, until)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
