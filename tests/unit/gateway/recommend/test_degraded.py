@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from gateway.model.causes import Cause, Peer
+from gateway.model.causes import Cause, Degradation, Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
-from gateway.model.messages import Degradation, Match
+from gateway.model.match import MatchOutcome
 from gateway.model.peers import Basis
 from gateway.model.query import Query
 from gateway.recommend.recommend import recommend
@@ -82,14 +82,14 @@ async def test_without_the_embedder_popular_products_stand_in():
     assert answer.degradations == (
         Degradation(
             stage="visual",
-            cause=Degradation.CAUSE_EMBEDDER_UNAVAILABLE,
+            cause=Cause.EMBEDDER_UNAVAILABLE,
             substitute="popular products that pass the filter",
         ),
     )
     assert answer.results[0].answered.branches == ("popular",)
     assert not answer.no_good_match
     assert answer.match is not None
-    assert answer.match.outcome == Match.OUTCOME_INCOMPLETE
+    assert answer.match.outcome == MatchOutcome.INCOMPLETE
 
 
 async def test_without_the_embedder_a_known_shoppers_taste_stands_in():
