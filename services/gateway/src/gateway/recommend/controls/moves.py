@@ -17,7 +17,7 @@ def apply_boosts(candidates: Candidates, order: Order) -> tuple[Order, frozenset
     if not candidates.controls:
         return order, frozenset()
     rows = _rows(candidates, order)
-    line = controls.lined_up(rows, order.raw_scores, candidates.controls)
+    line = controls.apply_boosts(rows, order.raw_scores, candidates.controls)
     return _moved(order, rows, line.rows), line.raised
 
 
@@ -26,7 +26,7 @@ def apply_pins(candidates: Candidates, order: Order) -> Order:
     if not candidates.controls:
         return order
     rows = _rows(candidates, order)
-    return _moved(order, rows, controls.seated(rows, candidates.controls))
+    return _moved(order, rows, controls.apply_pins(rows, candidates.controls))
 
 
 def acting(
