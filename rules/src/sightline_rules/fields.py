@@ -160,6 +160,22 @@ FIELDS: tuple[Field, ...] = (
         shape=2,
     ),
     Field(
+        name="rating",
+        kind=NumberKind(5, decimals=1),
+        summary="Mean rating by shoppers, 0 to 5 with one decimal.",
+        candidate=("rating_tenths",),
+        filtered=True,
+        shape=4,
+    ),
+    Field(
+        name="rating_count",
+        kind=NumberKind(2**31 - 1),
+        summary="Number of ratings.",
+        candidate=("rating_counts",),
+        filtered=True,
+        shape=4,
+    ),
+    Field(
         name="language_code",
         kind=TextKind(64),
         summary="BCP 47 code of title and description.",

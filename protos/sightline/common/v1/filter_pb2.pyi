@@ -29,7 +29,7 @@ class Filter(google.protobuf.message.Message):
     Fields: `category` (text; a path written with " > ", matching that category and all below it),
     `brand` (text), `title` (text; CONTAINS only), `price` (money: only prices in the same currency pass
     a comparison), `availability` (an Availability), `tags` (text; = asks whether the product has the
-    tag), `create_time`, `update_time` (time), and `attributes.<key>` (text, number or flag; the key is
+    tag), `rating`, `rating_count` (number), `create_time`, `update_time` (time), and `attributes.<key>` (text, number or flag; the key is
     1 to 64 characters of [a-z0-9_.-]). An attribute passes a comparison when one of its values of the
     compared type does: `attributes.grape = "Merlot"` passes a wine with Merlot among its grapes; a
     number never equals a text. An unknown field, or an operator or type that a field does not take, is
@@ -255,7 +255,7 @@ class FilterValue(google.protobuf.message.Message):
     availability: sightline.common.v1.product_pb2.Availability.ValueType
     """For availability."""
     number: builtins.float
-    """For attributes: a finite number."""
+    """For rating, rating_count and attributes: a finite number."""
     flag: builtins.bool
     """For attributes: true or false."""
     @property

@@ -68,6 +68,8 @@ class ProductDraft:
     tags: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str | float | bool | None], ...] = ()
     """Key and value; None = no value was given."""
+    rating: float | None = None
+    rating_count: float | None = None
     images: tuple[ImageDraft, ...] = ()
     language_code: str = ""
     uri: str = ""
@@ -88,6 +90,10 @@ class ProductContent:
     availability: Availability = Availability.IN_STOCK
     tags: tuple[str, ...] = ()
     attributes: tuple[Attribute, ...] = ()
+    rating: float | None = None
+    """0 to 5, one decimal; None: unknown."""
+    rating_count: float | None = None
+    """Whole number; None: unknown."""
     image_ids: tuple[str, ...] = ()
     """Best first, no duplicates."""
     language_code: str = ""
