@@ -176,6 +176,14 @@ FIELDS: tuple[Field, ...] = (
         shape=4,
     ),
     Field(
+        name="stock",
+        kind=NumberKind(2**31 - 1),
+        summary="Units in stock.",
+        candidate=("stocks",),
+        filtered=True,
+        shape=4,
+    ),
+    Field(
         name="language_code",
         kind=TextKind(64),
         summary="BCP 47 code of title and description.",

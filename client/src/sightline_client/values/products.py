@@ -67,6 +67,8 @@ class Product:
     """Mean rating by shoppers, 0 to 5 with one decimal. None = unknown."""
     rating_count: int | None = None
     """Number of ratings. None = unknown."""
+    stock: int | None = None
+    """Units in stock. None = unknown."""
 
 
 class F:
@@ -89,6 +91,8 @@ class F:
     """Mean rating by shoppers, 0 to 5 with one decimal."""
     rating_count = OrderedField[float]("rating_count")
     """Number of ratings."""
+    stock = OrderedField[float]("stock")
+    """Units in stock."""
     create_time = OrderedField[datetime]("create_time")
     """Time when the catalog first stored the product (UTC)."""
     update_time = OrderedField[datetime]("update_time")
@@ -192,6 +196,14 @@ FIELDS: tuple[ProductField, ...] = (
         attribute="rating_count",
         wire="rating_count",
         column="rating_count",
+        filtered=True,
+    ),
+    ProductField(
+        name="stock",
+        kind=FieldKind.NUMBER,
+        attribute="stock",
+        wire="stock",
+        column="stock",
         filtered=True,
     ),
     ProductField(

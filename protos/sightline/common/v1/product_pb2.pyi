@@ -161,6 +161,7 @@ class Product(google.protobuf.message.Message):
     CATEGORY_DOUBT_FIELD_NUMBER: builtins.int
     RATING_FIELD_NUMBER: builtins.int
     RATING_COUNT_FIELD_NUMBER: builtins.int
+    STOCK_FIELD_NUMBER: builtins.int
     product_id: builtins.str
     """The shop's own id: opaque UTF-8 in NFC, 1 to 128 bytes, no control characters."""
     parent_id: builtins.str
@@ -188,6 +189,10 @@ class Product(google.protobuf.message.Message):
     """
     rating_count: builtins.int
     """Number of ratings behind `rating`, from 0; absent = unknown."""
+    stock: builtins.int
+    """Units in stock, from 0; absent = unknown. It changes nothing in `availability`, which says whether the
+    product can be bought.
+    """
     @property
     def category_path(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Category from the root down, e.g. ["Wine", "Red"]: at most 8 levels of 1 to 128 characters, none of
@@ -248,13 +253,16 @@ class Product(google.protobuf.message.Message):
         category_doubt: Global___CategoryDoubt | None = ...,
         rating: builtins.float | None = ...,
         rating_count: builtins.int | None = ...,
+        stock: builtins.int | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_rating", b"_rating", "_rating_count", b"_rating_count", "category_doubt", b"category_doubt", "create_time", b"create_time", "price", b"price", "rating", b"rating", "rating_count", b"rating_count", "update_time", b"update_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_rating", b"_rating", "_rating_count", b"_rating_count", "attributes", b"attributes", "availability", b"availability", "brand", b"brand", "category_doubt", b"category_doubt", "category_path", b"category_path", "create_time", b"create_time", "description", b"description", "etag", b"etag", "images", b"images", "language_code", b"language_code", "parent_id", b"parent_id", "price", b"price", "product_id", b"product_id", "rating", b"rating", "rating_count", b"rating_count", "tags", b"tags", "title", b"title", "update_time", b"update_time", "uri", b"uri"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_rating", b"_rating", "_rating_count", b"_rating_count", "_stock", b"_stock", "category_doubt", b"category_doubt", "create_time", b"create_time", "price", b"price", "rating", b"rating", "rating_count", b"rating_count", "stock", b"stock", "update_time", b"update_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_rating", b"_rating", "_rating_count", b"_rating_count", "_stock", b"_stock", "attributes", b"attributes", "availability", b"availability", "brand", b"brand", "category_doubt", b"category_doubt", "category_path", b"category_path", "create_time", b"create_time", "description", b"description", "etag", b"etag", "images", b"images", "language_code", b"language_code", "parent_id", b"parent_id", "price", b"price", "product_id", b"product_id", "rating", b"rating", "rating_count", b"rating_count", "stock", b"stock", "tags", b"tags", "title", b"title", "update_time", b"update_time", "uri", b"uri"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_rating", b"_rating"]) -> typing.Literal["rating"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_rating_count", b"_rating_count"]) -> typing.Literal["rating_count"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_stock", b"_stock"]) -> typing.Literal["stock"] | None: ...
 
 Global___Product: typing_extensions.TypeAlias = Product
 

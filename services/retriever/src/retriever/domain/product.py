@@ -70,6 +70,7 @@ class ProductDraft:
     """Key and value; None = no value was given."""
     rating: float | None = None
     rating_count: float | None = None
+    stock: float | None = None
     images: tuple[ImageDraft, ...] = ()
     language_code: str = ""
     uri: str = ""
@@ -94,6 +95,8 @@ class ProductContent:
     """0 to 5, one decimal; None: unknown."""
     rating_count: float | None = None
     """Whole number; None: unknown."""
+    stock: float | None = None
+    """Units, a whole number; None: unknown."""
     image_ids: tuple[str, ...] = ()
     """Best first, no duplicates."""
     language_code: str = ""
