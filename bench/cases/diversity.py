@@ -25,7 +25,7 @@ from ranker.learning.evaluation import baselines, metrics
 from ranker.learning.evaluation.bootstrap import Intervals, intervals
 from ranker.learning.evaluation.metrics import CUTOFFS, LISTED, Lists
 from ranker.learning.evaluation.splits import Task, split_tails, tasks
-from ranker.serving.ranking.diversity import Policy, Shelf, arrange
+from ranker.serving.ranking.diversity import RankedColumns, RankPolicy, arrange
 
 WINDOW = 100
 SHARE = 0.2
@@ -37,14 +37,14 @@ CAPTION = (
     " least one list; ms a list: to put 100 films into order."
 )
 POLICIES = {
-    "raw score alone": Policy(),
-    "diversity .1": Policy(diversity=0.1),
-    "diversity .2": Policy(diversity=0.2),
-    "diversity .4": Policy(diversity=0.4),
-    "popularity .1": Policy(popularity=0.1),
-    "popularity .3": Policy(popularity=0.3),
-    "3 of a category": Policy(category_caps=((1, 3),)),
-    "diversity .2, popularity .1": Policy(diversity=0.2, popularity=0.1),
+    "raw score alone": RankPolicy(),
+    "diversity .1": RankPolicy(diversity=0.1),
+    "diversity .2": RankPolicy(diversity=0.2),
+    "diversity .4": RankPolicy(diversity=0.4),
+    "popularity .1": RankPolicy(popularity=0.1),
+    "popularity .3": RankPolicy(popularity=0.3),
+    "3 of a category": RankPolicy(category_caps=((1, 3),)),
+    "diversity .2, popularity .1": RankPolicy(diversity=0.2, popularity=0.1),
 }
 FIGURES = (f"ndcg@{LISTED}", f"diversity@{LISTED}", f"novelty@{LISTED}", f"popularity@{LISTED}")
 
@@ -92,12 +92,12 @@ def _lists(
 
 def _shelf(
     scores: Floats | Doubles, known: Ints, ids: list[str], genres: list[str], shares: Doubles
-) -> tuple[Ints, Shelf]:
-    """Return a shopper's best films beside those `known`, and the shelf that the order reads."""
+) -> tuple[Ints, RankedColumns]:
+    """Return a shopper's best films beside those `known`, and the columns that the order reads."""
     open_to = scores.astype(np.float64)
     open_to[known] = -np.inf
     best = np.argsort(-open_to, kind="stable")[:WINDOW]
-    return best, Shelf(
+    return best, RankedColumns(
         ids=[ids[film] for film in best],
         raw_scores=open_to[best],
         brands=[""] * WINDOW,

@@ -11,14 +11,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from bench.harness.model import Goal, Interval, Result, Table
-from gateway.model.experiment import running
-from gateway.model.messages import Experiment, ExperimentArm
+from gateway.model.experiment import ArmFile, ExperimentFile, running
 from gateway.model.query import Identity, Shopper
 from gateway.recommend.recommend import recommend
 from gateway.state.experiments import Experiments
@@ -173,11 +173,12 @@ async def _spent(deps: Dependencies, n: int) -> float:
 def _hashed(random: np.random.Generator) -> Decided:
     """Run experiments on the same units, one seed each, with random outcomes."""
     units = [Shopper(Identity.VISITOR, f"visitor {n}") for n in range(HASHED_UNITS)]
-    arms = [ExperimentArm(name=name, share=0.5) for name in ("control", "b")]
+    arms = tuple(ArmFile(name, 0.5) for name in ("control", "b"))
+    start = datetime(2026, 1, 1, tzinfo=UTC)
     shape = (TESTS, HASHED_DAYS, HASHED_UNITS // HASHED_DAYS)
     treated = np.empty((TESTS, HASHED_UNITS), bool)
     for test in range(TESTS):
-        one = running(Experiment(name="aa", seed=str(test), layer_end=1.0, arms=arms))
+        one = running(ExperimentFile("aa", ("default",), arms, start, "clicks", seed=str(test)))
         treated[test] = [one.arm_of(unit) == ("", ("aa/b",)) for unit in units]
     did = random.random(treated.shape) < BASE
 

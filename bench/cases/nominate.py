@@ -22,9 +22,10 @@ from bench.harness.model import Interval, Result, Table
 from bench.harness.statistics import percentile
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
-from ranker.learning.publish import EXACT_UP_TO, item_vectors, query_vector
+from ranker.learning.publish import EXACT_UP_TO
 from ranker.serving.ranking import generate, parts
 from ranker.serving.ranking.fold_in import FoldIn
+from ranker.serving.vectors import item_vectors, query_vector
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.domain.collections import shaped
 from retriever.domain.generation import IndexKind, IndexParameters, Metric

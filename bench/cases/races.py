@@ -58,7 +58,7 @@ class Task:
     by_all: FoldIn
     rows: Ints
     """(CANDIDATES,)"""
-    candidates: rank.Candidates
+    candidates: rank.RankCandidates
 
 
 @dataclass(slots=True)
@@ -132,7 +132,7 @@ def _task(fitted: Fitted, products: Sequence[Product], draw: np.random.Generator
         by_taste=FoldIn(fitted.lightfm.user_embeddings[user]),
         by_all=fold_in.of(fitted.model, shelves.SHOPPER, recent, recent[:5]),
         rows=rows,
-        candidates=rank.Candidates(
+        candidates=rank.RankCandidates(
             ids=tuple(one.product_id for one in shown),
             products=shown,
             similarities={"visual": draw.uniform(0.2, 1, CANDIDATES)},

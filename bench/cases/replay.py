@@ -26,7 +26,7 @@ from bench.harness.statistics import median_ratio
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.model import Model
 from ranker.domain.signals import DEFAULTS
-from ranker.events.record.answers import Answer, AnswerLog, AnswerQueue
+from ranker.events.record.answers import AnswerLog, AnswerQueue, StoredAnswer
 from ranker.events.record.events import EventRecord
 from ranker.events.record.tables import MIGRATIONS
 from ranker.ports import Models
@@ -35,6 +35,7 @@ from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.inputs import add_inputs
 from ranker.servicer.ranking import RankingServicer
 from ranker.servicer.replay import Replayer
+from ranker.serving.replay_answer import ReplayAnswer
 from servicekit.clock import now_micros
 from servicekit.sql import Database
 from sightline.common.v1 import event_pb2
@@ -82,7 +83,7 @@ class _Weighed:
 
     size = 0
 
-    def offer(self, answer: Answer, /) -> bool:
+    def offer(self, answer: StoredAnswer, /) -> bool:
         self.size = len(answer.content)
         return True
 
@@ -115,7 +116,7 @@ async def _measured(folder: Path, say: Say) -> Measured:  # noqa: PLR0915 - one 
     second = replace(first, version="lfm-other", item_biases=first.item_biases[::-1].copy())
     models = _Models(first)
     queue = AnswerQueue(AnswerLog(database), now_micros)
-    ranker = RankingServicer(
+    ranker = RankingServicer.of(
         ("default",), KEY, record, models, shelves.SIZE, answers=queue, keep_micros=10**12
     )
     drawn = np.random.default_rng(shelves.SEED + 9)
@@ -137,7 +138,7 @@ async def _measured(folder: Path, say: Say) -> Measured:  # noqa: PLR0915 - one 
         return await asyncio.to_thread(store.read, catalog_id, version, hashes[version])
 
     nothing = _Models(replace(first, version="lfm-third"))
-    replayer = Replayer(KEY, record, nothing, load, DEFAULTS)
+    replayer = Replayer(ReplayAnswer(KEY, record, nothing, load, DEFAULTS))
     answers = AnswerServicer(("default",), KEY, queue, 0, replayer, record)
     for number in range(ANSWERS):
         began = time.process_time()
@@ -154,15 +155,7 @@ async def _measured(folder: Path, say: Say) -> Measured:  # noqa: PLR0915 - one 
 
 def unkept(ranker: RankingServicer) -> RankingServicer:
     """Return the servicer with records that are weighed and discarded."""
-    return RankingServicer(
-        ranker.catalogs,
-        ranker.pseudonyms,
-        ranker.reader,
-        ranker.models,
-        ranker.in_memory_items,
-        answers=_Weighed(),
-        keep_micros=10**12,
-    )
+    return replace(ranker, answers=_Weighed())
 
 
 def _request(shown: Sequence[Any], name: str, answer_id: str) -> pb.RankRequest:

@@ -120,9 +120,9 @@ async def main(folder: Path, *ports: int) -> None:
     record, now, live = EventRecord(database), time.time_ns() // 1000, _Serving()
     await fill(record, now)
     servicers = (
-        RankingServicer(("default",), KEY, _Held(now), live, shelves.SIZE),
-        RankingServicer(("default",), KEY, record, live, shelves.SIZE),
-        _Empty(("default",), KEY, _Held(now), live, shelves.SIZE),
+        RankingServicer.of(("default",), KEY, _Held(now), live, shelves.SIZE),
+        RankingServicer.of(("default",), KEY, record, live, shelves.SIZE),
+        _Empty.of(("default",), KEY, _Held(now), live, shelves.SIZE),
     )
     servers: list[RunningServer] = []
     for servicer, port in zip(servicers, ports, strict=True):

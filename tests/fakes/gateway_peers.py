@@ -4,15 +4,18 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from gateway.clients.matches import MatchMessages
 from gateway.model.answer import AnswerRecord
 from gateway.model.errors import SceneNotFound
-from gateway.model.messages import Box, Classification, Space, Subject, Vector
 from gateway.model.peers import Embedded, Likeness
 from gateway.model.query import Signal, SignalKind
 from gateway.model.scene import Scene
 from gateway.model.snapshot import Snapshot
 from gateway.state.run import Dependencies, Peers
 from servicekit.errors import FailedPrecondition, ServiceError
+from sightline.common.v1.photo_pb2 import Box, Classification, Subject
+from sightline.common.v1.vector_pb2 import Vector
+from sightline.embedder.v1.embedding_service_pb2 import Space
 from tests.fakes.gateway_ranker import FakeRanker
 from tests.fakes.gateway_retriever import FakeRetriever
 from tests.fakes.gateway_values import DEFAULT, content_of
@@ -169,6 +172,7 @@ class Shop:
             peers=Peers(self.embedder, self.retriever, self.ranker),
             scenes=self.scenes,
             answers=self.answers,
+            matches=MatchMessages(),
             catalogs=frozenset({"default", "other"}),
             service_version="1",
             default_seconds=self.seconds,

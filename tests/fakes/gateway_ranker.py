@@ -8,7 +8,6 @@ from gateway.model.answer import AnswerRecord, Order
 from gateway.model.candidates import Candidates
 from gateway.model.columns import Columns
 from gateway.model.errors import AnswerMissing
-from gateway.model.messages import Move, Reason, Replay, Vector, Versions
 from gateway.model.peers import (
     NO_RECOMMENDERS,
     AnswerRange,
@@ -23,9 +22,12 @@ from gateway.model.peers import (
     Rules,
 )
 from gateway.model.query import Shopper
-from gateway.ranking import controls
+from gateway.model.reasons import Move, Reason
+from gateway.model.replay import RankerReplay
 from gateway.ranking.collapse import collapse
+from gateway.recommend.controls.moves import acting, apply_boosts, apply_pins
 from servicekit.errors import ServiceError
+from sightline.common.v1.vector_pb2 import Vector
 from tests.fakes import collapsing
 
 
@@ -127,7 +129,7 @@ class FakeRanker:
             named, basis, "m1", history_token=self.history_token, lists=lists, anchors=anchors
         )
 
-    replays: dict[str, Replay] = field(default_factory=dict)
+    replays: dict[str, RankerReplay] = field(default_factory=dict)
     """By answer, what is computed of it now; by other rules the same in the reverse order."""
 
     async def newest_answers(
@@ -138,17 +140,19 @@ class FakeRanker:
 
     async def replay(
         self, catalog_id: str, answer_id: str, limit: int, rules: Rules | None = None
-    ) -> Replay:
+    ) -> RankerReplay:
         await self._called("replay", rules)
         if answer_id not in self.replays:
             raise AnswerMissing
-        found = Replay()
-        found.CopyFrom(self.replays[answer_id])
-        if rules is not None:
-            found.changed.extend(reversed(found.recomputed))
-        for products in (found.record.products, found.recomputed, found.changed):
-            del products[limit:]
-        return found
+        found = self.replays[answer_id]
+        changed = tuple(reversed(found.recomputed)) if rules is not None else ()
+        products = found.record.products[:limit]
+        return replace(
+            found,
+            record=replace(found.record, products=products),
+            recomputed=found.recomputed[:limit],
+            changed=changed[:limit],
+        )
 
     full: bool = False
     """Whether it has no room for records."""
@@ -163,9 +167,7 @@ class FakeRanker:
         rows.sort(key=lambda row: -(near[row] or 0.0))
         whole, acted = self._controlled(order, rows)
         if order.record is not None and not self.full:
-            versions = Versions()
-            versions.CopyFrom(order.record.versions)
-            versions.model_version = "m1"
+            versions = replace(order.record.versions, model_version="m1")
             hidden = len(ids) - len(left)
             kept = replace(
                 order.record, order=whole, versions=versions, hidden_count=hidden, controls=acted
@@ -199,12 +201,12 @@ class FakeRanker:
         if not candidates.controls:
             return self._whole(order, rows), ()
         plain = self._whole(replace(order, collapse=False), rows)
-        whole, raised = controls.lined_up(candidates, plain)
+        whole, raised = apply_boosts(candidates, plain)
         if order.collapse:
             whole = collapse(candidates, whole)
         if not order.pins_first:
-            whole = controls.seated(candidates, whole)
-        return whole, controls.acting(candidates, whole, order.page_size, raised)
+            whole = apply_pins(candidates, whole)
+        return whole, acting(candidates, whole, order.page_size, raised)
 
     exposures: dict[str, int] = field(default_factory=dict)
     """In how many answers of any day controls acted."""

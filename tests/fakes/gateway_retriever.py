@@ -3,20 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
+from gateway.model.carried import FacetRequest, Vector
 from gateway.model.columns import Columns
-from gateway.model.messages import (
-    Facet,
-    FacetRequest,
-    Freshness,
-    IndexState,
-    ProductRow,
-    Rejection,
-    SpaceVersion,
-    Vector,
-)
-from gateway.model.peers import Blend, Checked, Found, Rows
+from gateway.model.peers import Blend, Checked, Found, IndexState, Rejection, Rows
 from gateway.model.query import Scope
+from gateway.model.versions import Freshness, SpaceVersion
 from servicekit.errors import (
     FailedPrecondition,
     FieldViolation,
@@ -24,12 +17,17 @@ from servicekit.errors import (
     NotFound,
     ServiceError,
 )
+from sightline.common.v1 import vector_pb2
+from sightline.common.v1.facet_pb2 import Facet
+from sightline.common.v1.product_pb2 import Product as ProductRow
 from sightline.common.v1.product_pb2 import ProductImage
 from tests.fakes.gateway_values import SPACE, columns
 
 
 def content(near: Vector | str) -> bytes | str:
-    return near.data if isinstance(near, Vector) else near
+    if isinstance(near, str):
+        return near
+    return cast(vector_pb2.Vector, near).data
 
 
 def spelt(blend: Blend) -> str:
@@ -84,7 +82,7 @@ class FakeRetriever:
         await self._called("search", key, scope)
         nears = [each for _, each in near.parts] if isinstance(near, Blend) else [near]
         for each in nears:
-            if isinstance(each, Vector) and each.space_version != active.version:
+            if isinstance(each, vector_pb2.Vector) and each.space_version != active.version:
                 metadata = {"given": each.space_version, "held": active.version}
                 raise FailedPrecondition(
                     "stale", reason="INDEX_VERSION_MISMATCH", metadata=metadata
@@ -226,7 +224,7 @@ class FakeRetriever:
         if scope.filter is not None:
             return self.rejections.get(product_id)
         sold_out = Rejection(
-            condition="availability != OUT_OF_STOCK", held=["availability: OUT_OF_STOCK"]
+            condition="availability != OUT_OF_STOCK", held=("availability: OUT_OF_STOCK",)
         )
         return sold_out if product_id in self.sold_out else None
 

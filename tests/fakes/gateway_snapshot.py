@@ -4,10 +4,10 @@ import time
 from collections.abc import Sequence
 
 from gateway.clients.columns import columns_of_rows
-from gateway.model.messages import ProductRow
 from gateway.model.query import CallersFilter
 from gateway.model.snapshot import Snapshot
 from sightline.common.v1 import filter_pb2, product_pb2
+from sightline.common.v1.product_pb2 import Product as ProductRow
 
 READ_MICROS = 1_800_000_000_000_000
 """When snapshots were read."""

@@ -1,24 +1,20 @@
 """Values that the gateway's unit tests share."""
 
-from gateway.model.answer import Answer, Result
+from gateway.model.answer import Result
 from gateway.model.branch import Branch
 from gateway.model.columns import Columns
 from gateway.model.filters import CallersFilter
-from gateway.model.messages import Findings, Reason, SpaceVersion
 from gateway.model.query import Identity, Query, Shopper, Signal, SignalKind
+from gateway.model.reasons import Reason
+from gateway.model.response import Answer, SearchAnswer
 from gateway.model.scene import Budgets, Fusion, Scene
-from sightline.common.v1.answer_pb2 import ReasonParameter
+from gateway.model.versions import SpaceVersion
 
 FILTER = CallersFilter("a filter", b"filter", names_availability=False)
 
 
 def reason(code: str, text: str, product_id: str = "") -> Reason:
-    parameters = {"product_id": product_id} if product_id else {}
-    return Reason(
-        code=code,
-        text=text,
-        parameters=[ReasonParameter(name=name, value=value) for name, value in parameters.items()],
-    )
+    return Reason(code, text, (("product_id", product_id),) if product_id else ())
 
 
 ANN = Shopper(Identity.USER, "ann")
@@ -80,7 +76,7 @@ def by_photo(**fields: object) -> Query:
     return Query(**{"signals": (photo(),), **fields})  # type: ignore[arg-type]
 
 
-def ids(answer: Answer | Findings) -> list[str]:
+def ids(answer: Answer | SearchAnswer) -> list[str]:
     """The products of an answer, best first."""
     rows = (each.row if isinstance(each, Result) else each.product for each in answer.results)
     return [row.product_id for row in rows]

@@ -24,7 +24,7 @@ from ranker.domain.features import Money, Product
 from ranker.domain.model import Model, ModelRecord
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import _stored as to_stored
-from ranker.serving.ranking.rank import Candidates
+from ranker.serving.ranking.rank import RankCandidates
 from sightline.common.v1 import answer_pb2, candidate_pb2
 from sightline.retriever.v1 import (
     product_service_pb2,
@@ -114,9 +114,9 @@ def candidates(
     products: Sequence[Product],
     similarities: Mapping[str, Sequence[float]] | None = None,
     fused: Sequence[float] | None = None,
-) -> Candidates:
+) -> RankCandidates:
     """These products with what branches say of them."""
-    return Candidates(
+    return RankCandidates(
         ids=tuple(one.product_id for one in products),
         products=tuple(products),
         similarities={name: np.array(values) for name, values in (similarities or {}).items()},

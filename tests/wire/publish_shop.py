@@ -23,7 +23,7 @@ from gateway.clients.retriever import RetrieverClient
 from gateway.model.branch import Branch
 from gateway.model.causes import Peer
 from gateway.model.query import Identity, Query, Shopper
-from gateway.recommend.recommend import begin
+from gateway.recommend.begin import begin
 from gateway.retrieval.branches import find
 from gateway.state.answers import AnswerQueue
 from gateway.state.run import Dependencies, Peers

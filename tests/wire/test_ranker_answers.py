@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ranker.events.record.answers import Answer, AnswerLog
+from ranker.events.record.answers import AnswerLog, StoredAnswer
 from servicekit.jobs import now_micros
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import answer_service_pb2, ranking_service_pb2
@@ -102,7 +102,7 @@ async def test_a_record_of_an_earlier_release_is_missing_like_one_that_has_expir
 ) -> None:
     record = answer_service_pb2.AnswerRecord(answer_id="o-1")
     record.products.add(product_id="p1", score_rank=1).reasons.add(code="NEW")
-    old = Answer("default", "o-1", "", "k", record.SerializeToString(), 2 * now_micros())
+    old = StoredAnswer("default", "o-1", "", "k", record.SerializeToString(), 2 * now_micros())
     await AnswerLog(suite.database).write([old], now_micros())
     get = answer_service_pb2.GetAnswerRequest(answer_id="o-1")
     assert (await refusal(suite.answers.GetAnswer(get))).reason == "ANSWER_RECORD_MISSING"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from ranker.adapters.model_store import ModelStore
-from ranker.events.record.answers import Answer, AnswerLog
+from ranker.events.record.answers import AnswerLog, StoredAnswer
 from ranker.events.record.tables import EVENTS
 from servicekit.jobs import now_micros
 from sightline.common.v1 import event_pb2
@@ -181,7 +181,7 @@ async def test_records_of_other_releases_are_refused_by_the_field_that_they_lack
         record = pb.AnswerRecord(answer_id=f"o{version}", inputs_version=version)
         record.columns.product_ids.append("r0")
         content = record.SerializeToString()
-        old = Answer("default", f"o{version}", "", "k", content, 2 * now_micros())
+        old = StoredAnswer("default", f"o{version}", "", "k", content, 2 * now_micros())
         await AnswerLog(suite.database).write([old], now_micros())
         error = await refusal(replayed(suite, f"o{version}"))
         assert error.reason == "ANSWER_RECORD_OUTDATED"

@@ -5,20 +5,13 @@ from typing import Protocol
 
 from gateway.model import peers
 from gateway.model.answer import AnswerRecord
+from gateway.model.carried import Classification, Facet, FacetRequest, Space, Subject, Vector
 from gateway.model.columns import Columns
-from gateway.model.messages import (
-    Classification,
-    Experiment,
-    Facet,
-    FacetRequest,
-    IndexState,
-    Rejection,
-    Replay,
-    Space,
-    Subject,
-    Vector,
-)
+from gateway.model.experiment import ExperimentFile, Running
+from gateway.model.match import Match
+from gateway.model.peers import IndexState, Rejection
 from gateway.model.query import Query, Scope, Shopper, Signal
+from gateway.model.replay import RankerReplay
 from gateway.model.scene import Scene
 
 
@@ -154,7 +147,7 @@ class Ranker(Protocol):
 
     async def replay(
         self, catalog_id: str, answer_id: str, limit: int, rules: peers.Rules | None = None
-    ) -> Replay:
+    ) -> RankerReplay:
         """A kept answer ranked once more, and by other rules; its first products.
         ANSWER_RECORD_MISSING, ANSWER_RECORD_OUTDATED."""
 
@@ -197,9 +190,19 @@ class Experiments(Protocol):
 class ExperimentKeeper(Protocol):
     """Keeps what experiments are. Every call raises ServiceError when it fails."""
 
-    async def register(self, catalog_id: str, experiments: Sequence[Experiment]) -> None:
+    async def register(self, catalog_id: str, experiments: Sequence[ExperimentFile]) -> None:
         """Keep those of a catalog, all of them; refuses (EXPERIMENT_CHANGED) one that is under way
         and was changed."""
 
-    async def experiments(self, catalog_id: str) -> Sequence[Experiment]:
+    async def experiments(self, catalog_id: str) -> Sequence[Running]:
         """Those that are kept."""
+
+
+class MatchCodec(Protocol):
+    """Packs the best match into a page token."""
+
+    def pack(self, match: Match | None) -> bytes:
+        """Return the match as bytes; empty: there is none."""
+
+    def unpack(self, data: bytes) -> Match:
+        """Return the match of these bytes. Raises ValueError."""

@@ -11,6 +11,7 @@ from gateway.callers.signed import Claims, SignedTokens, public_keys
 from gateway.clients import embedder, ranker, retriever
 from gateway.clients.calls import Caller
 from gateway.clients.columns import columns_of_rows
+from gateway.clients.matches import MatchMessages
 from gateway.model.causes import Peer
 from gateway.servicer import admin, catalog, events, jobs, recommendation
 from gateway.servicer.audit import AuditLog
@@ -31,6 +32,7 @@ from servicekit.channel import connect
 from servicekit.keyring import SigningKeys
 from servicekit.server import Binding, Listener
 from servicekit.tls import Certificates
+from sightline.common.v1.product_pb2 import Product
 
 VERSION = version("sightline-gateway")
 
@@ -83,6 +85,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         peers=Peers(embedding, retrieving, ranking),
         scenes=scenes,
         answers=answers,
+        matches=MatchMessages(),
         catalogs=frozenset(settings.catalogs),
         service_version=VERSION,
         default_seconds=settings.default_seconds,
@@ -134,7 +137,9 @@ def _snapshots(settings: GatewaySettings, connections: Mapping[Peer, Connection]
         settings.catalogs,
         seconds=settings.snapshot_seconds,
         most_age_seconds=settings.snapshot_age_seconds,
-        files=None if folder is None else SnapshotFiles(folder, columns_of_rows),
+        files=None
+        if folder is None
+        else SnapshotFiles(folder, columns_of_rows, Product.FromString),
     )
 
 

@@ -31,6 +31,7 @@ from ranker.servicer.ranking import RankingServicer
 from ranker.servicer.replay import Replayer
 from ranker.servicer.requests import OWNER
 from ranker.serving.models.live import LiveModels
+from ranker.serving.replay_answer import ReplayAnswer
 from ranker.settings import RankerSettings
 from ranker.wiring import log_access
 from servicekit import startup
@@ -107,11 +108,14 @@ def bindings(
         record = await registry.get(catalog_id, version)
         return await asyncio.to_thread(store.read, *record.key)
 
-    replay = Replayer(key, events, live, load, signals)
+    replay = Replayer(ReplayAnswer(key, events, live, load, signals))
     return [
         Binding.of(
-            RankingServicer(
-                *(catalogs, key, events, live, in_memory, signals, answers, keep),
+            RankingServicer.of(
+                *(catalogs, key, events, live, in_memory),
+                signals=signals,
+                answers=answers,
+                keep_micros=keep,
                 counts=CountRecord(database),
             )
         ),

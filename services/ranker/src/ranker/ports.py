@@ -1,10 +1,10 @@
 """What use cases ask of the record and of the models that serve."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ranker.domain.arrays import Doubles
-from ranker.domain.events import History, StoredEvent, Written
+from ranker.domain.events import History, Interaction, StoredEvent, Written
 from ranker.domain.model import Model
 from ranker.domain.recommenders import Asked, Counted
 
@@ -32,6 +32,15 @@ class HistoryReader(Protocol):
 
     async def most_popular(self, catalog_id: str, count: int) -> tuple[tuple[str, float], ...]:
         """The most popular products with that share, best first; ties by id."""
+
+
+class EventReader(HistoryReader, Protocol):
+    """Reads single events beside histories."""
+
+    async def numbered(
+        self, catalog_id: str, sequences: Sequence[int]
+    ) -> Mapping[int, Interaction]:
+        """Return the events with these numbers that are still there, by number."""
 
 
 class CountReader(Protocol):

@@ -109,6 +109,7 @@ def test_boxes_of_any_photo_lie_within_it_are_few_and_come_again(
             assert 0 <= box.top < box.bottom <= 1
 
 
+@pytest.mark.slow
 def test_the_size_of_a_photo_hardly_moves_the_box() -> None:
     there = (0.3, 0.2, 0.7, 0.8)
     small, large = (subject.find(scene(there, size=size)) for size in ((160, 120), (2000, 1500)))

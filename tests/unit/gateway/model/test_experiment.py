@@ -30,7 +30,7 @@ def made(name: str = "order", **changes: Any) -> ExperimentFile:
 
 
 def runs(name: str = "order", **changes: Any) -> Running:
-    return running(made(name, **changes).message())
+    return running(made(name, **changes))
 
 
 def chi_square(counts: np.ndarray) -> float:

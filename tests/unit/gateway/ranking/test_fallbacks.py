@@ -3,9 +3,9 @@
 import pytest
 
 from gateway.model.branch import Branch
-from gateway.model.causes import Cause, Peer
+from gateway.model.causes import Cause, Degradation, Peer
 from gateway.model.failures import BY_REASON, Failure, cause_of
-from gateway.model.messages import Degradation, Reason
+from gateway.model.reasons import Reason
 from gateway.ranking.fallbacks import degradations, reasons_for
 from servicekit.errors import BY_CODE, Code
 
@@ -43,9 +43,7 @@ def test_failures_stand_once_each_in_the_order_of_the_stages():
         Failure("visual", Cause.INDEX_UNAVAILABLE),
         Failure("visual", Cause.INDEX_UNAVAILABLE),
     ]
-    reported = [
-        Degradation(stage="rank", cause=Degradation.CAUSE_MODEL_NOT_READY, substitute="similarity")
-    ] * 2
+    reported = [Degradation(stage="rank", cause=Cause.MODEL_NOT_READY, substitute="similarity")] * 2
 
     found = degradations(failures, reported, (Branch.POPULAR, Branch.NEW))
 

@@ -251,6 +251,7 @@ def listings(draw):
     )
 
 
+@pytest.mark.slow
 @given(
     st.lists(listings(), max_size=5),
     st.lists(st.sampled_from(IDS), max_size=3),

@@ -6,11 +6,11 @@ import pytest
 
 from gateway.model.causes import Peer
 from gateway.model.errors import ImageRefused, ImageUnreadable, PeerUnavailable
-from gateway.model.messages import Box, CategoryGuess, Classification
 from gateway.model.query import ALONE, Question, Signal, SignalKind
 from gateway.recommend.classify import classify
 from servicekit.errors import FailedPrecondition, InvalidArgument, ServiceError
 from servicekit.requests import CatalogNotFound, RequestInvalid
+from sightline.common.v1.photo_pb2 import Box, CategoryGuess, Classification
 from tests.fakes.gateway_peers import Shop
 
 PHOTO = Signal(ALONE, SignalKind.IMAGE, image=b"photo")

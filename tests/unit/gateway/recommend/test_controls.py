@@ -5,14 +5,15 @@ from dataclasses import replace
 import pytest
 
 from gateway.model.causes import Peer
-from gateway.model.controls import Control
+from gateway.model.controls import ActiveControl, Control, ControlState
 from gateway.model.errors import PeerUnavailable
 from gateway.model.explanation import Outcome
 from gateway.model.filters import carried, of_words
-from gateway.model.messages import ControlOutcome, Move, Rejection
-from gateway.model.plan import Held
+from gateway.model.peers import Rejection
 from gateway.model.query import Scope
-from gateway.recommend.controls import opposite, resting
+from gateway.model.reasons import MoveCause
+from gateway.recommend.controls.active import inactive_reason
+from gateway.recommend.controls.step import opposite
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from servicekit.errors import Internal
@@ -46,16 +47,12 @@ def exclude(*products: str, **fields) -> Control:
 
 
 def outcomes(answer) -> list[tuple[str, str, str]]:
-    name = ControlOutcome.Outcome.Name
-    return [
-        (item.control, item.product_id, name(item.outcome).removeprefix("OUTCOME_"))
-        for item in answer.control_outcomes
-    ]
+    return [(item.control, item.product_id, item.state.name) for item in answer.control_outcomes]
 
 
 def by_control(answer) -> list[int]:
     """How many places controls moved each result."""
-    control = Move.CAUSE_CONTROL
+    control = MoveCause.CONTROL
     return [
         sum(move.places for move in item.moves if move.cause == control) for item in answer.results
     ]
@@ -175,7 +172,7 @@ async def test_a_requests_controls_come_before_those_of_its_scene():
         ("", "mine"),
         ("default", "pin-1"),
     ]
-    assert answer.control_outcomes[0].outcome == ControlOutcome.OUTCOME_APPLIED
+    assert answer.control_outcomes[0].state == ControlState.APPLIED
 
 
 async def test_later_pages_go_on_behind_what_is_pinned_and_belong_to_the_same_controls():
@@ -207,16 +204,16 @@ async def test_without_controls_nothing_more_is_asked_or_sent():
 @pytest.mark.parametrize(
     ("control", "time", "why"),
     [
-        (pin(1, "p1", start_time=10, end_time=20), 9, ControlOutcome.OUTCOME_NOT_YET),
+        (pin(1, "p1", start_time=10, end_time=20), 9, ControlState.NOT_YET),
         (pin(1, "p1", start_time=10, end_time=20), 10, None),
         (pin(1, "p1", start_time=10, end_time=20), 19, None),
-        (pin(1, "p1", start_time=10, end_time=20), 20, ControlOutcome.OUTCOME_ENDED),
+        (pin(1, "p1", start_time=10, end_time=20), 20, ControlState.ENDED),
         (pin(1, "p1", daily_budget=3), 0, None),
-        (pin(1, "p1", daily_budget=2), 0, ControlOutcome.OUTCOME_OUT_OF_BUDGET),
+        (pin(1, "p1", daily_budget=2), 0, ControlState.OUT_OF_BUDGET),
     ],
 )
 def test_a_control_rests_outside_of_its_time_and_beyond_its_budget(control, time, why):
-    assert resting(Held(control, ""), time, {"./pin-1": 2, "home/pin-1": 9}) == why
+    assert inactive_reason(ActiveControl(control, ""), time, {"./pin-1": 2, "home/pin-1": 9}) == why
 
 
 async def test_a_budget_is_that_of_first_pages_that_the_control_changed():
@@ -246,7 +243,7 @@ async def test_explanations_say_what_controls_do():
     }
     assert ids(await recommend(query, shop.deps)) == ["p9", "p1", "p2"]
     assert [found[item].placed.rank for item in ("p9", "p2")] == [1, 3]
-    assert [move.cause for move in found["p9"].placed.moves] == [Move.CAUSE_CONTROL]
+    assert [move.cause for move in found["p9"].placed.moves] == [MoveCause.CONTROL]
     assert found["p3"].collapsed_into == "p2"
     assert "control_counts" not in shop.ranker.asked
 

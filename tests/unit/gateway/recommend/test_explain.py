@@ -7,7 +7,7 @@ import pytest
 from gateway.model.causes import Cause, Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.explanation import Outcome
-from gateway.model.messages import Rejection
+from gateway.model.peers import Rejection
 from gateway.ranking import wording
 from gateway.recommend.explain import explain
 from servicekit.requests import CatalogNotFound, RequestInvalid
@@ -167,7 +167,7 @@ async def test_of_several_signals_each_has_the_product():
 async def test_a_product_that_no_branch_found_is_placed_by_what_is_left():
     found = await asked("p8")
     assert found.outcome is Outcome.NOT_A_CANDIDATE
-    assert not found.branches[0].HasField("similarity")
+    assert found.branches[0].similarity is None
     assert found.placed.rank == 5
     assert texts(found)[0] == "No branch found it; it would be at place 5."
 

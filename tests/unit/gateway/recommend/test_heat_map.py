@@ -6,8 +6,8 @@ import pytest
 
 from gateway.model.causes import Peer
 from gateway.model.errors import ImageRefused, NoPhoto, PeerUnavailable, ProductNotFound
-from gateway.model.messages import SpaceVersion
 from gateway.model.query import ALONE, Signal, SignalKind
+from gateway.model.versions import SpaceVersion
 from gateway.recommend.heat_map import Compared, heat_map
 from servicekit.errors import InvalidArgument
 from servicekit.requests import CatalogNotFound, RequestInvalid

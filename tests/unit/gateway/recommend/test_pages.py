@@ -6,8 +6,8 @@ import pytest
 
 from gateway.model.causes import Cause, Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
-from gateway.model.messages import Move
 from gateway.model.query import Shopper
+from gateway.model.reasons import Move, MoveCause
 from gateway.model.scene import Ranking
 from gateway.recommend.recommend import recommend
 from servicekit.errors import Internal, NotFound
@@ -237,8 +237,8 @@ async def test_what_took_the_place_of_a_vanished_product_gets_its_reasons_by_nam
 async def test_later_pages_say_which_products_were_given_a_place():
     shop = shop_with_photo()
     up, down = (
-        Move(cause=Move.CAUSE_EXPLORATION, places=2),
-        Move(cause=Move.CAUSE_EXPLORATION, places=-1),
+        Move(cause=MoveCause.EXPLORATION, places=2),
+        Move(cause=MoveCause.EXPLORATION, places=-1),
     )
     shop.ranker.moves = ((), (), (down,), (up,))
     one = await first_page(shop)

@@ -7,12 +7,12 @@ import pytest
 from gateway.model.branch import Branch
 from gateway.model.causes import Cause, Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
-from gateway.model.messages import FacetRequest
 from gateway.model.query import Query
 from gateway.ranking.sorting import Sort
 from gateway.recommend.search import search
 from servicekit.errors import FailedPrecondition, InvalidArgument, Unavailable
 from servicekit.requests import RequestInvalid
+from sightline.common.v1.facet_pb2 import FacetRequest
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import by_photo, photo, words
 
@@ -29,7 +29,7 @@ async def test_results_are_in_order_of_similarity_with_their_photo():
     assert found.results[0].similarity == pytest.approx(0.9)
     assert found.results[0].matched_image_id == "image of p3"
     assert shop.ranker.calls == []
-    assert found.HasField("freshness")
+    assert found.freshness is not None
 
 
 async def test_similarity_is_that_to_the_best_signal():

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from gateway.model.errors import ImageRefused
-from gateway.model.messages import Box
 from gateway.model.query import Identity, Query, Shopper, Signal, SignalKind
 from gateway.recommend.validate import MOST_IMAGE_BYTES, catalog, check
 from servicekit.requests import CatalogNotFound, PageSizeInvalid, RequestInvalid
+from sightline.common.v1.photo_pb2 import Box
 from tests.fakes.gateway_values import address, near, photo, words
 
 DECLARED = ("default", "shop")

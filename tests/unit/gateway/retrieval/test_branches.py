@@ -10,7 +10,7 @@ from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.filters import CallersFilter
 from gateway.model.peers import Basis
 from gateway.model.query import Query
-from gateway.recommend.recommend import begin
+from gateway.recommend.begin import begin
 from gateway.retrieval.branches import find
 from gateway.retrieval.parallel import in_parallel
 from tests.fakes.gateway_peers import Shop, shop_with_photo

@@ -8,8 +8,8 @@ from gateway.model.branch import Branch
 from gateway.model.causes import Cause, Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.explanation import Outcome
-from gateway.model.messages import SpaceVersion
 from gateway.model.query import Query, Signal, SignalKind
+from gateway.model.versions import SpaceVersion
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search

@@ -9,7 +9,8 @@ from gateway.model.diversity import Diversity
 from gateway.model.errors import PeerUnavailable
 from gateway.model.peers import Basis
 from gateway.model.query import Query
-from gateway.recommend.recommend import begin, recommend
+from gateway.recommend.begin import begin
+from gateway.recommend.recommend import recommend
 from gateway.retrieval.branches import find
 from gateway.retrieval.new import DAY_MICROS
 from tests.fakes.gateway_peers import Shop, shop_with_photo

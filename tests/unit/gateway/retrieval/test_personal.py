@@ -4,12 +4,14 @@ import pytest
 
 from gateway.model.causes import Cause, Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
-from gateway.model.messages import SpaceVersion, Vector
 from gateway.model.peers import Basis
 from gateway.model.query import Query
-from gateway.recommend.recommend import begin, recommend
+from gateway.model.versions import SpaceVersion
+from gateway.recommend.begin import begin
+from gateway.recommend.recommend import recommend
 from gateway.retrieval.branches import find
 from servicekit.errors import FailedPrecondition, Unavailable
+from sightline.common.v1.vector_pb2 import Vector
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import ANN
 

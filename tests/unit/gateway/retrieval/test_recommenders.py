@@ -6,10 +6,9 @@ import pytest
 
 from gateway.model.branch import BITS, Branch
 from gateway.model.causes import Cause, Peer
-from gateway.model.controls import Control
+from gateway.model.controls import Control, ControlState
 from gateway.model.errors import NothingAvailable, PeerUnavailable, ProductNotFound
 from gateway.model.explanation import Outcome
-from gateway.model.messages import ControlOutcome
 from gateway.model.peers import NO_RECOMMENDERS, Anchors, Basis, Recommenders
 from gateway.model.query import CallersFilter, Query
 from gateway.model.scene import AnchorSource, Scene
@@ -174,8 +173,8 @@ async def test_a_pin_does_not_put_into_the_answer_what_is_in_the_shoppers_cart(s
     answer = await recommend(query, shop.deps)
 
     assert ids(answer) == ["p9", "p3", "p4"]
-    said = {item.product_id: item.outcome for item in answer.control_outcomes}
-    assert said["p1"] == ControlOutcome.OUTCOME_EXCLUDED
+    said = {item.product_id: item.state for item in answer.control_outcomes}
+    assert said["p1"] == ControlState.EXCLUDED
     assert (await explain(query, "p1", shop.deps)).outcome is Outcome.EXCLUDED
 
 
@@ -274,7 +273,7 @@ async def test_a_place_by_counts_is_explained(shop):
     found = await explain(query, "p3", shop.deps)
     verdicts = {item.branch: (item.named, round(item.similarity, 3)) for item in found.branches}
     assert verdicts == {"co_view": (True, 0.9), "visual": (True, 0.5)}
-    assert not any(item.HasField("signal") for item in found.branches)
+    assert not any(item.signal is not None for item in found.branches)
 
     assert (await explain(query, "p7", shop.deps)).outcome is Outcome.NOT_A_CANDIDATE
     assert (await explain(query, "p1", shop.deps)).outcome is Outcome.EXCLUDED

@@ -6,15 +6,16 @@ import pytest
 
 from gateway.model.causes import Cause, Peer
 from gateway.model.errors import ImageRefused, PeerUnavailable, ProductNotFound
-from gateway.model.messages import Box, SignalSubject, SpaceVersion, Subject
 from gateway.model.peers import Basis, Embedded
 from gateway.model.query import Query
 from gateway.model.scene import Fusion
+from gateway.model.versions import SpaceVersion
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from servicekit.errors import InvalidArgument
 from servicekit.requests import RequestInvalid
+from sightline.common.v1.photo_pb2 import Box, Subject
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, ids, near, photo, words
 
@@ -217,9 +218,9 @@ async def test_subjects_are_answered_with_the_place_of_their_signal():
     shop.retriever.nearest[b"second"] = {"p1": 0.4}
     query = Query(signals=(near("p2"), photo(1), asked))
 
-    expected = [SignalSubject(signal=2, subject=subject)]
+    expected = {2: subject}
     assert (await recommend(query, shop.deps)).subjects == expected
-    assert list((await search(query, shop.deps)).subjects) == expected
+    assert (await search(query, shop.deps)).subjects == expected
 
 
 async def test_a_box_that_holds_nothing_is_the_callers_error():

@@ -1,9 +1,9 @@
 """Roll-outs as the gateway sees them: which version it embeds with, and what it never mixes."""
 
 from gateway.model.causes import Cause
-from gateway.model.messages import SpaceVersion
 from gateway.model.query import Query
-from gateway.recommend.recommend import begin
+from gateway.model.versions import SpaceVersion
+from gateway.recommend.begin import begin
 from gateway.retrieval.branches import find
 from gateway.state.run import SpaceVersions
 from tests.fakes.gateway_peers import Shop, shop_with_photo

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from gateway.model.answer import AnswerRecord, Order
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
-from gateway.model.messages import Versions
+from gateway.model.versions import Versions
 from gateway.state import answers
 from gateway.state.answers import COUNTS, AnswerQueue
 from servicekit import batch_queue

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from gateway.model.controls import Control
 from gateway.model.errors import AnswerMissing
 from gateway.model.filters import CallersFilter
-from gateway.model.messages import Box, FacetRequest
 from gateway.model.query import Identity, Query, Shopper, Signal
 from gateway.state.tokens import (
     Attributed,
@@ -27,6 +26,8 @@ from gateway.state.tokens import (
 )
 from servicekit.keyring import KeyRing
 from servicekit.requests import PageTokenInvalid
+from sightline.common.v1.facet_pb2 import FacetRequest
+from sightline.common.v1.photo_pb2 import Box
 from sightline_rules.controls import Kind
 from tests.fakes.gateway_values import ANN, address, near, photo, words
 

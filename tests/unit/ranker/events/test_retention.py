@@ -9,7 +9,7 @@ import pytest
 
 from ranker.domain.events import DAY_MICROS, EventType, Identity, Shopper
 from ranker.events import retention
-from ranker.events.record.answers import Answer, AnswerLog
+from ranker.events.record.answers import AnswerLog, StoredAnswer
 from ranker.events.record.events import EventRecord
 from ranker.events.record.selections import SelectionRecord, expired
 from ranker.events.retention import Sweeper, days_by_type
@@ -137,7 +137,7 @@ async def test_records_of_answers_go_also_when_nobody_writes_any(
 ) -> None:
     log = AnswerLog(db)
     answers = [
-        Answer("default", f"a{n}", "", KEY.key_id, b"x", NOW + (1 if n == 0 else -1))
+        StoredAnswer("default", f"a{n}", "", KEY.key_id, b"x", NOW + (1 if n == 0 else -1))
         for n in range(20)
     ]
     await log.write(answers, NOW - 10)

@@ -14,7 +14,8 @@ from ranker.domain.model import Model
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.tables import JOBS
 from ranker.learning import publish
-from ranker.learning.publish import PUBLISH, Publication, item_vectors, query_vector
+from ranker.learning.publish import PUBLISH, Publication
+from ranker.serving.vectors import item_vectors, query_vector
 from ranker.workers.jobs import work
 from ranker.workers.publishing import Publisher
 from servicekit.errors import AlreadyExists, Unavailable

@@ -55,7 +55,7 @@ class Serving:
 
 def servicer(in_memory_items: int, history: History) -> RankingServicer:
     reader = FakeReader({ANN: history}, {"b": 1.0})
-    return RankingServicer(("default",), KEY, reader, Serving(), in_memory_items)
+    return RankingServicer.of(("default",), KEY, reader, Serving(), in_memory_items)
 
 
 async def candidates(asked: RankingServicer, **fields) -> pb.NominateResponse:

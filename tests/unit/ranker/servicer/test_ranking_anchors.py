@@ -59,7 +59,7 @@ class Counts:
 
 def servicer(history: History = History(), counts: Counts | None = None) -> RankingServicer:  # noqa: B008
     reader = FakeReader({ANN: history}, {"b": 1.0})
-    return RankingServicer(("default",), KEY, reader, Serving(), 100, counts=counts or Counts())
+    return RankingServicer.of(("default",), KEY, reader, Serving(), 100, counts=counts or Counts())
 
 
 async def ranked(history: History = History(), **fields: object) -> pb.RankResponse:  # noqa: B008

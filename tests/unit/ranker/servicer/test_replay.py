@@ -9,11 +9,13 @@ from ranker.domain.events import EventType, History, Identity, Interaction, Shop
 from ranker.domain.model import Model
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.servicer.ranking import RankingServicer
-from ranker.servicer.replay import Alone, Caught, Replayer
+from ranker.servicer.replay import Replayer
+from ranker.serving.replay_answer import ReplayAnswer
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from tests.fakes.ranker import KEY, FakeReader, did, model
+from tests.unit.ranker.serving.ranking.test_order import Serving, Taking
 
 ANN = KEY.of("default", Shopper(Identity.USER, "ann"))
 D = answers.ReplayDifference
@@ -48,8 +50,8 @@ def made() -> Model:
 
 async def recorded(reader: Events, **fields: object) -> answers.AnswerRecord:
     """An answer for Ann, as it is kept."""
-    caught = Caught()
-    servicer = RankingServicer(("default",), KEY, reader, Alone(made()), 9, answers=caught)
+    caught = Taking()
+    servicer = RankingServicer.of(("default",), KEY, reader, Serving(made()), 9, answers=caught)
     request = pb.RankRequest(
         candidates={"product_ids": ["a", "b", "c"]},
         shopper=event_pb2.Shopper(user_id="ann"),
@@ -58,13 +60,13 @@ async def recorded(reader: Events, **fields: object) -> answers.AnswerRecord:
         **fields,
     )
     await servicer.Rank(request, None)
-    return answers.AnswerRecord.FromString(caught.content)
+    return answers.AnswerRecord.FromString(caught.taken[0].content)
 
 
 async def replayed(
     record: answers.AnswerRecord, reader: Events, signals: Signals = DEFAULTS
 ) -> answers.ReplayAnswerResponse:
-    replayer = Replayer(KEY, reader, Alone(made()), None, signals)  # type: ignore[arg-type]
+    replayer = Replayer(ReplayAnswer(KEY, reader, Serving(made()), None, signals))  # type: ignore[arg-type]
     return await replayer("default", answers.ReplayAnswerRequest(), record, ANN)
 
 
@@ -144,12 +146,12 @@ def asked(about: pb.Anchors | None) -> pb.RankRequest:
 async def test_controls_anchors_and_the_gateways_own_parts_are_computed_again_to_the_bit(
     about: pb.Anchors | None, shopper: event_pb2.Shopper | None
 ) -> None:
-    request, reader, caught = asked(about), known(), Caught()
+    request, reader, caught = asked(about), known(), Taking()
     request.shopper.MergeFrom(shopper or event_pb2.Shopper())
-    servicer = RankingServicer(("default",), KEY, reader, Alone(made()), 9, answers=caught)
+    servicer = RankingServicer.of(("default",), KEY, reader, Serving(made()), 9, answers=caught)
     answer = await servicer.Rank(request, None)
     assert [answer.product_ids[place] for place in (2, 3, -1)] == ["a", "p1", "p2"]
-    found = await replayed(answers.AnswerRecord.FromString(caught.content), reader)
+    found = await replayed(answers.AnswerRecord.FromString(caught.taken[0].content), reader)
     assert (found.equal, kinds(found)) == (True, [])
 
 

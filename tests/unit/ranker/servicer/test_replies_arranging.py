@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from ranker.servicer.replies import add_moves, policy_of
-from ranker.serving.ranking.diversity import Arrangement, Cause, Policy
-from ranker.serving.ranking.order import Order, order_of
-from ranker.serving.ranking.rank import Ranking
+from ranker.serving.ranking.diversity import Arrangement, Cause, RankPolicy
+from ranker.serving.ranking.order import RankOrder, order_of
+from ranker.serving.ranking.rank import ScoredCandidates
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1.ranking_service_pb2 import CategoryCap, Diversity, RankResponse
 
 
 def test_nothing_asked_for_moves_nothing():
-    assert policy_of(Diversity()) == Policy()
-    assert not Policy().active
+    assert policy_of(Diversity()) == RankPolicy()
+    assert not RankPolicy().active
 
 
 def test_what_is_asked_for_is_taken():
@@ -30,7 +30,7 @@ def test_what_is_asked_for_is_taken():
         exploration_places=[4, 9],
         exploration_days=7,
     )
-    assert policy_of(message) == Policy(0.3, 0.2, 50, 5, 2, ((1, 3),), (4, 9), 7.0)
+    assert policy_of(message) == RankPolicy(0.3, 0.2, 50, 5, 2, ((1, 3),), (4, 9), 7.0)
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,16 @@ def test_what_is_out_of_its_range_is_refused_by_its_field(fields, field):
     assert [item.field for item in caught.value.violations] == [f"diversity.{field}"]
 
 
-def order(places: Sequence[int], moves: Mapping[Cause, Sequence[int]], *chances: float) -> Order:
+def order(
+    places: Sequence[int], moves: Mapping[Cause, Sequence[int]], *chances: float
+) -> RankOrder:
     """Three products, all of which stay."""
-    ranking = Ranking(np.arange(3), np.zeros(3), {}, 0, 0)
+    ranking = ScoredCandidates(np.arange(3), np.zeros(3), {}, 0, 0)
     steps = {cause: np.array(each) for cause, each in moves.items()}
     return order_of(ranking, Arrangement(np.array(places), steps, np.array(chances)), None, None)
 
 
-def shown(some: Order) -> RankResponse:
+def shown(some: RankOrder) -> RankResponse:
     """The answer with the moves of this order."""
     answer = RankResponse()
     add_moves(answer, some)

@@ -12,7 +12,7 @@ from ranker.domain.answer_columns import of_products
 from ranker.domain.events import DAY_MICROS, EventType, Identity, Shopper
 from ranker.domain.model import ModelRecord
 from ranker.domain.online import Joined, Period
-from ranker.events.record.answers import Answer, AnswerLog
+from ranker.events.record.answers import AnswerLog, StoredAnswer
 from ranker.events.record.events import EventRecord
 from ranker.events.record.feedback import FeedbackRecord
 from ranker.events.record.models import ModelRegistry
@@ -87,7 +87,7 @@ async def live(db: Database, days: range, a_day: int = 20, version: str = "m1") 
             kept = record(answer_id, version, rng)
             content = kept.SerializeToString()
             answers.append(
-                Answer("default", answer_id, "", "k", content, NOW * 2, at, version, "home")
+                StoredAnswer("default", answer_id, "", "k", content, NOW * 2, at, version, "home")
             )
             fields = {
                 "shopper": Shopper(Identity.USER, f"u{n}-{day}"),

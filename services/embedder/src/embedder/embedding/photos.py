@@ -34,7 +34,7 @@ from servicekit.errors import ServiceError
 
 @dataclass(frozen=True, slots=True)
 class PhotoEmbedder:
-    """What photos need."""
+    """Embeds photos."""
 
     intake: Intake
     queues: ModelQueues
@@ -42,8 +42,10 @@ class PhotoEmbedder:
     names: Names
 
     def check(self, item: Item) -> None:
-        """Refuse at once what can't be embedded. Raises BoxInvalid, ViewsInvalid, PhotoUndecodable
-        or PhotoTooLarge."""
+        """Reject an invalid item.
+
+        Raises BoxInvalid, ViewsInvalid, PhotoUndecodable or PhotoTooLarge.
+        """
         if not 0 <= item.views <= MAX_VIEWS:
             raise errors.ViewsInvalid(item.views)
         if item.box is not None:
@@ -54,11 +56,11 @@ class PhotoEmbedder:
             self.intake.check(item.photo)
 
     async def embed(self, items: Mapping[int, Item], route: VersionRoute, call: EmbedCall) -> None:
-        """Embed photos side by side; the model puts together what reaches it at the same time."""
+        """Embed photos concurrently; the model batches what arrives together."""
         await side_by_side(self._one(place, item, route, call) for place, item in items.items())
 
     async def _one(self, place: int, item: Item, route: VersionRoute, call: EmbedCall) -> None:
-        """Embed one photo, unless it is known already."""
+        """Embed one photo, or take it from the cache."""
         look = look_of(item, route.described)
         try:
             if self.cache.on and call.priority is Priority.INTERACTIVE:

@@ -7,8 +7,9 @@ import numpy as np
 
 from gateway.model.answer import Order
 from gateway.model.branch import Branch
+from gateway.model.carried import ProductRow
 from gateway.model.columns import Columns
-from gateway.model.messages import Move, ProductRow
+from gateway.model.reasons import Move
 from servicekit.errors import Internal
 from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
@@ -81,6 +82,7 @@ def _kept(message: Message, rows: Sequence[int]) -> Message:
 
 def columns_of(products: Sequence[ProductRow]) -> candidate_pb2.CandidateColumns:
     """The columns of whole products, as the retriever makes them; they have no hashes."""
+    products = cast(Sequence[product_pb2.Product], products)
     return candidate_pb2.CandidateColumns(
         product_ids=[item.product_id for item in products],
         parent_ids=[item.parent_id for item in products],

@@ -9,7 +9,7 @@ import grpc
 
 from gateway.clients import messages
 from gateway.clients.calls import Caller
-from gateway.model.messages import Classification, Space, Subject, Vector
+from gateway.model.carried import Classification, Space, Subject, Vector
 from gateway.model.peers import Embedded, Likeness
 from gateway.model.query import Signal, SignalKind
 from gateway.ports import Embedder
@@ -115,7 +115,7 @@ def _item(signal: Signal, space: str = "", version: str = "", views: int = 0) ->
         space_version=version,
         photo_kind=photo_pb2.PHOTO_KIND_SHOPPER,
         views=views,
-        box=signal.box,
+        box=cast(photo_pb2.Box | None, signal.box),
         find_subject=signal.find_subject,
     )
     if signal.kind is SignalKind.IMAGE:

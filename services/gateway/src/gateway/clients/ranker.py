@@ -11,11 +11,13 @@ import grpc
 from gateway.clients import messages
 from gateway.clients.calls import Caller
 from gateway.clients.columns import columns_message, columns_of
-from gateway.clients.records import draft_of, message_of, record_of
+from gateway.clients.experiments import experiment_message, running_of
+from gateway.clients.records import draft_of, message_of, record_of, replay_of
 from gateway.model.answer import AnswerRecord, Order
 from gateway.model.candidates import Candidates, Contributions
+from gateway.model.causes import Cause, Degradation
 from gateway.model.diversity import Diversity
-from gateway.model.messages import Degradation, Experiment, Reason, Replay
+from gateway.model.experiment import ExperimentFile, Running
 from gateway.model.peers import (
     NO_RECOMMENDERS,
     Anchors,
@@ -31,6 +33,8 @@ from gateway.model.peers import (
     Rules,
 )
 from gateway.model.query import Shopper
+from gateway.model.reasons import Reason
+from gateway.model.replay import RankerReplay
 from gateway.model.scene import AnchorSource
 from gateway.ports import ExperimentKeeper, Ranker
 from servicekit.channel import idempotent
@@ -206,7 +210,7 @@ class RankerClient(Ranker, ExperimentKeeper):
 
     async def replay(
         self, catalog_id: str, answer_id: str, limit: int, rules: Rules | None = None
-    ) -> Replay:
+    ) -> RankerReplay:
         request = answers_pb.ReplayAnswerRequest(
             catalog_id=catalog_id, answer_id=answer_id, limit=limit
         )
@@ -214,7 +218,7 @@ class RankerClient(Ranker, ExperimentKeeper):
             request.change.weights.extend(_weights(rules.weights))
             request.change.diversity.CopyFrom(_diversity(rules.diversity))
             request.change.products.CopyFrom(columns_of(rules.products))
-        return await self._caller.call(self._answers.ReplayAnswer, request)
+        return replay_of(await self._caller.call(self._answers.ReplayAnswer, request))
 
     async def control_counts(
         self, catalog_id: str, day: int, names: Sequence[str]
@@ -230,16 +234,16 @@ class RankerClient(Ranker, ExperimentKeeper):
         )
         await self._caller.call(self._answers.RecordAnswers, request)
 
-    async def register(self, catalog_id: str, experiments: Sequence[Experiment]) -> None:
+    async def register(self, catalog_id: str, experiments: Sequence[ExperimentFile]) -> None:
         request = experiments_pb.RegisterExperimentsRequest(
-            catalog_id=catalog_id, experiments=experiments
+            catalog_id=catalog_id, experiments=map(experiment_message, experiments)
         )
         await self._caller.call(self._experiments.RegisterExperiments, request)
 
-    async def experiments(self, catalog_id: str) -> Sequence[Experiment]:
+    async def experiments(self, catalog_id: str) -> Sequence[Running]:
         request = experiments_pb.ListExperimentsRequest(catalog_id=catalog_id)
         answer = await self._caller.call(self._experiments.ListExperiments, request)
-        return answer.experiments
+        return [running_of(each) for each in answer.experiments]
 
     async def serving_model(self, catalog_id: str) -> str:
         """Version of the serving model; empty = none."""
@@ -298,7 +302,7 @@ def _lost(
     """What the ranker says is lost. One of a release before 0.15 does not say that it passed over
     the pinned model."""
     found = messages.degradation_list(answer.degradations)
-    cause = Degradation.CAUSE_MODEL_NOT_READY
+    cause = Cause.MODEL_NOT_READY
     if pinned in ("", answer.model_version) or any(item.cause == cause for item in found):
         return found
     substitute = "the promoted model" if answer.model_version else "similarity and popularity"
@@ -309,24 +313,7 @@ def _ranked(
     answer: ranking_pb.RankResponse, candidates: Candidates, lost: tuple[Degradation, ...]
 ) -> Ranked:
     ids, known = list(answer.product_ids), candidates.places
-    lengths = {
-        len(answer.raw_scores),
-        *(len(part.values) for part in answer.parts),
-        *(
-            len(column) or len(ids)
-            for column in (
-                answer.scores,
-                answer.score_ranks,
-                answer.moves,
-                answer.propensities,
-                answer.collapsed,
-            )
-        ),
-    }
-    if lengths != {len(ids)} or len(answer.reasons) > len(ids):
-        raise Internal("the ranker's columns differ in length", reason="INTERNAL")
-    if not known.keys() >= set(ids):
-        raise Internal("the ranker answered products that were no candidates", reason="INTERNAL")
+    _check_columns(answer, known)
     places = [known[product_id] for product_id in ids]
     order = Order(
         product_ids=ids,
@@ -337,7 +324,7 @@ def _ranked(
         branches=[candidates.branches[place] for place in places],
         collapsed=[item.product_ids for item in answer.collapsed],
         score_ranks=answer.score_ranks,
-        moves=[tuple(entry.moves) for entry in answer.moves],
+        moves=[messages.moves(entry.moves) for entry in answer.moves],
         chances=answer.scores,
         event=answer.score_event,
         reasons=_reasons(answer.reasons),
@@ -359,8 +346,29 @@ def _ranked(
     )
 
 
+def _check_columns(answer: ranking_pb.RankResponse, known: Mapping[str, int]) -> None:
+    """Raise Internal unless the columns are of one length, and of candidates."""
+    count = len(answer.product_ids)
+    optional = (
+        answer.scores,
+        answer.score_ranks,
+        answer.moves,
+        answer.propensities,
+        answer.collapsed,
+    )
+    lengths = {
+        len(answer.raw_scores),
+        *(len(part.values) for part in answer.parts),
+        *(len(column) or count for column in optional),
+    }
+    if lengths != {count} or len(answer.reasons) > count:
+        raise Internal("the ranker's columns differ in length", reason="INTERNAL")
+    if not known.keys() >= set(answer.product_ids):
+        raise Internal("the ranker answered products that were no candidates", reason="INTERNAL")
+
+
 def _reasons(entries: Iterable[ranking_pb.ReasonList]) -> list[tuple[Reason, ...]]:
-    return [tuple(entry.reasons) for entry in entries]
+    return [messages.reasons(entry.reasons) for entry in entries]
 
 
 def _contributions(parts: Iterable[ranking_pb.PartColumn]) -> Mapping[str, Sequence[Contributions]]:

@@ -1,7 +1,8 @@
 """The retriever as the use cases see it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import grpc
 from grpc.aio import UnaryUnaryMultiCallable
@@ -9,15 +10,15 @@ from grpc.aio import UnaryUnaryMultiCallable
 from gateway.clients import messages
 from gateway.clients.calls import A, Caller, Q
 from gateway.clients.columns import columns
+from gateway.model.carried import Facet, FacetRequest, Vector
 from gateway.model.columns import Columns, gathered
-from gateway.model.messages import Facet, FacetRequest, IndexState, Rejection, Vector
-from gateway.model.peers import Blend, Checked, Found, Rows
+from gateway.model.peers import Blend, Checked, Found, IndexState, Rejection, Rows
 from gateway.model.query import Scope
 from gateway.ports import Retriever
 from servicekit.channel import idempotent
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
 from servicekit.requests import timestamp
-from sightline.common.v1 import filter_pb2, job_service_pb2, product_pb2
+from sightline.common.v1 import facet_pb2, filter_pb2, job_service_pb2, product_pb2, vector_pb2
 from sightline.retriever.v1 import backup_service_pb2, photo_service_pb2
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
@@ -80,13 +81,13 @@ class RetrieverClient(Retriever):
             min_index_token=min_index_token,
             collapse=vectors_pb.COLLAPSE_MARK,
         )
-        if isinstance(near, Vector):
-            request.vector.CopyFrom(near)
+        if isinstance(near, str):
+            request.product_id = near
         elif isinstance(near, Blend):
             request.space = near.space
             request.blend.CopyFrom(_blend(near))
         else:
-            request.product_id = near
+            request.vector.CopyFrom(cast(vector_pb2.Vector, near))
         return _found(await self._call(self._vectors.Search, request, scope))
 
     async def keywords(
@@ -110,7 +111,7 @@ class RetrieverClient(Retriever):
         return Checked(
             columns(answer.columns),
             frozenset(answer.missing_product_ids),
-            {item.product_id: item for item in answer.rejections},
+            {item.product_id: _rejection(item) for item in answer.rejections},
         )
 
     async def _columns(
@@ -177,7 +178,9 @@ class RetrieverClient(Retriever):
         self, catalog_id: str, asked: Sequence[FacetRequest], scope: Scope
     ) -> tuple[Facet, ...]:
         request = products_pb.CountFacetsRequest(
-            catalog_id=catalog_id, filter=filter_of(scope), facets=asked
+            catalog_id=catalog_id,
+            filter=filter_of(scope),
+            facets=cast(Sequence[facet_pb2.FacetRequest], asked),
         )
         return tuple((await self._call(self._products.CountFacets, request, scope)).facets)
 
@@ -188,15 +191,26 @@ class RetrieverClient(Retriever):
     async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
         answer = await self._columns(catalog_id, [product_id], scope, explain=True)
         for item in answer.rejections:
-            if scope.filter is None:
-                item.path = ""
-            return item
+            found = _rejection(item)
+            return replace(found, path="") if scope.filter is None else found
         return None
 
     async def count(self, catalog_id: str, space: str) -> IndexState:
         """What record and index hold of a space."""
         request = vectors_pb.CountRequest(catalog_id=catalog_id, space=space)
-        return await self._caller.call(self._vectors.Count, request, note=True)
+        answer = await self._caller.call(self._vectors.Count, request, note=True)
+        return IndexState(
+            products=answer.products,
+            indexed=answer.indexed,
+            pending=answer.pending,
+            failed=answer.failed,
+            space=messages.space_version(answer.space) if answer.HasField("space") else None,
+            freshness=messages.freshness(answer.freshness)
+            if answer.HasField("freshness")
+            else None,
+            recall=answer.recall,
+            advice=answer.advice,
+        )
 
     async def holding(self, catalog_id: str, space_version: str) -> tuple[str, ...]:
         """The index generations of a version that are not dropped, by name."""
@@ -223,8 +237,8 @@ def _found(answer: vectors_pb.SearchResponse) -> Found:
         columns=columns(answer.candidates),
         similarities=list(answer.similarities),
         image_ids=answer.image_ids,
-        space=answer.space if answer.HasField("space") else None,
-        freshness=answer.freshness if answer.HasField("freshness") else None,
+        space=messages.space_version(answer.space) if answer.HasField("space") else None,
+        freshness=messages.freshness(answer.freshness) if answer.HasField("freshness") else None,
         plan=answer.plan,
         work=messages.work(answer.stage_timings),
         collapsed=[
@@ -234,6 +248,10 @@ def _found(answer: vectors_pb.SearchResponse) -> Found:
         degradations=messages.degradation_list(answer.degradations),
         nearest_cosines=answer.nearest_cosines,
     )
+
+
+def _rejection(message: products_pb.Rejection) -> Rejection:
+    return Rejection(message.product_id, message.path, message.condition, tuple(message.held))
 
 
 def filter_of(scope: Scope) -> filter_pb2.Filter | None:
@@ -313,7 +331,7 @@ def _blend(value: Blend) -> vectors_pb.Blend:
         parts=[
             vectors_pb.BlendPart(weight=weight, product_id=near)
             if isinstance(near, str)
-            else vectors_pb.BlendPart(weight=weight, vector=near)
+            else vectors_pb.BlendPart(weight=weight, vector=cast(vector_pb2.Vector, near))
             for weight, near in value.parts
         ]
     )

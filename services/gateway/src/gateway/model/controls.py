@@ -1,4 +1,4 @@
-"""What somebody decides about products in place of their scores: pins, boosts, burials, exclusions.
+"""Controls of merchandisers that override scores: pins, boosts, burials, exclusions.
 
 Those of a scene's file and those of a request have the same entries, and are checked here.
 """
@@ -6,7 +6,9 @@ Those of a scene's file and those of a request have the same entries, and are ch
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 from typing import Annotated
 
 from pydantic import BeforeValidator, ConfigDict
@@ -29,6 +31,9 @@ LAST_PLACE = 200
 MOST_BOOST = 10.0
 MOST_BUDGET = 10**12
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
+
+REQUEST = "."
+"""Stands in place of a scene's name, for controls of requests."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -100,6 +105,57 @@ class Control:
             "daily_budget": self.daily_budget,
         }
         return {name: str(value) for name, value in entries.items() if value}
+
+
+class ControlState(IntEnum):
+    """What became of a control, by the numbers of ControlOutcome.Outcome."""
+
+    APPLIED = 1
+    NOT_YET = 2
+    ENDED = 3
+    OUT_OF_BUDGET = 4
+    NOT_FOUND = 5
+    FILTERED = 6
+    OUT_OF_STOCK = 7
+    EXCLUDED = 8
+    HIDDEN = 9
+    SEEN = 10
+    COLLAPSED = 11
+    UNAVAILABLE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ControlOutcome:
+    """What became of a control, or of one product that it pins."""
+
+    control: str
+    scene: str
+    """The scene that has it; empty: the request."""
+    product_id: str
+    """The pinned product; empty: the outcome is of the whole control."""
+    state: ControlState
+
+
+ControlOutcomes = tuple[ControlOutcome, ...]
+NO_OUTCOMES: ControlOutcomes = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveControl:
+    """A control of a request or of its scene."""
+
+    control: Control
+    scene: str
+    """The scene that has it; empty: the request."""
+
+    @property
+    def key(self) -> str:
+        """The name that its exposures are counted under."""
+        return f"{self.scene or REQUEST}/{self.control.name}"
+
+    def outcome(self, state: ControlState, product_id: str = "") -> ControlOutcome:
+        """Return what became of it, or of one product that it pins."""
+        return ControlOutcome(self.control.name, self.scene, product_id, state)
 
 
 def consistent(controls: tuple[Control, ...]) -> tuple[Control, ...]:

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.model.answer import Result
-from gateway.model.messages import BranchVerdict, Degradation, ProductRow, Rejection, Versions
+from gateway.model.carried import ProductRow
+from gateway.model.causes import Degradation
+from gateway.model.peers import Rejection
+from gateway.model.versions import Versions
 
 
 class Outcome(StrEnum):
@@ -21,6 +24,21 @@ class Outcome(StrEnum):
     COLLAPSED = "COLLAPSED"
     NOT_A_CANDIDATE = "NOT_A_CANDIDATE"
     OUTRANKED = "OUTRANKED"
+
+
+@dataclass(frozen=True, slots=True)
+class BranchVerdict:
+    """Where one list of a branch has the product."""
+
+    branch: str
+    named: bool
+    named_count: int
+    """How many products the list names."""
+    similarity: float | None = None
+    last_similarity: float | None = None
+    """Of the last product that the list names."""
+    signal: int | None = None
+    """The place of the signal that the list is near to; None: of several, or of none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gateway.model import messages
 from gateway.model.answer import AnswerRecord, Order
 from gateway.model.candidates import Candidates, Contributions
+from gateway.model.carried import ProductRow, RecallEstimate, Subject, Vector
+from gateway.model.causes import Degradation
 from gateway.model.columns import Columns
 from gateway.model.diversity import Diversity
 from gateway.model.query import Shopper
+from gateway.model.reasons import Reason
 from gateway.model.scene import AnchorSource
+from gateway.model.versions import Freshness, SpaceVersion
 from servicekit.errors import ServiceError
 
 
@@ -19,7 +22,7 @@ class Blend:
     """Vectors and products of one space, put together into one query by the retriever."""
 
     space: str
-    parts: tuple[tuple[float, messages.Vector | str], ...]
+    parts: tuple[tuple[float, Vector | str], ...]
     """Each with its weight, below 0 = away from it; a text is a product's id."""
 
 
@@ -27,10 +30,10 @@ class Blend:
 class Embedded:
     """What became of several signals, in their order."""
 
-    items: tuple[messages.Vector | ServiceError, ...]
+    items: tuple[Vector | ServiceError, ...]
     work: float | None
     """Seconds of work in the peer; None = not said."""
-    subjects: tuple[messages.Subject | None, ...] = ()
+    subjects: tuple[Subject | None, ...] = ()
     """Where the subjects are of photos that were to be looked for; empty = of none."""
 
 
@@ -43,15 +46,15 @@ class Found:
     """Cosine, −1 to 1, one a product."""
     image_ids: Sequence[str]
     """The photo that matched best, one a product."""
-    space: messages.SpaceVersion | None
-    freshness: messages.Freshness | None
+    space: SpaceVersion | None
+    freshness: Freshness | None
     plan: str
     work: float | None
     collapsed: Sequence[Sequence[str]] = ()
     """Near-duplicates of each, among the products found; empty = none has any."""
     own: Columns | None = None
     """The query's product, whose near-duplicates were left out; None = it has none."""
-    degradations: tuple[messages.Degradation, ...] = ()
+    degradations: tuple[Degradation, ...] = ()
     """Degradations that the retriever reports."""
     nearest_cosines: Sequence[float] = ()
     """What the catalog's own photos have in this space to their nearest other product; empty = not
@@ -117,8 +120,8 @@ class RankerCandidates:
     """With `vectors`: only those that a search with them can't see."""
     basis: Basis
     model_version: str
-    degradations: tuple[messages.Degradation, ...] = ()
-    vectors: tuple[messages.Vector, ...] = ()
+    degradations: tuple[Degradation, ...] = ()
+    vectors: tuple[Vector, ...] = ()
     """Of a large catalog: the shopper in the collaborative space, by the model that was asked for,
     then by the serving one and the one before it."""
     exclude: tuple[str, ...] = ()
@@ -143,20 +146,48 @@ class Likeness:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a product does not pass a filter."""
+
+    product_id: str = ""
+    path: str = ""
+    """Within the caller's filter; empty: the condition is not the caller's."""
+    condition: str = ""
+    """The condition that it fails, in words."""
+    held: tuple[str, ...] = ()
+    """What the product has there."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """What record and index hold of a space; −1: not known."""
+
+    products: int = 0
+    indexed: int = 0
+    pending: int = 0
+    failed: int = 0
+    space: SpaceVersion | None = None
+    """None: it has no index generation."""
+    freshness: Freshness | None = None
+    recall: Sequence[RecallEstimate] = ()
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
     """Those of several products that may be answered, and why others may not."""
 
     columns: Columns
     missing: frozenset[str]
     """Those that the catalog does not hold."""
-    rejections: Mapping[str, messages.Rejection]
+    rejections: Mapping[str, Rejection]
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Products as the record has them now, and titles of others."""
 
-    rows: tuple[messages.ProductRow, ...] = ()
+    rows: tuple[ProductRow, ...] = ()
     titles: Mapping[str, str] = field(default_factory=dict)
     """By product id; what can't be had is missing."""
 
@@ -167,7 +198,7 @@ class Rules:
 
     weights: Mapping[str, float]
     diversity: Diversity
-    products: Sequence[messages.ProductRow]
+    products: Sequence[ProductRow]
     """What is known of candidates now."""
 
 
@@ -217,7 +248,7 @@ class Ranked:
     order: Order
     hidden_count: int
     model_version: str
-    degradations: tuple[messages.Degradation, ...] = ()
+    degradations: tuple[Degradation, ...] = ()
     work: float | None = None
     seen_count: int = 0
     collapsed_count: int = 0
@@ -254,7 +285,7 @@ class ReasonOrder:
     language_code: str
     shopper: Shopper | None
     session_id: str = field(repr=False)
-    rows: Sequence[messages.ProductRow]
+    rows: Sequence[ProductRow]
     parts: Sequence[tuple[str, Sequence[float]]]
     """The parts of their scores."""
     weights: Mapping[str, float]
@@ -270,5 +301,5 @@ class ReasonOrder:
 class Reasoned:
     """Reasons of ranked products, in the order asked."""
 
-    reasons: Sequence[tuple[messages.Reason, ...]]
+    reasons: Sequence[tuple[Reason, ...]]
     contributions: Mapping[str, Sequence[Contributions]] = field(default_factory=dict)

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 
 from gateway.model.branch import RECOMMENDERS, Branch
-from gateway.model.controls import Control
+from gateway.model.controls import ActiveControl
 from gateway.model.query import Scope
 from gateway.model.scene import Scene
-
-REQUEST = "."
-"""In the place of a scene's name, for controls of requests."""
 
 MOST_ASKED = 1_000
 """What the retriever and the ranker answer at most."""
@@ -31,20 +28,6 @@ class Ends:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A control at work."""
-
-    control: Control
-    scene: str
-    """The scene that has it; empty = the request."""
-
-    @property
-    def key(self) -> str:
-        """What it is counted by."""
-        return f"{self.scene or REQUEST}/{self.control.name}"
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """How one request is answered."""
 
@@ -62,8 +45,8 @@ class Plan:
     those of it that vanished."""
     scope: Scope
     ends: Ends
-    controls: tuple[Held, ...] = ()
-    """Those at work, the request's own before the scene's."""
+    controls: tuple[ActiveControl, ...] = ()
+    """The active ones, the request's own before the scene's."""
 
     @property
     def recommenders(self) -> tuple[Branch, ...]:

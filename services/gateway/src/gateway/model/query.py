@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from gateway.model.carried import Box, FacetRequest
 from gateway.model.controls import Control
 from gateway.model.filters import CallersFilter
-from gateway.model.messages import Box, FacetRequest
 
 MOST_ANCHORS = 50
 """Products that a request can be about."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from gateway.model.candidates import Listing
+from gateway.model.carried import Facet, Subject
 from gateway.model.causes import Peer
 from gateway.model.failures import Failure, failure_of
-from gateway.model.messages import Facet, Subject
 from gateway.model.peers import Found, RankerCandidates
 from servicekit.errors import ServiceError
 

@@ -1,12 +1,14 @@
-"""Popular and new products as the record had them at one instant: what is shown when nothing can be
-read any more."""
+"""Popular and new products as the record had them at one instant, shown when it can't be read."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, takewhile
 
+from gateway.model.branch import Branch
+from gateway.model.candidates import Listing
+from gateway.model.carried import ProductRow
 from gateway.model.columns import Columns
 from gateway.model.errors import FilterInvalid
-from gateway.model.messages import ProductRow
 from gateway.model.query import Scope
 from sightline_rules import filters, messages
 from sightline_rules.facts import Facts, passes
@@ -52,6 +54,40 @@ class Snapshot:
             except ValueError:  # nothing is proven of what is not understood
                 self._facts[product_id] = None
         return self._facts.get(product_id)
+
+    def listings(
+        self,
+        branches: Iterable[Branch],
+        scope: Scope,
+        *,
+        left_out: Collection[str],
+        near: Sequence[str],
+        most: int,
+    ) -> tuple[Listing, ...]:
+        """Return a list for each of these branches (POPULAR, NEW) of up to `most` proven products.
+
+        In each list those come first whose categories are nearest to the products `near`. Empty:
+        none is proven to pass. Raises FilterInvalid.
+        """
+        own = [self.rows[item] for item in near if item in self.rows]
+        listings = list[Listing]()
+        for branch in branches:
+            ids = self.popular if branch is Branch.POPULAR else self.newest
+            rows = self.passing(scope, [each for each in ids if each not in left_out])
+            if own:
+                rows = iter(
+                    sorted(rows, key=lambda row: -max(_shared_levels(row, each) for each in own))
+                )
+            if found := list(islice(rows, most)):
+                after = sum(len(item.ids) for item in listings)
+                listings.append(Listing(branch, 1.0, self.columns_of(found), after=after))
+        return tuple(listings)
+
+
+def _shared_levels(one: ProductRow, other: ProductRow) -> int:
+    """Return how many levels of their categories are the same."""
+    pairs = zip(one.category_path, other.category_path, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def condition_of(scope: Scope) -> filters.Filter:

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from gateway.model.branch import Branch
-from gateway.model.causes import Cause
+from gateway.model.causes import Cause, Degradation
 from gateway.model.failures import Failure
-from gateway.model.messages import Degradation, Reason
+from gateway.model.reasons import Reason
 from gateway.ranking.wording import own_reason
 
 OWN_CODES: Mapping[Branch, str] = MappingProxyType(
@@ -54,14 +54,10 @@ def degradations(
     """
     once: dict[tuple[str, int], Degradation] = {}
     for failure in sorted(failures, key=_place):
-        own = Degradation(
-            stage=failure.stage,
-            cause=Degradation.Cause.ValueType(failure.cause),
-            substitute=_substitute(failure, named),
-        )
+        substitute, as_of = _substitute(failure, named), 0
         if snapshot_micros and failure.stage == HYDRATE:
-            own.as_of.FromMicroseconds(snapshot_micros)
-            own.substitute = "prices and stock as the gateway read them before"
+            substitute, as_of = "prices and stock as the gateway read them before", snapshot_micros
+        own = Degradation(failure.stage, failure.cause, substitute, as_of)
         once.setdefault((failure.stage, failure.cause), own)
     for item in reported:
         once.setdefault((item.stage, item.cause), item)

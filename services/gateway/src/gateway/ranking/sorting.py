@@ -7,7 +7,6 @@ from enum import IntEnum
 
 from gateway.model.answer import Order
 from gateway.model.columns import Columns
-from gateway.model.messages import SortNumbers
 from gateway.ranking.collapse import picked
 
 UNKNOWN_PRICE = -1
@@ -16,12 +15,12 @@ UNKNOWN_PRICE = -1
 class Sort(IntEnum):
     """The orders, by the numbers of the contract."""
 
-    UNSPECIFIED = SortNumbers.SORT_UNSPECIFIED
-    NEAREST = SortNumbers.SORT_NEAREST
-    PRICE_RISING = SortNumbers.SORT_PRICE_RISING
-    PRICE_FALLING = SortNumbers.SORT_PRICE_FALLING
-    NEWEST = SortNumbers.SORT_NEWEST
-    BRAND = SortNumbers.SORT_BRAND
+    UNSPECIFIED = 0
+    NEAREST = 1
+    PRICE_RISING = 2
+    PRICE_FALLING = 3
+    NEWEST = 4
+    BRAND = 5
 
 
 Key = Callable[[int], tuple[bool, float | str]]

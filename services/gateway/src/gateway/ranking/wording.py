@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from gateway.model.explanation import Explanation, Outcome
-from gateway.model.messages import Match, Reason
+from gateway.model.match import Match
+from gateway.model.reasons import Reason
 
 OWN: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -145,18 +146,18 @@ def own_reason(code: str, language_code: str) -> Reason:
 def named_products(reasons: Iterable[Iterable[Reason]]) -> list[str]:
     """The products that reasons name and can be worded with, each once."""
     titled = TITLED["en"]
-    found = {_product(each): None for some in reasons for each in some if each.code in titled}
+    found = {each.product_id: None for some in reasons for each in some if each.code in titled}
     return [product_id for product_id in found if product_id]
 
 
 def titled(reason: Reason, titles: Mapping[str, str], language_code: str) -> Reason:
     """The reason with the title of the product that it names; as it is where there is none."""
     template = _of(TITLED, language_code).get(reason.code) if reason.parameters else None
-    title = titles.get(_product(reason)) if template else None
+    title = titles.get(reason.product_id) if template else None
     if not template or not title:
         return reason
     text = template.format(title=title)
-    return Reason(code=reason.code, parameters=reason.parameters, text=text)
+    return Reason(reason.code, text, reason.parameters)
 
 
 def outcome(value: Explanation, language_code: str) -> str:
@@ -172,7 +173,7 @@ def outcome(value: Explanation, language_code: str) -> str:
         key, known["last"] = f"{key}/score", value.last_shown.answered.raw_score
     if value.outcome is Outcome.NOT_A_CANDIDATE:
         for verdict in value.branches:
-            if verdict.HasField("similarity") and verdict.HasField("last_similarity"):
+            if verdict.similarity is not None and verdict.last_similarity is not None:
                 key = f"{Outcome.NOT_A_CANDIDATE}/similarity"
                 known |= {"similarity": verdict.similarity, "last": verdict.last_similarity}
                 break
@@ -181,14 +182,10 @@ def outcome(value: Explanation, language_code: str) -> str:
 
 def matched(match: Match, language_code: str) -> str:
     """How good the best match is, as a sentence."""
-    name = Match.Outcome.Name(match.outcome).removeprefix("OUTCOME_")
+    name = match.outcome.name
     texts = _of(MATCHES, language_code)
     text = texts.get(f"{name}/{match.branch}") or texts.get(name, "")
-    return text.format(value=match.value, threshold=match.threshold)
-
-
-def _product(reason: Reason) -> str:
-    return next((each.value for each in reason.parameters if each.name == "product_id"), "")
+    return text.format(value=match.value or 0.0, threshold=match.threshold or 0.0)
 
 
 def _of(texts: Mapping[str, Mapping[str, str]], language_code: str) -> Mapping[str, str]:

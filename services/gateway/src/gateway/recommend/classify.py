@@ -1,7 +1,7 @@
 """Classify: what a photo is of, and which filters it proposes."""
 
-from gateway.model.answer import Classified
 from gateway.model.query import Question
+from gateway.model.response import Classified
 from gateway.ranking.proposals import proposals
 from gateway.recommend.validate import MOST_GUESSES, check_question
 from gateway.retrieval.embedding import photo_error

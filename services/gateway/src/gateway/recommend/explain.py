@@ -12,32 +12,25 @@ from dataclasses import replace
 
 from gateway.model.answer import Order, Result
 from gateway.model.candidates import Candidates, Listing
+from gateway.model.carried import ProductRow
 from gateway.model.causes import Peer
 from gateway.model.columns import Columns, gathered
 from gateway.model.errors import NothingAvailable
-from gateway.model.explanation import Explanation, Outcome
-from gateway.model.messages import BranchVerdict, ProductRow
+from gateway.model.explanation import BranchVerdict, Explanation, Outcome
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Query, Scope
 from gateway.ranking.collapse import collapsed_into
-from gateway.ranking.controls import lined_up, seated
 from gateway.ranking.fallbacks import HYDRATE
 from gateway.ranking.fuse import fuse
-from gateway.recommend.controls import controlled, excluded_ids, pinned_ids, under_controls
-from gateway.recommend.pages import Cut, cut
-from gateway.recommend.recommend import (
-    as_fused,
-    begin,
-    collapsed,
-    degraded,
-    fused,
-    rank,
-    rank_order,
-    split_by_signal,
-    versions_of,
-)
+from gateway.recommend.begin import begin
+from gateway.recommend.controls.active import activate_controls, excluded_ids, pinned_ids
+from gateway.recommend.controls.moves import apply_boosts, apply_pins
+from gateway.recommend.controls.step import apply_controls
+from gateway.recommend.order import as_fused, collapsed, fused, rank, rank_order, split_by_signal
+from gateway.recommend.pages import AnswerPage, read_page
+from gateway.recommend.report import degraded, versions_of
 from gateway.recommend.validate import check, check_product
-from gateway.retrieval.anchors import About, settled
+from gateway.retrieval.anchors import ResolvedAnchors, resolve_anchors
 from gateway.retrieval.branches import find, near_signals
 from gateway.state.run import Dependencies, Run
 from gateway.state.trace import RequestTrace
@@ -52,7 +45,8 @@ async def explain(query: Query, product_id: str, deps: Dependencies) -> Explanat
     check_product(query, product_id)
     run = begin(replace(query, explain=True), deps)
     with deadlines.within(run.plan.ends.answer):
-        run, about = await settled(await under_controls(run))
+        run, _ = await activate_controls(run)
+        run, anchors = await resolve_anchors(run)
         try:
             row, columns = await _read(run, product_id)
             if row is None:
@@ -63,7 +57,7 @@ async def explain(query: Query, product_id: str, deps: Dependencies) -> Explanat
             raise NothingAvailable(run.trace.causes) from error
         if left_out is not None:
             return replace(left_out, row=row, versions=versions_of(run))
-        return await _placed(run, row, columns, about)
+        return await _placed(run, row, columns, anchors)
 
 
 async def _read(run: Run, product_id: str) -> tuple[ProductRow | None, Columns]:
@@ -92,10 +86,12 @@ async def _left_out(run: Run, product_id: str) -> Explanation | None:
     return None
 
 
-async def _placed(run: Run, row: ProductRow, columns: Columns, about: About) -> Explanation:
+async def _placed(
+    run: Run, row: ProductRow, columns: Columns, anchors: ResolvedAnchors
+) -> Explanation:
     """What becomes of a product that may be answered."""
     product_id = row.product_id
-    listings = await find(run, about)
+    listings = await find(run, anchors)
     if product_id in run.left_out:  # by anchors that the ranker found just now
         return Explanation(Outcome.EXCLUDED, row=row, versions=versions_of(run))
     reaching = await _reaching(run, listings, columns)
@@ -104,7 +100,7 @@ async def _placed(run: Run, row: ProductRow, columns: Columns, about: About) -> 
     if not named:
         candidates = _with_product(candidates, columns, reaching)
         named = product_id in pinned_ids(run.plan.controls)
-    candidates = await controlled(run, candidates)
+    candidates, _ = await apply_controls(run, candidates)
     order = await _ordered(run, candidates)
     explanation = Explanation(
         Outcome.OUTRANKED if named else Outcome.NOT_A_CANDIDATE,
@@ -130,8 +126,8 @@ async def _placed(run: Run, row: ProductRow, columns: Columns, about: About) -> 
         alone = Result(row, 0, order.product(list(order.product_ids).index(product_id)))
         (placed,) = split([alone])
         return replace(explanation, outcome=Outcome.COLLAPSED, collapsed_into=into, placed=placed)
-    products = seated(candidates, collapsed(run, candidates, order))
-    page = await cut(run, products)
+    products = apply_pins(candidates, collapsed(run, candidates, order))
+    page = await read_page(run, products)
     return _against(page, explanation, products, row, split)
 
 
@@ -141,7 +137,7 @@ async def _ordered(run: Run, candidates: Candidates) -> Order:
     ranked = await rank(run, asked)
     if ranked is None:
         run.trace.steps.append("as fused")
-        return lined_up(candidates, as_fused(candidates))[0]
+        return apply_boosts(candidates, as_fused(candidates))[0]
     return ranked.order
 
 
@@ -215,7 +211,7 @@ async def _dropped(run: Run, candidates: Candidates, product_id: str) -> Outcome
 
 
 def _against(
-    page: Cut,
+    page: AnswerPage,
     explanation: Explanation,
     products: Order,
     row: ProductRow,

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from gateway.model.branch import SPACES, Branch
+from gateway.model.carried import ProductRow
 from gateway.model.errors import NoPhoto, ProductNotFound
-from gateway.model.messages import ProductRow
 from gateway.model.peers import Likeness
 from gateway.model.query import Scope, Signal
 from gateway.recommend.validate import check_heat_map
@@ -40,10 +40,9 @@ async def heat_map(asked: Compared, deps: Dependencies) -> tuple[str, Likeness]:
         content = await deps.peers.retriever.photo(asked.catalog_id, image_id)
         # What searches learned is not enough: nobody may have searched here yet.
         state = await deps.peers.retriever.count(asked.catalog_id, SPACES[Branch.VISUAL])
+        version = state.space.version if state.space else ""
         try:
-            compared = deps.peers.embedder.compare(
-                asked.catalog_id, asked.photo, content, state.space.version
-            )
+            compared = deps.peers.embedder.compare(asked.catalog_id, asked.photo, content, version)
             return image_id, await compared
         except ServiceError as error:
             raise photo_error(asked.photo, error) or error from error

@@ -5,21 +5,23 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.model.answer import Answer, AnsweredProduct, AnswerRecord, Order, Result
+from gateway.model.answer import AnsweredProduct, AnswerRecord, Order, Result
 from gateway.model.branch import SIMILARITY_BRANCHES
 from gateway.model.candidates import Contributions
+from gateway.model.carried import ProductRow
 from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
 from gateway.model.failures import cause_of
-from gateway.model.messages import Match, Move, ProductRow, Reason
+from gateway.model.match import Match
 from gateway.model.peers import AnswerRange, ReasonOrder, Rows
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Scope
+from gateway.model.reasons import MoveCause, Reason
+from gateway.model.response import Answer
 from gateway.ranking.fallbacks import HYDRATE, degradations, reasons_for
-from gateway.ranking.match import is_poor
-from gateway.ranking.wording import matched, named_products, titled
+from gateway.ranking.wording import named_products, titled
 from gateway.recommend.plan import weights_of
-from gateway.recommend.quality import page_quality
+from gateway.recommend.report import page_quality
 from gateway.retrieval.personal import anchors_of
 from gateway.state.run import Run
 from gateway.state.tokens import Attribution, Page, attribution_token, page_token, read_page_token
@@ -34,8 +36,8 @@ Rest = Callable[[int], Awaitable[Order]]
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A page."""
+class AnswerPage:
+    """One page of an answer."""
 
     results: tuple[Result, ...]
     offset: int
@@ -57,7 +59,7 @@ class _Shown:
     """None = those that came with the order."""
 
 
-async def cut(
+async def read_page(
     run: Run,
     order: Order,
     rest: Rest | None = None,
@@ -65,7 +67,7 @@ async def cut(
     offset: int = 0,
     served: int = 0,
     whole: bool = False,
-) -> Cut:
+) -> AnswerPage:
     """A page of products from `offset` on, as the record has them now.
 
     A product that vanished or no longer passes is skipped and the next one takes its place and
@@ -88,7 +90,7 @@ async def cut(
             reasons = tuple([titled(reason, titles, language) for reason in reasons])
         answered = item.order.product(item.place, reasons, item.contributions)
         results.append(Result(item.row, rank, answered))
-    return Cut(tuple(results), offset, served + len(results))
+    return AnswerPage(tuple(results), offset, served + len(results))
 
 
 async def _read(
@@ -152,7 +154,7 @@ async def _rows(run: Run, ids: Sequence[str], named: Sequence[str]) -> Rows:
 
 
 def _explored(product: AnsweredProduct) -> bool:
-    return any(move.cause == Move.CAUSE_EXPLORATION and move.places > 0 for move in product.moves)
+    return any(move.cause == MoveCause.EXPLORATION and move.places > 0 for move in product.moves)
 
 
 async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
@@ -207,10 +209,8 @@ async def later_page(run: Run) -> Answer:
     async def rest(offset: int) -> Order:
         return (await _read_record(run, here.answer_id, offset)).order
 
-    page = await cut(run, record.order, rest, offset=here.offset, served=here.served)
-    match = Match.FromString(here.match) if here.match else None
-    if match is not None:
-        match.text = matched(match, run.query.language_code)
+    page = await read_page(run, record.order, rest, offset=here.offset, served=here.served)
+    match = run.deps.matches.unpack(here.match) if here.match else None
     lost = (
         # What failed in reading the first page is that page's alone.
         *(item for item in record.degradations if item.stage != HYDRATE),
@@ -256,20 +256,16 @@ async def _read_record(run: Run, answer_id: str, offset: int, limit: int = 0) ->
         return await run.peers.ranker.answer(run.query.catalog_id, asked)
 
 
-def next_page(run: Run, record: AnswerRecord, page: Cut, match: Match | None) -> str:
-    """The token of the page after this one; the match goes with it without its sentence."""
-    held = Match()
-    if match is not None:
-        held.CopyFrom(match)
-        held.ClearField("text")
+def next_page(run: Run, record: AnswerRecord, page: AnswerPage, match: Match | None) -> str:
+    """Return the token of the page after this one."""
     return page_token(
         Page(
             answer_id=record.answer_id,
             offset=page.offset,
             served=page.served,
             digest=run.digests.callers,
-            no_good_match=is_poor(match),
-            match=held.SerializeToString(),
+            no_good_match=match is not None and match.is_poor,
+            match=run.deps.matches.pack(match),
         ),
         run.deps.keys(),
         _end(run, record),

@@ -15,14 +15,7 @@ from operator import or_
 from typing import Any
 
 from gateway.model.branch import SIMILARITY_BRANCHES, Branch, branches_of
-from gateway.model.messages import (
-    ChangedAnswer,
-    ExposureChange,
-    ExposureFigure,
-    ProductRow,
-    SceneDiff,
-    SceneEntryChange,
-)
+from gateway.model.carried import ProductRow
 from gateway.model.peers import AnswerRange, Rules
 from gateway.model.query import Scope
 from gateway.model.scene import FRESHNESS, Scene
@@ -45,6 +38,62 @@ UNKEPT = (FRESHNESS, Branch.FOLLOWED)
 GONE = frozenset({"ANSWER_RECORD_MISSING", "ANSWER_RECORD_OUTDATED"})
 Orders = tuple[str, Sequence[str], Sequence[str]]
 """An answer's id, and the products of its first places before and after."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneEntryChange:
+    """An entry of a scene's file that differs."""
+
+    path: str
+    before: str
+    after: str
+    """Empty: the entry is not there."""
+    replayed: bool
+    """Whether recorded answers show what the change does."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureChange:
+    """The share of all exposure, 0 to 1, of a product, brand or category."""
+
+    dimension: str
+    name: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureFigure:
+    """A figure of all exposure."""
+
+    name: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedAnswer:
+    """The first products of an answer that changes."""
+
+    answer_id: str
+    before_product_ids: Sequence[str]
+    after_product_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SceneDiff:
+    """What a changed scene would have answered."""
+
+    answer_count: int
+    skipped_count: int
+    """Answers whose records are gone, or can't be computed again."""
+    changed_count: int
+    changed_place_share: float
+    replaced_share: float
+    changes: Sequence[SceneEntryChange]
+    exposures: Sequence[ExposureChange]
+    figures: Sequence[ExposureFigure]
+    answers: Sequence[ChangedAnswer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +199,9 @@ def _summary(
         changed_count=sum(map(bool, moved)),
         changed_place_share=_mean_share(moved, lengths),
         replaced_share=_mean_share(replaced, lengths),
-        changes=changes,
-        exposures=_exposures(*shares, rows),
-        figures=_figures(*shares, rows),
+        changes=tuple(changes),
+        exposures=tuple(_exposures(*shares, rows)),
+        figures=tuple(_figures(*shares, rows)),
         answers=[
             ChangedAnswer(answer_id=answer_id, before_product_ids=before, after_product_ids=after)
             for answer_id, before, after in (found[at] for at in most if moved[at])
@@ -182,11 +231,10 @@ def _exposures(
     before: Shares, after: Shares, rows: Mapping[str, ProductRow]
 ) -> Iterable[ExposureChange]:
     """Of each dimension those whose share changes most."""
-    nothing = ProductRow()
     kinds: Mapping[str, Callable[[str], str]] = {
         "product": str,
-        "brand": lambda item: rows.get(item, nothing).brand,
-        "category": lambda item: next(iter(rows.get(item, nothing).category_path), ""),
+        "brand": lambda item: rows[item].brand if item in rows else "",
+        "category": lambda item: next(iter(rows[item].category_path), "") if item in rows else "",
     }
     for dimension, name in kinds.items():
         one, two = _grouped(before, name), _grouped(after, name)

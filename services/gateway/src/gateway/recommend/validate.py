@@ -4,8 +4,8 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from gateway.model import controls
+from gateway.model.carried import Box
 from gateway.model.errors import ImageRefused
-from gateway.model.messages import Box
 from gateway.model.quality import Quality
 from gateway.model.query import MOST_ANCHORS, Query, Question, Signal, SignalKind, photo_path
 from gateway.ranking.sorting import Sort

@@ -15,8 +15,8 @@ from sightline_rules import categories
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What was learned of a request's anchors before anything is searched."""
+class ResolvedAnchors:
+    """A request's anchors, as resolved before anything is searched."""
 
     asked: Query
     """With the anchors that it names itself."""
@@ -26,16 +26,16 @@ class About:
     """Which anchors the catalog does not hold, where it was asked."""
 
 
-async def settled(run: Run) -> tuple[Run, About]:
+async def resolve_anchors(run: Run) -> tuple[Run, ResolvedAnchors]:
     """The run with its anchors and within the categories that its scene wants, as all that follows
     has to have it."""
     asked = run.query
-    run, given = await looked_for(run)
-    run, kept = await kept_to_others(run)
-    return run, About(asked, given, kept)
+    run, given = await infer_anchors(run)
+    run, kept = await exclude_anchor_categories(run)
+    return run, ResolvedAnchors(asked, given, kept)
 
 
-async def looked_for(run: Run) -> tuple[Run, FromRanker | None]:
+async def infer_anchors(run: Run) -> tuple[Run, FromRanker | None]:
     """Where the scene has to know the anchors before anything else, and the request names none:
     the run with them, and what the ranker answered on the way."""
     scene, query = run.plan.scene, run.query
@@ -53,7 +53,7 @@ async def looked_for(run: Run) -> tuple[Run, FromRanker | None]:
     return replace(run, query=query), (candidates, notes)
 
 
-async def kept_to_others(run: Run) -> tuple[Run, BranchResult]:
+async def exclude_anchor_categories(run: Run) -> tuple[Run, BranchResult]:
     """The run kept to other categories than its anchors', where the scene wants that; and which
     anchors the catalog does not hold."""
     level = run.plan.scene.other_categories

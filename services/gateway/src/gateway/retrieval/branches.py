@@ -9,7 +9,7 @@ from gateway.model.causes import Cause
 from gateway.model.errors import NothingAvailable, ProductNotFound, SpaceMissing
 from gateway.model.query import FIRST_ANCHOR, Query, asked_at
 from gateway.model.retrieved import NOTHING, BranchResult, merged
-from gateway.retrieval.anchors import About, missing, settled, unsearched
+from gateway.retrieval.anchors import ResolvedAnchors, missing, resolve_anchors, unsearched
 from gateway.retrieval.facets import count_facets
 from gateway.retrieval.fallback import fall_back, filled_up
 from gateway.retrieval.keywords import by_keywords
@@ -20,17 +20,17 @@ from gateway.retrieval.similar import similar
 from gateway.state.run import Run
 
 
-async def find(run: Run, about: About | None = None) -> tuple[Listing, ...]:
-    """What all branches of the plan name; a branch that fails is noted and left out. `about`: what
-    the run was settled with; None = it is settled here.
+async def find(run: Run, anchors: ResolvedAnchors | None = None) -> tuple[Listing, ...]:
+    """Return what all branches of the plan name; a branch that fails is noted and left out.
 
     When they name nothing, what is popular, then what is newest; these follow what merely trends,
-    too, for a shopper of whom nothing is known. Empty when nothing passes the filter. Raises the
-    caller's own errors, and NothingAvailable when everything failed.
+    too, for a shopper of whom nothing is known. Empty when nothing passes the filter. `anchors`:
+    those that were resolved before; None: they are resolved here. Raises the caller's own errors,
+    and NothingAvailable when everything failed.
     """
-    if about is None:
-        run, about = await settled(run)
-    asked, given, kept = about.asked, about.given, about.kept
+    if anchors is None:
+        run, anchors = await resolve_anchors(run)
+    asked, given, kept = anchors.asked, anchors.given, anchors.kept
     jobs = [_near(run, branch) for branch in _signalled(run)]
     if Branch.COLLABORATIVE in run.plan.branches or run.plan.recommenders or given:
         jobs.append(by_behaviour(run, given))

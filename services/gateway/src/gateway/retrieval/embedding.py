@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from gateway.model.branch import SPACES, Branch
+from gateway.model.carried import Vector
 from gateway.model.causes import Cause, Peer
 from gateway.model.errors import ImageRefused, ImageUnreadable
 from gateway.model.failures import Failure, cause_of
-from gateway.model.messages import Vector
 from gateway.model.peers import Embedded
 from gateway.model.query import Signal
 from gateway.model.retrieved import NOTHING, BranchResult, failed
@@ -40,7 +40,7 @@ async def embed(
         return [], failed(branch, Peer.EMBEDDER, error)
     subjects = zip(signals, embedded.subjects, strict=False)
     pairs = list(zip(signals, embedded.items, strict=True))
-    vectors = [(signal, item) for signal, item in pairs if isinstance(item, Vector)]
+    vectors = [(signal, item) for signal, item in pairs if not isinstance(item, ServiceError)]
     failures = tuple(
         Failure(branch, _cause(signal, item))
         for signal, item in pairs

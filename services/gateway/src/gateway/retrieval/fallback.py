@@ -11,12 +11,11 @@ from gateway.model.candidates import Listing
 from gateway.model.causes import Peer
 from gateway.model.columns import Columns, gathered
 from gateway.model.errors import NothingAvailable
-from gateway.model.peers import RankerCandidates
+from gateway.model.peers import Basis, RankerCandidates
 from gateway.model.plan import MOST_ASKED
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.new import BEHIND
 from gateway.retrieval.ranker import generate, look_up
-from gateway.retrieval.snapshot import from_snapshot, popular_before
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 from sightline_rules.duplicates import NO_HASH
@@ -57,10 +56,44 @@ async def filled_up(
 
 def _last(run: Run) -> tuple[Listing, ...]:
     """What the snapshot proves to pass. Raises NothingAvailable."""
-    listings = from_snapshot(run)
+    listings = list_snapshot(run)
     if not listings:
         raise NothingAvailable(run.trace.causes)
     return listings
+
+
+def list_snapshot(run: Run) -> tuple[Listing, ...]:
+    """Return the snapshot's products that it proves to pass, as the scene's fallbacks.
+
+    Empty: none is. Raises FilterInvalid.
+    """
+    run.trace.snapshot_listed = True
+    copy, scene = run.snapshot, run.plan.scene
+    if copy is None:
+        return ()
+    fallbacks = {Branch.POPULAR: scene.popular_fallback, Branch.NEW: scene.new_fallback}
+    listings = copy.listings(
+        [branch for branch, used in fallbacks.items() if used],
+        run.plan.scope,
+        left_out=frozenset(run.left_out),
+        near=() if run.plan.scope.other_categories else run.query.about,
+        most=run.plan.top_k,
+    )
+    if listings:
+        steps = [f"{item.branch}: {len(item.ids)} of the snapshot" for item in listings]
+        run.trace.note(BranchResult(steps=(" → ".join(steps),)))
+    return listings
+
+
+def _popular_before(run: Run) -> RankerCandidates | None:
+    """Return what was popular when the snapshot was read; None: not known.
+
+    The record decides which of it may be answered.
+    """
+    copy = run.snapshot
+    if copy is None or not copy.popular:
+        return None
+    return RankerCandidates(copy.popular[:MOST_ASKED], Basis.POPULARITY, model_version="")
 
 
 def _fills_a_page(run: Run, listing: Listing) -> bool:
@@ -78,7 +111,7 @@ async def _popular(run: Run, candidates: RankerCandidates | None) -> BranchResul
         asked = MOST_ASKED
         candidates, notes = await generate(run, None, Branch.POPULAR, until)
     if candidates is None:
-        candidates = popular_before(run)
+        candidates = _popular_before(run)
         if candidates is None:
             return notes
         asked = len(candidates.product_ids)

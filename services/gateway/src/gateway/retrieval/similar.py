@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from gateway.model.branch import SPACES, Branch
 from gateway.model.candidates import Listing
+from gateway.model.carried import Vector
 from gateway.model.causes import Cause, Peer
 from gateway.model.failures import Failure
-from gateway.model.messages import Vector
 from gateway.model.peers import Blend, Found
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Signal, SignalKind

@@ -1,6 +1,7 @@
 """AdminService's calls for scenes on the wire."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
@@ -69,7 +70,10 @@ class SceneCalls:
             valid=True,
             version=found.version,
             warnings=warnings,
-            changes=entry_changes(self._used(name, catalog_id), found),
+            changes=[
+                pb.SceneEntryChange(**asdict(each))
+                for each in entry_changes(self._used(name, catalog_id), found)
+            ],
         )
 
     async def DiffScene(
@@ -91,9 +95,12 @@ class SceneCalls:
             request.place_count or scene_diff.DEFAULT_PLACES,
         )
         found = await scene_diff.scene_diff(sample, current, changed, self._ranker, self._retriever)
-        found.version, found.changed_version = current.version, changed.version
-        found.warnings.extend(_warnings(changed))
-        return found
+        return pb.DiffSceneResponse(
+            **asdict(found),
+            warnings=_warnings(changed),
+            version=current.version,
+            changed_version=changed.version,
+        )
 
     async def _gone(self, catalog_id: str, model: str) -> list[pb.SceneProblem]:
         """That the ranker can't rank by the model that is pinned; nothing while it does not say."""

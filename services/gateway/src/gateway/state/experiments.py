@@ -19,7 +19,6 @@ from pydantic import ValidationError
 
 from gateway.model.errors import SceneNotFound
 from gateway.model.experiment import ExperimentFile, Running, conflict, running
-from gateway.model.messages import Experiment
 from gateway.model.query import Query
 from gateway.ports import ExperimentKeeper, Scenes
 from gateway.state.scenes import DEFAULT
@@ -149,7 +148,7 @@ class Experiments:
                     with deadlines.within(CALL_SECONDS):
                         await self._take(
                             catalog_id,
-                            [one.message() for one in wanted if one.catalog == catalog_id],
+                            [one for one in wanted if one.catalog == catalog_id],
                         )
             except ServiceError as error:
                 self.problem = error.message
@@ -158,7 +157,7 @@ class Experiments:
                 self._taken = wanted
             STALE.set(bool(self.problem))
 
-    async def _take(self, catalog_id: str, experiments: Sequence[Experiment]) -> None:
+    async def _take(self, catalog_id: str, experiments: Sequence[ExperimentFile]) -> None:
         try:
             await self._keeper.register(catalog_id, experiments)
         except ServiceError as error:
@@ -167,7 +166,6 @@ class Experiments:
             self.problem = error.message
             get_logger().error("experiments refused; the former ones go on", problem=error.message)
             if catalog_id not in self._in_force:  # after a restart
-                kept = await self._keeper.experiments(catalog_id)
-                self._in_force[catalog_id] = [running(one) for one in kept]
+                self._in_force[catalog_id] = await self._keeper.experiments(catalog_id)
         else:
             self._in_force[catalog_id] = [running(one) for one in experiments]

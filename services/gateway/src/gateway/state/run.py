@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from gateway.model.plan import Plan
 from gateway.model.query import Query
 from gateway.model.snapshot import Snapshot
-from gateway.ports import Answers, Embedder, Experiments, Ranker, Retriever, Scenes
+from gateway.ports import (
+    Answers,
+    Embedder,
+    Experiments,
+    MatchCodec,
+    Ranker,
+    Retriever,
+    Scenes,
+)
 from gateway.state.exposures import Exposures
 from gateway.state.pins import Pins
 from gateway.state.text_spaces import TextQuerySpaces
@@ -56,6 +64,7 @@ class Dependencies:
     peers: Peers
     scenes: Scenes
     answers: Answers
+    matches: MatchCodec
     catalogs: frozenset[str]
     service_version: str
     default_seconds: float = 2.0
@@ -116,3 +125,8 @@ class Run:
         a snapshot proves nothing."""
         asked = self.query
         return None if asked.min_index_token else self.deps.snapshot_of(asked.catalog_id)
+
+    @property
+    def unlisted_snapshot(self) -> Snapshot | None:
+        """The snapshot whose products are no candidates yet; None: there is none."""
+        return None if self.trace.snapshot_listed else self.snapshot

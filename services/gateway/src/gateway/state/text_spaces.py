@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from gateway.model.messages import Space
+from gateway.model.carried import Space
 from servicekit.errors import ServiceError
 
 LOOK_SECONDS = 10.0

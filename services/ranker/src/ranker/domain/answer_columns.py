@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ranker.domain.arrays import Doubles
+from ranker.domain.arrays import numbers, packed
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 
@@ -23,16 +23,6 @@ STEPS = (
     *map(_CAUSES, ("CAUSE_BRAND_CAP", "CAUSE_EXPLORATION")),
 )
 """Causes of moves in the order in which they move."""
-
-
-def packed(values: Doubles) -> bytes:
-    """Numbers as a column holds them."""
-    return values.astype("<f8", copy=False).tobytes()
-
-
-def numbers(column: bytes) -> Doubles:
-    """The numbers of a column."""
-    return np.frombuffer(column, "<f8")
 
 
 def page(record: pb.AnswerRecord, offset: int, limit: int, *, as_columns: bool) -> None:

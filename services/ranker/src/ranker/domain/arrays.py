@@ -30,6 +30,16 @@ class Neighbours:
     """(neighbours of all,) how much the product speaks for each; 0 is left out"""
 
 
+def packed(values: Doubles) -> bytes:
+    """Return the numbers as bytes, 8 each, least significant first."""
+    return values.astype("<f8", copy=False).tobytes()
+
+
+def numbers(column: bytes) -> Doubles:
+    """Return the numbers that `packed` made the bytes of."""
+    return np.frombuffer(column, "<f8")
+
+
 def indicators(named: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], Ints, Ints]:
     """Rows of names, each once a row, as those of a sparse matrix (CSR) of ones: the names of its
     columns, sorted; where each row starts; and the columns of each row's names, rising."""

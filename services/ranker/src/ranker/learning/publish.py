@@ -1,10 +1,6 @@
 """Publishes a model's products into the retriever's `collaborative` space: a job of the worker.
 
-The space's version is the model's. A product's vector there is the model's with the bias as one
-more component, and a shopper's ends with how much biases count, so that their inner product is
-what the shopper's taste and session add to the product's score (parts.py)::
-
-    item_vectors[i] @ q + b · item_biases[i]  ==  [item_vectors[i], item_biases[i]] @ [q, b]
+The space's version is the model's; serving/vectors.py says what a vector there holds.
 
 The job creates a generation for the version, writes the vectors, waits until the index holds them,
 has it verified, and makes it the active one if its model serves. The one before stays for a
@@ -21,10 +17,10 @@ import numpy as np
 
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import SPACE, CollaborativeIndex, Published
-from ranker.domain.arrays import Floats
 from ranker.domain.errors import Interrupted, PublishIncomplete
 from ranker.domain.model import Model
 from ranker.events.record.models import ModelRegistry
+from ranker.serving.vectors import item_vectors
 from servicekit.errors import AlreadyExists, DeadlineExceeded, Unavailable
 from servicekit.jobs import Job, Jobs
 from servicekit.telemetry import get_logger
@@ -68,17 +64,6 @@ class PublishedModels:
 def params(version: str, *, rewrite: bool = False) -> dict[str, Any]:
     """What a job has to know, as JSON values."""
     return {"model_version": version, "rewrite": rewrite}
-
-
-def item_vectors(model: Model) -> Floats:
-    """(items, dimension + 1): the products' vectors, each with its bias at the end."""
-    return np.concatenate([model.item_vectors, model.item_biases[:, None]], axis=1)
-
-
-def query_vector(query: Floats, bias: float = 1.0) -> Floats:
-    """(dimension + 1,): what such a product's vector is multiplied with for its score, in which
-    its bias counts `bias` times."""
-    return np.append(query, np.float32(bias))
 
 
 @dataclass(slots=True)

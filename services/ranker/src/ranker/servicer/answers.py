@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ranker.domain import answer_columns
-from ranker.domain.answer_columns import MOST_BRANCHES, MOST_PRODUCTS, of_products, packed
+from ranker.domain.answer_columns import MOST_BRANCHES, MOST_PRODUCTS, UNKNOWN, of_products
 from ranker.domain.errors import AnswerMissing
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import ANSWER_ID
-from ranker.events.record.answers import Answer, AnswerQueue
+from ranker.events.record.answers import AnswerQueue, StoredAnswer
 from ranker.ports import HistoryReader
 from ranker.servicer.controls import name_problems
+from ranker.servicer.events import NUMBERS
 from ranker.servicer.inputs import VERSION
-from ranker.servicer.replies import cause_number
+from ranker.servicer.replies import cause_name, cause_number
 from ranker.servicer.requests import actor, check_range, refuse
-from ranker.serving.ranking.order import Order
+from ranker.serving.answered_order import AnsweredOrder, answered_order
+from ranker.serving.rank_products import Ranked, RankQuery
 from servicekit.clock import now_micros
 from servicekit.requests import enter
 from servicekit.server import Context
@@ -30,6 +32,7 @@ MOST_COUNTED = 1000
 LAST_SECOND = 253_402_300_799
 """9999-12-31, the last that a Timestamp can say."""
 
+EVENTS = {number: event for event, number in NUMBERS.items()}
 Replay = Callable[
     [str, pb.ReplayAnswerRequest, pb.AnswerRecord, str], Awaitable[pb.ReplayAnswerResponse]
 ]
@@ -188,7 +191,7 @@ def _column_problems(draft: ranking_pb.AnswerDraft, count: int) -> Iterable[tupl
 
 def stored(
     message: pb.AnswerRecord, catalog_id: str, who: str | None, key_id: str, keep_micros: int
-) -> Answer:
+) -> StoredAnswer:
     """A checked record as it is kept, with `who` apart from its content; `keep_micros`: for how
     long, unless it says so itself. The message is changed into that content."""
     message.ClearField("shopper")
@@ -197,7 +200,7 @@ def stored(
         message.columns.CopyFrom(of_products(message.products))
         message.ClearField("products")
     served, expires, now = message.answer_time, message.expire_time, now_micros()
-    return Answer(
+    return StoredAnswer(
         catalog_id=catalog_id,
         answer_id=message.answer_id,
         actor=who or "",
@@ -221,10 +224,10 @@ def stored(
 def record_of(
     request: ranking_pb.RankRequest,
     answer: ranking_pb.RankResponse,
-    ids: Sequence[str],
-    order: Order,
+    query: RankQuery,
+    ranked: Ranked,
 ) -> pb.AnswerRecord:
-    """The record of an answer to a request that drafts one; `ids` are those of all candidates."""
+    """Return the record of an answer to a request that drafts one."""
     draft = request.record
     made = pb.AnswerRecord(
         answer_id=draft.answer_id,
@@ -236,41 +239,59 @@ def record_of(
         hidden_count=answer.hidden_count,
         arms=draft.arms,
         controls=answer.acted_controls,
-        columns=columns_of(draft, ids, order),
     )
+    _add_columns(made.columns, draft, query, ranked)
     made.versions.model_version = answer.model_version
-    made.columns.score_event = answer.score_event
     for name in ("answer_time", "expire_time"):
         if micros := getattr(draft, f"{name}_micros"):
             getattr(made, name).FromMicroseconds(micros)
     return made
 
 
-def columns_of(
-    draft: ranking_pb.AnswerDraft, ids: Sequence[str], order: Order
-) -> pb.AnsweredColumns:
-    """The whole order; `ids` are those of all candidates."""
-    rows = order.ranking.rows.tolist()
-    chances, drawn = order.chances, (order.propensities != 1).any()
+def _add_columns(
+    columns: pb.AnsweredColumns, draft: ranking_pb.AnswerDraft, query: RankQuery, ranked: Ranked
+) -> None:
+    order, rows = ranked.order, ranked.order.ranking.rows.tolist()
+    kept = answered_order(query.candidates.ids, order, ranked.state.model)
+    columns.CopyFrom(columns_message(kept))
+    columns.matched_image_ids.extend(_picked(draft.matched_image_ids, rows))
+    columns.branch_names.extend(draft.branch_names)
+    columns.branches.extend(_picked(draft.branches, rows))
+
+
+def columns_message(order: AnsweredOrder) -> pb.AnsweredColumns:
+    """Return an order as the columns of a record."""
     return pb.AnsweredColumns(
-        product_ids=[ids[row] for row in rows],
-        raw_scores=packed(order.ranking.raw_scores),
-        parts=[
-            pb.PackedPart(name=name, values=packed(values))
-            for name, values in order.ranking.parts.items()
-        ],
-        matched_image_ids=_picked(draft.matched_image_ids, rows),
-        branch_names=draft.branch_names,
-        branches=_picked(draft.branches, rows),
-        collapsed_counts=map(len, order.members),
-        collapsed_product_ids=[ids[row] for each in order.members for row in each],
-        score_ranks=order.score_ranks.tolist() if order.moved else (),
+        product_ids=order.product_ids,
+        raw_scores=order.raw_scores,
+        parts=[pb.PackedPart(name=name, values=values) for name, values in order.parts],
+        collapsed_counts=order.collapsed_counts,
+        collapsed_product_ids=order.collapsed_product_ids,
+        score_ranks=order.score_ranks,
         moves=[
-            pb.MoveColumn(cause=cause_number(cause), places=steps.tolist())
-            for cause, steps in order.moves.items()
+            pb.MoveColumn(cause=cause_number(cause), places=places) for cause, places in order.moves
         ],
-        propensities=packed(order.propensities) if drawn else b"",
-        scores=b"" if chances is None else packed(chances),
+        propensities=order.propensities,
+        scores=order.scores,
+        score_event=NUMBERS[order.score_event] if order.score_event else UNKNOWN,
+    )
+
+
+def order_of_record(record: pb.AnswerRecord) -> AnsweredOrder:
+    """Return the order that a record keeps."""
+    columns = record.columns
+    return AnsweredOrder(
+        product_ids=tuple(columns.product_ids),
+        raw_scores=columns.raw_scores,
+        parts=tuple((one.name, one.values) for one in columns.parts),
+        collapsed_counts=tuple(columns.collapsed_counts),
+        collapsed_product_ids=tuple(columns.collapsed_product_ids),
+        score_ranks=tuple(columns.score_ranks),
+        moves=tuple((cause_name(one.cause), tuple(one.places)) for one in columns.moves),
+        propensities=columns.propensities,
+        scores=columns.scores,
+        score_event=EVENTS.get(columns.score_event),
+        hidden_count=record.hidden_count,
     )
 
 

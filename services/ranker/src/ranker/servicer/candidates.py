@@ -32,7 +32,7 @@ MOST_DIMENSION = 4096
 MOST_PATH = MAX_LEVELS * MAX_LEVEL_CHARACTERS + (MAX_LEVELS - 1) * len(SEPARATOR)
 
 
-def candidates_of(request: pb.RankRequest) -> rank.Candidates:
+def candidates_of(request: pb.RankRequest) -> rank.RankCandidates:
     """The candidates with their signals; RequestInvalid."""
     columns = request.candidates
     ids = tuple(columns.product_ids)
@@ -51,7 +51,7 @@ def candidates_of(request: pb.RankRequest) -> rank.Candidates:
     )
     names = [branch.branch for branch in request.branches]
     explores = request.diversity.exploration_places and columns.create_time_micros
-    return rank.Candidates(
+    return rank.RankCandidates(
         ids=ids,
         products=products,
         similarities=dict(zip(names, similarities, strict=True)),
@@ -63,7 +63,7 @@ def candidates_of(request: pb.RankRequest) -> rank.Candidates:
 
 def explained_of(
     request: pb.GiveReasonsRequest,
-) -> tuple[rank.Candidates, Mapping[str, Doubles]]:
+) -> tuple[rank.RankCandidates, Mapping[str, Doubles]]:
     """Products to explain and the parts of their scores; RequestInvalid."""
     columns, given = request.candidates, request.parts
     ids = tuple(columns.product_ids)
@@ -78,7 +78,7 @@ def explained_of(
         problems.append(("explored_places", "holds a place beyond the candidates"))
     refuse(problems)
     products = products_of(columns, "candidates")
-    return rank.Candidates(ids, products, {}, np.zeros(len(ids))), found
+    return rank.RankCandidates(ids, products, {}, np.zeros(len(ids))), found
 
 
 def _part_problems(given: Sequence[pb.PartColumn], count: int) -> Iterable[tuple[str, str]]:

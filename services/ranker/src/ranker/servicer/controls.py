@@ -1,10 +1,8 @@
-"""Controls of a request to rank: checked, and what became of what they pin."""
+"""Controls of a request to rank, checked and translated. Edge: decides nothing."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ranker.domain.arrays import Ints
-from ranker.domain.events import History
 from ranker.servicer.requests import refuse
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline_rules.controls import Control, Kind
@@ -58,18 +56,3 @@ def name_problems(names: Sequence[str]) -> Iterable[tuple[str, str]]:
         yield "controls", f"are more than {MOST_CONTROLS}, or name one twice"
     if not all(0 < len(name) <= MOST_NAME and name.isprintable() for name in names):
         yield "controls", f"have names that are not 1 to {MOST_NAME} printable characters"
-
-
-def add_unplaced(
-    answer: pb.RankResponse,
-    controls: Sequence[Control],
-    ids: Sequence[str],
-    ranked: Ints,
-    history: History,
-) -> None:
-    """Say which pinned products the shopper hid, or has seen."""
-    left = frozenset(ranked.tolist())
-    pinned = [row for each in controls if each.kind is Kind.PIN for row in each.rows]
-    for item in [ids[row] for row in dict.fromkeys(pinned) if row not in left]:
-        hidden = item in history.hidden
-        (answer.hidden_product_ids if hidden else answer.seen_product_ids).append(item)

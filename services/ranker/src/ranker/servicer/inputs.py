@@ -4,23 +4,19 @@ A record names the model and the shopper's events and holds the rest, so that a 
 catalog changes nothing in it, and what is deleted of a shopper is gone from replays too.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
-from ranker.domain.answer_columns import packed
-from ranker.domain.arrays import Doubles, Ints
-from ranker.domain.events import History
-from ranker.domain.model import Model
+from ranker.domain.arrays import Ints, packed
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import Signals
-from ranker.servicer.replies import DEFAULT
-from ranker.serving.ranking.order import Order
+from ranker.serving.rank_products import Ranked, RankQuery
+from ranker.serving.ranking.diversity import DEFAULT
+from ranker.serving.ranking.order import RankOrder
 from ranker.serving.ranking.parts import UNKNOWN
-from ranker.serving.ranking.rank import Ranking
+from ranker.serving.ranking.rank import ScoredCandidates
+from ranker.serving.replay_answer import attributes_digest, place_of, settings_digest
 from sightline.common.v1 import candidate_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
@@ -36,7 +32,7 @@ _NOT_KEPT = frozenset(
         *("top_k", "explain", "reason_top_k", "photo_vectors", "record", "history_token"),
     }
 )
-_SHELF = ("category_paths", "brands")
+_ARRANGED_BY = ("category_paths", "brands")
 _NOTHING = {
     "category_paths": "",
     "brands": "",
@@ -48,60 +44,45 @@ _NOTHING = {
 """Columns of what products are described by, with the value of one of which nothing is said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What an order was computed from, beside the request."""
-
-    history: History
-    model: Model | None
-    popularity: Doubles | None
-    ranking: Ranking
-    """Of what the policy arranged, before it did: without what is pinned or buried."""
-    order: Order
-    now_micros: int
-    draws: bytes
-    """What chance was drawn from."""
-    actor: str | None
-    """Pseudonym of whom it was for; None = nobody in particular."""
-    anchors: Sequence[str] = ()
-    """What it was about, wherever that came from."""
-
-
 def add_inputs(
     record: pb.AnswerRecord,
     request: ranking_pb.RankRequest,
-    origin: Origin,
-    keep: tuple[str, Pseudonyms, Signals],
+    query: RankQuery,
+    ranked: Ranked,
+    keep: tuple[Pseudonyms, Signals],
 ) -> None:
-    """Put into the record what its order hung on. `keep`: catalog, key and settings of the
-    ranker's."""
-    catalog_id, key, signals = keep
-    kept, history = record.inputs, origin.history
+    """Add what the order was computed from to its record. `keep`: the ranker's key and settings."""
+    key, signals = keep
+    kept, state = record.inputs, ranked.state
+    history, model = state.history, state.model
     record.inputs_version = VERSION
-    _keep_request(kept.request, request, origin)
-    ids = request.candidates.product_ids
-    named, left_out = _places(len(ids), origin.order)
+    _keep_request(kept.request, request, query, ranked)
+    ids = query.candidates.ids
+    named, left_out = _places(len(ids), ranked.order)
     kept.places = np.concatenate([named, left_out]).astype(PLACE).tobytes()
     kept.left_out_product_ids.extend([ids[place] for place in left_out.tolist()])
-    if origin.popularity is not None:
-        kept.popularity = packed(origin.popularity)
+    if state.popularity is not None:
+        kept.popularity = packed(state.popularity)
     kept.recent_events.extend(history.sequences)
     if history.marks:
         counted = dict.fromkeys((*ids, *(event.product_id for event in history.recent)))
         marked = [history.marks[item] for item in counted if item in history.marks]
         kept.marking_events.extend(marked)
     kept.settings_digest = settings_digest(signals)
-    if request.diversity.exploration_places:
-        kept.draws = origin.draws
-    if origin.actor is not None:
+    if query.policy.exploration_places:
+        kept.draws = ranked.draws
+    if query.actor is not None:
         kept.personal = True
-        kept.shopper_place = place_of(origin.model, history.actor or origin.actor)
+        kept.shopper_place = place_of(model, history.actor or query.actor)
         if not kept.shopper_place:
-            kept.attributes_digest = attributes_digest(origin.model, history, catalog_id, key)
+            kept.attributes_digest = attributes_digest(model, history, query.catalog_id, key)
 
 
 def _keep_request(
-    kept: ranking_pb.RankRequest, request: ranking_pb.RankRequest, origin: Origin
+    kept: ranking_pb.RankRequest,
+    request: ranking_pb.RankRequest,
+    query: RankQuery,
+    ranked: Ranked,
 ) -> None:
     for field, value in request.ListFields():
         if field.name not in _NOT_KEPT:
@@ -111,17 +92,17 @@ def _keep_request(
                 getattr(kept, field.name).CopyFrom(value)
             else:
                 setattr(kept, field.name, value)
-    kept.ClearField("anchors")  # where they come from may say something else by then
-    if origin.anchors:
-        kept.anchors.product_ids.extend(origin.anchors)
-    kept.time_micros = origin.now_micros
+    kept.ClearField("anchors")  # their source may name other products later
+    if ranked.state.anchors:
+        kept.anchors.product_ids.extend(ranked.state.anchors)
+    kept.time_micros = query.now_micros
     if request.HasField("photo_vectors"):
         kept.photo_vectors.space_version = request.photo_vectors.space_version
-    _keep_columns(kept.candidates, request, origin.ranking)
+    _keep_columns(kept.candidates, request, ranked.arranged)
 
 
 def _keep_columns(
-    kept: candidate_pb2.CandidateColumns, request: ranking_pb.RankRequest, ranking: Ranking
+    kept: candidate_pb2.CandidateColumns, request: ranking_pb.RankRequest, ranking: ScoredCandidates
 ) -> None:
     """What the order hung on of what is said of the candidates."""
     given, policy = request.candidates, request.diversity
@@ -138,9 +119,9 @@ def _keep_columns(
     if items is not None and items.rows is not None:
         unknown = np.flatnonzero(items.rows == UNKNOWN).tolist()
     if window or unknown:
-        _keep_described(kept, given, (*window, *unknown), _SHELF)
+        _keep_described(kept, given, (*window, *unknown), _ARRANGED_BY)
     if unknown:
-        _keep_described(kept, given, unknown, _NOTHING.keys() - {*_SHELF})
+        _keep_described(kept, given, unknown, _NOTHING.keys() - {*_ARRANGED_BY})
 
 
 def _keep_described(
@@ -159,7 +140,7 @@ def _keep_described(
         )
 
 
-def _places(count: int, order: Order) -> tuple[Ints, Ints]:
+def _places(count: int, order: RankOrder) -> tuple[Ints, Ints]:
     """Where the ordered and their near-duplicates stand among the candidates; and the others."""
     named = order.ranking.rows
     if order.members:
@@ -168,27 +149,6 @@ def _places(count: int, order: Order) -> tuple[Ints, Ints]:
     others = np.ones(count, bool)
     others[named] = False
     return named, np.flatnonzero(others)
-
-
-def place_of(model: Model | None, actor: str) -> int:
-    """The shopper's place in the model, from 1; 0 = it does not know them."""
-    row = None if model is None else model.actor_rows.get(actor)
-    return 0 if row is None else row + 1
-
-
-def attributes_digest(
-    model: Model | None, history: History, catalog_id: str, key: Pseudonyms
-) -> bytes:
-    """Of what a shopper gave of themselves, where the model goes by it; else empty."""
-    if model is None or not model.shopper_feature_rows or not history.attributes:
-        return b""
-    return key.digest(catalog_id, repr(history.attributes))
-
-
-@lru_cache
-def settings_digest(signals: Signals) -> bytes:
-    """Of the settings by which events are read."""
-    return hashlib.blake2b(repr(signals).encode(), digest_size=8).digest()
 
 
 def asked_again(record: pb.AnswerRecord) -> ranking_pb.RankRequest:
@@ -225,7 +185,7 @@ def changed(asked: ranking_pb.RankRequest, change: pb.ReplayChange) -> ranking_p
     known = {item: row for row, item in enumerate(change.products.product_ids)}
     rows = [known.get(item) for item in found.candidates.product_ids]
     nothings: tuple[tuple[str, object], ...] = (
-        *((name, "") for name in _SHELF),
+        *((name, "") for name in _ARRANGED_BY),
         ("create_time_micros", 0),
     )
     for name, nothing in nothings:

@@ -7,7 +7,7 @@ from typing import Any
 from ranker.domain.features import CATEGORY_KIND, PRICE_KIND, price_range
 from ranker.domain.recommenders import Anchors, Recommender, Scope, Source
 from ranker.servicer.requests import check_range, refuse
-from ranker.serving.ranking.recommenders import MOST_ANCHORS, List
+from ranker.serving.ranking.recommenders import MOST_ANCHORS, RecommenderList
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline_rules.categories import CategoryInvalidError, check_path, join
 from sightline_rules.ids import IdInvalidError, check_id
@@ -86,7 +86,7 @@ def _scope_problems(given: pb.CountScope) -> Iterable[tuple[str, str]]:
         yield "scope.segment", 'is not key=value, such as "country=FR"'
 
 
-def list_messages(found: Iterable[List]) -> list[pb.RecommenderList]:
+def list_messages(found: Iterable[RecommenderList]) -> list[pb.RecommenderList]:
     return [
         pb.RecommenderList(
             recommender=one.recommender, product_ids=one.product_ids, scores=one.scores

@@ -10,27 +10,27 @@ from ranker.domain.model import Model
 from ranker.servicer.events import NUMBERS
 from ranker.servicer.messages import doubles
 from ranker.servicer.requests import refuse
-from ranker.serving.ranking import breakdown
-from ranker.serving.ranking.breakdown import Contributions, Evidence
-from ranker.serving.ranking.diversity import Cause, Policy
-from ranker.serving.ranking.explain import Reason, explain
-from ranker.serving.ranking.order import Order
+from ranker.serving.rank_products import Ranked, RankQuery
+from ranker.serving.ranking.breakdown import Contributions
+from ranker.serving.ranking.diversity import DEFAULT, RankPolicy
+from ranker.serving.ranking.explain import RankReason
+from ranker.serving.ranking.order import RankOrder
+from ranker.serving.served_model import ServedModel
 from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline_rules.categories import MAX_LEVELS
 
-DEFAULT = Policy()
 MOST_WINDOW = 500
 MOST_PLACES = 200
 MOST_EXPLORED = 20
 MOST_DAYS = 3650.0
 
 
-def policy_of(message: pb.Diversity) -> Policy:
+def policy_of(message: pb.Diversity) -> RankPolicy:
     """What the request asks for; RequestInvalid."""
     refuse(_problems(message), "diversity.")
-    return Policy(
+    return RankPolicy(
         diversity=message.diversity,
         popularity=message.popularity,
         window=message.window or DEFAULT.window,
@@ -71,7 +71,7 @@ def _exploration_problems(places: Sequence[int]) -> Iterable[tuple[str, str]]:
         yield "exploration_places", problem
 
 
-def add_moves(answer: pb.RankResponse, order: Order) -> None:
+def add_moves(answer: pb.RankResponse, order: RankOrder) -> None:
     """What moved the products: nothing where the order is that of the scores, and no draw could
     change it."""
     if order.moves or order.drawn or order.moved:
@@ -86,14 +86,18 @@ def add_moves(answer: pb.RankResponse, order: Order) -> None:
         answer.propensities.extend(order.propensities.tolist())
 
 
-def cause_number(cause: Cause) -> answer_pb2.Move.Cause.ValueType:
+def cause_number(cause: str) -> answer_pb2.Move.Cause.ValueType:
     return answer_pb2.Move.Cause.Value(f"CAUSE_{cause}")
 
 
-def ranked(request: pb.RankRequest, evidence: Evidence, order: Order) -> pb.RankResponse:
-    """The first of the order with all that is shown of them; `evidence` is what explains those that
-    are explained."""
-    first, ids, model = order.first(request.top_k), evidence.candidates.ids, evidence.model
+def cause_name(number: answer_pb2.Move.Cause.ValueType) -> str:
+    return answer_pb2.Move.Cause.Name(number).removeprefix("CAUSE_")
+
+
+def ranked_message(query: RankQuery, ranked: Ranked) -> pb.RankResponse:
+    """Return the first `top_k` of the order with all that is shown of them."""
+    order, ids, model = ranked.order, query.candidates.ids, ranked.state.model
+    first = order.first(query.top_k)
     ranking = first.ranking
     answer = pb.RankResponse(
         product_ids=[ids[row] for row in ranking.rows.tolist()],
@@ -106,16 +110,26 @@ def ranked(request: pb.RankRequest, evidence: Evidence, order: Order) -> pb.Rank
         collapsed=[
             pb.CollapsedProducts(product_ids=[ids[row] for row in rows]) for rows in first.members
         ],
+        acted_controls=ranked.acting_controls,
     )
+    for item in ranked.unplaced:
+        hidden = item in ranked.state.history.hidden
+        (answer.hidden_product_ids if hidden else answer.seen_product_ids).append(item)
     add_moves(answer, first)
-    if evidence.ranking.rows.size:
-        reasons = explain(evidence, request.language_code, order.explored)
-        add_reasons(answer, reasons)
+    add_reasons(answer, ranked.reasons)
     answer.MergeFromString(doubles(answer.RAW_SCORES_FIELD_NUMBER, ranking.raw_scores))
     if first.chances is not None:
         answer.MergeFromString(doubles(answer.SCORES_FIELD_NUMBER, first.chances))
-    add_parts(answer, ranking.parts, breakdown.split(evidence) if request.explain else {})
+    add_parts(answer, ranking.parts, ranked.contributions)
     return answer
+
+
+def degradations(stage: str, served: ServedModel) -> list[answer_pb2.Degradation]:
+    """Return what is lost as another model answers than the one that should; empty: nothing."""
+    if not served.substitute:
+        return []
+    cause = answer_pb2.Degradation.CAUSE_MODEL_NOT_READY
+    return [answer_pb2.Degradation(stage=stage, cause=cause, substitute=served.substitute)]
 
 
 Answer = pb.RankResponse | pb.GiveReasonsResponse
@@ -134,7 +148,7 @@ def add_parts(
                 features.add(name=feature, value=value)
 
 
-def add_reasons(answer: Answer, reasons: Iterable[Sequence[Reason]]) -> None:
+def add_reasons(answer: Answer, reasons: Iterable[Sequence[RankReason]]) -> None:
     for each in reasons:
         added = answer.reasons.add().reasons
         for reason in each:

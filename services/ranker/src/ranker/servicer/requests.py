@@ -68,8 +68,8 @@ def check_product_id(product_id: str) -> None:
 
 
 def check_version(version: str) -> None:
-    """RequestInvalid unless it may be a model's version."""
-    if not VERSION.fullmatch(version):
+    """Raise RequestInvalid unless `version` is empty or a possible version of a model."""
+    if version and not VERSION.fullmatch(version):
         raise RequestInvalid.at("model_version", "is not 1 to 64 characters of [A-Za-z0-9_.-]")
 
 

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 
-from ranker.events.record.answers import Answer, AnswerLog
+from ranker.events.record.answers import AnswerLog, StoredAnswer
 from ranker.events.record.tables import ANSWERS, MIGRATIONS
 from servicekit.sql import Database
 from tests.fakes.ranker import NOW
@@ -14,7 +14,7 @@ from tests.stores import NewStore
 
 
 def answer(answer_id: str, content: bytes = b"x", expires: int = NOW + 1, catalog: str = "default"):
-    return Answer(catalog, answer_id, "", "key", content, expires)
+    return StoredAnswer(catalog, answer_id, "", "key", content, expires)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 import sqlalchemy as sa
 
-from ranker.events.record.answers import COUNTS, Answer, AnswerLog, AnswerQueue
+from ranker.events.record.answers import COUNTS, AnswerLog, AnswerQueue, StoredAnswer
 from ranker.events.record.tables import ANSWERS
 from servicekit import batch_queue
 from servicekit.sql import Database, StoreBusy
@@ -15,8 +15,8 @@ from tests.waiting import until
 NOW = 1_000
 
 
-def answer(answer_id: str, content: bytes = b"1234", expires: int = 9_000) -> Answer:
-    return Answer("default", answer_id, "", "k", content, expires)
+def answer(answer_id: str, content: bytes = b"1234", expires: int = 9_000) -> StoredAnswer:
+    return StoredAnswer("default", answer_id, "", "k", content, expires)
 
 
 class Log:
@@ -27,7 +27,7 @@ class Log:
         self.failures = list(failures)
         self.batches: list[list[str]] = []
 
-    async def write(self, answers: Sequence[Answer], now_micros: int) -> int:
+    async def write(self, answers: Sequence[StoredAnswer], now_micros: int) -> int:
         await self.open.wait()
         if self.failures:
             raise self.failures.pop(0)

@@ -6,7 +6,7 @@ from ranker.domain.events import DAY_MICROS, EventType
 from ranker.domain.feedback import Outcome
 from ranker.domain.online import Joined, Period, Sums, rates
 from ranker.events.record import feedback as batches
-from ranker.events.record.answers import Answer, AnswerLog
+from ranker.events.record.answers import AnswerLog, StoredAnswer
 from ranker.events.record.events import EventRecord
 from ranker.events.record.feedback import FeedbackRecord, KeptAnswer
 from ranker.events.record.online import OnlineRecord, _outcomes
@@ -25,7 +25,8 @@ def record(db: Database) -> FeedbackRecord:
 
 async def answers(db: Database, *ids: str, at: int = 0, catalog: str = "default") -> None:
     kept = [
-        Answer(catalog, one, "", "k", one.encode(), NOW * 2, NOW + at, "m1", "home") for one in ids
+        StoredAnswer(catalog, one, "", "k", one.encode(), NOW * 2, NOW + at, "m1", "home")
+        for one in ids
     ]
     await AnswerLog(db).write(kept, NOW)
 

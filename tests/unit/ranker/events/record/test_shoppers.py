@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ranker.domain.events import EventType, Identity, Shopper, StoredEvent, Written
-from ranker.events.record.answers import Answer, AnswerLog
+from ranker.events.record.answers import AnswerLog, StoredAnswer
 from ranker.events.record.events import EventRecord
 from ranker.events.record.shoppers import ShopperRecord
 from ranker.events.record.tables import ANSWERS
@@ -145,8 +145,8 @@ async def test_records_of_answers_follow_before_and_after(
 ) -> None:
     log = AnswerLog(db)
 
-    def answer(answer_id: str, who: str) -> Answer:
-        return Answer("default", answer_id, who, KEY.key_id, b"", NOW + HOUR)
+    def answer(answer_id: str, who: str) -> StoredAnswer:
+        return StoredAnswer("default", answer_id, who, KEY.key_id, b"", NOW + HOUR)
 
     await log.write([answer("before", alias(COOKIE)), answer("nobody", "")], NOW)
     await merge(shoppers)

@@ -12,7 +12,7 @@ from ranker.domain.answer_columns import of_products
 from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.model import ModelRecord
 from ranker.domain.recipe import Blend
-from ranker.events.record.answers import Answer, AnswerLog
+from ranker.events.record.answers import AnswerLog, StoredAnswer
 from ranker.events.record.events import EventRecord
 from ranker.events.record.feedback import FeedbackRecord
 from ranker.events.record.models import ModelRegistry
@@ -51,7 +51,9 @@ async def write(db: Database, store: ModelStore) -> None:
         content = pb.AnswerRecord(
             answer_id=f"a{n}", columns=of_products(products)
         ).SerializeToString()
-        answers.append(Answer("default", f"a{n}", "", "k", content, NOW * 2, NOW - n - 1, "m1"))
+        answers.append(
+            StoredAnswer("default", f"a{n}", "", "k", content, NOW * 2, NOW - n - 1, "m1")
+        )
         like = 1 / (1 + np.exp(1.5 - raw @ [2.0, 0.3]))
         clicked = rng.random(PLACES) < like / np.arange(1, PLACES + 1) ** 0.7
         for place in range(PLACES):

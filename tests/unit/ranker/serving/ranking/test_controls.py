@@ -59,7 +59,7 @@ def controlled(draw: st.DrawFn) -> pb.RankRequest:
 async def ranked(request: pb.RankRequest, **hidden) -> tuple[pb.RankResponse, Taking]:
     taking = Taking()
     reader = FakeReader(**hidden)
-    servicer = RankingServicer(["default"], KEY, reader, Serving(made()), 1000, answers=taking)
+    servicer = RankingServicer.of(["default"], KEY, reader, Serving(made()), 1000, answers=taking)
     return await servicer.Rank(request, None), taking
 
 

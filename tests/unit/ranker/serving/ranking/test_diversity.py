@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ranker.domain.events import DAY_MICROS, History
 from ranker.serving.ranking import diversity, fold_in
-from ranker.serving.ranking.diversity import Policy, Shelf, arrange, similarity
+from ranker.serving.ranking.diversity import RankedColumns, RankPolicy, arrange, similarity
 from ranker.serving.ranking.exploration import seed_of
 from ranker.serving.ranking.rank import rank
 from tests.fakes.ranker import NOW, candidates, model, product
@@ -20,7 +20,7 @@ SEED = seed_of(7, "ann", "", NOW)
 
 def shelf(scores, *, brands=(), categories=(), styles=None, shares=None, new=()):
     count = len(scores)
-    return Shelf(
+    return RankedColumns(
         ids=[f"p{place}" for place in range(count)],
         raw_scores=np.array(scores, float),
         brands=brands or [""] * count,
@@ -31,8 +31,8 @@ def shelf(scores, *, brands=(), categories=(), styles=None, shares=None, new=())
     )
 
 
-def order(given_: Shelf, seed: bytes = SEED, **policy) -> list[int]:
-    return arrange(given_, Policy(**policy), seed).order.tolist()
+def order(given_: RankedColumns, seed: bytes = SEED, **policy) -> list[int]:
+    return arrange(given_, RankPolicy(**policy), seed).order.tolist()
 
 
 REDS = ["Wine > Red > Italy", "Wine > Red > Italy", "Wine > Red > France", "Wine > White", "Beer"]
@@ -163,7 +163,7 @@ def shelves(draw):
 
 
 policies = st.builds(
-    Policy,
+    RankPolicy,
     diversity=st.floats(0, 1),
     popularity=st.floats(0, 1),
     window=st.integers(2, 30),
@@ -207,7 +207,7 @@ def test_what_is_known_of_candidates_comes_from_columns_and_model():
     nobody = fold_in.of(made, None, [])
     ranking = rank(given_, {"visual": 1.0}, nobody, made, None, history=History())
     found = diversity.shelf_of(
-        ranking, given_, made, np.array([0.1, 0.2, 0.3]), Policy(), now_micros=NOW
+        ranking, given_, made, np.array([0.1, 0.2, 0.3]), RankPolicy(), now_micros=NOW
     )
     assert list(found.ids) == ["a", "b", "z"]
     assert list(found.categories) == ["Wine", "", "Beer"]

@@ -8,7 +8,7 @@ from ranker.domain.events import History
 from ranker.domain.model import Model
 from ranker.serving.ranking import fold_in, parts
 from ranker.serving.ranking.breakdown import Evidence
-from ranker.serving.ranking.explain import TEXTS, Reason, explain
+from ranker.serving.ranking.explain import TEXTS, RankReason, explain
 from ranker.serving.ranking.rank import rank
 from tests.fakes.ranker import candidates, model, product
 
@@ -51,7 +51,7 @@ def reasons(
 
 def test_what_looks_alike_says_how_much() -> None:
     (one,) = reasons(["a"], visual=[0.875])["a"]
-    assert one == Reason(
+    assert one == RankReason(
         "LOOKS_LIKE_QUERY", (("cosine", "0.875"),), "Looks like what you showed us"
     )
 

@@ -11,7 +11,7 @@ from ranker.domain import answer_columns
 from ranker.domain.answer_columns import numbers
 from ranker.domain.events import EventType, History, Identity, Shopper
 from ranker.domain.model import Calibration, Model
-from ranker.events.record.answers import Answer
+from ranker.events.record.answers import StoredAnswer
 from ranker.servicer.ranking import RankingServicer
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2, candidate_pb2, event_pb2
@@ -55,9 +55,9 @@ class Taking:
     """A queue that takes all."""
 
     def __init__(self) -> None:
-        self.taken: list[Answer] = []
+        self.taken: list[StoredAnswer] = []
 
-    def offer(self, answer: Answer) -> bool:
+    def offer(self, answer: StoredAnswer) -> bool:
         self.taken.append(answer)
         return True
 
@@ -152,7 +152,7 @@ async def answered(
 ) -> tuple[pb.RankResponse, pb.RankResponse, answers_pb.AnswerRecord]:
     """The page, the whole ranking without collapsing, and the record."""
     queue = Taking()
-    servicer = RankingServicer(("default",), KEY, reader(), Serving(known), 1_000, answers=queue)
+    servicer = RankingServicer.of(("default",), KEY, reader(), Serving(known), 1_000, answers=queue)
     page = await servicer.Rank(request, None)
     plain = pb.RankRequest()
     plain.CopyFrom(request)
@@ -240,7 +240,7 @@ async def test_a_page_and_its_record_are_the_whole_ranking_collapsed(
 async def test_no_room_in_the_queue_is_reported() -> None:
     request = pb.RankRequest(candidates=candidate_pb2.CandidateColumns(product_ids=["a"]))
     request.record.answer_id = "a1"
-    servicer = RankingServicer(("default",), KEY, FakeReader(), Serving(None), 0)
+    servicer = RankingServicer.of(("default",), KEY, FakeReader(), Serving(None), 0)
     assert not (await servicer.Rank(request, None)).recorded
 
 
@@ -275,7 +275,9 @@ async def test_a_later_page_has_the_reasons_that_a_longer_first_one_had(
             if any(reason.code == "NEW" for reason in whole.reasons[place].reasons)
         ],
     )
-    servicer = RankingServicer(("default",), KEY, reader(), Serving(made() if trained else None), 0)
+    servicer = RankingServicer.of(
+        ("default",), KEY, reader(), Serving(made() if trained else None), 0
+    )
     found = await servicer.GiveReasons(asked, None)
     assert list(found.reasons) == [whole.reasons[place] for place in places]
     assert found.model_version == whole.model_version
@@ -299,7 +301,7 @@ async def test_a_part_of_which_nothing_is_known_any_more_says_what_it_was() -> N
         ],
         explain=True,
     )
-    servicer = RankingServicer(("default",), KEY, FakeReader(), Serving(made()), 0)
+    servicer = RankingServicer.of(("default",), KEY, FakeReader(), Serving(made()), 0)
     found = await servicer.GiveReasons(asked, None)
     codes = [reason.code for reason in found.reasons[0].reasons]
     assert codes == ["SIMILAR_TO_VIEWED", "MATCHES_TASTE"]
@@ -322,7 +324,7 @@ async def test_a_part_of_which_nothing_is_known_any_more_says_what_it_was() -> N
 async def test_what_can_t_be_explained_is_refused_by_its_field(
     fields: dict[str, object], field: str
 ) -> None:
-    servicer = RankingServicer(("default",), KEY, FakeReader(), Serving(None), 0)
+    servicer = RankingServicer.of(("default",), KEY, FakeReader(), Serving(None), 0)
     asked = pb.GiveReasonsRequest(**{"candidates": {"product_ids": ["a", "b"]}, **fields})
     with pytest.raises(RequestInvalid) as caught:
         await servicer.GiveReasons(asked, None)

@@ -9,8 +9,8 @@ from ranker.domain.events import EventType, History
 from ranker.domain.model import Calibration, Looks
 from ranker.serving.ranking import fold_in
 from ranker.serving.ranking.rank import (
-    Candidates,
     Photos,
+    RankCandidates,
     calibrated,
     needs_popularity,
     rank,
@@ -35,7 +35,7 @@ def candidates(*ids: str, visual: list[float] | None = None, fused: list[float] 
     return fakes.candidates([product(item) for item in ids], similarities, fused)
 
 
-def ordered(given: Candidates, **options) -> list[str]:
+def ordered(given: RankCandidates, **options) -> list[str]:
     ranking = rank(given, **{"history": History(), **options})
     return [given.ids[row] for row in ranking.rows]
 

@@ -9,7 +9,14 @@ from ranker.domain.events import DAY_MICROS, EventType, History, Interaction
 from ranker.domain.recommenders import Anchors, Counted, Near, Recommender, Scope, Source
 from ranker.domain.signals import DEFAULTS
 from ranker.serving.ranking import recommenders
-from ranker.serving.ranking.recommenders import FASTEST, PACE, WEIGHT, List, Wanted, likelier
+from ranker.serving.ranking.recommenders import (
+    FASTEST,
+    PACE,
+    WEIGHT,
+    RecommenderList,
+    Wanted,
+    likelier,
+)
 from tests.fakes.ranker import NOW, did
 
 TODAY = NOW // DAY_MICROS
@@ -26,7 +33,7 @@ def listed(
     trail: tuple[Interaction, ...] = (),
     left_out: str = "",
     top_k: int = 10,
-) -> List:
+) -> RecommenderList:
     wanted = Wanted((one,), Scope(), top_k, frozenset(left_out))
     near = {one: tuple(anchors)} if one in recommenders.KINDS else {}
     (found,) = recommenders.lists(wanted, counted, near, trail, NOW)

@@ -11,7 +11,7 @@ from ranker.serving.ranking.shoppers import (
     MOST_REMEMBERED,
     NOBODY,
     REMEMBERED_SECONDS,
-    Known,
+    KnownShopper,
     Shoppers,
 )
 from tests.fakes.ranker import NOW, FakeReader, did, model
@@ -109,4 +109,4 @@ async def test_no_more_than_so_many_are_remembered_and_the_oldest_go() -> None:
     await shoppers.read("default", "a", MODEL, token=tokens[0])
     assert len(reader.limits) == 1
     known = await shoppers.read("default", "a", None, token=tokens[-1])
-    assert (len(reader.limits), known) == (1, Known(NOBODY.history, NOBODY.shopper))
+    assert (len(reader.limits), known) == (1, KnownShopper(NOBODY.history, NOBODY.shopper))

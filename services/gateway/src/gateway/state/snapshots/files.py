@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from gateway.model.carried import ProductRow
 from gateway.model.columns import Columns
-from gateway.model.messages import ProductRow
 from gateway.model.snapshot import Snapshot
 from gateway.state.snapshots.reading import MOST_BYTES
 from servicekit.telemetry import get_logger
@@ -47,6 +47,8 @@ class SnapshotFiles:
 
     folder: Path
     columns_of: Callable[[Sequence[ProductRow]], Columns]
+    row_of: Callable[[bytes], ProductRow]
+    """Reads what ProductRow.SerializeToString returned."""
 
     def load(self, catalog_id: str) -> Snapshot | None:
         """The catalog's; None = there is none that can be used."""
@@ -91,7 +93,7 @@ class SnapshotFiles:
             raise Damaged("it is of another release")
         if content.catalog_id != catalog_id:
             raise Damaged("it is another catalog's")
-        rows = [ProductRow.FromString(row) for row in content.rows]
+        rows = [self.row_of(row) for row in content.rows]
         return Snapshot(
             content.time_micros,
             content.popular,

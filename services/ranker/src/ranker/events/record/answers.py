@@ -44,7 +44,7 @@ COUNTS = QueueMetrics(
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StoredAnswer:
     """One answer as it is kept."""
 
     catalog_id: str
@@ -67,7 +67,7 @@ class Answer:
 
 
 class AnswerLog(Record):
-    async def write(self, answers: Sequence[Answer], now_micros: int) -> int:
+    async def write(self, answers: Sequence[StoredAnswer], now_micros: int) -> int:
         """Keep answers; the first content of an id stays. Returns how many were new."""
         work = partial(_write, now_micros=now_micros)
         return await write_beside_others(self._db, work, answers)
@@ -123,7 +123,7 @@ def _sweep(connection: Connection, now_micros: int, limit: int) -> int:
     return connection.execute(sa.delete(ANSWERS).where(keys.in_(expired))).rowcount
 
 
-def _write(connection: Connection, answers: Sequence[Answer], now_micros: int) -> int:
+def _write(connection: Connection, answers: Sequence[StoredAnswer], now_micros: int) -> int:
     t = ANSWERS.c
     _sweep(connection, now_micros, SWEEP)
     keys = [(answer.catalog_id, answer.answer_id) for answer in answers]
@@ -176,7 +176,7 @@ def _to_owners(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
             row["actor"] = users.get(row["actor"], row["actor"])
 
 
-def _key(answer: Answer) -> tuple[str, str]:
+def _key(answer: StoredAnswer) -> tuple[str, str]:
     return answer.catalog_id, answer.answer_id
 
 
@@ -193,7 +193,7 @@ class AnswerQueue:
         self._log, self._now = log, now_micros
         self._queued = BatchQueue(
             lambda answers: log.write(answers, now_micros()),
-            BatchRules[Answer](key=_key, load=lambda answer: len(answer.content)),
+            BatchRules[StoredAnswer](key=_key, load=lambda answer: len(answer.content)),
             COUNTS,
             most_bytes,
             gather=GATHER_SECONDS,
@@ -202,7 +202,7 @@ class AnswerQueue:
         self.offer, self.close = self._queued.offer, self._queued.close
         self.exposures = log.exposures
 
-    async def write(self, answers: Sequence[Answer]) -> int:
+    async def write(self, answers: Sequence[StoredAnswer]) -> int:
         """Store answers at once; the first content of an id stays. Returns how many were new."""
         new = [one for one in answers if self._queued.find(_key(one)) is None]
         return await self._log.write(new, self._now())

@@ -16,7 +16,7 @@ from ranker.learning.evaluation.splits import Task
 from ranker.serving.ranking import fold_in, parts
 from ranker.serving.ranking.fold_in import FoldIn
 from ranker.serving.ranking.parts import Items
-from ranker.serving.ranking.rank import Candidates, represent
+from ranker.serving.ranking.rank import RankCandidates, represent
 
 _BLOCK = 2**23
 """Scores held at once: 64 MB."""
@@ -65,7 +65,7 @@ def served(name: str, model: Model, products: Sequence[Product], otherwise: Popu
     their features, as they are in a request."""
     ids = tuple(product.product_id for product in products)
     nothing = np.zeros(len(ids))
-    items = represent(Candidates(ids, products, {}, nothing), model)
+    items = represent(RankCandidates(ids, products, {}, nothing), model)
     return Served(name, model, items, otherwise, ids, parts.factors(model))
 
 

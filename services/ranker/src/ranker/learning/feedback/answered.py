@@ -7,7 +7,7 @@ import numpy as np
 
 from ranker.adapters.model_store import ModelStore
 from ranker.domain import answer_columns
-from ranker.domain.answer_columns import numbers
+from ranker.domain.arrays import numbers
 from ranker.domain.errors import ModelCorrupt, ModelNotFound
 from ranker.domain.feedback import AnswerLog, Feedback, feedback_of, joined
 from ranker.events.record.feedback import KeptAnswer

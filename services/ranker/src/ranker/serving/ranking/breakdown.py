@@ -31,7 +31,7 @@ from ranker.domain.model import Model
 from ranker.serving.ranking import parts
 from ranker.serving.ranking.fold_in import FoldIn
 from ranker.serving.ranking.parts import BOUGHT_TOGETHER, ITEM_ITEM, SESSION, TASTE
-from ranker.serving.ranking.rank import Candidates, Ranking, represent
+from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates, represent
 
 Contributions = tuple[tuple[str, float], ...]
 """Names with values in the raw score's unit, largest first."""
@@ -48,8 +48,8 @@ NEGLIGIBLE = 1e-9
 class Evidence:
     """What explanations rest on, for one request."""
 
-    candidates: Candidates
-    ranking: Ranking
+    candidates: RankCandidates
+    ranking: ScoredCandidates
     shopper: FoldIn
     model: Model | None
     factors: Mapping[str, float] = field(default_factory=dict)
@@ -143,7 +143,7 @@ class Evidence:
 
 
 def again(
-    candidates: Candidates,
+    candidates: RankCandidates,
     given: Mapping[str, Doubles],
     weights: Mapping[str, float],
     shopper: FoldIn,
@@ -160,7 +160,7 @@ def again(
     known = {name: given[name] for name in given if name in (*similarities, *parts.OWN_PARTS)}
     count = len(candidates.ids)
     items = represent(candidates, model) if model and shopper.personal else None
-    ranking = Ranking(np.arange(count), np.zeros(count), known, 0, 0, items)
+    ranking = ScoredCandidates(np.arange(count), np.zeros(count), known, 0, 0, items)
     return Evidence(
         replace(candidates, similarities=similarities), ranking, shopper, model, factors
     )

@@ -12,28 +12,28 @@ from typing import Protocol
 import numpy as np
 
 from ranker.domain.arrays import Ints
-from ranker.serving.ranking.diversity import Arrangement, Cause, Policy
-from ranker.serving.ranking.rank import Ranking
-from sightline_rules.controls import Control, lined_up, seats
+from ranker.serving.ranking.diversity import Arrangement, Cause, RankPolicy
+from ranker.serving.ranking.rank import ScoredCandidates
+from sightline_rules.controls import Control, apply_boosts, seats
 
 
 class Arrange(Protocol):
     """Puts a ranking into the order that a policy asks for."""
 
-    def __call__(self, ranking: Ranking, /, *, policy: Policy) -> Arrangement: ...
+    def __call__(self, ranking: ScoredCandidates, /, *, policy: RankPolicy) -> Arrangement: ...
 
 
 def controlled(
-    ranking: Ranking,
-    policy: Policy,
+    ranking: ScoredCandidates,
+    policy: RankPolicy,
     controls: Sequence[Control],
     arrange: Arrange,
-) -> tuple[Arrangement, frozenset[int], Ranking]:
+) -> tuple[Arrangement, frozenset[int], ScoredCandidates]:
     """Ranked candidates with the pinned first and the buried last, and between them the others as
     `arrange` has them; the rows that boosts moved up; and those others as `arrange` was given
     them."""
     rows = ranking.rows.tolist()
-    line = lined_up(rows, ranking.raw_scores.tolist(), controls)
+    line = apply_boosts(rows, ranking.raw_scores.tolist(), controls)
     at = {row: place for place, row in enumerate(rows)}
     places = np.array([at[row] for row in line.rows], np.int64)
     free = slice(line.pinned, line.pinned + line.free)
@@ -52,7 +52,7 @@ def controlled(
     return Arrangement(order, moves, propensities), line.raised, left
 
 
-def _beside(policy: Policy, taken: Collection[int]) -> Policy:
+def _beside(policy: RankPolicy, taken: Collection[int]) -> RankPolicy:
     """The policy for the products beside those that have the `taken` places."""
     if not taken or not policy.active:
         return policy

@@ -27,7 +27,7 @@ from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import Model
 from ranker.serving.ranking.exploration import explored
 from ranker.serving.ranking.parts import UNKNOWN
-from ranker.serving.ranking.rank import Candidates, Ranking
+from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates
 from sightline_rules.categories import join, split
 
 
@@ -43,7 +43,7 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RankPolicy:
     """What else than the raw score counts; limits are those of the Diversity message."""
 
     diversity: float = 0.0
@@ -75,8 +75,12 @@ class Policy:
         )
 
 
+DEFAULT = RankPolicy()
+"""Orders by the raw score alone."""
+
+
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class RankedColumns:
     """What is known of ranked products, best first; every column has one entry a product."""
 
     ids: Sequence[str]
@@ -114,11 +118,11 @@ class Arrangement:
 
 
 def arranged(
-    ranking: Ranking,
-    candidates: Candidates,
+    ranking: ScoredCandidates,
+    candidates: RankCandidates,
     model: Model | None,
     popularity: Doubles | None,
-    policy: Policy,
+    policy: RankPolicy,
     *,
     seed: bytes,
     now_micros: int,
@@ -133,14 +137,14 @@ def arranged(
 
 
 def shelf_of(
-    ranking: Ranking,
-    candidates: Candidates,
+    ranking: ScoredCandidates,
+    candidates: RankCandidates,
     model: Model | None,
     popularity: Doubles | None,
-    policy: Policy,
+    policy: RankPolicy,
     *,
     now_micros: int,
-) -> Shelf:
+) -> RankedColumns:
     """What is known of ranked candidates; see `arranged`."""
     rows = ranking.rows
     window = rows[: policy.window]
@@ -148,7 +152,7 @@ def shelf_of(
     since = now_micros - policy.exploration_days * DAY_MICROS
     created = candidates.created_micros
     ids = [candidates.ids[row] for row in rows.tolist()]
-    return Shelf(
+    return RankedColumns(
         ids=ids,
         raw_scores=ranking.raw_scores,
         brands=[product.brand for product in products],
@@ -167,7 +171,7 @@ def _styles(model: Model | None, ids: Sequence[str]) -> Floats | None:
     return np.where((rows == UNKNOWN)[:, None], np.float32(np.nan), model.styles[rows])
 
 
-def arrange(shelf: Shelf, policy: Policy, seed: bytes) -> Arrangement:
+def arrange(shelf: RankedColumns, policy: RankPolicy, seed: bytes) -> Arrangement:
     """The products in the order that the policy asks for; the same seed gives the same one."""
     count = len(shelf.ids)
     window = min(policy.window, count)
@@ -213,7 +217,7 @@ def _places(order: Ints) -> Ints:
     return places
 
 
-def _relevance(shelf: Shelf, policy: Policy, window: int) -> Doubles:
+def _relevance(shelf: RankedColumns, policy: RankPolicy, window: int) -> Doubles:
     """(window,) 0 to 1, less what popularity costs; 0 for all when their scores are equal."""
     scores = shelf.raw_scores[:window]
     spread = float(np.ptp(scores)) if window else 0.0
@@ -223,7 +227,7 @@ def _relevance(shelf: Shelf, policy: Policy, window: int) -> Doubles:
     return relevance
 
 
-def _diverse(shelf: Shelf, relevance: Doubles, order: Ints, policy: Policy) -> Ints:
+def _diverse(shelf: RankedColumns, relevance: Doubles, order: Ints, policy: RankPolicy) -> Ints:
     """The window by maximal marginal relevance; of equal ones the first in `order` goes first."""
     window = len(order)
     alike = similarity(shelf.categories[:window], shelf.styles)[np.ix_(order, order)]
@@ -269,7 +273,7 @@ def _shared_levels(categories: Sequence[str]) -> tuple[Doubles, Doubles]:
     return shared / np.maximum(np.maximum.outer(depths, depths), 1), known
 
 
-def _cap(steps: _Steps, shelf: Shelf, policy: Policy, window: int) -> None:
+def _cap(steps: _Steps, shelf: RankedColumns, policy: RankPolicy, window: int) -> None:
     """Category caps, then brand caps on top of them: both hold, and each move has one cause."""
     before = steps.order[:window]
     rules: list[tuple[Sequence[str], int]] = [

@@ -50,7 +50,7 @@ from ranker.serving.ranking.parts import (
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class RankReason:
     code: str
     parameters: tuple[tuple[str, str], ...]
     text: str
@@ -130,7 +130,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
 
 def explain(
     evidence: Evidence, language_code: str, explored: frozenset[int] = frozenset()
-) -> tuple[tuple[Reason, ...], ...]:
+) -> tuple[tuple[RankReason, ...], ...]:
     """Reasons of each ranked product, strongest first; none where nothing speaks for it.
 
     `language_code` is BCP 47; languages that we do not have get English. `explored` are the places
@@ -159,13 +159,13 @@ def explain(
 
 
 @lru_cache(4096)
-def _reason(language_code: str, code: str, parameters: Parameters) -> Reason:
+def _reason(language_code: str, code: str, parameters: Parameters) -> RankReason:
     """The reason with its sentence: hundreds of products share a few."""
     texts = TEXTS.get(language_code.partition("-")[0].lower(), TEXTS["en"])
     named = dict(parameters)
     template = texts.get(f"{code}/{named.get('feature', '')}") or texts.get(code)
     # A branch that we have no words for: its name is the caller's, and no template.
-    return Reason(code, parameters, code if template is None else template.format(**named))
+    return RankReason(code, parameters, code if template is None else template.format(**named))
 
 
 def _speaking(parts: Doubles) -> list[list[int]]:

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from ranker.domain.arrays import Doubles, Ints
 from ranker.domain.model import Model
 from ranker.serving.ranking.diversity import Arrangement, Cause
-from ranker.serving.ranking.rank import Ranking, calibrated
-from sightline_rules.controls import Control, seated
+from ranker.serving.ranking.rank import ScoredCandidates, calibrated
+from sightline_rules.controls import Control, apply_pins
 from sightline_rules.grouping import grouped
 
 
@@ -60,10 +60,10 @@ def _seated(order: Ints, likeness: Likeness) -> Ints:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RankOrder:
     """Products, best first; every column has one entry for each."""
 
-    ranking: Ranking
+    ranking: ScoredCandidates
     score_ranks: Ints
     """Places by the raw score alone, from 1."""
     moves: Mapping[Cause, Ints]
@@ -88,7 +88,7 @@ class Order:
         """Whether any does not stand where its score would put it."""
         return bool((self.score_ranks != np.arange(1, len(self) + 1)).any())
 
-    def first(self, count: int) -> "Order":
+    def first(self, count: int) -> "RankOrder":
         """Only the first `count`; 0 = all."""
         if count in (0, len(self)):
             return self
@@ -104,12 +104,12 @@ class Order:
 
 
 def order_of(
-    ranking: Ranking,
+    ranking: ScoredCandidates,
     arrangement: Arrangement,
     likeness: Likeness | None,
     model: Model | None,
     controls: Sequence[Control] = (),
-) -> Order:
+) -> RankOrder:
     """What the arrangement of a ranking leaves; `likeness`: what near-duplicates collapse by, None
     = they do not. `controls`: whose pins get their places, once these have."""
     places, members = collapsed(ranking.rows[arrangement.order], likeness)
@@ -117,7 +117,7 @@ def order_of(
     if controls:
         rows = ranking.rows[arrangement.order][places].tolist()
         at = {row: place for place, row in enumerate(rows)}
-        seats = np.array([at[row] for row in seated(rows, controls)], np.int64)
+        seats = np.array([at[row] for row in apply_pins(rows, controls)], np.int64)
         places = places[seats]
         moves[Cause.CONTROL] = moves[Cause.CONTROL].copy()
         moves[Cause.CONTROL][places] += seats - np.arange(len(seats))
@@ -126,7 +126,7 @@ def order_of(
         explored = frozenset(n for n, place in enumerate(places.tolist()) if place in explored)
     order = arrangement.order[places]
     kept = ranking.take(order)
-    return Order(
+    return RankOrder(
         ranking=kept,
         score_ranks=order + 1,
         moves={cause: steps[places] for cause, steps in moves.items() if steps.any()},

@@ -46,7 +46,7 @@ class Photos:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
+class RankCandidates:
     """What is to be ordered. All columns have one entry a candidate."""
 
     ids: tuple[str, ...]
@@ -65,7 +65,7 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking:
+class ScoredCandidates:
     rows: Ints
     """Rows of the candidates that are left, best first."""
     raw_scores: Doubles
@@ -77,7 +77,7 @@ class Ranking:
     items: Items | None = None
     """All candidates as the model sees them, in their own order; None = no part needed it."""
 
-    def take(self, places: Ints | slice) -> "Ranking":
+    def take(self, places: Ints | slice) -> "ScoredCandidates":
         """Only what stands at these places, in their order."""
         return dataclasses.replace(
             self,
@@ -88,7 +88,7 @@ class Ranking:
 
 
 def rank(
-    candidates: Candidates,
+    candidates: RankCandidates,
     weights: Mapping[str, float],
     shopper: FoldIn,
     model: Model | None,
@@ -96,7 +96,7 @@ def rank(
     *,
     history: History,
     drop_seen: bool = False,
-) -> Ranking:
+) -> ScoredCandidates:
     """Score all candidates, drop hidden (and seen) ones and order the rest.
 
     `popularity` is a share (0 to 1) for each candidate; None = not read, for it counts only where
@@ -116,7 +116,7 @@ def rank(
     seen = _among(candidates.ids, history.seen if drop_seen else ()) & ~hidden
     order = _order(candidates, scores)
     rows = order[~(hidden | seen)[order]]
-    return Ranking(
+    return ScoredCandidates(
         rows=rows,
         raw_scores=scores[rows],
         parts={name: values[rows] for name, values in found.items()},
@@ -142,7 +142,7 @@ def similarity_parts(
     }
 
 
-def represent(candidates: Candidates, model: Model) -> Items:
+def represent(candidates: RankCandidates, model: Model) -> Items:
     """Candidates as the model sees them, known to it or not."""
     count = len(candidates.ids)
     rows = np.fromiter(map(model.item_rows.get, candidates.ids, repeat(UNKNOWN)), np.int64, count)
@@ -184,7 +184,7 @@ def _among(ids: Sequence[str], group: Collection[str]) -> Flags:
     return np.fromiter(map(group.__contains__, ids), bool, len(ids))
 
 
-def _order(candidates: Candidates, scores: Doubles) -> Ints:
+def _order(candidates: RankCandidates, scores: Doubles) -> Ints:
     """All rows, best first. What settles equal scores is looked at only where there are some:
     comparing ids takes as long as everything else."""
     order: Ints = np.argsort(-scores)

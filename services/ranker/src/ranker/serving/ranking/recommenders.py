@@ -81,7 +81,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class List:
+class RecommenderList:
     """What one recommender says, best first."""
 
     recommender: Recommender
@@ -151,7 +151,7 @@ def lists(
     near: Mapping[Recommender, Sequence[str]],
     trail: Sequence[Interaction],
     now_micros: int,
-) -> list[List]:
+) -> list[RecommenderList]:
     """The lists in the order in which they were asked for."""
     made: Mapping[Recommender, Callable[[], Scores]] = {
         Recommender.TRENDING: lambda: _trending(counted, now_micros),
@@ -165,7 +165,8 @@ def lists(
         scores = _together(counted.near, KINDS[name], anchors) if name in KINDS else made[name]()
         kept = ((item, by) for item, by in scores.items() if by > 0 and item not in wanted.left_out)
         best = sorted(kept, key=lambda pair: (-pair[1], pair[0]))[: wanted.top_k]
-        found.append(List(name, tuple(item for item, _ in best), tuple(by for _, by in best)))
+        items, by = tuple(item for item, _ in best), tuple(by for _, by in best)
+        found.append(RecommenderList(name, items, by))
     return found
 
 

@@ -1,8 +1,8 @@
 """Reads what is known of a shopper, once for each request of theirs.
 
-Nominate and Rank of one request need the same history. Whoever read it first remembers it for a
-moment, under a token that cannot be guessed and that is good once, for the same shopper alone: an
-event that is written meanwhile counts in the shopper's next request.
+Nominate and Rank of one request need the same history. The call that reads it keeps it for ten
+seconds under a random token, which is valid once and for the same shopper alone: an event that is
+written meanwhile counts in the shopper's next request.
 """
 
 import secrets
@@ -13,9 +13,10 @@ from itertools import islice
 
 from ranker.domain.events import History, Interaction
 from ranker.domain.model import Model
+from ranker.domain.recommenders import Anchors
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.ports import HistoryReader
-from ranker.serving.ranking import fold_in
+from ranker.serving.ranking import fold_in, recommenders
 from ranker.serving.ranking.fold_in import FoldIn
 
 REMEMBERED_SECONDS = 10.0
@@ -24,7 +25,7 @@ MOST_REMEMBERED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownShopper:
     """What is known of a shopper as of a moment."""
 
     history: History
@@ -34,7 +35,17 @@ class Known:
     now_micros: int | None = None
 
 
-NOBODY = Known(History(), FoldIn())
+@dataclass(frozen=True, slots=True)
+class ResolvedAnchors:
+    """Products that a request is about."""
+
+    product_ids: Sequence[str]
+    """Empty: the shopper's own last products."""
+    trail: Sequence[Interaction]
+    """The shopper's newest events; empty where they were not read."""
+
+
+NOBODY = KnownShopper(History(), FoldIn())
 
 
 class Shoppers:
@@ -48,9 +59,9 @@ class Shoppers:
     ) -> None:
         """`signals`: how events are read."""
         self._reader = reader
-        self._signals = signals
+        self.signals = signals
         self._clock = clock
-        self._remembered: dict[str, tuple[float, tuple[str, str], Known]] = {}
+        self._remembered: dict[str, tuple[float, tuple[str, str], KnownShopper]] = {}
 
     async def read(
         self,
@@ -61,7 +72,7 @@ class Shoppers:
         with_seen: bool = False,
         now_micros: int | None = None,
         token: str = "",
-    ) -> Known:
+    ) -> KnownShopper:
         """What is known of a shopper as of `now_micros` (None = right after their newest event);
         `actor` None = nobody in particular. What `token` stands for is not read again, unless what
         was seen is asked for, which nobody remembers."""
@@ -76,15 +87,15 @@ class Shoppers:
             return known
         else:
             history = known.history
-        return Known(history, self.by(model, actor, history, now_micros), model, now_micros)
+        return KnownShopper(history, self.by(model, actor, history, now_micros), model, now_micros)
 
     def by(
         self, model: Model | None, actor: str | None, history: History, now_micros: int | None
     ) -> FoldIn:
         """A shopper with this history, by a model."""
-        return fold_in.by_history(model, actor, history, now_micros, self._signals)
+        return fold_in.by_history(model, actor, history, now_micros, self.signals)
 
-    def about(self, known: Known, actor: str | None, anchors: Sequence[str]) -> Known:
+    def about(self, known: KnownShopper, actor: str | None, anchors: Sequence[str]) -> KnownShopper:
         """What is known, for a request about these products; as it is where there are none."""
         if not anchors:
             return known
@@ -98,7 +109,26 @@ class Shoppers:
         found = await self._reader.history(catalog_id, actor, limit=limit, with_seen=False)
         return found.recent
 
-    def remember(self, catalog_id: str, actor: str | None, known: Known) -> str:
+    async def resolve(
+        self,
+        catalog_id: str,
+        actor: str | None,
+        known: KnownShopper,
+        anchors: Anchors | None,
+        *,
+        with_trail: bool = False,
+    ) -> tuple[KnownShopper, ResolvedAnchors]:
+        """Return what is known of the shopper for a request about `anchors`, and its products.
+
+        `with_trail`: read the shopper's newest events even where no anchor comes from them.
+        """
+        trail: Sequence[Interaction] = ()
+        if with_trail or (anchors and not anchors.product_ids):
+            trail = await self.trail(catalog_id, actor, recommenders.TRAIL)
+        found = recommenders.gone_by(anchors, trail, known.history.hidden)
+        return self.about(known, actor, found), ResolvedAnchors(found, trail)
+
+    def remember(self, catalog_id: str, actor: str | None, known: KnownShopper) -> str:
         """A token for what was read of the shopper; "" of nobody."""
         if actor is None:
             return ""
@@ -110,14 +140,14 @@ class Shoppers:
         held[token] = now + REMEMBERED_SECONDS, (catalog_id, actor), known
         return token
 
-    def _recall(self, token: str, catalog_id: str, actor: str) -> Known | None:
+    def _recall(self, token: str, catalog_id: str, actor: str) -> KnownShopper | None:
         entry = self._remembered.get(token)
         if entry is None or entry[0] < self._clock() or entry[1] != (catalog_id, actor):
             return None
         return self._remembered.pop(token)[2]
 
     @staticmethod
-    def _as_fresh(known: Known, now_micros: int | None) -> bool:
+    def _as_fresh(known: KnownShopper, now_micros: int | None) -> bool:
         """Whether last interests count now as they did then."""
         then, now = (fold_in.idle(known.history, at) for at in (known.now_micros, now_micros))
         return fold_in.freshness(then) == fold_in.freshness(now)

@@ -1,0 +1,162 @@
+"""Use case: name candidates for a shopper, by behaviour and by counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ranker.domain.arrays import Floats
+from ranker.domain.model import Model
+from ranker.domain.recommenders import Anchors, Recommender, Scope
+from ranker.ports import CountReader, HistoryReader, Models
+from ranker.serving.ranking import generate, parts, recommenders
+from ranker.serving.ranking.fold_in import FoldIn
+from ranker.serving.ranking.generate import Generated
+from ranker.serving.ranking.recommenders import RecommenderList
+from ranker.serving.ranking.shoppers import KnownShopper, ResolvedAnchors, Shoppers
+from ranker.serving.served_model import ServedModel, choose_model
+from ranker.serving.vectors import query_vector
+
+MOST_GENERATED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class NominateQuery:
+    """A checked request for candidates."""
+
+    catalog_id: str
+    actor: str | None
+    """Pseudonym of the shopper; None: no shopper is named."""
+    now_micros: int
+    top_k: int
+    exclude: Sequence[str] = ()
+    """Ids of products that are not named."""
+    anchors: Anchors | None = None
+    recommenders: Sequence[Recommender] = ()
+    scope: Scope = field(default_factory=Scope)
+    recommenders_only: bool = False
+    accepts_vectors: bool = False
+    """The caller can search the index of collaborative vectors."""
+    model_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShopperVector:
+    """A shopper's vector in the collaborative space of one model."""
+
+    model_version: str
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """Candidates by behaviour, or by popularity where nothing is known of the shopper."""
+
+    found: Generated
+    served: ServedModel
+    vectors: Sequence[ShopperVector] = ()
+    """What the index is to be searched with; empty: `found` is complete."""
+    left_out: Sequence[str] = ()
+    """Products that such a search has to leave out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nominated:
+    """Candidates of a request."""
+
+    history_token: str
+    """Lets a Rank of the same request reuse the history that was read; "" without a shopper."""
+    anchors: Sequence[str]
+    behaviour: Behaviour | None
+    """None: only recommenders were asked for."""
+    lists: Sequence[RecommenderList] = ()
+    count_lag_micros: int = 0
+
+
+class Nominate:
+    """Names candidates by what the record and the promoted models say now."""
+
+    def __init__(
+        self,
+        reader: HistoryReader,
+        models: Models,
+        shoppers: Shoppers,
+        counts: CountReader | None,
+        in_memory_items: int,
+    ) -> None:
+        """`counts`: None leaves recommenders out. `in_memory_items`: up to so many products of a
+        model, candidates come from memory even if the caller can search the index."""
+        self._reader, self._models, self._shoppers = reader, models, shoppers
+        self._counts, self._in_memory_items = counts, in_memory_items
+
+    async def __call__(self, query: NominateQuery) -> Nominated:
+        """Return the candidates that the query asks for."""
+        whose = (query.catalog_id, query.actor)
+        served = choose_model(self._models, query.catalog_id, query.model_version)
+        read = await self._shoppers.read(*whose, served.model, now_micros=query.now_micros)
+        token = self._shoppers.remember(*whose, read)
+        views = Recommender.RECENTLY_VIEWED in query.recommenders
+        known, resolved = await self._shoppers.resolve(
+            *whose, read, query.anchors, with_trail=views
+        )
+        behaviour = None
+        if not query.recommenders_only:
+            behaviour = await self._by_behaviour(query, served, known, resolved.product_ids)
+        lists, lag = await self._by_counts(query, read, resolved)
+        return Nominated(token, resolved.product_ids, behaviour, lists, lag)
+
+    async def _by_counts(
+        self, query: NominateQuery, read: KnownShopper, resolved: ResolvedAnchors
+    ) -> tuple[Sequence[RecommenderList], int]:
+        """Return the lists of the recommenders, and how far their counts lag in microseconds."""
+        names, anchors = query.recommenders, resolved.product_ids
+        if not names or self._counts is None:
+            return (), 0
+        left_out = read.history.hidden.union(query.exclude, anchors)
+        wanted = recommenders.Wanted(names, query.scope, query.top_k, left_out)
+        near = recommenders.near(names, anchors, read.history, self._shoppers.signals)
+        asked = recommenders.asked(wanted, near, read.history.actor or query.actor)
+        counted = await self._counts.counted(query.catalog_id, asked)
+        found = recommenders.lists(wanted, counted, near, resolved.trail, query.now_micros)
+        return found, counted.lag_micros
+
+    async def _by_behaviour(
+        self,
+        query: NominateQuery,
+        served: ServedModel,
+        known: KnownShopper,
+        anchors: Sequence[str],
+    ) -> Behaviour:
+        model, shopper, hidden = known.model, known.shopper, known.history.hidden
+        excluded = frozenset((*query.exclude, *anchors))
+        large = model is not None and len(model.item_ids) > self._in_memory_items
+        if model is None or not (large and query.accepts_vectors and shopper.personal):
+            found = await generate.generate(
+                *(query.catalog_id, shopper, model, known.history, self._reader),
+                top_k=query.top_k,
+                exclude=excluded,
+            )
+            return Behaviour(found, served)
+        left_out = [*query.exclude, *anchors, *sorted(hidden.difference(excluded))]
+        return Behaviour(
+            generate.by_neighbours(shopper, model, query.top_k, hidden | excluded),
+            served,
+            self._vectors(query, known, model, anchors),
+            left_out[:MOST_GENERATED],
+        )
+
+    def _vectors(
+        self, query: NominateQuery, known: KnownShopper, model: Model, anchors: Sequence[str]
+    ) -> list[ShopperVector]:
+        """Return the shopper's vector by each model whose products the index may hold."""
+        shoppers, catalog_id = self._shoppers, query.catalog_id
+        found = [(model, known.shopper)]
+        for other in (self._models.serving(catalog_id), self._models.former(catalog_id)):
+            if other is not None and other.version != model.version:
+                by = shoppers.by(other, query.actor, known.history, known.now_micros)
+                then = KnownShopper(known.history, by, other)
+                found.append((other, shoppers.about(then, query.actor, anchors).shopper))
+        return [_vector(each, by) for each, by in found if by.personal]
+
+
+def _vector(model: Model, shopper: FoldIn) -> ShopperVector:
+    factors = parts.factors(model, anchored=shopper.anchored)
+    return ShopperVector(model.version, query_vector(*parts.query(model, shopper, factors)))

@@ -1,0 +1,204 @@
+"""Use case: score and order the candidates of a request.
+
+`RankProducts` reads what the ranker knows and hands it to `rank_products`, which is a function of
+values alone: a replay calls it with the values of a record.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from ranker.domain.arrays import Doubles
+from ranker.domain.events import History
+from ranker.domain.model import Model
+from ranker.domain.recommenders import Anchors
+from ranker.ports import HistoryReader, Models
+from ranker.serving.ranking import breakdown, diversity, parts, rank
+from ranker.serving.ranking.breakdown import Contributions, Evidence
+from ranker.serving.ranking.controls import controlled
+from ranker.serving.ranking.diversity import DEFAULT, RankPolicy
+from ranker.serving.ranking.explain import RankReason, explain
+from ranker.serving.ranking.exploration import seed_of
+from ranker.serving.ranking.fold_in import FoldIn
+from ranker.serving.ranking.order import Likeness, RankOrder, order_of
+from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates
+from ranker.serving.ranking.shoppers import Shoppers
+from ranker.serving.served_model import ServedModel, choose_model
+from servicekit.telemetry import Stages
+from sightline_rules.controls import Control, Kind, acting
+
+
+@dataclass(frozen=True, slots=True)
+class RankQuery:
+    """A checked request to rank."""
+
+    catalog_id: str
+    actor: str | None
+    """Pseudonym of the shopper; None: no shopper is named."""
+    candidates: RankCandidates
+    weights: Mapping[str, float]
+    """Weight of each part of a score."""
+    now_micros: int
+    """Microseconds since 1970 (UTC) that the order is computed for."""
+    policy: RankPolicy = DEFAULT
+    likeness: Likeness | None = None
+    """What near-duplicates collapse by; None: they stay apart."""
+    controls: Sequence[Control] = ()
+    page_size: int = 0
+    """Products of the page on which controls are reported as acting."""
+    pins_first: bool = False
+    """Pinned products stand at their places before near-duplicates collapse, not after."""
+    anchors: Anchors | None = None
+    drop_seen: bool = False
+    top_k: int = 0
+    """Products of the answer; 0: all."""
+    reason_top_k: int | None = None
+    """Products with reasons; None: all of the answer."""
+    with_breakdown: bool = False
+    """Split each part into contributions of features and products."""
+    language_code: str = ""
+    seed: int = 0
+    session_id: str = ""
+    model_version: str = ""
+    """Version of the model to use; empty: the promoted one."""
+    history_token: str = ""
+    """Stands for a history that Nominate has just read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankState:
+    """What the ranker knows when it computes an order."""
+
+    model: Model | None
+    history: History
+    shopper: FoldIn
+    popularity: Doubles | None
+    """Share of the most popular product's count for each candidate, 0 to 1; None: not needed."""
+    anchors: Sequence[str] = ()
+    """Product ids that the request is about; empty: the shopper's last products."""
+    draws: bytes = b""
+    """Seed of every random draw; empty: derived from the query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """An order with everything that is reported of it."""
+
+    state: RankState
+    order: RankOrder
+    """All products that are left, however small `top_k` is."""
+    arranged: ScoredCandidates
+    """Input of the policy: scored candidates without pinned and buried ones."""
+    draws: bytes
+    """Seed of the random draws."""
+    reasons: Sequence[Sequence[RankReason]]
+    """Of the first `reason_top_k` products."""
+    contributions: Mapping[str, Sequence[Contributions]]
+    """By part; empty unless `with_breakdown`."""
+    acting_controls: Sequence[str]
+    """Names of the controls that changed the first page."""
+    unplaced: Sequence[str]
+    """Ids of pinned products that the shopper hid or has seen."""
+
+
+class RankProducts:
+    """Ranks by what the record and the promoted models say now."""
+
+    def __init__(self, reader: HistoryReader, models: Models, shoppers: Shoppers) -> None:
+        self._reader, self._models, self._shoppers = reader, models, shoppers
+
+    async def __call__(self, query: RankQuery, stages: Stages) -> tuple[Ranked, ServedModel]:
+        """Return the order and the model that it rests on; `stages` takes the durations."""
+        served = choose_model(self._models, query.catalog_id, query.model_version)
+        with stages.measure("history"):
+            state = await self._read(query, served.model)
+        with stages.measure("score"):
+            return rank_products(query, state), served
+
+    async def _read(self, query: RankQuery, model: Model | None) -> RankState:
+        known = await self._shoppers.read(
+            query.catalog_id,
+            query.actor,
+            model,
+            with_seen=query.drop_seen,
+            now_micros=query.now_micros,
+            token=query.history_token,
+        )
+        known, resolved = await self._shoppers.resolve(
+            query.catalog_id, query.actor, known, query.anchors
+        )
+        popularity = None
+        if needs_popularity(query, known.shopper):
+            ids = query.candidates.ids
+            popularity = await self._reader.popularity(query.catalog_id, ids)
+        return RankState(model, known.history, known.shopper, popularity, resolved.product_ids)
+
+
+def needs_popularity(query: RankQuery, shopper: FoldIn) -> bool:
+    """Return whether the order depends on the popularity of the candidates."""
+    return bool(query.policy.popularity) or rank.needs_popularity(query.weights, shopper)
+
+
+def rank_products(query: RankQuery, state: RankState) -> Ranked:
+    """Score, arrange and collapse the candidates. Equal arguments give equal bits."""
+    scored = rank.rank(
+        query.candidates,
+        query.weights,
+        state.shopper,
+        state.model,
+        state.popularity,
+        history=state.history,
+        drop_seen=query.drop_seen,
+    )
+    who = state.history.actor or query.actor
+    draws = state.draws or seed_of(query.seed, who, query.session_id, query.now_micros)
+    order, raised, arranged = _ordered(query, state, scored, draws)
+    evidence = _evidence(query, state, order)
+    explained = evidence.ranking.rows.size > 0
+    shown = order.ranking.rows[: query.page_size].tolist()
+    return Ranked(
+        state=state,
+        order=order,
+        arranged=arranged,
+        draws=draws,
+        reasons=explain(evidence, query.language_code, order.explored) if explained else (),
+        contributions=breakdown.split(evidence) if query.with_breakdown else {},
+        acting_controls=acting(query.controls, shown, raised) if query.controls else (),
+        unplaced=_unplaced(query, scored),
+    )
+
+
+def _ordered(
+    query: RankQuery, state: RankState, scored: ScoredCandidates, draws: bytes
+) -> tuple[RankOrder, frozenset[int], ScoredCandidates]:
+    """Return the final order, the rows that boosts moved up, and the input of the policy."""
+    arrange = partial(
+        diversity.arranged,
+        candidates=query.candidates,
+        model=state.model,
+        popularity=state.popularity,
+        seed=draws,
+        now_micros=query.now_micros,
+    )
+    raised, free = frozenset[int](), scored
+    if query.controls:
+        arrangement, raised, free = controlled(scored, query.policy, query.controls, arrange)
+    else:
+        arrangement = arrange(scored, policy=query.policy)
+    pins = () if query.pins_first else query.controls
+    return order_of(scored, arrangement, query.likeness, state.model, pins), raised, free
+
+
+def _evidence(query: RankQuery, state: RankState, order: RankOrder) -> Evidence:
+    """Return what explains the products that get reasons."""
+    model, shopper = state.model, state.shopper
+    explained = order.first(query.top_k).ranking.take(slice(query.reason_top_k))
+    factors = parts.factors(model, query.weights, anchored=shopper.anchored) if model else {}
+    return Evidence(query.candidates, explained, shopper, model, factors)
+
+
+def _unplaced(query: RankQuery, scored: ScoredCandidates) -> tuple[str, ...]:
+    """Return the pinned products that are not among the scored ones, in the order of the pins."""
+    pinned = [row for each in query.controls if each.kind is Kind.PIN for row in each.rows]
+    left = frozenset(scored.rows.tolist()) if pinned else frozenset()
+    return tuple(query.candidates.ids[row] for row in dict.fromkeys(pinned) if row not in left)

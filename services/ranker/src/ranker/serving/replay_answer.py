@@ -1,0 +1,243 @@
+"""Use case: compute the order of a recorded answer once more.
+
+The state of then is put together from the record, and `rank_products` computes the order from it as
+it did for the answer. Whatever has changed or is gone since is reported.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import lru_cache
+
+import numpy as np
+
+from ranker.domain.arrays import Doubles, numbers
+from ranker.domain.errors import ModelCorrupt, ModelNotFound
+from ranker.domain.events import EventType, History
+from ranker.domain.model import Model
+from ranker.domain.pseudonyms import Pseudonyms
+from ranker.domain.signals import Signals
+from ranker.ports import EventReader, Models
+from ranker.serving.answered_order import AnsweredOrder, answered_order
+from ranker.serving.rank_products import RankQuery, RankState, needs_popularity, rank_products
+from ranker.serving.ranking import fold_in
+from ranker.serving.ranking.fold_in import FoldIn
+
+LoadVersion = Callable[[str, str], Awaitable[Model]]
+"""(catalog, version) to model; ModelNotFound, ModelCorrupt."""
+
+
+class Change(StrEnum):
+    """What differs from then; the names are those of ReplayDifference.Kind without its prefix."""
+
+    MODEL_GONE = "MODEL_GONE"
+    EVENTS_GONE = "EVENTS_GONE"
+    ATTRIBUTES_CHANGED = "ATTRIBUTES_CHANGED"
+    SETTINGS_CHANGED = "SETTINGS_CHANGED"
+    PHOTOS_NOT_KEPT = "PHOTOS_NOT_KEPT"
+    ORDER = "ORDER"
+    NUMBERS = "NUMBERS"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayDifference:
+    """One difference, in words."""
+
+    kind: Change
+    text: str
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRanking:
+    """What the order of an answer was computed from, as its record keeps it."""
+
+    query: RankQuery
+    """As it was; its anchors are product ids, and its actor, if any, is no real pseudonym."""
+    order: AnsweredOrder
+    model_version: str
+    """Empty: no model served."""
+    actor: str
+    """Pseudonym of the shopper whose record it is; empty: no shopper was named."""
+    recent_events: tuple[int, ...]
+    """The record's numbers of the shopper's events."""
+    marking_events: tuple[int, ...]
+    """The record's numbers of the events by which candidates were hidden or seen."""
+    shopper_place: int
+    """The shopper's place in the model, from 1; 0: the model does not know them."""
+    attributes_digest: bytes
+    settings_digest: bytes
+    popularity: Doubles | None
+    draws: bytes
+    has_photos: bool
+    """Vectors of photos came with the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedAnswer:
+    """The order computed again."""
+
+    model_version: str
+    equal: bool
+    """The order is equal to the recorded one to the last bit."""
+    differences: tuple[ReplayDifference, ...]
+    order: AnsweredOrder
+    changed: AnsweredOrder | None
+    """By the changed query; None: no change was asked for."""
+
+
+@dataclass(eq=False)
+class ReplayAnswer:
+    """Replays answers; keeps the model that it loaded last."""
+
+    pseudonyms: Pseudonyms
+    events: EventReader
+    models: Models
+    load: LoadVersion
+    signals: Signals
+    _loaded: dict[tuple[str, str], Model] = field(default_factory=dict)
+
+    async def __call__(
+        self, recorded: RecordedRanking, changed: RankQuery | None = None
+    ) -> ReplayedAnswer:
+        """Compute the recorded order again, and one by the query `changed` from the same state."""
+        found = list[ReplayDifference]()
+        model = await self._model(recorded, found)
+        history = await self._history(recorded, model, found)
+        if recorded.settings_digest != settings_digest(self.signals):
+            text = "the settings for reading events (RANKER_SIGNAL_…) have changed"
+            found.append(ReplayDifference(Change.SETTINGS_CHANGED, text))
+        if recorded.has_photos:
+            text = "vectors of photos came with the request, and are not kept"
+            found.append(ReplayDifference(Change.PHOTOS_NOT_KEPT, text))
+        order = await self._ranked(recorded, recorded.query, model, history)
+        equal = order == recorded.order
+        if not equal:
+            found.append(difference(recorded.order, order))
+        other = None
+        if changed is not None:
+            other = await self._ranked(recorded, changed, model, history)
+        version = model.version if model else ""
+        return ReplayedAnswer(version, equal, tuple(found), order, other)
+
+    async def _ranked(
+        self, recorded: RecordedRanking, query: RankQuery, model: Model | None, history: History
+    ) -> AnsweredOrder:
+        shopper = self._shopper(query, model, history)
+        popularity = None
+        if needs_popularity(query, shopper):
+            popularity = recorded.popularity
+            if popularity is None:
+                ids = query.candidates.ids
+                popularity = await self.events.popularity(query.catalog_id, ids)
+        state = RankState(model, history, shopper, popularity, draws=recorded.draws)
+        ranked = rank_products(query, state)
+        return answered_order(query.candidates.ids, ranked.order, model)
+
+    def _shopper(self, query: RankQuery, model: Model | None, history: History) -> FoldIn:
+        anchors = query.anchors.product_ids if query.anchors else ()
+        if anchors:
+            return fold_in.by_anchors(model, query.actor, history, anchors)
+        if query.actor is None:
+            return FoldIn()
+        return fold_in.by_history(model, query.actor, history, query.now_micros, self.signals)
+
+    async def _model(
+        self, recorded: RecordedRanking, found: list[ReplayDifference]
+    ) -> Model | None:
+        """Return the model of then; where it is gone, report that and return the serving one."""
+        catalog_id, version = recorded.query.catalog_id, recorded.model_version
+        if not version:
+            return None
+        serving = self.models.serving(catalog_id)
+        for known in (serving, self.models.former(catalog_id)):
+            if known is not None and known.version == version:
+                return known
+        key = (catalog_id, version)
+        try:
+            if key not in self._loaded:
+                model = await self.load(catalog_id, version)
+                self._loaded.clear()
+                self._loaded[key] = model
+        except (ModelNotFound, ModelCorrupt):
+            instead = serving.version if serving else "no model"
+            text = f"the model is no longer kept; computed with {instead} instead"
+            found.append(ReplayDifference(Change.MODEL_GONE, text, version))
+            return serving
+        return self._loaded[key]
+
+    async def _history(
+        self, recorded: RecordedRanking, model: Model | None, found: list[ReplayDifference]
+    ) -> History:
+        """Return what was known of the shopper, of what is still there."""
+        if recorded.query.actor is None:
+            return History()
+        known = await self._events(recorded, found)
+        if recorded.shopper_place:
+            same_model = model is not None and model.version == recorded.model_version
+            place = recorded.shopper_place - 1
+            return replace(known, actor=_actor(model, place) if same_model else recorded.actor)
+        if not recorded.attributes_digest:
+            return known
+        catalog_id, whose = recorded.query.catalog_id, recorded.actor
+        now = await self.events.history(catalog_id, whose, limit=1, with_seen=False)
+        digest = attributes_digest(model, now, catalog_id, self.pseudonyms)
+        if digest != recorded.attributes_digest:
+            text = "the shopper changed or withdrew the attributes of then"
+            found.append(ReplayDifference(Change.ATTRIBUTES_CHANGED, text))
+        return replace(known, attributes=now.attributes)
+
+    async def _events(self, recorded: RecordedRanking, found: list[ReplayDifference]) -> History:
+        recent, marking = recorded.recent_events, recorded.marking_events
+        wanted = {*recent, *marking}
+        events = await self.events.numbered(recorded.query.catalog_id, (*recent, *marking))
+        if missing := len(wanted - events.keys()):
+            text = f"{missing} of {len(wanted)} events of the shopper were deleted since"
+            found.append(ReplayDifference(Change.EVENTS_GONE, text))
+        marks = [events[number] for number in marking if number in events]
+        hidden = frozenset(one.product_id for one in marks if one.type is EventType.HIDE)
+        return History(
+            recent=tuple(events[number] for number in recent if number in events),
+            hidden=hidden,
+            seen=frozenset(one.product_id for one in marks) - hidden,
+        )
+
+
+def difference(recorded: AnsweredOrder, computed: AnsweredOrder) -> ReplayDifference:
+    """Describe how two orders differ."""
+    ids, others = recorded.product_ids, computed.product_ids
+    if ids != others:
+        moved = sum(one != other for one, other in zip(ids, others, strict=False))
+        moved += abs(len(ids) - len(others))
+        text = f"{moved} of {max(len(ids), len(others))} places hold another product"
+        return ReplayDifference(Change.ORDER, text)
+    most = np.abs(numbers(recorded.raw_scores) - numbers(computed.raw_scores)).max(initial=0.0)
+    text = f"the order is the same; raw scores differ by {most:.3g} at most"
+    return ReplayDifference(Change.NUMBERS, text)
+
+
+def place_of(model: Model | None, actor: str) -> int:
+    """Return the shopper's place in the model, from 1; 0 if the model does not know them."""
+    row = None if model is None else model.actor_rows.get(actor)
+    return 0 if row is None else row + 1
+
+
+def _actor(model: Model | None, row: int) -> str:
+    rows = model.actor_rows.items() if model else ()
+    return next((actor for actor, place in rows if place == row), "")
+
+
+def attributes_digest(
+    model: Model | None, history: History, catalog_id: str, key: Pseudonyms
+) -> bytes:
+    """Return a digest of the shopper's attributes, empty if the model does not use them."""
+    if model is None or not model.shopper_feature_rows or not history.attributes:
+        return b""
+    return key.digest(catalog_id, repr(history.attributes))
+
+
+@lru_cache
+def settings_digest(signals: Signals) -> bytes:
+    """Return a digest of the settings by which events are read."""
+    return hashlib.blake2b(repr(signals).encode(), digest_size=8).digest()

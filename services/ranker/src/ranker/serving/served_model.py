@@ -1,0 +1,34 @@
+"""The model that answers a request."""
+
+from dataclasses import dataclass
+
+from ranker.domain.model import Model
+from ranker.ports import Models
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """The model of a request, and what stands in for the one that should have answered."""
+
+    model: Model | None
+    """None: no model is promoted, or the promoted one can't be loaded."""
+    substitute: str = ""
+    """What answers instead of the model that should; empty: nothing is lost."""
+
+    @property
+    def version(self) -> str:
+        """Return the model's version, "" without a model."""
+        return self.model.version if self.model else ""
+
+
+def choose_model(models: Models, catalog_id: str, pinned: str) -> ServedModel:
+    """Return the model of version `pinned` if it is loaded, else the promoted one.
+
+    Before the first promotion nothing is lost: similarity and popularity are all there is.
+    """
+    found = models.pinned(catalog_id, pinned) if pinned else None
+    model = found or models.serving(catalog_id)
+    wanted = pinned and (model is None or model.version != pinned)
+    if not wanted and (model or not models.refused(catalog_id)):
+        return ServedModel(model)
+    return ServedModel(model, "the promoted model" if model else "similarity and popularity")
