@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from gateway.model.columns import Columns
+from gateway.model.columns import ProductColumns
 from sightline_rules.facts import Facts, passes
 from sightline_rules.filters import Filter, Money, Time, attribute_key, fields
 from sightline_rules.messages import AVAILABILITIES, attributes_of
@@ -14,7 +14,7 @@ _HELD = frozenset(
 )
 
 
-def passing(columns: Columns, condition: Filter) -> list[str] | None:
+def passing(columns: ProductColumns, condition: Filter) -> list[str] | None:
     """The products that pass; None = columns do not say, as of titles and times of change."""
     names = sorted({"attributes" if attribute_key(name) else name for name in fields(condition)})
     known = sum(len(rows) for _, rows in columns.blocks) == len(columns.product_ids)
@@ -31,7 +31,7 @@ def passing(columns: Columns, condition: Filter) -> list[str] | None:
     return [product_id for product_id, values in rows if judged(values)]
 
 
-def _column(columns: Columns, name: str) -> list[Any]:
+def _column(columns: ProductColumns, name: str) -> list[Any]:
     """A field of each product's facts."""
     match name:
         case "category":
@@ -52,6 +52,6 @@ def _column(columns: Columns, name: str) -> list[Any]:
             return [attributes_of(each) for each in _values(columns, name)]
 
 
-def _values(columns: Columns, name: str) -> list[Any]:
+def _values(columns: ProductColumns, name: str) -> list[Any]:
     lists: list[Any] = columns.read(name, None)
     return [each.values if each else () for each in lists]
