@@ -63,40 +63,40 @@ TITLED: Mapping[str, Mapping[str, str]] = {
 }
 """Reasons that name a product."""
 
-O = ProductOutcome
+WHY = ProductOutcome
 OUTCOMES: Mapping[str, Mapping[str, str]] = {
     "en": {
-        O.SHOWN: "It is shown, at place {rank}.",
-        O.PRODUCT_NOT_FOUND: "The catalog holds no product of this id.",
-        O.EXCLUDED: "The request itself leaves it out.",
-        O.EXCLUDED_BY_CONTROL: "A control leaves it out.",
-        O.FILTERED: "The filter leaves it out: it asks for {condition} ({held}).",
-        O.UNAVAILABLE: "It can't be bought now, and such products are left out here.",
-        O.HIDDEN: "The shopper hid it.",
-        O.SEEN: "The shopper has seen it already, and such products are left out here.",
-        O.COLLAPSED: "It is a variant of {into}, or looks the same, and is grouped with it.",
-        O.NOT_A_CANDIDATE: "No branch found it; it would be at place {rank}.",
-        f"{O.NOT_A_CANDIDATE}/similarity": "Its similarity is {similarity:.3f}, and that of"
+        WHY.SHOWN: "It is shown, at place {rank}.",
+        WHY.PRODUCT_NOT_FOUND: "The catalog holds no product of this id.",
+        WHY.EXCLUDED: "The request itself leaves it out.",
+        WHY.EXCLUDED_BY_CONTROL: "A control leaves it out.",
+        WHY.FILTERED: "The filter leaves it out: it asks for {condition} ({held}).",
+        WHY.UNAVAILABLE: "It can't be bought now, and such products are left out here.",
+        WHY.HIDDEN: "The shopper hid it.",
+        WHY.SEEN: "The shopper has seen it already, and such products are left out here.",
+        WHY.COLLAPSED: "It is a variant of {into}, or looks the same, and is grouped with it.",
+        WHY.NOT_A_CANDIDATE: "No branch found it; it would be at place {rank}.",
+        f"{WHY.NOT_A_CANDIDATE}/similarity": "Its similarity is {similarity:.3f}, and that of"
         " the last candidate {last:.3f}: it is no candidate. It would be at place {rank}.",
-        O.OUTRANKED: "It is at place {rank}.",
-        f"{O.OUTRANKED}/score": "It is at place {rank}: its score is {score:.3f}, and"
+        WHY.OUTRANKED: "It is at place {rank}.",
+        f"{WHY.OUTRANKED}/score": "It is at place {rank}: its score is {score:.3f}, and"
         " that of the last product shown {last:.3f}.",
     },
     "zh": {
-        O.SHOWN: "已展示，位于第 {rank} 位。",
-        O.PRODUCT_NOT_FOUND: "商品目录中没有此编号的商品。",
-        O.EXCLUDED: "请求本身排除了该商品。",
-        O.EXCLUDED_BY_CONTROL: "被人工规则排除。",
-        O.FILTERED: "被筛选条件排除：要求 {condition}（{held}）。",
-        O.UNAVAILABLE: "该商品目前无法购买，此处不展示这类商品。",
-        O.HIDDEN: "该顾客隐藏了此商品。",
-        O.SEEN: "该顾客已看过此商品，此处不展示看过的商品。",
-        O.COLLAPSED: "它是 {into} 的款式，或外观相同，因此归在其后。",
-        O.NOT_A_CANDIDATE: "没有任何来源提名该商品；若被提名，将位于第 {rank} 位。",
-        f"{O.NOT_A_CANDIDATE}/similarity": "其相似度为 {similarity:.3f}，最后一个候选商品为"
+        WHY.SHOWN: "已展示，位于第 {rank} 位。",
+        WHY.PRODUCT_NOT_FOUND: "商品目录中没有此编号的商品。",
+        WHY.EXCLUDED: "请求本身排除了该商品。",
+        WHY.EXCLUDED_BY_CONTROL: "被人工规则排除。",
+        WHY.FILTERED: "被筛选条件排除：要求 {condition}（{held}）。",
+        WHY.UNAVAILABLE: "该商品目前无法购买，此处不展示这类商品。",
+        WHY.HIDDEN: "该顾客隐藏了此商品。",
+        WHY.SEEN: "该顾客已看过此商品，此处不展示看过的商品。",
+        WHY.COLLAPSED: "它是 {into} 的款式，或外观相同，因此归在其后。",
+        WHY.NOT_A_CANDIDATE: "没有任何来源提名该商品；若被提名，将位于第 {rank} 位。",
+        f"{WHY.NOT_A_CANDIDATE}/similarity": "其相似度为 {similarity:.3f}，最后一个候选商品为"
         " {last:.3f}，因此未成为候选；若被提名，将位于第 {rank} 位。",
-        O.OUTRANKED: "位于第 {rank} 位。",
-        f"{O.OUTRANKED}/score": "位于第 {rank} 位：其得分为 {score:.3f}，最后展示的商品得分为"
+        WHY.OUTRANKED: "位于第 {rank} 位。",
+        f"{WHY.OUTRANKED}/score": "位于第 {rank} 位：其得分为 {score:.3f}，最后展示的商品得分为"
         " {last:.3f}。",
     },
 }

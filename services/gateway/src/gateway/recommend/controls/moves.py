@@ -19,7 +19,7 @@ def apply_boosts(
     if not candidates.controls:
         return order, frozenset()
     rows = _rows(candidates, order)
-    line = controls.lined_up(rows, order.raw_scores, candidates.controls)
+    line = controls.apply_boosts(rows, order.raw_scores, candidates.controls)
     return _moved(order, rows, line.rows), line.raised
 
 
@@ -28,7 +28,7 @@ def apply_pins(candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:
     if not candidates.controls:
         return order
     rows = _rows(candidates, order)
-    return _moved(order, rows, controls.seated(rows, candidates.controls))
+    return _moved(order, rows, controls.apply_pins(rows, candidates.controls))
 
 
 def acting(
