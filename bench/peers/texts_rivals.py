@@ -17,6 +17,7 @@ from retriever.domain.texts import parts_of, text_of
 from retriever.domain.words import words_of
 from retriever.record import Record
 from retriever.search import keywords
+from sightline_rules.fields import EMBEDDED
 
 LISTED = 100
 """Products that each list names, as in the default scene."""
@@ -35,7 +36,13 @@ class Rival:
         )
         self._store.executemany(
             "INSERT INTO shop VALUES (?, ?)",
-            [(it.product_id, it.title if titles else " ".join(parts_of(it))) for it in products],
+            [
+                (
+                    it.product_id,
+                    it.title if titles else " ".join(text for _, text in parts_of(it, EMBEDDED)),
+                )
+                for it in products
+            ],
         )
 
     def answer(self, text: str) -> list[str]:
