@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from gateway.model.branch import SPACES, Branch
 from gateway.model.carried import Vector
-from gateway.model.causes import Cause, Peer
+from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import ImageRefused, ImageUnreadable
-from gateway.model.failures import Failure, cause_of
-from gateway.model.peers import Embedded
+from gateway.model.failures import StageFailure, cause_of
+from gateway.model.peers import EmbeddedSignals
 from gateway.model.query import Signal
 from gateway.model.retrieved import NOTHING, BranchResult, failed
 from gateway.state.run import Run
@@ -44,7 +44,7 @@ async def embed(
     pairs = list(zip(signals, embedded.items, strict=True))
     vectors = [(signal, item) for signal, item in pairs if not isinstance(item, ServiceError)]
     failures = tuple(
-        Failure(branch, _cause(signal, item))
+        StageFailure(branch, _cause(signal, item))
         for signal, item in pairs
         # A visual space that takes no texts is no degradation.
         if isinstance(item, ServiceError)
@@ -58,7 +58,7 @@ async def embed(
 
 async def _ask_embedder(
     run: Run, signals: Sequence[Signal], space: str, version: str, until: float
-) -> Embedded:
+) -> EmbeddedSignals:
     async with run.trace.stage("embed", until) as note:
         embedded = await run.peers.embedder.embed(
             run.query.catalog_id,
@@ -76,7 +76,7 @@ def _is_not_served(item: Vector | ServiceError) -> bool:
     return isinstance(item, ServiceError) and item.reason == "SPACE_VERSION_UNAVAILABLE"
 
 
-def _cause(signal: Signal, error: ServiceError) -> Cause:
+def _cause(signal: Signal, error: ServiceError) -> DegradationCause:
     """What one signal's failure means; a photo that is none, or not to be had, is the caller's."""
     if refused := photo_error(signal, error):
         raise refused
