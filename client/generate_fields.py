@@ -42,17 +42,17 @@ COLUMNS = {"availability": "available", "language_code": "language"}
 
 KINDS = {
     "text": ('str = ""', '"" = none.', 'TextField("{0}")'),
-    "words": ('str = ""', '"" = none.', 'Searched("{0}")'),
+    "words": ('str = ""', '"" = none.', 'SearchedField("{0}")'),
     "texts": ("tuple[str, ...] = ()", "", 'TextField("{0}")'),
     "category path": ("tuple[str, ...] = ()", 'E.g. ("Wine", "Red").', 'TextField("{0}")'),
     "money": ("Money | None = None", "None = unknown.", 'OrderedField[Money]("{0}")'),
     "time": ("datetime | None = None", "", 'OrderedField[datetime]("{0}")'),
     "number": ("float | None = None", "None = unknown.", 'OrderedField[float]("{0}")'),
-    "flag": ("bool | None = None", "None = unknown.", 'Field[bool]("{0}")'),
+    "flag": ("bool | None = None", "None = unknown.", 'ComparedField[bool]("{0}")'),
     "choice": (
         "Availability = Availability.UNSPECIFIED",
         "",
-        'Field[Availability]("{0}")',
+        'ComparedField[Availability]("{0}")',
     ),
     "attributes": ("tuple[Attribute, ...] = ()", "", ""),
 }
@@ -87,9 +87,9 @@ from sightline_client.values.fields import FieldKind, ProductField
 from sightline_client.values.filters import (
     ATTRIBUTES,
     AttributeField,
-    Field,
+    ComparedField,
     OrderedField,
-    Searched,
+    SearchedField,
     TextField,
 )
 

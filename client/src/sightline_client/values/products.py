@@ -17,9 +17,9 @@ from sightline_client.values.fields import FieldKind, ProductField
 from sightline_client.values.filters import (
     ATTRIBUTES,
     AttributeField,
-    Field,
+    ComparedField,
     OrderedField,
-    Searched,
+    SearchedField,
     TextField,
 )
 
@@ -73,11 +73,11 @@ class F:
     and all below it."""
     brand = TextField("brand")
     """Brand or maker."""
-    title = Searched("title")
+    title = SearchedField("title")
     """Name as shown to shoppers."""
     price = OrderedField[Money]("price")
     """Price of one unit. Only amounts in the same currency pass."""
-    availability = Field[Availability]("availability")
+    availability = ComparedField[Availability]("availability")
     """Availability for purchase."""
     tags = TextField("tags")
     """Free labels. ``==`` and ``contains``: one of the texts is equal."""
