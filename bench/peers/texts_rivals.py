@@ -8,8 +8,8 @@ import numpy as np
 
 from bench.peers.sentences import Sentences
 from gateway.model.branch import Branch
-from gateway.model.candidates import Listing
-from gateway.model.columns import Columns
+from gateway.model.candidates import CandidateList
+from gateway.model.columns import ProductColumns
 from gateway.ranking.fuse import fuse, weighted
 from retriever.domain.index_values import Collapse
 from retriever.domain.product import ProductContent
@@ -79,10 +79,10 @@ async def by_words(record: Record, text: str) -> Scored:
 def fused_lists(lists: Mapping[Branch, Scored], weights: Mapping[Any, float]) -> list[str]:
     """Fuse the lists into one as the gateway does."""
     listings = [
-        Listing(
+        CandidateList(
             branch,
             1.0,
-            Columns([product_id for product_id, _ in scored]),
+            ProductColumns([product_id for product_id, _ in scored]),
             [score for _, score in scored],
             signal=0,
         )

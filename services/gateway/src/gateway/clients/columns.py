@@ -5,10 +5,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from gateway.model.answer import Order
+from gateway.model.answer import AnswerOrder
 from gateway.model.branch import Branch
 from gateway.model.carried import ProductRow
-from gateway.model.columns import Columns
+from gateway.model.columns import ProductColumns
 from gateway.model.reasons import Move
 from servicekit.errors import Internal
 from sightline.common.v1 import candidate_pb2, product_pb2
@@ -48,12 +48,12 @@ _UNKNOWN: Mapping[str, Any] = {"product_ids": "", "image_hashes": NO_HASH} | {
 """The columns, with the value of a product of which nothing is known."""
 
 
-def columns(message: candidate_pb2.CandidateColumns) -> Columns:
+def columns(message: candidate_pb2.CandidateColumns) -> ProductColumns:
     """What is said of products; raises Internal where columns differ in length."""
     count = len(message.product_ids)
     if any(len(getattr(message, name)) not in (0, count) for name in _UNKNOWN):
         raise Internal("the retriever's columns differ in length", reason="INTERNAL")
-    return Columns(
+    return ProductColumns(
         product_ids=list(message.product_ids),
         # Read seldom, so not copied.
         parent_ids=message.parent_ids,
@@ -63,7 +63,7 @@ def columns(message: candidate_pb2.CandidateColumns) -> Columns:
     )
 
 
-def columns_message(value: Columns) -> candidate_pb2.CandidateColumns:
+def columns_message(value: ProductColumns) -> candidate_pb2.CandidateColumns:
     """The message of what is said of products: as it came, where they all came together."""
     kept = [_kept(cast(Message, source), rows) for source, rows in value.blocks]
     if len(kept) == 1:
@@ -126,12 +126,12 @@ def _cells(field: Field, product: Any) -> tuple[Any, ...]:
             return (value,)
 
 
-def columns_of_rows(products: Sequence[ProductRow]) -> Columns:
+def columns_of_rows(products: Sequence[ProductRow]) -> ProductColumns:
     """The columns of whole products."""
     return columns(columns_of(products))
 
 
-def order_message(order: Order) -> pb.AnsweredColumns:
+def order_message(order: AnswerOrder) -> pb.AnsweredColumns:
     """A whole order that the ranker did not make, packed: nothing in it was moved or calibrated."""
     return pb.AnsweredColumns(
         product_ids=order.product_ids,
@@ -146,11 +146,11 @@ def order_message(order: Order) -> pb.AnsweredColumns:
     )
 
 
-def order_of(message: pb.AnsweredColumns, offset: int, total: int) -> Order:
+def order_of(message: pb.AnsweredColumns, offset: int, total: int) -> AnswerOrder:
     """A part of an order that begins at `offset`."""
     ids, collapsed = list(message.product_ids), iter(message.collapsed_product_ids)
     moves = [(column.cause, column.places) for column in message.moves]
-    return Order(
+    return AnswerOrder(
         product_ids=ids,
         raw_scores=_unpacked(message.raw_scores),
         parts=[(part.name, _unpacked(part.values)) for part in message.parts],

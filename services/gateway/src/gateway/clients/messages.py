@@ -10,7 +10,7 @@ from google.protobuf import duration_pb2
 from gateway.model.answer import AnsweredProduct, Score
 from gateway.model.branch import Branch
 from gateway.model.candidates import Contributions
-from gateway.model.causes import Cause, Degradation
+from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.query import Identity, Shopper
 from gateway.model.reasons import Move, Reason
 from gateway.model.versions import Freshness, SpaceVersion, StageTiming, Versions
@@ -48,14 +48,19 @@ def add_parts(
             message.features.add(name=feature, value=added)
 
 
-_CAUSES: frozenset[int] = frozenset(Cause)
+_CAUSES: frozenset[int] = frozenset(DegradationCause)
 
 
 def degradation_list(messages: Iterable[answer_pb2.Degradation]) -> tuple[Degradation, ...]:
     """Return the degradations whose causes this gateway knows."""
     return tuple(
         [
-            Degradation(item.stage, Cause(item.cause), item.substitute, item.as_of.ToMicroseconds())
+            Degradation(
+                item.stage,
+                DegradationCause(item.cause),
+                item.substitute,
+                item.as_of.ToMicroseconds(),
+            )
             for item in messages
             if item.cause in _CAUSES
         ]

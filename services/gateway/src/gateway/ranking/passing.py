@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from gateway.model.columns import Columns
+from gateway.model.columns import ProductColumns
 from sightline_rules import kinds
 from sightline_rules.facts import Facts, passes
 from sightline_rules.fields import CANDIDATE, Field
@@ -14,7 +14,7 @@ from sightline_rules.messages import AVAILABILITIES, attributes_of
 _HELD = {field.name: field for field in CANDIDATE if field.filtered}
 
 
-def passing(columns: Columns, condition: Filter) -> list[str] | None:
+def passing(columns: ProductColumns, condition: Filter) -> list[str] | None:
     """Return the products that pass; None if columns lack a field, such as the title."""
     names = sorted({"attributes" if attribute_key(name) else name for name in fields(condition)})
     known = sum(len(rows) for _, rows in columns.blocks) == len(columns.product_ids)
@@ -31,7 +31,7 @@ def passing(columns: Columns, condition: Filter) -> list[str] | None:
     return [product_id for product_id, values in rows if judged(values)]
 
 
-def _column(columns: Columns, field: Field) -> list[Any]:
+def _column(columns: ProductColumns, field: Field) -> list[Any]:
     """Return the facts of a field, one for each product."""
     name, *more = field.candidate
     match field.kind:
@@ -54,6 +54,6 @@ def _column(columns: Columns, field: Field) -> list[Any]:
             return columns.read(name, "")
 
 
-def _values(columns: Columns, name: str) -> list[Any]:
+def _values(columns: ProductColumns, name: str) -> list[Any]:
     lists: list[Any] = columns.read(name, None)
     return [each.values if each else () for each in lists]
